@@ -1,0 +1,112 @@
+"""The values that a corpus is made of. Reading is left to the modules beside this one, counting to engine.tokens."""
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from enum import StrEnum
+from hashlib import blake2b
+
+
+class Kind(StrEnum):
+    """What a source is, as `count --json` names it."""
+
+    TEXT = "text"
+    NOTEBOOK = "notebook"
+    PDF = "pdf"
+    IMAGE = "image"
+
+
+class Cause(StrEnum):
+    """Why something was skipped; `Skipped.reason` says it in words."""
+
+    EMPTY = "empty"
+    BINARY = "binary"
+    TOO_LARGE = "too large"
+    ENCRYPTED = "encrypted"
+    BROKEN = "broken"
+    UNREADABLE = "unreadable"
+    IGNORED = "ignored"  # by .gitignore
+    EXCLUDED = "excluded"  # by --exclude or unchecked by the user
+    GENERATED = "generated"  # lock files, minified files, source maps, build and dependency folders
+    LINK = "link"
+    UNSAFE = "unsafe"  # an archive member that would leave the archive, or a bomb
+    NO_TEXT = "no text"  # a scanned PDF, a notebook without cells
+    NO_VISION = "no vision"  # an image, and a model that cannot see
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image's size in pixels, upright (EXIF orientation applied), its format as Pillow names it, and the file's bytes."""
+
+    width: int
+    height: int
+    format: str
+    data: bytes = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One file of the corpus as the model reads it.
+
+    path: relative to what was given, POSIX, unique in its corpus.
+    text: decoded to str, line ends as in the file; empty for an image. A PDF's pages are joined in order.
+    n_bytes: of the file as it lies.
+    digest: hex blake2b-128 of what the model reads (the text in UTF-8, or the image file's bytes); equal digests cost equal tokens.
+    page_starts: character offset of each page's first character in text, ascending; empty when there are no pages.
+    encoding: of a text file as Python names it; None where it does not apply.
+    notes: sentences the user should see: pages without text, a guessed encoding, bytes replaced.
+    """
+
+    path: str
+    kind: Kind
+    text: str = field(repr=False)
+    n_bytes: int
+    digest: str
+    page_starts: tuple[int, ...] = ()
+    encoding: str | None = None
+    image: Image | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def n_pages(self) -> int | None:
+        return len(self.page_starts) or None
+
+    def line_at(self, offset: int) -> int:
+        """1-based number of the line that holds the character at `offset`."""
+        return self.text.count("\n", 0, offset) + 1
+
+    def page_at(self, offset: int) -> int | None:
+        """1-based number of the page that holds the character at `offset`; None without pages."""
+        return bisect_right(self.page_starts, offset) or None if self.page_starts else None
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file that is not in the corpus, and why.
+
+    reason: a short clause for the user, with the number that decided ("2.0 GiB, over the limit of 64.0 MiB a file").
+    can_include: whether the user can bring it back by naming it (Rules.include); False where it cannot be read at all.
+    """
+
+    path: str
+    cause: Cause
+    reason: str
+    n_bytes: int | None = None
+    can_include: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """What was read and what was skipped. Both in stable order: by path, folder by folder, in the order given."""
+
+    sources: tuple[Source, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+
+
+def digest_text(text: str) -> str:
+    """Hex blake2b-128 of a text in UTF-8: the key under which its ids are cached and its content is stored once."""
+    return digest_bytes(text.encode("utf-8", "surrogatepass"))
+
+
+def digest_bytes(data: bytes) -> str:
+    """Hex blake2b-128 of bytes."""
+    return blake2b(data, digest_size=16).hexdigest()

@@ -1,0 +1,95 @@
+"""The one seam: what an engine takes (a Prompt, a Sampling) and what it gives (events).
+
+WorkerModel (llama.cpp in a child process), later RemoteModel (HTTP), and the tests' FakeModel stand behind `Model`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from threading import Event as Flag
+from typing import Protocol
+
+from engine.prompt.layout import Prompt
+
+
+class Stop(StrEnum):
+    """Why a reply ended; the value of `stop` in the answer event. A turn cut off by a crash is 'interrupted' in storage."""
+
+    END = "end"
+    LENGTH = "length"
+    CANCELLED = "cancelled"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How the next token is chosen. temperature 0 is greedy; seed None draws one. max_tokens caps the reply."""
+
+    max_tokens: int = 2048
+    temperature: float = 0.0
+    top_p: float = 0.95
+    min_p: float = 0.05
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """The model file is being loaded: share from 0 to 1."""
+
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prefill:
+    """Progress of reading the prompt, in tokens. done counts the reused ones; the last one has done == total."""
+
+    done: int
+    total: int
+    reused: int
+    seconds: float  # since this prefill began
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """The next piece of the reply: whole characters, never half of one, and the number of tokens sampled so far."""
+
+    text: str
+    n_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """The last event of every generation.
+
+    reply_ids: the sampled ids without the end-of-generation token, to be replayed as they are.
+    load_s: loading the model (0.0 when it stood ready); restore_s: reading a KV state; prefill_s: decoding the prompt;
+    ttft_s: restore + prefill + first sample, to the first text or, without any, to the end.
+    """
+
+    stop: Stop
+    reply_ids: tuple[int, ...]
+    prompt_tokens: int
+    reused_tokens: int
+    load_s: float
+    restore_s: float
+    prefill_s: float
+    ttft_s: float
+    generate_s: float
+    error: str | None = None
+
+
+Event = Loading | Prefill | Text | Finished
+
+
+class Model(Protocol):
+    """An engine with one sequence of KV cache. Not reentrant: one generation at a time."""
+
+    def generate(self, prompt: Prompt, sampling: Sampling, *, cancel: Flag) -> Iterator[Event]:
+        """Reads the prompt, reusing what the cache holds of it exactly, and samples a reply.
+
+        Ends with Finished also when cancelled. Raises EngineFailed or EngineDied when the engine breaks; the
+        next call starts a new one.
+        """
+
+    def close(self) -> None:
+        """Ends the engine and frees its memory. A closed model may be used again: it loads again."""
