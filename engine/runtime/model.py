@@ -13,7 +13,7 @@ from engine.prompt.layout import Prompt
 
 
 class Stop(StrEnum):
-    """Why a reply ended; the value of `stop` in the answer event. A turn cut off by a crash is 'interrupted' in storage."""
+    """Why a reply ended; the value of `stop` in the answer event. A turn that a crash cut off is 'interrupted'."""
 
     END = "end"
     LENGTH = "length"

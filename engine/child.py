@@ -1,0 +1,172 @@
+"""A child process of ours and the frames that parent and child exchange.
+
+llama.cpp ends its process on some files, so everything that loads a GGUF runs in a child. Owns starting, framing and
+dying; what the frames mean is left to engine.tokens.llama_tokenizer and engine.runtime. Children speak over their own
+descriptors, never over standard output, and are started with `python -m`, since multiprocessing's spawn would run a
+Streamlit page again.
+"""
+
+import contextlib
+import json
+import os
+import select
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from threading import Lock
+from typing import IO, Any
+
+from engine.errors import EngineDied
+
+_FRAME = struct.Struct("<IQ")  # bytes of the JSON fields, bytes of the payload
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One message: small fields as JSON, and bulk bytes (token ids as little-endian int32) beside them."""
+
+    fields: dict[str, Any]
+    payload: bytes = b""
+
+
+class Channel:
+    """Two pipe ends. Writing is safe from several threads; only one thread may read."""
+
+    def __init__(self, reader: IO[bytes], writer: IO[bytes]) -> None:
+        self._reader, self._writer = reader, writer
+        self._lock = Lock()
+
+    def send(self, fields: Mapping[str, Any], payload: bytes | memoryview = b"") -> None:
+        """Writes one frame. Raises BrokenPipeError when the other side is gone."""
+        head = json.dumps(fields, separators=(",", ":")).encode()
+        with self._lock:
+            self._writer.write(_FRAME.pack(len(head), len(payload)) + head)
+            if payload:
+                self._writer.write(payload)
+            self._writer.flush()
+
+    def receive(self) -> Frame | None:
+        """Reads one frame; None when the other side is gone."""
+        head = self._read(_FRAME.size)
+        if head is None:
+            return None
+        n_fields, n_payload = _FRAME.unpack(head)
+        fields, payload = self._read(n_fields), self._read(n_payload)
+        return None if fields is None or payload is None else Frame(json.loads(fields), payload)
+
+    def _read(self, n_bytes: int) -> bytes | None:
+        """Exactly that many bytes. Unbuffered, so that polling the descriptor tells the truth about what waits."""
+        parts = bytearray()
+        while len(parts) < n_bytes:
+            part = self._reader.read(n_bytes - len(parts))
+            if not part:
+                return None
+            parts += part
+        return bytes(parts)
+
+    def close(self) -> None:
+        for end in (self._writer, self._reader):
+            with contextlib.suppress(OSError):
+                end.close()
+
+
+class Child:
+    """A running `python -m module`, its channel and its last words."""
+
+    def __init__(self, module: str) -> None:
+        self.module = module
+        child_reads, parent_writes = os.pipe()
+        parent_reads, child_writes = os.pipe()
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the child; nobody drains a pipe
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", module, str(child_reads), str(child_writes)],
+                pass_fds=(child_reads, child_writes),
+                stdin=subprocess.DEVNULL,
+                stdout=self._stderr,
+                stderr=self._stderr,
+                start_new_session=True,  # Ctrl-C is the parent's to handle: it cancels and keeps what was read
+            )
+        finally:
+            os.close(child_reads)
+            os.close(child_writes)
+        self.channel = Channel(os.fdopen(parent_reads, "rb", buffering=0), os.fdopen(parent_writes, "wb"))
+        self._poll = select.poll()
+        self._poll.register(parent_reads, select.POLLIN | select.POLLHUP)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def send(self, fields: Mapping[str, Any], payload: bytes | memoryview = b"") -> None:
+        """Raises EngineDied when the child is gone."""
+        try:
+            self.channel.send(fields, payload)
+        except (BrokenPipeError, ValueError):
+            raise self.death() from None
+
+    def receive(self, timeout_s: float | None = None) -> Frame | None:
+        """The next frame, or None when the timeout passed first. Raises EngineDied when the child is gone."""
+        if timeout_s is not None and not self._poll.poll(timeout_s * 1000):
+            return None
+        frame = self.channel.receive()
+        if frame is None:
+            raise self.death()
+        return frame
+
+    def death(self) -> EngineDied:
+        """The error that says how the child ended. Waits for it, so that no zombie stays."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(5)
+        code = self._process.poll()
+        self.close()
+        words = self._last_words()
+        if code == -signal.SIGKILL:
+            return EngineDied(
+                "The engine's process was killed from outside"
+                " (by the system, if memory ran out, or by a kill command).",
+                "Ask again: a new engine starts. If memory was short, choose a smaller context or model.",
+            )
+        how = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
+        return EngineDied(
+            f"The engine's process ended with {how}{': ' + words if words else ''}.",
+            "Ask again: a new engine starts. If it ends again, the model file is one that llama.cpp cannot run.",
+        )
+
+    def close(self) -> None:
+        """Ends the child now; a closed pipe is its sign to leave, and a kill follows if it does not."""
+        self.channel.close()
+        if self.alive:
+            try:
+                self._process.wait(1)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+    def _last_words(self) -> str:
+        """The last line of standard error that says something, cut to one sentence's length."""
+        with contextlib.suppress(OSError, ValueError):
+            self._stderr.seek(max(0, self._stderr.seek(0, os.SEEK_END) - 8192))
+            lines = self._stderr.read().decode("utf-8", "replace").splitlines()
+            telling = [line.strip() for line in lines if "GGML_ASSERT" in line or "error" in line.lower()]
+            return (telling or [""])[0][:300]
+        return ""
+
+
+def channel_of_child() -> Channel:
+    """The child's side: the two descriptors that `Child` passed as arguments."""
+    return Channel(os.fdopen(int(sys.argv[1]), "rb", buffering=0), os.fdopen(int(sys.argv[2]), "wb"))
+
+
+def offer_to_oom_killer() -> None:
+    """Raises this process's oom_score_adj, so that the kernel takes the engine before the page and the sessions."""
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("900")

@@ -1,0 +1,296 @@
+"""The header of a GGUF file: metadata and tensor infos, read without llama.cpp and without touching a weight.
+
+Owns the file format and its limits, so that a broken file is refused here in a sentence and never reaches llama.cpp,
+which ends the process on some of them. What the fields mean is left to engine.memory.card and engine.tokens.
+Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+"""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import blake2b
+from pathlib import Path
+from typing import BinaryIO
+
+from engine.errors import ModelRefused
+
+_MAGIC = b"GGUF"
+_BLOCK = 4 << 20  # bytes read at once; a Llama 4 header is about 9 MiB
+_MAX_HEADER = 1 << 30
+_MAX_PAIRS = 1 << 16
+_MAX_TENSORS = 1 << 20
+_SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+_STRING, _ARRAY = 8, 9
+
+
+@dataclass(frozen=True, slots=True)
+class TensorType:
+    """A ggml tensor type: n_elements are stored in n_bytes."""
+
+    name: str
+    n_elements: int
+    n_bytes: int
+
+
+# ggml.h's enum ggml_type with the block sizes of ggml-common.h; tests hold it against gguf-py's table
+TENSOR_TYPES = {
+    number: TensorType(name, n_elements, n_bytes)
+    for number, name, n_elements, n_bytes in (
+        (0, "F32", 1, 4), (1, "F16", 1, 2), (2, "Q4_0", 32, 18), (3, "Q4_1", 32, 20), (6, "Q5_0", 32, 22),
+        (7, "Q5_1", 32, 24), (8, "Q8_0", 32, 34), (9, "Q8_1", 32, 40), (10, "Q2_K", 256, 84), (11, "Q3_K", 256, 110),
+        (12, "Q4_K", 256, 144), (13, "Q5_K", 256, 176), (14, "Q6_K", 256, 210), (15, "Q8_K", 256, 292),
+        (16, "IQ2_XXS", 256, 66), (17, "IQ2_XS", 256, 74), (18, "IQ3_XXS", 256, 98), (19, "IQ1_S", 256, 50),
+        (20, "IQ4_NL", 32, 18), (21, "IQ3_S", 256, 110), (22, "IQ2_S", 256, 82), (23, "IQ4_XS", 256, 136),
+        (24, "I8", 1, 1), (25, "I16", 1, 2), (26, "I32", 1, 4), (27, "I64", 1, 8), (28, "F64", 1, 8),
+        (29, "IQ1_M", 256, 56), (30, "BF16", 1, 2), (34, "TQ1_0", 256, 54), (35, "TQ2_0", 256, 66),
+        (39, "MXFP4", 32, 17), (40, "NVFP4", 64, 36), (41, "Q1_0", 128, 18),
+    )
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """One tensor: dims in ggml's order (the row length first), offset in bytes from the start of the tensor data."""
+
+    name: str
+    dims: tuple[int, ...]
+    type: TensorType
+    offset: int
+
+    @property
+    def n_bytes(self) -> int:
+        count = 1
+        for dim in self.dims:
+            count *= dim
+        return count // self.type.n_elements * self.type.n_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StringArray:
+    """An array of strings that is decoded only when asked for: a vocabulary has hundreds of thousands of them."""
+
+    data: bytes = field(repr=False)
+    n_strings: int
+
+    def __len__(self) -> int:
+        return self.n_strings
+
+    def raw(self) -> Iterator[bytes]:
+        """The strings as bytes, in order."""
+        data, at = self.data, 0
+        unpack = struct.Struct("<Q").unpack_from
+        for _ in range(self.n_strings):
+            start = at + 8
+            at = start + unpack(data, at)[0]
+            yield data[start:at]
+
+    def __iter__(self) -> Iterator[str]:
+        for raw in self.raw():
+            yield raw.decode("utf-8", "surrogateescape")
+
+
+Scalar = int | float | bool | str
+Value = Scalar | list[Scalar] | StringArray
+
+
+@dataclass(frozen=True)
+class Header:
+    """What stands before the weights of one GGUF file."""
+
+    path: Path
+    metadata: dict[str, Value] = field(repr=False)
+    tensors: tuple[TensorInfo, ...] = field(repr=False)
+    data_start: int  # bytes from the start of the file
+    file_bytes: int
+    digest: str  # hex blake2b-128 of the header's bytes
+
+    @cached_property
+    def tensor_bytes(self) -> int:
+        """Bytes of all tensors in this file, padding left out: what llama_model_size() counts."""
+        return sum(tensor.n_bytes for tensor in self.tensors)
+
+    def text(self, key: str, default: str = "") -> str:
+        """A string field, or the default where it is missing or of another type."""
+        value = self.metadata.get(key)
+        return value if isinstance(value, str) else default
+
+    def integer(self, key: str, default: int = 0) -> int:
+        """An integer field, or the default where it is missing or of another type."""
+        value = self.metadata.get(key)
+        return int(value) if isinstance(value, int) else default
+
+    def integers(self, key: str) -> tuple[int, ...]:
+        """An integer array, a lone integer as a tuple of one, or () where it is missing."""
+        value = self.metadata.get(key)
+        if isinstance(value, bool):
+            return ()
+        if isinstance(value, int):
+            return (value,)
+        return tuple(int(item) for item in value if isinstance(item, int)) if isinstance(value, list) else ()
+
+    def strings(self, key: str) -> StringArray:
+        """A string array, empty where it is missing or of another type."""
+        value = self.metadata.get(key)
+        return value if isinstance(value, StringArray) else StringArray(b"", 0)
+
+
+def read_header(path: Path) -> Header:
+    """Reads and checks a GGUF header; every tensor must lie whole inside the file and be of a type that llama.cpp runs.
+
+    Reads no more than the header (about 9 MiB for Llama 4's vocabulary), whatever the size of the file.
+    Raises ModelRefused: not there, no GGUF, another version or byte order, malformed, cut short, an F64 tensor.
+    """
+    try:
+        file_bytes = path.stat().st_size
+        with path.open("rb") as file:
+            header = _Cursor(path, file, file_bytes).header()
+    except IsADirectoryError:
+        raise ModelRefused(f"{path} is a folder, not a GGUF file.", "Name the .gguf file inside it.") from None
+    except FileNotFoundError:
+        raise ModelRefused(f"There is no model file at {path}.", "Check the path after --model.") from None
+    except OSError as error:
+        raise ModelRefused(f"{path} cannot be read: {error.strerror}.", "Check its permissions.") from None
+    _check_tensors(header)
+    return header
+
+
+class _Cursor:
+    """Reads forward through the header, growing its buffer by blocks and never past the end of the file."""
+
+    def __init__(self, path: Path, file: BinaryIO, file_bytes: int) -> None:
+        self.path, self.file, self.file_bytes = path, file, file_bytes
+        self.buffer = bytearray()
+        self.at = 0
+
+    def header(self) -> Header:
+        self._check_magic()
+        (version,) = self._unpack("<I")
+        if version & 0xFFFF == 0:
+            raise ModelRefused(f"{self.path} is a big-endian GGUF.", "Convert it to little-endian first.")
+        if version not in (2, 3):
+            raise self._malformed(f"its version is {version}; versions 2 and 3 are known")
+        n_tensors, n_pairs = self._unpack("<QQ")
+        if n_pairs > _MAX_PAIRS or n_tensors > _MAX_TENSORS:
+            raise self._malformed(f"it claims {n_pairs:,} metadata fields and {n_tensors:,} tensors")
+        metadata: dict[str, Value] = {}
+        for _ in range(n_pairs):
+            key = self._string()
+            if key in metadata:
+                raise self._malformed(f"the field {key!r} stands in it twice")
+            metadata[key] = self._value(self._unpack("<I")[0])
+        tensors = tuple(self._tensor() for _ in range(n_tensors))
+        alignment = metadata.get("general.alignment", 32)
+        if not isinstance(alignment, int) or alignment <= 0 or alignment & (alignment - 1):
+            raise self._malformed(f"its alignment is {alignment!r}")
+        return Header(
+            path=self.path,
+            metadata=metadata,
+            tensors=tensors,
+            data_start=-(-self.at // alignment) * alignment,
+            file_bytes=self.file_bytes,
+            digest=blake2b(memoryview(self.buffer)[: self.at], digest_size=16).hexdigest(),
+        )
+
+    def _check_magic(self) -> None:
+        if self.file_bytes == 0:
+            raise ModelRefused(f"{self.path} is empty.", "Download the model file again.")
+        magic = self.file.read(4)
+        self.buffer += magic
+        if magic != _MAGIC:
+            raise ModelRefused(f"{self.path} is not a GGUF file.", "Name a model file that ends in .gguf.")
+        self.at = 4
+
+    def _need(self, end: int) -> None:
+        """Makes the buffer reach to `end`."""
+        if end > self.file_bytes:
+            raise ModelRefused(f"{self.path} ends inside its header: the file is cut short.", "Download it again.")
+        if end > _MAX_HEADER:
+            raise self._malformed("its header is longer than 1 GiB")
+        while len(self.buffer) < end:
+            block = self.file.read(max(_BLOCK, end - len(self.buffer)))
+            if not block:
+                raise ModelRefused(f"{self.path} ends inside its header: the file is cut short.", "Download it again.")
+            self.buffer += block
+
+    def _unpack(self, layout: str) -> tuple[int, ...]:
+        size = struct.calcsize(layout)
+        self._need(self.at + size)
+        values: tuple[int, ...] = struct.unpack_from(layout, self.buffer, self.at)
+        self.at += size
+        return values
+
+    def _string(self) -> str:
+        (length,) = self._unpack("<Q")
+        self._need(self.at + length)
+        raw = self.buffer[self.at : self.at + length]
+        self.at += length
+        return raw.decode("utf-8", "surrogateescape")
+
+    def _value(self, kind: int) -> Value:
+        if kind == _STRING:
+            return self._string()
+        if kind == _ARRAY:
+            kind, count = self._unpack("<IQ")
+            return self._string_array(count) if kind == _STRING else self._array(kind, count)
+        if kind not in _SCALARS:
+            raise self._malformed(f"a metadata field is of the unknown type {kind}")
+        return self._unpack("<" + _SCALARS[kind])[0]
+
+    def _array(self, kind: int, count: int) -> list[Scalar]:
+        if kind not in _SCALARS:
+            raise self._malformed(f"an array holds elements of the unknown type {kind}")
+        self._need(self.at + count * struct.calcsize(_SCALARS[kind]))
+        return list(self._unpack(f"<{count}{_SCALARS[kind]}"))
+
+    def _string_array(self, count: int) -> StringArray:
+        start = at = self.at
+        if count * 8 > self.file_bytes - at:
+            raise self._malformed(f"it claims an array of {count:,} strings")
+        unpack = struct.Struct("<Q").unpack_from
+        buffer = self.buffer
+        for _ in range(count):
+            if at + 8 > len(buffer):
+                self._need(at + 8)
+            at += 8 + unpack(buffer, at)[0]
+        self._need(at)
+        self.at = at
+        return StringArray(bytes(buffer[start:at]), count)
+
+    def _tensor(self) -> TensorInfo:
+        name = self._string()
+        (n_dims,) = self._unpack("<I")
+        if not 1 <= n_dims <= 4:
+            raise self._malformed(f"the tensor {name!r} has {n_dims} dimensions")
+        dims = self._unpack(f"<{n_dims}Q")
+        number, offset = self._unpack("<IQ")
+        if number not in TENSOR_TYPES:
+            raise ModelRefused(
+                f"{self.path} holds the tensor {name!r} of the unknown type {number}.",
+                "It may be newer than this release of llama.cpp; use another quantization.",
+            )
+        tensor = TensorInfo(name, dims, TENSOR_TYPES[number], offset)
+        if min(dims) < 1 or dims[0] % tensor.type.n_elements:
+            raise self._malformed(f"the tensor {name!r} of type {tensor.type.name} has the shape {list(dims)}")
+        return tensor
+
+    def _malformed(self, what: str) -> ModelRefused:
+        return ModelRefused(f"{self.path} is malformed: {what}.", "Download or convert it again.")
+
+
+def _check_tensors(header: Header) -> None:
+    """Refuses what would end llama.cpp's process later: data past the end of the file, F64 tensors."""
+    room = header.file_bytes - header.data_start
+    needed = max((tensor.offset + tensor.n_bytes for tensor in header.tensors), default=0)
+    if needed > room:
+        raise ModelRefused(
+            f"{header.path} is cut short: its tensors need {header.data_start + needed:,} bytes, "
+            f"the file has {header.file_bytes:,}.",
+            "Download it again.",
+        )
+    doubles = [tensor.name for tensor in header.tensors if tensor.type.name == "F64"]
+    if doubles:
+        raise ModelRefused(
+            f"{header.path} holds {len(doubles)} F64 tensors ({doubles[0]!r} is one), which llama.cpp crashes on.",
+            "Convert it again with float32 weights.",
+        )

@@ -1,0 +1,132 @@
+"""A model's vocabulary as its GGUF header holds it: what the ids mean. Encoding text is left to `encode`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import blake2b
+
+from engine.errors import ModelRefused
+from engine.gguf import Header, StringArray
+
+_CONTROL, _UNKNOWN, _USER_DEFINED, _BYTE = 3, 2, 4, 6  # llama.cpp's token types
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Every token of a model.
+
+    family: llama.cpp's name of the algorithm: 'gpt2' is byte-level BPE, 'llama' SentencePiece, 'bert' WordPiece.
+    pre: the name of the pre-tokenizer's pattern ('llama4', 'smollm').
+    texts: token texts as stored; byte-level BPE stores bytes in GPT-2's printable alphabet.
+    types: llama.cpp's token type of each id (1 normal, 2 unknown, 3 control, 4 user defined, 5 unused, 6 byte).
+    digest: hex blake2b-128 of all that decides which ids a text becomes; stored replies are bound to it.
+    """
+
+    family: str
+    pre: str
+    texts: StringArray = field(repr=False)
+    merges: StringArray = field(repr=False)
+    types: tuple[int, ...] = field(repr=False)
+    bos_id: int | None
+    eos_id: int | None
+    add_bos: bool
+    digest: str
+
+    @property
+    def is_byte_level(self) -> bool:
+        return self.family == "gpt2"
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @cached_property
+    def specials(self) -> Mapping[str, int]:
+        """Texts that become one token where special tokens are on: control, unknown and user-defined ones."""
+        wanted = (_CONTROL, _UNKNOWN, _USER_DEFINED)
+        return {
+            text: number
+            for number, (text, type_) in enumerate(zip(self.texts, self.types, strict=True))
+            if type_ in wanted and text
+        }
+
+    @cached_property
+    def ranks(self) -> Mapping[bytes, int]:
+        """Byte-level BPE: the bytes of every ordinary token -> its id, in order of ids."""
+        alphabet = _printable_alphabet()
+        ranks: dict[bytes, int] = {}
+        for number, (text, type_) in enumerate(zip(self.texts, self.types, strict=True)):
+            if type_ in (_CONTROL, _UNKNOWN, _USER_DEFINED):
+                continue
+            try:
+                ranks.setdefault(text.translate(alphabet).encode("latin-1"), number)
+            except UnicodeEncodeError:
+                continue  # not in the alphabet: no byte-level token, nothing can become it
+        return ranks
+
+    @cached_property
+    def merged(self) -> tuple[bytes, ...]:
+        """Byte-level BPE: what each merge makes, in the order in which merges apply."""
+        alphabet = _printable_alphabet()
+        made = []
+        for merge in self.merges:
+            left, _, right = merge.partition(" ")
+            made.append((left + right).translate(alphabet).encode("latin-1", "replace"))
+        return tuple(made)
+
+    def text_of(self, token: int | None) -> str:
+        """A token's text as stored; '' for None or an id outside the vocabulary."""
+        if token is None or not 0 <= token < len(self):
+            return ""
+        for number, text in enumerate(self.texts):
+            if number == token:
+                return text
+        return ""
+
+
+def read_vocabulary(header: Header) -> Vocabulary:
+    """The vocabulary in a GGUF header. Raises ModelRefused when there is none, as in a file that is only for planning."""
+    texts = header.strings("tokenizer.ggml.tokens")
+    family = header.text("tokenizer.ggml.model")
+    if not len(texts) or family in ("", "no_vocab"):
+        raise ModelRefused(
+            f"{header.path} holds no vocabulary, so nothing can be counted with it.",
+            "Name the GGUF of the model itself.",
+        )
+    types = header.integers("tokenizer.ggml.token_type") or (1,) * len(texts)
+    if len(types) != len(texts):
+        raise ModelRefused(
+            f"{header.path} is malformed: it has {len(texts):,} tokens but {len(types):,} token types.",
+            "Download or convert it again.",
+        )
+    merges = header.strings("tokenizer.ggml.merges")
+    pre = header.text("tokenizer.ggml.pre", "default")
+    bos, eos = header.metadata.get("tokenizer.ggml.bos_token_id"), header.metadata.get("tokenizer.ggml.eos_token_id")
+    # llama.cpp's default where the field is missing: SentencePiece and WordPiece models begin with BOS
+    add_bos = header.metadata.get("tokenizer.ggml.add_bos_token", family in ("llama", "bert"))
+    digest = blake2b(digest_size=16)
+    for part in (family.encode(), pre.encode(), texts.data, merges.data, bytes(bytearray(t & 255 for t in types))):
+        digest.update(len(part).to_bytes(8, "little") + part)
+    return Vocabulary(
+        family=family,
+        pre=pre,
+        texts=texts,
+        merges=merges,
+        types=types,
+        bos_id=int(bos) if isinstance(bos, int) else None,
+        eos_id=int(eos) if isinstance(eos, int) else None,
+        add_bos=bool(add_bos),
+        digest=digest.hexdigest(),
+    )
+
+
+def _printable_alphabet() -> dict[int, int]:
+    """GPT-2's alphabet the way back: code point of the printable stand-in -> byte, for str.translate.
+
+    Code points below 256 that stand for no byte are sent out of latin-1, so that encoding shows them.
+    """
+    plain = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    others = [byte for byte in range(256) if byte not in set(plain)]
+    table = {byte: 0xFFFF for byte in others}
+    table.update({byte: byte for byte in plain})
+    table.update({256 + n: byte for n, byte in enumerate(others)})
+    return table
