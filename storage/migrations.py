@@ -1,0 +1,156 @@
+"""The tables, as the migrations that made them. Opening the file, and when to migrate, is left to `schema`.
+
+A migration that has been released is never edited; the next one is added below it and `schema.VERSION` raised.
+"""
+
+import sqlite3
+
+from sqlite_utils import Database, Migrations
+
+MIGRATIONS = Migrations("longdesk")
+
+
+def apply_migrations(connection: sqlite3.Connection) -> None:
+    """Applies what is pending, each as a savepoint inside the caller's transaction, so that all or nothing stays."""
+    MIGRATIONS.apply(Database(connection, recursive_triggers=False, execute_plugins=False))
+
+
+# Times are ISO 8601 UTC with microseconds, so that text order is time order. Text that is no valid Unicode lies in a
+# TEXT column as a BLOB (see columns.pack_text). Big columns stand last: SQLite reads a row's pages from the left.
+TABLES = (
+    """CREATE TABLE sessions (
+        id TEXT PRIMARY KEY,
+        title TEXT NOT NULL,
+        created TEXT NOT NULL,
+        updated TEXT NOT NULL,
+        model TEXT NOT NULL,
+        system TEXT,
+        frozen_date TEXT NOT NULL,
+        settings TEXT NOT NULL
+    )""",
+    "CREATE INDEX sessions_updated ON sessions(updated)",
+    """CREATE TABLE leases (
+        session_id TEXT PRIMARY KEY REFERENCES sessions(id) ON DELETE CASCADE,
+        token TEXT NOT NULL,
+        pid INTEGER NOT NULL,
+        started REAL NOT NULL,
+        host TEXT NOT NULL,
+        heartbeat REAL NOT NULL
+    )""",
+    """CREATE TABLE turns (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        session_id TEXT NOT NULL REFERENCES sessions(id) ON DELETE CASCADE,
+        position INTEGER NOT NULL,
+        lease TEXT NOT NULL,
+        stop TEXT CHECK (stop IN ('end', 'length', 'cancelled', 'error', 'interrupted')),
+        created TEXT NOT NULL,
+        written TEXT NOT NULL,
+        vocabulary TEXT,
+        settings TEXT NOT NULL,
+        prefill_done INTEGER,
+        prompt_tokens INTEGER,
+        reused_tokens INTEGER,
+        reply_tokens INTEGER,
+        read_s REAL,
+        load_s REAL,
+        prefill_s REAL,
+        ttft_s REAL,
+        error TEXT,
+        question TEXT NOT NULL,
+        citations TEXT,
+        receipt TEXT,
+        reply_ids BLOB,
+        text TEXT,
+        UNIQUE (session_id, position)
+    )""",
+    "CREATE INDEX turns_running ON turns(session_id) WHERE stop IS NULL",
+    # The text of a turn that is not finished, as it came in: appending writes the new piece only.
+    """CREATE TABLE pieces (
+        turn_id INTEGER NOT NULL REFERENCES turns(id) ON DELETE CASCADE,
+        until INTEGER NOT NULL,
+        text TEXT NOT NULL,
+        PRIMARY KEY (turn_id, until)
+    )""",
+    """CREATE TABLE contents (
+        digest TEXT PRIMARY KEY,
+        deflated INTEGER NOT NULL,
+        data BLOB NOT NULL
+    )""",
+    """CREATE TABLE session_sources (
+        session_id TEXT NOT NULL REFERENCES sessions(id) ON DELETE CASCADE,
+        path TEXT NOT NULL,
+        position INTEGER NOT NULL,
+        turn_index INTEGER NOT NULL,
+        enabled INTEGER NOT NULL DEFAULT 1,
+        kind TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        n_bytes INTEGER NOT NULL,
+        encoding TEXT,
+        text_content TEXT REFERENCES contents(digest),
+        image_content TEXT REFERENCES contents(digest),
+        image_width INTEGER,
+        image_height INTEGER,
+        image_format TEXT,
+        notes TEXT NOT NULL,
+        page_starts TEXT NOT NULL,
+        PRIMARY KEY (session_id, path)
+    )""",
+    "CREATE INDEX session_sources_position ON session_sources(session_id, position)",
+    "CREATE INDEX session_sources_text ON session_sources(text_content)",
+    "CREATE INDEX session_sources_image ON session_sources(image_content)",
+    """CREATE TABLE session_skipped (
+        session_id TEXT NOT NULL REFERENCES sessions(id) ON DELETE CASCADE,
+        path TEXT NOT NULL,
+        cause TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        n_bytes INTEGER,
+        can_include INTEGER NOT NULL,
+        PRIMARY KEY (session_id, path)
+    )""",
+    # A KV state stands apart from the sessions that use it: today one each, later shared by what begins alike.
+    """CREATE TABLE snapshots (
+        id INTEGER PRIMARY KEY,
+        path TEXT NOT NULL UNIQUE,
+        model TEXT NOT NULL,
+        kv_k TEXT NOT NULL,
+        kv_v TEXT NOT NULL,
+        n_tokens INTEGER NOT NULL,
+        n_bytes INTEGER NOT NULL,
+        created TEXT NOT NULL,
+        last_used TEXT NOT NULL,
+        ids BLOB NOT NULL
+    )""",
+    """CREATE TABLE session_snapshots (
+        session_id TEXT PRIMARY KEY REFERENCES sessions(id) ON DELETE CASCADE,
+        snapshot_id INTEGER NOT NULL REFERENCES snapshots(id) ON DELETE CASCADE
+    )""",
+    "CREATE INDEX session_snapshots_snapshot ON session_snapshots(snapshot_id)",
+    # What search sees, folded; part is title, question or text; turn_index is -1 for the title.
+    """CREATE TABLE passages (
+        id INTEGER PRIMARY KEY,
+        session_id TEXT NOT NULL REFERENCES sessions(id) ON DELETE CASCADE,
+        turn_index INTEGER NOT NULL,
+        part TEXT NOT NULL,
+        folded TEXT NOT NULL,
+        UNIQUE (session_id, turn_index, part)
+    )""",
+    """CREATE VIRTUAL TABLE passage_index USING fts5(
+        folded, content = 'passages', content_rowid = 'id', tokenize = 'trigram case_sensitive 1'
+    )""",
+    """CREATE TRIGGER passages_added AFTER INSERT ON passages BEGIN
+        INSERT INTO passage_index (rowid, folded) VALUES (new.id, new.folded);
+    END""",
+    """CREATE TRIGGER passages_removed AFTER DELETE ON passages BEGIN
+        INSERT INTO passage_index (passage_index, rowid, folded) VALUES ('delete', old.id, old.folded);
+    END""",
+    """CREATE TRIGGER passages_changed AFTER UPDATE ON passages BEGIN
+        INSERT INTO passage_index (passage_index, rowid, folded) VALUES ('delete', old.id, old.folded);
+        INSERT INTO passage_index (rowid, folded) VALUES (new.id, new.folded);
+    END""",
+)
+
+
+@MIGRATIONS()
+def first_tables(db: Database) -> None:
+    for statement in TABLES:
+        db.conn.execute(statement)

@@ -1,0 +1,169 @@
+"""Sessions: their title, model and settings, and the list of them. What was asked in them is left to `turns`."""
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from engine.errors import UsageError
+from storage.columns import pack_json, pack_text, pack_time, unpack_json, unpack_optional, unpack_text, unpack_time
+from storage.identity import draw_id, find_session, touch_session
+from storage.leases import refuse_if_held
+from storage.schema import Database
+from storage.search import TITLE_INDEX, index_passage
+from storage.snapshots import forget_unused
+from storage.sources import forget_unused_contents, linked_contents
+from storage.turns import heal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A session without its turns and sources.
+
+    created, updated: ISO 8601 UTC with seconds. frozen_date: the ISO date that its templates show.
+    settings: JSON values that belong to it (KV type, context, ...).
+    """
+
+    id: str
+    title: str
+    created: str
+    updated: str
+    model: str
+    system: str | None
+    frozen_date: str
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSummary:
+    """A session in a list; turns is their number."""
+
+    id: str
+    title: str
+    created: str
+    updated: str
+    model: str
+    turns: int
+
+
+class Sessions:
+    """The sessions of a database. Where a session is named, the beginning of its id is enough if it is the only one."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create(
+        self,
+        *,
+        title: str,
+        model: str,
+        system: str | None = None,
+        frozen_date: str | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> Session:
+        """A new session, at the top of the list. frozen_date: today where it is not given."""
+        at, session_id = pack_time(), draw_id()
+        with self._database.write() as connection:
+            connection.execute(
+                """INSERT INTO sessions (id, title, created, updated, model, system, frozen_date, settings)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
+                (
+                    session_id,
+                    pack_text(title),
+                    at,
+                    at,
+                    pack_text(model),
+                    pack_text(system),
+                    frozen_date or date.today().isoformat(),
+                    pack_json(dict(settings or {})),
+                ),
+            )
+            index_passage(connection, session_id, TITLE_INDEX, "title", title)
+            return read_session(connection, session_id)
+
+    def get(self, session_id: str) -> Session:
+        """Raises UsageError when no session, or more than one, has an id that begins so."""
+        with self._database.read() as connection:
+            return read_session(connection, find_session(connection, session_id))
+
+    def list(self, *, limit: int | None = None, offset: int = 0) -> tuple[SessionSummary, ...]:
+        """The newest update first; all of them without a limit."""
+        heal(self._database)
+        with self._database.read() as connection:
+            rows = connection.execute(
+                """SELECT id, title, created, updated, model,
+                (SELECT count(*) FROM turns WHERE session_id = sessions.id) AS turns
+                FROM sessions ORDER BY updated DESC, rowid DESC LIMIT ? OFFSET ?""",
+                (-1 if limit is None else limit, offset),
+            )
+            return tuple(
+                SessionSummary(
+                    id=row["id"],
+                    title=unpack_text(row["title"]),
+                    created=unpack_time(row["created"]),
+                    updated=unpack_time(row["updated"]),
+                    model=unpack_text(row["model"]),
+                    turns=row["turns"],
+                )
+                for row in rows
+            )
+
+    def rename(self, session_id: str, title: str) -> Session:
+        """Gives it another title, in one line. Raises UsageError for an empty one, and as get does."""
+        title = " ".join(title.split())
+        if not title:
+            raise UsageError("A title cannot be empty.", "Give it a word.")
+        with self._database.write() as connection:
+            whole = find_session(connection, session_id)
+            connection.execute("UPDATE sessions SET title = ? WHERE id = ?", (pack_text(title), whole))
+            index_passage(connection, whole, TITLE_INDEX, "title", title)
+            touch_session(connection, whole)
+            return read_session(connection, whole)
+
+    def change(
+        self, session_id: str, *, model: str | None = None, settings: Mapping[str, Any] | None = None
+    ) -> Session:
+        """Another model, other settings: those given replace their namesakes, the rest stays. Raises as get does."""
+        with self._database.write() as connection:
+            before = read_session(connection, find_session(connection, session_id))
+            connection.execute(
+                "UPDATE sessions SET model = ?, settings = ? WHERE id = ?",
+                (
+                    pack_text(before.model if model is None else model),
+                    pack_json({**before.settings, **(settings or {})}),
+                    before.id,
+                ),
+            )
+            return read_session(connection, before.id)
+
+    def delete(self, session_id: str) -> tuple[Path, ...]:
+        """Removes it with its turns, and the source contents that no other session uses. Returns KV files to unlink.
+
+        Raises SessionBusy while somebody answers in it, UsageError without such a session.
+        """
+        with self._database.write() as connection:
+            whole = find_session(connection, session_id)
+            refuse_if_held(connection, whole)
+            contents = linked_contents(connection, whole)
+            connection.execute("DELETE FROM sessions WHERE id = ?", (whole,))
+            forget_unused_contents(connection, contents)
+            files = forget_unused(connection, self._database.path.parent)
+        self._database.give_space_back()
+        return files
+
+
+def read_session(connection: sqlite3.Connection, session_id: str) -> Session:
+    """The session with exactly this id, which is there."""
+    row = connection.execute("SELECT * FROM sessions WHERE id = ?", (session_id,)).fetchone()
+    return Session(
+        id=row["id"],
+        title=unpack_text(row["title"]),
+        created=unpack_time(row["created"]),
+        updated=unpack_time(row["updated"]),
+        model=unpack_text(row["model"]),
+        system=unpack_optional(row["system"]),
+        frozen_date=row["frozen_date"],
+        settings=unpack_json(row["settings"]),
+    )

@@ -1,0 +1,67 @@
+"""The door to everything that is kept: one Store for a home, and the whole of one session in one value."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from engine.corpus.source import Skipped
+from storage.leases import Leases
+from storage.schema import Database
+from storage.search import Search
+from storage.sessions import Session, Sessions
+from storage.snapshots import Snapshots
+from storage.sources import SessionSource, Sources
+from storage.turns import Turn, Turns, heal
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """All of one session: what an export is rendered from."""
+
+    session: Session
+    turns: tuple[Turn, ...]
+    sources: tuple[SessionSource, ...]
+    skipped: tuple[Skipped, ...]
+
+
+class Store:
+    """LONGDESK_HOME/longdesk.db and its parts. Any thread may call any method; see `schema` for how.
+
+    Raises StorageFailed, a LongdeskError, here and out of every method when the database cannot be used.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self._database = Database(home)
+        self.sessions = Sessions(self._database)
+        self.turns = Turns(self._database)
+        self.sources = Sources(self._database)
+        self.leases = Leases(self._database)
+        self.snapshots = Snapshots(self._database)
+        self.search = Search(self._database)
+
+    def heal(self) -> int:
+        """Marks running turns of dead processes as interrupted; returns how many. Lists and turns do it themselves."""
+        return heal(self._database)
+
+    def record(self, session_id: str) -> SessionRecord:
+        """The whole session. Raises UsageError as sessions.get does."""
+        session = self.sessions.get(session_id)
+        return SessionRecord(
+            session=session,
+            turns=self.turns.of(session.id),
+            sources=self.sources.of(session.id),
+            skipped=self.sources.skipped(session.id),
+        )
+
+    def close(self) -> None:
+        """Closes the database. Closing twice is allowed."""
+        self._database.close()
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
