@@ -86,6 +86,7 @@ class Child:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", module, str(child_reads), str(child_writes)],
                 pass_fds=(child_reads, child_writes),
+                env={**os.environ, "GGML_NO_BACKTRACE": "1"},  # a failed assertion would start a debugger
                 stdin=subprocess.DEVNULL,
                 stdout=self._stderr,
                 stderr=self._stderr,

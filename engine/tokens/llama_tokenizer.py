@@ -8,7 +8,8 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Thread, stack_size
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +69,7 @@ class LlamaTokenizer:
             self._answer(self._child)
         return self._child
 
-    def _answer(self, child: Child) -> tuple[dict[str, list[int]], bytes]:
+    def _answer(self, child: Child) -> tuple[dict[str, Any], bytes]:
         frame = child.receive()
         if frame is None or "refused" in frame.fields:
             raise ModelRefused(
@@ -134,4 +135,7 @@ def _serve_encode(channel, vocab, special, lengths, payload) -> None:  # type: i
 
 
 if __name__ == "__main__":
-    serve()
+    stack_size(512 << 20)  # llama.cpp's regular expressions recurse a frame a character
+    thread = Thread(target=serve)
+    thread.start()
+    thread.join()

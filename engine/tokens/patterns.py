@@ -47,3 +47,6 @@ PATTERNS = {
     "codeshell": _SMOLLM,
     "default": _GPT2,
 }
+
+# Meta's and OpenAI's own tokenizers are tiktoken with \p{M} in the pattern; llama.cpp's version leaves it out
+REFERENCE_IS_TIKTOKEN = frozenset({"llama4", "gpt-4o"})

@@ -84,7 +84,7 @@ class Vocabulary:
 
 
 def read_vocabulary(header: Header) -> Vocabulary:
-    """The vocabulary in a GGUF header. Raises ModelRefused when there is none, as in a file that is only for planning."""
+    """The vocabulary in a GGUF header. Raises ModelRefused when there is none, as in files made only for planning."""
     texts = header.strings("tokenizer.ggml.tokens")
     family = header.text("tokenizer.ggml.model")
     if not len(texts) or family in ("", "no_vocab"):

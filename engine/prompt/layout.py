@@ -1,0 +1,129 @@
+"""The prompt: segments of ids, corpus first, question last, and nothing that was not counted.
+
+Special tokens are recognized in the template's own pieces only; sources, questions and the system text are plain text,
+and replies are the ids that were sampled. Which rewinding that allows is left to engine.runtime.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
+
+import numpy as np
+
+from engine.prompt.template import ChatTemplate, Role, Slot
+from engine.tokens.documents import Document
+from engine.tokens.encode import Ids, Tokenizer
+
+# the standing instruction, when the user sets none and there are documents to read
+SYSTEM = (
+    "Answer from the documents in the user's message. Name the path of the document that a statement comes from and "
+    "quote the words that show it. If the documents do not hold the answer, say so."
+)
+
+
+class Part(StrEnum):
+    """What a segment holds."""
+
+    TEMPLATE = "template"
+    SYSTEM = "system"
+    SOURCE = "source"
+    QUESTION = "question"
+    REPLY = "reply"
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A run of ids, int32 of shape [n_tokens], and what it is; path names the source."""
+
+    part: Part
+    ids: Ids = field(repr=False)
+    path: str | None = None
+
+    @property
+    def n_tokens(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """All that is decoded before the reply, in order."""
+
+    segments: tuple[Segment, ...]
+
+    @property
+    def n_tokens(self) -> int:
+        return sum(segment.n_tokens for segment in self.segments)
+
+    def ids(self) -> Ids:
+        """int32 of shape [n_tokens]."""
+        return np.concatenate([segment.ids for segment in self.segments])
+
+    def count(self, *parts: Part) -> int:
+        """Tokens in the segments of these parts."""
+        return sum(segment.n_tokens for segment in self.segments if segment.part in parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One turn: the documents that join here, the question, and the sampled ids of the reply (None for the last)."""
+
+    question: str
+    documents: tuple[Document, ...] = ()
+    reply_ids: Ids | None = None
+
+
+def lay_out(
+    exchanges: Sequence[Exchange], *, system: str, template: ChatTemplate, tokenizer: Tokenizer, today: date
+) -> Prompt:
+    """The prompt that asks the last exchange's question, with all the earlier ones before it.
+
+    A later turn's prompt begins with the ids of an earlier one's followed by its reply wherever the template allows it.
+    Raises ModelRefused when the template does not render that many turns.
+    """
+    segments: list[Segment] = []
+    for piece in template.pieces(len(exchanges), system=bool(system), today=today):
+        if isinstance(piece, str):
+            segments.append(Segment(Part.TEMPLATE, tokenizer.encode_template(piece)))
+            continue
+        if template.folds_system and system and piece == Slot(Role.USER, 0):
+            segments.append(Segment(Part.SYSTEM, tokenizer.encode(system + "\n\n")))
+        segments += _fill(piece, exchanges, system, tokenizer)
+    return Prompt(_with_bos(segments, tokenizer))
+
+
+def measure(
+    documents: Sequence[Document], *, system: str, template: ChatTemplate, tokenizer: Tokenizer, today: date
+) -> Prompt:
+    """The prompt of a first question that is still empty: what `count` and `plan` add up."""
+    exchange = Exchange("", tuple(documents))
+    return lay_out([exchange], system=system, template=template, tokenizer=tokenizer, today=today)
+
+
+def _fill(slot: Slot, exchanges: Sequence[Exchange], system: str, tokenizer: Tokenizer) -> list[Segment]:
+    if slot.role is Role.SYSTEM:
+        return [Segment(Part.SYSTEM, tokenizer.encode(system))]
+    exchange = exchanges[slot.turn]
+    if slot.role is Role.ASSISTANT:
+        assert exchange.reply_ids is not None  # only the last exchange has none, and it has no slot
+        return [Segment(Part.REPLY, exchange.reply_ids)]
+    segments = [Segment(Part.SOURCE, document.ids, document.path) for document in exchange.documents]
+    if segments:  # a part of its own, so that counts do not depend on how it would merge with the question
+        segments.append(Segment(Part.TEMPLATE, tokenizer.encode("\n")))
+    return [*segments, Segment(Part.QUESTION, tokenizer.encode(exchange.question))]
+
+
+def _with_bos(segments: list[Segment], tokenizer: Tokenizer) -> tuple[Segment, ...]:
+    """BOS once: from the template, else from the model's add_bos, never both."""
+    facts = tokenizer.facts
+    first = next((int(segment.ids[0]) for segment in segments if segment.n_tokens), None)
+    if facts.add_bos and facts.bos_id is not None and first != facts.bos_id:
+        segments.insert(0, Segment(Part.TEMPLATE, np.array([facts.bos_id], dtype=np.int32)))
+    return tuple(segments)
+
+
+def common_prefix(a: Ids, b: Ids) -> int:
+    """Length of the longest common prefix of two id arrays."""
+    n = min(len(a), len(b))
+    differing = np.flatnonzero(a[:n] != b[:n])
+    return int(differing[0]) if len(differing) else n

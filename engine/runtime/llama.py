@@ -1,0 +1,306 @@
+"""llama.cpp through its low-level calls: one model, one context, one sequence. Lives in a child process (`worker`).
+
+The high-level Llama class reuses prefixes wrongly on Llama 4's windowed cache and allocates a score for every token;
+none of that is used here. Positions are always explicit. Talking to the parent is left to `worker`.
+"""
+
+import codecs
+import ctypes
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import llama_cpp
+import numpy as np
+
+from engine.errors import EngineFailed
+from engine.prompt.layout import common_prefix
+from engine.runtime.model import Finished, Prefill, Sampling, Stop, Text
+from engine.runtime.prefix import Attention, CacheShape, keepable
+from engine.runtime.sampling import Sampler
+from engine.runtime.settings import KV_TYPES, EngineSettings
+from engine.runtime.snapshot import load_state, read_state_ids, save_state
+from engine.tokens.encode import Ids
+
+_FLUSH_S = 0.03  # text goes out at most this often: a frame a token would cost a small model percents
+_ABORTED = 2  # llama_decode's answer when the abort callback said so
+_NO_SLOT = 1
+# libc's strlen over a two-byte buffer is a ready-made "is the flag set?" in C: a Python callback would take the GIL at
+# every graph node, which costs 1 to 2.7 % of generation
+_FLAG_IS_SET = ctypes.cast(ctypes.CDLL(None).strlen, llama_cpp.ggml_abort_callback)
+
+
+class LlamaModel:
+    """A loaded model and the KV cache of its one sequence. Not thread-safe, but for `cancel` and `uncancel`."""
+
+    def __init__(self, settings: EngineSettings, on_load: Callable[[float], None]) -> None:
+        """Loads the model and allocates the cache. Raises EngineFailed with llama.cpp's own words."""
+        self.settings = settings
+        self._log: deque[str] = deque(maxlen=20)
+        self._keep = _listen(self._log)
+        self._flag = ctypes.create_string_buffer(2)
+        llama_cpp.llama_backend_init()
+        self._model = self._load(on_load)
+        self._context = self._new_context()
+        self._memory = llama_cpp.llama_get_memory(self._context)
+        self._vocab = llama_cpp.llama_model_get_vocab(self._model)
+        self._n_vocab = llama_cpp.llama_vocab_n_tokens(self._vocab)
+        self._shape = self._cache_shape()
+        self._batch = _Batch(settings.n_batch)
+        self._cached: Ids = np.empty(0, dtype=np.int32)
+        llama_cpp.llama_set_abort_callback(self._context, _FLAG_IS_SET, ctypes.addressof(self._flag))
+
+    @property
+    def n_ctx(self) -> int:
+        """Cells of the KV cache, in tokens; llama.cpp rounds up what was asked for."""
+        return int(llama_cpp.llama_n_ctx(self._context))
+
+    def cancel(self) -> None:
+        """Stops the decoding that is under way at the next graph node, from any thread."""
+        self._flag[0] = b"\x01"
+
+    def uncancel(self) -> None:
+        """Makes decoding possible again; called when the next generation is asked for, not when it begins."""
+        self._flag[0] = b"\x00"
+
+    @property
+    def _cancelled(self) -> bool:
+        return self._flag[0] == b"\x01"
+
+    def save(self, path: Path) -> int:
+        """Writes the KV state; bytes written, 0 when the cache is empty. Raises OSError."""
+        return save_state(self._context, self._cached, path) if len(self._cached) else 0
+
+    def generate(
+        self, ids: Ids, sampling: Sampling, *, state: Path | None = None
+    ) -> Iterator[Prefill | Text | Finished]:
+        """Decodes what the cache does not hold of the prompt, then samples.
+
+        state: a file to restore from where that keeps more. Cancelling keeps what was decoded. Raises EngineFailed when
+        llama.cpp fails.
+        """
+        begun = perf_counter()
+        self._restore(ids, state)
+        reused = self._rewind(ids)
+        restored = perf_counter()
+        for done in self._prefill(ids, reused):
+            yield Prefill(done, len(ids), reused, perf_counter() - restored)
+        read = perf_counter()
+        reply = _Reply(begun)
+        if len(self._cached) == len(ids) and not self._cancelled:
+            yield from self._sample(sampling, reply)
+        ended = perf_counter()
+        yield Finished(
+            stop=reply.stop,
+            reply_ids=tuple(reply.ids),
+            prompt_tokens=len(ids),
+            reused_tokens=reused,
+            load_s=0.0,
+            restore_s=restored - begun,
+            prefill_s=read - restored,
+            ttft_s=(reply.first_text_at or ended) - begun,
+            generate_s=ended - read,
+        )
+
+    def _restore(self, ids: Ids, state: Path | None) -> None:
+        """Loads the state file when it shares more with the prompt than the live cache does."""
+        saved = read_state_ids(state) if state else None
+        if saved is None or state is None or len(saved) > self.n_ctx:
+            return
+        if common_prefix(saved, ids) > common_prefix(self._cached, ids):
+            loaded = load_state(self._context, state, len(saved))
+            self._cached = saved if loaded else saved[:0]
+
+    def _rewind(self, ids: Ids) -> int:
+        """Drops from the cache what the prompt does not share; the number of tokens kept, at most all but one."""
+        common = min(common_prefix(self._cached, ids), len(ids) - 1)
+        pos_min = llama_cpp.llama_memory_seq_pos_min(self._memory, 0)
+        kept = keepable(common, n_cached=len(self._cached), pos_min=pos_min, shape=self._shape)
+        if kept == 0:
+            llama_cpp.llama_memory_clear(self._memory, True)
+        elif kept < len(self._cached):
+            llama_cpp.llama_memory_seq_rm(self._memory, 0, kept, -1)
+        self._cached = self._cached[:kept]
+        return kept
+
+    def _prefill(self, ids: Ids, start: int) -> Iterator[int]:
+        """Decodes ids[start:] batch by batch; yields how many tokens of the prompt are done."""
+        self._cached = ids[:start]
+        yield start
+        while len(self._cached) < len(ids) and not self._cancelled:
+            at = len(self._cached)
+            n_tokens = min(self.settings.n_batch, len(ids) - at)
+            if not self._decode(ids[at : at + n_tokens], at, wants_logits=at + n_tokens == len(ids)):
+                return
+            self._cached = ids[: at + n_tokens]
+            yield len(self._cached)
+
+    def _sample(self, sampling: Sampling, reply: "_Reply") -> Iterator[Text]:
+        sampler = Sampler(sampling, self._n_vocab)
+        cached = [self._cached]
+        n_cached = len(self._cached)
+        try:
+            while True:
+                token = sampler.sample(self._context)
+                if llama_cpp.llama_vocab_is_eog(self._vocab, token):
+                    reply.stop = Stop.END
+                    break
+                reply.add(token, self._piece(token))
+                if text := reply.due():
+                    yield Text(text, len(reply.ids))
+                if len(reply.ids) >= sampling.max_tokens or n_cached >= self.n_ctx:
+                    reply.stop = Stop.LENGTH
+                    break
+                one = np.array([token], dtype=np.int32)
+                if not self._decode(one, n_cached, wants_logits=True):
+                    break
+                cached.append(one)
+                n_cached += 1
+                if self._cancelled:
+                    break
+        finally:
+            self._cached = np.concatenate(cached) if len(self._cached) else self._cached
+            sampler.free()
+        if text := reply.due(last=True):
+            yield Text(text, len(reply.ids))
+
+    def _decode(self, ids: Ids, at: int, *, wants_logits: bool) -> bool:
+        """Decodes one batch at explicit positions; False when it was aborted, and the cache then ends at `at`.
+
+        llama.cpp takes an aborted batch back itself, and the cells it dropped to make room are masked there.
+        """
+        answer = llama_cpp.llama_decode(self._context, self._batch.fill(ids, at, wants_logits))
+        if answer == 0:
+            return True
+        if answer == _ABORTED:
+            if self._shape.attention is Attention.RECURRENT:  # its state has moved on and cannot go back
+                llama_cpp.llama_memory_clear(self._memory, True)
+                self._cached = self._cached[:0]
+            return False
+        if answer == _NO_SLOT:
+            raise EngineFailed(
+                f"The KV cache of {self.n_ctx:,} cells is full at token {at:,}.", "Ask with a larger --ctx."
+            )
+        raise EngineFailed(f"llama.cpp could not decode at token {at:,} (code {answer}){self._words()}.", "Ask again.")
+
+    def _piece(self, token: int) -> bytes:
+        room = 256
+        buffer = ctypes.create_string_buffer(room)
+        n_bytes = llama_cpp.llama_token_to_piece(self._vocab, token, buffer, room, 0, False)
+        return buffer.raw[: max(0, n_bytes)]
+
+    def _load(self, on_load: Callable[[float], None]) -> Any:
+        parameters = llama_cpp.llama_model_default_params()
+
+        @llama_cpp.llama_progress_callback  # type: ignore[untyped-decorator]
+        def progress(share: float, _: object) -> bool:
+            on_load(share)
+            return True
+
+        parameters.progress_callback = progress
+        model = llama_cpp.llama_model_load_from_file(os.fsencode(self.settings.model), parameters)
+        if not model:
+            raise EngineFailed(
+                f"llama.cpp cannot load {self.settings.model}{self._words()}.", "Use another conversion of the model."
+            )
+        return model
+
+    def _new_context(self) -> Any:
+        settings = self.settings
+        parameters = llama_cpp.llama_context_default_params()
+        parameters.n_ctx = settings.n_ctx
+        parameters.n_batch = parameters.n_ubatch = settings.n_batch
+        parameters.n_seq_max = 1
+        parameters.n_outputs_max = 1  # only the last token's logits are ever read
+        parameters.n_threads = parameters.n_threads_batch = settings.n_threads
+        parameters.type_k = parameters.type_v = KV_TYPES[settings.kv_type]
+        parameters.offload_kqv = settings.kv_on_gpu
+        parameters.swa_full = False
+        context = llama_cpp.llama_init_from_model(self._model, parameters)
+        if not context:
+            raise EngineFailed(
+                f"llama.cpp cannot make a context of {settings.n_ctx:,} tokens with {settings.kv_type} KV"
+                f"{self._words()}.",
+                "Try a smaller --ctx or --kv f16.",
+            )
+        return context
+
+    def _cache_shape(self) -> CacheShape:
+        window = int(llama_cpp.llama_model_n_swa(self._model))
+        if llama_cpp.llama_model_is_recurrent(self._model) or llama_cpp.llama_model_is_hybrid(self._model):
+            return CacheShape(Attention.RECURRENT)
+        if window <= 0:
+            return CacheShape(Attention.FULL)
+        buffer = ctypes.create_string_buffer(64)
+        llama_cpp.llama_model_meta_val_str(self._model, b"general.architecture", buffer, len(buffer))
+        return CacheShape(Attention.CHUNKED if buffer.value == b"llama4" else Attention.SLIDING, window)
+
+    def _words(self) -> str:
+        return f": {' '.join(self._log)[-300:]}" if self._log else ""
+
+
+class _Reply:
+    """The tokens and the text of one reply, as they come."""
+
+    def __init__(self, begun: float) -> None:
+        self.ids: list[int] = []
+        self.stop = Stop.CANCELLED  # until something else ends it
+        self.first_text_at: float | None = None
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._pending = ""
+        self._sent_at = begun - _FLUSH_S
+
+    def add(self, token: int, piece: bytes) -> None:
+        self.ids.append(token)
+        self._pending += self._decoder.decode(piece)
+
+    def due(self, *, last: bool = False) -> str:
+        """Text to send now: whole characters only, the first at once, the rest at most every 30 ms."""
+        now = perf_counter()
+        if last:
+            self._pending += self._decoder.decode(b"", final=True)
+        elif now - self._sent_at < _FLUSH_S and self.first_text_at is not None:
+            return ""
+        text, self._pending = self._pending, ""
+        if text:
+            self._sent_at = now
+            self.first_text_at = self.first_text_at or now
+        return text
+
+
+class _Batch:
+    """A llama_batch whose arrays are written through numpy."""
+
+    def __init__(self, n_tokens: int) -> None:
+        self._batch = llama_cpp.llama_batch_init(n_tokens, 0, 1)
+        as_array = np.ctypeslib.as_array
+        self._token = as_array(self._batch.token, (n_tokens,))
+        self._pos = as_array(self._batch.pos, (n_tokens,))
+        self._logits = as_array(self._batch.logits, (n_tokens,))
+        as_array(self._batch.n_seq_id, (n_tokens,))[:] = 1
+        for token in range(n_tokens):
+            self._batch.seq_id[token][0] = 0
+
+    def fill(self, ids: Ids, at: int, wants_logits: bool) -> Any:
+        n_tokens = len(ids)
+        self._batch.n_tokens = n_tokens
+        self._token[:n_tokens] = ids
+        self._pos[:n_tokens] = np.arange(at, at + n_tokens)
+        self._logits[:n_tokens] = 0
+        self._logits[n_tokens - 1] = wants_logits
+        return self._batch
+
+
+def _listen(log: deque[str]) -> object:
+    """Keeps llama.cpp's warnings and errors; the callback must outlive the model."""
+
+    @llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]
+    def callback(level: int, text: bytes, _: object) -> None:
+        if level in (3, 4):  # GGML_LOG_LEVEL_WARN, GGML_LOG_LEVEL_ERROR
+            log.append(text.decode("utf-8", "replace").strip())
+
+    llama_cpp.llama_log_set(callback, ctypes.c_void_p(0))
+    return callback

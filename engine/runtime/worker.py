@@ -1,0 +1,96 @@
+"""The engine's child process: `python -m engine.runtime.worker IN OUT`. Serves one LlamaModel until its parent is gone.
+
+A thread reads the pipe all the time, so that a cancel arrives in the middle of a decode and the parent's death, which
+closes the pipe, ends this process at once.
+"""
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+from time import perf_counter
+
+import numpy as np
+
+from engine.child import Channel, Frame, channel_of_child, offer_to_oom_killer
+from engine.errors import EngineFailed
+from engine.runtime.llama import LlamaModel
+from engine.runtime.model import Finished, Prefill, Sampling
+from engine.runtime.settings import settings_from
+
+
+class Worker:
+    """The state of the child: its channel, the model once loaded, and the calls that wait."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._model: LlamaModel | None = None
+        self._calls: SimpleQueue[Frame] = SimpleQueue()
+
+    def serve(self) -> None:
+        """Runs until the parent closes the pipe; the reading thread then ends the process."""
+        Thread(target=self._read, daemon=True).start()
+        while True:
+            call = self._calls.get()
+            try:
+                self._answer(call)
+            except EngineFailed as error:
+                self._channel.send({"event": "failed", "fact": error.fact, "remedy": error.remedy})
+            except OSError as error:
+                self._channel.send(
+                    {"event": "failed", "fact": f"Saving failed: {error.strerror or error}.", "remedy": ""}
+                )
+
+    def _read(self) -> None:
+        while (frame := self._channel.receive()) is not None:
+            if frame.fields["do"] == "cancel":
+                if self._model is not None:
+                    self._model.cancel()
+                continue
+            if frame.fields["do"] == "generate" and self._model is not None:
+                self._model.uncancel()  # here, in the order of the pipe: a cancel that follows must not be lost
+            self._calls.put(frame)
+        os._exit(0)  # no cleaning up: a decode may be running in the other thread
+
+    def _answer(self, call: Frame) -> None:
+        match call.fields.pop("do"):
+            case "load":
+                self._load(call)
+            case "generate":
+                self._generate(call)
+            case "save":
+                self._save(Path(call.fields["path"]))
+
+    def _load(self, call: Frame) -> None:
+        sent_at = 0.0
+
+        def on_load(share: float) -> None:
+            nonlocal sent_at
+            if perf_counter() - sent_at > 0.1:
+                sent_at = perf_counter()
+                self._channel.send({"event": "loading", "share": share})
+
+        self._model = LlamaModel(settings_from(call.fields), on_load)
+        self._channel.send({"event": "loaded", "n_ctx": self._model.n_ctx})
+
+    def _generate(self, call: Frame) -> None:
+        model = self._loaded()
+        state = call.fields.pop("state")
+        ids = np.frombuffer(call.payload, dtype="<i4")
+        for event in model.generate(ids, Sampling(**call.fields), state=Path(state) if state else None):
+            name = "prefill" if isinstance(event, Prefill) else "finished" if isinstance(event, Finished) else "text"
+            self._channel.send({"event": name, **asdict(event)})
+
+    def _save(self, path: Path) -> None:
+        self._channel.send({"event": "saved", "n_bytes": self._loaded().save(path)})
+
+    def _loaded(self) -> LlamaModel:
+        if self._model is None:
+            raise EngineFailed("The engine has no model loaded.")
+        return self._model
+
+
+if __name__ == "__main__":
+    offer_to_oom_killer()
+    Worker(channel_of_child()).serve()

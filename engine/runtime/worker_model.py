@@ -1,0 +1,135 @@
+"""The Model that the rest of Longdesk uses for a GGUF: the parent's side of `worker`."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from threading import Event as Flag
+from typing import Any
+
+from engine.child import Child, Frame
+from engine.errors import EngineDied, EngineFailed
+from engine.prompt.layout import Prompt
+from engine.runtime.model import Event, Finished, Loading, Prefill, Sampling, Stop, Text
+from engine.runtime.settings import EngineSettings
+
+_POLL_S = 0.05  # how soon a cancel is seen while the child is busy
+
+
+class WorkerModel:
+    """llama.cpp in a child process of its own. Not reentrant: one call at a time.
+
+    The child starts at the first generation and again after it died. A crash in llama.cpp, or the kernel's OOM killer,
+    ends the child only and is raised here as EngineDied.
+    """
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self.settings = settings
+        self._child: Child | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id while it lives."""
+        return self._child.pid if self._child is not None and self._child.alive else None
+
+    def generate(
+        self, prompt: Prompt, sampling: Sampling, *, cancel: Flag, state: Path | None = None
+    ) -> Iterator[Event]:
+        """See Model.generate. state: a KV state file to restore from where that keeps more than the live cache."""
+        load_s = 0.0
+        if self.pid is None:
+            begun = time.perf_counter()
+            for share in self._start(cancel):
+                yield Loading(share)
+            load_s = time.perf_counter() - begun
+        if cancel.is_set():
+            yield _cancelled(prompt, load_s)
+            return
+        fields = {"do": "generate", "state": str(state) if state else None, **asdict(sampling)}
+        self._send(fields, prompt.ids().astype("<i4").tobytes())
+        for frame in self._frames(cancel):
+            event = _event(frame)
+            yield replace(event, load_s=load_s) if isinstance(event, Finished) else event
+            if isinstance(event, Finished):
+                return
+
+    def save(self, path: Path) -> int:
+        """Saves the KV state; bytes written, 0 when there is none. Raises EngineFailed when the disk refuses it."""
+        if self.pid is None:
+            return 0
+        self._send({"do": "save", "path": str(path)})
+        return int(next(self._frames(Flag())).fields["n_bytes"])
+
+    def close(self) -> None:
+        """Ends the child and frees its memory."""
+        if self._child is not None:
+            self._child.close()
+            self._child = None
+
+    def _start(self, cancel: Flag) -> Iterator[float]:
+        """Starts the child and loads the model; yields the share loaded. A cancel ends the child."""
+        self.close()
+        self._child = Child("engine.runtime.worker")
+        self._send({"do": "load", **self.settings.fields()})
+        for frame in self._frames(cancel, kill=True):
+            if frame.fields["event"] == "loaded":
+                return
+            yield float(frame.fields["share"])
+
+    def _frames(self, cancel: Flag, *, kill: bool = False) -> Iterator[Frame]:
+        """What the child says, passing a cancel on once. Raises EngineFailed when it fails, EngineDied when it dies."""
+        told = False
+        while True:
+            child = self._living()
+            if cancel.is_set() and not told:
+                told = True
+                if kill:
+                    self.close()
+                    return
+                child.send({"do": "cancel"})
+            try:
+                frame = child.receive(_POLL_S)
+            except EngineDied:
+                self._child = None
+                raise
+            if frame is not None:
+                if frame.fields["event"] == "failed":
+                    raise EngineFailed(frame.fields["fact"], frame.fields["remedy"])
+                yield frame
+
+    def _send(self, fields: dict[str, Any], payload: bytes = b"") -> None:
+        try:
+            self._living().send(fields, payload)
+        except EngineDied:
+            self._child = None
+            raise
+
+    def _living(self) -> Child:
+        if self._child is None:
+            raise EngineDied("The engine's process is gone.", "Ask again: a new engine starts.")
+        return self._child
+
+
+def _event(frame: Frame) -> Prefill | Text | Finished:
+    fields = dict(frame.fields)
+    match fields.pop("event"):
+        case "prefill":
+            return Prefill(**fields)
+        case "text":
+            return Text(**fields)
+        case _:
+            return Finished(**{**fields, "stop": Stop(fields["stop"]), "reply_ids": tuple(fields["reply_ids"])})
+
+
+def _cancelled(prompt: Prompt, load_s: float) -> Finished:
+    return Finished(
+        stop=Stop.CANCELLED,
+        reply_ids=(),
+        prompt_tokens=prompt.n_tokens,
+        reused_tokens=0,
+        load_s=load_s,
+        restore_s=0.0,
+        prefill_s=0.0,
+        ttft_s=0.0,
+        generate_s=0.0,
+    )
