@@ -2,12 +2,15 @@
 
 import base64
 import importlib.util
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import gguf
+import numpy as np
+import numpy.typing as npt
 
 if TYPE_CHECKING:
     import tiktoken
@@ -41,9 +44,12 @@ class BytePairVocabulary:
         writer.add_add_bos_token(self.add_bos)
 
     @property
-    def is_control(self) -> tuple[bool, ...]:
-        """For each token, whether it is a special one that no text may hold."""
-        return tuple(kind == gguf.TokenType.CONTROL for kind in self.types)
+    def output_sizes(self) -> npt.NDArray[np.float32]:
+        """How large a random model makes each token's output row: 0 for control tokens, else 1.
+
+        Their logits are then zero, far below the best, so that greedy replies are text and end by length.
+        """
+        return np.array([kind != gguf.TokenType.CONTROL for kind in self.types], dtype=np.float32)
 
 
 def _gpt2_alphabet() -> dict[int, str]:
@@ -108,6 +114,102 @@ def llama4_vocabulary() -> BytePairVocabulary:
     )
 
 
+LLAMA3_SPECIAL = (
+    "<|begin_of_text|>",
+    "<|end_of_text|>",
+    "<|start_header_id|>",
+    "<|end_header_id|>",
+    "<|eot_id|>",
+    "<|finetune_right_pad_id|>",
+    "<|im_start|>",
+    "<|im_end|>",
+)
+
+
+def llama3_vocabulary(*, n_ranks: int = 2_000, add_bos: bool = True) -> BytePairVocabulary:
+    """A small vocabulary of Llama 3's kind: 256 bytes, the most frequent merges, special tokens of Llama 3 and ChatML.
+
+    The first ranks of a BPE vocabulary are one themselves, so Llama 4's serve; the splitting pattern is Llama 3's.
+    """
+    ranks = dict(list(_llama4_ranks().items())[:n_ranks])
+    special = {name: n_ranks + place for place, name in enumerate(LLAMA3_SPECIAL)}
+    return BytePairVocabulary(
+        pre="llama-bpe",
+        tokens=tuple(map(gpt2_text, ranks)) + LLAMA3_SPECIAL,
+        types=(gguf.TokenType.NORMAL,) * n_ranks + (gguf.TokenType.CONTROL,) * len(special),
+        merges=merges_of(ranks),
+        bos=special["<|begin_of_text|>"],
+        eos=special["<|end_of_text|>"],
+        eot=special["<|eot_id|>"],
+        pad=special["<|finetune_right_pad_id|>"],
+        add_bos=add_bos,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PieceVocabulary:
+    """A SentencePiece vocabulary as GGUF holds it: pieces with scores, a space is written U+2581."""
+
+    tokens: tuple[str, ...]
+    scores: tuple[float, ...]
+    types: tuple[int, ...]
+    bos: int
+    eos: int
+    eot: int
+    unknown: int
+    pad: int
+
+    def write(self, writer: gguf.GGUFWriter) -> None:
+        """Add it to a GGUF the way llama.cpp's convert_hf_to_gguf does for Gemma."""
+        writer.add_tokenizer_model("llama")
+        writer.add_tokenizer_pre("default")
+        writer.add_token_list(self.tokens)
+        writer.add_token_scores(self.scores)
+        writer.add_token_types(self.types)
+        writer.add_bos_token_id(self.bos)
+        writer.add_eos_token_id(self.eos)
+        writer.add_eot_token_id(self.eot)
+        writer.add_unk_token_id(self.unknown)
+        writer.add_pad_token_id(self.pad)
+        writer.add_add_bos_token(True)
+        writer.add_add_eos_token(False)
+        writer.add_add_space_prefix(False)
+
+
+GEMMA3_SPECIAL = ("<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>")
+
+
+def gemma3_vocabulary(*, n_pieces: int = 2_000) -> PieceVocabulary:
+    """A small vocabulary of Gemma 3's kind: its special tokens, 256 byte tokens, pieces with falling scores.
+
+    The pieces are the most frequent texts among Llama 4's tokens, and the printable ASCII characters, without which no
+    piece could be put together.
+    """
+    texts = dict.fromkeys(chr(code) for code in range(0x20, 0x7F))
+    for token in _llama4_ranks():
+        if len(texts) == n_pieces:
+            break
+        with suppress(UnicodeDecodeError):
+            texts.setdefault(token.decode())
+    pieces = [text.replace(" ", "\u2581") for text in texts if text.isprintable() or text == "\n"]
+    kind = gguf.TokenType
+    return PieceVocabulary(
+        tokens=GEMMA3_SPECIAL + tuple(f"<0x{byte:02X}>" for byte in range(256)) + tuple(pieces),
+        scores=(-1000.0,) * (len(GEMMA3_SPECIAL) + 256) + tuple(-float(place) for place in range(len(pieces))),
+        types=(kind.CONTROL,) * 3
+        + (kind.UNKNOWN,)
+        + (kind.CONTROL,) * 2
+        + (kind.BYTE,) * 256
+        + (kind.NORMAL,) * len(pieces),
+        bos=2,
+        eos=1,
+        eot=5,
+        unknown=3,
+        pad=0,
+    )
+
+
+@cache
 def _llama4_ranks() -> dict[bytes, int]:
     """The 200,000 byte sequences in the order of their ranks, which are their ids."""
     spec = importlib.util.find_spec("llama_models")

@@ -1,4 +1,4 @@
-"""What every builder needs of gguf-py: a GGUF that appears whole or not at all, and random weights of the right type."""
+"""What builders need of gguf-py: a GGUF that is there whole or not at all, and random weights of the right type."""
 
 import os
 from collections.abc import Iterator
