@@ -1,0 +1,194 @@
+"""The way in: files, folders and zips to one Corpus. Owns the order, and what a path given by name outranks."""
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from io import BytesIO
+from pathlib import Path
+from typing import IO
+
+from engine.corpus.archive import ZipTree, open_zip
+from engine.corpus.checkout import level_above
+from engine.corpus.content import NESTED_ZIP
+from engine.corpus.disk import DiskTree, skip_special, skip_unreadable
+from engine.corpus.ignore import Patterns
+from engine.corpus.naming import Names, printable
+from engine.corpus.rules import Rules
+from engine.corpus.sniff import HEAD_BYTES, Family, ending, recognise
+from engine.corpus.source import Cause, Corpus, Skipped, Source
+from engine.corpus.tree import Tree
+from engine.corpus.walk import File, Start, Walk, compile_excludes
+from engine.errors import SourceRefused, UsageError
+
+_DISK = DiskTree()
+_MAX_NESTING = 1  # a zip in a folder or in a zip may be brought back, a zip in that one may not
+
+
+def collect(paths: Sequence[Path], rules: Rules = Rules(), *, on_file: Callable[[int], None] | None = None) -> Corpus:
+    """Everything readable at these paths, and what was skipped and why.
+
+    A folder is read by .gitignore and the default rules; a zip likewise, from within; a file that is given itself is
+    read whatever those say, but not against --exclude. Paths are relative to what was given, POSIX and unique. Order: the
+    paths as given, below each by path, folder by folder, "page 2" before "page 10".
+
+    on_file: called after every file that was read or tried, with the number of them so far.
+    Errors: UsageError where a path does not exist. Anything wrong with a file becomes a Skipped.
+    """
+    for path in paths:
+        if not os.path.exists(path) and not _is_hidden_from_us(path):
+            fact = f"There is no file or folder at {printable(str(path))}."
+            raise UsageError(fact, "Check the spelling; a relative path starts from the current folder.")
+    reading = _Reading(rules, on_file or (lambda n_files: None), compile_excludes(rules.exclude))
+    for path in paths:
+        reading.read_root(Path(path))
+    return Corpus(tuple(reading.sources), tuple(reading.skipped))
+
+
+def refuse_empty(corpus: Corpus, paths: Sequence[Path]) -> None:
+    """Nothing where the corpus holds a source. Errors: SourceRefused where it holds none, saying why."""
+    if corpus.sources:
+        return
+    given = ", ".join(printable(str(path)) for path in paths)
+    if not corpus.skipped:
+        raise SourceRefused(f"There are no files in {given}.", "Give a file, a folder or a zip that holds some.")
+    if len(corpus.skipped) == 1:
+        skipped = corpus.skipped[0]
+        remedy = "Bring it back by naming it, or give another file." if skipped.can_include else "Give another file."
+        raise SourceRefused(f"{skipped.path} was skipped: {skipped.reason}.", remedy)
+    counts = Counter(skipped.cause for skipped in corpus.skipped).most_common(3)
+    causes = ", ".join(f"{n_files:,} {_CAUSES[cause]}" for cause, n_files in counts)
+    fact = f"Nothing to read is left of {given}: all {len(corpus.skipped):,} entries were skipped ({causes})."
+    if any(skipped.can_include for skipped in corpus.skipped):
+        raise SourceRefused(fact, "Bring back what you need by naming it, or give other files.")
+    raise SourceRefused(fact, "Give other files: text, PDF or images.")
+
+
+_CAUSES = {
+    Cause.EMPTY: "empty",
+    Cause.BINARY: "not text",
+    Cause.TOO_LARGE: "too large",
+    Cause.ENCRYPTED: "behind a password",
+    Cause.BROKEN: "damaged",
+    Cause.UNREADABLE: "not readable",
+    Cause.IGNORED: "ignored by .gitignore",
+    Cause.EXCLUDED: "left out by --exclude",
+    Cause.GENERATED: "left out by default",
+    Cause.LINK: "links",
+    Cause.UNSAFE: "unsafe",
+    Cause.NO_TEXT: "without text",
+    Cause.NO_VISION: "images that the model cannot see",
+}
+
+
+def _is_hidden_from_us(path: Path) -> bool:
+    """Whether something may be there that we have no permission to see."""
+    try:
+        os.stat(path)
+    except PermissionError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _is_zip(path: Path) -> bool:
+    """By its first bytes; what is merely called .zip goes the way of any other file."""
+    try:
+        with open(path, "rb") as file:
+            return recognise(file.read(HEAD_BYTES), path.name).family is Family.ZIP
+    except OSError:
+        return False
+
+
+def _final(found: Source | Skipped, nesting: int) -> Source | Skipped:
+    """A zip below the last level that is opened cannot be brought back."""
+    if nesting < _MAX_NESTING or not isinstance(found, Skipped) or found.reason != NESTED_ZIP:
+        return found
+    return replace(found, reason="an archive in an archive in another; give it by itself to read it", can_include=False)
+
+
+@dataclass(slots=True)
+class _Reading:
+    """A corpus in the making."""
+
+    rules: Rules
+    on_file: Callable[[int], None]
+    excludes: Patterns
+    sources: list[Source] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    names: Names = field(default_factory=Names)
+    n_files: int = 0
+
+    def read_root(self, given: Path) -> None:
+        """A path as the user gave it; a link is followed here and nowhere else."""
+        try:
+            path = given.resolve()
+            mode = os.stat(path).st_mode
+        except OSError as error:
+            name = self.names.claim(printable(given.name or str(given)), "given")
+            return self._take(skip_unreadable(name, error))
+        root_name = printable(given.name or path.name or "root")
+        if stat.S_ISDIR(mode):
+            level, prefix = level_above(path)
+            start = Start(str(path), root_name, level=level, prefix=prefix)
+            return self._read_below(_DISK, start, nesting=0)
+        return self._read_given_file(path, given.name or path.name, mode)
+
+    def _read_given_file(self, path: Path, raw_name: str, mode: int) -> None:
+        """A file given by name. Default rules and .gitignore do not count; --exclude does."""
+        name = self.names.claim(printable(raw_name), printable(path.parent.name or "root"))
+        included = name in self.rules.include
+        encoded = os.fsencode(raw_name)
+        pattern = self.excludes.last_match(encoded, encoded, is_folder=False)
+        if pattern is not None and not pattern.negated and not included:
+            reason = f"left out by --exclude {pattern.line}"
+            self._take(Skipped(name, Cause.EXCLUDED, reason, _DISK.size(str(path)), can_include=True))
+        elif not stat.S_ISREG(mode):
+            self._take(skip_special(name))
+        elif ending(raw_name) == "zip" and _is_zip(path):
+            self._read_zip(path, name, Start(None, name), nesting=0)
+        else:
+            self._take(_DISK.read_file(str(path), name, self.rules, included=included))
+
+    def _read_below(self, tree: Tree, start: Start, *, nesting: int) -> None:
+        for found in Walk(tree, self.rules, self.names, self.excludes, start):
+            if isinstance(found, Skipped):
+                self._take(found)
+            elif found.included and ending(found.path) == "zip" and nesting < _MAX_NESTING:
+                self._read_inner_zip(tree, found, start, nesting)
+            else:
+                self._take(
+                    _final(tree.read_file(found.where, found.path, self.rules, included=found.included), nesting)
+                )
+
+    def _read_inner_zip(self, tree: Tree, found: File, start: Start, nesting: int) -> None:
+        """A zip in a folder or in a zip that the user brought back."""
+        inner = Start(None, start.root_name, raw_path=found.raw_path + "/")
+        if not isinstance(tree, ZipTree):
+            return self._read_zip(Path(found.where), found.path, inner, nesting=nesting + 1)
+        if found.where.file_size > self.rules.max_file_bytes:
+            return self._take(tree.read_file(found.where, found.path, self.rules, included=True))
+        data = tree.read_bytes(found.where, found.path)
+        if isinstance(data, Skipped):
+            return self._take(data)
+        return self._read_zip(BytesIO(data), found.path, inner, nesting=nesting + 1)
+
+    def _read_zip(self, file: Path | IO[bytes], path: str, start: Start, *, nesting: int) -> None:
+        with open_zip(file, path, self.rules) as tree:
+            if isinstance(tree, Skipped):
+                return self._take(tree)
+            for refused in tree.refused:
+                name = self.names.claim(start.raw_path + refused.path, start.root_name)
+                self._take(Skipped(name, refused.cause, refused.reason, refused.n_bytes))
+            start = Start(tree.root, start.root_name, raw_path=start.raw_path)
+            return self._read_below(tree, start, nesting=nesting)
+
+    def _take(self, found: Source | Skipped) -> None:
+        if isinstance(found, Source):
+            self.sources.append(found)
+        else:
+            self.skipped.append(found)
+        self.n_files += 1
+        self.on_file(self.n_files)

@@ -1,0 +1,52 @@
+"""Images: the upright size, and whether the pixels are all there. What an image costs is left to engine.tokens."""
+
+from io import BytesIO
+
+from PIL import Image as Pillow
+
+from engine.corpus.quiet import quietly
+from engine.corpus.rules import Rules
+from engine.corpus.source import Cause, Image, Kind, Skipped, Source, digest_bytes
+
+_TRANSPOSED = frozenset({5, 6, 7, 8})  # the EXIF orientations that lie on their side
+_ORIENTATION_TAG = 0x0112
+
+
+def read_image(path: str, data: bytes, format_name: str, rules: Rules) -> Source | Skipped:
+    """The image as a source, or why not: BROKEN where it cannot be decoded to the end, TOO_LARGE by its pixels.
+
+    format_name: as `sniff` tells it by the first bytes.
+    """
+    with quietly():
+        try:
+            # Pillow's own open() complains of large images by a global setting; here the size is looked at first
+            if format_name not in Pillow.OPEN:
+                Pillow.init()
+            picture = Pillow.OPEN[format_name][0](BytesIO(data), path)
+            n_pixels = picture.width * picture.height
+            if n_pixels > rules.max_image_pixels:
+                return _too_large(path, picture, len(data), rules)
+            width, height = picture.size
+            if picture.getexif().get(_ORIENTATION_TAG) in _TRANSPOSED:
+                width, height = height, width
+            n_frames = getattr(picture, "n_frames", 1)
+            picture.load()
+        except KeyError:
+            return Skipped(path, Cause.BINARY, f"an image in {format_name}, which cannot be read here", len(data))
+        except Exception as error:  # plugins raise anything on a broken file, SyntaxError and struct.error too
+            return Skipped(
+                path, Cause.BROKEN, f"a {format_name} image that is cut short or damaged ({error})", len(data)
+            )
+    notes = (f"{n_frames:,} frames; the first one counts.",) if n_frames > 1 else ()
+    image = Image(width, height, format_name, data)
+    return Source(path, Kind.IMAGE, "", len(data), digest_bytes(data), image=image, notes=notes)
+
+
+def _too_large(path: str, picture: Pillow.Image, n_bytes: int, rules: Rules) -> Skipped:
+    size = f"{picture.width:,} x {picture.height:,} pixels"
+    limit = (
+        f"{rules.max_image_pixels / 1e6:,.0f} million"
+        if rules.max_image_pixels >= 1e6
+        else f"{rules.max_image_pixels:,}"
+    )
+    return Skipped(path, Cause.TOO_LARGE, f"{size}, over the limit of {limit} for an image", n_bytes)

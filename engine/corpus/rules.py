@@ -1,0 +1,89 @@
+"""What is left out of a corpus by default, and how large a file may be. Deciding is left to `walk`, reading to the rest.
+
+Real source stays: pkg/, bin/, vendor/, build/ and the like are left out only where .gitignore says so.
+"""
+
+from collections.abc import KeysView
+from dataclasses import dataclass
+
+from engine.corpus.wording import GIB, MIB
+
+_VERSION_CONTROL = "version control data"
+_DEPENDENCIES = "installed dependencies"
+_CACHE = "a tool's cache"
+
+_FOLDERS = {
+    **dict.fromkeys((".git", ".hg", ".svn", ".bzr", ".jj", "_darcs", "CVS"), _VERSION_CONTROL),
+    **dict.fromkeys(("node_modules", "bower_components", "jspm_packages"), _DEPENDENCIES),
+    **dict.fromkeys((".venv", "__pypackages__", ".eggs"), _DEPENDENCIES),
+    **dict.fromkeys(("__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".pytype", ".hypothesis"), _CACHE),
+    **dict.fromkeys((".tox", ".nox"), "test environments"),
+    **dict.fromkeys((".ipynb_checkpoints",), "notebook checkpoints"),
+    **dict.fromkeys((".gradle", ".parcel-cache", ".turbo", ".sass-cache", ".terraform"), _CACHE),
+    **dict.fromkeys((".next", ".nuxt", ".svelte-kit"), "build output"),
+    "__MACOSX": "resource forks of a Mac's zip",
+}
+_FILES = {
+    **dict.fromkeys(
+        ("package-lock.json", "npm-shrinkwrap.json", "yarn.lock", "pnpm-lock.yaml", "bun.lock", "bun.lockb", "deno.lock",
+         "poetry.lock", "Pipfile.lock", "pdm.lock", "uv.lock", "pixi.lock", "conda-lock.yml", "pylock.toml",
+         "Cargo.lock", "composer.lock", "Gemfile.lock", "go.sum", "go.work.sum", "mix.lock", "pubspec.lock",
+         "Podfile.lock", "Package.resolved", "flake.lock", "packages.lock.json", "gradle.lockfile", "buildscript-gradle.lockfile",
+         "rebar.lock", "stack.yaml.lock", "cabal.project.freeze", ".terraform.lock.hcl", "MODULE.bazel.lock"),
+        "a lock file",
+    ),
+    ".git": _VERSION_CONTROL,  # a file in a worktree or submodule
+}  # fmt: skip
+_FILE_ENDS = (
+    ((".min.js", ".min.mjs", ".min.cjs", ".min.css"), "minified"),
+    ((".map",), "a source map"),
+)
+_ALL_FILE_ENDS = tuple(end for ends, _ in _FILE_ENDS for end in ends)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What to leave out, what to bring back, and the limits. Sizes are in bytes.
+
+    exclude: globs in the syntax of .gitignore, relative to what was given ("*.md", "docs/**", "package-lock.json").
+    include: paths as in `Skipped.path` that the user brought back; they outrank exclude, .gitignore and the defaults.
+    max_text_bytes: of a text file; one that was brought back may have max_file_bytes.
+    max_file_bytes: of a PDF, an image, or a zip within a zip.
+    max_image_pixels: width times height.
+    max_archive_bytes: what all members of a zip together may unpack to, counted while reading.
+    max_archive_ratio: unpacked to packed size of a member above 1 MiB. Source packs at 3 to 10, a bomb at about 1,000.
+    max_archive_entries: files and folders in a zip.
+    """
+
+    exclude: tuple[str, ...] = ()
+    include: frozenset[str] = frozenset()
+    max_text_bytes: int = 64 * MIB
+    max_file_bytes: int = 256 * MIB
+    max_image_pixels: int = 100_000_000
+    max_archive_bytes: int = GIB
+    max_archive_ratio: int = 200
+    max_archive_entries: int = 100_000
+
+
+def why_folder_left_out(name: str) -> str | None:
+    """Why a folder of this name is left out by default, or None."""
+    if name.endswith(".egg-info"):
+        return "package metadata made by a build"
+    return _FOLDERS.get(name)
+
+
+def why_contents_left_out(names: frozenset[str] | set[str] | KeysView[str]) -> str | None:
+    """Why a folder that holds files of these names is left out by default, or None."""
+    if "pyvenv.cfg" in names:
+        return "a Python virtual environment"
+    if "CACHEDIR.TAG" in names:
+        return "marked as a cache by the tool that made it"
+    return None
+
+
+def why_file_left_out(name: str) -> str | None:
+    """Why a file of this name is left out by default, or None."""
+    why = _FILES.get(name)
+    if why is None and name.endswith(_ALL_FILE_ENDS):
+        why = next(reason for ends, reason in _FILE_ENDS if name.endswith(ends))
+    return why

@@ -1,0 +1,166 @@
+"""Every file below a folder, in order, or why it is left out: --exclude, the defaults, .gitignore, links, special files.
+
+Owns the order of files and of the reasons. Reading a file is left to its tree, choosing what to do with a zip to `collect`.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.corpus.checkout import level_from, level_of_checkout
+from engine.corpus.disk import skip_special, skip_unreadable
+from engine.corpus.ignore import Level, Patterns, find_ignoring, parse
+from engine.corpus.naming import Names, natural_key, printable
+from engine.corpus.rules import Rules, why_contents_left_out, why_file_left_out, why_folder_left_out
+from engine.corpus.source import Cause, Skipped
+from engine.corpus.tree import Entry, EntryKind, Tree
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file to be read. path: its unique path in the corpus. raw_path: below the root, as it lies.
+
+    included: the user brought it back by its path.
+    """
+
+    path: str
+    raw_path: str
+    where: Any
+    included: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a walk begins.
+
+    root_name: stands before a path that an earlier root has taken.
+    raw_path: of `where` below the root, with a slash at its end; "" for the root itself, "inner.zip/" for a zip below it.
+    level, prefix: the .gitignore files above, and the path from the topmost of them; see `checkout.level_above`.
+    """
+
+    where: Any
+    root_name: str
+    raw_path: str = ""
+    level: Level | None = None
+    prefix: bytes = b""
+
+
+@dataclass(slots=True)
+class _Folder:
+    """A folder in the middle of being walked. obeys: whether .gitignore counts in it."""
+
+    entries: Iterator[Entry]
+    raw_path: str
+    level: Level | None
+    obeys: bool
+
+
+@dataclass(slots=True)
+class Walk:
+    """One root's files. State: the folders seen, so that none is read twice."""
+
+    tree: Tree
+    rules: Rules
+    names: Names
+    excludes: Patterns
+    start: Start
+    _seen: set[object] = field(default_factory=set)
+
+    def __iter__(self) -> Iterator[File | Skipped]:
+        """Files and what is skipped, ordered by path, folder by folder. An open folder is kept on a list, not on the call
+        stack: folders may lie thousands deep."""
+        start = self.start
+        first = self._enter(start.where, start.raw_path, start.level, obeys=True, path=start.root_name + "/")
+        if isinstance(first, Skipped):
+            yield first
+            return
+        stack = [first]
+        while stack:
+            folder = stack[-1]
+            entry = next(folder.entries, None)
+            if entry is None:
+                stack.pop()
+                continue
+            found = self._judge(entry, folder)
+            if isinstance(found, _Folder):
+                stack.append(found)
+            elif found is not None:
+                yield found
+
+    def _judge(self, entry: Entry, folder: _Folder) -> File | Skipped | _Folder | None:
+        is_folder = entry.kind is EntryKind.FOLDER
+        raw_path = folder.raw_path + entry.name
+        slash = "/" if is_folder else ""
+        path = self.names.claim(printable(raw_path) + slash, self.start.root_name)
+        if entry.kind is EntryKind.LINK:
+            return Skipped(path, Cause.LINK, "a link; what it points to is not followed")
+        if entry.kind is EntryKind.SPECIAL:
+            return skip_special(path)
+        included = path in self.rules.include or (is_folder and path[:-1] in self.rules.include)
+        if not included:
+            skipped = self._why_left_out(entry, raw_path, path, folder)
+            if skipped is not None:
+                return skipped
+        if not is_folder:
+            return File(path, raw_path, entry.where, included)
+        return self._enter(
+            entry.where, raw_path + "/", folder.level, obeys=folder.obeys and not included, path=path, included=included
+        )
+
+    def _why_left_out(self, entry: Entry, raw_path: str, path: str, folder: _Folder) -> Skipped | None:
+        is_folder = entry.kind is EntryKind.FOLDER
+        raw, name = os.fsencode(raw_path), os.fsencode(entry.name)
+        pattern = self.excludes.last_match(raw, name, is_folder)
+        if pattern is not None and not pattern.negated:
+            return self._skip(entry, path, Cause.EXCLUDED, f"left out by --exclude {pattern.line}")
+        why = why_folder_left_out(entry.name) if is_folder else why_file_left_out(entry.name)
+        if why is not None:
+            return self._skip(entry, path, Cause.GENERATED, why)
+        if folder.obeys and folder.level is not None:
+            ignored = find_ignoring(folder.level, self.start.prefix + raw, name, is_folder)
+            if ignored is not None:
+                return self._skip(entry, path, Cause.IGNORED, f"ignored by {ignored.origin}: {ignored.line}")
+        return None
+
+    def _skip(self, entry: Entry, path: str, cause: Cause, reason: str) -> Skipped:
+        n_bytes = None if entry.kind is EntryKind.FOLDER else self.tree.size(entry.where)
+        return Skipped(path, cause, reason, n_bytes, can_include=True)
+
+    def _enter(
+        self, where: Any, raw_path: str, level: Level | None, *, obeys: bool, path: str, included: bool = False
+    ) -> _Folder | Skipped:
+        """The folder, ready to be walked, or why it is not."""
+        try:
+            identity = self.tree.identity(where)
+            if identity is not None and identity in self._seen:
+                return Skipped(path, Cause.LINK, "the same folder as one already read")
+            self._seen.add(identity)
+            entries = self.tree.list_folder(where)
+        except OSError as error:
+            return skip_unreadable(path, error)
+        kinds = {entry.name: entry.kind for entry in entries}
+        is_root = raw_path == self.start.raw_path
+        why = why_contents_left_out(kinds.keys())
+        if why is not None and not (included or is_root):
+            return Skipped(path, Cause.GENERATED, why, can_include=True)
+        if obeys:
+            level = self._level_in(where, raw_path, kinds, level)
+        entries.sort(key=lambda entry: natural_key(entry.name))
+        return _Folder(iter(entries), raw_path, level, obeys)
+
+    def _level_in(self, where: Any, raw_path: str, kinds: dict[str, EntryKind], level: Level | None) -> Level | None:
+        """The patterns in force inside a folder. A checkout within a checkout has only its own, as in git."""
+        n_base = len(self.start.prefix) + len(os.fsencode(raw_path))
+        if ".git" in kinds:
+            level = level_of_checkout(self.tree.read_exclude(where), n_base)
+        if kinds.get(".gitignore") is EntryKind.FILE:
+            origin = printable(raw_path.removeprefix(self.start.raw_path)) + ".gitignore"
+            level = level_from(self.tree.read_ignore(where), n_base, origin, level)
+        return level
+
+
+def compile_excludes(globs: tuple[str, ...]) -> Patterns:
+    """The globs of --exclude. "./docs" is taken as the shell's way of saying "/docs"."""
+    lines = [glob[1:] if glob.startswith("./") else glob for glob in globs]
+    return parse("\n".join(lines).encode("utf-8", "surrogateescape"))
