@@ -72,7 +72,7 @@ class Database:
     def give_space_back(self) -> None:
         """Shrinks the file by the pages that a deletion has left empty."""
         with self._borrow() as connection, _in_words(self.path):
-            connection.execute("PRAGMA incremental_vacuum").fetchall()
+            connection.executescript("PRAGMA incremental_vacuum")  # execute() would take its first step only: one page
 
     @contextmanager
     def _lend(self, begin: str) -> Iterator[sqlite3.Connection]:

@@ -18,6 +18,7 @@ SNIPPET_BEFORE = 40
 SNIPPET_LENGTH = 160
 FOLD_STEP = 512
 MAX_TERMS = 16
+MATCHED_AT_MOST = 64  # characters of a term that go through the index: 20,000 in one term took 4 s
 
 Span = tuple[int, int]
 
@@ -46,7 +47,8 @@ class Search:
         self._database = database
 
     def __call__(self, text: str, *, limit: int = 50) -> tuple[Hit, ...]:
-        """Sessions in which every word of `text` occurs, wherever; newest update first. Any text may be given.
+        """Sessions in which every word of `text` occurs, wherever; newest update first. Any text may be given, and its
+        first 16 words count.
 
         An answer is found once it is finished or interrupted.
         """
@@ -76,7 +78,9 @@ def fold(text: str) -> str:
     if text.isascii():
         return text.lower().replace("\0", " ")
     spread = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(_plain(character) for character in spread).casefold()
+    # By the distinct characters: 1 MB of Greek folds in 40 ms, in 250 ms character by character.
+    replaced = {ord(character): _plain(character) for character in set(spread)}
+    return spread.translate({code: plain for code, plain in replaced.items() if plain != chr(code)}).casefold()
 
 
 def _plain(character: str) -> str:
@@ -90,11 +94,11 @@ Place = tuple[str, int, str]  # session_id, turn_index, part
 
 def _passages_with(connection: sqlite3.Connection, term: str) -> set[Place]:
     if len(term) >= 3:
-        quoted = '"' + term.replace('"', '""') + '"'
+        quoted = '"' + term[:MATCHED_AT_MOST].replace('"', '""') + '"'
         rows = connection.execute(
             """SELECT session_id, turn_index, part FROM passages
-            WHERE id IN (SELECT rowid FROM passage_index WHERE passage_index MATCH ?)""",
-            (quoted,),
+            WHERE id IN (SELECT rowid FROM passage_index WHERE passage_index MATCH ?) AND instr(folded, ?)""",
+            (quoted, term),
         )
     else:
         rows = connection.execute("SELECT session_id, turn_index, part FROM passages WHERE instr(folded, ?)", (term,))

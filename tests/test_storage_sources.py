@@ -1,0 +1,187 @@
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from engine.corpus.source import Cause, Image, Kind, Skipped, Source, digest_bytes, digest_text
+from engine.errors import UsageError
+from storage.store import Store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(tmp_path / "home") as store:
+        yield store
+
+
+@pytest.fixture
+def session(store: Store) -> str:
+    return store.sessions.create(title="t", model="m").id
+
+
+def text_source(path: str, text: str, **fields: object) -> Source:
+    plain = Source(path, Kind.TEXT, text, len(text), digest_text(text), encoding="utf-8")
+    return replace(plain, **fields)  # type: ignore[arg-type]
+
+
+def image_source(path: str, data: bytes) -> Source:
+    return Source(path, Kind.IMAGE, "", len(data), digest_bytes(data), image=Image(640, 480, "PNG", data), notes=("n",))
+
+
+def put(store: Store, session: str) -> list[Source]:
+    return [one.source for one in store.sources.of(session)]
+
+
+def n_contents(store: Store) -> int:
+    with store._database.read() as connection:
+        return int(connection.execute("SELECT count(*) FROM contents").fetchone()[0])
+
+
+UGLY = [
+    "",
+    "\0",
+    "a\0b" * 200,
+    "\ud800",
+    "\udcff\udc00 and \ud83d\ude00 apart, 😀 whole" * 50,
+    "one\r\ntwo\rthree\n\x85\u2028",
+    "\ufeffbom, \uffff, \U0010ffff, e\u0301, \x7f\x1b",
+    "same line\n" * 100_000,
+]
+
+
+def test_what_is_put_comes_back_exactly(store: Store, session: str) -> None:
+    draw = random.Random(4)
+    alphabets = ["ab\n", "\0\r\n", "\ud800\udfff😀é", "".join(map(chr, range(0x100, 0x3000, 7)))]
+    texts = UGLY + ["".join(draw.choices(draw.choice(alphabets), k=draw.randrange(2000))) for _ in range(200)]
+    texts.append("".join(chr(draw.randrange(1, 0xD800)) for _ in range(2 * 10**6)))  # more than 5 MB of UTF-8
+    assert len(texts[-1].encode()) > 5 * 10**6
+    sources = [
+        text_source(f"{i}/\udcfe{'é' * (i % 3)}\n.txt", text, notes=("\ud800", "b") if i % 2 else (), encoding=None)
+        for i, text in enumerate(texts)
+    ]
+    sources.append(text_source("p.pdf", "one\ftwo", kind=Kind.PDF, page_starts=(0, 4), n_bytes=10**12))
+    store.sources.put(session, sources, turn_index=0)
+    assert put(store, session) == sources
+    assert [one.position for one in store.sources.of(session)] == list(range(len(sources)))
+
+
+def test_images_come_back_with_their_bytes(store: Store, session: str) -> None:
+    images = [image_source("a.png", bytes(range(256)) * 100), image_source("b.png", b""), image_source("c.png", b"\0")]
+    both = replace(images[0], path="d.pdf", kind=Kind.PDF, text="page", page_starts=(0,))
+    store.sources.put(session, [*images, both], turn_index=0)
+    back = put(store, session)
+    assert back == [*images, both]
+    assert [one.image and one.image.data for one in back] == [one.image and one.image.data for one in [*images, both]]
+    assert store.sources.links(session)[0].image_size == (640, 480)
+    assert store.sources.links(session)[3].n_pages == 1
+
+
+def test_a_content_is_stored_once(store: Store, session: str) -> None:
+    other = store.sessions.create(title="t", model="m").id
+    novel = "Call me Ishmael. " * 1000
+    store.sources.put(session, [text_source("a", novel), text_source("b", novel)], turn_index=0)
+    store.sources.put(other, [text_source("c", novel), image_source("same bytes", novel.encode())], turn_index=0)
+    assert n_contents(store) == 1
+    assert put(store, other)[0].text == novel
+    image = put(store, other)[1].image
+    assert image is not None and image.data == novel.encode()
+
+
+def test_a_digest_that_lies_does_no_harm(store: Store, session: str) -> None:
+    sources = [text_source("a", "one", digest="d"), text_source("b", "two", digest="d")]
+    store.sources.put(session, sources, turn_index=0)
+    assert put(store, session) == sources
+
+
+def test_new_sources_go_to_the_end_and_the_rest_keeps_its_place(store: Store, session: str) -> None:
+    a, b, c = (text_source(name, f"text of {name}" * 100) for name in "abc")
+    changed = text_source("a", "another text", notes=("changed",))
+    store.sources.put(session, [a, b], turn_index=0)
+    store.sources.set_enabled(session, ["b"], enabled=False)
+    store.sources.put(session, [c, b, changed], turn_index=2)
+    got = [(one.source, one.position, one.turn_index, one.enabled) for one in store.sources.of(session)]
+    assert got == [(changed, 0, 0, True), (b, 1, 0, False), (c, 2, 2, True)]
+    assert n_contents(store) == 3, "the text that a had before is gone"
+    assert [one.source for one in store.sources.of(session, enabled_only=True)] == [changed, c]
+    assert [(one.path, one.digest, one.enabled, one.position) for one in store.sources.links(session)] == [
+        ("a", changed.digest, True, 0),
+        ("b", b.digest, False, 1),
+        ("c", c.digest, True, 2),
+    ]
+
+
+def test_a_path_twice_in_one_put_is_linked_once(store: Store, session: str) -> None:
+    store.sources.put(session, [text_source("a", "1"), text_source("a", "2"), text_source("b", "3")], turn_index=0)
+    assert [(one.source.text, one.position) for one in store.sources.of(session)] == [("2", 0), ("3", 1)]
+
+
+def test_enabling_names_what_is_not_there_and_changes_nothing(store: Store, session: str) -> None:
+    store.sources.put(session, [text_source("a", "1"), text_source("b", "2")], turn_index=0)
+    with pytest.raises(UsageError, match="has no source c"):
+        store.sources.set_enabled(session, ["a", "c"], enabled=False)
+    assert [one.enabled for one in store.sources.links(session)] == [True, True]
+    store.sources.set_enabled(session, ["a", "b"], enabled=False)
+    store.sources.set_enabled(session, ["b"], enabled=True)
+    assert [one.enabled for one in store.sources.links(session)] == [False, True]
+
+
+def test_skipped_values_are_kept(store: Store, session: str) -> None:
+    skipped = [
+        Skipped("big.bin", Cause.TOO_LARGE, "2.0 GiB, over the limit of 64.0 MiB a file", 2**31, True),
+        Skipped("\udcff", Cause.UNREADABLE, "\udcff"),
+        *(Skipped(str(cause), cause, "why") for cause in Cause),
+    ]
+    store.sources.put_skipped(session, skipped)
+    assert store.sources.skipped(session) == tuple(skipped)
+    again = Skipped("big.bin", Cause.BINARY, "no text", 7)
+    store.sources.put_skipped(session, [again])
+    assert store.sources.skipped(session) == (again, *skipped[1:])
+    store.sources.put(session, [text_source("big.bin", "now read")], turn_index=0)
+    assert store.sources.skipped(session) == tuple(skipped[1:])
+
+
+def test_a_session_that_is_not_there(store: Store) -> None:
+    for call in (
+        lambda: store.sources.put("nothere", [text_source("a", "1")], turn_index=0),
+        lambda: store.sources.put("nothere", [], turn_index=0),
+        lambda: store.sources.put_skipped("nothere", []),
+        lambda: store.sources.set_enabled("nothere", [], enabled=True),
+    ):
+        with pytest.raises(UsageError, match="There is no session nothere"):
+            call()
+    assert n_contents(store) == 0
+    assert store.sources.of("nothere") == () == store.sources.links("nothere")
+
+
+def test_thousands_of_sources_are_quick(store: Store, session: str) -> None:
+    sources = [text_source(f"src/{i}.py", f"def number_{i}():\n    return {i}\n" * 40) for i in range(5000)]
+    begin = time.perf_counter()
+    store.sources.put(session, sources, turn_index=0)
+    assert time.perf_counter() - begin < 2.0  # 0.3 s measured
+    assert put(store, session) == sources
+
+
+def test_a_content_deleted_by_another_process_while_putting(
+    store: Store, session: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = text_source("a", "x" * 1000)
+    first = store.sessions.create(title="t", model="m").id
+    store.sources.put(first, [source], turn_index=0)
+    import storage.sources
+
+    look, looked = storage.sources._known, []
+
+    def look_then_delete(*args: object) -> set[str]:
+        found = look(*args)  # type: ignore[arg-type]
+        if not looked:
+            looked.append(True)
+            with Store(tmp_path / "home") as other:
+                other.sessions.delete(first)
+        return found
+
+    monkeypatch.setattr(storage.sources, "_known", look_then_delete)
+    store.sources.put(session, [source], turn_index=0)
+    assert put(store, session) == [source]
