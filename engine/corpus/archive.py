@@ -1,7 +1,7 @@
 """Zips, read in memory and never unpacked to disk. The inside becomes a tree that `walk` goes through like a folder.
 
-Owns what makes a zip unsafe: names that lead out of it, links, and bombs. A bomb is stopped by what is really read and not
-by what the zip claims of itself; members that share bytes are refused before anything is read.
+Owns what makes a zip unsafe: names that lead out of it, links, and bombs. A bomb is stopped by what is really read,
+not by what the zip claims of itself; members that share bytes are refused before anything is read.
 """
 
 import os
@@ -32,6 +32,7 @@ _ENCRYPTED = 0x1
 _UTF8_NAME = 0x800
 _PIECE_BYTES = 64 * 1024
 _RATIO_FROM_BYTES = MIB
+# what zipfile raises on a damaged or odd zip
 _FAILURES = (
     zipfile.BadZipFile,
     zlib.error,
@@ -39,7 +40,6 @@ _FAILURES = (
     OSError,
     ValueError,
     struct.error,
-    NotImplementedError,
     RuntimeError,
 )
 
@@ -197,7 +197,7 @@ def _too_many(path: str, n_entries: int, rules: Rules, n_bytes: int) -> Skipped:
 
 
 def _claimed(file: IO[bytes], n_bytes: int) -> tuple[int, int]:
-    """Entries and bytes of the directory, as the end record has them: looked at first, for zipfile reads it all at once."""
+    """Entries and bytes of the directory, as the end record has them. zipfile would read all of it at once."""
     start = max(0, n_bytes - _END_BYTES)
     file.seek(start)
     tail = file.read(_END_BYTES)
@@ -242,7 +242,7 @@ def _place(root: _Node, info: zipfile.ZipInfo) -> Skipped | None:
 
 
 def _name_of(info: zipfile.ZipInfo) -> str:
-    """The name, NULs and all. Many zips hold UTF-8 without saying so, which zipfile then takes for the PC's old code page."""
+    """The name, NULs and all. Many zips hold UTF-8 without saying so, and zipfile takes that for code page 437."""
     name = info.orig_filename
     if info.flag_bits & _UTF8_NAME or name.isascii():
         return name

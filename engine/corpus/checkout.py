@@ -1,5 +1,5 @@
-"""What a git checkout says about ignoring, read from its files. git itself is never run: a config in the folder could make
-it run a program. Matching is left to `ignore`, the .gitignore files below the given folder to `walk`."""
+"""What a git checkout says about ignoring, read from its files. git itself is never run: a config in the folder could
+make it run a program. Matching is left to `ignore`, the .gitignore files below the given folder to `walk`."""
 
 import os
 from pathlib import Path
@@ -23,8 +23,8 @@ def level_of_checkout(data: bytes | None, n_base: int) -> Level | None:
 
 
 def level_above(folder: Path) -> tuple[Level | None, bytes]:
-    """The patterns in force from the folders above `folder` up to the root of the checkout that it lies in, and the path
-    from there to `folder`, with a slash at its end; (None, b"") outside of any checkout.
+    """The patterns in force from the root of the checkout that `folder` lies in down to the folder above it, and the
+    path from that root to `folder`, with a slash at its end; (None, b"") outside of any checkout.
 
     `folder` is absolute and resolved. Where it is ignored itself, its being named outranks those patterns.
     """
@@ -44,7 +44,7 @@ def level_above(folder: Path) -> tuple[Level | None, bytes]:
 
 
 def read_exclude(folder: str) -> bytes | None:
-    """The info/exclude of the checkout whose root is `folder`, in a worktree or submodule too; None where there is none."""
+    """The info/exclude of the checkout whose root is `folder`, be it a worktree or a submodule; or None."""
     git = os.path.join(folder, ".git")
     if os.path.isfile(git):
         pointer = read_small(git) or b""
@@ -57,7 +57,7 @@ def read_exclude(folder: str) -> bytes | None:
 
 
 def read_small(path: str) -> bytes | None:
-    """The bytes of a plain file of up to MAX_IGNORE_BYTES; None for anything else. A link is not followed, as in git."""
+    """The bytes of a plain file of up to MAX_IGNORE_BYTES; None for anything else. Follows no link, as git."""
     try:
         if not os.path.isfile(path) or os.path.islink(path) or os.path.getsize(path) > MAX_IGNORE_BYTES:
             return None

@@ -15,7 +15,7 @@ from engine.corpus.content import NESTED_ZIP
 from engine.corpus.disk import DiskTree, skip_special, skip_unreadable
 from engine.corpus.ignore import Patterns
 from engine.corpus.naming import Names, printable
-from engine.corpus.rules import Rules
+from engine.corpus.rules import DEFAULT_RULES, Rules
 from engine.corpus.sniff import HEAD_BYTES, Family, ending, recognise
 from engine.corpus.source import Cause, Corpus, Skipped, Source
 from engine.corpus.tree import Tree
@@ -26,18 +26,20 @@ _DISK = DiskTree()
 _MAX_NESTING = 1  # a zip in a folder or in a zip may be brought back, a zip in that one may not
 
 
-def collect(paths: Sequence[Path], rules: Rules = Rules(), *, on_file: Callable[[int], None] | None = None) -> Corpus:
+def collect(
+    paths: Sequence[Path], rules: Rules = DEFAULT_RULES, *, on_file: Callable[[int], None] | None = None
+) -> Corpus:
     """Everything readable at these paths, and what was skipped and why.
 
     A folder is read by .gitignore and the default rules; a zip likewise, from within; a file that is given itself is
-    read whatever those say, but not against --exclude. Paths are relative to what was given, POSIX and unique. Order: the
-    paths as given, below each by path, folder by folder, "page 2" before "page 10".
+    read whatever those say, but not against --exclude. Paths are relative to what was given, POSIX and unique. Order:
+    the paths as given, below each by path, folder by folder, "page 2" before "page 10".
 
     on_file: called after every file that was read or tried, with the number of them so far.
     Errors: UsageError where a path does not exist. Anything wrong with a file becomes a Skipped.
     """
     for path in paths:
-        if not os.path.exists(path) and not _is_hidden_from_us(path):
+        if not _exists(path):
             fact = f"There is no file or folder at {printable(str(path))}."
             raise UsageError(fact, "Check the spelling; a relative path starts from the current folder.")
     reading = _Reading(rules, on_file or (lambda n_files: None), compile_excludes(rules.exclude))
@@ -82,13 +84,13 @@ _CAUSES = {
 }
 
 
-def _is_hidden_from_us(path: Path) -> bool:
-    """Whether something may be there that we have no permission to see."""
+def _exists(path: Path) -> bool:
+    """Whether something is there, or may be: what lies in a folder without permission is not called missing."""
     try:
         os.stat(path)
     except PermissionError:
         return True
-    except (OSError, ValueError):
+    except (OSError, ValueError):  # ValueError: a NUL in the path
         return False
     return True
 

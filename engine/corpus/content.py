@@ -1,5 +1,5 @@
-"""One file's bytes to a source, or to the reason why not. Owns the size limits and the choice of reader; where the bytes
-come from is left to `walk` and `archive`."""
+"""One file's bytes to a source, or to the reason why not. Owns the size limits and the choice of reader; where the
+bytes come from is left to `disk` and `archive`."""
 
 from collections.abc import Callable
 

@@ -1,11 +1,12 @@
 """Which paths the lines of a .gitignore name, decided as git decides it.
 
-Owns the syntax and the precedence of patterns. Finding and reading the files is left to `checkout` and `walk`, which must
-also not enter a folder that is ignored: git never looks for a way back into one.
+Owns the syntax and the precedence of patterns. Finding and reading the files is left to `checkout` and `walk`, which
+must also not enter a folder that is ignored: git never looks for a way back into one.
 
-Works on bytes, as git does: "?" is one byte of UTF-8. Patterns become regular expressions; a `*` followed by more is put
-into an atomic group, which is exact for globs and keeps a hostile pattern such as `*a*a*a*a*b` from taking forever.
-Agreement with git is tested, the odd cases included. The user's global core.excludesFile is not read, and case counts.
+Works on bytes, as git does: "?" is one byte of UTF-8. Patterns become regular expressions; a `*` followed by more is
+put into an atomic group, which is exact for globs and keeps a hostile pattern such as `*a*a*a*a*b` from taking forever.
+Agreement with git is tested, odd cases included. The user's global core.excludesFile is not read, and upper and lower
+case differ.
 """
 
 import re
@@ -125,7 +126,7 @@ def _compile(line: bytes) -> Pattern:
     else:
         glob = glob.removeprefix(b"/")
         special = _SPECIAL.search(glob)
-        # git compares the part before the first wildcard by itself, so that `a**/b` starts with a `**` that crosses folders
+        # git compares the part before the first wildcard by itself: in `a**/b` the `**` then comes first, and crosses
         n_plain = special.start() if special else len(glob)
         expression = re.escape(glob[:n_plain]) + _translate(glob[n_plain:], crossing=True)
     return Pattern(
@@ -235,7 +236,7 @@ def _assemble(groups: list[list[bytes]], leads: list[bytes]) -> bytes:
 
 
 def _within_folders(chunks: list[bytes]) -> bytes:
-    """Chunks with a `*` between each two. The first place where a chunk fits is as good as any later one: hence atomic."""
+    """Chunks with a `*` between each two. The first place where a chunk fits is as good as any later: hence atomic."""
     if len(chunks) == 1:
         return chunks[0]
     return chunks[0] + b"".join(b"(?>[^/]*?" + chunk + b")" for chunk in chunks[1:-1]) + b"[^/]*" + chunks[-1]

@@ -34,9 +34,8 @@ def read_image(path: str, data: bytes, format_name: str, rules: Rules) -> Source
         except KeyError:
             return Skipped(path, Cause.BINARY, f"an image in {format_name}, which cannot be read here", len(data))
         except Exception as error:  # plugins raise anything on a broken file, SyntaxError and struct.error too
-            return Skipped(
-                path, Cause.BROKEN, f"a {format_name} image that is cut short or damaged ({error})", len(data)
-            )
+            reason = f"a {format_name} image that is cut short or damaged ({error})"
+            return Skipped(path, Cause.BROKEN, reason, len(data))
     notes = (f"{n_frames:,} frames; the first one counts.",) if n_frames > 1 else ()
     image = Image(width, height, format_name, data)
     return Source(path, Kind.IMAGE, "", len(data), digest_bytes(data), image=image, notes=notes)
@@ -44,9 +43,5 @@ def read_image(path: str, data: bytes, format_name: str, rules: Rules) -> Source
 
 def _too_large(path: str, picture: Pillow.Image, n_bytes: int, rules: Rules) -> Skipped:
     size = f"{picture.width:,} x {picture.height:,} pixels"
-    limit = (
-        f"{rules.max_image_pixels / 1e6:,.0f} million"
-        if rules.max_image_pixels >= 1e6
-        else f"{rules.max_image_pixels:,}"
-    )
-    return Skipped(path, Cause.TOO_LARGE, f"{size}, over the limit of {limit} for an image", n_bytes)
+    reason = f"{size}, over the limit of {rules.max_image_pixels:,} in all for an image"
+    return Skipped(path, Cause.TOO_LARGE, reason, n_bytes)

@@ -8,7 +8,7 @@ _DIGITS = re.compile(r"([0-9]+)")
 
 
 def printable(name: str) -> str:
-    """The name with what cannot be shown written as an escape: "caf\\xe9.txt" for a name that is no UTF-8, "\\x0a" for a line
+    """The name, with an escape for what cannot be shown: "caf\\xe9.txt" for a name that is no UTF-8, "\\x0a" for a line
     end, "\\u202e" for a sign that turns the writing round. A name of ordinary characters stays as it is."""
     return name if name.isprintable() else "".join(map(_printable, name))
 

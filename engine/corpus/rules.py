@@ -1,4 +1,4 @@
-"""What is left out of a corpus by default, and how large a file may be. Deciding is left to `walk`, reading to the rest.
+"""What is left out of a corpus by default, and how large a file may be. Applying that is left to the other modules.
 
 Real source stays: pkg/, bin/, vendor/, build/ and the like are left out only where .gitignore says so.
 """
@@ -25,10 +25,10 @@ _FOLDERS = {
 }
 _FILES = {
     **dict.fromkeys(
-        ("package-lock.json", "npm-shrinkwrap.json", "yarn.lock", "pnpm-lock.yaml", "bun.lock", "bun.lockb", "deno.lock",
-         "poetry.lock", "Pipfile.lock", "pdm.lock", "uv.lock", "pixi.lock", "conda-lock.yml", "pylock.toml",
-         "Cargo.lock", "composer.lock", "Gemfile.lock", "go.sum", "go.work.sum", "mix.lock", "pubspec.lock",
-         "Podfile.lock", "Package.resolved", "flake.lock", "packages.lock.json", "gradle.lockfile", "buildscript-gradle.lockfile",
+        ("package-lock.json", "npm-shrinkwrap.json", "yarn.lock", "pnpm-lock.yaml", "bun.lock", "bun.lockb",
+         "deno.lock", "poetry.lock", "Pipfile.lock", "pdm.lock", "uv.lock", "pixi.lock", "conda-lock.yml",
+         "pylock.toml", "Cargo.lock", "composer.lock", "Gemfile.lock", "go.sum", "go.work.sum", "mix.lock", 
+         "pubspec.lock", "Podfile.lock", "Package.resolved", "flake.lock", "packages.lock.json", "gradle.lockfile",
          "rebar.lock", "stack.yaml.lock", "cabal.project.freeze", ".terraform.lock.hcl", "MODULE.bazel.lock"),
         "a lock file",
     ),
@@ -63,6 +63,9 @@ class Rules:
     max_archive_bytes: int = GIB
     max_archive_ratio: int = 200
     max_archive_entries: int = 100_000
+
+
+DEFAULT_RULES = Rules()
 
 
 def why_folder_left_out(name: str) -> str | None:

@@ -1,4 +1,4 @@
-"""What a file is, told by its first bytes and, where they say nothing, by its name. Reading it is left to other modules."""
+"""What a file is, told by its first bytes and, where they say nothing, by its name. Reading it is left to others."""
 
 from dataclasses import dataclass
 from enum import StrEnum, auto
@@ -73,9 +73,9 @@ _MAGIC: tuple[tuple[bytes, Found], ...] = (
         (b"\x00\x01\x00\x00\x00", "a font"),
     )),
 )  # fmt: skip
-_BY_FIRST_BYTE: dict[int, list[tuple[bytes, Found]]] = {}
+_BY_FIRST_BYTE: dict[bytes, list[tuple[bytes, Found]]] = {}
 for _entry in _MAGIC:
-    _BY_FIRST_BYTE.setdefault(_entry[0][0], []).append(_entry)
+    _BY_FIRST_BYTE.setdefault(_entry[0][:1], []).append(_entry)
 
 _RIFF = {
     b"WEBP": Found(Family.IMAGE, "WEBP"),
@@ -121,17 +121,13 @@ _ENDINGS = {
 
 
 def recognise(head: bytes, name: str) -> Found:
-    """What a file is, from its first HEAD_BYTES and its name. TEXT means: nothing speaks against trying to decode it."""
-    found = (
-        _by_magic(head) if head and (head[0] in _BY_FIRST_BYTE or head[:4] == b"RIFF" or head[4:8] == b"ftyp") else None
-    )
+    """What a file is, from its first HEAD_BYTES and its name. TEXT: nothing speaks against trying to decode it."""
+    found = _by_magic(head)
     if found is None:
         if b"\x00" in head[:1024] and head[257:262] == b"ustar":
             return Found(Family.BINARY, "a tar archive; unpack it first")
         if b"%PDF-" in head[:1024] and (b"\x00" in head or ending(name) == "pdf"):
-            return (
-                _PDF  # up to 1,024 bytes may stand before the header; a program that writes PDFs is text all the same
-            )
+            return _PDF  # anything may stand before the header; but a program that writes PDFs is text
         if head.startswith(b"{\\rtf"):
             return Found(Family.BINARY, _ENDINGS["rtf"])
         return _TEXT
@@ -147,7 +143,7 @@ def _by_magic(head: bytes) -> Found | None:
         return _FTYP.get(head[8:12], Found(Family.BINARY, "a video"))
     if head.startswith(b"BM") and head[6:10] == bytes(4):
         return Found(Family.IMAGE, "BMP")
-    for magic, found in _BY_FIRST_BYTE.get(head[0], ()):
+    for magic, found in _BY_FIRST_BYTE.get(head[:1], ()):
         if head.startswith(magic):
             return found
     return None

@@ -19,11 +19,13 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_MARK_BYTES = frozenset(mark[:1] for mark, _ in _MARKS)
 _DECLARED = re.compile(rb"""(?:coding[:=][ \t]*|charset[ \t]*=[ \t]*["']?|<\?xml[^>]{0,80}encoding=["'])([-\w.]+)""")
 _CONTROLS = bytes(set(range(0x20)) - {7, 8, 9, 10, 11, 12, 13, 26, 27} | {0x7F})
 _ESCAPING_CODECS = frozenset({"idna", "punycode", "raw-unicode-escape", "unicode-escape", "undefined", "utf-7"})
 _SHIFTED = ("iso2022_jp_2", "iso2022_kr")  # seven-bit encodings: valid ASCII, and unreadable as such
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_NUL = "\x00"
 _LFS = "version https://git-lfs.github.com/spec/"
 
 
@@ -38,10 +40,11 @@ class Decoded:
 
 def decode(data: bytes) -> Decoded | None:
     """The text of a file, line ends as they are; None where it is no text."""
-    for mark, encoding in _MARKS:
-        if data.startswith(mark):
-            marked = _strictly(data, encoding)
-            return Decoded(marked, encoding, _notes_on(marked)) if marked is not None else _guess(data)
+    if data[:1] in _MARK_BYTES:
+        for mark, encoding in _MARKS:
+            if data.startswith(mark):
+                marked = _strictly(data, encoding)
+                return Decoded(marked, encoding, _notes_on(marked)) if marked is not None else _guess(data)
     if b"\x00" in data[:_NUL_WINDOW]:
         return _wide(data)
     try:
@@ -50,7 +53,7 @@ def decode(data: bytes) -> Decoded | None:
         return _guess(data)
     if _is_binary(data):
         return None
-    if b"\x1b$" in data:
+    if b"\x1b" in data and b"\x1b$" in data:  # one byte is found ten times as fast as two
         for encoding in _SHIFTED:
             if (shifted := _strictly(data, encoding)) is not None:
                 return Decoded(shifted, encoding)
@@ -67,8 +70,7 @@ def without_surrogates(text: str) -> str:
 def _notes_on(text: str) -> tuple[str, ...]:
     if text.startswith(_LFS):
         return ("A Git LFS pointer: the file itself is not in this folder.",)
-    n_nuls = text.count("\x00")
-    return (f"Holds {n_nuls:,} NUL characters.",) if n_nuls else ()
+    return (f"Holds {text.count(_NUL):,} NUL characters.",) if _NUL in text else ()
 
 
 def _is_binary(data: bytes) -> bool:

@@ -1,4 +1,5 @@
-"""What `walk` needs to know of a place with files in it: a folder on disk (`disk`) or the inside of a zip (`archive`)."""
+"""What `walk` needs to know of a place that holds files: a folder on disk (`disk`) or the inside of a zip
+(`archive`)."""
 
 from dataclasses import dataclass
 from enum import Enum, auto

@@ -1,6 +1,6 @@
-"""Every file below a folder, in order, or why it is left out: --exclude, the defaults, .gitignore, links, special files.
+"""Every file below a folder, in order, or why it is left out: --exclude, the defaults, .gitignore, links, specials.
 
-Owns the order of files and of the reasons. Reading a file is left to its tree, choosing what to do with a zip to `collect`.
+Owns the order of files and of the reasons. Reading a file is left to its tree, what to do with a zip to `collect`.
 """
 
 import os
@@ -35,7 +35,7 @@ class Start:
     """Where a walk begins.
 
     root_name: stands before a path that an earlier root has taken.
-    raw_path: of `where` below the root, with a slash at its end; "" for the root itself, "inner.zip/" for a zip below it.
+    raw_path: of `where` below the root; "" for the root itself, "inner.zip/" for a zip below it.
     level, prefix: the .gitignore files above, and the path from the topmost of them; see `checkout.level_above`.
     """
 
@@ -68,8 +68,8 @@ class Walk:
     _seen: set[object] = field(default_factory=set)
 
     def __iter__(self) -> Iterator[File | Skipped]:
-        """Files and what is skipped, ordered by path, folder by folder. An open folder is kept on a list, not on the call
-        stack: folders may lie thousands deep."""
+        """Files and what is skipped, by path, folder by folder. Open folders are kept on a list, not on the call stack:
+        they may lie thousands deep."""
         start = self.start
         first = self._enter(start.where, start.raw_path, start.level, obeys=True, path=start.root_name + "/")
         if isinstance(first, Skipped):
@@ -110,14 +110,16 @@ class Walk:
 
     def _why_left_out(self, entry: Entry, raw_path: str, path: str, folder: _Folder) -> Skipped | None:
         is_folder = entry.kind is EntryKind.FOLDER
-        raw, name = os.fsencode(raw_path), os.fsencode(entry.name)
-        pattern = self.excludes.last_match(raw, name, is_folder)
-        if pattern is not None and not pattern.negated:
-            return self._skip(entry, path, Cause.EXCLUDED, f"left out by --exclude {pattern.line}")
+        obeys = folder.obeys and folder.level is not None
+        if obeys or self.excludes.patterns:  # else the common case is spared the bytes
+            raw, name = os.fsencode(raw_path), os.fsencode(entry.name)
+            pattern = self.excludes.last_match(raw, name, is_folder)
+            if pattern is not None and not pattern.negated:
+                return self._skip(entry, path, Cause.EXCLUDED, f"left out by --exclude {pattern.line}")
         why = why_folder_left_out(entry.name) if is_folder else why_file_left_out(entry.name)
         if why is not None:
             return self._skip(entry, path, Cause.GENERATED, why)
-        if folder.obeys and folder.level is not None:
+        if obeys:
             ignored = find_ignoring(folder.level, self.start.prefix + raw, name, is_folder)
             if ignored is not None:
                 return self._skip(entry, path, Cause.IGNORED, f"ignored by {ignored.origin}: {ignored.line}")

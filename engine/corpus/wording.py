@@ -1,4 +1,4 @@
-"""Numbers and lists in the words that reasons and notes use. What is said, and when, is left to the modules that say it."""
+"""Numbers and lists in the words that reasons and notes use. What is said is left to the modules that say it."""
 
 from collections.abc import Sequence
 
