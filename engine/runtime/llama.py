@@ -58,6 +58,11 @@ class LlamaModel:
         """Cells of the KV cache, in tokens; llama.cpp rounds up what was asked for."""
         return int(llama_cpp.llama_n_ctx(self._context))
 
+    @property
+    def cached_ids(self) -> Ids:
+        """The ids whose keys and values the cache holds, from position 0 on."""
+        return self._cached
+
     def cancel(self) -> None:
         """Stops the decoding that is under way at the next graph node, from any thread."""
         self._flag[0] = b"\x01"

@@ -83,7 +83,9 @@ class Worker:
             self._channel.send({"event": name, **asdict(event)})
 
     def _save(self, path: Path) -> None:
-        self._channel.send({"event": "saved", "n_bytes": self._loaded().save(path)})
+        model = self._loaded()
+        n_bytes = model.save(path)
+        self._channel.send({"event": "saved", "n_bytes": n_bytes}, model.cached_ids.astype("<i4").tobytes())
 
     def _loaded(self) -> LlamaModel:
         if self._model is None:

@@ -2,18 +2,30 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from threading import Event as Flag
 from typing import Any
+
+import numpy as np
 
 from engine.child import Child, Frame
 from engine.errors import EngineDied, EngineFailed
 from engine.prompt.layout import Prompt
 from engine.runtime.model import Event, Finished, Loading, Prefill, Sampling, Stop, Text
 from engine.runtime.settings import EngineSettings
+from engine.tokens.encode import Ids
 
 _POLL_S = 0.05  # how soon a cancel is seen while the child is busy
+
+
+@dataclass(frozen=True, slots=True)
+class SavedState:
+    """A KV state file and the ids that it holds."""
+
+    path: Path
+    n_bytes: int
+    ids: Ids = field(repr=False)
 
 
 class WorkerModel:
@@ -53,12 +65,13 @@ class WorkerModel:
             if isinstance(event, Finished):
                 return
 
-    def save(self, path: Path) -> int:
-        """Saves the KV state; bytes written, 0 when there is none. Raises EngineFailed when the disk refuses it."""
+    def save(self, path: Path) -> SavedState | None:
+        """Saves the KV state; None when there is none. Raises EngineFailed when the disk refuses it."""
         if self.pid is None:
-            return 0
+            return None
         self._send({"do": "save", "path": str(path)})
-        return int(next(self._frames(Flag())).fields["n_bytes"])
+        frame = next(self._frames(Flag()))
+        return SavedState(path, frame.fields["n_bytes"], np.frombuffer(frame.payload, dtype="<i4"))
 
     def close(self) -> None:
         """Ends the child and frees its memory."""

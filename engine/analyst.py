@@ -1,0 +1,109 @@
+"""Asking a corpus a question: the whole way from sources to events, in one place.
+
+Sessions, settings and the choice of an engine are left to app.desk.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from threading import Event as Flag
+
+from engine.corpus.source import Source
+from engine.errors import DoesNotFit
+from engine.memory.advice import Weight
+from engine.memory.budget import Plan, Verdict, make_plan
+from engine.memory.hardware import Device
+from engine.opened import OpenModel
+from engine.prompt.layout import Exchange, Part, Prompt
+from engine.runtime.model import Event, Model, Sampling
+from engine.tokens.documents import Document, IdCache, encode_documents
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A question that has been laid out and planned, but not asked yet."""
+
+    prompt: Prompt
+    plan: Plan
+
+
+def ask(
+    question: str,
+    sources: Sequence[Source],
+    *,
+    opened: OpenModel,
+    engine: Callable[[Plan], Model],
+    ram: Device,
+    sampling: Sampling,
+    system: str = "",
+    history: Sequence[Exchange] = (),
+    today: date,
+    cancel: Flag,
+    cache: IdCache,
+) -> Iterator[Event]:
+    """Answers a question about sources. Raises DoesNotFit before an engine is asked for, EngineFailed when it breaks.
+
+    history: earlier exchanges with their documents and replies. engine: gives a model with room for the plan.
+    """
+    documents = encode_documents(opened.tokenizer, sources, cache)
+    exchanges = [*history, Exchange(question, documents)]
+    case = prepare(exchanges, opened=opened, ram=ram, reply_tokens=sampling.max_tokens, system=system, today=today)
+    refuse_misfit(case.plan)
+    yield from engine(case.plan).generate(case.prompt, sampling, cancel=cancel)
+
+
+def prepare(
+    exchanges: Sequence[Exchange],
+    *,
+    opened: OpenModel,
+    ram: Device,
+    reply_tokens: int,
+    system: str,
+    today: date,
+    n_ctx: int | None = None,
+    kv_type: str = "f16",
+) -> Case:
+    """Lays the prompt out and plans it. Nothing is loaded."""
+    prompt = opened.prompt(exchanges, system=system, today=today)
+    plan = make_plan(
+        opened.card,
+        prompt_tokens=prompt.n_tokens,
+        reply_tokens=reply_tokens,
+        ram=ram,
+        sources=weights(exchanges),
+        n_ctx=n_ctx,
+        kv_type=kv_type,
+    )
+    return Case(prompt, plan)
+
+
+def weights(exchanges: Sequence[Exchange]) -> tuple[Weight, ...]:
+    """Every document of the exchanges with its tokens, for advice on what to leave out."""
+    documents: list[Document] = [document for exchange in exchanges for document in exchange.documents]
+    return tuple(Weight(document.path, document.n_tokens) for document in documents)
+
+
+def refuse_misfit(plan: Plan) -> None:
+    """Raises DoesNotFit, with how much is over and the best advice, unless the plan fits."""
+    if plan.fits:
+        return
+    remedy = " Or: ".join(advice.change for advice in plan.advice[:3])
+    if plan.verdict is Verdict.OVER_WINDOW:
+        if not plan.over_tokens:
+            raise DoesNotFit(f"A context of {plan.context_tokens:,} tokens is more than the model's window.", remedy)
+        raise DoesNotFit(
+            f"{plan.over_tokens:,} tokens over: the prompt has {plan.prompt_tokens:,} and the reply keeps "
+            f"{plan.reply_tokens:,}, of {plan.context_tokens:,}. Nothing was loaded and nothing was cut.",
+            remedy,
+        )
+    free = min(need.device.free_bytes for need in plan.needs)
+    raise DoesNotFit(
+        f"{plan.short_bytes:,} bytes of memory are missing: KV cache and buffers need "
+        f"{plan.total_bytes - plan.weights_bytes:,}, and {free:,} are free. Nothing was loaded.",
+        remedy,
+    )
+
+
+def question_tokens(prompt: Prompt) -> int:
+    """Tokens of the questions in a prompt: what `count` leaves out."""
+    return prompt.count(Part.QUESTION)

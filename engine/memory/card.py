@@ -1,0 +1,151 @@
+"""What a GGUF is: the dimensions and the window that decide what it costs. Read from the header alone."""
+
+import re
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+
+from engine.errors import ModelRefused
+from engine.gguf import Header, read_header
+
+_SPLIT = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$")
+# llama.cpp's per-architecture defaults where the file says nothing: src/models/llama4.cpp, gemma3.cpp, gemma2.cpp
+_CHUNK, _CHUNK_PATTERN = 8192, 4
+_SLIDING_PATTERNS = {"gemma2": 2, "gemma3": 6}
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer's KV cache: elements of K and of V a cell, and whether it sees a window only."""
+
+    n_embd_k: int
+    n_embd_v: int
+    windowed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """One model file, or all parts of a split one.
+
+    window: tokens that the model was trained for. attention_window: tokens that a windowed layer sees, 0 without any.
+    exact: whether the layers' KV cache is known for this architecture; if not, it is an upper bound.
+    fingerprint: tells models of one shape apart; a KV state is bound to it.
+    """
+
+    path: Path
+    name: str
+    architecture: str
+    quantization: str
+    window: int
+    n_vocab: int
+    n_embd: int
+    n_ff: int
+    layers: tuple[Layer, ...] = field(repr=False)
+    attention_window: int
+    exact: bool
+    weights_bytes: int
+    fingerprint: str
+
+
+def read_card(header: Header) -> ModelCard:
+    """Raises ModelRefused when fields are missing that llama.cpp needs, or parts of a split file."""
+    architecture = header.text("general.architecture")
+    if not architecture:
+        raise ModelRefused(f"{header.path} does not say what architecture it is.", "Download or convert it again.")
+
+    def integer(key: str, default: int = 0) -> int:
+        return header.integer(f"{architecture}.{key}", default)
+
+    n_layers, window = integer("block_count"), integer("context_length")
+    if not 0 < n_layers <= 4096 or window <= 0:
+        raise ModelRefused(
+            f"{header.path} is no language model: it has {n_layers} layers and a window of {window} tokens.",
+            "Name the model's own GGUF; a projector (mmproj) goes with --mmproj.",
+        )
+    parts = [header, *(read_header(path) for path in _other_parts(header.path))]
+    layers, attention_window, exact = _layers(header, architecture, n_layers)
+    return ModelCard(
+        path=header.path,
+        name=header.text("general.name") or header.path.stem,
+        architecture=architecture,
+        quantization=_quantization(parts),
+        window=window,
+        n_vocab=len(header.strings("tokenizer.ggml.tokens")) or integer("vocab_size"),
+        n_embd=integer("embedding_length"),
+        n_ff=max(header.integers(f"{architecture}.feed_forward_length"), default=0),
+        layers=layers,
+        attention_window=attention_window,
+        exact=exact,
+        weights_bytes=sum(part.tensor_bytes for part in parts),
+        fingerprint=_fingerprint(header),
+    )
+
+
+def _layers(header: Header, architecture: str, n_layers: int) -> tuple[tuple[Layer, ...], int, bool]:
+    def each(key: str, default: int) -> list[int]:
+        values = header.integers(f"{architecture}.{key}") or (default,)
+        return list(values if len(values) == n_layers else values[:1] * n_layers)
+
+    heads = each("attention.head_count", 1)
+    kv_heads = each("attention.head_count_kv", 0)
+    head_dim = header.integer(f"{architecture}.embedding_length") // max(1, heads[0])
+    k_dim = header.integer(f"{architecture}.attention.key_length", head_dim)
+    v_dim = header.integer(f"{architecture}.attention.value_length", head_dim)
+    n_swa = header.integer(f"{architecture}.attention.sliding_window", -1)
+    windowed, window, exact = [False] * n_layers, 0, n_swa <= 0
+    if architecture == "llama4" and n_swa != 0:
+        windowed, window, exact = [at % _CHUNK_PATTERN != 3 for at in range(n_layers)], _CHUNK, True
+    elif n_swa > 0 and architecture in _SLIDING_PATTERNS:
+        pattern = _SLIDING_PATTERNS[architecture]
+        windowed, window, exact = [at % pattern != pattern - 1 for at in range(n_layers)], n_swa, True
+    if any(key.startswith((f"{architecture}.ssm.", f"{architecture}.wkv.")) for key in header.metadata):
+        exact = False
+    return (
+        tuple(
+            Layer((kv or n) * k_dim, (kv or n) * v_dim, narrow)
+            for kv, n, narrow in zip(kv_heads, heads, windowed, strict=True)
+        ),
+        window,
+        exact,
+    )
+
+
+def _other_parts(path: Path) -> list[Path]:
+    """The further files of a split model. Raises ModelRefused when one is missing or this is not the first."""
+    match = _SPLIT.match(path.name)
+    if match is None:
+        return []
+    if int(match["number"]) != 1:
+        first = f"{match['stem']}-00001-of-{match['count']}.gguf"
+        raise ModelRefused(f"{path} is part {int(match['number'])} of a split model.", f"Name the first part, {first}.")
+    count = int(match["count"])
+    others = [
+        path.with_name(f"{match['stem']}-{number:05d}-of-{match['count']}.gguf") for number in range(2, count + 1)
+    ]
+    missing = [other.name for other in others if not other.exists()]
+    if missing:
+        raise ModelRefused(
+            f"{path} is split into {count} files, and {len(missing)} of them are missing ({missing[0]}).",
+            "Put all parts into one folder.",
+        )
+    return others
+
+
+def _quantization(parts: list[Header]) -> str:
+    """The tensor type that holds most of the weights."""
+    by_type: dict[str, int] = {}
+    for part in parts:
+        for tensor in part.tensors:
+            by_type[tensor.type.name] = by_type.get(tensor.type.name, 0) + tensor.n_bytes
+    return max(by_type, key=lambda name: by_type[name], default="")
+
+
+def _fingerprint(header: Header) -> str:
+    """The header's digest, the file's size and 64 samples of its weights: other weights of one shape differ in them."""
+    digest = blake2b(f"{header.digest} {header.file_bytes}".encode(), digest_size=16)
+    room = max(0, header.file_bytes - header.data_start - 4096)
+    with header.path.open("rb") as file:
+        for sample in range(64):
+            file.seek(header.data_start + room * sample // 63)
+            digest.update(file.read(4096))
+    return digest.hexdigest()

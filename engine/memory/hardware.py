@@ -1,0 +1,62 @@
+"""The memory that is free now, and the limits that a container sets."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A place for weights and cache. kind is 'ram' or 'gpu'; free_bytes is what this process may still take now."""
+
+    name: str
+    kind: str
+    free_bytes: int
+    total_bytes: int
+
+
+def ram() -> Device:
+    """Main memory: MemAvailable or what the tightest cgroup above this process leaves, whichever is less."""
+    memory = psutil.virtual_memory()
+    free, total = memory.available, memory.total
+    for limit, used in cgroup_limits():
+        free, total = min(free, max(0, limit - used)), min(total, limit)
+    return Device("RAM", "ram", free, total)
+
+
+def cgroup_limits(proc: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> list[tuple[int, int]]:
+    """(limit, use) in bytes of every memory cgroup above this process that sets a limit, versions 1 and 2.
+
+    Use leaves out file cache that the kernel gives back when asked (inactive_file).
+    """
+    found = []
+    with suppress(OSError):
+        for line in proc.read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers == "":
+                found += _climb(root, path, "memory.max", "memory.current", "inactive_file")
+            elif "memory" in controllers.split(","):
+                names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+                found += _climb(root / "memory", path, *names)
+    return found
+
+
+def _climb(root: Path, path: str, limit_name: str, use_name: str, cache_name: str) -> list[tuple[int, int]]:
+    """The limits from the process's own group up to the root; inside a container its path may not be visible."""
+    found = []
+    group = root / path.strip("/")
+    for folder in (group, *group.parents):
+        with suppress(OSError, ValueError):
+            limit = int((folder / limit_name).read_text())  # "max" is no number: no limit
+            if limit < 1 << 60:
+                cache = next(
+                    int(line.split()[1])
+                    for line in (*(folder / "memory.stat").read_text().splitlines(), f"{cache_name} 0")
+                    if line.split()[0] == cache_name
+                )
+                found.append((limit, int((folder / use_name).read_text()) - cache))
+        if folder == root:
+            break
+    return found
