@@ -124,6 +124,15 @@ def _connect(path: Path) -> sqlite3.Connection:
     # isolation_level None: the driver opens no transactions of its own, only `_lend` does.
     connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
+    try:
+        _set_up(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _set_up(connection: sqlite3.Connection) -> None:
     for pragma in (
         "foreign_keys = ON",
         "synchronous = NORMAL",  # in WAL: safe against a crash; a power cut can cost the last commits, never the file
@@ -132,7 +141,6 @@ def _connect(path: Path) -> sqlite3.Connection:
         f"journal_size_limit = {WAL_BYTES_KEPT}",
     ):
         connection.execute(f"PRAGMA {pragma}").fetchall()
-    return connection
 
 
 def _bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:

@@ -47,10 +47,9 @@ class Search:
         self._database = database
 
     def __call__(self, text: str, *, limit: int = 50) -> tuple[Hit, ...]:
-        """Sessions in which every word of `text` occurs, wherever; newest update first. Any text may be given, and its
-        first 16 words count.
+        """Sessions in which every word of `text` occurs, wherever; newest update first.
 
-        An answer is found once it is finished or interrupted.
+        Any text may be given; its first 16 words count. An answer is found once it is finished or interrupted.
         """
         terms = list(dict.fromkeys(fold(text).split()))[:MAX_TERMS]
         if not terms:
@@ -78,7 +77,7 @@ def fold(text: str) -> str:
     if text.isascii():
         return text.lower().replace("\0", " ")
     spread = unicodedata.normalize("NFKD", text.casefold())
-    # By the distinct characters: 1 MB of Greek folds in 40 ms, in 250 ms character by character.
+    # By the distinct characters: a million letters of Greek fold in 0.13 s, one by one in 0.42 s.
     replaced = {ord(character): _plain(character) for character in set(spread)}
     return spread.translate({code: plain for code, plain in replaced.items() if plain != chr(code)}).casefold()
 
@@ -95,10 +94,12 @@ Place = tuple[str, int, str]  # session_id, turn_index, part
 def _passages_with(connection: sqlite3.Connection, term: str) -> set[Place]:
     if len(term) >= 3:
         quoted = '"' + term[:MATCHED_AT_MOST].replace('"', '""') + '"'
+        still_to_check = term if len(term) > MATCHED_AT_MOST else None
         rows = connection.execute(
             """SELECT session_id, turn_index, part FROM passages
-            WHERE id IN (SELECT rowid FROM passage_index WHERE passage_index MATCH ?) AND instr(folded, ?)""",
-            (quoted, term),
+            WHERE id IN (SELECT rowid FROM passage_index WHERE passage_index MATCH ?1)
+            AND (?2 IS NULL OR instr(folded, ?2))""",
+            (quoted, still_to_check),
         )
     else:
         rows = connection.execute("SELECT session_id, turn_index, part FROM passages WHERE instr(folded, ?)", (term,))

@@ -232,19 +232,19 @@ from pathlib import Path
 from storage.store import Store
 import storage.migrations
 base, begin = Path(sys.argv[1]), float(sys.argv[2])
-for number in range(10):
-    time.sleep(max(0, begin + number * 0.1 - time.time()))
+for number in range(6):
+    time.sleep(max(0, begin + number * 0.08 - time.time()))
     with Store(base / str(number)) as store:
         store.sessions.create(title="one", model="m")
 """
 
 
 def test_processes_that_open_a_new_home_at_once_never_collide(tmp_path: Path) -> None:
-    command = [sys.executable, "-W", "error", "-c", OPENING_TOGETHER, str(tmp_path), str(time.time() + 2.0)]
+    command = [sys.executable, "-W", "error", "-c", OPENING_TOGETHER, str(tmp_path), str(time.time() + 1.5)]
     children = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(4)]
     for child in children:
         _, said = child.communicate(timeout=60)
         assert child.returncode == 0, said
-    for number in range(10):
+    for number in range(6):
         with Store(tmp_path / str(number)) as store:
             assert len(store.sessions.list()) == 4
