@@ -35,7 +35,6 @@ _MAGIC: tuple[tuple[bytes, Found], ...] = (
     (b"\xff\xd8\xff", Found(Family.IMAGE, "JPEG")),
     (b"GIF87a", Found(Family.IMAGE, "GIF")),
     (b"GIF89a", Found(Family.IMAGE, "GIF")),
-    (b"BM", Found(Family.IMAGE, "BMP")),
     (b"II*\x00", Found(Family.IMAGE, "TIFF")),
     (b"MM\x00*", Found(Family.IMAGE, "TIFF")),
     (b"PK\x03\x04", _ZIP),

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import chardet
 
 _SAMPLE_BYTES = 16 * 1024  # chardet took 60 ms for 64 KiB of Latin-1 and answered the same
+_CONTEXT_BYTES = 100
+_BEYOND_ASCII = re.compile(rb"[\x80-\xff]+")
 _NUL_WINDOW = 8000  # as git does it: a NUL in there means binary
 
 _MARKS = (
@@ -70,7 +72,7 @@ def without_surrogates(text: str) -> str:
 def _notes_on(text: str) -> tuple[str, ...]:
     if text.startswith(_LFS):
         return ("A Git LFS pointer: the file itself is not in this folder.",)
-    return (f"Holds {text.count(_NUL):,} NUL characters.",) if _NUL in text else ()
+    return (f"Characters that are NUL: {text.count(_NUL):,}.",) if _NUL in text else ()
 
 
 def _is_binary(data: bytes) -> bool:
@@ -94,6 +96,8 @@ def _wide(data: bytes) -> Decoded | None:
         candidates = ["utf-32-le" if zeros[3] else "utf-32-be"]
     else:
         even, odd = zeros[0] + zeros[2], zeros[1] + zeros[3]
+        if max(even, odd) * 12 < len(head):  # Russian has a zero in every sixth character, for its spaces alone
+            return None
         candidates = ["utf-16-le"] if odd > 10 * even else ["utf-16-be"] if even > 10 * odd else []
     for encoding in candidates:
         text = _strictly(data, encoding)
@@ -122,7 +126,8 @@ def _guess(data: bytes) -> Decoded | None:
     for encoding in (*_detected(data), "cp1252", "latin-1"):
         text = _strictly(data, encoding)
         if text is not None and _few_controls(text):
-            name = codecs.lookup(encoding).name
+            # what a guess has in common with Windows-1252, such as its quotation marks, is most likely that
+            name = "cp1252" if _strictly(data, "cp1252") == text else codecs.lookup(encoding).name
             return Decoded(text, name, (f"Not UTF-8; read as {name}, which is a guess.",))
     return None
 
@@ -154,15 +159,18 @@ def _almost_utf8(data: bytes) -> Decoded | None:
 
 
 def _detected(data: bytes) -> tuple[str, ...]:
-    """What chardet says to the lines that hold more than ASCII, as far as the sample goes."""
-    sample, size = [], 0
-    for line in re.finditer(rb"[^\n]*[\x80-\xff][^\n]*\n?", data):
-        piece = line[0][: _SAMPLE_BYTES - size]
-        sample.append(piece)
-        size += len(piece)
+    """What chardet says to the surroundings of the first bytes beyond ASCII: the start of a file may have none."""
+    sample, size, end = [], 0, 0
+    for beyond_ascii in _BEYOND_ASCII.finditer(data):
+        if beyond_ascii.start() < end:
+            continue
+        start = max(end, beyond_ascii.start() - _CONTEXT_BYTES)
+        end = beyond_ascii.end() + _CONTEXT_BYTES
+        sample.append(data[start:end])
+        size += end - start
         if size >= _SAMPLE_BYTES:
             break
-    encoding = chardet.detect(b"".join(sample))["encoding"]
+    encoding = chardet.detect(b"".join(sample)[:_SAMPLE_BYTES])["encoding"]
     if not encoding or encoding.lower().startswith(("utf-8", "utf-7", "ascii")):
         return ()
     return (encoding,)
