@@ -79,7 +79,7 @@ class Sources:
             connection.executemany("INSERT OR IGNORE INTO contents (digest, deflated, data) VALUES (?, ?, ?)", rows)
             before = linked_contents(connection, session_id)
             _link_all(connection, session_id, turn_index, list(zip(sources, bodies, strict=True)))
-            forget_unused_contents(connection, before - contents.keys())
+            forget_unused_contents(connection, (before | contents.keys()) - linked_contents(connection, session_id))
             touch_session(connection, session_id)
 
     def of(self, session_id: str, *, enabled_only: bool = False) -> tuple[SessionSource, ...]:

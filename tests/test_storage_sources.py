@@ -116,6 +116,7 @@ def test_new_sources_go_to_the_end_and_the_rest_keeps_its_place(store: Store, se
 def test_a_path_twice_in_one_put_is_linked_once(store: Store, session: str) -> None:
     store.sources.put(session, [text_source("a", "1"), text_source("a", "2"), text_source("b", "3")], turn_index=0)
     assert [(one.source.text, one.position) for one in store.sources.of(session)] == [("2", 0), ("3", 1)]
+    assert n_contents(store) == 2
 
 
 def test_enabling_names_what_is_not_there_and_changes_nothing(store: Store, session: str) -> None:
