@@ -15,8 +15,8 @@ from engine.corpus.source import Cause
 ENV = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1"}
 TREE = (
     "a", "b.log", "c.txt", "é.txt", "#hash", "!bang", "tail ", "foo/a", "foo/b.log", "foo/bar/x", "foo/bar/y.log",
-    "foobar/z", "build/out.o", "src/build/keep.py", "src/build.py", "src/deep/er/est.txt", "src/deep/er/b.log", "docs/a.md",
-    "docs/sub/a.md", "docs/[1].md", "x/a/b/c", "x/b/c", "vendor/lib/a.go", "pkg/b.go", "bin/tool",
+    "foobar/z", "build/out.o", "src/build/keep.py", "src/build.py", "src/deep/er/est.txt", "src/deep/er/b.log",
+    "docs/a.md", "docs/sub/a.md", "docs/[1].md", "x/a/b/c", "x/b/c", "vendor/lib/a.go", "pkg/b.go", "bin/tool",
 )  # fmt: skip
 
 

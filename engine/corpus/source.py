@@ -50,7 +50,7 @@ class Source:
     path: relative to what was given, POSIX, unique in its corpus.
     text: decoded to str, line ends as in the file; empty for an image. A PDF's pages are joined in order.
     n_bytes: of the file as it lies.
-    digest: hex blake2b-128 of what the model reads (text in UTF-8, or the image file's bytes): equal ones cost the same.
+    digest: hex blake2b-128 of what the model reads (text in UTF-8, or the image file's bytes): equal ones cost alike.
     page_starts: character offset of each page's first character in text, ascending; empty when there are no pages.
     encoding: of a text file as Python names it; None where it does not apply.
     notes: sentences the user should see: pages without text, a guessed encoding, bytes replaced.
