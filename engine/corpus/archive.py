@@ -28,6 +28,7 @@ _DRIVE = re.compile(r"[A-Za-z]:")
 _END_BYTES = 22 + 65535  # the end record and the longest comment behind it
 _MAX_DIRECTORY_BYTES_PER_ENTRY = 512  # 46 and a name; bounds what zipfile keeps in memory
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # zipfile unpacks the others without a bound on memory
+_MAX_NAME = 4096
 _ENCRYPTED = 0x1
 _UTF8_NAME = 0x800
 _PIECE_BYTES = 64 * 1024
@@ -186,9 +187,12 @@ def _open(file: IO[bytes], path: str, rules: Rules) -> ZipTree | Skipped:
     if n_sharing:
         reason = f"{n_sharing:,} of its {len(infos):,} files share their bytes with others: a zip bomb"
         return Skipped(path, Cause.UNSAFE, reason, n_bytes)
-    root = _Node()
-    refused = tuple(skipped for info in infos if (skipped := _place(root, info)) is not None)
-    return ZipTree(opened, rules, root, refused)
+    layout = _Layout()
+    for info in infos:
+        layout.place(info)
+        if layout.n_folders > rules.max_archive_entries:
+            return _too_many(path, layout.n_folders, rules, n_bytes)
+    return ZipTree(opened, rules, layout.root, tuple(layout.refused))
 
 
 def _too_many(path: str, n_entries: int, rules: Rules, n_bytes: int) -> Skipped:
@@ -222,23 +226,41 @@ def _count_sharing(infos: list[zipfile.ZipInfo]) -> int:
     return n_sharing
 
 
-def _place(root: _Node, info: zipfile.ZipInfo) -> Skipped | None:
-    """Puts a member in its folder, or says why it has no place."""
-    name = _name_of(info)
-    parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
+@dataclass(slots=True)
+class _Layout:
+    """The folders of a zip in the making. Counted, for a few long names can stand for millions of folders."""
+
+    root: _Node = field(default_factory=_Node)
+    refused: list[Skipped] = field(default_factory=list)
+    n_folders: int = 0
+
+    def place(self, info: zipfile.ZipInfo) -> None:
+        """Puts a member in its folder, or among the refused."""
+        name = _name_of(info)
+        parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
+        why = _why_unsafe(name, parts, stat.S_IFMT(info.external_attr >> 16))
+        if why is not None:
+            self.refused.append(Skipped(printable(name[:_MAX_NAME]), Cause.UNSAFE, why, info.file_size))
+            return
+        is_folder = name.endswith(("/", "\\"))
+        node = self.root
+        for part in parts if is_folder else parts[:-1]:
+            if part not in node.folders:
+                node.folders[part] = _Node()
+                self.n_folders += 1
+            node = node.folders[part]
+        if not is_folder and parts:
+            node.files.append(Entry(parts[-1], EntryKind.FILE, info))
+
+
+def _why_unsafe(name: str, parts: list[str], mode: int) -> str | None:
     if name.startswith(("/", "\\")) or _DRIVE.match(name) or ".." in parts:
-        return Skipped(printable(name), Cause.UNSAFE, "a path that leads out of the archive", info.file_size)
-    mode = stat.S_IFMT(info.external_attr >> 16)
-    if mode not in (0, stat.S_IFREG, stat.S_IFDIR):
-        what = "a link" if mode == stat.S_IFLNK else "a pipe, socket or device"
-        return Skipped(printable(name), Cause.UNSAFE, f"{what} in an archive", info.file_size)
-    is_folder = name.endswith(("/", "\\"))
-    node = root
-    for part in parts if is_folder else parts[:-1]:
-        node = node.folders.setdefault(part, _Node())
-    if not is_folder and parts:
-        node.files.append(Entry(parts[-1], EntryKind.FILE, info))
-    return None
+        return "a path that leads out of the archive"
+    if len(name) > _MAX_NAME:
+        return f"a path of {len(name):,} characters, over the limit of {_MAX_NAME:,}"
+    if mode == stat.S_IFLNK:
+        return "a link in an archive"
+    return None if mode in (0, stat.S_IFREG, stat.S_IFDIR) else "a pipe, socket or device in an archive"
 
 
 def _name_of(info: zipfile.ZipInfo) -> str:

@@ -125,22 +125,22 @@ class _Reading:
 
     def read_root(self, given: Path) -> None:
         """A path as the user gave it; a link is followed here and nowhere else."""
+        absolute = Path(os.path.abspath(given))
+        name, parent_name = printable(absolute.name or "root"), printable(absolute.parent.name or "root")
         try:
             path = given.resolve()
             mode = os.stat(path).st_mode
         except OSError as error:
-            name = self.names.claim(printable(given.name or str(given)), "given")
-            return self._take(skip_unreadable(name, error))
-        root_name = printable(given.name or path.name or "root")
+            return self._take(skip_unreadable(self.names.claim(name, parent_name), error))
         if stat.S_ISDIR(mode):
             level, prefix = level_above(path)
-            start = Start(str(path), root_name, level=level, prefix=prefix)
+            start = Start(str(path), name, level=level, prefix=prefix)
             return self._read_below(_DISK, start, nesting=0)
-        return self._read_given_file(path, given.name or path.name, mode)
+        return self._read_given_file(path, absolute.name, parent_name, mode)
 
-    def _read_given_file(self, path: Path, raw_name: str, mode: int) -> None:
+    def _read_given_file(self, path: Path, raw_name: str, parent_name: str, mode: int) -> None:
         """A file given by name. Default rules and .gitignore do not count; --exclude does."""
-        name = self.names.claim(printable(raw_name), printable(path.parent.name or "root"))
+        name = self.names.claim(printable(raw_name), parent_name)
         included = name in self.rules.include
         encoded = os.fsencode(raw_name)
         pattern = self.excludes.last_match(encoded, encoded, is_folder=False)
