@@ -4,6 +4,7 @@
     cache       builds each model once per set of parameters and hands out its path
     vocabulary  the vocabularies the models carry
     writer      what every builder needs of gguf-py: an atomic write, and random weights of the right type
+    broken      files that llama.cpp refuses, or that kill the process which loads them
     probe       runs a model in a child process and says what llama.cpp made of it
 
 The weights are random, yet scaled so that the logits are healthy and depend on the whole context: an edit far back in a

@@ -2,6 +2,7 @@
 
 import ctypes
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -71,6 +72,7 @@ def probe(
             encoding="utf-8",
             errors="replace",
             cwd=REPO,
+            env=os.environ | {"GGML_NO_BACKTRACE": "1"},  # or a failed assertion starts a debugger first
             timeout=timeout_s,
         )
         answer = json.loads(child.stdout) if child.returncode == 0 else {"replies": [], "tokens": [], "facts": {}}

@@ -1,0 +1,101 @@
+"""Files that are no models, or models that hurt: each fails in a known way in llama.cpp 0c1e57098.
+
+Those that kill the process do so by a signal, with nothing to catch: a product survives them only by loading models in
+a child process. `tests.models.probe` does.
+"""
+
+import random
+import shutil
+from pathlib import Path
+from typing import Literal
+
+import gguf
+import numpy as np
+
+from tests.models.llama import build_llama
+
+
+def truncated(source: Path, path: Path, share: float) -> Path:
+    """`source` with only the first `share` (0 to 1) of its tensor data: a download that broke off."""
+    start = int(gguf.GGUFReader(source).data_offset)
+    size = start + int((source.stat().st_size - start) * share)
+    shutil.copyfile(source, path)
+    with path.open("r+b") as file:
+        file.truncate(size)
+    return path
+
+
+def cut_header(source: Path, path: Path, n_bytes: int = 200) -> Path:
+    """The first bytes of `source`: it ends within the metadata."""
+    with source.open("rb") as file:
+        path.write_bytes(file.read(n_bytes))
+    return path
+
+
+def wrong_magic(source: Path, path: Path) -> Path:
+    """`source` with GGML in place of GGUF at its start."""
+    shutil.copyfile(source, path)
+    with path.open("r+b") as file:
+        file.write(b"GGML")
+    return path
+
+
+def with_f64_tensor(path: Path) -> Path:
+    """A valid model but for one thing: a norm's weight is float64, as numpy makes it by accident. Decoding kills."""
+    return _copy_with_f64(build_llama(path.with_name(f"{path.name}.source")), path)
+
+
+def crashing(path: Path, when: Literal["load", "context", "decode"] = "decode") -> Path:
+    """A whole model that makes llama.cpp abort (SIGABRT) while it loads, makes the context, or first decodes.
+
+    Magic, counts, offsets and shapes are right; one hyperparameter is absurd, and a GGML_ASSERT stands where an error
+    should. "load": 600 layers are claimed (512 are allowed). "context": 4 heads share 3 KV heads. "decode": the norms'
+    epsilon is negative, which nothing looks at before the first batch, a dry run without weights included.
+    """
+    if when == "context":
+        return build_llama(path, n_head_kv=3)
+    build_llama(path)
+    if when == "load":
+        _overwrite(path, "llama.block_count", 600)
+    else:
+        _overwrite(path, "llama.attention.layer_norm_rms_epsilon", -1.0)
+    return path
+
+
+def garbage(path: Path, n_bytes: int = 65_536, seed: int = 0) -> Path:
+    """Random bytes, the same for the same seed."""
+    path.write_bytes(random.Random(seed).randbytes(n_bytes))
+    return path
+
+
+def empty(path: Path) -> Path:
+    """A file of no bytes."""
+    path.write_bytes(b"")
+    return path
+
+
+def _overwrite(path: Path, key: str, value: float) -> None:
+    """Change one number of the metadata in place."""
+    reader = gguf.GGUFReader(path, "r+")
+    field = reader.fields[key]
+    field.parts[field.data[0]][0] = value
+    reader.data.flush()
+
+
+def _copy_with_f64(source: Path, path: Path) -> Path:
+    """Write `source` again with blk.0.attn_norm.weight as F64, and remove it."""
+    reader = gguf.GGUFReader(source)
+    writer = gguf.GGUFWriter(path, "llama")
+    for name, field in reader.fields.items():
+        if not name.startswith("GGUF.") and name != gguf.Keys.General.ARCHITECTURE:
+            inner = field.types[-1] if len(field.types) > 1 else None
+            writer.add_key_value(name, field.contents(), field.types[0], sub_type=inner)
+    for tensor in reader.tensors:
+        values = np.array(tensor.data)
+        writer.add_tensor(tensor.name, values.astype(np.float64) if tensor.name == "blk.0.attn_norm.weight" else values)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    source.unlink()
+    return path
