@@ -312,3 +312,18 @@ def test_an_empty_corpus_is_refused_with_the_reason(tmp_path: Path, names: list[
 
 def test_a_corpus_with_a_source_is_not_refused(tmp_path: Path) -> None:
     refuse_empty(collect([write(tmp_path, "a")]), [tmp_path])
+
+
+def test_the_remedy_fits_the_reason(tmp_path: Path) -> None:
+    write(tmp_path, "a.py")
+    (tmp_path / "b.docx").write_bytes(b"PK\x03\x04\x14\x00\x06\x00")
+    for name, rules, message in (
+        (
+            "a.py",
+            Rules(exclude=("a.*",)),
+            r"^a\.py was skipped: left out by --exclude a\.\*\. Leave that --exclude away\.$",
+        ),
+        ("b.docx", Rules(), r"^b\.docx was skipped: a Word document; save it as PDF or text\.$"),
+    ):
+        with pytest.raises(SourceRefused, match=message):
+            refuse_empty(collect([tmp_path / name], rules), [tmp_path / name])

@@ -57,14 +57,21 @@ def refuse_empty(corpus: Corpus, paths: Sequence[Path]) -> None:
         raise SourceRefused(f"There are no files in {given}.", "Give a file, a folder or a zip that holds some.")
     if len(corpus.skipped) == 1:
         skipped = corpus.skipped[0]
-        remedy = "Bring it back by naming it, or give another file." if skipped.can_include else "Give another file."
-        raise SourceRefused(f"{skipped.path} was skipped: {skipped.reason}.", remedy)
+        raise SourceRefused(f"{skipped.path} was skipped: {skipped.reason}.", _remedy_for(skipped))
     counts = Counter(skipped.cause for skipped in corpus.skipped).most_common(3)
     causes = ", ".join(f"{n_files:,} {_CAUSES[cause]}" for cause, n_files in counts)
     fact = f"Nothing to read is left of {given}: all {len(corpus.skipped):,} entries were skipped ({causes})."
     if any(skipped.can_include for skipped in corpus.skipped):
         raise SourceRefused(fact, "Bring back what you need by naming it, or give other files.")
     raise SourceRefused(fact, "Give other files: text, PDF or images.")
+
+
+def _remedy_for(skipped: Skipped) -> str:
+    if skipped.cause is Cause.EXCLUDED:
+        return "Leave that --exclude away."
+    if skipped.can_include:
+        return "Bring it back by naming it, or give another file."
+    return "" if ";" in skipped.reason else "Give another file."  # after a semicolon stands what to do
 
 
 _CAUSES = {

@@ -89,11 +89,10 @@ _FTYP = {
 }
 
 _OFFICE = {
-    **dict.fromkeys(("doc", "docx", "docm", "odt", "pages"), f"a word processor's document{_AS_PDF}"),
+    **dict.fromkeys(("doc", "docx", "docm"), f"a Word document{_AS_PDF}"),
+    **dict.fromkeys(("odt", "pages"), f"a word processor's document{_AS_PDF}"),
     **dict.fromkeys(("xls", "xlsx", "xlsm", "ods", "numbers"), "a spreadsheet; save it as CSV or PDF"),
     **dict.fromkeys(("ppt", "pptx", "pptm", "odp", "key"), f"a presentation{_AS_PDF}"),
-    **dict.fromkeys(("docx", "docm"), f"a Word document{_AS_PDF}"),
-    "doc": f"a Word document{_AS_PDF}",
     "msg": f"an Outlook message{_AS_PDF}",
 }
 _ENDINGS = {
