@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 from engine.corpus.image import read_image
 from engine.corpus.notebook import read_notebook
-from engine.corpus.pdf import read_pdf
 from engine.corpus.rules import Rules
 from engine.corpus.sniff import HEAD_BYTES, Family, describe, ending, recognise
 from engine.corpus.source import Cause, Kind, Skipped, Source, digest_bytes, digest_text
@@ -40,7 +39,11 @@ def read_content(path: str, n_bytes: int, read: Read, rules: Rules, *, included:
         reason = over_limit(n_bytes, rules.max_file_bytes, "an image" if found.family is Family.IMAGE else found.words)
         return Skipped(path, Cause.TOO_LARGE, reason, n_bytes)
     data = _rest(head, n_bytes, read)
-    return read_pdf(path, data) if found.family is Family.PDF else read_image(path, data, found.words, rules)
+    if found.family is Family.IMAGE:
+        return read_image(path, data, found.words, rules)
+    from engine.corpus.pdf import read_pdf  # here: pypdf takes 0.1 s to import, and most folders hold no PDF
+
+    return read_pdf(path, data)
 
 
 def _rest(head: bytes, n_bytes: int, read: Read) -> bytes:

@@ -7,8 +7,6 @@ import codecs
 import re
 from dataclasses import dataclass
 
-import chardet
-
 _SAMPLE_BYTES = 16 * 1024  # chardet took 60 ms for 64 KiB of Latin-1 and answered the same
 _CONTEXT_BYTES = 100
 _BEYOND_ASCII = re.compile(rb"[\x80-\xff]+")
@@ -160,6 +158,8 @@ def _almost_utf8(data: bytes) -> Decoded | None:
 
 def _detected(data: bytes) -> tuple[str, ...]:
     """What chardet says to the surroundings of the first bytes beyond ASCII: the start of a file may have none."""
+    import chardet  # here: it takes 60 ms to import, and most folders are UTF-8
+
     sample, size, end = [], 0, 0
     for beyond_ascii in _BEYOND_ASCII.finditer(data):
         if beyond_ascii.start() < end:
