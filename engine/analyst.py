@@ -32,24 +32,34 @@ def ask(
     sources: Sequence[Source],
     *,
     opened: OpenModel,
-    engine: Callable[[Plan], Model],
+    engine: Callable[[Case], Model],
     ram: Device,
     sampling: Sampling,
     system: str = "",
     history: Sequence[Exchange] = (),
     today: date,
-    cancel: Flag,
+    n_ctx: int | None = None,
+    kv_type: str = "f16",
     cache: IdCache,
+    cancel: Flag,
 ) -> Iterator[Event]:
     """Answers a question about sources. Raises DoesNotFit before an engine is asked for, EngineFailed when it breaks.
 
-    history: earlier exchanges with their documents and replies. engine: gives a model with room for the plan.
+    history: earlier exchanges with their documents and replies. engine: gives a model with room for the case.
     """
     documents = encode_documents(opened.tokenizer, sources, cache)
-    exchanges = [*history, Exchange(question, documents)]
-    case = prepare(exchanges, opened=opened, ram=ram, reply_tokens=sampling.max_tokens, system=system, today=today)
+    case = prepare(
+        [*history, Exchange(question, documents)],
+        opened=opened,
+        ram=ram,
+        reply_tokens=sampling.max_tokens,
+        system=system,
+        today=today,
+        n_ctx=n_ctx,
+        kv_type=kv_type,
+    )
     refuse_misfit(case.plan)
-    yield from engine(case.plan).generate(case.prompt, sampling, cancel=cancel)
+    yield from engine(case).generate(case.prompt, sampling, cancel=cancel)
 
 
 def prepare(

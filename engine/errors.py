@@ -9,7 +9,8 @@
     ├── EngineFailed        it broke while running
     │   └── EngineDied      the engine's child process ended
     ├── SessionBusy         another process is answering in this session
-    └── Cancelled           the user stopped it
+    ├── Cancelled           the user stopped it
+    └── storage.schema.StorageFailed   the database cannot be opened, read or written
 
 A message states the fact and, in `remedy`, what to do about it. They are caught only at the doors (app/), which
 turn them into a sentence and an exit code; nothing below prints or exits.

@@ -38,16 +38,22 @@ class WorkerModel:
     def __init__(self, settings: EngineSettings) -> None:
         self.settings = settings
         self._child: Child | None = None
+        self._state: Path | None = None
 
     @property
     def pid(self) -> int | None:
         """The child's process id while it lives."""
         return self._child.pid if self._child is not None and self._child.alive else None
 
-    def generate(
-        self, prompt: Prompt, sampling: Sampling, *, cancel: Flag, state: Path | None = None
-    ) -> Iterator[Event]:
-        """See Model.generate. state: a KV state file to restore from where that keeps more than the live cache."""
+    def restore_from(self, state: Path | None) -> None:
+        """Names a KV state file that the next generation may start from, where it keeps more than the live cache does.
+
+        That it was made by this model with this KV type is the caller's to know.
+        """
+        self._state = state
+
+    def generate(self, prompt: Prompt, sampling: Sampling, *, cancel: Flag) -> Iterator[Event]:
+        """See Model.generate."""
         load_s = 0.0
         if self.pid is None:
             begun = time.perf_counter()
@@ -57,13 +63,20 @@ class WorkerModel:
         if cancel.is_set():
             yield _cancelled(prompt, load_s)
             return
-        fields = {"do": "generate", "state": str(state) if state else None, **asdict(sampling)}
+        fields = {"do": "generate", "state": str(self._state) if self._state else None, **asdict(sampling)}
+        self._state = None
         self._send(fields, prompt.ids().astype("<i4").tobytes())
-        for frame in self._frames(cancel):
-            event = _event(frame)
-            yield replace(event, load_s=load_s) if isinstance(event, Finished) else event
-            if isinstance(event, Finished):
-                return
+        finished = False
+        try:
+            for frame in self._frames(cancel):
+                event = _event(frame)
+                finished = isinstance(event, Finished)
+                yield replace(event, load_s=load_s) if isinstance(event, Finished) else event
+                if finished:
+                    return
+        finally:
+            if not finished and self.pid is not None:  # whoever listened has gone away: stop it, keep what was read
+                self._stop()
 
     def save(self, path: Path) -> SavedState | None:
         """Saves the KV state; None when there is none. Raises EngineFailed when the disk refuses it."""
@@ -78,6 +91,16 @@ class WorkerModel:
         if self._child is not None:
             self._child.close()
             self._child = None
+
+    def _stop(self) -> None:
+        """Cancels the generation under way and waits until the child is free again."""
+        stop = Flag()
+        stop.set()
+        try:
+            while next(self._frames(stop)).fields["event"] != "finished":
+                pass
+        except EngineFailed:
+            self.close()
 
     def _start(self, cancel: Flag) -> Iterator[float]:
         """Starts the child and loads the model; yields the share loaded. A cancel ends the child."""

@@ -1,0 +1,213 @@
+"""One question on its way: the lease, the turn in the store, the engine's events, and what is kept of them."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import date
+from threading import Event as Flag
+from time import monotonic
+
+from app.conversation import converse, place
+from app.engines import Engines
+from app.settings import Settings
+from engine import analyst
+from engine.analyst import Case
+from engine.corpus.source import Skipped, Source
+from engine.errors import EngineFailed
+from engine.memory.budget import Plan
+from engine.opened import OpenModel
+from engine.prompt.layout import SYSTEM
+from engine.runtime.model import Event, Finished, Model, Prefill, Sampling, Stop, Text
+from engine.tokens.documents import IdCache
+from storage.leases import Lease
+from storage.sessions import Session
+from storage.store import Store
+from storage.turns import Outcome, Turn
+
+_TITLE_LENGTH = 60
+_PROGRESS_S = 0.5  # how often the store hears of the prefill
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One call of ask. sources: new or changed ones beside the session's own. session None begins a new one."""
+
+    text: str
+    sources: tuple[Source, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    session: str | None = None
+    read_s: float = 0.0  # what reading the sources took
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The question was accepted: its turn stands in the store, and the engine starts."""
+
+    turn: Turn
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A sentence that the user should see."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The last event: the turn as it was stored."""
+
+    turn: Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What a question is worked on with."""
+
+    settings: Settings
+    store: Store
+    engines: Engines
+    opened: OpenModel
+    cache: IdCache
+
+
+DeskEvent = Event | Begun | Notice | Answered
+
+
+class Asking:
+    """Runs one question, once. Made by Desk, which sees to it that only one runs at a time."""
+
+    def __init__(self, question: Question, *, bench: Bench, cancel: Flag) -> None:
+        self._question, self._bench, self._cancel = question, bench, cancel
+        self._lease: Lease | None = None
+        self._turn: Turn | None = None
+        self._text = ""
+        self._told_at = 0.0
+
+    def run(self) -> Iterator[DeskEvent]:
+        """See Desk.ask."""
+        store, wanted = self._bench.store, self._question.session
+        session = store.sessions.get(wanted) if wanted is not None else None
+        try:
+            if session is not None:
+                self._lease = store.leases.acquire(session.id)
+            yield from self._answer(session)
+        finally:
+            if self._lease is not None:
+                self._lease.release()
+
+    def _answer(self, session: Session | None) -> Iterator[DeskEvent]:
+        bench, settings = self._bench, self._bench.settings
+        turns = bench.store.turns.of(session.id) if session else ()
+        kept = bench.store.sources.of(session.id) if session else ()
+        placed = place(kept, self._question.sources, len(turns))
+        conversation = converse(placed, turns, opened=bench.opened, cache=bench.cache)
+        system = session.system or "" if session else standing_instruction(settings, bool(placed))
+        today = date.fromisoformat(session.frozen_date) if session else date.today()
+        begun: list[Begun] = []
+
+        def engine(case: Case) -> Model:
+            begun.append(self._begin(session, case, system, today, len(turns)))
+            return bench.engines.ready(bench.opened.card, case.plan, begun[0].turn.session_id)
+
+        events = analyst.ask(
+            self._question.text,
+            conversation.sources,
+            history=conversation.history,
+            opened=bench.opened,
+            engine=engine,
+            ram=bench.engines.free_ram(),
+            sampling=sampling(settings),
+            system=system,
+            today=today,
+            n_ctx=settings.n_ctx,
+            kv_type=settings.kv_type,
+            cache=bench.cache,
+            cancel=self._cancel,
+        )
+        try:
+            for event in events:
+                if begun:
+                    yield begun.pop()
+                yield from self._keep(event)
+        except EngineFailed as error:
+            if self._turn is None:
+                raise
+            yield Answered(self._finish(Outcome(text=self._text, stop=Stop.ERROR, error=str(error))))
+
+    def _begin(self, session: Session | None, case: Case, system: str, today: date, turn_index: int) -> Begun:
+        """It fits: only now does the question leave a trace."""
+        store, question, settings = self._bench.store, self._question, self._bench.settings
+        if session is None:
+            session = store.sessions.create(
+                title=title_of(question.text), model=settings.model, system=system, frozen_date=today.isoformat()
+            )
+            self._lease = store.leases.acquire(session.id)
+        assert self._lease is not None
+        store.sources.put(session.id, question.sources, turn_index=turn_index)
+        store.sources.put_skipped(session.id, question.skipped)
+        self._turn = store.turns.begin(
+            self._lease,
+            question=question.text,
+            vocabulary=self._bench.opened.tokenizer.vocabulary.digest,
+            settings=asdict(sampling(settings)),
+        )
+        return Begun(self._turn, case.plan)
+
+    def _keep(self, event: Event) -> Iterator[DeskEvent]:
+        """Writes an event to the store and passes it on; the last one becomes Answered."""
+        assert self._turn is not None
+        turns = self._bench.store.turns
+        if isinstance(event, Finished):
+            yield Answered(self._finish(self._outcome(event)))
+            return
+        if isinstance(event, Text):  # at most 33 a second, 0.3 ms each: a kill loses nothing that was seen
+            self._text += event.text
+            turns.append_text(self._turn.id, self._text)
+        elif isinstance(event, Prefill) and (event.done == event.total or monotonic() - self._told_at > _PROGRESS_S):
+            self._told_at = monotonic()
+            turns.set_progress(self._turn.id, done=event.done, total=event.total, reused=event.reused)
+        yield event
+
+    def _outcome(self, event: Finished) -> Outcome:
+        return Outcome(
+            text=self._text,
+            stop=event.stop,
+            reply_ids=event.reply_ids,
+            error=event.error,
+            prompt_tokens=event.prompt_tokens,
+            reused_tokens=event.reused_tokens,
+            reply_tokens=len(event.reply_ids),
+            read_s=self._question.read_s,
+            load_s=event.load_s,
+            prefill_s=event.prefill_s,
+            ttft_s=event.ttft_s,
+        )
+
+    def _finish(self, outcome: Outcome) -> Turn:
+        assert self._turn is not None
+        return self._bench.store.turns.finish(self._turn.id, outcome)
+
+
+def sampling(settings: Settings) -> Sampling:
+    """The sampling that the settings ask for."""
+    return Sampling(
+        max_tokens=settings.reply_tokens,
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        min_p=settings.min_p,
+        seed=settings.seed,
+    )
+
+
+def standing_instruction(settings: Settings, has_documents: bool) -> str:
+    """The user's, else Longdesk's own where there are documents to answer from."""
+    return settings.system if settings.system is not None else SYSTEM if has_documents else ""
+
+
+def title_of(question: str) -> str:
+    """A session's first title: the beginning of its first question, cut at a word."""
+    line = " ".join(question.split())
+    if len(line) <= _TITLE_LENGTH:
+        return line or "Untitled"
+    return line[:_TITLE_LENGTH].rsplit(" ", 1)[0] + "…"

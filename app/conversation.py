@@ -1,0 +1,62 @@
+"""A session's sources and turns as the exchanges of a prompt. What the prompt then looks like is engine.prompt's."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.corpus.source import Source
+from engine.opened import OpenModel
+from engine.prompt.layout import Exchange
+from engine.tokens.documents import IdCache, encode_documents
+from engine.tokens.encode import Ids
+from storage.sources import SessionSource
+from storage.turns import Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A source of a session: the turn that carries it first, and whether it is sent."""
+
+    source: Source
+    turn_index: int
+    enabled: bool = True
+
+
+def place(kept: Sequence[SessionSource], given: Sequence[Source], turn_index: int) -> tuple[Placed, ...]:
+    """The session's sources and the given ones: a known path keeps its place with the new content, others join here."""
+    new = {source.path: source for source in given}
+    known = [Placed(new.pop(place.source.path, place.source), place.turn_index, place.enabled) for place in kept]
+    return (*known, *(Placed(source, turn_index) for source in new.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """What the next question stands on: the exchanges so far, and the sources that it carries itself."""
+
+    history: tuple[Exchange, ...]
+    sources: tuple[Source, ...]
+
+
+def converse(placed: Sequence[Placed], turns: Sequence[Turn], *, opened: OpenModel, cache: IdCache) -> Conversation:
+    """The turns that count as history, each with its documents, and the sources that wait for the next question.
+
+    A turn without a reply (cancelled while reading, or broken off) is left out; its sources move to the next one.
+    """
+    waiting = [place for place in placed if place.enabled]
+    exchanges = []
+    for turn in turns:
+        reply = _reply_ids(turn, opened)
+        if not len(reply):
+            continue
+        due = [place.source for place in waiting if place.turn_index <= turn.index]
+        waiting = [place for place in waiting if place.turn_index > turn.index]
+        exchanges.append(Exchange(turn.question, encode_documents(opened.tokenizer, due, cache), reply))
+    return Conversation(tuple(exchanges), tuple(place.source for place in waiting))
+
+
+def _reply_ids(turn: Turn, opened: OpenModel) -> Ids:
+    """The ids as they were sampled; the text's own ids where the model has changed or the turn was interrupted."""
+    if turn.reply_ids and turn.vocabulary == opened.tokenizer.vocabulary.digest:
+        return np.array(turn.reply_ids, dtype=np.int32)
+    return opened.tokenizer.encode(turn.text)

@@ -1,0 +1,193 @@
+"""Desk: reading, counting, planning and asking, for the page and the command line alike. No click, no Streamlit.
+
+One Desk serves a process. Questions run one at a time, whoever asks; everything else may be called from any thread.
+How one question runs is left to `asking`, which engine runs to `engines`.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from pathlib import Path
+from threading import Event as Flag
+from threading import Lock, RLock
+
+from app.asking import Asking, Bench, DeskEvent, Notice, Question, standing_instruction
+from app.conversation import converse, place
+from app.engines import Engines, remove
+from app.settings import Settings, find_model
+from engine.analyst import prepare, weights
+from engine.corpus.collect import collect
+from engine.corpus.rules import Rules
+from engine.corpus.source import Cause, Corpus, Kind, Skipped, Source
+from engine.memory.budget import Plan, make_plan
+from engine.opened import OpenModel, open_model
+from engine.prompt.layout import Exchange, Part, Prompt
+from engine.tokens.documents import Document, IdCache, encode_documents
+from storage.sessions import Session
+from storage.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """What a corpus costs with a model. prompt is the whole prompt but for the question and the reply."""
+
+    model: str
+    sources: tuple[Source, ...]
+    documents: tuple[Document, ...]  # one a source, in the same order
+    skipped: tuple[Skipped, ...]
+    prompt: Prompt = field(repr=False)
+
+    @property
+    def total_tokens(self) -> int:
+        return self.prompt.n_tokens
+
+    @property
+    def template_tokens(self) -> int:
+        return self.total_tokens - self.prompt.count(Part.SOURCE)
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """A session's next question before it is written: every source's cost, sent or not, and the plan."""
+
+    plan: Plan
+    prompt: Prompt = field(repr=False)
+    documents: tuple[Document, ...] = field(repr=False)  # one a source of the session, in its order
+
+
+class Desk:
+    """Everything Longdesk does, over one home and at most one running engine."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.store = Store(settings.home)
+        self._engines = Engines(settings, self.store)
+        self._cache = IdCache()
+        self._models: dict[tuple[Path, int, int], OpenModel] = {}
+        self._opening = RLock()
+        self._asking = Lock()
+
+    def open(self, model: str | None = None) -> OpenModel:
+        """A model ready to count and plan with, kept until its file changes.
+
+        Raises ModelRefused for a file that cannot be used, UsageError for a name that is not known.
+        """
+        path = find_model(model or self.settings.model)
+        with self._opening:
+            try:
+                stat = path.stat()
+            except OSError:
+                return open_model(path, cache=self.settings.cache)  # which says what is wrong
+            key = (path.resolve(), stat.st_size, stat.st_mtime_ns)
+            if key not in self._models:
+                self._models[key] = open_model(path, cache=self.settings.cache)
+            return self._models[key]
+
+    def use_model_of(self, session_id: str) -> None:
+        """From now on the model that this session was begun with. Raises UsageError without such a session."""
+        self.settings = replace(self.settings, model=self.store.sessions.get(session_id).model)
+
+    def read(self, paths: Sequence[Path], rules: Rules = Rules()) -> Corpus:
+        """The files at these paths that this model can read. Raises UsageError for a path that is not there."""
+        return without_images(collect(paths, rules))
+
+    def count(self, corpus: Corpus) -> Count:
+        """What each source costs. Raises as open does."""
+        opened = self.open()
+        documents = encode_documents(opened.tokenizer, corpus.sources, self._cache)
+        system = standing_instruction(self.settings, bool(documents))
+        prompt = opened.prompt([Exchange("", documents)], system=system, today=date.today())
+        return Count(opened.card.name, corpus.sources, documents, corpus.skipped, prompt)
+
+    def plan(self, count: Count | None = None, *, n_ubatch: int = 512, swa_full: bool = False) -> Plan:
+        """Whether a counted corpus and a reply fit; without one, what the model alone needs. Nothing is loaded."""
+        exchange = Exchange("", count.documents if count else ())
+        return make_plan(
+            self.open().card,
+            prompt_tokens=count.total_tokens if count else 0,
+            reply_tokens=self.settings.reply_tokens,
+            ram=self._engines.free_ram(),
+            sources=weights([exchange]),
+            n_ctx=self.settings.n_ctx,
+            kv_type=self.settings.kv_type,
+            n_ubatch=n_ubatch,
+            swa_full=swa_full,
+        )
+
+    def look_ahead(self, session_id: str, question: str = "") -> Outlook:
+        """What a session's next question would cost. Raises UsageError without such a session."""
+        session = self.store.sessions.get(session_id)
+        opened = self.open()
+        turns = self.store.turns.of(session.id)
+        placed = place(self.store.sources.of(session.id), (), len(turns))
+        conversation = converse(placed, turns, opened=opened, cache=self._cache)
+        documents = encode_documents(opened.tokenizer, conversation.sources, self._cache)
+        case = prepare(
+            [*conversation.history, Exchange(question, documents)],
+            opened=opened,
+            ram=self._engines.free_ram(),
+            reply_tokens=self.settings.reply_tokens,
+            system=session.system or "",
+            today=date.fromisoformat(session.frozen_date),
+            n_ctx=self.settings.n_ctx,
+            kv_type=self.settings.kv_type,
+        )
+        every = encode_documents(opened.tokenizer, [at.source for at in placed], self._cache)
+        return Outlook(case.plan, case.prompt, every)
+
+    def begin_session(self, title: str) -> Session:
+        """A new session without turns. Its date and its standing instruction stay as they are now."""
+        return self.store.sessions.create(
+            title=title,
+            model=self.settings.model,
+            system=standing_instruction(self.settings, True),
+            frozen_date=date.today().isoformat(),
+        )
+
+    def add_sources(self, session_id: str, corpus: Corpus) -> None:
+        """Adds sources to a session; they join at its next turn. One whose path is there already changes in place."""
+        n_turns = len(self.store.turns.of(session_id))
+        self.store.sources.put(session_id, corpus.sources, turn_index=n_turns)
+        self.store.sources.put_skipped(session_id, corpus.skipped)
+
+    def delete_session(self, session_id: str) -> None:
+        """Removes a session with its turns and its KV state. Raises SessionBusy, UsageError."""
+        whole = self.store.sessions.get(session_id).id
+        files = self.store.sessions.delete(whole)
+        self._engines.forget(whole)
+        remove(files)
+
+    def ask(self, question: Question, *, cancel: Flag) -> Iterator[DeskEvent]:
+        """Answers a question and keeps the turn. Ends with Answered, also when it was cancelled or the engine broke.
+
+        Waits while another question runs. Raises, before the turn exists: DoesNotFit, SessionBusy, UsageError,
+        ModelRefused.
+        """
+        with self._asking:
+            bench = Bench(self.settings, self.store, self._engines, self.open(), self._cache)
+            yield from Asking(question, bench=bench, cancel=cancel).run()
+
+    def save(self) -> Notice | None:
+        """Keeps the KV state of the session that the engine holds; a notice when that was not possible."""
+        with self._asking:
+            sentence = self._engines.save()
+        return Notice(sentence) if sentence else None
+
+    def close(self) -> None:
+        """Keeps the KV state, ends the engine and closes the store."""
+        self._engines.close()
+        for opened in self._models.values():
+            opened.tokenizer.close()
+        self.store.close()
+
+
+def without_images(corpus: Corpus) -> Corpus:
+    """The corpus for a model that cannot see: its images stand among the skipped, and why."""
+    reason = "the model cannot see; images need a model with a vision projector"
+    unseen = [
+        Skipped(source.path, Cause.NO_VISION, reason, source.n_bytes)
+        for source in corpus.sources
+        if source.kind is Kind.IMAGE
+    ]
+    seen = tuple(source for source in corpus.sources if source.kind is not Kind.IMAGE)
+    return Corpus(seen, (*corpus.skipped, *unseen))

@@ -1,0 +1,140 @@
+"""The running engine of this process: starting it with room enough, lending it to sessions, keeping KV states.
+
+A context cannot grow, so a question that needs more room than there is gets a new engine; the session's KV state is
+carried over on disk. How prompts are made is left to `desk`.
+"""
+
+import secrets
+import shutil
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+
+from app.settings import Settings
+from engine.errors import LongdeskError
+from engine.memory.budget import Plan
+from engine.memory.card import ModelCard
+from engine.memory.hardware import Device, ram
+from engine.runtime.settings import EngineSettings
+from engine.runtime.worker_model import SavedState, WorkerModel
+from storage.store import Store
+
+_DISK_RESERVE = 2 << 30  # bytes that saving a KV state always leaves free
+
+
+class Engines:
+    """At most one running engine, and the session whose KV state it holds. Not thread-safe: its owner takes turns."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self._settings = settings
+        self._store = store
+        self._engine: WorkerModel | None = None
+        self._fingerprint = ""
+        self._session: str | None = None
+        self._unsaved = False
+
+    @property
+    def running(self) -> WorkerModel | None:
+        return self._engine if self._engine is not None and self._engine.pid is not None else None
+
+    def free_ram(self) -> Device:
+        """Free memory as the next engine sees it: what the running one holds for itself comes back when it ends."""
+        device = ram()
+        if self.running is not None and self.running.pid is not None:
+            with suppress(psutil.Error):
+                memory = psutil.Process(self.running.pid).memory_info()
+                own = max(0, memory.rss - memory.shared)
+                device = replace(device, free_bytes=min(device.total_bytes, device.free_bytes + own))
+        return device
+
+    def ready(self, card: ModelCard, plan: Plan, session_id: str) -> WorkerModel:
+        """The engine for this session's next question: the running one where it has room, else a new one.
+
+        The state of the session that it held before is saved first.
+        """
+        wanted = EngineSettings(
+            model=card.path,
+            n_ctx=plan.context_tokens,
+            kv_type=plan.kv_type,
+            n_threads=self._settings.n_threads,
+            kv_on_gpu=self._settings.kv_device != "ram",
+        )
+        engine = self._engine
+        if engine is not None and (self._session != session_id or not self._serves(engine, wanted, plan)):
+            self.save()
+        if engine is None or self._fingerprint != card.fingerprint or not self._serves(engine, wanted, plan):
+            if engine is not None:
+                engine.close()
+            engine = self._engine = WorkerModel(wanted)
+            self._fingerprint = card.fingerprint
+        engine.restore_from(self._state_of(session_id, plan.kv_type))
+        self._session, self._unsaved = session_id, True
+        return engine
+
+    def save(self) -> str | None:
+        """Keeps the KV state of the session that the engine holds; a sentence where that was not possible."""
+        engine, session_id = self.running, self._session
+        if engine is None or session_id is None or not self._unsaved or not self._settings.snapshot:
+            return None
+        self._unsaved = False
+        folder = self._settings.home / "snapshots"
+        path = folder / f"{session_id}-{secrets.token_hex(4)}.kv"
+        try:
+            if shutil.disk_usage(self._settings.home).free < _DISK_RESERVE:
+                return "The KV cache was not kept: less than 2 GiB are free on the disk."
+            saved = engine.save(path)
+            if saved is not None and saved.n_bytes:
+                self._record(session_id, saved, engine.settings.kv_type)
+        except (LongdeskError, OSError) as error:
+            remove((path,))
+            return f"The KV cache was not kept: {error}"
+        return None
+
+    def forget(self, session_id: str) -> None:
+        """The session was deleted: its state is not to be saved any more."""
+        if self._session == session_id:
+            self._unsaved = False
+
+    def close(self) -> None:
+        """Saves what is not saved yet and ends the engine."""
+        self.save()
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+
+    def _record(self, session_id: str, saved: SavedState, kv_type: str) -> None:
+        """Enters a state into the index and deletes the files that it replaces."""
+        unused = self._store.snapshots.record(
+            session_id,
+            path=saved.path,
+            model=self._fingerprint,
+            kv_k=kv_type,
+            kv_v=kv_type,
+            ids=saved.ids.tolist(),
+            n_bytes=saved.n_bytes,
+        )
+        remove(unused)
+
+    def _serves(self, engine: WorkerModel, wanted: EngineSettings, plan: Plan) -> bool:
+        """Whether a running engine can take the question as it is."""
+        asked_for = self._settings.n_ctx is None or engine.settings.n_ctx == self._settings.n_ctx
+        room = engine.settings.n_ctx >= plan.prompt_tokens + plan.reply_tokens
+        return asked_for and room and replace(wanted, n_ctx=engine.settings.n_ctx) == engine.settings
+
+    def _state_of(self, session_id: str, kv_type: str) -> Path | None:
+        """The session's saved state, if it was made by this model with this KV type and is still there."""
+        snapshot = self._store.snapshots.get(session_id)
+        if snapshot is None or not snapshot.path.exists():
+            return None
+        if (snapshot.model, snapshot.kv_k, snapshot.kv_v) != (self._fingerprint, kv_type, kv_type):
+            return None
+        return snapshot.path
+
+
+def remove(paths: tuple[Path, ...]) -> None:
+    """Deletes KV state files that no session needs."""
+    for path in paths:
+        with suppress(OSError):
+            path.unlink()

@@ -1,0 +1,33 @@
+"""Numbers as people write and read them: 128K tokens, 7.2 GiB, 1 min 5 s."""
+
+import re
+
+_SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([kmg]?)\s*$", re.IGNORECASE)
+_FACTORS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
+
+
+def parse_tokens(text: str) -> int:
+    """4096, 4K, 128k, 1M or 10M as tokens; K is 1,024, as windows are counted. Raises ValueError."""
+    match = _SIZE.match(text)
+    if match is None:
+        raise ValueError(f"{text!r} is no number of tokens; write 4096, 128K or 1M.")
+    return int(float(match[1]) * _FACTORS[match[2].lower()])
+
+
+def show_bytes(n_bytes: float) -> str:
+    """Binary units, one decimal from KiB on: 512 B, 7.2 GiB."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(n_bytes) < 1024:
+            return f"{n_bytes:,.0f} {unit}" if unit == "B" else f"{n_bytes:,.1f} {unit}"
+        n_bytes /= 1024
+    return f"{n_bytes:,.1f} TiB"
+
+
+def show_seconds(seconds: float) -> str:
+    """12 s, 3 min 5 s, 2 h 10 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
