@@ -45,8 +45,7 @@ def rendered(template: str, turns: list[dict[str, str]]) -> str:
 @pytest.fixture(scope="module")
 def sample_texts() -> list[str]:
     """Real files in several languages, and what tokenizers trip over."""
-    files = [*sorted((REPO / "engine").rglob("*.py")), REPO / "LICENSE", Path(np.__file__), Path(jinja2.__file__)]
-    files += sorted(Path(jinja2.__file__).parent.glob("*.py"))
+    files = [REPO / "LICENSE", Path(np.__file__), *sorted(Path(jinja2.__file__).parent.glob("*.py"))]
     odd = [
         "",
         " ",
@@ -54,7 +53,7 @@ def sample_texts() -> list[str]:
         "\t\tif x:\r\n\r\n  y\r",
         "1234567 3.14159 ½ Ⅷ ١٢٣",
         "Straße, naïve café, e\u0301, I'M he'll we'VE 'tis",
-        "日本語のテキスト。한국어 텍스트, العربية, हिन्दी, Ελληνικά, Русский",
+        "日本語のテキスト。한국어 텍스트, العربية, Ελληνικά, Русский",
         "👩‍👩‍👧 🇩🇪 \u200b\u00a0\u3000 zero\x00byte",
         "<|eot|><|header_start|>system<|header_end|>",
         "CamelCaseHTTPServer snake_case //////// ======= >>> ... !!!\n\n\n    \n",
@@ -76,6 +75,14 @@ def test_scout_holds_llama_4s_vocabulary(
     assert result.facts["add_bos"] is True
 
 
+def test_llama_cpp_splits_words_at_combining_marks(scout_gguf: Path, llama4_tokenizer: tiktoken.Encoding) -> None:
+    """Where llama.cpp 0c1e57098 departs from Meta: its form of the o200k pattern leaves out the marks (\\p{M})."""
+    texts = ["हिन्दी", "ไม่มีช่องว่าง"]
+    for text, ids in zip(texts, probe(scout_gguf, texts=texts, vocab_only=True).tokens, strict=True):
+        assert llama4_tokenizer.decode(ids) == text
+        assert len(ids) > len(llama4_tokenizer.encode_ordinary(text))
+
+
 @pytest.mark.parametrize("n_ctx", [4_096, 20_480, 131_072])
 @pytest.mark.parametrize(("kv_type", "block_bytes", "block_length"), [(1, 2, 1), (8, 34, 32), (2, 18, 32)])
 def test_scouts_kv_cache_has_the_size_of_its_chunks(
@@ -89,17 +96,26 @@ def test_scouts_kv_cache_has_the_size_of_its_chunks(
     assert kv_mib(result) == pytest.approx(expected, abs=0.005)
 
 
+def test_scout_depends_on_its_far_context(
+    scout_gguf: Path, llama4_tokenizer: tiktoken.Encoding, sample_texts: list[str]
+) -> None:
+    ids = llama4_tokenizer.encode_ordinary("\n".join(sample_texts))[:9_000]
+    edited = ids[:1_000] + ids[5_000:5_500] + ids[1_500:]  # windowed layers at the end see nothing before 8,192
+    result = probe(scout_gguf, prompts=[ids, edited], n_ctx=9_216, n_reply=8)
+    assert result.status == 0, result.log
+    assert_healthy(result)
+    assert_logits_differ(result, by=0.5)
+
+
 @pytest.mark.slow
-def test_scout_decodes_20000_tokens_and_depends_on_all_of_them(
+def test_scout_decodes_20000_tokens(
     scout_gguf: Path, llama4_tokenizer: tiktoken.Encoding, sample_texts: list[str]
 ) -> None:
     ids = llama4_tokenizer.encode_ordinary("\n".join(sample_texts))[:20_000]
     assert len(ids) == 20_000
-    edited = ids[:1_000] + ids[5_000:5_500] + ids[1_500:]  # both of the 8,192-token chunks that follow cannot see it
-    result = probe(scout_gguf, prompts=[ids, edited], n_ctx=20_480, n_reply=8)
+    result = probe(scout_gguf, prompts=[ids], n_ctx=20_480, n_reply=8)
     assert result.status == 0, result.log
     assert_healthy(result)
-    assert_logits_differ(result, by=0.3)
 
 
 def test_models_of_odd_sizes_run(tmp_path: Path) -> None:
@@ -112,7 +128,7 @@ def test_models_of_odd_sizes_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["llama", "gemma3"])
 def test_small_models_depend_on_all_their_context(name: str, request: pytest.FixtureRequest) -> None:
-    ids = [300 + (place * place) % 1_500 for place in range(3_000)]
+    ids = [300 + (place * place) % 1_499 for place in range(2_000)]
     edited = ids[:100] + ids[200:300] + ids[200:]
     result = probe(request.getfixturevalue(f"{name}_gguf"), prompts=[ids, edited, ids[:40]], n_reply=8)
     assert result.status == 0, result.log

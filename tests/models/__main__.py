@@ -1,6 +1,6 @@
 """Build one test model by hand: `python -m tests.models scout --layers 8 --out X.gguf`.
 
-The options are the builder's parameters; n_ may be left out, and _ is written -.
+The options are the builder's parameters, with - for _: --n-head 8 --no-add-bos.
 """
 
 import argparse
@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.models.cache import BUILDERS, builder
+
+SHORT = {"n_layer": ["--layers"], "n_expert": ["--experts"], "n_ctx_train": ["--ctx-train"]}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,18 +23,21 @@ def main(arguments: list[str] | None = None) -> int:
         command.add_argument("--out", type=Path, required=True, help="the file to write")
         for parameter in inspect.signature(builder(name)).parameters.values():
             if parameter.kind is parameter.KEYWORD_ONLY:
-                command.add_argument(
-                    f"--{parameter.name.removeprefix('n_').replace('_', '-')}",
-                    f"--{parameter.name.replace('_', '-')}",
-                    dest=parameter.name,
-                    type=type(parameter.default),
-                    default=parameter.default,
-                    help=" ",
-                )
+                _add_option(command, parameter)
     options: dict[str, Any] = vars(parser.parse_args(arguments))
     path = builder(options.pop("name"))(options.pop("out"), **options)
     print(path)
     return 0
+
+
+def _add_option(command: argparse.ArgumentParser, parameter: inspect.Parameter) -> None:
+    names = [f"--{parameter.name.replace('_', '-')}"] + SHORT.get(parameter.name, [])
+    default = parameter.default
+    if isinstance(default, bool):
+        action = argparse.BooleanOptionalAction
+        command.add_argument(*names, dest=parameter.name, default=default, action=action, help=" ")
+    else:
+        command.add_argument(*names, dest=parameter.name, default=default, type=type(default), help=" ")
 
 
 if __name__ == "__main__":
