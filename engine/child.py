@@ -128,8 +128,8 @@ class Child:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(5)
         code = self._process.poll()
-        self.close()
         words = self._last_words()
+        self.close()
         if code == -signal.SIGKILL:
             return EngineDied(
                 "The engine's process was killed from outside"
@@ -151,6 +151,7 @@ class Child:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
+        self._stderr.close()
 
     def _last_words(self) -> str:
         """The last line of standard error that says something, cut to one sentence's length."""
