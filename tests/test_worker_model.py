@@ -1,0 +1,225 @@
+"""The engine in its child process, on real models: reuse, cancelling, dying, and KV states that cannot be trusted."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event as Flag
+from threading import Timer
+
+import numpy as np
+import psutil
+import pytest
+
+from engine.errors import EngineDied, EngineFailed
+from engine.prompt.layout import Part, Prompt, Segment
+from engine.runtime.model import Event, Finished, Loading, Prefill, Sampling, Stop, Text
+from engine.runtime.settings import EngineSettings
+from engine.runtime.worker_model import WorkerModel
+from tests.models import broken
+
+GREEDY = Sampling(max_tokens=8)
+
+
+def prompt_of(ids: list[int] | np.ndarray) -> Prompt:
+    return Prompt((Segment(Part.SOURCE, np.asarray(ids, dtype=np.int32)),))
+
+
+def random_ids(n_tokens: int, *, seed: int = 0, n_vocab: int = 2_000) -> np.ndarray:
+    return np.random.default_rng(seed).integers(10, n_vocab, n_tokens, dtype=np.int32)
+
+
+def run(model: WorkerModel, ids: np.ndarray, sampling: Sampling = GREEDY, cancel: Flag | None = None) -> list[Event]:
+    return list(model.generate(prompt_of(ids), sampling, cancel=cancel or Flag()))
+
+
+def end_of(events: list[Event]) -> Finished:
+    last = events[-1]
+    assert isinstance(last, Finished)
+    return last
+
+
+@pytest.fixture
+def llama(llama_gguf: Path) -> Iterator[WorkerModel]:
+    model = WorkerModel(EngineSettings(model=llama_gguf, n_ctx=4096, n_batch=256))
+    yield model
+    model.close()
+
+
+@pytest.fixture
+def scout(scout_gguf: Path) -> Iterator[WorkerModel]:
+    model = WorkerModel(EngineSettings(model=scout_gguf, n_ctx=20_480))
+    yield model
+    model.close()
+
+
+def test_events_come_in_order_and_add_up(llama: WorkerModel) -> None:
+    ids = random_ids(700)
+    events = run(llama, ids)
+    assert isinstance(events[0], Loading)
+    prefills = [event for event in events if isinstance(event, Prefill)]
+    assert [event.done for event in prefills] == [0, 256, 512, 700]
+    assert {(event.total, event.reused) for event in prefills} == {(700, 0)}
+    end = end_of(events)
+    assert end.prompt_tokens == 700 and end.reused_tokens == 0
+    assert end.stop in (Stop.LENGTH, Stop.END) and len(end.reply_ids) <= 8
+    assert end.load_s > 0 and 0 < end.prefill_s <= end.ttft_s
+    texts = [event for event in events if isinstance(event, Text)]
+    assert [event.n_tokens for event in texts] == sorted(event.n_tokens for event in texts)
+
+
+def test_a_follow_up_decodes_its_own_tokens_and_one(llama: WorkerModel) -> None:
+    ids = random_ids(600)
+    first = end_of(run(llama, ids))
+    longer = np.concatenate([ids, first.reply_ids, random_ids(100, seed=1)]).astype(np.int32)
+    second = end_of(run(llama, longer))
+    # the reply's last token was sampled but not decoded when the limit ended it
+    assert second.reused_tokens == 600 + len(first.reply_ids) - (first.stop is Stop.LENGTH)
+    fresh = WorkerModel(llama.settings)
+    assert end_of(run(fresh, longer)).reply_ids == second.reply_ids
+    fresh.close()
+
+
+def test_the_same_prompt_again_decodes_one_token(llama: WorkerModel) -> None:
+    ids = random_ids(600)
+    first, second = end_of(run(llama, ids)), end_of(run(llama, ids))
+    assert second.reused_tokens == 599
+    assert second.reply_ids == first.reply_ids
+
+
+def test_a_rewind_across_chunks_answers_as_a_fresh_run(scout: WorkerModel) -> None:
+    """Going back to the middle of Llama 4's first chunk after the windowed cells moved on: re-decode from its start."""
+    ids = random_ids(18_000, n_vocab=200_000)
+    run(scout, ids, Sampling(max_tokens=1))
+    edited = np.concatenate([ids[:9_000], random_ids(500, seed=2, n_vocab=200_000)]).astype(np.int32)
+    again = end_of(run(scout, edited, Sampling(max_tokens=4)))
+    assert again.reused_tokens == 8_192
+    fresh = WorkerModel(scout.settings)
+    assert end_of(run(fresh, edited, Sampling(max_tokens=4))).reply_ids == again.reply_ids
+    fresh.close()
+
+
+def test_cancelling_in_prefill_stops_within_a_second_and_keeps_what_was_read(scout: WorkerModel) -> None:
+    ids = random_ids(18_000, n_vocab=200_000)
+    run(scout, ids[:10], Sampling(max_tokens=1))  # loaded
+    cancel, cancelled_at = Flag(), [0.0]
+
+    def stop() -> None:
+        cancelled_at[0] = time.monotonic()
+        cancel.set()
+
+    Timer(2.0, stop).start()
+    end = end_of(run(scout, ids, cancel=cancel))
+    assert time.monotonic() - cancelled_at[0] < 1.0
+    assert end.stop is Stop.CANCELLED and end.reply_ids == ()
+    again = end_of(run(scout, ids[:2_000], Sampling(max_tokens=1)))
+    assert again.reused_tokens > 0
+
+
+def test_cancelling_in_generation_keeps_the_reply_so_far(starter_gguf: Path) -> None:
+    model = WorkerModel(EngineSettings(model=starter_gguf, n_ctx=2048))
+    cancel = Flag()
+    ids, end, seen = random_ids(50), None, 0
+    for event in model.generate(prompt_of(ids), Sampling(max_tokens=1500, temperature=2.0, seed=1), cancel=cancel):
+        if isinstance(event, Text):
+            seen += 1
+            cancel.set()
+        end = event
+    model.close()
+    assert isinstance(end, Finished) and end.stop in (Stop.CANCELLED, Stop.END)
+    assert 0 < len(end.reply_ids) < 1500 and seen < 60
+
+
+def test_a_seed_repeats_and_another_differs(llama: WorkerModel) -> None:
+    ids = random_ids(100)
+    run(llama, ids)  # the first one decodes in another batch shape, which moves logits in their last digits
+    seeded = [Sampling(max_tokens=12, temperature=1.5, top_p=1.0, min_p=0.0, seed=seed) for seed in (7, 7, 8)]
+    replies = [end_of(run(llama, ids, sampling)).reply_ids for sampling in seeded]
+    assert replies[0] == replies[1] != replies[2]
+
+
+def test_a_reply_stops_where_the_cache_is_full(llama_gguf: Path) -> None:
+    model = WorkerModel(EngineSettings(model=llama_gguf, n_ctx=256))
+    end = end_of(run(model, random_ids(250), Sampling(max_tokens=100, temperature=1.5, seed=3)))
+    model.close()
+    assert end.stop in (Stop.LENGTH, Stop.END) and len(end.reply_ids) <= 7
+
+
+def test_whoever_stops_listening_stops_the_engine(llama: WorkerModel) -> None:
+    events = llama.generate(prompt_of(random_ids(3_000)), Sampling(max_tokens=900), cancel=Flag())
+    next(event for event in events if isinstance(event, Prefill))
+    events.close()
+    assert end_of(run(llama, random_ids(3_000))).stop is not Stop.CANCELLED
+
+
+def test_a_killed_child_is_a_clear_error_and_the_next_question_starts_a_new_one(llama: WorkerModel) -> None:
+    run(llama, random_ids(100))
+    killed = llama.pid
+    assert killed is not None
+    os.kill(killed, signal.SIGKILL)
+    with pytest.raises(EngineDied, match="killed from outside"):
+        run(llama, random_ids(100))
+    end = end_of(run(llama, random_ids(100)))
+    assert end.stop is not Stop.ERROR and llama.pid not in (None, killed)
+    assert not psutil.pid_exists(killed)
+
+
+@pytest.mark.parametrize("when", ["load", "context", "decode"])
+def test_a_model_that_crashes_llama_cpp_ends_only_the_child(when: str, tmp_path: Path) -> None:
+    path = broken.crashing(tmp_path / "crashing.gguf", when)  # type: ignore[arg-type]
+    model = WorkerModel(EngineSettings(model=path, n_ctx=512))
+    with pytest.raises((EngineDied, EngineFailed)) as caught:
+        run(model, random_ids(20))
+    model.close()
+    assert "Traceback" not in str(caught.value)
+
+
+def test_closing_twice_and_asking_again_is_fine(llama: WorkerModel) -> None:
+    run(llama, random_ids(50))
+    llama.close()
+    llama.close()
+    assert end_of(run(llama, random_ids(50))).load_s > 0
+
+
+@pytest.mark.parametrize("which", ["llama", "scout", "gemma3"])
+def test_a_kv_state_on_disk_is_as_good_as_the_live_cache(
+    which: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    path: Path = request.getfixturevalue(f"{which}_gguf")
+    settings = EngineSettings(model=path, n_ctx=4096)
+    ids = random_ids(1_500)
+    model = WorkerModel(settings)
+    first = end_of(run(model, ids))
+    saved = model.save(tmp_path / "state.kv")
+    model.close()
+    assert saved is not None and saved.n_bytes == (tmp_path / "state.kv").stat().st_size
+    assert (tmp_path / "state.kv").stat().st_mode & 0o077 == 0
+    # batches under 64 tokens take another path through ggml's attention, whose last digits differ
+    longer = np.concatenate([ids, first.reply_ids, random_ids(100, seed=4)]).astype(np.int32)
+    model.restore_from(saved.path)
+    restored = end_of(run(model, longer))
+    model.close()
+    fresh = end_of(run(model, longer))
+    model.close()
+    assert restored.reused_tokens == len(saved.ids) >= 1_500
+    assert restored.reply_ids == fresh.reply_ids and fresh.reused_tokens == 0
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.9, 0.999])
+def test_a_state_file_that_is_cut_short_is_not_used(llama: WorkerModel, tmp_path: Path, share: float) -> None:
+    ids = random_ids(800)
+    reply = end_of(run(llama, ids)).reply_ids
+    saved = llama.save(tmp_path / "state.kv")
+    assert saved is not None
+    os.truncate(saved.path, int(saved.n_bytes * share))
+    llama.close()
+    llama.restore_from(saved.path)
+    end = end_of(run(llama, ids))
+    assert end.reused_tokens == 0 and end.reply_ids == reply
+
+
+def test_saving_where_nothing_can_be_written_is_a_sentence(llama: WorkerModel) -> None:
+    run(llama, random_ids(50))
+    with pytest.raises(EngineFailed, match="Saving failed"):
+        llama.save(Path("/proc/longdesk/state.kv"))
