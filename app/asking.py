@@ -23,6 +23,7 @@ from storage.sessions import Session
 from storage.store import Store
 from storage.turns import Outcome, Turn
 
+UNTITLED = "untitled"  # the session setting that holds a title which nobody chose
 _TITLE_LENGTH = 60
 _PROGRESS_S = 0.5  # how often the store hears of the prefill
 
@@ -36,6 +37,11 @@ class Question:
     skipped: tuple[Skipped, ...] = ()
     session: str | None = None
     read_s: float = 0.0  # what reading the sources took
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Another question has the engine; this one comes after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +77,7 @@ class Bench:
     cache: IdCache
 
 
-DeskEvent = Event | Begun | Notice | Answered
+DeskEvent = Event | Waiting | Begun | Notice | Answered
 
 
 class Asking:
@@ -143,6 +149,8 @@ class Asking:
                 title=title_of(question.text), model=settings.model, system=system, frozen_date=today.isoformat()
             )
             self._lease = store.leases.acquire(session.id)
+        elif turn_index == 0 and session.title == session.settings.get(UNTITLED):
+            store.sessions.rename(session.id, title_of(question.text))
         assert self._lease is not None
         store.sources.put(session.id, question.sources, turn_index=turn_index)
         store.sources.put_skipped(session.id, question.skipped)

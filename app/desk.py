@@ -11,20 +11,23 @@ from pathlib import Path
 from threading import Event as Flag
 from threading import Lock, RLock
 
-from app.asking import Asking, Bench, DeskEvent, Notice, Question, standing_instruction
+from app.asking import UNTITLED, Asking, Bench, DeskEvent, Notice, Question, Waiting, standing_instruction
 from app.conversation import converse, place
-from app.engines import Engines, remove
+from app.engines import Engines, Running, remove
 from app.settings import Settings, find_model
 from engine.analyst import prepare, weights
 from engine.corpus.collect import collect
 from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, Corpus, Kind, Skipped, Source
 from engine.memory.budget import Plan, make_plan
+from engine.memory.hardware import Device
 from engine.opened import OpenModel, open_model
 from engine.prompt.layout import Exchange, Part, Prompt
 from engine.tokens.documents import Document, IdCache, encode_documents
 from storage.sessions import Session
 from storage.store import Store
+
+_CANCEL_POLL_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,13 +138,17 @@ class Desk:
         every = encode_documents(opened.tokenizer, [at.source for at in placed], self._cache)
         return Outlook(case.plan, case.prompt, every)
 
-    def begin_session(self, title: str) -> Session:
-        """A new session without turns. Its date and its standing instruction stay as they are now."""
+    def begin_session(self, title: str, *, with_sources: bool = True) -> Session:
+        """A new session without turns. Its date and its standing instruction stay as they are now.
+
+        Its first question gives it its title, unless it was renamed by then.
+        """
         return self.store.sessions.create(
             title=title,
             model=self.settings.model,
-            system=standing_instruction(self.settings, True),
+            system=standing_instruction(self.settings, with_sources),
             frozen_date=date.today().isoformat(),
+            settings={UNTITLED: title},
         )
 
     def add_sources(self, session_id: str, corpus: Corpus) -> None:
@@ -160,12 +167,28 @@ class Desk:
     def ask(self, question: Question, *, cancel: Flag) -> Iterator[DeskEvent]:
         """Answers a question and keeps the turn. Ends with Answered, also when it was cancelled or the engine broke.
 
-        Waits while another question runs. Raises, before the turn exists: DoesNotFit, SessionBusy, UsageError,
-        ModelRefused.
+        Waits while another question runs; cancelled by then, it ends without an event and leaves no trace. Raises,
+        before the turn exists: DoesNotFit, SessionBusy, UsageError, ModelRefused.
         """
-        with self._asking:
+        if not self._asking.acquire(blocking=False):
+            yield Waiting()
+            while not self._asking.acquire(timeout=_CANCEL_POLL_S):
+                if cancel.is_set():
+                    return
+        try:
             bench = Bench(self.settings, self.store, self._engines, self.open(), self._cache)
             yield from Asking(question, bench=bench, cancel=cancel).run()
+        finally:
+            self._asking.release()
+
+    @property
+    def engine(self) -> Running | None:
+        """The engine that runs in this process, if one does."""
+        return self._engines.status()
+
+    def free_ram(self) -> Device:
+        """Main memory as the next engine sees it."""
+        return self._engines.free_ram()
 
     def save(self) -> Notice | None:
         """Keeps the KV state of the session that the engine holds; a notice when that was not possible."""

@@ -7,7 +7,7 @@ carried over on disk. How prompts are made is left to `desk`.
 import secrets
 import shutil
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -24,6 +24,14 @@ from storage.store import Store
 _DISK_RESERVE = 2 << 30  # bytes that saving a KV state always leaves free
 
 
+@dataclass(frozen=True, slots=True)
+class Running:
+    """An engine that has its model loaded, or loads it: its context in tokens, and whose KV state it holds."""
+
+    n_ctx: int
+    session_id: str | None
+
+
 class Engines:
     """At most one running engine, and the session whose KV state it holds. Not thread-safe: its owner takes turns."""
 
@@ -37,14 +45,25 @@ class Engines:
 
     @property
     def running(self) -> WorkerModel | None:
-        return self._engine if self._engine is not None and self._engine.pid is not None else None
+        engine = self._engine
+        return engine if engine is not None and engine.pid is not None else None
+
+    def status(self) -> Running | None:
+        """What runs now. May be called from any thread."""
+        engine = self.running
+        return None if engine is None else Running(engine.settings.n_ctx, self._session)
 
     def free_ram(self) -> Device:
-        """Free memory as the next engine sees it: what the running one holds for itself comes back when it ends."""
+        """Free memory as the next engine sees it: what the running one holds for itself comes back when it ends.
+
+        May be called from any thread.
+        """
         device = ram()
-        if self.running is not None and self.running.pid is not None:
+        engine = self._engine
+        pid = engine.pid if engine is not None else None
+        if pid is not None:
             with suppress(psutil.Error):
-                memory = psutil.Process(self.running.pid).memory_info()
+                memory = psutil.Process(pid).memory_info()
                 own = max(0, memory.rss - memory.shared)
                 device = replace(device, free_bytes=min(device.total_bytes, device.free_bytes + own))
         return device

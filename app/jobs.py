@@ -1,0 +1,179 @@
+"""Answers that outlive the page that asked: one thread each, in the one process that serves the page.
+
+A job holds what its answer has come to, as a value that any thread may read. Waiting for the engine, and writing turns
+down, is done by Desk; drawing is left to the page, which polls. No Streamlit here: a job's thread must not touch it.
+"""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from threading import Event as Flag
+from threading import Lock, Thread
+from typing import Protocol
+
+from app.asking import Answered, Begun, DeskEvent, Notice, Question, Waiting
+from engine.errors import LongdeskError, SessionBusy
+from engine.memory.budget import Plan
+from engine.runtime.model import Loading, Prefill, Text
+from storage.turns import Turn
+
+_LOG = logging.getLogger(__name__)
+_PATIENCE_S = 10.0  # how long the end of the program waits for answers to stop
+
+
+class Phase(Enum):
+    """What a job is doing."""
+
+    STARTING = auto()  # the prompt is laid out and checked
+    WAITING = auto()  # another question has the engine
+    LOADING = auto()
+    READING = auto()
+    WRITING = auto()
+    DONE = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far an answer has come. turn is None until the question was accepted; error is set where it never was."""
+
+    phase: Phase = Phase.STARTING
+    turn: Turn | None = None
+    plan: Plan | None = None
+    loaded: float = 0.0  # share of the model file
+    prefill: Prefill | None = None
+    text: str = ""
+    n_tokens: int = 0  # of the reply, so far
+    notices: tuple[str, ...] = ()
+    error: str | None = None
+
+    @property
+    def kv_tokens(self) -> int:
+        """Tokens that the KV cache holds of this session now."""
+        if self.phase is Phase.DONE and self.turn is not None:
+            return (self.turn.prompt_tokens or 0) + (self.turn.reply_tokens or 0)
+        return (self.prefill.done if self.prefill else 0) + self.n_tokens
+
+
+class Asker(Protocol):
+    """What a job needs of Desk."""
+
+    def ask(self, question: Question, *, cancel: Flag) -> Iterator[DeskEvent]: ...
+    def close(self) -> None: ...
+
+
+class Job:
+    """One question under way in one session."""
+
+    def __init__(self, desk: Asker, session_id: str, question: Question) -> None:
+        self.session_id = session_id
+        self.question = question
+        self._desk = desk
+        self._cancel = Flag()
+        self._progress = Progress()
+        self._thread = Thread(target=self._run, name=f"answer-{session_id}", daemon=True)
+
+    @property
+    def progress(self) -> Progress:
+        """As of now. A new value replaces it; this one never changes."""
+        return self._progress
+
+    @property
+    def running(self) -> bool:
+        return self._progress.phase is not Phase.DONE
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was told to stop and has not ended yet."""
+        return self.running and self._cancel.is_set()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Asks it to stop; what it has written so far is kept."""
+        self._cancel.set()
+
+    def join(self, timeout_s: float) -> None:
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        try:
+            for event in self._desk.ask(self.question, cancel=self._cancel):
+                self._progress = advance(self._progress, event)
+        except LongdeskError as error:
+            self._progress = replace(self._progress, error=str(error))
+        except Exception:  # a bug: the page goes on, and says so
+            _LOG.exception("The answer in session %s broke off", self.session_id)
+            sentence = "The answer broke off because of a mistake in Longdesk; the program's log says where. Ask again."
+            self._progress = replace(self._progress, error=sentence)
+        finally:
+            self._progress = replace(self._progress, phase=Phase.DONE)
+
+
+def advance(progress: Progress, event: DeskEvent) -> Progress:
+    """The progress after one more event."""
+    match event:
+        case Waiting():
+            return replace(progress, phase=Phase.WAITING)
+        case Begun():
+            return replace(progress, phase=Phase.STARTING, turn=event.turn, plan=event.plan)
+        case Loading():
+            return replace(progress, phase=Phase.LOADING, loaded=event.share)
+        case Prefill():
+            return replace(progress, phase=Phase.READING, prefill=event)
+        case Text():
+            return replace(progress, phase=Phase.WRITING, text=progress.text + event.text, n_tokens=event.n_tokens)
+        case Notice():
+            return replace(progress, notices=(*progress.notices, event.text))
+        case Answered():
+            return replace(progress, turn=event.turn)
+    return progress
+
+
+class Jobs:
+    """The jobs of this process: at most one a session, the last one of each kept for its error and notices."""
+
+    def __init__(self, desk: Asker) -> None:
+        self._desk = desk
+        self._jobs: dict[str, Job] = {}
+        self._lock = Lock()
+        self._closed = False
+
+    def ask(self, session_id: str, text: str) -> Job:
+        """Begins to answer. Raises SessionBusy while an answer runs in this session."""
+        job = Job(self._desk, session_id, Question(text=text, session=session_id))
+        with self._lock:
+            before = self._jobs.get(session_id)
+            if self._closed or (before is not None and before.running):
+                raise SessionBusy("An answer is running in this session.", "Wait until it is done, or stop it.")
+            self._jobs[session_id] = job
+            job.start()
+        return job
+
+    def of(self, session_id: str) -> Job | None:
+        """The session's running or last job in this process."""
+        with self._lock:
+            return self._jobs.get(session_id)
+
+    def running(self) -> tuple[Job, ...]:
+        with self._lock:
+            return tuple(job for job in self._jobs.values() if job.running)
+
+    def forget(self, session_id: str) -> None:
+        """Drops a session's job that is done: its session was deleted, or its error was read."""
+        with self._lock:
+            job = self._jobs.get(session_id)
+            if job is not None and not job.running:
+                del self._jobs[session_id]
+
+    def close(self) -> None:
+        """Stops all answers, keeping what they have written and the KV state, and closes Desk."""
+        with self._lock:
+            self._closed = True
+            jobs = [job for job in self._jobs.values() if job.running]
+        for job in jobs:
+            job.stop()
+        for job in jobs:
+            job.join(_PATIENCE_S)
+        self._desk.close()
