@@ -1,0 +1,74 @@
+"""Running `longdesk` as scripts do: a process of its own, its exit code, and what it wrote where."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+LONGDESK = Path(sys.executable).with_name("longdesk")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        """Standard output as one JSON document."""
+        return json.loads(self.out)
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """Standard output as JSON lines."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    @property
+    def answer(self) -> dict[str, Any]:
+        """The last event of `ask --json`."""
+        last = self.events[-1]
+        assert last["event"] == "answer"
+        return last
+
+
+@dataclass(frozen=True, slots=True)
+class CommandLine:
+    """`longdesk` with a home and a model of its own."""
+
+    home: Path
+    model: Path | str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "LONGDESK_HOME": str(self.home), "LONGDESK_MODEL": str(self.model)}
+
+    def __call__(self, *arguments: object, stdin: str | None = None, timeout_s: float = 120) -> Run:
+        """Runs it to its end. Whatever happens, no traceback may show."""
+        ended = subprocess.run(
+            [LONGDESK, *map(str, arguments)],
+            env=self.environment,
+            input=stdin,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=timeout_s,
+            check=False,
+        )
+        assert "Traceback" not in ended.stderr, ended.stderr
+        return Run(ended.returncode, ended.stdout, ended.stderr)
+
+    def start(self, *arguments: object) -> subprocess.Popen[str]:
+        """Starts it and comes back at once."""
+        return subprocess.Popen(
+            [LONGDESK, *map(str, arguments)],
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+        )
