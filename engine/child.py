@@ -17,10 +17,10 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from threading import Lock
+from threading import Lock, Thread
 from typing import IO, Any
 
-from engine.errors import EngineDied
+from engine.errors import EngineDied, EngineFailed
 
 _FRAME = struct.Struct("<IQ")  # bytes of the JSON fields, bytes of the payload
 
@@ -40,7 +40,7 @@ class Channel:
         self._reader, self._writer = reader, writer
         self._lock = Lock()
 
-    def send(self, fields: Mapping[str, Any], payload: bytes | memoryview = b"") -> None:
+    def send(self, fields: Mapping[str, Any], payload: bytes = b"") -> None:
         """Writes one frame. Raises BrokenPipeError when the other side is gone."""
         head = json.dumps(fields, separators=(",", ":")).encode()
         with self._lock:
@@ -68,6 +68,16 @@ class Channel:
             parts += part
         return bytes(parts)
 
+    def end_with_other_side(self) -> None:
+        """Ends this process as soon as the other side is gone, also while a call into llama.cpp is under way."""
+        Thread(target=self._watch, daemon=True).start()
+
+    def _watch(self) -> None:
+        poll = select.poll()
+        poll.register(self._reader, 0)  # no events asked for: what comes is POLLHUP or an error
+        poll.poll()
+        os._exit(0)
+
     def close(self) -> None:
         for end in (self._writer, self._reader):
             with contextlib.suppress(OSError):
@@ -75,12 +85,13 @@ class Channel:
 
 
 class Child:
-    """A running `python -m module`, its channel and its last words."""
+    """A running `python -m module`, its channel and its last words. To be closed."""
 
     def __init__(self, module: str) -> None:
-        self.module = module
+        """Raises EngineFailed when the system gives no process for it."""
         child_reads, parent_writes = os.pipe()
         parent_reads, child_writes = os.pipe()
+        self._channel = Channel(os.fdopen(parent_reads, "rb", buffering=0), os.fdopen(parent_writes, "wb"))
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the child; nobody drains a pipe
         try:
             self._process = subprocess.Popen(
@@ -92,10 +103,15 @@ class Child:
                 stderr=self._stderr,
                 start_new_session=True,  # Ctrl-C is the parent's to handle: it cancels and keeps what was read
             )
+        except OSError as error:
+            self._channel.close()
+            self._stderr.close()
+            raise EngineFailed(
+                f"The engine's process cannot be started: {error.strerror}.", "Close other programs and ask again."
+            ) from None
         finally:
             os.close(child_reads)
             os.close(child_writes)
-        self.channel = Channel(os.fdopen(parent_reads, "rb", buffering=0), os.fdopen(parent_writes, "wb"))
         self._poll = select.poll()
         self._poll.register(parent_reads, select.POLLIN | select.POLLHUP)
 
@@ -107,10 +123,10 @@ class Child:
     def alive(self) -> bool:
         return self._process.poll() is None
 
-    def send(self, fields: Mapping[str, Any], payload: bytes | memoryview = b"") -> None:
+    def send(self, fields: Mapping[str, Any], payload: bytes = b"") -> None:
         """Raises EngineDied when the child is gone."""
         try:
-            self.channel.send(fields, payload)
+            self._channel.send(fields, payload)
         except (BrokenPipeError, ValueError):
             raise self.death() from None
 
@@ -118,10 +134,10 @@ class Child:
         """The next frame, or None when the timeout passed first. Raises EngineDied when the child is gone."""
         if timeout_s is not None and not self._poll.poll(timeout_s * 1000):
             return None
-        frame = self.channel.receive()
-        if frame is None:
-            raise self.death()
-        return frame
+        with contextlib.suppress(ValueError):  # closed meanwhile
+            if (frame := self._channel.receive()) is not None:
+                return frame
+        raise self.death()
 
     def death(self) -> EngineDied:
         """The error that says how the child ended. Waits for it, so that no zombie stays."""
@@ -136,31 +152,39 @@ class Child:
                 " (by the system, if memory ran out, or by a kill command).",
                 "Ask again: a new engine starts. If memory was short, choose a smaller context or model.",
             )
-        how = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
         return EngineDied(
-            f"The engine's process ended with {how}{': ' + words if words else ''}.",
+            f"The engine's process {_ending(code)}{': ' + words if words else ''}.",
             "Ask again: a new engine starts. If it ends again, the model file is one that llama.cpp cannot run.",
         )
 
     def close(self) -> None:
         """Ends the child now; a closed pipe is its sign to leave, and a kill follows if it does not."""
-        self.channel.close()
-        if self.alive:
-            try:
-                self._process.wait(1)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+        self._channel.close()
+        try:
+            self._process.wait(1)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
         self._stderr.close()
 
     def _last_words(self) -> str:
-        """The last line of standard error that says something, cut to one sentence's length."""
+        """The line of its output that says most: a failed assertion, else the last error; 300 characters of it."""
         with contextlib.suppress(OSError, ValueError):
             self._stderr.seek(max(0, self._stderr.seek(0, os.SEEK_END) - 8192))
             lines = self._stderr.read().decode("utf-8", "replace").splitlines()
-            telling = [line.strip() for line in lines if "GGML_ASSERT" in line or "error" in line.lower()]
-            return (telling or [""])[0][:300]
+            errors = [line.strip() for line in lines if "error" in line.lower()]
+            asserted = [line.strip() for line in lines if "GGML_ASSERT" in line]
+            return (asserted[:1] or errors[-1:] or [""])[0][:300]
         return ""
+
+
+def _ending(code: int | None) -> str:
+    """How a process ended, by its exit status; None for one that has only stopped answering."""
+    if code is None:
+        return "stopped answering"
+    if code >= 0:
+        return f"ended with exit code {code}"
+    return f"ended with signal {signal.Signals(-code).name if -code in set(signal.Signals) else -code}"
 
 
 def channel_of_child() -> Channel:
