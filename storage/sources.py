@@ -138,6 +138,13 @@ class Sources:
                 ],
             )
 
+    def drop_skipped(self, session_id: str, path: str) -> None:
+        """Takes a path from the skipped: a folder that was brought back; a file leaves when it is put as a source."""
+        with self._database.write() as connection:
+            connection.execute(
+                "DELETE FROM session_skipped WHERE session_id = ? AND path = ?", (session_id, pack_text(path))
+            )
+
     def skipped(self, session_id: str) -> tuple[Skipped, ...]:
         """What was left out, in the order in which it was first put."""
         with self._database.read() as connection:

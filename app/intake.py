@@ -1,0 +1,256 @@
+"""What the user hands to the page: uploads, and folders of this machine, on their way into a session.
+
+Remembers, as long as the process runs, where a session's files were read from, so that what was skipped can be brought
+back. Uploads lie in private folders only as long as that may be asked for. Reading itself is left to engine.corpus.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from threading import Lock
+from typing import Protocol
+
+from app.desk import Desk
+from engine.corpus.collect import refuse_empty
+from engine.corpus.naming import printable
+from engine.corpus.rules import Rules
+from engine.corpus.source import Corpus
+from engine.errors import SourceRefused, UsageError
+
+_MAX_NAME = 200  # of a part of a path, in characters; file systems take 255 bytes
+
+
+class Upload(Protocol):
+    """A file as the browser sent it; name may be a path, with the folders that it lay in."""
+
+    name: str
+
+    def getbuffer(self) -> memoryview: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where files were read from, and how. title: what the user would call it.
+
+    private: a copy of an upload, deleted when it is not needed any more. prefix: stands before every path in the
+    session, since the paths themselves were taken by another origin.
+    """
+
+    title: str
+    paths: tuple[Path, ...]
+    exclude: tuple[str, ...] = ()
+    include: frozenset[str] = frozenset()
+    prefix: str = ""
+    private: Path | None = None
+    can_replace: bool = False  # single files replace their namesakes, whole folders and zips do not
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What was read and waits to be added to a session."""
+
+    parts: tuple[tuple[Origin, Corpus], ...]
+
+    @property
+    def title(self) -> str:
+        """What a session with nothing else in it is called."""
+        titles = [title for origin, _ in self.parts for title in origin.title.split("\n")]
+        return titles[0] if len(titles) == 1 else f"{titles[0]} and {len(titles) - 1:,} more"
+
+
+@dataclass(slots=True)
+class _Record:
+    """What is remembered of a session: its origins, and which of them each path came from."""
+
+    origins: list[Origin] = field(default_factory=list)
+    came_from: dict[str, int] = field(default_factory=dict)
+
+
+class Intake:
+    """Reads what is handed over and adds it to sessions. Safe to use from several threads."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._records: dict[str, _Record] = {}
+        self._lock = Lock()
+
+    def read_uploads(self, uploads: Sequence[Upload], *, exclude: tuple[str, ...] = ()) -> Delivery:
+        """Copies uploads into a private folder and reads them. Raises SourceRefused when nothing can be read."""
+        folder = Path(tempfile.mkdtemp(prefix="longdesk-upload-"))  # mode 0700
+        try:
+            tops = _write(uploads, folder)
+            return self._read(tops, exclude, private=folder)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    def read_path(self, text: str, *, exclude: tuple[str, ...] = ()) -> Delivery:
+        """Reads a file or folder of this machine, if it lies in one of the roots after links are followed.
+
+        Raises UsageError for one that does not, SourceRefused when nothing can be read.
+        """
+        path = self._inside_roots(text)
+        return self._read([path], exclude)
+
+    def read_folder(self, path: Path) -> Delivery:
+        """Reads a folder of Longdesk's own: the example."""
+        return self._read([path], ())
+
+    def add(self, session_id: str, delivery: Delivery) -> None:
+        """Adds what was read to a session."""
+        for origin, corpus in delivery.parts:
+            with self._lock:
+                record = self._records.setdefault(session_id, _Record())
+            prefix = "" if origin.can_replace else self._prefix(session_id, record, origin, corpus)
+            origin, corpus = replace(origin, prefix=prefix), _prefixed(corpus, prefix)
+            self._desk.add_sources(session_id, corpus)
+            with self._lock:
+                _remember(record, origin, corpus)
+        if not any(skipped.can_include for _, corpus in delivery.parts for skipped in corpus.skipped):
+            for origin, _ in delivery.parts:
+                if origin.private:
+                    shutil.rmtree(origin.private, ignore_errors=True)
+
+    def can_bring_back(self, session_id: str, path: str) -> bool:
+        """Whether the place that a skipped file was read from is still known and there."""
+        found = self._origin_of(session_id, path)
+        return found is not None and all(each.exists() for each in found[1].paths)
+
+    def bring_back(self, session_id: str, path: str) -> None:
+        """Reads a skipped file or folder after all and adds it. Raises UsageError or SourceRefused where that fails."""
+        found = self._origin_of(session_id, path)
+        if found is None or not self.can_bring_back(session_id, path):
+            raise UsageError(f"The place that {path} was read from is not there any more.", "Add it again.")
+        at, origin = found
+        inner = path.removeprefix(origin.prefix)
+        origin = replace(origin, include=origin.include | {inner})
+        corpus = _prefixed(self._desk.read(origin.paths, Rules(exclude=origin.exclude, include=origin.include)),
+                           origin.prefix)  # fmt: skip
+        brought = _below(corpus, path)
+        if not brought.sources:
+            reason = next((skipped.reason for skipped in brought.skipped), "nothing in it can be read")
+            raise SourceRefused(f"{path} cannot be brought back: {reason}.")
+        self._desk.add_sources(session_id, brought)
+        self._desk.store.sources.drop_skipped(session_id, path)
+        with self._lock:
+            record = self._records[session_id]
+            record.origins[at] = origin
+            record.came_from.update((one.path, at) for one in (*brought.sources, *brought.skipped))
+
+    def forget(self, session_id: str) -> None:
+        """Deletes what was kept for a session."""
+        with self._lock:
+            record = self._records.pop(session_id, None)
+        for origin in record.origins if record else ():
+            if origin.private:
+                shutil.rmtree(origin.private, ignore_errors=True)
+
+    def close(self) -> None:
+        """Deletes all private copies."""
+        for session_id in list(self._records):
+            self.forget(session_id)
+
+    def _read(self, tops: Sequence[Path], exclude: tuple[str, ...], private: Path | None = None) -> Delivery:
+        """Single files are read together; each folder and each zip by itself, so that it can get a prefix."""
+        single = [path for path in tops if path.is_file() and path.suffix.lower() != ".zip"]
+        groups = [[path] for path in tops if path not in single]
+        parts = []
+        for group in ([single] if single else []) + groups:
+            title = "\n".join(printable(path.name) for path in group)
+            origin = Origin(title, tuple(group), exclude, private=private, can_replace=group is single)
+            parts.append((origin, self._desk.read(group, Rules(exclude=exclude))))
+        whole = Corpus(
+            tuple(source for _, corpus in parts for source in corpus.sources),
+            tuple(skipped for _, corpus in parts for skipped in corpus.skipped),
+        )
+        refuse_empty(whole, [Path(path.name) for path in tops])
+        return Delivery(tuple(parts))
+
+    def _inside_roots(self, text: str) -> Path:
+        roots = [root.expanduser().resolve() for root in self._desk.settings.roots]
+        given = Path(text.strip()).expanduser()
+        whole = given if given.is_absolute() or not roots else roots[0] / given
+        try:
+            path = whole.resolve()
+        except (OSError, ValueError, RuntimeError):  # a NUL in the path, links in a circle
+            path = None
+        if not text.strip() or path is None or not any(path.is_relative_to(root) for root in roots):
+            allowed = ", ".join(str(root) for root in roots)
+            raise UsageError("The page may not read there.", f"It reads in {allowed}; --root adds a folder.")
+        return path
+
+    def _prefix(self, session_id: str, record: _Record, origin: Origin, corpus: Corpus) -> str:
+        """What to put before the paths, so that they replace nothing that came from elsewhere."""
+        there = {link.path: link.digest for link in self._desk.store.sources.links(session_id)}
+        foreign = any(
+            there.get(source.path, source.digest) != source.digest
+            and (source.path not in record.came_from
+                 or record.origins[record.came_from[source.path]].title != origin.title)
+            for source in corpus.sources
+        )  # fmt: skip
+        return f"{origin.title.removesuffix('.zip')}/" if foreign else ""
+
+    def _origin_of(self, session_id: str, path: str) -> tuple[int, Origin] | None:
+        with self._lock:
+            record = self._records.get(session_id)
+            at = record.came_from.get(path) if record else None
+            return None if record is None or at is None else (at, record.origins[at])
+
+
+def _remember(record: _Record, origin: Origin, corpus: Corpus) -> None:
+    record.origins.append(origin)
+    at = len(record.origins) - 1
+    record.came_from.update((one.path, at) for one in (*corpus.sources, *corpus.skipped))
+
+
+def _prefixed(corpus: Corpus, prefix: str) -> Corpus:
+    if not prefix:
+        return corpus
+    return Corpus(
+        tuple(replace(source, path=prefix + source.path) for source in corpus.sources),
+        tuple(replace(skipped, path=prefix + skipped.path) for skipped in corpus.skipped),
+    )
+
+
+def _below(corpus: Corpus, path: str) -> Corpus:
+    """The part of a corpus that is this file, or lies in this folder (which ends with a slash)."""
+
+    def lies(other: str) -> bool:
+        return other == path or (path.endswith("/") and other.startswith(path))
+
+    return Corpus(
+        tuple(source for source in corpus.sources if lies(source.path)),
+        tuple(skipped for skipped in corpus.skipped if lies(skipped.path)),
+    )
+
+
+def _write(uploads: Sequence[Upload], folder: Path) -> list[Path]:
+    """Writes every upload below the folder; returns the top files and folders in the order in which they came."""
+    tops: dict[Path, None] = {}
+    for upload in uploads:
+        parts = safe_parts(upload.name)
+        path = _unused(folder.joinpath(*parts))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(upload.getbuffer())
+        tops[folder / path.relative_to(folder).parts[0]] = None
+    return list(tops)
+
+
+def safe_parts(name: str) -> tuple[str, ...]:
+    """The parts of a path that a browser sent, without anything that leads out of the folder it is written to."""
+    parts = (part.replace("\0", "").strip() for part in name.replace("\\", "/").split("/"))
+    kept = tuple(part[-_MAX_NAME:] for part in parts if part not in ("", ".", ".."))
+    return kept or ("unnamed",)
+
+
+def _unused(path: Path) -> Path:
+    """The path, or "name 2.txt" and so on, where a file or a folder of that name is there already."""
+    for parent in path.parents:
+        if parent.is_file():  # "a" and "a/b" in one upload
+            return _unused(parent.with_name(parent.name + " 2") / path.relative_to(parent))
+    unused, number = path, 2
+    while unused.exists():
+        unused, number = path.with_name(f"{path.stem} {number}{path.suffix}"), number + 1
+    return unused

@@ -1,0 +1,68 @@
+"""What the next question of a session would cost, worked out once for each state of the session, not at each redraw."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from threading import Lock
+
+from app.desk import Desk, Outlook
+from engine.prompt.layout import Part
+from storage.sources import SourceLink
+from storage.turns import Turn
+
+_KEPT = 8
+
+Key = tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """An outlook as the page shows it. tokens: by path, for every source of the session, sent or not."""
+
+    outlook: Outlook
+    tokens: dict[str, int]
+    unrepresentable: dict[str, int]  # by path, characters that the vocabulary has no token for
+    corpus_tokens: int
+    chat_tokens: int  # all of the prompt that is no source
+
+
+class Outlooks:
+    """The last few outlooks of this process. Safe to use from several threads."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._kept: OrderedDict[Key, Costs] = OrderedDict()
+        self._lock = Lock()
+
+    def of(self, session_id: str, links: Sequence[SourceLink], turns: Sequence[Turn]) -> Costs:
+        """The costs of a session that has these sources and turns. Raises as Desk.look_ahead does."""
+        key = (
+            session_id,
+            tuple((link.path, link.digest, link.turn_index, link.enabled) for link in links),
+            tuple((turn.id, turn.stop) for turn in turns),
+        )
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        costs = _costs(self._desk.look_ahead(session_id))
+        with self._lock:
+            self._kept[key] = costs
+            while len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+        return costs
+
+
+def _costs(outlook: Outlook) -> Costs:
+    corpus_tokens = outlook.prompt.count(Part.SOURCE)
+    return Costs(
+        outlook,
+        tokens={document.path: document.n_tokens for document in outlook.documents},
+        unrepresentable={
+            document.path: sum(document.unrepresentable.values())
+            for document in outlook.documents
+            if document.unrepresentable
+        },
+        corpus_tokens=corpus_tokens,
+        chat_tokens=outlook.prompt.n_tokens - corpus_tokens,
+    )

@@ -1,0 +1,85 @@
+"""The ways to hand sources over: files and zips, a folder, a path on this machine, the example."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import streamlit as st
+
+from app import state
+from app.intake import Delivery, Upload
+from app.parts.wording import plain, sentence_of
+from engine.errors import LongdeskError
+
+_EXAMPLE = Path(__file__).parent.parent / "example"
+
+
+def draw_adding(session_id: str | None) -> None:
+    """Uploads, the folder of this machine where one was given, and what to leave out of them."""
+    exclude = _excludes(state.value("exclude", ""))
+    files = st.file_uploader(
+        "Files: text, code, PDF, notebooks, or a zip of them",
+        accept_multiple_files=True,
+        key=state.fresh_key("files"),
+    )
+    folder = st.file_uploader(
+        "A folder; for a large one a zip is faster",
+        accept_multiple_files="directory",
+        key=state.fresh_key("folder"),
+    )
+    if state.house().desk.settings.roots:
+        _draw_path(session_id, exclude)
+    st.text_input(
+        "Leave out what matches",
+        key="exclude",
+        placeholder="*.lock  docs/**",
+        help="Patterns as in .gitignore, with spaces between. They count for what is added from now on.",
+    )
+    for name, uploads in (("files", files), ("folder", folder)):
+        if uploads:
+            take_uploads(session_id, uploads, exclude)
+            state.renew(name)
+            st.rerun()
+
+
+def _draw_path(session_id: str | None, exclude: tuple[str, ...]) -> None:
+    roots = ", ".join(plain(str(root)) for root in state.house().desk.settings.roots)
+    with st.form("path", border=False, enter_to_submit=True):
+        text = st.text_input("A file or folder on this machine", help=f"Inside {roots}", key="local-path")
+        if st.form_submit_button("Add", icon=":material/add:") and text.strip():
+            _take(session_id, lambda: state.house().intake.read_path(text, exclude=exclude))
+            st.rerun()
+
+
+def draw_example_button(*, primary: bool) -> None:
+    """One click to something that can be asked about."""
+    if st.button(
+        "Load the example",
+        icon=":material/auto_stories:",
+        type="primary" if primary else "secondary",
+        help="A small Python project and a two-page PDF.",
+        key="example",
+    ):
+        _take(None, lambda: state.house().intake.read_folder(_EXAMPLE))
+        st.rerun()
+
+
+def take_uploads(session_id: str | None, uploads: Sequence[Upload], exclude: tuple[str, ...] = ()) -> None:
+    """Reads uploads into the session, or into a new one, which this tab then shows."""
+    _take(session_id, lambda: state.house().intake.read_uploads(uploads, exclude=exclude))
+
+
+def _take(session_id: str | None, read: Callable[[], Delivery]) -> None:
+    house = state.house()
+    try:
+        with st.spinner("Reading the files"):
+            delivery = read()
+            if session_id is None:
+                session_id = house.desk.begin_session(delivery.title).id
+            house.intake.add(session_id, delivery)
+        state.go_to(session_id)
+    except LongdeskError as error:
+        state.say(sentence_of(error))
+
+
+def _excludes(text: str) -> tuple[str, ...]:
+    return tuple(text.replace(",", " ").split())

@@ -1,0 +1,183 @@
+"""The right column: a session's sources as a tree with a checkbox and tokens for each, and what was skipped.
+
+Only what is unfolded is drawn, a page at a time, so that 5,000 files cost no more than the 20 that are looked at.
+"""
+
+from hashlib import blake2b
+
+import streamlit as st
+
+from app import state
+from app.outlooks import Costs
+from app.parts.wording import plain, sentence_of
+from app.sizes import show_bytes
+from app.tree import File, Folder, build_tree
+from engine.corpus.source import Skipped
+from engine.errors import LongdeskError
+from storage.sources import SourceLink
+
+_ROWS = 120  # rows drawn before "Show more"
+_UNFOLD_UP_TO = 40  # a session with fewer sources shows them all at once
+_SKIPPED_ROWS = 25
+
+
+def draw_sources(session_id: str, links: tuple[SourceLink, ...], costs: Costs | None) -> None:
+    """The tree. Without costs, because the model cannot be used, it shows no tokens."""
+    root = build_tree(links, costs.tokens if costs else {})
+    total = f"{root.sent_tokens:,}" if costs else "not counted"
+    left_out = root.n_sources - root.n_enabled
+    note = f"{root.n_enabled:,} of {root.n_sources:,} are sent" if left_out else f"{root.n_sources:,} sent"
+    st.html(f'<div class="panel-head"><h3>Sources</h3><b>{total}</b></div><div class="panel-note">{note}</div>')
+    tree = _Tree(session_id, state.open_folders(session_id), state.shown(f"sources-{session_id}", _ROWS))
+    if len(links) <= _UNFOLD_UP_TO:
+        state.remember(f"unfolded-{session_id}", lambda: _unfold(root, tree.unfolded))
+    with st.container(key="tree", gap=None):
+        tree.draw(root, 0)
+    if tree.n_hidden:
+        st.button(
+            f"Show more ({tree.n_hidden:,} rows)",
+            key="more-sources",
+            type="tertiary",
+            on_click=state.show_more,
+            args=(f"sources-{session_id}", _ROWS),
+        )
+    _draw_notes(links, costs)
+
+
+def _unfold(folder: Folder, unfolded: set[str]) -> bool:
+    for inner in folder.folders.values():
+        unfolded.add(inner.path)
+        _unfold(inner, unfolded)
+    return True
+
+
+class _Tree:
+    """The tree in the middle of being drawn: how many rows are left to draw."""
+
+    def __init__(self, session_id: str, unfolded: set[str], n_rows: int) -> None:
+        self.session_id = session_id
+        self.unfolded = unfolded
+        self.n_left = n_rows
+        self.n_hidden = 0
+
+    def draw(self, folder: Folder, depth: int) -> None:
+        for inner in folder.folders.values():
+            if self._room():
+                self._draw_folder(inner, depth)
+            if inner.path in self.unfolded:
+                self.draw(inner, depth + 1)
+        for file in folder.files:
+            if self._room():
+                self._draw_file(file, depth)
+
+    def _room(self) -> bool:
+        if self.n_left:
+            self.n_left -= 1
+            return True
+        self.n_hidden += 1
+        return False
+
+    def _draw_folder(self, folder: Folder, depth: int) -> None:
+        unfolded = folder.path in self.unfolded
+        key = self._key(folder.path, depth)
+        with st.container(horizontal=True, gap=None, vertical_alignment="center", key=f"{key}-row", wrap=False):
+            st.button(
+                "Fold" if unfolded else "Unfold",
+                icon=":material/keyboard_arrow_down:" if unfolded else ":material/keyboard_arrow_right:",
+                key=f"{key}-fold",
+                type="tertiary",
+                on_click=_fold,
+                args=(self.session_id, folder.path),
+            )
+            some = 0 < folder.n_enabled < folder.n_sources
+            note = f" :small[{folder.n_enabled:,}/{folder.n_sources:,} · {folder.sent_tokens:,}]" if some else ""
+            self._draw_check(
+                key, f"**{plain(folder.name)}/**" + (note or f" :small[{folder.n_tokens:,}]"), folder.n_enabled > 0,
+                tuple(link.path for link in folder.sources()),
+            )  # fmt: skip
+
+    def _draw_file(self, file: File, depth: int) -> None:
+        link = file.link
+        pages = f" :small[{link.n_pages:,} p]" if link.n_pages else ""
+        tokens = f" :small[{file.n_tokens:,}]" if file.n_tokens is not None else ""
+        self._draw_check(
+            self._key(link.path, depth), plain(file.name) + pages + tokens, link.enabled, (link.path,),
+            help="\n".join(plain(note) for note in link.notes) or None,
+        )  # fmt: skip
+
+    def _draw_check(self, key: str, label: str, value: bool, paths: tuple[str, ...], help: str | None = None) -> None:
+        state.follow(key, value)
+        st.checkbox(
+            label,
+            key=key,
+            width="stretch",
+            help=help,
+            on_change=_send,
+            args=(self.session_id, paths, not value),
+        )
+
+    def _key(self, path: str, depth: int) -> str:
+        """A widget key, which is also the class that the style sheet indents by."""
+        digest = blake2b(path.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+        return f"depth{min(depth, 8)}-{self.session_id}-{digest}"
+
+
+def _fold(session_id: str, path: str) -> None:
+    state.open_folders(session_id).symmetric_difference_update({path})
+
+
+def _send(session_id: str, paths: tuple[str, ...], enabled: bool) -> None:
+    try:
+        state.house().desk.store.sources.set_enabled(session_id, paths, enabled=enabled)
+    except LongdeskError as error:
+        state.say(sentence_of(error))
+
+
+def _draw_notes(links: tuple[SourceLink, ...], costs: Costs | None) -> None:
+    """What the user should know of sources that are not quite what lies on the disk."""
+    notes = [f"{plain(link.path)}: {plain(note)}" for link in links for note in link.notes]
+    if costs:
+        notes += [
+            f"{plain(path)}: {n:,} characters that this vocabulary has no token for were left out"
+            for path, n in costs.unrepresentable.items()
+        ]
+    if notes:
+        with st.expander(f"{len(notes):,} notes", icon=":material/info:"):
+            st.caption("  \n".join(notes[:100]))
+
+
+def draw_skipped(session_id: str, skipped: tuple[Skipped, ...]) -> None:
+    """What was left out and why, each with a button where the user can overrule it."""
+    if not skipped:
+        return
+    intake = state.house().intake
+    with st.expander(f"{len(skipped):,} skipped: why", icon=":material/visibility_off:"):
+        n_shown = state.shown(f"skipped-{session_id}", _SKIPPED_ROWS)
+        for at, one in enumerate(skipped[:n_shown]):
+            size = f" · {show_bytes(one.n_bytes)}" if one.n_bytes else ""
+            with st.container(key=f"skipped-{at}", horizontal=True, vertical_alignment="center", gap="small"):
+                st.markdown(f"{plain(one.path)}  \n:small[{plain(one.reason)}{size}]", width="stretch")
+                if one.can_include and intake.can_bring_back(session_id, one.path):
+                    st.button(
+                        "Bring back",
+                        key=f"bring-{session_id}-{at}",
+                        on_click=_bring_back,
+                        args=(session_id, one.path),
+                    )
+                elif one.can_include:
+                    st.caption("add it again to bring it back")
+        if len(skipped) > n_shown:
+            st.button(
+                f"Show more ({len(skipped) - n_shown:,})",
+                key="more-skipped",
+                type="tertiary",
+                on_click=state.show_more,
+                args=(f"skipped-{session_id}", 4 * _SKIPPED_ROWS),
+            )
+
+
+def _bring_back(session_id: str, path: str) -> None:
+    try:
+        state.house().intake.bring_back(session_id, path)
+    except LongdeskError as error:
+        state.say(sentence_of(error))

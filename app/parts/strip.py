@@ -1,0 +1,125 @@
+"""The budget strip: what the next question takes of the window and of memory, and what to do where it is too much."""
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from app import state
+from app.outlooks import Costs
+from app.parts.wording import plain
+from app.sizes import show_bytes
+from engine.memory.advice import Advice
+from engine.memory.budget import Plan, Verdict
+
+_AMBER, _RED = 0.80, 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The window and what stands in it, in tokens."""
+
+    corpus: int
+    chat: int
+    reply: int
+    limit: int
+
+    @property
+    def free(self) -> int:
+        return self.limit - self.corpus - self.chat - self.reply
+
+    @property
+    def share(self) -> float:
+        return (self.limit - self.free) / max(1, self.limit)
+
+    @property
+    def level(self) -> str:
+        """How full it is, in one word that the style sheet knows."""
+        return "red" if self.share >= _RED else "amber" if self.share >= _AMBER else "calm"
+
+
+def budget_of(costs: Costs | None, plan: Plan, window: int, n_ctx: int | None) -> Budget:
+    """The budget of a session's next question, or of a first one without sources."""
+    chat = costs.chat_tokens if costs else plan.prompt_tokens
+    return Budget(costs.corpus_tokens if costs else 0, chat, plan.reply_tokens, min(window, n_ctx or window))
+
+
+def draw_strip(budget: Budget, plan: Plan) -> None:
+    """The two lines with the bar between them. Numbers only: nothing here comes from a file or a user."""
+    with st.container(key="strip"):
+        st.html(_strip_html(budget, plan))
+
+
+def draw_verdict(plan: Plan, session_id: str | None) -> None:
+    """Whether it fits; where not, by how much, and one click that mends it. Window and memory are told apart."""
+    if plan.verdict is Verdict.OVER_WINDOW:
+        if plan.over_tokens:
+            fact = f"**{plan.over_tokens:,} tokens over.** Asking is off; nothing is cut."
+        else:
+            fact = f"**A context of {plan.context_tokens:,} tokens is more than the model's window.**"
+        _draw_advice(fact, plan, session_id, "over-window", ":material/straighten:")
+    elif plan.verdict is Verdict.OVER_MEMORY:
+        free = min(need.device.free_bytes for need in plan.needs)
+        fact = (
+            f"**{show_bytes(plan.short_bytes)} of memory are missing.** KV cache and buffers need "
+            f"{show_bytes(plan.total_bytes - plan.weights_bytes)}, {show_bytes(free)} are free. Asking is off."
+        )
+        _draw_advice(fact, plan, session_id, "over-memory", ":material/memory:")
+    elif plan.verdict is Verdict.SLOW:
+        st.warning(
+            "It fits, but slowly: the weights do not fit into free memory and are read from disk again and again.",
+            icon=":material/hourglass:",
+        )
+
+
+def _draw_advice(fact: str, plan: Plan, session_id: str | None, key: str, icon: str) -> None:
+    with st.container(key=key, gap="small"):
+        st.error(fact, icon=icon)
+        leaving = [advice for advice in plan.advice if advice.leave_out and session_id]
+        for at, advice in enumerate(leaving):
+            st.button(
+                plain(advice.change.removesuffix(".")) + "?",
+                key=f"{key}-{at}",
+                icon=":material/playlist_remove:",
+                type="primary" if at == 0 else "secondary",
+                on_click=_leave_out,
+                args=(session_id, advice),
+            )
+        others = [advice.change for advice in plan.advice if not advice.leave_out]
+        if others:
+            st.caption("Or: " + " ".join(plain(change) for change in others))
+
+
+def _leave_out(session_id: str, advice: Advice) -> None:
+    state.house().desk.store.sources.set_enabled(session_id, advice.leave_out, enabled=False)
+
+
+def _strip_html(budget: Budget, plan: Plan) -> str:
+    parts = (("corpus", "Corpus", budget.corpus), ("chat", "Chat", budget.chat), ("reply", "Reply", budget.reply))
+    legend = "".join(f'<span class="part {name}"><i></i>{label} <b>{n:,}</b></span>' for name, label, n in parts)
+    full = max(1, budget.limit, budget.limit - budget.free)
+    bar = "".join(f'<i class="{name}" style="width:{100 * n / full:.3f}%"></i>' for name, _, n in parts)
+    if budget.free >= 0:
+        rest = f'<span class="part free">Free <b>{budget.free:,}</b> of {budget.limit:,}</span>'
+    else:
+        rest = f'<span class="part free"><b>{-budget.free:,}</b> over the window of {budget.limit:,}</span>'
+    spoken = f"{100 * budget.share:.0f} % of the window of {budget.limit:,} tokens is taken"
+    return (
+        f'<div class="strip {budget.level}" data-prompt-tokens="{budget.corpus + budget.chat}">'
+        f'<div class="legend">{legend}{rest}</div>'
+        f'<div class="bar" role="img" aria-label="{spoken}">{bar}</div>'
+        f'<div class="memory">{_memory_html(plan)}</div></div>'
+    )
+
+
+def _memory_html(plan: Plan) -> str:
+    def size(name: str, n_bytes: int) -> str:
+        return ("~" if name in plan.estimated else "") + show_bytes(n_bytes)
+
+    rest = ("~" if plan.estimated else "") + show_bytes(plan.compute_bytes + plan.runtime_bytes)
+    device = plan.needs[0].device
+    return (
+        f"<span>weights {size('weights_bytes', plan.weights_bytes)}</span> + "
+        f"<span>KV {size('kv_bytes', plan.kv_bytes)} for {plan.context_tokens:,} tokens</span> + "
+        f"<span>compute {rest}</span> "
+        f"<span>of {show_bytes(device.free_bytes)} free {device.name}</span>"
+    )

@@ -1,0 +1,111 @@
+"""A question and its answer: as it is kept, and while it comes in. Both have the same elements in the same order, so
+that nothing jumps when the one becomes the other."""
+
+from html import escape
+
+import streamlit as st
+
+from app.jobs import Job, Phase, Progress
+from app.parts.wording import plain, safe_markdown
+from app.sizes import show_seconds
+from storage.turns import Turn
+
+_ENDS = {
+    "length": "cut at the reply's limit",
+    "cancelled": "stopped by you",
+    "error": "broken off by an error",
+    "interrupted": "interrupted: the program ended",
+}
+
+
+def draw_turn(turn: Turn) -> None:
+    """A turn that has ended."""
+    _draw_question(turn.question)
+    _draw_text(turn.text)
+    with st.container(key=f"foot-{turn.id}", gap="small"):
+        st.html(f'<div class="receipt">{escape(receipt(turn))}</div>')
+        if turn.stop == "error" and turn.error:
+            st.error(plain(turn.error), icon=":material/error:")
+
+
+def draw_running(turn: Turn | None, job: Job | None) -> None:
+    """A turn that runs: in this process where there is a job, else in another one, as the store has it."""
+    progress = job.progress if job else None
+    _draw_question(turn.question if turn else job.question.text if job else "")
+    _draw_text(progress.text if progress else turn.text if turn else "")
+    with st.container(key="running", horizontal=True, vertical_alignment="center", gap="small"):
+        line = line_of(progress) if progress else line_elsewhere(turn)
+        if job is not None and job.stopping:
+            line = "Stopping"
+        st.html(f'<div class="status" role="status"><i class="pulse"></i>{escape(line)}</div>')
+        if job is not None:
+            st.button("Stop", key=f"stop-{job.session_id}", icon=":material/stop_circle:", on_click=job.stop,
+                      disabled=job.stopping)  # fmt: skip
+
+
+def draw_refused(job: Job) -> None:
+    """A question that never became a turn, and why."""
+    _draw_question(job.question.text)
+    st.error(plain(job.progress.error or "It was stopped before it began."), icon=":material/block:")
+
+
+def line_of(progress: Progress) -> str:
+    """What an answer of this process is doing, in a line."""
+    match progress.phase:
+        case Phase.WAITING:
+            return "Waits for another answer"
+        case Phase.LOADING:
+            return f"Loading the model {progress.loaded:.0%}".replace("%", " %")
+        case Phase.READING:
+            return _reading(progress)
+        case Phase.WRITING:
+            return f"Writing · {progress.n_tokens:,} tokens"
+    return "Starting"
+
+
+def _reading(progress: Progress) -> str:
+    prefill = progress.prefill
+    if prefill is None or prefill.done == prefill.total:
+        return "Read; the first word comes"
+    done, fresh = prefill.done - prefill.reused, prefill.total - prefill.reused
+    line = f"Reading {100 * prefill.done / prefill.total:.0f} %"
+    if done and prefill.seconds:
+        rate = done / prefill.seconds
+        line += f" · {rate:,.0f} tok/s · {show_seconds((fresh - done) / rate)} left"
+    return line
+
+
+def line_elsewhere(turn: Turn | None) -> str:
+    """What an answer of another process is doing, as far as the store knows."""
+    if turn is None or not turn.prompt_tokens:
+        return "Another process answers: starting"
+    if turn.text:
+        return "Another process answers: writing"
+    return f"Another process answers: reading {100 * (turn.prefill_done or 0) / turn.prompt_tokens:.0f} %"
+
+
+def receipt(turn: Turn) -> str:
+    """The small line under an answer: why it ended where that is not plain, and what was sent."""
+    parts = [_ENDS[turn.stop].capitalize()] if turn.stop in _ENDS else []
+    if turn.prompt_tokens is not None:
+        sent = turn.prompt_tokens if turn.ttft_s is not None or turn.text else turn.prefill_done or 0
+        parts.append(f"sent {sent:,} of {turn.prompt_tokens:,}")
+    if turn.reused_tokens:
+        parts.append(f"{turn.reused_tokens:,} from cache")
+    if turn.reply_tokens:
+        parts.append(f"{turn.reply_tokens:,} in the reply")
+    if turn.ttft_s is not None and turn.text:
+        parts.append(f"first text after {_short(turn.ttft_s)}")
+    return " · ".join(parts)
+
+
+def _short(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 60 else show_seconds(seconds)
+
+
+def _draw_question(question: str) -> None:
+    st.html(f'<div class="question">{escape(question)}</div>')
+
+
+def _draw_text(text: str) -> None:
+    st.markdown(safe_markdown(text) or "\u200b", anchors=False)

@@ -1,0 +1,115 @@
+"""What the page keeps: what all tabs of this process share, and what one tab remembers between redraws.
+
+The only file that touches st.session_state and st.cache_resource. "Session" is the saved record; this is "state".
+"""
+
+import atexit
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+from streamlit.navigation.page import Page
+
+from app.desk import Desk
+from app.intake import Intake
+from app.jobs import Jobs
+from app.outlooks import Outlooks
+from app.settings import read_settings
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What the process has once, whoever looks at it."""
+
+    desk: Desk
+    jobs: Jobs
+    intake: Intake
+    outlooks: Outlooks
+
+    def close(self) -> None:
+        """Stops the answers, keeps the KV state, deletes copies of uploads."""
+        self.jobs.close()
+        self.intake.close()
+
+
+@st.cache_resource(show_spinner=False)
+def house() -> House:
+    """Opened by the first page that is drawn. Raises LongdeskError, and tries again at the next one."""
+    desk = Desk(read_settings())
+    opened = House(desk, Jobs(desk), Intake(desk), Outlooks(desk))
+    atexit.register(opened.close)
+    return opened
+
+
+def session_id() -> str | None:
+    """The session of this tab, as its address has it."""
+    return st.query_params.get("session") or None
+
+
+def go_to(session: str | None) -> None:
+    """Shows another session, or none; from the next redraw on."""
+    if session is None:
+        st.query_params.pop("session", None)
+    else:
+        st.query_params["session"] = session
+
+
+def keep_ask_page(page: Page) -> None:
+    """Remembers the page that asks, so that others can switch to it."""
+    st.session_state["ask-page"] = page
+
+
+def ask_page() -> Page:
+    return st.session_state["ask-page"]
+
+
+def follow(key: str, value: Any) -> None:
+    """Makes a widget that is drawn next show what the store holds, whatever it was set to before."""
+    st.session_state[key] = value
+
+
+def value(key: str, default: Any = None) -> Any:
+    """What a widget or a memory of this tab holds."""
+    return st.session_state.get(key, default)
+
+
+def open_folders(session: str) -> set[str]:
+    """The paths of the folders that this tab shows the inside of."""
+    return st.session_state.setdefault(f"open-{session}", set())
+
+
+def shown(what: str, step: int) -> int:
+    """How many rows of a long list this tab shows."""
+    return st.session_state.setdefault(f"shown-{what}", step)
+
+
+def show_more(what: str, step: int) -> None:
+    st.session_state[f"shown-{what}"] = shown(what, step) + step
+
+
+def fresh_key(name: str) -> str:
+    """A widget key that changes when the widget is to be emptied: see `renew`."""
+    return f"{name}-{st.session_state.get(f'fresh-{name}', 0)}"
+
+
+def renew(name: str) -> None:
+    """Empties the widget of this name at the next redraw."""
+    st.session_state[f"fresh-{name}"] = st.session_state.get(f"fresh-{name}", 0) + 1
+
+
+def say(sentence: str) -> None:
+    """Keeps an error's sentence, to be shown at the next redraw: callbacks cannot draw."""
+    st.session_state.setdefault("sentences", []).append(sentence)
+
+
+def said() -> list[str]:
+    """The sentences to show now; they are shown once."""
+    return st.session_state.pop("sentences", [])
+
+
+def remember(key: str, make: Callable[[], Any]) -> Any:
+    """A value of this tab, made when it is first asked for."""
+    if key not in st.session_state:
+        st.session_state[key] = make()
+    return st.session_state[key]

@@ -1,0 +1,38 @@
+"""What stands around every view: the style, the sidebar, the sentence where nothing can be drawn at all."""
+
+import streamlit as st
+from streamlit.navigation.page import Page
+
+from app import state
+from app.parts.engine import draw_engine
+from app.parts.sessions import draw_sessions, open_session
+from app.parts.style import draw_style
+from app.parts.wording import sentence_of
+from app.views import ask, history
+from engine.errors import LongdeskError
+
+
+def draw_page() -> None:
+    """The whole page."""
+    st.set_page_config(page_title="Longdesk", page_icon=":material/menu_book:", layout="wide")
+    draw_style()
+    asking = st.Page(ask.draw, title="Longdesk", url_path="ask", default=True)
+    sessions = st.Page(history.draw, title="Sessions · Longdesk", url_path="sessions")
+    state.keep_ask_page(asking)
+    page = st.navigation([asking, sessions], position="hidden")
+    try:
+        state.house()
+        with st.sidebar:
+            _draw_sidebar(sessions)
+        page.run()
+    except LongdeskError as error:
+        st.error(sentence_of(error), icon=":material/error:")
+
+
+def _draw_sidebar(all_sessions: Page) -> None:
+    st.html('<div class="wordmark">Longdesk</div>')
+    if st.button("New session", icon=":material/add:", width="stretch", key="new"):
+        open_session(None)
+    draw_sessions()
+    st.page_link(all_sessions, label="All sessions", icon=":material/history:")
+    draw_engine()
