@@ -5,6 +5,7 @@ which ends the process on some of them. What the fields mean is left to engine.m
 Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 """
 
+import stat
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,8 +18,9 @@ from engine.errors import ModelRefused
 
 _MAGIC = b"GGUF"
 _BLOCK = 4 << 20  # bytes read at once; a Llama 4 header is about 9 MiB
-_MAX_HEADER = 1 << 30
+_MAX_HEADER = 128 << 20
 _MAX_PAIRS = 1 << 16
+_MAX_ITEMS = 1 << 21  # of an array; Llama 4 has 202,048 tokens and 439,802 merges
 _MAX_TENSORS = 1 << 20
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
@@ -142,11 +144,13 @@ def read_header(path: Path) -> Header:
     Raises ModelRefused: not there, no GGUF, another version or byte order, malformed, cut short, an F64 tensor.
     """
     try:
-        file_bytes = path.stat().st_size
+        found = path.stat()
+        if stat.S_ISDIR(found.st_mode):
+            raise ModelRefused(f"{path} is a folder, not a GGUF file.", "Name the .gguf file inside it.")
+        if not stat.S_ISREG(found.st_mode):  # opening a named pipe would wait for a writer
+            raise ModelRefused(f"{path} is not a regular file.", "Name a model file that ends in .gguf.")
         with path.open("rb") as file:
-            header = _Cursor(path, file, file_bytes).header()
-    except IsADirectoryError:
-        raise ModelRefused(f"{path} is a folder, not a GGUF file.", "Name the .gguf file inside it.") from None
+            header = _Cursor(path, file, found.st_size).header()
     except FileNotFoundError:
         raise ModelRefused(f"There is no model file at {path}.", "Check the path after --model.") from None
     except OSError as error:
@@ -166,7 +170,7 @@ class _Cursor:
     def header(self) -> Header:
         self._check_magic()
         (version,) = self._unpack("<I")
-        if version & 0xFFFF == 0:
+        if version and not version & 0xFFFF:
             raise ModelRefused(f"{self.path} is a big-endian GGUF.", "Convert it to little-endian first.")
         if version not in (2, 3):
             raise self._malformed(f"its version is {version}; versions 2 and 3 are known")
@@ -206,7 +210,7 @@ class _Cursor:
         if end > self.file_bytes:
             raise ModelRefused(f"{self.path} ends inside its header: the file is cut short.", "Download it again.")
         if end > _MAX_HEADER:
-            raise self._malformed("its header is longer than 1 GiB")
+            raise self._malformed(f"its header is longer than {_MAX_HEADER >> 20} MiB")
         while len(self.buffer) < end:
             block = self.file.read(max(_BLOCK, end - len(self.buffer)))
             if not block:
@@ -232,6 +236,8 @@ class _Cursor:
             return self._string()
         if kind == _ARRAY:
             kind, count = self._unpack("<IQ")
+            if count > _MAX_ITEMS:
+                raise self._malformed(f"it claims an array of {count:,} items")
             return self._string_array(count) if kind == _STRING else self._array(kind, count)
         if kind not in _SCALARS:
             raise self._malformed(f"a metadata field is of the unknown type {kind}")
@@ -245,8 +251,6 @@ class _Cursor:
 
     def _string_array(self, count: int) -> StringArray:
         start = at = self.at
-        if count * 8 > self.file_bytes - at:
-            raise self._malformed(f"it claims an array of {count:,} strings")
         unpack = struct.Struct("<Q").unpack_from
         buffer = self.buffer
         for _ in range(count):
