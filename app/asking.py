@@ -169,7 +169,7 @@ class Asking:
         if isinstance(event, Finished):
             yield Answered(self._finish(self._outcome(event)))
             return
-        if isinstance(event, Text):  # at most 33 a second, 0.3 ms each: a kill loses nothing that was seen
+        if isinstance(event, Text):  # at most 20 a second, 0.3 ms each: a kill loses nothing that was seen
             self._text += event.text
             turns.append_text(self._turn.id, self._text)
         elif isinstance(event, Prefill) and (event.done == event.total or monotonic() - self._told_at > _PROGRESS_S):

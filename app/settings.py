@@ -3,7 +3,7 @@
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -93,6 +93,23 @@ def starter_model() -> Path:
     )
 
 
+_FILE_TYPES: dict[str, type | tuple[type, ...]] = {
+    "model": str,
+    "roots": list,
+    "n_ctx": int,
+    "kv_type": str,
+    "kv_device": str,
+    "n_threads": int,
+    "reply_tokens": int,
+    "temperature": (int, float),
+    "top_p": (int, float),
+    "min_p": (int, float),
+    "seed": int,
+    "system": str,
+    "snapshot": bool,
+}
+
+
 def _from_file(path: Path) -> dict[str, Any]:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -100,10 +117,11 @@ def _from_file(path: Path) -> dict[str, Any]:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path} cannot be read: {error}.", "Mend or remove it.") from None
-    known = {field.name: field for field in fields(Settings) if field.name != "home"}
-    unknown = [name for name in values if name not in known]
-    if unknown:
-        raise UsageError(f"{path} sets {unknown[0]}, which is not known.", f"Known are {', '.join(known)}.")
+    for name, value in values.items():
+        if name not in _FILE_TYPES:
+            raise UsageError(f"{path} sets {name}, which is not known.", f"Known are {', '.join(_FILE_TYPES)}.")
+        if not isinstance(value, _FILE_TYPES[name]) or (isinstance(value, bool) and name != "snapshot"):
+            raise UsageError(f"{path} sets {name} to {value!r}.", "docs/command-line.md shows what it takes.")
     if "roots" in values:
         values["roots"] = tuple(Path(root).expanduser() for root in values["roots"])
     return values

@@ -25,7 +25,7 @@ from engine.runtime.settings import KV_TYPES, EngineSettings
 from engine.runtime.snapshot import load_state, read_state_ids, save_state
 from engine.tokens.encode import Ids
 
-_FLUSH_S = 0.03  # text goes out at most this often: a frame a token would cost a small model percents
+_FLUSH_S = 0.05  # text goes out at most this often: every frame wakes the parent, which takes a core from a decode
 _ABORTED = 2  # llama_decode's answer when the abort callback said so
 _NO_SLOT = 1
 # libc's strlen over a two-byte buffer is a ready-made "is the flag set?" in C: a Python callback would take the GIL at
@@ -263,7 +263,7 @@ class _Reply:
         self._pending += self._decoder.decode(piece)
 
     def due(self, *, last: bool = False) -> str:
-        """Text to send now: whole characters only, the first at once, the rest at most every 30 ms."""
+        """Text to send now: whole characters only, the first at once, the rest at most every 50 ms."""
         now = perf_counter()
         if last:
             self._pending += self._decoder.decode(b"", final=True)
