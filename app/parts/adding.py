@@ -13,18 +13,21 @@ from engine.errors import LongdeskError
 _EXAMPLE = Path(__file__).parent.parent / "example"
 
 
-def draw_adding(session_id: str | None) -> None:
-    """Uploads, the folder of this machine where one was given, and what to leave out of them."""
+def draw_adding(session_id: str | None, *, wide: bool = False) -> None:
+    """Uploads, the folder of this machine where one was given, and what to leave out of them. wide: side by side."""
     exclude = _excludes(state.value("exclude", ""))
-    files = st.file_uploader(
-        "Files: text, code, PDF, notebooks, or a zip of them",
+    left, right = st.columns(2) if wide else (st.container(), st.container())
+    files = left.file_uploader(
+        "Files or zips",
         accept_multiple_files=True,
         key=state.fresh_key("files"),
+        help="Text and code in any encoding, PDFs, notebooks. A zip is read like a folder.",
     )
-    folder = st.file_uploader(
-        "A folder; for a large one a zip is faster",
+    folder = right.file_uploader(
+        "A folder",
         accept_multiple_files="directory",
         key=state.fresh_key("folder"),
+        help="Its .gitignore counts. A zip of it is much faster where it holds many files.",
     )
     if state.house().desk.settings.roots:
         _draw_path(session_id, exclude)

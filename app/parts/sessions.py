@@ -6,7 +6,7 @@ from app import state
 from app.parts.wording import plain, sentence_of
 from engine.errors import LongdeskError
 
-_ROWS = 30
+_ROWS = 12
 
 
 def draw_sessions() -> None:

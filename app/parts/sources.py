@@ -26,9 +26,13 @@ def draw_sources(session_id: str, links: tuple[SourceLink, ...], costs: Costs | 
     root = build_tree(links, costs.tokens if costs else {})
     total = f"{root.sent_tokens:,}" if costs else "not counted"
     left_out = root.n_sources - root.n_enabled
-    note = f"{root.n_enabled:,} of {root.n_sources:,} are sent" if left_out else f"{root.n_sources:,} sent"
-    st.html(f'<div class="panel-head"><h3>Sources</h3><b>{total}</b></div><div class="panel-note">{note}</div>')
-    tree = _Tree(session_id, state.open_folders(session_id), state.shown(f"sources-{session_id}", _ROWS))
+    files = "1 file" if root.n_sources == 1 else f"{root.n_sources:,} files"
+    note = f"{root.n_enabled:,} of {files} sent" if left_out else files
+    st.html(
+        f'<div class="panel-head" id="sources"><h3>Sources</h3><b>{total}</b></div><div class="panel-note">{note}</div>'
+    )
+    tree = _Tree(session_id, state.open_folders(session_id), state.shown(f"sources-{session_id}", _ROWS),
+                 counted=costs is not None)  # fmt: skip
     if len(links) <= _UNFOLD_UP_TO:
         state.remember(f"unfolded-{session_id}", lambda: _unfold(root, tree.unfolded))
     with st.container(key="tree", gap=None):
@@ -54,8 +58,9 @@ def _unfold(folder: Folder, unfolded: set[str]) -> bool:
 class _Tree:
     """The tree in the middle of being drawn: how many rows are left to draw."""
 
-    def __init__(self, session_id: str, unfolded: set[str], n_rows: int) -> None:
+    def __init__(self, session_id: str, unfolded: set[str], n_rows: int, *, counted: bool) -> None:
         self.session_id = session_id
+        self.counted = counted
         self.unfolded = unfolded
         self.n_left = n_rows
         self.n_hidden = 0
@@ -82,7 +87,7 @@ class _Tree:
         key = self._key(folder.path, depth)
         with st.container(horizontal=True, gap=None, vertical_alignment="center", key=f"{key}-row", wrap=False):
             st.button(
-                "Fold" if unfolded else "Unfold",
+                f"{'Fold' if unfolded else 'Unfold'} {plain(folder.name)}",
                 icon=":material/keyboard_arrow_down:" if unfolded else ":material/keyboard_arrow_right:",
                 key=f"{key}-fold",
                 type="tertiary",
@@ -90,20 +95,19 @@ class _Tree:
                 args=(self.session_id, folder.path),
             )
             some = 0 < folder.n_enabled < folder.n_sources
-            note = f" :small[{folder.n_enabled:,}/{folder.n_sources:,} · {folder.sent_tokens:,}]" if some else ""
-            self._draw_check(
-                key, f"**{plain(folder.name)}/**" + (note or f" :small[{folder.n_tokens:,}]"), folder.n_enabled > 0,
-                tuple(link.path for link in folder.sources()),
-            )  # fmt: skip
+            part = f"{folder.n_enabled:,}/{folder.n_sources:,} · " if some else ""
+            tokens = f"{folder.sent_tokens if some else folder.n_tokens:,}" if self.counted else f"{folder.n_sources:,}"
+            label = f"{plain(folder.name)}/ *{part}{tokens}*"
+            self._draw_check(key, label, folder.n_enabled > 0, tuple(link.path for link in folder.sources()))
 
     def _draw_file(self, file: File, depth: int) -> None:
         link = file.link
-        pages = f" :small[{link.n_pages:,} p]" if link.n_pages else ""
-        tokens = f" :small[{file.n_tokens:,}]" if file.n_tokens is not None else ""
+        pages = f"{link.n_pages:,} p · " if link.n_pages else ""
+        tokens = f" *{pages}{file.n_tokens:,}*" if file.n_tokens is not None else ""
+        notes = "  \n".join(plain(note) for note in link.notes)
         self._draw_check(
-            self._key(link.path, depth), plain(file.name) + pages + tokens, link.enabled, (link.path,),
-            help="\n".join(plain(note) for note in link.notes) or None,
-        )  # fmt: skip
+            self._key(link.path, depth), plain(file.name) + tokens, link.enabled, (link.path,), help=notes or None
+        )
 
     def _draw_check(self, key: str, label: str, value: bool, paths: tuple[str, ...], help: str | None = None) -> None:
         state.follow(key, value)

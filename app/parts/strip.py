@@ -105,7 +105,7 @@ def _strip_html(budget: Budget, plan: Plan) -> str:
     spoken = f"{100 * budget.share:.0f} % of the window of {budget.limit:,} tokens is taken"
     return (
         f'<div class="strip {budget.level}" data-prompt-tokens="{budget.corpus + budget.chat}">'
-        f'<div class="legend">{legend}{rest}</div>'
+        f'<div class="legend">{legend}<a class="to-sources" href="#sources">Sources</a>{rest}</div>'
         f'<div class="bar" role="img" aria-label="{spoken}">{bar}</div>'
         f'<div class="memory">{_memory_html(plan)}</div></div>'
     )

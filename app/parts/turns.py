@@ -37,7 +37,7 @@ def draw_running(turn: Turn | None, job: Job | None) -> None:
         line = line_of(progress) if progress else line_elsewhere(turn)
         if job is not None and job.stopping:
             line = "Stopping"
-        st.html(f'<div class="status" role="status"><i class="pulse"></i>{escape(line)}</div>')
+        st.html(f'<div class="status" role="status"><i class="dot"></i>{escape(line)}</div>', width="content")
         if job is not None:
             st.button("Stop", key=f"stop-{job.session_id}", icon=":material/stop_circle:", on_click=job.stop,
                       disabled=job.stopping)  # fmt: skip

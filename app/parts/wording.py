@@ -5,7 +5,10 @@ from datetime import UTC, datetime
 
 from engine.errors import LongdeskError
 
-_PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
+# What Markdown takes for its own, wherever it stands; an underscore within a word it leaves alone.
+_SIGNS = re.compile(r"([\\`*\[\]<>$~|&]|(?<![^\W_])_|_(?![^\W_]))")
+_BLOCK = re.compile(r"^(\s*)([#+\-=]|\d+(?=[.)]))")  # at the start of a line
+_SHORTCODE = re.compile(r":(?=[\w+-])")  # :smile: and :material/close:
 # An image needs "![" and, before the next blank line, "](" or a reference that is defined somewhere. Both are broken
 # by a WORD JOINER, which is not seen, wherever they may stand: what is code and what is not, only the browser's parser
 # knows for sure, and an image's address can carry the corpus away.
@@ -17,8 +20,11 @@ _JOINER = "\N{WORD JOINER}"
 
 
 def plain(text: str) -> str:
-    """A text as Markdown that shows just this text: file names, titles."""
-    return _PUNCTUATION.sub(r"\\\1", text.replace("\n", " ")).replace(":", ":" + _JOINER)
+    """A text as Markdown that shows just this text: file names, titles. As few signs as can be, for a label's Markdown
+    is also what a screen reader says."""
+    text = _SIGNS.sub(r"\\\1", " ".join(text.split("\n")))
+    text = _SHORTCODE.sub(":" + _JOINER, text)
+    return _BLOCK.sub(lambda match: match[1] + (_JOINER if match[2].isdigit() else "\\") + match[2], text)
 
 
 def safe_markdown(text: str) -> str:

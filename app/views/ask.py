@@ -1,6 +1,6 @@
 """The page that asks: the budget above, the chat in the middle, the sources beside it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import streamlit as st
 from streamlit.elements.widgets.chat import ChatInputValue
@@ -63,7 +63,7 @@ def draw() -> None:
         _draw_empty(scene)
         _draw_input(scene, beside=False)
         return
-    chat, sources = st.columns([2.4, 1], gap="large")
+    chat, sources = st.columns([2, 1], gap="medium")
     with chat:
         _draw_chat(scene)
     with sources, st.container(key="panel", gap="small"):
@@ -95,8 +95,6 @@ def _look() -> Scene:
 
 
 def _with_plan(desk: Desk, scene: Scene) -> Scene:
-    from dataclasses import replace
-
     try:
         card = desk.open().card
         costs = None
@@ -121,22 +119,22 @@ def _draw_head(scene: Scene) -> None:
             icon=":material/error:",
         )
     elif state.house().desk.settings.model == STARTER:
+        window = state.house().desk.open().card.window
         with st.container(key="starter"):
             st.caption(
-                ":material/school: This is the starter model: for trying the workflow, not for its answers. Its window "
-                "is 8,192 tokens. To use Llama 4 Scout: `longdesk up --model /path/to/Llama-4-Scout-….gguf`, or set "
-                "`LONGDESK_MODEL`."
+                f":material/school: The starter model is for trying the workflow; its window is {window:,} tokens. For "
+                "Llama 4 Scout: `longdesk up --model /path/to/Llama-4-Scout-….gguf`, or set `LONGDESK_MODEL`."
             )
 
 
 def _draw_empty(scene: Scene) -> None:
     with st.container(key="empty"):
-        st.header("Put a corpus on the desk", anchors=False) if False else st.header("Put a corpus on the desk")
+        st.header("Put a corpus on the desk", anchor=False)
         st.markdown(
             "Code, PDFs, notebooks, whole zips. You see to the token what they cost before anything runs; then ask."
         )
         draw_example_button(primary=True)
-        draw_adding(scene.session.id if scene.session else None)
+        draw_adding(scene.session.id if scene.session else None, wide=True)
 
 
 def _draw_chat(scene: Scene) -> None:
@@ -186,7 +184,7 @@ def _draw_input(scene: Scene, *, beside: bool) -> None:
     """The box to ask in, below the chat."""
     blocked = _why_blocked(scene)
     with st.bottom:
-        box = st.columns([2.4, 1], gap="large")[0] if beside else st.container(key="ask-alone")
+        box = st.columns([2, 1], gap="medium")[0] if beside else st.container(key="ask-alone")
         with box:
             given = st.chat_input(
                 blocked or "Ask about the whole corpus",
