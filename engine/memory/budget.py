@@ -92,7 +92,8 @@ def make_plan(
         return kv, compute_bytes(card, context, n_ubatch=n_ubatch), runtime_bytes(card, context)
 
     least = prompt_tokens + reply_tokens
-    context = _context(card, least, n_ctx, lambda cells: sum(memory(cells)) <= ram.free_bytes)
+    ahead = _TURNS_AHEAD * (reply_tokens + _QUESTION)
+    context = n_ctx or _context(card, least, ahead, lambda cells: sum(memory(cells)) <= ram.free_bytes)
     kv, compute, runtime = memory(context)
     over_tokens = max(0, least - min(context, card.window))
     anonymous = kv + compute + runtime
@@ -133,11 +134,9 @@ def runtime_bytes(card: ModelCard, n_ctx: int) -> int:
     return _PROCESS_BYTES + _VOCABULARY_BYTES * card.n_vocab + _CELL_BYTES * pad(n_ctx)
 
 
-def _context(card: ModelCard, least: int, n_ctx: int | None, fits: Callable[[int], bool]) -> int:
-    """What was asked for; else room for further turns as far as window and memory allow, never less than needed."""
-    if n_ctx is not None:
-        return n_ctx
-    wanted = min(card.window, pad(least + _TURNS_AHEAD * (DEFAULT_REPLY + _QUESTION)))
+def _context(card: ModelCard, least: int, ahead: int, fits: Callable[[int], bool]) -> int:
+    """Room for `least` and for further turns, as far as window and memory allow; never less than is needed now."""
+    wanted = min(card.window, pad(least + ahead))
     least = min(least, card.window)
     while wanted > least and not fits(wanted):
         wanted = max(least, (wanted - _STEP) // _STEP * _STEP)
