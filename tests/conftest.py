@@ -1,11 +1,14 @@
 """Fixtures that many tests share: tiny real models, built once, and Llama 4's own tokenizer."""
 
 import importlib.util
+import sysconfig
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from engine.opened import OpenModel, open_model
 from tests.models.cache import cached
 
 if TYPE_CHECKING:
@@ -45,3 +48,62 @@ def llama4_tokenizer() -> "tiktoken.Encoding":
     from tests.models.vocabulary import llama4_tokenizer
 
     return llama4_tokenizer()
+
+
+@pytest.fixture(scope="session")
+def scout(scout_gguf: Path) -> Iterator[OpenModel]:
+    """The Scout-shaped model, opened for counting: byte-level BPE by tiktoken."""
+    yield from opened(scout_gguf)
+
+
+@pytest.fixture(scope="session")
+def llama(llama_gguf: Path) -> Iterator[OpenModel]:
+    """The Llama-shaped model, opened for counting."""
+    yield from opened(llama_gguf)
+
+
+@pytest.fixture(scope="session")
+def gemma3(gemma3_gguf: Path) -> Iterator[OpenModel]:
+    """The Gemma-3-shaped model, opened for counting: SentencePiece by llama.cpp."""
+    yield from opened(gemma3_gguf)
+
+
+@pytest.fixture(scope="session")
+def starter(starter_gguf: Path) -> Iterator[OpenModel]:
+    """SmolLM2, opened for counting: its vocabulary lacks 21 bytes."""
+    yield from opened(starter_gguf)
+
+
+def opened(path: Path) -> Iterator[OpenModel]:
+    """A model open for reading, until its last test is done."""
+    model = open_model(path)
+    yield model
+    model.tokenizer.close()
+
+
+@pytest.fixture(scope="session")
+def real_texts() -> list[str]:
+    """Half a megabyte of Python's standard library, and texts that tokenizers trip over."""
+    stdlib = Path(sysconfig.get_path("stdlib"))
+    files = sorted(path for name in ("json", "email", "re") for path in (stdlib / name).glob("*.py"))
+    return [path.read_text() for path in files] + ODD_TEXTS
+
+
+ODD_TEXTS = [
+    "",
+    " ",
+    "\n\n\n",
+    "\t\tif x:\r\n\r\n  y\r",
+    "  two spaces before, three behind   ",
+    "1234567 3.14159 ½ Ⅷ ١٢٣ 四",
+    "Straße, naïve café, I'M he'll we'VE 'tis DON'T 's",
+    "Alle Menschen sind frei und gleich an Würde und Rechten geboren. Überall, ÄÖÜ.\n" * 3,
+    "Все люди рождаются свободными и равными в своём достоинстве и правах.",
+    "人人生而自由,在尊严和权利上一律平等。すべての人間は、生まれながらにして自由であり、",
+    "모든 인간은 태어날 때부터 자유로우며 그 존엄과 권리에 있어 동등하다.",
+    "Όλοι οι άνθρωποι γεννιούνται ελεύθεροι. Tất cả mọi người sinh ra đều được tự do.",
+    "👩\u200d👩\u200d👧 🇩🇪 🙂 \u200b\u00a0\u3000\u2028 zero\x00byte \x04\x1c\x7f\x85",
+    "CamelCaseHTTPServer snake_case //////// ======= >>> ... !!!\n\n\n    \n",
+    '</document>\n<document path="x">&lt;&amp;',
+    "a" * 3_000 + " " * 3_000 + "=" * 3_000 + "\n" * 3_000,
+]

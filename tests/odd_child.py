@@ -14,6 +14,8 @@ def main() -> None:
         match frame.fields["do"]:
             case "echo":
                 channel.send(frame.fields, frame.payload)
+            case "open":  # as the tokenizer's child is told
+                os.abort()
             case "exit":
                 print("Traceback (most recent call last):", file=sys.stderr)
                 print("SomeError: it broke", file=sys.stderr, flush=True)

@@ -12,21 +12,20 @@ from threading import Lock, Thread, stack_size
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from engine.child import Child, channel_of_child, offer_to_oom_killer
-from engine.errors import ModelRefused
+from engine.child import Channel, Child, Frame, channel_of_child, offer_to_oom_killer
+from engine.errors import EngineDied, ModelRefused
+from engine.tokens.vocabulary import Ids
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What llama.cpp makes of a vocabulary: it overrides some of what the file says.
 
-    control: ids that text of the corpus must never become. eog: ids that end a reply.
+    control: ids that text of the corpus must never become, those that end a reply among them.
     """
 
     control: tuple[int, ...]
-    eog: tuple[int, ...]
     bos_id: int | None
     add_bos: bool
 
@@ -41,42 +40,58 @@ class LlamaTokenizer:
 
     def facts(self) -> Facts:
         """Raises ModelRefused when llama.cpp does not accept the vocabulary."""
-        with self._lock:
-            child = self._started()
-            child.send({"do": "facts"})
-            fields = self._answer(child)[0]
-        return Facts(tuple(fields["control"]), tuple(fields["eog"]), fields["bos_id"], fields["add_bos"])
+        fields = self._ask({"do": "facts"}).fields
+        return Facts(tuple(fields["control"]), fields["bos_id"], fields["add_bos"])
 
-    def encode(self, texts: Sequence[str], *, special: bool = False) -> list[NDArray[np.int32]]:
-        """Ids of each text, without BOS or EOS; special: whether control tokens are recognized in it."""
+    def encode(self, texts: Sequence[str]) -> list[Ids]:
+        """Ids of each text as it stands: without BOS, EOS or a space put before it. User-defined tokens are recognized.
+
+        Raises EngineDied when llama.cpp breaks on a text.
+        """
+        if not texts:
+            return []
         raw = [text.encode("utf-8", "replace") for text in texts]
-        with self._lock:
-            child = self._started()
-            child.send({"do": "encode", "special": special, "lengths": [len(part) for part in raw]}, b"".join(raw))
-            fields, payload = self._answer(child)
-        ids = np.frombuffer(payload, dtype="<i4")
-        return np.split(ids, np.cumsum(fields["counts"])[:-1]) if texts else []
+        answer = self._ask({"do": "encode", "lengths": [len(part) for part in raw]}, b"".join(raw))
+        return np.split(np.frombuffer(answer.payload, dtype="<i4"), np.cumsum(answer.fields["counts"])[:-1])
 
     def close(self) -> None:
+        """Ends the child, once nobody waits for it; it starts again when it is needed."""
+        with self._lock:
+            self._close()
+
+    def _ask(self, fields: dict[str, Any], payload: bytes = b"") -> Frame:
+        with self._lock:
+            if self._child is None:
+                self._child = self._open()
+            try:
+                self._child.send(fields, payload)
+                frame = self._child.receive()
+            except EngineDied:
+                self._close()
+                raise
+        assert frame is not None  # without a timeout
+        return frame
+
+    def _open(self) -> Child:
+        child = Child("engine.tokens.llama_tokenizer")
+        try:
+            child.send({"do": "open", "path": str(self._path)})
+            frame = child.receive()
+            reason = "" if frame is not None and frame.fields["opened"] else "llama.cpp does not accept it."
+        except EngineDied as error:
+            reason = error.fact
+        if reason:
+            child.close()
+            raise ModelRefused(
+                f"The vocabulary of {self._path} cannot be loaded: {reason}",
+                "The file may be damaged, or newer than this release of llama.cpp.",
+            )
+        return child
+
+    def _close(self) -> None:
         if self._child is not None:
             self._child.close()
             self._child = None
-
-    def _started(self) -> Child:
-        if self._child is None or not self._child.alive:
-            self._child = Child("engine.tokens.llama_tokenizer")
-            self._child.send({"do": "open", "path": str(self._path)})
-            self._answer(self._child)
-        return self._child
-
-    def _answer(self, child: Child) -> tuple[dict[str, Any], bytes]:
-        frame = child.receive()
-        if frame is None or "refused" in frame.fields:
-            raise ModelRefused(
-                f"llama.cpp does not accept the vocabulary of {self._path}.",
-                "The file may be damaged, or newer than this release of llama.cpp.",
-            )
-        return frame.fields, frame.payload
 
 
 def serve() -> None:
@@ -85,6 +100,7 @@ def serve() -> None:
 
     offer_to_oom_killer()
     channel = channel_of_child()
+    channel.end_with_other_side()
     llama_cpp.llama_backend_init()
     vocab = None
     while (frame := channel.receive()) is not None:
@@ -93,11 +109,11 @@ def serve() -> None:
             parameters.vocab_only = True
             model = llama_cpp.llama_model_load_from_file(os.fsencode(frame.fields["path"]), parameters)
             vocab = llama_cpp.llama_model_get_vocab(model) if model else None
-            channel.send({} if vocab else {"refused": True})
+            channel.send({"opened": bool(vocab)})
         elif frame.fields["do"] == "facts":
             channel.send(_facts(vocab))
         else:
-            _serve_encode(channel, vocab, frame.fields["special"], frame.fields["lengths"], frame.payload)
+            _encode(channel, vocab, frame)
 
 
 def _facts(vocab: object) -> dict[str, object]:
@@ -110,28 +126,51 @@ def _facts(vocab: object) -> dict[str, object]:
     control = [token for token in range(n_tokens) if llama_cpp.llama_vocab_get_attr(vocab, token) & hidden]
     return {
         "control": sorted({*control, *eog}),
-        "eog": eog,
         "bos_id": bos if bos >= 0 else None,
         "add_bos": llama_cpp.llama_vocab_get_add_bos(vocab),
     }
 
 
-def _serve_encode(channel, vocab, special, lengths, payload) -> None:  # type: ignore[no-untyped-def]
+def _encode(channel: Channel, vocab: object, frame: Frame) -> None:
+    """Answers with the ids of every text.
+
+    Some SentencePiece models put a space before each text that llama.cpp tokenizes. Texts here are pieces of a longer
+    one, so a NUL goes first, which no piece of a vocabulary holds, and its ids and the space's are cut off again.
+    """
+    guard = _tokenize(vocab, b"\0") if _has_nul(vocab) else memoryview(b"")
+    before = b"\0" if len(guard) == 2 else b""  # a space and the NUL
+    counts, parts, at = [], [], 0
+    for length in frame.fields["lengths"]:
+        text = frame.payload[at : at + length]
+        at += length
+        ids = _tokenize(vocab, before + text)
+        ids = ids[len(guard) :] if before else ids
+        counts.append(len(ids))
+        parts.append(bytes(ids))
+    channel.send({"counts": counts}, b"".join(parts))
+
+
+def _has_nul(vocab: object) -> bool:
+    """Whether a SentencePiece vocabulary has a token for the NUL byte; llama.cpp aborts on bytes without one."""
     import llama_cpp
 
-    counts, parts, at = [], [], 0
-    for length in lengths:
-        text = payload[at : at + length]
-        at += length
-        room = length + 8  # no token is shorter than a byte
-        ids = (ctypes.c_int32 * room)()
-        n_ids = llama_cpp.llama_tokenize(vocab, text, length, ids, room, False, special)
-        if n_ids < 0:  # byte tokens of characters that are normalized into longer ones
-            ids = (ctypes.c_int32 * -n_ids)()
-            n_ids = llama_cpp.llama_tokenize(vocab, text, length, ids, -n_ids, False, special)
-        counts.append(n_ids)
-        parts.append(bytes(memoryview(ids).cast("B")[: 4 * n_ids]))
-    channel.send({"counts": counts}, b"".join(parts))
+    return llama_cpp.llama_vocab_type(vocab) == llama_cpp.LLAMA_VOCAB_TYPE_SPM and any(
+        llama_cpp.llama_vocab_get_text(vocab, token) == b"<0x00>"
+        for token in range(llama_cpp.llama_vocab_n_tokens(vocab))
+    )
+
+
+def _tokenize(vocab: object, text: bytes) -> memoryview:
+    """Ids as int32, control tokens not recognized."""
+    import llama_cpp
+
+    room = len(text) + 8  # no token is shorter than a byte
+    ids = (ctypes.c_int32 * room)()
+    n_ids = llama_cpp.llama_tokenize(vocab, text, len(text), ids, room, False, False)
+    if n_ids < 0:  # but a character may be normalized into a longer one
+        ids = (ctypes.c_int32 * -n_ids)()
+        n_ids = llama_cpp.llama_tokenize(vocab, text, len(text), ids, -n_ids, False, False)
+    return memoryview(ids).cast("B").cast("i")[:n_ids]
 
 
 if __name__ == "__main__":

@@ -1,14 +1,19 @@
 """A model's vocabulary as its GGUF header holds it: what the ids mean. Encoding text is left to `encode`."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
 
+import numpy as np
+from numpy.typing import NDArray
+
 from engine.errors import ModelRefused
 from engine.gguf import Header, StringArray
 
-_CONTROL, _UNKNOWN, _USER_DEFINED, _BYTE = 3, 2, 4, 6  # llama.cpp's token types
+Ids = NDArray[np.int32]
+
+_UNKNOWN, _CONTROL, _USER_DEFINED = 2, 3, 4  # llama.cpp's token types
 
 
 @dataclass(frozen=True)
@@ -19,7 +24,7 @@ class Vocabulary:
     pre: the name of the pre-tokenizer's pattern ('llama4', 'smollm').
     texts: token texts as stored; byte-level BPE stores bytes in GPT-2's printable alphabet.
     types: llama.cpp's token type of each id (1 normal, 2 unknown, 3 control, 4 user defined, 5 unused, 6 byte).
-    digest: hex blake2b-128 of all that decides which ids a text becomes; stored replies are bound to it.
+    digest: hex blake2b-128 of every tokenizer field of the file; cached ids, proofs and stored replies are bound to it.
     """
 
     family: str
@@ -27,9 +32,7 @@ class Vocabulary:
     texts: StringArray = field(repr=False)
     merges: StringArray = field(repr=False)
     types: tuple[int, ...] = field(repr=False)
-    bos_id: int | None
     eos_id: int | None
-    add_bos: bool
     digest: str
 
     @property
@@ -58,7 +61,7 @@ class Vocabulary:
             if type_ in (_CONTROL, _UNKNOWN, _USER_DEFINED):
                 continue
             try:
-                ranks.setdefault(text.translate(alphabet).encode("latin-1"), number)
+                ranks[text.translate(alphabet).encode("latin-1")] = number  # of two equal ones llama.cpp takes the last
             except UnicodeEncodeError:
                 continue  # not in the alphabet: no byte-level token, nothing can become it
         return ranks
@@ -73,14 +76,20 @@ class Vocabulary:
             made.append((left + right).translate(alphabet).encode("latin-1", "replace"))
         return tuple(made)
 
+    @cached_property
+    def is_in_merge_order(self) -> bool:
+        """Byte-level BPE: whether ids rise in the order in which merges apply, so that they can serve as ranks."""
+        made = dict.fromkeys(raw for raw in self.merged if raw in self.ranks)
+        return bool(np.all(np.diff([self.ranks[raw] for raw in made]) > 0))
+
+    def texts_of(self, tokens: Collection[int]) -> Mapping[str, int]:
+        """Texts as stored -> ids, for those tokens that have a text."""
+        wanted = set(tokens)
+        return {text: number for number, text in enumerate(self.texts) if number in wanted and text}
+
     def text_of(self, token: int | None) -> str:
         """A token's text as stored; '' for None or an id outside the vocabulary."""
-        if token is None or not 0 <= token < len(self):
-            return ""
-        for number, text in enumerate(self.texts):
-            if number == token:
-                return text
-        return ""
+        return next(iter(self.texts_of([token])), "") if token is not None else ""
 
 
 def read_vocabulary(header: Header) -> Vocabulary:
@@ -98,25 +107,26 @@ def read_vocabulary(header: Header) -> Vocabulary:
             f"{header.path} is malformed: it has {len(texts):,} tokens but {len(types):,} token types.",
             "Download or convert it again.",
         )
-    merges = header.strings("tokenizer.ggml.merges")
-    pre = header.text("tokenizer.ggml.pre", "default")
-    bos, eos = header.metadata.get("tokenizer.ggml.bos_token_id"), header.metadata.get("tokenizer.ggml.eos_token_id")
-    # llama.cpp's default where the field is missing: SentencePiece and WordPiece models begin with BOS
-    add_bos = header.metadata.get("tokenizer.ggml.add_bos_token", family in ("llama", "bert"))
-    digest = blake2b(digest_size=16)
-    for part in (family.encode(), pre.encode(), texts.data, merges.data, bytes(bytearray(t & 255 for t in types))):
-        digest.update(len(part).to_bytes(8, "little") + part)
+    eos = header.integer("tokenizer.ggml.eos_token_id", -1)
     return Vocabulary(
         family=family,
-        pre=pre,
+        pre=header.text("tokenizer.ggml.pre", "default"),
         texts=texts,
-        merges=merges,
+        merges=header.strings("tokenizer.ggml.merges"),
         types=types,
-        bos_id=int(bos) if isinstance(bos, int) else None,
-        eos_id=int(eos) if isinstance(eos, int) else None,
-        add_bos=bool(add_bos),
-        digest=digest.hexdigest(),
+        eos_id=eos if eos >= 0 else None,
+        digest=_digest(header),
     )
+
+
+def _digest(header: Header) -> str:
+    """Of every tokenizer field: scores and flags decide ids too, and the special tokens' ids what is control."""
+    digest = blake2b(digest_size=16)
+    for key, value in sorted(header.metadata.items()):
+        if key.startswith("tokenizer.ggml."):
+            data = value.data if isinstance(value, StringArray) else np.asarray(value).tobytes()
+            digest.update(f"{key} {len(data)} ".encode() + data)
+    return digest.hexdigest()
 
 
 def _printable_alphabet() -> dict[int, int]:
