@@ -175,6 +175,21 @@ def test_a_model_that_crashes_llama_cpp_ends_only_the_child(when: str, tmp_path:
     assert "Traceback" not in str(caught.value)
 
 
+def test_a_load_that_failed_fails_the_same_way_again(tmp_path: Path, llama_gguf: Path) -> None:
+    model = WorkerModel(EngineSettings(model=tmp_path / "gone.gguf", n_ctx=512))
+    for _ in range(2):
+        with pytest.raises(EngineFailed, match="cannot load"):
+            run(model, random_ids(20))
+        assert model.pid is None
+
+
+def test_whoever_stops_listening_while_it_loads_is_no_trouble_to_the_next(llama: WorkerModel) -> None:
+    events = llama.generate(prompt_of(random_ids(50)), GREEDY, cancel=Flag())
+    assert isinstance(next(events), Loading)
+    events.close()
+    assert end_of(run(llama, random_ids(50))).stop is not Stop.ERROR
+
+
 def test_closing_twice_and_asking_again_is_fine(llama: WorkerModel) -> None:
     run(llama, random_ids(50))
     llama.close()

@@ -185,6 +185,8 @@ class LlamaModel:
                 llama_cpp.llama_memory_clear(self._memory, True)
                 self._cached = self._cached[:0]
             return False
+        llama_cpp.llama_memory_clear(self._memory, True)  # what a failed decode left behind is not to be trusted
+        self._cached = self._cached[:0]
         if answer == _NO_SLOT:
             raise EngineFailed(
                 f"The KV cache of {self.n_ctx:,} cells is full at token {at:,}.", "Ask with a larger --ctx."

@@ -57,8 +57,14 @@ class WorkerModel:
         load_s = 0.0
         if self.pid is None:
             begun = time.perf_counter()
-            for share in self._start(cancel):
-                yield Loading(share)
+            loaded = False
+            try:
+                for share in self._start(cancel):
+                    yield Loading(share)
+                loaded = True
+            finally:
+                if not loaded:  # it failed, or nobody waits for it any more: a half-loaded child serves nobody
+                    self.close()
             load_s = time.perf_counter() - begun
         if cancel.is_set():
             yield _cancelled(prompt, load_s)
