@@ -286,7 +286,7 @@ def _check_tensors(header: Header) -> None:
     """Refuses what would end llama.cpp's process later: data past the end of the file, F64 tensors."""
     room = header.file_bytes - header.data_start
     needed = max((tensor.offset + tensor.n_bytes for tensor in header.tensors), default=0)
-    if needed > room:
+    if header.tensors and needed > room:
         raise ModelRefused(
             f"{header.path} is cut short: its tensors need {header.data_start + needed:,} bytes, "
             f"the file has {header.file_bytes:,}.",

@@ -115,6 +115,13 @@ def test_the_digest_is_of_the_header_alone(tmp_path: Path) -> None:
     assert read_header(write(tmp_path, WHOLE.replace(b"llama", b"lamas"))).digest != first.digest
 
 
+def test_a_header_alone_is_whole(tmp_path: Path) -> None:
+    """Files of a vocabulary alone end right behind it."""
+    data = small_gguf((pair("k", 7, b"\x01"),), n_data=0).rstrip(b"\0")
+    assert len(data) % 32
+    assert read_header(write(tmp_path, data)).tensor_bytes == 0
+
+
 def test_text_that_is_no_utf8_survives(tmp_path: Path) -> None:
     header = read_header(write(tmp_path, small_gguf((pair("k", 8, struct.pack("<Q", 2) + b"\xff\xfe"),))))
     assert header.text("k").encode("utf-8", "surrogateescape") == b"\xff\xfe"

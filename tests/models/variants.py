@@ -1,4 +1,4 @@
-"""The small models with another vocabulary: token types, texts, order, flags. Only the header counts, weights are none.
+"""The small models with another vocabulary: types, texts, scores, order, flags. Only a header, there are no weights.
 
 For tests of tokenizing: llama.cpp loads them with vocab_only, nothing decodes.
 """
@@ -46,6 +46,7 @@ def gemma3_with(
     *,
     types: Mapping[str, int] | None = None,
     texts: Mapping[str, str] | None = None,
+    scores: Mapping[str, float] | None = None,
     add_space_prefix: bool = False,
 ) -> Path:
     """Gemma 3's header, changed in the same ways."""
@@ -54,6 +55,9 @@ def gemma3_with(
         vocabulary,
         tokens=tuple((texts or {}).get(text, text) for text in vocabulary.tokens),
         types=_typed(vocabulary.tokens, vocabulary.types, types),
+        scores=tuple(
+            (scores or {}).get(text, score) for text, score in zip(vocabulary.tokens, vocabulary.scores, strict=True)
+        ),
     )
     return _write(path, "gemma3", changed, CHAT_TEMPLATE, add_space_prefix=add_space_prefix)
 
