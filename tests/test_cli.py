@@ -302,6 +302,17 @@ class TestSessions:
         assert longdesk.home.stat().st_mode & 0o777 == 0o700
 
 
+def test_many_at_once_over_one_home_lose_nothing(longdesk: CommandLine, corpus: Path) -> None:
+    asking = [longdesk.start("ask", corpus, "-q", f"Q{n}", "--max-tokens", 4, "--json") for n in range(4)]
+    while any(process.poll() is None for process in asking):
+        assert longdesk("sessions", "list", "--json").code == 0
+    ended = [process.communicate() for process in asking]
+    assert [process.returncode for process in asking] == [0] * 4, ended
+    listed = longdesk("sessions", "list", "--json").document["sessions"]
+    assert sorted(session["title"] for session in listed) == ["Q0", "Q1", "Q2", "Q3"]
+    assert [session["turns"] for session in listed] == [1] * 4
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
