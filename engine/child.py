@@ -17,6 +17,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Lock, Thread
 from typing import IO, Any
 
@@ -95,9 +96,9 @@ class Child:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the child; nobody drains a pipe
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", module, str(child_reads), str(child_writes)],
+                [*python_command(module), str(child_reads), str(child_writes)],
                 pass_fds=(child_reads, child_writes),
-                env={**os.environ, "GGML_NO_BACKTRACE": "1"},  # a failed assertion would start a debugger
+                env=environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=self._stderr,
                 stderr=self._stderr,
@@ -185,6 +186,17 @@ def _ending(code: int | None) -> str:
     if code >= 0:
         return f"ended with exit code {code}"
     return f"ended with signal {signal.Signals(-code).name if -code in set(signal.Signals) else -code}"
+
+
+def python_command(module: str) -> list[str]:
+    """Runs one of our modules. -P: the working directory may be a stranger's code, with an engine/ or a json.py."""
+    return [sys.executable, "-P", "-m", module]
+
+
+def environment() -> dict[str, str]:
+    """The variables of a child: our own folder on its path, and no debugger where an assertion fails."""
+    path = os.pathsep.join(filter(None, (str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH"))))
+    return {**os.environ, "PYTHONPATH": path, "GGML_NO_BACKTRACE": "1"}
 
 
 def channel_of_child() -> Channel:

@@ -69,7 +69,7 @@ def encode_documents(tokenizer: Tokenizer, sources: Sequence[Source], cache: IdC
             path=source.path,
             digest=source.digest,
             ids=np.concatenate((start, bodies[source.digest], end)),
-            unrepresentable=tokenizer.unrepresentable(source.text),
+            unrepresentable=tokenizer.unrepresentable(source.text) + tokenizer.unrepresentable(source.path),
         )
         for source, start in zip(sources, starts, strict=True)
     )
