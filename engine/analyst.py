@@ -14,7 +14,7 @@ from engine.memory.advice import Weight
 from engine.memory.budget import Plan, Verdict, make_plan
 from engine.memory.hardware import Device
 from engine.opened import OpenModel
-from engine.prompt.layout import Exchange, Part, Prompt
+from engine.prompt.layout import Exchange, Prompt
 from engine.runtime.model import Event, Model, Sampling
 from engine.tokens.documents import Document, IdCache, encode_documents
 
@@ -112,8 +112,3 @@ def refuse_misfit(plan: Plan) -> None:
         f"{plan.total_bytes - plan.weights_bytes:,}, and {free:,} are free. Nothing was loaded.",
         remedy,
     )
-
-
-def question_tokens(prompt: Prompt) -> int:
-    """Tokens of the questions in a prompt: what `count` leaves out."""
-    return prompt.count(Part.QUESTION)

@@ -183,6 +183,17 @@ def test_children_end_with_a_killed_parent(do: str) -> None:
     assert not any(map(is_running, pids))
 
 
+def test_the_working_directory_is_nobodys_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Longdesk is run in checkouts of strangers: what lies there must not be imported."""
+    for name in ("json.py", "engine.py", "tests.py", "ctypes.py"):
+        (tmp_path / name).write_text("raise SystemExit('a stranger speaks')")
+    monkeypatch.chdir(tmp_path)
+    child = Child(ODD)
+    child.send({"do": "echo"})
+    assert child.receive() is not None
+    child.close()
+
+
 def test_the_kernel_takes_a_child_first(child: Child) -> None:
     child.send({"do": "offer"})
     child.receive()

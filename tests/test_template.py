@@ -160,8 +160,6 @@ def test_hostile_ones_only_fail(name: str) -> None:
     begun = time.perf_counter()
     assert template(HOSTILE[name] + LOOP + MESSAGE + END).name == "plain", name
     assert time.perf_counter() - begun < 15  # 2 s of the processor's time, on a busy machine
-    with pytest.raises(ModelRefused, match="does not render: ."):
-        ChatTemplate(HOSTILE[name] + LOOP + MESSAGE + END, "model", "", "").pieces(3, system=True, today=TODAY)
 
 
 @pytest.mark.parametrize(

@@ -92,14 +92,6 @@ def lay_out(
     return Prompt(_with_bos(segments, tokenizer))
 
 
-def measure(
-    documents: Sequence[Document], *, system: str, template: ChatTemplate, tokenizer: Tokenizer, today: date
-) -> Prompt:
-    """The prompt of a first question that is still empty: what `count` and `plan` add up."""
-    exchange = Exchange("", tuple(documents))
-    return lay_out([exchange], system=system, template=template, tokenizer=tokenizer, today=today)
-
-
 def _fill(slot: Slot, exchanges: Sequence[Exchange], system: str, tokenizer: Tokenizer) -> list[Segment]:
     if slot.role is Role.SYSTEM:
         return [Segment(Part.SYSTEM, tokenizer.encode(system))]
