@@ -43,15 +43,29 @@ def house() -> House:
 
 
 def session_id() -> str | None:
-    """The session of this tab, as its address has it."""
-    return st.query_params.get("session") or None
+    """The session of this tab, as its address has it.
+
+    A redraw that the browser asked for just before `go_to` still brings the old address with it.
+    """
+    named = st.query_params.get("session") or None
+    left, reached = st.session_state.get("went", (None, None))
+    if named == reached:
+        st.session_state.pop("went", None)
+    elif named == left:
+        st.query_params["session"] = named = reached
+    return named
 
 
 def go_to(session: str | None) -> None:
     """Shows another session, or none; from the next redraw on."""
+    left = session_id()
+    if session == left:
+        return
     if session is None:
+        st.session_state.pop("went", None)
         st.query_params.pop("session", None)
     else:
+        st.session_state["went"] = (left, session)  # before the address, where a redraw may cut in
         st.query_params["session"] = session
 
 

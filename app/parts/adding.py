@@ -39,8 +39,7 @@ def draw_adding(session_id: str | None, *, wide: bool = False) -> None:
     )
     for name, uploads in (("files", files), ("folder", folder)):
         if uploads:
-            take_uploads(session_id, uploads, exclude)
-            state.renew(name)
+            take_uploads(session_id, uploads, exclude, widget=name)
             st.rerun()
 
 
@@ -66,22 +65,28 @@ def draw_example_button(*, primary: bool) -> None:
         st.rerun()
 
 
-def take_uploads(session_id: str | None, uploads: Sequence[Upload], exclude: tuple[str, ...] = ()) -> None:
-    """Reads uploads into the session, or into a new one, which this tab then shows."""
-    _take(session_id, lambda: state.house().intake.read_uploads(uploads, exclude=exclude))
+def take_uploads(
+    session_id: str | None, uploads: Sequence[Upload], exclude: tuple[str, ...] = (), *, widget: str | None = None
+) -> None:
+    """Reads uploads into the session, or into a new one, which this tab then shows. widget: is emptied by it."""
+    _take(session_id, lambda: state.house().intake.read_uploads(uploads, exclude=exclude), widget)
 
 
-def _take(session_id: str | None, read: Callable[[], Delivery]) -> None:
+def _take(session_id: str | None, read: Callable[[], Delivery], widget: str | None = None) -> None:
+    """Between the spinner's first and last moment nothing is drawn: no redraw can cut in and have it done twice."""
     house = state.house()
-    try:
-        with st.spinner("Reading the files"):
+    with st.spinner("Reading the files"):
+        if widget is not None:
+            state.renew(widget)
+        try:
             delivery = read()
             if session_id is None:
                 session_id = house.desk.begin_session(delivery.title).id
             house.intake.add(session_id, delivery)
+        except LongdeskError as error:
+            state.say(sentence_of(error))
+            return
         state.go_to(session_id)
-    except LongdeskError as error:
-        state.say(sentence_of(error))
 
 
 def _excludes(text: str) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """What stands around every view: the style, the sidebar, the sentence where nothing can be drawn at all."""
 
+from pathlib import Path
+
 import streamlit as st
 from streamlit.navigation.page import Page
 
@@ -11,10 +13,13 @@ from app.parts.wording import sentence_of
 from app.views import ask, history
 from engine.errors import LongdeskError
 
+ICON = Path(__file__).parent.parent / "parts" / "icon.svg"
+
 
 def draw_page() -> None:
     """The whole page."""
-    st.set_page_config(page_title="Longdesk", page_icon=":material/menu_book:", layout="wide")
+    # A file: a Material symbol would be fetched from Google's servers for the tab's icon.
+    st.set_page_config(page_title="Longdesk", page_icon=str(ICON), layout="wide")
     draw_style()
     asking = st.Page(ask.draw, title="Longdesk", url_path="ask", default=True)
     sessions = st.Page(history.draw, title="Sessions · Longdesk", url_path="sessions")

@@ -1,0 +1,80 @@
+"""A real page to drive: `longdesk up` as a process of its own, over a home of its own."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+START_S = 60
+STOP_S = 30
+
+
+class Server:
+    """`longdesk up` on a free port. Its log lies beside its home."""
+
+    def __init__(self, home: Path, *options: str, reply_tokens: int = 120) -> None:
+        self.home = home
+        self.options = options
+        self.log = home.with_name(home.name + ".log")
+        home.mkdir(parents=True, exist_ok=True)
+        (home / "config.toml").write_text(f"reply_tokens = {reply_tokens}\n")
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = ""
+
+    def start(self) -> None:
+        """Starts it and waits until it serves."""
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [str(Path(sys.executable).with_name("longdesk")), "up", "--port", str(port), *self.options],
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+            )
+        deadline = time.monotonic() + START_S
+        while not self._serves():
+            assert self._process.poll() is None, self.log.read_text()
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.2)
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """Ends it and waits until it is gone."""
+        if self._process is not None:
+            self._process.send_signal(how)
+            self._process.wait(STOP_S)
+            self._process = None
+
+    def longdesk(self, *arguments: str) -> Any:
+        """What the command line says over the same home, at the same time: its JSON."""
+        command = [str(Path(sys.executable).with_name("longdesk")), *arguments, "--json"]
+        done = subprocess.run(command, env=self.environment, capture_output=True, timeout=300)
+        assert done.returncode == 0, done.stderr.decode()
+        lines = done.stdout.decode()
+        return json.loads(lines if arguments[0] != "ask" else lines.splitlines()[-1])
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("LONGDESK_", "DISPLAY"))}
+        return {**kept, "LONGDESK_HOME": str(self.home)}
+
+    def _serves(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=1) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
