@@ -154,12 +154,10 @@ class Intake:
 
     def _read(self, tops: Sequence[Path], exclude: tuple[str, ...], private: Path | None = None) -> Delivery:
         """Single files are read together; each folder and each zip by itself, so that it can get a prefix."""
-        single = [path for path in tops if path.is_file() and path.suffix.lower() != ".zip"]
-        groups = [[path] for path in tops if path not in single]
         parts = []
-        for group in ([single] if single else []) + groups:
+        for group in _groups(tops):
             title = "\n".join(printable(path.name) for path in group)
-            origin = Origin(title, tuple(group), exclude, private=private, can_replace=group is single)
+            origin = Origin(title, group, exclude, private=private, can_replace=_is_single(group[0]))
             parts.append((origin, self._desk.read(group, Rules(exclude=exclude))))
         whole = Corpus(
             tuple(source for _, corpus in parts for source in corpus.sources),
@@ -197,6 +195,21 @@ class Intake:
             record = self._records.get(session_id)
             at = record.came_from.get(path) if record else None
             return None if record is None or at is None else (at, record.origins[at])
+
+
+def _is_single(path: Path) -> bool:
+    return path.is_file() and path.suffix.lower() != ".zip"
+
+
+def _groups(tops: Sequence[Path]) -> list[tuple[Path, ...]]:
+    """Files that follow each other together; every folder and zip by itself."""
+    groups: list[tuple[Path, ...]] = []
+    for path in tops:
+        if groups and _is_single(path) and _is_single(groups[-1][0]):
+            groups[-1] = (*groups[-1], path)
+        else:
+            groups.append((path,))
+    return groups
 
 
 def _remember(record: _Record, origin: Origin, corpus: Corpus) -> None:

@@ -25,7 +25,7 @@ def _draw() -> None:
     except LongdeskError:
         name, window = "no model", None
     memory = house.desk.free_ram()
-    rows = [("Engine", name), ("", _engine_state())]
+    rows = [("Engine", name), ("State", _engine_state())]
     engine = house.desk.engine
     if engine is not None:
         rows.append(("KV", f"{_kv_tokens(engine.session_id):,} / {engine.n_ctx:,}"))

@@ -41,7 +41,7 @@ def _draw_row(session_id: str, title: str, snippet: str) -> None:
                       vertical_alignment="center", wrap=False):  # fmt: skip
         if st.button(
             plain(title), key=f"go-{session_id}", type="tertiary", width="stretch", wrap=False,
-            icon=":material/more_horiz:" if running else None,
+            icon=":material/pending:" if running else None,
         ):  # fmt: skip
             open_session(session_id)
         choice = st.menu_button(

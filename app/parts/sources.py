@@ -96,8 +96,8 @@ class _Tree:
             )
             some = 0 < folder.n_enabled < folder.n_sources
             part = f"{folder.n_enabled:,}/{folder.n_sources:,} · " if some else ""
-            tokens = f"{folder.sent_tokens if some else folder.n_tokens:,}" if self.counted else f"{folder.n_sources:,}"
-            label = f"{plain(folder.name)}/ *{part}{tokens}*"
+            tokens = f"{folder.sent_tokens if some else folder.n_tokens:,}" if self.counted else "files"
+            label = f"{plain(folder.name)}/ *{part or ('' if self.counted else f'{folder.n_sources:,} ')}{tokens}*"
             self._draw_check(key, label, folder.n_enabled > 0, tuple(link.path for link in folder.sources()))
 
     def _draw_file(self, file: File, depth: int) -> None:

@@ -98,6 +98,8 @@ def _strip_html(budget: Budget, plan: Plan) -> str:
     legend = "".join(f'<span class="part {name}"><i></i>{label} <b>{n:,}</b></span>' for name, label, n in parts)
     full = max(1, budget.limit, budget.limit - budget.free)
     bar = "".join(f'<i class="{name}" style="width:{100 * n / full:.3f}%"></i>' for name, _, n in parts)
+    if budget.free < 0:
+        bar += f'<i class="edge" style="left:{100 * budget.limit / full:.3f}%"></i>'
     if budget.free >= 0:
         rest = f'<span class="part free">Free <b>{budget.free:,}</b> of {budget.limit:,}</span>'
     else:

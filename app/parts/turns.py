@@ -33,14 +33,26 @@ def draw_running(turn: Turn | None, job: Job | None) -> None:
     progress = job.progress if job else None
     _draw_question(turn.question if turn else job.question.text if job else "")
     _draw_text(progress.text if progress else turn.text if turn else "")
-    with st.container(key="running", horizontal=True, vertical_alignment="center", gap="small"):
+    with st.container(key="running", horizontal=True, vertical_alignment="center", gap="small", wrap=False):
         line = line_of(progress) if progress else line_elsewhere(turn)
+        share = share_of(progress) if progress else None
         if job is not None and job.stopping:
-            line = "Stopping"
-        st.html(f'<div class="status" role="status"><i class="dot"></i>{escape(line)}</div>', width="content")
+            line, share = "Stopping", None
+        st.html(_status_html(line, share), width="stretch")
         if job is not None:
-            st.button("Stop", key=f"stop-{job.session_id}", icon=":material/stop_circle:", on_click=job.stop,
-                      disabled=job.stopping)  # fmt: skip
+            st.button(
+                "Stop",
+                key=f"stop-{job.session_id}",
+                icon=":material/stop_circle:",
+                on_click=job.stop,
+                disabled=job.stopping,
+            )
+
+
+def _status_html(line: str, share: float | None) -> str:
+    width = 0.0 if share is None else 100 * share
+    track = f'<div class="track{"" if share is not None else " off"}"><i style="width:{width:.1f}%"></i></div>'
+    return f'<div class="status" role="status"><span><i class="dot"></i>{escape(line)}</span>{track}</div>'
 
 
 def draw_refused(job: Job) -> None:
@@ -61,6 +73,15 @@ def line_of(progress: Progress) -> str:
         case Phase.WRITING:
             return f"Writing · {progress.n_tokens:,} tokens"
     return "Starting"
+
+
+def share_of(progress: Progress) -> float | None:
+    """How much of what is being done is done, where that is known."""
+    if progress.phase is Phase.LOADING:
+        return progress.loaded
+    if progress.phase is Phase.READING and progress.prefill is not None:
+        return progress.prefill.done / progress.prefill.total
+    return None
 
 
 def _reading(progress: Progress) -> str:
@@ -87,12 +108,14 @@ def line_elsewhere(turn: Turn | None) -> str:
 def receipt(turn: Turn) -> str:
     """The small line under an answer: why it ended where that is not plain, and what was sent."""
     parts = [_ENDS[turn.stop].capitalize()] if turn.stop in _ENDS else []
+    if turn.stop == "length" and turn.reply_tokens:
+        parts = [f"{parts[0]} of {turn.reply_tokens:,} tokens"]
     if turn.prompt_tokens is not None:
-        sent = turn.prompt_tokens if turn.ttft_s is not None or turn.text else turn.prefill_done or 0
+        sent = turn.prompt_tokens if turn.text or turn.stop == "end" else turn.prefill_done or 0
         parts.append(f"sent {sent:,} of {turn.prompt_tokens:,}")
     if turn.reused_tokens:
         parts.append(f"{turn.reused_tokens:,} from cache")
-    if turn.reply_tokens:
+    if turn.reply_tokens and turn.stop != "length":
         parts.append(f"{turn.reply_tokens:,} in the reply")
     if turn.ttft_s is not None and turn.text:
         parts.append(f"first text after {_short(turn.ttft_s)}")
@@ -108,4 +131,7 @@ def _draw_question(question: str) -> None:
 
 
 def _draw_text(text: str) -> None:
-    st.markdown(safe_markdown(text) or "\u200b", anchors=False)
+    if text:
+        st.markdown(safe_markdown(text), anchors=False)
+    else:
+        st.empty()

@@ -148,8 +148,10 @@ def _draw_chat(scene: Scene) -> None:
     elif scene.job is not None and scene.job.progress.turn is None:
         with st.container(key=f"turn-{len(done)}", gap="small"):
             draw_refused(scene.job)
-    elif not done:
-        st.markdown("The sources are on the desk. Ask about them below.")
+    elif scene.job is not None and scene.job.progress.error:
+        st.error(plain(scene.job.progress.error), icon=":material/error:")
+    elif not done and not _why_blocked(scene):
+        st.markdown("The sources are on the desk. Ask about them below." if scene.links else "Ask, or add sources.")
     if scene.job is not None:
         for notice in scene.job.progress.notices:
             st.caption(plain(notice))
