@@ -31,6 +31,19 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Costs:
+    """What a context takes beside the weights, in bytes; nothing of it can be given back while the engine runs."""
+
+    kv_bytes: int
+    compute_bytes: int
+    runtime_bytes: int
+
+    @property
+    def total_bytes(self) -> int:
+        return self.kv_bytes + self.compute_bytes + self.runtime_bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Need:
     """A device and the bytes that are needed on it."""
 
@@ -87,39 +100,43 @@ def make_plan(
     n_ctx None chooses: prompt, reply and room for about eight further turns, capped by the window and by RAM.
     """
 
-    def memory(context: int) -> tuple[int, int, int]:
+    def costs(context: int) -> Costs:
         kv = kv_bytes(card, context, kv_type=kv_type, n_ubatch=n_ubatch, swa_full=swa_full)
-        return kv, compute_bytes(card, context, n_ubatch=n_ubatch), runtime_bytes(card, context)
+        return Costs(kv, compute_bytes(card, context, n_ubatch=n_ubatch), runtime_bytes(card, context))
+
+    def bytes_for(context: int) -> int:
+        return costs(context).total_bytes
 
     least = prompt_tokens + reply_tokens
     ahead = _TURNS_AHEAD * (reply_tokens + _QUESTION)
-    context = n_ctx or _context(card, least, ahead, lambda cells: sum(memory(cells)) <= ram.free_bytes)
-    kv, compute, runtime = memory(context)
-    over_tokens = max(0, least - min(context, card.window))
-    anonymous = kv + compute + runtime
-    needed = anonymous + card.weights_bytes
-    if over_tokens or (n_ctx or 0) > card.window:
-        verdict = Verdict.OVER_WINDOW
-    elif anonymous > ram.free_bytes:
-        verdict = Verdict.OVER_MEMORY
-    else:
-        verdict = Verdict.SLOW if needed > ram.free_bytes else Verdict.FITS
+    context = n_ctx or _context(card, least, ahead, lambda cells: bytes_for(cells) <= ram.free_bytes)
+    cost = costs(context)
     plan = Plan(
         context_tokens=context,
         prompt_tokens=prompt_tokens,
         reply_tokens=reply_tokens,
-        over_tokens=over_tokens,
+        over_tokens=max(0, least - min(context, card.window)),
         weights_bytes=card.weights_bytes,
-        kv_bytes=kv,
-        compute_bytes=compute,
-        runtime_bytes=runtime,
+        kv_bytes=cost.kv_bytes,
+        compute_bytes=cost.compute_bytes,
+        runtime_bytes=cost.runtime_bytes,
         kv_type=kv_type,
-        needs=(Need(ram, needed),),
-        verdict=verdict,
+        needs=(Need(ram, cost.total_bytes + card.weights_bytes),),
+        verdict=Verdict.FITS,
         advice=(),
         estimated=("compute_bytes", "runtime_bytes") if card.exact else ("kv_bytes", "compute_bytes", "runtime_bytes"),
     )
-    return replace(plan, advice=advise(plan, card.window, sources))
+    advice = advise(plan, window=card.window, sources=sources, bytes_for=bytes_for, fixed=bool(n_ctx))
+    return replace(plan, verdict=_verdict(plan, card.window), advice=advice)
+
+
+def _verdict(plan: Plan, window: int) -> Verdict:
+    if plan.over_tokens or plan.context_tokens > window:
+        return Verdict.OVER_WINDOW
+    if plan.short_bytes:
+        return Verdict.OVER_MEMORY
+    is_tight = any(need.needed_bytes > need.device.free_bytes for need in plan.needs)
+    return Verdict.SLOW if is_tight else Verdict.FITS
 
 
 def compute_bytes(card: ModelCard, n_ctx: int, *, n_ubatch: int) -> int:

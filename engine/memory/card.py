@@ -12,6 +12,8 @@ _SPLIT = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$
 # llama.cpp's per-architecture defaults where the file says nothing: src/models/llama4.cpp, gemma3.cpp, gemma2.cpp
 _CHUNK, _CHUNK_PATTERN = 8192, 4
 _SLIDING_PATTERNS = {"gemma2": 2, "gemma3": 6}
+# fields of models that cache something else, or not in every layer: the sum over layers is an upper bound for them
+_OTHER_CACHES = ("ssm.", "wkv.", "shortconv.", "attention.kv_lora_rank", "attention.shared_kv_layers", "nextn_predict")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +58,11 @@ def read_card(header: Header) -> ModelCard:
     def integer(key: str, default: int = 0) -> int:
         return header.integer(f"{architecture}.{key}", default)
 
-    n_layers, window = integer("block_count"), integer("context_length")
-    if not 0 < n_layers <= 4096 or window <= 0:
+    n_layers, window, n_embd = integer("block_count"), integer("context_length"), integer("embedding_length")
+    if not 0 < n_layers <= 4096 or window <= 0 or n_embd <= 0:
         raise ModelRefused(
-            f"{header.path} is no language model: it has {n_layers} layers and a window of {window} tokens.",
+            f"{header.path} is no language model: it has {n_layers} layers, {n_embd} dimensions and a "
+            f"window of {window} tokens.",
             "Name the model's own GGUF; a projector (mmproj) goes with --mmproj.",
         )
     parts = [header, *(read_header(path) for path in _other_parts(header.path))]
@@ -71,23 +74,23 @@ def read_card(header: Header) -> ModelCard:
         quantization=_quantization(parts),
         window=window,
         n_vocab=len(header.strings("tokenizer.ggml.tokens")) or integer("vocab_size"),
-        n_embd=integer("embedding_length"),
+        n_embd=n_embd,
         n_ff=max(header.integers(f"{architecture}.feed_forward_length"), default=0),
         layers=layers,
         attention_window=attention_window,
         exact=exact,
         weights_bytes=sum(part.tensor_bytes for part in parts),
-        fingerprint=_fingerprint(header),
+        fingerprint=_fingerprint(parts),
     )
 
 
 def _layers(header: Header, architecture: str, n_layers: int) -> tuple[tuple[Layer, ...], int, bool]:
-    def each(key: str, default: int) -> list[int]:
-        values = header.integers(f"{architecture}.{key}") or (default,)
-        return list(values if len(values) == n_layers else values[:1] * n_layers)
+    def each(key: str, default: tuple[int, ...]) -> tuple[int, ...]:
+        values = header.integers(f"{architecture}.{key}") or default
+        return values if len(values) == n_layers else values[:1] * n_layers
 
-    heads = each("attention.head_count", 1)
-    kv_heads = each("attention.head_count_kv", 0)
+    heads = each("attention.head_count", (1,))
+    kv_heads = each("attention.head_count_kv", heads)  # 0 in an array: a layer without attention
     head_dim = header.integer(f"{architecture}.embedding_length") // max(1, heads[0])
     k_dim = header.integer(f"{architecture}.attention.key_length", head_dim)
     v_dim = header.integer(f"{architecture}.attention.value_length", head_dim)
@@ -98,16 +101,10 @@ def _layers(header: Header, architecture: str, n_layers: int) -> tuple[tuple[Lay
     elif n_swa > 0 and architecture in _SLIDING_PATTERNS:
         pattern = _SLIDING_PATTERNS[architecture]
         windowed, window, exact = [at % pattern != pattern - 1 for at in range(n_layers)], n_swa, True
-    if any(key.startswith((f"{architecture}.ssm.", f"{architecture}.wkv.")) for key in header.metadata):
+    if any(key.startswith(tuple(f"{architecture}.{other}" for other in _OTHER_CACHES)) for key in header.metadata):
         exact = False
-    return (
-        tuple(
-            Layer((kv or n) * k_dim, (kv or n) * v_dim, narrow)
-            for kv, n, narrow in zip(kv_heads, heads, windowed, strict=True)
-        ),
-        window,
-        exact,
-    )
+    layers = tuple(Layer(n * k_dim, n * v_dim, narrow) for n, narrow in zip(kv_heads, windowed, strict=True))
+    return layers, window, exact
 
 
 def _other_parts(path: Path) -> list[Path]:
@@ -140,12 +137,14 @@ def _quantization(parts: list[Header]) -> str:
     return max(by_type, key=lambda name: by_type[name], default="")
 
 
-def _fingerprint(header: Header) -> str:
-    """The header's digest, the file's size and 64 samples of its weights: other weights of one shape differ in them."""
-    digest = blake2b(f"{header.digest} {header.file_bytes}".encode(), digest_size=16)
-    room = max(0, header.file_bytes - header.data_start - 4096)
-    with header.path.open("rb") as file:
-        for sample in range(64):
-            file.seek(header.data_start + room * sample // 63)
-            digest.update(file.read(4096))
+def _fingerprint(parts: list[Header]) -> str:
+    """Of each file the header's digest, the size and 64 samples of its weights: those of one shape differ in them."""
+    digest = blake2b(digest_size=16)
+    for part in parts:
+        digest.update(f"{part.digest} {part.file_bytes}".encode())
+        room = max(0, part.file_bytes - part.data_start - 4096)
+        with part.path.open("rb") as file:
+            for sample in range(64):
+                file.seek(part.data_start + room * sample // 63)
+                digest.update(file.read(4096))
     return digest.hexdigest()

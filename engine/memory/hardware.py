@@ -32,7 +32,7 @@ def cgroup_limits(proc: Path = Path("/proc/self/cgroup"), root: Path = Path("/sy
     Use leaves out file cache that the kernel gives back when asked (inactive_file).
     """
     found = []
-    with suppress(OSError):
+    with suppress(OSError, ValueError):
         for line in proc.read_text().splitlines():
             _, controllers, path = line.split(":", 2)
             if controllers == "":
@@ -51,12 +51,17 @@ def _climb(root: Path, path: str, limit_name: str, use_name: str, cache_name: st
         with suppress(OSError, ValueError):
             limit = int((folder / limit_name).read_text())  # "max" is no number: no limit
             if limit < 1 << 60:
-                cache = next(
-                    int(line.split()[1])
-                    for line in (*(folder / "memory.stat").read_text().splitlines(), f"{cache_name} 0")
-                    if line.split()[0] == cache_name
-                )
-                found.append((limit, int((folder / use_name).read_text()) - cache))
+                used = int((folder / use_name).read_text()) - _file_cache(folder / "memory.stat", cache_name)
+                found.append((limit, max(0, used)))
         if folder == root:
             break
     return found
+
+
+def _file_cache(stat: Path, name: str) -> int:
+    """Bytes under that name in a cgroup's memory.stat, 0 where it does not say."""
+    with suppress(OSError, ValueError):
+        for key, _, value in (line.partition(" ") for line in stat.read_text().splitlines()):
+            if key == name:
+                return int(value)
+    return 0
