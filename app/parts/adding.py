@@ -45,11 +45,17 @@ def draw_adding(session_id: str | None, *, wide: bool = False) -> None:
 
 def _draw_path(session_id: str | None, exclude: tuple[str, ...]) -> None:
     roots = ", ".join(plain(str(root)) for root in state.house().desk.settings.roots)
-    with st.form("path", border=False, enter_to_submit=True):
-        text = st.text_input("A file or folder on this machine", help=f"Inside {roots}", key="local-path")
-        if st.form_submit_button("Add", icon=":material/add:") and text.strip():
-            _take(session_id, lambda: state.house().intake.read_path(text, exclude=exclude))
-            st.rerun()
+    with (
+        st.form("path", border=False, enter_to_submit=True),
+        st.container(horizontal=True, vertical_alignment="bottom", gap="small", wrap=False),
+    ):
+        text = st.text_input(
+            "A file or folder on this machine", help=f"Inside {roots}", key="local-path", width="stretch"
+        )
+        given = st.form_submit_button("Add", icon=":material/add:")
+    if given and text.strip():
+        _take(session_id, lambda: state.house().intake.read_path(text, exclude=exclude))
+        st.rerun()
 
 
 def draw_example_button(*, primary: bool) -> None:

@@ -34,7 +34,7 @@ def draw_sources(session_id: str, links: tuple[SourceLink, ...], costs: Costs | 
     tree = _Tree(session_id, state.open_folders(session_id), state.shown(f"sources-{session_id}", _ROWS),
                  counted=costs is not None)  # fmt: skip
     if len(links) <= _UNFOLD_UP_TO:
-        state.remember(f"unfolded-{session_id}", lambda: _unfold(root, tree.unfolded))
+        state.remember(f"unfolded-{session_id}-{len(links)}", lambda: _unfold(root, tree.unfolded))
     with st.container(key="tree", gap=None):
         tree.draw(root, 0)
     if tree.n_hidden:
