@@ -247,8 +247,8 @@ def test_a_sentencepiece_vocabulary_without_bytes(tmp_path: Path) -> None:
 # --- sizes
 
 
-@each_model
-@pytest.mark.parametrize("text", [" ", "a", "A", "\n", "中", "aB1-", " \n", "-", "\u2003", "🙂"])
+@pytest.mark.parametrize("tokenizer", ["scout", "gemma3", "starter"], indirect=True)
+@pytest.mark.parametrize("text", [" ", "a", "\n", "中", " \n", "\u2003", "🙂"])
 def test_a_million_characters_of_a_kind(tokenizer: Tokenizer, text: str) -> None:
     whole = (text * 1_000_000)[:1_000_000]
     begun = time.perf_counter()

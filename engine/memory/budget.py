@@ -7,6 +7,7 @@ stand in `estimated` as such. What to do about a bad verdict is left to `advice`
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 
 from engine.memory.advice import Advice, Weight, advise
 from engine.memory.card import ModelCard
@@ -99,10 +100,7 @@ def make_plan(
 
     n_ctx None chooses: prompt, reply and room for about eight further turns, capped by the window and by RAM.
     """
-
-    def costs(context: int) -> Costs:
-        kv = kv_bytes(card, context, kv_type=kv_type, n_ubatch=n_ubatch, swa_full=swa_full)
-        return Costs(kv, compute_bytes(card, context, n_ubatch=n_ubatch), runtime_bytes(card, context))
+    costs = partial(context_costs, card, kv_type=kv_type, n_ubatch=n_ubatch, swa_full=swa_full)
 
     def bytes_for(context: int) -> int:
         return costs(context).total_bytes
@@ -124,7 +122,7 @@ def make_plan(
         needs=(Need(ram, cost.total_bytes + card.weights_bytes),),
         verdict=Verdict.FITS,
         advice=(),
-        estimated=("compute_bytes", "runtime_bytes") if card.exact else ("kv_bytes", "compute_bytes", "runtime_bytes"),
+        estimated=(*(() if card.exact else ("kv_bytes",)), "compute_bytes", "runtime_bytes"),
     )
     advice = advise(plan, window=card.window, sources=sources, bytes_for=bytes_for, fixed=bool(n_ctx))
     return replace(plan, verdict=_verdict(plan, card.window), advice=advice)
@@ -137,6 +135,12 @@ def _verdict(plan: Plan, window: int) -> Verdict:
         return Verdict.OVER_MEMORY
     is_tight = any(need.needed_bytes > need.device.free_bytes for need in plan.needs)
     return Verdict.SLOW if is_tight else Verdict.FITS
+
+
+def context_costs(card: ModelCard, n_ctx: int, *, kv_type: str, n_ubatch: int, swa_full: bool) -> Costs:
+    """What a context of n_ctx tokens takes beside the weights."""
+    kv = kv_bytes(card, n_ctx, kv_type=kv_type, n_ubatch=n_ubatch, swa_full=swa_full)
+    return Costs(kv, compute_bytes(card, n_ctx, n_ubatch=n_ubatch), runtime_bytes(card, n_ctx))
 
 
 def compute_bytes(card: ModelCard, n_ctx: int, *, n_ubatch: int) -> int:
