@@ -1,0 +1,166 @@
+"""What the page takes in: names from a browser, roots, collisions, and bringing back what was skipped."""
+
+import zipfile
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+from app.desk import Desk
+from app.intake import Intake, safe_parts
+from app.settings import Settings
+from engine.errors import SourceRefused, UsageError
+
+
+class Sent(BytesIO):
+    """An upload."""
+
+    def __init__(self, name: str, data: bytes) -> None:
+        super().__init__(data)
+        self.name = name
+
+
+def zipped(**files: str) -> bytes:
+    data = BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name.replace("__", "/").replace("_py", ".py").replace("_md", ".md"), text)
+    return data.getvalue()
+
+
+@pytest.fixture
+def desk(tmp_path: Path, llama_gguf: Path) -> Iterator[Desk]:
+    (tmp_path / "root").mkdir()
+    opened = Desk(Settings(home=tmp_path / "home", model=str(llama_gguf), roots=(tmp_path / "root",)))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def intake(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Intake]:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "uploads"))
+    (tmp_path / "uploads").mkdir()
+    made = Intake(desk)
+    yield made
+    made.close()
+    assert not list((tmp_path / "uploads").iterdir())  # no copy outlives the process
+
+
+def add(desk: Desk, intake: Intake, *uploads: Sent, session: str | None = None, exclude: tuple[str, ...] = ()) -> str:
+    delivery = intake.read_uploads(uploads, exclude=exclude)
+    session = session or desk.begin_session(delivery.title).id
+    intake.add(session, delivery)
+    return session
+
+
+def paths(desk: Desk, session: str) -> list[str]:
+    return [link.path for link in desk.store.sources.links(session)]
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("a.txt", ("a.txt",)),
+        ("docs/sub/a.txt", ("docs", "sub", "a.txt")),
+        ("../../etc/passwd", ("etc", "passwd")),
+        ("/etc/passwd", ("etc", "passwd")),
+        ("..\\..\\boot.ini", ("boot.ini",)),
+        ("a\0b/./c", ("ab", "c")),
+        ("..", ("unnamed",)),
+        ("", ("unnamed",)),
+        ("x" * 500 + ".py", ("x" * 197 + ".py",)),
+    ],
+)
+def test_names_from_a_browser_stay_in_their_folder(name: str, parts: tuple[str, ...]) -> None:
+    assert safe_parts(name) == parts
+
+
+def test_files_a_zip_and_a_folder(desk: Desk, intake: Intake) -> None:
+    session = add(
+        desk,
+        intake,
+        Sent("a.txt", b"alpha"),
+        Sent("code.zip", zipped(src__x_py="x = 1")),
+        Sent("../docs/b.txt", b"beta"),
+        Sent("../docs/.gitignore", b"*.log\n"),
+        Sent("../docs/c.log", b"gamma"),
+    )
+    assert paths(desk, session) == ["a.txt", "src/x.py", ".gitignore", "b.txt"]
+    assert desk.store.sessions.get(session).title == "a.txt and 2 more"
+
+
+def test_two_files_of_one_name_are_both_kept(desk: Desk, intake: Intake) -> None:
+    session = add(desk, intake, Sent("a.txt", b"one"), Sent("a.txt", b"two"), Sent("a.txt/b", b"three"))
+    texts = {kept.source.text for kept in desk.store.sources.of(session)}
+    assert texts == {"one", "two", "three"}
+
+
+def test_a_second_zip_does_not_replace_the_first_ones_files(desk: Desk, intake: Intake) -> None:
+    session = add(desk, intake, Sent("one.zip", zipped(README_md="first", a_py="a = 1")))
+    add(desk, intake, Sent("two.zip", zipped(README_md="second", b_py="b = 1")), session=session)
+    assert paths(desk, session) == ["README.md", "a.py", "two/README.md", "two/b.py"]
+    add(desk, intake, Sent("two.zip", zipped(README_md="changed", b_py="b = 1")), session=session)  # the same again
+    kept = {each.source.path: each.source.text for each in desk.store.sources.of(session)}
+    assert (kept["README.md"], kept["two/README.md"], len(kept)) == ("first", "changed", 4)
+
+
+def test_a_single_file_replaces_its_namesake(desk: Desk, intake: Intake) -> None:
+    session = add(desk, intake, Sent("a.txt", b"old"))
+    add(desk, intake, Sent("a.txt", b"new"), session=session)
+    assert [kept.source.text for kept in desk.store.sources.of(session)] == ["new"]
+
+
+def test_what_was_left_out_is_brought_back(desk: Desk, intake: Intake) -> None:
+    files = zipped(a_py="a = 1", node_modules__m_py="m = 1", node_modules__n_py="n = 1")
+    session = add(desk, intake, Sent("p.zip", files))
+    (skipped,) = desk.store.sources.skipped(session)
+    assert skipped.path == "node_modules/"
+    assert intake.can_bring_back(session, skipped.path)
+    intake.bring_back(session, skipped.path)
+    assert paths(desk, session) == ["a.py", "node_modules/m.py", "node_modules/n.py"]
+    assert not desk.store.sources.skipped(session)
+
+
+def test_bringing_back_outranks_exclude_and_finds_prefixed_paths(desk: Desk, intake: Intake) -> None:
+    session = add(desk, intake, Sent("one.zip", zipped(a_py="a = 1", b_py="b = 1")))
+    add(desk, intake, Sent("two.zip", zipped(a_py="a = 2", b_py="b = 2")), session=session, exclude=("b.py",))
+    assert paths(desk, session) == ["a.py", "b.py", "two/a.py"]
+    intake.bring_back(session, "two/b.py")
+    kept = {each.source.path: each.source.text for each in desk.store.sources.of(session)}
+    assert (kept["b.py"], kept["two/b.py"]) == ("b = 1", "b = 2")
+
+
+def test_what_was_read_by_another_process_cannot_be_brought_back(desk: Desk, intake: Intake) -> None:
+    session = add(desk, intake, Sent("p.zip", zipped(a_py="a = 1", node_modules__m_py="m = 1")))
+    later = Intake(desk)
+    assert not later.can_bring_back(session, "node_modules/")
+    with pytest.raises(UsageError, match="Add it again"):
+        later.bring_back(session, "node_modules/")
+
+
+def test_nothing_readable_is_refused_without_a_private_path(desk: Desk, intake: Intake) -> None:
+    with pytest.raises(SourceRefused) as refused:
+        intake.read_uploads([Sent("a.bin", bytes(range(256)) * 9), Sent("b.bin", b"\0\1\2" * 99)])
+    assert "longdesk-upload" not in str(refused.value)
+    assert "a.bin" in str(refused.value)
+
+
+def test_only_the_roots_are_read(desk: Desk, intake: Intake, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    (root / "in.txt").write_text("inside")
+    (tmp_path / "out.txt").write_text("outside")
+    (root / "link").symlink_to(tmp_path)
+    assert intake.read_path("in.txt").parts[0][1].sources[0].text == "inside"
+    assert intake.read_path(str(root / "in.txt")).title == "in.txt"
+    for outside in (
+        str(tmp_path / "out.txt"),
+        "link/out.txt",
+        "../out.txt",
+        "",
+        "/",
+        "a\0b",
+        str(tmp_path / "rootless"),
+    ):
+        with pytest.raises(UsageError, match="may not read there"):
+            intake.read_path(outside)
