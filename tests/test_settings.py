@@ -21,7 +21,9 @@ def test_flags_come_before_environment_before_file_before_defaults(tmp_path: Pat
     assert (flagged.model, flagged.reply_tokens, flagged.temperature) == ("c.gguf", 100, 0.0)
 
 
-@pytest.mark.parametrize("text", ["model = ", "modle = 'x'", "\xff", "n_ctx = '4K'", "reply_tokens = true", "roots = 'x'"])
+@pytest.mark.parametrize(
+    "text", ["model = ", "modle = 'x'", "\xff", "n_ctx = '4K'", "reply_tokens = true", "roots = 'x'"]
+)
 def test_a_file_that_says_nothing_sensible_is_a_usage_error(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.toml").write_text(text, encoding="latin-1")
     with pytest.raises(UsageError, match="config.toml"):
