@@ -151,6 +151,8 @@ class Asking:
             self._lease = store.leases.acquire(session.id)
         elif turn_index == 0 and session.title == session.settings.get(UNTITLED):
             store.sessions.rename(session.id, title_of(question.text))
+        if session.model != settings.model:
+            store.sessions.change(session.id, model=settings.model)
         assert self._lease is not None
         store.sources.put(session.id, question.sources, turn_index=turn_index)
         store.sources.put_skipped(session.id, question.skipped)
@@ -158,7 +160,7 @@ class Asking:
             self._lease,
             question=question.text,
             vocabulary=self._bench.opened.tokenizer.vocabulary.digest,
-            settings=asdict(sampling(settings)),
+            settings={"model": settings.model, "kv_type": settings.kv_type, **asdict(sampling(settings))},
         )
         return Begun(self._turn, case.plan)
 

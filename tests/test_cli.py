@@ -296,6 +296,10 @@ class TestSessions:
         begun = longdesk("ask", corpus, "-q", "Q", "--max-tokens", 4, "--model", gemma3_gguf, "--json").answer
         longdesk("ask", "--session", begun["session"], "-q", "Q", "--max-tokens", 4)
         assert longdesk("sessions", "show", begun["session"], "--json").document["model"] == str(gemma3_gguf)
+        assert longdesk(
+            *("ask", "--session", begun["session"], "-q", "Q", "--max-tokens", 4), "--model", longdesk.model
+        )
+        assert longdesk("sessions", "show", begun["session"], "--json").document["model"] == str(longdesk.model)
 
     def test_home_belongs_to_the_user_alone(self, longdesk: CommandLine) -> None:
         longdesk("sessions", "list")
