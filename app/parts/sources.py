@@ -48,6 +48,14 @@ def draw_sources(session_id: str, links: tuple[SourceLink, ...], costs: Costs | 
     _draw_notes(links, costs)
 
 
+def draw_panel_head(total: str, note: str) -> None:
+    """The heading, with an anchor to go to; total and note are Longdesk's own words and numbers."""
+    with st.container(key="panel-head", horizontal=True, vertical_alignment="bottom", gap="small", wrap=False):
+        st.subheader("Sources", anchor="sources", width="stretch")
+        st.html(f"<b>{total}</b>", width="content")
+    st.html(f'<div class="panel-note">{note}</div>')
+
+
 def _unfold(folder: Folder, unfolded: set[str]) -> bool:
     for inner in folder.folders.values():
         unfolded.add(inner.path)

@@ -43,10 +43,13 @@ def budget_of(costs: Costs | None, plan: Plan, window: int, n_ctx: int | None) -
     return Budget(costs.corpus_tokens if costs else 0, chat, plan.reply_tokens, min(window, n_ctx or window))
 
 
-def draw_strip(budget: Budget, plan: Plan) -> None:
-    """The two lines with the bar between them. Numbers only: nothing here comes from a file or a user."""
+def draw_strip(budget: Budget, plan: Plan, *, has_panel: bool) -> None:
+    """The two lines with the bar between them. Numbers only: nothing here comes from a file or a user.
+
+    has_panel: whether there is a list of sources to go to, which on a phone lies far below.
+    """
     with st.container(key="strip"):
-        st.html(_strip_html(budget, plan))
+        st.html(_strip_html(budget, plan, has_panel=has_panel))
 
 
 def draw_verdict(plan: Plan, session_id: str | None) -> None:
@@ -93,7 +96,7 @@ def _leave_out(session_id: str, advice: Advice) -> None:
     state.house().desk.store.sources.set_enabled(session_id, advice.leave_out, enabled=False)
 
 
-def _strip_html(budget: Budget, plan: Plan) -> str:
+def _strip_html(budget: Budget, plan: Plan, *, has_panel: bool) -> str:
     parts = (("corpus", "Corpus", budget.corpus), ("chat", "Chat", budget.chat), ("reply", "Reply", budget.reply))
     legend = "".join(f'<span class="part {name}"><i></i>{label} <b>{n:,}</b></span>' for name, label, n in parts)
     full = max(1, budget.limit, budget.limit - budget.free)
@@ -104,10 +107,12 @@ def _strip_html(budget: Budget, plan: Plan) -> str:
         rest = f'<span class="part free">Free <b>{budget.free:,}</b> of {budget.limit:,}</span>'
     else:
         rest = f'<span class="part free"><b>{-budget.free:,}</b> over the window of {budget.limit:,}</span>'
+    if has_panel:
+        legend += '<a class="to-sources" href="#sources">Sources</a>'
     spoken = f"{100 * budget.share:.0f} % of the window of {budget.limit:,} tokens is taken"
     return (
         f'<div class="strip {budget.level}" data-prompt-tokens="{budget.corpus + budget.chat}">'
-        f'<div class="legend">{legend}<a class="to-sources" href="#sources">Sources</a>{rest}</div>'
+        f'<div class="legend">{legend}{rest}</div>'
         f'<div class="bar" role="img" aria-label="{spoken}">{bar}</div>'
         f'<div class="memory">{_memory_html(plan)}</div></div>'
     )

@@ -55,6 +55,15 @@ def _status_html(line: str, share: float | None) -> str:
     return f'<div class="status" role="status"><span><i class="dot"></i>{escape(line)}</span>{track}</div>'
 
 
+def draw_end(session_id: str, last: int) -> None:
+    """The end of the chat. Scrolls to it when a session is opened and when a question joins; then, as long as it can be
+    seen, the style sheet's scroll anchor keeps it where it is while text streams in above it."""
+    st.html('<div class="chat-end"></div>')
+    # Nothing of the user's is in this script; it runs again only when the session or the number of turns changes.
+    script = f"document.querySelector('.st-key-turn-{last}')?.scrollIntoView({{block: 'end'}}) // {session_id}"
+    st.html(f"<script>{script}</script>", unsafe_allow_javascript=True)
+
+
 def draw_refused(job: Job) -> None:
     """A question that never became a turn, and why."""
     _draw_question(job.question.text)

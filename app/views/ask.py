@@ -10,9 +10,9 @@ from app.desk import Desk
 from app.jobs import Job
 from app.outlooks import Costs
 from app.parts.adding import draw_adding, draw_example_button, take_uploads
-from app.parts.sources import draw_skipped, draw_sources
+from app.parts.sources import draw_panel_head, draw_skipped, draw_sources
 from app.parts.strip import Budget, budget_of, draw_strip, draw_verdict
-from app.parts.turns import draw_refused, draw_running, draw_turn
+from app.parts.turns import draw_end, draw_refused, draw_running, draw_turn
 from app.parts.wording import plain, sentence_of
 from app.settings import STARTER
 from engine.corpus.source import Skipped
@@ -110,7 +110,7 @@ def _with_plan(desk: Desk, scene: Scene) -> Scene:
 def _draw_head(scene: Scene) -> None:
     """The strip, the verdict, and a word about the starter model."""
     if scene.budget and scene.plan:
-        draw_strip(scene.budget, scene.plan)
+        draw_strip(scene.budget, scene.plan, has_panel=not scene.empty)
         draw_verdict(scene.plan, scene.session.id if scene.session else None)
     if scene.error is not None:
         st.error(
@@ -144,7 +144,7 @@ def _draw_chat(scene: Scene) -> None:
             draw_turn(turn)
     if scene.busy:
         with st.container(key=f"turn-{len(done)}", gap="small"):
-            st.fragment(_draw_live, run_every=_POLL_S)(scene.session.id)
+            st.fragment(_draw_live, run_every=_POLL_S)(scene.session.id, scene.running is not None)
     elif scene.job is not None and scene.job.progress.turn is None:
         with st.container(key=f"turn-{len(done)}", gap="small"):
             draw_refused(scene.job)
@@ -155,10 +155,15 @@ def _draw_chat(scene: Scene) -> None:
     if scene.job is not None:
         for notice in scene.job.progress.notices:
             st.caption(plain(notice))
+    if scene.turns or scene.job:
+        draw_end(scene.session.id, max(0, len(done) - (not scene.busy)))
 
 
-def _draw_live(session_id: str) -> None:
-    """Draws the answer that runs, again and again; at its end the whole page once more."""
+def _draw_live(session_id: str, begun: bool) -> None:
+    """Draws the answer that runs, again and again; when its turn begins and when it ends, the whole page.
+
+    begun: whether the page was drawn with the turn in it: then the session has its title.
+    """
     house = state.house()
     job = house.jobs.of(session_id)
     job = job if job is not None and job.running else None
@@ -167,7 +172,7 @@ def _draw_live(session_id: str) -> None:
     except LongdeskError:
         turns = ()
     turn = turns[-1] if turns and turns[-1].stop is None else None
-    if job is None and turn is None:
+    if (job is None and turn is None) or (turn is not None and not begun):
         st.rerun()
     draw_running(turn, job)
 
@@ -176,7 +181,7 @@ def _draw_panel(scene: Scene) -> None:
     if scene.links:
         draw_sources(scene.session.id, scene.links, scene.costs)
     else:
-        st.html('<div class="panel-head"><h3>Sources</h3></div><div class="panel-note">None yet. Add some below.</div>')
+        draw_panel_head("", "None yet. Add some below.")
     draw_skipped(scene.session.id, scene.skipped)
     with st.expander("Add sources", icon=":material/add:", expanded=not scene.links):
         draw_adding(scene.session.id)
