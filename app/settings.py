@@ -79,7 +79,7 @@ def find_model(name: str) -> Path:
 def absolute_model(name: str) -> str:
     """A --model value that means the same from any working directory."""
     path = Path(name).expanduser()
-    return str(path.resolve()) if path.exists() else name
+    return str(path.absolute()) if path.exists() else name
 
 
 def starter_model() -> Path:
