@@ -94,6 +94,14 @@ class DeskPage:
         box.press("Enter")
         self.page.locator(".status").wait_for()
 
+    def wait_until_asked_elsewhere(self) -> None:
+        """Waits until the page, looked at again and again, shows an answer of another process."""
+        deadline = time.monotonic() + PATIENCE_MS / 1000
+        while not self.page.get_by_text("Another process answers").count():
+            assert time.monotonic() < deadline
+            self.reload()
+            self.page.wait_for_timeout(500)
+
     @property
     def can_ask(self) -> bool:
         return not self.page.get_by_test_id("stChatInputTextArea").is_disabled()

@@ -12,6 +12,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 START_S = 60
 STOP_S = 30
 
@@ -59,6 +61,17 @@ class Server:
         assert done.returncode == 0, done.stderr.decode()
         lines = done.stdout.decode()
         return json.loads(lines if arguments[0] != "ask" else lines.splitlines()[-1])
+
+    def begin(self, *arguments: str) -> "subprocess.Popen[bytes]":
+        """A command over the same home that is not waited for."""
+        command = [str(Path(sys.executable).with_name("longdesk")), *arguments]
+        with self.log.open("ab") as log:
+            return subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
+
+    def children(self) -> list[psutil.Process]:
+        """The processes that the page has started: its engine."""
+        assert self._process is not None
+        return psutil.Process(self._process.pid).children(recursive=True)
 
     @property
     def environment(self) -> dict[str, str]:

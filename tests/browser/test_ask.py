@@ -1,8 +1,10 @@
 """The main job in a real browser, on the real starter model: drop in, count, ask, read, find again."""
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.browser.desk_page import DeskPage
@@ -99,3 +101,33 @@ def test_two_tabs_do_not_mix(server: Server, open_page: Open, dropped: Path) -> 
         shown = server.longdesk("sessions", "show", page.session)
         assert [turn["question"] for turn in shown["turns"]] == [question]
         assert page.page.locator(".question").all_inner_texts() == [question]
+
+
+def test_an_answer_of_the_command_line_is_seen_going_on(server: Server, open_page: Open, dropped: Path) -> None:
+    page = open_page(server)
+    page.upload([dropped / "orchard.zip"])
+    asking = server.begin("ask", "--session", page.session, "-q", "Describe the trees at length.")
+    page.wait_until_asked_elsewhere()
+    assert not page.can_ask
+    page.wait_for_end(0)
+    assert asking.wait(60) == 0
+    page.settle()
+    assert page.can_ask
+    assert page.answer(0)
+
+
+def test_a_killed_program_leaves_an_answer_that_says_so(server: Server, open_page: Open, dropped: Path) -> None:
+    page = open_page(server)
+    page.upload([dropped / "orchard.zip", dropped / "prices.pdf"])
+    session = page.session
+    page.ask("Describe everything at great length, line by line.")
+    page.wait_for_text(0)
+    children = server.children()
+    server.stop(signal.SIGKILL)
+    assert psutil.wait_procs(children, timeout=15)[1] == []  # the engine went with its parent
+    server.start()
+    page = open_page(server, f"/?session={session}")
+    assert "Interrupted: the program ended" in page.wait_for_end(0)
+    page.shoot("interrupted")
+    page.ask("Go on.")
+    page.wait_for_end(1)

@@ -1,0 +1,171 @@
+"""The page without a browser: what it says in states that are hard to bring about in one."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from app import state
+from app.engines import Engines
+from engine.memory.hardware import Device
+
+MAIN = Path(__file__).parents[1] / "app" / "main.py"
+
+Draw = Callable[..., AppTest]
+
+
+@pytest.fixture
+def draw(tmp_path: Path, llama_gguf: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Draw]:
+    """Draws the page over a home of its own."""
+    monkeypatch.setenv("LONGDESK_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("LONGDESK_MODEL", str(llama_gguf))
+    monkeypatch.delenv("LONGDESK_ROOTS", raising=False)
+    st.cache_resource.clear()
+
+    def draw_page(**query: str) -> AppTest:
+        page = AppTest.from_file(str(MAIN), default_timeout=60)
+        for name, value in query.items():
+            page.query_params[name] = value
+        page.run()
+        assert not page.exception
+        return page
+
+    yield draw_page
+    if (tmp_path / "home" / "longdesk.db").exists():
+        state.house().close()
+    st.cache_resource.clear()
+
+
+def sentences(page: AppTest) -> str:
+    return "\n".join(error.value for error in page.error)
+
+
+def session_of(page: AppTest) -> str:
+    return str(page.query_params["session"])
+
+
+def everything(page: AppTest) -> str:
+    return "\n".join(
+        [
+            *(one.value for one in page.markdown),
+            *(one.value for one in page.caption),
+            *(one.proto.body for one in htmls(page)),
+        ]
+    )
+
+
+def htmls(page: AppTest) -> list[Any]:
+    return list(page.get("html"))
+
+
+def test_the_empty_desk_says_what_comes_next(draw: Draw) -> None:
+    page = draw()
+    assert page.header[0].value == "Put a corpus on the desk"
+    assert "Load the example" in [button.label for button in page.button]
+    assert "Corpus <b>0</b>" in everything(page)
+
+
+def test_a_session_that_is_gone(draw: Draw) -> None:
+    page = draw(session="nosuchone")
+    assert "There is no session nosuchone." in sentences(page)
+    assert "session" not in page.query_params
+    assert page.header[0].value == "Put a corpus on the desk"
+
+
+def test_loading_the_example_and_leaving_it_out(draw: Draw) -> None:
+    page = draw()
+    page.button(key="example").click().run()
+    assert not page.exception
+    session = session_of(page)
+    desk = state.house().desk
+    assert {link.path for link in desk.store.sources.links(session)} >= {"README.md", "pedal/tariff.py"}
+    readme = next(box for box in page.checkbox if box.label.startswith("README.md"))
+    readme.uncheck().run()
+    links = desk.store.sources.links(session)
+    assert [link.path for link in links if not link.enabled] == ["README.md"]
+    assert "6 of 7 files sent" in everything(page)
+
+
+def test_over_the_window_is_a_button(draw: Draw, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "config.toml").write_text("n_ctx = 3072\nreply_tokens = 512\n")
+    page = draw()
+    page.button(key="example").click().run()
+    assert "tokens over" in sentences(page)
+    assert page.chat_input[0].disabled
+    leave = next(button for button in page.button if button.label.startswith("Leave out"))
+    leave.click().run()
+    assert "tokens over" not in sentences(page)
+    assert not page.chat_input[0].disabled
+
+
+def test_too_little_memory_is_a_verdict_of_its_own(draw: Draw, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = Device("RAM", "ram", 1 << 20, 1 << 34)
+    monkeypatch.setattr(Engines, "free_ram", lambda self: free)
+    page = draw()
+    assert "of memory are missing" in sentences(page)
+    assert "tokens over" not in sentences(page)
+    assert page.chat_input[0].disabled
+
+
+def test_weights_that_do_not_fit_are_slow_not_refused(draw: Draw, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw()
+    plan = state.house().desk.plan()
+    anonymous = plan.total_bytes - plan.weights_bytes
+    free = replace(plan.needs[0].device, free_bytes=anonymous + plan.weights_bytes // 2)
+    monkeypatch.setattr(Engines, "free_ram", lambda self: free)
+    page = draw()
+    if page.error:
+        pytest.skip("the weights are too small a part of it")
+    assert "slowly" in page.warning[0].value
+    assert not page.chat_input[0].disabled
+
+
+def test_a_model_that_is_not_there(draw: Draw, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("LONGDESK_MODEL", str(tmp_path / "none.gguf"))
+    page = draw()
+    assert "The model cannot be used." in sentences(page)
+    assert page.chat_input[0].disabled
+
+
+def test_a_damaged_home(draw: Draw, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "longdesk.db").write_bytes(b"not a database" * 100)
+    page = draw()
+    assert "is damaged" in sentences(page)
+    (tmp_path / "home" / "longdesk.db").unlink()
+
+
+def test_a_setting_that_is_not_known(draw: Draw, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "config.toml").write_text("colour = 'red'\n")
+    assert "colour" in sentences(draw())
+
+
+def test_asking_without_sources_and_asking_again(draw: Draw) -> None:
+    page = draw()
+    page.chat_input[0].set_value("Say something.").run()
+    assert not page.exception
+    session = session_of(page)
+    job = state.house().jobs.of(session)
+    assert job is not None
+    job.join(120)
+    page.run()
+    turns = state.house().desk.store.turns.of(session)
+    assert [turn.question for turn in turns] == ["Say something."]
+    assert turns[0].stop in ("end", "length")
+    assert "Say something." in everything(page)
+    assert state.house().desk.store.sessions.get(session).title == "Say something."
+
+
+def test_the_list_of_all_sessions(draw: Draw) -> None:
+    draw()
+    store = state.house().desk.store
+    store.sessions.create(title="*bold* [link](x)", model="starter")
+    page = draw()
+    labels = [button.label for button in page.button]
+    assert r"\*bold\* \[link\](x)" in labels
