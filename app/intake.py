@@ -137,7 +137,7 @@ class Intake:
         with self._lock:
             record = self._records[session_id]
             record.origins[at] = origin
-            record.came_from.update((one.path, at) for one in (*brought.sources, *brought.skipped))
+            record.came_from.update(dict.fromkeys(_paths(brought), at))
 
     def forget(self, session_id: str) -> None:
         """Deletes what was kept for a session."""
@@ -215,7 +215,11 @@ def _groups(tops: Sequence[Path]) -> list[tuple[Path, ...]]:
 def _remember(record: _Record, origin: Origin, corpus: Corpus) -> None:
     record.origins.append(origin)
     at = len(record.origins) - 1
-    record.came_from.update((one.path, at) for one in (*corpus.sources, *corpus.skipped))
+    record.came_from.update(dict.fromkeys(_paths(corpus), at))
+
+
+def _paths(corpus: Corpus) -> list[str]:
+    return [*(source.path for source in corpus.sources), *(skipped.path for skipped in corpus.skipped)]
 
 
 def _prefixed(corpus: Corpus, prefix: str) -> Corpus:

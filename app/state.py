@@ -75,7 +75,8 @@ def keep_ask_page(page: Page) -> None:
 
 
 def ask_page() -> Page:
-    return st.session_state["ask-page"]
+    page: Page = st.session_state["ask-page"]
+    return page
 
 
 def follow(key: str, value: Any) -> None:
@@ -90,12 +91,14 @@ def value(key: str, default: Any = None) -> Any:
 
 def open_folders(session: str) -> set[str]:
     """The paths of the folders that this tab shows the inside of."""
-    return st.session_state.setdefault(f"open-{session}", set())
+    unfolded: set[str] = st.session_state.setdefault(f"open-{session}", set())
+    return unfolded
 
 
 def shown(what: str, step: int) -> int:
     """How many rows of a long list this tab shows."""
-    return st.session_state.setdefault(f"shown-{what}", step)
+    n_rows: int = st.session_state.setdefault(f"shown-{what}", step)
+    return n_rows
 
 
 def show_more(what: str, step: int) -> None:
@@ -119,7 +122,8 @@ def say(sentence: str) -> None:
 
 def said() -> list[str]:
     """The sentences to show now; they are shown once."""
-    return st.session_state.pop("sentences", [])
+    sentences: list[str] = st.session_state.pop("sentences", [])
+    return sentences
 
 
 def remember(key: str, make: Callable[[], Any]) -> Any:

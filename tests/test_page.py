@@ -1,5 +1,6 @@
 """The page without a browser: what it says in states that are hard to bring about in one."""
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -169,3 +170,10 @@ def test_the_list_of_all_sessions(draw: Draw) -> None:
     page = draw()
     labels = [button.label for button in page.button]
     assert r"\*bold\* \[link\](x)" in labels
+
+
+def test_every_module_is_there_once(draw: Draw) -> None:
+    """Streamlit puts app/ first on sys.path; `import desk` would be a second Desk."""
+    draw()
+    assert str(MAIN.parent) not in sys.path
+    assert not {"desk", "jobs", "state", "views"} & sys.modules.keys()

@@ -1,5 +1,7 @@
 """All sessions, with a search through everything that was asked and answered."""
 
+from functools import partial
+
 import streamlit as st
 
 from app import documents, state
@@ -38,7 +40,7 @@ def draw() -> None:
                 open_session(session.id)
             st.download_button(
                 "Export", key=f"export-{session.id}", file_name=f"longdesk-{session.id}.md", mime="text/markdown",
-                data=lambda id=session.id: documents.session_text(store.record(id)), on_click="ignore",
+                data=partial(_export, session.id), on_click="ignore",
             )  # fmt: skip
             choice = st.menu_button("More", ["Rename", "Delete"], key=f"more-{session.id}", type="tertiary")
         if choice == "Rename":
@@ -50,3 +52,7 @@ def draw() -> None:
             f"Show more ({len(found) - n_shown:,})", key="more-history", on_click=state.show_more,
             args=("history", _ROWS),
         )  # fmt: skip
+
+
+def _export(session_id: str) -> str:
+    return documents.session_text(state.house().desk.store.record(session_id))

@@ -1,0 +1,99 @@
+"""All that one drawing of the asking page shows, read once from the store, the jobs and the model."""
+
+from dataclasses import dataclass, replace
+
+import streamlit as st
+
+from app import state
+from app.jobs import Job
+from app.outlooks import Costs
+from app.parts.strip import Budget, budget_of
+from app.parts.wording import sentence_of
+from engine.corpus.source import Skipped
+from engine.errors import LongdeskError
+from engine.memory.budget import Plan
+from storage.sessions import Session
+from storage.sources import SourceLink
+from storage.turns import Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A session, or the empty desk. plan and budget are None where the model cannot be used: error says why."""
+
+    session: Session | None
+    turns: tuple[Turn, ...] = ()
+    links: tuple[SourceLink, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    job: Job | None = None
+    costs: Costs | None = None
+    plan: Plan | None = None
+    budget: Budget | None = None
+    error: LongdeskError | None = None
+
+    @property
+    def session_id(self) -> str | None:
+        return self.session.id if self.session else None
+
+    @property
+    def running(self) -> Turn | None:
+        """The turn that has not ended, in whichever process."""
+        return self.turns[-1] if self.turns and self.turns[-1].stop is None else None
+
+    @property
+    def busy(self) -> bool:
+        return self.running is not None or (self.job is not None and self.job.running)
+
+    @property
+    def empty(self) -> bool:
+        return self.session is None or not (self.turns or self.links or self.skipped or self.job)
+
+    @property
+    def blocked(self) -> str | None:
+        """Why nothing can be asked now."""
+        if self.busy:
+            return "An answer is running. Stop it, or wait, to ask the next"
+        if self.error is not None:
+            return "Asking needs a model that can be used"
+        if self.plan is not None and not self.plan.fits:
+            return "It does not fit: leave something out first"
+        return None
+
+
+def look() -> Scene:
+    """The scene of this tab. An address that names no session leads to the empty desk, and says so."""
+    house = state.house()
+    store = house.desk.store
+    wanted = state.session_id()
+    if wanted is None:
+        return _counted(Scene(None))
+    try:
+        session = store.sessions.get(wanted)
+        scene = Scene(
+            session,
+            turns=store.turns.of(session.id),
+            links=store.sources.links(session.id),
+            skipped=store.sources.skipped(session.id),
+            job=house.jobs.of(session.id),
+        )
+    except LongdeskError as error:
+        state.say(sentence_of(error))
+        state.go_to(None)
+        scene = Scene(None)
+    return _counted(scene)
+
+
+def _counted(scene: Scene) -> Scene:
+    """The scene with what its next question costs, where the model can be used."""
+    house = state.house()
+    try:
+        card = house.desk.open().card
+        costs = None
+        if scene.session is not None:
+            with st.spinner("Counting tokens"):
+                costs = house.outlooks.of(scene.session.id, scene.links, scene.turns)
+        plan = costs.outlook.plan if costs else house.desk.plan()
+    except LongdeskError as error:
+        return replace(scene, error=error)
+    budget = budget_of(costs, plan, card.window, house.desk.settings.n_ctx)
+    return replace(scene, costs=costs, plan=plan, budget=budget)
