@@ -18,7 +18,7 @@ def draw_sessions() -> None:
     )  # fmt: skip
     if text and text.strip():
         hits = store.search(text)
-        rows = [(hit.session_id, hit.title, "" if hit.part == "title" else hit.snippet) for hit in hits]
+        rows = [(hit.session_id, hit.title, "" if hit.snippet == hit.title else hit.snippet) for hit in hits]
     else:
         rows = [(session.id, session.title, "") for session in store.sessions.list()]
     n_shown = state.shown("sessions", _ROWS)

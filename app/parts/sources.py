@@ -28,11 +28,13 @@ def draw_sources(session_id: str, links: tuple[SourceLink, ...], costs: Costs | 
     left_out = root.n_sources - root.n_enabled
     files = "1 file" if root.n_sources == 1 else f"{root.n_sources:,} files"
     note = f"{root.n_enabled:,} of {files} sent" if left_out else files
-    st.html(
-        f'<div class="panel-head" id="sources"><h3>Sources</h3><b>{total}</b></div><div class="panel-note">{note}</div>'
+    draw_panel_head(total, note)
+    tree = _Tree(
+        session_id,
+        state.open_folders(session_id),
+        state.shown(f"sources-{session_id}", _ROWS),
+        counted=costs is not None,
     )
-    tree = _Tree(session_id, state.open_folders(session_id), state.shown(f"sources-{session_id}", _ROWS),
-                 counted=costs is not None)  # fmt: skip
     if len(links) <= _UNFOLD_UP_TO:
         state.remember(f"unfolded-{session_id}-{len(links)}", lambda: _unfold(root, tree.unfolded))
     with st.container(key="tree", gap=None):

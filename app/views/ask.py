@@ -56,7 +56,7 @@ def _draw_head(scene: Scene) -> None:
                 "`longdesk up --model /path/to/Llama-4-Scout-….gguf`, or set `LONGDESK_MODEL`."
             )
         if scene.turns and scene.session and scene.session.model != desk.settings.model:
-            st.caption(f":material/swap_horiz: This session was begun with {plain(scene.session.model)}.")
+            st.caption(f":material/swap_horiz: The last answer came from {plain(scene.session.model)}.")
 
 
 def _draw_empty(scene: Scene) -> None:

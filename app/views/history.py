@@ -7,6 +7,7 @@ import streamlit as st
 from app import documents, state
 from app.parts.sessions import delete, open_session, rename
 from app.parts.wording import plain, when
+from storage.sessions import SessionSummary
 
 _ROWS = 50
 
@@ -14,44 +15,53 @@ _ROWS = 50
 def draw() -> None:
     """Draws the page."""
     store = state.house().desk.store
-    st.header("Sessions")
-    sessions = store.sessions.list()
-    if not sessions:
-        st.markdown("No session yet. Load the example or add your own files to begin one.")
-        if st.button("Begin one", type="primary", icon=":material/add:"):
-            open_session(None)
-        return
-    text = st.text_input("Search titles, questions and answers", key="search-all", icon=":material/search:")
-    snippets = {hit.session_id: hit.snippet for hit in store.search(text)} if text else None
-    found = [session for session in sessions if snippets is None or session.id in snippets]
-    if not found:
-        st.caption("Nothing found. Fewer words find more.")
-    n_shown = state.shown("history", _ROWS)
-    for session in found[:n_shown]:
-        with st.container(key=f"history-{session.id}", horizontal=True, vertical_alignment="center"):
-            turns = f"{session.turns:,} question{'' if session.turns == 1 else 's'}"
-            snippet = f"  \n:small[{plain(snippets[session.id])}]" if snippets else ""
-            st.markdown(
-                f"**{plain(session.title)}**  \n:small[{when(session.updated)} · {turns} · {plain(session.model)}]"
-                + snippet,
-                width="stretch",
+    with st.container(key="history"):
+        st.header("Sessions", anchor=False)
+        sessions = store.sessions.list()
+        if not sessions:
+            st.markdown("No session yet. Load the example or add your own files to begin one.")
+            if st.button("Begin one", type="primary", icon=":material/add:"):
+                open_session(None)
+            return
+        text = st.text_input("Search titles, questions and answers", key="search-all", icon=":material/search:")
+        snippets = {hit.session_id: hit.snippet for hit in store.search(text)} if text else None
+        found = [session for session in sessions if snippets is None or session.id in snippets]
+        if not found:
+            st.caption("Nothing found. Fewer words find more.")
+        n_shown = state.shown("history", _ROWS)
+        for session in found[:n_shown]:
+            _draw_row(session, snippets[session.id] if snippets else "")
+        if len(found) > n_shown:
+            st.button(
+                f"Show more ({len(found) - n_shown:,})",
+                key="more-history",
+                on_click=state.show_more,
+                args=("history", _ROWS),
             )
-            if st.button("Open", key=f"open-{session.id}"):
-                open_session(session.id)
-            st.download_button(
-                "Export", key=f"export-{session.id}", file_name=f"longdesk-{session.id}.md", mime="text/markdown",
-                data=partial(_export, session.id), on_click="ignore",
-            )  # fmt: skip
-            choice = st.menu_button("More", ["Rename", "Delete"], key=f"more-{session.id}", type="tertiary")
-        if choice == "Rename":
-            rename(session.id, session.title)
-        elif choice == "Delete":
-            delete(session.id, session.title)
-    if len(found) > n_shown:
-        st.button(
-            f"Show more ({len(found) - n_shown:,})", key="more-history", on_click=state.show_more,
-            args=("history", _ROWS),
-        )  # fmt: skip
+
+
+def _draw_row(session: SessionSummary, snippet: str) -> None:
+    with st.container(key=f"history-{session.id}", horizontal=True, vertical_alignment="center"):
+        turns = f"{session.turns:,} question{'' if session.turns == 1 else 's'}"
+        lines = [f"**{plain(session.title)}**", f":small[{when(session.updated)} · {turns} · {plain(session.model)}]"]
+        if snippet and snippet != session.title:
+            lines.append(f":small[{plain(snippet)}]")
+        st.markdown("  \n".join(lines), width="stretch")
+        if st.button("Open", key=f"open-{session.id}"):
+            open_session(session.id)
+        st.download_button(
+            "Export",
+            key=f"export-{session.id}",
+            data=partial(_export, session.id),
+            file_name=f"longdesk-{session.id}.md",
+            mime="text/markdown",
+            on_click="ignore",
+        )
+        choice = st.menu_button("More", ["Rename", "Delete"], key=f"more-{session.id}", type="tertiary")
+    if choice == "Rename":
+        rename(session.id, session.title)
+    elif choice == "Delete":
+        delete(session.id, session.title)
 
 
 def _export(session_id: str) -> str:
