@@ -135,11 +135,19 @@ class Asking:
             for event in events:
                 if begun:
                     yield begun.pop()
+                    yield from self._warn()
                 yield from self._keep(event)
         except EngineFailed as error:
             if self._turn is None:
                 raise
             yield Answered(self._finish(Outcome(text=self._text, stop=Stop.ERROR, error=str(error))))
+
+    def _warn(self) -> Iterator[Notice]:
+        """Says what of the question the model cannot be told; the sources' own gaps stand in their count."""
+        missing = self._bench.opened.tokenizer.unrepresentable(self._question.text)
+        if missing:
+            shown = ", ".join(f"U+{ord(character):04X}" for character in sorted(missing)[:6])
+            yield Notice(f"The vocabulary has no token for {shown}: left out of the question.")
 
     def _begin(self, session: Session | None, case: Case, system: str, today: date, turn_index: int) -> Begun:
         """It fits: only now does the question leave a trace."""

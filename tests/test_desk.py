@@ -10,7 +10,7 @@ from threading import Event as Flag
 import pytest
 from PIL import Image
 
-from app.asking import Answered, Begun, DeskEvent, Question
+from app.asking import Answered, Begun, DeskEvent, Notice, Question
 from app.desk import Desk
 from app.settings import Settings
 from engine.corpus.source import Cause, Corpus
@@ -179,6 +179,15 @@ def test_replies_are_replayed_as_sampled(new_desk: NewDesk, corpus: Path) -> Non
         if segment.part is Part.REPLY
     ]
     assert replayed == [list(turn.reply_ids)]
+
+
+def test_what_a_question_loses_is_said(new_desk: NewDesk, corpus: Path, starter_gguf: Path) -> None:
+    desk = new_desk(model=str(starter_gguf), reply_tokens=1)
+    source = desk.read([corpus / "part0.txt"]).sources
+    events = list(desk.ask(Question(text="What is \x04 for?", sources=source), cancel=Flag()))
+    assert [event.text for event in events if isinstance(event, Notice)] == [
+        "The vocabulary has no token for U+0004: left out of the question."
+    ]
 
 
 def test_a_session_that_somebody_answers_in_cannot_be_deleted(new_desk: NewDesk) -> None:
