@@ -234,6 +234,38 @@ def test_a_state_file_that_is_cut_short_is_not_used(llama: WorkerModel, tmp_path
     assert end.reused_tokens == 0 and end.reply_ids == reply
 
 
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.3, 0.7, 0.9999])
+def test_a_state_file_with_a_flipped_byte_is_not_used(llama: WorkerModel, tmp_path: Path, share: float) -> None:
+    ids = random_ids(800)
+    reply = end_of(run(llama, ids)).reply_ids
+    saved = llama.save(tmp_path / "state.kv")
+    assert saved is not None
+    with saved.path.open("r+b") as file:
+        file.seek(int(saved.n_bytes * share))
+        byte = file.read(1)[0]
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte ^ 0xFF]))
+    llama.close()
+    llama.restore_from(saved.path)
+    end = end_of(run(llama, ids))
+    assert end.reused_tokens == 0 and end.reply_ids == reply
+
+
+def test_a_failure_of_the_child_is_raised_at_once_and_the_next_question_is_answered(llama: WorkerModel) -> None:
+    run(llama, random_ids(100))
+    with pytest.raises(EngineFailed, match="is full"):
+        run(llama, random_ids(5_000))
+    assert end_of(run(llama, random_ids(100))).stop is not Stop.ERROR
+
+
+def test_saving_in_mid_answer_waits_for_the_answer_and_saves(llama: WorkerModel, tmp_path: Path) -> None:
+    events = llama.generate(prompt_of(random_ids(300)), Sampling(max_tokens=20), cancel=Flag())
+    next(event for event in events if isinstance(event, Prefill))
+    assert llama.save(tmp_path / "state.kv") is not None
+    events.close()
+    assert end_of(run(llama, random_ids(300))).stop is not Stop.ERROR
+
+
 def test_saving_where_nothing_can_be_written_is_a_sentence(llama: WorkerModel) -> None:
     run(llama, random_ids(50))
     with pytest.raises(EngineFailed, match="Saving failed"):

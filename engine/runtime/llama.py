@@ -9,6 +9,7 @@ import ctypes
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -116,7 +117,9 @@ class LlamaModel:
         if saved is None or state is None or len(saved) > self.n_ctx:
             return
         if common_prefix(saved, ids) > common_prefix(self._cached, ids):
-            loaded = load_state(self._context, state, len(saved))
+            loaded = False
+            with suppress(OSError):  # it went away since: evicted, or its session was deleted
+                loaded = load_state(self._context, state, len(saved))
             self._cached = saved if loaded else saved[:0]
 
     def _rewind(self, ids: Ids) -> int:

@@ -16,6 +16,8 @@ from engine.runtime.model import Event, Finished, Loading, Prefill, Sampling, St
 from engine.runtime.settings import EngineSettings
 from engine.tokens.encode import Ids
 
+_LAST = ("finished", "failed")  # the child's last word on a generation
+_STOP_S = 30.0  # a decode step of a large model on a slow machine, and some
 _POLL_S = 0.05  # how soon a cancel is seen while the child is busy
 
 
@@ -39,6 +41,7 @@ class WorkerModel:
         self.settings = settings
         self._child: Child | None = None
         self._state: Path | None = None
+        self._answering = False
 
     @property
     def pid(self) -> int | None:
@@ -72,16 +75,15 @@ class WorkerModel:
         fields = {"do": "generate", "state": str(self._state) if self._state else None, **asdict(sampling)}
         self._state = None
         self._send(fields, prompt.ids().astype("<i4").tobytes())
-        finished = False
+        self._answering = True
         try:
             for frame in self._frames(cancel):
                 event = _event(frame)
-                finished = isinstance(event, Finished)
                 yield replace(event, load_s=load_s) if isinstance(event, Finished) else event
-                if finished:
+                if isinstance(event, Finished):
                     return
         finally:
-            if not finished and self.pid is not None:  # whoever listened has gone away: stop it, keep what was read
+            if self._answering and self.pid is not None:  # whoever listened has gone away: keep what was read
                 self._stop()
 
     def save(self, path: Path) -> SavedState | None:
@@ -89,7 +91,7 @@ class WorkerModel:
         if self.pid is None:
             return None
         self._send({"do": "save", "path": str(path)})
-        frame = next(self._frames(Flag()))
+        frame = next(frame for frame in self._frames(Flag()) if frame.fields["event"] == "saved")
         return SavedState(path, frame.fields["n_bytes"], np.frombuffer(frame.payload, dtype="<i4"))
 
     def close(self) -> None:
@@ -99,14 +101,18 @@ class WorkerModel:
             self._child = None
 
     def _stop(self) -> None:
-        """Cancels the generation under way and waits until the child is free again."""
-        stop = Flag()
-        stop.set()
+        """Cancels the generation under way and waits until the child is free again; one that never is, is ended."""
+        child, deadline = self._living(), time.monotonic() + _STOP_S
         try:
-            while next(self._frames(stop)).fields["event"] != "finished":
-                pass
-        except EngineFailed:
-            self.close()
+            child.send({"do": "cancel"})
+            while time.monotonic() < deadline:
+                frame = child.receive(_POLL_S)
+                if frame is not None and frame.fields["event"] in _LAST:
+                    self._answering = False
+                    return
+        except EngineDied:
+            pass
+        self.close()
 
     def _start(self, cancel: Flag) -> Iterator[float]:
         """Starts the child and loads the model; yields the share loaded. A cancel ends the child."""
@@ -135,6 +141,8 @@ class WorkerModel:
                 self._child = None
                 raise
             if frame is not None:
+                if frame.fields["event"] in _LAST:
+                    self._answering = False
                 if frame.fields["event"] == "failed":
                     raise EngineFailed(frame.fields["fact"], frame.fields["remedy"])
                 yield frame
