@@ -1,6 +1,7 @@
 """One question on its way: the lease, the turn in the store, the engine's events, and what is kept of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import date
 from threading import Event as Flag
@@ -20,6 +21,7 @@ from engine.runtime.model import Event, Finished, Model, Prefill, Sampling, Stop
 from engine.tokens.documents import IdCache
 from storage.leases import Lease
 from storage.sessions import Session
+from storage.sources import SessionSource
 from storage.store import Store
 from storage.turns import Outcome, Turn
 
@@ -89,6 +91,7 @@ class Asking:
         self._turn: Turn | None = None
         self._text = ""
         self._told_at = 0.0
+        self._ended = False
 
     def run(self) -> Iterator[DeskEvent]:
         """See Desk.ask."""
@@ -132,18 +135,29 @@ class Asking:
             cancel=self._cancel,
         )
         try:
-            for event in events:
-                if begun:
-                    yield begun.pop()
-                    yield from self._warn()
-                yield from self._keep(event)
+            with closing(events):
+                for event in events:
+                    if begun:
+                        yield begun.pop()
+                        yield from self._warn(kept)
+                    yield from self._keep(event)
         except EngineFailed as error:
             if self._turn is None:
                 raise
+            bench.engines.drop_state(self._turn.session_id)  # should the state have been at fault, the next asks anew
             yield Answered(self._finish(Outcome(text=self._text, stop=Stop.ERROR, error=str(error))))
+        except GeneratorExit:  # nobody listens any more: what was written so far is kept
+            if self._turn is not None and not self._ended:
+                self._finish(Outcome(text=self._text, stop=Stop.CANCELLED))
+            raise
 
-    def _warn(self) -> Iterator[Notice]:
-        """Says what of the question the model cannot be told; the sources' own gaps stand in their count."""
+    def _warn(self, kept: Sequence[SessionSource]) -> Iterator[Notice]:
+        """Says which sources stand otherwise in the prompt than before, and what the question loses."""
+        before = {place.source.path: place.source.digest for place in kept}
+        changed = [s.path for s in self._question.sources if before.get(s.path, s.digest) != s.digest]
+        if changed:
+            shown = ", ".join(changed[:5]) + (" and others" if len(changed) > 5 else "")
+            yield Notice(f"Replaced by what was given now, and read again from there on: {shown}.")
         missing = self._bench.opened.tokenizer.unrepresentable(self._question.text)
         if missing:
             shown = ", ".join(f"U+{ord(character):04X}" for character in sorted(missing)[:6])
@@ -204,6 +218,7 @@ class Asking:
 
     def _finish(self, outcome: Outcome) -> Turn:
         assert self._turn is not None
+        self._ended = True
         return self._bench.store.turns.finish(self._turn.id, outcome)
 
 

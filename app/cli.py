@@ -4,12 +4,13 @@ Scripts rely on the names, the JSON and the exit codes here: 0 done, 1 failed wh
 4 input refused, 130 cancelled.
 """
 
+import io
 import json
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from threading import Event as Flag
 from time import perf_counter
@@ -18,7 +19,7 @@ from typing import Any
 import click
 
 from app import documents
-from app.asking import Answered, DeskEvent, Notice, Question
+from app.asking import Answered, Begun, DeskEvent, Notice, Question
 from app.desk import Desk
 from app.settings import Settings, read_settings
 from app.sizes import parse_tokens, show_seconds
@@ -34,9 +35,26 @@ _NOT_BUILT = "is not built yet."
 
 def main() -> None:
     """The console script `longdesk`: runs a command and turns errors into a sentence and an exit code."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # a polite kill is a cancel
+        signal.signal(number, _interrupt)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="replace")  # documents are UTF-8 whatever the locale
+    sys.exit(_run())
+
+
+_INTERRUPTED = Flag()
+
+
+def _interrupt(number: int, frame: object) -> None:
+    _INTERRUPTED.set()
+    raise KeyboardInterrupt
+
+
+def _run() -> int:
     try:
         code = cli(standalone_mode=False)
-    except click.exceptions.Abort:
+    except (click.exceptions.Abort, KeyboardInterrupt):
         code = 130
     except click.ClickException as error:
         error.show()
@@ -48,7 +66,12 @@ def main() -> None:
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
-    sys.exit(code if isinstance(code, int) else 0)
+    except Exception as error:  # a bug of ours, or of the system's: still a sentence
+        if _INTERRUPTED.is_set():  # a library may turn Ctrl-C into an error of its own: pandas does while it imports
+            return 130
+        click.echo(f"longdesk: {type(error).__name__}: {error}. Nothing that was saved is lost.", err=True)
+        code = 1
+    return code if isinstance(code, int) else 0
 
 
 def _exit_code(error: LongdeskError) -> int:
@@ -84,7 +107,13 @@ def _options(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return decorate
 
 
-_PATHS = click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+def _as_paths(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[Path, ...]:
+    if "" in values:  # an unset variable in a script; Path("") would be the working directory
+        raise UsageError("One of the paths is empty.", "Name a file or folder.")
+    return tuple(Path(value) for value in values)
+
+
+_PATHS = click.argument("paths", nargs=-1, type=click.Path(), callback=_as_paths)
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print the document as JSON.")
 _MODEL = click.option("--model", metavar="M", help="A GGUF file, or a name from the catalogue. Default: the starter.")
 _CORPUS = _options(
@@ -176,15 +205,18 @@ def ask(
     _refuse_mmproj(mmproj)
     if not paths and session is None:
         raise UsageError("There is nothing to ask about.", "Name a file or folder, or go on in a --session.")
-    text = sys.stdin.read() if question == "-" else question
-    if not text.strip():
-        raise UsageError("The question is empty.", "Give it with -q.")
+    text = _question_text(question)
+    if session is not None and flags["system"] is not None:
+        raise UsageError("A session keeps the instruction that it was begun with.", "Leave --system out.")
     settings = read_settings(model=model, snapshot=False if no_snapshot else None, **flags)
     with _desk(settings) as desk:
         if session is not None and model is None:
             desk.use_model_of(session)
         begun = perf_counter()
         corpus = _read(desk, paths, exclude) if paths else Corpus()
+        if session is not None and exclude:
+            for path in desk.leave_out(session, exclude):
+                click.echo(f"{path} is left out from now on.", err=True)
         asked = Question(
             text=text,
             sources=corpus.sources,
@@ -194,10 +226,10 @@ def ask(
         )
         if corpus.skipped:
             click.echo(f"{len(corpus.skipped):,} files skipped; `longdesk count` says why.", err=True)
-        cancel = Flag()
-        with _cancelling(cancel):
-            answered = _stream(desk.ask(asked, cancel=cancel), as_json)
-        if notice := desk.save():
+        answered = _answer(desk, asked, as_json)
+        with _deaf():
+            notice = desk.save()
+        if notice:
             click.echo(notice.text, err=True)
     if answered.turn.stop == "error":
         click.echo(f"longdesk: {answered.turn.error}", err=True)
@@ -316,9 +348,27 @@ def _print(document: documents.Json | str) -> None:
     click.echo(document if isinstance(document, str) else json.dumps(document, ensure_ascii=False, indent=2))
 
 
-def _stream(events: Iterator[DeskEvent], as_json: bool) -> Answered:
+def _question_text(question: str) -> str:
+    """The question as clean text: from standard input, or from an argument in whatever encoding."""
+    raw = sys.stdin.buffer.read() if question == "-" else question.encode("utf-8", "surrogateescape")
+    text = raw.decode("utf-8", "replace")
+    if not text.strip():
+        raise UsageError("The question is empty.", "Give it with -q.")
+    return text
+
+
+def _answer(desk: Desk, question: Question, as_json: bool) -> Answered:
+    """Asks and prints. Until the turn has begun a signal ends the command; then it stops the answer, which is kept."""
+    cancel, begun = Flag(), Flag()
+    with _cancelling(cancel, begun), closing(desk.ask(question, cancel=cancel)) as events:
+        return _stream(events, begun, as_json)
+
+
+def _stream(events: Iterator[DeskEvent], begun: Flag, as_json: bool) -> Answered:
     """Prints events as they come: JSON lines, or the text with the progress on standard error."""
     for event in events:
+        if isinstance(event, Begun):
+            begun.set()
         if as_json and (line := documents.event_json(event)) is not None:
             click.echo(json.dumps(line, ensure_ascii=False))
         elif isinstance(event, Text):
@@ -359,17 +409,30 @@ def _receipt(answered: Answered) -> str:
 
 
 @contextmanager
-def _cancelling(cancel: Flag) -> Iterator[None]:
-    """Ctrl-C and a polite kill stop the answer and keep it; a second Ctrl-C ends the program."""
+def _cancelling(cancel: Flag, begun: Flag) -> Iterator[None]:
+    """Ctrl-C and a polite kill stop the answer and keep it; a second one, or one before it began, ends the program."""
 
     def stop(number: int, frame: object) -> None:
-        if cancel.is_set():
-            raise KeyboardInterrupt
+        if cancel.is_set() or not begun.is_set():
+            _interrupt(number, frame)
         cancel.set()
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    with _handling(stop):
+        yield
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Saving is not interrupted: half a file would be left, and the answer is complete."""
+    with _handling(signal.SIG_IGN):
+        yield
+
+
+@contextmanager
+def _handling(handler: Any) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, old in before.items():
+            signal.signal(number, old)

@@ -4,7 +4,7 @@ One Desk serves a process. Questions run one at a time, whoever asks; everything
 How one question runs is left to `asking`, which engine runs to `engines`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -19,6 +19,7 @@ from engine.analyst import prepare, weights
 from engine.corpus.collect import collect
 from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, Corpus, Kind, Skipped, Source
+from engine.corpus.walk import compile_excludes, excludes
 from engine.memory.budget import Plan, make_plan
 from engine.memory.hardware import Device
 from engine.opened import OpenModel, open_model
@@ -157,6 +158,16 @@ class Desk:
         self.store.sources.put(session_id, corpus.sources, turn_index=n_turns)
         self.store.sources.put_skipped(session_id, corpus.skipped)
 
+    def leave_out(self, session_id: str, exclude: tuple[str, ...]) -> tuple[str, ...]:
+        """Stops sending a session's sources that these globs match; their paths. Raises as sessions.get does."""
+        whole = self.store.sessions.get(session_id).id
+        patterns = compile_excludes(exclude)
+        matched = tuple(
+            link.path for link in self.store.sources.links(whole) if link.enabled and excludes(patterns, link.path)
+        )
+        self.store.sources.set_enabled(whole, matched, enabled=False)
+        return matched
+
     def delete_session(self, session_id: str) -> None:
         """Removes a session with its turns and its KV state. Raises SessionBusy, UsageError."""
         whole = self.store.sessions.get(session_id).id
@@ -164,7 +175,7 @@ class Desk:
         self._engines.forget(whole)
         remove(files)
 
-    def ask(self, question: Question, *, cancel: Flag) -> Iterator[DeskEvent]:
+    def ask(self, question: Question, *, cancel: Flag) -> Generator[DeskEvent, None, None]:
         """Answers a question and keeps the turn. Ends with Answered, also when it was cancelled or the engine broke.
 
         Waits while another question runs; cancelled by then, it ends without an event and leaves no trace. Raises,

@@ -42,6 +42,7 @@ class Engines:
         self._fingerprint = ""
         self._session: str | None = None
         self._unsaved = False
+        sweep(settings.home / "snapshots")
 
     @property
     def running(self) -> WorkerModel | None:
@@ -118,10 +119,17 @@ class Engines:
 
     def close(self) -> None:
         """Saves what is not saved yet and ends the engine."""
-        self.save()
-        if self._engine is not None:
-            self._engine.close()
-            self._engine = None
+        try:
+            self.save()
+        finally:
+            if self._engine is not None:
+                self._engine.close()
+                self._engine = None
+
+    def drop_state(self, session_id: str) -> None:
+        """Forgets a session's KV state on disk, and that the engine's own was to be saved."""
+        self.forget(session_id)
+        remove(self._store.snapshots.remove(session_id))
 
     def _record(self, session_id: str, saved: SavedState, kv_type: str) -> None:
         """Enters a state into the index and deletes the files that it replaces."""
@@ -150,6 +158,14 @@ class Engines:
         if (snapshot.model, snapshot.kv_k, snapshot.kv_v) != (self._fingerprint, kv_type, kv_type):
             return None
         return snapshot.path
+
+
+def sweep(folder: Path) -> None:
+    """Deletes what processes that have died left half written; their names hold the process id."""
+    for part in folder.glob("*.part"):
+        pid = part.suffixes[-2].removeprefix(".") if len(part.suffixes) > 1 else ""
+        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
+            remove((part,))
 
 
 def remove(paths: tuple[Path, ...]) -> None:

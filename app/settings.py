@@ -12,8 +12,10 @@ from platformdirs import user_data_path
 
 from engine.errors import InputRefused, UsageError
 from engine.memory.budget import DEFAULT_REPLY
+from engine.memory.kv_cache import KV_TYPES
 
 STARTER = "starter"
+KV_DEVICES = ("auto", "gpu", "ram")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,21 @@ class Settings:
     system: str | None = None
     snapshot: bool = True
 
+    def __post_init__(self) -> None:
+        """Raises UsageError for a value that no engine could take, wherever it was set."""
+        for name, holds, what in (
+            ("n_ctx", self.n_ctx is None or self.n_ctx >= 1, "at least 1"),
+            ("reply_tokens", self.reply_tokens >= 1, "at least 1"),
+            ("n_threads", self.n_threads >= 0, "0 or more"),
+            ("temperature", 0 <= self.temperature <= 10, "from 0 to 10"),
+            ("top_p", 0 <= self.top_p <= 1, "from 0 to 1"),
+            ("min_p", 0 <= self.min_p <= 1, "from 0 to 1"),
+            ("kv_type", self.kv_type in KV_TYPES, f"one of {', '.join(KV_TYPES)}"),
+            ("kv_device", self.kv_device in KV_DEVICES, f"one of {', '.join(KV_DEVICES)}"),
+        ):
+            if not holds:
+                raise UsageError(f"{name} is {getattr(self, name)!r}.", f"It must be {what}.")
+
     @property
     def cache(self) -> Path:
         """Where proofs about vocabularies are kept: nothing of the user's."""
@@ -51,8 +68,8 @@ def read_settings(environment: Mapping[str, str] = os.environ, **flags: Any) -> 
 
     Raises UsageError for a file that does not parse or names what is not known.
     """
-    home = Path(environment.get("LONGDESK_HOME") or user_data_path("longdesk", appauthor=False)).expanduser()
-    settings = replace(Settings(home=home), **_from_file(home / "config.toml"))
+    home = Path(environment.get("LONGDESK_HOME") or user_data_path("longdesk", appauthor=False))
+    settings = replace(Settings(home=_expanded(home)), **_from_file(home / "config.toml"))
     if model := environment.get("LONGDESK_MODEL"):
         settings = replace(settings, model=model)
     if roots := environment.get("LONGDESK_ROOTS"):
@@ -67,7 +84,7 @@ def find_model(name: str) -> Path:
         raise UsageError("Servers are not built yet: --model takes a GGUF file.", "Name a .gguf file on this machine.")
     if name == STARTER:
         return starter_model()
-    path = Path(name).expanduser()
+    path = _expanded(Path(name))
     if not path.exists() and "/" not in name and not name.endswith(".gguf"):
         raise UsageError(
             f"There is no model file {name}, and the catalogue of models is not built yet.",
@@ -78,8 +95,16 @@ def find_model(name: str) -> Path:
 
 def absolute_model(name: str) -> str:
     """A --model value that means the same from any working directory."""
-    path = Path(name).expanduser()
+    path = _expanded(Path(name))
     return str(path.absolute()) if path.exists() else name
+
+
+def _expanded(path: Path) -> Path:
+    """With ~ as a home folder. Raises UsageError for a user that does not exist."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise UsageError(f"{path} begins with a home folder that does not exist.", "Write the path in full.") from None
 
 
 def starter_model() -> Path:
@@ -123,5 +148,5 @@ def _from_file(path: Path) -> dict[str, Any]:
         if not isinstance(value, _FILE_TYPES[name]) or (isinstance(value, bool) and name != "snapshot"):
             raise UsageError(f"{path} sets {name} to {value!r}.", "docs/command-line.md shows what it takes.")
     if "roots" in values:
-        values["roots"] = tuple(Path(root).expanduser() for root in values["roots"])
+        values["roots"] = tuple(_expanded(Path(str(root))) for root in values["roots"])
     return values

@@ -3,7 +3,7 @@
 Sessions, settings and the choice of an engine are left to app.desk.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from threading import Event as Flag
@@ -42,7 +42,7 @@ def ask(
     kv_type: str = "f16",
     cache: IdCache,
     cancel: Flag,
-) -> Iterator[Event]:
+) -> Generator[Event, None, None]:
     """Answers a question about sources. Raises DoesNotFit before an engine is asked for, EngineFailed when it breaks.
 
     history: earlier exchanges with their documents and replies. engine: gives a model with room for the case.

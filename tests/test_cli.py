@@ -1,6 +1,7 @@
 """The command line's contract, to the letter: names, documents, exit codes. On a tiny real model, in real processes."""
 
 import json
+import os
 import signal
 import subprocess
 import time
@@ -165,6 +166,50 @@ class TestAsk:
         # what stands before the edited file is kept, and nothing behind it
         assert 0 < second["reused_tokens"] < first["prompt_tokens"]
 
+    def test_exclude_leaves_out_what_the_session_has(self, longdesk: CommandLine, corpus: Path) -> None:
+        session = longdesk("ask", corpus, "-q", "Q", "--max-tokens", 2, "--json").answer["session"]
+        run = longdesk("ask", "--session", session, "-q", "Q", "--exclude", "src", "--max-tokens", 2, "--json")
+        assert run.code == 0 and "src/main.py is left out" in run.err
+        sources = longdesk("sessions", "show", session, "--json").document["sources"]
+        assert {source["path"]: source["enabled"] for source in sources} == {"README.md": True, "src/main.py": False}
+
+    def test_a_source_that_is_replaced_is_named(self, longdesk: CommandLine, corpus: Path, tmp_path: Path) -> None:
+        session = longdesk("ask", corpus, "-q", "Q", "--max-tokens", 2, "--json").answer["session"]
+        (tmp_path / "README.md").write_text("Another one.\n")
+        run = longdesk("ask", tmp_path / "README.md", "--session", session, "-q", "Q", "--max-tokens", 2)
+        assert run.code == 0 and "Replaced" in run.err and "README.md" in run.err
+
+    def test_a_session_keeps_its_instruction(self, longdesk: CommandLine, corpus: Path) -> None:
+        session = longdesk("ask", corpus, "-q", "Q", "--max-tokens", 2, "--json").answer["session"]
+        assert longdesk("ask", "--session", session, "-q", "Q", "--system", "Be a pirate.").code == 2
+
+    def test_a_damaged_kv_state_is_not_used(self, longdesk: CommandLine, corpus: Path) -> None:
+        ask = ("-q", "Q", "--max-tokens", 4, "--json")
+        first = longdesk("ask", corpus, *ask).answer
+        (state,) = (longdesk.home / "snapshots").glob("*.kv")
+        damaged = bytearray(state.read_bytes())
+        damaged[-4000:-3000] = bytes(byte ^ 0x55 for byte in damaged[-4000:-3000])
+        state.write_bytes(damaged)
+        again = longdesk("ask", "--session", first["session"], *ask)
+        assert again.code == 0 and again.answer["reused_tokens"] == 0
+
+    def test_a_reader_that_leaves_in_mid_answer_is_no_trouble(self, longdesk: CommandLine, corpus: Path) -> None:
+        process = longdesk.start("ask", corpus, "-q", "Q", "--max-tokens", 900)
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.read(1)
+        process.stdout.close()
+        process.wait(60)
+        assert "Traceback" not in process.stderr.read()
+        process.stderr.close()
+        session = longdesk("sessions", "list", "--json").document["sessions"][0]["id"]
+        turns = longdesk("sessions", "show", session, "--json").document["turns"]
+        assert turns[0]["stop"] == "cancelled" and turns[0]["text"]
+
+    def test_a_question_that_is_no_utf8_is_read_all_the_same(self, longdesk: CommandLine, corpus: Path) -> None:
+        answer = longdesk("ask", corpus, "-q", os.fsdecode(b"caf\xe9"), "--max-tokens", 2, "--json").answer
+        shown = longdesk("sessions", "show", answer["session"], "--json").document
+        assert shown["turns"][0]["question"] == "caf\ufffd"
+
     def test_seeded_sampling_repeats(self, longdesk: CommandLine, corpus: Path) -> None:
         ask = (
             "ask",
@@ -206,6 +251,19 @@ class TestAsk:
 
 
 class TestStopping:
+    @pytest.mark.parametrize("after_s", [0.05, 0.2, 0.5])
+    def test_a_signal_at_any_early_time_is_a_quiet_130(
+        self, longdesk: CommandLine, corpus: Path, after_s: float
+    ) -> None:
+        big = corpus / "big.txt"
+        big.write_text("".join(f"line {n}\n" for n in range(400_000)))
+        process = longdesk.start("ask", corpus, "-q", "Q")
+        time.sleep(after_s)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+        assert "Traceback" not in err and out == ""
+        assert process.returncode == 130 or after_s < 0.1  # before Python runs at all, the signal ends it
+
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_a_signal_in_mid_prefill_ends_with_130_and_keeps_the_turn(
         self, tmp_path: Path, scout_gguf: Path, number: signal.Signals
@@ -325,6 +383,8 @@ def test_many_at_once_over_one_home_lose_nothing(longdesk: CommandLine, corpus: 
         ("ask", "nowhere", "-q", "Q"),
         ("count", "nowhere"),
         ("ask", ".", "-q", " "),
+        ("count", ""),
+        ("plan", "--model", "~nobody-of-that-name/x.gguf"),
         ("plan", "--ctx", "many"),
         ("plan", "--ctx", "0"),
         ("plan", "--kv", "q9"),

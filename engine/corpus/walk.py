@@ -166,3 +166,14 @@ def compile_excludes(globs: tuple[str, ...]) -> Patterns:
     """The globs of --exclude. "./docs" is taken as the shell's way of saying "/docs"."""
     lines = [glob[1:] if glob.startswith("./") else glob for glob in globs]
     return parse("\n".join(lines).encode("utf-8", "surrogateescape"))
+
+
+def excludes(patterns: Patterns, path: str) -> bool:
+    """Whether the globs leave out a file by its path in a corpus: itself, or a folder that it lies in."""
+    parts = path.split("/")
+    for depth in range(1, len(parts) + 1):
+        raw = os.fsencode("/".join(parts[:depth]))
+        found = patterns.last_match(raw, os.fsencode(parts[depth - 1]), depth < len(parts))
+        if found is not None and not found.negated:
+            return True
+    return False

@@ -55,6 +55,11 @@ def read_card(header: Header) -> ModelCard:
     if not architecture:
         raise ModelRefused(f"{header.path} does not say what architecture it is.", "Download or convert it again.")
 
+    if architecture == "clip":
+        raise ModelRefused(
+            f"{header.path} is a vision projector, not a language model.", "Name the model's own GGUF with --model."
+        )
+
     def integer(key: str, default: int = 0) -> int:
         return header.integer(f"{architecture}.{key}", default)
 
