@@ -14,6 +14,7 @@ from pypdf import PdfReader, PdfWriter
 from reportlab.pdfgen import canvas
 
 from engine.corpus.collect import collect
+from engine.corpus.pdf import read_pdf
 from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, Kind, Skipped, Source
 
@@ -215,3 +216,17 @@ def test_old_empty_and_broken_notebooks(tmp_path: Path) -> None:
         assert broken.notes == ("Called a notebook but not readable as one; taken as plain text.",)
     lone = read(tmp_path, b'{"cells": [{"cell_type": "code", "source": "\\ud800"}]}', "a.ipynb")
     assert isinstance(lone, Source) and "\ufffd" in lone.text
+
+
+def test_what_was_filled_into_a_form_is_read() -> None:
+    made = io.BytesIO()
+    form = canvas.Canvas(made)
+    form.drawString(72, 720, "Name:")
+    form.acroForm.textfield(name="who", value="Ada Lovelace", x=110, y=715)
+    form.acroForm.checkbox(name="agrees", checked=True, x=110, y=600)
+    form.acroForm.checkbox(name="declines", checked=False, x=110, y=500)
+    form.save()
+    read = read_pdf("form.pdf", made.getvalue())
+    assert isinstance(read, Source)
+    assert "[form field who] Ada Lovelace" in read.text and "[form field agrees]" in read.text
+    assert "declines" not in read.text

@@ -62,11 +62,26 @@ def _without_text(path: str, n_pages: int, n_bytes: int) -> Skipped:
 
 def _read_page(page: PageObject) -> _Page:
     try:
-        text = without_surrogates(page.extract_text()).replace("\x00", "").strip("\n")
+        written = page.extract_text() + _form_fields(page)
+        text = without_surrogates(written).replace("\x00", "").strip("\n")
     except Exception:  # one bad page must not cost the others
         return _Page("", bare=True, failed=True)
     n_characters = len("".join(text.split()))
     return _Page(text, bare=n_characters == 0 or (n_characters <= _MAX_STAMP and _has_scan(page)))
+
+
+def _form_fields(page: PageObject) -> str:
+    """What was filled in on this page: pypdf leaves it out of the text, and in a contract it is what counts."""
+    values: dict[str, str] = {}
+    for annotation in page.annotations or ():
+        widget = annotation.get_object()
+        if widget.get("/Subtype") != "/Widget":
+            continue
+        field = widget if "/T" in widget or "/Parent" not in widget else widget["/Parent"].get_object()
+        name, value = field.get("/T"), widget.get("/V", field.get("/V"))
+        if name and isinstance(value, str) and value.strip() and value != "/Off":
+            values[str(name)] = value.removeprefix("/")
+    return "".join(f"\n[form field {name}] {value}" for name, value in values.items())
 
 
 def _has_scan(page: PageObject) -> bool:
