@@ -78,7 +78,7 @@ def test_other_caches_are_no_exact_figure(other: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("architecture", "changes", "fact"),
     [
-        ("clip", {"block_count": 0}, "is no language model: it has 0 layers"),
+        ("clip", {"block_count": 0}, "is a vision projector"),
         ("llama", {"block_count": 99_999}, "it has 99999 layers"),
         ("llama", {"context_length": 0}, "a window of 0 tokens"),
         ("llama", {"embedding_length": 0}, "0 dimensions"),
