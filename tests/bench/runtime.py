@@ -25,7 +25,7 @@ _LIMIT, _MEMORY_LIMIT = 1.03, 1.05
 
 def rows() -> Iterator[Row]:
     """Prefill, generation and peak memory, for a model that answers and for Scout's shape."""
-    yield from _compare("starter", starter_model(), n_prompt=512, n_reply=64)
+    yield from _compare("starter", starter_model(), n_prompt=512, n_reply=160)
     yield from _compare("Scout-shaped", cached("scout"), n_prompt=4096, n_reply=128)
 
 
