@@ -17,6 +17,7 @@ from engine.errors import LongdeskError
 from engine.memory.budget import Plan
 from engine.memory.card import ModelCard
 from engine.memory.hardware import Device, ram
+from engine.memory.placement import Placement
 from engine.runtime.settings import EngineSettings
 from engine.runtime.worker_model import SavedState, WorkerModel
 from storage.store import Store
@@ -52,7 +53,7 @@ class Engines:
     def status(self) -> Running | None:
         """What runs now. May be called from any thread."""
         engine = self.running
-        return None if engine is None else Running(engine.settings.n_ctx, self._session)
+        return None if engine is None else Running(engine.settings.placement.n_ctx, self._session)
 
     def free_ram(self) -> Device:
         """Free memory as the next engine sees it: what the running one holds for itself comes back when it ends.
@@ -76,10 +77,10 @@ class Engines:
         """
         wanted = EngineSettings(
             model=card.path,
-            n_ctx=plan.context_tokens,
-            kv_type=plan.kv_type,
+            placement=Placement(
+                n_ctx=plan.context_tokens, kv_type=plan.kv_type, kv_on_gpu=self._settings.kv_device != "ram"
+            ),
             n_threads=self._settings.n_threads,
-            kv_on_gpu=self._settings.kv_device != "ram",
         )
         engine = self._engine
         if engine is not None and (self._session != session_id or not self._serves(engine, wanted, plan)):
@@ -106,7 +107,7 @@ class Engines:
                 return "The KV cache was not kept: less than 2 GiB are free on the disk."
             saved = engine.save(path)
             if saved is not None and saved.n_bytes:
-                self._record(session_id, saved, engine.settings.kv_type)
+                self._record(session_id, saved, engine.settings.placement.kv_type)
         except (LongdeskError, OSError) as error:
             remove((path,))
             return f"The KV cache was not kept: {error}"
@@ -146,9 +147,10 @@ class Engines:
 
     def _serves(self, engine: WorkerModel, wanted: EngineSettings, plan: Plan) -> bool:
         """Whether a running engine can take the question as it is."""
-        asked_for = self._settings.n_ctx is None or engine.settings.n_ctx == self._settings.n_ctx
-        room = engine.settings.n_ctx >= plan.prompt_tokens + plan.reply_tokens
-        return asked_for and room and replace(wanted, n_ctx=engine.settings.n_ctx) == engine.settings
+        running = engine.settings.placement
+        asked_for = self._settings.n_ctx is None or running.n_ctx == self._settings.n_ctx
+        room = running.n_ctx >= plan.prompt_tokens + plan.reply_tokens
+        return asked_for and room and replace(wanted.placement, n_ctx=running.n_ctx) == running
 
     def _state_of(self, session_id: str, kv_type: str) -> Path | None:
         """The session's saved state, if it was made by this model with this KV type and is still there."""

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from engine.errors import EngineDied, EngineFailed
+from engine.memory.placement import Placement
 from engine.prompt.layout import Part, Prompt, Segment
 from engine.runtime.model import Event, Finished, Loading, Prefill, Sampling, Stop, Text
 from engine.runtime.settings import EngineSettings
@@ -42,14 +43,14 @@ def end_of(events: list[Event]) -> Finished:
 
 @pytest.fixture
 def llama(llama_gguf: Path) -> Iterator[WorkerModel]:
-    model = WorkerModel(EngineSettings(model=llama_gguf, n_ctx=4096, n_batch=256))
+    model = WorkerModel(EngineSettings(model=llama_gguf, placement=Placement(n_ctx=4096, n_ubatch=256)))
     yield model
     model.close()
 
 
 @pytest.fixture
 def scout(scout_gguf: Path) -> Iterator[WorkerModel]:
-    model = WorkerModel(EngineSettings(model=scout_gguf, n_ctx=20_480))
+    model = WorkerModel(EngineSettings(model=scout_gguf, placement=Placement(n_ctx=20_480)))
     yield model
     model.close()
 
@@ -118,7 +119,7 @@ def test_cancelling_in_prefill_stops_within_a_second_and_keeps_what_was_read(sco
 
 
 def test_cancelling_in_generation_keeps_the_reply_so_far(starter_gguf: Path) -> None:
-    model = WorkerModel(EngineSettings(model=starter_gguf, n_ctx=2048))
+    model = WorkerModel(EngineSettings(model=starter_gguf, placement=Placement(n_ctx=2048)))
     cancel = Flag()
     ids, end, seen = random_ids(50), None, 0
     for event in model.generate(prompt_of(ids), Sampling(max_tokens=1500, temperature=2.0, seed=1), cancel=cancel):
@@ -140,7 +141,7 @@ def test_a_seed_repeats_and_another_differs(llama: WorkerModel) -> None:
 
 
 def test_a_reply_stops_where_the_cache_is_full(llama_gguf: Path) -> None:
-    model = WorkerModel(EngineSettings(model=llama_gguf, n_ctx=256))
+    model = WorkerModel(EngineSettings(model=llama_gguf, placement=Placement(n_ctx=256)))
     end = end_of(run(model, random_ids(250), Sampling(max_tokens=100, temperature=1.5, seed=3)))
     model.close()
     assert end.stop in (Stop.LENGTH, Stop.END) and len(end.reply_ids) <= 7
@@ -168,7 +169,7 @@ def test_a_killed_child_is_a_clear_error_and_the_next_question_starts_a_new_one(
 @pytest.mark.parametrize("when", ["load", "context", "decode"])
 def test_a_model_that_crashes_llama_cpp_ends_only_the_child(when: str, tmp_path: Path) -> None:
     path = broken.crashing(tmp_path / "crashing.gguf", when)  # type: ignore[arg-type]
-    model = WorkerModel(EngineSettings(model=path, n_ctx=512))
+    model = WorkerModel(EngineSettings(model=path, placement=Placement(n_ctx=512)))
     with pytest.raises((EngineDied, EngineFailed)) as caught:
         run(model, random_ids(20))
     model.close()
@@ -176,7 +177,7 @@ def test_a_model_that_crashes_llama_cpp_ends_only_the_child(when: str, tmp_path:
 
 
 def test_a_load_that_failed_fails_the_same_way_again(tmp_path: Path, llama_gguf: Path) -> None:
-    model = WorkerModel(EngineSettings(model=tmp_path / "gone.gguf", n_ctx=512))
+    model = WorkerModel(EngineSettings(model=tmp_path / "gone.gguf", placement=Placement(n_ctx=512)))
     for _ in range(2):
         with pytest.raises(EngineFailed, match="cannot load"):
             run(model, random_ids(20))
@@ -202,7 +203,7 @@ def test_a_kv_state_on_disk_is_as_good_as_the_live_cache(
     which: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     path: Path = request.getfixturevalue(f"{which}_gguf")
-    settings = EngineSettings(model=path, n_ctx=4096)
+    settings = EngineSettings(model=path, placement=Placement(n_ctx=4096))
     ids = random_ids(1_500)
     model = WorkerModel(settings)
     first = end_of(run(model, ids))

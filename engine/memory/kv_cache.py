@@ -7,6 +7,7 @@ from engine.memory.card import ModelCard
 _PAD = 256  # cells are allocated in blocks of this many
 KV_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
 _BLOCKS = {type_.name.lower(): type_ for type_ in TENSOR_TYPES.values() if type_.name.lower() in KV_TYPES}
+GGML_NUMBERS = {type_.name.lower(): number for number, type_ in TENSOR_TYPES.items() if type_.name.lower() in KV_TYPES}
 
 
 def kv_bytes(card: ModelCard, n_ctx: int, *, kv_type: str = "f16", n_ubatch: int = 512, swa_full: bool = False) -> int:

@@ -18,11 +18,12 @@ import llama_cpp
 import numpy as np
 
 from engine.errors import EngineFailed
+from engine.memory.parameters import ModelParameters, context_parameters
 from engine.prompt.layout import common_prefix
 from engine.runtime.model import Finished, Prefill, Sampling, Stop, Text
 from engine.runtime.prefix import Attention, CacheShape, keepable
 from engine.runtime.sampling import Sampler
-from engine.runtime.settings import KV_TYPES, EngineSettings
+from engine.runtime.settings import EngineSettings
 from engine.runtime.snapshot import load_state, read_state_ids, save_state
 from engine.tokens.encode import Ids
 
@@ -50,7 +51,7 @@ class LlamaModel:
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
         self._n_vocab = llama_cpp.llama_vocab_n_tokens(self._vocab)
         self._shape = self._cache_shape()
-        self._batch = _Batch(settings.n_batch)
+        self._batch = _Batch(settings.placement.n_ubatch)
         self._cached: Ids = np.empty(0, dtype=np.int32)
         llama_cpp.llama_set_abort_callback(self._context, _FLAG_IS_SET, ctypes.addressof(self._flag))
 
@@ -140,7 +141,7 @@ class LlamaModel:
         yield start
         while len(self._cached) < len(ids) and not self._cancelled:
             at = len(self._cached)
-            n_tokens = min(self.settings.n_batch, len(ids) - at)
+            n_tokens = min(self.settings.placement.n_ubatch, len(ids) - at)
             if not self._decode(ids[at : at + n_tokens], at, wants_logits=at + n_tokens == len(ids)):
                 return
             self._cached = ids[: at + n_tokens]
@@ -203,15 +204,15 @@ class LlamaModel:
         return buffer.raw[: max(0, n_bytes)]
 
     def _load(self, on_load: Callable[[float], None]) -> Any:
-        parameters = llama_cpp.llama_model_default_params()
+        parameters = ModelParameters(self.settings.placement)
 
         @llama_cpp.llama_progress_callback  # type: ignore[untyped-decorator]
         def progress(share: float, _: object) -> bool:
             on_load(share)
             return True
 
-        parameters.progress_callback = progress
-        model = llama_cpp.llama_model_load_from_file(os.fsencode(self.settings.model), parameters)
+        parameters.value.progress_callback = progress
+        model = llama_cpp.llama_model_load_from_file(os.fsencode(self.settings.model), parameters.value)
         if not model:
             raise EngineFailed(
                 f"llama.cpp cannot load {self.settings.model}{self._words()}.", "Use another conversion of the model."
@@ -219,20 +220,12 @@ class LlamaModel:
         return model
 
     def _new_context(self) -> Any:
-        settings = self.settings
-        parameters = llama_cpp.llama_context_default_params()
-        parameters.n_ctx = settings.n_ctx
-        parameters.n_batch = parameters.n_ubatch = settings.n_batch
-        parameters.n_seq_max = 1
-        parameters.n_outputs_max = 1  # only the last token's logits are ever read
-        parameters.n_threads = parameters.n_threads_batch = settings.n_threads
-        parameters.type_k = parameters.type_v = KV_TYPES[settings.kv_type]
-        parameters.offload_kqv = settings.kv_on_gpu
-        parameters.swa_full = False
+        settings, placement = self.settings, self.settings.placement
+        parameters = context_parameters(placement, n_threads=settings.n_threads)
         context = llama_cpp.llama_init_from_model(self._model, parameters)
         if not context:
             raise EngineFailed(
-                f"llama.cpp cannot make a context of {settings.n_ctx:,} tokens with {settings.kv_type} KV"
+                f"llama.cpp cannot make a context of {placement.n_ctx:,} tokens with {placement.kv_type} KV"
                 f"{self._words()}.",
                 "Try a smaller --ctx or --kv f16.",
             )

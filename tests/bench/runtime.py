@@ -12,6 +12,7 @@ import numpy as np
 import psutil
 
 from app.settings import starter_model
+from engine.memory.placement import Placement
 from engine.prompt.layout import Part, Prompt, Segment
 from engine.runtime.model import Finished, Sampling
 from engine.runtime.settings import EngineSettings, usable_cores
@@ -30,7 +31,7 @@ def rows() -> Iterator[Row]:
 
 
 def _compare(name: str, model: Path, *, n_prompt: int, n_reply: int) -> Iterator[Row]:
-    settings = EngineSettings(model=model, n_ctx=n_prompt + n_reply)
+    settings = EngineSettings(model=model, placement=Placement(n_ctx=n_prompt + n_reply))
     bare = _Bare(settings, n_reply)
     engine = WorkerModel(settings)
     pairs = []
@@ -69,7 +70,9 @@ class _Bare:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.bench.bare"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
         )
-        self._send({**settings.fields(), "n_threads": usable_cores(), "n_reply": n_reply})
+        placement = settings.placement
+        job = {"model": str(settings.model), "n_ctx": placement.n_ctx, "n_batch": placement.n_ubatch}
+        self._send({**job, "n_threads": usable_cores(), "n_reply": n_reply})
 
     @property
     def pid(self) -> int:
