@@ -16,6 +16,7 @@ from app.settings import Settings
 from engine.errors import LongdeskError
 from engine.memory.budget import Plan
 from engine.memory.card import ModelCard
+from engine.memory.fingerprint import fingerprint
 from engine.memory.hardware import Device, ram
 from engine.memory.placement import Placement
 from engine.runtime.settings import EngineSettings
@@ -82,14 +83,15 @@ class Engines:
             ),
             n_threads=self._settings.n_threads,
         )
+        identity = fingerprint(card)
         engine = self._engine
         if engine is not None and (self._session != session_id or not self._serves(engine, wanted, plan)):
             self.save()
-        if engine is None or self._fingerprint != card.fingerprint or not self._serves(engine, wanted, plan):
+        if engine is None or self._fingerprint != identity or not self._serves(engine, wanted, plan):
             if engine is not None:
                 engine.close()
             engine = self._engine = WorkerModel(wanted)
-            self._fingerprint = card.fingerprint
+            self._fingerprint = identity
         engine.restore_from(self._state_of(session_id, plan.kv_type))
         self._session, self._unsaved = session_id, True
         return engine

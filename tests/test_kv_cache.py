@@ -26,7 +26,6 @@ SCOUT = ModelCard(
     attention_window=8_192,
     exact=True,
     weights_bytes=57 << 30,
-    fingerprint="",
 )
 
 

@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from pathlib import Path
 
 from engine.errors import ModelRefused
@@ -26,12 +25,22 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelFile:
+    """One file of a model: bytes in all, where its weights start, and the hex digest of what stands before them."""
+
+    path: Path
+    n_bytes: int
+    data_start: int
+    header_digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class ModelCard:
     """One model file, or all parts of a split one.
 
     window: tokens that the model was trained for. attention_window: tokens that a windowed layer sees, 0 without any.
     exact: whether the layers' KV cache is known for this architecture; if not, it is an upper bound.
-    fingerprint: tells models of one shape apart; a KV state is bound to it.
+    files: the parts in order; one where the model is not split.
     """
 
     path: Path
@@ -46,7 +55,7 @@ class ModelCard:
     attention_window: int
     exact: bool
     weights_bytes: int
-    fingerprint: str
+    files: tuple[ModelFile, ...] = field(default=(), repr=False)
 
 
 def read_card(header: Header) -> ModelCard:
@@ -85,7 +94,7 @@ def read_card(header: Header) -> ModelCard:
         attention_window=attention_window,
         exact=exact,
         weights_bytes=sum(part.tensor_bytes for part in parts),
-        fingerprint=_fingerprint(parts),
+        files=tuple(ModelFile(part.path, part.file_bytes, part.data_start, part.digest) for part in parts),
     )
 
 
@@ -140,16 +149,3 @@ def _quantization(parts: list[Header]) -> str:
         for tensor in part.tensors:
             by_type[tensor.type.name] = by_type.get(tensor.type.name, 0) + tensor.n_bytes
     return max(by_type, key=lambda name: by_type[name], default="")
-
-
-def _fingerprint(parts: list[Header]) -> str:
-    """Of each file the header's digest, the size and 64 samples of its weights: those of one shape differ in them."""
-    digest = blake2b(digest_size=16)
-    for part in parts:
-        digest.update(f"{part.digest} {part.file_bytes}".encode())
-        room = max(0, part.file_bytes - part.data_start - 4096)
-        with part.path.open("rb") as file:
-            for sample in range(64):
-                file.seek(part.data_start + room * sample // 63)
-                digest.update(file.read(4096))
-    return digest.hexdigest()
