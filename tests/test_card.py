@@ -5,6 +5,7 @@ import struct
 from pathlib import Path
 
 import gguf
+import numpy as np
 import pytest
 
 from engine.errors import ModelRefused
@@ -46,6 +47,50 @@ def test_the_test_models() -> None:
     assert [layer.windowed for layer in gemma.layers] == [True] * 5 + [False] and gemma.attention_window == 512
     for name, card in (("scout", scout), ("llama", llama), ("gemma3", gemma)):
         assert card.weights_bytes == sum(int(tensor.n_bytes) for tensor in read_header(cached(name)).tensors)
+
+
+def test_where_the_bytes_are(starter_gguf: Path, tmp_path: Path) -> None:
+    """The input, the layers and the output add up to all; a split model's parts count together."""
+    scout, starter = card_of(cached("scout")), card_of(starter_gguf)
+    for card in (scout, starter, card_of(cached("gemma3")), card_of(cached("llama"))):
+        layers = sum(layer.weights_bytes for layer in card.layers)
+        assert card.input_bytes + layers + card.output_bytes == card.weights_bytes
+    embedding = 202_048 * 64 * 2
+    assert (scout.input_bytes, scout.output_bytes, scout.tied_bytes) == (embedding, embedding + 64 * 4, 0)
+    assert {layer.expert_bytes for layer in scout.layers} == {4 * 3 * 128 * 64 * 2} and scout.n_experts == 4
+    assert scout.layers[0].weights_bytes == scout.layers[3].weights_bytes + 16 * 4  # rope_freqs
+    assert starter.tied_bytes == starter.input_bytes > 0 and starter.output_bytes == starter.n_embd * 4
+    assert not any(layer.expert_bytes for layer in starter.layers) and starter.n_experts == 0
+    assert (scout.head_dim_k, scout.head_dim_v, starter.head_dim_k) == (32, 32, 64)
+    assert scout.has_template and not card_of(cached("llama", template="none")).has_template
+
+
+def test_no_vocabulary(tmp_path: Path) -> None:
+    """A file that says only how many tokens there are can be planned with."""
+    card = card_of(cached("scout", vocab="none"))
+    assert card.n_vocab == 202_048 and not card.has_template
+
+
+def test_nothing_but_headers_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of 60 GB, most of it a hole, costs a few blocks."""
+    path = tmp_path / "large.gguf"
+    writer = gguf.GGUFWriter(path, "llama")
+    for name, value in BASE.items():
+        writer.add_uint32(f"llama.{name.replace('__', '.')}", value)
+    shape = (60_000_000, 1_000)
+    writer.add_tensor_info("blk.0.ffn_up.weight", shape, np.dtype(np.uint8), 60 * 10**9, gguf.GGMLQuantizationType.I8)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_ti_data_to_file()
+    writer.close()
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size + 64 + 60 * 10**9)
+    io = Path("/proc/self/io")
+    if not io.exists():
+        pytest.skip("this system does not count the bytes that a process reads")
+    before = int(io.read_text().split()[1])
+    assert card_of(path).weights_bytes == 60 * 10**9
+    assert int(io.read_text().split()[1]) - before < 128 << 10
 
 
 def test_the_starter(starter_gguf: Path) -> None:

@@ -1,11 +1,11 @@
-"""What a GGUF is: the dimensions and the window that decide what it costs. Read from the header alone."""
+"""What a GGUF is: its dimensions, its window and where its bytes are. Read from headers alone, never a weight."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from engine.errors import ModelRefused
-from engine.gguf import Header, read_header
+from engine.gguf import Header, TensorInfo, read_header
 
 _SPLIT = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$")
 # llama.cpp's per-architecture defaults where the file says nothing: src/models/llama4.cpp, gemma3.cpp, gemma2.cpp
@@ -15,13 +15,29 @@ _SLIDING_PATTERNS = {"gemma2": 2, "gemma3": 6}
 _OTHER_CACHES = ("ssm.", "wkv.", "shortconv.", "attention.kv_lora_rank", "attention.shared_kv_layers", "nextn_predict")
 
 
+# llama.cpp's routed experts, and the tensors that it gives to the input and to the output: src/llama-arch.cpp.
+# Everything else without a block's number (rope_freqs, token_embd_norm, ...) it counts to the first layer.
+EXPERTS = re.compile(r"\bblk\.(\d+)\.ffn_(up|down|gate|gate_up)_(ch|)exps")
+_BLOCK = re.compile(r"\bblk\.(\d+)\.")
+_INPUTS = ("token_embd", "position_embd", "token_types", "per_layer_token_embd")
+_FIRST = (
+    *("rope_freqs", "rope_factors_long", "rope_factors_short"),
+    *("token_embd_norm", "per_layer_model_proj", "per_layer_proj_norm"),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One layer's KV cache: elements of K and of V a cell, and whether it sees a window only."""
+    """One layer: elements of K and of V in a cell of its cache, whether it sees a window only, and its weights.
+
+    expert_bytes: what of weights_bytes is routed experts, which may stay in RAM while the rest is on a GPU.
+    """
 
     n_embd_k: int
     n_embd_v: int
     windowed: bool
+    weights_bytes: int = 0
+    expert_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +55,11 @@ class ModelCard:
     """One model file, or all parts of a split one.
 
     window: tokens that the model was trained for. attention_window: tokens that a windowed layer sees, 0 without any.
+    head_dim_k, head_dim_v: elements of one head; llama.cpp quantizes a KV cache in blocks of 32 within a head.
     exact: whether the layers' KV cache is known for this architecture; if not, it is an upper bound.
+    weights_bytes: of all tensors; input_bytes, output_bytes and the layers' add up to it.
+    tied_bytes: the token embeddings again, where they are the output matrix too: a GPU that computes the output holds
+    a second copy of them, which weights_bytes leaves out.
     files: the parts in order; one where the model is not split.
     """
 
@@ -55,6 +75,13 @@ class ModelCard:
     attention_window: int
     exact: bool
     weights_bytes: int
+    input_bytes: int = 0
+    output_bytes: int = 0
+    tied_bytes: int = 0
+    n_experts: int = 0
+    head_dim_k: int = 0
+    head_dim_v: int = 0
+    has_template: bool = False
     files: tuple[ModelFile, ...] = field(default=(), repr=False)
 
 
@@ -80,7 +107,9 @@ def read_card(header: Header) -> ModelCard:
             "Name the model's own GGUF; a projector (mmproj) goes with --mmproj.",
         )
     parts = [header, *(read_header(path) for path in _other_parts(header.path))]
-    layers, attention_window, exact = _layers(header, architecture, n_layers)
+    head_dims = _head_dims(header, architecture, n_embd)
+    layers, attention_window, exact = _layers(header, architecture, n_layers, head_dims)
+    weights = _Weights(parts, n_layers)
     return ModelCard(
         path=header.path,
         name=header.text("general.name") or header.path.stem,
@@ -90,24 +119,72 @@ def read_card(header: Header) -> ModelCard:
         n_vocab=len(header.strings("tokenizer.ggml.tokens")) or integer("vocab_size"),
         n_embd=n_embd,
         n_ff=max(header.integers(f"{architecture}.feed_forward_length"), default=0),
-        layers=layers,
+        layers=tuple(
+            replace(layer, weights_bytes=weights.layers[at], expert_bytes=weights.experts[at])
+            for at, layer in enumerate(layers)
+        ),
         attention_window=attention_window,
         exact=exact,
         weights_bytes=sum(part.tensor_bytes for part in parts),
+        input_bytes=weights.input,
+        output_bytes=weights.output,
+        tied_bytes=0 if weights.has_output_matrix else weights.embeddings,
+        n_experts=integer("expert_count"),
+        head_dim_k=head_dims[0],
+        head_dim_v=head_dims[1],
+        has_template=bool(header.text("tokenizer.chat_template")),
         files=tuple(ModelFile(part.path, part.file_bytes, part.data_start, part.digest) for part in parts),
     )
 
 
-def _layers(header: Header, architecture: str, n_layers: int) -> tuple[tuple[Layer, ...], int, bool]:
+class _Weights:
+    """The bytes of all tensors by where llama.cpp counts them: the input, each layer and its experts, the output."""
+
+    def __init__(self, parts: list[Header], n_layers: int) -> None:
+        self.input = self.output = self.embeddings = 0
+        self.layers, self.experts = [0] * n_layers, [0] * n_layers
+        self.has_output_matrix = False
+        for part in parts:
+            for tensor in part.tensors:
+                self._add(tensor)
+
+    def _add(self, tensor: TensorInfo) -> None:
+        name, n_bytes = tensor.name.partition(".")[0], tensor.n_bytes
+        if match := _BLOCK.search(tensor.name):
+            layer = min(int(match[1]), len(self.layers) - 1)
+            self.layers[layer] += n_bytes
+            self.experts[layer] += n_bytes if EXPERTS.search(tensor.name) else 0
+        elif name in _FIRST:
+            self.layers[0] += n_bytes
+        elif name in _INPUTS:
+            self.input += n_bytes
+            self.embeddings += n_bytes if tensor.name == "token_embd.weight" else 0
+        else:
+            self.output += n_bytes
+            self.has_output_matrix |= tensor.name == "output.weight"
+
+
+def _head_dims(header: Header, architecture: str, n_embd: int) -> tuple[int, int]:
+    """Elements of one head's key and value."""
+    default = n_embd // max(1, *header.integers(f"{architecture}.attention.head_count"), 1)
+    return (
+        header.integer(f"{architecture}.attention.key_length", default),
+        header.integer(f"{architecture}.attention.value_length", default),
+    )
+
+
+def _layers(
+    header: Header, architecture: str, n_layers: int, head_dims: tuple[int, int]
+) -> tuple[tuple[Layer, ...], int, bool]:
+    """The layers without their weights, the tokens that a windowed one sees, and whether that is all it takes."""
+
     def each(key: str, default: tuple[int, ...]) -> tuple[int, ...]:
         values = header.integers(f"{architecture}.{key}") or default
         return values if len(values) == n_layers else values[:1] * n_layers
 
     heads = each("attention.head_count", (1,))
     kv_heads = each("attention.head_count_kv", heads)  # 0 in an array: a layer without attention
-    head_dim = header.integer(f"{architecture}.embedding_length") // max(1, heads[0])
-    k_dim = header.integer(f"{architecture}.attention.key_length", head_dim)
-    v_dim = header.integer(f"{architecture}.attention.value_length", head_dim)
+    k_dim, v_dim = head_dims
     n_swa = header.integer(f"{architecture}.attention.sliding_window", -1)
     windowed, window, exact = [False] * n_layers, 0, n_swa <= 0
     if architecture == "llama4" and n_swa != 0:
