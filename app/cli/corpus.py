@@ -1,0 +1,131 @@
+"""`count`, `plan` and `ask`: the commands over a corpus."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import click
+
+from app import documents
+from app.asking import Question
+from app.cli.desk import open_desk
+from app.cli.options import CONTEXT, CORPUS, JSON, Tokens, refuse_mmproj
+from app.cli.printing import answer, print_document
+from app.cli.signals import deaf
+from app.desk import Desk
+from app.settings import read_settings
+from engine.corpus.collect import refuse_empty
+from engine.corpus.rules import Rules
+from engine.corpus.source import Corpus
+from engine.errors import UsageError
+
+
+@click.command()
+@CORPUS
+@JSON
+def count(
+    paths: Sequence[Path], exclude: tuple[str, ...], model: str | None, mmproj: str | None, as_json: bool
+) -> None:
+    """Count the tokens of files, folders, zips and PDFs, with the model's own vocabulary."""
+    refuse_mmproj(mmproj)
+    _need_paths(paths)
+    with open_desk(read_settings(model=model)) as desk:
+        counted = desk.count(_read(desk, paths, exclude))
+        print_document(documents.count_json(counted) if as_json else documents.count_text(counted))
+
+
+@click.command()
+@CORPUS
+@CONTEXT
+@click.option("--swa-full", is_flag=True, help="Keep the whole cache of windowed layers too.")
+@click.option("--ubatch", "n_ubatch", default=512, type=click.IntRange(1, 65536), help="Tokens a compute batch.")
+@click.option("--reply", "reply_tokens", type=Tokens(), help="Tokens kept for the reply.")
+@JSON
+def plan(
+    paths: Sequence[Path], exclude: tuple[str, ...], model: str | None, mmproj: str | None, swa_full: bool,
+    n_ubatch: int, as_json: bool, **flags: Any
+) -> int:  # fmt: skip
+    """Say whether a corpus and a reply fit, before anything is loaded."""
+    refuse_mmproj(mmproj)
+    with open_desk(read_settings(model=model, **flags)) as desk:
+        counted = desk.count(_read(desk, paths, exclude)) if paths else None
+        planned = desk.plan(counted, n_ubatch=n_ubatch, swa_full=swa_full)
+        name = desk.open().card.name
+        print_document(documents.plan_json(name, planned) if as_json else documents.plan_text(name, planned))
+        return 0 if planned.fits else 3
+
+
+@click.command()
+@CORPUS
+@click.option("-q", "--question", required=True, metavar="TEXT|-", help="The question; - reads it from standard input.")
+@click.option("--session", metavar="ID", help="Go on in this session.")
+@CONTEXT
+@click.option("--threads", "n_threads", type=click.IntRange(1, 4096), metavar="N")
+@click.option("--system", metavar="TEXT", help="The standing instruction, in place of Longdesk's own.")
+@click.option("--max-tokens", "reply_tokens", type=Tokens(), help="Tokens kept for the reply.")
+@click.option("--temperature", type=click.FloatRange(0, 10), metavar="T", help="0, the default, is greedy.")
+@click.option("--top-p", type=click.FloatRange(0, 1), metavar="P")
+@click.option("--min-p", type=click.FloatRange(0, 1), metavar="P")
+@click.option("--seed", type=int, metavar="S")
+@click.option("--no-snapshot", is_flag=True, help="Do not keep the KV cache for the session's next question.")
+@JSON
+def ask(
+    paths: Sequence[Path], exclude: tuple[str, ...], model: str | None, mmproj: str | None, question: str,
+    session: str | None, no_snapshot: bool, as_json: bool, **flags: Any
+) -> int:  # fmt: skip
+    """Ask a question about files, folders, zips and PDFs."""
+    refuse_mmproj(mmproj)
+    if not paths and session is None:
+        raise UsageError("There is nothing to ask about.", "Name a file or folder, or go on in a --session.")
+    text = _question_text(question)
+    if session is not None and flags["system"] is not None:
+        raise UsageError("A session keeps the instruction that it was begun with.", "Leave --system out.")
+    settings = read_settings(model=model, snapshot=False if no_snapshot else None, **flags)
+    with open_desk(settings) as desk:
+        if session is not None and model is None:
+            desk.use_model_of(session)
+        begun = perf_counter()
+        corpus = _read(desk, paths, exclude) if paths else Corpus()
+        if session is not None and exclude:
+            for path in desk.leave_out(session, exclude):
+                click.echo(f"{path} is left out from now on.", err=True)
+        asked = Question(
+            text=text,
+            sources=corpus.sources,
+            skipped=corpus.skipped,
+            session=session,
+            read_s=perf_counter() - begun,
+        )
+        if corpus.skipped:
+            click.echo(f"{len(corpus.skipped):,} files skipped; `longdesk count` says why.", err=True)
+        answered = answer(desk, asked, as_json)
+        with deaf():
+            notice = desk.save()
+        if notice:
+            click.echo(notice.text, err=True)
+    if answered.turn.stop == "error":
+        click.echo(f"longdesk: {answered.turn.error}", err=True)
+    return {"cancelled": 130, "error": 1}.get(answered.turn.stop or "", 0)
+
+
+def _read(desk: Desk, paths: Sequence[Path], exclude: tuple[str, ...]) -> Corpus:
+    desk.open()  # a model that cannot be used is said before a corpus is read
+    corpus = desk.read(paths, Rules(exclude=exclude))
+    refuse_empty(corpus, paths)
+    return corpus
+
+
+def _need_paths(paths: Sequence[Path]) -> None:
+    if not paths:
+        raise UsageError("There is nothing to count.", "Name a file or folder.")
+
+
+def _question_text(question: str) -> str:
+    """The question as clean text: from standard input, or from an argument in whatever encoding."""
+    raw = sys.stdin.buffer.read() if question == "-" else question.encode("utf-8", "surrogateescape")
+    text = raw.decode("utf-8", "replace")
+    if not text.strip():
+        raise UsageError("The question is empty.", "Give it with -q.")
+    return text

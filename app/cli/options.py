@@ -1,0 +1,68 @@
+"""The options that several commands share, so that they are called and read the same everywhere."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from app.sizes import parse_tokens
+from engine.errors import UsageError
+from engine.memory.kv_cache import KV_TYPES
+
+NOT_BUILT = "is not built yet."
+
+
+class Tokens(click.ParamType[int | None]):
+    """A number of tokens: 4096, 128K, 1M."""
+
+    name = "N"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> int | None:
+        if isinstance(value, int):
+            return value
+        if value == "auto":
+            return None
+        try:
+            tokens = parse_tokens(value)
+        except ValueError as error:
+            self.fail(str(error), param, context)
+        if tokens < 1:
+            self.fail("It must be at least 1.", param, context)
+        return tokens
+
+
+def together(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def decorate(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def _as_paths(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[Path, ...]:
+    if "" in values:  # an unset variable in a script; Path("") would be the working directory
+        raise UsageError("One of the paths is empty.", "Name a file or folder.")
+    return tuple(Path(value) for value in values)
+
+
+PATHS = click.argument("paths", nargs=-1, type=click.Path(), callback=_as_paths)
+JSON = click.option("--json", "as_json", is_flag=True, help="Print the document as JSON.")
+MODEL = click.option("--model", metavar="M", help="A GGUF file, or a name from the catalogue. Default: the starter.")
+CORPUS = together(
+    PATHS,
+    click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out what matches, as .gitignore would."),
+    MODEL,
+    click.option("--mmproj", metavar="FILE", help="The vision projector of the model."),
+)
+CONTEXT = together(
+    click.option("--ctx", "n_ctx", type=Tokens(), metavar="N|auto", help="Tokens of the context (128K, 1M)."),
+    click.option("--kv", "kv_type", type=click.Choice(KV_TYPES), help="Type of the KV cache. Default: f16."),
+    click.option("--kv-device", type=click.Choice(("auto", "gpu", "ram")), help="Where the KV cache lives."),
+)
+
+
+def refuse_mmproj(mmproj: str | None) -> None:
+    if mmproj is not None:
+        raise UsageError(f"--mmproj {NOT_BUILT}", "Images are skipped until it is.")

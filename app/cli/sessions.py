@@ -1,0 +1,79 @@
+"""`sessions`: what is kept, listed, shown, renamed, exported, searched and deleted."""
+
+import click
+
+from app import documents
+from app.cli.desk import open_desk
+from app.cli.options import JSON
+from app.cli.printing import print_document
+from app.settings import read_settings
+
+
+@click.group()
+def sessions() -> None:
+    """List, show, rename, export, search and delete sessions."""
+
+
+@sessions.command("list")
+@JSON
+def list_sessions(as_json: bool) -> None:
+    """All sessions, the newest first."""
+    with open_desk(read_settings()) as desk:
+        listed = desk.store.sessions.list()
+        print_document(documents.sessions_json(listed) if as_json else documents.sessions_text(listed))
+
+
+@sessions.command()
+@click.argument("session_id", metavar="ID")
+@JSON
+def show(session_id: str, as_json: bool) -> None:
+    """One session: its sources, questions and answers."""
+    with open_desk(read_settings()) as desk:
+        record = desk.store.record(session_id)
+        print_document(documents.session_json(record) if as_json else documents.session_text(record))
+
+
+@sessions.command()
+@click.argument("session_id", metavar="ID")
+@click.argument("title")
+@JSON
+def rename(session_id: str, title: str, as_json: bool) -> None:
+    """Give a session another title."""
+    with open_desk(read_settings()) as desk:
+        renamed = desk.store.sessions.rename(session_id, title)
+        print_document({"id": renamed.id, "title": renamed.title} if as_json else f"{renamed.id}  {renamed.title}")
+
+
+@sessions.command()
+@click.argument("session_id", metavar="ID")
+@click.option("--format", "layout", type=click.Choice(("md", "json")), default="md", show_default=True)
+@JSON
+def export(session_id: str, layout: str, as_json: bool) -> None:
+    """Write a session as Markdown or JSON."""
+    with open_desk(read_settings()) as desk:
+        record = desk.store.record(session_id)
+        as_json = as_json or layout == "json"
+        print_document(documents.session_json(record) if as_json else documents.session_text(record))
+
+
+@sessions.command()
+@click.argument("text")
+@JSON
+def search(text: str, as_json: bool) -> None:
+    """Sessions in which every word of TEXT occurs."""
+    with open_desk(read_settings()) as desk:
+        hits = desk.store.search(text)
+        print_document(
+            documents.hits_json(hits) if as_json else "\n".join(f"{hit.session_id}  {hit.title}" for hit in hits)
+        )
+
+
+@sessions.command()
+@click.argument("session_id", metavar="ID")
+@JSON
+def delete(session_id: str, as_json: bool) -> None:
+    """Delete a session with its answers and its KV cache."""
+    with open_desk(read_settings()) as desk:
+        whole = desk.store.sessions.get(session_id).id
+        desk.delete_session(whole)
+        print_document({"deleted": whole} if as_json else f"Deleted {whole}.")
