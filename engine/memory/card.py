@@ -17,8 +17,8 @@ _OTHER_CACHES = ("ssm.", "wkv.", "shortconv.", "attention.kv_lora_rank", "attent
 
 # llama.cpp's routed experts, and the tensors that it gives to the input and to the output: src/llama-arch.cpp.
 # Everything else without a block's number (rope_freqs, token_embd_norm, ...) it counts to the first layer.
-EXPERTS = re.compile(r"\bblk\.(\d+)\.ffn_(up|down|gate|gate_up)_(ch|)exps")
-_BLOCK = re.compile(r"\bblk\.(\d+)\.")
+EXPERTS = r"ffn_(up|down|gate|gate_up)_(ch|)exps"
+_BLOCK = re.compile(rf"\bblk\.(\d+)\.({EXPERTS})?")
 _INPUTS = ("token_embd", "position_embd", "token_types", "per_layer_token_embd")
 _FIRST = (
     *("rope_freqs", "rope_factors_long", "rope_factors_short"),
@@ -153,7 +153,7 @@ class _Weights:
         if match := _BLOCK.search(tensor.name):
             layer = min(int(match[1]), len(self.layers) - 1)
             self.layers[layer] += n_bytes
-            self.experts[layer] += n_bytes if EXPERTS.search(tensor.name) else 0
+            self.experts[layer] += n_bytes if match[2] else 0
         elif name in _FIRST:
             self.layers[0] += n_bytes
         elif name in _INPUTS:

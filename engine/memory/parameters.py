@@ -4,15 +4,14 @@ Imports llama.cpp, so only child processes import this.
 """
 
 import ctypes
-from pathlib import Path
 from typing import Any
 
 import llama_cpp
 
+from engine.memory.card import EXPERTS
+from engine.memory.gpus import ram_buffer_type
 from engine.memory.kv_cache import GGML_NUMBERS
 from engine.memory.placement import Placement
-
-_EXPERTS = r"blk\.({layers})\.ffn_(up|down|gate|gate_up)_(ch|)exps"
 
 
 class ModelParameters:
@@ -54,8 +53,6 @@ class _Override(ctypes.Structure):
 
 def _overrides(n_layers: int) -> ctypes.Array[_Override]:
     """The experts of the first n_layers layers go to plain RAM; a null entry ends the list."""
-    library = ctypes.CDLL(str(next((Path(llama_cpp.__file__).parent / "lib").glob("*ggml-cpu.*"))))
-    library.ggml_backend_cpu_buffer_type.restype = ctypes.c_void_p
-    ram = library.ggml_backend_cpu_buffer_type()
-    pattern = _EXPERTS.format(layers="|".join(str(layer) for layer in range(n_layers)))
-    return (_Override * 2)(_Override(pattern.encode(), ram), _Override(None, None))
+    layers = "|".join(str(layer) for layer in range(n_layers))
+    pattern = rf"blk\.({layers})\.{EXPERTS}"
+    return (_Override * 2)(_Override(pattern.encode(), ram_buffer_type()), _Override(None, None))
