@@ -137,11 +137,11 @@ def test_loading_the_command_line_loads_no_engine() -> None:
     """`longdesk --help` must not wait for llama.cpp; only the child loads it."""
     loaders = [module_of(path) for path in FILES if "llama_cpp" in {name.split(".")[0] for name in imports(path)}]
     assert set(loaders) <= {
-        *(
-            "engine.memory.parameters",
-            "engine.tokens.llama_tokenizer",
-            "engine.runtime.llama",
-            "engine.runtime.sampling",
-            "engine.runtime.snapshot",
-        ),
+        "engine.memory.dry_child",
+        "engine.memory.gpus",
+        "engine.memory.parameters",
+        "engine.tokens.llama_tokenizer",
+        "engine.runtime.llama",
+        "engine.runtime.sampling",
+        "engine.runtime.snapshot",
     }
