@@ -3,33 +3,30 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import numpy as np
 import pytest
 import tiktoken
 
+from engine.gguf import read_header
+from engine.memory.card import read_card
 from tests.models import broken, cache
 from tests.models.__main__ import main
-from tests.models.gemma3 import build_gemma3
-from tests.models.llama import TEMPLATES, build_llama
-from tests.models.probe import REPO, Probe, probe
-from tests.models.scout import build_scout
+from tests.models.cache import BUILDERS, REPO, build, cached
+from tests.models.llama import TEMPLATES
+from tests.models.probe import Probe, probe
+from tests.models.split import split
 
 ABORTED = -6
 REFUSED = 3
-MIB = 2**20
 
 TURNS = [
     {"role": "system", "content": " Be brief. "},
     {"role": "user", "content": "Why? "},
     {"role": "assistant", "content": "Because."},
 ]
-
-
-def kv_mib(result: Probe) -> list[float]:
-    """The sizes of the KV caches, global and windowed, as llama.cpp logs them."""
-    return [float(size) for size in re.findall(r"llama_kv_cache: size = +([\d.]+) MiB", result.log)]
 
 
 def rendered(template: str, turns: list[dict[str, str]]) -> str:
@@ -83,19 +80,6 @@ def test_llama_cpp_splits_words_at_combining_marks(scout_gguf: Path, llama4_toke
         assert len(ids) > len(llama4_tokenizer.encode_ordinary(text))
 
 
-@pytest.mark.parametrize("n_ctx", [4_096, 20_480, 131_072])
-@pytest.mark.parametrize(("kv_type", "block_bytes", "block_length"), [(1, 2, 1), (8, 34, 32), (2, 18, 32)])
-def test_scouts_kv_cache_has_the_size_of_its_chunks(
-    scout_gguf: Path, n_ctx: int, kv_type: int, block_bytes: int, block_length: int
-) -> None:
-    result = probe(scout_gguf, n_ctx=n_ctx, kv_type=kv_type, no_alloc=True)
-    assert result.status == 0, result.log
-    row_bytes = 2 * 2 * 32 * block_bytes / block_length  # K and V of 2 heads x 32
-    windowed = -(-min(n_ctx, 8_192 + 512) // 256) * 256
-    expected = [2 * n_ctx * row_bytes / MIB, 6 * windowed * row_bytes / MIB]
-    assert kv_mib(result) == pytest.approx(expected, abs=0.005)
-
-
 def test_scout_depends_on_its_far_context(
     scout_gguf: Path, llama4_tokenizer: tiktoken.Encoding, sample_texts: list[str]
 ) -> None:
@@ -119,18 +103,18 @@ def test_scout_decodes_20000_tokens(
 
 
 def test_models_of_odd_sizes_run(tmp_path: Path) -> None:
-    one = build_scout(tmp_path / "one.gguf", n_layer=4, n_embd=32, n_expert=16, dtype="F32", vocab="none", seed=1)
+    one = build("scout", tmp_path / "one.gguf", n_layer=4, n_embd=32, n_expert=16, dtype="F32", vocab="none", seed=1)
     result = probe(one, prompts=[[1, 2, 3, 4]], kv_type=8, n_ctx=512)
     assert result.status == 0, result.log
     assert result.facts["n_vocab"] == 202_048
     assert np.isfinite(result.logits).all()
 
 
-@pytest.mark.parametrize("name", ["llama", "gemma3"])
-def test_small_models_depend_on_all_their_context(name: str, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize("name", ["maverick", "llama", "qwen2", "gemma3"])
+def test_small_models_depend_on_all_their_context(name: str) -> None:
     ids = [300 + (place * place) % 1_499 for place in range(2_000)]
     edited = ids[:100] + ids[200:300] + ids[200:]
-    result = probe(request.getfixturevalue(f"{name}_gguf"), prompts=[ids, edited, ids[:40]], n_reply=8)
+    result = probe(cached(name), prompts=[ids, edited, ids[:40]], n_reply=8)
     assert result.status == 0, result.log
     assert_healthy(result)
     assert_logits_differ(result, by=0.05)
@@ -149,12 +133,6 @@ def assert_logits_differ(result: Probe, *, by: float) -> None:
     assert np.abs(result.logits[0] - result.logits[1]).max() > by
 
 
-def test_gemma3_has_a_sliding_window(gemma3_gguf: Path) -> None:
-    result = probe(gemma3_gguf, n_ctx=8_192, no_alloc=True)
-    row_bytes = 2 * 2 * 32 * 2
-    assert kv_mib(result) == pytest.approx([8_192 * row_bytes / MIB, 5 * (512 + 512) * row_bytes / MIB], abs=0.005)
-
-
 def test_gemma3_tokenizes_by_pieces_and_bytes(gemma3_gguf: Path) -> None:
     result = probe(gemma3_gguf, texts=["the return", "\x07"], vocab_only=True)
     words, bell = result.tokens
@@ -163,9 +141,61 @@ def test_gemma3_tokenizes_by_pieces_and_bytes(gemma3_gguf: Path) -> None:
     assert result.facts["eot"] == 5
 
 
-def test_quantized_kv_runs_on_every_model(scout_gguf: Path, llama_gguf: Path, gemma3_gguf: Path) -> None:
-    for model in (scout_gguf, llama_gguf, gemma3_gguf):
-        assert probe(model, prompts=[[300, 301, 302]], kv_type=8).status == 0
+@pytest.mark.parametrize("name", sorted(set(BUILDERS) - {"ghost"}))
+def test_quantized_kv_runs_on_every_model(name: str) -> None:
+    assert probe(cached(name), prompts=[[300, 301, 302]], kv_type=8).status == 0
+
+
+def test_maverick_is_known_by_its_experts() -> None:
+    result = probe(cached("maverick"), no_alloc=True)
+    assert "17Bx128E (Maverick)" in result.log
+    names = {tensor.name for tensor in read_header(cached("maverick")).tensors}
+    routed = [layer for layer in range(8) if f"blk.{layer}.ffn_gate_inp.weight" in names]
+    assert routed == [1, 3, 5, 7] == [layer for layer in range(8) if f"blk.{layer}.ffn_up.weight" not in names]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"model": "scout"}, ("107.77 B", "17Bx16E (Scout)")),
+        ({"model": "maverick", "n_ctx_train": 1_048_576}, ("400.71 B", "17Bx128E (Maverick)")),
+        ({"model": "maverick", "quantization": "Q2_K"}, ("400.71 B",)),
+        ({"model": "scout", "quantization": "IQ4_XS"}, ("107.77 B",)),
+        ({"model": "scout", "quantization": "BF16"}, ("107.77 B",)),
+    ],
+    ids=lambda value: "-".join(map(str, value.values())) if isinstance(value, dict) else "",
+)
+def test_ghosts_have_the_true_size_and_weigh_nothing(parameters: dict[str, Any], words: tuple[str, ...]) -> None:
+    """The number of parameters is llama.cpp's own count; the bytes are those that it says it would read."""
+    path = cached("ghost", **parameters)
+    result = probe(path, no_alloc=True)
+    assert result.status == 0 and all(word in result.log for word in words), result.log
+    size = re.search(r"file size += ([\d.]+) GiB", result.log)
+    n_bytes = read_card(read_header(path)).weights_bytes
+    assert size and n_bytes / 2**30 == pytest.approx(float(size[1]), abs=0.005)
+    assert n_bytes <= path.stat().st_size < n_bytes + 2**20
+    assert path.stat().st_blocks * 512 < 2**16
+
+
+@pytest.mark.slow
+def test_a_ghost_can_carry_the_vocabulary(llama4_tokenizer: tiktoken.Encoding) -> None:
+    path = cached("ghost", vocab="llama4")
+    assert path.stat().st_size > 50 << 30 and path.stat().st_blocks * 512 < 16 << 20
+    text = "Every fourth layer sees everything."
+    assert probe(path, texts=[text], vocab_only=True).tokens == [llama4_tokenizer.encode_ordinary(text)]
+
+
+def test_a_split_model_is_the_whole_model(llama_gguf: Path, tmp_path: Path) -> None:
+    first = split(llama_gguf, tmp_path)
+    assert first.name.endswith("-00001-of-00003.gguf") and len(list(tmp_path.iterdir())) == 3
+    whole, parts = (probe(path, prompts=[[300, 301, 302]]) for path in (llama_gguf, first))
+    assert parts.status == 0, parts.log
+    np.testing.assert_array_equal(whole.logits, parts.logits)
+    cards = [read_card(read_header(path)) for path in (llama_gguf, first)]
+    assert cards[0].weights_bytes == cards[1].weights_bytes and cards[0].layers == cards[1].layers
+    assert sum(len(read_header(file.path).tensors) for file in cards[1].files) == len(read_header(llama_gguf).tensors)
+    with pytest.raises(ValueError, match="cannot be dealt out to 30 parts"):
+        split(llama_gguf, tmp_path / "..", n_parts=30)
 
 
 def test_scouts_template_writes_llama_4s_turns(scout_gguf: Path) -> None:
@@ -201,7 +231,7 @@ def test_llamas_templates() -> None:
 
 
 def test_a_model_can_come_without_a_template(tmp_path: Path) -> None:
-    facts = probe(build_llama(tmp_path / "plain.gguf", template="none", add_bos=False), vocab_only=True).facts
+    facts = probe(build("llama", tmp_path / "plain.gguf", template="none", add_bos=False), vocab_only=True).facts
     assert facts["template"] is None
     assert facts["add_bos"] is False
 
@@ -250,21 +280,24 @@ def test_models_are_built_once_per_set_of_parameters(tmp_path: Path, monkeypatch
     assert first.stat().st_mtime_ns == built
     assert cache.cached("gemma3", n_window=1_024) != first
     assert len(list(tmp_path.iterdir())) == 2
+    assert cache.cached("gemma3", n_layer=6) == first  # the shape's fields too
     with pytest.raises(ValueError, match="scout"):
         cache.cached("nonsuch")
 
 
 def test_builds_are_reproducible_and_seeds_matter(tmp_path: Path) -> None:
     contents = [
-        build_gemma3(tmp_path / f"{place}.gguf", seed=seed).read_bytes() for place, seed in enumerate((0, 0, 1))
+        build("gemma3", tmp_path / f"{place}.gguf", seed=seed).read_bytes() for place, seed in enumerate((0, 0, 1))
     ]
     assert contents[0] == contents[1] != contents[2]
 
 
 def test_a_failed_build_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(KeyError):
-        build_llama(tmp_path / "x.gguf", template="nonsuch")  # type: ignore[arg-type]
+        build("llama", tmp_path / "x.gguf", template="nonsuch")
     assert list(tmp_path.iterdir()) == []
+    with pytest.raises(TypeError, match="n_layers"):
+        build("llama", tmp_path / "x.gguf", n_layers=3)
 
 
 def test_the_command_line_builds_a_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

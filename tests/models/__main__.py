@@ -4,12 +4,11 @@ The options are the builder's parameters, with - for _: --n-head 8 --no-add-bos.
 """
 
 import argparse
-import inspect
 import sys
 from pathlib import Path
 from typing import Any
 
-from tests.models.cache import BUILDERS, builder
+from tests.models.cache import BUILDERS, build, defaults
 
 SHORT = {"n_layer": ["--layers"], "n_expert": ["--experts"], "n_ctx_train": ["--ctx-train"]}
 
@@ -21,23 +20,20 @@ def main(arguments: list[str] | None = None) -> int:
     for name in BUILDERS:
         command = commands.add_parser(name, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
         command.add_argument("--out", type=Path, required=True, help="the file to write")
-        for parameter in inspect.signature(builder(name)).parameters.values():
-            if parameter.kind is parameter.KEYWORD_ONLY:
-                _add_option(command, parameter)
+        for parameter, default in defaults(name).items():
+            _add_option(command, parameter, default)
     options: dict[str, Any] = vars(parser.parse_args(arguments))
-    path = builder(options.pop("name"))(options.pop("out"), **options)
-    print(path)
+    print(build(options.pop("name"), options.pop("out"), **options))
     return 0
 
 
-def _add_option(command: argparse.ArgumentParser, parameter: inspect.Parameter) -> None:
-    names = [f"--{parameter.name.replace('_', '-')}"] + SHORT.get(parameter.name, [])
-    default = parameter.default
+def _add_option(command: argparse.ArgumentParser, name: str, default: Any) -> None:
+    names = [f"--{name.replace('_', '-')}"] + SHORT.get(name, [])
     if isinstance(default, bool):
         action = argparse.BooleanOptionalAction
-        command.add_argument(*names, dest=parameter.name, default=default, action=action, help=" ")
+        command.add_argument(*names, dest=name, default=default, action=action, help=" ")
     else:
-        command.add_argument(*names, dest=parameter.name, default=default, type=type(default), help=" ")
+        command.add_argument(*names, dest=name, default=default, type=type(default), help=" ")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ from typing import Literal
 import gguf
 import numpy as np
 
-from tests.models.llama import build_llama
+from tests.models.cache import build
+from tests.models.writer import copy_fields, copy_tensor
 
 
 def truncated(source: Path, path: Path, share: float) -> Path:
@@ -42,7 +43,7 @@ def wrong_magic(source: Path, path: Path) -> Path:
 
 def with_f64_tensor(path: Path) -> Path:
     """A valid model but for one thing: a norm's weight is float64, as numpy makes it by accident. Decoding kills."""
-    return _copy_with_f64(build_llama(path.with_name(f"{path.name}.source")), path)
+    return _copy_with_f64(build("llama", path.with_name(f"{path.name}.source")), path)
 
 
 def crashing(path: Path, when: Literal["load", "context", "decode"] = "decode") -> Path:
@@ -53,8 +54,8 @@ def crashing(path: Path, when: Literal["load", "context", "decode"] = "decode") 
     epsilon is negative, which nothing looks at before the first batch, a dry run without weights included.
     """
     if when == "context":
-        return build_llama(path, n_head_kv=3)
-    build_llama(path)
+        return build("llama", path, n_head_kv=3)
+    build("llama", path)
     if when == "load":
         _overwrite(path, "llama.block_count", 600)
     else:
@@ -86,13 +87,12 @@ def _copy_with_f64(source: Path, path: Path) -> Path:
     """Write `source` again with blk.0.attn_norm.weight as F64, and remove it."""
     reader = gguf.GGUFReader(source)
     writer = gguf.GGUFWriter(path, "llama")
-    for name, field in reader.fields.items():
-        if not name.startswith("GGUF.") and name != gguf.Keys.General.ARCHITECTURE:
-            inner = field.types[-1] if len(field.types) > 1 else None
-            writer.add_key_value(name, field.contents(), field.types[0], sub_type=inner)
+    copy_fields(reader, writer)
     for tensor in reader.tensors:
-        values = np.array(tensor.data)
-        writer.add_tensor(tensor.name, values.astype(np.float64) if tensor.name == "blk.0.attn_norm.weight" else values)
+        if tensor.name == "blk.0.attn_norm.weight":
+            writer.add_tensor(tensor.name, np.array(tensor.data, dtype=np.float64))
+        else:
+            copy_tensor(tensor, writer)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

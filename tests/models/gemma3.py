@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+from tests.models.shape import Shape
 from tests.models.vocabulary import gemma3_vocabulary
 from tests.models.writer import DType, Weights, new_gguf
 
-VERSION = 1  # raise it when build_gemma3 writes something else, so that cached builds are made anew
+VERSION = 2  # raise it when build_gemma3 writes something else, so that cached builds are made anew
 
 PATTERN = 6  # llama.cpp hard-codes it: layers 5, 11, ... see everything, the others their sliding window
 
@@ -28,35 +29,19 @@ CHAT_TEMPLATE = """{{- bos_token }}
 """
 
 
-def build_gemma3(
-    path: Path,
-    *,
-    n_layer: int = 6,
-    n_embd: int = 64,
-    n_head: int = 4,
-    n_head_kv: int = 2,
-    head_dim: int = 32,
-    n_ff: int = 128,
-    n_ctx_train: int = 32_768,
-    n_window: int = 512,
-    seed: int = 0,
-    dtype: DType = "F16",
-) -> Path:
+SHAPE = Shape(n_layer=6, n_ctx_train=32_768)
+
+
+def build_gemma3(path: Path, shape: Shape = SHAPE, *, n_window: int = 512, seed: int = 0, dtype: DType = "F16") -> Path:
     """Write a Gemma-3-shaped model with some 2,000 pieces to `path` and return it.
 
     Like Gemma 3: five layers of sliding window to one global, normed queries and keys, norms after attention and
     feed-forward too, tied embeddings. `n_window` is the sliding window in tokens.
     """
     vocabulary = gemma3_vocabulary()
+    n_embd, head_dim = shape.n_embd, shape.head_dim
     with new_gguf(path, "gemma3", name="Tiny Gemma 3", dtype=dtype) as writer:
-        writer.add_block_count(n_layer)
-        writer.add_context_length(n_ctx_train)
-        writer.add_embedding_length(n_embd)
-        writer.add_feed_forward_length(n_ff)
-        writer.add_head_count(n_head)
-        writer.add_head_count_kv(n_head_kv)
-        writer.add_key_length(head_dim)
-        writer.add_value_length(head_dim)
+        shape.write(writer)
         writer.add_rope_freq_base(1_000_000.0)
         writer.add_sliding_window(n_window)
         writer.add_layer_norm_rms_eps(1e-6)
@@ -66,19 +51,13 @@ def build_gemma3(
         weights = Weights(writer, seed=seed, dtype=dtype)
         # Gemma multiplies embeddings by sqrt(n_embd); being tied, they are small enough to give healthy logits too.
         weights.embedding("token_embd", (len(vocabulary.tokens), n_embd), size=n_embd**-0.5)
-        for block in (f"blk.{layer}" for layer in range(n_layer)):
-            weights.norm(f"{block}.attn_norm", n_embd)
-            weights.matrix(f"{block}.attn_q", (n_head * head_dim, n_embd))
-            weights.matrix(f"{block}.attn_k", (n_head_kv * head_dim, n_embd))
-            weights.matrix(f"{block}.attn_v", (n_head_kv * head_dim, n_embd))
+        for block in shape.blocks:
+            weights.attention(block, shape)
             weights.norm(f"{block}.attn_q_norm", head_dim, value=2.0)
             weights.norm(f"{block}.attn_k_norm", head_dim, value=2.0)
-            weights.matrix(f"{block}.attn_output", (n_embd, n_head * head_dim))
             weights.norm(f"{block}.post_attention_norm", n_embd)
             weights.norm(f"{block}.ffn_norm", n_embd)
-            weights.matrix(f"{block}.ffn_gate", (n_ff, n_embd))
-            weights.matrix(f"{block}.ffn_up", (n_ff, n_embd))
-            weights.matrix(f"{block}.ffn_down", (n_embd, n_ff))
+            weights.feed_forward(block, n_embd, shape.n_ff)
             weights.norm(f"{block}.post_ffw_norm", n_embd)
         weights.norm("output_norm", n_embd, value=3.0)
     return path

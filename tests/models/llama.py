@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
+from tests.models.shape import Shape
 from tests.models.vocabulary import llama3_vocabulary
 from tests.models.writer import DType, Weights, new_gguf
 
@@ -41,16 +42,13 @@ TEMPLATES: dict[Template, str] = {
 }
 
 
+SHAPE = Shape()
+
+
 def build_llama(
     path: Path,
+    shape: Shape = SHAPE,
     *,
-    n_layer: int = 4,
-    n_embd: int = 64,
-    n_head: int = 4,
-    n_head_kv: int = 2,
-    head_dim: int = 32,
-    n_ff: int = 128,
-    n_ctx_train: int = 8_192,
     seed: int = 0,
     dtype: DType = "F16",
     template: Template = "llama3",
@@ -63,34 +61,22 @@ def build_llama(
     Jinja; "none" leaves the model without one. Queries and keys are scaled so that a token attends to few others.
     """
     vocabulary = llama3_vocabulary(add_bos=add_bos)
+    n_vocab = len(vocabulary.tokens)
     with new_gguf(path, "llama", name="Tiny Llama", dtype=dtype) as writer:
-        writer.add_block_count(n_layer)
-        writer.add_context_length(n_ctx_train)
-        writer.add_embedding_length(n_embd)
-        writer.add_feed_forward_length(n_ff)
-        writer.add_head_count(n_head)
-        writer.add_head_count_kv(n_head_kv)
-        writer.add_key_length(head_dim)
-        writer.add_value_length(head_dim)
-        writer.add_rope_dimension_count(head_dim)
+        shape.write(writer)
+        writer.add_rope_dimension_count(shape.head_dim)
         writer.add_rope_freq_base(500_000.0)
         writer.add_layer_norm_rms_eps(1e-5)
-        writer.add_vocab_size(len(vocabulary.tokens))
+        writer.add_vocab_size(n_vocab)
         vocabulary.write(writer)
         writer.add_chat_template(TEMPLATES[template])
 
         weights = Weights(writer, seed=seed, dtype=dtype)
-        weights.embedding("token_embd", (len(vocabulary.tokens), n_embd))
-        for block in (f"blk.{layer}" for layer in range(n_layer)):
-            weights.norm(f"{block}.attn_norm", n_embd)
-            weights.matrix(f"{block}.attn_q", (n_head * head_dim, n_embd), gain=2.0)
-            weights.matrix(f"{block}.attn_k", (n_head_kv * head_dim, n_embd), gain=2.0)
-            weights.matrix(f"{block}.attn_v", (n_head_kv * head_dim, n_embd))
-            weights.matrix(f"{block}.attn_output", (n_embd, n_head * head_dim), gain=2.0)
-            weights.norm(f"{block}.ffn_norm", n_embd)
-            weights.matrix(f"{block}.ffn_gate", (n_ff, n_embd))
-            weights.matrix(f"{block}.ffn_up", (n_ff, n_embd))
-            weights.matrix(f"{block}.ffn_down", (n_embd, n_ff))
-        weights.norm("output_norm", n_embd)
-        weights.matrix("output", (len(vocabulary.tokens), n_embd), gain=3.0, rows=vocabulary.output_sizes)
+        weights.embedding("token_embd", (n_vocab, shape.n_embd))
+        for block in shape.blocks:
+            weights.attention(block, shape, gain=2.0)
+            weights.norm(f"{block}.ffn_norm", shape.n_embd)
+            weights.feed_forward(block, shape.n_embd, shape.n_ff)
+        weights.norm("output_norm", shape.n_embd)
+        weights.matrix("output", (n_vocab, shape.n_embd), gain=3.0, rows=vocabulary.output_sizes)
     return path

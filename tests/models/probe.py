@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-REPO = Path(__file__).resolve().parents[2]
+from tests.models.cache import REPO
+
+ENVIRONMENT = os.environ | {"GGML_NO_BACKTRACE": "1"}  # or a failed assertion starts a debugger first
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ def probe(
             encoding="utf-8",
             errors="replace",
             cwd=REPO,
-            env=os.environ | {"GGML_NO_BACKTRACE": "1"},  # or a failed assertion starts a debugger first
+            env=ENVIRONMENT,
             timeout=timeout_s,
         )
         answer = json.loads(child.stdout) if child.returncode == 0 else {"replies": [], "tokens": [], "facts": {}}
@@ -84,7 +86,7 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
     """The child's work. Exits with 3 where llama.cpp refuses the model and with 4 where it refuses the context."""
     import llama_cpp
 
-    _log_to_stderr(llama_cpp)
+    keep_log(llama_cpp, sys.stderr.write)
     llama_cpp.llama_backend_init()
     params = llama_cpp.llama_model_default_params()
     params.vocab_only = request["vocab_only"]
@@ -104,10 +106,12 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
-def _log_to_stderr(llama_cpp: Any) -> None:
-    @llama_cpp.llama_log_callback
+def keep_log(llama_cpp: Any, take: Callable[[str], object]) -> None:
+    """Hand llama.cpp's log, piece by piece, to `take`."""
+
+    @llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]
     def write(level: int, text: bytes, data: object) -> None:
-        sys.stderr.write(text.decode("utf-8", "replace"))
+        take(text.decode("utf-8", "replace"))
 
     llama_cpp.llama_log_set(write, ctypes.c_void_p(0))
     globals()["_keep_the_callback_alive"] = write

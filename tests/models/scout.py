@@ -1,5 +1,9 @@
-"""A tiny model of Llama 4 Scout's shape, with Llama 4's own vocabulary and chat format."""
+"""A tiny model of Llama 4 Scout's shape, with Llama 4's own vocabulary and chat format.
 
+What Scout has in common with Maverick stands here too.
+"""
+
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -7,6 +11,7 @@ import gguf
 import numpy as np
 import numpy.typing as npt
 
+from tests.models.shape import Shape
 from tests.models.vocabulary import BytePairVocabulary, llama4_vocabulary
 from tests.models.writer import DType, Weights, new_gguf
 
@@ -48,17 +53,14 @@ CHAT_TEMPLATE = """{{- bos_token }}
 """
 
 
+SHAPE = Shape(n_layer=8, n_ctx_train=10_485_760)
+
+
 def build_scout(
     path: Path,
+    shape: Shape = SHAPE,
     *,
-    n_layer: int = 8,
-    n_embd: int = 64,
-    n_head: int = 4,
-    n_head_kv: int = 2,
-    head_dim: int = 32,
     n_expert: int = 4,
-    n_ff: int = 128,
-    n_ctx_train: int = 10_485_760,
     seed: int = 0,
     dtype: DType = "F16",
     vocab: Literal["llama4", "none"] = "llama4",
@@ -73,74 +75,76 @@ def build_scout(
     """
     vocabulary = llama4_vocabulary() if vocab == "llama4" else None
     with new_gguf(path, "llama4", name="Tiny Scout", dtype=dtype) as writer:
-        writer.add_block_count(n_layer)
-        writer.add_context_length(n_ctx_train)
-        writer.add_embedding_length(n_embd)
-        writer.add_feed_forward_length(2 * n_ff)  # Scout's 16,384 of the dense layers it does not have, against 8,192
-        writer.add_expert_feed_forward_length(n_ff)
-        writer.add_head_count(n_head)
-        writer.add_head_count_kv(n_head_kv)
-        writer.add_key_length(head_dim)
-        writer.add_value_length(head_dim)
-        writer.add_rope_dimension_count(head_dim)
-        writer.add_rope_freq_base(500_000.0)
-        writer.add_layer_norm_rms_eps(1e-5)
-        writer.add_expert_count(n_expert)
-        writer.add_expert_used_count(1)
-        writer.add_interleave_moe_layer_step(1)
-        writer.add_vocab_size(N_VOCAB)
-        _write_vocabulary(writer, vocabulary)
-
-        weights = Weights(writer, seed=seed, dtype=dtype)
-        weights.vector("rope_freqs", _rope_factors(head_dim))
-        weights.embedding("token_embd", (N_VOCAB, n_embd))
-        for layer in range(n_layer):
-            _write_attention(weights, layer, n_embd=n_embd, n_head=n_head, n_head_kv=n_head_kv, head_dim=head_dim)
-            _write_experts(weights, layer, n_embd=n_embd, n_ff=n_ff, n_expert=n_expert)
-        weights.norm("output_norm", n_embd)
+        write_fields(writer, shape, n_expert=n_expert, moe_step=1)
+        write_vocabulary(writer, vocabulary, CHAT_TEMPLATE)
         sizes = vocabulary.output_sizes if vocabulary else None
-        weights.matrix("output", (N_VOCAB, n_embd), gain=3.0, rows=sizes)
+        weights = Weights(writer, seed=seed, dtype=dtype)
+        write_tensors(weights, shape, n_expert=n_expert, moe_step=1, n_vocab=N_VOCAB, output_sizes=sizes)
     return path
 
 
-def _write_vocabulary(writer: gguf.GGUFWriter, vocabulary: BytePairVocabulary | None) -> None:
+def write_fields(writer: gguf.GGUFWriter, shape: Shape, *, n_expert: int, moe_step: int) -> None:
+    """What a Llama 4 says of itself: one of `n_expert` is asked a token, in every `moe_step`th layer."""
+    dense = replace(shape, n_ff=2 * shape.n_ff)  # Llama 4: 16,384 in dense layers (Scout has none), 8,192 an expert
+    dense.write(writer)
+    writer.add_expert_feed_forward_length(shape.n_ff)
+    writer.add_rope_dimension_count(shape.head_dim)
+    writer.add_rope_freq_base(500_000.0)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_expert_count(n_expert)
+    writer.add_expert_used_count(1)
+    writer.add_interleave_moe_layer_step(moe_step)
+
+
+def write_vocabulary(writer: gguf.GGUFWriter, vocabulary: BytePairVocabulary | None, template: str) -> None:
+    """A vocabulary with its template, or the number of Llama 4's tokens alone."""
+    writer.add_vocab_size(len(vocabulary.tokens) if vocabulary else N_VOCAB)
     if vocabulary is None:
         writer.add_tokenizer_model("no_vocab")
         return
     vocabulary.write(writer)
-    writer.add_chat_template(CHAT_TEMPLATE)
+    writer.add_chat_template(template)
 
 
-def _write_attention(weights: Weights, layer: int, *, n_embd: int, n_head: int, n_head_kv: int, head_dim: int) -> None:
-    """Attention that far context goes through, with rounding kept small against it.
+def write_tensors(
+    weights: Weights,
+    shape: Shape,
+    *,
+    n_expert: int,
+    moe_step: int,
+    n_vocab: int,
+    output_sizes: npt.NDArray[np.float32] | None = None,
+) -> None:
+    """All tensors of a Llama 4.
 
-    Global layers norm nothing, so their gains make them pick: scores with a standard deviation of 4, where evenly
-    random ones would average thousands of tokens to almost nothing. Measured at 12,300 tokens, as the largest change of
-    a logit: a rewind to the chunk 0.07, a rewind into a chunk whose cells are gone 4.1. Batches of 64 tokens and more
-    give the same logits to the bit however a prompt is cut; smaller ones take another path in llama.cpp's CPU
-    attention, worth up to 0.4. To compare two ways to a state exactly, end both with a batch of at least 64.
+    Attention is such that far context goes through it, with rounding kept small against it. Global layers norm nothing,
+    so their gains make them pick: scores with a standard deviation of 4, where evenly random ones would average
+    thousands of tokens to almost nothing. Measured at 12,300 tokens, as the largest change of a logit: a rewind to the
+    chunk 0.07, a rewind into a chunk whose cells are gone 4.1. Batches of 64 tokens and more give the same logits to
+    the bit however a prompt is cut; smaller ones take another path in llama.cpp's CPU attention, worth up to 0.4. To
+    compare two ways to a state exactly, end both with a batch of at least 64.
     """
-    gain = 2.0 if layer % PATTERN == PATTERN - 1 else 1.0
-    block = f"blk.{layer}"
-    weights.norm(f"{block}.attn_norm", n_embd)
-    weights.matrix(f"{block}.attn_q", (n_head * head_dim, n_embd), gain=gain)
-    weights.matrix(f"{block}.attn_k", (n_head_kv * head_dim, n_embd), gain=gain)
-    weights.matrix(f"{block}.attn_v", (n_head_kv * head_dim, n_embd))
-    weights.matrix(f"{block}.attn_output", (n_embd, n_head * head_dim), gain=gain)
+    weights.vector("rope_freqs.weight", _rope_factors(shape.head_dim))
+    weights.embedding("token_embd", (n_vocab, shape.n_embd))
+    for layer, block in enumerate(shape.blocks):
+        weights.attention(block, shape, gain=2.0 if layer % PATTERN == PATTERN - 1 else 1.0)
+        weights.norm(f"{block}.ffn_norm", shape.n_embd)
+        if layer % moe_step == moe_step - 1:
+            _write_experts(weights, block, shape.n_embd, shape.n_ff, n_expert)
+        else:
+            weights.feed_forward(block, shape.n_embd, 2 * shape.n_ff)
+    weights.norm("output_norm", shape.n_embd)
+    weights.matrix("output", (n_vocab, shape.n_embd), gain=3.0, rows=output_sizes)
 
 
-def _write_experts(weights: Weights, layer: int, *, n_embd: int, n_ff: int, n_expert: int) -> None:
+def _write_experts(weights: Weights, block: str, n_embd: int, n_ff: int, n_expert: int) -> None:
     """The routed experts count less than the shared one: where two experts tie, rounding decides, and that must stay
     small against what the tests look for."""
-    block = f"blk.{layer}"
-    weights.norm(f"{block}.ffn_norm", n_embd)
     weights.matrix(f"{block}.ffn_gate_inp", (n_expert, n_embd), exact=True)
     weights.matrix(f"{block}.ffn_gate_exps", (n_expert, n_ff, n_embd))
     weights.matrix(f"{block}.ffn_up_exps", (n_expert, n_ff, n_embd))
     weights.matrix(f"{block}.ffn_down_exps", (n_expert, n_embd, n_ff), gain=0.3)
-    weights.matrix(f"{block}.ffn_gate_shexp", (n_ff, n_embd))
-    weights.matrix(f"{block}.ffn_up_shexp", (n_ff, n_embd))
-    weights.matrix(f"{block}.ffn_down_shexp", (n_embd, n_ff))
+    weights.feed_forward(block, n_embd, n_ff, suffix="_shexp")
 
 
 def _rope_factors(head_dim: int) -> npt.NDArray[np.float32]:
