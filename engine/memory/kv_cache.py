@@ -2,7 +2,7 @@
 
 from engine.errors import UsageError
 from engine.gguf import TENSOR_TYPES
-from engine.memory.card import ModelCard
+from engine.memory.card import Layer, ModelCard
 
 _PAD = 256  # cells are allocated in blocks of this many
 KV_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
@@ -12,12 +12,20 @@ GGML_NUMBERS = {type_.name.lower(): number for number, type_ in TENSOR_TYPES.ite
 
 def kv_bytes(card: ModelCard, n_ctx: int, *, kv_type: str = "f16", n_ubatch: int = 512, swa_full: bool = False) -> int:
     """Bytes of K and V over all layers for one sequence of n_ctx tokens. Raises UsageError for an unknown KV type."""
-    wide = pad(n_ctx)
-    narrow = wide if swa_full else min(wide, pad(min(n_ctx, card.attention_window + n_ubatch)))
     return sum(
-        (narrow if layer.windowed else wide) * (row_bytes(layer.n_embd_k, kv_type) + row_bytes(layer.n_embd_v, kv_type))
+        layer_kv_bytes(card, layer, n_ctx, kv_type=kv_type, n_ubatch=n_ubatch, swa_full=swa_full)
         for layer in card.layers
     )
+
+
+def layer_kv_bytes(
+    card: ModelCard, layer: Layer, n_ctx: int, *, kv_type: str = "f16", n_ubatch: int = 512, swa_full: bool = False
+) -> int:
+    """Bytes of K and V in one of the card's layers. Raises UsageError for an unknown KV type."""
+    n_cells = pad(n_ctx)
+    if layer.windowed and not swa_full:
+        n_cells = min(n_cells, pad(min(n_ctx, card.attention_window + n_ubatch)))
+    return n_cells * (row_bytes(layer.n_embd_k, kv_type) + row_bytes(layer.n_embd_v, kv_type))
 
 
 def row_bytes(n_elements: int, kv_type: str) -> int:

@@ -21,6 +21,9 @@ class ModelParameters:
         self.value = llama_cpp.llama_model_default_params()
         self.value.n_gpu_layers = placement.n_gpu_layers
         self.value.use_extra_bufts = placement.repack
+        if not placement.use_gpus:
+            self._devices = (ctypes.c_void_p * 1)(None)  # a list that ends at once, where null means all there are
+            self.value.devices = ctypes.addressof(self._devices)
         if placement.tensor_split:
             room = max(len(placement.tensor_split), llama_cpp.llama_max_devices())
             self._split = (ctypes.c_float * room)(*placement.tensor_split)
