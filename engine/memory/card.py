@@ -59,7 +59,7 @@ class ModelCard:
     exact: whether the layers' KV cache is known for this architecture; if not, it is an upper bound.
     weights_bytes: of all tensors; input_bytes, output_bytes and the layers' add up to it.
     tied_bytes: the token embeddings again, where they are the output matrix too: a GPU that computes the output holds
-    a second copy of them, which weights_bytes leaves out.
+    a second copy of them, which weights_bytes leaves out. embedding_type: their tensor type.
     files: the parts in order; one where the model is not split.
     """
 
@@ -78,6 +78,7 @@ class ModelCard:
     input_bytes: int = 0
     output_bytes: int = 0
     tied_bytes: int = 0
+    embedding_type: str = ""
     n_experts: int = 0
     head_dim_k: int = 0
     head_dim_v: int = 0
@@ -129,6 +130,7 @@ def read_card(header: Header) -> ModelCard:
         input_bytes=weights.input,
         output_bytes=weights.output,
         tied_bytes=0 if weights.has_output_matrix else weights.embeddings,
+        embedding_type=weights.embedding_type,
         n_experts=integer("expert_count"),
         head_dim_k=head_dims[0],
         head_dim_v=head_dims[1],
@@ -142,6 +144,7 @@ class _Weights:
 
     def __init__(self, parts: list[Header], n_layers: int) -> None:
         self.input = self.output = self.embeddings = 0
+        self.embedding_type = ""
         self.layers, self.experts = [0] * n_layers, [0] * n_layers
         self.has_output_matrix = False
         for part in parts:
@@ -158,7 +161,8 @@ class _Weights:
             self.layers[0] += n_bytes
         elif name in _INPUTS:
             self.input += n_bytes
-            self.embeddings += n_bytes if tensor.name == "token_embd.weight" else 0
+            if tensor.name == "token_embd.weight":
+                self.embeddings, self.embedding_type = n_bytes, tensor.type.name
         else:
             self.output += n_bytes
             self.has_output_matrix |= tensor.name == "output.weight"

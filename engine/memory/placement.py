@@ -4,6 +4,7 @@ A plan is made for a Placement, and the runtime loads with exactly that one. Wha
 llama.cpp's own rules; compute buffers are not among it, a dry run knows those. Pure arithmetic.
 """
 
+import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +17,10 @@ from engine.memory.hardware import Device
 from engine.memory.kv_cache import layer_kv_bytes
 
 RAM = "RAM"
+# what llama.cpp's CPU back end may store in another order (ggml/src/ggml-cpu/repack.cpp): with AVX2, and with NEON
+_REPACKED = frozenset(("Q4_0", "Q4_K", "IQ4_NL", "MXFP4"))
+if platform.machine().lower() in ("arm64", "aarch64"):
+    _REPACKED |= {"Q5_K", "Q6_K", "Q8_0"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +77,8 @@ def held(card: ModelCard, placement: Placement, gpus: Sequence[Device] = ()) -> 
         weights[RAM] += in_ram
         weights[device] += layer.weights_bytes - in_ram
         kv[device if placement.kv_on_gpu else RAM] += _kv_bytes(card, layer, placement)
-    weights[output_on] += card.output_bytes + (card.tied_bytes if output_on != RAM else 0)
+    is_copied = output_on != RAM or (placement.repack and card.embedding_type in _REPACKED)
+    weights[output_on] += card.output_bytes + (card.tied_bytes if is_copied else 0)
     return tuple(Held(name, weights[name], kv[name]) for name in weights)
 
 
