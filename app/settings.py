@@ -10,7 +10,9 @@ from typing import Any
 
 from platformdirs import user_data_path
 
-from engine.errors import InputRefused, UsageError
+from app.models.places import gguf_files, locate, places
+from engine.errors import InputRefused, ModelRefused, UsageError
+from engine.memory import catalog
 from engine.memory.budget import DEFAULT_REPLY
 from engine.memory.kv_cache import KV_TYPES
 
@@ -22,13 +24,15 @@ KV_DEVICES = ("auto", "gpu", "ram")
 class Settings:
     """Every setting.
 
-    home: LONGDESK_HOME, where all that the user owns lies. model: a GGUF file or a catalogue name. roots: folders that
-    the page may read. n_ctx: tokens of the context, None to choose. n_threads: 0 for all cores. reply_tokens: --reply
-    and --max-tokens. system: the standing instruction, None for Longdesk's own. snapshot: whether KV states are kept.
+    home: LONGDESK_HOME, where all that the user owns lies. model: a GGUF file or a catalogue name. models: further
+    folders that hold model files. roots: folders that the page may read. n_ctx: tokens of the context, None to choose.
+    n_threads: 0 for all cores. reply_tokens: --reply and --max-tokens. system: the standing instruction, None for
+    Longdesk's own. snapshot: whether KV states are kept.
     """
 
     home: Path
     model: str = STARTER
+    models: tuple[Path, ...] = ()
     roots: tuple[Path, ...] = ()
     n_ctx: int | None = None
     kv_type: str = "f16"
@@ -59,7 +63,7 @@ class Settings:
 
     @property
     def cache(self) -> Path:
-        """Where proofs about vocabularies are kept: nothing of the user's."""
+        """Where proofs about vocabularies and files that stand for models are kept: nothing of the user's."""
         return self.home / "cache"
 
 
@@ -68,8 +72,8 @@ def read_settings(environment: Mapping[str, str] = os.environ, **flags: Any) -> 
 
     Raises UsageError for a file that does not parse or names what is not known.
     """
-    home = Path(environment.get("LONGDESK_HOME") or user_data_path("longdesk", appauthor=False))
-    settings = replace(Settings(home=_expanded(home)), **_from_file(home / "config.toml"))
+    home = _home(environment)
+    settings = replace(Settings(home=home), **_from_file(home / "config.toml"))
     if model := environment.get("LONGDESK_MODEL"):
         settings = replace(settings, model=model)
     if roots := environment.get("LONGDESK_ROOTS"):
@@ -78,25 +82,62 @@ def read_settings(environment: Mapping[str, str] = os.environ, **flags: Any) -> 
     return replace(settings, model=absolute_model(settings.model))
 
 
-def find_model(name: str) -> Path:
-    """The GGUF that a --model value means. Raises UsageError or InputRefused with what to do instead."""
+def find_model(name: str, settings: Settings | None = None) -> Path:
+    """The GGUF that a --model value means; without settings, those of the default home apply.
+
+    Raises UsageError for a name that nothing has, ModelRefused for a catalogue model that is not on this machine.
+    """
+    found = _on_disk(name, settings or Settings(home=_home(os.environ)))
+    if isinstance(found, Path):
+        return found
+    if not found.released:
+        raise ModelRefused(
+            f"{found.model} was announced and never released, so it cannot be run.",
+            f"`longdesk plan --model {found.name}` shows what it would need.",
+        )
+    raise ModelRefused(f"{found.name} is not on this machine.", f"Get it: `longdesk models get {found.name}`.")
+
+
+def find_plannable(name: str, settings: Settings) -> Path | catalog.Entry:
+    """As find_model, but a catalogue model need not be on this machine: its entry stands for it.
+
+    Raises UsageError for a name that nothing has.
+    """
+    return _on_disk(name, settings)
+
+
+def _on_disk(name: str, settings: Settings) -> Path | catalog.Entry:
+    """The file of a --model value, or the catalogue's entry where its files are not on this machine."""
     if name.startswith(("http://", "https://")):
         raise UsageError("Servers are not built yet: --model takes a GGUF file.", "Name a .gguf file on this machine.")
     if name == STARTER:
         return starter_model()
     path = _expanded(Path(name))
-    if not path.exists() and "/" not in name and not name.endswith(".gguf"):
-        raise UsageError(
-            f"There is no model file {name}, and the catalogue of models is not built yet.",
-            f"Name a .gguf file, or {STARTER} for the starter model.",
-        )
-    return path
+    if path.exists() or "/" in name or name.endswith(".gguf"):
+        return path  # whether it can be used is said where it is opened
+    entry = find_entry(name)
+    return locate(entry, gguf_files(places(settings.home, settings.models))) or entry
+
+
+def find_entry(name: str) -> catalog.Entry:
+    """The catalogue's entry of a name. Raises UsageError with the nearest names."""
+    if entry := catalog.find(name):
+        return entry
+    near = catalog.near(name)
+    raise UsageError(
+        f"There is no model file {name}, and the catalogue has no such name.",
+        f"Did you mean {' or '.join(near)}?" if near else "`longdesk models list` shows all names.",
+    )
 
 
 def absolute_model(name: str) -> str:
     """A --model value that means the same from any working directory."""
     path = _expanded(Path(name))
     return str(path.absolute()) if path.exists() else name
+
+
+def _home(environment: Mapping[str, str]) -> Path:
+    return _expanded(Path(environment.get("LONGDESK_HOME") or user_data_path("longdesk", appauthor=False)))
 
 
 def _expanded(path: Path) -> Path:
@@ -120,6 +161,7 @@ def starter_model() -> Path:
 
 _FILE_TYPES: dict[str, type | tuple[type, ...]] = {
     "model": str,
+    "models": list,
     "roots": list,
     "n_ctx": int,
     "kv_type": str,
@@ -147,6 +189,7 @@ def _from_file(path: Path) -> dict[str, Any]:
             raise UsageError(f"{path} sets {name}, which is not known.", f"Known are {', '.join(_FILE_TYPES)}.")
         if not isinstance(value, _FILE_TYPES[name]) or (isinstance(value, bool) and name != "snapshot"):
             raise UsageError(f"{path} sets {name} to {value!r}.", "docs/command-line.md shows what it takes.")
-    if "roots" in values:
-        values["roots"] = tuple(_expanded(Path(str(root))) for root in values["roots"])
+    for name in ("roots", "models"):
+        if name in values:
+            values[name] = tuple(_expanded(Path(str(folder))) for folder in values[name])
     return values

@@ -389,11 +389,12 @@ def test_many_at_once_over_one_home_lose_nothing(longdesk: CommandLine, corpus: 
         ("plan", "--ctx", "0"),
         ("plan", "--kv", "q9"),
         ("nonsense",),
-        ("models", "list"),
+        ("models", "where", "scot-q4_k_m"),
+        ("models", "get", "nothing-like-it"),
         ("snapshots", "list"),
         ("count", ".", "--mmproj", "x.gguf"),
         ("plan", "--model", "http://127.0.0.1:1/v1"),
-        ("plan", "--model", "scout-q4_k_m"),
+        ("plan", "--model", "scot-q4_k_m"),
     ],
 )
 def test_a_wrong_call_exits_with_2_and_says_what_is_wrong(longdesk: CommandLine, arguments: tuple[str, ...]) -> None:

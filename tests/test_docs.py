@@ -9,6 +9,7 @@ import click
 
 from app.cli import cli
 from app.settings import Settings, read_settings
+from engine.memory.catalog import find
 from engine.memory.kv_cache import KV_TYPES
 
 ROOT = Path(__file__).parent.parent
@@ -30,10 +31,16 @@ def test_every_option_is_documented_and_every_documented_one_exists() -> None:
         assert long_ones == set(re.findall(r"--[a-z-]+", usage_of(name))), name
 
 
-def test_every_session_command_is_documented() -> None:
-    sessions = cli.commands["sessions"]
-    assert isinstance(sessions, click.Group)
-    assert set(sessions.commands) <= set(usage_of("sessions").split())
+def test_every_command_of_a_group_is_documented() -> None:
+    for name in ("sessions", "models"):
+        group = cli.commands[name]
+        assert isinstance(group, click.Group)
+        assert set(group.commands) <= set(usage_of(name).split()), name
+
+
+def test_the_catalogues_names_in_the_docs_are_in_it() -> None:
+    named = re.findall(r"`((?:scout|maverick|behemoth)[\w-]*)`", COMMAND_LINE + README)
+    assert len(named) >= 4 and all(find(name) for name in named)
 
 
 def test_the_kv_types_are_those_named() -> None:

@@ -26,8 +26,8 @@ class Entry:
     """One model at one quantization.
 
     repository: on Hugging Face, '' where there is none. files: paths in it as last seen, in order; () where its list
-    was not seen. size_bytes: of all files. size_is_published: whether that number was published; if not, it is
-    computed. estimated: figures of a plan that are estimates for this entry.
+    was not seen. published_bytes: of all files, None where no number was found. estimated: figures of a plan that are
+    estimates for this entry.
     """
 
     name: str
@@ -36,8 +36,7 @@ class Entry:
     recipe: str | Dynamic = field(repr=False)
     repository: str
     files: tuple[str, ...]
-    size_bytes: int
-    size_is_published: bool
+    published_bytes: int | None
     size_source: str
     licence: str = LICENCE
     licence_url: str = LICENCE_URL
@@ -46,6 +45,15 @@ class Entry:
     @property
     def model(self) -> str:
         return self.shape.title
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all files: as published, or computed."""
+        return self.published_bytes or weight_bytes(self.shape, self.recipe) + _HEADER_BYTES
+
+    @property
+    def size_is_published(self) -> bool:
+        return self.published_bytes is not None
 
     @property
     def released(self) -> bool:
@@ -97,17 +105,14 @@ class _Family:
         estimated: tuple[str, ...] = (),
     ) -> Entry:
         """n_parts: of the files as seen in the repository, None where they were not seen."""
-        recipe = recipe or quantization
-        size = round(published_bytes) or weight_bytes(self.shape, recipe) + _HEADER_BYTES
         return Entry(
             name=f"{self.prefix}-{quantization.lower()}",
             shape=self.shape,
             quantization=quantization,
-            recipe=recipe,
+            recipe=recipe or quantization,
             repository=self.repository,
             files=tuple(self._files(quantization, n_parts)) if n_parts else (),
-            size_bytes=size,
-            size_is_published=bool(published_bytes),
+            published_bytes=round(published_bytes) or None,
             size_source=source,
             estimated=estimated,
         )
@@ -209,4 +214,5 @@ def find(name: str) -> Entry | None:
 
 def near(name: str) -> tuple[str, ...]:
     """Names that a mistyped one may have meant, the nearest first."""
-    return tuple(get_close_matches(name.strip().lower(), _BY_NAME, n=4, cutoff=0.55))
+    known = ("scout", "maverick", "behemoth", *_BY_NAME)
+    return tuple(get_close_matches(name.strip().lower(), known, n=3, cutoff=0.55))

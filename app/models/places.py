@@ -1,0 +1,62 @@
+"""Where model files lie on this machine: Longdesk's own folder, folders that were named, and what other programs keep.
+
+Files are told by their published names alone; whether they are what the name says is left to `verification`.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from engine.memory.catalog import Entry
+
+_DEPTH = 5  # folders below a place; Hugging Face's cache needs four
+_PART = re.compile(r"-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$")
+
+
+def own_folder(home: Path) -> Path:
+    """Where `models get` puts files."""
+    return home / "models"
+
+
+def places(home: Path, named: Iterable[Path] = (), environment: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
+    """The folders that are searched, in order: Longdesk's own, named ones, Hugging Face's cache, LM Studio's."""
+    user = Path(environment.get("HOME") or Path.home())
+    cache = Path(environment.get("XDG_CACHE_HOME") or user / ".cache")
+    hugging_face = Path(environment.get("HF_HOME") or cache / "huggingface")
+    return (
+        own_folder(home),
+        *named,
+        Path(environment.get("HF_HUB_CACHE") or hugging_face / "hub").expanduser(),
+        user / ".lmstudio" / "models",
+        user / ".cache" / "lm-studio" / "models",
+    )
+
+
+def gguf_files(folders: Iterable[Path]) -> Iterator[Path]:
+    """Every GGUF in these folders and below, links to files included. Folders that cannot be read count as empty."""
+    for folder in folders:
+        depth = len(folder.parts)
+        for at, below, names in os.walk(folder):
+            below[:] = sorted(below) if len(Path(at).parts) - depth < _DEPTH else []
+            yield from (Path(at, name) for name in sorted(names) if name.endswith(".gguf"))
+
+
+def locate(entry: Entry, files: Iterable[Path]) -> Path | None:
+    """The entry's file among these, or the first of its parts where all of them lie in one folder."""
+    owned = [path for path in files if entry.owns(path.name) and path.is_file()]
+    return next((path for path in owned if _is_first_of_all(path)), None)
+
+
+def parts(path: Path) -> tuple[Path, ...]:
+    """The files of a model whose first one this is; the file alone where it is not split."""
+    match = _PART.search(path.name)
+    if match is None:
+        return (path,)
+    stem, count = path.name[: match.start()], int(match["count"])
+    return tuple(path.with_name(f"{stem}-{number:05d}-of-{count:05d}.gguf") for number in range(1, count + 1))
+
+
+def _is_first_of_all(path: Path) -> bool:
+    every = parts(path)
+    return path == every[0] and all(part.is_file() for part in every)

@@ -1,0 +1,124 @@
+"""Whether a model file is whole and usable: its header, all its parts, its vocabulary, its template, its size."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.models.download import sha256_of
+from app.sizes import show_bytes
+from engine.errors import LongdeskError
+from engine.gguf import Header, read_header
+from engine.memory.card import ModelCard, read_card
+from engine.memory.catalog import ENTRIES, Entry
+from engine.prompt.template import read_template
+from engine.tokens.encode import Tokenizer, open_tokenizer
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at, and what was seen."""
+
+    name: str
+    passed: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What came of a file's checks.
+
+    entry: the catalogue's entry of its name, if it has one. sha256: of each file by name, where it was asked for.
+    """
+
+    path: Path
+    entry: Entry | None
+    checks: tuple[Check, ...]
+    sha256: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        return all(check.passed for check in self.checks)
+
+
+def verify(path: Path, *, cache: Path, digests: bool = False) -> Verification:
+    """Looks at a model's file, or at the first of its parts. Raises nothing: a check that fails ends what builds on it.
+
+    cache: where proofs about vocabularies are kept. digests: read every byte and tell its SHA-256.
+    """
+    entry = next((entry for entry in ENTRIES if entry.owns(path.name)), None)
+    checking = _Checking(path, entry, cache)
+    checks = tuple(checking.checks())
+    files = checking.files if digests else ()
+    sums = tuple((file.name, sha256_of(file)) for file in files)
+    damaged = [name for (name, digest), file in zip(sums, files, strict=True) if _belies(file, digest)]
+    if sums:
+        detail = f"{', '.join(damaged)}: not the content that it was kept as" if damaged else "read to the last byte"
+        checks += (Check("digest", not damaged, detail),)
+    return Verification(path, entry, checks, sums)
+
+
+class _Checking:
+    """The checks of one file, in order, and what later ones need of earlier ones."""
+
+    def __init__(self, path: Path, entry: Entry | None, cache: Path) -> None:
+        self._path, self._entry, self._cache = path, entry, cache
+        self.files: tuple[Path, ...] = ()
+
+    def checks(self) -> Iterator[Check]:
+        try:
+            header = read_header(self._path)
+            yield Check("header", True, f"{len(header.tensors):,} tensors, all inside the file")
+            card = read_card(header)
+            self.files = tuple(file.path for file in card.files)
+            yield Check("parts", True, f"{len(self.files)} of {len(self.files)}")
+            yield Check("model", True, _described(card))
+        except LongdeskError as error:
+            yield Check("header", False, str(error))
+            return
+        if self._entry is not None:
+            yield self._size(card, self._entry)
+        yield from self._words(header)
+
+    def _size(self, card: ModelCard, entry: Entry) -> Check:
+        n_bytes = sum(file.n_bytes for file in card.files)
+        off = n_bytes / entry.size_bytes - 1
+        sizes = f"{show_bytes(n_bytes)}, in the catalogue {show_bytes(entry.size_bytes)} ({entry.size_source})"
+        return Check("size", abs(off) <= entry.size_tolerance, sizes)
+
+    def _words(self, header: Header) -> Iterator[Check]:
+        """The vocabulary and the chat template."""
+        try:
+            tokenizer = open_tokenizer(header, cache=self._cache)
+        except LongdeskError as error:
+            yield Check("vocabulary", False, str(error))
+            return
+        try:
+            yield Check("vocabulary", True, f"{len(tokenizer.vocabulary):,} tokens, proved against llama.cpp")
+            yield _template(header, tokenizer)
+        finally:
+            tokenizer.close()
+
+
+def _template(header: Header, tokenizer: Tokenizer) -> Check:
+    source, vocabulary = header.text("tokenizer.chat_template"), tokenizer.vocabulary
+    if not source:
+        return Check("template", True, "the model brings none; a plain one is used")
+    bos, eos = vocabulary.text_of(tokenizer.facts.bos_id), vocabulary.text_of(vocabulary.eos_id)
+    renders = read_template(source, bos=bos, eos=eos).name == "model"
+    return Check("template", renders, "renders every turn" if renders else "does not render; a plain one would be used")
+
+
+def _described(card: ModelCard) -> str:
+    return (
+        f"{card.name}: {card.architecture}, {len(card.layers)} layers, window {card.window:,}, "
+        f"{show_bytes(card.weights_bytes)} of weights, mostly {card.quantization}"
+    )
+
+
+def _belies(file: Path, digest: str) -> bool:
+    """Hugging Face's cache keeps a file under its SHA-256, which tells what it should be."""
+    name = file.resolve().name
+    return _SHA256.fullmatch(name) is not None and name != digest
