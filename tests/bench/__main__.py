@@ -5,7 +5,7 @@ from importlib import import_module
 
 from tests.bench.table import HEAD
 
-BENCHMARKS = ("count", "runtime")
+BENCHMARKS = ("count", "runtime", "devices")
 
 
 def main(names: list[str]) -> int:
