@@ -105,7 +105,7 @@ def test_a_ghost_is_written_once_and_whole(tmp_path: Path) -> None:
     first = ghost_of(entry, tmp_path / "new" / "folder")
     before = first.stat()
     assert ghost_of(entry, first.parent) == first and first.stat().st_mtime_ns == before.st_mtime_ns
-    assert [path.name for path in first.parent.iterdir()] == [first.name]
+    assert {path.name for path in first.parent.iterdir()} == {first.name, "CACHEDIR.TAG"}
     assert stat.S_ISREG(before.st_mode) and first.name.startswith("scout-q4_k_m-")
 
 
@@ -116,7 +116,7 @@ def test_a_folder_that_cannot_hold_a_ghost_says_so(tmp_path: Path, monkeypatch: 
     limit_the_size_of_files(monkeypatch)
     with pytest.raises(EngineFailed, match="too large"):
         ghost_of(entry_of("scout"), tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert {path.name for path in tmp_path.iterdir()} == {"file", "CACHEDIR.TAG"}
 
 
 def limit_the_size_of_files(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +136,7 @@ def test_a_file_system_without_holes_says_so(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("engine.memory.catalog.ghost.os.fstat", lambda _: filled)
     with pytest.raises(EngineFailed, match="full length on disk"):
         ghost_of(entry_of("scout"), tmp_path)
-    assert not list(tmp_path.iterdir())
+    assert not list(tmp_path.glob("*scout*"))
 
 
 def test_names() -> None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _VERSION = 1  # raise it when a ghost's metadata change
 _ALIGNMENT = 32
 _TRIAL_BYTES = 64 << 20  # of a hole, to see whether the file system keeps it one
+# backup programs leave out folders with this file (https://bford.info/cachedir/); one without it may fill the holes
+_CACHE_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# Longdesk writes these files again when it needs them.\n"
 
 
 def ghost_of(entry: Entry, folder: Path) -> Path:
@@ -36,6 +38,7 @@ def ghost_of(entry: Entry, folder: Path) -> Path:
             return path
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / "CACHEDIR.TAG").write_text(_CACHE_TAG)
         with _beside(path) as part:
             _write(part, entry)
     except OSError as error:
