@@ -1,12 +1,22 @@
-"""engine.memory.hardware: what is free, and what cgroups leave of it, from made-up /proc and /sys trees."""
+"""engine.memory.hardware and gpus: what is free, what cgroups leave of it, and which GPUs llama.cpp would use.
 
+From made-up /proc, /sys and device trees, and once in a real cgroup.
+"""
+
+import json
+import subprocess
+import sys as system
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from engine.memory import hardware
+from engine.memory import gpus, hardware
 from engine.memory.hardware import Device, cgroup_limits, ram
+from tests.memory_group import memory_group
+from tests.models.cache import REPO, cached
 
 GIB = 1 << 30
 
@@ -109,3 +119,113 @@ def test_the_lesser_counts(
 def test_this_machine() -> None:
     device = ram()
     assert 0 < device.free_bytes <= device.total_bytes
+
+
+def in_group(limit: int, *command: str) -> subprocess.CompletedProcess[str]:
+    with memory_group(limit) as prefix:
+        return subprocess.run([*prefix, system.executable, *command], capture_output=True, text=True, cwd=REPO)
+
+
+def test_a_real_cgroup_of_2_gib() -> None:
+    """A child that holds 300 MiB in it sees 2 GiB in all, and what is left of them."""
+    script = """
+import json
+from engine.memory.hardware import ram
+before = ram()
+held = bytearray(b"x" * (300 << 20))
+after = ram()
+print(json.dumps([before.total_bytes, before.free_bytes, after.free_bytes]))
+"""
+    child = in_group(2 * GIB, "-c", script)
+    assert child.returncode == 0, child.stderr
+    total, before, after = json.loads(child.stdout)
+    assert total == 2 * GIB
+    assert 0 < after < before < 2 * GIB
+    assert before - after == pytest.approx(300 << 20, rel=0.1)
+
+
+def test_the_verdict_in_a_real_cgroup_of_2_gib(tmp_path: Path) -> None:
+    """2 GiB of KV cache: the machine may have them, the container has not."""
+    command = ("plan", "--model", str(cached("scout")), "--ctx", "4000000", "--json")
+    child = in_group(2 * GIB, "-c", f"import os; os.environ['LONGDESK_HOME'] = {str(tmp_path)!r}; {RUN}", *command)
+    assert child.returncode == 3, child.stderr
+    plan = json.loads(child.stdout)
+    assert plan["verdict"] == "over_memory" and not plan["fits"]
+    (main, *_) = plan["devices"]
+    assert main["kind"] == "ram" and main["total_bytes"] == 2 * GIB
+    assert main["free_bytes"] < 2 * GIB < main["needed_bytes"]
+
+
+RUN = "from app.command import main; main()"
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A device as a back end enters it into ggml's registry."""
+
+    name: str
+    registry: str = "CUDA"
+    kind: int = 1
+    id: bytes | None = None
+    buffer: str = ""
+
+
+def registry(chips: Sequence[Chip], monkeypatch: pytest.MonkeyPatch) -> tuple[Device, ...]:
+    """What read_gpus makes of a registry with these devices, each with 7 of 8 GiB free."""
+
+    def props(index: int, reference: object) -> None:
+        value = reference._obj  # type: ignore[attr-defined] - what ctypes.byref points to
+        value.name, value.device_id = chips[index].name.encode(), chips[index].id
+        value.memory_free, value.memory_total = 7 * GIB, 8 * GIB
+
+    answers = {
+        "ggml_backend_dev_count": lambda: len(chips),
+        "ggml_backend_dev_get": lambda index: index,
+        "ggml_backend_dev_type": lambda index: chips[index].kind,
+        "ggml_backend_dev_get_props": props,
+        "ggml_backend_dev_backend_reg": lambda index: index,
+        "ggml_backend_reg_name": lambda index: chips[index].registry.encode(),
+        "ggml_backend_dev_buffer_type": lambda index: index,
+        "ggml_backend_buft_name": lambda index: (chips[index].buffer or chips[index].name).encode(),
+    }
+    monkeypatch.setattr(gpus, "_call", lambda name, *arguments: answers[name](*arguments))
+    return gpus.read_gpus()
+
+
+CPU = Chip("CPU", "CPU", 0)
+BLAS = Chip("BLAS", "BLAS", 3)
+
+
+def test_gpus_in_llama_cpps_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remote ones first, and no GPU twice that two back ends see; what computes on the CPU is none."""
+    chips = (
+        *(Chip("CUDA0", id=b"0000:01:00.0"), Chip("CUDA1", id=b"0000:02:00.0")),
+        *(Chip("Vulkan0", "Vulkan", id=b"0000:01:00.0"), Chip("Vulkan1", "Vulkan", id=b"0000:03:00.0")),
+        *(Chip("Vulkan2", "Vulkan", kind=2), BLAS, CPU, Chip("RPC0", "RPC", buffer="RPC0[10.0.0.2:1]")),
+    )
+    found = registry(chips, monkeypatch)
+    assert [device.name for device in found] == ["RPC0", "CUDA0", "CUDA1", "Vulkan1"]
+    assert found[0] == Device("RPC0", "gpu", 7 * GIB, 8 * GIB, buffer="RPC0[10.0.0.2:1]")
+
+
+def test_gpus_that_share_ram(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Integrated ones count where there is no other, and only one back end's; Apple's are called GPUs."""
+    one, two = Chip("Vulkan0", "Vulkan", kind=2), Chip("SYCL0", "SYCL", kind=2)
+    found = registry((one, two, CPU), monkeypatch)
+    assert [(device.name, device.kind, device.shares_ram) for device in found] == [("Vulkan0", "gpu", True)]
+    remote = Chip("RPC0", "RPC")
+    assert [device.name for device in registry((one, remote, CPU), monkeypatch)] == ["RPC0", "Vulkan0"]
+    assert [device.shares_ram for device in registry((Chip("CUDA0"), one), monkeypatch)] == [False]
+    for machine, shares in (("arm64", True), ("x86_64", False)):
+        monkeypatch.setattr(gpus.platform, "machine", lambda machine=machine: machine)
+        assert [device.shares_ram for device in registry((Chip("MTL0", "MTL"), CPU), monkeypatch)] == [shares]
+    assert registry((CPU, BLAS), monkeypatch) == ()
+
+
+def test_the_registry_of_this_machine() -> None:
+    """ggml's own answers, through real prototypes: a pointer cut to 32 bits would crash the child."""
+    script = (
+        "from engine.memory.gpus import *; print(ram_buffer_type() > 1 << 32, all(g.total_bytes for g in read_gpus()))"
+    )
+    child = subprocess.run([system.executable, "-c", script], capture_output=True, text=True, cwd=REPO)
+    assert child.stdout.split() == ["True", "True"], child.stderr
