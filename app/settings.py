@@ -113,10 +113,17 @@ def _on_disk(name: str, settings: Settings) -> Path | catalog.Entry:
     if name == STARTER:
         return starter_model()
     path = _expanded(Path(name))
-    if path.exists() or "/" in name or name.endswith(".gguf"):
+    if _is_path(path, name):
         return path  # whether it can be used is said where it is opened
     entry = find_entry(name)
     return locate(entry, gguf_files(places(settings.home, settings.models))) or entry
+
+
+def _is_path(path: Path, name: str) -> bool:
+    """A folder that happens to be called scout does not hide the catalogue's Scout."""
+    if "/" in name or name.endswith(".gguf") or path.is_file():
+        return True
+    return path.exists() and catalog.find(name) is None
 
 
 def find_entry(name: str) -> catalog.Entry:
@@ -133,7 +140,7 @@ def find_entry(name: str) -> catalog.Entry:
 def absolute_model(name: str) -> str:
     """A --model value that means the same from any working directory."""
     path = _expanded(Path(name))
-    return str(path.absolute()) if path.exists() else name
+    return str(path.absolute()) if path.exists() and _is_path(path, name) else name
 
 
 def _home(environment: Mapping[str, str]) -> Path:

@@ -13,7 +13,7 @@ import pytest
 from app.models.download import sha256_of
 from app.models.places import gguf_files, locate, parts, places
 from app.models.verification import verify
-from app.settings import Settings, find_model, find_plannable
+from app.settings import Settings, absolute_model, find_model, find_plannable
 from engine.errors import ModelRefused, UsageError
 from engine.memory.catalog import ENTRIES, find, ghost_of
 from tests.command_line import CommandLine, Run
@@ -131,6 +131,9 @@ def test_a_name_means_the_file_on_disk_or_is_refused(tmp_path: Path, monkeypatch
         find_model("mavrick", settings)
     with pytest.raises(UsageError, match="models list"):
         find_model("xyz", settings)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scout").mkdir()  # does not hide the name
+    assert absolute_model("scout") == "scout" and absolute_model("named") == "named"
     assert find_plannable("scout", settings) is find("scout")
     whole = put(tmp_path / "named", f"{STEM}-Q4_K_M.gguf")
     assert find_model("scout", settings) == whole
@@ -150,6 +153,7 @@ def test_get_fetches_all_parts_and_only_those(hub: Hub, tmp_path: Path) -> None:
     assert "Llama 4 Community License" in got.err and got.document["path"].endswith("-00001-of-00002.gguf")
     files = {path.name: path.read_bytes() for path in own(tmp_path).iterdir()}
     assert files == {name.rpartition("/")[2]: data for name, data in TWO_PARTS.items()}
+    assert (tmp_path / "longdesk").stat().st_mode & 0o777 == 0o700
     assert len(hub.paths) == 3 and not any("telemetry" in path or "harness" in path for path in hub.paths)
     again = at(hub, tmp_path)("models", "get", "scout")
     assert again.out == f"{got.document['path']}\n" and len(hub.paths) == 3  # it is there: nothing is asked

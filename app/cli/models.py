@@ -51,6 +51,8 @@ def get(name: str, as_json: bool) -> None:
             click.echo(f"{show_bytes(entry.size_bytes)} from {entry.repository}", err=True)
         try:
             path = fetch(entry, settings.home, _show)
+            if sys.stderr.isatty():
+                click.echo(err=True)
         except KeyboardInterrupt:
             click.echo("\nStopped. What was downloaded is kept; the same command goes on from there.", err=True)
             raise
@@ -84,11 +86,13 @@ def _show(progress: Progress) -> None:
     """One line on a terminal's standard error that is written over; nothing where it would fill a log."""
     if not sys.stderr.isatty():
         return
+    if progress.checking:
+        click.echo(f"\r{f'Checking {progress.name}':<79.79}", nl=False, err=True)
+        return
     line = f"\r{progress.done_bytes / progress.total_bytes:4.0%} of {show_bytes(progress.total_bytes)}"
     fetched = progress.done_bytes - progress.resumed_bytes
     if fetched > 0 and progress.seconds:
         rate = fetched / progress.seconds
         left = show_seconds((progress.total_bytes - progress.done_bytes) / rate)
-        line += f" · {show_bytes(rate)}/s · {left} left · {progress.name}"
-    end = "\n" if progress.done_bytes == progress.total_bytes else ""
-    click.echo(f"{line:<100.100}{end}", nl=False, err=True)
+        line += f" · {show_bytes(rate)}/s · {left} left"
+    click.echo(f"{line:<80.80}", nl=False, err=True)

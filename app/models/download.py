@@ -40,13 +40,17 @@ class RemoteFile:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a download is, over all files; seconds and resumed_bytes tell the rate of this run."""
+    """How far a download is, over all files; seconds and resumed_bytes tell the rate of this run.
+
+    checking: the file has arrived, and its content is held against the published SHA-256.
+    """
 
     name: str
     done_bytes: int
     total_bytes: int
     resumed_bytes: int
     seconds: float
+    checking: bool = False
 
 
 OnProgress = Callable[[Progress], None]
@@ -65,6 +69,7 @@ def fetch(entry: Entry, home: Path, on_progress: OnProgress) -> Path:
         )
     folder = own_folder(home) / entry.name
     with _of_ours(entry):
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)  # the user's alone, whichever command makes it
         folder.mkdir(parents=True, exist_ok=True)
         revision, files = _published(entry)
         _need_room(entry, files, folder)
@@ -161,17 +166,17 @@ class _Fetching:
         part = _part(self._folder, file)
         with part.open("ab") as opened, _alone(opened, file):
             before = opened.tell()
+            self._done += before
+            self._resumed += before
             if before < file.n_bytes:
                 self._transfer(file, opened, before)
-            else:
-                self._done += before
-                self._resumed += before
-        _check(file, part)
-        part.replace(target)
+            opened.flush()
+            os.fsync(opened.fileno())
+            self._report(file, checking=True)
+            _check(file, part)
+            part.replace(target)
 
     def _transfer(self, file: RemoteFile, opened: IO[bytes], before: int) -> None:
-        self._done += before
-        self._resumed += before
         hub = _hub()
         from huggingface_hub.file_download import http_get
 
@@ -186,8 +191,11 @@ class _Fetching:
 
     def _advance(self, file: RemoteFile, n_bytes: int) -> None:
         self._done += n_bytes
+        self._report(file)
+
+    def _report(self, file: RemoteFile, *, checking: bool = False) -> None:
         seconds = monotonic() - self._begun
-        self._on_progress(Progress(file.name, self._done, self._total, self._resumed, seconds))
+        self._on_progress(Progress(file.name, self._done, self._total, self._resumed, seconds, checking))
 
 
 class _Counting:

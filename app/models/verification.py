@@ -68,16 +68,18 @@ class _Checking:
         self.files: tuple[Path, ...] = ()
 
     def checks(self) -> Iterator[Check]:
+        name = "header"
         try:
             header = read_header(self._path)
-            yield Check("header", True, f"{len(header.tensors):,} tensors, all inside the file")
+            yield Check(name, True, f"{len(header.tensors):,} tensors, all inside the file")
+            name = "parts"
             card = read_card(header)
-            self.files = tuple(file.path for file in card.files)
-            yield Check("parts", True, f"{len(self.files)} of {len(self.files)}")
-            yield Check("model", True, _described(card))
         except LongdeskError as error:
-            yield Check("header", False, str(error))
+            yield Check(name, False, str(error))
             return
+        self.files = tuple(file.path for file in card.files)
+        yield Check("parts", True, f"{len(self.files)} of {len(self.files)}")
+        yield Check("model", True, _described(card))
         if self._entry is not None:
             yield self._size(card, self._entry)
         yield from self._words(header)
