@@ -15,40 +15,19 @@ from pathlib import Path
 from typing import BinaryIO
 
 from engine.errors import ModelRefused
+from engine.tensor_types import TENSOR_TYPES, TensorType
 
 _MAGIC = b"GGUF"
 _BLOCK = 64 << 10  # bytes read at once, so that hardly a weight is read with a header (Llama 4: 9 MiB)
-_MAX_HEADER = 128 << 20
+# limits that keep a hostile header below a second and 200 MiB
+_MAX_HEADER = 48 << 20
 _MAX_PAIRS = 1 << 16
-_MAX_ITEMS = 1 << 21  # of an array; Llama 4 has 202,048 tokens and 439,802 merges
-_MAX_TENSORS = 1 << 20
+_MAX_ITEMS = 1 << 21  # of all arrays; Llama 4 has 202,048 tokens, their types and 439,802 merges
+_MAX_TEXT = 1 << 20  # bytes of one string; chat templates take some 10,000
+_MAX_TENSORS = 1 << 15  # 512 layers, which is llama.cpp's own limit, of 64 tensors
+_MAX_NAME = 63  # bytes of a tensor's name, by ggml.h
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
-
-
-@dataclass(frozen=True, slots=True)
-class TensorType:
-    """A ggml tensor type: n_elements are stored in n_bytes."""
-
-    name: str
-    n_elements: int
-    n_bytes: int
-
-
-# ggml.h's enum ggml_type with the block sizes of ggml-common.h; tests hold it against gguf-py's table
-TENSOR_TYPES = {
-    number: TensorType(name, n_elements, n_bytes)
-    for number, name, n_elements, n_bytes in (
-        (0, "F32", 1, 4), (1, "F16", 1, 2), (2, "Q4_0", 32, 18), (3, "Q4_1", 32, 20), (6, "Q5_0", 32, 22),
-        (7, "Q5_1", 32, 24), (8, "Q8_0", 32, 34), (9, "Q8_1", 32, 40), (10, "Q2_K", 256, 84), (11, "Q3_K", 256, 110),
-        (12, "Q4_K", 256, 144), (13, "Q5_K", 256, 176), (14, "Q6_K", 256, 210), (15, "Q8_K", 256, 292),
-        (16, "IQ2_XXS", 256, 66), (17, "IQ2_XS", 256, 74), (18, "IQ3_XXS", 256, 98), (19, "IQ1_S", 256, 50),
-        (20, "IQ4_NL", 32, 18), (21, "IQ3_S", 256, 110), (22, "IQ2_S", 256, 82), (23, "IQ4_XS", 256, 136),
-        (24, "I8", 1, 1), (25, "I16", 1, 2), (26, "I32", 1, 4), (27, "I64", 1, 8), (28, "F64", 1, 8),
-        (29, "IQ1_M", 256, 56), (30, "BF16", 1, 2), (34, "TQ1_0", 256, 54), (35, "TQ2_0", 256, 66),
-        (39, "MXFP4", 32, 17), (40, "NVFP4", 64, 36), (41, "Q1_0", 128, 18),
-    )
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +119,7 @@ class Header:
 def read_header(path: Path) -> Header:
     """Reads and checks a GGUF header; every tensor must lie whole inside the file and be of a type that llama.cpp runs.
 
-    Reads no more than the header (about 9 MiB for Llama 4's vocabulary), whatever the size of the file.
+    Reads no more than the header (12.5 MiB with Llama 4's vocabulary), whatever the size of the file.
     Raises ModelRefused: not there, no GGUF, another version or byte order, malformed, cut short, an F64 tensor.
     """
     try:
@@ -166,6 +145,7 @@ class _Cursor:
         self.path, self.file, self.file_bytes = path, file, file_bytes
         self.buffer = bytearray()
         self.at = 0
+        self.n_items = 0  # in arrays so far
 
     def header(self) -> Header:
         self._check_magic()
@@ -181,7 +161,7 @@ class _Cursor:
         for _ in range(n_pairs):
             key = self._string()
             if key in metadata:
-                raise self._malformed(f"the field {key!r} stands in it twice")
+                raise self._malformed(f"the field {key[:80]!r} stands in it twice")
             metadata[key] = self._value(self._unpack("<I")[0])
         tensors = tuple(self._tensor() for _ in range(n_tensors))
         alignment = metadata.get("general.alignment", 32)
@@ -212,7 +192,7 @@ class _Cursor:
         if end > _MAX_HEADER:
             raise self._malformed(f"its header is longer than {_MAX_HEADER >> 20} MiB")
         while len(self.buffer) < end:
-            block = self.file.read(max(_BLOCK, end - len(self.buffer)))
+            block = self.file.read(_BLOCK)
             if not block:
                 raise ModelRefused(f"{self.path} ends inside its header: the file is cut short.", "Download it again.")
             self.buffer += block
@@ -227,6 +207,8 @@ class _Cursor:
     def _string(self) -> str:
         (length,) = self._unpack("<Q")
         self._need(self.at + length)
+        if length > _MAX_TEXT:
+            raise self._malformed(f"a text of {length:,} bytes stands in it")
         raw = self.buffer[self.at : self.at + length]
         self.at += length
         return raw.decode("utf-8", "surrogateescape")
@@ -236,8 +218,9 @@ class _Cursor:
             return self._string()
         if kind == _ARRAY:
             kind, count = self._unpack("<IQ")
-            if count > _MAX_ITEMS:
-                raise self._malformed(f"it claims an array of {count:,} items")
+            self.n_items += count
+            if self.n_items > _MAX_ITEMS:
+                raise self._malformed(f"it claims arrays of {self.n_items:,} items")
             return self._string_array(count) if kind == _STRING else self._array(kind, count)
         if kind not in _SCALARS:
             raise self._malformed(f"a metadata field is of the unknown type {kind}")
@@ -259,10 +242,12 @@ class _Cursor:
             at += 8 + unpack(buffer, at)[0]
         self._need(at)
         self.at = at
-        return StringArray(bytes(buffer[start:at]), count)
+        return StringArray(bytes(memoryview(buffer)[start:at]), count)
 
     def _tensor(self) -> TensorInfo:
         name = self._string()
+        if len(name) > _MAX_NAME:
+            raise self._malformed(f"a tensor's name has {len(name):,} characters")
         (n_dims,) = self._unpack("<I")
         if not 1 <= n_dims <= 4:
             raise self._malformed(f"the tensor {name!r} has {n_dims} dimensions")
@@ -279,11 +264,12 @@ class _Cursor:
         return tensor
 
     def _malformed(self, what: str) -> ModelRefused:
-        return ModelRefused(f"{self.path} is malformed: {what}.", "Download or convert it again.")
+        return _malformed(self.path, what)
 
 
 def _check_tensors(header: Header) -> None:
-    """Refuses what would end llama.cpp's process later: data past the end of the file, F64 tensors."""
+    """Refuses data past the end of the file and F64 tensors, which would end llama.cpp's process later, and what it
+    refuses itself: tensors that do not lie one behind the other in the order of their infos."""
     room = header.file_bytes - header.data_start
     needed = max((tensor.offset + tensor.n_bytes for tensor in header.tensors), default=0)
     if header.tensors and needed > room:
@@ -292,9 +278,21 @@ def _check_tensors(header: Header) -> None:
             f"the file has {header.file_bytes:,}.",
             "Download it again.",
         )
+    end, names = 0, set[str]()
+    alignment = header.integer("general.alignment", 32)
+    for tensor in header.tensors:
+        if tensor.name in names or tensor.offset != end:
+            what = "stands in it twice" if tensor.name in names else f"begins at {tensor.offset:,}, not at {end:,}"
+            raise _malformed(header.path, f"the tensor {tensor.name!r} {what}")
+        names.add(tensor.name)
+        end += -(-tensor.n_bytes // alignment) * alignment
     doubles = [tensor.name for tensor in header.tensors if tensor.type.name == "F64"]
     if doubles:
         raise ModelRefused(
             f"{header.path} holds {len(doubles)} F64 tensors ({doubles[0]!r} is one), which llama.cpp crashes on.",
             "Convert it again with float32 weights.",
         )
+
+
+def _malformed(path: Path, what: str) -> ModelRefused:
+    return ModelRefused(f"{path} is malformed: {what}.", "Download or convert it again.")

@@ -1,8 +1,8 @@
 """Bytes of a KV cache by llama.cpp's own arithmetic (src/llama-kv-cache.cpp, llama-kv-cache-iswa.cpp). Pure."""
 
 from engine.errors import UsageError
-from engine.gguf import TENSOR_TYPES
 from engine.memory.card import Layer, ModelCard
+from engine.tensor_types import TENSOR_TYPES
 
 _PAD = 256  # cells are allocated in blocks of this many
 KV_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
