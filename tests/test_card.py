@@ -101,7 +101,9 @@ def test_the_starter(starter_gguf: Path) -> None:
 def test_windows_can_be_off(tmp_path: Path) -> None:
     off = card_of(header_only(tmp_path / "x", "llama4", **BASE, attention__sliding_window=0))
     assert not any(layer.windowed for layer in off.layers) and off.attention_window == 0 and off.exact
-    other = card_of(header_only(tmp_path / "y", "phi3", **BASE, attention__sliding_window=512))
+    never = card_of(header_only(tmp_path / "z", "llama", **BASE, attention__sliding_window=512))
+    assert not any(layer.windowed for layer in never.layers) and never.attention_window == 0 and never.exact
+    other = card_of(header_only(tmp_path / "y", "starcoder2", **BASE, attention__sliding_window=512))
     assert not any(layer.windowed for layer in other.layers) and not other.exact  # an upper bound
 
 

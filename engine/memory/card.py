@@ -6,11 +6,9 @@ from pathlib import Path
 
 from engine.errors import ModelRefused
 from engine.gguf import Header, TensorInfo, read_header
+from engine.memory.windows import read_windows
 
 _SPLIT = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$")
-# llama.cpp's per-architecture defaults where the file says nothing: src/models/llama4.cpp, gemma3.cpp, gemma2.cpp
-_CHUNK, _CHUNK_PATTERN = 8192, 4
-_SLIDING_PATTERNS = {"gemma2": 2, "gemma3": 6}
 # fields of models that cache something else, or not in every layer: the sum over layers is an upper bound for them
 _OTHER_CACHES = ("ssm.", "wkv.", "shortconv.", "attention.kv_lora_rank", "attention.shared_kv_layers", "nextn_predict")
 
@@ -61,6 +59,7 @@ class ModelCard:
     tied_bytes: the token embeddings again, where they are the output matrix too: a GPU that computes the output holds
     a second copy of them, which weights_bytes leaves out. embedding_type: their tensor type.
     files: the parts in order; one where the model is not split.
+    estimated: figures of a plan that are estimates for this model, by their names in `plan --json`.
     """
 
     path: Path
@@ -84,6 +83,7 @@ class ModelCard:
     head_dim_v: int = 0
     has_template: bool = False
     files: tuple[ModelFile, ...] = field(default=(), repr=False)
+    estimated: tuple[str, ...] = ()
 
 
 def read_card(header: Header) -> ModelCard:
@@ -189,17 +189,12 @@ def _layers(
     heads = each("attention.head_count", (1,))
     kv_heads = each("attention.head_count_kv", heads)  # 0 in an array: a layer without attention
     k_dim, v_dim = head_dims
-    n_swa = header.integer(f"{architecture}.attention.sliding_window", -1)
-    windowed, window, exact = [False] * n_layers, 0, n_swa <= 0
-    if architecture == "llama4" and n_swa != 0:
-        windowed, window, exact = [at % _CHUNK_PATTERN != 3 for at in range(n_layers)], _CHUNK, True
-    elif n_swa > 0 and architecture in _SLIDING_PATTERNS:
-        pattern = _SLIDING_PATTERNS[architecture]
-        windowed, window, exact = [at % pattern != pattern - 1 for at in range(n_layers)], n_swa, True
+    windows = read_windows(header, architecture, n_layers)
+    exact = windows.exact
     if any(key.startswith(tuple(f"{architecture}.{other}" for other in _OTHER_CACHES)) for key in header.metadata):
         exact = False
-    layers = tuple(Layer(n * k_dim, n * v_dim, narrow) for n, narrow in zip(kv_heads, windowed, strict=True))
-    return layers, window, exact
+    layers = tuple(Layer(n * k_dim, n * v_dim, narrow) for n, narrow in zip(kv_heads, windows.flags, strict=True))
+    return layers, windows.n_tokens, exact
 
 
 def _other_parts(path: Path) -> list[Path]:
