@@ -129,7 +129,7 @@ def test_where_a_window_ends(n_ctx: int, n_ubatch: int, n_cells: int, engine: Co
     assert kv_bytes(card_of(path), n_ctx, n_ubatch=n_ubatch) == whole.n_bytes + windowed.n_bytes
 
 
-NEED_A_WINDOW = ("cohere2", "gemma2")
+NEED_A_WINDOW = ("cohere2", "gpt-oss")
 THIRD = [layer % 3 > 0 for layer in range(header.SHAPE.n_layer)]
 
 
@@ -138,11 +138,12 @@ THIRD = [layer % 3 > 0 for layer in range(header.SHAPE.n_layer)]
     [
         *((architecture, {"window": 512}) for architecture in header.TENSORS),
         *((architecture, {"window": None}) for architecture in header.TENSORS if architecture not in NEED_A_WINDOW),
+        *((architecture, {"window": 0}) for architecture in header.TENSORS),
         *((architecture, {"window": 512, "pattern": 3}) for architecture in header.TENSORS),
         *((architecture, {"window": 512, "pattern": THIRD}) for architecture in header.TENSORS),
         ("exaone4", {"window": 512, "n_layer": 64}),
         ("exaone4", {"window": None, "n_layer": 64}),
-        ("gemma2", {"window": None}),
+        ("gemma3", {"window": 512, "pattern": 0}),
     ],
     ids=str,
 )

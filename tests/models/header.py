@@ -6,6 +6,7 @@ Each has its own rule in llama.cpp (src/models/<name>.cpp, load_arch_hparams) fo
 from pathlib import Path
 
 import gguf
+import numpy as np
 
 from tests.models.shape import Shape
 from tests.models.writer import NoWeights, new_gguf
@@ -16,6 +17,7 @@ _N_VOCAB, _N_EXPERT = 256, 4
 _Q_K_V = ("attn_q", "attn_k", "attn_v", "attn_output")
 _GATED = ("ffn_gate", "ffn_up", "ffn_down")
 _EXPERTS = ("ffn_gate_inp", "ffn_gate_exps", "ffn_up_exps", "ffn_down_exps")
+_BIASES = tuple(f"{name}.bias" for name in _EXPERTS)
 _NORMS, _POST_NORMS = ("attn_norm", "ffn_norm"), ("post_attention_norm", "post_ffw_norm")
 _HEAD_NORMS, _ROW_NORMS = ("attn_q_norm", "attn_k_norm"), ("attn_q_norm:row", "attn_k_norm:row")
 
@@ -29,6 +31,7 @@ TENSORS = {
     "cohere2": ("attn_norm", *_Q_K_V, *_GATED),
     "olmo2": _POST_NORMS + _ROW_NORMS + _Q_K_V + _GATED,
     "exaone4": _POST_NORMS + _HEAD_NORMS + _Q_K_V + _GATED,
+    "gpt-oss": ("attn_norm", "post_attention_norm", "attn_sinks", *_Q_K_V, "attn_output.bias", *_EXPERTS, *_BIASES),
     "smallthinker": _NORMS + _Q_K_V + _EXPERTS,
 }
 _TIED = ("gemma2", "gemma3", "cohere2")
@@ -77,13 +80,16 @@ def _write_tensors(weights: NoWeights, architecture: str, shape: Shape) -> None:
         **{"ffn_gate": (n_ff, n_embd), "ffn_up": (n_ff, n_embd), "ffn_down": (n_embd, n_ff)},
         **{"ffn_up:double": (2 * n_ff, n_embd), "ffn_gate_inp": (n_expert, n_embd)},
         **{"ffn_gate_exps": (n_expert, n_ff, n_embd), "ffn_up_exps": (n_expert, n_ff, n_embd)},
-        **{"ffn_down_exps": (n_expert, n_embd, n_ff)},
+        **{"ffn_down_exps": (n_expert, n_embd, n_ff), "attn_sinks": (shape.n_head,)},
     }
     weights.embedding("token_embd", (_N_VOCAB, n_embd))
     for block in shape.blocks:
         for name in TENSORS[architecture]:
-            size = sizes.get(name, (n_embd,))
-            weights.matrix(f"{block}.{name.partition(':')[0]}", size, exact=len(size) == 1)
+            size = sizes.get(name.removesuffix(".bias"), (n_embd,))
+            if name.endswith(".bias"):
+                weights.vector(f"{block}.{name}", np.zeros(size[:-1], dtype=np.float32))
+            else:
+                weights.matrix(f"{block}.{name.partition(':')[0]}", size, exact=len(size) == 1)
     weights.norm("output_norm", n_embd)
     if architecture not in _TIED:
         weights.matrix("output", (_N_VOCAB, n_embd))
