@@ -14,14 +14,18 @@ from threading import Lock, RLock
 from app.asking import UNTITLED, Asking, Bench, DeskEvent, Notice, Question, Waiting, standing_instruction
 from app.conversation import converse, place
 from app.engines import Engines, Running, remove
-from app.settings import Settings, find_model
+from app.settings import Settings, find_model, find_plannable
 from engine.analyst import prepare, weights
 from engine.corpus.collect import collect
 from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, Corpus, Kind, Skipped, Source
 from engine.corpus.walk import compile_excludes, excludes
-from engine.memory.budget import Plan, make_plan
+from engine.gguf import read_header
+from engine.memory.budget import Plan, Wanted
+from engine.memory.card import ModelCard, read_card
+from engine.memory.catalog import Entry, planned_card
 from engine.memory.hardware import Device
+from engine.memory.planner import make_plan
 from engine.opened import OpenModel, open_model
 from engine.prompt.layout import Exchange, Part, Prompt
 from engine.tokens.documents import Document, IdCache, encode_documents
@@ -76,7 +80,7 @@ class Desk:
 
         Raises ModelRefused for a file that cannot be used, UsageError for a name that is not known.
         """
-        path = find_model(model or self.settings.model)
+        path = find_model(model or self.settings.model, self.settings)
         with self._opening:
             try:
                 stat = path.stat()
@@ -103,20 +107,39 @@ class Desk:
         prompt = opened.prompt([Exchange("", documents)], system=system, today=date.today())
         return Count(opened.card.name, corpus.sources, documents, corpus.skipped, prompt)
 
-    def plan(self, count: Count | None = None, *, n_ubatch: int = 512, swa_full: bool = False) -> Plan:
-        """Whether a counted corpus and a reply fit; without one, what the model alone needs. Nothing is loaded."""
-        exchange = Exchange("", count.documents if count else ())
+    def plan(self, count: Count | None = None, *, wanted: Wanted | None = None) -> Plan:
+        """Whether a counted corpus and a reply fit; without one, what the model alone needs. Nothing is loaded.
+
+        wanted: what is asked of the plan, the settings' own where it is None.
+        """
         return make_plan(
-            self.open().card,
+            self.card(),
             prompt_tokens=count.total_tokens if count else 0,
-            reply_tokens=self.settings.reply_tokens,
-            ram=self._engines.free_ram(),
-            sources=weights([exchange]),
-            n_ctx=self.settings.n_ctx,
-            kv_type=self.settings.kv_type,
-            n_ubatch=n_ubatch,
-            swa_full=swa_full,
+            wanted=wanted or self.settings.wanted,
+            hardware=self._engines.hardware(),
+            measure=self._engines.measure,
+            sources=weights([Exchange("", count.documents if count else ())]),
         )
+
+    def plan_for(self, model: str | None, wanted: Wanted, *, prompt_tokens: int = 0) -> Plan:
+        """The plan for any GGUF or catalogue name, also one that is not on this machine; None is the current model.
+
+        Raises ModelRefused, UsageError.
+        """
+        return make_plan(
+            self.card(model),
+            prompt_tokens=prompt_tokens,
+            wanted=wanted,
+            hardware=self._engines.hardware(),
+            measure=self._engines.measure,
+        )
+
+    def card(self, model: str | None = None) -> ModelCard:
+        """What a model is, also one of the catalogue that is not on this machine. Raises ModelRefused, UsageError."""
+        found = find_plannable(model or self.settings.model, self.settings)
+        if isinstance(found, Entry):
+            return planned_card(found, self.settings.cache / "ghosts")
+        return read_card(read_header(found))
 
     def look_ahead(self, session_id: str, question: str = "") -> Outlook:
         """What a session's next question would cost. Raises UsageError without such a session."""
@@ -129,12 +152,11 @@ class Desk:
         case = prepare(
             [*conversation.history, Exchange(question, documents)],
             opened=opened,
-            ram=self._engines.free_ram(),
-            reply_tokens=self.settings.reply_tokens,
+            hardware=self._engines.hardware(),
+            measure=self._engines.measure,
+            wanted=self.settings.wanted,
             system=session.system or "",
             today=date.fromisoformat(session.frozen_date),
-            n_ctx=self.settings.n_ctx,
-            kv_type=self.settings.kv_type,
         )
         every = encode_documents(opened.tokenizer, [at.source for at in placed], self._cache)
         return Outlook(case.plan, case.prompt, every)

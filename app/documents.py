@@ -1,12 +1,13 @@
 """What the command line prints: the JSON documents of its contract, and the same for people to read."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from app.asking import Answered, DeskEvent
 from app.desk import Count
 from app.sizes import show_bytes
-from engine.memory.budget import Plan
+from engine.memory.budget import Need, Plan
 from engine.runtime.model import Prefill, Text
 from storage.search import Hit
 from storage.sessions import SessionSummary
@@ -54,10 +55,10 @@ def count_text(count: Count) -> str:
     return "\n".join(lines)
 
 
-def plan_json(model: str, plan: Plan) -> Json:
+def plan_json(plan: Plan) -> Json:
     """The document of `plan --json`."""
     return {
-        "model": model,
+        "model": plan.model,
         "context_tokens": plan.context_tokens,
         "prompt_tokens": plan.prompt_tokens,
         "reply_tokens": plan.reply_tokens,
@@ -75,9 +76,15 @@ def plan_json(model: str, plan: Plan) -> Json:
                 "free_bytes": need.device.free_bytes,
                 "total_bytes": need.device.total_bytes,
                 "needed_bytes": need.needed_bytes,
+                "short_bytes": need.short_bytes,
+                "weights_bytes": need.weights_bytes,
+                "kv_bytes": need.kv_bytes,
+                "compute_bytes": need.compute_bytes,
+                "runtime_bytes": need.runtime_bytes,
             }
             for need in plan.needs
         ],
+        "placement": asdict(plan.placement),
         "fits": plan.fits,
         "verdict": plan.verdict.value,
         "advice": [
@@ -90,6 +97,7 @@ def plan_json(model: str, plan: Plan) -> Json:
             for advice in plan.advice
         ],
         "estimated": list(plan.estimated),
+        "notes": list(plan.notes),
     }
 
 
@@ -101,30 +109,33 @@ _VERDICTS = {
 }
 
 
-def plan_text(model: str, plan: Plan) -> str:
+def plan_text(plan: Plan) -> str:
     """The same for people; a ~ marks an estimate."""
 
     def size(name: str, n_bytes: int) -> str:
         return ("~" if name in plan.estimated else "") + show_bytes(n_bytes)
 
     lines = [
-        f"{model}, a context of {plan.context_tokens:,} tokens with {plan.kv_type} KV",
+        f"{plan.model}, a context of {plan.context_tokens:,} tokens with {plan.kv_type} KV",
         f"  prompt   {plan.prompt_tokens:>12,} tokens",
         f"  reply    {plan.reply_tokens:>12,} tokens",
         f"  weights  {size('weights_bytes', plan.weights_bytes):>12}",
         f"  KV cache {size('kv_bytes', plan.kv_bytes):>12}",
-        f"  compute  {size('compute_bytes', plan.compute_bytes):>12}",
+        f"  compute  {size('compute_bytes', plan.compute_bytes):>12}  ({plan.placement.n_ubatch:,} tokens at once)",
         f"  runtime  {size('runtime_bytes', plan.runtime_bytes):>12}",
-        *(
-            f"{need.device.name}: {show_bytes(need.needed_bytes)} needed, {show_bytes(need.device.free_bytes)} free "
-            f"of {show_bytes(need.device.total_bytes)}"
-            for need in plan.needs
-        ),
+        *(_need_text(need) for need in plan.needs),
         _VERDICTS[plan.verdict.value],
     ]
     if plan.over_tokens:
         lines.append(f"{plan.over_tokens:,} tokens over.")
-    return "\n".join(lines + [f"- {advice.change}" for advice in plan.advice])
+    return "\n".join([*lines, *(f"- {advice.change}" for advice in plan.advice), *plan.notes])
+
+
+def _need_text(need: Need) -> str:
+    device = need.device
+    free = f"{show_bytes(device.free_bytes)} free of {show_bytes(device.total_bytes)}"
+    short = f", {show_bytes(need.short_bytes)} short" if need.short_bytes else ""
+    return f"{device.name}: {show_bytes(need.needed_bytes)} needed, {free}{short}"
 
 
 def event_json(event: DeskEvent) -> Json | None:

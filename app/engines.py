@@ -14,10 +14,11 @@ import psutil
 
 from app.settings import Settings
 from engine.errors import LongdeskError
-from engine.memory.budget import Plan
+from engine.memory.budget import Need, Plan
 from engine.memory.card import ModelCard
+from engine.memory.dry_run import DryRun, Measured
 from engine.memory.fingerprint import fingerprint
-from engine.memory.hardware import Device, ram
+from engine.memory.hardware import Device, Hardware, ram
 from engine.memory.placement import Placement
 from engine.runtime.settings import EngineSettings
 from engine.runtime.worker_model import SavedState, WorkerModel
@@ -44,6 +45,8 @@ class Engines:
         self._fingerprint = ""
         self._session: str | None = None
         self._unsaved = False
+        self._needs: tuple[Need, ...] = ()  # what the running engine was planned to take
+        self._dry_run = DryRun(settings.cache)
         sweep(settings.home / "snapshots")
 
     @property
@@ -71,6 +74,20 @@ class Engines:
                 device = replace(device, free_bytes=min(device.total_bytes, device.free_bytes + own))
         return device
 
+    def hardware(self) -> Hardware:
+        """This machine as the next engine sees it. May be called from any thread."""
+        gpus = self._dry_run.gpus()
+        if self.running is not None:
+            held = {need.device.name: need.needed_bytes for need in self._needs}
+            gpus = tuple(
+                replace(gpu, free_bytes=min(gpu.total_bytes, gpu.free_bytes + held.get(gpu.name, 0))) for gpu in gpus
+            )
+        return Hardware(self.free_ram(), gpus, shutil.disk_usage(self._settings.home).free)
+
+    def measure(self, card: ModelCard, placement: Placement) -> Measured:
+        """What llama.cpp says that a placement takes; see DryRun.measure. May be called from any thread."""
+        return self._dry_run.measure(card, placement)
+
     def ready(self, card: ModelCard, plan: Plan, session_id: str) -> WorkerModel:
         """The engine for this session's next question: the running one where it has room, else a new one.
 
@@ -78,20 +95,18 @@ class Engines:
         """
         wanted = EngineSettings(
             model=card.path,
-            placement=Placement(
-                n_ctx=plan.context_tokens, kv_type=plan.kv_type, kv_on_gpu=self._settings.kv_device != "ram"
-            ),
+            placement=plan.placement,
             n_threads=self._settings.n_threads,
         )
         identity = fingerprint(card)
         engine = self._engine
-        if engine is not None and (self._session != session_id or not self._serves(engine, wanted, plan)):
+        if engine is not None and (self._session != session_id or not self._serves(engine, plan)):
             self.save()
-        if engine is None or self._fingerprint != identity or not self._serves(engine, wanted, plan):
+        if engine is None or self._fingerprint != identity or not self._serves(engine, plan):
             if engine is not None:
                 engine.close()
             engine = self._engine = WorkerModel(wanted)
-            self._fingerprint = identity
+            self._fingerprint, self._needs = identity, plan.needs
         engine.restore_from(self._state_of(session_id, plan.kv_type))
         self._session, self._unsaved = session_id, True
         return engine
@@ -128,6 +143,7 @@ class Engines:
             if self._engine is not None:
                 self._engine.close()
                 self._engine = None
+            self._dry_run.close()
 
     def drop_state(self, session_id: str) -> None:
         """Forgets a session's KV state on disk, and that the engine's own was to be saved."""
@@ -147,12 +163,13 @@ class Engines:
         )
         remove(unused)
 
-    def _serves(self, engine: WorkerModel, wanted: EngineSettings, plan: Plan) -> bool:
-        """Whether a running engine can take the question as it is."""
+    def _serves(self, engine: WorkerModel, plan: Plan) -> bool:
+        """Whether a running engine can take the question as it is, though a new one might be placed otherwise."""
         running = engine.settings.placement
         asked_for = self._settings.n_ctx is None or running.n_ctx == self._settings.n_ctx
         room = running.n_ctx >= plan.prompt_tokens + plan.reply_tokens
-        return asked_for and room and replace(wanted.placement, n_ctx=running.n_ctx) == running
+        alike = (running.kv_type, running.swa_full) == (plan.placement.kv_type, plan.placement.swa_full)
+        return asked_for and room and alike  # where it lies, and what it computes at once, can stay as it is
 
     def _state_of(self, session_id: str, kv_type: str) -> Path | None:
         """The session's saved state, if it was made by this model with this KV type and is still there."""

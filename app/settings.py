@@ -13,7 +13,7 @@ from platformdirs import user_data_path
 from app.models.places import gguf_files, locate, places
 from engine.errors import InputRefused, ModelRefused, UsageError
 from engine.memory import catalog
-from engine.memory.budget import DEFAULT_REPLY
+from engine.memory.budget import DEFAULT_REPLY, Wanted
 from engine.memory.kv_cache import KV_TYPES
 
 STARTER = "starter"
@@ -60,6 +60,11 @@ class Settings:
         ):
             if not holds:
                 raise UsageError(f"{name} is {getattr(self, name)!r}.", f"It must be {what}.")
+
+    @property
+    def wanted(self) -> Wanted:
+        """What is asked of a plan."""
+        return Wanted(n_ctx=self.n_ctx, kv_type=self.kv_type, kv_device=self.kv_device, reply_tokens=self.reply_tokens)
 
     @property
     def cache(self) -> Path:

@@ -10,9 +10,9 @@ from threading import Event as Flag
 
 from engine.corpus.source import Source
 from engine.errors import DoesNotFit
-from engine.memory.advice import Weight
-from engine.memory.budget import Plan, Verdict, make_plan
-from engine.memory.hardware import Device
+from engine.memory.budget import Plan, Verdict, Wanted, Weight
+from engine.memory.hardware import Hardware
+from engine.memory.planner import Measure, make_plan
 from engine.opened import OpenModel
 from engine.prompt.layout import Exchange, Prompt
 from engine.runtime.model import Event, Model, Sampling
@@ -33,13 +33,13 @@ def ask(
     *,
     opened: OpenModel,
     engine: Callable[[Case], Model],
-    ram: Device,
+    hardware: Hardware,
+    measure: Measure,
+    wanted: Wanted,
     sampling: Sampling,
     system: str = "",
     history: Sequence[Exchange] = (),
     today: date,
-    n_ctx: int | None = None,
-    kv_type: str = "f16",
     cache: IdCache,
     cancel: Flag,
 ) -> Generator[Event, None, None]:
@@ -51,12 +51,11 @@ def ask(
     case = prepare(
         [*history, Exchange(question, documents)],
         opened=opened,
-        ram=ram,
-        reply_tokens=sampling.max_tokens,
+        hardware=hardware,
+        measure=measure,
+        wanted=wanted,
         system=system,
         today=today,
-        n_ctx=n_ctx,
-        kv_type=kv_type,
     )
     refuse_misfit(case.plan)
     yield from engine(case).generate(case.prompt, sampling, cancel=cancel)
@@ -66,23 +65,21 @@ def prepare(
     exchanges: Sequence[Exchange],
     *,
     opened: OpenModel,
-    ram: Device,
-    reply_tokens: int,
+    hardware: Hardware,
+    measure: Measure,
+    wanted: Wanted,
     system: str,
     today: date,
-    n_ctx: int | None = None,
-    kv_type: str = "f16",
 ) -> Case:
     """Lays the prompt out and plans it. Nothing is loaded."""
     prompt = opened.prompt(exchanges, system=system, today=today)
     plan = make_plan(
         opened.card,
         prompt_tokens=prompt.n_tokens,
-        reply_tokens=reply_tokens,
-        ram=ram,
+        wanted=wanted,
+        hardware=hardware,
+        measure=measure,
         sources=weights(exchanges),
-        n_ctx=n_ctx,
-        kv_type=kv_type,
     )
     return Case(prompt, plan)
 
@@ -106,9 +103,10 @@ def refuse_misfit(plan: Plan) -> None:
             f"{plan.reply_tokens:,}, of {plan.context_tokens:,}. Nothing was loaded and nothing was cut.",
             remedy,
         )
-    free = min(need.device.free_bytes for need in plan.needs)
-    raise DoesNotFit(
-        f"{plan.short_bytes:,} bytes of memory are missing: KV cache and buffers need "
-        f"{plan.total_bytes - plan.weights_bytes:,}, and {free:,} are free. Nothing was loaded.",
-        remedy,
+    short = "; ".join(
+        f"{need.short_bytes:,} bytes of memory are missing on {need.device.name}, where KV cache and buffers need "
+        f"{need.needed_bytes - need.mapped_bytes:,} and {need.device.free_bytes:,} are free"
+        for need in plan.needs
+        if need.short_bytes
     )
+    raise DoesNotFit(f"{short}. Nothing was loaded.", remedy)

@@ -59,6 +59,10 @@ class Channel:
         fields, payload = self._read(n_fields), self._read(n_payload)
         return None if fields is None or payload is None else Frame(json.loads(fields), payload)
 
+    def has_frame(self, timeout_s: float) -> bool:
+        """Whether something can be received within that time: a frame, or the other side's end."""
+        return bool(select.select([self._reader], [], [], timeout_s)[0])
+
     def _read(self, n_bytes: int) -> bytes | None:
         """Exactly that many bytes. Unbuffered, so that polling the descriptor tells the truth about what waits."""
         parts = bytearray()

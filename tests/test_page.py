@@ -115,7 +115,9 @@ def test_too_little_memory_is_a_verdict_of_its_own(draw: Draw, monkeypatch: pyte
 
 def test_weights_that_do_not_fit_are_slow_not_refused(draw: Draw, monkeypatch: pytest.MonkeyPatch) -> None:
     draw()
-    plan = state.house().desk.plan()
+    desk = state.house().desk
+    least = replace(desk.settings.wanted, n_ctx=desk.settings.reply_tokens, n_ubatch=128)
+    plan = desk.plan(wanted=least)
     anonymous = plan.total_bytes - plan.weights_bytes
     free = replace(plan.needs[0].device, free_bytes=anonymous + plan.weights_bytes // 2)
     monkeypatch.setattr(Engines, "free_ram", lambda self: free)

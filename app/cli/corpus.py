@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -40,20 +41,25 @@ def count(
 @CORPUS
 @CONTEXT
 @click.option("--swa-full", is_flag=True, help="Keep the whole cache of windowed layers too.")
-@click.option("--ubatch", "n_ubatch", default=512, type=click.IntRange(1, 65536), help="Tokens a compute batch.")
+@click.option(
+    "--ubatch",
+    "n_ubatch",
+    type=click.IntRange(1, 65536),
+    metavar="N",
+    help="Tokens computed at once. Default: 512, or less.",
+)
 @click.option("--reply", "reply_tokens", type=Tokens(), help="Tokens kept for the reply.")
 @JSON
 def plan(
     paths: Sequence[Path], exclude: tuple[str, ...], model: str | None, mmproj: str | None, swa_full: bool,
-    n_ubatch: int, as_json: bool, **flags: Any
+    n_ubatch: int | None, as_json: bool, **flags: Any
 ) -> int:  # fmt: skip
     """Say whether a corpus and a reply fit, before anything is loaded."""
     refuse_mmproj(mmproj)
     with open_desk(read_settings(model=model, **flags)) as desk:
         counted = desk.count(_read(desk, paths, exclude)) if paths else None
-        planned = desk.plan(counted, n_ubatch=n_ubatch, swa_full=swa_full)
-        name = desk.open().card.name
-        print_document(documents.plan_json(name, planned) if as_json else documents.plan_text(name, planned))
+        planned = desk.plan(counted, wanted=replace(desk.settings.wanted, n_ubatch=n_ubatch, swa_full=swa_full))
+        print_document(documents.plan_json(planned) if as_json else documents.plan_text(planned))
         return 0 if planned.fits else 3
 
 

@@ -1,66 +1,41 @@
-"""What would make a prompt fit, ranked: the least that has to be given up comes first. Pure arithmetic."""
+"""What would make a prompt fit, ranked: the least that has to be given up comes first.
 
-from collections.abc import Callable, Sequence
+Advice on memory is tried before it is given: whoever follows it as it is written gets a plan that fits.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from engine.errors import UsageError
+from engine.memory.budget import Advice, Plan, Wanted, Weight
+from engine.memory.searching import largest
+
 _LEAST_REPLY = 256
+_SMALLER_KV = (("q8_0", "in 8 bits"), ("q4_0", "in 4 bits, which some models feel"))
+_WIDE_KV = ("f32", "f16", "bf16")
 
 
-@dataclass(frozen=True, slots=True)
-class Weight:
-    """A source and its tokens: what leaving it out would save."""
+class Planner(Protocol):
+    """What advice asks of a planner; planner.Planner is one. Both raise UsageError for a KV type that cannot be."""
 
-    path: str
-    n_tokens: int
+    def fitting(self, prompt_tokens: int, wanted: Wanted) -> Plan | None:
+        """The plan for so many tokens, if there is one that fits."""
 
-
-@dataclass(frozen=True, slots=True)
-class Advice:
-    """One way to make it fit, and what it saves. leave_out names the sources, for a button or for --exclude."""
-
-    change: str
-    saves_bytes: int = 0
-    saves_tokens: int = 0
-    leave_out: tuple[str, ...] = ()
+    def excess_bytes(self, n_ctx: int, wanted: Wanted) -> int:
+        """What is missing for a context at the least, 0 or less for none; by estimate where much is missing."""
 
 
-class Shortage(Protocol):
-    """What advice needs to know of a plan; budget.Plan is one."""
-
-    @property
-    def context_tokens(self) -> int: ...
-    @property
-    def prompt_tokens(self) -> int: ...
-    @property
-    def reply_tokens(self) -> int: ...
-    @property
-    def over_tokens(self) -> int: ...
-    @property
-    def short_bytes(self) -> int: ...
-    @property
-    def kv_bytes(self) -> int: ...
-    @property
-    def kv_type(self) -> str: ...
-    @property
-    def weights_bytes(self) -> int: ...
+def advise(plan: Plan, wanted: Wanted, *, sources: Sequence[Weight], planner: Planner) -> tuple[Advice, ...]:
+    """Advice for a plan that does not fit, best first."""
+    if plan.over_tokens or plan.context_tokens > plan.window:
+        return tuple(_for_window(plan, sources))
+    return _Memory(plan, wanted, sources, planner).advice()
 
 
-def advise(
-    plan: Shortage, *, window: int, sources: Sequence[Weight], bytes_for: Callable[[int], int], fixed: bool
-) -> tuple[Advice, ...]:
-    """Advice for a plan that does not fit, best first; () for one that does.
-
-    bytes_for: what a context of so many tokens takes of the memory that is short. fixed: the user chose the context, so
-    that a shorter prompt alone makes it no smaller.
-    """
-    if plan.over_tokens or plan.context_tokens > window:
-        return tuple(_for_window(plan, window, sources))
-    return tuple(_for_memory(plan, sources, bytes_for, fixed)) if plan.short_bytes else ()
-
-
-def _for_window(plan: Shortage, window: int, sources: Sequence[Weight]) -> list[Advice]:
-    advice = []
+def _for_window(plan: Plan, sources: Sequence[Weight]) -> list[Advice]:
+    advice, window = [], plan.window
     needed = plan.prompt_tokens + plan.reply_tokens
     if plan.context_tokens > window:
         advice.append(Advice(f"Use a context of at most {window:,} tokens, the model's window (--ctx {window})."))
@@ -69,12 +44,15 @@ def _for_window(plan: Shortage, window: int, sources: Sequence[Weight]) -> list[
     advice += _leaving_out(plan.over_tokens, sources)
     shorter = plan.reply_tokens - plan.over_tokens
     if plan.over_tokens and shorter >= _LEAST_REPLY:
-        flags = f"--max-tokens {shorter}, with plan --reply {shorter}"
-        change = f"Keep {shorter:,} tokens for the reply instead of {plan.reply_tokens:,} ({flags})."
-        advice.append(Advice(change, saves_tokens=plan.over_tokens))
+        advice.append(Advice(_shorter_reply(plan.reply_tokens, shorter), saves_tokens=plan.over_tokens))
     if needed > window:
         advice.append(Advice(f"Use a model with a window of at least {needed:,} tokens; this one has {window:,}."))
     return advice
+
+
+def _shorter_reply(before: int, shorter: int) -> str:
+    flags = f"--max-tokens {shorter}, with plan --reply {shorter}"
+    return f"Keep {shorter:,} tokens for the reply instead of {before:,} ({flags})."
 
 
 def _leaving_out(over: int, sources: Sequence[Weight]) -> list[Advice]:
@@ -100,31 +78,102 @@ def _leave_out(sources: Sequence[Weight]) -> Advice:
     )
 
 
-def _for_memory(
-    plan: Shortage, sources: Sequence[Weight], bytes_for: Callable[[int], int], fixed: bool
-) -> list[Advice]:
-    """What is enough by itself comes before what only helps."""
-    least, taken = plan.prompt_tokens + plan.reply_tokens, bytes_for(plan.context_tokens)
-    room = _largest_context(bytes_for, taken - plan.short_bytes, plan.context_tokens)
-    advice = []
-    if least <= room:
-        advice.append(Advice(f"Use a context of {room:,} tokens (--ctx {room}).", saves_bytes=taken - bytes_for(room)))
-    if plan.kv_type in ("f32", "f16", "bf16"):
-        saved = plan.kv_bytes - plan.kv_bytes * 34 // (128 if plan.kv_type == "f32" else 64)
-        advice.append(Advice("Store the KV cache in 8 bits (--kv q8_0).", saves_bytes=saved))
-    for option in _leaving_out(max(0, least - room), sources):
-        smaller = room if fixed else least - option.saves_tokens
-        change = f"{option.change.removesuffix('.')}, and use --ctx {room}." if fixed else option.change
-        advice.append(replace(option, change=change, saves_bytes=taken - bytes_for(smaller)))
-    advice.sort(key=lambda option: option.saves_bytes < plan.short_bytes)
-    advice.append(Advice("Close other programs, or use a smaller model or quantization.", saves_bytes=plan.short_bytes))
-    return advice
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """Advice where memory is short: first what changes no answer, then what stores less, then less to read."""
 
+    plan: Plan
+    wanted: Wanted
+    sources: Sequence[Weight]
+    planner: Planner
 
-def _largest_context(bytes_for: Callable[[int], int], free_bytes: int, most: int) -> int:
-    """The largest context up to `most` whose bytes are free; 0 if none is."""
-    low, high = 0, most
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if bytes_for(middle) <= free_bytes else (low, middle - 1)
-    return low
+    def advice(self) -> tuple[Advice, ...]:
+        offers = [*self._other_flags(), *self._smaller_context(self.wanted, ""), *self._smaller_kv()]
+        offers += self._fewer_sources() or self._shorter_reply()
+        short = ", ".join(
+            f"{need.short_bytes / (1 << 30):,.1f} GiB of {need.device.name}"
+            for need in self.plan.needs
+            if need.short_bytes
+        )
+        close = f"Free {short}: close other programs, or use a smaller model or quantization."
+        return (*offers, Advice(close, saves_bytes=self.plan.short_bytes))
+
+    def _offer(
+        self, change: str, wanted: Wanted, *, prompt_tokens: int | None = None, leave_out: tuple[str, ...] = ()
+    ) -> list[Advice]:
+        """The change, if the plan fits with it."""
+        prompt = self.plan.prompt_tokens if prompt_tokens is None else prompt_tokens
+        with suppress(UsageError):  # a KV type that this model cannot have
+            then = self.planner.fitting(prompt, wanted)
+            if then is not None:
+                saved = self.plan.total_bytes - then.total_bytes
+                return [Advice(change, max(0, saved), self.plan.prompt_tokens - prompt, leave_out)]
+        return []
+
+    def _other_flags(self) -> list[Advice]:
+        """What the user asked for that takes memory and gives speed, or nothing."""
+        wanted, offers = self.wanted, []
+        if wanted.swa_full:
+            offers += self._offer("Leave --swa-full out: answers stay the same.", replace(wanted, swa_full=False))
+        if (wanted.n_ubatch or 0) > 128:
+            change = "Compute fewer tokens at once, which is slower (--ubatch 128)."
+            offers += self._offer(change, replace(wanted, n_ubatch=128))
+        if wanted.kv_device != "auto":
+            change = "Let Longdesk place the KV cache (--kv-device auto)."
+            offers += self._offer(change, replace(wanted, kv_device="auto"))
+        return offers
+
+    def _smaller_context(self, wanted: Wanted, flag: str) -> list[Advice]:
+        """The largest context that fits, where the user's own is larger than it must be. flag: what goes with it."""
+        if not wanted.n_ctx:
+            return []
+        room = self._room(wanted)
+        if room < self.plan.prompt_tokens + self.plan.reply_tokens:
+            return []
+        change = f"Use a context of {room:,} tokens ({flag}--ctx {room})."
+        return self._offer(change, replace(wanted, n_ctx=room))
+
+    def _smaller_kv(self) -> list[Advice]:
+        """The first smaller KV type that is enough by itself; else with a smaller context, where that is the user's."""
+        if self.wanted.kv_type not in _WIDE_KV:
+            return []
+        for with_context in (False, True):
+            for kv_type, how in _SMALLER_KV:
+                wanted = replace(self.wanted, kv_type=kv_type)
+                if not with_context:
+                    offers = self._offer(f"Store the KV cache {how} (--kv {kv_type}).", wanted)
+                else:
+                    offers = self._smaller_context(wanted, f"--kv {kv_type} ")
+                if offers:
+                    return offers
+        return []
+
+    def _fewer_sources(self) -> list[Advice]:
+        plan, wanted = self.plan, self.wanted
+        room = self._room(wanted)
+        for option in _leaving_out(max(0, plan.prompt_tokens + plan.reply_tokens - room), self.sources):
+            left = plan.prompt_tokens - option.saves_tokens
+            change = option.change
+            if wanted.n_ctx:
+                change = f"{change.removesuffix('.')}, and use --ctx {room}."
+            smaller = replace(wanted, n_ctx=room if wanted.n_ctx else None)
+            return self._offer(change, smaller, prompt_tokens=left, leave_out=option.leave_out)
+        return []
+
+    def _shorter_reply(self) -> list[Advice]:
+        shorter = self._room(self.wanted) - self.plan.prompt_tokens
+        if self.wanted.n_ctx or not _LEAST_REPLY <= shorter < self.plan.reply_tokens:
+            return []
+        change = _shorter_reply(self.plan.reply_tokens, shorter)
+        return self._offer(change, replace(self.wanted, reply_tokens=shorter))
+
+    def _room(self, wanted: Wanted) -> int:
+        """The largest context that fits at all, whatever is to stand in it; 0 where none does, or none can be made."""
+
+        def excess_bytes(n_ctx: int) -> int:
+            return self.planner.excess_bytes(n_ctx, wanted)
+
+        with suppress(UsageError):
+            if excess_bytes(1) <= 0:
+                return largest(1, self.plan.context_tokens, excess_bytes)
+        return 0

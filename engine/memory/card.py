@@ -82,6 +82,7 @@ class ModelCard:
     head_dim_k: int = 0
     head_dim_v: int = 0
     has_template: bool = False
+    has_vocabulary: bool = True
     files: tuple[ModelFile, ...] = field(default=(), repr=False)
     estimated: tuple[str, ...] = ()
 
@@ -134,6 +135,7 @@ def read_card(header: Header) -> ModelCard:
         n_experts=integer("expert_count"),
         head_dim_k=head_dims[0],
         head_dim_v=head_dims[1],
+        has_vocabulary=len(header.strings("tokenizer.ggml.tokens")) > 0,
         has_template=bool(header.text("tokenizer.chat_template")),
         files=tuple(ModelFile(part.path, part.file_bytes, part.data_start, part.digest) for part in parts),
     )

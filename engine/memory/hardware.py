@@ -5,7 +5,7 @@ Owns the values and main memory. What GPUs there are is read in a child process,
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,14 @@ class Hardware:
     @property
     def devices(self) -> tuple[Device, ...]:
         return (self.ram, *self.gpus)
+
+    def without(self, share: float, *, most_bytes: int) -> "Hardware":
+        """The same machine with this share of what is free taken on each device, or most_bytes where that is less."""
+        ram, *gpus = (
+            replace(device, free_bytes=device.free_bytes - min(int(device.free_bytes * share), most_bytes))
+            for device in self.devices
+        )
+        return replace(self, ram=ram, gpus=tuple(gpus))
 
     def fields(self) -> dict[str, Any]:
         """As JSON, for another process or a file."""
