@@ -17,7 +17,7 @@ from engine.errors import EngineFailed
 from engine.memory.budget import Plan
 from engine.opened import OpenModel
 from engine.prompt.layout import SYSTEM
-from engine.runtime.model import Event, Finished, Model, Prefill, Sampling, Stop, Text
+from engine.runtime.model import Event, Finished, Gauge, Model, Prefill, Sampling, Stop, Text
 from engine.tokens.documents import IdCache
 from storage.leases import Lease
 from storage.sessions import Session
@@ -63,9 +63,10 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The last event: the turn as it was stored."""
+    """The last event: the turn as it was stored, and the KV cache as it is now."""
 
     turn: Turn
+    gauge: Gauge | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +192,7 @@ class Asking:
         assert self._turn is not None
         turns = self._bench.store.turns
         if isinstance(event, Finished):
-            yield Answered(self._finish(self._outcome(event)))
+            yield Answered(self._finish(self._outcome(event)), event.gauge)
             return
         if isinstance(event, Text):  # at most 20 a second, 0.3 ms each: a kill loses nothing that was seen
             self._text += event.text

@@ -8,7 +8,7 @@ from app.asking import Answered, DeskEvent
 from app.desk import Count
 from app.sizes import show_bytes
 from engine.memory.budget import Need, Plan
-from engine.runtime.model import Prefill, Text
+from engine.runtime.model import Gauge, Prefill, Text
 from storage.search import Hit
 from storage.sessions import SessionSummary
 from storage.store import SessionRecord
@@ -142,13 +142,31 @@ def event_json(event: DeskEvent) -> Json | None:
     """One line of `ask --json`; None for events that the contract does not show."""
     match event:
         case Prefill():
-            return {"event": "prefill", "done": event.done, "total": event.total, "reused": event.reused}
+            return {
+                "event": "prefill",
+                "done": event.done,
+                "total": event.total,
+                "reused": event.reused,
+                **_kv_json(event.gauge),
+            }
         case Text():
             return {"event": "text", "text": event.text}
         case Answered():
             turn = event.turn
-            return {"event": "answer", "session": turn.session_id, **_turn_json(turn, "question", "index", "created")}
+            return {
+                "event": "answer",
+                "session": turn.session_id,
+                **_turn_json(turn, "question", "index", "created"),
+                **_kv_json(event.gauge),
+            }
     return None
+
+
+def _kv_json(gauge: Gauge | None) -> Json:
+    """The KV cache: cells used of cells there, its bytes, and where they lie."""
+    if gauge is None:
+        return {}
+    return {"kv": {"used": gauge.used, "cells": gauge.cells, "bytes": gauge.n_bytes, "places": dict(gauge.places)}}
 
 
 def session_json(record: SessionRecord) -> Json:

@@ -20,6 +20,7 @@ from engine.memory.dry_run import DryRun, Measured
 from engine.memory.fingerprint import fingerprint
 from engine.memory.hardware import Device, Hardware, ram
 from engine.memory.placement import Placement
+from engine.runtime.model import Gauge
 from engine.runtime.settings import EngineSettings
 from engine.runtime.worker_model import SavedState, WorkerModel
 from storage.store import Store
@@ -29,10 +30,14 @@ _DISK_RESERVE = 2 << 30  # bytes that saving a KV state always leaves free
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """An engine that has its model loaded, or loads it: its context in tokens, and whose KV state it holds."""
+    """An engine that has its model loaded, or loads it: its context in tokens, and whose KV state it holds.
+
+    gauge: what the KV cache holds and where it lies; None until the engine has told.
+    """
 
     n_ctx: int
     session_id: str | None
+    gauge: Gauge | None = None
 
 
 class Engines:
@@ -57,7 +62,7 @@ class Engines:
     def status(self) -> Running | None:
         """What runs now. May be called from any thread."""
         engine = self.running
-        return None if engine is None else Running(engine.settings.placement.n_ctx, self._session)
+        return None if engine is None else Running(engine.settings.placement.n_ctx, self._session, engine.gauge)
 
     def free_ram(self) -> Device:
         """Free memory as the next engine sees it: what the running one holds for itself comes back when it ends.

@@ -7,8 +7,9 @@ none of that is used here. Positions are always explicit. Talking to the parent 
 import codecs
 import ctypes
 import os
+import re
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
@@ -18,9 +19,11 @@ import llama_cpp
 import numpy as np
 
 from engine.errors import EngineFailed
+from engine.memory.gpus import read_gpus
+from engine.memory.hardware import owner
 from engine.memory.parameters import ModelParameters, context_parameters
 from engine.prompt.layout import common_prefix
-from engine.runtime.model import Finished, Prefill, Sampling, Stop, Text
+from engine.runtime.model import Finished, Gauge, Prefill, Sampling, Stop, Text
 from engine.runtime.prefix import Attention, CacheShape, keepable
 from engine.runtime.sampling import Sampler
 from engine.runtime.settings import EngineSettings
@@ -28,6 +31,8 @@ from engine.runtime.snapshot import load_state, read_state_ids, save_state
 from engine.tokens.encode import Ids
 
 _FLUSH_S = 0.05  # text goes out at most this often: every frame wakes the parent, which takes a core from a decode
+# "llama_kv_cache:        CPU KV buffer size =  6144.00 MiB"; recurrent models say RS for their states
+_KV_BUFFER = re.compile(r"(\S+) +(?:KV|RS) buffer size = +([\d.]+) MiB")
 _ABORTED = 2  # llama_decode's answer when the abort callback said so
 _NO_SLOT = 1
 # libc's strlen over a two-byte buffer is a ready-made "is the flag set?" in C: a Python callback would take the GIL at
@@ -42,11 +47,12 @@ class LlamaModel:
         """Loads the model and allocates the cache. Raises EngineFailed with llama.cpp's own words."""
         self.settings = settings
         self._log: deque[str] = deque(maxlen=20)
-        self._keep = _listen(self._log)
+        self._sizes: deque[str] = deque(maxlen=500)
+        self._keep = _listen(self._log, self._sizes)
         self._flag = ctypes.create_string_buffer(2)
         llama_cpp.llama_backend_init()
         self._model = self._load(on_load)
-        self._context = self._new_context()
+        self._context, self._places = self._new_context()
         self._memory = llama_cpp.llama_get_memory(self._context)
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
         self._n_vocab = llama_cpp.llama_vocab_n_tokens(self._vocab)
@@ -94,7 +100,7 @@ class LlamaModel:
         reused = self._rewind(ids)
         restored = perf_counter()
         for done in self._prefill(ids, reused):
-            yield Prefill(done, len(ids), reused, perf_counter() - restored)
+            yield Prefill(done, len(ids), reused, perf_counter() - restored, self._gauge(done))
         read = perf_counter()
         reply = _Reply(begun)
         if len(self._cached) == len(ids) and not self._cancelled:
@@ -110,6 +116,7 @@ class LlamaModel:
             prefill_s=read - restored,
             ttft_s=(reply.first_text_at or ended) - begun,
             generate_s=ended - read,
+            gauge=self._gauge(len(self._cached)),
         )
 
     def _restore(self, ids: Ids, state: Path | None) -> None:
@@ -159,7 +166,7 @@ class LlamaModel:
                     break
                 reply.add(token, self._piece(token))
                 if text := reply.due():
-                    yield Text(text, len(reply.ids))
+                    yield Text(text, len(reply.ids), self._gauge(n_cached))
                 if len(reply.ids) >= sampling.max_tokens or n_cached >= self.n_ctx:
                     reply.stop = Stop.LENGTH
                     break
@@ -174,7 +181,7 @@ class LlamaModel:
             self._cached = np.concatenate(cached) if len(self._cached) else self._cached
             sampler.free()
         if text := reply.due(last=True):
-            yield Text(text, len(reply.ids))
+            yield Text(text, len(reply.ids), self._gauge(len(self._cached)))
 
     def _decode(self, ids: Ids, at: int, *, wants_logits: bool) -> bool:
         """Decodes one batch at explicit positions; False when it was aborted, and the cache then ends at `at`.
@@ -219,9 +226,10 @@ class LlamaModel:
             )
         return model
 
-    def _new_context(self) -> Any:
+    def _new_context(self) -> tuple[Any, tuple[tuple[str, int], ...]]:
         settings, placement = self.settings, self.settings.placement
         parameters = context_parameters(placement, n_threads=settings.n_threads)
+        self._sizes.clear()
         context = llama_cpp.llama_init_from_model(self._model, parameters)
         if not context:
             raise EngineFailed(
@@ -229,7 +237,10 @@ class LlamaModel:
                 f"{self._words()}.",
                 "Try a smaller --ctx or --kv f16.",
             )
-        return context
+        return context, _kv_places(self._sizes)
+
+    def _gauge(self, used: int) -> Gauge:
+        return Gauge(used, self.n_ctx, self._places)
 
     def _cache_shape(self) -> CacheShape:
         window = int(llama_cpp.llama_model_n_swa(self._model))
@@ -297,13 +308,25 @@ class _Batch:
         return self._batch
 
 
-def _listen(log: deque[str]) -> object:
-    """Keeps llama.cpp's warnings and errors; the callback must outlive the model."""
+def _kv_places(lines: Iterable[str]) -> tuple[tuple[str, int], ...]:
+    """Bytes of the KV cache by device, as llama.cpp's log has them."""
+    gpus = read_gpus()
+    places: dict[str, int] = {}
+    for match in filter(None, map(_KV_BUFFER.search, lines)):
+        name = owner(match[1], gpus)
+        places[name] = places.get(name, 0) + round(float(match[2]) * (1 << 20))
+    return tuple(places.items())
+
+
+def _listen(log: deque[str], sizes: deque[str]) -> object:
+    """Keeps llama.cpp's warnings and errors, and what it says of sizes; the callback must outlive the model."""
 
     @llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]
     def callback(level: int, text: bytes, _: object) -> None:
         if level in (3, 4):  # GGML_LOG_LEVEL_WARN, GGML_LOG_LEVEL_ERROR
             log.append(text.decode("utf-8", "replace").strip())
+        elif b"buffer size" in text:
+            sizes.append(text.decode("utf-8", "replace").strip())
 
     llama_cpp.llama_log_set(callback, ctypes.c_void_p(0))
     return callback

@@ -40,6 +40,27 @@ class Loading:
 
 
 @dataclass(frozen=True, slots=True)
+class Gauge:
+    """The KV cache as it is: cells used of cells there, a cell for each token, and its bytes, used or not.
+
+    places: bytes by device, as llama.cpp allocated them.
+    """
+
+    used: int
+    cells: int
+    places: tuple[tuple[str, int], ...]
+
+    @property
+    def n_bytes(self) -> int:
+        return sum(n_bytes for _, n_bytes in self.places)
+
+    @property
+    def where(self) -> str:
+        """The devices' names, the one with most of it first."""
+        return ", ".join(name for name, _ in sorted(self.places, key=lambda place: -place[1]))
+
+
+@dataclass(frozen=True, slots=True)
 class Prefill:
     """Progress of reading the prompt, in tokens. done counts the reused ones; the last one has done == total."""
 
@@ -47,6 +68,7 @@ class Prefill:
     total: int
     reused: int
     seconds: float  # since this prefill began
+    gauge: Gauge | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +77,7 @@ class Text:
 
     text: str
     n_tokens: int
+    gauge: Gauge | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +98,7 @@ class Finished:
     prefill_s: float
     ttft_s: float
     generate_s: float
+    gauge: Gauge | None = None
     error: str | None = None
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from engine.child import Child, Frame
 from engine.errors import EngineDied, EngineFailed
 from engine.prompt.layout import Prompt
-from engine.runtime.model import Event, Finished, Loading, Prefill, Sampling, Stop, Text
+from engine.runtime.model import Event, Finished, Gauge, Loading, Prefill, Sampling, Stop, Text
 from engine.runtime.settings import EngineSettings
 from engine.tokens.encode import Ids
 
@@ -42,6 +42,7 @@ class WorkerModel:
         self._child: Child | None = None
         self._state: Path | None = None
         self._answering = False
+        self.gauge: Gauge | None = None  # as of the last event
 
     @property
     def pid(self) -> int | None:
@@ -79,6 +80,7 @@ class WorkerModel:
         try:
             for frame in self._frames(cancel):
                 event = _event(frame)
+                self.gauge = event.gauge
                 yield replace(event, load_s=load_s) if isinstance(event, Finished) else event
                 if isinstance(event, Finished):
                     return
@@ -98,7 +100,7 @@ class WorkerModel:
         """Ends the child and frees its memory."""
         if self._child is not None:
             self._child.close()
-            self._child = None
+            self._child = self.gauge = None
 
     def _stop(self) -> None:
         """Cancels the generation under way and waits until the child is free again; one that never is, is ended."""
@@ -162,6 +164,9 @@ class WorkerModel:
 
 def _event(frame: Frame) -> Prefill | Text | Finished:
     fields = dict(frame.fields)
+    if (gauge := fields.get("gauge")) is not None:
+        places = tuple((str(name), int(n_bytes)) for name, n_bytes in gauge["places"])
+        fields["gauge"] = Gauge(gauge["used"], gauge["cells"], places)
     match fields.pop("event"):
         case "prefill":
             return Prefill(**fields)
