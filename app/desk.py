@@ -25,7 +25,7 @@ from engine.memory.budget import Plan, Wanted
 from engine.memory.card import ModelCard, read_card
 from engine.memory.catalog import Entry, planned_card
 from engine.memory.hardware import Device
-from engine.memory.planner import make_plan
+from engine.memory.planner import Planner, make_plan
 from engine.opened import OpenModel, open_model
 from engine.prompt.layout import Exchange, Part, Prompt
 from engine.tokens.documents import Document, IdCache, encode_documents
@@ -133,6 +133,10 @@ class Desk:
             hardware=self._engines.hardware(),
             measure=self._engines.measure,
         )
+
+    def planner(self, model: str | None = None) -> Planner:
+        """For many plans against one look at the machine; they come without advice. Raises as card does."""
+        return Planner(self.card(model), self._engines.hardware(), self._engines.measure)
 
     def card(self, model: str | None = None) -> ModelCard:
         """What a model is, also one of the catalogue that is not on this machine. Raises ModelRefused, UsageError."""

@@ -14,6 +14,14 @@ def parse_tokens(text: str) -> int:
     return int(float(match[1]) * _FACTORS[match[2].lower()])
 
 
+def show_tokens(n_tokens: int) -> str:
+    """4K, 128K, 1M, 10M where it comes out even, else the number: 300,000."""
+    for unit, factor in (("M", 1024**2), ("K", 1024)):
+        if n_tokens >= factor and n_tokens % factor == 0:
+            return f"{n_tokens // factor:,}{unit}"
+    return f"{n_tokens:,}"
+
+
 def show_bytes(n_bytes: float) -> str:
     """Binary units, one decimal from KiB on: 512 B, 7.2 GiB."""
     for unit in ("B", "KiB", "MiB", "GiB"):

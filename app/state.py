@@ -12,6 +12,7 @@ import streamlit as st
 from streamlit.navigation.page import Page
 
 from app.desk import Desk
+from app.forecast import Forecasts
 from app.intake import Intake
 from app.jobs import Jobs
 from app.outlooks import Outlooks
@@ -26,6 +27,7 @@ class House:
     jobs: Jobs
     intake: Intake
     outlooks: Outlooks
+    forecasts: Forecasts
 
     def close(self) -> None:
         """Stops the answers, keeps the KV state, deletes copies of uploads."""
@@ -37,7 +39,7 @@ class House:
 def house() -> House:
     """Opened by the first page that is drawn. Raises LongdeskError, and tries again at the next one."""
     desk = Desk(read_settings())
-    opened = House(desk, Jobs(desk), Intake(desk), Outlooks(desk))
+    opened = House(desk, Jobs(desk), Intake(desk), Outlooks(desk), Forecasts(desk))
     atexit.register(opened.close)
     return opened
 
@@ -69,14 +71,28 @@ def go_to(session: str | None) -> None:
         st.query_params["session"] = session
 
 
-def keep_ask_page(page: Page) -> None:
-    """Remembers the page that asks, so that others can switch to it."""
-    st.session_state["ask-page"] = page
+def named(name: str) -> str | None:
+    """What the address says of this."""
+    return st.query_params.get(name)
 
 
-def ask_page() -> Page:
-    page: Page = st.session_state["ask-page"]
-    return page
+def put_address(**values: str | None) -> None:
+    """Writes these into the address, so that it can be kept and passed on; None takes one out."""
+    for name, value in values.items():
+        if value is None:
+            st.query_params.pop(name, None)
+        elif st.query_params.get(name) != value:
+            st.query_params[name] = value
+
+
+def keep_page(name: str, page: Page) -> None:
+    """Remembers a page, so that others can lead to it."""
+    st.session_state[f"page-{name}"] = page
+
+
+def page(name: str) -> Page:
+    kept: Page = st.session_state[f"page-{name}"]
+    return kept
 
 
 def follow(key: str, value: Any) -> None:

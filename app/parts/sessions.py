@@ -58,7 +58,7 @@ def _draw_row(session_id: str, title: str, snippet: str) -> None:
 
 def open_session(session_id: str | None) -> None:
     """Shows a session on the page that asks, from wherever it is called."""
-    st.switch_page(state.ask_page(), query_params={"session": session_id} if session_id else None)
+    st.switch_page(state.page("ask"), query_params={"session": session_id} if session_id else None)
 
 
 @st.dialog("Rename the session", icon=":material/edit:")

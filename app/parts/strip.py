@@ -6,10 +6,10 @@ import streamlit as st
 
 from app import state
 from app.outlooks import Costs
+from app.parts.plan_link import draw_plan_link
 from app.parts.wording import plain
 from app.sizes import show_bytes
-from engine.memory.advice import Advice
-from engine.memory.budget import Plan, Verdict
+from engine.memory.budget import Advice, Plan, Verdict
 
 _AMBER, _RED = 0.80, 0.95
 
@@ -48,8 +48,10 @@ def draw_strip(budget: Budget, plan: Plan, *, has_panel: bool) -> None:
 
     has_panel: whether there is a list of sources to go to, which on a phone lies far below.
     """
-    with st.container(key="strip"):
+    with st.container(key="strip", gap=None):
         st.html(_strip_html(budget, plan, has_panel=has_panel))
+        with st.container(key="strip-plan"):
+            draw_plan_link("What fits", icon=None)
 
 
 def draw_verdict(plan: Plan, session_id: str | None) -> None:
@@ -87,6 +89,8 @@ def _draw_advice(fact: str, plan: Plan, session_id: str | None, key: str, icon: 
                 on_click=_leave_out,
                 args=(session_id, advice),
             )
+        if plan.verdict is Verdict.OVER_MEMORY:
+            draw_plan_link("See what would fit")
         others = [advice.change for advice in plan.advice if not advice.leave_out]
         if others:
             st.caption("Or: " + " ".join(plain(change) for change in others))

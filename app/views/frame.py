@@ -3,14 +3,14 @@
 from pathlib import Path
 
 import streamlit as st
-from streamlit.navigation.page import Page
 
 from app import state
 from app.parts.engine import draw_engine
+from app.parts.plan_link import draw_plan_link
 from app.parts.sessions import draw_sessions, open_session
 from app.parts.style import draw_style
 from app.parts.wording import sentence_of
-from app.views import ask, history
+from app.views import ask, history, plan
 from engine.errors import LongdeskError
 
 ICON = Path(__file__).parent.parent / "parts" / "icon.svg"
@@ -23,21 +23,24 @@ def draw_page() -> None:
     draw_style()
     asking = st.Page(ask.draw, title="Longdesk", url_path="ask", default=True)
     sessions = st.Page(history.draw, title="Sessions · Longdesk", url_path="sessions")
-    state.keep_ask_page(asking)
-    page = st.navigation([asking, sessions], position="hidden")
+    planning = st.Page(plan.draw, title="What fits · Longdesk", url_path="plan")
+    for name, page in (("ask", asking), ("sessions", sessions), ("plan", planning)):
+        state.keep_page(name, page)
+    page = st.navigation([asking, planning, sessions], position="hidden")
     try:
         state.house()
         with st.sidebar:
-            _draw_sidebar(sessions)
+            _draw_sidebar()
         page.run()
     except LongdeskError as error:
         st.error(sentence_of(error), icon=":material/error:")
 
 
-def _draw_sidebar(all_sessions: Page) -> None:
+def _draw_sidebar() -> None:
     st.html('<div class="wordmark">Longdesk</div>')
     if st.button("New session", icon=":material/add:", width="stretch", key="new"):
         open_session(None)
     draw_sessions()
-    st.page_link(all_sessions, label="All sessions", icon=":material/history:")
+    st.page_link(state.page("sessions"), label="All sessions", icon=":material/history:")
+    draw_plan_link("What fits")
     draw_engine()
