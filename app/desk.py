@@ -5,11 +5,12 @@ How one question runs is left to `asking`, which engine runs to `engines`.
 """
 
 from collections.abc import Generator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from threading import Event as Flag
-from threading import Lock, RLock
+from threading import Lock, RLock, Thread
 
 from app.asking import UNTITLED, Asking, Bench, DeskEvent, Notice, Question, Waiting, standing_instruction
 from app.conversation import converse, place
@@ -20,11 +21,13 @@ from engine.corpus.collect import collect
 from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, Corpus, Kind, Skipped, Source
 from engine.corpus.walk import compile_excludes, excludes
+from engine.errors import LongdeskError
 from engine.gguf import read_header
 from engine.memory.budget import Plan, Wanted
 from engine.memory.card import ModelCard, read_card
 from engine.memory.catalog import Entry, planned_card
 from engine.memory.hardware import Device
+from engine.memory.placement import Placement
 from engine.memory.planner import Planner, make_plan
 from engine.opened import OpenModel, open_model
 from engine.prompt.layout import Exchange, Part, Prompt
@@ -82,13 +85,9 @@ class Desk:
         """
         path = find_model(model or self.settings.model, self.settings)
         with self._opening:
-            try:
-                stat = path.stat()
-            except OSError:
-                return open_model(path, cache=self.settings.cache)  # which says what is wrong
-            key = (path.resolve(), stat.st_size, stat.st_mtime_ns)
+            key = _identity(path)
             if key not in self._models:
-                self._models[key] = open_model(path, cache=self.settings.cache)
+                self._models[key] = open_model(path, cache=self.settings.cache)  # which says what may be wrong
             return self._models[key]
 
     def use_model_of(self, session_id: str) -> None:
@@ -106,6 +105,15 @@ class Desk:
         system = standing_instruction(self.settings, bool(documents))
         prompt = opened.prompt([Exchange("", documents)], system=system, today=date.today())
         return Count(opened.card.name, corpus.sources, documents, corpus.skipped, prompt)
+
+    def warm_up(self) -> None:
+        """Lets llama.cpp look at the model while a corpus is still being read and counted: a plan will ask it soon."""
+
+        def look() -> None:
+            with suppress(LongdeskError):  # whoever needs the answer hears of it
+                self._engines.measure(self.card(), Placement(n_ctx=1, kv_type=self.settings.kv_type))
+
+        Thread(target=look, daemon=True).start()
 
     def plan(self, count: Count | None = None, *, wanted: Wanted | None = None) -> Plan:
         """Whether a counted corpus and a reply fit; without one, what the model alone needs. Nothing is loaded.
@@ -143,7 +151,8 @@ class Desk:
         found = find_plannable(model or self.settings.model, self.settings)
         if isinstance(found, Entry):
             return planned_card(found, self.settings.cache / "ghosts")
-        return read_card(read_header(found))
+        opened = self._models.get(_identity(found))
+        return opened.card if opened is not None else read_card(read_header(found))
 
     def look_ahead(self, session_id: str, question: str = "") -> Outlook:
         """What a session's next question would cost. Raises UsageError without such a session."""
@@ -239,6 +248,15 @@ class Desk:
         for opened in self._models.values():
             opened.tokenizer.close()
         self.store.close()
+
+
+def _identity(path: Path) -> tuple[Path, int, int]:
+    """What tells a file from the one that it was: its place, its size and when it was changed."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return path.absolute(), 0, 0
+    return path.resolve(), stat.st_size, stat.st_mtime_ns
 
 
 def without_images(corpus: Corpus) -> Corpus:

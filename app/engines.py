@@ -18,14 +18,12 @@ from engine.memory.budget import Need, Plan
 from engine.memory.card import ModelCard
 from engine.memory.dry_run import DryRun, Measured
 from engine.memory.fingerprint import fingerprint
-from engine.memory.hardware import Device, Hardware, ram
+from engine.memory.hardware import DISK_RESERVE_BYTES, Device, Hardware, ram
 from engine.memory.placement import Placement
 from engine.runtime.model import Gauge
 from engine.runtime.settings import EngineSettings
 from engine.runtime.worker_model import SavedState, WorkerModel
 from storage.store import Store
-
-_DISK_RESERVE = 2 << 30  # bytes that saving a KV state always leaves free
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +123,8 @@ class Engines:
         folder = self._settings.home / "snapshots"
         path = folder / f"{session_id}-{secrets.token_hex(4)}.kv"
         try:
-            if shutil.disk_usage(self._settings.home).free < _DISK_RESERVE:
-                return "The KV cache was not kept: less than 2 GiB are free on the disk."
+            if shutil.disk_usage(self._settings.home).free < DISK_RESERVE_BYTES + _state_bytes(engine.gauge):
+                return "The KV cache was not kept: it would leave less than 2 GiB free on the disk."
             saved = engine.save(path)
             if saved is not None and saved.n_bytes:
                 self._record(session_id, saved, engine.settings.placement.kv_type)
@@ -184,6 +182,11 @@ class Engines:
         if (snapshot.model, snapshot.kv_k, snapshot.kv_v) != (self._fingerprint, kv_type, kv_type):
             return None
         return snapshot.path
+
+
+def _state_bytes(gauge: Gauge | None) -> int:
+    """About what a KV state takes on disk: the cells that are used."""
+    return gauge.n_bytes * gauge.used // max(1, gauge.cells) if gauge else 0
 
 
 def sweep(folder: Path) -> None:

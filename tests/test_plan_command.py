@@ -182,7 +182,8 @@ def test_a_question_that_does_not_fit_is_refused_before_anything_runs(
 # --- the runtime holds what was planned
 
 
-def test_thirty_thousand_tokens_of_a_scout_end_to_end(longdesk: CommandLine, scout_gguf: Path, tmp_path: Path) -> None:
+def test_thirty_thousand_tokens_of_a_scout_end_to_end(longdesk: CommandLine, tmp_path: Path) -> None:
+    scout_gguf = cached("scout", n_layer=4)  # three layers with chunks, one that sees everything
     (tmp_path / "book.txt").write_text(" ".join(f"word{at % 4_001} and" for at in range(8_500)))
     how = ("--model", scout_gguf, "--ctx", "40K")
     code, document = plan(longdesk, tmp_path / "book.txt", *how, "--reply", "8")

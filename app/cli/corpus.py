@@ -57,6 +57,8 @@ def plan(
     """Say whether a corpus and a reply fit, before anything is loaded."""
     refuse_mmproj(mmproj)
     with open_desk(read_settings(model=model, **flags)) as desk:
+        if paths:
+            desk.warm_up()
         counted = desk.count(_read(desk, paths, exclude)) if paths else None
         planned = desk.plan(counted, wanted=replace(desk.settings.wanted, n_ubatch=n_ubatch, swa_full=swa_full))
         print_document(documents.plan_json(planned) if as_json else documents.plan_text(planned))
@@ -92,6 +94,7 @@ def ask(
     with open_desk(settings) as desk:
         if session is not None and model is None:
             desk.use_model_of(session)
+        desk.warm_up()
         begun = perf_counter()
         corpus = _read(desk, paths, exclude) if paths else Corpus()
         if session is not None and exclude:

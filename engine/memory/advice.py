@@ -26,6 +26,9 @@ class Planner(Protocol):
     def excess_bytes(self, n_ctx: int, wanted: Wanted) -> int:
         """What is missing for a context at the least, 0 or less for none; by estimate where much is missing."""
 
+    def guessed_excess_bytes(self, n_ctx: int, wanted: Wanted) -> int:
+        """The same by estimate alone, which costs nothing."""
+
 
 def advise(plan: Plan, wanted: Wanted, *, sources: Sequence[Weight], planner: Planner) -> tuple[Advice, ...]:
     """Advice for a plan that does not fit, best first."""
@@ -170,10 +173,21 @@ class _Memory:
     def _room(self, wanted: Wanted) -> int:
         """The largest context that fits at all, whatever is to stand in it; 0 where none does, or none can be made."""
 
+        def guessed(n_ctx: int) -> int:
+            return self.planner.guessed_excess_bytes(n_ctx, wanted) + off_by
+
         def excess_bytes(n_ctx: int) -> int:
             return self.planner.excess_bytes(n_ctx, wanted)
 
+        off_by = 0
         with suppress(UsageError):
-            if excess_bytes(1) <= 0:
-                return largest(1, self.plan.context_tokens, excess_bytes)
+            if excess_bytes(1) > 0:
+                return 0
+            room = self.plan.context_tokens
+            for _ in range(2):  # the estimate's course is right, and one dry run shows how far it is off
+                if guessed(1) > 0:
+                    break
+                room = largest(1, self.plan.context_tokens, guessed)
+                off_by += excess_bytes(room) - guessed(room)
+            return room if excess_bytes(room) <= 0 else largest(1, room, excess_bytes)
         return 0

@@ -11,6 +11,8 @@ from typing import Any
 
 import psutil
 
+DISK_RESERVE_BYTES = 2 << 30  # that keeping KV states always leaves free
+
 
 @dataclass(frozen=True, slots=True)
 class Device:

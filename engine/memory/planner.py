@@ -12,7 +12,7 @@ from engine.memory.budget import Need, Plan, Wanted, Weight
 from engine.memory.card import ModelCard
 from engine.memory.dry_run import Measured
 from engine.memory.estimate import estimate, vocabulary_bytes
-from engine.memory.hardware import Hardware, owner
+from engine.memory.hardware import DISK_RESERVE_BYTES, Hardware, owner
 from engine.memory.kv_cache import kv_bytes, pad
 from engine.memory.placement import Ladder, Placement, held, ladders
 from engine.memory.searching import largest
@@ -94,6 +94,11 @@ class Planner:
         plan = self.made(self._last_resort(n_ctx, replace(wanted, n_ubatch=fewest)), 0, wanted)
         return max(need.excess_bytes(reread=True) for need in plan.needs)
 
+    def guessed_excess_bytes(self, n_ctx: int, wanted: Wanted) -> int:
+        """The same by estimate alone, which costs nothing."""
+        guessing = replace(self, measure=estimate)
+        return guessing.excess_bytes(n_ctx, wanted)
+
     def _hopeless_bytes(self, n_ctx: int, wanted: Wanted, *, reread: bool) -> int:
         """By how much weights and KV cache alone exceed all that is free, which saves asking llama.cpp."""
         if not self.card.exact:
@@ -127,6 +132,9 @@ class Planner:
     def made(self, placement: Placement, prompt_tokens: int, wanted: Wanted) -> Plan:
         """The plan that this placement makes."""
         measured, notes = self._measured(placement)
+        room = self.hardware.disk_free_bytes - DISK_RESERVE_BYTES
+        if prompt_tokens and self.hardware.disk_free_bytes and measured.kv_bytes > room:
+            notes += (f"The disk has no room to keep the KV cache: {max(0, room):,} bytes, with 2 GiB left free.",)
         return Plan(
             model=self.card.name,
             placement=placement,
