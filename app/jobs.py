@@ -47,13 +47,6 @@ class Progress:
     notices: tuple[str, ...] = ()
     error: str | None = None
 
-    @property
-    def kv_tokens(self) -> int:
-        """Tokens that the KV cache holds of this session now."""
-        if self.phase is Phase.DONE and self.turn is not None:
-            return (self.turn.prompt_tokens or 0) + (self.turn.reply_tokens or 0)
-        return (self.prefill.done if self.prefill else 0) + self.n_tokens
-
 
 class Asker(Protocol):
     """What a job needs of Desk."""

@@ -11,8 +11,9 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from app import state
-from app.engines import Engines
+from app.engines import Engines, Running
 from engine.memory.hardware import Device
+from engine.runtime.model import Gauge
 
 MAIN = Path(__file__).parents[1] / "app" / "main.py"
 
@@ -178,3 +179,13 @@ def test_every_module_is_there_once(draw: Draw) -> None:
     draw()
     assert str(MAIN.parent) not in sys.path
     assert not {"desk", "jobs", "state", "views"} & sys.modules.keys()
+
+
+def test_the_gauge_says_what_the_kv_cache_holds(draw: Draw, monkeypatch: pytest.MonkeyPatch) -> None:
+    gauge = Gauge(120_730, 131_072, (("RAM", 6 << 30), ("CUDA0", 9 << 30)))
+    monkeypatch.setattr(Engines, "status", lambda self: Running(131_072, "s", gauge))
+    shown = everything(draw())
+    assert "120,730 / 131,072</span> · <span>15.0 GiB in CUDA0, RAM" in shown
+    assert "92 % of the KV cache is used" in shown
+    monkeypatch.setattr(Engines, "status", lambda self: Running(131_072, "s"))  # it has not told yet
+    assert "– / 131,072" in everything(draw())

@@ -1,13 +1,15 @@
-"""The foot of the sidebar: which model, whether it is loaded, what its KV cache holds, how much memory is free."""
+"""The foot of the sidebar: which model, whether it is loaded, what its KV cache holds and where, the memory free."""
 
 from html import escape
 
 import streamlit as st
 
 from app import state
+from app.engines import Running
 from app.jobs import Phase
 from app.sizes import show_bytes
 from engine.errors import LongdeskError
+from engine.runtime.model import Gauge
 
 _POLL_S = 1.0
 
@@ -24,16 +26,36 @@ def _draw() -> None:
         name, window = house.desk.open().card.name, house.desk.open().card.window
     except LongdeskError:
         name, window = "no model", None
-    memory = house.desk.free_ram()
-    rows = [("Engine", name), ("State", _engine_state())]
-    engine = house.desk.engine
+    memory, engine = house.desk.free_ram(), house.desk.engine
+    rows = [_row("Engine", name), _row("State", _engine_state())]
     if engine is not None:
-        rows.append(("KV", f"{_kv_tokens(engine.session_id):,} / {engine.n_ctx:,}"))
+        rows.append(_row("KV", *_kv_words(engine)) + _bar_html(engine.gauge))
     elif window:
-        rows.append(("Window", f"{window:,} tokens"))
-    rows.append(("RAM", f"{show_bytes(memory.free_bytes)} free"))
-    lines = "".join(f"<dt>{escape(label)}</dt><dd>{escape(value)}</dd>" for label, value in rows)
-    st.html(f'<dl class="engine">{lines}</dl>')
+        rows.append(_row("Window", f"{window:,} tokens"))
+    rows.append(_row("RAM", f"{show_bytes(memory.free_bytes)} free"))
+    st.html(f'<dl class="engine">{"".join(rows)}</dl>')
+
+
+def _row(label: str, *values: str) -> str:
+    """A name and what it is. Values stand one after the other, each of them unbroken."""
+    shown = " · ".join(f"<span>{escape(value)}</span>" for value in values)
+    return f"<dt>{escape(label)}</dt><dd>{shown}</dd>"
+
+
+def _kv_words(engine: Running) -> tuple[str, ...]:
+    """Cells used of cells there, and their bytes and where they lie, once the engine has told."""
+    gauge = engine.gauge
+    if gauge is None:
+        return (f"– / {engine.n_ctx:,}",)
+    tokens = f"{gauge.used:,} / {gauge.cells:,}"
+    return (tokens, f"{show_bytes(gauge.n_bytes)} in {gauge.where}") if gauge.n_bytes else (tokens,)
+
+
+def _bar_html(gauge: Gauge | None) -> str:
+    """The gauge as a bar across both columns."""
+    share = 100 * gauge.used / max(1, gauge.cells) if gauge else 0
+    spoken = f"{share:.0f} % of the KV cache is used"
+    return f'<dd class="gauge" role="img" aria-label="{spoken}"><i style="width:{share:.2f}%"></i></dd>'
 
 
 def _engine_state() -> str:
@@ -41,9 +63,3 @@ def _engine_state() -> str:
     if any(job.progress.phase is Phase.LOADING for job in house.jobs.running()):
         return "loading"
     return "not loaded" if house.desk.engine is None else "ready"
-
-
-def _kv_tokens(session_id: str | None) -> int:
-    """What the cache holds: of a job of this process, since only those run on its engine."""
-    job = state.house().jobs.of(session_id) if session_id else None
-    return job.progress.kv_tokens if job else 0

@@ -1,6 +1,7 @@
 """The budget strip: what the next question takes of the window and of memory, and what to do where it is too much."""
 
 from dataclasses import dataclass
+from html import escape
 
 import streamlit as st
 
@@ -63,11 +64,13 @@ def draw_verdict(plan: Plan, session_id: str | None) -> None:
             fact = f"**A context of {plan.context_tokens:,} tokens is more than the model's window.**"
         _draw_advice(fact, plan, session_id, "over-window", ":material/straighten:")
     elif plan.verdict is Verdict.OVER_MEMORY:
-        free = min(need.device.free_bytes for need in plan.needs)
-        fact = (
-            f"**{show_bytes(plan.short_bytes)} of memory are missing.** KV cache and buffers need "
-            f"{show_bytes(plan.total_bytes - plan.weights_bytes)}, {show_bytes(free)} are free. Asking is off."
+        short = "; ".join(
+            f"{plain(need.device.name)} must hold {show_bytes(need.needed_bytes - need.mapped_bytes)} and has "
+            f"{show_bytes(need.device.free_bytes)} free"
+            for need in plan.needs
+            if need.short_bytes
         )
+        fact = f"**{show_bytes(plan.short_bytes)} of memory are missing.** {short}. Asking is off."
         _draw_advice(fact, plan, session_id, "over-memory", ":material/memory:")
     elif plan.verdict is Verdict.SLOW:
         st.warning(
@@ -127,10 +130,10 @@ def _memory_html(plan: Plan) -> str:
         return ("~" if name in plan.estimated else "") + show_bytes(n_bytes)
 
     rest = ("~" if plan.estimated else "") + show_bytes(plan.compute_bytes + plan.runtime_bytes)
-    device = plan.needs[0].device
+    free = " + ".join(f"{show_bytes(need.device.free_bytes)} free {escape(need.device.name)}" for need in plan.needs)
     return (
         f"<span>weights {size('weights_bytes', plan.weights_bytes)}</span> + "
         f"<span>KV {size('kv_bytes', plan.kv_bytes)} for {plan.context_tokens:,} tokens</span> + "
         f"<span>compute {rest}</span> "
-        f"<span>of {show_bytes(device.free_bytes)} free {device.name}</span>"
+        f"<span>of {free}</span>"
     )

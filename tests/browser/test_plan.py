@@ -86,3 +86,18 @@ def test_how_it_looks(server: Server, open_page: Open) -> None:
         page.page.wait_for_timeout(500)  # the chart comes last
         page.shoot(name)
         assert not page.page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth > innerWidth")
+
+
+def test_the_gauge_of_the_kv_cache_shows_while_an_answer_runs(server: Server, open_page: Open, dropped: Any) -> None:
+    page = open_page(server)
+    page.upload([dropped / "prices.pdf"])
+    page.ask("What does a basket cost?")
+    page.page.locator("dl.engine dd.gauge").wait_for()
+    page.wait_for_end(0)
+    page.settle()
+    turn = server.longdesk("sessions", "show", page.session)["turns"][0]
+    held = turn["prompt_tokens"] + turn["reply_tokens"]
+    shown = page.page.locator("dl.engine").inner_text()
+    page.shoot("gauge")
+    assert any(f"{n:,} / " in shown for n in (held - 1, held, held + 1)), shown
+    assert "in RAM" in shown
