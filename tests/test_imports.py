@@ -141,7 +141,9 @@ def test_loading_the_command_line_loads_no_engine() -> None:
         "engine.memory.gpus",
         "engine.memory.parameters",
         "engine.tokens.llama_tokenizer",
+        "engine.runtime.batch",
         "engine.runtime.llama",
+        "engine.runtime.log",
         "engine.runtime.sampling",
         "engine.runtime.snapshot",
     }

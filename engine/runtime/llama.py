@@ -4,12 +4,10 @@ The high-level Llama class reuses prefixes wrongly on Llama 4's windowed cache a
 none of that is used here. Positions are always explicit. Talking to the parent is left to `worker`.
 """
 
-import codecs
 import ctypes
 import os
-import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
@@ -19,20 +17,18 @@ import llama_cpp
 import numpy as np
 
 from engine.errors import EngineFailed
-from engine.memory.gpus import read_gpus
-from engine.memory.hardware import owner
 from engine.memory.parameters import ModelParameters, context_parameters
 from engine.prompt.layout import common_prefix
+from engine.runtime.batch import Batch
+from engine.runtime.log import kv_places, listen
 from engine.runtime.model import Finished, Gauge, Prefill, Sampling, Stop, Text
 from engine.runtime.prefix import Attention, CacheShape, keepable
+from engine.runtime.reply import Reply
 from engine.runtime.sampling import Sampler
 from engine.runtime.settings import EngineSettings
 from engine.runtime.snapshot import load_state, read_state_ids, save_state
 from engine.tokens.encode import Ids
 
-_FLUSH_S = 0.05  # text goes out at most this often: every frame wakes the parent, which takes a core from a decode
-# "llama_kv_cache:        CPU KV buffer size =  6144.00 MiB"; recurrent models say RS for their states
-_KV_BUFFER = re.compile(r"(\S+) +(?:KV|RS) buffer size = +([\d.]+) MiB")
 _ABORTED = 2  # llama_decode's answer when the abort callback said so
 _NO_SLOT = 1
 # libc's strlen over a two-byte buffer is a ready-made "is the flag set?" in C: a Python callback would take the GIL at
@@ -48,7 +44,7 @@ class LlamaModel:
         self.settings = settings
         self._log: deque[str] = deque(maxlen=20)
         self._sizes: deque[str] = deque(maxlen=500)
-        self._keep = _listen(self._log, self._sizes)
+        self._keep = listen(self._log, self._sizes)
         self._flag = ctypes.create_string_buffer(2)
         llama_cpp.llama_backend_init()
         self._model = self._load(on_load)
@@ -57,7 +53,7 @@ class LlamaModel:
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
         self._n_vocab = llama_cpp.llama_vocab_n_tokens(self._vocab)
         self._shape = self._cache_shape()
-        self._batch = _Batch(settings.placement.n_ubatch)
+        self._batch = Batch(settings.placement.n_ubatch)
         self._cached: Ids = np.empty(0, dtype=np.int32)
         llama_cpp.llama_set_abort_callback(self._context, _FLAG_IS_SET, ctypes.addressof(self._flag))
 
@@ -102,7 +98,7 @@ class LlamaModel:
         for done in self._prefill(ids, reused):
             yield Prefill(done, len(ids), reused, perf_counter() - restored, self._gauge(done))
         read = perf_counter()
-        reply = _Reply(begun)
+        reply = Reply(begun)
         if len(self._cached) == len(ids) and not self._cancelled:
             yield from self._sample(sampling, reply)
         ended = perf_counter()
@@ -154,7 +150,7 @@ class LlamaModel:
             self._cached = ids[: at + n_tokens]
             yield len(self._cached)
 
-    def _sample(self, sampling: Sampling, reply: "_Reply") -> Iterator[Text]:
+    def _sample(self, sampling: Sampling, reply: Reply) -> Iterator[Text]:
         sampler = Sampler(sampling, self._n_vocab)
         cached = [self._cached]
         n_cached = len(self._cached)
@@ -237,7 +233,7 @@ class LlamaModel:
                 f"{self._words()}.",
                 "Try a smaller --ctx or --kv f16.",
             )
-        return context, _kv_places(self._sizes)
+        return context, kv_places(self._sizes)
 
     def _gauge(self, used: int) -> Gauge:
         return Gauge(used, self.n_ctx, self._places)
@@ -254,79 +250,3 @@ class LlamaModel:
 
     def _words(self) -> str:
         return f": {' '.join(self._log)[-300:]}" if self._log else ""
-
-
-class _Reply:
-    """The tokens and the text of one reply, as they come."""
-
-    def __init__(self, begun: float) -> None:
-        self.ids: list[int] = []
-        self.stop = Stop.CANCELLED  # until something else ends it
-        self.first_text_at: float | None = None
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._pending = ""
-        self._sent_at = begun - _FLUSH_S
-
-    def add(self, token: int, piece: bytes) -> None:
-        self.ids.append(token)
-        self._pending += self._decoder.decode(piece)
-
-    def due(self, *, last: bool = False) -> str:
-        """Text to send now: whole characters only, the first at once, the rest at most every 50 ms."""
-        now = perf_counter()
-        if last:
-            self._pending += self._decoder.decode(b"", final=True)
-        elif now - self._sent_at < _FLUSH_S and self.first_text_at is not None:
-            return ""
-        text, self._pending = self._pending, ""
-        if text:
-            self._sent_at = now
-            self.first_text_at = self.first_text_at or now
-        return text
-
-
-class _Batch:
-    """A llama_batch whose arrays are written through numpy."""
-
-    def __init__(self, n_tokens: int) -> None:
-        self._batch = llama_cpp.llama_batch_init(n_tokens, 0, 1)
-        as_array = np.ctypeslib.as_array
-        self._token = as_array(self._batch.token, (n_tokens,))
-        self._pos = as_array(self._batch.pos, (n_tokens,))
-        self._logits = as_array(self._batch.logits, (n_tokens,))
-        as_array(self._batch.n_seq_id, (n_tokens,))[:] = 1
-        for token in range(n_tokens):
-            self._batch.seq_id[token][0] = 0
-
-    def fill(self, ids: Ids, at: int, wants_logits: bool) -> Any:
-        n_tokens = len(ids)
-        self._batch.n_tokens = n_tokens
-        self._token[:n_tokens] = ids
-        self._pos[:n_tokens] = np.arange(at, at + n_tokens)
-        self._logits[:n_tokens] = 0
-        self._logits[n_tokens - 1] = wants_logits
-        return self._batch
-
-
-def _kv_places(lines: Iterable[str]) -> tuple[tuple[str, int], ...]:
-    """Bytes of the KV cache by device, as llama.cpp's log has them."""
-    gpus = read_gpus()
-    places: dict[str, int] = {}
-    for match in filter(None, map(_KV_BUFFER.search, lines)):
-        name = owner(match[1], gpus)
-        places[name] = places.get(name, 0) + round(float(match[2]) * (1 << 20))
-    return tuple(places.items())
-
-
-def _listen(log: deque[str], sizes: deque[str]) -> object:
-    """Keeps llama.cpp's warnings and errors, and what it says of sizes; the callback must outlive the model."""
-
-    @llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]
-    def callback(level: int, text: bytes, _: object) -> None:
-        if level in (3, 4):  # GGML_LOG_LEVEL_WARN, GGML_LOG_LEVEL_ERROR
-            log.append(text.decode("utf-8", "replace").strip())
-        elif b"buffer size" in text:
-            sizes.append(text.decode("utf-8", "replace").strip())
-
-    llama_cpp.llama_log_set(callback, ctypes.c_void_p(0))
-    return callback

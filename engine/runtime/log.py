@@ -1,0 +1,38 @@
+"""What llama.cpp says while it works: its warnings and errors, and where it put the KV cache."""
+
+import ctypes
+import re
+from collections import deque
+from collections.abc import Iterable
+
+import llama_cpp
+
+from engine.memory.gpus import read_gpus
+from engine.memory.hardware import owner
+
+# "llama_kv_cache:        CPU KV buffer size =  6144.00 MiB"; recurrent models say RS for their states
+_KV_BUFFER = re.compile(r"(\S+) +(?:KV|RS) buffer size = +([\d.]+) MiB")
+
+
+def kv_places(lines: Iterable[str]) -> tuple[tuple[str, int], ...]:
+    """Bytes of the KV cache by device, as llama.cpp's log has them."""
+    gpus = read_gpus()
+    places: dict[str, int] = {}
+    for match in filter(None, map(_KV_BUFFER.search, lines)):
+        name = owner(match[1], gpus)
+        places[name] = places.get(name, 0) + round(float(match[2]) * (1 << 20))
+    return tuple(places.items())
+
+
+def listen(log: deque[str], sizes: deque[str]) -> object:
+    """Keeps llama.cpp's warnings and errors, and what it says of sizes; the callback must outlive the model."""
+
+    @llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]
+    def callback(level: int, text: bytes, _: object) -> None:
+        if level in (3, 4):  # GGML_LOG_LEVEL_WARN, GGML_LOG_LEVEL_ERROR
+            log.append(text.decode("utf-8", "replace").strip())
+        elif b"buffer size" in text:
+            sizes.append(text.decode("utf-8", "replace").strip())
+
+    llama_cpp.llama_log_set(callback, ctypes.c_void_p(0))
+    return callback

@@ -1,0 +1,37 @@
+"""One reply as it is sampled: its tokens, and its text in whole characters."""
+
+import codecs
+from time import perf_counter
+
+from engine.runtime.model import Stop
+
+_FLUSH_S = 0.05  # text goes out at most this often: every frame wakes the parent, which takes a core from a decode
+
+
+class Reply:
+    """The tokens and the text of one reply, as they come."""
+
+    def __init__(self, begun: float) -> None:
+        self.ids: list[int] = []
+        self.stop = Stop.CANCELLED  # until something else ends it
+        self.first_text_at: float | None = None
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._pending = ""
+        self._sent_at = begun - _FLUSH_S
+
+    def add(self, token: int, piece: bytes) -> None:
+        self.ids.append(token)
+        self._pending += self._decoder.decode(piece)
+
+    def due(self, *, last: bool = False) -> str:
+        """Text to send now: whole characters only, the first at once, the rest at most every 50 ms."""
+        now = perf_counter()
+        if last:
+            self._pending += self._decoder.decode(b"", final=True)
+        elif now - self._sent_at < _FLUSH_S and self.first_text_at is not None:
+            return ""
+        text, self._pending = self._pending, ""
+        if text:
+            self._sent_at = now
+            self.first_text_at = self.first_text_at or now
+        return text
