@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import llama_cpp
+import psutil
 
 from engine.child import Channel, Frame, channel_of_child, offer_to_oom_killer
 from engine.memory.parameters import ModelParameters, context_parameters
@@ -119,10 +120,10 @@ class DryChild:
 
 
 def anonymous_bytes() -> int:
-    """This process's anonymous memory that is resident; 0 where the system does not tell."""
+    """This process's resident memory without that of files; with it where the system does not tell them apart."""
     with suppress(OSError, ValueError, StopIteration), open("/proc/self/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("RssAnon:")) * 1024
-    return 0
+    return int(psutil.Process().memory_info().rss)
 
 
 def give_back() -> None:
