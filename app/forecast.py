@@ -4,7 +4,7 @@ Every figure is a Plan's own; nothing is interpolated into one. No Streamlit: dr
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import log2, sqrt
@@ -51,17 +51,23 @@ class Forecast:
     refused: dict[str, str]
 
 
-def make_forecast(planner: Planner, wanted: Wanted, kv_types: tuple[str, ...]) -> Forecast:
+def make_forecast(
+    planner: Planner, wanted: Wanted, kv_types: tuple[str, ...], between: Callable[[], object] = lambda: None
+) -> Forecast:
     """The curves of these KV types, for all that is wanted but its context and KV type.
 
-    Memory does not depend on the reply, which a small context has no room for: it is left out.
+    between: called after each plan, of which one may take a second; what it raises ends the work. Memory does not
+    depend on the reply, which a small context has no room for: it is left out.
     """
     curves: list[Curve] = []
     refused: dict[str, str] = {}
     for kv_type in kv_types:
         try:
-            plans = tuple(_walk(planner, replace(wanted, kv_type=kv_type, reply_tokens=1)))
-            curves.append(Curve(kv_type, plans))
+            plans = []
+            for plan in _walk(planner, replace(wanted, kv_type=kv_type, reply_tokens=1)):
+                plans.append(plan)
+                between()
+            curves.append(Curve(kv_type, tuple(plans)))
         except UsageError as error:  # a KV type that this model cannot have
             refused[kv_type] = str(error)
     return Forecast(tuple(curves), refused)
@@ -114,7 +120,9 @@ class Forecasts:
         self._kept: OrderedDict[object, tuple[Hardware, Forecast]] = OrderedDict()
         self._lock = Lock()
 
-    def of(self, model: str | None, wanted: Wanted, kv_types: tuple[str, ...]) -> Forecast:
+    def of(
+        self, model: str | None, wanted: Wanted, kv_types: tuple[str, ...], between: Callable[[], object]
+    ) -> Forecast:
         """As make_forecast, for any model that can be planned. Raises as Desk.planner does."""
         planner = self._desk.planner(model)
         bare = replace(wanted, n_ctx=None, kv_type="f16", reply_tokens=1)
@@ -123,7 +131,7 @@ class Forecasts:
             before = self._kept.get(key)
         if before is not None and _alike(before[0], planner.hardware):
             return before[1]
-        cast = make_forecast(planner, bare, kv_types)
+        cast = make_forecast(planner, bare, kv_types, between)
         with self._lock:
             self._kept[key] = (planner.hardware, cast)
             self._kept.move_to_end(key)

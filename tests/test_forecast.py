@@ -85,3 +85,16 @@ def test_figures_are_the_planners_own() -> None:
     for plan in make_forecast(plans, Wanted(), ("f16", "q8_0")).curves[1].plans:
         wanted = Wanted(n_ctx=plan.context_tokens, kv_type="q8_0", reply_tokens=1)
         assert plan == replace(plans.plan(0, wanted), advice=())
+
+
+def test_it_can_be_cut_short() -> None:
+    seen = []
+
+    def between() -> None:
+        seen.append(1)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make_forecast(planner(free_gib=24), Wanted(), ("f16",), between)
+    assert len(seen) == 3

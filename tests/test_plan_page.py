@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from app import state
 from app.engines import Engines
 from app.parts.chart import apart
-from app.parts.devices import devices_html
+from app.parts.devices import devices_html, placement_words
 from app.parts.remedies import settings_in
 from app.sizes import show_bytes, show_tokens
 from engine.memory.budget import Need, Plan, Wanted
@@ -154,3 +154,11 @@ def test_the_lines_names_do_not_lie_over_each_other() -> None:
     assert heights == sorted(heights) and heights[-1] < 10.0
     assert all(above - below >= 0.5 for below, above in zip(heights, heights[1:], strict=False))
     assert apart([1.0, 5.0], 0.0, 10.0) == [1.0, 5.0]
+
+
+def test_how_a_model_is_placed_is_said_where_it_is_not_as_usual() -> None:
+    plan = Plan(model="m", placement=Placement(n_ctx=4096), window=4096, prompt_tokens=0, reply_tokens=1, needs=())
+    assert placement_words(plan) == ""
+    split = replace(plan, placement=replace(plan.placement, n_gpu_layers=49, expert_layers_in_ram=30, n_ubatch=128))
+    words = placement_words(split)
+    assert "49 layers are on GPUs" in words and "experts of 30 layers" in words and "128 tokens" in words

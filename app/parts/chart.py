@@ -239,9 +239,12 @@ def _octaves(low: int, high: int) -> list[int]:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Powers of two of a GiB between these, at most seven."""
-    powers = [2.0**at for at in range(-12, 16) if low <= 2.0**at <= high]
-    return powers[:: max(1, -(-len(powers) // 7))]
+    """Powers of two of a GiB between these, at most seven; quarters of the way between them where they are few."""
+    powers = [2.0**at for at in range(-12, 16)]
+    ticks = [power for power in powers if low <= power <= high]
+    if len(ticks) < 3:
+        ticks = [power * part for power in powers for part in (1, 1.25, 1.5, 1.75) if low <= power * part <= high]
+    return ticks[:: max(1, -(-len(ticks) // 7))]
 
 
 def _alt(curves: Sequence[Curve], free_bytes: int) -> str:

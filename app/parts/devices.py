@@ -10,6 +10,8 @@ from engine.memory.budget import Need, Plan
 # Weights come last: what is over the end of the device is then theirs first, and they can be read from disk again.
 _PARTS = (("kv", "KV cache"), ("compute", "Compute"), ("runtime", "Engine"), ("weights", "Weights"))
 
+_USUAL_UBATCH = 512
+
 
 def draw_devices(plan: Plan) -> None:
     """A bar for each device."""
@@ -18,6 +20,20 @@ def draw_devices(plan: Plan) -> None:
 
 def devices_html(plan: Plan) -> str:
     return '<div class="devices">' + "".join(_device_html(need, plan) for need in plan.needs) + "</div>"
+
+
+def placement_words(plan: Plan) -> str:
+    """How the model is placed, as far as it is not as usual: all in RAM, 512 tokens computed at once."""
+    placement, words = plan.placement, []
+    if placement.n_gpu_layers:
+        words.append(f"{placement.n_gpu_layers:,} layers are on GPUs, counting the output.")
+        if placement.expert_layers_in_ram:
+            words.append(f"The experts of {placement.expert_layers_in_ram:,} layers stay in RAM.")
+        if not placement.kv_on_gpu:
+            words.append("The KV cache stays in RAM.")
+    if placement.n_ubatch < _USUAL_UBATCH:
+        words.append(f"{placement.n_ubatch:,} tokens are computed at once, which takes less memory and more time.")
+    return " ".join(words)
 
 
 def _device_html(need: Need, plan: Plan) -> str:

@@ -17,8 +17,12 @@ def draw_guides() -> None:
         if not fold.open:
             return
         try:
+            rows = []
             with st.spinner("Asking llama.cpp"):
-                rows = tuple(claims(state.house().desk.plan_for))
+                spot = st.empty()  # drawing anything, even nothing, lets a newer choice cut in
+                for claim in claims(state.house().desk.plan_for):
+                    rows.append(claim)
+                    spot.empty()
         except LongdeskError as error:
             st.error(sentence_of(error), icon=":material/error:")
             return

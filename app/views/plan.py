@@ -7,7 +7,7 @@ from app.forecast import MARKS, Forecast
 from app.parts.chart import draw_chart
 from app.parts.choice import describe, draw_context, draw_kv_type, draw_model, draw_more
 from app.parts.contexts import draw_contexts
-from app.parts.devices import draw_devices
+from app.parts.devices import draw_devices, placement_words
 from app.parts.guides import draw_guides
 from app.parts.remedies import draw_finding
 from app.parts.wording import plain, sentence_of
@@ -58,12 +58,15 @@ def _draw_plan(model: str | None, wanted: Wanted) -> None:
         return
     draw_finding(plan)
     draw_devices(plan)
+    notes = [placement_words(plan)]
     if prompt_tokens:
-        st.caption(
-            f"With the {prompt_tokens:,} tokens of the session that is open, and {plan.reply_tokens:,} for the reply."
-        )
+        notes.append(f"With the {prompt_tokens:,} tokens of the open session, and {plan.reply_tokens:,} for the reply.")
+    if any(notes):
+        st.caption(" ".join(notes))
     with st.spinner("Asking llama.cpp about other contexts"):
-        cast = state.house().forecasts.of(model, wanted, tuple(dict.fromkeys((*_KV_TYPES, wanted.kv_type))))
+        types = tuple(dict.fromkeys((*_KV_TYPES, wanted.kv_type)))
+        spot = st.empty()  # drawing anything, even nothing, lets a newer choice cut in
+        cast = state.house().forecasts.of(model, wanted, types, spot.empty)
     _draw_forecast(cast, wanted, plan)
     st.caption(f"The same on the command line: `{_command(model, wanted)}`")
 
