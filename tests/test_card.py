@@ -117,7 +117,16 @@ def test_heads_by_layer(tmp_path: Path) -> None:
     assert [(layer.n_embd_k, layer.n_embd_v) for layer in wide.layers] == [(128, 32)] * 4
 
 
-@pytest.mark.parametrize("other", ["ssm__state_size", "attention__kv_lora_rank", "nextn_predict_layers"])
+@pytest.mark.parametrize(
+    "other",
+    [
+        "ssm__state_size",
+        "attention__kv_lora_rank",
+        "nextn_predict_layers",
+        "full_attention_interval",
+        "attention__indexer__head_count",
+    ],
+)
 def test_other_caches_are_no_exact_figure(other: str, tmp_path: Path) -> None:
     fields = {**BASE, other: 1}
     assert not card_of(header_only(tmp_path / "x", "any", **fields)).exact
@@ -131,9 +140,10 @@ def test_other_caches_are_no_exact_figure(other: str, tmp_path: Path) -> None:
         ("llama", {"context_length": 0}, "a window of 0 tokens"),
         ("llama", {"embedding_length": 0}, "0 dimensions"),
         ("", {}, "does not say what architecture it is"),
+        ("llama", {"attention__head_count_kv": [2, 2, -4, 2]}, "a layer has -4 KV heads"),
     ],
 )
-def test_what_is_no_model(architecture: str, changes: dict[str, int], fact: str, tmp_path: Path) -> None:
+def test_what_is_no_model(architecture: str, changes: dict[str, int | list[int]], fact: str, tmp_path: Path) -> None:
     path = header_only(tmp_path / "x.gguf", architecture, **{**BASE, **changes})
     with pytest.raises(ModelRefused, match=fact):
         card_of(path)
@@ -153,6 +163,10 @@ def test_split_models(tmp_path: Path) -> None:
     assert "m-00001-of-00002.gguf" in caught.value.remedy
     shutil.copyfile(cached("llama", seed=2), second)
     assert fingerprint(card_of(first)) != whole  # the other part's weights count too
+    odd = tmp_path / "x-00001-of-99999.gguf"
+    shutil.copyfile(first, odd)
+    with pytest.raises(ModelRefused, match="one of 99,999 files"):
+        card_of(odd)
     second.write_bytes(second.read_bytes()[:-100])
     with pytest.raises(ModelRefused, match="is cut short"):
         card_of(first)

@@ -60,7 +60,13 @@ def _draw_plan(model: str | None, wanted: Wanted) -> None:
     draw_devices(plan)
     notes = [placement_words(plan)]
     if prompt_tokens:
-        notes.append(f"With the {prompt_tokens:,} tokens of the open session, and {plan.reply_tokens:,} for the reply.")
+        other = model is not None and model != state.house().desk.settings.model
+        counted = (
+            f"~{prompt_tokens:,} tokens, counted with the current model's vocabulary,"
+            if other
+            else (f"{prompt_tokens:,} tokens")
+        )
+        notes.append(f"With the {counted} of the open session, and {plan.reply_tokens:,} for the reply.")
     if any(notes):
         st.caption(" ".join(notes))
     with st.spinner("Asking llama.cpp about other contexts"):

@@ -10,8 +10,12 @@ from engine.memory.windows import read_windows
 
 _SPLIT = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$")
 # fields of models that cache something else, or not in every layer: the sum over layers is an upper bound for them
-_OTHER_CACHES = ("ssm.", "wkv.", "shortconv.", "attention.kv_lora_rank", "attention.shared_kv_layers", "nextn_predict")
-
+_OTHER_CACHES = (
+    *("ssm.", "wkv.", "kda.", "shortconv.", "full_attention_interval", "nextn_predict"),
+    *("attention.kv_lora_rank", "attention.shared_kv_layers", "attention.recurrent_layers"),
+    *("attention.indexer.", "attention.compress_ratios"),
+)
+_MOST_PARTS = 1024
 
 # llama.cpp's routed experts, and the tensors that it gives to the input and to the output: src/llama-arch.cpp.
 # Everything else without a block's number (rope_freqs, token_embd_norm, ...) it counts to the first layer.
@@ -190,6 +194,10 @@ def _layers(
 
     heads = each("attention.head_count", (1,))
     kv_heads = each("attention.head_count_kv", heads)  # 0 in an array: a layer without attention
+    if min(kv_heads) < 0:
+        raise ModelRefused(
+            f"{header.path} is malformed: a layer has {min(kv_heads)} KV heads.", "Download or convert it again."
+        )
     k_dim, v_dim = head_dims
     windows = read_windows(header, architecture, n_layers)
     exact = windows.exact
@@ -208,6 +216,8 @@ def _other_parts(path: Path) -> list[Path]:
         first = f"{match['stem']}-00001-of-{match['count']}.gguf"
         raise ModelRefused(f"{path} is part {int(match['number'])} of a split model.", f"Name the first part, {first}.")
     count = int(match["count"])
+    if count > _MOST_PARTS:
+        raise ModelRefused(f"{path} says by its name that it is one of {count:,} files.", "Give it its own name.")
     others = [
         path.with_name(f"{match['stem']}-{number:05d}-of-{match['count']}.gguf") for number in range(2, count + 1)
     ]
