@@ -1,0 +1,52 @@
+"""What a KV state belongs to. llama.cpp checks shapes only: it loads another model's of one shape, and babbles."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+_NAMES = {
+    "model": "another model file",
+    "projector": "another vision projector",
+    "llama_cpp": "another version of llama.cpp",
+    "kv_k": "another KV type",
+    "kv_v": "another KV type",
+    "swa_full": "another layout of windowed layers",
+    "rope": "other RoPE settings",
+    "rotation": "another rotation of the KV cache",
+    "lora": "other LoRA adapters",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binding:
+    """Everything beside the ids that a KV state depends on. States may be used where all of it is equal.
+
+    model, projector: digests of the files' contents. rope: which of a model's RoPE factors its context chose.
+    rotation: whether llama.cpp rotates keys and values before it quantizes them. lora: digests of adapters.
+    """
+
+    model: str
+    llama_cpp: str
+    kv_k: str
+    kv_v: str
+    swa_full: bool = False
+    projector: str = ""
+    rope: str = ""
+    rotation: str = ""
+    lora: tuple[str, ...] = ()
+
+    def fields(self) -> dict[str, Any]:
+        """As JSON."""
+        return asdict(self)
+
+    def mismatch(self, other: "Binding") -> str | None:
+        """What `other` was made with that this was not, in words; None where both are the same."""
+        for each in fields(self):
+            if getattr(self, each.name) != getattr(other, each.name):
+                return _NAMES[each.name]
+        return None
+
+
+def binding_from(values: Mapping[str, Any]) -> Binding:
+    """The way back from `Binding.fields`. Raises TypeError or KeyError for what it did not make."""
+    return Binding(**{**values, "lora": tuple(values["lora"])})

@@ -1,0 +1,55 @@
+"""A chain of hashes says how far two prompts are alike, and a binding what a KV state was made with."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from engine.runtime.binding import Binding, binding_from
+from engine.runtime.chain import BLOCK, chain
+
+IDS = np.random.default_rng(0).integers(0, 200_000, 10 * BLOCK + 17, dtype=np.int32)
+
+
+@pytest.mark.parametrize("at", [0, 1, BLOCK - 1, BLOCK, 5 * BLOCK + 3, 10 * BLOCK - 1])
+def test_chains_are_equal_up_to_the_block_that_differs(at: int) -> None:
+    other = IDS.copy()
+    other[at] += 1
+    equal = [one == two for one, two in zip(chain(IDS), chain(other), strict=True)]
+    assert equal == [True] * (at // BLOCK) + [False] * (10 - at // BLOCK)
+
+
+def test_whole_blocks_only() -> None:
+    assert len(chain(IDS)) == 10 and chain(IDS) == chain(IDS[: 10 * BLOCK])
+    assert chain(IDS[: BLOCK - 1]) == () and chain(IDS[:0]) == ()
+    assert chain(IDS)[:4] == chain(IDS[: 4 * BLOCK])
+
+
+def test_the_same_block_elsewhere_is_another() -> None:
+    twice = np.concatenate([IDS[:BLOCK], IDS[:BLOCK]])
+    assert len(set(chain(twice))) == 2
+
+
+BINDING = Binding(model="m", llama_cpp="1", kv_k="f16", kv_v="f16", lora=("a",))
+
+
+def test_a_binding_goes_through_json() -> None:
+    assert binding_from(json.loads(json.dumps(BINDING.fields()))) == BINDING
+    assert BINDING.mismatch(BINDING) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"model": "n"}, "another model file"),
+        ({"kv_v": "q8_0"}, "another KV type"),
+        ({"projector": "p"}, "another vision projector"),
+        ({"llama_cpp": "2"}, "another version of llama.cpp"),
+        ({"swa_full": True}, "another layout of windowed layers"),
+        ({"rope": "long"}, "other RoPE settings"),
+        ({"lora": ()}, "other LoRA adapters"),
+    ],
+)
+def test_what_differs_is_said(change: dict[str, object], words: str) -> None:
+    assert BINDING.mismatch(replace(BINDING, **change)) == words  # type: ignore[arg-type]
