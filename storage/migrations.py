@@ -154,3 +154,9 @@ TABLES = (
 def first_tables(db: Database) -> None:
     for statement in TABLES:
         db.conn.execute(statement)
+
+
+@MIGRATIONS()
+def origins_of_sources(db: Database) -> None:
+    """Where a source lies on this machine: NULL for uploads, and for all that was put before."""
+    db.conn.execute("ALTER TABLE session_sources ADD COLUMN origin TEXT")

@@ -42,6 +42,7 @@ class SourceLink:
     position: int
     turn_index: int
     enabled: bool
+    origin: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,8 @@ class Sources:
         """Stores what is new and links it at the end of the session's order, as carried first by that turn.
 
         A path that is linked already keeps position, turn and whether it is enabled; what it holds becomes what was
-        given. It leaves the skipped. Raises UsageError without such a session.
+        given. It leaves the skipped. Of a source's volatility nothing is kept: it counts where a source joins only.
+        Raises UsageError without such a session.
         """
         bodies = [_Body(_text_content(source), _image_content(source)) for source in sources]
         contents = {content.digest: content for body in bodies for content in body.contents()}
@@ -243,12 +245,12 @@ def _link_all(
 
 
 _LINK = """INSERT INTO session_sources (session_id, position, turn_index, path, kind, digest, n_bytes, encoding,
-    text_content, image_content, image_width, image_height, image_format, notes, page_starts)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (session_id, path) DO UPDATE SET
+    text_content, image_content, image_width, image_height, image_format, notes, page_starts, origin)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (session_id, path) DO UPDATE SET
     kind = excluded.kind, digest = excluded.digest, n_bytes = excluded.n_bytes, encoding = excluded.encoding,
     text_content = excluded.text_content, image_content = excluded.image_content, image_width = excluded.image_width,
     image_height = excluded.image_height, image_format = excluded.image_format, notes = excluded.notes,
-    page_starts = excluded.page_starts"""
+    page_starts = excluded.page_starts, origin = coalesce(excluded.origin, origin)"""
 
 
 def _cells(source: Source, body: _Body) -> tuple[Any, ...]:
@@ -265,6 +267,7 @@ def _cells(source: Source, body: _Body) -> tuple[Any, ...]:
         source.image.format if source.image else None,
         json.dumps(source.notes),
         json.dumps(source.page_starts),
+        pack_text(source.origin),
     )
 
 
@@ -281,6 +284,7 @@ def _link(row: sqlite3.Row) -> SourceLink:
         position=row["position"],
         turn_index=row["turn_index"],
         enabled=bool(row["enabled"]),
+        origin=unpack_optional(row["origin"]),
     )
 
 
@@ -300,6 +304,7 @@ def _session_source(row: sqlite3.Row) -> SessionSource:
         encoding=unpack_optional(row["encoding"]),
         image=image,
         notes=tuple(json.loads(row["notes"])),
+        origin=unpack_optional(row["origin"]),
     )
     return SessionSource(source, row["position"], row["turn_index"], bool(row["enabled"]))
 

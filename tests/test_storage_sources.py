@@ -113,6 +113,13 @@ def test_new_sources_go_to_the_end_and_the_rest_keeps_its_place(store: Store, se
     ]
 
 
+def test_where_a_source_lies_is_kept_until_something_better_is_known(store: Store, session: str) -> None:
+    store.sources.put(session, [text_source("a", "1", origin="/one/\udcfe/a"), text_source("b", "2")], turn_index=0)
+    assert [one.origin for one in store.sources.links(session)] == ["/one/\udcfe/a", None]
+    store.sources.put(session, [text_source("a", "3"), text_source("b", "4", origin="/two/b")], turn_index=0)
+    assert [one.source.origin for one in store.sources.of(session)] == ["/one/\udcfe/a", "/two/b"]
+
+
 def test_a_path_twice_in_one_put_is_linked_once(store: Store, session: str) -> None:
     store.sources.put(session, [text_source("a", "1"), text_source("a", "2"), text_source("b", "3")], turn_index=0)
     assert [(one.source.text, one.position) for one in store.sources.of(session)] == [("2", 0), ("3", 1)]

@@ -88,6 +88,7 @@ _CAUSES = {
     Cause.UNSAFE: "unsafe",
     Cause.NO_TEXT: "without text",
     Cause.NO_VISION: "images that the model cannot see",
+    Cause.GONE: "not there any more",
 }
 
 

@@ -31,6 +31,7 @@ class Cause(StrEnum):
     UNSAFE = "unsafe"  # an archive member that would leave the archive, or a bomb
     NO_TEXT = "no text"  # a scanned PDF, a notebook without cells
     NO_VISION = "no vision"  # an image, and a model that cannot see
+    GONE = "gone"  # was a source, and is not there any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,10 @@ class Source:
     page_starts: character offset of each page's first character in text, ascending; empty when there are no pages.
     encoding: of a text file as Python names it; None where it does not apply.
     notes: sentences the user should see: pages without text, a guessed encoding, bytes replaced.
+    origin: where it lies on this machine, absolute, links resolved; a member of a zip below the zip's own place. None
+    for what came from elsewhere, such as an upload. It tells a source from another one of the same path.
+    volatility: how often it may be expected to change, against the others of its corpus; 0 where nothing is known.
+    What a source is does not depend on these two.
     """
 
     path: str
@@ -65,6 +70,8 @@ class Source:
     encoding: str | None = None
     image: Image | None = None
     notes: tuple[str, ...] = ()
+    origin: str | None = field(default=None, repr=False, compare=False)
+    volatility: float = field(default=0.0, repr=False, compare=False)
 
     @property
     def n_pages(self) -> int | None:
@@ -96,10 +103,14 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """What was read and what was skipped. Both in stable order: by path, folder by folder, in the order given."""
+    """What was read and what was skipped. Both in stable order: by path, folder by folder, in the order given.
+
+    roots: the folders and zips that were read, each as the origin of what lies in it begins; none for uploads.
+    """
 
     sources: tuple[Source, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    roots: tuple[str, ...] = ()
 
 
 def digest_text(text: str) -> str:
