@@ -4,8 +4,11 @@ A migration that has been released is never edited; the next one is added below 
 """
 
 import sqlite3
+from pathlib import Path
 
 from sqlite_utils import Database, Migrations
+
+from storage.columns import unpack_text
 
 MIGRATIONS = Migrations("longdesk")
 
@@ -13,6 +16,13 @@ MIGRATIONS = Migrations("longdesk")
 def apply_migrations(connection: sqlite3.Connection) -> None:
     """Applies what is pending, each as a savepoint inside the caller's transaction, so that all or nothing stays."""
     MIGRATIONS.apply(Database(connection, recursive_triggers=False, execute_plugins=False))
+
+
+def files_dropped(connection: sqlite3.Connection, home: Path, version: int) -> tuple[Path, ...]:
+    """The files that migrating from this version leaves to nobody: KV states that were found by their session."""
+    if version != 1:
+        return ()
+    return tuple(home / unpack_text(row["path"]) for row in connection.execute("SELECT path FROM snapshots"))
 
 
 # Times are ISO 8601 UTC with microseconds, so that text order is time order. Text that is no valid Unicode lies in a
@@ -153,6 +163,42 @@ TABLES = (
 @MIGRATIONS()
 def first_tables(db: Database) -> None:
     for statement in TABLES:
+        db.conn.execute(statement)
+
+
+# A KV state is found by what it holds (see storage.snapshots): one digest a block of tokens, in order. A block takes
+# megabytes on disk and some fifty bytes here. The index finds who begins alike; from there on the key is enough.
+STATES_BY_CONTENT = (
+    "DROP TABLE session_snapshots",
+    "DROP TABLE snapshots",
+    """CREATE TABLE snapshots (
+        id INTEGER PRIMARY KEY,
+        path TEXT NOT NULL UNIQUE,
+        binding TEXT NOT NULL,
+        n_tokens INTEGER NOT NULL,
+        n_bytes INTEGER NOT NULL,
+        created TEXT NOT NULL,
+        last_used TEXT NOT NULL
+    )""",
+    """CREATE TABLE snapshot_blocks (
+        snapshot_id INTEGER NOT NULL REFERENCES snapshots(id) ON DELETE CASCADE,
+        at INTEGER NOT NULL,
+        digest BLOB NOT NULL,
+        PRIMARY KEY (snapshot_id, at)
+    ) WITHOUT ROWID""",
+    "CREATE INDEX snapshot_blocks_first ON snapshot_blocks(digest) WHERE at = 0",
+    """CREATE TABLE session_snapshots (
+        session_id TEXT NOT NULL REFERENCES sessions(id) ON DELETE CASCADE,
+        snapshot_id INTEGER NOT NULL REFERENCES snapshots(id) ON DELETE CASCADE,
+        PRIMARY KEY (session_id, snapshot_id)
+    ) WITHOUT ROWID""",
+    "CREATE INDEX session_snapshots_snapshot ON session_snapshots(snapshot_id)",
+)
+
+
+@MIGRATIONS()
+def states_by_content(db: Database) -> None:
+    for statement in STATES_BY_CONTENT:
         db.conn.execute(statement)
 
 

@@ -22,7 +22,7 @@ from engine.errors import LongdeskError
 
 FILE_NAME = "longdesk.db"
 APPLICATION_ID = 0x4C6F6E67  # "Long", in the file's header: whose database this is
-VERSION = 2  # how many migrations there are, kept in the header as user_version
+VERSION = 3  # how many migrations there are, kept in the header as user_version
 BUSY_S = 10.0
 WAL_BYTES_KEPT = 16 * 2**20
 
@@ -151,11 +151,14 @@ def _bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
     if version == VERSION:
         return
     # Only here: importing sqlite-utils takes 0.3 s, pandas with it, and is needed once in a home's life.
-    from storage.migrations import apply_migrations
+    from storage.migrations import apply_migrations, files_dropped
 
+    dropped: tuple[Path, ...] = ()
     connection.execute("BEGIN IMMEDIATE")
     try:
-        if _check_header(connection, path) < VERSION:
+        before = _check_header(connection, path)
+        if before < VERSION:
+            dropped = files_dropped(connection, path.parent, before)
             apply_migrations(connection)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {VERSION}")
@@ -163,6 +166,9 @@ def _bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
+    for file in dropped:  # only now: what the transaction kept must find its files
+        with suppress(OSError):
+            file.unlink()
 
 
 def _check_header(connection: sqlite3.Connection, path: Path) -> int:

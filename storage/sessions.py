@@ -13,7 +13,7 @@ from storage.identity import draw_id, find_session, touch_session
 from storage.leases import refuse_if_held
 from storage.schema import Database
 from storage.search import TITLE_INDEX, index_passage
-from storage.snapshots import forget_unused
+from storage.snapshots import take_from
 from storage.sources import forget_unused_contents, linked_contents
 from storage.turns import heal
 
@@ -139,7 +139,7 @@ class Sessions:
             return read_session(connection, before.id)
 
     def delete(self, session_id: str) -> tuple[Path, ...]:
-        """Removes it with its turns, and the source contents that no other session uses. Returns KV files to unlink.
+        """Removes it with its turns, and with the contents and KV states that no other uses. Returns files to unlink.
 
         Raises SessionBusy while somebody answers in it, UsageError without such a session.
         """
@@ -147,9 +147,9 @@ class Sessions:
             whole = find_session(connection, session_id)
             refuse_if_held(connection, whole)
             contents = linked_contents(connection, whole)
+            files = take_from(connection, self._database.path.parent, whole)
             connection.execute("DELETE FROM sessions WHERE id = ?", (whole,))
             forget_unused_contents(connection, contents)
-            files = forget_unused(connection, self._database.path.parent)
         self._database.give_space_back()
         return files
 

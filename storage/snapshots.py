@@ -1,15 +1,17 @@
-"""The index of KV states: which file holds what, and which session uses it. Files are written and unlinked by others.
+"""The index of KV states: which file holds which prefixes, what it was made with, and which sessions used it.
 
-A state stands apart from the sessions that use it: one each today, shared by what begins alike later. Whatever takes
-the last use of a state away returns its file, to be unlinked once the index has forgotten it.
+A state is found by what it holds, not by who made it: every 256 tokens of it have a digest that stands for all tokens
+up to there (engine.runtime.chain), so that whatever begins alike can start from it. Files are written and unlinked by
+others.
 """
 
 import sqlite3
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, overload
 
-from storage.columns import pack_ids, pack_text, pack_time, unpack_ids, unpack_text, unpack_time
+from storage.columns import pack_json, pack_text, pack_time, unpack_json, unpack_text, unpack_time
 from storage.identity import require_session
 from storage.schema import Database
 
@@ -18,21 +20,39 @@ from storage.schema import Database
 class Snapshot:
     """One KV state in a file.
 
-    path: absolute. model: the fingerprint of the model file. kv_k, kv_v: the cache's types ("f16", "q8_0").
-    ids: the n_tokens ids that the state holds, empty in a list. session_ids: who uses it.
-    created, last_used: ISO 8601 UTC.
+    path: absolute. binding: what it was made with (engine.runtime.binding). created, last_used: ISO 8601 UTC.
+    session_ids: who used it, and their titles in the same order.
     """
 
     path: Path
-    model: str
-    kv_k: str
-    kv_v: str
+    binding: Mapping[str, Any]
     n_tokens: int
     n_bytes: int
     created: str
     last_used: str
-    ids: tuple[int, ...] = field(default=(), repr=False)
     session_ids: tuple[str, ...] = ()
+    titles: tuple[str, ...] = ()
+
+    @property
+    def model(self) -> str:
+        """The digest of the model's files."""
+        return str(self.binding.get("model", ""))
+
+    @property
+    def kv_k(self) -> str:
+        return str(self.binding.get("kv_k", ""))
+
+    @property
+    def kv_v(self) -> str:
+        return str(self.binding.get("kv_v", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A state that shares its first n_blocks blocks with a prompt."""
+
+    snapshot: Snapshot
+    n_blocks: int
 
 
 class Snapshots:
@@ -42,95 +62,204 @@ class Snapshots:
         self._database = database
         self._home = database.path.parent
 
+    @overload
     def record(
-        self, session_id: str, *, path: Path, model: str, kv_k: str, kv_v: str, ids: Sequence[int], n_bytes: int
-    ) -> tuple[Path, ...]:
-        """Says that the session's state now lies in `path`, a complete file. Returns the files that nobody needs now.
+        self,
+        *,
+        path: Path,
+        binding: Mapping[str, Any],
+        n_tokens: int,
+        n_bytes: int,
+        blocks: Sequence[bytes],
+        session_id: str | None,
+        replaces: Path | None = None,
+    ) -> None: ...
+    @overload  # until app.engines is over
+    def record(
+        self, user: str, /, *, path: Path, model: str, kv_k: str, kv_v: str, ids: Sequence[int], n_bytes: int
+    ) -> tuple[Path, ...]: ...
+    def record(self, *users: str, **given: Any) -> tuple[Path, ...] | None:
+        """Enters a complete file of n_tokens tokens and n_bytes bytes; blocks: the digests of its prefixes.
 
-        Raises UsageError without such a session.
+        session_id: who made it. replaces: a state that this one continues: its entry goes, its users are this one's;
+        its file is the caller's to unlink. Raises UsageError when the session was deleted meanwhile.
         """
-        at, stored = pack_time(), pack_text(stored_path(self._home, path))
+        if not users:
+            self._record(**given)
+            return None
+        (user,) = users
+        binding = {"model": given["model"], "kv_k": given["kv_k"], "kv_v": given["kv_v"]}
+        n_bytes, n_tokens = given["n_bytes"], len(given["ids"])
+        self._record(
+            path=given["path"], binding=binding, n_tokens=n_tokens, n_bytes=n_bytes, blocks=(), session_id=user
+        )
         with self._database.write() as connection:
-            require_session(connection, session_id)
+            return take_from(connection, self._home, user, but=self._stored(given["path"]))
+
+    def _record(
+        self,
+        *,
+        path: Path,
+        binding: Mapping[str, Any],
+        n_tokens: int,
+        n_bytes: int,
+        blocks: Sequence[bytes],
+        session_id: str | None,
+        replaces: Path | None = None,
+    ) -> None:
+        at, stored = pack_time(), self._stored(path)
+        with self._database.write() as connection:
+            users = _users(connection, {stored} if replaces is None else {stored, self._stored(replaces)})
+            if session_id is not None:
+                require_session(connection, session_id)
+                users.add(session_id)
+            gone = [(stored,)] if replaces is None else [(stored,), (self._stored(replaces),)]
+            connection.executemany("DELETE FROM snapshots WHERE path = ?", gone)
             (snapshot_id,) = connection.execute(
-                """INSERT INTO snapshots (path, model, kv_k, kv_v, n_tokens, n_bytes, created, last_used, ids)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET
-                model = excluded.model, kv_k = excluded.kv_k, kv_v = excluded.kv_v, n_tokens = excluded.n_tokens,
-                n_bytes = excluded.n_bytes, last_used = excluded.last_used, ids = excluded.ids RETURNING id""",
-                (stored, model, kv_k, kv_v, len(ids), n_bytes, at, at, pack_ids(ids)),
+                """INSERT INTO snapshots (path, binding, n_tokens, n_bytes, created, last_used)
+                VALUES (?, ?, ?, ?, ?, ?) RETURNING id""",
+                (stored, pack_json(dict(binding)), n_tokens, n_bytes, at, at),
             ).fetchone()
-            connection.execute(
-                """INSERT INTO session_snapshots (session_id, snapshot_id) VALUES (?, ?)
-                ON CONFLICT (session_id) DO UPDATE SET snapshot_id = excluded.snapshot_id""",
-                (session_id, snapshot_id),
+            connection.executemany(
+                "INSERT INTO snapshot_blocks (snapshot_id, at, digest) VALUES (?, ?, ?)",
+                ((snapshot_id, place, digest) for place, digest in enumerate(blocks)),
             )
-            return forget_unused(connection, self._home)
-
-    def get(self, session_id: str) -> Snapshot | None:
-        """The session's state with its ids, if it has one. That its file is still there is for the caller to see."""
-        with self._database.read() as connection:
-            row = connection.execute(
-                """SELECT snapshots.* FROM snapshots JOIN session_snapshots ON snapshot_id = snapshots.id
-                WHERE session_id = ?""",
-                (session_id,),
-            ).fetchone()
-            return self._snapshot(connection, row, ids=unpack_ids(row["ids"])) if row else None
-
-    def touch(self, path: Path) -> None:
-        """Marks a state as used now; what was not used for longest goes first when room is needed."""
-        with self._database.write() as connection:
-            connection.execute(
-                "UPDATE snapshots SET last_used = ? WHERE path = ?",
-                (pack_time(), pack_text(stored_path(self._home, path))),
+            connection.executemany(
+                "INSERT INTO session_snapshots (session_id, snapshot_id) VALUES (?, ?)",
+                [(user, snapshot_id) for user in sorted(users)],
             )
 
-    def remove(self, session_id: str) -> tuple[Path, ...]:
-        """Takes the session's state away. Returns the files that nobody needs now; none when there was no state."""
-        with self._database.write() as connection:
-            connection.execute("DELETE FROM session_snapshots WHERE session_id = ?", (session_id,))
-            return forget_unused(connection, self._home)
+    def matches(self, blocks: Sequence[bytes]) -> tuple[Match, ...]:
+        """Every state that shares at least its first block with a prompt of these digests, the best first.
 
-    def forget(self, path: Path) -> None:
-        """Takes a state away from all sessions that use it: its file is gone, damaged, or evicted."""
-        with self._database.write() as connection:
-            connection.execute("DELETE FROM snapshots WHERE path = ?", (pack_text(stored_path(self._home, path)),))
-
-    def list(self) -> tuple[Snapshot, ...]:
-        """All states without their ids, the one not used for longest first."""
+        Of those that share as much, the ones come first of which nothing has to be cut off, the longest before the
+        others; then the shortest, which is read fastest. What they were made with is for the caller to compare.
+        """
+        if not blocks:
+            return ()
         with self._database.read() as connection:
             rows = connection.execute(
-                """SELECT id, path, model, kv_k, kv_v, n_tokens, n_bytes, created, last_used FROM snapshots
-                ORDER BY last_used, id"""
+                "SELECT snapshot_id AS id FROM snapshot_blocks WHERE digest = ? AND at = 0", (blocks[0],)
             ).fetchall()
-            return tuple(self._snapshot(connection, row) for row in rows)
+            known = self._read(connection) if rows else {}
+            shared = [(known[row["id"]], *_common(connection, row["id"], blocks)) for row in rows]
+        shared.sort(key=lambda each: (-each[1], each[0].n_tokens * (-1 if each[2] else 1)))
+        return tuple(Match(snapshot, n_blocks) for snapshot, n_blocks, _ in shared)
 
-    def _snapshot(self, connection: sqlite3.Connection, row: sqlite3.Row, ids: tuple[int, ...] = ()) -> Snapshot:
-        users = connection.execute(
-            "SELECT session_id FROM session_snapshots WHERE snapshot_id = ? ORDER BY session_id", (row["id"],)
+    def get(self, session_id: str) -> Snapshot | None:
+        """The state that the session used last, if any. Its file may be gone: that is for the caller to see."""
+        mine = [snapshot for snapshot in self.list() if session_id in snapshot.session_ids]
+        return mine[-1] if mine else None
+
+    def touch(self, path: Path, *, session_id: str | None = None) -> None:
+        """Marks a state as used now, by this session; what was not used for longest goes first when room is needed."""
+        with self._database.write() as connection:
+            row = connection.execute(
+                "UPDATE snapshots SET last_used = ? WHERE path = ? RETURNING id", (pack_time(), self._stored(path))
+            ).fetchone()
+            if row is not None and session_id is not None:
+                connection.execute(
+                    """INSERT OR IGNORE INTO session_snapshots (session_id, snapshot_id)
+                    SELECT id, ? FROM sessions WHERE id = ?""",
+                    (row["id"], session_id),
+                )
+
+    def remove(self, session_id: str) -> tuple[Path, ...]:
+        """Takes the session's states away. Returns the files that no other session used."""
+        with self._database.write() as connection:
+            return take_from(connection, self._home, session_id)
+
+    def forget(self, path: Path) -> None:
+        """Takes a state away from all sessions that used it: its file is gone, damaged, or evicted."""
+        with self._database.write() as connection:
+            connection.execute("DELETE FROM snapshots WHERE path = ?", (self._stored(path),))
+
+    def list(self) -> tuple[Snapshot, ...]:
+        """All states, the one not used for longest first."""
+        with self._database.read() as connection:
+            return tuple(self._read(connection).values())
+
+    def total_bytes(self) -> int:
+        """What the files of all states take."""
+        with self._database.read() as connection:
+            return int(connection.execute("SELECT coalesce(sum(n_bytes), 0) FROM snapshots").fetchone()[0])
+
+    def _read(self, connection: sqlite3.Connection) -> dict[int, Snapshot]:
+        """All states by their id, the one not used for longest first."""
+        users: dict[int, list[tuple[str, str]]] = {}
+        for row in connection.execute(
+            """SELECT snapshot_id, sessions.id, title FROM session_snapshots
+            JOIN sessions ON sessions.id = session_id ORDER BY sessions.id"""
+        ):
+            users.setdefault(row["snapshot_id"], []).append((row["id"], unpack_text(row["title"])))
+        return {
+            row["id"]: Snapshot(
+                path=self._home / unpack_text(row["path"]),
+                binding=unpack_json(row["binding"]),
+                n_tokens=row["n_tokens"],
+                n_bytes=row["n_bytes"],
+                created=unpack_time(row["created"]),
+                last_used=unpack_time(row["last_used"]),
+                session_ids=tuple(session_id for session_id, _ in users.get(row["id"], ())),
+                titles=tuple(title for _, title in users.get(row["id"], ())),
+            )
+            for row in connection.execute("SELECT * FROM snapshots ORDER BY last_used, id")
+        }
+
+    def _stored(self, path: Path) -> str | bytes:
+        """As the index keeps a path: relative to the home when it lies inside, else absolute."""
+        whole, root = path.absolute(), self._home.absolute()
+        stored = (whole.relative_to(root) if whole.is_relative_to(root) else whole).as_posix()
+        packed = pack_text(stored)
+        assert packed is not None
+        return packed
+
+
+def _common(connection: sqlite3.Connection, snapshot_id: int, blocks: Sequence[bytes]) -> tuple[int, bool]:
+    """How many blocks a state shares with a prompt, the first one at least, and whether it has no others.
+
+    Bisects, which a chain allows: where a block is shared, so are all before it.
+    """
+    (last,) = connection.execute("SELECT max(at) FROM snapshot_blocks WHERE snapshot_id = ?", (snapshot_id,)).fetchone()
+    shared, end = 0, min(len(blocks) - 1, last)
+    while shared < end:
+        middle = (shared + end + 1) // 2
+        (digest,) = connection.execute(
+            "SELECT digest FROM snapshot_blocks WHERE snapshot_id = ? AND at = ?", (snapshot_id, middle)
+        ).fetchone()
+        if digest == blocks[middle]:
+            shared = middle
+        else:
+            end = middle - 1
+    return shared + 1, shared == last
+
+
+def _users(connection: sqlite3.Connection, paths: set[str | bytes]) -> set[str]:
+    """The sessions that used any of these states."""
+    return {
+        row["session_id"]
+        for path in paths
+        for row in connection.execute(
+            "SELECT session_id FROM session_snapshots JOIN snapshots ON snapshots.id = snapshot_id WHERE path = ?",
+            (path,),
         )
-        return Snapshot(
-            path=self._home / unpack_text(row["path"]),
-            model=row["model"],
-            kv_k=row["kv_k"],
-            kv_v=row["kv_v"],
-            n_tokens=row["n_tokens"],
-            n_bytes=row["n_bytes"],
-            created=unpack_time(row["created"]),
-            last_used=unpack_time(row["last_used"]),
-            ids=ids,
-            session_ids=tuple(user["session_id"] for user in users),
-        )
+    }
 
 
-def forget_unused(connection: sqlite3.Connection, home: Path) -> tuple[Path, ...]:
-    """Removes the states that no session uses and returns their files."""
-    rows = connection.execute(
-        "DELETE FROM snapshots WHERE id NOT IN (SELECT snapshot_id FROM session_snapshots) RETURNING path"
+def take_from(
+    connection: sqlite3.Connection, home: Path, session_id: str, *, but: str | bytes | None = None
+) -> tuple[Path, ...]:
+    """Takes from a session its states, `but` this one; removes those that no other used, and returns their files."""
+    own = connection.execute(
+        """DELETE FROM session_snapshots WHERE session_id = ? AND snapshot_id NOT IN
+        (SELECT id FROM snapshots WHERE path IS ?) RETURNING snapshot_id""",
+        (session_id, but),
     ).fetchall()
-    return tuple(home / unpack_text(row["path"]) for row in rows)
-
-
-def stored_path(home: Path, path: Path) -> str:
-    """As the index keeps it: relative to the home when it lies inside, else absolute."""
-    whole, root = path.absolute(), home.absolute()
-    return (whole.relative_to(root) if whole.is_relative_to(root) else whole).as_posix()
+    paths = []
+    for each in own:
+        paths += connection.execute(
+            """DELETE FROM snapshots WHERE id = ?1
+            AND NOT EXISTS (SELECT 1 FROM session_snapshots WHERE snapshot_id = ?1) RETURNING path""",
+            (each["snapshot_id"],),
+        ).fetchall()
+    return tuple(home / unpack_text(row["path"]) for row in paths)

@@ -110,7 +110,7 @@ def test_deleting_takes_everything_but_what_others_use(store: Store, tmp_path: P
     store.sources.put(two, [shared], turn_index=0)
     store.sources.put_skipped(one, [Skipped("c", Cause.EMPTY, "empty")])
     state = tmp_path / "home" / "kv" / "one.bin"
-    store.snapshots.record(one, path=state, model="m", kv_k="f16", kv_v="f16", ids=[1], n_bytes=1)
+    store.snapshots.record(path=state, binding={}, n_tokens=256, n_bytes=1, blocks=[b"0" * 16], session_id=one)
     with store.leases.acquire(one) as lease:
         turn = store.turns.begin(lease, question="what")
         store.turns.append_text(turn.id, "par")
@@ -118,7 +118,10 @@ def test_deleting_takes_everything_but_what_others_use(store: Store, tmp_path: P
     assert [session.id for session in store.sessions.list()] == [two]
     assert [link.source for link in store.sources.of(two)] == [shared]
     with store._database.read() as connection:
-        for table in ("turns", "pieces", "session_skipped", "leases", "snapshots", "session_snapshots"):
+        for table in (
+            *("turns", "pieces", "session_skipped", "leases"),
+            *("snapshots", "snapshot_blocks", "session_snapshots"),
+        ):
             assert connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] == 0, table
         assert connection.execute("SELECT count(*) FROM contents").fetchone()[0] == 1
         assert connection.execute("SELECT count(*) FROM passages").fetchone()[0] == 1

@@ -1,10 +1,19 @@
-from collections.abc import Iterator
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from engine.errors import UsageError
+from engine.runtime.binding import Binding
+from engine.runtime.chain import BLOCK, chain
+from storage import migrations, schema
 from storage.store import Store
+
+BINDING: Mapping[str, Any] = Binding(model="fp", llama_cpp="1", kv_k="q8_0", kv_v="f16", lora=("a",)).fields()
 
 
 @pytest.fixture
@@ -13,74 +22,184 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield store
 
 
-def record(store: Store, session: str, path: Path, ids: tuple[int, ...] = (1, 2, 3)) -> tuple[Path, ...]:
-    return store.snapshots.record(session, path=path, model="fp", kv_k="q8_0", kv_v="f16", ids=ids, n_bytes=9)
+def blocks_of(*texts: int) -> tuple[bytes, ...]:
+    """The chain of a prompt of whole blocks, each of one token again and again."""
+    return chain(np.repeat(np.array(texts, dtype=np.int32), BLOCK))
+
+
+def record(store: Store, path: Path, session: str | None, *blocks: int, more: int = 0, **given: Any) -> None:
+    store.snapshots.record(
+        path=path,
+        binding=BINDING,
+        n_tokens=len(blocks) * BLOCK + more,
+        n_bytes=9,
+        blocks=blocks_of(*blocks),
+        session_id=session,
+        **given,
+    )
+
+
+def found(store: Store, *blocks: int) -> list[tuple[str, int]]:
+    return [(match.snapshot.path.name, match.n_blocks) for match in store.snapshots.matches(blocks_of(*blocks))]
+
+
+def names(store: Store) -> list[str]:
+    return [snapshot.path.name for snapshot in store.snapshots.list()]
 
 
 def test_a_state_is_read_as_recorded(store: Store, tmp_path: Path) -> None:
-    session = store.sessions.create(title="t", model="m").id
-    assert store.snapshots.get(session) is None
-    path, ids = tmp_path / "home" / "kv" / "a.bin", tuple(range(-1, 131_072))
-    assert record(store, session, path, ids) == ()
-    got = store.snapshots.get(session)
-    assert got is not None
-    assert (got.path, got.model, got.kv_k, got.kv_v, got.n_bytes) == (path, "fp", "q8_0", "f16", 9)
-    assert (got.ids, got.n_tokens, got.session_ids) == (ids, len(ids), (session,))
+    session = store.sessions.create(title="What is it?", model="m").id
+    assert store.snapshots.get(session) is None and store.snapshots.total_bytes() == 0
+    path = tmp_path / "home" / "kv" / "a.kv"
+    record(store, path, session, 1, 2, more=17)
+    (got,) = store.snapshots.list()
+    assert got == store.snapshots.get(session)
+    assert (got.path, got.n_tokens, got.n_bytes) == (path, 2 * BLOCK + 17, 9)
+    assert got.binding == {**BINDING, "lora": ["a"]} and (got.model, got.kv_k, got.kv_v) == ("fp", "q8_0", "f16")
+    assert (got.session_ids, got.titles) == ((session,), ("What is it?",))
     assert got.created == got.last_used and got.created.endswith("Z")
+    assert store.snapshots.total_bytes() == 9
 
 
-def test_the_next_state_frees_the_one_before(store: Store, tmp_path: Path) -> None:
-    session = store.sessions.create(title="t", model="m").id
-    one, two = tmp_path / "1", tmp_path / "2"
-    record(store, session, one)
-    assert record(store, session, two) == (one,)
-    assert record(store, session, two, ids=(7,)) == ()
-    assert [state.path for state in store.snapshots.list()] == [two]
-    assert store.snapshots.remove(session) == (two,)
-    assert store.snapshots.remove(session) == () == store.snapshots.list()
-    assert store.snapshots.get(session) is None
+def test_every_state_that_begins_alike_is_found_the_best_first(store: Store, tmp_path: Path) -> None:
+    record(store, tmp_path / "other", None, 9, 2, 3)
+    record(store, tmp_path / "short", None, 1)
+    record(store, tmp_path / "longer", None, 1, 2, 3, 4, 5, 6)
+    record(store, tmp_path / "whole", None, 1, 2, 3)
+    record(store, tmp_path / "whole-and-more", None, 1, 2, 3, more=100)
+    record(store, tmp_path / "parts-later", None, 1, 2, 7, 4, 5)
+    record(store, tmp_path / "tiny", None, more=200)
+    longer, parted = ("longer", 5), ("parts-later", 2)
+    assert found(store, 1, 2, 3, 4, 5, 8) == [longer, ("whole-and-more", 3), ("whole", 3), parted, ("short", 1)]
+    assert found(store, 1, 2, 3) == [("whole-and-more", 3), ("whole", 3), ("longer", 3), parted, ("short", 1)]
+    cut = [("whole", 2), ("whole-and-more", 2), parted, ("longer", 2)]
+    assert found(store, 1, 2) == [*cut, ("short", 1)]
+    assert found(store, 5) == [] == found(store)
+
+
+def test_the_number_of_shared_blocks_is_right_wherever_they_part(store: Store, tmp_path: Path) -> None:
+    for n_blocks in (1, 2, 3, 8, 13):
+        record(store, tmp_path / str(n_blocks), None, *range(n_blocks))
+    for n_shared in range(1, 14):
+        shared = dict(found(store, *range(n_shared), 99))
+        assert shared == {str(n_blocks): min(n_blocks, n_shared) for n_blocks in (1, 2, 3, 8, 13)}
+
+
+def test_ten_million_tokens_are_looked_up_at_once(store: Store, tmp_path: Path) -> None:
+    blocks = [number.to_bytes(16, "big") for number in range(41_000)]
+    for number in range(6):
+        store.snapshots.record(
+            path=tmp_path / str(number), binding=BINDING, n_tokens=41_000 * BLOCK, n_bytes=1, blocks=blocks,
+            session_id=None,
+        )  # fmt: skip
+    for number in range(6, 300):
+        store.snapshots.record(
+            path=tmp_path / str(number), binding=BINDING, n_tokens=100 * BLOCK, n_bytes=1, blocks=blocks[:100],
+            session_id=None,
+        )  # fmt: skip
+    begun = time.perf_counter()
+    assert len(store.snapshots.matches([*blocks[:-1], b"x" * 16])) == 300
+    assert time.perf_counter() - begun < 0.2
+
+
+def test_a_growing_checkpoint_replaces_the_one_before(store: Store, tmp_path: Path) -> None:
+    first, second = sorted(store.sessions.create(title="t", model="m").id for _ in range(2))
+    record(store, tmp_path / "1", first, 1)
+    store.snapshots.touch(tmp_path / "1", session_id=second)
+    record(store, tmp_path / "2", first, 1, 2, replaces=tmp_path / "1")
+    assert found(store, 1, 2) == [("2", 2)]
+    assert store.snapshots.list()[0].session_ids == (first, second)  # whoever used it can use what continues it
+    record(store, tmp_path / "2", first, 5)  # the same path again: what stood there is gone
+    assert found(store, 1, 2) == [] and found(store, 5) == [("2", 1)]
 
 
 def test_a_shared_state_stays_until_its_last_session_goes(store: Store, tmp_path: Path) -> None:
-    first, second = sorted(store.sessions.create(title="t", model="m").id for _ in range(2))
-    path = tmp_path / "shared"
-    record(store, first, path)
-    record(store, second, path)
-    assert store.snapshots.list()[0].session_ids == (first, second)
-    assert store.sessions.delete(first) == ()
-    assert store.sessions.delete(second) == (path,)
+    first, second = (store.sessions.create(title="t", model="m").id for _ in range(2))
+    shared, own = tmp_path / "shared", tmp_path / "own"
+    record(store, shared, first, 1)
+    record(store, own, first, 1, 2)
+    record(store, tmp_path / "nobodys", None, 1)
+    store.snapshots.touch(shared, session_id=second)
+    store.snapshots.touch(shared, session_id="gone")
+    assert store.sessions.delete(first) == (own,)
+    assert names(store) == ["nobodys", "shared"]
+    assert store.sessions.delete(second) == (shared,)
+    assert names(store) == ["nobodys"]  # no session's state is not taken by another's end
+
+
+def test_a_session_can_let_its_states_go(store: Store, tmp_path: Path) -> None:
+    first, second = (store.sessions.create(title="t", model="m").id for _ in range(2))
+    record(store, tmp_path / "shared", first, 1)
+    record(store, tmp_path / "own", first, 1, 2)
+    store.snapshots.touch(tmp_path / "shared", session_id=second)
+    assert [state.path.name for state in (store.snapshots.get(first), store.snapshots.get(second)) if state] == [
+        "shared",
+        "shared",
+    ]
+    assert store.snapshots.remove(first) == (tmp_path / "own",)
+    assert store.snapshots.remove(first) == () and store.snapshots.get(first) is None
 
 
 def test_forgetting_takes_it_from_all(store: Store, tmp_path: Path) -> None:
-    sessions = [store.sessions.create(title="t", model="m").id for _ in range(2)]
-    for session in sessions:
-        record(store, session, tmp_path / "shared")
+    session = store.sessions.create(title="t", model="m").id
+    record(store, tmp_path / "shared", session, 1)
     store.snapshots.forget(tmp_path / "shared")
-    assert [store.snapshots.get(session) for session in sessions] == [None, None]
+    assert store.snapshots.get(session) is None and found(store, 1) == []
+    with store._database.read() as connection:
+        for table in ("snapshots", "snapshot_blocks", "session_snapshots"):
+            assert connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] == 0, table
 
 
 def test_the_one_not_used_for_longest_comes_first(store: Store, tmp_path: Path) -> None:
     for name in "abc":
-        record(store, store.sessions.create(title=name, model="m").id, tmp_path / name)
+        record(store, tmp_path / name, None, 1)
     store.snapshots.touch(tmp_path / "a")
-    listed = store.snapshots.list()
-    assert [state.path.name for state in listed] == ["b", "c", "a"]
-    assert [(state.ids, state.n_tokens) for state in listed] == [((), 3)] * 3
+    assert names(store) == ["b", "c", "a"]
 
 
 def test_a_home_can_be_moved(tmp_path: Path) -> None:
-    inside, outside = tmp_path / "old" / "kv" / "\udcff.bin", tmp_path / "elsewhere.bin"
+    inside, outside = tmp_path / "old" / "kv" / "\udcff.kv", tmp_path / "elsewhere.kv"
     with Store(tmp_path / "old") as store:
-        ids = [store.sessions.create(title="t", model="m").id for _ in range(2)]
-        record(store, ids[0], inside)
-        record(store, ids[1], outside)
+        record(store, inside, None, 1)
+        record(store, outside, None, 1)
     (tmp_path / "old").rename(tmp_path / "new")
     with Store(tmp_path / "new") as store:
         paths = {state.path for state in store.snapshots.list()}
-    assert paths == {tmp_path / "new" / "kv" / "\udcff.bin", outside}
+        assert paths == {tmp_path / "new" / "kv" / "\udcff.kv", outside}
+        store.snapshots.forget(tmp_path / "new" / "kv" / "\udcff.kv")
+        assert names(store) == ["elsewhere.kv"]
 
 
 def test_no_such_session(store: Store, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no session"):
-        record(store, "nothere", tmp_path / "a")
+        record(store, tmp_path / "a", "nothere", 1)
     assert store.snapshots.list() == ()
+
+
+def test_a_home_of_the_first_version_is_migrated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its sessions stay; its states, which were found by their session, go, and their files with them."""
+    first = migrations.Migrations("longdesk")
+    first()(migrations.first_tables)
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "VERSION", 1)
+        patch.setattr(migrations, "MIGRATIONS", first)
+        Store(tmp_path).close()
+    state, elsewhere = tmp_path / "snapshots" / "a.kv", tmp_path / "snapshots" / "not-ours"
+    state.parent.mkdir()
+    for file in (state, elsewhere):
+        file.write_bytes(b"kv")
+    connection = sqlite3.connect(tmp_path / schema.FILE_NAME)
+    with connection:
+        connection.execute("INSERT INTO sessions VALUES ('abc', 'kept', '1', '1', 'm', NULL, '2026-01-01', '{}')")
+        for number, path in enumerate(("snapshots/a.kv", "snapshots/gone.kv")):
+            connection.execute(
+                "INSERT INTO snapshots VALUES (?, ?, 'm', 'f16', 'f16', 1, 1, '1', '1', x'00')", (number, path)
+            )
+        connection.execute("INSERT INTO session_snapshots VALUES ('abc', 0)")
+    connection.close()
+    with Store(tmp_path) as store:
+        assert store.sessions.get("abc").title == "kept"
+        assert store.snapshots.list() == ()
+        record(store, tmp_path / "new", "abc", 1)
+        assert found(store, 1, 2) == [("new", 1)]
+    assert not state.exists() and elsewhere.exists()
