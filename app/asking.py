@@ -17,7 +17,7 @@ from engine.errors import EngineFailed
 from engine.memory.budget import Plan
 from engine.opened import OpenModel
 from engine.prompt.layout import SYSTEM
-from engine.runtime.model import Event, Finished, Gauge, Model, Prefill, Sampling, Stop, Text
+from engine.runtime.model import Event, Finished, Gauge, Model, Prefill, Remark, Sampling, Stop, Text
 from engine.tokens.documents import IdCache
 from storage.leases import Lease
 from storage.sessions import Session
@@ -200,7 +200,7 @@ class Asking:
         elif isinstance(event, Prefill) and (event.done == event.total or monotonic() - self._told_at > _PROGRESS_S):
             self._told_at = monotonic()
             turns.set_progress(self._turn.id, done=event.done, total=event.total, reused=event.reused)
-        yield event
+        yield Notice(event.text) if isinstance(event, Remark) else event
 
     def _outcome(self, event: Finished) -> Outcome:
         return Outcome(

@@ -4,10 +4,12 @@ A context cannot grow, so a question that needs more room than there is gets a n
 carried over on disk. How prompts are made is left to `desk`.
 """
 
+import os
 import secrets
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 
 import psutil
@@ -20,6 +22,8 @@ from engine.memory.dry_run import DryRun, Measured
 from engine.memory.fingerprint import fingerprint
 from engine.memory.hardware import DISK_RESERVE_BYTES, Device, Hardware, ram
 from engine.memory.placement import Placement
+from engine.runtime.binding import Binding
+from engine.runtime.keeping import Keeping
 from engine.runtime.model import Gauge
 from engine.runtime.settings import EngineSettings
 from engine.runtime.worker_model import SavedState, WorkerModel
@@ -48,6 +52,7 @@ class Engines:
         self._fingerprint = ""
         self._session: str | None = None
         self._unsaved = False
+        self._binding: Binding | None = None
         self._needs: tuple[Need, ...] = ()  # what the running engine was planned to take
         self._dry_run = DryRun(settings.cache)
         sweep(settings.home / "snapshots")
@@ -110,7 +115,9 @@ class Engines:
                 engine.close()
             engine = self._engine = WorkerModel(wanted)
             self._fingerprint, self._needs = identity, plan.needs
-        engine.restore_from(self._state_of(session_id, plan.kv_type))
+        self._binding = binding_of(card, engine.settings.placement, identity)
+        state = self._state_of(session_id, plan.kv_type)
+        engine.keep(Keeping(binding=self._binding, states=(state,) if state else ()))
         self._session, self._unsaved = session_id, True
         return engine
 
@@ -119,13 +126,14 @@ class Engines:
         engine, session_id = self.running, self._session
         if engine is None or session_id is None or not self._unsaved or not self._settings.snapshot:
             return None
+        assert self._binding is not None
         self._unsaved = False
         folder = self._settings.home / "snapshots"
         path = folder / f"{session_id}-{secrets.token_hex(4)}.kv"
         try:
             if shutil.disk_usage(self._settings.home).free < DISK_RESERVE_BYTES + _state_bytes(engine.gauge):
                 return "The KV cache was not kept: it would leave less than 2 GiB free on the disk."
-            saved = engine.save(path)
+            saved = engine.save(self._binding, path)
             if saved is not None and saved.n_bytes:
                 self._record(session_id, saved, engine.settings.placement.kv_type)
         except (LongdeskError, OSError) as error:
@@ -182,6 +190,20 @@ class Engines:
         if (snapshot.model, snapshot.kv_k, snapshot.kv_v) != (self._fingerprint, kv_type, kv_type):
             return None
         return snapshot.path
+
+
+def binding_of(card: ModelCard, placement: Placement, model: str) -> Binding:
+    """What the KV states of an engine belong to. model: the digest of its files."""
+    rope = "" if not card.rope_switch else "long" if placement.n_ctx > card.rope_switch else "short"
+    return Binding(
+        model=model,
+        llama_cpp=version("llama-cpp-python"),
+        kv_k=placement.kv_type,
+        kv_v=placement.kv_type,
+        swa_full=placement.swa_full,
+        rope=rope,
+        rotation=os.environ.get("LLAMA_ATTN_ROT_DISABLE", ""),
+    )
 
 
 def _state_bytes(gauge: Gauge | None) -> int:

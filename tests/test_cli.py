@@ -119,7 +119,7 @@ class TestAsk:
         assert run.code == 0
         events = run.events
         prefills = [event for event in events if event["event"] == "prefill"]
-        assert all({"event", "done", "total", "reused"} == event.keys() for event in prefills)
+        assert all({"event", "done", "total", "reused", "kv"} == event.keys() for event in prefills)
         answer = run.answer
         assert prefills[-1]["done"] == prefills[-1]["total"] == answer["prompt_tokens"]
         assert answer["text"] == "".join(event["text"] for event in events if event["event"] == "text")
@@ -261,6 +261,8 @@ class TestStopping:
         time.sleep(after_s)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20)
+        if "Fatal Python error: init" in err:  # a busy machine: Python itself had not started yet
+            pytest.skip("the signal came before any code of ours")
         assert "Traceback" not in err and out == ""
         assert process.returncode == 130 or after_s < 0.1  # before Python runs at all, the signal ends it
 

@@ -4,9 +4,11 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from threading import Event as Flag
 from threading import Timer
+from typing import Any
 
 import numpy as np
 import psutil
@@ -15,16 +17,25 @@ import pytest
 from engine.errors import EngineDied, EngineFailed
 from engine.memory.placement import Placement
 from engine.prompt.layout import Part, Prompt, Segment
-from engine.runtime.model import Event, Finished, Loading, Prefill, Sampling, Stop, Text
+from engine.runtime.binding import Binding
+from engine.runtime.keeping import Keeping
+from engine.runtime.model import Event, Finished, Loading, Prefill, Remark, Sampling, Stop, Text
 from engine.runtime.settings import EngineSettings
-from engine.runtime.worker_model import WorkerModel
+from engine.runtime.worker_model import SavedState, WorkerModel
 from tests.models import broken
+from tests.models.cache import cached
 
 GREEDY = Sampling(max_tokens=8)
+SMALL: dict[str, dict[str, Any]] = {"scout": {"n_layer": 4, "vocab": "none"}, "gemma3": {}}
+BINDING = Binding(model="m", llama_cpp="1", kv_k="f16", kv_v="f16")
 
 
 def prompt_of(ids: list[int] | np.ndarray) -> Prompt:
     return Prompt((Segment(Part.SOURCE, np.asarray(ids, dtype=np.int32)),))
+
+
+def asking(corpus: np.ndarray, question: np.ndarray) -> Prompt:
+    return Prompt((Segment(Part.SOURCE, corpus), Segment(Part.QUESTION, question)))
 
 
 def random_ids(n_tokens: int, *, seed: int = 0, n_vocab: int = 2_000) -> np.ndarray:
@@ -207,39 +218,108 @@ def test_a_kv_state_on_disk_is_as_good_as_the_live_cache(
     ids = random_ids(1_500)
     model = WorkerModel(settings)
     first = end_of(run(model, ids))
-    saved = model.save(tmp_path / "state.kv")
+    saved = model.save(BINDING, tmp_path / "state.kv")
     model.close()
     assert saved is not None and saved.n_bytes == (tmp_path / "state.kv").stat().st_size
     assert (tmp_path / "state.kv").stat().st_mode & 0o077 == 0
     # batches under 64 tokens take another path through ggml's attention, whose last digits differ
     longer = np.concatenate([ids, first.reply_ids, random_ids(100, seed=4)]).astype(np.int32)
-    model.restore_from(saved.path)
+    model.keep(Keeping(binding=BINDING, states=(saved.path,)))
     restored = end_of(run(model, longer))
     model.close()
+    model.keep(None)
     fresh = end_of(run(model, longer))
     model.close()
     assert restored.reused_tokens == len(saved.ids) >= 1_500
     assert restored.reply_ids == fresh.reply_ids and fresh.reused_tokens == 0
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"model": "another"}, "made with another model file"),
+        ({"kv_k": "q8_0"}, "made with another KV type"),
+        ({"llama_cpp": "0.0.1"}, "made with another version of llama.cpp"),
+    ],
+)
+def test_a_state_of_something_else_is_not_used(
+    llama: WorkerModel, tmp_path: Path, change: dict[str, str], words: str
+) -> None:
+    ids = random_ids(800)
+    run(llama, ids)
+    saved = llama.save(BINDING, tmp_path / "state.kv")
+    assert saved is not None
+    llama.close()
+    llama.keep(Keeping(binding=replace(BINDING, **change), states=(saved.path,)))  # type: ignore[arg-type]
+    events = run(llama, ids)
+    assert end_of(events).reused_tokens == 0
+    assert [words in event.text for event in events if isinstance(event, Remark)] == [True]
+
+
+@pytest.mark.parametrize(("which", "n_corpus"), [("gemma3", 2_000), ("scout", 9_000)])
+def test_another_question_on_the_same_corpus_reads_the_question_only(which: str, n_corpus: int, tmp_path: Path) -> None:
+    """Though the windows have moved on: their cells were copied at the corpus's end. Live, and from a file."""
+    model = WorkerModel(
+        EngineSettings(model=cached(which, **SMALL[which]), placement=Placement(n_ctx=n_corpus + 2_000))
+    )
+    corpus = random_ids(n_corpus)
+    first, second, third = (asking(corpus, random_ids(n, seed=n)) for n in (900, 700, 600))
+    cancel = Flag()
+    list(model.generate(first, Sampling(max_tokens=40), cancel=cancel))
+    saved = model.save(BINDING, tmp_path / "state.kv")
+    live = end_of(list(model.generate(second, Sampling(max_tokens=8), cancel=cancel)))
+    model.close()
+    assert saved is not None
+    model.keep(Keeping(binding=BINDING, states=(saved.path,)))
+    restored = end_of(list(model.generate(third, Sampling(max_tokens=8), cancel=cancel)))
+    model.close()
+    model.keep(None)
+    fresh = [end_of(list(model.generate(prompt, Sampling(max_tokens=8), cancel=cancel))) for prompt in (second, third)]
+    model.close()
+    assert live.reused_tokens == restored.reused_tokens == n_corpus
+    assert [live.reply_ids, restored.reply_ids] == [end.reply_ids for end in fresh]
+
+
+def test_checkpoints_of_a_long_prefill(tmp_path: Path) -> None:
+    """A child that is killed in a prefill costs what it read since its last checkpoint, and no more."""
+    model = WorkerModel(EngineSettings(model=cached("scout", **SMALL["scout"]), placement=Placement(n_ctx=16_384)))
+    saved: list[SavedState] = []
+    keeping = Keeping(binding=BINDING, checkpoint=tmp_path / "c", checkpoint_bytes=1 << 30)
+    model.keep(keeping, saved.append)
+    ids = random_ids(12_000)
+    with pytest.raises(EngineDied):
+        for event in model.generate(prompt_of(ids), Sampling(max_tokens=1), cancel=Flag()):
+            if isinstance(event, Prefill) and event.done >= 8_400:
+                assert model.pid is not None
+                os.kill(model.pid, signal.SIGKILL)
+    assert saved and all(one.path.exists() for one in saved)
+    last = saved[-1]
+    assert np.array_equal(last.ids, ids[: len(last.ids)]) and len(last.ids) >= 4_200
+    model.keep(replace(keeping, states=(last.path,)), saved.append)
+    assert end_of(run(model, ids)).reused_tokens == len(last.ids)
+    model.close()
+
+
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.9, 0.999])
 def test_a_state_file_that_is_cut_short_is_not_used(llama: WorkerModel, tmp_path: Path, share: float) -> None:
     ids = random_ids(800)
     reply = end_of(run(llama, ids)).reply_ids
-    saved = llama.save(tmp_path / "state.kv")
+    saved = llama.save(BINDING, tmp_path / "state.kv")
     assert saved is not None
     os.truncate(saved.path, int(saved.n_bytes * share))
     llama.close()
-    llama.restore_from(saved.path)
-    end = end_of(run(llama, ids))
+    llama.keep(Keeping(binding=BINDING, states=(saved.path,)))
+    events = run(llama, ids)
+    end = end_of(events)
     assert end.reused_tokens == 0 and end.reply_ids == reply
+    assert [event.text for event in events if isinstance(event, Remark)][0].startswith("A kept KV state was not used: ")
 
 
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.3, 0.7, 0.9999])
 def test_a_state_file_with_a_flipped_byte_is_not_used(llama: WorkerModel, tmp_path: Path, share: float) -> None:
     ids = random_ids(800)
     reply = end_of(run(llama, ids)).reply_ids
-    saved = llama.save(tmp_path / "state.kv")
+    saved = llama.save(BINDING, tmp_path / "state.kv")
     assert saved is not None
     with saved.path.open("r+b") as file:
         file.seek(int(saved.n_bytes * share))
@@ -247,9 +327,11 @@ def test_a_state_file_with_a_flipped_byte_is_not_used(llama: WorkerModel, tmp_pa
         file.seek(-1, os.SEEK_CUR)
         file.write(bytes([byte ^ 0xFF]))
     llama.close()
-    llama.restore_from(saved.path)
-    end = end_of(run(llama, ids))
+    llama.keep(Keeping(binding=BINDING, states=(saved.path,)))
+    events = run(llama, ids)
+    end = end_of(events)
     assert end.reused_tokens == 0 and end.reply_ids == reply
+    assert [event.text for event in events if isinstance(event, Remark)][0].startswith("A kept KV state was not used: ")
 
 
 def test_a_failure_of_the_child_is_raised_at_once_and_the_next_question_is_answered(llama: WorkerModel) -> None:
@@ -262,7 +344,7 @@ def test_a_failure_of_the_child_is_raised_at_once_and_the_next_question_is_answe
 def test_saving_in_mid_answer_waits_for_the_answer_and_saves(llama: WorkerModel, tmp_path: Path) -> None:
     events = llama.generate(prompt_of(random_ids(300)), Sampling(max_tokens=20), cancel=Flag())
     next(event for event in events if isinstance(event, Prefill))
-    assert llama.save(tmp_path / "state.kv") is not None
+    assert llama.save(BINDING, tmp_path / "state.kv") is not None
     events.close()
     assert end_of(run(llama, random_ids(300))).stop is not Stop.ERROR
 
@@ -270,4 +352,4 @@ def test_saving_in_mid_answer_waits_for_the_answer_and_saves(llama: WorkerModel,
 def test_saving_where_nothing_can_be_written_is_a_sentence(llama: WorkerModel) -> None:
     run(llama, random_ids(50))
     with pytest.raises(EngineFailed, match="Saving failed"):
-        llama.save(Path("/proc/longdesk/state.kv"))
+        llama.save(BINDING, Path("/proc/longdesk/state.kv"))

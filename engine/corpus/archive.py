@@ -10,6 +10,7 @@ import stat
 import struct
 import zipfile
 import zlib
+from calendar import timegm
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ _END_BYTES = 22 + 65535  # the end record and the longest comment behind it
 _MAX_DIRECTORY_BYTES_PER_ENTRY = 512  # 46 and a name; bounds what zipfile keeps in memory
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # zipfile unpacks the others without a bound on memory
 _MAX_NAME = 4096
+_NO_TIME = (1980, 1, 1, 0, 0, 0)  # what a zip has that was made without times
 _ENCRYPTED = 0x1
 _UTF8_NAME = 0x800
 _PIECE_BYTES = 64 * 1024
@@ -83,6 +85,12 @@ class ZipTree:
 
     def size(self, where: zipfile.ZipInfo) -> int | None:
         return where.file_size
+
+    def modified(self, where: zipfile.ZipInfo) -> float | None:
+        try:  # local time of wherever it was packed; taken as UTC, it is the same everywhere
+            return float(timegm(where.date_time)) if where.date_time > _NO_TIME else None
+        except ValueError:  # a month of 0
+            return None
 
     def identity(self, where: _Node) -> object | None:
         return None

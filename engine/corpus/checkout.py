@@ -1,5 +1,6 @@
-"""What a git checkout says about ignoring, read from its files. git itself is never run: a config in the folder could
-make it run a program. Matching is left to `ignore`, the .gitignore files below the given folder to `walk`."""
+"""What a git checkout says about ignoring, read from its files. git itself is never run on it: a config in the folder
+could make it run a program. Matching is left to `ignore`, the .gitignore files below the given folder to `walk`, what
+its commits say to `history`."""
 
 import os
 from pathlib import Path
@@ -45,15 +46,22 @@ def level_above(folder: Path) -> tuple[Level | None, bytes]:
 
 def read_exclude(folder: str) -> bytes | None:
     """The info/exclude of the checkout whose root is `folder`, be it a worktree or a submodule; or None."""
+    folders = git_folders(folder)
+    return read_small(os.path.join(folders[1], "info", "exclude")) if folders else None
+
+
+def git_folders(folder: str) -> tuple[str, str] | None:
+    """Where git keeps what belongs to the checkout whose root is `folder`, and what all its worktrees share; None where
+    its .git is a file that points nowhere."""
     git = os.path.join(folder, ".git")
-    if os.path.isfile(git):
-        pointer = read_small(git) or b""
-        if not pointer.startswith(b"gitdir:"):
-            return None
-        git = os.path.join(folder, os.fsdecode(pointer.removeprefix(b"gitdir:").strip()))
-        common = read_small(os.path.join(git, "commondir"))
-        git = os.path.join(git, os.fsdecode(common.strip())) if common else git
-    return read_small(os.path.join(git, "info", "exclude"))
+    if not os.path.isfile(git):
+        return git, git
+    pointer = read_small(git) or b""
+    if not pointer.startswith(b"gitdir:"):
+        return None
+    git = os.path.join(folder, os.fsdecode(pointer.removeprefix(b"gitdir:").strip()))
+    common = read_small(os.path.join(git, "commondir"))
+    return git, os.path.join(git, os.fsdecode(common.strip())) if common else git
 
 
 def read_small(path: str) -> bytes | None:

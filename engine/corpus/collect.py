@@ -7,18 +7,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from engine.corpus.archive import ZipTree, open_zip
 from engine.corpus.checkout import level_above
 from engine.corpus.content import NESTED_ZIP
 from engine.corpus.disk import DiskTree, skip_special, skip_unreadable
+from engine.corpus.history import Histories
 from engine.corpus.ignore import Patterns
 from engine.corpus.naming import Names, printable
 from engine.corpus.rules import DEFAULT_RULES, Rules
 from engine.corpus.sniff import HEAD_BYTES, Family, ending, recognise
 from engine.corpus.source import Cause, Corpus, Skipped, Source
 from engine.corpus.tree import Tree
+from engine.corpus.volatility import Trace, volatilities
 from engine.corpus.walk import File, Start, Walk, compile_excludes
 from engine.errors import SourceRefused, UsageError
 
@@ -27,7 +29,11 @@ _MAX_NESTING = 1  # a zip in a folder or in a zip may be brought back, a zip in 
 
 
 def collect(
-    paths: Sequence[Path], rules: Rules = DEFAULT_RULES, *, on_file: Callable[[int], None] | None = None
+    paths: Sequence[Path],
+    rules: Rules = DEFAULT_RULES,
+    *,
+    on_file: Callable[[int], None] | None = None,
+    uploaded: bool = False,
 ) -> Corpus:
     """Everything readable at these paths, and what was skipped and why.
 
@@ -36,6 +42,7 @@ def collect(
     the paths as given, below each by path, folder by folder, "page 2" before "page 10".
 
     on_file: called after every file that was read or tried, with the number of them so far.
+    uploaded: the paths are copies that tell nothing of where the files lie and when they changed; git is not asked.
     Errors: UsageError where a path does not exist. Anything wrong with a file becomes a Skipped.
     """
     for path in paths:
@@ -45,7 +52,7 @@ def collect(
     reading = _Reading(rules, on_file or (lambda n_files: None), compile_excludes(rules.exclude))
     for path in paths:
         reading.read_root(Path(path))
-    return Corpus(tuple(reading.sources), tuple(reading.skipped))
+    return reading.corpus(uploaded=uploaded)
 
 
 def refuse_empty(corpus: Corpus, paths: Sequence[Path]) -> None:
@@ -130,6 +137,19 @@ class _Reading:
     skipped: list[Skipped] = field(default_factory=list)
     names: Names = field(default_factory=Names)
     n_files: int = 0
+    traces: list[Trace] = field(default_factory=list)  # one a source
+    roots: list[str] = field(default_factory=list)
+
+    def corpus(self, *, uploaded: bool) -> Corpus:
+        """What was read, each source with what is known of how often it changes."""
+        traces = [
+            replace(trace, file=None, modified=None) if uploaded and trace.file else trace for trace in self.traces
+        ]
+        sources = tuple(
+            replace(source, origin=None if uploaded else source.origin, volatility=volatility)
+            for source, volatility in zip(self.sources, volatilities(traces, Histories()), strict=True)
+        )
+        return Corpus(sources, tuple(self.skipped), () if uploaded else tuple(self.roots))
 
     def read_root(self, given: Path) -> None:
         """A path as the user gave it; a link is followed here and nowhere else."""
@@ -143,7 +163,8 @@ class _Reading:
         if stat.S_ISDIR(mode):
             level, prefix = level_above(path)
             start = Start(str(path), name, level=level, prefix=prefix)
-            return self._read_below(_DISK, start, nesting=0)
+            self.roots.append(str(path))
+            return self._read_below(_DISK, start, str(path), nesting=0)
         return self._read_given_file(path, absolute.name, parent_name, mode)
 
     def _read_given_file(self, path: Path, raw_name: str, parent_name: str, mode: int) -> None:
@@ -158,34 +179,38 @@ class _Reading:
         elif not stat.S_ISREG(mode):
             self._take(skip_special(name))
         elif ending(raw_name) == "zip" and _is_zip(path):
-            self._read_zip(path, name, Start(None, name), nesting=0)
+            self.roots.append(str(path))
+            self._read_zip(path, name, Start(None, name), str(path), nesting=0)
         else:
-            self._take(_DISK.read_file(str(path), name, self.rules, included=included))
+            found = _DISK.read_file(str(path), name, self.rules, included=included)
+            self._take(found, _DISK, str(path), str(path))
 
-    def _read_below(self, tree: Tree, start: Start, *, nesting: int) -> None:
+    def _read_below(self, tree: Tree, start: Start, origin: str, *, nesting: int) -> None:
+        """origin: where the root, or the zip below it, lies; a file in it lies below that."""
         for found in Walk(tree, self.rules, self.names, self.excludes, start):
             if isinstance(found, Skipped):
                 self._take(found)
-            elif found.included and ending(found.path) == "zip" and nesting < _MAX_NESTING:
-                self._read_inner_zip(tree, found, start, nesting)
+                continue
+            lies_at = f"{origin.rstrip(os.sep)}{os.sep}{found.raw_path.removeprefix(start.raw_path)}"
+            if found.included and ending(found.path) == "zip" and nesting < _MAX_NESTING:
+                self._read_inner_zip(tree, found, start, lies_at, nesting)
             else:
-                self._take(
-                    _final(tree.read_file(found.where, found.path, self.rules, included=found.included), nesting)
-                )
+                read = tree.read_file(found.where, found.path, self.rules, included=found.included)
+                self._take(_final(read, nesting), tree, found.where, lies_at)
 
-    def _read_inner_zip(self, tree: Tree, found: File, start: Start, nesting: int) -> None:
+    def _read_inner_zip(self, tree: Tree, found: File, start: Start, origin: str, nesting: int) -> None:
         """A zip in a folder or in a zip that the user brought back."""
         inner = Start(None, start.root_name, raw_path=found.raw_path + "/")
         if not isinstance(tree, ZipTree):
-            return self._read_zip(Path(found.where), found.path, inner, nesting=nesting + 1)
+            return self._read_zip(Path(found.where), found.path, inner, origin, nesting=nesting + 1)
         if found.where.file_size > self.rules.max_file_bytes:
             return self._take(tree.read_file(found.where, found.path, self.rules, included=True))
         data = tree.read_bytes(found.where, found.path)
         if isinstance(data, Skipped):
             return self._take(data)
-        return self._read_zip(BytesIO(data), found.path, inner, nesting=nesting + 1)
+        return self._read_zip(BytesIO(data), found.path, inner, origin, nesting=nesting + 1)
 
-    def _read_zip(self, file: Path | IO[bytes], path: str, start: Start, *, nesting: int) -> None:
+    def _read_zip(self, file: Path | IO[bytes], path: str, start: Start, origin: str, *, nesting: int) -> None:
         with open_zip(file, path, self.rules) as tree:
             if isinstance(tree, Skipped):
                 return self._take(tree)
@@ -193,11 +218,13 @@ class _Reading:
                 name = self.names.claim(start.raw_path + refused.path, start.root_name)
                 self._take(Skipped(name, refused.cause, refused.reason, refused.n_bytes))
             start = Start(tree.root, start.root_name, raw_path=start.raw_path)
-            return self._read_below(tree, start, nesting=nesting)
+            return self._read_below(tree, start, origin, nesting=nesting)
 
-    def _take(self, found: Source | Skipped) -> None:
+    def _take(self, found: Source | Skipped, tree: Tree = _DISK, where: Any = None, origin: str | None = None) -> None:
+        """where: in its tree. origin: on this machine. Neither is asked of what is skipped."""
         if isinstance(found, Source):
-            self.sources.append(found)
+            self.sources.append(replace(found, origin=origin))
+            self.traces.append(Trace(where if tree is _DISK else None, tree.modified(where)))
         else:
             self.skipped.append(found)
         self.n_files += 1

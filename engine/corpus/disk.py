@@ -35,6 +35,12 @@ class DiskTree:
         except OSError:
             return None
 
+    def modified(self, where: str) -> float | None:
+        try:
+            return os.lstat(where).st_mtime
+        except OSError:
+            return None
+
     def identity(self, where: str) -> object | None:
         status = os.stat(where)
         return (status.st_dev, status.st_ino) if status.st_ino else None

@@ -110,7 +110,7 @@ class Corpus:
 
     sources: tuple[Source, ...] = ()
     skipped: tuple[Skipped, ...] = ()
-    roots: tuple[str, ...] = ()
+    roots: tuple[str, ...] = field(default=(), compare=False)
 
 
 def digest_text(text: str) -> str:

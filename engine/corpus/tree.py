@@ -42,6 +42,9 @@ class Tree(Protocol):
     def size(self, where: Any) -> int | None:
         """The size of a file in bytes, None where it cannot be told."""
 
+    def modified(self, where: Any) -> float | None:
+        """When a file was last written, in seconds from any fixed moment; None where it cannot be told."""
+
     def identity(self, where: Any) -> object | None:
         """Tells a folder from every other; None where no folder can come up twice."""
 

@@ -63,6 +63,7 @@ class ModelCard:
     tied_bytes: the token embeddings again, where they are the output matrix too: a GPU that computes the output holds
     a second copy of them, which weights_bytes leaves out. embedding_type: their tensor type.
     files: the parts in order; one where the model is not split.
+    rope_switch: contexts of more tokens use the model's long RoPE factors, others its short ones; 0 without a choice.
     estimated: figures of a plan that are estimates for this model, by their names in `plan --json`.
     """
 
@@ -87,6 +88,7 @@ class ModelCard:
     head_dim_v: int = 0
     has_template: bool = False
     has_vocabulary: bool = True
+    rope_switch: int = 0
     files: tuple[ModelFile, ...] = field(default=(), repr=False)
     estimated: tuple[str, ...] = ()
 
@@ -139,6 +141,7 @@ def read_card(header: Header) -> ModelCard:
         n_experts=integer("expert_count"),
         head_dim_k=head_dims[0],
         head_dim_v=head_dims[1],
+        rope_switch=_rope_switch(parts, integer("rope.scaling.original_context_length")),
         has_vocabulary=len(header.strings("tokenizer.ggml.tokens")) > 0,
         has_template=bool(header.text("tokenizer.chat_template")),
         files=tuple(ModelFile(part.path, part.file_bytes, part.data_start, part.digest) for part in parts),
@@ -205,6 +208,12 @@ def _layers(
         exact = False
     layers = tuple(Layer(n * k_dim, n * v_dim, narrow) for n, narrow in zip(kv_heads, windows.flags, strict=True))
     return layers, windows.n_tokens, exact
+
+
+def _rope_switch(parts: list[Header], original: int) -> int:
+    """llama.cpp's get_rope_factors: the long ones where a sequence's context is larger than the original one."""
+    has_long = any("rope_factors_long" in tensor.name for part in parts for tensor in part.tensors)
+    return original if has_long else 0
 
 
 def _other_parts(path: Path) -> list[Path]:

@@ -59,6 +59,15 @@ class Prompt:
         """int32 of shape [n_tokens]."""
         return np.concatenate([segment.ids for segment in self.segments])
 
+    @property
+    def corpus_end(self) -> int:
+        """Tokens up to the end of the last source: what another question about the same corpus begins with too."""
+        end = at = 0
+        for segment in self.segments:
+            at += segment.n_tokens
+            end = at if segment.part is Part.SOURCE else end
+        return end
+
     def count(self, *parts: Part) -> int:
         """Tokens in the segments of these parts."""
         return sum(segment.n_tokens for segment in self.segments if segment.part in parts)

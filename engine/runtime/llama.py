@@ -8,7 +8,6 @@ import ctypes
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -18,19 +17,22 @@ import numpy as np
 
 from engine.errors import EngineFailed
 from engine.memory.parameters import ModelParameters, context_parameters
-from engine.prompt.layout import common_prefix
 from engine.runtime.batch import Batch
+from engine.runtime.binding import Binding
+from engine.runtime.cache import KvCache
+from engine.runtime.checkpoint import Checkpoints
+from engine.runtime.keeping import Keeping
 from engine.runtime.log import kv_places, listen
-from engine.runtime.model import Finished, Gauge, Prefill, Sampling, Stop, Text
-from engine.runtime.prefix import Attention, CacheShape, keepable
+from engine.runtime.model import Checkpoint, Finished, Gauge, Prefill, Remark, Sampling, Stop, Text
+from engine.runtime.prefix import Attention, CacheShape
 from engine.runtime.reply import Reply
 from engine.runtime.sampling import Sampler
 from engine.runtime.settings import EngineSettings
-from engine.runtime.snapshot import load_state, read_state_ids, save_state
 from engine.tokens.encode import Ids
 
 _ABORTED = 2  # llama_decode's answer when the abort callback said so
 _NO_SLOT = 1
+_LAST_BATCH = 64  # shorter batches are computed another way on CPUs, and their logits differ a little
 # libc's strlen over a two-byte buffer is a ready-made "is the flag set?" in C: a Python callback would take the GIL at
 # every graph node, which costs 1 to 2.7 % of generation
 _FLAG_IS_SET = ctypes.cast(ctypes.CDLL(None).strlen, llama_cpp.ggml_abort_callback)
@@ -49,12 +51,10 @@ class LlamaModel:
         llama_cpp.llama_backend_init()
         self._model = self._load(on_load)
         self._context, self._places = self._new_context()
-        self._memory = llama_cpp.llama_get_memory(self._context)
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
         self._n_vocab = llama_cpp.llama_vocab_n_tokens(self._vocab)
-        self._shape = self._cache_shape()
+        self._cache = KvCache(self._context, self._cache_shape())
         self._batch = Batch(settings.placement.n_ubatch)
-        self._cached: Ids = np.empty(0, dtype=np.int32)
         llama_cpp.llama_set_abort_callback(self._context, _FLAG_IS_SET, ctypes.addressof(self._flag))
 
     @property
@@ -65,7 +65,7 @@ class LlamaModel:
     @property
     def cached_ids(self) -> Ids:
         """The ids whose keys and values the cache holds, from position 0 on."""
-        return self._cached
+        return self._cache.ids
 
     def cancel(self) -> None:
         """Stops the decoding that is under way at the next graph node, from any thread."""
@@ -79,27 +79,35 @@ class LlamaModel:
     def _cancelled(self) -> bool:
         return self._flag[0] == b"\x01"
 
-    def save(self, path: Path) -> int:
+    def save(self, binding: Binding, path: Path) -> int:
         """Writes the KV state; bytes written, 0 when the cache is empty. Raises OSError."""
-        return save_state(self._context, self._cached, path) if len(self._cached) else 0
+        return self._cache.save(binding, path)
 
     def generate(
-        self, ids: Ids, sampling: Sampling, *, state: Path | None = None
-    ) -> Iterator[Prefill | Text | Finished]:
+        self, ids: Ids, sampling: Sampling, *, anchor: int = 0, keeping: Keeping | None = None
+    ) -> Iterator[Remark | Prefill | Checkpoint | Text | Finished]:
         """Decodes what the cache does not hold of the prompt, then samples.
 
-        state: a file to restore from where that keeps more. Cancelling keeps what was decoded. Raises EngineFailed when
-        llama.cpp fails.
+        anchor: tokens up to the corpus's end, where the windowed cells are copied, since other questions begin alike.
+        keeping: files to restore from where they keep more, and where checkpoints go. Cancelling keeps what was
+        decoded. Raises EngineFailed when llama.cpp fails.
         """
         begun = perf_counter()
-        self._restore(ids, state)
-        reused = self._rewind(ids)
+        if keeping is not None:
+            for remark in self._cache.restore(keeping.states, ids, keeping.binding, n_ctx=self.n_ctx):
+                yield Remark(remark)
+        reused = self._cache.rewind(ids)
         restored = perf_counter()
-        for done in self._prefill(ids, reused):
-            yield Prefill(done, len(ids), reused, perf_counter() - restored, self._gauge(done))
+        yield Prefill(reused, len(ids), reused, 0.0, self._gauge(reused))
+        for event in self._prefill(ids, min(anchor, len(ids) - _LAST_BATCH), keeping):
+            yield (
+                event
+                if isinstance(event, Checkpoint)
+                else Prefill(event, len(ids), reused, perf_counter() - restored, self._gauge(event))
+            )
         read = perf_counter()
         reply = Reply(begun)
-        if len(self._cached) == len(ids) and not self._cancelled:
+        if len(self._cache) == len(ids) and not self._cancelled:
             yield from self._sample(sampling, reply)
         ended = perf_counter()
         yield Finished(
@@ -112,48 +120,46 @@ class LlamaModel:
             prefill_s=read - restored,
             ttft_s=(reply.first_text_at or ended) - begun,
             generate_s=ended - read,
-            gauge=self._gauge(len(self._cached)),
+            gauge=self._gauge(len(self._cache)),
         )
 
-    def _restore(self, ids: Ids, state: Path | None) -> None:
-        """Loads the state file when it shares more with the prompt than the live cache does."""
-        saved = read_state_ids(state) if state else None
-        if saved is None or state is None or len(saved) > self.n_ctx:
-            return
-        if common_prefix(saved, ids) > common_prefix(self._cached, ids):
-            loaded = False
-            with suppress(OSError):  # it went away since: evicted, or its session was deleted
-                loaded = load_state(self._context, state, len(saved))
-            self._cached = saved if loaded else saved[:0]
-
-    def _rewind(self, ids: Ids) -> int:
-        """Drops from the cache what the prompt does not share; the number of tokens kept, at most all but one."""
-        common = min(common_prefix(self._cached, ids), len(ids) - 1)
-        pos_min = llama_cpp.llama_memory_seq_pos_min(self._memory, 0)
-        kept = keepable(common, n_cached=len(self._cached), pos_min=pos_min, shape=self._shape)
-        if kept == 0:
-            llama_cpp.llama_memory_clear(self._memory, True)
-        elif kept < len(self._cached):
-            llama_cpp.llama_memory_seq_rm(self._memory, 0, kept, -1)
-        self._cached = self._cached[:kept]
-        return kept
-
-    def _prefill(self, ids: Ids, start: int) -> Iterator[int]:
-        """Decodes ids[start:] batch by batch; yields how many tokens of the prompt are done."""
-        self._cached = ids[:start]
-        yield start
-        while len(self._cached) < len(ids) and not self._cancelled:
-            at = len(self._cached)
-            n_tokens = min(self.settings.placement.n_ubatch, len(ids) - at)
-            if not self._decode(ids[at : at + n_tokens], at, wants_logits=at + n_tokens == len(ids)):
+    def _prefill(self, ids: Ids, anchor: int, keeping: Keeping | None) -> Iterator[int | Checkpoint]:
+        """Decodes what is missing of ids, batch by batch; yields how many tokens of the prompt are done."""
+        begun = perf_counter()
+        checkpoints = None
+        if keeping is not None and keeping.checkpoint is not None:
+            checkpoints = Checkpoints(keeping.checkpoint, keeping.checkpoint_bytes, at=len(self._cache))
+        while len(self._cache) < len(ids) and not self._cancelled:
+            at = len(self._cache)
+            end = min(at + self.settings.placement.n_ubatch, len(ids))
+            end = anchor if at < anchor < end else end
+            if not self._decode(ids[at:end], at, wants_logits=end == len(ids)):
                 return
-            self._cached = ids[: at + n_tokens]
-            yield len(self._cached)
+            self._cache.ids = ids[:end]
+            if end == anchor:
+                self._cache.copy_window()
+            yield end
+            if checkpoints is not None and keeping is not None and end < len(ids):
+                yield from self._check(checkpoints, keeping.binding, perf_counter() - begun)
+
+    def _check(self, checkpoints: Checkpoints, binding: Binding, elapsed_s: float) -> Iterator[Checkpoint]:
+        """Writes a checkpoint where one is due; a disk that refuses it ends no answer."""
+        n_tokens, gauge = len(self._cache), self._gauge(len(self._cache))
+        if not checkpoints.is_due(n_tokens, gauge.n_bytes * gauge.used // gauge.cells, elapsed_s):
+            return
+        begun, path = perf_counter(), checkpoints.next_path()
+        try:
+            n_bytes = self._cache.save(binding, path)
+        except OSError:
+            checkpoints.max_bytes = 0
+            return
+        checkpoints.saved(n_tokens, n_bytes, perf_counter() - begun)
+        yield Checkpoint(path, n_tokens, n_bytes)
 
     def _sample(self, sampling: Sampling, reply: Reply) -> Iterator[Text]:
         sampler = Sampler(sampling, self._n_vocab)
-        cached = [self._cached]
-        n_cached = len(self._cached)
+        cached = [self._cache.ids]
+        n_cached = len(self._cache)
         try:
             while True:
                 token = sampler.sample(self._context)
@@ -174,10 +180,11 @@ class LlamaModel:
                 if self._cancelled:
                     break
         finally:
-            self._cached = np.concatenate(cached) if len(self._cached) else self._cached
+            if len(self._cache):  # a decode that failed has cleared it
+                self._cache.ids = np.concatenate(cached)
             sampler.free()
         if text := reply.due(last=True):
-            yield Text(text, len(reply.ids), self._gauge(len(self._cached)))
+            yield Text(text, len(reply.ids), self._gauge(len(self._cache)))
 
     def _decode(self, ids: Ids, at: int, *, wants_logits: bool) -> bool:
         """Decodes one batch at explicit positions; False when it was aborted, and the cache then ends at `at`.
@@ -188,12 +195,10 @@ class LlamaModel:
         if answer == 0:
             return True
         if answer == _ABORTED:
-            if self._shape.attention is Attention.RECURRENT:  # its state has moved on and cannot go back
-                llama_cpp.llama_memory_clear(self._memory, True)
-                self._cached = self._cached[:0]
+            if self._cache.shape.attention is Attention.RECURRENT:  # its state has moved on and cannot go back
+                self._cache.clear()
             return False
-        llama_cpp.llama_memory_clear(self._memory, True)  # what a failed decode left behind is not to be trusted
-        self._cached = self._cached[:0]
+        self._cache.clear()  # what a failed decode left behind is not to be trusted
         if answer == _NO_SLOT:
             raise EngineFailed(
                 f"The KV cache of {self.n_ctx:,} cells is full at token {at:,}.", "Ask with a larger --ctx."

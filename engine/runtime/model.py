@@ -6,6 +6,7 @@ WorkerModel (llama.cpp in a child process), later RemoteModel (HTTP), and the te
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from threading import Event as Flag
 from typing import Protocol
 
@@ -72,6 +73,22 @@ class Prefill:
 
 
 @dataclass(frozen=True, slots=True)
+class Remark:
+    """A sentence on what the engine did that the user should know: why a kept KV state was not used."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint of the prefill was written: a KV state of the prompt's first n_tokens."""
+
+    path: Path
+    n_tokens: int
+    n_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Text:
     """The next piece of the reply: whole characters, never half of one, and the number of tokens sampled so far."""
 
@@ -102,7 +119,7 @@ class Finished:
     error: str | None = None
 
 
-Event = Loading | Prefill | Text | Finished
+Event = Loading | Remark | Prefill | Text | Finished
 
 
 class Model(Protocol):

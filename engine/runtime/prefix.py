@@ -24,6 +24,30 @@ class CacheShape:
     attention: Attention
     window: int = 0
 
+    def pos_min_after(self, n_tokens: int) -> int:
+        """The lowest position that the windowed layers of a saved state of n_tokens hold: masked cells are left out."""
+        match self.attention:
+            case Attention.CHUNKED:
+                return n_tokens // self.window * self.window
+            case Attention.SLIDING:
+                return max(0, n_tokens - self.window + 1)
+            case _:
+                return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Rewind:
+    """How many tokens may stay. by_window: only after the copied windowed cells are put back."""
+
+    n_tokens: int
+    by_window: bool = False
+
+
+def rewind_to(common: int, *, n_cached: int, pos_min: int, shape: CacheShape, anchor: int = 0) -> Rewind:
+    """The most that may stay, as keepable has it; anchor: tokens up to which there is a copy of the windowed cells."""
+    kept = keepable(common, n_cached=n_cached, pos_min=pos_min, shape=shape)
+    return Rewind(anchor, by_window=True) if kept < anchor <= common else Rewind(kept)
+
 
 def keepable(common: int, *, n_cached: int, pos_min: int, shape: CacheShape) -> int:
     """Tokens that may stay of a cache that holds n_cached and shares `common` with the prompt.

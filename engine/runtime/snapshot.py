@@ -1,15 +1,17 @@
-"""A sequence's KV state on disk: writing it, and reading it back without trusting it.
+"""A sequence's KV state on disk: writing it without a second copy in memory, and reading it back without trusting it.
 
-llama_state_seq_load_file aborts the process on a short file, so the file is mapped and handed to the buffer call, which
-returns 0 instead, and only after its checksum was found right. What a file belongs to (model, KV type) is the caller's
-to check; that it holds the ids that it says is checked here.
+One file holds llama.cpp's own state file, the copy of the windowed cells at the corpus's end, a manifest that says what
+it belongs to, and a checksum over all of it. llama_state_seq_load_file aborts the process on a short file, so the file
+is mapped and handed to the buffer call, after its checksum was found right. Which file to use is left to the caller.
 """
 
 import contextlib
 import ctypes
+import json
 import mmap
 import os
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,41 +19,89 @@ import llama_cpp
 import numpy as np
 from xxhash import xxh3_128_digest
 
+from engine.runtime.binding import Binding, binding_from
+from engine.runtime.window import Window
 from engine.tokens.encode import Ids
 
 _FILE_HEAD = struct.Struct("<III")  # magic, version, number of token ids; the ids follow, then the state
 # the buffer call wants these 8 bytes before the state, which the file call leaves out (llama.cpp 0c1e57098)
 _STATE_HEAD = struct.Struct("<Ii")
 _STATE_MAGIC = 0xAF143CD8
-# llama.cpp loads flipped bytes without a word: behind its state stand our mark and the xxh3 of all before it
-_SEAL = b"longdesk-kv-state-1\n"
-_SEAL_BYTES = len(_SEAL) + 16
+# the end of the file: bytes of the window and of the manifest, xxh3 of all before it, those included, and our mark
+_LENGTHS = struct.Struct("<QQ")
+_TAIL = struct.Struct("<QQ16s20s")
+_SEAL_BYTES = _TAIL.size - _LENGTHS.size
+_MARK = b"longdesk-kv-state-2\n"
 
 
-def save_state(context: Any, ids: Ids, path: Path) -> int:
-    """Writes sequence 0 and its ids beside `path`, syncs it and renames it in; bytes written. Raises OSError.
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a file says of itself. anchor: tokens up to which the windowed cells were copied, 0 without a copy."""
 
-    The file call streams a layer at a time, so no second copy of the cache stands in memory. A checksum goes behind it.
+    binding: Binding
+    n_tokens: int
+    anchor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """Why a state is not used, as the end of a sentence: "the KV state was not used: ..."."""
+
+    reason: str
+
+
+def save_state(context: Any, ids: Ids, window: Window | None, binding: Binding, path: Path) -> int:
+    """Writes sequence 0, which holds these ids, beside `path`, syncs it and renames it in; bytes written.
+
+    llama.cpp's file call streams a layer at a time, so no second copy of the cache stands in memory. Raises OSError.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     beside = path.with_name(f"{path.name}.{os.getpid()}.part")
     tokens = (llama_cpp.llama_token * len(ids)).from_buffer_copy(ids.astype(np.int32).tobytes())
+    fields = {"binding": binding.fields(), "n_tokens": len(ids), "anchor": window.n_tokens if window else 0}
+    manifest = json.dumps(fields, separators=(",", ":")).encode()
     try:
-        beside.touch(mode=0o600)
+        os.close(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         if not llama_cpp.llama_state_seq_save_file(context, os.fsencode(beside), 0, tokens, len(ids)):
             raise OSError("llama.cpp could not write the KV state")
-        with beside.open("r+b") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
-            digest = xxh3_128_digest(view)
+        with beside.open("r+b") as file:
             file.seek(0, os.SEEK_END)
-            file.write(_SEAL + digest)
+            file.write(window.data if window else b"")
+            file.write(manifest)
+            file.write(_LENGTHS.pack(len(window.data) if window else 0, len(manifest)))
+            file.flush()
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
+                digest = xxh3_128_digest(view)
+            file.write(digest + _MARK)
             file.flush()
             os.fsync(file.fileno())
         n_bytes = beside.stat().st_size
         os.replace(beside, path)
+        _sync_folder(path.parent)
         return n_bytes
     finally:
         with contextlib.suppress(FileNotFoundError):
             beside.unlink()
+
+
+def read_manifest(path: Path) -> Manifest | Unusable:
+    """What a file says of itself, without its checksum being looked at."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            if size < _TAIL.size:
+                return Unusable("its file is cut short")
+            file.seek(size - _TAIL.size)
+            n_window, n_manifest, _, mark = _TAIL.unpack(file.read(_TAIL.size))
+            if mark != _MARK:
+                return Unusable("its file is cut short, or of another version of Longdesk")
+            if n_window + n_manifest + _TAIL.size > size:
+                return Unusable("its file is damaged")
+            file.seek(size - _TAIL.size - n_manifest)
+            fields = json.loads(file.read(n_manifest))
+            return Manifest(binding_from(fields["binding"]), int(fields["n_tokens"]), int(fields["anchor"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return Unusable("its file is gone or damaged")
 
 
 def read_state_ids(path: Path) -> Ids | None:
@@ -67,17 +117,34 @@ def read_state_ids(path: Path) -> Ids | None:
     return None
 
 
-def load_state(context: Any, path: Path, n_ids: int) -> bool:
-    """Fills sequence 0 from a state file of n_ids ids. False when llama.cpp refuses it; the cache is then empty."""
+def verify(path: Path) -> str | None:
+    """What is wrong with a state file, as the end of a sentence; None for a whole one. Reads all of it."""
+    manifest = read_manifest(path)
+    if isinstance(manifest, Unusable):
+        return manifest.reason
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
+            return None if _is_whole(view) else "its checksum is wrong: the file is damaged"
+    except (OSError, ValueError):
+        return "its file is gone or damaged"
+
+
+def load_state(context: Any, path: Path, n_ids: int) -> Window | Unusable | None:
+    """Fills sequence 0 from a state file of n_ids ids; the copy of windowed cells that it holds, None without one.
+
+    Unusable when anything is wrong with it: what was in the cache stays, unless llama.cpp itself refused the state.
+    Raises OSError when the file went away.
+    """
     memory = llama_cpp.llama_get_memory(context)
-    llama_cpp.llama_memory_clear(memory, True)
     start = _FILE_HEAD.size + 4 * n_ids - _STATE_HEAD.size  # over the last two ids, in our private copy of that page
-    if start < 0:
-        return False
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) as view:
-        end = len(view) - _SEAL_BYTES
-        if end <= start + _STATE_HEAD.size or not _is_whole(view, end):
-            return False
+        if not _is_whole(view):
+            return Unusable("its checksum is wrong: the file is damaged")
+        n_window, n_manifest, *_ = _TAIL.unpack(view[-_TAIL.size :])
+        end = len(view) - _TAIL.size - n_manifest - n_window
+        if start < 0 or end <= start + _STATE_HEAD.size:
+            return Unusable("its file is damaged")
+        llama_cpp.llama_memory_clear(memory, True)  # only now: a damaged file must not cost the live cache
         view[start : start + _STATE_HEAD.size] = _STATE_HEAD.pack(_STATE_MAGIC, 0)
         size = end - start
         buffer = (ctypes.c_uint8 * size).from_buffer(view, start)
@@ -85,15 +152,29 @@ def load_state(context: Any, path: Path, n_ids: int) -> bool:
             n_read = llama_cpp.llama_state_seq_set_data_ext(context, buffer, size, 0, 0)
         finally:
             del buffer  # or the map could not be closed
-    if n_read != size:
-        llama_cpp.llama_memory_clear(memory, True)
-        return False
-    return True
+        if n_read != size:
+            llama_cpp.llama_memory_clear(memory, True)
+            return Unusable("llama.cpp does not take it")
+        if not n_window:
+            return None
+        anchor = json.loads(view[end + n_window : end + n_window + n_manifest])["anchor"]
+        return Window(int(anchor), bytearray(view[end : end + n_window]))
 
 
-def _is_whole(view: mmap.mmap, end: int) -> bool:
-    """Whether the seal at `end` belongs to what stands before it."""
-    if view[end : end + len(_SEAL)] != _SEAL:
+def _is_whole(view: mmap.mmap) -> bool:
+    """Whether the checksum at the end belongs to what stands before it."""
+    if len(view) < _TAIL.size:
         return False
-    with memoryview(view) as whole, whole[:end] as sealed:
-        return view[end + len(_SEAL) :] == xxh3_128_digest(sealed)
+    _, _, digest, mark = _TAIL.unpack(view[-_TAIL.size :])
+    with memoryview(view) as whole, whole[:-_SEAL_BYTES] as sealed:
+        return bool(mark == _MARK and digest == xxh3_128_digest(sealed))
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes a rename last through a power failure, where the system can."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -10,13 +10,16 @@ from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
 from engine.child import Channel, Frame, channel_of_child, offer_to_oom_killer
 from engine.errors import EngineFailed
+from engine.runtime.binding import binding_from
+from engine.runtime.keeping import keeping_from
 from engine.runtime.llama import LlamaModel
-from engine.runtime.model import Finished, Prefill, Sampling
+from engine.runtime.model import Checkpoint, Sampling
 from engine.runtime.settings import settings_from
 
 
@@ -60,7 +63,7 @@ class Worker:
             case "generate":
                 self._generate(call)
             case "save":
-                self._save(Path(call.fields["path"]))
+                self._save(Path(call.fields["path"]), call.fields["binding"])
 
     def _load(self, call: Frame) -> None:
         sent_at = 0.0
@@ -76,15 +79,20 @@ class Worker:
 
     def _generate(self, call: Frame) -> None:
         model = self._loaded()
-        state = call.fields.pop("state")
+        anchor, keeping = call.fields.pop("anchor"), call.fields.pop("keeping")
         ids = np.frombuffer(call.payload, dtype="<i4")
-        for event in model.generate(ids, Sampling(**call.fields), state=Path(state) if state else None):
-            name = "prefill" if isinstance(event, Prefill) else "finished" if isinstance(event, Finished) else "text"
-            self._channel.send({"event": name, **asdict(event)})
+        events = model.generate(
+            ids, Sampling(**call.fields), anchor=anchor, keeping=keeping_from(keeping) if keeping else None
+        )
+        for event in events:
+            fields = asdict(event)
+            if isinstance(event, Checkpoint):
+                fields["path"] = str(event.path)
+            self._channel.send({"event": type(event).__name__.lower(), **fields})
 
-    def _save(self, path: Path) -> None:
+    def _save(self, path: Path, binding: dict[str, Any]) -> None:
         model = self._loaded()
-        n_bytes = model.save(path)
+        n_bytes = model.save(binding_from(binding), path)
         self._channel.send({"event": "saved", "n_bytes": n_bytes}, model.cached_ids.astype("<i4").tobytes())
 
     def _loaded(self) -> LlamaModel:

@@ -1,7 +1,7 @@
 """The Model that the rest of Longdesk uses for a GGUF: the parent's side of `worker`."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from threading import Event as Flag
@@ -12,7 +12,9 @@ import numpy as np
 from engine.child import Child, Frame
 from engine.errors import EngineDied, EngineFailed
 from engine.prompt.layout import Prompt
-from engine.runtime.model import Event, Finished, Gauge, Loading, Prefill, Sampling, Stop, Text
+from engine.runtime.binding import Binding
+from engine.runtime.keeping import Keeping
+from engine.runtime.model import Checkpoint, Event, Finished, Gauge, Loading, Prefill, Remark, Sampling, Stop, Text
 from engine.runtime.settings import EngineSettings
 from engine.tokens.encode import Ids
 
@@ -40,7 +42,8 @@ class WorkerModel:
     def __init__(self, settings: EngineSettings) -> None:
         self.settings = settings
         self._child: Child | None = None
-        self._state: Path | None = None
+        self._keeping: Keeping | None = None
+        self._on_checkpoint: Callable[[SavedState], None] | None = None
         self._answering = False
         self.gauge: Gauge | None = None  # as of the last event
 
@@ -49,12 +52,12 @@ class WorkerModel:
         """The child's process id while it lives."""
         return self._child.pid if self._child is not None and self._child.alive else None
 
-    def restore_from(self, state: Path | None) -> None:
-        """Names a KV state file that the next generation may start from, where it keeps more than the live cache does.
+    def keep(self, keeping: Keeping | None, on_checkpoint: Callable[[SavedState], None] | None = None) -> None:
+        """What the next generation may start from, and where it writes checkpoints.
 
-        That it was made by this model with this KV type is the caller's to know.
+        on_checkpoint hears of each of them, from within `generate`; it replaces the one before.
         """
-        self._state = state
+        self._keeping, self._on_checkpoint = keeping, on_checkpoint
 
     def generate(self, prompt: Prompt, sampling: Sampling, *, cancel: Flag) -> Iterator[Event]:
         """See Model.generate."""
@@ -73,14 +76,20 @@ class WorkerModel:
         if cancel.is_set():
             yield _cancelled(prompt, load_s)
             return
-        fields = {"do": "generate", "state": str(self._state) if self._state else None, **asdict(sampling)}
-        self._state = None
-        self._send(fields, prompt.ids().astype("<i4").tobytes())
+        keeping = self._keeping.fields() if self._keeping else None
+        fields = {"do": "generate", "anchor": prompt.corpus_end, "keeping": keeping, **asdict(sampling)}
+        ids = prompt.ids()
+        self._send(fields, ids.astype("<i4").tobytes())
         self._answering = True
         try:
             for frame in self._frames(cancel):
                 event = _event(frame)
-                self.gauge = event.gauge
+                if isinstance(event, Checkpoint):
+                    if self._on_checkpoint is not None:
+                        self._on_checkpoint(SavedState(event.path, event.n_bytes, ids[: event.n_tokens]))
+                    continue
+                if not isinstance(event, Remark):
+                    self.gauge = event.gauge
                 yield replace(event, load_s=load_s) if isinstance(event, Finished) else event
                 if isinstance(event, Finished):
                     return
@@ -88,11 +97,11 @@ class WorkerModel:
             if self._answering and self.pid is not None:  # whoever listened has gone away: keep what was read
                 self._stop()
 
-    def save(self, path: Path) -> SavedState | None:
+    def save(self, binding: Binding, path: Path) -> SavedState | None:
         """Saves the KV state; None when there is none. Raises EngineFailed when the disk refuses it."""
         if self.pid is None:
             return None
-        self._send({"do": "save", "path": str(path)})
+        self._send({"do": "save", "path": str(path), "binding": binding.fields()})
         frame = next(frame for frame in self._frames(Flag()) if frame.fields["event"] == "saved")
         return SavedState(path, frame.fields["n_bytes"], np.frombuffer(frame.payload, dtype="<i4"))
 
@@ -162,7 +171,7 @@ class WorkerModel:
         return self._child
 
 
-def _event(frame: Frame) -> Prefill | Text | Finished:
+def _event(frame: Frame) -> Remark | Prefill | Checkpoint | Text | Finished:
     fields = dict(frame.fields)
     if (gauge := fields.get("gauge")) is not None:
         places = tuple((str(name), int(n_bytes)) for name, n_bytes in gauge["places"])
@@ -172,6 +181,10 @@ def _event(frame: Frame) -> Prefill | Text | Finished:
             return Prefill(**fields)
         case "text":
             return Text(**fields)
+        case "remark":
+            return Remark(**fields)
+        case "checkpoint":
+            return Checkpoint(Path(fields["path"]), fields["n_tokens"], fields["n_bytes"])
         case _:
             return Finished(**{**fields, "stop": Stop(fields["stop"]), "reply_ids": tuple(fields["reply_ids"])})
 

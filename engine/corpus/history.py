@@ -1,0 +1,171 @@
+"""How often the files of a git checkout changed of late, by its commits.
+
+git is run, but never on the checkout: a configuration there could make it run a program, be the checkout the user's
+own or unpacked from who knows where. It gets an empty repository of ours that borrows the checkout's objects, a
+commit's id, nobody's settings, and no way to fetch what is missing.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from time import monotonic
+
+from engine.corpus.checkout import git_folders, read_small
+
+_MAX_COMMITS = 500
+_HALF_LIFE = 50  # commits; 25 to 100 come out alike in the replays that `order` speaks of
+_MAX_SECONDS = 2.0
+_ID = re.compile(rb"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_REFERENCE = re.compile(rb"ref: (refs/[^\0\n]+)")
+_COMMIT = re.compile(rb"\x01([0-9a-f ]*)\x02")  # as --format has it: the ids of the parents
+
+_CONFIG = "[core]\n\trepositoryformatversion = {version}\n\tbare = true\n{extensions}"
+_SHA256 = "[extensions]\n\tobjectformat = sha256\n"
+
+
+class Histories:
+    """The histories of all checkouts that a corpus touches. State: what was read, and the time that is left for it."""
+
+    def __init__(self, max_seconds: float = _MAX_SECONDS) -> None:
+        self._seconds = max_seconds
+        self._checkouts: dict[str, str | None] = {}  # by folder
+        self._rates: dict[str, dict[bytes, float]] = {}  # by checkout
+
+    def rates(self, checkout: str, files: Sequence[str]) -> list[float]:
+        """How often commits changed each of these files of a checkout, the newest counting most; 0 where none did, and
+        where the history cannot be read."""
+        if checkout not in self._rates:
+            begun = monotonic()
+            self._rates[checkout] = read_rates(Path(checkout), max_seconds=self._seconds) or {}
+            self._seconds -= monotonic() - begun
+        rates = self._rates[checkout]
+        below = (os.fsencode(os.path.relpath(file, checkout).replace(os.sep, "/")) for file in files)
+        return [rates.get(path, 0.0) for path in below]
+
+    def checkout_of(self, file: str) -> str | None:
+        """The root of the checkout that a file lies in, if any. The path is absolute, its links resolved."""
+        return self._checkout_above(os.path.dirname(file))
+
+    def _checkout_above(self, folder: str) -> str | None:
+        """The nearest folder upward that has a .git."""
+        if folder not in self._checkouts:
+            if os.path.lexists(os.path.join(folder, ".git")):
+                self._checkouts[folder] = folder
+            else:
+                above = os.path.dirname(folder)
+                self._checkouts[folder] = None if above == folder else self._checkout_above(above)
+        return self._checkouts[folder]
+
+
+def read_rates(
+    checkout: Path, *, max_seconds: float = _MAX_SECONDS, max_commits: int = _MAX_COMMITS
+) -> dict[bytes, float] | None:
+    """By path below the checkout: 1 for a change by the newest commit, half as much every 50 commits back, summed up.
+
+    A commit without parents counts for nothing: with it files come to be, or a shallow history begins. None where
+    there is no git, no history, one that is not whole, or where reading takes too long: part of it would make the
+    order depend on how busy the machine is.
+    """
+    git, folders = shutil.which("git"), git_folders(str(checkout))
+    if git is None or folders is None or max_seconds <= 0:
+        return None
+    head = _head(*folders)
+    if head is None:
+        return None
+    try:
+        with tempfile.TemporaryDirectory(prefix="longdesk-history-") as empty:
+            _make_repository(Path(empty), head, shallow=read_small(os.path.join(folders[1], "shallow")))
+            output = _log(git, empty, head, objects=os.path.join(folders[1], "objects"),
+                          max_seconds=max_seconds, max_commits=max_commits)  # fmt: skip
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
+    return _rates(output)
+
+
+def _head(git_folder: str, common: str) -> str | None:
+    """The id of the commit that is checked out; None where it cannot be told from files, as with reftables."""
+    value = (read_small(os.path.join(git_folder, "HEAD")) or b"").strip()
+    found = _REFERENCE.fullmatch(value)
+    if found is not None:
+        name = found[1]
+        if b".." in name:
+            return None
+        value = (read_small(os.path.join(common, os.fsdecode(name))) or b"").strip() or _packed(common, name)
+    return value.decode() if _ID.fullmatch(value) else None
+
+
+def _packed(common: str, name: bytes) -> bytes:
+    for line in (read_small(os.path.join(common, "packed-refs")) or b"").splitlines():
+        value, _, of = line.partition(b" ")
+        if of == name:
+            return value
+    return b""
+
+
+def _make_repository(folder: Path, head: str, *, shallow: bytes | None) -> None:
+    """An empty repository, to stand in for the checkout's own."""
+    is_sha256 = len(head) == 64
+    (folder / "refs").mkdir()
+    (folder / "HEAD").write_text(head + "\n")
+    (folder / "config").write_text(_CONFIG.format(version=int(is_sha256), extensions=_SHA256 if is_sha256 else ""))
+    if shallow:
+        (folder / "shallow").write_bytes(shallow)
+
+
+def _log(git: str, repository: str, head: str, *, objects: str, max_seconds: float, max_commits: int) -> bytes:
+    options = [
+        "--no-pager",
+        f"--git-dir={repository}",
+        "-c",
+        "core.fsmonitor=false",
+        "-c",
+        f"core.hooksPath={os.devnull}",
+    ]
+    what = [f"--max-count={max_commits}", "--name-only", "-z", "--format=%x01%P%x02", "--no-renames", "--diff-filter=d"]
+    without = ["--no-show-signature", "--no-ext-diff", "--no-textconv", "--no-mailmap", "--no-notes"]
+    return subprocess.run(
+        [git, *options, "log", *what, *without, "--end-of-options", head],
+        env=_environment(repository, objects),
+        cwd=repository,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        timeout=max_seconds,
+        check=True,
+    ).stdout
+
+
+def _environment(repository: str, objects: str) -> dict[str, str]:
+    """Nothing of the user's but where programs lie: no settings, no helpers, no transports."""
+    kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ}
+    return kept | {
+        "GIT_OBJECT_DIRECTORY": objects,
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_ATTR_NOSYSTEM": "1",
+        "GIT_ALLOW_PROTOCOL": "none",
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_TERMINAL_PROMPT": "0",
+        "HOME": repository,
+        "XDG_CONFIG_HOME": repository,
+        "LC_ALL": "C",
+    }
+
+
+def _rates(output: bytes) -> dict[bytes, float]:
+    rates: defaultdict[bytes, float] = defaultdict(float)
+    age, weight = -1, 0.0
+    for piece in output.split(b"\0"):
+        commit = _COMMIT.fullmatch(piece)
+        if commit is not None:
+            age += 1
+            weight = 0.5 ** (age / _HALF_LIFE) if commit[1] else 0.0
+        elif piece and weight:
+            rates[piece.removeprefix(b"\n")] += weight  # the first name of a commit stands on a new line
+    return dict(rates)

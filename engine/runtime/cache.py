@@ -1,0 +1,117 @@
+"""The KV cache of one sequence: which ids it holds, how far it can go back exactly, and what it is restored from.
+
+llama.cpp's own word on rewinding is never asked (see `prefix`). Positions are the number of tokens before, from 0 on.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import llama_cpp
+import numpy as np
+
+from engine.prompt.layout import common_prefix
+from engine.runtime.binding import Binding
+from engine.runtime.prefix import Attention, CacheShape, Rewind, rewind_to
+from engine.runtime.snapshot import Manifest, Unusable, load_state, read_manifest, read_state_ids, save_state
+from engine.runtime.window import Window, put_window, take_window
+from engine.tokens.encode import Ids
+
+
+class KvCache:
+    """Sequence 0 of a context. Not thread-safe."""
+
+    def __init__(self, context: Any, shape: CacheShape) -> None:
+        self._context, self._memory = context, llama_cpp.llama_get_memory(context)
+        self._window: Window | None = None
+        self.shape = shape
+        self.ids: Ids = np.empty(0, dtype=np.int32)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def clear(self) -> None:
+        """Forgets everything."""
+        llama_cpp.llama_memory_clear(self._memory, True)
+        self.ids, self._window = self.ids[:0], None
+
+    def rewind(self, ids: Ids) -> int:
+        """Drops what a prompt does not share; the number of tokens that stay, at most all but one of the prompt's."""
+        to = self._rewind_for(ids)
+        if to.by_window and not (self._window and put_window(self._context, self._window)):
+            self.clear()
+            return 0
+        if to.n_tokens == 0:
+            llama_cpp.llama_memory_clear(self._memory, True)
+        elif to.n_tokens < len(self.ids):
+            llama_cpp.llama_memory_seq_rm(self._memory, 0, to.n_tokens, -1)
+        self.ids = self.ids[: to.n_tokens]
+        if self._window is not None and self._window.n_tokens > to.n_tokens:
+            self._window = None
+        return to.n_tokens
+
+    def copy_window(self) -> None:
+        """Remembers this position, to come back to it exactly after the windows have moved on."""
+        if self.shape.attention in (Attention.CHUNKED, Attention.SLIDING) and len(self.ids):
+            self._window = take_window(self._context, len(self.ids))
+
+    def save(self, binding: Binding, path: Path) -> int:
+        """Writes the state; bytes written, 0 when the cache is empty. Raises OSError."""
+        return save_state(self._context, self.ids, self._window, binding, path) if len(self.ids) else 0
+
+    def restore(self, states: Sequence[Path], ids: Ids, binding: Binding, *, n_ctx: int) -> list[str]:
+        """Loads the file that keeps most of a prompt, if it keeps more than the live cache; says what was unusable."""
+        remarks = []
+        best: tuple[int, Path, Ids] | None = None
+        for path in states:
+            found = _promise(path, ids, binding, self.shape, n_ctx)
+            if isinstance(found, Unusable):
+                remarks.append(f"A kept KV state was not used: {found.reason}.")
+            elif best is None or found[0] > best[0]:
+                best = (found[0], path, found[1])
+        if best is not None and best[0] > self._rewind_for(ids).n_tokens:
+            remarks += self._load(best[1], best[2])
+        return remarks
+
+    def _load(self, path: Path, saved: Ids) -> list[str]:
+        try:
+            loaded = load_state(self._context, path, len(saved))
+        except OSError:  # it went away since: evicted, or its session was deleted
+            return []
+        if isinstance(loaded, Unusable):
+            if llama_cpp.llama_memory_seq_pos_max(self._memory, 0) + 1 != len(self.ids):
+                self.clear()
+            return [f"A kept KV state was not used: {loaded.reason}."]
+        self.ids, self._window = saved, loaded
+        return []
+
+    def _rewind_for(self, ids: Ids) -> Rewind:
+        return rewind_to(
+            min(common_prefix(self.ids, ids), len(ids) - 1),
+            n_cached=len(self.ids),
+            pos_min=int(llama_cpp.llama_memory_seq_pos_min(self._memory, 0)),
+            shape=self.shape,
+            anchor=self._window.n_tokens if self._window else 0,
+        )
+
+
+def _promise(path: Path, ids: Ids, binding: Binding, shape: CacheShape, n_ctx: int) -> tuple[int, Ids] | Unusable:
+    """How many tokens of a prompt a state file keeps, before it is loaded, and the ids that it holds."""
+    manifest = read_manifest(path)
+    if not isinstance(manifest, Manifest):
+        return manifest
+    if (other := binding.mismatch(manifest.binding)) is not None:
+        return Unusable(f"it was made with {other}")
+    saved = read_state_ids(path)
+    if saved is None or len(saved) != manifest.n_tokens:
+        return Unusable("its file is damaged")
+    if len(saved) > n_ctx:
+        return Unusable(f"it holds {len(saved):,} tokens, more than this context")
+    kept = rewind_to(
+        min(common_prefix(saved, ids), len(ids) - 1),
+        n_cached=len(saved),
+        pos_min=shape.pos_min_after(len(saved)),
+        shape=shape,
+        anchor=manifest.anchor,
+    )
+    return kept.n_tokens, saved

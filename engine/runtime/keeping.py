@@ -1,0 +1,38 @@
+"""What a generation may start from, and where what it reads is kept."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.runtime.binding import Binding, binding_from
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keeping:
+    """states: files that may hold a beginning of the prompt. checkpoint: the path, without its number, under which
+    checkpoints of a long prefill are written; None for none. checkpoint_bytes: the largest that may be."""
+
+    binding: Binding
+    states: tuple[Path, ...] = ()
+    checkpoint: Path | None = None
+    checkpoint_bytes: int = 0
+
+    def fields(self) -> dict[str, Any]:
+        """As JSON for the child process."""
+        return {
+            "binding": self.binding.fields(),
+            "states": [str(state) for state in self.states],
+            "checkpoint": str(self.checkpoint) if self.checkpoint else None,
+            "checkpoint_bytes": self.checkpoint_bytes,
+        }
+
+
+def keeping_from(fields: Mapping[str, Any]) -> Keeping:
+    """The way back from `Keeping.fields`."""
+    return Keeping(
+        binding=binding_from(fields["binding"]),
+        states=tuple(Path(state) for state in fields["states"]),
+        checkpoint=Path(fields["checkpoint"]) if fields["checkpoint"] else None,
+        checkpoint_bytes=fields["checkpoint_bytes"],
+    )
