@@ -18,9 +18,9 @@ def apply_migrations(connection: sqlite3.Connection) -> None:
     MIGRATIONS.apply(Database(connection, recursive_triggers=False, execute_plugins=False))
 
 
-def files_dropped(connection: sqlite3.Connection, home: Path, version: int) -> tuple[Path, ...]:
-    """The files that migrating from this version leaves to nobody: KV states that were found by their session."""
-    if version != 1:
+def files_dropped(connection: sqlite3.Connection, home: Path) -> tuple[Path, ...]:
+    """The files that migrating leaves to nobody: KV states from when each was found by its session."""
+    if not connection.execute("SELECT 1 FROM pragma_table_info('snapshots') WHERE name = 'ids'").fetchone():
         return ()
     return tuple(home / unpack_text(row["path"]) for row in connection.execute("SELECT path FROM snapshots"))
 

@@ -156,9 +156,8 @@ def _bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
     dropped: tuple[Path, ...] = ()
     connection.execute("BEGIN IMMEDIATE")
     try:
-        before = _check_header(connection, path)
-        if before < VERSION:
-            dropped = files_dropped(connection, path.parent, before)
+        if _check_header(connection, path) < VERSION:
+            dropped = files_dropped(connection, path.parent)
             apply_migrations(connection)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {VERSION}")
