@@ -87,13 +87,14 @@ class Leases:
         Raises SessionBusy while another holder lives, be it a thread of this process; UsageError without the session.
         """
         token = secrets.token_hex(8)
+        own = this_process()
         with self._database.write() as connection:
             require_session(connection, session_id)
             refuse_if_held(connection, session_id)
             connection.execute(
                 """INSERT OR REPLACE INTO leases (session_id, token, pid, started, host, heartbeat)
                 VALUES (?, ?, ?, ?, ?, ?)""",
-                (session_id, token, os.getpid(), _started(psutil.Process()), this_host(), time.time()),
+                (session_id, token, own.pid, own.started, own.host, own.heartbeat),
             )
         return Lease(self._database, session_id, token)
 
@@ -134,6 +135,11 @@ def beat(connection: sqlite3.Connection, session_id: str, token: str) -> None:
 def holder_of(row: sqlite3.Row) -> Holder:
     """The holder that a row with a lease's columns names."""
     return Holder(pid=row["pid"], started=row["started"], host=row["host"], heartbeat=row["heartbeat"])
+
+
+def this_process() -> Holder:
+    """Ourselves, alive now."""
+    return Holder(os.getpid(), _started(psutil.Process()), this_host(), time.time())
 
 
 @cache

@@ -206,3 +206,9 @@ def states_by_content(db: Database) -> None:
 def origins_of_sources(db: Database) -> None:
     """Where a source lies on this machine: NULL for uploads, and for all that was put before."""
     db.conn.execute("ALTER TABLE session_sources ADD COLUMN origin TEXT")
+
+
+@MIGRATIONS()
+def names_of_models(db: Database) -> None:
+    """What to call the model of a KV state; '' where it was not said."""
+    db.conn.execute("ALTER TABLE snapshots ADD COLUMN model_name TEXT NOT NULL DEFAULT ''")

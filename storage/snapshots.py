@@ -21,7 +21,8 @@ class Snapshot:
     """One KV state in a file.
 
     path: absolute. binding: what it was made with (engine.runtime.binding). created, last_used: ISO 8601 UTC.
-    session_ids: who used it, and their titles in the same order.
+    model_name: what people call its model, '' where it was not said. session_ids: who used it, and their titles in
+    the same order.
     """
 
     path: Path
@@ -30,6 +31,7 @@ class Snapshot:
     n_bytes: int
     created: str
     last_used: str
+    model_name: str = ""
     session_ids: tuple[str, ...] = ()
     titles: tuple[str, ...] = ()
 
@@ -73,6 +75,7 @@ class Snapshots:
         blocks: Sequence[bytes],
         session_id: str | None,
         replaces: Path | None = None,
+        model_name: str = "",
     ) -> None: ...
     @overload  # until app.engines is over
     def record(
@@ -106,6 +109,7 @@ class Snapshots:
         blocks: Sequence[bytes],
         session_id: str | None,
         replaces: Path | None = None,
+        model_name: str = "",
     ) -> None:
         at, stored = pack_time(), self._stored(path)
         with self._database.write() as connection:
@@ -116,9 +120,9 @@ class Snapshots:
             gone = [(stored,)] if replaces is None else [(stored,), (self._stored(replaces),)]
             connection.executemany("DELETE FROM snapshots WHERE path = ?", gone)
             (snapshot_id,) = connection.execute(
-                """INSERT INTO snapshots (path, binding, n_tokens, n_bytes, created, last_used)
-                VALUES (?, ?, ?, ?, ?, ?) RETURNING id""",
-                (stored, pack_json(dict(binding)), n_tokens, n_bytes, at, at),
+                """INSERT INTO snapshots (path, binding, n_tokens, n_bytes, created, last_used, model_name)
+                VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id""",
+                (stored, pack_json(dict(binding)), n_tokens, n_bytes, at, at, pack_text(model_name)),
             ).fetchone()
             connection.executemany(
                 "INSERT INTO snapshot_blocks (snapshot_id, at, digest) VALUES (?, ?, ?)",
@@ -200,6 +204,7 @@ class Snapshots:
                 n_bytes=row["n_bytes"],
                 created=unpack_time(row["created"]),
                 last_used=unpack_time(row["last_used"]),
+                model_name=unpack_text(row["model_name"]),
                 session_ids=tuple(session_id for session_id, _ in users.get(row["id"], ())),
                 titles=tuple(title for _, title in users.get(row["id"], ())),
             )

@@ -51,11 +51,12 @@ def test_a_state_is_read_as_recorded(store: Store, tmp_path: Path) -> None:
     session = store.sessions.create(title="What is it?", model="m").id
     assert store.snapshots.get(session) is None and store.snapshots.total_bytes() == 0
     path = tmp_path / "home" / "kv" / "a.kv"
-    record(store, path, session, 1, 2, more=17)
+    record(store, path, session, 1, 2, more=17, model_name="Llama 4 \udcff")
     (got,) = store.snapshots.list()
     assert got == store.snapshots.get(session)
     assert (got.path, got.n_tokens, got.n_bytes) == (path, 2 * BLOCK + 17, 9)
     assert got.binding == {**BINDING, "lora": ["a"]} and (got.model, got.kv_k, got.kv_v) == ("fp", "q8_0", "f16")
+    assert got.model_name == "Llama 4 \udcff"
     assert (got.session_ids, got.titles) == ((session,), ("What is it?",))
     assert got.created == got.last_used and got.created.endswith("Z")
     assert store.snapshots.total_bytes() == 9
