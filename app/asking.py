@@ -1,6 +1,6 @@
 """One question on its way: the lease, the turn in the store, the engine's events, and what is kept of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -9,10 +9,11 @@ from time import monotonic
 
 from app.conversation import converse, place
 from app.engines import Engines
+from app.joining import Joining, join, join_session, write_down
 from app.settings import Settings
 from engine import analyst
 from engine.analyst import Case
-from engine.corpus.source import Skipped, Source
+from engine.corpus.source import Corpus, Skipped, Source
 from engine.errors import EngineFailed
 from engine.memory.budget import Plan
 from engine.opened import OpenModel
@@ -21,7 +22,6 @@ from engine.runtime.model import Event, Finished, Gauge, Model, Prefill, Remark,
 from engine.tokens.documents import IdCache
 from storage.leases import Lease
 from storage.sessions import Session
-from storage.sources import SessionSource
 from storage.store import Store
 from storage.turns import Outcome, Turn
 
@@ -32,11 +32,15 @@ _PROGRESS_S = 0.5  # how often the store hears of the prefill
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """One call of ask. sources: new or changed ones beside the session's own. session None begins a new one."""
+    """One call of ask. sources: new or changed ones beside the session's own. session None begins a new one.
+
+    roots: the folders and zips that were read for it, see Corpus: what lay in them and is gone is left out.
+    """
 
     text: str
     sources: tuple[Source, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    roots: tuple[str, ...] = ()
     session: str | None = None
     read_s: float = 0.0  # what reading the sources took
 
@@ -90,6 +94,7 @@ class Asking:
         self._question, self._bench, self._cancel = question, bench, cancel
         self._lease: Lease | None = None
         self._turn: Turn | None = None
+        self._joining = Joining()
         self._text = ""
         self._told_at = 0.0
         self._ended = False
@@ -110,7 +115,8 @@ class Asking:
         bench, settings = self._bench, self._bench.settings
         turns = bench.store.turns.of(session.id) if session else ()
         kept = bench.store.sources.of(session.id) if session else ()
-        placed = place(kept, self._question.sources, len(turns))
+        self._joining = self._join(session)
+        placed = place(kept, self._joining, len(turns))
         conversation = converse(placed, turns, opened=bench.opened, cache=bench.cache)
         system = session.system or "" if session else standing_instruction(settings, bool(placed))
         today = date.fromisoformat(session.frozen_date) if session else date.today()
@@ -118,7 +124,7 @@ class Asking:
 
         def engine(case: Case) -> Model:
             begun.append(self._begin(session, case, system, today, len(turns)))
-            return bench.engines.ready(bench.opened.card, case.plan, begun[0].turn.session_id)
+            return bench.engines.ready(bench.opened.card, case.plan, begun[0].turn.session_id, case.prompt.ids())
 
         events = analyst.ask(
             self._question.text,
@@ -140,7 +146,7 @@ class Asking:
                 for event in events:
                     if begun:
                         yield begun.pop()
-                        yield from self._warn(kept)
+                        yield from self._warn()
                     yield from self._keep(event)
         except EngineFailed as error:
             if self._turn is None:
@@ -152,13 +158,15 @@ class Asking:
                 self._finish(Outcome(text=self._text, stop=Stop.CANCELLED))
             raise
 
-    def _warn(self, kept: Sequence[SessionSource]) -> Iterator[Notice]:
+    def _join(self, session: Session | None) -> Joining:
+        read = Corpus(self._question.sources, self._question.skipped, self._question.roots)
+        if session is None:
+            return join((), read)
+        return join_session(self._bench.store, session.id, read)
+
+    def _warn(self) -> Iterator[Notice]:
         """Says which sources stand otherwise in the prompt than before, and what the question loses."""
-        before = {place.source.path: place.source.digest for place in kept}
-        changed = [s.path for s in self._question.sources if before.get(s.path, s.digest) != s.digest]
-        if changed:
-            shown = ", ".join(changed[:5]) + (" and others" if len(changed) > 5 else "")
-            yield Notice(f"Replaced by what was given now, and read again from there on: {shown}.")
+        yield from map(Notice, self._joining.sentences())
         missing = self._bench.opened.tokenizer.unrepresentable(self._question.text)
         if missing:
             shown = ", ".join(f"U+{ord(character):04X}" for character in sorted(missing)[:6])
@@ -177,8 +185,7 @@ class Asking:
         if session.model != settings.model:
             store.sessions.change(session.id, model=settings.model)
         assert self._lease is not None
-        store.sources.put(session.id, question.sources, turn_index=turn_index)
-        store.sources.put_skipped(session.id, question.skipped)
+        write_down(store, session.id, self._joining, question.skipped, turn_index=turn_index)
         self._turn = store.turns.begin(
             self._lease,
             question=question.text,
@@ -192,6 +199,7 @@ class Asking:
         assert self._turn is not None
         turns = self._bench.store.turns
         if isinstance(event, Finished):
+            self._bench.engines.answered(event)
             yield Answered(self._finish(self._outcome(event)), event.gauge)
             return
         if isinstance(event, Text):  # at most 20 a second, 0.3 ms each: a kill loses nothing that was seen

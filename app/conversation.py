@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from app.joining import Joining
 from engine.corpus.source import Source
 from engine.opened import OpenModel
 from engine.prompt.layout import Exchange
@@ -23,10 +24,15 @@ class Placed:
     enabled: bool = True
 
 
-def place(kept: Sequence[SessionSource], given: Sequence[Source], turn_index: int) -> tuple[Placed, ...]:
-    """The session's sources and the given ones: a known path keeps its place with the new content, others join here."""
-    new = {source.path: source for source in given}
-    known = [Placed(new.pop(place.source.path, place.source), place.turn_index, place.enabled) for place in kept]
+def place(kept: Sequence[SessionSource], joining: Joining, turn_index: int) -> tuple[Placed, ...]:
+    """The session's sources and those that join: a known path keeps its place with the new content, others follow."""
+    new = {source.path: source for source in joining.sources}
+    gone, back = {skipped.path for skipped in joining.gone}, set(joining.back)
+    known = []
+    for at in kept:
+        path = at.source.path
+        enabled = (at.enabled or path in back) and path not in gone
+        known.append(Placed(new.pop(path, at.source), at.turn_index, enabled))
     return (*known, *(Placed(source, turn_index) for source in new.values()))
 
 

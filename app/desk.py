@@ -15,9 +15,11 @@ from threading import Lock, RLock, Thread
 from app.asking import UNTITLED, Asking, Bench, DeskEvent, Notice, Question, Waiting, standing_instruction
 from app.conversation import converse, place
 from app.engines import Engines, Running, remove
+from app.joining import Joining, join_session, write_down
 from app.settings import Settings, find_model, find_plannable
 from engine.analyst import prepare, weights
 from engine.corpus.collect import collect
+from engine.corpus.order import order_for_reuse
 from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, Corpus, Kind, Skipped, Source
 from engine.corpus.walk import compile_excludes, excludes
@@ -94,16 +96,24 @@ class Desk:
         """From now on the model that this session was begun with. Raises UsageError without such a session."""
         self.settings = replace(self.settings, model=self.store.sessions.get(session_id).model)
 
-    def read(self, paths: Sequence[Path], rules: Rules = Rules()) -> Corpus:
-        """The files at these paths that this model can read. Raises UsageError for a path that is not there."""
-        return without_images(collect(paths, rules))
+    def read(self, paths: Sequence[Path], rules: Rules = Rules(), *, uploaded: bool = False) -> Corpus:
+        """The files at these paths that this model can read. Raises UsageError for a path that is not there.
+
+        uploaded: the paths are copies; where they lie and when they were written means nothing.
+        """
+        return without_images(collect(paths, rules, uploaded=uploaded))
 
     def count(self, corpus: Corpus) -> Count:
-        """What each source costs. Raises as open does."""
+        """What each source costs, listed as the corpus is; the prompt has them in the order that a session would.
+
+        Raises as open does.
+        """
         opened = self.open()
         documents = encode_documents(opened.tokenizer, corpus.sources, self._cache)
         system = standing_instruction(self.settings, bool(documents))
-        prompt = opened.prompt([Exchange("", documents)], system=system, today=date.today())
+        document_of = {document.path: document for document in documents}
+        sent = tuple(document_of[source.path] for source in order_for_reuse(corpus.sources))
+        prompt = opened.prompt([Exchange("", sent)], system=system, today=date.today())
         return Count(opened.card.name, corpus.sources, documents, corpus.skipped, prompt)
 
     def warm_up(self) -> None:
@@ -159,7 +169,7 @@ class Desk:
         session = self.store.sessions.get(session_id)
         opened = self.open()
         turns = self.store.turns.of(session.id)
-        placed = place(self.store.sources.of(session.id), (), len(turns))
+        placed = place(self.store.sources.of(session.id), Joining(), len(turns))
         conversation = converse(placed, turns, opened=opened, cache=self._cache)
         documents = encode_documents(opened.tokenizer, conversation.sources, self._cache)
         case = prepare(
@@ -187,11 +197,13 @@ class Desk:
             settings={UNTITLED: title},
         )
 
-    def add_sources(self, session_id: str, corpus: Corpus) -> None:
-        """Adds sources to a session; they join at its next turn. One whose path is there already changes in place."""
+    def add_sources(self, session_id: str, corpus: Corpus) -> tuple[Notice, ...]:
+        """Adds sources to a session; they join at its next turn. One that is there already changes in place, one that
+        was deleted from a folder that was read again is left out; the notices say so."""
+        joining = join_session(self.store, session_id, corpus)
         n_turns = len(self.store.turns.of(session_id))
-        self.store.sources.put(session_id, corpus.sources, turn_index=n_turns)
-        self.store.sources.put_skipped(session_id, corpus.skipped)
+        write_down(self.store, session_id, joining, corpus.skipped, turn_index=n_turns)
+        return tuple(map(Notice, joining.sentences()))
 
     def leave_out(self, session_id: str, exclude: tuple[str, ...]) -> tuple[str, ...]:
         """Stops sending a session's sources that these globs match; their paths. Raises as sessions.get does."""
@@ -268,4 +280,4 @@ def without_images(corpus: Corpus) -> Corpus:
         if source.kind is Kind.IMAGE
     ]
     seen = tuple(source for source in corpus.sources if source.kind is not Kind.IMAGE)
-    return Corpus(seen, (*corpus.skipped, *unseen))
+    return Corpus(seen, (*corpus.skipped, *unseen), corpus.roots)

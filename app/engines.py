@@ -5,16 +5,17 @@ carried over on disk. How prompts are made is left to `desk`.
 """
 
 import os
-import secrets
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from time import perf_counter
 
 import psutil
 
 from app.settings import Settings
+from app.states import Found, States
 from engine.errors import LongdeskError
 from engine.memory.budget import Need, Plan
 from engine.memory.card import ModelCard
@@ -22,11 +23,12 @@ from engine.memory.dry_run import DryRun, Measured
 from engine.memory.fingerprint import fingerprint
 from engine.memory.hardware import DISK_RESERVE_BYTES, Device, Hardware, ram
 from engine.memory.placement import Placement
+from engine.prompt.layout import common_prefix
 from engine.runtime.binding import Binding
-from engine.runtime.keeping import Keeping
-from engine.runtime.model import Gauge
+from engine.runtime.model import Finished, Gauge
 from engine.runtime.settings import EngineSettings
 from engine.runtime.worker_model import SavedState, WorkerModel
+from engine.tokens.encode import Ids
 from storage.store import Store
 
 
@@ -42,6 +44,14 @@ class Running:
     gauge: Gauge | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Rereading:
+    """About how many tokens of a prompt are kept somewhere, and how many a second are read."""
+
+    kept_tokens: int
+    tokens_per_s: float
+
+
 class Engines:
     """At most one running engine, and the session whose KV state it holds. Not thread-safe: its owner takes turns."""
 
@@ -55,6 +65,8 @@ class Engines:
         self._binding: Binding | None = None
         self._needs: tuple[Need, ...] = ()  # what the running engine was planned to take
         self._dry_run = DryRun(settings.cache)
+        self._states = States(settings.home / "snapshots", store)
+        self.remarks: tuple[str, ...] = ()
         sweep(settings.home / "snapshots")
 
     @property
@@ -96,50 +108,85 @@ class Engines:
         """What llama.cpp says that a placement takes; see DryRun.measure. May be called from any thread."""
         return self._dry_run.measure(card, placement)
 
-    def ready(self, card: ModelCard, plan: Plan, session_id: str) -> WorkerModel:
-        """The engine for this session's next question: the running one where it has room, else a new one.
+    def ready(self, card: ModelCard, plan: Plan, session_id: str, ids: Ids) -> WorkerModel:
+        """The engine for this prompt: the running one where it has room, else a new one.
 
-        The state of the session that it held before is saved first.
+        What the running one has read and the prompt does not share is saved first, where reading it again would take
+        longer. `remarks` then says which kept KV state cannot be used.
         """
-        wanted = EngineSettings(
-            model=card.path,
-            placement=plan.placement,
-            n_threads=self._settings.n_threads,
-        )
+        wanted = EngineSettings(model=card.path, placement=plan.placement, n_threads=self._settings.n_threads)
         identity = fingerprint(card)
         engine = self._engine
-        if engine is not None and (self._session != session_id or not self._serves(engine, plan)):
+        serves = engine is not None and self._fingerprint == identity and self._serves(engine, plan)
+        if engine is not None and (not serves or self._loses(engine, ids)):
             self.save()
-        if engine is None or self._fingerprint != identity or not self._serves(engine, plan):
+        if engine is None or not serves:
             if engine is not None:
                 engine.close()
             engine = self._engine = WorkerModel(wanted)
             self._fingerprint, self._needs = identity, plan.needs
         self._binding = binding_of(card, engine.settings.placement, identity)
-        state = self._state_of(session_id, plan.kv_type)
-        engine.keep(Keeping(binding=self._binding, states=(state,) if state else ()))
+        found = self._states.find(ids, self._binding) if self._settings.snapshot else Found()
+        self.remarks = (found.remark,) if found.remark else ()
+        keeping = self._states.keeping(found, self._binding, session_id, checkpoint_bytes=self._disk_room())
+        engine.keep(keeping, self._keep_checkpoint)
+        self._states.used(found.paths, session_id)
         self._session, self._unsaved = session_id, True
         return engine
 
+    def answered(self, event: Finished) -> None:
+        """How long reading took, for what is worth keeping."""
+        self._states.measured(n_tokens=event.prompt_tokens - event.reused_tokens, seconds=event.prefill_s)
+
     def save(self) -> str | None:
-        """Keeps the KV state of the session that the engine holds; a sentence where that was not possible."""
-        engine, session_id = self.running, self._session
-        if engine is None or session_id is None or not self._unsaved or not self._settings.snapshot:
+        """Keeps the KV state that the engine holds, where that is worth it; a sentence where it was not possible."""
+        engine, session_id, binding = self.running, self._session, self._binding
+        if engine is None or session_id is None or binding is None:
             return None
-        assert self._binding is not None
+        if not self._unsaved or not self._settings.snapshot:
+            return None
         self._unsaved = False
-        folder = self._settings.home / "snapshots"
-        path = folder / f"{session_id}-{secrets.token_hex(4)}.kv"
+        n_bytes = _state_bytes(engine.gauge)
+        if not self._states.is_worth(self._states.gain(engine.held, binding), n_bytes):
+            return None
+        path = self._states.new_path(session_id)
         try:
-            if shutil.disk_usage(self._settings.home).free < DISK_RESERVE_BYTES + _state_bytes(engine.gauge):
+            if n_bytes > self._disk_room():
                 return "The KV cache was not kept: it would leave less than 2 GiB free on the disk."
-            saved = engine.save(self._binding, path)
+            begun = perf_counter()
+            saved = engine.save(binding, path)
             if saved is not None and saved.n_bytes:
-                self._record(session_id, saved, engine.settings.placement.kv_type)
+                remove(self._states.record(saved, binding, session_id, seconds=perf_counter() - begun))
         except (LongdeskError, OSError) as error:
             remove((path,))
             return f"The KV cache was not kept: {error}"
         return None
+
+    def rereads(self, card: ModelCard, plan: Plan, ids: Ids) -> Rereading:
+        """What of a prompt would be read, and how fast, if it were asked now. May be called from any thread."""
+        engine, identity = self.running, fingerprint(card)
+        live = common_prefix(engine.held, ids) if engine is not None and self._fingerprint == identity else 0
+        found = self._states.find(ids, binding_of(card, plan.placement, identity))
+        return Rereading(min(max(live, found.n_tokens), len(ids)), self._states.tokens_per_s)
+
+    def _loses(self, engine: WorkerModel, ids: Ids) -> bool:
+        """Whether the prompt throws away more of what the engine holds than saving it costs."""
+        thrown_away = len(engine.held) - common_prefix(engine.held, ids)
+        return self._states.is_worth(thrown_away, _state_bytes(engine.gauge))
+
+    def _keep_checkpoint(self, saved: SavedState) -> None:
+        """Enters a checkpoint of a running prefill, and deletes the one before."""
+        if self._session is not None and self._binding is not None:
+            try:
+                remove(self._states.record(saved, self._binding, self._session))
+            except LongdeskError:  # the session was deleted meanwhile
+                remove((saved.path,))
+
+    def _disk_room(self) -> int:
+        """Bytes that a KV state may take on disk now; 0 where none is kept."""
+        if not self._settings.snapshot:
+            return 0
+        return max(0, shutil.disk_usage(self._settings.home).free - DISK_RESERVE_BYTES)
 
     def forget(self, session_id: str) -> None:
         """The session was deleted: its state is not to be saved any more."""
@@ -161,19 +208,6 @@ class Engines:
         self.forget(session_id)
         remove(self._store.snapshots.remove(session_id))
 
-    def _record(self, session_id: str, saved: SavedState, kv_type: str) -> None:
-        """Enters a state into the index and deletes the files that it replaces."""
-        unused = self._store.snapshots.record(
-            session_id,
-            path=saved.path,
-            model=self._fingerprint,
-            kv_k=kv_type,
-            kv_v=kv_type,
-            ids=saved.ids.tolist(),
-            n_bytes=saved.n_bytes,
-        )
-        remove(unused)
-
     def _serves(self, engine: WorkerModel, plan: Plan) -> bool:
         """Whether a running engine can take the question as it is, though a new one might be placed otherwise."""
         running = engine.settings.placement
@@ -181,15 +215,6 @@ class Engines:
         room = running.n_ctx >= plan.prompt_tokens + plan.reply_tokens
         alike = (running.kv_type, running.swa_full) == (plan.placement.kv_type, plan.placement.swa_full)
         return asked_for and room and alike  # where it lies, and what it computes at once, can stay as it is
-
-    def _state_of(self, session_id: str, kv_type: str) -> Path | None:
-        """The session's saved state, if it was made by this model with this KV type and is still there."""
-        snapshot = self._store.snapshots.get(session_id)
-        if snapshot is None or not snapshot.path.exists():
-            return None
-        if (snapshot.model, snapshot.kv_k, snapshot.kv_v) != (self._fingerprint, kv_type, kv_type):
-            return None
-        return snapshot.path
 
 
 def binding_of(card: ModelCard, placement: Placement, model: str) -> Binding:

@@ -13,10 +13,11 @@ from threading import Lock
 from typing import Protocol
 
 from app.desk import Desk
+from app.joining import is_another
 from engine.corpus.collect import refuse_empty
 from engine.corpus.naming import printable
 from engine.corpus.rules import Rules
-from engine.corpus.source import Corpus
+from engine.corpus.source import Corpus, Source
 from engine.errors import SourceRefused, UsageError
 
 _MAX_NAME = 200  # of a part of a path, in characters; file systems take 255 bytes
@@ -126,8 +127,9 @@ class Intake:
         at, origin = found
         inner = path.removeprefix(origin.prefix)
         origin = replace(origin, include=origin.include | {inner})
-        corpus = _prefixed(self._desk.read(origin.paths, Rules(exclude=origin.exclude, include=origin.include)),
-                           origin.prefix)  # fmt: skip
+        rules = Rules(exclude=origin.exclude, include=origin.include)
+        read = self._desk.read(origin.paths, rules, uploaded=origin.private is not None)
+        corpus = _prefixed(read, origin.prefix)
         brought = _below(corpus, path)
         if not brought.sources:
             reason = next((skipped.reason for skipped in brought.skipped), "nothing in it can be read")
@@ -158,7 +160,7 @@ class Intake:
         for group in _groups(tops):
             title = "\n".join(printable(path.name) for path in group)
             origin = Origin(title, group, exclude, private=private, can_replace=_is_single(group[0]))
-            parts.append((origin, self._desk.read(group, Rules(exclude=exclude))))
+            parts.append((origin, self._desk.read(group, Rules(exclude=exclude), uploaded=private is not None)))
         whole = Corpus(
             tuple(source for _, corpus in parts for source in corpus.sources),
             tuple(skipped for _, corpus in parts for skipped in corpus.skipped),
@@ -181,14 +183,15 @@ class Intake:
 
     def _prefix(self, session_id: str, record: _Record, origin: Origin, corpus: Corpus) -> str:
         """What to put before the paths, so that they replace nothing that came from elsewhere."""
-        there = {link.path: link.digest for link in self._desk.store.sources.links(session_id)}
-        foreign = any(
-            there.get(source.path, source.digest) != source.digest
-            and (source.path not in record.came_from
-                 or record.origins[record.came_from[source.path]].title != origin.title)
-            for source in corpus.sources
-        )  # fmt: skip
-        return f"{origin.title.removesuffix('.zip')}/" if foreign else ""
+        there = {link.path: link for link in self._desk.store.sources.links(session_id)}
+
+        def replaces(source: Source) -> bool:
+            link, at = there.get(source.path), record.came_from.get(source.path)
+            if link is None or None not in (link.origin, source.origin):
+                return link is not None and is_another(link, source)
+            return link.digest != source.digest and (at is None or record.origins[at].title != origin.title)
+
+        return f"{origin.title.removesuffix('.zip')}/" if any(map(replaces, corpus.sources)) else ""
 
     def _origin_of(self, session_id: str, path: str) -> tuple[int, Origin] | None:
         with self._lock:
@@ -228,6 +231,7 @@ def _prefixed(corpus: Corpus, prefix: str) -> Corpus:
     return Corpus(
         tuple(replace(source, path=prefix + source.path) for source in corpus.sources),
         tuple(replace(skipped, path=prefix + skipped.path) for skipped in corpus.skipped),
+        corpus.roots,
     )
 
 

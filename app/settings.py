@@ -11,6 +11,7 @@ from typing import Any
 from platformdirs import user_data_path
 
 from app.models.places import gguf_files, locate, places
+from app.sizes import parse_bytes
 from engine.errors import InputRefused, ModelRefused, UsageError
 from engine.memory import catalog
 from engine.memory.budget import DEFAULT_REPLY, Wanted
@@ -27,7 +28,8 @@ class Settings:
     home: LONGDESK_HOME, where all that the user owns lies. model: a GGUF file or a catalogue name. models: further
     folders that hold model files. roots: folders that the page may read. n_ctx: tokens of the context, None to choose.
     n_threads: 0 for all cores. reply_tokens: --reply and --max-tokens. system: the standing instruction, None for
-    Longdesk's own. snapshot: whether KV states are kept.
+    Longdesk's own. snapshot: whether KV states are kept; snapshot_budget: bytes that they may take on the disk, None
+    to choose.
     """
 
     home: Path
@@ -45,12 +47,14 @@ class Settings:
     seed: int | None = None
     system: str | None = None
     snapshot: bool = True
+    snapshot_budget: int | None = None
 
     def __post_init__(self) -> None:
         """Raises UsageError for a value that no engine could take, wherever it was set."""
         for name, holds, what in (
             ("n_ctx", self.n_ctx is None or self.n_ctx >= 1, "at least 1"),
             ("reply_tokens", self.reply_tokens >= 1, "at least 1"),
+            ("snapshot_budget", self.snapshot_budget is None or self.snapshot_budget >= 0, "0 or more"),
             ("n_threads", self.n_threads >= 0, "0 or more"),
             ("temperature", 0 <= self.temperature <= 10, "from 0 to 10"),
             ("top_p", 0 <= self.top_p <= 1, "from 0 to 1"),
@@ -186,6 +190,7 @@ _FILE_TYPES: dict[str, type | tuple[type, ...]] = {
     "seed": int,
     "system": str,
     "snapshot": bool,
+    "snapshot_budget": (int, str),
 }
 
 
@@ -204,4 +209,9 @@ def _from_file(path: Path) -> dict[str, Any]:
     for name in ("roots", "models"):
         if name in values:
             values[name] = tuple(_expanded(Path(str(folder))) for folder in values[name])
+    if isinstance(budget := values.get("snapshot_budget"), str):
+        try:
+            values["snapshot_budget"] = parse_bytes(budget)
+        except ValueError as error:
+            raise UsageError(f"{path} sets snapshot_budget: {error}") from None
     return values

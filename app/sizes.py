@@ -3,7 +3,8 @@
 import re
 
 _SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([kmg]?)\s*$", re.IGNORECASE)
-_FACTORS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
+_BYTES = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?\s*$", re.IGNORECASE)
+_FACTORS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
 
 
 def parse_tokens(text: str) -> int:
@@ -11,6 +12,14 @@ def parse_tokens(text: str) -> int:
     match = _SIZE.match(text)
     if match is None:
         raise ValueError(f"{text!r} is no number of tokens; write 4096, 128K or 1M.")
+    return int(float(match[1]) * _FACTORS[match[2].lower()])
+
+
+def parse_bytes(text: str) -> int:
+    """4096, 500M, 20G, 20 GiB or 1.5T as bytes, in binary units as they are shown. Raises ValueError."""
+    match = _BYTES.match(text)
+    if match is None:
+        raise ValueError(f"{text!r} is no size; write 500M, 20G or 1T.")
     return int(float(match[1]) * _FACTORS[match[2].lower()])
 
 

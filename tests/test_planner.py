@@ -17,7 +17,7 @@ from engine.memory.card import Layer, ModelCard
 from engine.memory.dry_run import Measured
 from engine.memory.estimate import estimate
 from engine.memory.hardware import Device, Hardware
-from engine.memory.kv_cache import kv_bytes
+from engine.memory.kv_cache import kv_bytes, window_copy_bytes
 from engine.memory.placement import Placement
 from engine.memory.planner import Measure, make_plan
 
@@ -85,7 +85,8 @@ def plan(
 def anonymous(card: ModelCard, n_ctx: int, kv_type: str = "f16", n_ubatch: int = 512) -> int:
     """What a context takes beside the weights."""
     costs = estimate(card, Placement(n_ctx=n_ctx, kv_type=kv_type, n_ubatch=n_ubatch))
-    return costs.kv_bytes + costs.compute_bytes + costs.runtime_bytes
+    copy = window_copy_bytes(card, n_ctx, kv_type=kv_type, swa_full=False)
+    return costs.kv_bytes + costs.compute_bytes + costs.runtime_bytes + copy
 
 
 def cautiously(n_bytes: int) -> int:
@@ -293,7 +294,7 @@ def test_a_smaller_kv_type_says_exactly_what_it_saves() -> None:
         if fits:
             assert before.advice[0] == found[0]
             after = followed(before, 0, 99_000, 1_000, [], card=SCOUT, free=free, n_ctx=100_000)
-            assert after.fits and before.kv_bytes - after.kv_bytes == found[0].saves_bytes
+            assert after.fits and before.total_bytes - after.total_bytes == found[0].saves_bytes
 
 
 def test_what_is_not_enough_by_itself_is_not_offered() -> None:

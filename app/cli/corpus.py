@@ -104,6 +104,7 @@ def ask(
             text=text,
             sources=corpus.sources,
             skipped=corpus.skipped,
+            roots=corpus.roots,
             session=session,
             read_s=perf_counter() - begun,
         )

@@ -83,6 +83,17 @@ def _read(descriptor: int, n_bytes: int) -> bytes:
     return b"".join(pieces)
 
 
+def is_gone(origin: str) -> bool:
+    """Whether nothing lies any more where a source was read from; False where that cannot be told."""
+    try:
+        os.lstat(origin)
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError):  # no permission; "x.zip/member", of which the disk knows nothing
+        return False
+    return False
+
+
 def skip_special(path: str) -> Skipped:
     """A fifo, socket or device."""
     return Skipped(path, Cause.UNREADABLE, "not a plain file but a pipe, socket or device")

@@ -28,6 +28,18 @@ def layer_kv_bytes(
     return n_cells * (row_bytes(layer.n_embd_k, kv_type) + row_bytes(layer.n_embd_v, kv_type))
 
 
+def window_copy_bytes(card: ModelCard, n_ctx: int, *, kv_type: str, swa_full: bool) -> int:
+    """Bytes of the windowed cells' copy that the engine keeps to come back to the corpus's end: one window at most."""
+    if swa_full:
+        return 0
+    n_cells = min(pad(n_ctx), card.attention_window)
+    return sum(
+        n_cells * (row_bytes(layer.n_embd_k, kv_type) + row_bytes(layer.n_embd_v, kv_type))
+        for layer in card.layers
+        if layer.windowed
+    )
+
+
 def row_bytes(n_elements: int, kv_type: str) -> int:
     """Bytes of one cell's K or V in one layer. Raises UsageError for a type that no KV cache has."""
     if kv_type not in _BLOCKS:

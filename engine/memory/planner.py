@@ -13,7 +13,7 @@ from engine.memory.card import ModelCard
 from engine.memory.dry_run import Measured
 from engine.memory.estimate import estimate, vocabulary_bytes
 from engine.memory.hardware import DISK_RESERVE_BYTES, Hardware, owner
-from engine.memory.kv_cache import kv_bytes, pad
+from engine.memory.kv_cache import kv_bytes, pad, window_copy_bytes
 from engine.memory.placement import Ladder, Placement, held, ladders
 from engine.memory.searching import largest
 
@@ -155,8 +155,10 @@ class Planner:
             measured = self.measure(self.card, placement)
         except EngineFailed as error:
             return estimated, (f"llama.cpp broke off when it was asked, so these are estimates: {error.fact}",)
-        if not self.card.has_vocabulary:
-            measured = replace(measured, runtime_bytes=measured.runtime_bytes + vocabulary_bytes(self.card))
+        more = window_copy_bytes(self.card, placement.n_ctx, kv_type=placement.kv_type, swa_full=placement.swa_full) + (
+            0 if self.card.has_vocabulary else vocabulary_bytes(self.card)
+        )
+        measured = replace(measured, runtime_bytes=measured.runtime_bytes + more)
         if self.card.exact and abs(measured.kv_bytes - estimated.kv_bytes) <= _LOG_ROUNDING:
             return replace(measured, kv_bytes=estimated.kv_bytes), ()
         return measured, (

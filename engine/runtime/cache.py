@@ -21,10 +21,12 @@ from engine.tokens.encode import Ids
 class KvCache:
     """Sequence 0 of a context. Not thread-safe."""
 
-    def __init__(self, context: Any, shape: CacheShape) -> None:
+    def __init__(self, context: Any, shape: CacheShape, *, swa_full: bool = False) -> None:
+        """swa_full: windowed layers keep every cell, so that nothing of them has to be copied."""
         self._context, self._memory = context, llama_cpp.llama_get_memory(context)
         self._window: Window | None = None
         self.shape = shape
+        self._moves_on = shape.attention in (Attention.CHUNKED, Attention.SLIDING) and not swa_full
         self.ids: Ids = np.empty(0, dtype=np.int32)
 
     def __len__(self) -> int:
@@ -52,7 +54,7 @@ class KvCache:
 
     def copy_window(self) -> None:
         """Remembers this position, to come back to it exactly after the windows have moved on."""
-        if self.shape.attention in (Attention.CHUNKED, Attention.SLIDING) and len(self.ids):
+        if self._moves_on and len(self.ids):
             self._window = take_window(self._context, len(self.ids))
 
     def save(self, binding: Binding, path: Path) -> int:

@@ -53,7 +53,7 @@ class LlamaModel:
         self._context, self._places = self._new_context()
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
         self._n_vocab = llama_cpp.llama_vocab_n_tokens(self._vocab)
-        self._cache = KvCache(self._context, self._cache_shape())
+        self._cache = KvCache(self._context, self._cache_shape(), swa_full=settings.placement.swa_full)
         self._batch = Batch(settings.placement.n_ubatch)
         llama_cpp.llama_set_abort_callback(self._context, _FLAG_IS_SET, ctypes.addressof(self._flag))
 

@@ -46,6 +46,7 @@ class WorkerModel:
         self._on_checkpoint: Callable[[SavedState], None] | None = None
         self._answering = False
         self.gauge: Gauge | None = None  # as of the last event
+        self.held: Ids = np.empty(0, dtype=np.int32)  # what the KV cache holds, as of the last generation
 
     @property
     def pid(self) -> int | None:
@@ -90,6 +91,9 @@ class WorkerModel:
                     continue
                 if not isinstance(event, Remark):
                     self.gauge = event.gauge
+                if isinstance(event, Finished) and event.gauge is not None:
+                    reply = np.array(event.reply_ids, dtype=np.int32)
+                    self.held = np.concatenate([ids, reply])[: event.gauge.used]
                 yield replace(event, load_s=load_s) if isinstance(event, Finished) else event
                 if isinstance(event, Finished):
                     return
@@ -110,6 +114,7 @@ class WorkerModel:
         if self._child is not None:
             self._child.close()
             self._child = self.gauge = None
+            self.held = self.held[:0]
 
     def _stop(self) -> None:
         """Cancels the generation under way and waits until the child is free again; one that never is, is ended."""

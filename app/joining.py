@@ -1,0 +1,143 @@
+"""Sources on their way into a session: the path they go by in it, their place, and what is not there any more.
+
+A session keeps every source where it first stood, so that what was decoded before it holds. How it is kept is left to
+storage.sources, ordering by how often something changes to engine.corpus.order.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from engine.corpus.disk import is_gone
+from engine.corpus.naming import Names, printable
+from engine.corpus.order import order_for_reuse
+from engine.corpus.source import Cause, Corpus, Skipped, Source
+from storage.sources import SourceLink
+from storage.store import Store
+
+_NAMED = 5  # how many paths a sentence names
+# what says that a file can still be read, if somebody wants it, or that it is up to the model
+_STILL_READABLE = {Cause.IGNORED, Cause.EXCLUDED, Cause.GENERATED, Cause.NO_VISION}
+
+
+@dataclass(frozen=True, slots=True)
+class Joining:
+    """What a reading changes in a session.
+
+    sources: all that was read, under the paths of the session; new ones last, in the order of their places.
+    changed: paths whose content was another before. gone: sources that are left out now, and why.
+    back: paths that had been left out because the file was gone.
+    """
+
+    sources: tuple[Source, ...] = ()
+    changed: tuple[str, ...] = ()
+    gone: tuple[Skipped, ...] = ()
+    back: tuple[str, ...] = ()
+
+    def sentences(self) -> Iterator[str]:
+        """What the user should know of it."""
+        deleted = [skipped.path for skipped in self.gone if skipped.cause is Cause.GONE]
+        if deleted:
+            yield f"{_listed(deleted)} {_was(deleted)} deleted: left out from here on."
+        for skipped in self.gone:
+            if skipped.cause is not Cause.GONE:
+                yield f"{skipped.path} is left out from here on: {skipped.reason}."
+        if self.back:
+            yield f"{_listed(self.back)} {_was(self.back)} deleted and is there again: sent from here on."
+        if self.changed:
+            yield f"Replaced by what was given now, and read again from there on: {_listed(self.changed)}."
+
+
+def join(links: Sequence[SourceLink], read: Corpus, *, missing: frozenset[str] = frozenset()) -> Joining:
+    """What a reading means for a session that has these sources.
+
+    missing: paths of the session that are left out since an earlier reading found their files gone.
+    """
+    named = _named(links, read)
+    digests = {link.path: link.digest for link in links}
+    known = [source for source in named if source.path in digests]
+    new = [source for source in named if source.path not in digests]
+    return Joining(
+        sources=(*known, *order_for_reuse(new)),
+        changed=tuple(source.path for source in known if digests[source.path] != source.digest),
+        gone=tuple(_gone(links, read)),
+        back=tuple(source.path for source in known if source.path in missing),
+    )
+
+
+def join_session(store: Store, session_id: str, read: Corpus) -> Joining:
+    """What a reading means for a session as it is stored."""
+    missing = {skipped.path for skipped in store.sources.skipped(session_id) if skipped.cause is Cause.GONE}
+    return join(store.sources.links(session_id), read, missing=frozenset(missing))
+
+
+def write_down(store: Store, session_id: str, joining: Joining, skipped: Sequence[Skipped], *, turn_index: int) -> None:
+    """Makes it so. New sources are carried first by that turn."""
+    store.sources.put(session_id, joining.sources, turn_index=turn_index)
+    store.sources.put_skipped(session_id, (*skipped, *joining.gone))
+    store.sources.set_enabled(session_id, [one.path for one in joining.gone], enabled=False)
+    store.sources.set_enabled(session_id, joining.back, enabled=True)
+
+
+def _named(links: Sequence[SourceLink], read: Corpus) -> list[Source]:
+    """Every source under its path in the session. The same file keeps its path, whichever folder it was given by;
+    another file of a path that is taken gets its folder's name in front, as if both had been given at once."""
+    path_of = {link.origin: link.path for link in links if link.origin is not None}
+    link_of = {link.path: link for link in links}
+    names = Names(set(link_of))
+    named = []
+    for source in read.sources:
+        link = link_of.get(source.path)
+        if source.origin is not None and source.origin in path_of:
+            path = path_of[source.origin]
+        elif link is not None and not is_another(link, source):
+            path = source.path
+        else:
+            path = names.claim(source.path, _root_name(source, read.roots))
+        named.append(source if path == source.path else replace(source, path=path))
+    return named
+
+
+def is_another(link: SourceLink, source: Source) -> bool:
+    """Whether they are two files, as far as one can know: one whose file is gone may have been moved."""
+    return None not in (link.origin, source.origin) and link.origin != source.origin and not is_gone(link.origin or "")
+
+
+def _root_name(source: Source, roots: Sequence[str]) -> str:
+    """The name of the folder or zip that a source was given by, or of the folder that a single file lies in."""
+    origin = source.origin or ""
+    root = max((root for root in roots if _lies_in(origin, root)), key=len, default=os.path.dirname(origin))
+    return printable(os.path.basename(root) or "root")
+
+
+def _lies_in(origin: str, root: str) -> bool:
+    return origin.startswith(root.rstrip(os.sep) + os.sep)
+
+
+def _gone(links: Sequence[SourceLink], read: Corpus) -> Iterator[Skipped]:
+    """Sources from folders and zips that were read again now, which are no sources any more."""
+    here = {source.origin for source in read.sources}
+    skipped = {one.path: one for one in read.skipped}
+    for link in links:
+        root = next((root for root in read.roots if _lies_in(link.origin or "", root)), None)
+        if link.origin is None or root is None or not link.enabled or link.origin in here:
+            continue
+        below = printable(link.origin[len(root) :].lstrip(os.sep))
+        why = skipped.get(below) or skipped.get(link.path)
+        if why is not None:
+            if why.cause not in _STILL_READABLE:
+                yield replace(why, path=link.path)
+        elif is_gone(link.origin) or (os.path.isfile(root) and not _in_skipped_folder(below, read)):
+            yield Skipped(link.path, Cause.GONE, "deleted since it was read", link.n_bytes)
+
+
+def _in_skipped_folder(path: str, read: Corpus) -> bool:
+    return any(one.path.endswith("/") and path.startswith(one.path) for one in read.skipped)
+
+
+def _listed(paths: Sequence[str]) -> str:
+    return ", ".join(paths[:_NAMED]) + (f" and {len(paths) - _NAMED:,} more" if len(paths) > _NAMED else "")
+
+
+def _was(paths: Sequence[str]) -> str:
+    return "was" if len(paths) == 1 else "were"

@@ -1,0 +1,129 @@
+"""Which kept KV state a prompt may start from, and what of a running engine's is worth keeping.
+
+Files are found by what they hold, whoever made them. The running engine itself is `engines`', room on the disk is
+`snapshots`'.
+"""
+
+import secrets
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import LongdeskError
+from engine.runtime.binding import Binding, binding_from
+from engine.runtime.chain import BLOCK, chain
+from engine.runtime.keeping import Keeping
+from engine.runtime.worker_model import SavedState
+from engine.tokens.encode import Ids
+from storage.snapshots import Match
+from storage.store import Store
+
+_MOST_TRIED = 3  # states that share most are looked at more closely by the engine
+_BYTES_PER_S = 500 << 20  # of writing a state, until it was measured
+_MEASURABLE_S = 0.05
+_TOKENS_PER_S = 100.0  # of prefill, likewise
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """States that may hold a beginning of a prompt, best first, and how many tokens of it the best one shares."""
+
+    paths: tuple[Path, ...] = ()
+    n_tokens: int = 0
+    remark: str | None = None  # why a better one is not used
+
+
+class States:
+    """The KV states of a home, for one running engine. Not thread-safe, but for `find`."""
+
+    def __init__(self, folder: Path, store: Store) -> None:
+        self._folder, self._store = folder, store
+        self._tokens_per_s, self._bytes_per_s = _TOKENS_PER_S, float(_BYTES_PER_S)
+
+    def find(self, ids: Ids, binding: Binding) -> Found:
+        """What of a prompt is on disk, made with the same model and settings."""
+        usable: list[Path] = []
+        shared, remark = 0, None
+        for match in self._store.snapshots.matches(chain(ids)):
+            made_with = _binding(match)
+            other = "another version of Longdesk" if made_with is None else binding.mismatch(made_with)
+            if other is None:
+                usable.append(match.snapshot.path)
+                shared = max(shared, match.n_blocks * BLOCK)
+            elif not usable and remark is None:
+                n_tokens = match.n_blocks * BLOCK
+                remark = f"A KV state of {n_tokens:,} of these tokens is kept, but it was made with {other}."
+        return Found(tuple(usable[:_MOST_TRIED]), shared, remark)
+
+    def keeping(self, found: Found, binding: Binding, session_id: str, *, checkpoint_bytes: int) -> Keeping:
+        """What the next generation starts from, and where it writes checkpoints."""
+        stem = self._folder / f"{session_id}-{secrets.token_hex(4)}"
+        return Keeping(
+            binding=binding,
+            states=found.paths,
+            checkpoint=stem if checkpoint_bytes > 0 else None,
+            checkpoint_bytes=checkpoint_bytes,
+        )
+
+    def new_path(self, session_id: str) -> Path:
+        return self._folder / f"{session_id}-{secrets.token_hex(4)}.kv"
+
+    def measured(self, *, n_tokens: int, seconds: float) -> None:
+        """So many tokens were read in so much time."""
+        if n_tokens >= BLOCK and seconds > 0:
+            self._tokens_per_s = n_tokens / seconds
+
+    @property
+    def tokens_per_s(self) -> float:
+        return self._tokens_per_s
+
+    def gain(self, held: Ids, binding: Binding) -> int:
+        """Tokens of what an engine holds that no state on disk holds."""
+        return len(held) - self.find(held, binding).n_tokens
+
+    def is_worth(self, gain: int, n_bytes: int) -> bool:
+        """Whether reading so many tokens again would take longer than half of writing n_bytes does."""
+        return gain > 0 and gain / self._tokens_per_s >= 0.5 * n_bytes / self._bytes_per_s
+
+    def record(self, saved: SavedState, binding: Binding, session_id: str, *, seconds: float = 0.0) -> tuple[Path, ...]:
+        """Enters a state that was written; the files that it makes needless, for the caller to unlink.
+
+        Needless are the session's own states that this one continues. Raises UsageError without such a session.
+        """
+        blocks = chain(saved.ids)
+        self._store.snapshots.record(
+            path=saved.path,
+            binding=binding.fields(),
+            n_tokens=len(saved.ids),
+            n_bytes=saved.n_bytes,
+            blocks=blocks,
+            session_id=session_id,
+        )
+        if seconds > _MEASURABLE_S:
+            self._bytes_per_s = saved.n_bytes / seconds
+        needless = tuple(
+            match.snapshot.path
+            for match in self._store.snapshots.matches(blocks)
+            if match.snapshot.path != saved.path
+            and match.n_blocks == match.snapshot.n_tokens // BLOCK
+            and match.snapshot.n_tokens <= len(saved.ids)
+            and _binding(match) == binding
+            and set(match.snapshot.session_ids) <= {session_id}
+        )
+        for path in needless:
+            self._store.snapshots.forget(path)
+        return needless
+
+    def used(self, paths: Sequence[Path], session_id: str) -> None:
+        """The best of these was handed to the engine."""
+        for path in paths[:1]:
+            with suppress(LongdeskError):
+                self._store.snapshots.touch(path, session_id=session_id)
+
+
+def _binding(match: Match) -> Binding | None:
+    """What a state was made with; None for one that another version of Longdesk entered."""
+    with suppress(TypeError, KeyError):
+        return binding_from(match.snapshot.binding)
+    return None
