@@ -23,7 +23,7 @@ ENGINE_FLOORS = (
 )
 STORAGE_MAY_IMPORT = {"engine.errors", "engine.corpus.source"}
 APP_FLOORS = (
-    ("app.settings", "app.sizes", "app.conversation", "app.asking", "app.engines"),
+    ("app.settings", "app.sizes", "app.conversation", "app.snapshots", "app.reservations", "app.asking", "app.engines"),
     ("app.desk",),
     ("app.jobs", "app.documents"),
     ("app.state",),
@@ -142,8 +142,10 @@ def test_loading_the_command_line_loads_no_engine() -> None:
         "engine.memory.parameters",
         "engine.tokens.llama_tokenizer",
         "engine.runtime.batch",
+        "engine.runtime.cache",
         "engine.runtime.llama",
         "engine.runtime.log",
         "engine.runtime.sampling",
         "engine.runtime.snapshot",
+        "engine.runtime.window",
     }

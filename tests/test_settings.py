@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.settings import Settings, find_model, read_settings, starter_model
-from app.sizes import parse_tokens, show_bytes, show_seconds
+from app.sizes import parse_bytes, parse_tokens, show_bytes, show_seconds
 from engine.errors import UsageError
 
 
@@ -22,12 +22,39 @@ def test_flags_come_before_environment_before_file_before_defaults(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "text", ["model = ", "modle = 'x'", "\xff", "n_ctx = '4K'", "reply_tokens = true", "roots = 'x'"]
+    "text",
+    [
+        "model = ",
+        "modle = 'x'",
+        "\xff",
+        "n_ctx = '4K'",
+        "reply_tokens = true",
+        "roots = 'x'",
+        "snapshot_budget = 'much'",
+        "snapshot_budget = true",
+    ],
 )
 def test_a_file_that_says_nothing_sensible_is_a_usage_error(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.toml").write_text(text, encoding="latin-1")
     with pytest.raises(UsageError, match="config.toml"):
         read_settings({"LONGDESK_HOME": str(tmp_path)})
+
+
+def test_the_room_for_kv_states_is_a_size(tmp_path: Path) -> None:
+    home = {"LONGDESK_HOME": str(tmp_path)}
+    for text, n_bytes in (
+        ('"20G"', 20 << 30),
+        ('"1.5 TiB"', 3 << 39),
+        ("4096", 4096),
+        ('"0"', 0),
+        ('"500mb"', 500 << 20),
+    ):
+        (tmp_path / "config.toml").write_text(f"snapshot_budget = {text}\n")
+        assert read_settings(home).snapshot_budget == n_bytes
+    with pytest.raises(UsageError, match="0 or more"):
+        Settings(home=tmp_path, snapshot_budget=-1)
+    with pytest.raises(ValueError, match="no size"):
+        parse_bytes("-1G")
 
 
 def test_the_starter_is_found_without_importing_its_package() -> None:
