@@ -84,6 +84,45 @@ def test_looking_ahead_costs_what_asking_costs(new_desk: NewDesk, corpus: Path) 
     assert after.prompt.count(Part.REPLY) == turn.reply_tokens
 
 
+def test_what_changed_last_stands_last_wherever_a_prompt_is_laid_out(new_desk: NewDesk, corpus: Path) -> None:
+    for number, age in enumerate((10, 4_000, 2_000, 6_000)):
+        os.utime(corpus / f"part{number}.txt", (1e9 - age, 1e9 - age))
+    desk = new_desk()
+    counted = desk.count(desk.read([corpus]))
+    assert [document.path for document in counted.documents] == [f"part{number}.txt" for number in range(4)]
+    session = desk.begin_session("t")
+    desk.add_sources(session.id, desk.read([corpus]))
+    ahead = desk.look_ahead(session.id)
+    sent = [segment.path for segment in ahead.prompt.segments if segment.part is Part.SOURCE]
+    assert sent == ["part3.txt", "part1.txt", "part2.txt", "part0.txt"]
+    assert counted.prompt.ids().tolist() == ahead.prompt.ids().tolist()
+
+
+def test_what_was_deleted_is_said_and_sent_no_more(new_desk: NewDesk, corpus: Path) -> None:
+    desk = new_desk()
+
+    def ask(session: str | None) -> tuple[Turn, list[str]]:
+        read = desk.read([corpus])
+        question = Question(text="Q", sources=read.sources, roots=read.roots, session=session)
+        events = list(desk.ask(question, cancel=Flag()))
+        return ended(events), [event.text for event in events if isinstance(event, Notice)]
+
+    session = ask(None)[0].session_id
+    text = (corpus / "part1.txt").read_text()
+    (corpus / "part1.txt").unlink()
+    assert ask(session)[1] == ["part1.txt was deleted: left out from here on."]
+    assert [link.path for link in desk.store.sources.links(session) if not link.enabled] == ["part1.txt"]
+    assert [(one.path, one.cause) for one in desk.store.sources.skipped(session)] == [("part1.txt", Cause.GONE)]
+    (corpus / "part1.txt").write_text(text)
+    assert [notice.text for notice in desk.add_sources(session, desk.read([corpus]))] == [
+        "part1.txt was deleted and is there again: sent from here on."
+    ]
+    assert desk.store.sources.skipped(session) == ()
+    assert [link.path for link in desk.store.sources.links(session) if link.enabled] == [
+        f"part{number}.txt" for number in range(4)
+    ]
+
+
 def test_a_source_that_is_left_out_is_not_sent(new_desk: NewDesk, corpus: Path) -> None:
     desk = new_desk()
     session = desk.begin_session("t")

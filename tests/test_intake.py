@@ -146,6 +146,26 @@ def test_nothing_readable_is_refused_without_a_private_path(desk: Desk, intake: 
     assert "a.bin" in str(refused.value)
 
 
+def test_a_folder_that_is_given_again_is_the_same_folder(desk: Desk, intake: Intake, tmp_path: Path) -> None:
+    folder = tmp_path / "root" / "project"
+    folder.mkdir()
+    for name in ("a.txt", "b.txt"):
+        (folder / name).write_text(name)
+    session = desk.begin_session("t").id
+    intake.add(session, intake.read_path(str(folder)))
+    (folder / "a.txt").write_text("edited")
+    (folder / "b.txt").unlink()
+    later = Intake(desk)  # the page was started anew
+    later.add(session, later.read_path(str(folder)))
+    found = [(link.path, link.enabled) for link in desk.store.sources.links(session)]
+    assert found == [("a.txt", True), ("b.txt", False)]
+    other = tmp_path / "root" / "other"
+    other.mkdir()
+    (other / "a.txt").write_text("edited")
+    later.add(session, later.read_path(str(other)))
+    assert paths(desk, session) == ["a.txt", "b.txt", "other/a.txt"]
+
+
 def test_only_the_roots_are_read(desk: Desk, intake: Intake, tmp_path: Path) -> None:
     root = tmp_path / "root"
     (root / "in.txt").write_text("inside")
