@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 from storage.columns import pack_json, pack_text, pack_time, unpack_json, unpack_text, unpack_time
 from storage.identity import require_session
@@ -41,12 +41,10 @@ class Snapshot:
         return str(self.binding.get("model", ""))
 
     @property
-    def kv_k(self) -> str:
-        return str(self.binding.get("kv_k", ""))
-
-    @property
-    def kv_v(self) -> str:
-        return str(self.binding.get("kv_v", ""))
+    def kv_type(self) -> str:
+        """The cache's type, both of them where keys and values have not the same: "f16", "q8_0 and f16"."""
+        kv_k, kv_v = (str(self.binding.get(name, "")) for name in ("kv_k", "kv_v"))
+        return kv_k if kv_k == kv_v else f"{kv_k} and {kv_v}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,42 +62,7 @@ class Snapshots:
         self._database = database
         self._home = database.path.parent
 
-    @overload
     def record(
-        self,
-        *,
-        path: Path,
-        binding: Mapping[str, Any],
-        n_tokens: int,
-        n_bytes: int,
-        blocks: Sequence[bytes],
-        session_id: str | None,
-        replaces: Path | None = None,
-        model_name: str = "",
-    ) -> None: ...
-    @overload  # until app.engines is over
-    def record(
-        self, user: str, /, *, path: Path, model: str, kv_k: str, kv_v: str, ids: Sequence[int], n_bytes: int
-    ) -> tuple[Path, ...]: ...
-    def record(self, *users: str, **given: Any) -> tuple[Path, ...] | None:
-        """Enters a complete file of n_tokens tokens and n_bytes bytes; blocks: the digests of its prefixes.
-
-        session_id: who made it. replaces: a state that this one continues: its entry goes, its users are this one's;
-        its file is the caller's to unlink. Raises UsageError when the session was deleted meanwhile.
-        """
-        if not users:
-            self._record(**given)
-            return None
-        (user,) = users
-        binding = {"model": given["model"], "kv_k": given["kv_k"], "kv_v": given["kv_v"]}
-        n_bytes, n_tokens = given["n_bytes"], len(given["ids"])
-        self._record(
-            path=given["path"], binding=binding, n_tokens=n_tokens, n_bytes=n_bytes, blocks=(), session_id=user
-        )
-        with self._database.write() as connection:
-            return take_from(connection, self._home, user, but=self._stored(given["path"]))
-
-    def _record(
         self,
         *,
         path: Path,
@@ -111,6 +74,11 @@ class Snapshots:
         replaces: Path | None = None,
         model_name: str = "",
     ) -> None:
+        """Enters a complete file of n_tokens tokens and n_bytes bytes; blocks: the digests of its prefixes.
+
+        session_id: who made it. replaces: a state that this one continues: its entry goes, its users are this one's;
+        its file is the caller's to unlink. Raises UsageError when the session was deleted meanwhile.
+        """
         at, stored = pack_time(), self._stored(path)
         with self._database.write() as connection:
             users = _users(connection, {stored} if replaces is None else {stored, self._stored(replaces)})
@@ -149,11 +117,6 @@ class Snapshots:
             shared = [(known[row["id"]], *_common(connection, row["id"], blocks)) for row in rows]
         shared.sort(key=lambda each: (-each[1], each[0].n_tokens * (-1 if each[2] else 1)))
         return tuple(Match(snapshot, n_blocks) for snapshot, n_blocks, _ in shared)
-
-    def get(self, session_id: str) -> Snapshot | None:
-        """The state that the session used last, if any. Its file may be gone: that is for the caller to see."""
-        mine = [snapshot for snapshot in self.list() if session_id in snapshot.session_ids]
-        return mine[-1] if mine else None
 
     def touch(self, path: Path, *, session_id: str | None = None) -> None:
         """Marks a state as used now, by this session; what was not used for longest goes first when room is needed."""
@@ -251,14 +214,10 @@ def _users(connection: sqlite3.Connection, paths: set[str | bytes]) -> set[str]:
     }
 
 
-def take_from(
-    connection: sqlite3.Connection, home: Path, session_id: str, *, but: str | bytes | None = None
-) -> tuple[Path, ...]:
-    """Takes from a session its states, `but` this one; removes those that no other used, and returns their files."""
+def take_from(connection: sqlite3.Connection, home: Path, session_id: str) -> tuple[Path, ...]:
+    """Takes from a session its states; removes those that no other used, and returns their files."""
     own = connection.execute(
-        """DELETE FROM session_snapshots WHERE session_id = ? AND snapshot_id NOT IN
-        (SELECT id FROM snapshots WHERE path IS ?) RETURNING snapshot_id""",
-        (session_id, but),
+        "DELETE FROM session_snapshots WHERE session_id = ? RETURNING snapshot_id", (session_id,)
     ).fetchall()
     paths = []
     for each in own:
