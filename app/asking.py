@@ -146,6 +146,7 @@ class Asking:
                 for event in events:
                     if begun:
                         yield begun.pop()
+                        yield from map(Notice, bench.engines.remarks)
                         yield from self._warn()
                     yield from self._keep(event)
         except EngineFailed as error:
