@@ -1,6 +1,6 @@
 """One question on its way: the lease, the turn in the store, the engine's events, and what is kept of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -10,6 +10,7 @@ from time import monotonic
 from app.conversation import converse, place
 from app.engines import Engines
 from app.joining import Joining, join, join_session, write_down
+from app.rereading import reading_speed, rereading, tokens_read
 from app.settings import Settings
 from engine import analyst
 from engine.analyst import Case
@@ -95,6 +96,7 @@ class Asking:
         self._lease: Lease | None = None
         self._turn: Turn | None = None
         self._joining = Joining()
+        self._reread: str | None = None
         self._text = ""
         self._told_at = 0.0
         self._ended = False
@@ -123,6 +125,7 @@ class Asking:
         begun: list[Begun] = []
 
         def engine(case: Case) -> Model:
+            self._reread = self._loss(case, turns)  # told before the engine turns to this prompt
             begun.append(self._begin(session, case, system, today, len(turns)))
             return bench.engines.ready(bench.opened.card, case.plan, begun[0].turn.session_id, case.prompt.ids())
 
@@ -165,9 +168,20 @@ class Asking:
             return join((), read)
         return join_session(self._bench.store, session.id, read)
 
+    def _loss(self, case: Case, turns: Sequence[Turn]) -> str | None:
+        """What of that which was read in this session is to be read again, where that takes a while."""
+        model, engines = self._bench.settings.model, self._bench.engines
+        read_tokens = tokens_read(turns, model)
+        if not read_tokens:
+            return None
+        kept = engines.rereads(self._bench.opened.card, case.plan, case.prompt.ids()).kept_tokens
+        return rereading(case.prompt.n_tokens, kept, reading_speed(turns, model), read_tokens=read_tokens)
+
     def _warn(self) -> Iterator[Notice]:
         """Says which sources stand otherwise in the prompt than before, and what the question loses."""
         yield from map(Notice, self._joining.sentences())
+        if self._reread is not None:
+            yield Notice(f"{self._reread}.")
         missing = self._bench.opened.tokenizer.unrepresentable(self._question.text)
         if missing:
             shown = ", ".join(f"U+{ord(character):04X}" for character in sorted(missing)[:6])

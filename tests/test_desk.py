@@ -123,6 +123,21 @@ def test_what_was_deleted_is_said_and_sent_no_more(new_desk: NewDesk, corpus: Pa
     ]
 
 
+def test_what_is_read_again_is_said_before(new_desk: NewDesk, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.asking.reading_speed", lambda turns, model: 100.0)
+    desk = new_desk()
+
+    def notices(session: str) -> list[str]:
+        events = list(desk.ask(Question(text="Q", sources=desk.read([corpus]).sources, session=session), cancel=Flag()))
+        return [event.text for event in events if isinstance(event, Notice)]
+
+    session = answer(desk, Question(text="Q", sources=desk.read([corpus]).sources)).session_id
+    assert notices(session) == []
+    (corpus / "part0.txt").write_text("edited\n")
+    replaced, read_again = notices(session)
+    assert replaced.startswith("Replaced by what was given now") and read_again.startswith("Re-reading ")
+
+
 def test_a_source_that_is_left_out_is_not_sent(new_desk: NewDesk, corpus: Path) -> None:
     desk = new_desk()
     session = desk.begin_session("t")
