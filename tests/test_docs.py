@@ -1,5 +1,6 @@
 """What the README and the docs say, held against the code."""
 
+import json
 import re
 import tomllib
 from dataclasses import fields
@@ -8,9 +9,12 @@ from pathlib import Path
 import click
 
 from app.cli import cli
+from app.cli.snapshots import list_json, pruned_json, verified_json
 from app.settings import Settings, read_settings
+from app.snapshots import Kept, Verified
 from engine.memory.catalog import find
 from engine.memory.kv_cache import KV_TYPES
+from storage.snapshots import Snapshot
 
 ROOT = Path(__file__).parent.parent
 COMMAND_LINE = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
@@ -32,10 +36,19 @@ def test_every_option_is_documented_and_every_documented_one_exists() -> None:
 
 
 def test_every_command_of_a_group_is_documented() -> None:
-    for name in ("sessions", "models"):
+    for name in ("sessions", "models", "snapshots"):
         group = cli.commands[name]
         assert isinstance(group, click.Group)
         assert set(group.commands) <= set(usage_of(name).split()), name
+
+
+def test_every_key_of_the_snapshots_documents_is_documented() -> None:
+    kept = Kept((Snapshot(path=Path("a"), binding={}, n_tokens=1, n_bytes=1, created="", last_used="",
+                          session_ids=("a",), titles=("t",)),), 1)  # fmt: skip
+    found = verified_json([Verified(kept.snapshots[0], "broken")]), pruned_json(kept.snapshots, kept), list_json(kept)
+    paragraph = COMMAND_LINE.split("`snapshots list --json`:")[1].split("\n\n")[0]
+    keys = set(re.findall(r'"(\w+)": ', json.dumps(found)))
+    assert keys == set(re.findall(r"`(\w+)`", paragraph))
 
 
 def test_the_catalogues_names_in_the_docs_are_in_it() -> None:
