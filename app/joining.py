@@ -25,12 +25,13 @@ class Joining:
     """What a reading changes in a session.
 
     sources: all that was read, under the paths of the session; new ones last, in the order of their places.
-    changed: paths whose content was another before. gone: sources that are left out now, and why.
-    back: paths that had been left out because the file was gone.
+    changed: paths whose content was another before. beside: new ones whose own path another file has.
+    gone: sources that are left out now, and why. back: paths that had been left out because the file was gone.
     """
 
     sources: tuple[Source, ...] = ()
     changed: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
     gone: tuple[Skipped, ...] = ()
     back: tuple[str, ...] = ()
 
@@ -44,6 +45,8 @@ class Joining:
                 yield f"{skipped.path} is left out from here on: {skipped.reason}."
         if self.back:
             yield f"{_listed(self.back)} {_was(self.back)} deleted and is there again: sent from here on."
+        if self.beside:
+            yield f"Sent beside other files of the same path: {_listed(self.beside)}."
         if self.changed:
             yield f"Replaced by what was given now, and read again from there on: {_listed(self.changed)}."
 
@@ -60,6 +63,11 @@ def join(links: Sequence[SourceLink], read: Corpus, *, missing: frozenset[str] =
     return Joining(
         sources=(*known, *order_for_reuse(new)),
         changed=tuple(source.path for source in known if digests[source.path] != source.digest),
+        beside=tuple(
+            named_so.path
+            for named_so, source in zip(named, read.sources, strict=True)
+            if named_so.path != source.path and named_so.path not in digests
+        ),
         gone=tuple(_gone(links, read)),
         back=tuple(source.path for source in known if source.path in missing),
     )

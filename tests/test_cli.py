@@ -173,11 +173,17 @@ class TestAsk:
         sources = longdesk("sessions", "show", session, "--json").document["sources"]
         assert {source["path"]: source["enabled"] for source in sources} == {"README.md": True, "src/main.py": False}
 
-    def test_a_source_that_is_replaced_is_named(self, longdesk: CommandLine, corpus: Path, tmp_path: Path) -> None:
+    def test_another_file_of_the_same_path_is_sent_beside_the_first(
+        self, longdesk: CommandLine, corpus: Path, tmp_path: Path
+    ) -> None:
         session = longdesk("ask", corpus, "-q", "Q", "--max-tokens", 2, "--json").answer["session"]
-        (tmp_path / "README.md").write_text("Another one.\n")
-        run = longdesk("ask", tmp_path / "README.md", "--session", session, "-q", "Q", "--max-tokens", 2)
-        assert run.code == 0 and "Replaced" in run.err and "README.md" in run.err
+        other = tmp_path / "other" / "README.md"
+        other.parent.mkdir()
+        other.write_text("Another one.\n")
+        run = longdesk("ask", other, "--session", session, "-q", "Q", "--max-tokens", 2)
+        assert run.code == 0 and "Sent beside other files of the same path: other/README.md." in run.err
+        shown = longdesk("sessions", "show", session, "--json").document
+        assert [source["path"] for source in shown["sources"]] == ["README.md", "src/main.py", "other/README.md"]
 
     def test_a_session_keeps_its_instruction(self, longdesk: CommandLine, corpus: Path) -> None:
         session = longdesk("ask", corpus, "-q", "Q", "--max-tokens", 2, "--json").answer["session"]

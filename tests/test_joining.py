@@ -47,7 +47,9 @@ def test_at_first_what_changes_most_stands_last_and_then_nothing_moves(tmp_path:
 def test_another_folder_replaces_nothing_and_keeps_its_names(tmp_path: Path) -> None:
     one, two = write(tmp_path / "one", a="1", b="1"), write(tmp_path / "two", a="2", c="2")
     links = kept(join((), collect([one])))
-    links = kept(join(links, collect([two])), links)
+    joining = join(links, collect([two]))
+    assert list(joining.sentences()) == ["Sent beside other files of the same path: two/a.txt."]
+    links = kept(joining, links)
     assert [link.path for link in links] == ["a.txt", "b.txt", "two/a.txt", "c.txt"]
     (two / "a.txt").write_text("3")
     again = join(links, collect([two]))
