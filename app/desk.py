@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from threading import Event as Flag
-from threading import Lock, RLock, Thread
+from threading import Lock, RLock, Thread, Timer
 
 from app.asking import UNTITLED, Asking, Bench, DeskEvent, Notice, Question, Waiting, standing_instruction
 from app.conversation import converse, place
@@ -38,6 +38,7 @@ from storage.sessions import Session
 from storage.store import Store
 
 _CANCEL_POLL_S = 0.2
+_IDLE_S = 5.0  # without a question, until the KV state is saved
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ class Outlook:
     plan: Plan
     prompt: Prompt = field(repr=False)
     documents: tuple[Document, ...] = field(repr=False)  # one a source of the session, in its order
+    reused_tokens: int | None = None  # about what of the prompt need not be read again
 
 
 class Desk:
@@ -79,6 +81,7 @@ class Desk:
         self._models: dict[tuple[Path, int, int], OpenModel] = {}
         self._opening = RLock()
         self._asking = Lock()
+        self._idle = Timer(_IDLE_S, lambda: None)
 
     def open(self, model: str | None = None) -> OpenModel:
         """A model ready to count and plan with, kept until its file changes.
@@ -182,7 +185,8 @@ class Desk:
             today=date.fromisoformat(session.frozen_date),
         )
         every = encode_documents(opened.tokenizer, [at.source for at in placed], self._cache)
-        return Outlook(case.plan, case.prompt, every)
+        kept = self._engines.rereads(opened.card, case.plan, case.prompt.ids())
+        return Outlook(case.plan, case.prompt, every, kept.kept_tokens)
 
     def begin_session(self, title: str, *, with_sources: bool = True) -> Session:
         """A new session without turns. Its date and its standing instruction stay as they are now.
@@ -228,6 +232,7 @@ class Desk:
         Waits while another question runs; cancelled by then, it ends without an event and leaves no trace. Raises,
         before the turn exists: DoesNotFit, SessionBusy, UsageError, ModelRefused.
         """
+        self._idle.cancel()
         if not self._asking.acquire(blocking=False):
             yield Waiting()
             while not self._asking.acquire(timeout=_CANCEL_POLL_S):
@@ -238,6 +243,22 @@ class Desk:
             yield from Asking(question, bench=bench, cancel=cancel).run()
         finally:
             self._asking.release()
+            self._save_when_idle()
+
+    def _save_when_idle(self) -> None:
+        """Keeps the KV state once nobody has asked for a while: no answer waits for it, and seldom a question."""
+
+        def save() -> None:
+            if self._asking.acquire(blocking=False):
+                try:
+                    self._engines.save()
+                finally:
+                    self._asking.release()
+
+        self._idle.cancel()
+        self._idle = Timer(_IDLE_S, save)
+        self._idle.daemon = True
+        self._idle.start()
 
     @property
     def engine(self) -> Running | None:
@@ -256,7 +277,9 @@ class Desk:
 
     def close(self) -> None:
         """Keeps the KV state, ends the engine and closes the store."""
-        self._engines.close()
+        self._idle.cancel()
+        with self._asking:  # an idle save under way ends first
+            self._engines.close()
         for opened in self._models.values():
             opened.tokenizer.close()
         self.store.close()

@@ -15,21 +15,25 @@ from time import perf_counter
 import psutil
 
 from app.settings import Settings
+from app.snapshots import Tier
 from app.states import Found, States
 from engine.errors import LongdeskError
 from engine.memory.budget import Need, Plan
 from engine.memory.card import ModelCard
 from engine.memory.dry_run import DryRun, Measured
 from engine.memory.fingerprint import fingerprint
-from engine.memory.hardware import DISK_RESERVE_BYTES, Device, Hardware, ram
+from engine.memory.hardware import Device, Hardware, ram
 from engine.memory.placement import Placement
 from engine.prompt.layout import common_prefix
 from engine.runtime.binding import Binding
+from engine.runtime.keeping import Keeping
 from engine.runtime.model import Finished, Gauge
 from engine.runtime.settings import EngineSettings
 from engine.runtime.worker_model import SavedState, WorkerModel
 from engine.tokens.encode import Ids
 from storage.store import Store
+
+_LONG_PREFILL_S = 10.0  # shorter ones are begun again sooner than their checkpoints are worth
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +69,10 @@ class Engines:
         self._binding: Binding | None = None
         self._needs: tuple[Need, ...] = ()  # what the running engine was planned to take
         self._dry_run = DryRun(settings.cache)
-        self._states = States(settings.home / "snapshots", store)
+        self._states = States(store)
+        self._tier = Tier(settings, store)
         self.remarks: tuple[str, ...] = ()
-        sweep(settings.home / "snapshots")
+        self._tier.sweep()
 
     @property
     def running(self) -> WorkerModel | None:
@@ -128,8 +133,16 @@ class Engines:
         self._binding = binding_of(card, engine.settings.placement, identity)
         found = self._states.find(ids, self._binding) if self._settings.snapshot else Found()
         self.remarks = (found.remark,) if found.remark else ()
-        keeping = self._states.keeping(found, self._binding, session_id, checkpoint_bytes=self._disk_room())
-        engine.keep(keeping, self._keep_checkpoint)
+        checkpoint_bytes = self._room_for_checkpoints(plan, len(ids) - found.n_tokens, found)
+        engine.keep(
+            Keeping(
+                binding=self._binding,
+                states=found.paths,
+                checkpoint=self._tier.new_path(os.getpid()).with_suffix("") if checkpoint_bytes else None,
+                checkpoint_bytes=checkpoint_bytes,
+            ),
+            self._keep_checkpoint,
+        )
         self._states.used(found.paths, session_id)
         self._session, self._unsaved = session_id, True
         return engine
@@ -149,10 +162,10 @@ class Engines:
         n_bytes = _state_bytes(engine.gauge)
         if not self._states.is_worth(self._states.gain(engine.held, binding), n_bytes):
             return None
-        path = self._states.new_path(session_id)
+        path = self._tier.new_path(os.getpid())
         try:
-            if n_bytes > self._disk_room():
-                return "The KV cache was not kept: it would leave less than 2 GiB free on the disk."
+            if refusal := self._tier.keep(n_bytes).refusal:
+                return refusal
             begun = perf_counter()
             saved = engine.save(binding, path)
             if saved is not None and saved.n_bytes:
@@ -160,6 +173,8 @@ class Engines:
         except (LongdeskError, OSError) as error:
             remove((path,))
             return f"The KV cache was not kept: {error}"
+        finally:
+            self._tier.release()
         return None
 
     def rereads(self, card: ModelCard, plan: Plan, ids: Ids) -> Rereading:
@@ -182,11 +197,12 @@ class Engines:
             except LongdeskError:  # the session was deleted meanwhile
                 remove((saved.path,))
 
-    def _disk_room(self) -> int:
-        """Bytes that a KV state may take on disk now; 0 where none is kept."""
-        if not self._settings.snapshot:
+    def _room_for_checkpoints(self, plan: Plan, n_new: int, found: Found) -> int:
+        """Bytes that a checkpoint of this prefill may take; 0 where it is short, or none is kept."""
+        if not self._settings.snapshot or n_new / self._states.tokens_per_s < _LONG_PREFILL_S:
             return 0
-        return max(0, shutil.disk_usage(self._settings.home).free - DISK_RESERVE_BYTES)
+        n_bytes = plan.kv_bytes * min(plan.prompt_tokens, plan.context_tokens) // plan.context_tokens
+        return 0 if self._tier.keep(n_bytes, protected=found.paths).refusal else 2 * n_bytes
 
     def forget(self, session_id: str) -> None:
         """The session was deleted: its state is not to be saved any more."""
@@ -234,14 +250,6 @@ def binding_of(card: ModelCard, placement: Placement, model: str) -> Binding:
 def _state_bytes(gauge: Gauge | None) -> int:
     """About what a KV state takes on disk: the cells that are used."""
     return gauge.n_bytes * gauge.used // max(1, gauge.cells) if gauge else 0
-
-
-def sweep(folder: Path) -> None:
-    """Deletes what processes that have died left half written; their names hold the process id."""
-    for part in folder.glob("*.part"):
-        pid = part.suffixes[-2].removeprefix(".") if len(part.suffixes) > 1 else ""
-        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
-            remove((part,))
 
 
 def remove(paths: tuple[Path, ...]) -> None:

@@ -4,7 +4,6 @@ Files are found by what they hold, whoever made them. The running engine itself 
 `snapshots`'.
 """
 
-import secrets
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ from pathlib import Path
 from engine.errors import LongdeskError
 from engine.runtime.binding import Binding, binding_from
 from engine.runtime.chain import BLOCK, chain
-from engine.runtime.keeping import Keeping
 from engine.runtime.worker_model import SavedState
 from engine.tokens.encode import Ids
 from storage.snapshots import Match
@@ -37,8 +35,8 @@ class Found:
 class States:
     """The KV states of a home, for one running engine. Not thread-safe, but for `find`."""
 
-    def __init__(self, folder: Path, store: Store) -> None:
-        self._folder, self._store = folder, store
+    def __init__(self, store: Store) -> None:
+        self._store = store
         self._tokens_per_s, self._bytes_per_s = _TOKENS_PER_S, float(_BYTES_PER_S)
 
     def find(self, ids: Ids, binding: Binding) -> Found:
@@ -55,19 +53,6 @@ class States:
                 n_tokens = match.n_blocks * BLOCK
                 remark = f"A KV state of {n_tokens:,} of these tokens is kept, but it was made with {other}."
         return Found(tuple(usable[:_MOST_TRIED]), shared, remark)
-
-    def keeping(self, found: Found, binding: Binding, session_id: str, *, checkpoint_bytes: int) -> Keeping:
-        """What the next generation starts from, and where it writes checkpoints."""
-        stem = self._folder / f"{session_id}-{secrets.token_hex(4)}"
-        return Keeping(
-            binding=binding,
-            states=found.paths,
-            checkpoint=stem if checkpoint_bytes > 0 else None,
-            checkpoint_bytes=checkpoint_bytes,
-        )
-
-    def new_path(self, session_id: str) -> Path:
-        return self._folder / f"{session_id}-{secrets.token_hex(4)}.kv"
 
     def measured(self, *, n_tokens: int, seconds: float) -> None:
         """So many tokens were read in so much time."""
