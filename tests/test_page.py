@@ -165,6 +165,15 @@ def test_asking_without_sources_and_asking_again(draw: Draw) -> None:
     assert state.house().desk.store.sessions.get(session).title == "Say something."
 
 
+def test_what_is_read_again_is_said_before_asking(draw: Draw, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.views.ask.tokens_read", lambda turns, model: 1_000_000)
+    monkeypatch.setattr("app.views.ask.reading_speed", lambda turns, model: 10.0)
+    page = draw()
+    assert "Re-reading" not in everything(page)
+    page.button(key="example").click().run()
+    assert "Re-reading" in everything(page) and "before the next answer." in everything(page)
+
+
 def test_the_list_of_all_sessions(draw: Draw) -> None:
     draw()
     store = state.house().desk.store

@@ -79,6 +79,13 @@ def draw_verdict(plan: Plan, session_id: str | None) -> None:
         )
 
 
+def draw_rereading(sentence: str | None) -> None:
+    """What the next question throws away of what was read, where that takes a while: see app.rereading."""
+    if sentence is not None:
+        with st.container(key="rereading", gap=None):
+            st.caption(f":material/replay: {sentence}, before the next answer.")
+
+
 def _draw_advice(fact: str, plan: Plan, session_id: str | None, key: str, icon: str) -> None:
     with st.container(key=key, gap="small"):
         st.error(fact, icon=icon)

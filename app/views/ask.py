@@ -6,9 +6,10 @@ from streamlit.elements.widgets.chat import ChatInputValue
 from app import state
 from app.parts.adding import draw_adding, draw_example_button, take_uploads
 from app.parts.sources import draw_panel_head, draw_skipped, draw_sources
-from app.parts.strip import draw_strip, draw_verdict
+from app.parts.strip import draw_rereading, draw_strip, draw_verdict
 from app.parts.turns import draw_end, draw_refused, draw_running, draw_turn
 from app.parts.wording import plain, sentence_of
+from app.rereading import reading_speed, rereading, tokens_read
 from app.settings import STARTER
 from app.views.scene import Scene, look
 from engine.errors import LongdeskError
@@ -40,6 +41,7 @@ def _draw_head(scene: Scene) -> None:
     if scene.budget and scene.plan:
         draw_strip(scene.budget, scene.plan, has_panel=not scene.empty)
         draw_verdict(scene.plan, scene.session_id)
+        draw_rereading(_rereading(scene))
     if scene.error is not None:
         st.error(
             f"**The model cannot be used.** {sentence_of(scene.error)}  \nStart Longdesk with another one: "
@@ -57,6 +59,19 @@ def _draw_head(scene: Scene) -> None:
             )
         if scene.turns and scene.session and scene.session.model != desk.settings.model:
             st.caption(f":material/swap_horiz: The last answer came from {plain(scene.session.model)}.")
+
+
+def _rereading(scene: Scene) -> str | None:
+    """What the next question would read again. Not while an answer runs: then the line of its progress says so."""
+    if scene.costs is None or scene.blocked:
+        return None
+    outlook, model = scene.costs.outlook, state.house().desk.settings.model
+    return rereading(
+        outlook.prompt.n_tokens,
+        outlook.reused_tokens,
+        reading_speed(scene.turns, model),
+        read_tokens=tokens_read(scene.turns, model),
+    )
 
 
 def _draw_empty(scene: Scene) -> None:
