@@ -14,6 +14,7 @@ import pytest
 from engine.corpus import history
 from engine.corpus.collect import collect
 from engine.corpus.disk import DiskTree
+from engine.corpus.git_index import in_work, read_index
 from engine.corpus.history import Histories, read_rates
 from engine.corpus.order import order_for_reuse, volatilities_of_times
 from engine.corpus.source import Kind, Source, digest_text
@@ -155,6 +156,45 @@ def test_a_checkout_whose_commits_say_nothing_goes_by_times(tmp_path: Path, git:
     git(folder, "add", "-A")
     git(folder, "commit", "-qm", "all at once")
     assert order_of(folder) == ["b.txt", "a.txt"]
+
+
+@needs_git
+def test_what_somebody_works_on_counts_as_changed(tmp_path: Path, checkout: Path, git: Git) -> None:
+    git(checkout, "update-index", "--refresh", "-q")
+    (checkout / "a.txt").write_text("x" * 50)
+    (checkout / "new.txt").write_text("y" * 50)
+    assert order_of(checkout) == ["d.txt", "b.txt", "a.txt", "new.txt", "c.txt"]
+    shutil.copytree(checkout, tmp_path / "copy", copy_function=shutil.copyfile)
+    assert order_of(tmp_path / "copy") == ["a.txt", "d.txt", "b.txt", "new.txt", "c.txt"], "times that mean nothing"
+
+
+@needs_git
+@pytest.mark.parametrize("kind", ["sha1", "sha256"])
+@pytest.mark.parametrize("version", [2, 3, 4])
+def test_the_index_is_read_in_every_version(tmp_path: Path, git: Git, version: int, kind: str) -> None:
+    folder = tmp_path / "repo"
+    (folder / "sub" / "deeper").mkdir(parents=True)
+    names = [*(f"n{number}" * number for number in range(1, 30)), "sub/caf\udce9", "sub/deeper/" + "long" * 50, "z"]
+    for name in names:
+        (folder / name).write_bytes(b"x" * len(name))
+    git(folder, "init", "-q", f"--object-format={kind}")
+    git(folder, "config", "index.version", str(version))
+    git(folder, "add", "-A")
+    if version == 3:  # git writes it where an entry needs it
+        git(folder, "rm", "-q", "--cached", "z")
+        git(folder, "add", "--intent-to-add", "z")
+    git(folder, "update-index", "--index-version", str(version))
+    index = read_index(str(folder))
+    assert index is not None and {os.fsdecode(path) for path in index} == set(names)
+    assert index[b"n2n2"].n_bytes == 4 and in_work(str(folder), [str(folder / "n2n2")]) == [False]
+    data = (folder / ".git" / "index").read_bytes()
+    for n_bytes in range(0, len(data) - 1, 7):
+        (folder / ".git" / "index").write_bytes(data[:n_bytes])
+        assert read_index(str(folder)) is None
+    git(folder, "init", "-q")
+    (folder / ".git" / "index").write_bytes(data)
+    git(folder, "update-index", "--split-index")
+    assert read_index(str(folder)) is None, "half of it lies in another file"
 
 
 @needs_git

@@ -1,12 +1,14 @@
 """What is known of how often each file of a corpus changes: from git where there is a checkout, else from times.
 
-Owns which of the two counts. How they are read is left to `history`, `disk` and `archive`.
+Owns which of the two counts. How they are read is left to `history`, `git_index`, `disk` and
+`archive`.
 """
 
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from engine.corpus.git_index import in_work
 from engine.corpus.history import Histories
 from engine.corpus.order import volatilities_of_times
 
@@ -25,8 +27,8 @@ class Trace:
 def volatilities(traces: Sequence[Trace], histories: Histories) -> list[float]:
     """A figure a file, to be held against each other: see Source.volatility.
 
-    The commits of a checkout count where they changed any of these files; else times do, those of all such files
-    together.
+    The commits of a checkout count where they changed any of these files, and a file that somebody works on counts as
+    if the next commit would change it; else times do, those of all such files together.
     """
     files_of: defaultdict[str, list[int]] = defaultdict(list)
     for at, trace in enumerate(traces):
@@ -35,7 +37,9 @@ def volatilities(traces: Sequence[Trace], histories: Histories) -> list[float]:
             files_of[checkout].append(at)
     found: dict[int, float] = {}
     for checkout, positions in files_of.items():
-        rates = histories.rates(checkout, [traces[at].file or "" for at in positions])
+        files = [traces[at].file or "" for at in positions]
+        working = in_work(checkout, files)
+        rates = [rate + now for rate, now in zip(histories.rates(checkout, files), working, strict=True)]
         if any(rates):
             found.update(zip(positions, rates, strict=True))
     on_disk = [None if at in found or not trace.file else trace.modified for at, trace in enumerate(traces)]
