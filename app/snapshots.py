@@ -51,6 +51,11 @@ class Kept:
     def total_bytes(self) -> int:
         return sum(snapshot.n_bytes for snapshot in self.snapshots)
 
+    def unused_for(self, age: timedelta) -> tuple[Snapshot, ...]:
+        """Those that were not used for so long."""
+        limit = f"{datetime.now(UTC) - age:%Y-%m-%dT%H:%M:%SZ}"
+        return tuple(snapshot for snapshot in self.snapshots if snapshot.last_used < limit)
+
 
 @dataclass(frozen=True, slots=True)
 class Verified:
@@ -121,11 +126,11 @@ class Tier:
         gone = []
         with self._alone():
             self._sweep()
-            limit = f"{datetime.now(UTC) - older_than:%Y-%m-%dT%H:%M:%SZ}" if older_than is not None else ""
-            listed = self._store.snapshots.list()
-            left = sum(snapshot.n_bytes for snapshot in listed)
-            for snapshot in listed:
-                if snapshot.last_used < limit or (to_bytes is not None and left > to_bytes):
+            kept = self.kept()
+            old = kept.unused_for(older_than) if older_than is not None else ()
+            left = kept.total_bytes
+            for snapshot in kept.snapshots:
+                if snapshot in old or (to_bytes is not None and left > to_bytes):
                     self._evict(snapshot)
                     left -= snapshot.n_bytes
                     gone.append(snapshot)
@@ -218,6 +223,19 @@ def problem_of(snapshot: Snapshot) -> str | None:
     from engine.runtime.snapshot import verify  # with llama.cpp: only who verifies waits for that
 
     return verify(snapshot.path)
+
+
+def model_words(snapshot: Snapshot) -> str:
+    """What people call the model, else the beginning of its digest."""
+    return snapshot.model_name or f"model {snapshot.model[:8]}"
+
+
+def session_words(snapshot: Snapshot) -> str:
+    """The first session that used it, and how many more."""
+    if not snapshot.titles:
+        return "(no session)"
+    more = len(snapshot.titles) - 1
+    return snapshot.titles[0] + (f" and {more:,} more" if more else "")
 
 
 def _is_left_behind(file: Path) -> bool:

@@ -13,7 +13,7 @@ from app.cli.printing import print_document
 from app.documents import Json
 from app.settings import read_settings
 from app.sizes import parse_bytes, show_bytes
-from app.snapshots import Kept, Tier, Verified
+from app.snapshots import Kept, Tier, Verified, model_words, session_words
 from storage.snapshots import Snapshot
 from storage.store import Store
 
@@ -160,19 +160,6 @@ def pruned_text(evicted: Sequence[Snapshot], left: Kept) -> str:
     """What went and what is left."""
     freed = show_bytes(sum(snapshot.n_bytes for snapshot in evicted))
     return f"Removed {_count(len(evicted))}: {freed}. {show_bytes(left.total_bytes)} are left."
-
-
-def model_words(snapshot: Snapshot) -> str:
-    """What people call the model, else the beginning of its digest."""
-    return snapshot.model_name or f"model {snapshot.model[:8]}"
-
-
-def session_words(snapshot: Snapshot) -> str:
-    """The first session that used it, and how many more."""
-    if not snapshot.titles:
-        return "(no session)"
-    more = len(snapshot.titles) - 1
-    return snapshot.titles[0] + (f" and {more:,} more" if more else "")
 
 
 def _count(number: int) -> str:

@@ -1,4 +1,4 @@
-"""The foot of the sidebar: which model, whether it is loaded, what its KV cache holds and where, the memory free."""
+"""The foot of the sidebar: the model, whether it is loaded, its KV cache, the memory free, what is kept on disk."""
 
 from html import escape
 
@@ -18,6 +18,7 @@ def draw_engine() -> None:
     """Redraws itself while an answer runs in this process."""
     running = bool(state.house().jobs.running())
     st.fragment(_draw, run_every=_POLL_S if running else None)()
+    st.page_link(state.page("caches"), label="Kept KV caches", icon=":material/save:")
 
 
 def _draw() -> None:
@@ -33,6 +34,8 @@ def _draw() -> None:
     elif window:
         rows.append(_row("Window", f"{window:,} tokens"))
     rows.append(_row("RAM", f"{show_bytes(memory.free_bytes)} free"))
+    if kept_bytes := house.desk.store.snapshots.total_bytes():
+        rows.append(_row("Disk", f"{show_bytes(kept_bytes)} of KV caches"))
     st.html(f'<dl class="engine">{"".join(rows)}</dl>')
 
 

@@ -10,7 +10,7 @@ from app.parts.plan_link import draw_plan_link
 from app.parts.sessions import draw_sessions, open_session
 from app.parts.style import draw_style
 from app.parts.wording import sentence_of
-from app.views import ask, history, plan
+from app.views import ask, history, plan, snapshots
 from engine.errors import LongdeskError
 
 ICON = Path(__file__).parent.parent / "parts" / "icon.svg"
@@ -24,9 +24,10 @@ def draw_page() -> None:
     asking = st.Page(ask.draw, title="Longdesk", url_path="ask", default=True)
     sessions = st.Page(history.draw, title="Sessions · Longdesk", url_path="sessions")
     planning = st.Page(plan.draw, title="What fits · Longdesk", url_path="plan")
-    for name, page in (("ask", asking), ("sessions", sessions), ("plan", planning)):
+    caches = st.Page(snapshots.draw, title="Kept KV caches · Longdesk", url_path="caches")
+    for name, page in (("ask", asking), ("sessions", sessions), ("plan", planning), ("caches", caches)):
         state.keep_page(name, page)
-    page = st.navigation([asking, planning, sessions], position="hidden")
+    page = st.navigation([asking, planning, sessions, caches], position="hidden")
     try:
         state.house()
         with st.sidebar:
