@@ -23,6 +23,7 @@ from engine.memory.card import ModelCard
 from engine.memory.dry_run import DryRun, Measured
 from engine.memory.fingerprint import fingerprint
 from engine.memory.hardware import Device, Hardware, ram
+from engine.memory.kv_cache import largest_part_bytes
 from engine.memory.placement import Placement
 from engine.prompt.layout import common_prefix
 from engine.runtime.binding import Binding
@@ -33,6 +34,7 @@ from engine.runtime.worker_model import SavedState, WorkerModel
 from engine.tokens.encode import Ids
 from storage.store import Store
 
+_DIRTY_BYTES = 32 << 20
 _LONG_PREFILL_S = 10.0  # shorter ones are begun again sooner than their checkpoints are worth
 
 
@@ -68,6 +70,7 @@ class Engines:
         self._unsaved = False
         self._binding: Binding | None = None
         self._needs: tuple[Need, ...] = ()  # what the running engine was planned to take
+        self._layer_bytes = 0  # of the largest layer's K or V
         self._dry_run = DryRun(settings.cache)
         self._states = States(store)
         self._tier = Tier(settings, store)
@@ -91,13 +94,8 @@ class Engines:
         """
         device = ram()
         engine = self._engine
-        pid = engine.pid if engine is not None else None
-        if pid is not None:
-            with suppress(psutil.Error):
-                memory = psutil.Process(pid).memory_info()
-                own = max(0, memory.rss - memory.shared)
-                device = replace(device, free_bytes=min(device.total_bytes, device.free_bytes + own))
-        return device
+        own = sum(map(_own_bytes, (engine.pid if engine is not None else None, self._dry_run.pid)))
+        return replace(device, free_bytes=min(device.total_bytes, device.free_bytes + own))
 
     def hardware(self) -> Hardware:
         """This machine as the next engine sees it. May be called from any thread."""
@@ -119,7 +117,12 @@ class Engines:
         What the running one has read and the prompt does not share is saved first, where reading it again would take
         longer. `remarks` then says which kept KV state cannot be used.
         """
-        wanted = EngineSettings(model=card.path, placement=plan.placement, n_threads=self._settings.n_threads)
+        wanted = EngineSettings(
+            model=card.path,
+            placement=plan.placement,
+            kv_places=tuple((need.device.name, need.kv_bytes) for need in plan.needs),
+            n_threads=self._settings.n_threads,
+        )
         identity = fingerprint(card)
         engine = self._engine
         serves = engine is not None and self._fingerprint == identity and self._serves(engine, plan)
@@ -128,8 +131,10 @@ class Engines:
         if engine is None or not serves:
             if engine is not None:
                 engine.close()
+            self._dry_run.close()  # what it holds was promised to the engine
             engine = self._engine = WorkerModel(wanted)
             self._fingerprint, self._needs = identity, plan.needs
+            self._layer_bytes = largest_part_bytes(card, plan.context_tokens, kv_type=plan.kv_type)
         self._binding = binding_of(card, engine.settings.placement, identity)
         found = self._states.find(ids, self._binding) if self._settings.snapshot else Found()
         self.remarks = (found.remark,) if found.remark else ()
@@ -162,6 +167,8 @@ class Engines:
         n_bytes = _state_bytes(engine.gauge)
         if not self._states.is_worth(self._states.gain(engine.held, binding), n_bytes):
             return None
+        if (takes := self._saving_bytes(engine)) > (free := ram().free_bytes):
+            return f"The KV cache was not kept: writing it takes {takes:,} bytes of memory, and {free:,} are free."
         path = self._tier.new_path(os.getpid())
         try:
             if refusal := self._tier.keep(n_bytes).refusal:
@@ -197,9 +204,17 @@ class Engines:
             except LongdeskError:  # the session was deleted meanwhile
                 remove((saved.path,))
 
+    def _saving_bytes(self, engine: WorkerModel) -> int:
+        """What writing a state takes: llama.cpp copies one layer's K or V, and dirty pages wait for the disk."""
+        used = engine.gauge.used / engine.gauge.cells if engine.gauge else 1.0
+        return int(self._layer_bytes * used) + _DIRTY_BYTES
+
     def _room_for_checkpoints(self, plan: Plan, n_new: int, found: Found) -> int:
         """Bytes that a checkpoint of this prefill may take; 0 where it is short, or none is kept."""
         if not self._settings.snapshot or n_new / self._states.tokens_per_s < _LONG_PREFILL_S:
+            return 0
+        needed = 0 if self.running else plan.needs[0].needed_bytes
+        if needed + self._layer_bytes > self.free_ram().free_bytes:
             return 0
         n_bytes = plan.kv_bytes * min(plan.prompt_tokens, plan.context_tokens) // plan.context_tokens
         return 0 if self._tier.keep(n_bytes, protected=found.paths).refusal else 2 * n_bytes
@@ -245,6 +260,15 @@ def binding_of(card: ModelCard, placement: Placement, model: str) -> Binding:
         rope=rope,
         rotation=os.environ.get("LLAMA_ATTN_ROT_DISABLE", ""),
     )
+
+
+def _own_bytes(pid: int | None) -> int:
+    """What a child of ours holds for itself."""
+    with suppress(psutil.Error):
+        if pid is not None:
+            memory = psutil.Process(pid).memory_info()
+            return max(0, int(memory.rss - memory.shared))
+    return 0
 
 
 def _state_bytes(gauge: Gauge | None) -> int:

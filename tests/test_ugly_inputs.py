@@ -151,11 +151,23 @@ def test_a_model_file_that_cannot_run_is_refused_from_its_header(
     assert run.code == 4 and telling in run.err and run.out == ""
 
 
-@pytest.mark.parametrize("when", ["load", "context", "decode"])
-def test_a_model_that_crashes_llama_cpp_is_a_failure_and_the_session_stays(
+@pytest.mark.parametrize("when", ["load", "context"])
+def test_a_model_that_llama_cpp_breaks_off_on_is_refused_before_anything_begins(
     longdesk: CommandLine, tmp_path: Path, when: str
 ) -> None:
     model = broken.crashing(tmp_path / "crashing.gguf", when)  # type: ignore[arg-type]
+    text = tmp_path / "good.txt"
+    text.write_text("good\n")
+    for command in (("plan",), ("ask", text, "-q", "Q")):
+        run = longdesk(*command, "--model", model)
+        assert run.code == 4 and "llama.cpp breaks off on" in run.err and "GGML_ASSERT" in run.err and not run.out
+    assert longdesk("sessions", "list", "--json").document == {"sessions": []}
+
+
+def test_a_model_that_crashes_llama_cpp_later_is_a_failure_and_the_session_stays(
+    longdesk: CommandLine, tmp_path: Path
+) -> None:
+    model = broken.crashing(tmp_path / "crashing.gguf", "decode")
     text = tmp_path / "good.txt"
     text.write_text("good\n")
     run = longdesk("ask", text, "-q", "Q", "--max-tokens", 2, "--model", model, "--json")

@@ -10,6 +10,7 @@ from app.sizes import parse_tokens
 from engine.errors import UsageError
 from engine.memory.kv_cache import KV_TYPES
 
+_MOST_TOKENS = 1 << 31  # llama.cpp counts them in 32 bits
 NOT_BUILT = "is not built yet."
 
 
@@ -27,8 +28,8 @@ class Tokens(click.ParamType[int | None]):
             tokens = parse_tokens(value)
         except ValueError as error:
             self.fail(str(error), param, context)
-        if tokens < 1:
-            self.fail("It must be at least 1.", param, context)
+        if not 1 <= tokens <= _MOST_TOKENS:
+            self.fail(f"It must be from 1 to {_MOST_TOKENS:,}.", param, context)
         return tokens
 
 
@@ -58,7 +59,9 @@ CORPUS = together(
 )
 CONTEXT = together(
     click.option("--ctx", "n_ctx", type=Tokens(), metavar="N|auto", help="Tokens of the context (128K, 1M)."),
-    click.option("--kv", "kv_type", type=click.Choice(KV_TYPES), help="Type of the KV cache. Default: f16."),
+    click.option(
+        "--kv", "kv_type", type=click.Choice(KV_TYPES, case_sensitive=False), help="Type of the KV cache. Default: f16."
+    ),
     click.option("--kv-device", type=click.Choice(("auto", "gpu", "ram")), help="Where the KV cache lives."),
 )
 

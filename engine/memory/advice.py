@@ -13,6 +13,7 @@ from engine.memory.budget import Advice, Plan, Wanted, Weight
 from engine.memory.searching import largest
 
 _LEAST_REPLY = 256
+_MOST_NAMED = 12
 _SMALLER_KV = (("q8_0", "in 8 bits"), ("q4_0", "in 4 bits, which some models feel"))
 _WIDE_KV = ("f32", "f16", "bf16")
 
@@ -53,13 +54,23 @@ def _for_window(plan: Plan, sources: Sequence[Weight]) -> list[Advice]:
     return advice
 
 
+def _shown(n_bytes: int) -> str:
+    """Rounded up, so that freeing so much is enough."""
+    if n_bytes < 1 << 30:
+        return f"{-(-n_bytes // (1 << 20)):,} MiB"
+    return f"{-(-n_bytes * 10 // (1 << 30)) / 10:,.1f} GiB"
+
+
 def _shorter_reply(before: int, shorter: int) -> str:
     flags = f"--max-tokens {shorter}, with plan --reply {shorter}"
     return f"Keep {shorter:,} tokens for the reply instead of {before:,} ({flags})."
 
 
 def _leaving_out(over: int, sources: Sequence[Weight]) -> list[Advice]:
-    """The smallest single source that is enough; without one the fewest, the last of them as small as can be."""
+    """The smallest single source that is enough; without one the fewest, the last of them as small as can be.
+
+    Nothing where no source would be left.
+    """
     if not over or sum(source.n_tokens for source in sources) < over:
         return []
     left_out: list[Weight] = []
@@ -68,12 +79,13 @@ def _leaving_out(over: int, sources: Sequence[Weight]) -> list[Advice]:
         left_out.append(largest_first.pop(0))
         over -= left_out[-1].n_tokens
     enough = min((source for source in largest_first if source.n_tokens >= over), key=lambda source: source.n_tokens)
-    return [_leave_out([*left_out, enough])]
+    chosen = [*left_out, enough]
+    return [_leave_out(chosen)] if len(chosen) < len(sources) else []
 
 
 def _leave_out(sources: Sequence[Weight]) -> Advice:
-    shown = ", ".join(f"{source.path} ({source.n_tokens:,})" for source in sources[:4])
-    more = f" and {len(sources) - 4:,} more" if len(sources) > 4 else ""
+    shown = ", ".join(f"{source.path} ({source.n_tokens:,})" for source in sources[:_MOST_NAMED])
+    more = f" and {len(sources) - _MOST_NAMED:,} more (--json names all)" if len(sources) > _MOST_NAMED else ""
     return Advice(
         f"Leave out {shown}{more}.",
         saves_tokens=sum(source.n_tokens for source in sources),

@@ -95,6 +95,7 @@ class ModelCard:
 
 def read_card(header: Header) -> ModelCard:
     """Raises ModelRefused when fields are missing that llama.cpp needs, or parts of a split file."""
+    others = _other_parts(header.path)  # first: a later part does not say what it is
     architecture = header.text("general.architecture")
     if not architecture:
         raise ModelRefused(f"{header.path} does not say what architecture it is.", "Download or convert it again.")
@@ -114,7 +115,7 @@ def read_card(header: Header) -> ModelCard:
             f"window of {window} tokens.",
             "Name the model's own GGUF; a projector (mmproj) goes with --mmproj.",
         )
-    parts = [header, *(read_header(path) for path in _other_parts(header.path))]
+    parts = [header, *map(read_header, others)]
     head_dims = _head_dims(header, architecture, n_embd)
     layers, attention_window, exact = _layers(header, architecture, n_layers, head_dims)
     weights = _Weights(parts, n_layers)

@@ -29,6 +29,7 @@ _VERSION = 1  # raise it when what is measured changes, so that old answers are 
 # touch. 4.1 to 7.1 MiB on seven settings of four small models.
 _UNTOUCHED_BYTES = 6 << 20
 
+_ASSERTED = re.compile(r"GGML_ASSERT\(.*\)")
 _BACK_END = re.compile(r"ggml-([a-z]+)")
 _SPEAKER = re.compile(r"\b(?:llama|ggml)_\w+: ")  # the function that a line of llama.cpp's log names first
 
@@ -66,8 +67,8 @@ class DryRun:
     def measure(self, card: ModelCard, placement: Placement) -> Measured:
         """What a placement takes.
 
-        Raises ModelRefused where llama.cpp does not load the model, UsageError where it makes no such context of it,
-        EngineFailed where it breaks off.
+        Raises ModelRefused where llama.cpp does not load the model or fails an assertion on it, UsageError where it
+        makes no such context of it, EngineFailed where it breaks off otherwise.
         """
         placement = replace(placement, repack=False)  # it moves weights, and none are there
         if self._gpu_names is None:
@@ -89,6 +90,12 @@ class DryRun:
                 gpus = devices_from(self._ask({"do": "devices"}).fields["gpus"])
         self._gpu_names = [gpu.name for gpu in gpus]
         return gpus
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id while it lives: what it holds comes back when it ends."""
+        child = self._child
+        return child.pid if child is not None and child.alive else None
 
     def close(self) -> None:
         """Ends the child; it starts again when it is needed."""
@@ -121,8 +128,13 @@ class DryRun:
         try:
             self._child.send(fields)
             frame = self._child.receive(_PATIENCE_S)
-        except EngineDied:
+        except EngineDied as error:
             self._child = None
+            if (asserted := _ASSERTED.search(error.fact)) and "model" in fields:
+                raise ModelRefused(
+                    f"llama.cpp breaks off on {fields['model']}: {asserted[0]} failed.",
+                    "Use another conversion of the model.",
+                ) from None
             raise
         if frame is None:
             self._end()

@@ -28,6 +28,13 @@ def layer_kv_bytes(
     return n_cells * (row_bytes(layer.n_embd_k, kv_type) + row_bytes(layer.n_embd_v, kv_type))
 
 
+def largest_part_bytes(card: ModelCard, n_ctx: int, *, kv_type: str) -> int:
+    """Bytes of the largest layer's K or V: what llama.cpp copies at once while it writes a KV state."""
+    return pad(n_ctx) * max(
+        (row_bytes(n, kv_type) for layer in card.layers for n in (layer.n_embd_k, layer.n_embd_v)), default=0
+    )
+
+
 def window_copy_bytes(card: ModelCard, n_ctx: int, *, kv_type: str, swa_full: bool) -> int:
     """Bytes of the windowed cells' copy that the engine keeps to come back to the corpus's end: one window at most."""
     if swa_full:

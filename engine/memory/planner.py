@@ -132,9 +132,13 @@ class Planner:
     def made(self, placement: Placement, prompt_tokens: int, wanted: Wanted) -> Plan:
         """The plan that this placement makes."""
         measured, notes = self._measured(placement)
-        room = self.hardware.disk_free_bytes - DISK_RESERVE_BYTES
-        if prompt_tokens and self.hardware.disk_free_bytes and measured.kv_bytes > room:
-            notes += (f"The disk has no room to keep the KV cache: {max(0, room):,} bytes, with 2 GiB left free.",)
+        state_bytes = measured.kv_bytes * min(prompt_tokens, placement.n_ctx) // placement.n_ctx
+        room = max(0, self.hardware.disk_free_bytes - DISK_RESERVE_BYTES)
+        if self.hardware.disk_free_bytes and state_bytes > room:
+            notes += (
+                f"The disk has no room to keep the KV cache of this prompt: about {state_bytes:,} bytes, and "
+                f"{room:,} are free beside the 2 GiB that always are. Free some, or move LONGDESK_HOME.",
+            )
         return Plan(
             model=self.card.name,
             placement=placement,
@@ -161,7 +165,7 @@ class Planner:
         measured = replace(measured, runtime_bytes=measured.runtime_bytes + more)
         if self.card.exact and abs(measured.kv_bytes - estimated.kv_bytes) <= _LOG_ROUNDING:
             return replace(measured, kv_bytes=estimated.kv_bytes), ()
-        return measured, (
+        return replace(measured, estimated=("kv_bytes", *measured.estimated)), (
             f"Longdesk does not know how {self.card.architecture} keeps its KV cache: its size is what llama.cpp says "
             "in a dry run, rounded to 10 KiB.",
         )

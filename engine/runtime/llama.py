@@ -238,7 +238,7 @@ class LlamaModel:
                 f"{self._words()}.",
                 "Try a smaller --ctx or --kv f16.",
             )
-        return context, kv_places(self._sizes)
+        return context, kv_places(self._sizes, settings.kv_places)
 
     def _gauge(self, used: int) -> Gauge:
         return Gauge(used, self.n_ctx, self._places)

@@ -13,15 +13,24 @@ from engine.memory.hardware import owner
 # "llama_kv_cache:        CPU KV buffer size =  6144.00 MiB"; recurrent models say RS for their states
 _KV_BUFFER = re.compile(r"(\S+) +(?:KV|RS) buffer size = +([\d.]+) MiB")
 
+_LOG_ROUNDING = 16 << 10  # a line for each kind of layer, each off by 5 KiB at most
 
-def kv_places(lines: Iterable[str]) -> tuple[tuple[str, int], ...]:
-    """Bytes of the KV cache by device, as llama.cpp's log has them."""
+
+def kv_places(lines: Iterable[str], planned: tuple[tuple[str, int], ...] = ()) -> tuple[tuple[str, int], ...]:
+    """Bytes of the KV cache by device, as llama.cpp's log has them, in hundredths of MiB.
+
+    planned: the exact figures, which are given back where the log agrees with them.
+    """
     gpus = read_gpus()
     places: dict[str, int] = {}
     for match in filter(None, map(_KV_BUFFER.search, lines)):
         name = owner(match[1], gpus)
         places[name] = places.get(name, 0) + round(float(match[2]) * (1 << 20))
-    return tuple(places.items())
+    expected = {name: n_bytes for name, n_bytes in planned if n_bytes}
+    agrees = places.keys() == expected.keys() and all(
+        abs(places[name] - n_bytes) <= _LOG_ROUNDING for name, n_bytes in expected.items()
+    )
+    return tuple((expected if agrees else places).items())
 
 
 def listen(log: deque[str], sizes: deque[str]) -> object:

@@ -12,10 +12,14 @@ from engine.memory.placement import Placement, placement_from
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSettings:
-    """Settings of one llama.cpp context: a model, where it goes, and how many threads compute."""
+    """Settings of one llama.cpp context: a model, where it goes, and how many threads compute.
+
+    kv_places: bytes of the KV cache by device as planned, since llama.cpp's log rounds them.
+    """
 
     model: Path
     placement: Placement
+    kv_places: tuple[tuple[str, int], ...] = ()
     n_threads: int = 0  # 0: as many as this process may use
 
     def fields(self) -> dict[str, Any]:
@@ -23,6 +27,7 @@ class EngineSettings:
         return {
             "model": str(self.model),
             "placement": asdict(self.placement),
+            "kv_places": self.kv_places,
             "n_threads": self.n_threads or usable_cores(),
         }
 
@@ -30,7 +35,10 @@ class EngineSettings:
 def settings_from(fields: dict[str, Any]) -> EngineSettings:
     """The way back from `EngineSettings.fields`."""
     return EngineSettings(
-        model=Path(fields["model"]), placement=placement_from(fields["placement"]), n_threads=fields["n_threads"]
+        model=Path(fields["model"]),
+        placement=placement_from(fields["placement"]),
+        kv_places=tuple((str(name), int(n_bytes)) for name, n_bytes in fields["kv_places"]),
+        n_threads=fields["n_threads"],
     )
 
 
