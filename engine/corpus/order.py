@@ -17,9 +17,9 @@ def order_for_reuse(sources: Sequence[Source]) -> tuple[Source, ...]:
     An edit decodes the source and all behind it again. For edits that come one at a time, sorting by the rate of
     change over the length makes that least: swapping two neighbours shows it (Smith's rule for weighted delays).
 
-    Measured by replaying the histories of three public repositories (click, datasette, nanochat), the share of the
-    corpus that a commit has decoded again: 78, 67 and 70 % by path; 56, 34 and 37 % by rate alone; 47, 27 and 29 % by
-    rate over length.
+    Measured by replaying the histories of three public repositories (click, datasette, nanochat; 795 commits), the
+    share of the corpus that a commit has decoded again: 80, 64 and 69 % by path; 51, 49 and 38 % by rate alone; 40,
+    42 and 33 % by rate over length.
     """
     return tuple(sorted(sources, key=lambda source: source.volatility / _length(source)))
 
