@@ -21,8 +21,8 @@ class Snapshot:
     """One KV state in a file.
 
     path: absolute. binding: what it was made with (engine.runtime.binding). created, last_used: ISO 8601 UTC.
-    model_name: what people call its model, '' where it was not said. session_ids: who used it, and their titles in
-    the same order.
+    model_name: what people call its model, '' where it was not said. session_ids: who used it, the oldest session
+    first, and their titles in the same order.
     """
 
     path: Path
@@ -156,7 +156,7 @@ class Snapshots:
         users: dict[int, list[tuple[str, str]]] = {}
         for row in connection.execute(
             """SELECT snapshot_id, sessions.id, title FROM session_snapshots
-            JOIN sessions ON sessions.id = session_id ORDER BY sessions.id"""
+            JOIN sessions ON sessions.id = session_id ORDER BY created, sessions.id"""
         ):
             users.setdefault(row["snapshot_id"], []).append((row["id"], unpack_text(row["title"])))
         return {

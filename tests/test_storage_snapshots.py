@@ -103,7 +103,7 @@ def test_ten_million_tokens_are_looked_up_at_once(store: Store, tmp_path: Path) 
 
 
 def test_a_growing_checkpoint_replaces_the_one_before(store: Store, tmp_path: Path) -> None:
-    first, second = sorted(store.sessions.create(title="t", model="m").id for _ in range(2))
+    first, second = (store.sessions.create(title="t", model="m").id for _ in range(2))
     record(store, tmp_path / "1", first, 1)
     store.snapshots.touch(tmp_path / "1", session_id=second)
     record(store, tmp_path / "2", first, 1, 2, replaces=tmp_path / "1")
