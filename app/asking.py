@@ -127,7 +127,7 @@ class Asking:
         def engine(case: Case) -> Model:
             self._reread = self._loss(case, turns)  # told before the engine turns to this prompt
             begun.append(self._begin(session, case, system, today, len(turns)))
-            return bench.engines.ready(bench.opened.card, case.plan, begun[0].turn.session_id, case.prompt.ids())
+            return bench.engines.ready(bench.opened.card, case.plan, begun[0].turn.session_id, case.prompt)
 
         events = analyst.ask(
             self._question.text,

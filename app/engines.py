@@ -25,7 +25,7 @@ from engine.memory.fingerprint import fingerprint
 from engine.memory.hardware import Device, Hardware, ram
 from engine.memory.kv_cache import largest_part_bytes
 from engine.memory.placement import Placement
-from engine.prompt.layout import common_prefix
+from engine.prompt.layout import Prompt, common_prefix
 from engine.runtime.binding import Binding
 from engine.runtime.keeping import Keeping
 from engine.runtime.model import Finished, Gauge
@@ -65,7 +65,7 @@ class Engines:
         self._settings = settings
         self._store = store
         self._engine: WorkerModel | None = None
-        self._fingerprint = ""
+        self._fingerprint = self._model_name = ""
         self._session: str | None = None
         self._unsaved = False
         self._binding: Binding | None = None
@@ -74,6 +74,7 @@ class Engines:
         self._dry_run = DryRun(settings.cache)
         self._states = States(store)
         self._tier = Tier(settings, store)
+        self._anchor = 0  # tokens up to the corpus's end of the prompt that the engine read last
         self.remarks: tuple[str, ...] = ()
         self._tier.sweep()
 
@@ -111,7 +112,7 @@ class Engines:
         """What llama.cpp says that a placement takes; see DryRun.measure. May be called from any thread."""
         return self._dry_run.measure(card, placement)
 
-    def ready(self, card: ModelCard, plan: Plan, session_id: str, ids: Ids) -> WorkerModel:
+    def ready(self, card: ModelCard, plan: Plan, session_id: str, prompt: Prompt) -> WorkerModel:
         """The engine for this prompt: the running one where it has room, else a new one.
 
         What the running one has read and the prompt does not share is saved first, where reading it again would take
@@ -123,7 +124,7 @@ class Engines:
             kv_places=tuple((need.device.name, need.kv_bytes) for need in plan.needs),
             n_threads=self._settings.n_threads,
         )
-        identity = fingerprint(card)
+        identity, ids = fingerprint(card), prompt.ids()
         engine = self._engine
         serves = engine is not None and self._fingerprint == identity and self._serves(engine, plan)
         if engine is not None and (not serves or self._loses(engine, ids)):
@@ -133,7 +134,7 @@ class Engines:
                 engine.close()
             self._dry_run.close()  # what it holds was promised to the engine
             engine = self._engine = WorkerModel(wanted)
-            self._fingerprint, self._needs = identity, plan.needs
+            self._fingerprint, self._needs, self._model_name = identity, plan.needs, card.name
             self._layer_bytes = largest_part_bytes(card, plan.context_tokens, kv_type=plan.kv_type)
         self._binding = binding_of(card, engine.settings.placement, identity)
         found = self._states.find(ids, self._binding) if self._settings.snapshot else Found()
@@ -149,7 +150,7 @@ class Engines:
             self._keep_checkpoint,
         )
         self._states.used(found.paths, session_id)
-        self._session, self._unsaved = session_id, True
+        self._session, self._unsaved, self._anchor = session_id, True, prompt.corpus_end
         return engine
 
     def answered(self, event: Finished) -> None:
@@ -176,7 +177,7 @@ class Engines:
             begun = perf_counter()
             saved = engine.save(binding, path)
             if saved is not None and saved.n_bytes:
-                remove(self._states.record(saved, binding, session_id, seconds=perf_counter() - begun))
+                remove(self._record(saved, binding, session_id, perf_counter() - begun))
         except (LongdeskError, OSError) as error:
             remove((path,))
             return f"The KV cache was not kept: {error}"
@@ -188,8 +189,16 @@ class Engines:
         """What of a prompt would be read, and how fast, if it were asked now. May be called from any thread."""
         engine, identity = self.running, fingerprint(card)
         live = common_prefix(engine.held, ids) if engine is not None and self._fingerprint == identity else 0
+        if engine is not None and live < len(engine.held) and live < self._anchor:
+            live = before_edit(card, live)
+        if not self._settings.snapshot:
+            return Rereading(live, self._states.tokens_per_s)
         found = self._states.find(ids, binding_of(card, plan.placement, identity))
-        return Rereading(min(max(live, found.n_tokens), len(ids)), self._states.tokens_per_s)
+        kept = found.n_tokens if found.is_whole else before_edit(card, found.n_tokens)
+        return Rereading(min(max(live, kept), len(ids)), self._states.tokens_per_s)
+
+    def _record(self, saved: SavedState, binding: Binding, session_id: str, seconds: float = 0.0) -> tuple[Path, ...]:
+        return self._states.record(saved, binding, session_id, model_name=self._model_name, seconds=seconds)
 
     def _loses(self, engine: WorkerModel, ids: Ids) -> bool:
         """Whether the prompt throws away more of what the engine holds than saving it costs."""
@@ -200,7 +209,7 @@ class Engines:
         """Enters a checkpoint of a running prefill, and deletes the one before."""
         if self._session is not None and self._binding is not None:
             try:
-                remove(self._states.record(saved, self._binding, self._session))
+                remove(self._record(saved, self._binding, self._session))
             except LongdeskError:  # the session was deleted meanwhile
                 remove((saved.path,))
 
@@ -217,7 +226,9 @@ class Engines:
         if needed + self._layer_bytes > self.free_ram().free_bytes:
             return 0
         n_bytes = plan.kv_bytes * min(plan.prompt_tokens, plan.context_tokens) // plan.context_tokens
-        return 0 if self._tier.keep(n_bytes, protected=found.paths).refusal else 2 * n_bytes
+        return (
+            0 if self._tier.keep(2 * n_bytes, protected=found.paths).refusal else n_bytes * 5 // 4
+        )  # two for a moment
 
     def forget(self, session_id: str) -> None:
         """The session was deleted: its state is not to be saved any more."""
@@ -260,6 +271,13 @@ def binding_of(card: ModelCard, placement: Placement, model: str) -> Binding:
         rope=rope,
         rotation=os.environ.get("LLAMA_ATTN_ROT_DISABLE", ""),
     )
+
+
+def before_edit(card: ModelCard, n_tokens: int) -> int:
+    """How much of a shared beginning stays where something within it was edited: windows have moved on since."""
+    if not card.attention_window:
+        return n_tokens
+    return n_tokens // card.attention_window * card.attention_window if card.architecture == "llama4" else 0
 
 
 def _own_bytes(pid: int | None) -> int:

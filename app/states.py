@@ -29,6 +29,7 @@ class Found:
 
     paths: tuple[Path, ...] = ()
     n_tokens: int = 0
+    is_whole: bool = False  # nothing of the best one has to be cut off
     remark: str | None = None  # why a better one is not used
 
 
@@ -42,17 +43,18 @@ class States:
     def find(self, ids: Ids, binding: Binding) -> Found:
         """What of a prompt is on disk, made with the same model and settings."""
         usable: list[Path] = []
-        shared, remark = 0, None
+        shared, is_whole, remark = 0, False, None
         for match in self._store.snapshots.matches(chain(ids)):
             made_with = _binding(match)
             other = "another version of Longdesk" if made_with is None else binding.mismatch(made_with)
             if other is None:
                 usable.append(match.snapshot.path)
-                shared = max(shared, match.n_blocks * BLOCK)
+                if (n_tokens := _shared(match, len(ids))) > shared:
+                    shared, is_whole = n_tokens, match.n_blocks == match.snapshot.n_tokens // BLOCK
             elif not usable and remark is None:
                 n_tokens = match.n_blocks * BLOCK
                 remark = f"A KV state of {n_tokens:,} of these tokens is kept, but it was made with {other}."
-        return Found(tuple(usable[:_MOST_TRIED]), shared, remark)
+        return Found(tuple(usable[:_MOST_TRIED]), shared, is_whole, remark)
 
     def measured(self, *, n_tokens: int, seconds: float) -> None:
         """So many tokens were read in so much time."""
@@ -71,7 +73,9 @@ class States:
         """Whether reading so many tokens again would take longer than half of writing n_bytes does."""
         return gain > 0 and gain / self._tokens_per_s >= 0.5 * n_bytes / self._bytes_per_s
 
-    def record(self, saved: SavedState, binding: Binding, session_id: str, *, seconds: float = 0.0) -> tuple[Path, ...]:
+    def record(
+        self, saved: SavedState, binding: Binding, session_id: str, *, model_name: str, seconds: float = 0.0
+    ) -> tuple[Path, ...]:
         """Enters a state that was written; the files that it makes needless, for the caller to unlink.
 
         Needless are the session's own states that this one continues. Raises UsageError without such a session.
@@ -84,6 +88,7 @@ class States:
             n_bytes=saved.n_bytes,
             blocks=blocks,
             session_id=session_id,
+            model_name=model_name,
         )
         if seconds > _MEASURABLE_S:
             self._bytes_per_s = saved.n_bytes / seconds
@@ -112,3 +117,10 @@ def _binding(match: Match) -> Binding | None:
     with suppress(TypeError, KeyError):
         return binding_from(match.snapshot.binding)
     return None
+
+
+def _shared(match: Match, n_tokens: int) -> int:
+    """Tokens that a state shares with a prompt of so many: all of its own where all its whole blocks are shared."""
+    snapshot = match.snapshot
+    is_whole = match.n_blocks == snapshot.n_tokens // BLOCK
+    return min(snapshot.n_tokens, n_tokens) if is_whole else match.n_blocks * BLOCK

@@ -17,7 +17,7 @@ from typing import Any
 
 import llama_cpp
 import numpy as np
-from xxhash import xxh3_128_digest
+from xxhash import xxh3_128, xxh3_128_digest
 
 from engine.runtime.binding import Binding, binding_from
 from engine.runtime.window import Window
@@ -30,7 +30,9 @@ _STATE_MAGIC = 0xAF143CD8
 # the end of the file: bytes of the window and of the manifest, xxh3 of all before it, those included, and our mark
 _LENGTHS = struct.Struct("<QQ")
 _TAIL = struct.Struct("<QQ16s20s")
-_SEAL_BYTES = _TAIL.size - _LENGTHS.size
+_SEAL = struct.Struct("<16s20s")
+_SEAL_BYTES = _SEAL.size
+_PIECE = 8 << 20
 _MARK = b"longdesk-kv-state-2\n"
 
 
@@ -123,9 +125,16 @@ def verify(path: Path) -> str | None:
     if isinstance(manifest, Unusable):
         return manifest.reason
     try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
-            return None if _is_whole(view) else "its checksum is wrong: the file is damaged"
-    except (OSError, ValueError):
+        with path.open("rb") as file:  # read, not mapped: a failing disk is then an error and no signal
+            left = file.seek(0, os.SEEK_END) - _SEAL_BYTES
+            file.seek(0)
+            digest = xxh3_128()
+            while left > 0 and (part := file.read(min(left, _PIECE))):
+                digest.update(part)
+                left -= len(part)
+            sealed, _ = _SEAL.unpack(file.read(_SEAL_BYTES))
+        return None if sealed == digest.digest() else "its checksum is wrong: the file is damaged"
+    except (OSError, struct.error):
         return "its file is gone or damaged"
 
 
