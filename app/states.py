@@ -20,6 +20,7 @@ from storage.store import Store
 _MOST_TRIED = 3  # states that share most are looked at more closely by the engine
 _BYTES_PER_S = 500 << 20  # of writing a state, until it was measured
 _MEASURABLE_S = 0.05
+_SMALL_BYTES = 64 << 20  # written in a moment
 _TOKENS_PER_S = 100.0  # of prefill, likewise
 
 
@@ -71,7 +72,8 @@ class States:
 
     def is_worth(self, gain: int, n_bytes: int) -> bool:
         """Whether reading so many tokens again would take longer than half of writing n_bytes does."""
-        return gain > 0 and gain / self._tokens_per_s >= 0.5 * n_bytes / self._bytes_per_s
+        costs_nothing = n_bytes <= _SMALL_BYTES
+        return gain > 0 and (costs_nothing or gain / self._tokens_per_s >= 0.5 * n_bytes / self._bytes_per_s)
 
     def record(
         self, saved: SavedState, binding: Binding, session_id: str, *, model_name: str, seconds: float = 0.0
