@@ -201,5 +201,8 @@ class _Memory:
                     break
                 room = largest(1, self.plan.context_tokens, guessed)
                 off_by += excess_bytes(room) - guessed(room)
-            return room if excess_bytes(room) <= 0 else largest(1, room, excess_bytes)
+            for a_little_less in (room, room * 199 // 200, room * 49 // 50):
+                if excess_bytes(a_little_less) <= 0:
+                    return a_little_less
+            return largest(1, room, excess_bytes)
         return 0
