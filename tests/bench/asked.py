@@ -59,15 +59,15 @@ def medians(answers: Sequence[Asked]) -> Asked:
 class Asker:
     """Asks, and remembers every prompt and reply, since any of them may be what a later prompt is said to reuse."""
 
-    def __init__(self, desk: Desk, longdesk: CommandLine) -> None:
-        self._desk, self._longdesk = desk, longdesk
+    def __init__(self, longdesk: CommandLine) -> None:
+        self._longdesk = longdesk
         self._before: list[Ids] = []
 
-    def ask(self, session: str, question: str, ids: Ids) -> Asked:
+    def ask(self, desk: Desk, session: str, question: str, ids: Ids) -> Asked:
         """Through Desk, as the page does. ids: what the prompt has to be."""
         prefills, first_at = [], 0.0
         begun = perf_counter()
-        for event in self._desk.ask(Question(text=question, session=session), cancel=Flag()):
+        for event in desk.ask(Question(text=question, session=session), cancel=Flag()):
             if isinstance(event, Text) and not first_at:
                 first_at = perf_counter()
             elif isinstance(event, Prefill):

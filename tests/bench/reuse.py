@@ -78,7 +78,7 @@ class _Day:
         self._slots.mkdir()
         settings = Settings(home=home, model=str(model), reply_tokens=_N_REPLY, n_threads=usable_cores())
         self._desk = Desk(settings)
-        self._asker = Asker(self._desk, CommandLine(home, model))
+        self._asker = Asker(CommandLine(home, model))
         self._replies: dict[str, list[tuple[int, ...]]] = {}
         self._n_questions = 0
         self._cold_s = 0.0
@@ -91,15 +91,13 @@ class _Day:
         corpus_of(_N_TOKENS, folder=self._corpus, desk=self._desk)
         session, question = self._begin(), self._question()
         prompt = self._prompt(session, question)
-        ours = self._asker.ask(session, question, prompt.ids())
+        ours = self._asker.ask(self._desk, session, question, prompt.ids())
         assert self._desk.engine is not None
         self._cold_s, self._n_ctx = ours.ttft_s, self._desk.engine.n_ctx
         with self._server() as server:
             yield Reading("first question, cold", ours, self._serve(server, session, prompt))
             yield self._several("follow-up", lambda: session, server)
             yield self._several("new session on the same corpus", self._begin, server)
-            for share in _EDITS:
-                yield self._after_edit(share, session, server)
             server.save("slot")
         yield from self._after_restart(session)
 
@@ -122,7 +120,7 @@ class _Day:
         return Reading(f"after an edit at {share:.0%} of the corpus", ours, theirs, (check,))
 
     def _after_restart(self, session: str) -> Iterator[Reading]:
-        """In new processes: a new session, where the server starts over, and the old one, with the server's slot."""
+        """In new processes: a new session, where the server starts over, the old one, where its slot is back, edits."""
         new, follow_up = self._question(), self._question()
         begun = self._begin()
         new_prompt, old_prompt = self._prompt(begun, new), self._prompt(session, follow_up)
@@ -137,14 +135,18 @@ class _Day:
         with self._server() as server:
             restored_s = server.restore("slot")
             theirs = self._serve(server, session, old_prompt)
-        theirs = replace(theirs, ttft_s=theirs.ttft_s + restored_s)
-        name = "follow-up after a restart (server: slot saved by hand)"
-        yield Reading(name, ours, theirs, (self._of_cold(ours),))
+            theirs = replace(theirs, ttft_s=theirs.ttft_s + restored_s)
+            name = "follow-up after a restart (server: slot saved by hand)"
+            yield Reading(name, ours, theirs, (self._of_cold(ours),))
+
+            self._desk = Desk(self._desk.settings)
+            for share in _EDITS:
+                yield self._after_edit(share, session, server)
 
     def _both(self, session: str, server: LlamaServer) -> tuple[Asked, Served]:
         question = self._question()
         prompt = self._prompt(session, question)
-        return self._asker.ask(session, question, prompt.ids()), self._serve(server, session, prompt)
+        return self._asker.ask(self._desk, session, question, prompt.ids()), self._serve(server, session, prompt)
 
     def _process(self, prompt: Prompt, *arguments: object) -> Asked:
         options = ("--max-tokens", _N_REPLY, "--threads", usable_cores())
