@@ -11,7 +11,7 @@ from pathlib import Path
 
 from engine.errors import LongdeskError
 from engine.runtime.binding import Binding, binding_from
-from engine.runtime.chain import BLOCK, chain
+from engine.runtime.chain import BLOCK, blocks_in, chain, tokens_in
 from engine.runtime.worker_model import SavedState
 from engine.tokens.encode import Ids
 from storage.snapshots import Match
@@ -51,9 +51,9 @@ class States:
             if other is None:
                 usable.append(match.snapshot.path)
                 if (n_tokens := _shared(match, len(ids))) > shared:
-                    shared, is_whole = n_tokens, match.n_blocks == match.snapshot.n_tokens // BLOCK
+                    shared, is_whole = n_tokens, match.n_blocks == blocks_in(match.snapshot.n_tokens)
             elif not usable and remark is None:
-                n_tokens = match.n_blocks * BLOCK
+                n_tokens = tokens_in(match.n_blocks)
                 remark = f"A KV state of {n_tokens:,} of these tokens is kept, but it was made with {other}."
         return Found(tuple(usable[:_MOST_TRIED]), shared, is_whole, remark)
 
@@ -98,7 +98,7 @@ class States:
             match.snapshot.path
             for match in self._store.snapshots.matches(blocks)
             if match.snapshot.path != saved.path
-            and match.n_blocks == match.snapshot.n_tokens // BLOCK
+            and match.n_blocks == blocks_in(match.snapshot.n_tokens)
             and match.snapshot.n_tokens <= len(saved.ids)
             and _binding(match) == binding
             and set(match.snapshot.session_ids) <= {session_id}
@@ -124,5 +124,5 @@ def _binding(match: Match) -> Binding | None:
 def _shared(match: Match, n_tokens: int) -> int:
     """Tokens that a state shares with a prompt of so many: all of its own where all its whole blocks are shared."""
     snapshot = match.snapshot
-    is_whole = match.n_blocks == snapshot.n_tokens // BLOCK
-    return min(snapshot.n_tokens, n_tokens) if is_whole else match.n_blocks * BLOCK
+    is_whole = match.n_blocks == blocks_in(snapshot.n_tokens)
+    return min(snapshot.n_tokens, n_tokens) if is_whole else tokens_in(match.n_blocks)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from engine.runtime.binding import Binding, binding_from
-from engine.runtime.chain import BLOCK, chain
+from engine.runtime.chain import BLOCK, blocks_in, chain, tokens_in
 
 IDS = np.random.default_rng(0).integers(0, 200_000, 10 * BLOCK + 17, dtype=np.int32)
 
@@ -17,18 +17,26 @@ def test_chains_are_equal_up_to_the_block_that_differs(at: int) -> None:
     other = IDS.copy()
     other[at] += 1
     equal = [one == two for one, two in zip(chain(IDS), chain(other), strict=True)]
-    assert equal == [True] * (at // BLOCK) + [False] * (10 - at // BLOCK)
+    assert equal == [True] * blocks_in(at) + [False] * (17 - blocks_in(at))
 
 
 def test_whole_blocks_only() -> None:
-    assert len(chain(IDS)) == 10 and chain(IDS) == chain(IDS[: 10 * BLOCK])
-    assert chain(IDS[: BLOCK - 1]) == () and chain(IDS[:0]) == ()
-    assert chain(IDS)[:4] == chain(IDS[: 4 * BLOCK])
+    assert len(chain(IDS)) == 17 and chain(IDS) == chain(IDS[: 10 * BLOCK])  # 8 of 32 tokens, 9 of 256
+    assert chain(IDS[:31]) == () and chain(IDS[:0]) == ()
+    assert chain(IDS)[:11] == chain(IDS[: 4 * BLOCK])
+
+
+def test_tokens_and_blocks() -> None:
+    assert [tokens_in(n) for n in (0, 1, 7, 8, 9, 10)] == [0, 32, 224, 256, 512, 768]
+    for n_tokens in range(3_000):
+        n_blocks = blocks_in(n_tokens)
+        assert tokens_in(n_blocks) <= n_tokens < tokens_in(n_blocks + 1)
+        assert len(chain(IDS[:n_tokens])) == min(n_blocks, 17)
 
 
 def test_the_same_block_elsewhere_is_another() -> None:
     twice = np.concatenate([IDS[:BLOCK], IDS[:BLOCK]])
-    assert len(set(chain(twice))) == 2
+    assert len(set(chain(twice))) == len(chain(twice)) == 9
 
 
 BINDING = Binding(model="m", llama_cpp="1", kv_k="f16", kv_v="f16", lora=("a",))

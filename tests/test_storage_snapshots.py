@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
+from xxhash import xxh3_128_digest
 
 from engine.errors import UsageError
 from engine.runtime.binding import Binding
-from engine.runtime.chain import BLOCK, chain
+from engine.runtime.chain import BLOCK
 from storage import migrations, schema
 from storage.store import Store
 
@@ -23,8 +23,11 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def blocks_of(*texts: int) -> tuple[bytes, ...]:
-    """The chain of a prompt of whole blocks, each of one token again and again."""
-    return chain(np.repeat(np.array(texts, dtype=np.int32), BLOCK))
+    """The chain of a prompt of so many blocks: the index takes digests as they come."""
+    digests = [b""]
+    for text in texts:
+        digests.append(xxh3_128_digest(digests[-1] + str(text).encode()))
+    return tuple(digests[1:])
 
 
 def record(store: Store, path: Path, session: str | None, *blocks: int, more: int = 0, **given: Any) -> None:
