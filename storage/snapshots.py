@@ -1,8 +1,8 @@
 """The index of KV states: which file holds which prefixes, what it was made with, and which sessions used it.
 
 A state is found by what it holds, not by who made it: every 256 tokens of it, at its beginning every 32, have a digest
-that stands for all tokens up to there (engine.runtime.chain), so that whatever begins alike can start from it. Files are
-written and unlinked by others.
+that stands for all tokens up to there (engine.runtime.chain), so that whatever begins alike can start from it. Files
+are written and unlinked by others.
 """
 
 import sqlite3
