@@ -119,6 +119,10 @@ class Desk:
         prompt = opened.prompt([Exchange("", sent)], system=system, today=date.today())
         return Count(opened.card.name, corpus.sources, documents, corpus.skipped, prompt)
 
+    def wake(self) -> None:
+        """Lets llama.cpp be loaded for a plan while the model's file is found and read."""
+        self._engines.wake()
+
     def warm_up(self) -> None:
         """Lets llama.cpp look at the model while a corpus is still being read and counted: a plan will ask it soon."""
 

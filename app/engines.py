@@ -108,6 +108,11 @@ class Engines:
             )
         return Hardware(self.free_ram(), gpus, shutil.disk_usage(self._settings.home).free)
 
+    def wake(self) -> None:
+        """Starts the dry run's process: a plan will ask it soon."""
+        with suppress(LongdeskError):  # whoever asks it hears of it
+            self._dry_run.start()
+
     def measure(self, card: ModelCard, placement: Placement) -> Measured:
         """What llama.cpp says that a placement takes; see DryRun.measure. May be called from any thread."""
         return self._dry_run.measure(card, placement)

@@ -59,6 +59,8 @@ def plan(
     with open_desk(read_settings(model=model, **flags)) as desk:
         if paths:
             desk.warm_up()
+        else:
+            desk.wake()
         counted = desk.count(_read(desk, paths, exclude)) if paths else None
         planned = desk.plan(counted, wanted=replace(desk.settings.wanted, n_ubatch=n_ubatch, swa_full=swa_full))
         print_document(documents.plan_json(planned) if as_json else documents.plan_text(planned))

@@ -30,6 +30,9 @@ class Planner(Protocol):
     def guessed_excess_bytes(self, n_ctx: int, wanted: Wanted) -> int:
         """The same by estimate alone, which costs nothing."""
 
+    def frugal(self, n_ctx: int, wanted: Wanted) -> Plan:
+        """The plan for a context of so many tokens that takes least."""
+
 
 def advise(plan: Plan, wanted: Wanted, *, sources: Sequence[Weight], planner: Planner) -> tuple[Advice, ...]:
     """Advice for a plan that does not fit, best first."""
@@ -145,8 +148,8 @@ class _Memory:
         room = self._room(wanted)
         if room < self.plan.prompt_tokens + self.plan.reply_tokens:
             return []
-        change = f"Use a context of {room:,} tokens ({flag}--ctx {room})."
-        return self._offer(change, replace(wanted, n_ctx=room))
+        saved = self.plan.total_bytes - self.planner.frugal(room, wanted).total_bytes  # that it fits, _room has seen
+        return [Advice(f"Use a context of {room:,} tokens ({flag}--ctx {room}).", max(0, saved))]
 
     def _smaller_kv(self) -> list[Advice]:
         """The first smaller KV type that is enough by itself; else with a smaller context, where that is the user's."""
@@ -191,18 +194,15 @@ class _Memory:
         def excess_bytes(n_ctx: int) -> int:
             return self.planner.excess_bytes(n_ctx, wanted)
 
-        off_by = 0
+        off_by, room = 0, self.plan.context_tokens
         with suppress(UsageError):
-            if excess_bytes(1) > 0:
-                return 0
-            room = self.plan.context_tokens
             for _ in range(2):  # the estimate's course is right, and one dry run shows how far it is off
                 if guessed(1) > 0:
-                    break
+                    return 0
                 room = largest(1, self.plan.context_tokens, guessed)
                 off_by += excess_bytes(room) - guessed(room)
             for a_little_less in (room, room * 199 // 200, room * 49 // 50):
                 if excess_bytes(a_little_less) <= 0:
                     return a_little_less
-            return largest(1, room, excess_bytes)
+            return largest(1, room, excess_bytes) if excess_bytes(1) <= 0 else 0
         return 0

@@ -91,6 +91,12 @@ class DryRun:
         self._gpu_names = [gpu.name for gpu in gpus]
         return gpus
 
+    def start(self) -> None:
+        """Starts the child, so that it loads llama.cpp while others work. Raises EngineFailed without a process."""
+        with self._lock:
+            if self._child is None:
+                self._child = Child("engine.memory.dry_child")
+
     @property
     def pid(self) -> int | None:
         """The child's process id while it lives: what it holds comes back when it ends."""

@@ -90,9 +90,12 @@ class Planner:
             return hopeless
         if self.hardware.gpus and (plan := self.fitting(0, replace(wanted, n_ctx=n_ctx, reply_tokens=0))):
             return max(need.excess_bytes(reread=True) for need in plan.needs)
+        return max(need.excess_bytes(reread=True) for need in self.frugal(n_ctx, wanted).needs)
+
+    def frugal(self, n_ctx: int, wanted: Wanted) -> Plan:
+        """The plan for a context of so many tokens that takes least: off the GPUs, few tokens at once."""
         fewest = wanted.n_ubatch or _UBATCHES[-1]
-        plan = self.made(self._last_resort(n_ctx, replace(wanted, n_ubatch=fewest)), 0, wanted)
-        return max(need.excess_bytes(reread=True) for need in plan.needs)
+        return self.made(self._last_resort(n_ctx, replace(wanted, n_ubatch=fewest)), 0, wanted)
 
     def guessed_excess_bytes(self, n_ctx: int, wanted: Wanted) -> int:
         """The same by estimate alone, which costs nothing."""
