@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import date
+from pathlib import Path
 from threading import Event as Flag
 from time import monotonic
 
@@ -97,6 +98,7 @@ class Asking:
         self._turn: Turn | None = None
         self._joining = Joining()
         self._reread: str | None = None
+        self._has_read = False
         self._text = ""
         self._told_at = 0.0
         self._ended = False
@@ -155,7 +157,8 @@ class Asking:
         except EngineFailed as error:
             if self._turn is None:
                 raise
-            bench.engines.drop_state(self._turn.session_id)  # should the state have been at fault, the next asks anew
+            if not self._has_read:  # the state that it was to start from may have been at fault: the next asks anew
+                bench.engines.drop_state(self._turn.session_id)
             yield Answered(self._finish(Outcome(text=self._text, stop=Stop.ERROR, error=str(error))))
         except GeneratorExit:  # nobody listens any more: what was written so far is kept
             if self._turn is not None and not self._ended:
@@ -220,10 +223,16 @@ class Asking:
         if isinstance(event, Text):  # at most 20 a second, 0.3 ms each: a kill loses nothing that was seen
             self._text += event.text
             turns.append_text(self._turn.id, self._text)
-        elif isinstance(event, Prefill) and (event.done == event.total or monotonic() - self._told_at > _PROGRESS_S):
+        self._has_read |= isinstance(event, Prefill)  # the first comes when a state has been restored
+        if isinstance(event, Prefill) and (event.done == event.total or monotonic() - self._told_at > _PROGRESS_S):
             self._told_at = monotonic()
             turns.set_progress(self._turn.id, done=event.done, total=event.total, reused=event.reused)
-        yield Notice(event.text) if isinstance(event, Remark) else event
+        if isinstance(event, Remark):
+            if event.broken:
+                self._bench.engines.discard(Path(event.broken))
+            yield Notice(event.text)
+        else:
+            yield event
 
     def _outcome(self, event: Finished) -> Outcome:
         return Outcome(

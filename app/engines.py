@@ -235,6 +235,11 @@ class Engines:
             0 if self._tier.keep(2 * n_bytes, protected=found.paths).refusal else n_bytes * 5 // 4
         )  # two for a moment
 
+    def discard(self, state: Path) -> None:
+        """A state's file is broken: it is forgotten, so that a good one takes its place."""
+        self._store.snapshots.forget(state)
+        remove((state,))
+
     def forget(self, session_id: str) -> None:
         """The session was deleted: its state is not to be saved any more."""
         if self._session == session_id:

@@ -138,7 +138,6 @@ def test_an_unharmed_state_is_used_without_a_word(
     assert answer.notices == ()
 
 
-@pytest.mark.xfail(strict=True, reason="the index keeps it, and takes it for a whole one that needs no saving again")
 def test_a_damaged_state_gives_way_to_a_whole_one(settings: Settings, corpus: Path) -> None:
     """Or every question from now on would find it, complain, and read everything."""
     [state] = states(settings)
@@ -193,7 +192,6 @@ def test_the_command_line_says_it_too(settings: Settings, plain: tuple[Settings,
     assert asked.answer["reused_tokens"] == 0 and asked.answer["text"] == plain[1].turn.text
 
 
-@pytest.mark.xfail(strict=True, reason="an engine that dies takes the session's states with it, checkpoints included")
 def test_an_engine_that_is_killed_leaves_what_was_kept(settings: Settings, corpus: Path) -> None:
     desk = Desk(settings)
     [session] = desk.store.sessions.list()

@@ -12,6 +12,7 @@ import numpy as np
 
 from engine.prompt.layout import common_prefix
 from engine.runtime.binding import Binding
+from engine.runtime.model import Remark
 from engine.runtime.prefix import Attention, CacheShape, Rewind, rewind_to
 from engine.runtime.snapshot import Manifest, Unusable, load_state, read_manifest, read_state_ids, save_state
 from engine.runtime.window import Window, put_window, take_window
@@ -61,21 +62,21 @@ class KvCache:
         """Writes the state; bytes written, 0 when the cache is empty. Raises OSError."""
         return save_state(self._context, self.ids, self._window, binding, path) if len(self.ids) else 0
 
-    def restore(self, states: Sequence[Path], ids: Ids, binding: Binding, *, n_ctx: int) -> list[str]:
+    def restore(self, states: Sequence[Path], ids: Ids, binding: Binding, *, n_ctx: int) -> list[Remark]:
         """Loads the file that keeps most of a prompt, if it keeps more than the live cache; says what was unusable."""
-        remarks = []
+        remarks: list[Remark] = []
         best: tuple[int, Path, Ids] | None = None
         for path in states:
             found = _promise(path, ids, binding, self.shape, n_ctx)
             if isinstance(found, Unusable):
-                remarks.append(f"A kept KV state was not used: {found.reason}.")
+                remarks.append(_remark(found, path))
             elif best is None or found[0] > best[0]:
                 best = (found[0], path, found[1])
         if best is not None and best[0] > self._rewind_for(ids).n_tokens:
             remarks += self._load(best[1], best[2])
         return remarks
 
-    def _load(self, path: Path, saved: Ids) -> list[str]:
+    def _load(self, path: Path, saved: Ids) -> list[Remark]:
         try:
             loaded = load_state(self._context, path, len(saved))
         except OSError:  # it went away since: evicted, or its session was deleted
@@ -83,7 +84,7 @@ class KvCache:
         if isinstance(loaded, Unusable):
             if llama_cpp.llama_memory_seq_pos_max(self._memory, 0) + 1 != len(self.ids):
                 self.clear()
-            return [f"A kept KV state was not used: {loaded.reason}."]
+            return [_remark(loaded, path)]
         self.ids, self._window = saved, loaded
         return []
 
@@ -97,18 +98,22 @@ class KvCache:
         )
 
 
+def _remark(unusable: Unusable, path: Path) -> Remark:
+    return Remark(f"A kept KV state was not used: {unusable.reason}.", str(path) if unusable.is_broken else "")
+
+
 def _promise(path: Path, ids: Ids, binding: Binding, shape: CacheShape, n_ctx: int) -> tuple[int, Ids] | Unusable:
     """How many tokens of a prompt a state file keeps, before it is loaded, and the ids that it holds."""
     manifest = read_manifest(path)
     if not isinstance(manifest, Manifest):
         return manifest
     if (other := binding.mismatch(manifest.binding)) is not None:
-        return Unusable(f"it was made with {other}")
+        return Unusable(f"it was made with {other}", is_broken=False)
     saved = read_state_ids(path)
     if saved is None or len(saved) != manifest.n_tokens:
         return Unusable("its file is damaged")
     if len(saved) > n_ctx:
-        return Unusable(f"it holds {len(saved):,} tokens, more than this context")
+        return Unusable(f"it holds {len(saved):,} tokens, more than this context", is_broken=False)
     kept = rewind_to(
         min(common_prefix(saved, ids), len(ids) - 1),
         n_cached=len(saved),

@@ -94,8 +94,7 @@ class LlamaModel:
         """
         begun = perf_counter()
         if keeping is not None:
-            for remark in self._cache.restore(keeping.states, ids, keeping.binding, n_ctx=self.n_ctx):
-                yield Remark(remark)
+            yield from self._cache.restore(keeping.states, ids, keeping.binding, n_ctx=self.n_ctx)
         reused = self._cache.rewind(ids)
         restored = perf_counter()
         yield Prefill(reused, len(ids), reused, 0.0, self._gauge(reused))

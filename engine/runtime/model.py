@@ -74,9 +74,13 @@ class Prefill:
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """A sentence on what the engine did that the user should know: why a kept KV state was not used."""
+    """A sentence on what the engine did that the user should know: why a kept KV state was not used.
+
+    broken: the path of a state file that no question can use, '' where it is another's.
+    """
 
     text: str
+    broken: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,9 +47,13 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """Why a state is not used, as the end of a sentence: "the KV state was not used: ..."."""
+    """Why a state is not used, as the end of a sentence: "the KV state was not used: ...".
+
+    is_broken: whether that is the file's own fault, so that nobody can use it.
+    """
 
     reason: str
+    is_broken: bool = True
 
 
 def save_state(context: Any, ids: Ids, window: Window | None, binding: Binding, path: Path) -> int:
