@@ -21,7 +21,7 @@ Measure = Callable[[ModelCard, Placement], Measured]
 
 _TURNS_AHEAD, _FEWEST_AHEAD, _QUESTION = 8, 2, 512  # room is kept for further turns of about this size
 _UBATCHES = (512, 256, 128)  # down to 64 tokens at once llama.cpp computes the same; only slower
-_MAY_BE_TAKEN, _MOST_TAKEN_BYTES = 0.02, 256 << 20  # of what is free now, while the user reads the advice
+_MAY_BE_TAKEN, _MOST_TAKEN_BYTES = 0.05, 1 << 30  # of what is free now, while the user reads the advice
 _GPU_SPARE_BYTES = 512 << 20  # a driver's context and kernels take 300 to 600 MiB that no log tells of [unmeasured]
 _FIGURES = ("weights_bytes", "kv_bytes", "compute_bytes", "runtime_bytes")
 _LOG_ROUNDING = 16 << 10  # llama.cpp's log gives sizes in hundredths of MiB, a line for each kind of layer
