@@ -154,7 +154,8 @@ class Engines:
             ),
             self._keep_checkpoint,
         )
-        self._states.used(found.paths, session_id)
+        if 2 * found.n_tokens >= len(ids):  # less, a shared instruction say, makes it no state of this session's
+            self._states.used(found.paths, session_id)
         self._session, self._unsaved, self._anchor = session_id, True, prompt.corpus_end
         return engine
 
