@@ -27,7 +27,7 @@ class KvCache:
         self._context, self._memory = context, llama_cpp.llama_get_memory(context)
         self._window: Window | None = None
         self.shape = shape
-        self._moves_on = shape.attention in (Attention.CHUNKED, Attention.SLIDING) and not swa_full
+        self.has_windows = shape.attention in (Attention.CHUNKED, Attention.SLIDING) and not swa_full
         self.ids: Ids = np.empty(0, dtype=np.int32)
 
     def __len__(self) -> int:
@@ -55,7 +55,7 @@ class KvCache:
 
     def copy_window(self) -> None:
         """Remembers this position, to come back to it exactly after the windows have moved on."""
-        if self._moves_on and len(self.ids):
+        if self.has_windows and len(self.ids):
             self._window = take_window(self._context, len(self.ids))
 
     def save(self, binding: Binding, path: Path) -> int:

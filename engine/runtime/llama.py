@@ -98,7 +98,8 @@ class LlamaModel:
         reused = self._cache.rewind(ids)
         restored = perf_counter()
         yield Prefill(reused, len(ids), reused, 0.0, self._gauge(reused))
-        for event in self._prefill(ids, min(anchor, len(ids) - _LAST_BATCH), keeping):
+        at = min(anchor, len(ids) - _LAST_BATCH) if self._cache.has_windows else 0
+        for event in self._prefill(ids, at, keeping):
             yield (
                 event
                 if isinstance(event, Checkpoint)
