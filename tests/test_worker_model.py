@@ -26,7 +26,7 @@ from tests.models import broken
 from tests.models.cache import cached
 
 GREEDY = Sampling(max_tokens=8)
-SMALL: dict[str, dict[str, Any]] = {"scout": {"n_layer": 4, "vocab": "none"}, "gemma3": {}}
+SMALL: dict[str, dict[str, Any]] = {"scout": {"n_layer": 4}, "gemma3": {}}
 BINDING = Binding(model="m", llama_cpp="1", kv_k="f16", kv_v="f16")
 
 
