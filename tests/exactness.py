@@ -21,12 +21,12 @@ import numpy.typing as npt
 
 from tests.models.cache import REPO, cached
 from tests.models.probe import ENVIRONMENT
-from tests.walks import GROUNDS, Ground, Step, walk
+from tests.walks import GROUNDS, UBATCHES, Ground, Step, walk
 
 Logits = npt.NDArray[np.float32]
 
-_TIMES_FLOOR, _SHARE_OF_NAIVE = 3, 1 / 20
-_LEAST_FLOOR = 1e-4  # two runs may agree to the bit
+TIMES_FLOOR, _SHARE_OF_NAIVE = 3, 1 / 20
+LEAST_FLOOR = 1e-4  # two runs may agree to the bit
 _FEW = 1 / 4  # of a window may lack without its being seen in the logits
 _N_REPLY = 8
 
@@ -55,7 +55,7 @@ class Point:
     @property
     def limit(self) -> float:
         """What may differ."""
-        return _TIMES_FLOOR * max(self.floor, _LEAST_FLOOR)
+        return TIMES_FLOOR * max(self.floor, LEAST_FLOOR)
 
     @property
     def naive_is_wrong(self) -> bool:
@@ -140,18 +140,17 @@ class _Engine:
         self.model = self._open()
 
 
-class _Fresh:
+class Fresh:
     """A context of its own that decodes prompts from an empty cache, or the naive way."""
 
-    def __init__(self, engine: _Engine, placement: Any) -> None:
+    def __init__(self, model: Path, placement: Any) -> None:
         import llama_cpp
 
         from engine.memory.parameters import ModelParameters, context_parameters
         from engine.runtime.batch import Batch
 
         self._lib, self._n_ubatch = llama_cpp, placement.n_ubatch
-        path = str(engine.model.settings.model).encode()
-        self._model = llama_cpp.llama_model_load_from_file(path, ModelParameters(placement).value)
+        self._model = llama_cpp.llama_model_load_from_file(str(model).encode(), ModelParameters(placement).value)
         self._context = llama_cpp.llama_init_from_model(self._model, context_parameters(placement, n_threads=1))
         self._memory = llama_cpp.llama_get_memory(self._context)
         self._n_vocab = llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(self._model))
@@ -213,7 +212,7 @@ def _measure(job: dict[str, Any], folder: Path) -> Iterator[Point]:
     settings = EngineSettings(model=Path(job["model"]), placement=placement, n_threads=1)
     binding = Binding(model=job["model"], llama_cpp="", kv_k=job["kv_type"], kv_v=job["kv_type"])
     engine = _Engine(settings, binding, folder)
-    fresh, other = _Fresh(engine, placement), _Fresh(engine, replace(placement, n_ubatch=256))
+    fresh, other = (Fresh(settings.model, replace(placement, n_ubatch=n_ubatch)) for n_ubatch in UBATCHES)
     for at, step in enumerate(walk(ground, n_steps=job["n_steps"], seed=job["seed"])):
         reused, reply, rows = engine.answer(step)
         if step.kept:
@@ -221,18 +220,18 @@ def _measure(job: dict[str, Any], folder: Path) -> Iterator[Point]:
         gone = fresh.gone(ground, step.common) if at else 0.0
         naive = fresh.naive(step.ids, step.common) if at else rows[0]
         right = fresh.decode(step.ids)
-        floor = _differ(other.decode(step.ids), right)
+        floor = differ(other.decode(step.ids), right)
         tokens, theirs = fresh.reply(right, _N_REPLY)
         if at:
-            same, sure = _agree(tokens, reply, theirs, _TIMES_FLOOR * max(floor, _LEAST_FLOOR))
+            same, sure = agree(tokens, reply, theirs, TIMES_FLOOR * max(floor, LEAST_FLOOR))
             yield Point(
                 what=f"{step.what}, {'from a file' if step.kept else 'live'}",
                 n_tokens=len(step.ids),
                 common=step.common,
                 reused=reused,
-                ours=_differ(rows[0], right),
+                ours=differ(rows[0], right),
                 floor=floor,
-                naive=_differ(naive, right),
+                naive=differ(naive, right),
                 gone=gone,
                 windowed=bool(ground.window),
                 same=same,
@@ -240,7 +239,7 @@ def _measure(job: dict[str, Any], folder: Path) -> Iterator[Point]:
             )
 
 
-def _agree(right: list[int], reply: tuple[int, ...], rows: list[Logits], close: float) -> tuple[int, int]:
+def agree(right: list[int], reply: tuple[int, ...], rows: list[Logits], close: float) -> tuple[int, int]:
     """Tokens that are the same from the first on, and those before the first that two close logits compete for."""
     same = next(
         (at for at, (a, b) in enumerate(zip(right, reply, strict=False)) if a != b), min(len(right), len(reply))
@@ -249,7 +248,8 @@ def _agree(right: list[int], reply: tuple[int, ...], rows: list[Logits], close: 
     return same, next((at for at, gap in enumerate(gaps) if gap < close), len(gaps))
 
 
-def _differ(a: Logits, b: Logits) -> float:
+def differ(a: Logits, b: Logits) -> float:
+    """The largest difference of a logit."""
     return float(np.abs(a - b).max())
 
 
