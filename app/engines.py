@@ -23,7 +23,7 @@ from engine.memory.card import ModelCard
 from engine.memory.dry_run import DryRun, Measured
 from engine.memory.fingerprint import fingerprint
 from engine.memory.hardware import Device, Hardware, ram
-from engine.memory.kv_cache import largest_part_bytes
+from engine.memory.kv_cache import largest_part_bytes, state_bytes
 from engine.memory.placement import Placement
 from engine.prompt.layout import Prompt, common_prefix
 from engine.runtime.binding import Binding
@@ -65,7 +65,8 @@ class Engines:
         self._settings = settings
         self._store = store
         self._engine: WorkerModel | None = None
-        self._fingerprint = self._model_name = ""
+        self._fingerprint = ""
+        self._card: ModelCard | None = None  # of the engine's model
         self._session: str | None = None
         self._unsaved = False
         self._binding: Binding | None = None
@@ -133,18 +134,22 @@ class Engines:
         engine = self._engine
         serves = engine is not None and self._fingerprint == identity and self._serves(engine, plan)
         if engine is not None and (not serves or self._loses(engine, ids)):
-            self.save()
+            # not at the cost of what is needed in a moment: two sessions with room for one would both be read each time
+            needed = self._states.find(
+                ids, binding_of(card, (engine.settings if serves else wanted).placement, identity)
+            )
+            self.save(protected=needed.paths[:1])
         if engine is None or not serves:
             if engine is not None:
                 engine.close()
             self._dry_run.close()  # what it holds was promised to the engine
             engine = self._engine = WorkerModel(wanted)
-            self._fingerprint, self._needs, self._model_name = identity, plan.needs, card.name
+            self._fingerprint, self._needs, self._card = identity, plan.needs, card
             self._layer_bytes = largest_part_bytes(card, plan.context_tokens, kv_type=plan.kv_type)
         self._binding = binding_of(card, engine.settings.placement, identity)
         found = self._states.find(ids, self._binding) if self._settings.snapshot else Found()
         self.remarks = (found.remark,) if found.remark else ()
-        checkpoint_bytes = self._room_for_checkpoints(plan, len(ids) - found.n_tokens, found)
+        checkpoint_bytes = self._room_for_checkpoints(card, plan, len(ids) - found.n_tokens, found)
         engine.keep(
             Keeping(
                 binding=self._binding,
@@ -163,27 +168,32 @@ class Engines:
         """How long reading took, for what is worth keeping."""
         self._states.measured(n_tokens=event.prompt_tokens - event.reused_tokens, seconds=event.prefill_s)
 
-    def save(self) -> str | None:
-        """Keeps the KV state that the engine holds, where that is worth it; a sentence where it was not possible."""
+    def save(self, *, protected: tuple[Path, ...] = ()) -> str | None:
+        """Keeps the KV state that the engine holds, where that is worth it; a sentence where it was not possible.
+
+        protected: states that are not to go for it.
+        """
         engine, session_id, binding = self.running, self._session, self._binding
         if engine is None or session_id is None or binding is None:
             return None
         if not self._unsaved or not self._settings.snapshot:
             return None
         self._unsaved = False
-        n_bytes = _state_bytes(engine.gauge)
+        n_bytes = self._state_bytes(engine)
         if not self._states.is_worth(self._states.gain(engine.held, binding), n_bytes):
             return None
         if (takes := self._saving_bytes(engine)) > (free := ram().free_bytes):
             return f"The KV cache was not kept: writing it takes {takes:,} bytes of memory, and {free:,} are free."
         path = self._tier.new_path(os.getpid())
         try:
-            if refusal := self._tier.keep(n_bytes).refusal:
+            if refusal := self._tier.keep(n_bytes, protected=protected).refusal:
                 return refusal
             begun = perf_counter()
             saved = engine.save(binding, path)
             if saved is not None and saved.n_bytes:
                 remove(self._record(saved, binding, session_id, perf_counter() - begun))
+                if saved.n_bytes > n_bytes:  # a model that keeps something else too
+                    self._tier.keep(0, protected=(path,))
         except (LongdeskError, OSError) as error:
             remove((path,))
             return f"The KV cache was not kept: {error}"
@@ -204,12 +214,13 @@ class Engines:
         return Rereading(min(max(live, kept), len(ids)), self._states.tokens_per_s)
 
     def _record(self, saved: SavedState, binding: Binding, session_id: str, seconds: float = 0.0) -> tuple[Path, ...]:
-        return self._states.record(saved, binding, session_id, model_name=self._model_name, seconds=seconds)
+        name = self._card.name if self._card else ""
+        return self._states.record(saved, binding, session_id, model_name=name, seconds=seconds)
 
     def _loses(self, engine: WorkerModel, ids: Ids) -> bool:
         """Whether the prompt throws away more of what the engine holds than saving it costs."""
         thrown_away = len(engine.held) - common_prefix(engine.held, ids)
-        return self._states.is_worth(thrown_away, _state_bytes(engine.gauge))
+        return self._states.is_worth(thrown_away, self._state_bytes(engine))
 
     def _keep_checkpoint(self, saved: SavedState) -> None:
         """Enters a checkpoint of a running prefill, and deletes the one before."""
@@ -219,22 +230,29 @@ class Engines:
             except LongdeskError:  # the session was deleted meanwhile
                 remove((saved.path,))
 
+    def _state_bytes(self, engine: WorkerModel) -> int:
+        """The most that the file of what an engine holds takes; 0 where it has not told what it holds."""
+        if engine.gauge is None or self._card is None:
+            return 0
+        placement = engine.settings.placement
+        return state_bytes(self._card, engine.gauge.used, kv_type=placement.kv_type, swa_full=placement.swa_full)
+
     def _saving_bytes(self, engine: WorkerModel) -> int:
         """What writing a state takes: llama.cpp copies one layer's K or V, and dirty pages wait for the disk."""
         used = engine.gauge.used / engine.gauge.cells if engine.gauge else 1.0
         return int(self._layer_bytes * used) + _DIRTY_BYTES
 
-    def _room_for_checkpoints(self, plan: Plan, n_new: int, found: Found) -> int:
+    def _room_for_checkpoints(self, card: ModelCard, plan: Plan, n_new: int, found: Found) -> int:
         """Bytes that a checkpoint of this prefill may take; 0 where it is short, or none is kept."""
         if not self._settings.snapshot or n_new / self._states.tokens_per_s < _LONG_PREFILL_S:
             return 0
         needed = 0 if self.running else plan.needs[0].needed_bytes
         if needed + self._layer_bytes > self.free_ram().free_bytes:
             return 0
-        n_bytes = plan.kv_bytes * min(plan.prompt_tokens, plan.context_tokens) // plan.context_tokens
-        return (
-            0 if self._tier.keep(2 * n_bytes, protected=found.paths).refusal else n_bytes * 5 // 4
-        )  # two for a moment
+        placement = plan.placement
+        n_bytes = state_bytes(card, plan.prompt_tokens, kv_type=placement.kv_type, swa_full=placement.swa_full)
+        # two lie there for a moment
+        return 0 if self._tier.keep(2 * n_bytes, protected=found.paths).refusal else n_bytes
 
     def discard(self, state: Path) -> None:
         """A state's file is broken: it is forgotten, so that a good one takes its place."""
@@ -298,11 +316,6 @@ def _own_bytes(pid: int | None) -> int:
             memory = psutil.Process(pid).memory_info()
             return max(0, int(memory.rss - memory.shared))
     return 0
-
-
-def _state_bytes(gauge: Gauge | None) -> int:
-    """About what a KV state takes on disk: the cells that are used."""
-    return gauge.n_bytes * gauge.used // max(1, gauge.cells) if gauge else 0
 
 
 def remove(paths: tuple[Path, ...]) -> None:

@@ -5,6 +5,8 @@ from engine.memory.card import Layer, ModelCard
 from engine.tensor_types import TENSOR_TYPES
 
 _PAD = 256  # cells are allocated in blocks of this many
+# of a KV state's file beside K and V: a token, a cell's position and sequence, a layer's types and sizes, the manifest
+_ID_BYTES, _CELL_BYTES, _LAYER_BYTES, _MANIFEST_BYTES = 4, 24, 64, 8192
 KV_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
 _BLOCKS = {type_.name.lower(): type_ for type_ in TENSOR_TYPES.values() if type_.name.lower() in KV_TYPES}
 GGML_NUMBERS = {type_.name.lower(): number for number, type_ in TENSOR_TYPES.items() if type_.name.lower() in KV_TYPES}
@@ -45,6 +47,21 @@ def window_copy_bytes(card: ModelCard, n_ctx: int, *, kv_type: str, swa_full: bo
         for layer in card.layers
         if layer.windowed
     )
+
+
+def state_bytes(card: ModelCard, n_tokens: int, *, kv_type: str, swa_full: bool) -> int:
+    """The most bytes that the file of a KV state of n_tokens tokens takes (engine.runtime.snapshot).
+
+    It holds every token in the layers that see everything, a window of them in the others, and that window once more as
+    it was at the corpus's end. Measured on the tests' Gemma and Llama: 1 to 3 % above the files.
+    """
+    n_seen = n_tokens if swa_full else min(n_tokens, card.attention_window)
+    n_copies = 1 if swa_full or not card.attention_window else 2
+    total = n_tokens * (_ID_BYTES + _CELL_BYTES) + n_copies * n_seen * _CELL_BYTES
+    for layer in card.layers:
+        row = row_bytes(layer.n_embd_k, kv_type) + row_bytes(layer.n_embd_v, kv_type)
+        total += _LAYER_BYTES * n_copies + row * (n_copies * n_seen if layer.windowed else n_tokens)
+    return total + _MANIFEST_BYTES
 
 
 def row_bytes(n_elements: int, kv_type: str) -> int:
