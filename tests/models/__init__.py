@@ -6,6 +6,7 @@
     qwen2       Qwen 2's: biases in the attention, tied embeddings
     gemma3      Gemma 3's: sliding windows, a SentencePiece vocabulary
     ghost       Scout and Maverick in true size, with headers alone: sparse files to plan with
+    mmproj      vision projectors for scout, gemma3, qwen2 and llama
     shape       the dimensions that all of them share
     cache       builds each model once per set of parameters and hands out its path
     vocabulary  the vocabularies the models carry

@@ -29,16 +29,26 @@ CHAT_TEMPLATE = """{{- bos_token }}
 """
 
 
+IMAGE_MARKS = ("<start_of_image>", "<end_of_image>")
 SHAPE = Shape(n_layer=6, n_ctx_train=32_768)
 
 
-def build_gemma3(path: Path, shape: Shape = SHAPE, *, n_window: int = 512, seed: int = 0, dtype: DType = "F16") -> Path:
+def build_gemma3(
+    path: Path,
+    shape: Shape = SHAPE,
+    *,
+    n_window: int = 512,
+    seed: int = 0,
+    dtype: DType = "F16",
+    vision: bool = False,
+) -> Path:
     """Write a Gemma-3-shaped model with some 2,000 pieces to `path` and return it.
 
     Like Gemma 3: five layers of sliding window to one global, normed queries and keys, norms after attention and
-    feed-forward too, tied embeddings. `n_window` is the sliding window in tokens.
+    feed-forward too, tied embeddings. `n_window` is the sliding window in tokens. `vision`: with the marks around
+    an image.
     """
-    vocabulary = gemma3_vocabulary()
+    vocabulary = gemma3_vocabulary().with_special(IMAGE_MARKS if vision else ())
     n_embd, head_dim = shape.n_embd, shape.head_dim
     with new_gguf(path, "gemma3", name="Tiny Gemma 3", dtype=dtype) as writer:
         shape.write(writer)

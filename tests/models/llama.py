@@ -41,6 +41,11 @@ TEMPLATES: dict[Template, str] = {
     "none": "",
 }
 
+IMAGE_MARKS = (
+    "<fake_token_around_image>",
+    "<global-img>",
+    *(f"<row_{row}_col_{column}>" for row in range(1, 7) for column in range(1, 7)),
+)
 
 SHAPE = Shape()
 
@@ -53,14 +58,16 @@ def build_llama(
     dtype: DType = "F16",
     template: Template = "llama3",
     add_bos: bool = True,
+    vision: bool = False,
 ) -> Path:
     """Write a Llama-shaped model with some 2,000 tokens to `path` and return it.
 
     `template`: Llama 3's ("llama3" writes its own BOS) and ChatML ("chatml" writes none) take any roles; "no_system"
     raises on a system role and on roles that do not alternate, as Gemma's and Mistral's did; "broken" is no valid
-    Jinja; "none" leaves the model without one. Queries and keys are scaled so that a token attends to few others.
+    Jinja; "none" leaves the model without one. `vision`: with SmolVLM's
+    marks around the tiles of an image. Queries and keys are scaled so that a token attends to few others.
     """
-    vocabulary = llama3_vocabulary(add_bos=add_bos)
+    vocabulary = llama3_vocabulary(add_bos=add_bos).with_special(IMAGE_MARKS if vision else ())
     n_vocab = len(vocabulary.tokens)
     with new_gguf(path, "llama", name="Tiny Llama", dtype=dtype) as writer:
         shape.write(writer)

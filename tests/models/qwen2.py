@@ -12,12 +12,21 @@ VERSION = 1  # raise it when build_qwen2 writes something else, so that cached b
 SHAPE = Shape(n_embd=128, n_ctx_train=32_768)  # llama.cpp wants n_head x head_dim = n_embd here
 
 
-def build_qwen2(path: Path, shape: Shape = SHAPE, *, seed: int = 0, dtype: DType = "F16") -> Path:
-    """Write a Qwen-2-shaped model to `path` and return it. Its vocabulary is the Llama-shaped model's."""
-    vocabulary = llama3_vocabulary(add_bos=False)
+IMAGE_MARKS = ("<|vision_start|>", "<|vision_end|>")
+
+
+def build_qwen2(path: Path, shape: Shape = SHAPE, *, seed: int = 0, dtype: DType = "F16", vision: bool = False) -> Path:
+    """Write a Qwen-2-shaped model to `path` and return it. Its vocabulary is the Llama-shaped model's.
+
+    `vision`: of Qwen 2 VL's kind, whose positions have three dimensions, with the marks around an image.
+    """
+    vocabulary = llama3_vocabulary(add_bos=False).with_special(IMAGE_MARKS if vision else ())
     n_embd, n_vocab = shape.n_embd, len(vocabulary.tokens)
-    with new_gguf(path, "qwen2", name="Tiny Qwen 2", dtype=dtype) as writer:
+    with new_gguf(path, "qwen2vl" if vision else "qwen2", name="Tiny Qwen 2", dtype=dtype) as writer:
         shape.write(writer)
+        if vision:
+            eighth = shape.head_dim // 8
+            writer.add_rope_dimension_sections([2 * eighth, eighth, eighth, 0])  # time, row, column
         writer.add_rope_freq_base(1_000_000.0)
         writer.add_layer_norm_rms_eps(1e-6)
         writer.add_vocab_size(n_vocab)

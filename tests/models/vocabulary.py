@@ -3,7 +3,7 @@
 import base64
 import importlib.util
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +42,11 @@ class BytePairVocabulary:
         writer.add_eot_token_id(self.eot)
         writer.add_pad_token_id(self.pad)
         writer.add_add_bos_token(self.add_bos)
+
+    def with_special(self, names: tuple[str, ...]) -> "BytePairVocabulary":
+        """The same with more control tokens at its end."""
+        types = self.types + (gguf.TokenType.CONTROL,) * len(names)
+        return replace(self, tokens=self.tokens + names, types=types)
 
     @property
     def output_sizes(self) -> npt.NDArray[np.float32]:
@@ -158,6 +163,15 @@ class PieceVocabulary:
     eot: int
     unknown: int
     pad: int
+
+    def with_special(self, names: tuple[str, ...]) -> "PieceVocabulary":
+        """The same with more control tokens at its end."""
+        return replace(
+            self,
+            tokens=self.tokens + names,
+            scores=self.scores + (-1000.0,) * len(names),
+            types=self.types + (gguf.TokenType.CONTROL,) * len(names),
+        )
 
     def write(self, writer: gguf.GGUFWriter) -> None:
         """Add it to a GGUF the way llama.cpp's convert_hf_to_gguf does for Gemma."""

@@ -20,16 +20,23 @@ _FILE_TYPE = {"F16": gguf.LlamaFileType.MOSTLY_F16, "F32": gguf.LlamaFileType.AL
 
 @contextmanager
 def new_gguf(
-    path: Path, architecture: str, *, name: str, dtype: DType = "F16", sparse: bool = False
+    path: Path,
+    architecture: str,
+    *,
+    name: str,
+    dtype: DType = "F16",
+    sparse: bool = False,
+    kind: str = gguf.GGUFType.MODEL,
 ) -> Iterator[gguf.GGUFWriter]:
     """A writer to fill; on leaving, the file is written beside `path` and renamed to it.
 
+    `kind`: what the file says it is, one of gguf.GGUFType's names.
     `sparse`: tensors are given by add_tensor_info alone, and the file is as long as they need but holds nothing there.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     writer = gguf.GGUFWriter(part, architecture)
-    writer.add_type(gguf.GGUFType.MODEL)
+    writer.add_type(kind)
     writer.add_name(name)
     writer.add_file_type(_FILE_TYPE[dtype])
     try:
@@ -109,6 +116,16 @@ class Weights:
         """A norm's weight: about `value`, a little different in every place."""
         spread = self._random.uniform(0.9, 1.1, length).astype(np.float32)
         self.vector(f"{name}.weight", spread * np.float32(value))
+
+    def layer_norm(self, name: str, length: int) -> None:
+        """A norm's weight and bias, as encoders of images have them."""
+        self.norm(name, length)
+        self.bias(name, length, size=0.1)
+
+    def kernel(self, name: str, shape: tuple[int, int, int, int]) -> None:
+        """A convolution's kernel (outputs, channels, rows, columns) in F32. `name` is the tensor's, whole."""
+        values = self._random.standard_normal(shape, dtype=np.float32)
+        self.vector(name, values / np.float32(np.prod(shape[1:]) ** 0.5))
 
     def bias(self, name: str, length: int, *, size: float = 0.5) -> None:
         """A bias with the standard deviation `size`."""
