@@ -1,0 +1,145 @@
+"""A vision projector (mmproj): what turns images into a model's embeddings, and whether it belongs to a model.
+
+Read from the GGUF header alone. What an image costs by it is left to engine.tokens, running it to engine.runtime.
+Fields and tensors: llama.cpp 0c1e57098, tools/mtmd/clip-impl.h and clip.cpp (clip_n_mmproj_embd).
+"""
+
+from dataclasses import dataclass
+from os.path import commonprefix
+from pathlib import Path
+
+from engine.errors import ModelRefused
+from engine.gguf import Header, read_header
+
+# the tensor whose dimension is the width of the embeddings, where the field for it cannot be trusted or is another's
+_WIDTHS = {
+    "llama4": ("mm.model.fc.weight", 1),
+    "gemma3": ("mm.input_projection.weight", 0),
+    "idefics3": ("mm.model.fc.weight", 1),
+    "qwen2vl_merger": ("mm.2.bias", 0),
+    "qwen2.5vl_merger": ("mm.2.bias", 0),
+    "qwen3vl_merger": ("mm.2.bias", 0),  # of one layer's embeddings; deepstack gives more of the same width
+    "internvl": ("mm.model.mlp.3.weight", 1),
+    "pixtral": ("mm.2.weight", 1),
+}
+LLAMA4 = "llama4"
+_SCALE = ("clip.vision.projector.scale_factor", "clip.vision.spatial_merge_size")
+_LARGEST_IMAGE = 8192  # pixels a side, llama.cpp's own limit
+_MOST_CANDIDATES = 64  # files of a folder that are looked into
+
+
+@dataclass(frozen=True, slots=True)
+class Projector:
+    """One mmproj file.
+
+    kind: as llama.cpp names it ('llama4', 'gemma3', 'qwen2.5vl_merger', ...), which decides how it counts an image.
+    image_size, patch_size: pixels of a tile's or a whole image's side (0 where any size goes), and of a patch's.
+    merge: patches a side that become one token; 1 where the file does not say, and llama.cpp may know better.
+    n_embd: the width of the embeddings it makes; a model must read as wide ones. 0 where the file does not say.
+    header_digest: hex blake2b-128 of what stands before the weights.
+    """
+
+    path: Path
+    name: str
+    kind: str
+    image_size: int
+    patch_size: int
+    merge: int
+    n_embd: int
+    n_bytes: int
+    header_digest: str
+
+    @property
+    def tile_tokens(self) -> int:
+        """Tokens of one image of image_size a side."""
+        return (self.image_size // self.patch_size // self.merge) ** 2
+
+    def fits(self, n_embd: int) -> bool:
+        """Whether it makes embeddings as wide as the model reads, as far as the file says."""
+        return self.n_embd in (0, n_embd)
+
+
+def read_projector(path: Path) -> Projector:
+    """Raises ModelRefused: no readable GGUF, no projector, none for images, or sizes that make no sense."""
+    header = read_header(path)
+    if header.text("general.architecture") != "clip":
+        raise ModelRefused(
+            f"{path} is no vision projector: it is a {header.text('general.architecture') or 'nameless'} model.",
+            "Name the mmproj file that was made for the model.",
+        )
+    kind = header.text("clip.projector_type") or header.text("clip.vision.projector_type")
+    if not kind or header.metadata.get("clip.has_vision_encoder") is not True:
+        raise ModelRefused(f"{path} is a projector, but not one for images.", "Name an mmproj file with vision.")
+    image_size, patch_size = header.integer("clip.vision.image_size"), header.integer("clip.vision.patch_size")
+    merge = next((value for key in _SCALE if (value := header.integer(key))), 1)
+    in_limits = 0 <= image_size <= _LARGEST_IMAGE and 0 < patch_size < 1 << 16 and 0 < merge < 1 << 16
+    if not in_limits or (kind == LLAMA4 and image_size < patch_size * merge):
+        raise ModelRefused(
+            f"{path} is malformed: images of {image_size} pixels, patches of {patch_size}, {merge} a side to a token.",
+            "Download or convert it again.",
+        )
+    return Projector(
+        path=path,
+        name=header.text("general.name") or path.stem,
+        kind=kind,
+        image_size=image_size,
+        patch_size=patch_size,
+        merge=merge,
+        n_embd=_width(header, kind),
+        n_bytes=header.file_bytes,
+        header_digest=header.digest,
+    )
+
+
+def projector_for(model: Path, n_embd: int, named: Path | None = None) -> Projector | None:
+    """The named projector, or the one that lies beside the model and fits it best; None where none does.
+
+    model: its first file. n_embd: the width of the embeddings it reads.
+    Raises ModelRefused for a named one that cannot be read or does not belong to the model.
+    """
+    if named is None:
+        return next(iter(projectors_beside(model, n_embd)), None)
+    projector = read_projector(named)
+    if not projector.fits(n_embd):
+        raise ModelRefused(
+            f"{named.name} does not belong to {model.name}: the mmproj makes {projector.n_embd:,} wide embeddings, "
+            f"the model reads {n_embd:,}.",
+            "Name the mmproj file that was made for this model.",
+        )
+    return projector
+
+
+def projectors_beside(model: Path, n_embd: int) -> tuple[Projector, ...]:
+    """The readable projectors in the model's folder whose width fits, the likeliest first: named most like the model,
+    then larger. Scout's and Maverick's are equally wide, so a folder that holds both is told apart by names alone."""
+    try:
+        names = sorted(path for path in model.parent.iterdir() if _is_named_so(path) and path.name != model.name)
+    except OSError:
+        return ()
+    found = []
+    for path in names[:_MOST_CANDIDATES]:
+        try:
+            found.append(read_projector(path))
+        except ModelRefused:  # beside the model, nobody named it: another may do
+            continue
+    fitting = [projector for projector in found if projector.fits(n_embd)]
+    return tuple(sorted(fitting, key=lambda each: (-_likeness(model, each.path), -each.n_bytes, each.path.name)))
+
+
+def _is_named_so(path: Path) -> bool:
+    return path.suffix.lower() == ".gguf" and "mmproj" in path.stem.lower()
+
+
+def _likeness(model: Path, projector: Path) -> int:
+    """Characters at their start that the two names share, 'mmproj' left out of the projector's."""
+    bare = projector.stem.lower().replace("mmproj", "").strip("-_. ")
+    return len(commonprefix([model.stem.lower(), bare]))
+
+
+def _width(header: Header, kind: str) -> int:
+    if kind in _WIDTHS:
+        name, dim = _WIDTHS[kind]
+        tensor = next((tensor for tensor in header.tensors if tensor.name == name), None)
+        if tensor is not None and dim < len(tensor.dims):
+            return tensor.dims[dim]
+    return header.integer("clip.vision.projection_dim")
