@@ -140,6 +140,7 @@ def test_loading_the_command_line_loads_no_engine() -> None:
         "engine.memory.dry_child",
         "engine.memory.gpus",
         "engine.memory.parameters",
+        "engine.tokens.image_tokens",
         "engine.tokens.llama_tokenizer",
         "engine.runtime.batch",
         "engine.runtime.cache",

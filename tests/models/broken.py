@@ -13,7 +13,8 @@ import gguf
 import numpy as np
 
 from tests.models.cache import build
-from tests.models.writer import copy_fields, copy_tensor
+from tests.models.mmproj import VisionShape, write_fields
+from tests.models.writer import Weights, copy_fields, copy_tensor, new_gguf
 
 
 def truncated(source: Path, path: Path, share: float) -> Path:
@@ -60,6 +61,24 @@ def crashing(path: Path, when: Literal["load", "context", "decode"] = "decode") 
         _overwrite(path, "llama.block_count", 600)
     else:
         _overwrite(path, "llama.attention.layer_norm_rms_epsilon", -1.0)
+    return path
+
+
+def crashing_projector(path: Path, when: Literal["load", "count"]) -> Path:
+    """A projector that makes mtmd end its process while it loads (SIGABRT), or counts an image (SIGFPE).
+
+    "load": at least 9 tiles and at most 2 are claimed. "count": tiles have no pixels.
+    """
+    if when == "count":
+        build("mmproj", path, projector="idefics3")
+        _overwrite(path, "clip.vision.image_size", 0)
+        return path
+    with new_gguf(path, "clip", name="Crashing", kind=gguf.GGUFType.MMPROJ) as writer:
+        shape = VisionShape(n_embd_text=64, image_size=448, patch_size=14, merge=2)
+        write_fields(writer, shape, "internvl")
+        writer.add_vision_preproc_min_tiles(9)
+        writer.add_vision_preproc_max_tiles(2)
+        Weights(writer).norm("v.post_ln", shape.n_embd)
     return path
 
 

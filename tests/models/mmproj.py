@@ -53,7 +53,7 @@ _REAL: dict[Projector, VisionShape] = {
     "qwen2vl": VisionShape(n_embd_text=128, image_size=560, patch_size=14, merge=2),
     "idefics3": VisionShape(n_embd_text=64, image_size=512, patch_size=16, merge=4),
 }
-_NAMES: dict[Projector, str] = {"qwen2vl": "qwen2vl_merger"}  # in the file, where it differs
+_NAMES = {"qwen2vl": "qwen2vl_merger"}  # in the file, where it differs
 _LONGEST_EDGE = 2_048  # SmolVLM's: an image is scaled to it before it is cut
 _MEAN_AND_DEVIATION = [0.5, 0.5, 0.5]
 
@@ -68,7 +68,7 @@ def build_mmproj(
     given = {name: getattr(shape, name) or getattr(real, name) for name in VisionShape.__slots__}
     shape = replace(shape, **given)
     with new_gguf(path, "clip", name=f"Tiny {projector}", dtype=dtype, kind=gguf.GGUFType.MMPROJ) as writer:
-        _write_fields(writer, shape, projector)
+        write_fields(writer, shape, projector)
         weights = Weights(writer, seed=seed, dtype=dtype)
         _write_patches(weights, shape, projector)
         for layer in range(shape.n_layer):
@@ -77,7 +77,8 @@ def build_mmproj(
     return path
 
 
-def _write_fields(writer: gguf.GGUFWriter, shape: VisionShape, projector: Projector) -> None:
+def write_fields(writer: gguf.GGUFWriter, shape: VisionShape, projector: str) -> None:
+    """What a projector says of itself."""
     writer.add_clip_has_vision_encoder(True)
     writer.add_clip_projector_type(_NAMES.get(projector, projector))
     writer.add_vision_projection_dim(shape.n_embd_text)

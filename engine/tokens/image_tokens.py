@@ -1,0 +1,208 @@
+"""What an image costs any model that sees: mtmd's own count, from width and height alone, in a child process.
+
+mtmd is llama.cpp's library for images. It counts an image without pixels as it will cut the real one, and needs the
+projector and the model's vocabulary for it, not its weights. Run as `python -m engine.tokens.image_tokens IN OUT`, it
+serves frames; imported, it is the parent's side. For the projector 'llama4' engine.tokens.tiles gives the same without
+a child. What a projector is, and whether it belongs to a model, is left to engine.memory.projector.
+
+The child reads the whole projector, one to two GB for large ones: it leaves when nobody asks for a while, and answers
+are kept here.
+"""
+
+import ctypes
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from engine.child import Channel, Child, Frame, channel_of_child, offer_to_oom_killer
+from engine.errors import EngineDied, InputRefused, ModelRefused
+
+RULE = "mtmd's count"
+_IDLE_S = 15.0
+_MOST_PIXELS = (1 << 31) - 1  # width times height is an int32 in mtmd
+_WARNING, _ERROR = 3, 4  # GGML_LOG_LEVEL_WARN, GGML_LOG_LEVEL_ERROR
+
+
+@dataclass(frozen=True, slots=True)
+class ImageCount:
+    """What an image takes, with the marks that mtmd puts around it and between its tiles.
+
+    n_tokens: cells of the KV cache. n_positions: how far the next token stands behind it; fewer than the cells in
+    models whose positions have more than one dimension (Qwen VL's M-RoPE), else as many.
+    n_encoded: pieces of it that the encoder takes one after another.
+    """
+
+    n_tokens: int
+    n_positions: int
+    n_encoded: int
+
+
+class ImageCounter:
+    """The parent's side: one child with a model's vocabulary and a projector, started at the first call."""
+
+    def __init__(self, model: Path, projector: Path) -> None:
+        self._model, self._projector = model, projector
+        self._child: Child | None = None
+        self._lock = Lock()
+        self._known: dict[tuple[int, int], ImageCount] = {}
+
+    def count(self, sizes: Sequence[tuple[int, int]]) -> list[ImageCount]:
+        """The cost of an image of each width and height in pixels, upright.
+
+        Raises InputRefused for a size that mtmd does not take, and ModelRefused when it does not accept the projector
+        or ends over it.
+        """
+        with self._lock:
+            missing = [size for size in dict.fromkeys(sizes) if size not in self._known]
+            for width, height in missing:
+                if width < 1 or height < 1 or width * height > _MOST_PIXELS:
+                    raise _uncountable(width, height)
+            if missing:
+                for size, counts in zip(missing, self._ask(missing), strict=True):
+                    if counts is None:
+                        raise _uncountable(*size)
+                    self._known[size] = ImageCount(*counts)
+            return [self._known[size] for size in sizes]
+
+    def close(self) -> None:
+        """Ends the child, once nobody waits for it; it starts again when it is needed."""
+        with self._lock:
+            self._end()
+
+    def _ask(self, sizes: list[tuple[int, int]]) -> list[list[int] | None]:
+        if self._child is None or not self._child.alive:
+            self._end()
+            self._child = self._open()
+        try:
+            self._child.send({"do": "count", "sizes": sizes})
+            frame = self._child.receive()
+        except EngineDied as error:
+            self._end()
+            raise self._refused(error.fact) from None
+        assert frame is not None  # without a timeout
+        return list(frame.fields["counts"])
+
+    def _open(self) -> Child:
+        child = Child("engine.tokens.image_tokens")
+        try:
+            child.send({"do": "open", "model": str(self._model), "projector": str(self._projector)})
+            frame = child.receive()
+        except EngineDied as error:
+            child.close()
+            raise self._refused(error.fact) from None
+        assert frame is not None  # without a timeout
+        if not frame.fields["opened"]:
+            child.close()
+            raise self._refused(frame.fields["words"] or "It does not say why.")
+        return child
+
+    def _refused(self, reason: str) -> ModelRefused:
+        return ModelRefused(
+            f"llama.cpp cannot use the projector {self._projector} with {self._model.name}: {reason}",
+            "Name the mmproj file that was made for this model, or download it again.",
+        )
+
+    def _end(self) -> None:
+        if self._child is not None:
+            self._child.close()
+            self._child = None
+
+
+def _uncountable(width: int, height: int) -> InputRefused:
+    return InputRefused(f"An image of {width:,} x {height:,} pixels cannot be read.", "Scale it down first.")
+
+
+class _Mtmd:
+    """The child's state: a model for its vocabulary alone, and mtmd's context of the projector."""
+
+    def __init__(self) -> None:
+        import llama_cpp
+        from llama_cpp import mtmd_cpp
+
+        self._words: list[str] = []
+        self._context: Any = None
+
+        @llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]
+        def listen(level: int, text: bytes, _: object) -> None:
+            if level in (_WARNING, _ERROR):
+                self._words.append(text.decode("utf-8", "replace").strip())
+
+        self._keep = listen
+        llama_cpp.llama_log_set(listen, ctypes.c_void_p(0))
+        mtmd_cpp.mtmd_helper_log_set(listen, ctypes.c_void_p(0))
+        llama_cpp.llama_backend_init()
+
+    def open(self, model: str, projector: str) -> dict[str, object]:
+        """Loads both. With the vocabulary alone a model has no width, and mtmd does not compare it."""
+        import llama_cpp
+        from llama_cpp import mtmd_cpp
+
+        parameters = llama_cpp.llama_model_default_params()
+        parameters.vocab_only = True
+        loaded = llama_cpp.llama_model_load_from_file(os.fsencode(model), parameters)
+        if loaded:
+            self._words.clear()
+            settings = mtmd_cpp.mtmd_context_params_default()
+            settings.use_gpu = settings.warmup = settings.print_timings = False
+            settings.n_threads = 1
+            self._context = mtmd_cpp.mtmd_init_from_file(os.fsencode(projector), loaded, settings)
+        sees = bool(self._context) and mtmd_cpp.mtmd_support_vision(self._context)
+        words = "It sees no images." if self._context else " ".join(self._words)[:400]
+        return {"opened": sees, "words": words}
+
+    def count(self, width: int, height: int) -> tuple[int, int, int] | None:
+        """Tokens, positions and encoded pieces of an image; None where mtmd refuses the size."""
+        from llama_cpp import mtmd_cpp
+
+        with _chunks(self._context, width, height) as chunks:
+            if chunks is None:
+                return None
+            n_chunks = mtmd_cpp.mtmd_input_chunks_size(chunks)
+            kinds = [
+                mtmd_cpp.mtmd_input_chunk_get_type(mtmd_cpp.mtmd_input_chunks_get(chunks, at)) for at in range(n_chunks)
+            ]
+            return (
+                mtmd_cpp.mtmd_helper_get_n_tokens(chunks),
+                mtmd_cpp.mtmd_helper_get_n_pos(chunks),
+                kinds.count(mtmd_cpp.MTMD_INPUT_CHUNK_TYPE_IMAGE),
+            )
+
+
+@contextmanager
+def _chunks(context: Any, width: int, height: int) -> Iterator[Any]:
+    """mtmd's chunks of an image without pixels, and of nothing else: no marker is looked for in a text."""
+    from llama_cpp import mtmd_cpp
+
+    bitmap = mtmd_cpp.mtmd_bitmap_init(width, height, None)
+    part = mtmd_cpp.mtmd_input_part()
+    part.bitmap = bitmap
+    parts = (ctypes.POINTER(mtmd_cpp.mtmd_input_part) * 1)(ctypes.pointer(part))
+    chunks = mtmd_cpp.mtmd_input_chunks_init()
+    try:
+        failed = mtmd_cpp.mtmd_tokenize_from_parts(context, chunks, parts, 1, False)
+        yield None if failed else chunks
+    finally:
+        mtmd_cpp.mtmd_input_chunks_free(chunks)
+        mtmd_cpp.mtmd_bitmap_free(bitmap)
+
+
+def serve(channel: Channel) -> None:
+    """The child's loop: opens one model and projector, and counts until the parent is gone or asks nothing more."""
+    mtmd = _Mtmd()
+    while channel.has_frame(_IDLE_S) and (frame := channel.receive()) is not None:
+        channel.send(_answer(mtmd, frame))
+
+
+def _answer(mtmd: _Mtmd, frame: Frame) -> dict[str, object]:
+    if frame.fields["do"] == "open":
+        return mtmd.open(frame.fields["model"], frame.fields["projector"])
+    return {"counts": [mtmd.count(width, height) for width, height in frame.fields["sizes"]]}
+
+
+if __name__ == "__main__":
+    offer_to_oom_killer()
+    serve(channel_of_child())
