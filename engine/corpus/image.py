@@ -4,12 +4,10 @@ from io import BytesIO
 
 from PIL import Image as Pillow
 
+from engine.corpus.pixels import upright_size
 from engine.corpus.quiet import quietly
 from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, Image, Kind, Skipped, Source, digest_bytes
-
-_TRANSPOSED = frozenset({5, 6, 7, 8})  # the EXIF orientations that lie on their side
-_ORIENTATION_TAG = 0x0112
 
 
 def read_image(path: str, data: bytes, format_name: str, rules: Rules) -> Source | Skipped:
@@ -27,9 +25,7 @@ def read_image(path: str, data: bytes, format_name: str, rules: Rules) -> Source
             n_pixels = picture.width * picture.height
             if n_pixels > rules.max_image_pixels:
                 return _too_large(path, picture, len(data), rules)
-            width, height = picture.size
-            if picture.getexif().get(_ORIENTATION_TAG) in _TRANSPOSED:
-                width, height = height, width
+            width, height = upright_size(picture)
             n_frames = getattr(picture, "n_frames", 1)
             picture.load()
         except KeyError:

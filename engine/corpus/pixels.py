@@ -1,0 +1,151 @@
+"""Pixels of an image as an encoder takes them: upright, RGB, eight bits, nothing transparent, at a size given.
+
+What engine.corpus.image measured is decoded here, so width and height agree. Cutting into tiles is the engine's.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from io import BytesIO
+
+import numpy as np
+from PIL import Image as Pillow
+from PIL import ImageOps
+
+from engine.corpus.quiet import quietly
+from engine.corpus.rules import DEFAULT_RULES, Rules
+from engine.corpus.source import Cause, Skipped
+
+_TRANSPOSED = frozenset({5, 6, 7, 8})  # the EXIF orientations that lie on their side
+_ORIENTATION_TAG = 0x0112
+_SEE_THROUGH = frozenset({"RGBA", "LA", "PA", "RGBa", "La"})
+_DEEP = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
+_MOST_FRAMES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Pixels:
+    """width x height pixels in rows from the top, three bytes each: red, green, blue."""
+
+    width: int
+    height: int
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class FrameSize:
+    """Width and height of one frame in pixels, upright."""
+
+    width: int
+    height: int
+
+
+def read_pixels(
+    path: str,
+    data: bytes,
+    format_name: str,
+    *,
+    width: int | None = None,
+    height: int | None = None,
+    frame: int = 0,
+    rules: Rules = DEFAULT_RULES,
+) -> Pixels | Skipped:
+    """One frame of an image file, scaled to width and height where both are given, else at its own size.
+
+    format_name: as Pillow names it. frame: from 0; a page of a TIFF, a picture of an animation.
+    What can be seen through stands on white. More than eight bits are narrowed by what the format holds at most.
+    Gives Skipped where it cannot be decoded to the end (BROKEN) or has too many pixels (TOO_LARGE).
+    """
+    try:
+        with _opened(path, data, format_name) as picture:
+            picture.seek(frame)
+            too_large = _over_limit(path, picture, len(data), rules)
+            if too_large is not None:
+                return too_large
+            rgb = _in_rgb(_upright(picture))
+            if width is not None and height is not None and rgb.size != (width, height):
+                rgb = rgb.resize((width, height), Pillow.Resampling.LANCZOS, reducing_gap=3.0)
+            return Pixels(rgb.width, rgb.height, rgb.tobytes())
+    except Exception as error:  # plugins raise anything on a broken file, SyntaxError and struct.error too
+        return _broken(path, format_name, error, len(data))
+
+
+def frame_sizes(
+    path: str, data: bytes, format_name: str, *, rules: Rules = DEFAULT_RULES
+) -> tuple[FrameSize, ...] | Skipped:
+    """The size of every frame, without decoding them: one for most files, one a page for a TIFF.
+
+    Gives Skipped where a frame has too many pixels, or the file cannot be read as far as its last frame.
+    """
+    try:
+        with _opened(path, data, format_name) as picture:
+            sizes = []
+            for frame in range(min(getattr(picture, "n_frames", 1), _MOST_FRAMES)):
+                picture.seek(frame)
+                too_large = _over_limit(path, picture, len(data), rules)
+                if too_large is not None:
+                    return too_large
+                sizes.append(FrameSize(*upright_size(picture)))
+            return tuple(sizes)
+    except Exception as error:  # see read_pixels
+        return _broken(path, format_name, error, len(data))
+
+
+def upright_size(picture: Pillow.Image) -> tuple[int, int]:
+    """Width and height once the picture is turned as its EXIF data asks. Pillow's TIFF reader turns by itself."""
+    width, height = picture.size
+    if picture.format != "TIFF" and picture.getexif().get(_ORIENTATION_TAG) in _TRANSPOSED:
+        return height, width
+    return width, height
+
+
+@contextmanager
+def _opened(path: str, data: bytes, format_name: str) -> Iterator[Pillow.Image]:
+    """Pillow's own open() complains of large images by a global setting; here the size is looked at by us."""
+    with quietly():
+        Pillow.preinit()  # the common formats alone: init() imports all of Pillow's, for 70 ms
+        if format_name not in Pillow.OPEN:
+            Pillow.init()
+        with Pillow.OPEN[format_name][0](BytesIO(data), path) as picture:
+            yield picture
+
+
+def _over_limit(path: str, picture: Pillow.Image, n_bytes: int, rules: Rules) -> Skipped | None:
+    if picture.width * picture.height <= rules.max_image_pixels:
+        return None
+    size = f"{picture.width:,} x {picture.height:,} pixels"
+    reason = f"{size}, over the limit of {rules.max_image_pixels:,} in all for an image"
+    return Skipped(path, Cause.TOO_LARGE, reason, n_bytes)
+
+
+def _broken(path: str, format_name: str, error: Exception, n_bytes: int) -> Skipped:
+    detail = " ".join(str(error).split())[:120] or type(error).__name__
+    return Skipped(path, Cause.BROKEN, f"a {format_name} image that is cut short or damaged ({detail})", n_bytes)
+
+
+def _upright(picture: Pillow.Image) -> Pillow.Image:
+    picture.load()
+    return ImageOps.exif_transpose(picture)
+
+
+def _in_rgb(picture: Pillow.Image) -> Pillow.Image:
+    if picture.mode in _DEEP:
+        picture = _narrowed(picture)
+    if picture.mode in _SEE_THROUGH or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        return Pillow.alpha_composite(Pillow.new("RGBA", picture.size, "white"), picture).convert("RGB")
+    return picture.convert("RGB")
+
+
+def _narrowed(picture: Pillow.Image) -> Pillow.Image:
+    """Gray of 16 or 32 bits, or of floats, in eight: convert() would cut off what is above 255.
+
+    16 bits keep their upper eight. Wider ones do not say what is white: it is what they hold at most.
+    """
+    values = np.asarray(picture)
+    if picture.mode.startswith("I;16") or (picture.mode == "I" and 255 < values.max(initial=0) < 1 << 16):
+        return Pillow.fromarray((values.clip(0) >> 8).astype(np.uint8))
+    finite = np.nan_to_num(values.astype(np.float64), posinf=0, neginf=0)
+    low, high = min(0.0, finite.min(initial=0)), finite.max(initial=0)
+    white = 255.0 if 1 < high <= 255 else max(high, 1.0)
+    return Pillow.fromarray(((finite - low) / (white - low) * 255).round().astype(np.uint8))
