@@ -10,7 +10,7 @@ from time import monotonic
 
 from app.conversation import converse, place
 from app.engines import Engines
-from app.joining import Joining, join, join_session, write_down
+from app.joining import Joining, join_session, write_down
 from app.rereading import reading_speed, rereading, tokens_read
 from app.settings import Settings
 from engine import analyst
@@ -167,9 +167,7 @@ class Asking:
 
     def _join(self, session: Session | None) -> Joining:
         read = Corpus(self._question.sources, self._question.skipped, self._question.roots)
-        if session is None:
-            return join((), read)
-        return join_session(self._bench.store, session.id, read)
+        return join_session(self._bench.store, session.id if session else None, read)
 
     def _loss(self, case: Case, turns: Sequence[Turn]) -> str | None:
         """What of that which was read in this session is to be read again, where that takes a while."""

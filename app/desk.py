@@ -15,11 +15,10 @@ from threading import Lock, RLock, Thread, Timer
 from app.asking import UNTITLED, Asking, Bench, DeskEvent, Notice, Question, Waiting, standing_instruction
 from app.conversation import converse, place
 from app.engines import Engines, Running, remove
-from app.joining import Joining, join_session, write_down
+from app.joining import Joining, arrange, join_session, write_down
 from app.settings import Settings, find_model, find_plannable
 from engine.analyst import prepare, weights
 from engine.corpus.collect import collect
-from engine.corpus.order import order_for_reuse
 from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, Corpus, Kind, Skipped, Source
 from engine.corpus.walk import compile_excludes, excludes
@@ -115,7 +114,7 @@ class Desk:
         documents = encode_documents(opened.tokenizer, corpus.sources, self._cache)
         system = standing_instruction(self.settings, bool(documents))
         document_of = {document.path: document for document in documents}
-        sent = tuple(document_of[source.path] for source in order_for_reuse(corpus.sources))
+        sent = tuple(document_of[source.path] for source in arrange(self.store, corpus.sources))
         prompt = opened.prompt([Exchange("", sent)], system=system, today=date.today())
         return Count(opened.card.name, corpus.sources, documents, corpus.skipped, prompt)
 

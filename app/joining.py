@@ -1,7 +1,8 @@
 """Sources on their way into a session: the path they go by in it, their place, and what is not there any more.
 
-A session keeps every source where it first stood, so that what was decoded before it holds. How it is kept is left to
-storage.sources, ordering by how often something changes to engine.corpus.order.
+A session keeps every source where it first stood, so that what was decoded before it holds; a new one begins as an
+earlier one does. How it is kept is left to storage.sources, ordering by how often something changes to
+engine.corpus.order.
 """
 
 import os
@@ -73,10 +74,30 @@ def join(links: Sequence[SourceLink], read: Corpus, *, missing: frozenset[str] =
     )
 
 
-def join_session(store: Store, session_id: str, read: Corpus) -> Joining:
-    """What a reading means for a session as it is stored."""
-    missing = {skipped.path for skipped in store.sources.skipped(session_id) if skipped.cause is Cause.GONE}
-    return join(store.sources.links(session_id), read, missing=frozenset(missing))
+def join_session(store: Store, session_id: str | None, read: Corpus) -> Joining:
+    """What a reading means for a session as it is stored, or for one that is begun with it.
+
+    A session that begins as an earlier one does goes on as that one, as far as nothing changed since.
+    """
+    if session_id is None:
+        joining, links = join((), read), ()
+    else:
+        missing = {skipped.path for skipped in store.sources.skipped(session_id) if skipped.cause is Cause.GONE}
+        links = store.sources.links(session_id)
+        joining = join(links, read, missing=frozenset(missing))
+    known = {link.path for link in links}
+    new = [source for source in joining.sources if source.path not in known]
+    before = [source for source in joining.sources if source.path in known]
+    sent = [link for link in links if link.enabled]
+    return replace(joining, sources=(*before, *arrange(store, new, behind=sent))) if new else joining
+
+
+def arrange(store: Store, sources: Sequence[Source], *, behind: Sequence[SourceLink] = ()) -> tuple[Source, ...]:
+    """Sources in the order in which they join a session that sends these: see order_for_reuse."""
+    digests = {link.path: link.digest for link in behind} | {source.path: source.digest for source in sources}
+    n_sent, sent = len(behind), tuple(link.path for link in behind)
+    beginnings = store.sources.beginnings(digests)
+    return order_for_reuse(sources, earlier=[paths[n_sent:] for paths in beginnings if paths[:n_sent] == sent])
 
 
 def write_down(store: Store, session_id: str, joining: Joining, skipped: Sequence[Skipped], *, turn_index: int) -> None:

@@ -6,7 +6,7 @@ Also what was skipped and why. Reading files is left to engine.corpus.
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,6 +105,22 @@ class Sources:
             )
             return tuple(_link(row) for row in rows)
 
+    def beginnings(self, digests: Mapping[str, str]) -> tuple[tuple[str, ...], ...]:
+        """The paths that the last sessions send first, as long as they are of these with these digests.
+
+        The session used last comes first; those that begin with something else are left out. Rows are read up to where
+        a session differs, and no session after one that begins with all of these.
+        """
+        found = []
+        with self._database.read() as connection:
+            for (session_id,) in connection.execute(_LAST_SESSIONS, (_N_SESSIONS,)).fetchall():
+                paths = tuple(_same(connection.execute(_SENT, (session_id,)), digests))
+                if paths:
+                    found.append(paths)
+                if len(paths) == len(digests):
+                    break
+        return tuple(found)
+
     def set_enabled(self, session_id: str, paths: Iterable[str], *, enabled: bool) -> None:
         """Says whether these are sent. For a path that is not in the session, raises UsageError and changes nothing."""
         with self._database.write() as connection:
@@ -181,6 +197,21 @@ def forget_unused_contents(connection: sqlite3.Connection, digests: Iterable[str
         AND NOT EXISTS (SELECT 1 FROM session_sources WHERE image_content = ?1)""",
         [(digest,) for digest in digests],
     )
+
+
+_N_SESSIONS = 16  # that are looked at: for an older one hardly a KV state is left
+_LAST_SESSIONS = """SELECT id FROM sessions WHERE EXISTS (SELECT 1 FROM session_sources WHERE session_id = id)
+    ORDER BY updated DESC, rowid DESC LIMIT ?"""
+_SENT = "SELECT path, digest FROM session_sources WHERE session_id = ? AND enabled ORDER BY position"
+
+
+def _same(rows: Iterable[sqlite3.Row], digests: Mapping[str, str]) -> Iterator[str]:
+    """The paths of the first rows, up to the first that is not among these or has another digest."""
+    for row in rows:
+        path = unpack_text(row["path"])
+        if digests.get(path) != row["digest"]:
+            return
+        yield path
 
 
 @dataclass(frozen=True, slots=True)

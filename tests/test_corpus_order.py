@@ -91,6 +91,19 @@ def test_what_nothing_is_known_of_stays_in_its_order() -> None:
     assert [one.path for one in order_for_reuse([source("hot", 10, 1.0), *sources])] == ["b", "z", "a", "hot"]
 
 
+def test_the_longest_beginning_that_may_be_kept_stays_in_front() -> None:
+    sources = [source("hot", 400, 9.0), source("b", 300), source("c", 300), source("warm", 10, 1.0)]
+
+    def order(*earlier: str) -> list[str]:
+        return [one.path for one in order_for_reuse(sources, earlier=[each.split() for each in earlier])]
+
+    assert order() == ["b", "c", "warm", "hot"]
+    assert order("hot", "b") == ["hot", "b", "c", "warm"]
+    assert order("b", "c b") == ["c", "b", "warm", "hot"]
+    assert order("b", "c") == ["b", "c", "warm", "hot"], "of equals the first"
+    assert order("warm") == ["b", "c", "warm", "hot"], "too little to be worth it"
+
+
 def test_times_are_told_apart_by_the_pauses_between_them() -> None:
     def figures(*times: float | None) -> list[float]:
         return volatilities_of_times(times, breath_s=1.0)

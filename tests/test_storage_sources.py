@@ -193,3 +193,19 @@ def test_a_content_deleted_by_another_process_while_putting(
     monkeypatch.setattr(storage.sources, "_known", look_then_delete)
     store.sources.put(session, [source], turn_index=0)
     assert put(store, session) == [source]
+
+
+def test_how_the_last_sessions_begin(store: Store, session: str) -> None:
+    a, b, c, odd = (text_source(path, path) for path in ("a", "b", "c", "\udcff"))
+    digests = {one.path: one.digest for one in (a, b, c, odd)}
+    assert store.sources.beginnings(digests) == ()
+    store.sources.put(session, [odd, b, a], turn_index=0)
+    other = store.sessions.create(title="other", model="m").id
+    store.sources.put(other, [a, replace(b, digest="other"), c], turn_index=0)
+    store.sessions.create(title="empty", model="m")
+    assert store.sources.beginnings(digests) == (("a",), ("\udcff", "b", "a"))
+    store.sources.set_enabled(session, ["\udcff"], enabled=False)
+    store.sources.put(session, [c], turn_index=1)
+    assert store.sources.beginnings(digests) == (("b", "a", "c"), ("a",))
+    assert store.sources.beginnings({"b": b.digest}) == (("b",),), "no other can share more"
+    assert store.sources.beginnings({}) == ()

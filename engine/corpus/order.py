@@ -3,16 +3,21 @@
 Pure arithmetic. Where the figures come from is left to `history` (git), and to `disk` and `archive` (times).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from engine.corpus.source import Kind, Source
 
 _WRAPPER_CHARACTERS = 150  # the document's tags and path, about 37 tokens
 _IMAGE_CHARACTERS = 6000  # about 1,500 tokens
+_WORTH_KEEPING = 0.1  # of a corpus: less, a licence that many projects have say, is not worth another order
 
 
-def order_for_reuse(sources: Sequence[Source]) -> tuple[Source, ...]:
+def order_for_reuse(sources: Sequence[Source], *, earlier: Iterable[Sequence[str]] = ()) -> tuple[Source, ...]:
     """The sources with what changes most often, for its length, last. Where nothing tells them apart they stay.
+
+    earlier: paths of these sources that other prompts begin with, each with the same content as here. The longest of
+    these beginnings stays in front as it is, the first one of equals: it may be kept. What stands behind is read again
+    in any case, so that it is laid out anew: what was edited goes to the end, and its next edit costs little.
 
     An edit decodes the source and all behind it again. For edits that come one at a time, sorting by the rate of
     change over the length makes that least: swapping two neighbours shows it (Smith's rule for weighted delays).
@@ -21,7 +26,17 @@ def order_for_reuse(sources: Sequence[Source]) -> tuple[Source, ...]:
     share of the corpus that a commit has decoded again: 80, 64 and 69 % by path; 51, 49 and 38 % by rate alone; 40,
     42 and 33 % by rate over length.
     """
-    return tuple(sorted(sources, key=lambda source: source.volatility / _length(source)))
+    source_of = {source.path: source for source in sources}
+    kept = max(([source_of[path] for path in paths] for paths in earlier), key=_total_length, default=[])
+    if _total_length(kept) < _WORTH_KEEPING * _total_length(sources):
+        kept = []
+    first = {source.path for source in kept}
+    rest = [source for source in sources if source.path not in first]
+    return (*kept, *sorted(rest, key=lambda source: source.volatility / _length(source)))
+
+
+def _total_length(sources: Iterable[Source]) -> int:
+    return sum(map(_length, sources))
 
 
 def _length(source: Source) -> int:
