@@ -11,6 +11,7 @@ from time import monotonic
 from app.conversation import converse, place
 from app.engines import Engines
 from app.joining import Joining, join_session, write_down
+from app.lending import LentModel
 from app.rereading import reading_speed, rereading, tokens_read
 from app.settings import Settings
 from engine import analyst
@@ -129,7 +130,7 @@ class Asking:
         def engine(case: Case) -> Model:
             self._reread = self._loss(case, turns)  # told before the engine turns to this prompt
             begun.append(self._begin(session, case, system, today, len(turns)))
-            return bench.engines.ready(bench.opened.card, case.plan, begun[0].turn.session_id, case.prompt)
+            return LentModel(bench.engines, bench.opened.card, case, begun[0].turn.session_id)
 
         events = analyst.ask(
             self._question.text,
@@ -151,7 +152,6 @@ class Asking:
                 for event in events:
                     if begun:
                         yield begun.pop()
-                        yield from map(Notice, bench.engines.remarks)
                         yield from self._warn()
                     yield from self._keep(event)
         except EngineFailed as error:

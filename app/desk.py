@@ -4,7 +4,7 @@ One Desk serves a process. Questions run one at a time, whoever asks; everything
 How one question runs is left to `asking`, which engine runs to `engines`.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -77,9 +77,10 @@ class Desk:
         self.store = Store(settings.home)
         self._engines = Engines(settings, self.store)
         self._cache = IdCache()
-        self._models: dict[tuple[Path, int, int], OpenModel] = {}
+        self._models: dict[tuple[Path, int, int, int], OpenModel] = {}
         self._opening = RLock()
-        self._asking = Lock()
+        self._asking, self._learning = Lock(), Lock()
+        self._closed = False
         self._idle = Timer(_IDLE_S, lambda: None)
 
     def open(self, model: str | None = None) -> OpenModel:
@@ -257,11 +258,32 @@ class Desk:
                     self._engines.save()
                 finally:
                     self._asking.release()
+            self._learn_unheard()
 
         self._idle.cancel()
         self._idle = Timer(_IDLE_S, save)
         self._idle.daemon = True
         self._idle.start()
+
+    def _learn_unheard(self) -> None:
+        """Learns until this Desk is closed; one thread does so at a time."""
+        if self._learning.acquire(blocking=False):
+            try:
+                with suppress(LongdeskError):  # whoever asks the next question hears of it
+                    for _ in self.learn():
+                        if self._closed:
+                            break
+            finally:
+                self._learning.release()
+
+    def learn(self) -> Iterator[float]:
+        """Makes sure that what is kept can be used with copies of the model's files too: reads them, once.
+
+        Yields the share read; next to nothing is done where they were read. May be given up at any time. Raises as
+        open does.
+        """
+        if self.settings.snapshot and not self._closed:
+            yield from self._engines.learn(self.open().card)
 
     @property
     def engine(self) -> Running | None:
@@ -280,6 +302,7 @@ class Desk:
 
     def close(self) -> None:
         """Keeps the KV state, ends the engine and closes the store."""
+        self._closed = True
         self._idle.cancel()
         with self._asking:  # an idle save under way ends first
             self._engines.close()
@@ -288,13 +311,13 @@ class Desk:
         self.store.close()
 
 
-def _identity(path: Path) -> tuple[Path, int, int]:
-    """What tells a file from the one that it was: its place, its size and when it was changed."""
+def _identity(path: Path) -> tuple[Path, int, int, int]:
+    """What tells a file from the one that it was: its place, its inode, its size and when it was changed."""
     try:
         stat = path.stat()
     except OSError:
-        return path.absolute(), 0, 0
-    return path.resolve(), stat.st_size, stat.st_mtime_ns
+        return path.absolute(), 0, 0, 0
+    return path.resolve(), stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 def without_images(corpus: Corpus) -> Corpus:

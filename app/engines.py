@@ -6,6 +6,7 @@ carried over on disk. How prompts are made is left to `desk`.
 
 import os
 import shutil
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -20,8 +21,8 @@ from app.states import Found, States
 from engine.errors import LongdeskError
 from engine.memory.budget import Need, Plan
 from engine.memory.card import ModelCard
+from engine.memory.content import Contents, Identity, is_read
 from engine.memory.dry_run import DryRun, Measured
-from engine.memory.fingerprint import fingerprint
 from engine.memory.hardware import Device, Hardware, ram
 from engine.memory.kv_cache import largest_part_bytes, state_bytes
 from engine.memory.placement import Placement
@@ -35,6 +36,8 @@ from engine.tokens.encode import Ids
 from storage.store import Store
 
 _DIRTY_BYTES = 32 << 20
+_SMALL_MODEL_BYTES = 2 << 30  # read in half a second from the page cache; off a disk, for its loading too
+_READ_BYTES_PER_S = 1 << 30  # of a model file
 _LONG_PREFILL_S = 10.0  # shorter ones are begun again sooner than their checkpoints are worth
 
 
@@ -65,7 +68,7 @@ class Engines:
         self._settings = settings
         self._store = store
         self._engine: WorkerModel | None = None
-        self._fingerprint = ""
+        self._identity: Identity | None = None  # of the engine's model
         self._card: ModelCard | None = None  # of the engine's model
         self._session: str | None = None
         self._unsaved = False
@@ -73,7 +76,8 @@ class Engines:
         self._needs: tuple[Need, ...] = ()  # what the running engine was planned to take
         self._layer_bytes = 0  # of the largest layer's K or V
         self._dry_run = DryRun(settings.cache)
-        self._states = States(store)
+        self._contents = Contents(settings.cache)
+        self._states = States(store, self._contents)
         self._tier = Tier(settings, store)
         self._anchor = 0  # tokens up to the corpus's end of the prompt that the engine read last
         self.remarks: tuple[str, ...] = ()
@@ -118,6 +122,30 @@ class Engines:
         """What llama.cpp says that a placement takes; see DryRun.measure. May be called from any thread."""
         return self._dry_run.measure(card, placement)
 
+    def prove(self, card: ModelCard, plan: Plan, ids: Ids) -> Iterator[float]:
+        """Reads the model's files where nobody has and a kept state may be theirs that saves more than that takes.
+
+        Yields the share read, see Contents.read. `ready` uses no state that was not proved to be the model's.
+        """
+        identity = self._contents.identify(card)
+        if is_read(identity.content) or not self._settings.snapshot:
+            return
+        found = self._states.find(ids, binding_of(card, plan.placement, identity))
+        n_bytes, gain = sum(file.n_bytes for file in card.files), found.unproved_tokens - found.n_tokens
+        if n_bytes <= _SMALL_MODEL_BYTES or gain / self._states.tokens_per_s > n_bytes / _READ_BYTES_PER_S:
+            yield from self._contents.read(card)
+
+    def learn(self, card: ModelCard) -> Iterator[float]:
+        """Reads the model's files where kept states are bound to these very files, so that a copy may use them too.
+
+        Yields the share read. May be called from any thread and given up at any time: nothing waits for it.
+        """
+        content = self._contents.identify(card).content
+        if not is_read(content) and any(
+            kept.binding.get("content") == content for kept in self._store.snapshots.list()
+        ):
+            yield from self._contents.read(card)
+
     def ready(self, card: ModelCard, plan: Plan, session_id: str, prompt: Prompt) -> WorkerModel:
         """The engine for this prompt: the running one where it has room, else a new one.
 
@@ -130,9 +158,9 @@ class Engines:
             kv_places=tuple((need.device.name, need.kv_bytes) for need in plan.needs),
             n_threads=self._settings.n_threads,
         )
-        identity, ids = fingerprint(card), prompt.ids()
+        identity, ids = self._contents.identify(card), prompt.ids()
         engine = self._engine
-        serves = engine is not None and self._fingerprint == identity and self._serves(engine, plan)
+        serves = engine is not None and self._identity == identity and self._serves(engine, plan)
         if engine is not None and (not serves or self._loses(engine, ids)):
             # not at the cost of what is needed in a moment: two sessions with room for one would both be read each time
             needed = self._states.find(
@@ -144,7 +172,7 @@ class Engines:
                 engine.close()
             self._dry_run.close()  # what it holds was promised to the engine
             engine = self._engine = WorkerModel(wanted)
-            self._fingerprint, self._needs, self._card = identity, plan.needs, card
+            self._identity, self._needs, self._card = identity, plan.needs, card
             self._layer_bytes = largest_part_bytes(card, plan.context_tokens, kv_type=plan.kv_type)
         self._binding = binding_of(card, engine.settings.placement, identity)
         found = self._states.find(ids, self._binding) if self._settings.snapshot else Found()
@@ -179,6 +207,7 @@ class Engines:
         if not self._unsaved or not self._settings.snapshot:
             return None
         self._unsaved = False
+        binding = replace(binding, content=self._contents.resolve(binding.content))  # it may have been read since
         n_bytes = self._state_bytes(engine)
         if not self._states.is_worth(self._states.gain(engine.held, binding), n_bytes):
             return None
@@ -203,14 +232,15 @@ class Engines:
 
     def rereads(self, card: ModelCard, plan: Plan, ids: Ids) -> Rereading:
         """What of a prompt would be read, and how fast, if it were asked now. May be called from any thread."""
-        engine, identity = self.running, fingerprint(card)
-        live = common_prefix(engine.held, ids) if engine is not None and self._fingerprint == identity else 0
+        engine, identity = self.running, self._contents.identify(card)
+        live = common_prefix(engine.held, ids) if engine is not None and self._identity == identity else 0
         if engine is not None and live < len(engine.held) and live < self._anchor:
             live = before_edit(card, live)
         if not self._settings.snapshot:
             return Rereading(live, self._states.tokens_per_s)
         found = self._states.find(ids, binding_of(card, plan.placement, identity))
         kept = found.n_tokens if found.is_whole else before_edit(card, found.n_tokens)
+        kept = max(kept, before_edit(card, found.unproved_tokens))  # proved when it is asked, and seldom another's
         return Rereading(min(max(live, kept), len(ids)), self._states.tokens_per_s)
 
     def _record(self, saved: SavedState, binding: Binding, session_id: str, seconds: float = 0.0) -> tuple[Path, ...]:
@@ -288,11 +318,12 @@ class Engines:
         return asked_for and room and alike  # where it lies, and what it computes at once, can stay as it is
 
 
-def binding_of(card: ModelCard, placement: Placement, model: str) -> Binding:
-    """What the KV states of an engine belong to. model: the digest of its files."""
+def binding_of(card: ModelCard, placement: Placement, identity: Identity) -> Binding:
+    """What the KV states of an engine belong to."""
     rope = "" if not card.rope_switch else "long" if placement.n_ctx > card.rope_switch else "short"
     return Binding(
-        model=model,
+        model=identity.fingerprint,
+        content=identity.content,
         llama_cpp=version("llama-cpp-python"),
         kv_k=placement.kv_type,
         kv_v=placement.kv_type,

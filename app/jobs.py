@@ -15,7 +15,7 @@ from typing import Protocol
 from app.asking import Answered, Begun, DeskEvent, Notice, Question, Waiting
 from engine.errors import LongdeskError, SessionBusy
 from engine.memory.budget import Plan
-from engine.runtime.model import Loading, Prefill, Text
+from engine.runtime.model import Checking, Loading, Prefill, Text
 from storage.turns import Turn
 
 _LOG = logging.getLogger(__name__)
@@ -27,6 +27,7 @@ class Phase(Enum):
 
     STARTING = auto()  # the prompt is laid out and checked
     WAITING = auto()  # another question has the engine
+    CHECKING = auto()  # the model file is read, to see whether a kept KV cache is its own
     LOADING = auto()
     READING = auto()
     WRITING = auto()
@@ -40,7 +41,7 @@ class Progress:
     phase: Phase = Phase.STARTING
     turn: Turn | None = None
     plan: Plan | None = None
-    loaded: float = 0.0  # share of the model file
+    loaded: float = 0.0  # share of the model file, checked or loaded
     prefill: Prefill | None = None
     text: str = ""
     n_tokens: int = 0  # of the reply, so far
@@ -111,6 +112,8 @@ def advance(progress: Progress, event: DeskEvent) -> Progress:
             return replace(progress, phase=Phase.WAITING)
         case Begun():
             return replace(progress, phase=Phase.STARTING, turn=event.turn, plan=event.plan)
+        case Checking():
+            return replace(progress, phase=Phase.CHECKING, loaded=event.share)
         case Loading():
             return replace(progress, phase=Phase.LOADING, loaded=event.share)
         case Prefill():

@@ -6,10 +6,11 @@ Files are found by what they hold, whoever made them. The running engine itself 
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.errors import LongdeskError
+from engine.memory.content import Contents, is_read
 from engine.runtime.binding import Binding, binding_from
 from engine.runtime.chain import BLOCK, blocks_in, chain, tokens_in
 from engine.runtime.worker_model import SavedState
@@ -26,28 +27,37 @@ _TOKENS_PER_S = 100.0  # of prefill, likewise
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """States that may hold a beginning of a prompt, best first, and how many tokens of it the best one shares."""
+    """States that may hold a beginning of a prompt, best first, and how many tokens of it the best one shares.
+
+    unproved_tokens: what the best one shares that may or may not be this model's: its files were not read yet.
+    """
 
     paths: tuple[Path, ...] = ()
     n_tokens: int = 0
     is_whole: bool = False  # nothing of the best one has to be cut off
     remark: str | None = None  # why a better one is not used
+    unproved_tokens: int = 0
 
 
 class States:
     """The KV states of a home, for one running engine. Not thread-safe, but for `find`."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, contents: Contents) -> None:
+        self._store, self._contents = store, contents
         self._tokens_per_s, self._bytes_per_s = _TOKENS_PER_S, float(_BYTES_PER_S)
 
     def find(self, ids: Ids, binding: Binding) -> Found:
         """What of a prompt is on disk, made with the same model and settings."""
         usable: list[Path] = []
-        shared, is_whole, remark = 0, False, None
+        shared, is_whole, remark, unproved = 0, False, None, 0
         for match in self._store.snapshots.matches(chain(ids)):
-            made_with = _binding(match)
+            made_with = self._binding(match)
             other = "another version of Longdesk" if made_with is None else binding.mismatch(made_with)
+            if made_with is not None and other is None and made_with.content != binding.content:
+                if is_read(made_with.content):
+                    unproved = max(unproved, _shared(match, len(ids)))
+                    continue
+                other = "a model file that was changed or moved since"
             if other is None:
                 usable.append(match.snapshot.path)
                 if (n_tokens := _shared(match, len(ids))) > shared:
@@ -55,7 +65,7 @@ class States:
             elif not usable and remark is None:
                 n_tokens = tokens_in(match.n_blocks)
                 remark = f"A KV state of {n_tokens:,} of these tokens is kept, but it was made with {other}."
-        return Found(tuple(usable[:_MOST_TRIED]), shared, is_whole, remark)
+        return Found(tuple(usable[:_MOST_TRIED]), shared, is_whole, remark, unproved)
 
     def measured(self, *, n_tokens: int, seconds: float) -> None:
         """So many tokens were read in so much time."""
@@ -100,25 +110,25 @@ class States:
             if match.snapshot.path != saved.path
             and match.n_blocks == blocks_in(match.snapshot.n_tokens)
             and match.snapshot.n_tokens <= len(saved.ids)
-            and _binding(match) == binding
+            and self._binding(match) == binding
             and set(match.snapshot.session_ids) <= {session_id}
         )
         for path in needless:
             self._store.snapshots.forget(path)
         return needless
 
+    def _binding(self, match: Match) -> Binding | None:
+        """What a state was made with, as well as it is known now; None for one that another version entered."""
+        with suppress(TypeError, KeyError):
+            made_with = binding_from(match.snapshot.binding)
+            return replace(made_with, content=self._contents.resolve(made_with.content)) if made_with.content else None
+        return None
+
     def used(self, paths: Sequence[Path], session_id: str) -> None:
         """The best of these was handed to the engine."""
         for path in paths[:1]:
             with suppress(LongdeskError):
                 self._store.snapshots.touch(path, session_id=session_id)
-
-
-def _binding(match: Match) -> Binding | None:
-    """What a state was made with; None for one that another version of Longdesk entered."""
-    with suppress(TypeError, KeyError):
-        return binding_from(match.snapshot.binding)
-    return None
 
 
 def _shared(match: Match, n_tokens: int) -> int:

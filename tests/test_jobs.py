@@ -10,7 +10,7 @@ import pytest
 from app.asking import DeskEvent, Notice, Question, Waiting
 from app.jobs import Job, Jobs, Phase, Progress, advance
 from engine.errors import DoesNotFit, SessionBusy
-from engine.runtime.model import Loading, Prefill, Text
+from engine.runtime.model import Checking, Loading, Prefill, Text
 
 Script = Callable[[Question, Flag], Iterator[DeskEvent]]
 
@@ -147,6 +147,7 @@ def test_progress_never_changes_under_a_reader() -> None:
     ("event", "phase"),
     [
         (Waiting(), Phase.WAITING),
+        (Checking(0.5), Phase.CHECKING),
         (Loading(0.5), Phase.LOADING),
         (Prefill(1, 2, 0, 0.1), Phase.READING),
         (Text("a", 1), Phase.WRITING),

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -13,14 +14,14 @@ from app import documents
 from app.asking import Question
 from app.cli.desk import open_desk
 from app.cli.options import CONTEXT, CORPUS, JSON, Tokens, refuse_mmproj
-from app.cli.printing import answer, print_document
+from app.cli.printing import answer, print_document, show_checking
 from app.cli.signals import deaf
 from app.desk import Desk
 from app.settings import read_settings
 from engine.corpus.collect import refuse_empty
 from engine.corpus.rules import Rules
 from engine.corpus.source import Corpus
-from engine.errors import UsageError
+from engine.errors import LongdeskError, UsageError
 
 
 @click.command()
@@ -117,9 +118,22 @@ def ask(
             notice = desk.save()
         if notice:
             click.echo(notice.text, err=True)
+        if answered.turn.stop != "cancelled":
+            _learn(desk)
     if answered.turn.stop == "error":
         click.echo(f"longdesk: {answered.turn.error}", err=True)
     return {"cancelled": 130, "error": 1}.get(answered.turn.stop or "", 0)
+
+
+def _learn(desk: Desk) -> None:
+    """Reads a large model's files, once. The answer is complete: Ctrl-C ends this, and nothing is lost."""
+    told = False
+    with suppress(KeyboardInterrupt, LongdeskError):
+        for share in desk.learn():
+            if not told:
+                click.echo("Checking the model file, once, so that a copy of it can use what is kept.", err=True)
+            told = True
+            show_checking(share)
 
 
 def _read(desk: Desk, paths: Sequence[Path], exclude: tuple[str, ...]) -> Corpus:

@@ -14,7 +14,7 @@ from app.cli.signals import cancelling
 from app.desk import Desk
 from app.sizes import show_seconds
 from engine.errors import Cancelled
-from engine.runtime.model import Loading, Prefill, Text
+from engine.runtime.model import Checking, Loading, Prefill, Text
 
 
 def print_document(document: documents.Json | str) -> None:
@@ -53,8 +53,10 @@ def _show_progress(event: DeskEvent, as_json: bool) -> None:
         click.echo(event.text, err=True)
     if as_json or not sys.stderr.isatty():
         return
-    if isinstance(event, Loading):
-        click.echo(f"\rLoading the model {event.share:4.0%}", nl=False, err=True)
+    if isinstance(event, Checking):
+        show_checking(event.share)
+    elif isinstance(event, Loading):
+        click.echo(f"\r{f'Loading the model {event.share:4.0%}':<60}", nl=False, err=True)
     elif isinstance(event, Prefill):
         done, fresh = event.done - event.reused, event.total - event.reused
         line = f"\rReading {event.done / event.total:4.0%}"
@@ -62,6 +64,12 @@ def _show_progress(event: DeskEvent, as_json: bool) -> None:
             rate = done / event.seconds
             line += f" · {rate:,.0f} tok/s · {show_seconds((fresh - done) / rate)} left"
         click.echo(f"{line:<60}" + ("\r" + " " * 60 + "\r" if event.done == event.total else ""), nl=False, err=True)
+
+
+def show_checking(share: float) -> None:
+    """A model file of many GiB is read: on a terminal, how far that is."""
+    if sys.stderr.isatty():
+        click.echo(f"\r{f'Checking the model file, once: {share:4.0%}':<60}", nl=False, err=True)
 
 
 def _receipt(answered: Answered) -> str:

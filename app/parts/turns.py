@@ -75,6 +75,8 @@ def line_of(progress: Progress) -> str:
     match progress.phase:
         case Phase.WAITING:
             return "Waits for another answer"
+        case Phase.CHECKING:
+            return f"Checking the model file, once: {progress.loaded:.0%}".replace("%", " %")
         case Phase.LOADING:
             return f"Loading the model {progress.loaded:.0%}".replace("%", " %")
         case Phase.READING:
@@ -86,7 +88,7 @@ def line_of(progress: Progress) -> str:
 
 def share_of(progress: Progress) -> float | None:
     """How much of what is being done is done, where that is known."""
-    if progress.phase is Phase.LOADING:
+    if progress.phase in (Phase.CHECKING, Phase.LOADING):
         return progress.loaded
     if progress.phase is Phase.READING and progress.prefill is not None:
         return progress.prefill.done / progress.prefill.total

@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from engine.memory.content import is_read
+
 _NAMES = {
     "model": "another model file",
+    "content": "another model file",
     "projector": "another vision projector",
     "llama_cpp": "another version of llama.cpp",
     "kv_k": "another KV type",
@@ -21,8 +24,9 @@ _NAMES = {
 class Binding:
     """Everything beside the ids that a KV state depends on. States may be used where all of it is equal.
 
-    model, projector: digests of the files' contents. rope: which of a model's RoPE factors its context chose.
-    rotation: whether llama.cpp rotates keys and values before it quantizes them. lora: digests of adapters.
+    model, projector: fingerprints of the files. content: what the model's files hold, as `engine.memory.content` gives
+    it: their digest, or the stamp of files that were not read then. rope: which of a model's RoPE factors its context
+    chose. rotation: whether llama.cpp rotates keys and values before it quantizes them. lora: digests of adapters.
     """
 
     model: str
@@ -31,6 +35,7 @@ class Binding:
     kv_v: str
     swa_full: bool = False
     projector: str = ""
+    content: str = ""
     rope: str = ""
     rotation: str = ""
     lora: tuple[str, ...] = ()
@@ -40,8 +45,13 @@ class Binding:
         return asdict(self)
 
     def mismatch(self, other: "Binding") -> str | None:
-        """What `other` was made with that this was not, in words; None where both are the same."""
+        """What `other` was made with that this was not, in words; None where both are the same.
+
+        A stamp says nothing about other files: whoever has one must find out what it stands for.
+        """
         for each in fields(self):
+            if each.name == "content" and not (is_read(self.content) and is_read(other.content)):
+                continue
             if getattr(self, each.name) != getattr(other, each.name):
                 return _NAMES[each.name]
         return None

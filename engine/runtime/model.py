@@ -41,6 +41,13 @@ class Loading:
 
 
 @dataclass(frozen=True, slots=True)
+class Checking:
+    """A kept KV state may be this model's: its files are read to their end, once. share from 0 to 1."""
+
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
 class Gauge:
     """The KV cache as it is: cells used of cells there, a cell for each token, and its bytes, used or not.
 
@@ -123,7 +130,7 @@ class Finished:
     error: str | None = None
 
 
-Event = Loading | Remark | Prefill | Text | Finished
+Event = Checking | Loading | Remark | Prefill | Text | Finished
 
 
 class Model(Protocol):
