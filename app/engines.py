@@ -235,7 +235,7 @@ class Engines:
         engine, identity = self.running, self._contents.identify(card)
         live = common_prefix(engine.held, ids) if engine is not None and self._identity == identity else 0
         if engine is not None and live < len(engine.held) and live < self._anchor:
-            live = before_edit(card, live)
+            live = before_edit(card, live, copied=self._anchor)
         if not self._settings.snapshot:
             return Rereading(live, self._states.tokens_per_s)
         found = self._states.find(ids, binding_of(card, plan.placement, identity))
@@ -333,11 +333,17 @@ def binding_of(card: ModelCard, placement: Placement, identity: Identity) -> Bin
     )
 
 
-def before_edit(card: ModelCard, n_tokens: int) -> int:
-    """How much of a shared beginning stays where something within it was edited: windows have moved on since."""
-    if not card.attention_window:
+def before_edit(card: ModelCard, n_tokens: int, *, copied: int = 0) -> int:
+    """How much of a shared beginning stays where something within it was edited: windows have moved on since.
+
+    copied: where the windowed cells were copied, which serves the chunk that it lies in; 0 where nobody knows.
+    """
+    window = card.attention_window
+    if not window:
         return n_tokens
-    return n_tokens // card.attention_window * card.attention_window if card.architecture == "llama4" else 0
+    if card.architecture != "llama4":
+        return 0
+    return n_tokens if n_tokens // window == copied // window else n_tokens // window * window
 
 
 def _own_bytes(pid: int | None) -> int:

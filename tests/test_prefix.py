@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.runtime.prefix import Attention, CacheShape, keepable
+from engine.runtime.prefix import Attention, CacheShape, Rewind, keepable, rewind_to
 
 FULL = CacheShape(Attention.FULL)
 CHUNKED = CacheShape(Attention.CHUNKED, 8192)
@@ -36,3 +36,22 @@ def test_going_on_at_the_end_keeps_everything(shape: CacheShape) -> None:
 )
 def test_rewinding(shape: CacheShape, common: int, pos_min: int, kept: int) -> None:
     assert keepable(common, n_cached=20_000, pos_min=pos_min, shape=shape) == kept
+
+
+@pytest.mark.parametrize(
+    ("shape", "common", "copied", "rewind"),
+    [
+        (CHUNKED, 12_000, 12_000, Rewind(12_000, by_window=True)),
+        (CHUNKED, 12_000, 12_400, Rewind(12_000, by_window=True)),  # a copy serves all of its chunk before it
+        (CHUNKED, 14_000, 12_400, Rewind(12_400, by_window=True)),
+        (CHUNKED, 16_000, 16_390, Rewind(8_192)),  # the copy is of the next chunk
+        (CHUNKED, 8_192, 12_400, Rewind(8_192)),
+        (SLIDING, 12_000, 12_000, Rewind(12_000, by_window=True)),
+        (SLIDING, 14_000, 12_000, Rewind(12_000, by_window=True)),
+        (SLIDING, 12_000, 12_001, Rewind(0)),
+        (SLIDING, 100, 400, Rewind(100, by_window=True)),  # the copy begins at the first token
+        (SLIDING, 12_000, 0, Rewind(0)),
+    ],
+)
+def test_coming_back_by_a_copy(shape: CacheShape, common: int, copied: int, rewind: Rewind) -> None:
+    assert rewind_to(common, n_cached=20_000, pos_min=19_000, shape=shape, copied=copied) == rewind

@@ -21,11 +21,14 @@ class Batch:
         for token in range(n_tokens):
             self._batch.seq_id[token][0] = 0
 
-    def fill(self, ids: Ids, at: int, wants_logits: bool) -> Any:
-        n_tokens = len(ids)
-        self._batch.n_tokens = n_tokens
-        self._token[:n_tokens] = ids
+    def fill(self, ids: Ids, at: int, wants_logits: bool, n_more: int = 0) -> Any:
+        """The llama_batch of these ids from position `at` on, logits behind the last one, and n_more tokens of any kind
+        behind it."""
+        n_ids = len(ids)
+        n_tokens = self._batch.n_tokens = n_ids + n_more
+        self._token[:n_ids] = ids
+        self._token[n_ids:n_tokens] = ids[-1]
         self._pos[:n_tokens] = np.arange(at, at + n_tokens)
         self._logits[:n_tokens] = 0
-        self._logits[n_tokens - 1] = wants_logits
+        self._logits[n_ids - 1] = wants_logits
         return self._batch

@@ -4,6 +4,7 @@ llama.cpp's own word on rewinding is never asked (see `prefix`). Positions are t
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,15 +47,24 @@ class KvCache:
             return 0
         if to.n_tokens == 0:
             llama_cpp.llama_memory_clear(self._memory, True)
-        elif to.n_tokens < len(self.ids):
-            llama_cpp.llama_memory_seq_rm(self._memory, 0, to.n_tokens, -1)
+        elif to.n_tokens < len(self.ids) or to.by_window:  # a copy may hold cells behind that position
+            self.drop_behind(to.n_tokens)
         self.ids = self.ids[: to.n_tokens]
         if self._window is not None and self._window.n_tokens > to.n_tokens:
-            self._window = None
+            serves = self.shape.holds(to.n_tokens, after=self._window.n_tokens)
+            self._window = replace(self._window, n_tokens=to.n_tokens) if serves else None
         return to.n_tokens
 
+    def drop_behind(self, n_tokens: int) -> None:
+        """Removes the cells of positions that no id of ours has."""
+        llama_cpp.llama_memory_seq_rm(self._memory, 0, n_tokens, -1)
+
+    def can_copy_later(self, n_tokens: int, *, after: int) -> bool:
+        """Whether a copy that is made after so many tokens still serves to come back to n_tokens."""
+        return not self.has_windows or self.shape.holds(n_tokens, after=after)
+
     def copy_window(self) -> None:
-        """Remembers this position, to come back to it exactly after the windows have moved on."""
+        """Remembers the windowed cells, to come back here exactly after the windows have moved on."""
         if self.has_windows and len(self.ids):
             self._window = take_window(self._context, len(self.ids))
 
@@ -94,7 +104,7 @@ class KvCache:
             n_cached=len(self.ids),
             pos_min=int(llama_cpp.llama_memory_seq_pos_min(self._memory, 0)),
             shape=self.shape,
-            anchor=self._window.n_tokens if self._window else 0,
+            copied=self._window.n_tokens if self._window else 0,
         )
 
 
@@ -119,6 +129,6 @@ def _promise(path: Path, ids: Ids, binding: Binding, shape: CacheShape, n_ctx: i
         n_cached=len(saved),
         pos_min=shape.pos_min_after(len(saved)),
         shape=shape,
-        anchor=manifest.anchor,
+        copied=manifest.anchor,
     )
     return kept.n_tokens, saved

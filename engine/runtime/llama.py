@@ -21,6 +21,7 @@ from engine.runtime.batch import Batch
 from engine.runtime.binding import Binding
 from engine.runtime.cache import KvCache
 from engine.runtime.checkpoint import Checkpoints
+from engine.runtime.filling import filling
 from engine.runtime.keeping import Keeping
 from engine.runtime.log import kv_places, listen
 from engine.runtime.model import Checkpoint, Finished, Gauge, Prefill, Remark, Sampling, Stop, Text
@@ -32,7 +33,6 @@ from engine.tokens.encode import Ids
 
 _ABORTED = 2  # llama_decode's answer when the abort callback said so
 _NO_SLOT = 1
-_LAST_BATCH = 64  # shorter batches are computed another way on CPUs, and their logits differ a little
 # libc's strlen over a two-byte buffer is a ready-made "is the flag set?" in C: a Python callback would take the GIL at
 # every graph node, which costs 1 to 2.7 % of generation
 _FLAG_IS_SET = ctypes.cast(ctypes.CDLL(None).strlen, llama_cpp.ggml_abort_callback)
@@ -55,6 +55,7 @@ class LlamaModel:
         self._n_vocab = llama_cpp.llama_vocab_n_tokens(self._vocab)
         self._cache = KvCache(self._context, self._cache_shape(), swa_full=settings.placement.swa_full)
         self._batch = Batch(settings.placement.n_ubatch)
+        self._n_parameters = int(llama_cpp.llama_model_n_params(self._model))
         llama_cpp.llama_set_abort_callback(self._context, _FLAG_IS_SET, ctypes.addressof(self._flag))
 
     @property
@@ -98,8 +99,7 @@ class LlamaModel:
         reused = self._cache.rewind(ids)
         restored = perf_counter()
         yield Prefill(reused, len(ids), reused, 0.0, self._gauge(reused))
-        at = min(anchor, len(ids) - _LAST_BATCH) if self._cache.has_windows else 0
-        for event in self._prefill(ids, at, keeping):
+        for event in self._prefill(ids, anchor, keeping):
             yield (
                 event
                 if isinstance(event, Checkpoint)
@@ -132,11 +132,12 @@ class LlamaModel:
         while len(self._cache) < len(ids) and not self._cancelled:
             at = len(self._cache)
             end = min(at + self.settings.placement.n_ubatch, len(ids))
-            end = anchor if at < anchor < end else end
-            if not self._decode(ids[at:end], at, wants_logits=end == len(ids)):
+            if at < anchor < end and not self._cache.can_copy_later(anchor, after=end):
+                end = anchor
+            if not self._decode(ids[at:end], at, wants_logits=end == len(ids), n_more=self._filling(end - at, at)):
                 return
             self._cache.ids = ids[:end]
-            if end == anchor:
+            if at < anchor <= end:
                 self._cache.copy_window()
             yield end
             if checkpoints is not None and keeping is not None and end < len(ids):
@@ -186,13 +187,22 @@ class LlamaModel:
         if text := reply.due(last=True):
             yield Text(text, len(reply.ids), self._gauge(len(self._cache)))
 
-    def _decode(self, ids: Ids, at: int, *, wants_logits: bool) -> bool:
+    def _filling(self, n_tokens: int, at: int) -> int:
+        """Tokens to fill a batch of the prompt up with."""
+        n_more = filling(n_tokens, self.settings.placement, n_parameters=self._n_parameters)
+        fits = at + n_tokens + n_more <= self.n_ctx and self._cache.shape.attention is not Attention.RECURRENT
+        return n_more if fits else 0
+
+    def _decode(self, ids: Ids, at: int, *, wants_logits: bool, n_more: int = 0) -> bool:
         """Decodes one batch at explicit positions; False when it was aborted, and the cache then ends at `at`.
 
-        llama.cpp takes an aborted batch back itself, and the cells it dropped to make room are masked there.
+        n_more: tokens that fill the batch up and are dropped again: nothing before them sees them. llama.cpp takes an
+        aborted batch back itself, and the cells it dropped to make room are masked there.
         """
-        answer = llama_cpp.llama_decode(self._context, self._batch.fill(ids, at, wants_logits))
+        answer = llama_cpp.llama_decode(self._context, self._batch.fill(ids, at, wants_logits, n_more))
         if answer == 0:
+            if n_more:
+                self._cache.drop_behind(at + len(ids))
             return True
         if answer == _ABORTED:
             if self._cache.shape.attention is Attention.RECURRENT:  # its state has moved on and cannot go back

@@ -34,6 +34,10 @@ class CacheShape:
             case _:
                 return 0
 
+    def holds(self, n_tokens: int, *, after: int) -> bool:
+        """Whether the windowed cells that stay after so many tokens are all that going on behind n_tokens needs."""
+        return n_tokens <= after and self.pos_min_after(after) <= self.pos_min_after(n_tokens)
+
 
 @dataclass(frozen=True, slots=True)
 class Rewind:
@@ -43,10 +47,17 @@ class Rewind:
     by_window: bool = False
 
 
-def rewind_to(common: int, *, n_cached: int, pos_min: int, shape: CacheShape, anchor: int = 0) -> Rewind:
-    """The most that may stay, as keepable has it; anchor: tokens up to which there is a copy of the windowed cells."""
+def rewind_to(common: int, *, n_cached: int, pos_min: int, shape: CacheShape, copied: int = 0) -> Rewind:
+    """The most that may stay, as keepable has it, or as a copy of the windowed cells allows it.
+
+    copied: how many tokens the cache held when they were copied, 0 without a copy. On chunks it serves every position
+    from its chunk's first on.
+    """
     kept = keepable(common, n_cached=n_cached, pos_min=pos_min, shape=shape)
-    return Rewind(anchor, by_window=True) if kept < anchor <= common else Rewind(kept)
+    by_window = min(common, copied)
+    if kept < by_window and shape.holds(by_window, after=copied):
+        return Rewind(by_window, by_window=True)
+    return Rewind(kept)
 
 
 def keepable(common: int, *, n_cached: int, pos_min: int, shape: CacheShape) -> int:

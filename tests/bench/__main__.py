@@ -5,7 +5,7 @@ from importlib import import_module
 
 from tests.bench.table import HEAD
 
-BENCHMARKS = ("count", "runtime", "reuse", "exactness", "crash", "plan", "memory", "devices")
+BENCHMARKS = ("count", "runtime", "reuse", "short", "exactness", "crash", "snapshot", "plan", "memory", "devices")
 
 
 def main(names: list[str]) -> int:
