@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Protocol
 
+from app.asking import Notice
 from app.desk import Desk
 from app.joining import is_another
 from engine.corpus.collect import refuse_empty
@@ -99,20 +100,22 @@ class Intake:
         """Reads a folder of Longdesk's own: the example."""
         return self._read([path], ())
 
-    def add(self, session_id: str, delivery: Delivery) -> None:
-        """Adds what was read to a session."""
+    def add(self, session_id: str, delivery: Delivery) -> tuple[Notice, ...]:
+        """Adds what was read to a session. Returns what that changed of what was there."""
+        notices: list[Notice] = []
         for origin, corpus in delivery.parts:
             with self._lock:
                 record = self._records.setdefault(session_id, _Record())
             prefix = "" if origin.can_replace else self._prefix(session_id, record, origin, corpus)
             origin, corpus = replace(origin, prefix=prefix), _prefixed(corpus, prefix)
-            self._desk.add_sources(session_id, corpus)
+            notices += self._desk.add_sources(session_id, corpus)
             with self._lock:
                 _remember(record, origin, corpus)
         if not any(skipped.can_include for _, corpus in delivery.parts for skipped in corpus.skipped):
             for origin, _ in delivery.parts:
                 if origin.private:
                     shutil.rmtree(origin.private, ignore_errors=True)
+        return tuple(notices)
 
     def can_bring_back(self, session_id: str, path: str) -> bool:
         """Whether the place that a skipped file was read from is still known and there."""

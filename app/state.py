@@ -4,7 +4,7 @@ The only file that touches st.session_state and st.cache_resource. "Session" is 
 """
 
 import atexit
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -140,6 +140,22 @@ def said() -> list[str]:
     """The sentences to show now; they are shown once."""
     sentences: list[str] = st.session_state.pop("sentences", [])
     return sentences
+
+
+def tell(session: str, sentences: Iterable[str]) -> None:
+    """Keeps sentences about a session until `hush`: what adding sources changed, say."""
+    told: dict[str, None] = st.session_state.setdefault(f"told-{session}", {})
+    told.update(dict.fromkeys(sentences))
+
+
+def told(session: str) -> tuple[str, ...]:
+    """The sentences to show beside a session."""
+    return tuple(st.session_state.get(f"told-{session}", ()))
+
+
+def hush(session: str) -> None:
+    """Takes them away: they were read, or the next question was asked."""
+    st.session_state.pop(f"told-{session}", None)
 
 
 def remember(key: str, make: Callable[[], Any]) -> Any:

@@ -174,6 +174,41 @@ def test_what_is_read_again_is_said_before_asking(draw: Draw, monkeypatch: pytes
     assert "Re-reading" in everything(page) and "before the next answer." in everything(page)
 
 
+def test_what_adding_changed_is_said_until_the_next_question(
+    draw: Draw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    for name in ("a", "b*"):
+        (folder / f"{name}.txt").write_text(name)
+    monkeypatch.setenv("LONGDESK_ROOTS", str(folder))
+
+    def add(page: AppTest) -> None:
+        page.text_input(key="local-path").set_value(str(folder))
+        next(button for button in page.button if button.label == "Add").click().run()
+        assert not page.exception
+
+    page = draw()
+    add(page)
+    assert "Replaced" not in everything(page)
+    (folder / "b*.txt").write_text("edited")
+    add(page)
+    replaced = r"Replaced by what was given now, and read again from there on: b\*.txt."
+    assert everything(page).count(replaced) == 1
+    page.run()
+    assert replaced in everything(page), "it stays while one looks about"
+    page.button(key=f"hush-{session_of(page)}").click().run()
+    assert replaced not in everything(page)
+    (folder / "a.txt").unlink()
+    add(page)
+    assert "a.txt was deleted: left out from here on." in everything(page) and replaced not in everything(page)
+    page.chat_input[0].set_value("And now?").run()
+    job = state.house().jobs.of(session_of(page))
+    assert job is not None
+    job.join(120)
+    assert "was deleted" not in everything(page.run())
+
+
 def test_the_list_of_all_sessions(draw: Draw) -> None:
     draw()
     store = state.house().desk.store

@@ -88,7 +88,7 @@ def _take(session_id: str | None, read: Callable[[], Delivery], widget: str | No
             delivery = read()
             if session_id is None:
                 session_id = house.desk.begin_session(delivery.title).id
-            house.intake.add(session_id, delivery)
+            state.tell(session_id, (notice.text for notice in house.intake.add(session_id, delivery)))
         except LongdeskError as error:
             state.say(sentence_of(error))
             return

@@ -5,6 +5,7 @@ from streamlit.elements.widgets.chat import ChatInputValue
 
 from app import state
 from app.parts.adding import draw_adding, draw_example_button, take_uploads
+from app.parts.changes import draw_changes
 from app.parts.sources import draw_panel_head, draw_skipped, draw_sources
 from app.parts.strip import draw_rereading, draw_strip, draw_verdict
 from app.parts.turns import draw_end, draw_refused, draw_running, draw_turn
@@ -129,6 +130,7 @@ def _draw_panel(scene: Scene, session_id: str) -> None:
         draw_sources(session_id, scene.links, scene.costs)
     else:
         draw_panel_head("", "None yet. Add some below.")
+    draw_changes(session_id)
     draw_skipped(session_id, scene.skipped)
     with st.expander("Add sources", icon=":material/add:", expanded=not scene.links):
         draw_adding(session_id)
@@ -161,6 +163,7 @@ def _ask(scene: Scene, given: ChatInputValue) -> None:
             session_id = house.desk.begin_session("New session", with_sources=False).id
         if text and session_id is not None:
             house.jobs.ask(session_id, text)
+            state.hush(session_id)
         state.go_to(session_id)
     except LongdeskError as error:
         state.say(sentence_of(error))
