@@ -5,7 +5,19 @@ from importlib import import_module
 
 from tests.bench.table import HEAD
 
-BENCHMARKS = ("count", "runtime", "reuse", "short", "exactness", "crash", "snapshot", "plan", "memory", "devices")
+BENCHMARKS = (
+    "count",
+    "runtime",
+    "reuse",
+    "short",
+    "exactness",
+    "crash",
+    "snapshot",
+    "plan",
+    "memory",
+    "devices",
+    "pages",
+)
 
 
 def main(names: list[str]) -> int:
