@@ -174,14 +174,13 @@ def test_what_is_read_again_is_said_before_asking(draw: Draw, monkeypatch: pytes
     assert "Re-reading" in everything(page) and "before the next answer." in everything(page)
 
 
-def test_what_adding_changed_is_said_until_the_next_question(
-    draw: Draw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_adding_changed_is_said_until_the_next_question(draw: Draw, tmp_path: Path) -> None:
     folder = tmp_path / "notes"
     folder.mkdir()
     for name in ("a", "b*"):
         (folder / f"{name}.txt").write_text(name)
-    monkeypatch.setenv("LONGDESK_ROOTS", str(folder))
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "config.toml").write_text(f"reply_tokens = 8\nroots = ['{folder}']\n")
 
     def add(page: AppTest) -> None:
         page.text_input(key="local-path").set_value(str(folder))
