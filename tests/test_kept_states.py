@@ -1,8 +1,10 @@
 """KV states on disk that cannot be trusted, through Desk and `longdesk ask`: seen, said, and answered all the same."""
 
+import json
 import os
 import shutil
 import signal
+import sqlite3
 import struct
 import time
 from collections.abc import Callable, Iterator
@@ -12,10 +14,12 @@ from threading import Event as Flag
 
 import psutil
 import pytest
+from xxhash import xxh3_128_digest
 
 from app.asking import Answered, Notice, Question
 from app.desk import Desk
 from app.settings import Settings
+from engine.runtime import snapshot as files
 from engine.runtime.model import Prefill
 from storage.turns import Turn
 from tests.command_line import CommandLine
@@ -94,6 +98,33 @@ def edit_manifest(old: bytes, new: bytes) -> Callable[[Path], None]:
     return damage
 
 
+def reseal(path: Path, *, name: str | None = None, **binding: str) -> None:
+    """Rewrites what a file says of itself, and makes its checksum right again."""
+    data = path.read_bytes()
+    n_window, n_manifest, *_ = files._TAIL.unpack(data[-files._TAIL.size :])
+    end = len(data) - files._TAIL.size
+    manifest = json.loads(data[end - n_manifest : end])
+    manifest["binding"] |= binding
+    manifest["name"] = name or manifest["name"]
+    packed = json.dumps(manifest).encode()
+    sealed = data[: end - n_manifest] + packed + files._LENGTHS.pack(n_window, len(packed))
+    path.write_bytes(sealed + xxh3_128_digest(sealed) + files._MARK)
+
+
+def append(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b"and something else")
+
+
+def zero(path: Path) -> None:
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def make_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
 def claim_more_ids(path: Path) -> None:
     """The number of ids at the head of llama.cpp's part: one more than there are."""
     data = bytearray(path.read_bytes())
@@ -113,6 +144,10 @@ DAMAGE: dict[str, Callable[[Path], None]] = {
     "flipped at 99 %": flip(0.99),
     "flipped at the end": flip(1.0),
     "more ids claimed": claim_more_ids,
+    "garbage behind its end": append,
+    "zeros of the same length": zero,
+    "a folder in its place": make_folder,
+    "sealed under another name": lambda path: reseal(path, name="another.kv"),
     "manifest: another KV type": edit_manifest(b'"kv_k":"f16"', b'"kv_k":"f32"'),
     "manifest: windows everywhere": edit_manifest(b'"swa_full":false', b'"swa_full":true '),
 }
@@ -178,10 +213,49 @@ def test_another_models_state_in_its_place_is_not_used(settings: Settings, corpu
     """The index says that it is this model's; the file knows better."""
     twin = replace(settings, home=tmp_path / "twin", model=str(cached("llama", seed=1)))
     expected = ask(twin, corpus)
-    shutil.copy(states(settings)[0], states(twin)[0])
+    [place] = states(twin)
+    shutil.copy(states(settings)[0], place)
+    reseal(place, name=place.name)
     answer = ask(twin, corpus)
     assert answer.turn.reused_tokens == 0 and answer.turn.reply_ids == expected.turn.reply_ids
     assert any("another model file" in notice for notice in answer.notices), answer.notices
+
+
+def test_another_projectors_state_is_not_used(settings: Settings, plain: tuple[Settings, Answer], corpus: Path) -> None:
+    """First where the file alone knows it, then where the index does."""
+    reseal(states(settings)[0], projector="of another file")
+    first = ask(settings, corpus)
+    ask(settings, corpus)  # a whole one takes the place of what was not used
+    with sqlite3.connect(settings.home / "longdesk.db") as index:
+        index.execute("UPDATE snapshots SET binding = json_set(binding, '$.projector', 'of another file')")
+    index.close()
+    for answer in (first, ask(settings, corpus)):
+        assert (answer.turn.reused_tokens, answer.turn.reply_ids) == (0, plain[1].turn.reply_ids)
+        assert any("another vision projector" in notice for notice in answer.notices), answer.notices
+
+
+def test_two_states_in_each_others_place(
+    settings: Settings, plain: tuple[Settings, Answer], corpus: Path, tmp_path: Path
+) -> None:
+    """Both seals are right. Neither state is used, and new ones take their places."""
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "b.txt").write_text("".join(f"{line} ships passed the lighthouse\n" for line in range(150)))
+    expected = {corpus: plain[1], other: ask(settings, other)}
+    one, two = states(settings)
+    one.rename(tmp_path / "aside")
+    two.rename(one)
+    (tmp_path / "aside").rename(two)
+    notices: list[str] = []
+    for texts, answer in expected.items():
+        answered = ask(settings, texts)
+        notices += answered.notices
+        assert answered.turn.reply_ids == answer.turn.reply_ids
+        assert (answered.turn.reused_tokens or 0) < 100  # the instruction alone, of the state that was made anew
+    assert sum("written under another name" in notice for notice in notices) == 2, notices
+    for texts in expected:
+        again = ask(settings, texts)
+        assert (again.turn.reused_tokens or 0) > 0.9 * (again.turn.prompt_tokens or 0) and again.notices == ()
 
 
 def test_the_command_line_says_it_too(settings: Settings, plain: tuple[Settings, Answer], corpus: Path) -> None:
