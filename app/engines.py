@@ -79,6 +79,7 @@ class Engines:
         self._contents = Contents(settings.cache)
         self._states = States(store, self._contents)
         self._tier = Tier(settings, store)
+        self._checkpoints = False  # whether room was made for some, of the question under way
         self._anchor = 0  # tokens up to the corpus's end of the prompt that the engine read last
         self.remarks: tuple[str, ...] = ()
         self._tier.sweep()
@@ -178,6 +179,7 @@ class Engines:
         found = self._states.find(ids, self._binding) if self._settings.snapshot else Found()
         self.remarks = (found.remark,) if found.remark else ()
         checkpoint_bytes = self._room_for_checkpoints(card, plan, len(ids) - found.n_tokens, found)
+        self._checkpoints = checkpoint_bytes > 0
         engine.keep(
             Keeping(
                 binding=self._binding,
@@ -193,7 +195,10 @@ class Engines:
         return engine
 
     def answered(self, event: Finished) -> None:
-        """How long reading took, for what is worth keeping."""
+        """How long reading took, for what is worth keeping. No checkpoint comes any more: their room is given back."""
+        if self._checkpoints:
+            self._checkpoints = False
+            self._tier.release()
         self._states.measured(n_tokens=event.prompt_tokens - event.reused_tokens, seconds=event.prefill_s)
 
     def save(self, *, protected: tuple[Path, ...] = ()) -> str | None:

@@ -157,3 +157,17 @@ def test_the_room_that_is_made_for_a_state_is_enough_and_little_more(
     [state] = (tmp_path / "home" / "snapshots").iterdir()
     asked, _ = rooms[-1]
     assert 0.9 * asked <= state.stat().st_size <= asked
+
+
+def test_the_room_for_checkpoints_is_given_back_when_the_answer_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rooms: list[tuple[int, Room]]
+) -> None:
+    """Or a page that runs for days would keep it from all others."""
+    monkeypatch.setattr("app.engines._LONG_PREFILL_S", 0.0)
+    working = Working(tmp_path, cached("llama"))
+    try:
+        working.ask(0)
+        assert rooms and rooms[0][1].refusal is None
+        assert Tier(working.desk.settings, working.desk.store).largest_bytes() == BUDGET_BYTES
+    finally:
+        working.desk.close()
