@@ -12,7 +12,9 @@ from threading import Event as Flag
 
 import pytest
 
+import app.desk
 import app.engines
+import app.states
 from app.asking import Answered, Notice, Question
 from app.desk import Desk
 from app.jobs import Phase, Progress, advance
@@ -220,7 +222,8 @@ def settings(model: Path, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Models of a MiB are treated as large ones, and tell of every piece that is read."""
+    """Models of a MiB are treated as large ones, and tell of every piece that is read; never while a Desk is idle."""
+    monkeypatch.setattr(app.desk, "_IDLE_S", 600.0)
     monkeypatch.setattr(app.engines, "_SMALL_MODEL_BYTES", 0)
     monkeypatch.setattr(content, "_STEP_BYTES", 1)
 
