@@ -15,6 +15,7 @@ from app.snapshots import Kept, Verified
 from engine.memory.catalog import find
 from engine.memory.kv_cache import KV_TYPES
 from storage.snapshots import Snapshot
+from tests.bench.__main__ import BENCHMARKS
 
 ROOT = Path(__file__).parent.parent
 COMMAND_LINE = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
@@ -90,3 +91,8 @@ def test_no_host_of_a_registry_is_named() -> None:
     assert "http" not in (ROOT / "constraints.txt").read_text(encoding="utf-8").replace("httpcore", "").replace(
         "httpx", ""
     )
+
+
+def test_every_benchmark_is_documented_in_its_order() -> None:
+    table = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    assert tuple(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == BENCHMARKS
