@@ -15,6 +15,7 @@
     split       any of them in several files
     broken      files that llama.cpp refuses, or that kill the process which loads them
     probe       runs a model in a child process and says what llama.cpp made of it
+    look        shows a model images in a child process, by mtmd's own helper
     header      headers of other architectures with sliding windows, to lay out KV caches for
     contexts    asks llama.cpp in a child process what KV caches it would make, hundreds of times
     quantize_types  what llama.cpp would quantize each tensor of a model to
