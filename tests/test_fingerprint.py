@@ -244,7 +244,7 @@ class Asked:
                     cancel.set()
             assert isinstance(event, Answered)
             self.turn, self.notices = event.turn, self.progress.notices
-            desk.save()
+            assert (notice := desk.save()) is None, notice
             if learn:
                 assert list(desk.learn())
         finally:
