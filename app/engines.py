@@ -28,6 +28,7 @@ from engine.memory.kv_cache import largest_part_bytes, state_bytes
 from engine.memory.placement import Placement
 from engine.prompt.layout import Prompt, common_prefix
 from engine.runtime.binding import Binding
+from engine.runtime.chain import chain
 from engine.runtime.keeping import Keeping
 from engine.runtime.model import Finished, Gauge
 from engine.runtime.settings import EngineSettings
@@ -220,7 +221,7 @@ class Engines:
             return f"The KV cache was not kept: writing it takes {takes:,} bytes of memory, and {free:,} are free."
         path = self._tier.new_path(os.getpid())
         try:
-            if refusal := self._tier.keep(n_bytes, protected=protected).refusal:
+            if refusal := self._tier.keep(n_bytes, protected=protected, blocks=chain(engine.held)).refusal:
                 return refusal
             begun = perf_counter()
             saved = engine.save(binding, path)

@@ -9,7 +9,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,6 +22,7 @@ from app.settings import Settings
 from app.sizes import show_bytes
 from engine.errors import LongdeskError
 from engine.memory.hardware import DISK_RESERVE_BYTES
+from engine.runtime.chain import blocks_in, tokens_in
 from storage.snapshots import Snapshot
 from storage.store import Store
 
@@ -29,6 +30,7 @@ MOST_BYTES = 256 << 30  # of the default budget
 _ORPHANED_S = 3600.0  # a file that the index does not know by then is nobody's
 _ABANDONED_S = 86_400.0  # a half-written one whose process id lives: by then it is another process's
 _FREED_AFTER_S = 2.0
+_MOSTLY = 0.5  # of a state's tokens
 _PID = re.compile(r"(\d{1,7})-")  # how a state's name may begin; a session's id is longer
 
 
@@ -99,15 +101,16 @@ class Tier:
         except (OSError, LongdeskError):
             return 0
 
-    def keep(self, n_bytes: int, *, protected: Collection[Path] = ()) -> Room:
+    def keep(self, n_bytes: int, *, protected: Collection[Path] = (), blocks: Sequence[bytes] = ()) -> Room:
         """Makes room for a state of so many bytes, and reserves it until `release` or the next call.
 
-        What was not used for longest goes first, never what is protected; nothing goes where that would not be enough.
+        First goes what this state, of which these are the blocks, or one that stays holds as well; then what was not
+        used for longest. Never what is protected; nothing goes where that would not be enough.
         """
         try:
             with self._alone() as reservations:
                 self._sweep()
-                room = self._make_room(n_bytes, protected, reservations.others_bytes)
+                room = self._make_room(n_bytes, protected, reservations.others_bytes, blocks)
                 reservations.reserve(0 if room.refusal else n_bytes)
                 return room
         except (OSError, LongdeskError) as error:
@@ -160,7 +163,9 @@ class Tier:
             with suppress(OSError, LongdeskError), self._alone():
                 self._sweep()
 
-    def _make_room(self, n_bytes: int, protected: Collection[Path], reserved_bytes: int) -> Room:
+    def _make_room(
+        self, n_bytes: int, protected: Collection[Path], reserved_bytes: int, blocks: Sequence[bytes]
+    ) -> Room:
         """Evicts until there is room, where evicting can make it."""
         refused = f"The KV cache was not kept: it takes {show_bytes(n_bytes)}, and "
         no_space = f"{refused}{show_bytes(DISK_RESERVE_BYTES)} of the disk are always left free."
@@ -176,11 +181,29 @@ class Tier:
         evicted: list[Snapshot] = []
         over = max(over_budget, over_disk)
         while over > 0:
-            evicted.append(evictable.pop(0))
+            evicted.append(self._least_missed(evictable, blocks))
+            evictable.remove(evicted[-1])
             self._evict(evicted[-1])
             over -= evicted[-1].n_bytes
         has_room = self._wait_for(wanted + DISK_RESERVE_BYTES, _FREED_AFTER_S if evicted else 0)
         return Room(tuple(evicted), None if has_room else no_space)
+
+    def _least_missed(self, evictable: Sequence[Snapshot], blocks: Sequence[bytes]) -> Snapshot:
+        """Of states with the one not used for longest first, the one that goes first; blocks: of one that comes.
+
+        Sessions over one corpus have it each in a state of their own: the last that holds a corpus is worth more than
+        another session's few turns.
+        """
+        shared = self._store.snapshots.shared_blocks()
+        for match in self._store.snapshots.matches(blocks):
+            shared[match.snapshot.path] = max(match.n_blocks, shared.get(match.snapshot.path, 0))
+
+        def loss(snapshot: Snapshot) -> int:
+            n_blocks = shared.get(snapshot.path, 0)
+            mostly = tokens_in(n_blocks) >= _MOSTLY * snapshot.n_tokens if n_blocks else False
+            return 0 if n_blocks and n_blocks == blocks_in(snapshot.n_tokens) else 1 if mostly else 2
+
+        return min(evictable, key=loss)
 
     def _wait_for(self, n_bytes: int, seconds: float) -> bool:
         """Whether so much is free: some file systems give back late, and what is still read is given back later."""

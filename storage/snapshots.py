@@ -118,6 +118,17 @@ class Snapshots:
         shared.sort(key=lambda each: (-each[1], each[0].n_tokens * (-1 if each[2] else 1)))
         return tuple(Match(snapshot, n_blocks) for snapshot, n_blocks, _ in shared)
 
+    def shared_blocks(self) -> dict[Path, int]:
+        """How many of its first blocks a state has in common with some other one that was made with the same."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                """SELECT path, max(at) + 1 AS n_blocks FROM (
+                    SELECT path, at, count(*) OVER (PARTITION BY binding, at, digest) AS n_states
+                    FROM snapshot_blocks JOIN snapshots ON id = snapshot_id
+                ) WHERE n_states > 1 GROUP BY path"""
+            )
+            return {self._home / unpack_text(row["path"]): row["n_blocks"] for row in rows}
+
     def touch(self, path: Path, *, session_id: str | None = None) -> None:
         """Marks a state as used now, by this session; what was not used for longest goes first when room is needed."""
         with self._database.write() as connection:

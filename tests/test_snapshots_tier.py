@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections import namedtuple
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -40,13 +40,20 @@ def new_tier(tmp_path: Path, store: Store) -> NewTier:
     return build
 
 
-def put(tier: Tier, store: Store, name: str, n_bytes: int = MIB) -> Path:
-    """A state with its file. Named states are used one after the other."""
+def put(
+    tier: Tier, store: Store, name: str, n_bytes: int = MIB, *, n_tokens: int = 256, blocks: Sequence[bytes] = ()
+) -> Path:
+    """A state with its file. Named states are used one after the other; without blocks each holds its own."""
     tier.folder.mkdir(exist_ok=True)
     path = tier.folder / f"{name}.kv"
     path.write_bytes(b"k" * n_bytes)
     store.snapshots.record(
-        path=path, binding={"model": "m"}, n_tokens=256, n_bytes=n_bytes, blocks=[b"b" * 16], session_id=None
+        path=path,
+        binding={"model": "m"},
+        n_tokens=n_tokens,
+        n_bytes=n_bytes,
+        blocks=blocks or [name.encode()],
+        session_id=None,
     )
     return path
 
@@ -79,6 +86,25 @@ def test_what_was_not_used_for_longest_goes_first(new_tier: NewTier, store: Stor
     assert names(tier) == ["c", "e", "a"]
     assert tier.keep(4 * MIB).evicted == ()  # a reservation of its own is replaced
     assert tier.kept().total_bytes == 6 * MIB and tier.kept().budget_bytes == 10 * MIB
+
+
+def test_the_last_state_of_a_corpus_outlives_another_sessions_turns(new_tier: NewTier, store: Store) -> None:
+    def blocks(corpus: str, session: str) -> list[bytes]:
+        prefixes = [f"{corpus} {at}" for at in range(10)] + [f"{corpus} {session} {at}" for at in (10, 11)]
+        return [prefix.encode() for prefix in prefixes]
+
+    tier = new_tier(5 * MIB)
+    for corpus, session in ("a1", "b1", "b2", "b3", "c1"):
+        put(tier, store, corpus + session, n_tokens=1_300, blocks=blocks(corpus, session))
+    assert [room.path.stem for room in tier.keep(MIB, blocks=blocks("d", "1")).evicted] == ["b1"]
+    put(tier, store, "d1", n_tokens=1_300, blocks=blocks("d", "1"))
+    grown = [*blocks("b", "3"), b"b 3 12"]
+    assert [room.path.stem for room in tier.keep(MIB, blocks=grown).evicted] == ["b3"], (
+        "it goes on in the one that comes"
+    )
+    put(tier, store, "b3+", n_tokens=1_600, blocks=grown)
+    assert [room.path.stem for room in tier.keep(MIB).evicted] == ["b2"]
+    assert [room.path.stem for room in tier.keep(3 * MIB).evicted] == ["a1", "c1"], "none of which is held elsewhere"
 
 
 def test_nothing_goes_where_that_would_not_be_enough(new_tier: NewTier, store: Store) -> None:

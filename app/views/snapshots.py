@@ -58,8 +58,8 @@ def budget_html(kept: Kept) -> str:
 def _draw_several(kept: Kept) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="caches-head"):
         st.caption(
-            "Where there is no room, what was not used for longest goes first. `snapshot_budget` in `config.toml` sets "
-            "how much is allowed.",
+            "Where there is no room, what others hold as well goes first, then what was not used for longest. "
+            "`snapshot_budget` in `config.toml` sets how much is allowed.",
             width="stretch",
         )
         choice = st.menu_button("Delete several", list(_AGES), key="several")
