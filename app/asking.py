@@ -10,7 +10,7 @@ from time import monotonic
 
 from app.conversation import converse, place
 from app.engines import Engines
-from app.joining import Joining, join_session, write_down
+from app.joining import Joining, join_session, listed, write_down
 from app.lending import LentModel
 from app.rereading import reading_speed, rereading, tokens_read
 from app.settings import Settings
@@ -70,10 +70,11 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The last event: the turn as it was stored, and the KV cache as it is now."""
+    """The last event: the turn as it was stored, the KV cache as it is now, and how often the vision encoder ran."""
 
     turn: Turn
     gauge: Gauge | None = None
+    encoded: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,7 @@ class Asking:
         self._turn: Turn | None = None
         self._joining = Joining()
         self._reread: str | None = None
+        self._unseen: tuple[str, ...] = ()
         self._has_read = False
         self._text = ""
         self._told_at = 0.0
@@ -123,6 +125,7 @@ class Asking:
         self._joining = self._join(session)
         placed = place(kept, self._joining, len(turns))
         conversation = converse(placed, turns, opened=bench.opened, cache=bench.cache)
+        self._unseen = conversation.unseen
         system = session.system or "" if session else standing_instruction(settings, bool(placed))
         today = date.fromisoformat(session.frozen_date) if session else date.today()
         begun: list[Begun] = []
@@ -130,12 +133,13 @@ class Asking:
         def engine(case: Case) -> Model:
             self._reread = self._loss(case, turns)  # told before the engine turns to this prompt
             begun.append(self._begin(session, case, system, today, len(turns)))
-            return LentModel(bench.engines, bench.opened.card, case, begun[0].turn.session_id)
+            return LentModel(bench.engines, bench.opened, case, begun[0].turn.session_id)
 
         events = analyst.ask(
             self._question.text,
             conversation.sources,
             history=conversation.history,
+            numbers=conversation.numbers,
             opened=bench.opened,
             engine=engine,
             hardware=bench.engines.hardware(),
@@ -175,12 +179,15 @@ class Asking:
         read_tokens = tokens_read(turns, model)
         if not read_tokens:
             return None
-        kept = engines.rereads(self._bench.opened.card, case.plan, case.prompt.ids()).kept_tokens
+        kept = engines.rereads(self._bench.opened, case.plan, case.prompt).kept_tokens
         return rereading(case.prompt.n_tokens, kept, reading_speed(turns, model), read_tokens=read_tokens)
 
     def _warn(self) -> Iterator[Notice]:
         """Says which sources stand otherwise in the prompt than before, and what the question loses."""
         yield from map(Notice, self._joining.sentences())
+        if self._unseen:
+            name = self._bench.opened.card.name
+            yield Notice(f"{name} cannot see: the images of {listed(self._unseen)} are not sent.")
         if self._reread is not None:
             yield Notice(f"{self._reread}.")
         missing = self._bench.opened.tokenizer.unrepresentable(self._question.text)
@@ -216,7 +223,7 @@ class Asking:
         turns = self._bench.store.turns
         if isinstance(event, Finished):
             self._bench.engines.answered(event)
-            yield Answered(self._finish(self._outcome(event)), event.gauge)
+            yield Answered(self._finish(self._outcome(event)), event.gauge, event.encoded)
             return
         if isinstance(event, Text):  # at most 20 a second, 0.3 ms each: a kill loses nothing that was seen
             self._text += event.text

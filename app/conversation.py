@@ -1,15 +1,15 @@
 """A session's sources and turns as the exchanges of a prompt. What the prompt then looks like is engine.prompt's."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from app.joining import Joining
-from engine.corpus.source import Source
+from engine.corpus.source import Kind, Source
 from engine.opened import OpenModel
 from engine.prompt.layout import Exchange
-from engine.tokens.documents import IdCache, encode_documents
+from engine.tokens.documents import IdCache, number_pictures
 from engine.tokens.encode import Ids
 from storage.sources import SessionSource
 from storage.turns import Turn
@@ -38,10 +38,16 @@ def place(kept: Sequence[SessionSource], joining: Joining, turn_index: int) -> t
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """What the next question stands on: the exchanges so far, and the sources that it carries itself."""
+    """What the next question stands on: the exchanges so far, and the sources that it carries itself.
+
+    numbers: of each source's first picture, by path. They are of all that the session has, sent or not, so that a
+    picture keeps its number. unseen: the paths of those whose pictures this model cannot see.
+    """
 
     history: tuple[Exchange, ...]
     sources: tuple[Source, ...]
+    numbers: Mapping[str, int]
+    unseen: tuple[str, ...] = ()
 
 
 def converse(placed: Sequence[Placed], turns: Sequence[Turn], *, opened: OpenModel, cache: IdCache) -> Conversation:
@@ -49,7 +55,10 @@ def converse(placed: Sequence[Placed], turns: Sequence[Turn], *, opened: OpenMod
 
     A turn without a reply (cancelled while reading, or broken off) is left out; its sources move to the next one.
     """
-    waiting = [place for place in placed if place.enabled]
+    numbers = number_pictures(place.source for place in placed)
+    sent = [place for place in placed if place.enabled]
+    unseen = tuple(place.source.path for place in sent if place.source.pictures) if opened.sight is None else ()
+    waiting = [place for place in sent if opened.sight is not None or place.source.kind is not Kind.IMAGE]
     exchanges = []
     for turn in turns:
         reply = _reply_ids(turn, opened)
@@ -57,8 +66,8 @@ def converse(placed: Sequence[Placed], turns: Sequence[Turn], *, opened: OpenMod
             continue
         due = [place.source for place in waiting if place.turn_index <= turn.index]
         waiting = [place for place in waiting if place.turn_index > turn.index]
-        exchanges.append(Exchange(turn.question, encode_documents(opened.tokenizer, due, cache), reply))
-    return Conversation(tuple(exchanges), tuple(place.source for place in waiting))
+        exchanges.append(Exchange(turn.question, opened.documents(due, cache, numbers), reply))
+    return Conversation(tuple(exchanges), tuple(place.source for place in waiting), numbers, unseen)
 
 
 def _reply_ids(turn: Turn, opened: OpenModel) -> Ids:

@@ -32,7 +32,7 @@ from engine.memory.placement import Placement
 from engine.memory.planner import Planner, make_plan
 from engine.opened import OpenModel, open_model
 from engine.prompt.layout import Exchange, Part, Prompt
-from engine.tokens.documents import Document, IdCache, encode_documents
+from engine.tokens.documents import Document, IdCache, number_pictures
 from storage.sessions import Session
 from storage.store import Store
 
@@ -49,6 +49,7 @@ class Count:
     documents: tuple[Document, ...]  # one a source, in the same order
     skipped: tuple[Skipped, ...]
     prompt: Prompt = field(repr=False)
+    image_rule: str | None = None  # whose rule counts images, where the model sees
 
     @property
     def total_tokens(self) -> int:
@@ -92,7 +93,13 @@ class Desk:
         with self._opening:
             key = _identity(path)
             if key not in self._models:
-                self._models[key] = open_model(path, cache=self.settings.cache)  # which says what may be wrong
+                self._models[key] = open_model(  # which says what may be wrong
+                    path,
+                    cache=self.settings.cache,
+                    mmproj=self.settings.mmproj,
+                    separators=self.settings.tile_separators,
+                    max_tiles=self.settings.max_tiles,
+                )
             return self._models[key]
 
     def use_model_of(self, session_id: str) -> None:
@@ -104,7 +111,10 @@ class Desk:
 
         uploaded: the paths are copies; where they lie and when they were written means nothing.
         """
-        return without_images(collect(paths, rules, uploaded=uploaded))
+        opened = self.open()
+        if opened.sight is None:
+            return without_images(collect(paths, rules, uploaded=uploaded))
+        return collect(paths, replace(rules, draw_pages=self.settings.draw_pages), uploaded=uploaded)
 
     def count(self, corpus: Corpus) -> Count:
         """What each source costs, listed as the corpus is; the prompt has them in the order that a session would.
@@ -112,12 +122,14 @@ class Desk:
         Raises as open does.
         """
         opened = self.open()
-        documents = encode_documents(opened.tokenizer, corpus.sources, self._cache)
+        sources = arrange(self.store, corpus.sources)
+        documents = opened.documents(corpus.sources, self._cache, number_pictures(sources))
         system = standing_instruction(self.settings, bool(documents))
         document_of = {document.path: document for document in documents}
-        sent = tuple(document_of[source.path] for source in arrange(self.store, corpus.sources))
+        sent = tuple(document_of[source.path] for source in sources)
         prompt = opened.prompt([Exchange("", sent)], system=system, today=date.today())
-        return Count(opened.card.name, corpus.sources, documents, corpus.skipped, prompt)
+        rule = opened.sight.rule if opened.sight is not None else None
+        return Count(opened.card.name, corpus.sources, documents, corpus.skipped, prompt, rule)
 
     def wake(self) -> None:
         """Lets llama.cpp be loaded for a plan while the model's file is found and read."""
@@ -178,7 +190,7 @@ class Desk:
         turns = self.store.turns.of(session.id)
         placed = place(self.store.sources.of(session.id), Joining(), len(turns))
         conversation = converse(placed, turns, opened=opened, cache=self._cache)
-        documents = encode_documents(opened.tokenizer, conversation.sources, self._cache)
+        documents = opened.documents(conversation.sources, self._cache, conversation.numbers)
         case = prepare(
             [*conversation.history, Exchange(question, documents)],
             opened=opened,
@@ -188,8 +200,8 @@ class Desk:
             system=session.system or "",
             today=date.fromisoformat(session.frozen_date),
         )
-        every = encode_documents(opened.tokenizer, [at.source for at in placed], self._cache)
-        kept = self._engines.rereads(opened.card, case.plan, case.prompt.ids())
+        every = opened.documents([at.source for at in placed], self._cache, conversation.numbers)
+        kept = self._engines.rereads(opened, case.plan, case.prompt)
         return Outlook(case.plan, case.prompt, every, kept.kept_tokens)
 
     def begin_session(self, title: str, *, with_sources: bool = True) -> Session:
@@ -307,7 +319,7 @@ class Desk:
         with self._asking:  # an idle save under way ends first
             self._engines.close()
         for opened in self._models.values():
-            opened.tokenizer.close()
+            opened.close()
         self.store.close()
 
 

@@ -9,6 +9,7 @@ from app.desk import Count
 from app.sizes import show_bytes
 from engine.memory.budget import Need, Plan
 from engine.runtime.model import Gauge, Prefill, Text
+from engine.tokens.documents import Document
 from storage.search import Hit
 from storage.sessions import SessionSummary
 from storage.store import SessionRecord
@@ -23,6 +24,7 @@ def count_json(count: Count) -> Json:
         "model": count.model,
         "total_tokens": count.total_tokens,
         "template_tokens": count.template_tokens,
+        "image_rule": count.image_rule,
         "sources": [
             {
                 "path": source.path,
@@ -30,7 +32,18 @@ def count_json(count: Count) -> Json:
                 "tokens": document.n_tokens,
                 "bytes": source.n_bytes,
                 "pages": source.n_pages,
-                "tiles": None,
+                "tiles": _tiles(document),
+                "images": [
+                    {
+                        "number": document.first_number + at,
+                        "page": shown.view.number if source.n_pages else None,
+                        "width": shown.view.width,
+                        "height": shown.view.height,
+                        "tiles": shown.view.tiles,
+                        "tokens": shown.view.n_tokens,
+                    }
+                    for at, shown in enumerate(document.shown)
+                ],
                 "notes": [*source.notes, *_unrepresentable(document.unrepresentable)],
             }
             for source, document in zip(count.sources, count.documents, strict=True)
@@ -42,6 +55,8 @@ def count_json(count: Count) -> Json:
 def count_text(count: Count) -> str:
     """A table: tokens and path of every source, then the sum and what was skipped."""
     lines = [f"{document.n_tokens:>12,}  {document.path}" for document in count.documents]
+    if count.image_rule is not None and any(document.shown for document in count.documents):
+        lines.append(f"{'':>12}  images by {count.image_rule}")
     lines.append(f"{count.template_tokens:>12,}  (chat template and instruction)")
     lines.append(f"{count.total_tokens:>12,}  tokens in all, with {count.model}")
     lines += [
@@ -147,6 +162,7 @@ def event_json(event: DeskEvent) -> Json | None:
                 "done": event.done,
                 "total": event.total,
                 "reused": event.reused,
+                "encoded": event.encoded,
                 **_kv_json(event.gauge),
             }
         case Text():
@@ -157,6 +173,7 @@ def event_json(event: DeskEvent) -> Json | None:
                 "event": "answer",
                 "session": turn.session_id,
                 **_turn_json(turn, "question", "index", "created"),
+                "encoded": event.encoded,
                 **_kv_json(event.gauge),
             }
     return None
@@ -276,6 +293,13 @@ def _turn_json(turn: Turn, *without: str) -> Json:
         "receipt": turn.receipt,
     }
     return {name: value for name, value in fields.items() if name not in without}
+
+
+def _tiles(document: Document) -> list[int] | None:
+    """Columns and rows of an image's tiles; None for what has none, or several images."""
+    if len(document.shown) != 1 or (tiles := document.shown[0].view.tiles) is None:
+        return None
+    return list(tiles)
 
 
 def _unrepresentable(characters: Mapping[str, int]) -> list[str]:

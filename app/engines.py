@@ -21,11 +21,14 @@ from app.states import Found, States
 from engine.errors import LongdeskError
 from engine.memory.budget import Need, Plan
 from engine.memory.card import ModelCard
-from engine.memory.content import Contents, Identity, is_read
+from engine.memory.content import Contents, Identity, is_read, stamp_of
 from engine.memory.dry_run import DryRun, Measured
+from engine.memory.fingerprint import file_stamps
 from engine.memory.hardware import Device, Hardware, ram
 from engine.memory.kv_cache import largest_part_bytes, state_bytes
 from engine.memory.placement import Placement
+from engine.memory.projector import Projector
+from engine.opened import OpenModel
 from engine.prompt.layout import Prompt, common_prefix
 from engine.runtime.binding import Binding
 from engine.runtime.chain import chain
@@ -69,7 +72,7 @@ class Engines:
         self._settings = settings
         self._store = store
         self._engine: WorkerModel | None = None
-        self._identity: Identity | None = None  # of the engine's model
+        self._identity: tuple[Identity, str] | None = None  # of the engine's model, and of its projector
         self._card: ModelCard | None = None  # of the engine's model
         self._session: str | None = None
         self._unsaved = False
@@ -124,15 +127,15 @@ class Engines:
         """What llama.cpp says that a placement takes; see DryRun.measure. May be called from any thread."""
         return self._dry_run.measure(card, placement)
 
-    def prove(self, card: ModelCard, plan: Plan, ids: Ids) -> Iterator[float]:
+    def prove(self, opened: OpenModel, plan: Plan, prompt: Prompt) -> Iterator[float]:
         """Reads the model's files where nobody has and a kept state may be theirs that saves more than that takes.
 
         Yields the share read, see Contents.read. `ready` uses no state that was not proved to be the model's.
         """
-        identity = self._contents.identify(card)
+        card, identity = opened.card, self._contents.identify(opened.card)
         if is_read(identity.content) or not self._settings.snapshot:
             return
-        found = self._states.find(ids, binding_of(card, plan.placement, identity))
+        found = self._states.find(prompt.ids(), binding_of(opened, plan.placement, identity, prompt))
         n_bytes, gain = sum(file.n_bytes for file in card.files), found.unproved_tokens - found.n_tokens
         if n_bytes <= _SMALL_MODEL_BYTES or gain / self._states.tokens_per_s > n_bytes / _READ_BYTES_PER_S:
             yield from self._contents.read(card)
@@ -148,25 +151,28 @@ class Engines:
         ):
             yield from self._contents.read(card)
 
-    def ready(self, card: ModelCard, plan: Plan, session_id: str, prompt: Prompt) -> WorkerModel:
+    def ready(self, opened: OpenModel, plan: Plan, session_id: str, prompt: Prompt) -> WorkerModel:
         """The engine for this prompt: the running one where it has room, else a new one.
 
         What the running one has read and the prompt does not share is saved first, where reading it again would take
         longer. `remarks` then says which kept KV state cannot be used.
         """
+        card, projector = opened.card, opened.projector
         wanted = EngineSettings(
             model=card.path,
             placement=plan.placement,
+            projector=projector.path if projector else None,
+            embeddings=self._settings.cache / "embeddings",
             kv_places=tuple((need.device.name, need.kv_bytes) for need in plan.needs),
             n_threads=self._settings.n_threads,
         )
-        identity, ids = self._contents.identify(card), prompt.ids()
+        identity, ids = (self._contents.identify(card), stamp(projector)), prompt.ids()
         engine = self._engine
         serves = engine is not None and self._identity == identity and self._serves(engine, plan)
         if engine is not None and (not serves or self._loses(engine, ids)):
             # not at the cost of what is needed in a moment: two sessions with room for one would both be read each time
             needed = self._states.find(
-                ids, binding_of(card, (engine.settings if serves else wanted).placement, identity)
+                ids, binding_of(opened, (engine.settings if serves else wanted).placement, identity[0], prompt)
             )
             self.save(protected=needed.paths[:1])
         if engine is None or not serves:
@@ -176,7 +182,7 @@ class Engines:
             engine = self._engine = WorkerModel(wanted)
             self._identity, self._needs, self._card = identity, plan.needs, card
             self._layer_bytes = largest_part_bytes(card, plan.context_tokens, kv_type=plan.kv_type)
-        self._binding = binding_of(card, engine.settings.placement, identity)
+        self._binding = binding_of(opened, engine.settings.placement, identity[0], prompt)
         found = self._states.find(ids, self._binding) if self._settings.snapshot else Found()
         self.remarks = (found.remark,) if found.remark else ()
         checkpoint_bytes = self._room_for_checkpoints(card, plan, len(ids) - found.n_tokens, found)
@@ -236,15 +242,17 @@ class Engines:
             self._tier.release()
         return None
 
-    def rereads(self, card: ModelCard, plan: Plan, ids: Ids) -> Rereading:
+    def rereads(self, opened: OpenModel, plan: Plan, prompt: Prompt) -> Rereading:
         """What of a prompt would be read, and how fast, if it were asked now. May be called from any thread."""
+        card, ids = opened.card, prompt.ids()
         engine, identity = self.running, self._contents.identify(card)
-        live = common_prefix(engine.held, ids) if engine is not None and self._identity == identity else 0
+        runs = engine is not None and self._identity == (identity, stamp(opened.projector))
+        live = common_prefix(engine.held, ids) if engine is not None and runs else 0
         if engine is not None and live < len(engine.held) and live < self._anchor:
             live = before_edit(card, live, copied=self._anchor)
         if not self._settings.snapshot:
             return Rereading(live, self._states.tokens_per_s)
-        found = self._states.find(ids, binding_of(card, plan.placement, identity))
+        found = self._states.find(ids, binding_of(opened, plan.placement, identity, prompt))
         kept = found.n_tokens if found.is_whole else before_edit(card, found.n_tokens)
         kept = max(kept, before_edit(card, found.unproved_tokens))  # proved when it is asked, and seldom another's
         return Rereading(min(max(live, kept), len(ids)), self._states.tokens_per_s)
@@ -324,8 +332,14 @@ class Engines:
         return asked_for and room and alike  # where it lies, and what it computes at once, can stay as it is
 
 
-def binding_of(card: ModelCard, placement: Placement, identity: Identity) -> Binding:
-    """What the KV states of an engine belong to."""
+def stamp(projector: Projector | None) -> str:
+    """What stands for a projector's file; '' without one."""
+    return stamp_of(file_stamps(projector)) if projector is not None else ""
+
+
+def binding_of(opened: OpenModel, placement: Placement, identity: Identity, prompt: Prompt) -> Binding:
+    """What the KV states of an engine that reads this prompt belong to."""
+    card = opened.card
     rope = "" if not card.rope_switch else "long" if placement.n_ctx > card.rope_switch else "short"
     return Binding(
         model=identity.fingerprint,
@@ -334,6 +348,7 @@ def binding_of(card: ModelCard, placement: Placement, identity: Identity) -> Bin
         kv_k=placement.kv_type,
         kv_v=placement.kv_type,
         swa_full=placement.swa_full,
+        projector=stamp(opened.projector) if prompt.shown else "",
         rope=rope,
         rotation=os.environ.get("LLAMA_ATTN_ROT_DISABLE", ""),
     )

@@ -40,16 +40,16 @@ class Joining:
         """What the user should know of it."""
         deleted = [skipped.path for skipped in self.gone if skipped.cause is Cause.GONE]
         if deleted:
-            yield f"{_listed(deleted)} {_was(deleted)} deleted: left out from here on."
+            yield f"{listed(deleted)} {_was(deleted)} deleted: left out from here on."
         for skipped in self.gone:
             if skipped.cause is not Cause.GONE:
                 yield f"{skipped.path} is left out from here on: {skipped.reason}."
         if self.back:
-            yield f"{_listed(self.back)} {_was(self.back)} deleted and is there again: sent from here on."
+            yield f"{listed(self.back)} {_was(self.back)} deleted and is there again: sent from here on."
         if self.beside:
-            yield f"Sent beside other files of the same path: {_listed(self.beside)}."
+            yield f"Sent beside other files of the same path: {listed(self.beside)}."
         if self.changed:
-            yield f"Replaced by what was given now, and read again from there on: {_listed(self.changed)}."
+            yield f"Replaced by what was given now, and read again from there on: {listed(self.changed)}."
 
 
 def join(links: Sequence[SourceLink], read: Corpus, *, missing: frozenset[str] = frozenset()) -> Joining:
@@ -164,7 +164,7 @@ def _in_skipped_folder(path: str, read: Corpus) -> bool:
     return any(one.path.endswith("/") and path.startswith(one.path) for one in read.skipped)
 
 
-def _listed(paths: Sequence[str]) -> str:
+def listed(paths: Sequence[str]) -> str:
     return ", ".join(paths[:_NAMED]) + (f" and {len(paths) - _NAMED:,} more" if len(paths) > _NAMED else "")
 
 

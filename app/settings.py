@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from platformdirs import user_data_path
 
@@ -16,9 +16,11 @@ from engine.errors import InputRefused, ModelRefused, UsageError
 from engine.memory import catalog
 from engine.memory.budget import DEFAULT_REPLY, Wanted
 from engine.memory.kv_cache import KV_TYPES
+from engine.tokens.tiles import MOST_TILES
 
 STARTER = "starter"
 KV_DEVICES = ("auto", "gpu", "ram")
+DRAW_PAGES = ("bare", "all")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +30,10 @@ class Settings:
     home: LONGDESK_HOME, where all that the user owns lies. model: a GGUF file or a catalogue name. models: further
     folders that hold model files. roots: folders that the page may read. n_ctx: tokens of the context, None to choose.
     n_threads: 0 for all cores. reply_tokens: --reply and --max-tokens. system: the standing instruction, None for
-    Longdesk's own. snapshot: whether KV states are kept; snapshot_budget: bytes that they may take on the disk, None
-    to choose.
+    Longdesk's own. mmproj: the vision projector, None for the one that lies beside the model. max_tiles: images are
+    scaled down to that many tiles at most. tile_separators: Llama 4's marks between tiles are sent. draw_pages: which
+    pages of a PDF a model that sees is shown, 'bare' (those without text) or 'all'. snapshot: whether KV states are
+    kept; snapshot_budget: bytes that they may take on the disk, None to choose.
     """
 
     home: Path
@@ -46,6 +50,10 @@ class Settings:
     min_p: float = 0.05
     seed: int | None = None
     system: str | None = None
+    mmproj: Path | None = None
+    max_tiles: int = MOST_TILES
+    tile_separators: bool = True
+    draw_pages: Literal["bare", "all"] = "bare"
     snapshot: bool = True
     snapshot_budget: int | None = None
 
@@ -60,6 +68,8 @@ class Settings:
             ("top_p", 0 <= self.top_p <= 1, "from 0 to 1"),
             ("min_p", 0 <= self.min_p <= 1, "from 0 to 1"),
             ("kv_type", self.kv_type in KV_TYPES, f"one of {', '.join(KV_TYPES)}"),
+            ("max_tiles", 1 <= self.max_tiles <= MOST_TILES, f"from 1 to {MOST_TILES}"),
+            ("draw_pages", self.draw_pages in DRAW_PAGES, f"one of {', '.join(DRAW_PAGES)}"),
             ("kv_device", self.kv_device in KV_DEVICES, f"one of {', '.join(KV_DEVICES)}"),
         ):
             if not holds:
@@ -189,6 +199,10 @@ _FILE_TYPES: dict[str, type | tuple[type, ...]] = {
     "min_p": (int, float),
     "seed": int,
     "system": str,
+    "mmproj": str,
+    "max_tiles": int,
+    "tile_separators": bool,
+    "draw_pages": str,
     "snapshot": bool,
     "snapshot_budget": (int, str),
 }
@@ -204,11 +218,13 @@ def _from_file(path: Path) -> dict[str, Any]:
     for name, value in values.items():
         if name not in _FILE_TYPES:
             raise UsageError(f"{path} sets {name}, which is not known.", f"Known are {', '.join(_FILE_TYPES)}.")
-        if not isinstance(value, _FILE_TYPES[name]) or (isinstance(value, bool) and name != "snapshot"):
+        if not isinstance(value, _FILE_TYPES[name]) or (isinstance(value, bool) and _FILE_TYPES[name] is not bool):
             raise UsageError(f"{path} sets {name} to {value!r}.", "docs/command-line.md shows what it takes.")
     for name in ("roots", "models"):
         if name in values:
             values[name] = tuple(_expanded(Path(str(folder))) for folder in values[name])
+    if "mmproj" in values:
+        values["mmproj"] = _expanded(Path(values["mmproj"]))
     if isinstance(budget := values.get("snapshot_budget"), str):
         try:
             values["snapshot_budget"] = parse_bytes(budget)

@@ -3,20 +3,20 @@
 Sessions, settings and the choice of an engine are left to app.desk.
 """
 
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from threading import Event as Flag
 
 from engine.corpus.source import Source
-from engine.errors import DoesNotFit
+from engine.errors import DoesNotFit, ModelRefused
 from engine.memory.budget import Plan, Verdict, Wanted, Weight
 from engine.memory.hardware import Hardware
 from engine.memory.planner import Measure, make_plan
 from engine.opened import OpenModel
 from engine.prompt.layout import Exchange, Prompt
 from engine.runtime.model import Event, Model, Sampling
-from engine.tokens.documents import Document, IdCache, encode_documents
+from engine.tokens.documents import Document, IdCache
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +39,17 @@ def ask(
     sampling: Sampling,
     system: str = "",
     history: Sequence[Exchange] = (),
+    numbers: Mapping[str, int] | None = None,
     today: date,
     cache: IdCache,
     cancel: Flag,
 ) -> Generator[Event, None, None]:
     """Answers a question about sources. Raises DoesNotFit before an engine is asked for, EngineFailed when it breaks.
 
-    history: earlier exchanges with their documents and replies. engine: gives a model with room for the case.
+    history: earlier exchanges with their documents and replies. numbers: what the sources' pictures are called, see
+    encode_documents. engine: gives a model with room for the case.
     """
-    documents = encode_documents(opened.tokenizer, sources, cache)
+    documents = opened.documents(sources, cache, numbers)
     case = prepare(
         [*history, Exchange(question, documents)],
         opened=opened,
@@ -58,6 +60,7 @@ def ask(
         today=today,
     )
     refuse_misfit(case.plan)
+    refuse_unreadable(case.prompt, opened)
     yield from engine(case).generate(case.prompt, sampling, cancel=cancel)
 
 
@@ -73,6 +76,8 @@ def prepare(
 ) -> Case:
     """Lays the prompt out and plans it. Nothing is loaded."""
     prompt = opened.prompt(exchanges, system=system, today=today)
+    if prompt.shown and opened.projector is not None:
+        wanted = replace(wanted, vision_bytes=opened.projector.memory_bytes)
     plan = make_plan(
         opened.card,
         prompt_tokens=prompt.n_tokens,
@@ -88,6 +93,16 @@ def weights(exchanges: Sequence[Exchange]) -> tuple[Weight, ...]:
     """Every document of the exchanges with its tokens, for advice on what to leave out."""
     documents: list[Document] = [document for exchange in exchanges for document in exchange.documents]
     return tuple(Weight(document.path, document.n_tokens) for document in documents)
+
+
+def refuse_unreadable(prompt: Prompt, opened: OpenModel) -> None:
+    """Raises ModelRefused for pictures whose places in the prompt have more than one dimension."""
+    if any(shown.view.n_positions != shown.view.n_tokens for shown in prompt.shown):
+        raise ModelRefused(
+            f"Longdesk cannot show images to {opened.card.name} yet: {opened.card.architecture} models give them "
+            "positions in several dimensions (M-RoPE).",
+            "Leave the images out, or ask a model such as Llama 4 or Gemma 3.",
+        )
 
 
 def refuse_misfit(plan: Plan) -> None:

@@ -212,3 +212,9 @@ def origins_of_sources(db: Database) -> None:
 def names_of_models(db: Database) -> None:
     """What to call the model of a KV state; '' where it was not said."""
     db.conn.execute("ALTER TABLE snapshots ADD COLUMN model_name TEXT NOT NULL DEFAULT ''")
+
+
+@MIGRATIONS()
+def pictures_of_sources(db: Database) -> None:
+    """What of a source is shown to a model that sees: number, width and height of each picture."""
+    db.conn.execute("ALTER TABLE session_sources ADD COLUMN pictures TEXT NOT NULL DEFAULT '[]'")

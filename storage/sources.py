@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.corpus.source import Cause, Image, Kind, Skipped, Source, digest_bytes
+from engine.corpus.source import Cause, Image, Kind, Picture, Skipped, Source, digest_bytes
 from engine.errors import UsageError
 from storage.columns import pack_text, unpack_optional, unpack_text
 from storage.identity import require_session, touch_session
@@ -28,7 +28,7 @@ class SourceLink:
     """A source's place in a session, without its content. The fields are Source's own, but:
 
     position: 0-based in the session's order. turn_index: of the first turn that carries it.
-    enabled: whether it is sent. image_size: width and height in pixels.
+    enabled: whether it is sent. image_size: width and height in pixels. n_pictures: that a model that sees is shown.
     """
 
     path: str
@@ -39,6 +39,7 @@ class SourceLink:
     encoding: str | None
     notes: tuple[str, ...]
     image_size: tuple[int, int] | None
+    n_pictures: int
     position: int
     turn_index: int
     enabled: bool
@@ -276,12 +277,12 @@ def _link_all(
 
 
 _LINK = """INSERT INTO session_sources (session_id, position, turn_index, path, kind, digest, n_bytes, encoding,
-    text_content, image_content, image_width, image_height, image_format, notes, page_starts, origin)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (session_id, path) DO UPDATE SET
+    text_content, image_content, image_width, image_height, image_format, notes, page_starts, origin,
+    pictures) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (session_id, path) DO UPDATE SET
     kind = excluded.kind, digest = excluded.digest, n_bytes = excluded.n_bytes, encoding = excluded.encoding,
     text_content = excluded.text_content, image_content = excluded.image_content, image_width = excluded.image_width,
     image_height = excluded.image_height, image_format = excluded.image_format, notes = excluded.notes,
-    page_starts = excluded.page_starts, origin = coalesce(excluded.origin, origin)"""
+    page_starts = excluded.page_starts, pictures = excluded.pictures, origin = coalesce(excluded.origin, origin)"""
 
 
 def _cells(source: Source, body: _Body) -> tuple[Any, ...]:
@@ -299,6 +300,7 @@ def _cells(source: Source, body: _Body) -> tuple[Any, ...]:
         json.dumps(source.notes),
         json.dumps(source.page_starts),
         pack_text(source.origin),
+        json.dumps([(picture.number, picture.width, picture.height) for picture in source.pictures]),
     )
 
 
@@ -312,6 +314,7 @@ def _link(row: sqlite3.Row) -> SourceLink:
         encoding=unpack_optional(row["encoding"]),
         notes=tuple(json.loads(row["notes"])),
         image_size=None if row["image_content"] is None else (row["image_width"], row["image_height"]),
+        n_pictures=len(json.loads(row["pictures"])),
         position=row["position"],
         turn_index=row["turn_index"],
         enabled=bool(row["enabled"]),
@@ -334,6 +337,7 @@ def _session_source(row: sqlite3.Row) -> SessionSource:
         page_starts=tuple(json.loads(row["page_starts"])),
         encoding=unpack_optional(row["encoding"]),
         image=image,
+        pictures=tuple(Picture(*cells) for cells in json.loads(row["pictures"])),
         notes=tuple(json.loads(row["notes"])),
         origin=unpack_optional(row["origin"]),
     )

@@ -39,7 +39,7 @@ def test_the_same_block_elsewhere_is_another() -> None:
     assert len(set(chain(twice))) == len(chain(twice)) == 9
 
 
-BINDING = Binding(model="m", llama_cpp="1", kv_k="f16", kv_v="f16", lora=("a",))
+BINDING = Binding(model="m", llama_cpp="1", kv_k="f16", kv_v="f16", projector="o", lora=("a",))
 
 
 def test_a_binding_goes_through_json() -> None:
@@ -61,3 +61,9 @@ def test_a_binding_goes_through_json() -> None:
 )
 def test_what_differs_is_said(change: dict[str, object], words: str) -> None:
     assert BINDING.mismatch(replace(BINDING, **change)) == words  # type: ignore[arg-type]
+
+
+def test_a_projector_counts_where_both_have_read_pictures() -> None:
+    """What a text alone and a prompt with pictures share is text."""
+    text = replace(BINDING, projector="")
+    assert BINDING.mismatch(text) is None and text.mismatch(BINDING) is None

@@ -144,9 +144,11 @@ def test_loading_the_command_line_loads_no_engine() -> None:
         "engine.tokens.llama_tokenizer",
         "engine.runtime.batch",
         "engine.runtime.cache",
+        "engine.runtime.decoder",
         "engine.runtime.llama",
         "engine.runtime.log",
         "engine.runtime.sampling",
         "engine.runtime.snapshot",
+        "engine.runtime.vision",
         "engine.runtime.window",
     }

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import sqlite3
 import struct
 import time
 from collections.abc import Callable, Iterator
@@ -219,19 +218,6 @@ def test_another_models_state_in_its_place_is_not_used(settings: Settings, corpu
     answer = ask(twin, corpus)
     assert answer.turn.reused_tokens == 0 and answer.turn.reply_ids == expected.turn.reply_ids
     assert any("another model file" in notice for notice in answer.notices), answer.notices
-
-
-def test_another_projectors_state_is_not_used(settings: Settings, plain: tuple[Settings, Answer], corpus: Path) -> None:
-    """First where the file alone knows it, then where the index does."""
-    reseal(states(settings)[0], projector="of another file")
-    first = ask(settings, corpus)
-    ask(settings, corpus)  # a whole one takes the place of what was not used
-    with sqlite3.connect(settings.home / "longdesk.db") as index:
-        index.execute("UPDATE snapshots SET binding = json_set(binding, '$.projector', 'of another file')")
-    index.close()
-    for answer in (first, ask(settings, corpus)):
-        assert (answer.turn.reused_tokens, answer.turn.reply_ids) == (0, plain[1].turn.reply_ids)
-        assert any("another vision projector" in notice for notice in answer.notices), answer.notices
 
 
 def test_two_states_in_each_others_place(

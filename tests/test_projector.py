@@ -30,7 +30,7 @@ def test_a_projector_says_what_it_is(projector: str, kind: str, facts: tuple[int
     found = read_projector(path)
     assert (found.kind, found.n_embd, found.n_bytes) == (kind, n_embd, path.stat().st_size)
     assert (found.image_size, found.patch_size, found.merge) == facts
-    assert found.name == f"Tiny {projector}" and found.header_digest == read_header(path).digest
+    assert found.name == f"Tiny {projector}" and found.files[0].header_digest == read_header(path).digest
 
 
 def test_llama_4s_tile_is_144_tokens() -> None:

@@ -257,7 +257,7 @@ def test_the_marks_are_special_tokens_of_llama_4(meta: SimpleNamespace) -> None:
 @pytest.mark.parametrize("max_tiles", range(1, 10))
 def test_an_image_scaled_down_has_so_many_tiles_at_most(max_tiles: int) -> None:
     for width, height in random_sizes(300, seed=max_tiles) + EDGES:
-        size = size_within(width, height, max_tiles)
+        size = size_within(width, height, max_tiles=max_tiles)
         assert llama_cpp_tiling(size.width, size.height).n_tiles <= max_tiles, (width, height)
         assert 1 <= size.width <= width and 1 <= size.height <= height
         if llama_cpp_tiling(width, height).n_tiles <= max_tiles:
@@ -268,16 +268,16 @@ def test_an_image_scaled_down_has_so_many_tiles_at_most(max_tiles: int) -> None:
 
 def test_fewer_tiles_are_never_a_larger_image() -> None:
     for width, height in random_sizes(300, seed=6):
-        areas = [size.width * size.height for size in (size_within(width, height, n) for n in range(1, 10))]
+        areas = [size.width * size.height for size in (size_within(width, height, max_tiles=n) for n in range(1, 10))]
         assert areas == sorted(areas)
 
 
 def test_scaling_down_loses_no_more_than_it_must() -> None:
-    assert size_within(4000, 3000, 1) == Size(336, 252)
-    assert size_within(4000, 3000, 4) == Size(672, 504)
-    assert size_within(4000, 3000, 6) == Size(896, 672)
-    assert size_within(4000, 3000, 9) == Size(4000, 3000)
-    assert size_within(5000, 500, 2) == Size(672, 67)
+    assert size_within(4000, 3000, max_tiles=1) == Size(336, 252)
+    assert size_within(4000, 3000, max_tiles=4) == Size(672, 504)
+    assert size_within(4000, 3000, max_tiles=6) == Size(896, 672)
+    assert size_within(4000, 3000, max_tiles=9) == Size(4000, 3000)
+    assert size_within(5000, 500, max_tiles=2) == Size(672, 67)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import click
 from app import documents
 from app.asking import Question
 from app.cli.desk import open_desk
-from app.cli.options import CONTEXT, CORPUS, JSON, Tokens, refuse_mmproj
+from app.cli.options import CONTEXT, CORPUS, JSON, Tokens
 from app.cli.printing import answer, print_document, show_checking
 from app.cli.signals import deaf
 from app.desk import Desk
@@ -27,13 +27,10 @@ from engine.errors import LongdeskError, UsageError
 @click.command()
 @CORPUS
 @JSON
-def count(
-    paths: Sequence[Path], exclude: tuple[str, ...], model: str | None, mmproj: str | None, as_json: bool
-) -> None:
+def count(paths: Sequence[Path], exclude: tuple[str, ...], as_json: bool, **flags: Any) -> None:
     """Count the tokens of files, folders, zips and PDFs, with the model's own vocabulary."""
-    refuse_mmproj(mmproj)
     _need_paths(paths)
-    with open_desk(read_settings(model=model)) as desk:
+    with open_desk(read_settings(**flags)) as desk:
         counted = desk.count(_read(desk, paths, exclude))
         print_document(documents.count_json(counted) if as_json else documents.count_text(counted))
 
@@ -52,12 +49,10 @@ def count(
 @click.option("--reply", "reply_tokens", type=Tokens(), help="Tokens kept for the reply.")
 @JSON
 def plan(
-    paths: Sequence[Path], exclude: tuple[str, ...], model: str | None, mmproj: str | None, swa_full: bool,
-    n_ubatch: int | None, as_json: bool, **flags: Any
-) -> int:  # fmt: skip
+    paths: Sequence[Path], exclude: tuple[str, ...], swa_full: bool, n_ubatch: int | None, as_json: bool, **flags: Any
+) -> int:
     """Say whether a corpus and a reply fit, before anything is loaded."""
-    refuse_mmproj(mmproj)
-    with open_desk(read_settings(model=model, **flags)) as desk:
+    with open_desk(read_settings(**flags)) as desk:
         if paths:
             desk.warm_up()
         else:
@@ -83,11 +78,10 @@ def plan(
 @click.option("--no-snapshot", is_flag=True, help="Do not keep the KV cache for the session's next question.")
 @JSON
 def ask(
-    paths: Sequence[Path], exclude: tuple[str, ...], model: str | None, mmproj: str | None, question: str,
+    paths: Sequence[Path], exclude: tuple[str, ...], model: str | None, question: str,
     session: str | None, no_snapshot: bool, as_json: bool, **flags: Any
 ) -> int:  # fmt: skip
     """Ask a question about files, folders, zips and PDFs."""
-    refuse_mmproj(mmproj)
     if not paths and session is None:
         raise UsageError("There is nothing to ask about.", "Name a file or folder, or go on in a --session.")
     text = _question_text(question)

@@ -6,12 +6,13 @@ from typing import Any
 
 import click
 
+from app.settings import DRAW_PAGES
 from app.sizes import parse_tokens
 from engine.errors import UsageError
 from engine.memory.kv_cache import KV_TYPES
+from engine.tokens.tiles import MOST_TILES
 
 _MOST_TOKENS = 1 << 31  # llama.cpp counts them in 32 bits
-NOT_BUILT = "is not built yet."
 
 
 class Tokens(click.ParamType[int | None]):
@@ -55,7 +56,19 @@ CORPUS = together(
     PATHS,
     click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out what matches, as .gitignore would."),
     MODEL,
-    click.option("--mmproj", metavar="FILE", help="The vision projector of the model."),
+    click.option(
+        "--mmproj",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="The vision projector. Default: beside the model.",
+    ),
+    click.option("--max-tiles", type=click.IntRange(1, MOST_TILES), metavar="N", help="Scale images down to N tiles."),
+    click.option(
+        "--draw-pages", type=click.Choice(DRAW_PAGES), help="PDF pages sent as images: those without text, or all."
+    ),
+    click.option(
+        "--tile-separators/--no-tile-separators", default=None, help="Send Llama 4's marks between tiles. Default: yes."
+    ),
 )
 CONTEXT = together(
     click.option("--ctx", "n_ctx", type=Tokens(), metavar="N|auto", help="Tokens of the context (128K, 1M)."),
@@ -64,8 +77,3 @@ CONTEXT = together(
     ),
     click.option("--kv-device", type=click.Choice(("auto", "gpu", "ram")), help="Where the KV cache lives."),
 )
-
-
-def refuse_mmproj(mmproj: str | None) -> None:
-    if mmproj is not None:
-        raise UsageError(f"--mmproj {NOT_BUILT}", "Images are skipped until it is.")

@@ -43,7 +43,7 @@ def read_content(path: str, n_bytes: int, read: Read, rules: Rules, *, included:
         return read_image(path, data, found.words, rules)
     from engine.corpus.pdf import read_pdf  # here: pypdf takes 0.1 s to import, and most folders hold no PDF
 
-    return read_pdf(path, data)
+    return read_pdf(path, data, rules)
 
 
 def _rest(head: bytes, n_bytes: int, read: Read) -> bytes:

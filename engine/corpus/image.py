@@ -1,13 +1,21 @@
-"""Images: the upright size, and whether the pixels are all there. What an image costs is left to engine.tokens."""
+"""Images: the upright size, and whether the pixels are all there. What an image costs is left to engine.tokens.
 
+A TIFF of several frames is a document of as many pages; of an animation the first frame counts.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
 from io import BytesIO
+from itertools import accumulate
 
 from PIL import Image as Pillow
 
-from engine.corpus.pixels import upright_size
+from engine.corpus.pixels import FrameSize, frame_sizes, upright_size
 from engine.corpus.quiet import quietly
 from engine.corpus.rules import Rules
-from engine.corpus.source import Cause, Image, Kind, Skipped, Source, digest_bytes
+from engine.corpus.source import Cause, Image, Kind, Picture, Skipped, Source, digest_bytes
+
+_PAGED = "TIFF"
 
 
 def read_image(path: str, data: bytes, format_name: str, rules: Rules) -> Source | Skipped:
@@ -33,9 +41,24 @@ def read_image(path: str, data: bytes, format_name: str, rules: Rules) -> Source
         except Exception as error:  # plugins raise anything on a broken file, SyntaxError and struct.error too
             reason = f"a {format_name} image that is cut short or damaged ({error})"
             return Skipped(path, Cause.BROKEN, reason, len(data))
-    notes = (f"{n_frames:,} frames; the first one counts.",) if n_frames > 1 else ()
     image = Image(width, height, format_name, data)
-    return Source(path, Kind.IMAGE, "", len(data), digest_bytes(data), image=image, notes=notes)
+    source = Source(path, Kind.IMAGE, "", len(data), digest_bytes(data), image=image)
+    if n_frames > 1 and format_name == _PAGED:
+        sizes = frame_sizes(path, data, format_name, rules=rules)
+        return sizes if isinstance(sizes, Skipped) else _paged(source, sizes)
+    notes = (f"{n_frames:,} frames; the first one counts.",) if n_frames > 1 else ()
+    return replace(source, pictures=(Picture(1, width, height),), notes=notes)
+
+
+def _paged(source: Source, sizes: Sequence[FrameSize]) -> Source:
+    """A page for each frame, named in the text as a PDF's are."""
+    pages = [f"[page {number}]\n" for number in range(1, len(sizes) + 1)]
+    return replace(
+        source,
+        text="".join(pages),
+        page_starts=tuple(accumulate(map(len, pages[:-1]), initial=0)),
+        pictures=tuple(Picture(number, size.width, size.height) for number, size in enumerate(sizes, 1)),
+    )
 
 
 def _too_large(path: str, picture: Pillow.Image, n_bytes: int, rules: Rules) -> Skipped:

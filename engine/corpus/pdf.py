@@ -1,14 +1,15 @@
-"""PDFs: the text of every page, each below a line such as "[page 3]" by which an answer can name it. Reading scans as
-images is left to whoever has a model that can see."""
+"""PDFs: the text of every page, each below a line such as "[page 3]" by which an answer can name it, and the pages
+that are to be drawn for a model that sees. How they are drawn is left to `page`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import Any
 
 from pypdf import PageObject, PasswordType, PdfReader
 
 from engine.corpus.quiet import quietly
-from engine.corpus.source import Cause, Kind, Skipped, Source, digest_text
+from engine.corpus.rules import DEFAULT_RULES, Rules
+from engine.corpus.source import PDF, Cause, Image, Kind, Picture, Skipped, Source, digest_bytes, digest_text
 from engine.corpus.text import without_surrogates
 from engine.corpus.wording import pages_in_words
 
@@ -25,8 +26,19 @@ class _Page:
     failed: bool = False
 
 
-def read_pdf(path: str, data: bytes) -> Source | Skipped:
-    """The PDF as a source, or why not: ENCRYPTED, BROKEN, NO_TEXT. pypdf's own limits hold against endless streams."""
+def read_pdf(path: str, data: bytes, rules: Rules = DEFAULT_RULES) -> Source | Skipped:
+    """The PDF as a source, or why not: ENCRYPTED, BROKEN, NO_TEXT. pypdf's own limits hold against endless streams.
+
+    What pypdf cannot read may still be drawn, see Rules.draw_pages.
+    """
+    read = _read_text(path, data)
+    if rules.draw_pages == "never" or (isinstance(read, Skipped) and read.cause is Cause.ENCRYPTED):
+        return _as_source(path, read, len(data)) if isinstance(read, list) else read
+    return _with_pictures(path, data, read, every=rules.draw_pages == "all")
+
+
+def _read_text(path: str, data: bytes) -> list[_Page] | Skipped:
+    """Its pages, at least one of which could be read, or why there are none."""
     with quietly():
         try:
             reader = PdfReader(BytesIO(data))
@@ -39,9 +51,7 @@ def read_pdf(path: str, data: bytes) -> Source | Skipped:
         return _broken(path, "no pages", len(data))
     if all(page.failed for page in pages):
         return _broken(path, "no page could be read", len(data))
-    if all(page.bare for page in pages):
-        return _without_text(path, len(pages), len(data))
-    return _as_source(path, pages, len(data))
+    return pages
 
 
 def _encrypted(path: str, n_bytes: int) -> Skipped:
@@ -97,7 +107,36 @@ def _has_scan(page: PageObject) -> bool:
         return False
 
 
-def _as_source(path: str, pages: list[_Page], n_bytes: int) -> Source:
+def _with_pictures(path: str, data: bytes, read: list[_Page] | Skipped, *, every: bool) -> Source | Skipped:
+    """With a picture for every page that has no text, or for all of them."""
+    from engine.corpus.page import open_pages  # here: PDFium takes a while to load
+
+    opened = open_pages(path, data)
+    if isinstance(opened, Skipped):
+        return _as_source(path, read, len(data)) if isinstance(read, list) else read
+    with opened:
+        sizes = [size.pixels() if size else None for size in opened.sizes]
+    pages = read if isinstance(read, list) else [_Page("", bare=True, failed=True)] * len(sizes)
+    pictures = tuple(
+        Picture(number, *size)
+        for number, (page, size) in enumerate(zip(pages, sizes, strict=False), 1)
+        if size is not None and (every or page.bare)
+    )
+    source = _as_source(path, pages, len(data), drawn=frozenset(picture.number for picture in pictures))
+    if isinstance(source, Skipped) or not pictures:
+        return source
+    first = pictures[0]
+    return replace(
+        source,
+        digest=digest_bytes(f"{source.digest} {pictures}".encode() + data),
+        image=Image(first.width, first.height, PDF, data),
+        pictures=pictures,
+    )
+
+
+def _as_source(path: str, pages: list[_Page], n_bytes: int, drawn: frozenset[int] = frozenset()) -> Source | Skipped:
+    if all(page.bare for page in pages) and not drawn:
+        return _without_text(path, len(pages), n_bytes)
     parts, starts, offset = [], [], 0
     for number, page in enumerate(pages, 1):
         part = f"[page {number}]\n{page.text}\n\n" if page.text else f"[page {number}]\n\n"
@@ -105,13 +144,18 @@ def _as_source(path: str, pages: list[_Page], n_bytes: int) -> Source:
         starts.append(offset)
         offset += len(part)
     text = "".join(parts)
-    return Source(path, Kind.PDF, text, n_bytes, digest_text(text), page_starts=tuple(starts), notes=_notes_on(pages))
+    return Source(
+        path, Kind.PDF, text, n_bytes, digest_text(text), page_starts=tuple(starts), notes=_notes_on(pages, drawn)
+    )
 
 
-def _notes_on(pages: list[_Page]) -> tuple[str, ...]:
+def _notes_on(pages: list[_Page], drawn: frozenset[int]) -> tuple[str, ...]:
     notes = []
-    bare = [number for number, page in enumerate(pages, 1) if page.bare and not page.failed]
-    failed = [number for number, page in enumerate(pages, 1) if page.failed]
+    bare = [number for number, page in enumerate(pages, 1) if page.bare and not page.failed and number not in drawn]
+    failed = [number for number, page in enumerate(pages, 1) if page.failed and number not in drawn]
+    if drawn:
+        sent = "is sent as an image" if len(drawn) == 1 else "are sent as images"
+        notes.append(f"{pages_in_words(sorted(drawn))} {sent}".capitalize() + ".")
     if bare:
         notes.append(f"{pages_in_words(bare)} {'has' if len(bare) == 1 else 'have'} no text".capitalize() + ".")
     if failed:

@@ -5,6 +5,7 @@ Real source stays: pkg/, bin/, vendor/, build/ and the like are left out only wh
 
 from collections.abc import KeysView
 from dataclasses import dataclass
+from typing import Literal
 
 from engine.corpus.wording import GIB, MIB
 
@@ -53,6 +54,7 @@ class Rules:
     max_archive_bytes: what all members of a zip together may unpack to, counted while reading.
     max_archive_ratio: unpacked to packed size of a member above 1 MiB. Source packs at 3 to 10, a bomb at about 1,000.
     max_archive_entries: files and folders in a zip.
+    draw_pages: which pages of a PDF a model that sees is shown: those without text, all, or none.
     """
 
     exclude: tuple[str, ...] = ()
@@ -63,6 +65,7 @@ class Rules:
     max_archive_bytes: int = GIB
     max_archive_ratio: int = 200
     max_archive_entries: int = 100_000
+    draw_pages: Literal["never", "bare", "all"] = "never"
 
 
 DEFAULT_RULES = Rules()

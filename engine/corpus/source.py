@@ -34,14 +34,26 @@ class Cause(StrEnum):
     GONE = "gone"  # was a source, and is not there any more
 
 
+PDF = "PDF"  # the format of a PDF whose pages are drawn
+
+
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image: pixels upright (EXIF orientation applied), the format as Pillow names it, the file's bytes."""
+    """An image: pixels upright (EXIF orientation applied), the format as Pillow names it or PDF, the file's bytes."""
 
     width: int
     height: int
     format: str
     data: bytes = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Something in a source to look at, in pixels, upright. number: of the page or frame that it is, from 1."""
+
+    number: int
+    width: int
+    height: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +63,12 @@ class Source:
     path: relative to what was given, POSIX, unique in its corpus.
     text: decoded to str, line ends as in the file; empty for an image. A PDF's pages are joined in order.
     n_bytes: of the file as it lies.
-    digest: hex blake2b-128 of what the model reads (text in UTF-8, or the image file's bytes): equal ones cost alike.
+    digest: hex blake2b-128 of what the model reads (text in UTF-8, the image file's bytes, or both): equal ones cost
+    alike.
     page_starts: character offset of each page's first character in text, ascending; empty when there are no pages.
     encoding: of a text file as Python names it; None where it does not apply.
+    image: the file that the pictures are drawn from: an image, or the PDF itself, whose size is its first page's.
+    pictures: what a model that sees is shown, by ascending number; each stands behind the text of its page.
     notes: sentences the user should see: pages without text, a guessed encoding, bytes replaced.
     origin: where it lies on this machine, absolute, links resolved; a member of a zip below the zip's own place. None
     for what came from elsewhere, such as an upload. It tells a source from another one of the same path.
@@ -69,6 +84,7 @@ class Source:
     page_starts: tuple[int, ...] = ()
     encoding: str | None = None
     image: Image | None = None
+    pictures: tuple[Picture, ...] = ()
     notes: tuple[str, ...] = ()
     origin: str | None = field(default=None, repr=False, compare=False)
     volatility: float = field(default=0.0, repr=False, compare=False)

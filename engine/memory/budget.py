@@ -17,7 +17,8 @@ class Wanted:
     """What the user asks of a plan; None leaves the choice to Longdesk.
 
     n_ctx: tokens of the context. kv_device: 'auto', 'gpu' or 'ram'. n_ubatch: tokens that are computed at once.
-    swa_full: windowed layers keep every cell. reply_tokens: kept free for the reply.
+    swa_full: windowed layers keep every cell. reply_tokens: kept free for the reply. vision_bytes: of memory, for a
+    projector beside the model.
     """
 
     n_ctx: int | None = None
@@ -26,6 +27,7 @@ class Wanted:
     n_ubatch: int | None = None
     swa_full: bool = False
     reply_tokens: int = DEFAULT_REPLY
+    vision_bytes: int = 0
 
 
 class Verdict(StrEnum):

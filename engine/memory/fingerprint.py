@@ -11,6 +11,7 @@ from pathlib import Path
 
 from engine.errors import ModelRefused
 from engine.memory.card import ModelCard, ModelFile
+from engine.memory.projector import Projector
 
 _SAMPLES, _SAMPLE_BYTES = 64, 4096
 
@@ -30,7 +31,7 @@ class FileStamp:
     changed_ns: int
 
 
-def file_stamps(card: ModelCard) -> tuple[FileStamp, ...]:
+def file_stamps(card: ModelCard | Projector) -> tuple[FileStamp, ...]:
     """Of all parts, links followed. Raises ModelRefused when a file went away."""
     try:
         return tuple(_stamp(file.path) for file in card.files)
@@ -40,7 +41,7 @@ def file_stamps(card: ModelCard) -> tuple[FileStamp, ...]:
         ) from None
 
 
-def fingerprint(card: ModelCard) -> str:
+def fingerprint(card: ModelCard | Projector) -> str:
     """Hex blake2b-128 that tells most models of one shape apart; the same for copies of a file.
 
     Reads 256 KiB of weights a file, once for as long as it stays what it is. Raises ModelRefused when a file went away.

@@ -135,6 +135,7 @@ class Planner:
     def made(self, placement: Placement, prompt_tokens: int, wanted: Wanted) -> Plan:
         """The plan that this placement makes."""
         measured, notes = self._measured(placement)
+        measured = replace(measured, runtime_bytes=measured.runtime_bytes + wanted.vision_bytes)
         state_bytes = measured.kv_bytes * min(prompt_tokens, placement.n_ctx) // placement.n_ctx
         room = max(0, self.hardware.disk_free_bytes - DISK_RESERVE_BYTES)
         if self.hardware.disk_free_bytes and state_bytes > room:

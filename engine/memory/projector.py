@@ -4,12 +4,13 @@ Read from the GGUF header alone. What an image costs by it is left to engine.tok
 Fields and tensors: llama.cpp 0c1e57098, tools/mtmd/clip-impl.h and clip.cpp (clip_n_mmproj_embd).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os.path import commonprefix
 from pathlib import Path
 
 from engine.errors import ModelRefused
 from engine.gguf import Header, read_header
+from engine.memory.card import ModelFile
 
 # the tensor whose dimension is the width of the embeddings, where the field for it cannot be trusted or is another's
 _WIDTHS = {
@@ -36,7 +37,7 @@ class Projector:
     image_size, patch_size: pixels of a tile's or a whole image's side (0 where any size goes), and of a patch's.
     merge: patches a side that become one token; 1 where the file does not say, and llama.cpp may know better.
     n_embd: the width of the embeddings it makes; a model must read as wide ones. 0 where the file does not say.
-    header_digest: hex blake2b-128 of what stands before the weights.
+    files: its one file, as a model's card names its own.
     """
 
     path: Path
@@ -47,12 +48,18 @@ class Projector:
     merge: int
     n_embd: int
     n_bytes: int
-    header_digest: str
+    files: tuple[ModelFile, ...] = field(default=(), repr=False)
 
     @property
     def tile_tokens(self) -> int:
         """Tokens of one image of image_size a side."""
         return (self.image_size // self.patch_size // self.merge) ** 2
+
+    @property
+    def memory_bytes(self) -> int:
+        """About what it takes beside the model: its weights, and the attention of one image's patches [estimate]."""
+        n_patches = (self.image_size // self.patch_size) ** 2
+        return self.n_bytes + 64 * n_patches**2 + (32 << 20)
 
     def fits(self, n_embd: int) -> bool:
         """Whether it makes embeddings as wide as the model reads, as far as the file says."""
@@ -87,7 +94,7 @@ def read_projector(path: Path) -> Projector:
         merge=merge,
         n_embd=_width(header, kind),
         n_bytes=header.file_bytes,
-        header_digest=header.digest,
+        files=(ModelFile(path, header.file_bytes, header.data_start, header.digest),),
     )
 
 

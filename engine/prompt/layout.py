@@ -5,7 +5,7 @@ and replies are the ids that were sampled. Which rewinding that allows is left t
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import StrEnum
 
@@ -14,6 +14,7 @@ import numpy as np
 from engine.prompt.template import ChatTemplate, Role, Slot
 from engine.tokens.documents import Document
 from engine.tokens.encode import Ids, Tokenizer
+from engine.tokens.sight import Shown
 
 # the standing instruction, when the user sets none and there are documents to read
 SYSTEM = (
@@ -34,11 +35,12 @@ class Part(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A run of ids, int32 of shape [n_tokens], and what it is; path names the source."""
+    """A run of ids, int32 of shape [n_tokens], and what it is; path names the source, shown its pictures."""
 
     part: Part
     ids: Ids = field(repr=False)
     path: str | None = None
+    shown: tuple[Shown, ...] = field(default=(), repr=False)
 
     @property
     def n_tokens(self) -> int:
@@ -58,6 +60,15 @@ class Prompt:
     def ids(self) -> Ids:
         """int32 of shape [n_tokens]."""
         return np.concatenate([segment.ids for segment in self.segments])
+
+    @property
+    def shown(self) -> tuple[Shown, ...]:
+        """The pictures, each at its place in the ids of the prompt."""
+        found, at = [], 0
+        for segment in self.segments:
+            found += [replace(shown, start=at + shown.start) for shown in segment.shown]
+            at += segment.n_tokens
+        return tuple(found)
 
     @property
     def corpus_end(self) -> int:
@@ -108,7 +119,7 @@ def _fill(slot: Slot, exchanges: Sequence[Exchange], system: str, tokenizer: Tok
     if slot.role is Role.ASSISTANT:
         assert exchange.reply_ids is not None  # only the last exchange has none, and it has no slot
         return [Segment(Part.REPLY, exchange.reply_ids)]
-    segments = [Segment(Part.SOURCE, document.ids, document.path) for document in exchange.documents]
+    segments = [Segment(Part.SOURCE, document.ids, document.path, document.shown) for document in exchange.documents]
     if segments:  # a part of its own, so that counts do not depend on how it would merge with the question
         segments.append(Segment(Part.TEMPLATE, tokenizer.encode("\n")))
     return [*segments, Segment(Part.QUESTION, tokenizer.encode(exchange.question))]

@@ -24,9 +24,10 @@ _NAMES = {
 class Binding:
     """Everything beside the ids that a KV state depends on. States may be used where all of it is equal.
 
-    model, projector: fingerprints of the files. content: what the model's files hold, as `engine.memory.content` gives
-    it: their digest, or the stamp of files that were not read then. rope: which of a model's RoPE factors its context
-    chose. rotation: whether llama.cpp rotates keys and values before it quantizes them. lora: digests of adapters.
+    model: a fingerprint of its files. projector: the stamp of its file, '' where no picture was read. content: what
+    the model's files hold, as `engine.memory.content` gives it: their digest, or the stamp of files that were not read
+    then. rope: which of a model's RoPE factors its context chose. rotation: whether llama.cpp rotates keys and values
+    before it quantizes them. lora: digests of adapters.
     """
 
     model: str
@@ -50,6 +51,8 @@ class Binding:
         A stamp says nothing about other files: whoever has one must find out what it stands for.
         """
         for each in fields(self):
+            if each.name == "projector" and not (self.projector and other.projector):
+                continue  # what they share is then text, and no picture
             if each.name == "content" and not (is_read(self.content) and is_read(other.content)):
                 continue
             if getattr(self, each.name) != getattr(other, each.name):

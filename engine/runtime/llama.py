@@ -7,7 +7,7 @@ none of that is used here. Positions are always explicit. Talking to the parent 
 import ctypes
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -17,18 +17,19 @@ import numpy as np
 
 from engine.errors import EngineFailed
 from engine.memory.parameters import ModelParameters, context_parameters
-from engine.runtime.batch import Batch
 from engine.runtime.binding import Binding
 from engine.runtime.cache import KvCache
 from engine.runtime.checkpoint import Checkpoints
-from engine.runtime.filling import filling
+from engine.runtime.decoder import Decoder
 from engine.runtime.keeping import Keeping
 from engine.runtime.log import kv_places, listen
 from engine.runtime.model import Checkpoint, Finished, Gauge, Prefill, Remark, Sampling, Stop, Text
+from engine.runtime.pictures import Picture
 from engine.runtime.prefix import Attention, CacheShape
 from engine.runtime.reply import Reply
 from engine.runtime.sampling import Sampler
 from engine.runtime.settings import EngineSettings
+from engine.runtime.vision import Fetch
 from engine.tokens.encode import Ids
 
 _ABORTED = 2  # llama_decode's answer when the abort callback said so
@@ -54,8 +55,7 @@ class LlamaModel:
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
         self._n_vocab = llama_cpp.llama_vocab_n_tokens(self._vocab)
         self._cache = KvCache(self._context, self._cache_shape(), swa_full=settings.placement.swa_full)
-        self._batch = Batch(settings.placement.n_ubatch)
-        self._n_parameters = int(llama_cpp.llama_model_n_params(self._model))
+        self._decoder = Decoder(self._model, self._context, self._cache, settings, self._words)
         llama_cpp.llama_set_abort_callback(self._context, _FLAG_IS_SET, ctypes.addressof(self._flag))
 
     @property
@@ -77,6 +77,10 @@ class LlamaModel:
         self._flag[0] = b"\x00"
 
     @property
+    def _encoded(self) -> int:
+        return self._decoder.n_encoded
+
+    @property
     def _cancelled(self) -> bool:
         return self._flag[0] == b"\x01"
 
@@ -85,15 +89,24 @@ class LlamaModel:
         return self._cache.save(binding, path)
 
     def generate(
-        self, ids: Ids, sampling: Sampling, *, anchor: int = 0, keeping: Keeping | None = None
+        self,
+        ids: Ids,
+        sampling: Sampling,
+        *,
+        anchor: int = 0,
+        keeping: Keeping | None = None,
+        pictures: Sequence[Picture] = (),
+        fetch: Fetch | None = None,
     ) -> Iterator[Remark | Prefill | Checkpoint | Text | Finished]:
         """Decodes what the cache does not hold of the prompt, then samples.
 
         anchor: tokens up to the corpus's end, where the windowed cells are copied, since other questions begin alike.
-        keeping: files to restore from where they keep more, and where checkpoints go. Cancelling keeps what was
-        decoded. Raises EngineFailed when llama.cpp fails.
+        keeping: files to restore from where they keep more, and where checkpoints go. pictures: what the negative ids
+        are cells of; fetch: gives the files that they are drawn from. Cancelling keeps what was decoded. Raises
+        EngineFailed when llama.cpp fails.
         """
         begun = perf_counter()
+        self._decoder.look_at(pictures, fetch)
         if keeping is not None:
             yield from self._cache.restore(keeping.states, ids, keeping.binding, n_ctx=self.n_ctx)
         reused = self._cache.rewind(ids)
@@ -103,7 +116,7 @@ class LlamaModel:
             yield (
                 event
                 if isinstance(event, Checkpoint)
-                else Prefill(event, len(ids), reused, perf_counter() - restored, self._gauge(event))
+                else Prefill(event, len(ids), reused, perf_counter() - restored, self._gauge(event), self._encoded)
             )
         read = perf_counter()
         reply = Reply(begun)
@@ -120,6 +133,7 @@ class LlamaModel:
             prefill_s=read - restored,
             ttft_s=(reply.first_text_at or ended) - begun,
             generate_s=ended - read,
+            encoded=self._encoded,
             gauge=self._gauge(len(self._cache)),
         )
 
@@ -131,10 +145,8 @@ class LlamaModel:
             checkpoints = Checkpoints(keeping.checkpoint, keeping.checkpoint_bytes, at=len(self._cache))
         while len(self._cache) < len(ids) and not self._cancelled:
             at = len(self._cache)
-            end = min(at + self.settings.placement.n_ubatch, len(ids))
-            if at < anchor < end and not self._cache.can_copy_later(anchor, after=end):
-                end = anchor
-            if not self._decode(ids[at:end], at, wants_logits=end == len(ids), n_more=self._filling(end - at, at)):
+            end = self._decoder.read_on(ids, at, anchor)
+            if end == at:
                 return
             self._cache.ids = ids[:end]
             if at < anchor <= end:
@@ -174,7 +186,7 @@ class LlamaModel:
                     reply.stop = Stop.LENGTH
                     break
                 one = np.array([token], dtype=np.int32)
-                if not self._decode(one, n_cached, wants_logits=True):
+                if not self._decoder.decode(one, n_cached, wants_logits=True):
                     break
                 cached.append(one)
                 n_cached += 1
@@ -186,34 +198,6 @@ class LlamaModel:
             sampler.free()
         if text := reply.due(last=True):
             yield Text(text, len(reply.ids), self._gauge(len(self._cache)))
-
-    def _filling(self, n_tokens: int, at: int) -> int:
-        """Tokens to fill a batch of the prompt up with."""
-        n_more = filling(n_tokens, self.settings.placement, n_parameters=self._n_parameters)
-        fits = at + n_tokens + n_more <= self.n_ctx and self._cache.shape.attention is not Attention.RECURRENT
-        return n_more if fits else 0
-
-    def _decode(self, ids: Ids, at: int, *, wants_logits: bool, n_more: int = 0) -> bool:
-        """Decodes one batch at explicit positions; False when it was aborted, and the cache then ends at `at`.
-
-        n_more: tokens that fill the batch up and are dropped again: nothing before them sees them. llama.cpp takes an
-        aborted batch back itself, and the cells it dropped to make room are masked there.
-        """
-        answer = llama_cpp.llama_decode(self._context, self._batch.fill(ids, at, wants_logits, n_more))
-        if answer == 0:
-            if n_more:
-                self._cache.drop_behind(at + len(ids))
-            return True
-        if answer == _ABORTED:
-            if self._cache.shape.attention is Attention.RECURRENT:  # its state has moved on and cannot go back
-                self._cache.clear()
-            return False
-        self._cache.clear()  # what a failed decode left behind is not to be trusted
-        if answer == _NO_SLOT:
-            raise EngineFailed(
-                f"The KV cache of {self.n_ctx:,} cells is full at token {at:,}.", "Ask with a larger --ctx."
-            )
-        raise EngineFailed(f"llama.cpp could not decode at token {at:,} (code {answer}){self._words()}.", "Ask again.")
 
     def _piece(self, token: int) -> bytes:
         room = 256

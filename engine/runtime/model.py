@@ -70,13 +70,17 @@ class Gauge:
 
 @dataclass(frozen=True, slots=True)
 class Prefill:
-    """Progress of reading the prompt, in tokens. done counts the reused ones; the last one has done == total."""
+    """Progress of reading the prompt, in tokens. done counts the reused ones; the last one has done == total.
+
+    encoded: how often the vision encoder has run for it, once for each tile of a picture that is not kept.
+    """
 
     done: int
     total: int
     reused: int
     seconds: float  # since this prefill began
     gauge: Gauge | None = None
+    encoded: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +130,7 @@ class Finished:
     prefill_s: float
     ttft_s: float
     generate_s: float
+    encoded: int = 0  # see Prefill
     gauge: Gauge | None = None
     error: str | None = None
 

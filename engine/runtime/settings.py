@@ -15,10 +15,15 @@ class EngineSettings:
     """Settings of one llama.cpp context: a model, where it goes, and how many threads compute.
 
     kv_places: bytes of the KV cache by device as planned, since llama.cpp's log rounds them.
+    projector: of a model that sees. embeddings: the folder in which what pictures became is kept, and the bytes that
+    it may take.
     """
 
     model: Path
     placement: Placement
+    projector: Path | None = None
+    embeddings: Path | None = None
+    embeddings_bytes: int = 2 << 30
     kv_places: tuple[tuple[str, int], ...] = ()
     n_threads: int = 0  # 0: as many as this process may use
 
@@ -27,6 +32,9 @@ class EngineSettings:
         return {
             "model": str(self.model),
             "placement": asdict(self.placement),
+            "projector": str(self.projector) if self.projector else None,
+            "embeddings": str(self.embeddings) if self.embeddings else None,
+            "embeddings_bytes": self.embeddings_bytes,
             "kv_places": self.kv_places,
             "n_threads": self.n_threads or usable_cores(),
         }
@@ -37,6 +45,9 @@ def settings_from(fields: dict[str, Any]) -> EngineSettings:
     return EngineSettings(
         model=Path(fields["model"]),
         placement=placement_from(fields["placement"]),
+        projector=Path(fields["projector"]) if fields["projector"] else None,
+        embeddings=Path(fields["embeddings"]) if fields["embeddings"] else None,
+        embeddings_bytes=fields["embeddings_bytes"],
         kv_places=tuple((str(name), int(n_bytes)) for name, n_bytes in fields["kv_places"]),
         n_threads=fields["n_threads"],
     )

@@ -20,6 +20,7 @@ from engine.runtime.binding import binding_from
 from engine.runtime.keeping import keeping_from
 from engine.runtime.llama import LlamaModel
 from engine.runtime.model import Checkpoint, Sampling
+from engine.runtime.pictures import Picture, pictures_from
 from engine.runtime.settings import settings_from
 
 
@@ -30,6 +31,8 @@ class Worker:
         self._channel = channel
         self._model: LlamaModel | None = None
         self._calls: SimpleQueue[Frame] = SimpleQueue()
+        self._files: SimpleQueue[bytes | None] = SimpleQueue()  # None: nobody waits for it any more
+        self._file: tuple[int, bytes] | None = None  # the one that came last, and its number
 
     def serve(self) -> None:
         """Runs until the parent closes the pipe; the reading thread then ends the process."""
@@ -50,6 +53,10 @@ class Worker:
             if frame.fields["do"] == "cancel":
                 if self._model is not None:
                     self._model.cancel()
+                self._files.put(None)
+                continue
+            if frame.fields["do"] == "file":
+                self._files.put(frame.payload)
                 continue
             if frame.fields["do"] == "generate" and self._model is not None:
                 self._model.uncancel()  # here, in the order of the pipe: a cancel that follows must not be lost
@@ -80,15 +87,33 @@ class Worker:
     def _generate(self, call: Frame) -> None:
         model = self._loaded()
         anchor, keeping = call.fields.pop("anchor"), call.fields.pop("keeping")
-        ids = np.frombuffer(call.payload, dtype="<i4")
+        pictures = pictures_from(call.fields.pop("pictures"))
+        self._file = None
+        while not self._files.empty():
+            self._files.get()
         events = model.generate(
-            ids, Sampling(**call.fields), anchor=anchor, keeping=keeping_from(keeping) if keeping else None
+            np.frombuffer(call.payload, dtype="<i4"),
+            Sampling(**call.fields),
+            anchor=anchor,
+            keeping=keeping_from(keeping) if keeping else None,
+            pictures=pictures,
+            fetch=self._fetch,
         )
         for event in events:
             fields = asdict(event)
             if isinstance(event, Checkpoint):
                 fields["path"] = str(event.path)
             self._channel.send({"event": type(event).__name__.lower(), **fields})
+
+    def _fetch(self, picture: Picture) -> bytes | None:
+        """The file that a picture is drawn from: the parent has it."""
+        if self._file is None or self._file[0] != picture.file:
+            self._channel.send({"event": "wanted", "file": picture.file})
+            data = self._files.get()
+            if data is None:
+                return None
+            self._file = picture.file, data
+        return self._file[1]
 
     def _save(self, path: Path, binding: dict[str, Any]) -> None:
         model = self._loaded()

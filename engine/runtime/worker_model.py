@@ -15,6 +15,7 @@ from engine.prompt.layout import Prompt
 from engine.runtime.binding import Binding
 from engine.runtime.keeping import Keeping
 from engine.runtime.model import Checkpoint, Event, Finished, Gauge, Loading, Prefill, Remark, Sampling, Stop, Text
+from engine.runtime.pictures import pictures_of
 from engine.runtime.settings import EngineSettings
 from engine.tokens.encode import Ids
 
@@ -78,12 +79,17 @@ class WorkerModel:
             yield _cancelled(prompt, load_s)
             return
         keeping = self._keeping.fields() if self._keeping else None
-        fields = {"do": "generate", "anchor": prompt.corpus_end, "keeping": keeping, **asdict(sampling)}
+        pictures = pictures_of(prompt)
+        shown = {"pictures": pictures.fields()}
+        fields = {"do": "generate", "anchor": prompt.corpus_end, "keeping": keeping, **shown, **asdict(sampling)}
         ids = prompt.ids()
         self._send(fields, ids.astype("<i4").tobytes())
         self._answering = True
         try:
             for frame in self._frames(cancel):
+                if frame.fields["event"] == "wanted":
+                    self._send({"do": "file"}, pictures.files[frame.fields["file"]])
+                    continue
                 event = _event(frame)
                 if isinstance(event, Checkpoint):
                     if self._on_checkpoint is not None:
@@ -123,6 +129,8 @@ class WorkerModel:
             child.send({"do": "cancel"})
             while time.monotonic() < deadline:
                 frame = child.receive(_POLL_S)
+                if frame is not None and frame.fields["event"] == "wanted":
+                    child.send({"do": "cancel"})  # in place of the file
                 if frame is not None and frame.fields["event"] in _LAST:
                     self._answering = False
                     return

@@ -13,7 +13,7 @@ import ctypes
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -34,11 +34,15 @@ class ImageCount:
     n_tokens: cells of the KV cache. n_positions: how far the next token stands behind it; fewer than the cells in
     models whose positions have more than one dimension (Qwen VL's M-RoPE), else as many.
     n_encoded: pieces of it that the encoder takes one after another.
+    pieces: what is decoded, in order: ids of marks, or how many embeddings the encoder gives there.
+    non_causal: whether all embeddings of a piece see each other, so that they have to be decoded at once.
     """
 
     n_tokens: int
     n_positions: int
     n_encoded: int
+    pieces: tuple[tuple[int, ...] | int, ...] = field(default=(), compare=False)
+    non_causal: bool = field(default=False, compare=False)
 
 
 class ImageCounter:
@@ -65,7 +69,7 @@ class ImageCounter:
                 for size, counts in zip(missing, self._ask(missing), strict=True):
                     if counts is None:
                         raise _uncountable(*size)
-                    self._known[size] = ImageCount(*counts)
+                    self._known[size] = _image_count(counts)
             return [self._known[size] for size in sizes]
 
     def close(self) -> None:
@@ -73,7 +77,7 @@ class ImageCounter:
         with self._lock:
             self._end()
 
-    def _ask(self, sizes: list[tuple[int, int]]) -> list[list[int] | None]:
+    def _ask(self, sizes: list[tuple[int, int]]) -> list[dict[str, Any] | None]:
         if self._child is None or not self._child.alive:
             self._end()
             self._child = self._open()
@@ -110,6 +114,11 @@ class ImageCounter:
         if self._child is not None:
             self._child.close()
             self._child = None
+
+
+def _image_count(fields: dict[str, Any]) -> ImageCount:
+    pieces = tuple(piece if isinstance(piece, int) else tuple(piece) for piece in fields.pop("pieces"))
+    return ImageCount(**fields, pieces=pieces)
 
 
 def _uncountable(width: int, height: int) -> InputRefused:
@@ -154,22 +163,34 @@ class _Mtmd:
         words = "It sees no images." if self._context else " ".join(self._words)[:400]
         return {"opened": sees, "words": words}
 
-    def count(self, width: int, height: int) -> tuple[int, int, int] | None:
-        """Tokens, positions and encoded pieces of an image; None where mtmd refuses the size."""
+    def count(self, width: int, height: int) -> dict[str, Any] | None:
+        """The fields of an ImageCount; None where mtmd refuses the size."""
         from llama_cpp import mtmd_cpp
 
         with _chunks(self._context, width, height) as chunks:
             if chunks is None:
                 return None
             n_chunks = mtmd_cpp.mtmd_input_chunks_size(chunks)
-            kinds = [
-                mtmd_cpp.mtmd_input_chunk_get_type(mtmd_cpp.mtmd_input_chunks_get(chunks, at)) for at in range(n_chunks)
-            ]
-            return (
-                mtmd_cpp.mtmd_helper_get_n_tokens(chunks),
-                mtmd_cpp.mtmd_helper_get_n_pos(chunks),
-                kinds.count(mtmd_cpp.MTMD_INPUT_CHUNK_TYPE_IMAGE),
-            )
+            each = [mtmd_cpp.mtmd_input_chunks_get(chunks, at) for at in range(n_chunks)]
+            pieces = [_piece(chunk) for chunk in each]
+            return {
+                "n_tokens": mtmd_cpp.mtmd_helper_get_n_tokens(chunks),
+                "n_positions": mtmd_cpp.mtmd_helper_get_n_pos(chunks),
+                "n_encoded": sum(isinstance(piece, int) for piece in pieces),
+                "pieces": pieces,
+                "non_causal": any(mtmd_cpp.mtmd_decode_use_non_causal(self._context, chunk) for chunk in each),
+            }
+
+
+def _piece(chunk: Any) -> list[int] | int:
+    """A chunk's ids, or the number of its embeddings."""
+    from llama_cpp import mtmd_cpp
+
+    if mtmd_cpp.mtmd_input_chunk_get_type(chunk) != mtmd_cpp.MTMD_INPUT_CHUNK_TYPE_TEXT:
+        return int(mtmd_cpp.mtmd_input_chunk_get_n_tokens(chunk))
+    n_ids = ctypes.c_size_t()
+    ids = mtmd_cpp.mtmd_input_chunk_get_tokens_text(chunk, ctypes.byref(n_ids))
+    return list(ids[: n_ids.value])
 
 
 @contextmanager

@@ -142,7 +142,7 @@ def meta_tiling(
     return Tiling(Rule.META, columns, rows, tile_tokens)
 
 
-def size_within(width: int, height: int, max_tiles: int, *, side: int = SIDE) -> Size:
+def size_within(width: int, height: int, *, max_tiles: int, side: int = SIDE) -> Size:
     """What to scale an image down to, so that llama.cpp cuts it into `max_tiles` at most; its own size where it does.
 
     The largest such size of the image's own shape, and at least one pixel a side. Fewer tiles are fewer tokens.

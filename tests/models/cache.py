@@ -34,7 +34,8 @@ def cached(name: str, **parameters: Any) -> Path:
     """
     version: int = importlib.import_module(_builder(name).__module__).VERSION
     key = json.dumps([name, version, defaults(name) | parameters], sort_keys=True)
-    path = folder() / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.gguf"
+    place = folder() / "projectors" if name == "mmproj" else folder()  # beside a model, every desk would find it
+    path = place / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.gguf"
     return path if path.exists() else build(name, path, **parameters)
 
 

@@ -1,0 +1,137 @@
+"""Decoding a prompt batch by batch: its tokens, and the pictures between them. Positions are always explicit.
+
+What of a prompt has to be decoded is left to `cache`, what comes of it to `llama`.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+import llama_cpp
+import numpy as np
+
+from engine.errors import EngineFailed
+from engine.runtime.batch import Batch
+from engine.runtime.cache import KvCache
+from engine.runtime.embeddings import Embeddings
+from engine.runtime.filling import filling
+from engine.runtime.pictures import Picture
+from engine.runtime.prefix import Attention
+from engine.runtime.settings import EngineSettings
+from engine.runtime.vision import Fetch, Vision
+from engine.tokens.encode import Ids
+
+_ABORTED = 2  # llama_decode's answer when the abort callback said so
+_NO_SLOT = 1
+
+
+class Decoder:
+    """Decodes into sequence 0 of a context, whose cells `cache` knows."""
+
+    def __init__(
+        self, model: Any, context: Any, cache: KvCache, settings: EngineSettings, words: Callable[[], str]
+    ) -> None:
+        """words: what llama.cpp said last, as the end of a sentence."""
+        self._model, self._context, self._cache, self._words = model, context, cache, words
+        self._placement = settings.placement
+        self._batch = Batch(self._placement.n_ubatch)
+        self._vision = _vision(model, settings)
+        self._pictures: Sequence[Picture] = ()
+        self._fetch: Fetch | None = None
+        self._encoded_before = 0
+        self._n_ctx = int(llama_cpp.llama_n_ctx(context))
+        self._n_parameters = int(llama_cpp.llama_model_n_params(model))
+
+    @property
+    def n_encoded(self) -> int:
+        """Runs of the vision encoder for the pictures of this prompt."""
+        return self._vision.n_encoded - self._encoded_before if self._vision is not None else 0
+
+    def look_at(self, pictures: Sequence[Picture], fetch: Fetch | None) -> None:
+        """The pictures of the next prompt, and who gives the files that they are drawn from."""
+        self._encoded_before += self.n_encoded
+        self._pictures, self._fetch = pictures, fetch
+
+    def read_on(self, ids: Ids, at: int, anchor: int) -> int:
+        """Decodes a prompt's next batch, tokens or cells of a picture; where it ended, `at` when it was cancelled.
+
+        anchor: a position where a batch ends, unless the windowed cells may be copied later for it.
+        """
+        if ids[at] < 0:
+            return self._read_picture(ids, at)
+        end = min(at + self._placement.n_ubatch, len(ids))
+        cells = np.flatnonzero(ids[at:end] < 0)
+        end = at + int(cells[0]) if len(cells) else end
+        if at < anchor < end and not self._cache.can_copy_later(anchor, after=end):
+            end = anchor
+        is_within = any(picture.start <= at and end <= picture.end for picture in self._pictures)
+        n_more = 0 if is_within else self._filling(end - at, at)  # marks between tiles are always read alike
+        return end if self.decode(ids[at:end], at, wants_logits=end == len(ids), n_more=n_more) else at
+
+    def decode(self, ids: Ids, at: int, *, wants_logits: bool, n_more: int = 0) -> bool:
+        """Decodes tokens at explicit positions; see _run. n_more: that fill the batch up."""
+        return self._run(self._batch.fill(ids, at, wants_logits, n_more), at, len(ids), n_more)
+
+    def _read_picture(self, ids: Ids, at: int) -> int:
+        """The next cells of the picture there, as many as are encoded by then."""
+        picture = next((each for each in self._pictures if each.start <= at < each.end), None)
+        if picture is None or self._vision is None or self._fetch is None:
+            raise EngineFailed("This engine was started without a vision projector.", "Ask again.")
+        tokens = np.flatnonzero(ids[at : picture.end] >= 0)
+        run, n_ubatch = int(tokens[0]) if len(tokens) else picture.end - at, self._placement.n_ubatch
+        if picture.non_causal and run > n_ubatch:
+            raise EngineFailed(
+                f"{picture.name} takes {run:,} cells at once, and {n_ubatch:,} are computed at once.", "Leave it out."
+            )
+        rows = self._vision.rows(picture, int((ids[picture.start : at] < 0).sum()), self._fetch)
+        if rows is None:
+            return at
+        rows = rows[: min(run, n_ubatch)]
+        n_more = 0 if picture.non_causal else self._filling(len(rows), at)
+        llama_cpp.llama_set_causal_attn(self._context, not picture.non_causal)
+        try:
+            decoded = self._run(self._rows_batch.fill_rows(rows, at, n_more), at, len(rows), n_more)
+        finally:
+            llama_cpp.llama_set_causal_attn(self._context, True)
+        return at + len(rows) if decoded else at
+
+    @cached_property
+    def _rows_batch(self) -> Batch:
+        """For the embeddings of pictures; most models never have any."""
+        return Batch(self._placement.n_ubatch, n_embd=int(llama_cpp.llama_model_n_embd_inp(self._model)))
+
+    def _filling(self, n_tokens: int, at: int) -> int:
+        """Tokens to fill a batch of the prompt up with."""
+        n_more = filling(n_tokens, self._placement, n_parameters=self._n_parameters)
+        fits = at + n_tokens + n_more <= self._n_ctx and self._cache.shape.attention is not Attention.RECURRENT
+        return n_more if fits else 0
+
+    def _run(self, batch: Any, at: int, n_tokens: int, n_more: int) -> bool:
+        """Decodes one batch; False when it was aborted, and the cache then ends at `at`.
+
+        n_more: of its tokens, those that fill it up; they are dropped again: nothing before them sees them. llama.cpp
+        takes an aborted batch back itself, and the cells it dropped to make room are masked there. Raises EngineFailed.
+        """
+        answer = llama_cpp.llama_decode(self._context, batch)
+        if answer == 0:
+            if n_more:
+                self._cache.drop_behind(at + n_tokens)
+            return True
+        if answer == _ABORTED:
+            if self._cache.shape.attention is Attention.RECURRENT:  # its state has moved on and cannot go back
+                self._cache.clear()
+            return False
+        self._cache.clear()  # what a failed decode left behind is not to be trusted
+        if answer == _NO_SLOT:
+            raise EngineFailed(
+                f"The KV cache of {self._n_ctx:,} cells is full at token {at:,}.", "Ask with a larger --ctx."
+            )
+        raise EngineFailed(f"llama.cpp could not decode at token {at:,} (code {answer}){self._words()}.", "Ask again.")
+
+
+def _vision(model: Any, settings: EngineSettings) -> Vision | None:
+    if settings.projector is None:
+        return None
+    kept = Embeddings(settings.embeddings, settings.embeddings_bytes) if settings.embeddings else None
+    use_gpu, n_threads = settings.placement.use_gpus, settings.n_threads
+    return Vision(model, settings.projector, use_gpu=use_gpu, n_threads=n_threads, kept=kept)

@@ -1,0 +1,68 @@
+"""Embeddings of pictures on disk, by what was seen, so that no picture is encoded twice.
+
+Files of rows as the encoder gave them, float32; used least recently, deleted first. Nothing here is the user's own: a
+file that is missing or damaged is made anew.
+"""
+
+import os
+from contextlib import suppress
+from hashlib import blake2b
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+import numpy as np
+import numpy.typing as npt
+from xxhash import xxh3_64_intdigest
+
+Rows = npt.NDArray[np.float32]
+
+
+class Embeddings:
+    """A folder of them. May be used by several processes at once."""
+
+    def __init__(self, folder: Path, max_bytes: int) -> None:
+        self._folder, self._max_bytes = folder, max_bytes
+
+    def get(self, key: str, shape: tuple[int, int]) -> Rows | None:
+        """The rows of this key; None where they are not kept, or not of this shape."""
+        path = self._path(key)
+        with suppress(OSError, ValueError):
+            data = path.read_bytes()
+            rows = np.frombuffer(data, dtype="<f4", offset=8)
+            if rows.size == shape[0] * shape[1] and _seal(data[8:]) == data[:8]:
+                os.utime(path)  # used now
+                return rows.reshape(shape)
+        return None
+
+    def put(self, key: str, rows: Rows) -> None:
+        """Keeps them, as far as the disk lets it, and lets go of what was not used for longest."""
+        data = np.ascontiguousarray(rows, dtype="<f4").tobytes()
+        if len(data) > self._max_bytes:
+            return
+        with suppress(OSError):
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._make_room(len(data))
+            with NamedTemporaryFile(dir=self._folder, suffix=".part", delete=False) as file:
+                file.write(_seal(data) + data)
+            os.replace(file.name, self._path(key))
+
+    def _make_room(self, n_bytes: int) -> None:
+        kept = []
+        for entry in os.scandir(self._folder):
+            with suppress(OSError):
+                stat = entry.stat()
+                kept.append((stat.st_mtime_ns, stat.st_size, entry.path))
+        total = sum(size for _, size, _ in kept) + n_bytes
+        for _, size, path in sorted(kept):
+            if total <= self._max_bytes:
+                return
+            with suppress(OSError):
+                os.unlink(path)
+                total -= size
+
+    def _path(self, key: str) -> Path:
+        return self._folder / f"{blake2b(key.encode(), digest_size=16).hexdigest()}.rows"
+
+
+def _seal(data: bytes) -> bytes:
+    return xxh3_64_intdigest(data).to_bytes(8, "little")

@@ -1,0 +1,74 @@
+"""The pictures of a prompt as the engine's child is told of them: where they stand, and what they are drawn from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from engine.prompt.layout import Prompt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """start, end: its place in the prompt's ids, where its cells are the negative ones. n_cells: how many those are.
+
+    key: what is seen, see engine.tokens.sight.View. file: which of the prompt's files it is drawn from. number, width,
+    height, format: the page or frame, the size to draw it at in pixels, and what the file is. name: for messages.
+    non_causal: whether its cells see each other, so that each run of them is decoded at once.
+    """
+
+    start: int
+    end: int
+    n_cells: int
+    key: str
+    file: int
+    number: int
+    width: int
+    height: int
+    format: str
+    name: str
+    non_causal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """All of a prompt's, in order, and the bytes of the files that they are drawn from."""
+
+    pictures: tuple[Picture, ...] = ()
+    files: tuple[bytes, ...] = ()
+
+    def fields(self) -> list[dict[str, Any]]:
+        """As JSON for the child process; the files follow when they are asked for."""
+        return [asdict(picture) for picture in self.pictures]
+
+
+def pictures_of(prompt: Prompt) -> Pictures:
+    """The pictures of a prompt."""
+    files: dict[int, int] = {}  # by the identity of the image that holds them
+    data: list[bytes] = []
+    pictures = []
+    for number, shown in enumerate(prompt.shown, 1):
+        view = shown.view
+        if id(shown.image) not in files:
+            files[id(shown.image)] = len(data)
+            data.append(shown.image.data)
+        pictures.append(
+            Picture(
+                start=shown.start,
+                end=shown.start + view.n_tokens,
+                n_cells=view.n_cells,
+                key=view.key,
+                file=files[id(shown.image)],
+                number=view.number,
+                width=view.width,
+                height=view.height,
+                format=shown.image.format,
+                name=f"image {number}",
+                non_causal=view.non_causal,
+            )
+        )
+    return Pictures(tuple(pictures), tuple(data))
+
+
+def pictures_from(fields: Sequence[Mapping[str, Any]]) -> tuple[Picture, ...]:
+    """The way back from `Pictures.fields`."""
+    return tuple(Picture(**each) for each in fields)

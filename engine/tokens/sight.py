@@ -1,0 +1,158 @@
+"""How a model that sees reads a picture: the ids that stand for it in a prompt, and what they cost.
+
+The encoder's cells of an image have no token. In the ids they are negative numbers made of what is seen, so that two
+prompts share a prefix exactly where they show the same picture, at the same size, to the same projector. The marks
+around and between an image's tiles are tokens of the vocabulary. Encoding pixels is left to engine.runtime.
+"""
+
+from collections.abc import Mapping
+from copy import copy
+from dataclasses import dataclass, field
+from hashlib import shake_128
+from pathlib import Path
+
+import numpy as np
+
+from engine.corpus.source import PDF, Image, Picture
+from engine.tokens.image_tokens import RULE, ImageCount, ImageCounter
+from engine.tokens.tiles import MOST_TILES, Mark, Size, Tiling, llama_cpp_tiling, size_filling, size_within
+from engine.tokens.vocabulary import Ids
+
+_LLAMA4 = "llama4"
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A picture as it is sent: drawn at width x height pixels.
+
+    number: the page or frame, see Picture. tiles: columns and rows of its grid, None where the projector has none.
+    ids: int32 of shape [n_tokens], cells negative. key: what was seen, for whoever keeps its embeddings.
+    n_positions, non_causal: see ImageCount.
+    """
+
+    number: int
+    width: int
+    height: int
+    tiles: tuple[int, int] | None
+    key: str
+    ids: Ids = field(repr=False, compare=False)
+    n_positions: int
+    non_causal: bool = False
+
+    @property
+    def n_tokens(self) -> int:
+        return len(self.ids)
+
+    @property
+    def n_cells(self) -> int:
+        """Rows of embeddings."""
+        return int((self.ids < 0).sum())
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A view at its place in ids: its first one is at `start`. image: the file that it is drawn from."""
+
+    start: int
+    view: View
+    image: Image
+
+
+class Sight:
+    """What one projector makes of pictures. Safe to use from several threads.
+
+    projector: its file. rule: whose rule counts, in words. separators: whether Llama 4's marks between tiles are sent,
+    which llama.cpp's own programs leave out; False where the vocabulary has none. max_tiles: images are scaled down to
+    that many tiles at most.
+    """
+
+    def __init__(
+        self,
+        model: Path,
+        projector: Path,
+        *,
+        kind: str,
+        digest: str,
+        side: int,
+        tile_tokens: int,
+        specials: Mapping[str, int],
+        separators: bool = True,
+        max_tiles: int = MOST_TILES,
+    ) -> None:
+        """kind, side, tile_tokens: see engine.memory.projector. digest: tells it from others. specials: token texts."""
+        self.projector, self._digest, self._kind = projector, digest, kind
+        self._side, self._tile_tokens, self._max_tiles = side, tile_tokens, max_tiles
+        self._marks = {mark: specials.get(mark.value, -1) for mark in Mark}
+        self.separators = kind == _LLAMA4 and separators and min(self._marks.values()) >= 0
+        self._counter = None if self.has_tiles else ImageCounter(model, projector)
+        self.rule = "llama.cpp's tiles" if self.has_tiles else RULE
+
+    @property
+    def has_tiles(self) -> bool:
+        """Whether images are cut into a grid that is known here."""
+        return self._kind == _LLAMA4
+
+    def view(self, image: Image, digest: str, picture: Picture) -> View:
+        """A picture of a source with this digest.
+
+        Raises InputRefused for a size that cannot be read, ModelRefused when llama.cpp does not take the projector.
+        """
+        size, tiling = self._size(picture, is_page=image.format == PDF)
+        key = f"{self._digest} {digest} {picture.number} {size.width}x{size.height}"
+        counted = None if tiling else self._count(size)
+        pieces = self._tile_pieces(tiling) if tiling else list(counted.pieces) if counted else []
+        n_cells = sum(piece for piece in pieces if isinstance(piece, int))
+        cells, at, parts = _cells(key, n_cells), 0, []
+        for piece in pieces:
+            if isinstance(piece, int):
+                parts.append(cells[at : at + piece])
+                at += piece
+            else:
+                parts.append(np.array(piece, dtype=np.int32))
+        ids = np.concatenate(parts)
+        return View(
+            number=picture.number,
+            width=size.width,
+            height=size.height,
+            tiles=(tiling.columns, tiling.rows) if tiling else None,
+            key=key,
+            ids=ids,
+            n_positions=counted.n_positions if counted else len(ids),
+            non_causal=counted is not None and counted.non_causal,
+        )
+
+    def limited(self, max_tiles: int) -> "Sight":
+        """The same, but images are scaled down to that many tiles at most."""
+        other = copy(self)
+        other._max_tiles = max_tiles
+        return other
+
+    def close(self) -> None:
+        """Ends the child that counts, if one runs."""
+        if self._counter is not None:
+            self._counter.close()
+
+    def _size(self, picture: Picture, *, is_page: bool) -> tuple[Size, Tiling | None]:
+        """What to draw it at: a page at what its tiles carry most of, an image at its own size or less."""
+        if not self.has_tiles:
+            return Size(picture.width, picture.height), None
+        fit = size_filling if is_page else size_within
+        size = fit(picture.width, picture.height, max_tiles=self._max_tiles, side=self._side)
+        tiling = llama_cpp_tiling(size.width, size.height, side=self._side, tile_tokens=self._tile_tokens)
+        return size, tiling
+
+    def _tile_pieces(self, tiling: Tiling) -> list[tuple[int, ...] | int]:
+        return [
+            (self._marks[piece],) if isinstance(piece, Mark) else tiling.tile_tokens
+            for piece in tiling.pieces(separators=self.separators)
+        ]
+
+    def _count(self, size: Size) -> ImageCount:
+        assert self._counter is not None
+        return self._counter.count([(size.width, size.height)])[0]
+
+
+def _cells(key: str, n_cells: int) -> Ids:
+    """Negative numbers, 31 bits of a hash each."""
+    words = np.frombuffer(shake_128(key.encode()).digest(4 * n_cells), dtype="<u4")
+    return (-1 - (words >> 1).astype(np.int64)).astype(np.int32)
