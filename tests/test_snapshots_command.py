@@ -22,9 +22,9 @@ def longdesk(tmp_path: Path) -> CommandLine:
     return CommandLine(tmp_path / "home", "no model is needed")
 
 
-def state_file(n_bytes: int) -> bytes:
-    """A file whose seal is right, about a cache that nobody ever had."""
-    manifest = json.dumps({"binding": BINDING, "n_tokens": 512, "anchor": 0}).encode()
+def state_file(n_bytes: int, **more: str) -> bytes:
+    """A file whose seal is right, about a cache that nobody ever had. more: what else it says of itself."""
+    manifest = json.dumps({"binding": BINDING, "n_tokens": 512, "anchor": 0, **more}).encode()
     sealed = b"k" * n_bytes + manifest + files._LENGTHS.pack(0, len(manifest))
     return sealed + xxh3_128_digest(sealed) + files._MARK
 
@@ -79,6 +79,16 @@ def test_verify_removes_what_is_broken(longdesk: CommandLine) -> None:
     assert list((longdesk.home / "snapshots").iterdir()) == [paths["whole"]]
     again = longdesk("snapshots", "verify")
     assert again.code == 0 and again.out == "1 kept KV cache checked, 0 broken.\n"
+
+
+def test_verify_knows_a_state_by_its_name(longdesk: CommandLine) -> None:
+    """The index says of a name what it holds: a whole file under another's name is as bad as a broken one."""
+    for name in ("its own", "anothers", "unnamed"):
+        put(longdesk, name).write_bytes(state_file(100, **({} if name == "unnamed" else {"name": "its own.kv"})))
+    run = longdesk("snapshots", "verify", "--json")
+    assert run.code == 4
+    [broken] = run.document["broken"]
+    assert Path(broken["path"]).stem == "anothers" and "another name" in broken["reason"]
 
 
 def test_prune(longdesk: CommandLine) -> None:
