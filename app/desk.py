@@ -17,6 +17,7 @@ from app.conversation import converse, place
 from app.engines import Engines, Running, remove
 from app.joining import Joining, arrange, join_session, write_down
 from app.settings import Settings, find_model, find_plannable
+from app.tiling import begun_with, limit, max_tiles_of
 from engine.analyst import prepare, weights
 from engine.corpus.collect import collect
 from engine.corpus.rules import Rules
@@ -30,6 +31,7 @@ from engine.memory.catalog import Entry, planned_card
 from engine.memory.hardware import Device
 from engine.memory.placement import Placement
 from engine.memory.planner import Planner, make_plan
+from engine.memory.projector import candidates
 from engine.opened import OpenModel, open_model
 from engine.prompt.layout import Exchange, Part, Prompt
 from engine.tokens.documents import Document, IdCache, number_pictures
@@ -68,6 +70,7 @@ class Outlook:
     prompt: Prompt = field(repr=False)
     documents: tuple[Document, ...] = field(repr=False)  # one a source of the session, in its order
     reused_tokens: int | None = None  # about what of the prompt need not be read again
+    unseen: tuple[str, ...] = ()  # paths of sources that are sent, but for their pictures: the model cannot see
 
 
 class Desk:
@@ -78,7 +81,7 @@ class Desk:
         self.store = Store(settings.home)
         self._engines = Engines(settings, self.store)
         self._cache = IdCache()
-        self._models: dict[tuple[Path, int, int, int], OpenModel] = {}
+        self._models: dict[_Key, OpenModel] = {}
         self._opening = RLock()
         self._asking, self._learning = Lock(), Lock()
         self._closed = False
@@ -91,7 +94,7 @@ class Desk:
         """
         path = find_model(model or self.settings.model, self.settings)
         with self._opening:
-            key = _identity(path)
+            key = _key(path)
             if key not in self._models:
                 self._models[key] = open_model(  # which says what may be wrong
                     path,
@@ -180,13 +183,13 @@ class Desk:
         found = find_plannable(model or self.settings.model, self.settings)
         if isinstance(found, Entry):
             return planned_card(found, self.settings.cache / "ghosts")
-        opened = self._models.get(_identity(found))
+        opened = self._models.get(_key(found))
         return opened.card if opened is not None else read_card(read_header(found))
 
     def look_ahead(self, session_id: str, question: str = "") -> Outlook:
         """What a session's next question would cost. Raises UsageError without such a session."""
         session = self.store.sessions.get(session_id)
-        opened = self.open()
+        opened = self.open().limited(max_tiles_of(session, self.settings))
         turns = self.store.turns.of(session.id)
         placed = place(self.store.sources.of(session.id), Joining(), len(turns))
         conversation = converse(placed, turns, opened=opened, cache=self._cache)
@@ -202,7 +205,7 @@ class Desk:
         )
         every = opened.documents([at.source for at in placed], self._cache, conversation.numbers)
         kept = self._engines.rereads(opened, case.plan, case.prompt)
-        return Outlook(case.plan, case.prompt, every, kept.kept_tokens)
+        return Outlook(case.plan, case.prompt, every, kept.kept_tokens, conversation.unseen)
 
     def begin_session(self, title: str, *, with_sources: bool = True) -> Session:
         """A new session without turns. Its date and its standing instruction stay as they are now.
@@ -214,7 +217,7 @@ class Desk:
             model=self.settings.model,
             system=standing_instruction(self.settings, with_sources),
             frozen_date=date.today().isoformat(),
-            settings={UNTITLED: title},
+            settings={UNTITLED: title, **begun_with(self.settings)},
         )
 
     def add_sources(self, session_id: str, corpus: Corpus) -> tuple[Notice, ...]:
@@ -234,6 +237,10 @@ class Desk:
         )
         self.store.sources.set_enabled(whole, matched, enabled=False)
         return matched
+
+    def limit_tiles(self, session_id: str, max_tiles: int) -> None:
+        """From now on, images of this session are scaled down to that many tiles. Raises as sessions.get does."""
+        self.store.sessions.change(session_id, settings=limit(max_tiles))
 
     def delete_session(self, session_id: str) -> None:
         """Removes a session with its turns and its KV state. Raises SessionBusy, UsageError."""
@@ -323,7 +330,16 @@ class Desk:
         self.store.close()
 
 
-def _identity(path: Path) -> tuple[Path, int, int, int]:
+_Identity = tuple[Path, int, int, int]
+_Key = tuple[_Identity, tuple[_Identity, ...]]
+
+
+def _key(path: Path) -> _Key:
+    """What an open model depends on: its file, and the projectors that lie beside it."""
+    return _identity(path), tuple(map(_identity, candidates(path)))
+
+
+def _identity(path: Path) -> _Identity:
     """What tells a file from the one that it was: its place, its inode, its size and when it was changed."""
     try:
         stat = path.stat()
@@ -334,7 +350,7 @@ def _identity(path: Path) -> tuple[Path, int, int, int]:
 
 def without_images(corpus: Corpus) -> Corpus:
     """The corpus for a model that cannot see: its images stand among the skipped, and why."""
-    reason = "the model cannot see; images need a model with a vision projector"
+    reason = "the model cannot see; choose one with a vision projector, or put its mmproj file beside it"
     unseen = [
         Skipped(source.path, Cause.NO_VISION, reason, source.n_bytes)
         for source in corpus.sources

@@ -119,18 +119,22 @@ def projector_for(model: Path, n_embd: int, named: Path | None = None) -> Projec
 def projectors_beside(model: Path, n_embd: int) -> tuple[Projector, ...]:
     """The readable projectors in the model's folder whose width fits, the likeliest first: named most like the model,
     then larger. Scout's and Maverick's are equally wide, so a folder that holds both is told apart by names alone."""
-    try:
-        names = sorted(path for path in model.parent.iterdir() if _is_named_so(path) and path.name != model.name)
-    except OSError:
-        return ()
     found = []
-    for path in names[:_MOST_CANDIDATES]:
+    for path in candidates(model)[:_MOST_CANDIDATES]:
         try:
             found.append(read_projector(path))
         except ModelRefused:  # beside the model, nobody named it: another may do
             continue
     fitting = [projector for projector in found if projector.fits(n_embd)]
     return tuple(sorted(fitting, key=lambda each: (-_likeness(model, each.path), -each.n_bytes, each.path.name)))
+
+
+def candidates(model: Path) -> tuple[Path, ...]:
+    """The files in the model's folder that are named like projectors, by name."""
+    try:
+        return tuple(sorted(path for path in model.parent.iterdir() if _is_named_so(path) and path.name != model.name))
+    except OSError:
+        return ()
 
 
 def _is_named_so(path: Path) -> bool:
