@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 from threading import Event as Flag
@@ -12,8 +12,10 @@ from app.conversation import converse, place
 from app.engines import Engines
 from app.joining import Joining, join_session, listed, write_down
 from app.lending import LentModel
+from app.pictures import Looking, looked_at
 from app.rereading import reading_speed, rereading, tokens_read
 from app.settings import Settings
+from app.tiling import begun_with, max_tiles_of
 from engine import analyst
 from engine.analyst import Case
 from engine.corpus.source import Corpus, Skipped, Source
@@ -55,10 +57,11 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """The question was accepted: its turn stands in the store, and the engine starts."""
+    """The question was accepted: its turn stands in the store, and the engine starts. pictures: those of the prompt."""
 
     turn: Turn
     plan: Plan
+    pictures: tuple[Looking, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,8 @@ class Asking:
         """See Desk.ask."""
         store, wanted = self._bench.store, self._question.session
         session = store.sessions.get(wanted) if wanted is not None else None
+        limited = self._bench.opened.limited(max_tiles_of(session, self._bench.settings))
+        self._bench = replace(self._bench, opened=limited)
         try:
             if session is not None:
                 self._lease = store.leases.acquire(session.id)
@@ -132,8 +137,9 @@ class Asking:
 
         def engine(case: Case) -> Model:
             self._reread = self._loss(case, turns)  # told before the engine turns to this prompt
-            begun.append(self._begin(session, case, system, today, len(turns)))
-            return LentModel(bench.engines, bench.opened, case, begun[0].turn.session_id)
+            first = self._begin(session, case, system, today, len(turns))
+            begun.append(replace(first, pictures=looked_at(case.prompt, conversation.numbers)))
+            return LentModel(bench.engines, bench.opened, case, first.turn.session_id)
 
         events = analyst.ask(
             self._question.text,
@@ -200,7 +206,11 @@ class Asking:
         store, question, settings = self._bench.store, self._question, self._bench.settings
         if session is None:
             session = store.sessions.create(
-                title=title_of(question.text), model=settings.model, system=system, frozen_date=today.isoformat()
+                title=title_of(question.text),
+                model=settings.model,
+                system=system,
+                frozen_date=today.isoformat(),
+                settings=begun_with(settings),
             )
             self._lease = store.leases.acquire(session.id)
         elif turn_index == 0 and session.title == session.settings.get(UNTITLED):

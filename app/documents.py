@@ -6,7 +6,9 @@ from typing import Any
 
 from app.asking import Answered, DeskEvent
 from app.desk import Count
+from app.settings import Settings
 from app.sizes import show_bytes
+from app.tiling import max_tiles_of
 from engine.memory.budget import Need, Plan
 from engine.runtime.model import Gauge, Prefill, Text
 from engine.tokens.documents import Document
@@ -186,7 +188,7 @@ def _kv_json(gauge: Gauge | None) -> Json:
     return {"kv": {"used": gauge.used, "cells": gauge.cells, "bytes": gauge.n_bytes, "places": dict(gauge.places)}}
 
 
-def session_json(record: SessionRecord) -> Json:
+def session_json(record: SessionRecord, settings: Settings) -> Json:
     """The document of `sessions show --json` and of `export --format json`."""
     session = record.session
     return {
@@ -196,6 +198,7 @@ def session_json(record: SessionRecord) -> Json:
         "created": session.created,
         "updated": session.updated,
         "system": session.system,
+        "max_tiles": max_tiles_of(session, settings),
         "sources": [
             {
                 "path": placed.source.path,

@@ -1,12 +1,16 @@
 """What the next question of a session would cost, worked out once for each state of the session, not at each redraw."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from threading import Lock
 
 from app.desk import Desk, Outlook
+from app.pictures import Album, albums_of
+from app.tiling import max_tiles_of
+from engine.corpus.source import Kind
 from engine.prompt.layout import Part
+from storage.sessions import Session
 from storage.sources import SourceLink
 from storage.turns import Turn
 
@@ -17,13 +21,17 @@ Key = tuple[object, ...]
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """An outlook as the page shows it. tokens: by path, for every source of the session, sent or not."""
+    """An outlook as the page shows it. tokens, albums: by path, for every source of the session, sent or not.
+
+    An image that the model cannot see costs nothing: it is not sent.
+    """
 
     outlook: Outlook
     tokens: dict[str, int]
     unrepresentable: dict[str, int]  # by path, characters that the vocabulary has no token for
     corpus_tokens: int
     chat_tokens: int  # all of the prompt that is no source
+    albums: dict[str, Album]
 
 
 class Outlooks:
@@ -34,10 +42,12 @@ class Outlooks:
         self._kept: OrderedDict[Key, Costs] = OrderedDict()
         self._lock = Lock()
 
-    def of(self, session_id: str, links: Sequence[SourceLink], turns: Sequence[Turn]) -> Costs:
+    def of(self, session: Session, links: Sequence[SourceLink], turns: Sequence[Turn]) -> Costs:
         """The costs of a session that has these sources and turns. Raises as Desk.look_ahead does."""
         key = (
-            session_id,
+            session.id,
+            max_tiles_of(session, self._desk.settings),
+            self._desk.open().sight is not None,
             tuple((link.path, link.digest, link.turn_index, link.enabled) for link in links),
             tuple((turn.id, turn.stop) for turn in turns),
         )
@@ -45,7 +55,8 @@ class Outlooks:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        costs = _costs(self._desk.look_ahead(session_id))
+        images = {link.path for link in links if link.kind is Kind.IMAGE}
+        costs = _costs(self._desk.look_ahead(session.id), images)
         with self._lock:
             self._kept[key] = costs
             while len(self._kept) > _KEPT:
@@ -53,11 +64,13 @@ class Outlooks:
         return costs
 
 
-def _costs(outlook: Outlook) -> Costs:
+def _costs(outlook: Outlook, images: Set[str]) -> Costs:
+    """images: the paths of sources that are nothing but one."""
     corpus_tokens = outlook.prompt.count(Part.SOURCE)
+    unsent = images.intersection(document.path for document in outlook.documents if document.unseen)
     return Costs(
         outlook,
-        tokens={document.path: document.n_tokens for document in outlook.documents},
+        tokens={d.path: 0 if d.path in unsent else d.n_tokens for d in outlook.documents},
         unrepresentable={
             document.path: sum(document.unrepresentable.values())
             for document in outlook.documents
@@ -65,4 +78,5 @@ def _costs(outlook: Outlook) -> Costs:
         },
         corpus_tokens=corpus_tokens,
         chat_tokens=outlook.prompt.n_tokens - corpus_tokens,
+        albums=albums_of(outlook.documents),
     )

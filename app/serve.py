@@ -23,6 +23,7 @@ def serve(settings: Settings, port: int) -> int:
         **os.environ,
         "LONGDESK_HOME": str(settings.home.absolute()),
         "LONGDESK_MODEL": settings.model,
+        "LONGDESK_MMPROJ": str(settings.mmproj.absolute()) if settings.mmproj is not None else "",
         "LONGDESK_ROOTS": os.pathsep.join(str(root) for root in settings.roots),
     }
     command = [

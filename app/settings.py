@@ -87,7 +87,8 @@ class Settings:
 
 
 def read_settings(environment: Mapping[str, str] = os.environ, **flags: Any) -> Settings:
-    """LONGDESK_HOME/config.toml, then LONGDESK_MODEL and LONGDESK_ROOTS, then the flags that are not None.
+    """LONGDESK_HOME/config.toml, then LONGDESK_MODEL, LONGDESK_MMPROJ and LONGDESK_ROOTS, then the flags that are not
+    None.
 
     Raises UsageError for a file that does not parse or names what is not known.
     """
@@ -95,6 +96,8 @@ def read_settings(environment: Mapping[str, str] = os.environ, **flags: Any) -> 
     settings = replace(Settings(home=home), **_from_file(home / "config.toml"))
     if model := environment.get("LONGDESK_MODEL"):
         settings = replace(settings, model=model)
+    if mmproj := environment.get("LONGDESK_MMPROJ"):
+        settings = replace(settings, mmproj=_expanded(Path(mmproj)))
     if roots := environment.get("LONGDESK_ROOTS"):
         settings = replace(settings, roots=tuple(Path(root) for root in roots.split(os.pathsep) if root))
     settings = replace(settings, **{name: value for name, value in flags.items() if value is not None})

@@ -89,14 +89,15 @@ class Sources:
         """The session's sources in order, each equal to the one that was put, image bytes included."""
         with self._database.read() as connection:
             rows = connection.execute(
-                f"""SELECT link.*, body.deflated AS text_deflated, body.data AS text_data,
-                picture.deflated AS image_deflated, picture.data AS image_data FROM session_sources AS link
-                LEFT JOIN contents AS body ON body.digest = text_content
-                LEFT JOIN contents AS picture ON picture.digest = image_content
-                WHERE session_id = ? {"AND enabled" if enabled_only else ""} ORDER BY position""",
-                (pack_text(session_id),),
+                f"{_WHOLE} {'AND enabled' if enabled_only else ''} ORDER BY position", (pack_text(session_id),)
             )
             return tuple(_session_source(row) for row in rows)
+
+    def one(self, session_id: str, path: str) -> SessionSource | None:
+        """The session's source of this path, None where it has none."""
+        with self._database.read() as connection:
+            row = connection.execute(f"{_WHOLE} AND path = ?", (pack_text(session_id), pack_text(path))).fetchone()
+            return _session_source(row) if row is not None else None
 
     def links(self, session_id: str) -> tuple[SourceLink, ...]:
         """The same in the same order without the contents: for lists, which need not read 50 MB."""
@@ -200,6 +201,11 @@ def forget_unused_contents(connection: sqlite3.Connection, digests: Iterable[str
     )
 
 
+_WHOLE = """SELECT link.*, body.deflated AS text_deflated, body.data AS text_data,
+    picture.deflated AS image_deflated, picture.data AS image_data FROM session_sources AS link
+    LEFT JOIN contents AS body ON body.digest = text_content
+    LEFT JOIN contents AS picture ON picture.digest = image_content
+    WHERE session_id = ?"""
 _N_SESSIONS = 16  # that are looked at: for an older one hardly a KV state is left
 _LAST_SESSIONS = """SELECT id FROM sessions WHERE EXISTS (SELECT 1 FROM session_sources WHERE session_id = id)
     ORDER BY updated DESC, rowid DESC LIMIT ?"""

@@ -91,6 +91,8 @@ def ask(
     with open_desk(settings) as desk:
         if session is not None and model is None:
             desk.use_model_of(session)
+        if session is not None and flags["max_tiles"] is not None:
+            desk.limit_tiles(session, flags["max_tiles"])
         desk.warm_up()
         begun = perf_counter()
         corpus = _read(desk, paths, exclude) if paths else Corpus()

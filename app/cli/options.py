@@ -52,16 +52,14 @@ def _as_paths(context: click.Context, parameter: click.Parameter, values: tuple[
 PATHS = click.argument("paths", nargs=-1, type=click.Path(), callback=_as_paths)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the document as JSON.")
 MODEL = click.option("--model", metavar="M", help="A GGUF file, or a name from the catalogue. Default: the starter.")
+MMPROJ = click.option(
+    "--mmproj", type=click.Path(path_type=Path), metavar="FILE", help="The vision projector. Default: beside the model."
+)
 CORPUS = together(
     PATHS,
     click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out what matches, as .gitignore would."),
     MODEL,
-    click.option(
-        "--mmproj",
-        type=click.Path(path_type=Path),
-        metavar="FILE",
-        help="The vision projector. Default: beside the model.",
-    ),
+    MMPROJ,
     click.option("--max-tiles", type=click.IntRange(1, MOST_TILES), metavar="N", help="Scale images down to N tiles."),
     click.option(
         "--draw-pages", type=click.Choice(DRAW_PAGES), help="PDF pages sent as images: those without text, or all."

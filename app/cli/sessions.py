@@ -30,7 +30,7 @@ def show(session_id: str, as_json: bool) -> None:
     """One session: its sources, questions and answers."""
     with open_desk(read_settings()) as desk:
         record = desk.store.record(session_id)
-        print_document(documents.session_json(record) if as_json else documents.session_text(record))
+        print_document(documents.session_json(record, desk.settings) if as_json else documents.session_text(record))
 
 
 @sessions.command()
@@ -53,7 +53,7 @@ def export(session_id: str, layout: str, as_json: bool) -> None:
     with open_desk(read_settings()) as desk:
         record = desk.store.record(session_id)
         as_json = as_json or layout == "json"
-        print_document(documents.session_json(record) if as_json else documents.session_text(record))
+        print_document(documents.session_json(record, desk.settings) if as_json else documents.session_text(record))
 
 
 @sessions.command()

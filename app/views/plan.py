@@ -111,6 +111,6 @@ def _prompt_tokens() -> int:
     try:
         session = house.desk.store.sessions.get(session_id)
         links, turns = house.desk.store.sources.links(session.id), house.desk.store.turns.of(session.id)
-        return house.outlooks.of(session.id, links, turns).outlook.plan.prompt_tokens
+        return house.outlooks.of(session, links, turns).outlook.plan.prompt_tokens
     except LongdeskError:
         return 0

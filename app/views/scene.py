@@ -91,7 +91,7 @@ def _counted(scene: Scene) -> Scene:
         costs = None
         if scene.session is not None:
             with st.spinner("Counting tokens"):
-                costs = house.outlooks.of(scene.session.id, scene.links, scene.turns)
+                costs = house.outlooks.of(scene.session, scene.links, scene.turns)
         plan = costs.outlook.plan if costs else house.desk.plan()
     except LongdeskError as error:
         return replace(scene, error=error)

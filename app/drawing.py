@@ -1,0 +1,61 @@
+"""Pictures as the page shows them: small beside a name, larger in the viewer. As JPEG, upright, drawn in this process.
+
+What the engine is sent is drawn by the engine's child; size and frame are the same ones.
+"""
+
+from base64 import b64encode
+from dataclasses import dataclass
+from io import BytesIO
+
+from PIL import Image as Pillow
+
+from engine.corpus.page import open_pages
+from engine.corpus.pixels import Pixels, read_pixels
+from engine.corpus.source import PDF, Cause, Picture, Skipped, Source
+
+_QUALITY = 82
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A JPEG and its size in pixels."""
+
+    width: int
+    height: int
+    jpeg: bytes
+
+    @property
+    def address(self) -> str:
+        """A URL that holds all of it."""
+        return f"data:image/jpeg;base64,{b64encode(self.jpeg).decode()}"
+
+
+def draw(source: Source, number: int, longest: int) -> Drawing | Skipped:
+    """A picture of a source, by the number of its page or frame, its longer side at most so many pixels."""
+    picture = next((each for each in source.pictures if each.number == number), None)
+    if picture is None or source.image is None:
+        return Skipped(source.path, Cause.BROKEN, f"it has no page {number}")
+    pixels = _pixels(source, picture, longest)
+    if isinstance(pixels, Skipped):
+        return pixels
+    file = BytesIO()
+    Pillow.frombytes("RGB", (pixels.width, pixels.height), pixels.data).save(file, "JPEG", quality=_QUALITY)
+    return Drawing(pixels.width, pixels.height, file.getvalue())
+
+
+def _pixels(source: Source, picture: Picture, longest: int) -> Pixels | Skipped:
+    assert source.image is not None
+    data, name = source.image.data, source.image.format
+    scale = longest / max(picture.width, picture.height)
+    if name == PDF:
+        pages = open_pages(source.path, data)
+        if isinstance(pages, Skipped):
+            return pages
+        with pages:
+            return pages.draw(picture.number, *_scaled(picture, scale))
+    width, height = _scaled(picture, min(1.0, scale))  # no image is made larger than it is
+    return read_pixels(source.path, data, name, width=width, height=height, frame=picture.number - 1)
+
+
+def _scaled(picture: Picture, scale: float) -> tuple[int, int]:
+    return max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
