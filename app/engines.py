@@ -9,25 +9,23 @@ import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
 
 import psutil
 
+from app.kept import before_edit, binding_of, kept_of, shape_of, stamp
 from app.settings import Settings
 from app.snapshots import Tier
 from app.states import Found, States
 from engine.errors import LongdeskError
 from engine.memory.budget import Need, Plan
 from engine.memory.card import ModelCard
-from engine.memory.content import Contents, Identity, is_read, stamp_of
+from engine.memory.content import Contents, Identity, is_read
 from engine.memory.dry_run import DryRun, Measured
-from engine.memory.fingerprint import file_stamps
 from engine.memory.hardware import Device, Hardware, ram
 from engine.memory.kv_cache import largest_part_bytes, state_bytes
 from engine.memory.placement import Placement
-from engine.memory.projector import Projector
 from engine.opened import OpenModel
 from engine.prompt.layout import Prompt, common_prefix
 from engine.runtime.binding import Binding
@@ -168,7 +166,7 @@ class Engines:
         )
         identity, ids = (self._contents.identify(card), stamp(projector)), prompt.ids()
         engine = self._engine
-        serves = engine is not None and self._identity == identity and self._serves(engine, plan)
+        serves = engine is not None and self._identity == identity and self._serves(engine, plan, prompt)
         if engine is not None and (not serves or self._loses(engine, ids)):
             # not at the cost of what is needed in a moment: two sessions with room for one would both be read each time
             needed = self._states.find(
@@ -252,8 +250,11 @@ class Engines:
             live = before_edit(card, live, copied=self._anchor)
         if not self._settings.snapshot:
             return Rereading(live, self._states.tokens_per_s)
-        found = self._states.find(ids, binding_of(opened, plan.placement, identity, prompt))
-        kept = found.n_tokens if found.is_whole else before_edit(card, found.n_tokens)
+        binding = binding_of(opened, plan.placement, identity, prompt)
+        found = self._states.find(ids, binding)
+        shape = shape_of(card, swa_full=plan.placement.swa_full)
+        n_ctx = max(plan.context_tokens, engine.settings.placement.n_ctx if engine is not None else 0)
+        kept = max((kept_of(path, ids, binding, shape, n_ctx=n_ctx) for path in found.paths), default=0)
         kept = max(kept, before_edit(card, found.unproved_tokens))  # proved when it is asked, and seldom another's
         return Rereading(min(max(live, kept), len(ids)), self._states.tokens_per_s)
 
@@ -323,48 +324,13 @@ class Engines:
         self.forget(session_id)
         remove(self._store.snapshots.remove(session_id))
 
-    def _serves(self, engine: WorkerModel, plan: Plan) -> bool:
+    def _serves(self, engine: WorkerModel, plan: Plan, prompt: Prompt) -> bool:
         """Whether a running engine can take the question as it is, though a new one might be placed otherwise."""
         running = engine.settings.placement
         asked_for = self._settings.n_ctx is None or running.n_ctx == self._settings.n_ctx
-        room = running.n_ctx >= plan.prompt_tokens + plan.reply_tokens
+        room = running.n_ctx >= plan.prompt_tokens + plan.reply_tokens and running.n_ubatch >= prompt.n_at_once
         alike = (running.kv_type, running.swa_full) == (plan.placement.kv_type, plan.placement.swa_full)
         return asked_for and room and alike  # where it lies, and what it computes at once, can stay as it is
-
-
-def stamp(projector: Projector | None) -> str:
-    """What stands for a projector's file; '' without one."""
-    return stamp_of(file_stamps(projector)) if projector is not None else ""
-
-
-def binding_of(opened: OpenModel, placement: Placement, identity: Identity, prompt: Prompt) -> Binding:
-    """What the KV states of an engine that reads this prompt belong to."""
-    card = opened.card
-    rope = "" if not card.rope_switch else "long" if placement.n_ctx > card.rope_switch else "short"
-    return Binding(
-        model=identity.fingerprint,
-        content=identity.content,
-        llama_cpp=version("llama-cpp-python"),
-        kv_k=placement.kv_type,
-        kv_v=placement.kv_type,
-        swa_full=placement.swa_full,
-        projector=stamp(opened.projector) if prompt.shown else "",
-        rope=rope,
-        rotation=os.environ.get("LLAMA_ATTN_ROT_DISABLE", ""),
-    )
-
-
-def before_edit(card: ModelCard, n_tokens: int, *, copied: int = 0) -> int:
-    """How much of a shared beginning stays where something within it was edited: windows have moved on since.
-
-    copied: where the windowed cells were copied, which serves the chunk that it lies in; 0 where nobody knows.
-    """
-    window = card.attention_window
-    if not window:
-        return n_tokens
-    if card.architecture != "llama4":
-        return 0
-    return n_tokens if n_tokens // window == copied // window else n_tokens // window * window
 
 
 def _own_bytes(pid: int | None) -> int:

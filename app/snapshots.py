@@ -23,6 +23,7 @@ from app.sizes import show_bytes
 from engine.errors import LongdeskError
 from engine.memory.hardware import DISK_RESERVE_BYTES
 from engine.runtime.chain import blocks_in, tokens_in
+from engine.runtime.state_file import verify
 from storage.snapshots import Snapshot
 from storage.store import Store
 
@@ -243,8 +244,6 @@ class Tier:
 
 def problem_of(snapshot: Snapshot) -> str | None:
     """What is wrong with a state's file, as the end of a sentence; None for a whole one. Reads all of it."""
-    from engine.runtime.snapshot import verify  # with llama.cpp: only who verifies waits for that
-
     return verify(snapshot.path)
 
 

@@ -34,7 +34,6 @@ class Found:
 
     paths: tuple[Path, ...] = ()
     n_tokens: int = 0
-    is_whole: bool = False  # nothing of the best one has to be cut off
     remark: str | None = None  # why a better one is not used
     unproved_tokens: int = 0
 
@@ -49,7 +48,7 @@ class States:
     def find(self, ids: Ids, binding: Binding) -> Found:
         """What of a prompt is on disk, made with the same model and settings."""
         usable: list[Path] = []
-        shared, is_whole, remark, unproved = 0, False, None, 0
+        shared, remark, unproved = 0, None, 0
         for match in self._store.snapshots.matches(chain(ids)):
             made_with = self._binding(match)
             other = "another version of Longdesk" if made_with is None else binding.mismatch(made_with)
@@ -61,11 +60,11 @@ class States:
             if other is None:
                 usable.append(match.snapshot.path)
                 if (n_tokens := _shared(match, len(ids))) > shared:
-                    shared, is_whole = n_tokens, match.n_blocks == blocks_in(match.snapshot.n_tokens)
+                    shared = n_tokens
             elif not usable and remark is None:
                 n_tokens = tokens_in(match.n_blocks)
                 remark = f"A KV state of {n_tokens:,} of these tokens is kept, but it was made with {other}."
-        return Found(tuple(usable[:_MOST_TRIED]), shared, is_whole, remark, unproved)
+        return Found(tuple(usable[:_MOST_TRIED]), shared, remark, unproved)
 
     def measured(self, *, n_tokens: int, seconds: float) -> None:
         """So many tokens were read in so much time."""

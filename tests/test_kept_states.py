@@ -18,7 +18,7 @@ from xxhash import xxh3_128_digest
 from app.asking import Answered, Notice, Question
 from app.desk import Desk
 from app.settings import Settings
-from engine.runtime import snapshot as files
+from engine.runtime import state_file as files
 from engine.runtime.model import Prefill
 from storage.turns import Turn
 from tests.command_line import CommandLine
@@ -100,14 +100,14 @@ def edit_manifest(old: bytes, new: bytes) -> Callable[[Path], None]:
 def reseal(path: Path, *, name: str | None = None, **binding: str) -> None:
     """Rewrites what a file says of itself, and makes its checksum right again."""
     data = path.read_bytes()
-    n_window, n_manifest, *_ = files._TAIL.unpack(data[-files._TAIL.size :])
-    end = len(data) - files._TAIL.size
+    n_window, n_manifest, *_ = files.TAIL.unpack(data[-files.TAIL.size :])
+    end = len(data) - files.TAIL.size
     manifest = json.loads(data[end - n_manifest : end])
     manifest["binding"] |= binding
     manifest["name"] = name or manifest["name"]
     packed = json.dumps(manifest).encode()
-    sealed = data[: end - n_manifest] + packed + files._LENGTHS.pack(n_window, len(packed))
-    path.write_bytes(sealed + xxh3_128_digest(sealed) + files._MARK)
+    sealed = data[: end - n_manifest] + packed + files.LENGTHS.pack(n_window, len(packed))
+    path.write_bytes(sealed + xxh3_128_digest(sealed) + files.MARK)
 
 
 def append(path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from xxhash import xxh3_128_digest
 
 from app.snapshots import model_words, session_words
-from engine.runtime import snapshot as files
+from engine.runtime import state_file as files
 from engine.runtime.binding import Binding
 from storage.snapshots import Snapshot
 from storage.store import Store
@@ -25,8 +25,8 @@ def longdesk(tmp_path: Path) -> CommandLine:
 def state_file(n_bytes: int, **more: str) -> bytes:
     """A file whose seal is right, about a cache that nobody ever had. more: what else it says of itself."""
     manifest = json.dumps({"binding": BINDING, "n_tokens": 512, "anchor": 0, **more}).encode()
-    sealed = b"k" * n_bytes + manifest + files._LENGTHS.pack(0, len(manifest))
-    return sealed + xxh3_128_digest(sealed) + files._MARK
+    sealed = b"k" * n_bytes + manifest + files.LENGTHS.pack(0, len(manifest))
+    return sealed + xxh3_128_digest(sealed) + files.MARK
 
 
 def put(longdesk: CommandLine, name: str, title: str | None = None, n_bytes: int = 1 << 20, **given: Any) -> Path:

@@ -15,7 +15,8 @@ from engine.prompt.layout import common_prefix
 from engine.runtime.binding import Binding
 from engine.runtime.model import Remark
 from engine.runtime.prefix import Attention, CacheShape, Rewind, rewind_to
-from engine.runtime.snapshot import Manifest, Unusable, load_state, read_manifest, read_state_ids, save_state
+from engine.runtime.snapshot import load_state, save_state
+from engine.runtime.state_file import Unusable, promise
 from engine.runtime.window import Window, put_window, take_window
 from engine.tokens.encode import Ids
 
@@ -77,7 +78,7 @@ class KvCache:
         remarks: list[Remark] = []
         best: tuple[int, Path, Ids] | None = None
         for path in states:
-            found = _promise(path, ids, binding, self.shape, n_ctx)
+            found = promise(path, ids, binding, self.shape, n_ctx=n_ctx)
             if isinstance(found, Unusable):
                 remarks.append(_remark(found, path))
             elif best is None or found[0] > best[0]:
@@ -110,25 +111,3 @@ class KvCache:
 
 def _remark(unusable: Unusable, path: Path) -> Remark:
     return Remark(f"A kept KV state was not used: {unusable.reason}.", str(path) if unusable.is_broken else "")
-
-
-def _promise(path: Path, ids: Ids, binding: Binding, shape: CacheShape, n_ctx: int) -> tuple[int, Ids] | Unusable:
-    """How many tokens of a prompt a state file keeps, before it is loaded, and the ids that it holds."""
-    manifest = read_manifest(path)
-    if not isinstance(manifest, Manifest):
-        return manifest
-    if (other := binding.mismatch(manifest.binding)) is not None:
-        return Unusable(f"it was made with {other}", is_broken=False)
-    saved = read_state_ids(path)
-    if saved is None or len(saved) != manifest.n_tokens:
-        return Unusable("its file is damaged")
-    if len(saved) > n_ctx:
-        return Unusable(f"it holds {len(saved):,} tokens, more than this context", is_broken=False)
-    kept = rewind_to(
-        min(common_prefix(saved, ids), len(ids) - 1),
-        n_cached=len(saved),
-        pos_min=shape.pos_min_after(len(saved)),
-        shape=shape,
-        copied=manifest.anchor,
-    )
-    return kept.n_tokens, saved

@@ -1,0 +1,63 @@
+"""What KV states belong to, and how much of a prompt they keep, as far as it can be known without loading them."""
+
+import os
+from importlib.metadata import version
+from pathlib import Path
+
+from engine.memory.card import ModelCard
+from engine.memory.content import Identity, stamp_of
+from engine.memory.fingerprint import file_stamps
+from engine.memory.placement import Placement
+from engine.memory.projector import Projector
+from engine.opened import OpenModel
+from engine.prompt.layout import Prompt
+from engine.runtime.binding import Binding
+from engine.runtime.prefix import Attention, CacheShape, rewind_to
+from engine.runtime.state_file import Unusable, promise
+from engine.tokens.encode import Ids
+
+
+def stamp(projector: Projector | None) -> str:
+    """What stands for a projector's file; '' without one."""
+    return stamp_of(file_stamps(projector)) if projector is not None else ""
+
+
+def binding_of(opened: OpenModel, placement: Placement, identity: Identity, prompt: Prompt) -> Binding:
+    """What the KV states of an engine that reads this prompt belong to."""
+    card = opened.card
+    rope = "" if not card.rope_switch else "long" if placement.n_ctx > card.rope_switch else "short"
+    return Binding(
+        model=identity.fingerprint,
+        content=identity.content,
+        llama_cpp=version("llama-cpp-python"),
+        kv_k=placement.kv_type,
+        kv_v=placement.kv_type,
+        swa_full=placement.swa_full,
+        projector=stamp(opened.projector) if prompt.shown else "",
+        rope=rope,
+        rotation=os.environ.get("LLAMA_ATTN_ROT_DISABLE", ""),
+    )
+
+
+def kept_of(path: Path, ids: Ids, binding: Binding, shape: CacheShape, *, n_ctx: int) -> int:
+    """Tokens of a prompt that a state file keeps, as the engine will have it."""
+    promised = promise(path, ids, binding, shape, n_ctx=n_ctx)
+    return 0 if isinstance(promised, Unusable) else promised[0]
+
+
+def shape_of(card: ModelCard, *, swa_full: bool) -> CacheShape:
+    """The attention of a model as far as its header tells; the engine asks llama.cpp."""
+    if not card.exact:
+        return CacheShape(Attention.RECURRENT)  # it may be: nothing is promised but whole states
+    if not card.attention_window or swa_full:
+        return CacheShape(Attention.FULL)
+    return CacheShape(Attention.CHUNKED if card.architecture == "llama4" else Attention.SLIDING, card.attention_window)
+
+
+def before_edit(card: ModelCard, n_tokens: int, *, copied: int = 0) -> int:
+    """How much of a shared beginning stays where something within it was edited: windows have moved on since.
+
+    copied: where the windowed cells were copied, which serves the chunk that it lies in; 0 where nobody knows.
+    """
+    shape = shape_of(card, swa_full=False)
+    return rewind_to(n_tokens, n_cached=n_tokens + 1, pos_min=-1, shape=shape, copied=copied).n_tokens
