@@ -14,7 +14,7 @@ from time import perf_counter
 
 import psutil
 
-from app.kept import before_edit, binding_of, kept_of, shape_of, stamp
+from app.kept import before_edit, binding_of, can_go_back, kept_of, shape_of, stamp
 from app.settings import Settings
 from app.snapshots import Tier
 from app.states import Found, States
@@ -82,6 +82,7 @@ class Engines:
         self._states = States(store, self._contents)
         self._tier = Tier(settings, store)
         self._checkpoints = False  # whether room was made for some, of the question under way
+        self._is_tight = False  # and whether it is for one at a time
         self._anchor = 0  # tokens up to the corpus's end of the prompt that the engine read last
         self.remarks: tuple[str, ...] = ()
         self._tier.sweep()
@@ -202,7 +203,7 @@ class Engines:
     def answered(self, event: Finished) -> None:
         """How long reading took, for what is worth keeping. No checkpoint comes any more: their room is given back."""
         if self._checkpoints:
-            self._checkpoints = False
+            self._checkpoints = self._is_tight = False
             self._tier.release()
         self._states.measured(n_tokens=event.prompt_tokens - event.reused_tokens, seconds=event.prefill_s)
 
@@ -260,7 +261,8 @@ class Engines:
 
     def _record(self, saved: SavedState, binding: Binding, session_id: str, seconds: float = 0.0) -> tuple[Path, ...]:
         name = self._card.name if self._card else ""
-        return self._states.record(saved, binding, session_id, model_name=name, seconds=seconds)
+        goes_back = self._is_tight or (self._card is not None and can_go_back(self._card, swa_full=binding.swa_full))
+        return self._states.record(saved, binding, session_id, model_name=name, seconds=seconds, can_go_back=goes_back)
 
     def _loses(self, engine: WorkerModel, ids: Ids) -> bool:
         """Whether the prompt throws away more of what the engine holds than saving it costs."""
@@ -296,6 +298,10 @@ class Engines:
             return 0
         placement = plan.placement
         n_bytes = state_bytes(card, plan.prompt_tokens, kv_type=placement.kv_type, swa_full=placement.swa_full)
+        if not can_go_back(card, swa_full=placement.swa_full):  # some of its beginnings stay: see States.record
+            self._is_tight = self._tier.keep(4 * n_bytes, protected=found.paths).refusal is not None
+            if not self._is_tight:
+                return n_bytes
         # two lie there for a moment
         return 0 if self._tier.keep(2 * n_bytes, protected=found.paths).refusal else n_bytes
 

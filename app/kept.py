@@ -54,6 +54,11 @@ def shape_of(card: ModelCard, *, swa_full: bool) -> CacheShape:
     return CacheShape(Attention.CHUNKED if card.architecture == "llama4" else Attention.SLIDING, card.attention_window)
 
 
+def can_go_back(card: ModelCard, *, swa_full: bool) -> bool:
+    """Whether a state of this model serves up to an edit within it, or near; else only from its end on."""
+    return shape_of(card, swa_full=swa_full).attention in (Attention.FULL, Attention.CHUNKED)
+
+
 def before_edit(card: ModelCard, n_tokens: int, *, copied: int = 0) -> int:
     """How much of a shared beginning stays where something within it was edited: windows have moved on since.
 

@@ -4,7 +4,7 @@ Files are found by what they hold, whoever made them. The running engine itself 
 `snapshots`'.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,10 +15,11 @@ from engine.runtime.binding import Binding, binding_from
 from engine.runtime.chain import BLOCK, blocks_in, chain, tokens_in
 from engine.runtime.worker_model import SavedState
 from engine.tokens.encode import Ids
-from storage.snapshots import Match
+from storage.snapshots import Match, Snapshot
 from storage.store import Store
 
-_MOST_TRIED = 3  # states that share most are looked at more closely by the engine
+_MOST_TRIED = 8  # states that share most are looked at more closely by the engine
+_PARTS = 4
 _BYTES_PER_S = 500 << 20  # of writing a state, until it was measured
 _MEASURABLE_S = 0.05
 _SMALL_BYTES = 64 << 20  # written in a moment
@@ -85,11 +86,19 @@ class States:
         return gain > 0 and (costs_nothing or gain / self._tokens_per_s >= 0.5 * n_bytes / self._bytes_per_s)
 
     def record(
-        self, saved: SavedState, binding: Binding, session_id: str, *, model_name: str, seconds: float = 0.0
+        self,
+        saved: SavedState,
+        binding: Binding,
+        session_id: str,
+        *,
+        model_name: str,
+        seconds: float = 0.0,
+        can_go_back: bool = True,
     ) -> tuple[Path, ...]:
         """Enters a state that was written; the files that it makes needless, for the caller to unlink.
 
-        Needless are the session's own states that this one continues. Raises UsageError without such a session.
+        Needless are the session's own states that this one continues; where it cannot go back into its corpus, as with
+        sliding windows, some of them at a distance stay. Raises UsageError without such a session.
         """
         blocks = chain(saved.ids)
         self._store.snapshots.record(
@@ -103,15 +112,17 @@ class States:
         )
         if seconds > _MEASURABLE_S:
             self._bytes_per_s = saved.n_bytes / seconds
-        needless = tuple(
-            match.snapshot.path
+        continued = [
+            match.snapshot
             for match in self._store.snapshots.matches(blocks)
             if match.snapshot.path != saved.path
             and match.n_blocks == blocks_in(match.snapshot.n_tokens)
             and match.snapshot.n_tokens <= len(saved.ids)
             and self._binding(match) == binding
             and set(match.snapshot.session_ids) <= {session_id}
-        )
+        ]
+        staying = () if can_go_back else _at_a_distance(continued, len(saved.ids))
+        needless = tuple(snapshot.path for snapshot in continued if snapshot.path not in staying)
         for path in needless:
             self._store.snapshots.forget(path)
         return needless
@@ -128,6 +139,16 @@ class States:
         for path in paths[:1]:
             with suppress(LongdeskError):
                 self._store.snapshots.touch(path, session_id=session_id)
+
+
+def _at_a_distance(snapshots: Iterable[Snapshot], n_tokens: int) -> tuple[Path, ...]:
+    """States from which an edit of a prompt of n_tokens can go on: a quarter of it apart, and from its end."""
+    staying, last = [], 0
+    for snapshot in sorted(snapshots, key=lambda each: each.n_tokens):
+        if last + n_tokens / _PARTS <= snapshot.n_tokens <= n_tokens - n_tokens / _PARTS / 2:
+            staying.append(snapshot.path)
+            last = snapshot.n_tokens
+    return tuple(staying)
 
 
 def _shared(match: Match, n_tokens: int) -> int:

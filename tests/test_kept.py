@@ -71,3 +71,28 @@ def test_what_is_foretold_is_what_is_reused(settings: Settings, desk: Desk, corp
 def test_the_files_head_is_llama_cpps() -> None:
     known = (llama_cpp.LLAMA_STATE_SEQ_MAGIC, llama_cpp.LLAMA_STATE_SEQ_VERSION)
     assert known == state_file._KNOWN, "this llama.cpp writes another format: look at how it differs"
+
+
+def test_where_windows_slide_some_beginnings_stay(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, corpus: Path
+) -> None:
+    """So that an edit within the corpus does not cost all of it. They are checkpoints of a long prefill."""
+    monkeypatch.setattr("app.engines._LONG_PREFILL_S", 0.0)
+    for number in range(3):
+        lines = (f"part {number}, line {line}: the harbour opens at {line % 9}\n" for line in range(250))
+        (corpus / f"{number}.txt").write_text("".join(lines))
+    desk = Desk(Settings(home=tmp_path / "home", model=str(cached("gemma3", n_window=128)), reply_tokens=8))
+    try:
+        session = begin(desk, corpus)
+        foretold_and_reused(desk, session, "Which harbour?")
+        desk.save()
+        held = [kept.n_tokens for kept in desk.store.snapshots.list()]
+        last = (corpus / "2.txt").read_text()
+        (corpus / "2.txt").write_text(last.replace("line 125", "line of the edit"))
+        desk.add_sources(session, desk.read([corpus]))
+        foretold, reused = foretold_and_reused(desk, session, "And now?")
+        prompt = desk.look_ahead(session).prompt.n_tokens
+    finally:
+        desk.close()
+    assert 2 <= len(held) <= 4, held
+    assert foretold == reused and reused and reused > prompt / 4, (held, foretold, reused, prompt)
