@@ -13,6 +13,7 @@ from threading import Lock, Thread
 from typing import Protocol
 
 from app.asking import Answered, Begun, DeskEvent, Notice, Question, Waiting
+from app.pictures import Looking
 from engine.errors import LongdeskError, SessionBusy
 from engine.memory.budget import Plan
 from engine.runtime.model import Checking, Loading, Prefill, Text
@@ -41,6 +42,7 @@ class Progress:
     phase: Phase = Phase.STARTING
     turn: Turn | None = None
     plan: Plan | None = None
+    pictures: tuple[Looking, ...] = ()  # of the prompt
     loaded: float = 0.0  # share of the model file, checked or loaded
     prefill: Prefill | None = None
     text: str = ""
@@ -111,7 +113,7 @@ def advance(progress: Progress, event: DeskEvent) -> Progress:
         case Waiting():
             return replace(progress, phase=Phase.WAITING)
         case Begun():
-            return replace(progress, phase=Phase.STARTING, turn=event.turn, plan=event.plan)
+            return replace(progress, phase=Phase.STARTING, turn=event.turn, plan=event.plan, pictures=event.pictures)
         case Checking():
             return replace(progress, phase=Phase.CHECKING, loaded=event.share)
         case Loading():

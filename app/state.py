@@ -17,6 +17,7 @@ from app.intake import Intake
 from app.jobs import Jobs
 from app.outlooks import Outlooks
 from app.settings import read_settings
+from app.thumbnails import Thumbnailer
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class House:
     intake: Intake
     outlooks: Outlooks
     forecasts: Forecasts
+    thumbnails: Thumbnailer
 
     def close(self) -> None:
         """Stops the answers, keeps the KV state, deletes copies of uploads."""
@@ -39,7 +41,8 @@ class House:
 def house() -> House:
     """Opened by the first page that is drawn. Raises LongdeskError, and tries again at the next one."""
     desk = Desk(read_settings())
-    opened = House(desk, Jobs(desk), Intake(desk), Outlooks(desk), Forecasts(desk))
+    thumbnails = Thumbnailer(desk.store.sources)
+    opened = House(desk, Jobs(desk), Intake(desk), Outlooks(desk), Forecasts(desk), thumbnails)
     atexit.register(opened.close)
     return opened
 
@@ -103,6 +106,22 @@ def follow(key: str, value: Any) -> None:
 def value(key: str, default: Any = None) -> Any:
     """What a widget or a memory of this tab holds."""
     return st.session_state.get(key, default)
+
+
+def look_at(session: str, path: str, number: int) -> None:
+    """Opens the viewer at a source's page or frame; from the next redraw on."""
+    st.session_state["viewed"] = (session, path, number)
+
+
+def looked_at(session: str) -> tuple[str, int] | None:
+    """The path and the page or frame that the viewer of this tab shows, while it is open in this session."""
+    viewed: tuple[str, str, int] | None = st.session_state.get("viewed")
+    return viewed[1:] if viewed is not None and viewed[0] == session else None
+
+
+def look_away() -> None:
+    """The viewer was closed."""
+    st.session_state.pop("viewed", None)
 
 
 def open_folders(session: str) -> set[str]:

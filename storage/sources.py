@@ -28,7 +28,7 @@ class SourceLink:
     """A source's place in a session, without its content. The fields are Source's own, but:
 
     position: 0-based in the session's order. turn_index: of the first turn that carries it.
-    enabled: whether it is sent. image_size: width and height in pixels. n_pictures: that a model that sees is shown.
+    enabled: whether it is sent. image_size: width and height in pixels. pictures: what a model that sees is shown.
     """
 
     path: str
@@ -39,11 +39,11 @@ class SourceLink:
     encoding: str | None
     notes: tuple[str, ...]
     image_size: tuple[int, int] | None
-    n_pictures: int
     position: int
     turn_index: int
     enabled: bool
     origin: str | None = None
+    pictures: tuple[Picture, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,11 +320,11 @@ def _link(row: sqlite3.Row) -> SourceLink:
         encoding=unpack_optional(row["encoding"]),
         notes=tuple(json.loads(row["notes"])),
         image_size=None if row["image_content"] is None else (row["image_width"], row["image_height"]),
-        n_pictures=len(json.loads(row["pictures"])),
         position=row["position"],
         turn_index=row["turn_index"],
         enabled=bool(row["enabled"]),
         origin=unpack_optional(row["origin"]),
+        pictures=_pictures(row["pictures"]),
     )
 
 
@@ -343,11 +343,15 @@ def _session_source(row: sqlite3.Row) -> SessionSource:
         page_starts=tuple(json.loads(row["page_starts"])),
         encoding=unpack_optional(row["encoding"]),
         image=image,
-        pictures=tuple(Picture(*cells) for cells in json.loads(row["pictures"])),
+        pictures=_pictures(row["pictures"]),
         notes=tuple(json.loads(row["notes"])),
         origin=unpack_optional(row["origin"]),
     )
     return SessionSource(source, row["position"], row["turn_index"], bool(row["enabled"]))
+
+
+def _pictures(packed: str) -> tuple[Picture, ...]:
+    return tuple(Picture(*cells) for cells in json.loads(packed))
 
 
 def _inflate(deflated: int, data: bytes) -> bytes:

@@ -13,15 +13,19 @@ from engine.errors import LongdeskError
 _EXAMPLE = Path(__file__).parent.parent / "example"
 
 
-def draw_adding(session_id: str | None, *, wide: bool = False) -> None:
-    """Uploads, the folder of this machine where one was given, and what to leave out of them. wide: side by side."""
+def draw_adding(session_id: str | None, *, sees: bool, wide: bool = False) -> None:
+    """Uploads, the folder of this machine where one was given, and what to leave out of them. wide: side by side.
+
+    sees: whether the model can be shown images.
+    """
     exclude = _excludes(state.value("exclude", ""))
     left, right = st.columns(2) if wide else (st.container(), st.container())
+    images, hint = (", images and scans", "") if sees else ("", " Images need a model that can see.")
     files = left.file_uploader(
         "Files or zips",
         accept_multiple_files=True,
         key=state.fresh_key("files"),
-        help="Text and code in any encoding, PDFs, notebooks. A zip is read like a folder.",
+        help=f"Text and code in any encoding, PDFs, notebooks{images}. A zip is read like a folder.{hint}",
     )
     folder = right.file_uploader(
         "A folder",

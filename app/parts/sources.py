@@ -1,19 +1,28 @@
 """The right column: a session's sources as a tree with a checkbox and tokens for each, and what was skipped.
 
-Only what is unfolded is drawn, a page at a time, so that 5,000 files cost no more than the 20 that are looked at.
+Only what is unfolded is drawn, a page at a time, so that 5,000 files cost no more than the 20 that are looked at. A
+file that is sent as images has a thumbnail of the first one, which opens the viewer.
 """
 
+from collections.abc import Mapping
 from hashlib import blake2b
 
 import streamlit as st
 
 from app import state
 from app.outlooks import Costs
+from app.parts.thumbnails import draw_thumbnail, first_wish
+from app.parts.tiles import draw_tiles
+from app.parts.unseen import NOT_SENT
 from app.parts.wording import plain, sentence_of
+from app.pictures import Album
 from app.sizes import show_bytes
+from app.thumbnails import Wish
 from app.tree import File, Folder, build_tree
 from engine.corpus.source import Skipped
 from engine.errors import LongdeskError
+from engine.tokens.sight import Sight
+from storage.sessions import Session
 from storage.sources import SourceLink
 
 _ROWS = 120  # rows drawn before "Show more"
@@ -21,18 +30,24 @@ _UNFOLD_UP_TO = 40  # a session with fewer sources shows them all at once
 _SKIPPED_ROWS = 25
 
 
-def draw_sources(session_id: str, links: tuple[SourceLink, ...], costs: Costs | None) -> None:
-    """The tree. Without costs, because the model cannot be used, it shows no tokens."""
+def draw_sources(
+    session: Session, links: tuple[SourceLink, ...], costs: Costs | None, sight: Sight | None
+) -> list[Wish]:
+    """The tree. Without costs, because the model cannot be used, it shows no tokens. Returns thumbnails to draw."""
+    session_id = session.id
     root = build_tree(links, costs.tokens if costs else {})
     total = f"{root.sent_tokens:,}" if costs else "not counted"
     left_out = root.n_sources - root.n_enabled
     files = "1 file" if root.n_sources == 1 else f"{root.n_sources:,} files"
     note = f"{root.n_enabled:,} of {files} sent" if left_out else files
     draw_panel_head(total, note)
+    if sight is not None and costs is not None:
+        draw_tiles(session, costs.albums, sight)
     tree = _Tree(
         session_id,
         state.open_folders(session_id),
         state.shown(f"sources-{session_id}", _ROWS),
+        costs.albums if costs else {},
         counted=costs is not None,
     )
     if len(links) <= _UNFOLD_UP_TO:
@@ -48,6 +63,7 @@ def draw_sources(session_id: str, links: tuple[SourceLink, ...], costs: Costs | 
             args=(f"sources-{session_id}", _ROWS),
         )
     _draw_notes(links, costs)
+    return tree.wishes
 
 
 def draw_panel_head(total: str, note: str) -> None:
@@ -68,8 +84,12 @@ def _unfold(folder: Folder, unfolded: set[str]) -> bool:
 class _Tree:
     """The tree in the middle of being drawn: how many rows are left to draw."""
 
-    def __init__(self, session_id: str, unfolded: set[str], n_rows: int, *, counted: bool) -> None:
+    def __init__(
+        self, session_id: str, unfolded: set[str], n_rows: int, albums: Mapping[str, Album], *, counted: bool
+    ) -> None:
         self.session_id = session_id
+        self.albums = albums
+        self.wishes: list[Wish] = []
         self.counted = counted
         self.unfolded = unfolded
         self.n_left = n_rows
@@ -114,10 +134,16 @@ class _Tree:
         link = file.link
         pages = f"{link.n_pages:,} p · " if link.n_pages else ""
         tokens = f" *{pages}{file.n_tokens:,}*" if file.n_tokens is not None else ""
-        notes = "  \n".join(plain(note) for note in link.notes)
-        self._draw_check(
-            self._key(link.path, depth), plain(file.name) + tokens, link.enabled, (link.path,), help=notes or None
-        )
+        notes = "  \n".join(plain(note) for note in link.notes) or None
+        key, label = self._key(link.path, depth), plain(file.name) + tokens
+        if not link.pictures:
+            self._draw_check(key, label, link.enabled, (link.path,), help=notes)
+            return
+        album, wish = self.albums.get(link.path), first_wish(link)
+        self.wishes.append(wish)
+        with st.container(key=f"{key}-pic", gap=None):
+            draw_thumbnail(self.session_id, wish, f"Look at {album.name if album else plain(file.name)}", place="tree")
+            self._draw_check(key, label + _about(album), link.enabled, (link.path,), help=notes)
 
     def _draw_check(self, key: str, label: str, value: bool, paths: tuple[str, ...], help: str | None = None) -> None:
         state.follow(key, value)
@@ -134,6 +160,15 @@ class _Tree:
         """A widget key, which is also the class that the style sheet indents by."""
         digest = blake2b(path.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
         return f"depth{min(depth, 8)}-{self.session_id}-{digest}"
+
+
+def _about(album: Album | None) -> str:
+    """A second line below a name: what its pictures are called and how they are cut, or that they are not sent."""
+    if album is None:
+        return ""
+    if not album.views:
+        return f" **{album.name} · {NOT_SENT}**"
+    return f" **{album.name}{f' · {album.grid}' if album.grid else ''}**"
 
 
 def _fold(session_id: str, path: str) -> None:

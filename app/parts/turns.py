@@ -7,6 +7,7 @@ import streamlit as st
 
 from app.jobs import Job, Phase, Progress
 from app.parts.wording import plain, safe_markdown
+from app.pictures import Looking
 from app.sizes import show_seconds
 from storage.turns import Turn
 
@@ -100,11 +101,19 @@ def _reading(progress: Progress) -> str:
     if prefill is None or prefill.done == prefill.total:
         return "Read; the first word comes"
     done, fresh = prefill.done - prefill.reused, prefill.total - prefill.reused
-    line = f"Reading {100 * prefill.done / prefill.total:.0f} %"
+    share = f"{100 * prefill.done / prefill.total:.0f} %"
+    looking = next((each for each in progress.pictures if each.start <= prefill.done < each.end), None)
+    line = f"Looking at {_which(looking, progress.pictures)} · {share}" if looking else f"Reading {share}"
     if done and prefill.seconds:
         rate = done / prefill.seconds
         line += f" · {rate:,.0f} tok/s · {show_seconds((fresh - done) / rate)} left"
     return line
+
+
+def _which(looking: Looking, pictures: tuple[Looking, ...]) -> str:
+    """The picture by its number; out of how many, where they are numbered through from 1."""
+    last = len(pictures)
+    return f"image {looking.number}" + (f" of {last}" if 1 < last == pictures[-1].number else "")
 
 
 def line_elsewhere(turn: Turn | None) -> str:

@@ -8,12 +8,17 @@ from app.parts.adding import draw_adding, draw_example_button, take_uploads
 from app.parts.changes import draw_changes
 from app.parts.sources import draw_panel_head, draw_skipped, draw_sources
 from app.parts.strip import draw_rereading, draw_strip, draw_verdict
+from app.parts.thumbnails import draw_joined, draw_thumbnails
 from app.parts.turns import draw_end, draw_refused, draw_running, draw_turn
+from app.parts.unseen import draw_unseen, draw_unseen_rows
+from app.parts.viewer import draw_viewer, pictures_of
 from app.parts.wording import plain, sentence_of
 from app.rereading import reading_speed, rereading, tokens_read
 from app.settings import STARTER
+from app.thumbnails import Wish
 from app.views.scene import Scene, look
 from engine.errors import LongdeskError
+from storage.sessions import Session
 
 _POLL_S = 0.3
 _COLUMNS = (2, 1)  # where the style sheet does not know better
@@ -31,10 +36,12 @@ def draw() -> None:
         return
     chat, sources = st.columns(_COLUMNS, gap="medium")
     with chat:
-        _draw_chat(scene, scene.session.id)
+        wishes = _draw_chat(scene, scene.session.id)
     with sources, st.container(key="panel", gap="small"):
-        _draw_panel(scene, scene.session.id)
+        wishes += _draw_panel(scene, scene.session)
+        draw_thumbnails(scene.session.id, wishes)
     _draw_input(scene, beside=True)
+    draw_viewer(scene.session.id, pictures_of(scene.links, scene.albums), scene.sight, scene.tile_tokens)
 
 
 def _draw_head(scene: Scene) -> None:
@@ -43,6 +50,7 @@ def _draw_head(scene: Scene) -> None:
         draw_strip(scene.budget, scene.plan, has_panel=not scene.empty)
         draw_verdict(scene.plan, scene.session_id)
         draw_rereading(_rereading(scene))
+    draw_unseen(scene.unseen, scene.model_name)
     if scene.error is not None:
         st.error(
             f"**The model cannot be used.** {sentence_of(scene.error)}  \nStart Longdesk with another one: "
@@ -78,21 +86,27 @@ def _rereading(scene: Scene) -> str | None:
 def _draw_empty(scene: Scene) -> None:
     with st.container(key="empty"):
         st.header("Put a corpus on the desk", anchor=False)
+        images = "images, scans, " if scene.sees else ""
         st.markdown(
-            "Code, PDFs, notebooks, whole zips. You see to the token what they cost before anything runs; then ask."
+            f"Code, PDFs, {images}notebooks, whole zips. You see to the token what they cost before anything runs; "
+            "then ask."
         )
         draw_example_button(primary=True)
-        draw_adding(scene.session_id, wide=True)
+        draw_adding(scene.session_id, sees=scene.sees, wide=True)
 
 
-def _draw_chat(scene: Scene, session_id: str) -> None:
+def _draw_chat(scene: Scene, session_id: str) -> list[Wish]:
+    """The questions and answers. Returns the thumbnails that they want."""
     done = [turn for turn in scene.turns if turn.stop is not None]
+    wishes = []
     for turn in done:
         with st.container(key=f"turn-{turn.index}", gap="small"):
+            wishes += draw_joined(session_id, scene.links, scene.albums, turn.index)
             draw_turn(turn)
     job = scene.job
     if scene.busy:
         with st.container(key=f"turn-{len(done)}", gap="small"):
+            wishes += draw_joined(session_id, scene.links, scene.albums, len(done))
             st.fragment(_draw_live, run_every=_POLL_S)(session_id, scene.running is not None)
     elif job is not None and job.progress.turn is None:
         with st.container(key=f"turn-{len(done)}", gap="small"):
@@ -105,6 +119,7 @@ def _draw_chat(scene: Scene, session_id: str) -> None:
         st.caption(plain(notice))
     if scene.turns or job:
         draw_end(session_id, len(done) if scene.busy else max(0, len(done) - 1))
+    return wishes
 
 
 def _draw_live(session_id: str, begun: bool) -> None:
@@ -125,15 +140,19 @@ def _draw_live(session_id: str, begun: bool) -> None:
     draw_running(turn, job)
 
 
-def _draw_panel(scene: Scene, session_id: str) -> None:
+def _draw_panel(scene: Scene, session: Session) -> list[Wish]:
+    """The sources. Returns the thumbnails that they want."""
+    wishes: list[Wish] = []
     if scene.links:
-        draw_sources(session_id, scene.links, scene.costs)
+        wishes = draw_sources(session, scene.links, scene.costs, scene.sight)
     else:
         draw_panel_head("", "None yet. Add some below.")
-    draw_changes(session_id)
-    draw_skipped(session_id, scene.skipped)
+    draw_unseen_rows(scene.skipped)
+    draw_changes(session.id)
+    draw_skipped(session.id, scene.skipped)
     with st.expander("Add sources", icon=":material/add:", expanded=not scene.links):
-        draw_adding(session_id)
+        draw_adding(session.id, sees=scene.sees)
+    return wishes
 
 
 def _draw_input(scene: Scene, *, beside: bool) -> None:

@@ -1,5 +1,6 @@
 """All that one drawing of the asking page shows, read once from the store, the jobs and the model."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import streamlit as st
@@ -8,10 +9,13 @@ from app import state
 from app.jobs import Job
 from app.outlooks import Costs
 from app.parts.strip import Budget, budget_of
+from app.parts.unseen import unseen_of
 from app.parts.wording import sentence_of
+from app.pictures import Album
 from engine.corpus.source import Skipped
 from engine.errors import LongdeskError
 from engine.memory.budget import Plan
+from engine.tokens.sight import Sight
 from storage.sessions import Session
 from storage.sources import SourceLink
 from storage.turns import Turn
@@ -30,6 +34,26 @@ class Scene:
     plan: Plan | None = None
     budget: Budget | None = None
     error: LongdeskError | None = None
+    model_name: str = ""
+    sight: Sight | None = None
+    tile_tokens: int = 0  # that a tile of an image costs
+
+    @property
+    def sees(self) -> bool:
+        """Whether the model can be shown images."""
+        return self.sight is not None
+
+    @property
+    def albums(self) -> Mapping[str, Album]:
+        """The pictures of the session's sources, by path; none where nothing was counted."""
+        return self.costs.albums if self.costs else {}
+
+    @property
+    def unseen(self) -> tuple[str, ...]:
+        """The paths of sources whose pictures the next question leaves out, for the model cannot see."""
+        if self.error is not None or self.sees:
+            return ()
+        return unseen_of(self.costs.outlook.unseen if self.costs else (), self.skipped)
 
     @property
     def session_id(self) -> str | None:
@@ -87,7 +111,7 @@ def _counted(scene: Scene) -> Scene:
     """The scene with what its next question costs, where the model can be used."""
     house = state.house()
     try:
-        card = house.desk.open().card
+        opened = house.desk.open()
         costs = None
         if scene.session is not None:
             with st.spinner("Counting tokens"):
@@ -95,5 +119,12 @@ def _counted(scene: Scene) -> Scene:
         plan = costs.outlook.plan if costs else house.desk.plan()
     except LongdeskError as error:
         return replace(scene, error=error)
-    budget = budget_of(costs, plan, card.window, house.desk.settings.n_ctx)
-    return replace(scene, costs=costs, plan=plan, budget=budget)
+    return replace(
+        scene,
+        costs=costs,
+        plan=plan,
+        budget=budget_of(costs, plan, opened.card.window, house.desk.settings.n_ctx),
+        model_name=opened.card.name,
+        sight=opened.sight,
+        tile_tokens=opened.projector.tile_tokens if opened.projector else 0,
+    )

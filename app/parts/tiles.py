@@ -1,0 +1,45 @@
+"""The slider that says how many tiles an image of the session may have: fewer tiles, fewer tokens, less detail."""
+
+from collections.abc import Mapping
+
+import streamlit as st
+
+from app import state
+from app.parts.wording import sentence_of
+from app.pictures import Album
+from app.tiling import max_tiles_of
+from engine.errors import LongdeskError
+from engine.tokens.sight import Sight
+from engine.tokens.tiles import MOST_TILES
+from storage.sessions import Session
+
+
+def draw_tiles(session: Session, albums: Mapping[str, Album], sight: Sight) -> None:
+    """The slider, where images have tiles, and what they cost in all, by whose rule."""
+    n_pictures = sum(len(album.views) for album in albums.values())
+    if not n_pictures:
+        return
+    n_tokens = sum(album.n_tokens for album in albums.values())
+    images = "1 image" if n_pictures == 1 else f"{n_pictures:,} images"
+    with st.container(key="tiles", gap=None):
+        st.html(f'<div class="tiles-note"><span>{images} by {sight.rule}</span><b>{n_tokens:,}</b></div>')
+        if sight.has_tiles:
+            key = f"tiles-{session.id}"
+            state.follow(key, max_tiles_of(session, state.house().desk.settings))
+            st.slider(
+                "Tiles an image, at most",
+                1,
+                MOST_TILES,
+                key=key,
+                on_change=_limit,
+                args=(session.id, key),
+                help="Images are scaled down until they have no more tiles than this: fewer tokens, less detail. "
+                "Images that were read with another limit are read again.",
+            )
+
+
+def _limit(session_id: str, key: str) -> None:
+    try:
+        state.house().desk.limit_tiles(session_id, int(state.value(key)))
+    except LongdeskError as error:
+        state.say(sentence_of(error))
