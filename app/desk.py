@@ -18,7 +18,7 @@ from app.engines import Engines, Running, remove
 from app.joining import Joining, arrange, join_session, write_down
 from app.settings import Settings, find_model, find_plannable
 from app.tiling import begun_with, limit, max_tiles_of
-from engine.analyst import prepare, weights
+from engine.analyst import prepare, weights, with_pictures
 from engine.corpus.collect import collect
 from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, Corpus, Kind, Skipped, Source
@@ -152,10 +152,11 @@ class Desk:
 
         wanted: what is asked of the plan, the settings' own where it is None.
         """
+        wanted = wanted or self.settings.wanted
         return make_plan(
             self.card(),
             prompt_tokens=count.total_tokens if count else 0,
-            wanted=wanted or self.settings.wanted,
+            wanted=with_pictures(wanted, count.prompt, self.open()) if count else wanted,
             hardware=self._engines.hardware(),
             measure=self._engines.measure,
             sources=weights([Exchange("", count.documents if count else ())]),

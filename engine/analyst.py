@@ -76,17 +76,22 @@ def prepare(
 ) -> Case:
     """Lays the prompt out and plans it. Nothing is loaded."""
     prompt = opened.prompt(exchanges, system=system, today=today)
-    if prompt.shown and opened.projector is not None:
-        wanted = replace(wanted, vision_bytes=opened.projector.memory_bytes)
     plan = make_plan(
         opened.card,
         prompt_tokens=prompt.n_tokens,
-        wanted=wanted,
+        wanted=with_pictures(wanted, prompt, opened),
         hardware=hardware,
         measure=measure,
         sources=weights(exchanges),
     )
     return Case(prompt, plan)
+
+
+def with_pictures(wanted: Wanted, prompt: Prompt, opened: OpenModel) -> Wanted:
+    """What is asked of a plan, and what the prompt's pictures need beside it."""
+    if not prompt.shown or opened.projector is None:
+        return wanted
+    return replace(wanted, vision_bytes=opened.projector.memory_bytes, at_once=prompt.n_at_once)
 
 
 def weights(exchanges: Sequence[Exchange]) -> tuple[Weight, ...]:

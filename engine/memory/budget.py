@@ -18,7 +18,7 @@ class Wanted:
 
     n_ctx: tokens of the context. kv_device: 'auto', 'gpu' or 'ram'. n_ubatch: tokens that are computed at once.
     swa_full: windowed layers keep every cell. reply_tokens: kept free for the reply. vision_bytes: of memory, for a
-    projector beside the model.
+    projector beside the model. at_once: tokens that must be computed at once, where n_ubatch is left to Longdesk.
     """
 
     n_ctx: int | None = None
@@ -28,6 +28,7 @@ class Wanted:
     swa_full: bool = False
     reply_tokens: int = DEFAULT_REPLY
     vision_bytes: int = 0
+    at_once: int = 1
 
 
 class Verdict(StrEnum):

@@ -94,7 +94,7 @@ class Planner:
 
     def frugal(self, n_ctx: int, wanted: Wanted) -> Plan:
         """The plan for a context of so many tokens that takes least: off the GPUs, few tokens at once."""
-        fewest = wanted.n_ubatch or _UBATCHES[-1]
+        fewest = _ubatches(wanted)[-1]
         return self.made(self._last_resort(n_ctx, replace(wanted, n_ubatch=fewest)), 0, wanted)
 
     def guessed_excess_bytes(self, n_ctx: int, wanted: Wanted) -> int:
@@ -106,7 +106,7 @@ class Planner:
         """By how much weights and KV cache alone exceed all that is free, which saves asking llama.cpp."""
         if not self.card.exact:
             return 0
-        n_ubatch = wanted.n_ubatch or _UBATCHES[-1]
+        n_ubatch = _ubatches(wanted)[-1]
         cache = kv_bytes(self.card, n_ctx, kv_type=wanted.kv_type, n_ubatch=n_ubatch, swa_full=wanted.swa_full)
         weights = 0 if reread else self.card.weights_bytes
         return cache + weights - sum(device.free_bytes for device in self.hardware.devices)
@@ -122,14 +122,14 @@ class Planner:
         first = Placement(n_ctx=n_ctx, kv_type=wanted.kv_type, swa_full=wanted.swa_full, repack=not reread)
         alike = [
             ladders(self.card, replace(first, n_ubatch=n), gpus=self.hardware.gpus, kv_device=wanted.kv_device)
-            for n in ((wanted.n_ubatch,) if wanted.n_ubatch else _UBATCHES)
+            for n in _ubatches(wanted)
         ]
         for same in zip(*alike, strict=True):
             yield from same
 
     def _last_resort(self, n_ctx: int, wanted: Wanted) -> Placement:
         """What asks least of GPUs, with the usual number of tokens at once; what it lacks is what is short."""
-        *_, last = self._ladders(n_ctx, replace(wanted, n_ubatch=wanted.n_ubatch or _UBATCHES[0]), reread=True)
+        *_, last = self._ladders(n_ctx, replace(wanted, n_ubatch=_ubatches(wanted)[0]), reread=True)
         return last.make(last.n_steps - 1)
 
     def made(self, placement: Placement, prompt_tokens: int, wanted: Wanted) -> Plan:
@@ -209,6 +209,13 @@ class _Search:
     def widest(self, step: int, low: int, high: int) -> int:
         """The widest context from low, which fits, to high."""
         return largest(low, high, lambda n_ctx: self.excess_bytes(step, n_ctx))
+
+
+def _ubatches(wanted: Wanted) -> tuple[int, ...]:
+    """How many tokens to compute at once: what was asked for, else the usual numbers, the largest first."""
+    if wanted.n_ubatch:
+        return (wanted.n_ubatch,)
+    return tuple(n for n in _UBATCHES if n >= wanted.at_once) or (pad(wanted.at_once),)
 
 
 def _needs(card: ModelCard, placement: Placement, measured: Measured, hardware: Hardware) -> tuple[Need, ...]:

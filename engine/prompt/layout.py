@@ -71,6 +71,11 @@ class Prompt:
         return tuple(found)
 
     @property
+    def n_at_once(self) -> int:
+        """Cells of a picture that have to be decoded together; 1 where none do."""
+        return max((shown.view.n_at_once for segment in self.segments for shown in segment.shown), default=1)
+
+    @property
     def corpus_end(self) -> int:
         """Tokens up to the end of the last source: what another question about the same corpus begins with too."""
         end = at = 0

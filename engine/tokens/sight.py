@@ -27,7 +27,7 @@ class View:
 
     number: the page or frame, see Picture. tiles: columns and rows of its grid, None where the projector has none.
     ids: int32 of shape [n_tokens], cells negative. key: what was seen, for whoever keeps its embeddings.
-    n_positions, non_causal: see ImageCount.
+    n_positions, non_causal: see ImageCount. n_at_once: cells that have to be decoded together, 1 where none do.
     """
 
     number: int
@@ -38,6 +38,7 @@ class View:
     ids: Ids = field(repr=False, compare=False)
     n_positions: int
     non_causal: bool = False
+    n_at_once: int = 1
 
     @property
     def n_tokens(self) -> int:
@@ -61,7 +62,8 @@ class Shown:
 class Sight:
     """What one projector makes of pictures. Safe to use from several threads.
 
-    projector: its file. rule: whose rule counts, in words. separators: whether Llama 4's marks between tiles are sent,
+    projector: its file. rule: whose rule counts, in words. has_tiles: whether images are cut into a grid that is known
+    here: Llama 4's, and its vocabulary has the marks for them. separators: whether the marks between tiles are sent,
     which llama.cpp's own programs leave out; False where the vocabulary has none. max_tiles: images are scaled down to
     that many tiles at most.
     """
@@ -80,17 +82,13 @@ class Sight:
         max_tiles: int = MOST_TILES,
     ) -> None:
         """kind, side, tile_tokens: see engine.memory.projector. digest: tells it from others. specials: token texts."""
-        self.projector, self._digest, self._kind = projector, digest, kind
+        self.projector, self._digest = projector, digest
         self._side, self._tile_tokens, self._max_tiles = side, tile_tokens, max_tiles
         self._marks = {mark: specials.get(mark.value, -1) for mark in Mark}
-        self.separators = kind == _LLAMA4 and separators and min(self._marks.values()) >= 0
+        self.has_tiles = kind == _LLAMA4 and min(self._marks[Mark.START], self._marks[Mark.END]) >= 0
+        self.separators = self.has_tiles and separators and min(self._marks.values()) >= 0
         self._counter = None if self.has_tiles else ImageCounter(model, projector)
         self.rule = "llama.cpp's tiles" if self.has_tiles else RULE
-
-    @property
-    def has_tiles(self) -> bool:
-        """Whether images are cut into a grid that is known here."""
-        return self._kind == _LLAMA4
 
     def view(self, image: Image, digest: str, picture: Picture) -> View:
         """A picture of a source with this digest.
@@ -110,6 +108,7 @@ class Sight:
             else:
                 parts.append(np.array(piece, dtype=np.int32))
         ids = np.concatenate(parts)
+        non_causal = counted is not None and counted.non_causal
         return View(
             number=picture.number,
             width=size.width,
@@ -118,7 +117,8 @@ class Sight:
             key=key,
             ids=ids,
             n_positions=counted.n_positions if counted else len(ids),
-            non_causal=counted is not None and counted.non_causal,
+            non_causal=non_causal,
+            n_at_once=max(piece for piece in pieces if isinstance(piece, int)) if non_causal else 1,
         )
 
     def limited(self, max_tiles: int) -> "Sight":
