@@ -79,14 +79,16 @@ class Decoder:
             raise EngineFailed("This engine was started without a vision projector.", "Ask again.")
         tokens = np.flatnonzero(ids[at : picture.end] >= 0)
         run, n_ubatch = int(tokens[0]) if len(tokens) else picture.end - at, self._placement.n_ubatch
-        if picture.non_causal and run > n_ubatch:
-            raise EngineFailed(
-                f"{picture.name} takes {run:,} cells at once, and {n_ubatch:,} are computed at once.", "Leave it out."
-            )
         rows = self._vision.rows(picture, int((ids[picture.start : at] < 0).sum()), self._fetch)
         if rows is None:
             return at
-        rows = rows[: min(run, n_ubatch)]
+        rows = rows[:run]
+        if picture.non_causal and len(rows) > n_ubatch:
+            raise EngineFailed(
+                f"{picture.name} takes {len(rows):,} cells at once, and {n_ubatch:,} are computed at once.",
+                "Leave it out.",
+            )
+        rows = rows[:n_ubatch]
         n_more = 0 if picture.non_causal else self._filling(len(rows), at)
         llama_cpp.llama_set_causal_attn(self._context, not picture.non_causal)
         try:

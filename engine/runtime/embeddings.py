@@ -1,18 +1,20 @@
-"""Embeddings of pictures on disk, by what was seen, so that no picture is encoded twice.
+"""Embeddings of pictures on disk, by what was seen, so that no tile of a picture is encoded twice.
 
-Files of rows as the encoder gave them, float32; used least recently, deleted first. Nothing here is the user's own: a
-file that is missing or damaged is made anew.
+A file for each run of the encoder: its rows, float32. Used least recently, deleted first. Nothing here is the user's
+own: a file that is missing or damaged is made anew.
 """
 
 import os
+import shutil
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 import numpy as np
 import numpy.typing as npt
 from xxhash import xxh3_64_intdigest
+
+from engine.memory.hardware import DISK_RESERVE_BYTES
 
 Rows = npt.NDArray[np.float32]
 
@@ -23,15 +25,15 @@ class Embeddings:
     def __init__(self, folder: Path, max_bytes: int) -> None:
         self._folder, self._max_bytes = folder, max_bytes
 
-    def get(self, key: str, shape: tuple[int, int]) -> Rows | None:
-        """The rows of this key; None where they are not kept, or not of this shape."""
+    def get(self, key: str, n_embd: int) -> Rows | None:
+        """The rows of this key, of shape [n, n_embd]; None where they are not kept, or the file is damaged."""
         path = self._path(key)
         with suppress(OSError, ValueError):
             data = path.read_bytes()
             rows = np.frombuffer(data, dtype="<f4", offset=8)
-            if rows.size == shape[0] * shape[1] and _seal(data[8:]) == data[:8]:
+            if rows.size and rows.size % n_embd == 0 and _seal(data[8:]) == data[:8]:
                 os.utime(path)  # used now
-                return rows.reshape(shape)
+                return rows.reshape(-1, n_embd)
         return None
 
     def put(self, key: str, rows: Rows) -> None:
@@ -39,12 +41,16 @@ class Embeddings:
         data = np.ascontiguousarray(rows, dtype="<f4").tobytes()
         if len(data) > self._max_bytes:
             return
-        with suppress(OSError):
+        beside = self._folder / f"{os.getpid()}.part"
+        try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._make_room(len(data))
-            with NamedTemporaryFile(dir=self._folder, suffix=".part", delete=False) as file:
-                file.write(_seal(data) + data)
-            os.replace(file.name, self._path(key))
+            if shutil.disk_usage(self._folder).free - len(data) >= DISK_RESERVE_BYTES:
+                beside.write_bytes(_seal(data) + data)
+                os.replace(beside, self._path(key))
+        except OSError:  # the next question encodes it again
+            with suppress(OSError):
+                beside.unlink()
 
     def _make_room(self, n_bytes: int) -> None:
         kept = []

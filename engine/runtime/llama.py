@@ -32,8 +32,6 @@ from engine.runtime.settings import EngineSettings
 from engine.runtime.vision import Fetch
 from engine.tokens.encode import Ids
 
-_ABORTED = 2  # llama_decode's answer when the abort callback said so
-_NO_SLOT = 1
 # libc's strlen over a two-byte buffer is a ready-made "is the flag set?" in C: a Python callback would take the GIL at
 # every graph node, which costs 1 to 2.7 % of generation
 _FLAG_IS_SET = ctypes.cast(ctypes.CDLL(None).strlen, llama_cpp.ggml_abort_callback)

@@ -1,14 +1,14 @@
 """Pictures to embeddings, by mtmd, llama.cpp's library for images. Lives in the engine's child process.
 
-One encoder run at a time, so that progress is seen and a cancel is heard within an image. What was encoded is kept
-on disk (`embeddings`); where the rows go in the cache is left to `llama`, what a picture costs to engine.tokens.
+One encoder run at a time, so that progress is seen and a cancel is heard within an image. What each run gave is kept
+on disk (`embeddings`); where the rows go in the cache is left to `decoder`, what a picture costs to engine.tokens.
 """
 
 import ctypes
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -29,17 +29,29 @@ Fetch = Callable[[Picture], bytes | None]
 """Gives the file that a picture is drawn from; None when nobody waits for it any more."""
 
 
+_VERSION = 1  # raise it when pictures are drawn otherwise
+
+
 @dataclass(slots=True)
 class _Seen:
-    """A picture on its way: the rows encoded so far, of shape [n, n_embd], and what encodes the next ones."""
+    """A picture on its way: what each run of the encoder gave so far, each of shape [n, n_embd], and its pieces where
+    one had to be encoded."""
 
     picture: Picture
-    rows: list[Rows] = field(default_factory=list)
-    more: Iterator[Rows] | None = None
+    runs: list[Rows] = field(default_factory=list)
+    pieces: "_Pieces | None" = None
 
     @property
     def n_rows(self) -> int:
-        return sum(map(len, self.rows))
+        return sum(map(len, self.runs))
+
+    def behind(self, first: int) -> Rows:
+        """What is there from row `first` on; of a picture whose cells see each other, of the run that holds it."""
+        if not self.picture.non_causal:
+            return np.concatenate(self.runs)[first:]
+        ends = np.cumsum([len(rows) for rows in self.runs])
+        run = int(np.searchsorted(ends, first, side="right"))
+        return self.runs[run][first - int(ends[run]) :]
 
 
 class Vision:
@@ -50,6 +62,7 @@ class Vision:
         self._model, self._projector, self._kept = model, projector, kept
         self._use_gpu, self._n_threads = use_gpu, n_threads
         self._n_embd = int(llama_cpp.llama_model_n_embd_inp(model))
+        self._made_with = _made_with(projector)
         self._context: Any = None
         self._seen: _Seen | None = None
         self.n_encoded = 0  # runs of the encoder since this model was loaded
@@ -60,41 +73,38 @@ class Vision:
         None when `fetch` gives none. Raises EngineFailed when it cannot be drawn or encoded.
         """
         if self._seen is None or self._seen.picture.key != picture.key:
-            self._seen = self._begin(picture, fetch)
-        if self._seen is None:
-            return None
+            self._seen = _Seen(picture)
         seen = self._seen
         while seen.n_rows <= first:
-            rows = next(seen.more, None) if seen.more is not None else None
-            if rows is None:
+            if seen.n_rows >= picture.n_cells:
                 raise _unexpected(picture, seen.n_rows)
-            seen.rows.append(rows)
-            if seen.n_rows == picture.n_cells and self._kept is not None:
-                self._kept.put(picture.key, np.concatenate(seen.rows))
-        return np.concatenate(seen.rows)[first:]
+            rows = self._run(seen, fetch)
+            if rows is None:
+                return None
+            seen.runs.append(rows)
+        if seen.n_rows >= picture.n_cells:
+            seen.pieces = None  # its pixels are done with
+        return seen.behind(first)
 
-    def _begin(self, picture: Picture, fetch: Fetch) -> _Seen | None:
-        rows = self._kept.get(picture.key, (picture.n_cells, self._n_embd)) if self._kept is not None else None
-        if rows is not None:
-            return _Seen(picture, [rows])
-        data = fetch(picture)
-        return None if data is None else _Seen(picture, more=self._encode(picture, _draw(picture, data)))
-
-    def _encode(self, picture: Picture, pixels: Pixels) -> Iterator[Rows]:
-        """The rows of each of mtmd's chunks in turn."""
-        context = self._open()
-        with _chunks(context, pixels) as chunks:
-            if chunks is None:
-                raise EngineFailed(f"llama.cpp cannot read {picture.name}.", "Leave it out.")
-            for at in range(mtmd_cpp.mtmd_input_chunks_size(chunks)):
-                chunk = mtmd_cpp.mtmd_input_chunks_get(chunks, at)
-                if mtmd_cpp.mtmd_input_chunk_get_type(chunk) == mtmd_cpp.MTMD_INPUT_CHUNK_TYPE_TEXT:
-                    continue
-                if mtmd_cpp.mtmd_encode_chunk(context, chunk):
-                    raise EngineFailed(f"llama.cpp could not encode {picture.name}.", "Leave it out, or ask again.")
-                self.n_encoded += 1
-                shape = (mtmd_cpp.mtmd_input_chunk_get_n_tokens(chunk), self._n_embd)
-                yield np.ctypeslib.as_array(mtmd_cpp.mtmd_get_output_embd(context), shape=shape).copy()
+    def _run(self, seen: _Seen, fetch: Fetch) -> Rows | None:
+        """What the picture's next run of the encoder gives, or gave once."""
+        at = len(seen.runs)
+        key = f"{self._made_with} {seen.picture.key} {at}"
+        rows = self._kept.get(key, self._n_embd) if self._kept is not None else None
+        if rows is not None and seen.n_rows + len(rows) <= seen.picture.n_cells:
+            return rows
+        if seen.pieces is None:
+            data = fetch(seen.picture)
+            if data is None:
+                return None
+            seen.pieces = _Pieces(self._open(), seen.picture, _draw(seen.picture, data))
+        if at >= len(seen.pieces):
+            raise _unexpected(seen.picture, seen.n_rows)
+        rows = seen.pieces.encode(at, self._n_embd)
+        self.n_encoded += 1
+        if self._kept is not None:
+            self._kept.put(key, rows)
+        return rows
 
     def _open(self) -> Any:
         """mtmd's context of the projector. Raises EngineFailed where it does not take it."""
@@ -109,6 +119,51 @@ class Vision:
                     "Name the mmproj file that was made for it.",
                 )
         return self._context
+
+
+class _Pieces:
+    """What mtmd cuts one picture into, ready to be encoded one by one; the marks between them left out."""
+
+    def __init__(self, context: Any, picture: Picture, pixels: Pixels) -> None:
+        """Raises EngineFailed where mtmd refuses the picture."""
+        self._context, self._picture = context, picture
+        data = ctypes.cast(ctypes.c_char_p(pixels.data), ctypes.POINTER(ctypes.c_uint8))  # mtmd makes its own copy
+        bitmap = mtmd_cpp.mtmd_bitmap_init(pixels.width, pixels.height, data)
+        part = mtmd_cpp.mtmd_input_part()
+        part.bitmap = bitmap
+        parts = (ctypes.POINTER(mtmd_cpp.mtmd_input_part) * 1)(ctypes.pointer(part))
+        self._chunks = mtmd_cpp.mtmd_input_chunks_init()
+        failed = mtmd_cpp.mtmd_tokenize_from_parts(context, self._chunks, parts, 1, False)
+        mtmd_cpp.mtmd_bitmap_free(bitmap)
+        if failed:
+            raise EngineFailed(f"llama.cpp cannot read {picture.name}.", "Leave it out.")
+        text = mtmd_cpp.MTMD_INPUT_CHUNK_TYPE_TEXT
+        chunks = [mtmd_cpp.mtmd_input_chunks_get(self._chunks, at) for at in range(self._n_chunks())]
+        self._pieces = [chunk for chunk in chunks if mtmd_cpp.mtmd_input_chunk_get_type(chunk) != text]
+
+    def __len__(self) -> int:
+        return len(self._pieces)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_chunks"):
+            mtmd_cpp.mtmd_input_chunks_free(self._chunks)
+
+    def encode(self, at: int, n_embd: int) -> Rows:
+        """One run of the encoder: a piece's embeddings. Raises EngineFailed."""
+        if mtmd_cpp.mtmd_encode_chunk(self._context, self._pieces[at]):
+            raise EngineFailed(f"llama.cpp could not encode {self._picture.name}.", "Leave it out, or ask again.")
+        shape = (mtmd_cpp.mtmd_input_chunk_get_n_tokens(self._pieces[at]), n_embd)
+        return np.ctypeslib.as_array(mtmd_cpp.mtmd_get_output_embd(self._context), shape=shape).copy()
+
+    def _n_chunks(self) -> int:
+        return int(mtmd_cpp.mtmd_input_chunks_size(self._chunks))
+
+
+def _made_with(projector: Path) -> str:
+    """What embeddings depend on beside the picture: the very file, since its digest is of samples, and the library."""
+    stat = projector.stat()
+    file = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    return f"{_VERSION} {version('llama-cpp-python')} {file}"
 
 
 def _draw(picture: Picture, data: bytes) -> Pixels:
@@ -136,20 +191,3 @@ def _unexpected(picture: Picture, n_rows: int) -> EngineFailed:
         f"{picture.name} became {n_rows:,} embeddings where {picture.n_cells:,} were counted.",
         "This is a fault of ours: leave the image out, and tell us its size.",
     )
-
-
-@contextmanager
-def _chunks(context: Any, pixels: Pixels) -> Iterator[Any]:
-    """mtmd's chunks of one image and of nothing else; None where it refuses the image."""
-    data = (ctypes.c_uint8 * len(pixels.data)).from_buffer_copy(pixels.data)
-    bitmap = mtmd_cpp.mtmd_bitmap_init(pixels.width, pixels.height, data)
-    part = mtmd_cpp.mtmd_input_part()
-    part.bitmap = bitmap
-    parts = (ctypes.POINTER(mtmd_cpp.mtmd_input_part) * 1)(ctypes.pointer(part))
-    chunks = mtmd_cpp.mtmd_input_chunks_init()
-    try:
-        failed = mtmd_cpp.mtmd_tokenize_from_parts(context, chunks, parts, 1, False)
-        yield None if failed else chunks
-    finally:
-        mtmd_cpp.mtmd_input_chunks_free(chunks)
-        mtmd_cpp.mtmd_bitmap_free(bitmap)
