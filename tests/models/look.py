@@ -112,18 +112,26 @@ class _Eye:
         """The logits behind a prompt, in an empty cache."""
         self.llama.llama_memory_clear(self.memory, True)
         self.at = self.cells = 0
+        self.waiting: list[int] = []
         self.encode_s = self.decode_s = 0.0
         for part in prompt:
             if isinstance(part, str):
                 self.show(np.load(part))
             else:
                 self.decode(part)
+        self.flush()
         n_vocab = self.llama.llama_vocab_n_tokens(self.vocab)
         return np.ctypeslib.as_array(self.llama.llama_get_logits_ith(self.context, -1), (n_vocab,)).copy()
 
     def decode(self, ids: Sequence[int]) -> None:
-        for start in range(0, len(ids), _N_BATCH):
-            part = ids[start : start + _N_BATCH]
+        """Tokens in a row are decoded together, whoever they come from: the marks around an image with the text."""
+        self.waiting += ids
+        self.cells += len(ids)
+
+    def flush(self) -> None:
+        """Decodes the tokens that wait."""
+        for start in range(0, len(self.waiting), _N_BATCH):
+            part = self.waiting[start : start + _N_BATCH]
             batch = self.llama.llama_batch_init(len(part), 0, 1)
             batch.n_tokens = len(part)
             for place, token in enumerate(part):
@@ -133,7 +141,7 @@ class _Eye:
             assert self.llama.llama_decode(self.context, batch) == 0
             self.llama.llama_batch_free(batch)
             self.at += len(part)
-            self.cells += len(part)
+        self.waiting.clear()
 
     def show(self, picture: Picture) -> None:
         """mtmd's chunks one by one, with the separators between them where they are asked for."""
@@ -160,6 +168,7 @@ class _Eye:
             ids = self.mtmd.mtmd_input_chunk_get_tokens_text(chunk, ctypes.byref(ctypes.c_size_t()))
             self.decode(ids[:n_tokens])
             return
+        self.flush()
         begun = perf_counter()
         assert self.mtmd.mtmd_encode_chunk(self.sight, chunk) == 0
         encoded = perf_counter()
