@@ -97,7 +97,13 @@ def with_pictures(wanted: Wanted, prompt: Prompt, opened: OpenModel) -> Wanted:
 def weights(exchanges: Sequence[Exchange]) -> tuple[Weight, ...]:
     """Every document of the exchanges with its tokens, for advice on what to leave out."""
     documents: list[Document] = [document for exchange in exchanges for document in exchange.documents]
-    return tuple(Weight(document.path, document.n_tokens) for document in documents)
+    return tuple(Weight(document.path, document.n_tokens, _pages(document)) for document in documents)
+
+
+def _pages(document: Document) -> dict[int, int]:
+    """Tokens of each page that is drawn, by its number."""
+    drawn = [shown for shown in document.shown if shown.image.is_paged]
+    return {shown.view.number: shown.view.n_tokens for shown in drawn}
 
 
 def refuse_unreadable(prompt: Prompt, opened: OpenModel) -> None:

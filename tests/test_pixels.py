@@ -217,3 +217,17 @@ def test_garbage_never_raises() -> None:
 
 def test_a_format_that_pillow_does_not_know_is_skipped() -> None:
     assert isinstance(read_pixels("it.svg", b"<svg/>", "SVG"), Skipped)
+
+
+def test_of_a_tiff_the_whole_pages_are_read() -> None:
+    """A page that is not all there is said at once, and not when the engine draws it."""
+    pages = [Pillow.effect_noise((300, 200), spread) for spread in (30, 60, 90)]
+    whole = saved(pages[0], "TIFF", save_all=True, append_images=pages[1:], compression="tiff_adobe_deflate")
+    with Pillow.open(io.BytesIO(whole)) as opened:
+        opened.seek(1)
+        at = opened.tag_v2[273][0]  # where the second page's data begins
+    data = whole[:at] + bytes(100) + whole[at + 100 :]
+    source = read_image("scan.tiff", data, "TIFF", RULES)
+    assert isinstance(source, Source)
+    assert [picture.number for picture in source.pictures] == [1, 3] and source.n_pages == 3
+    assert source.notes == ("Page 2 could not be read.",)

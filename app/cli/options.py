@@ -6,7 +6,6 @@ from typing import Any
 
 import click
 
-from app.settings import DRAW_PAGES
 from app.sizes import parse_tokens
 from engine.errors import UsageError
 from engine.memory.kv_cache import KV_TYPES
@@ -62,7 +61,9 @@ CORPUS = together(
     MMPROJ,
     click.option("--max-tiles", type=click.IntRange(1, MOST_TILES), metavar="N", help="Scale images down to N tiles."),
     click.option(
-        "--draw-pages", type=click.Choice(DRAW_PAGES), help="PDF pages sent as images: those without text, or all."
+        "--draw-pages",
+        metavar="bare|all|PAGES",
+        help="PDF pages sent as images: those without text (the default), all, or these (1-23,30).",
     ),
     click.option(
         "--tile-separators/--no-tile-separators", default=None, help="Send Llama 4's marks between tiles. Default: yes."

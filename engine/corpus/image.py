@@ -12,8 +12,9 @@ from PIL import Image as Pillow
 
 from engine.corpus.pixels import FrameSize, frame_sizes, upright_size
 from engine.corpus.quiet import quietly
-from engine.corpus.rules import Rules
+from engine.corpus.rules import BARE_PAGES, NO_PAGES, Rules
 from engine.corpus.source import Cause, Image, Kind, Picture, Skipped, Source, digest_bytes
+from engine.corpus.wording import pages_in_words
 
 _PAGED = "TIFF"
 
@@ -35,7 +36,8 @@ def read_image(path: str, data: bytes, format_name: str, rules: Rules) -> Source
                 return _too_large(path, picture, len(data), rules)
             width, height = upright_size(picture)
             n_frames = getattr(picture, "n_frames", 1)
-            picture.load()
+            if n_frames == 1 or format_name != _PAGED:
+                picture.load()
         except KeyError:
             return Skipped(path, Cause.BINARY, f"an image in {format_name}, which cannot be read here", len(data))
         except Exception as error:  # plugins raise anything on a broken file, SyntaxError and struct.error too
@@ -44,20 +46,40 @@ def read_image(path: str, data: bytes, format_name: str, rules: Rules) -> Source
     image = Image(width, height, format_name, data)
     source = Source(path, Kind.IMAGE, "", len(data), digest_bytes(data), image=image)
     if n_frames > 1 and format_name == _PAGED:
-        sizes = frame_sizes(path, data, format_name, rules=rules)
-        return sizes if isinstance(sizes, Skipped) else _paged(source, sizes)
+        sizes = frame_sizes(path, data, format_name, rules=rules, decode=True)
+        return sizes if isinstance(sizes, Skipped) else _paged(source, sizes, rules)
     notes = (f"{n_frames:,} frames; the first one counts.",) if n_frames > 1 else ()
     return replace(source, pictures=(Picture(1, width, height),), notes=notes)
 
 
-def _paged(source: Source, sizes: Sequence[FrameSize]) -> Source:
-    """A page for each frame, named in the text as a PDF's are."""
+def _paged(source: Source, sizes: Sequence[FrameSize | None], rules: Rules) -> Source | Skipped:
+    """A page for each frame, named in the text as a PDF's are. Those that are damaged have no picture, nor have those
+    that were not chosen."""
+    if not any(sizes):
+        reason = "a TIFF image that is cut short or damaged (none of its pages can be read)"
+        return Skipped(source.path, Cause.BROKEN, reason, source.n_bytes)
     pages = [f"[page {number}]\n" for number in range(1, len(sizes) + 1)]
+    chosen = [
+        number
+        for number in range(1, len(sizes) + 1)
+        if rules.draw_pages in (NO_PAGES, BARE_PAGES) or rules.draws(number, bare=True)
+    ]
+    found = [(number, sizes[number - 1]) for number in chosen]
+    pictures = tuple(Picture(number, size.width, size.height) for number, size in found if size)
+    if not pictures:
+        reason = f"none of its {len(sizes):,} pages was chosen"
+        return Skipped(source.path, Cause.EXCLUDED, reason, source.n_bytes)
+    damaged = [number for number in chosen if sizes[number - 1] is None]
+    others = sorted(set(range(1, len(sizes) + 1)) - set(chosen))
+    notes = [f"{pages_in_words(damaged)} could not be read"] if damaged else []
+    notes += [f"{pages_in_words(others)} {'is' if len(others) == 1 else 'are'} not sent"] if others else []
     return replace(
         source,
         text="".join(pages),
+        digest=digest_bytes(f"{source.digest} {chosen}".encode()) if others else source.digest,
         page_starts=tuple(accumulate(map(len, pages[:-1]), initial=0)),
-        pictures=tuple(Picture(number, size.width, size.height) for number, size in enumerate(sizes, 1)),
+        pictures=pictures,
+        notes=tuple(note.capitalize() + "." for note in notes),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from pypdf import PageObject, PasswordType, PdfReader
 
 from engine.corpus.quiet import quietly
-from engine.corpus.rules import DEFAULT_RULES, Rules
+from engine.corpus.rules import DEFAULT_RULES, NO_PAGES, Rules
 from engine.corpus.source import PDF, Cause, Image, Kind, Picture, Skipped, Source, digest_bytes, digest_text
 from engine.corpus.text import without_surrogates
 from engine.corpus.wording import pages_in_words
@@ -32,9 +32,9 @@ def read_pdf(path: str, data: bytes, rules: Rules = DEFAULT_RULES) -> Source | S
     What pypdf cannot read may still be drawn, see Rules.draw_pages.
     """
     read = _read_text(path, data)
-    if rules.draw_pages == "never" or (isinstance(read, Skipped) and read.cause is Cause.ENCRYPTED):
+    if rules.draw_pages == NO_PAGES or (isinstance(read, Skipped) and read.cause is Cause.ENCRYPTED):
         return _as_source(path, read, len(data)) if isinstance(read, list) else read
-    return _with_pictures(path, data, read, every=rules.draw_pages == "all")
+    return _with_pictures(path, data, read, rules)
 
 
 def _read_text(path: str, data: bytes) -> list[_Page] | Skipped:
@@ -107,8 +107,8 @@ def _has_scan(page: PageObject) -> bool:
         return False
 
 
-def _with_pictures(path: str, data: bytes, read: list[_Page] | Skipped, *, every: bool) -> Source | Skipped:
-    """With a picture for every page that has no text, or for all of them."""
+def _with_pictures(path: str, data: bytes, read: list[_Page] | Skipped, rules: Rules) -> Source | Skipped:
+    """With a picture for every page that is to be drawn."""
     from engine.corpus.page import open_pages  # here: PDFium takes a while to load
 
     opened = open_pages(path, data)
@@ -120,7 +120,7 @@ def _with_pictures(path: str, data: bytes, read: list[_Page] | Skipped, *, every
     pictures = tuple(
         Picture(number, *size)
         for number, (page, size) in enumerate(zip(pages, sizes, strict=False), 1)
-        if size is not None and (every or page.bare)
+        if size is not None and rules.draws(number, bare=page.bare)
     )
     source = _as_source(path, pages, len(data), drawn=frozenset(picture.number for picture in pictures))
     if isinstance(source, Skipped) or not pictures:

@@ -71,21 +71,22 @@ def read_pixels(
 
 
 def frame_sizes(
-    path: str, data: bytes, format_name: str, *, rules: Rules = DEFAULT_RULES
-) -> tuple[FrameSize, ...] | Skipped:
-    """The size of every frame, without decoding them: one for most files, one a page for a TIFF.
+    path: str, data: bytes, format_name: str, *, rules: Rules = DEFAULT_RULES, decode: bool = False
+) -> tuple[FrameSize | None, ...] | Skipped:
+    """The size of every frame: one for most files, one a page for a TIFF. decode: None for one that is not all there.
 
     Gives Skipped where a frame has too many pixels, or the file cannot be read as far as its last frame.
     """
     try:
         with _opened(path, data, format_name) as picture:
-            sizes = []
+            sizes: list[FrameSize | None] = []
             for frame in range(min(getattr(picture, "n_frames", 1), _MOST_FRAMES)):
                 picture.seek(frame)
                 too_large = _over_limit(path, picture, len(data), rules)
                 if too_large is not None:
                     return too_large
-                sizes.append(FrameSize(*upright_size(picture)))
+                size = FrameSize(*upright_size(picture))
+                sizes.append(size if not decode or _decodes(picture) else None)
             return tuple(sizes)
     except Exception as error:  # see read_pixels
         return _broken(path, format_name, error, len(data))
@@ -116,6 +117,15 @@ def _over_limit(path: str, picture: Pillow.Image, n_bytes: int, rules: Rules) ->
     size = f"{picture.width:,} x {picture.height:,} pixels"
     reason = f"{size}, over the limit of {rules.max_image_pixels:,} in all for an image"
     return Skipped(path, Cause.TOO_LARGE, reason, n_bytes)
+
+
+def _decodes(picture: Pillow.Image) -> bool:
+    """Whether the frame that is looked at can be decoded to its end."""
+    try:
+        picture.load()
+    except Exception:  # see read_pixels
+        return False
+    return True
 
 
 def _broken(path: str, format_name: str, error: Exception, n_bytes: int) -> Skipped:

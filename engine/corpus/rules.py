@@ -5,9 +5,11 @@ Real source stays: pkg/, bin/, vendor/, build/ and the like are left out only wh
 
 from collections.abc import KeysView
 from dataclasses import dataclass
-from typing import Literal
+from functools import lru_cache
 
 from engine.corpus.wording import GIB, MIB
+
+NO_PAGES, BARE_PAGES, ALL_PAGES = "never", "bare", "all"  # of Rules.draw_pages
 
 _VERSION_CONTROL = "version control data"
 _DEPENDENCIES = "installed dependencies"
@@ -54,7 +56,7 @@ class Rules:
     max_archive_bytes: what all members of a zip together may unpack to, counted while reading.
     max_archive_ratio: unpacked to packed size of a member above 1 MiB. Source packs at 3 to 10, a bomb at about 1,000.
     max_archive_entries: files and folders in a zip.
-    draw_pages: which pages of a PDF a model that sees is shown: those without text, all, or none.
+    draw_pages: which pages of a PDF or a TIFF a model that sees is shown, see `draws`.
     """
 
     exclude: tuple[str, ...] = ()
@@ -65,10 +67,29 @@ class Rules:
     max_archive_bytes: int = GIB
     max_archive_ratio: int = 200
     max_archive_entries: int = 100_000
-    draw_pages: Literal["never", "bare", "all"] = "never"
+    draw_pages: str = NO_PAGES
+
+    def draws(self, page: int, *, bare: bool) -> bool:
+        """Whether a page is shown: "bare" takes those without text, "all" all, "never" none, "1-23,30" these."""
+        if self.draw_pages in (NO_PAGES, BARE_PAGES, ALL_PAGES):
+            return self.draw_pages == ALL_PAGES or (self.draw_pages == BARE_PAGES and bare)
+        return any(page in pages for pages in parse_pages(self.draw_pages))
 
 
 DEFAULT_RULES = Rules()
+
+
+@lru_cache
+def parse_pages(text: str) -> tuple[range, ...]:
+    """ "1-23,30" as ranges of page numbers. Raises ValueError for anything else."""
+    found = []
+    for part in text.split(","):
+        first, _, last = part.strip().partition("-")
+        pages = range(int(first), int(last or first) + 1)
+        if not pages or pages[0] < 1:
+            raise ValueError(f"{part!r} names no pages")
+        found.append(pages)
+    return tuple(found)
 
 
 def why_folder_left_out(name: str) -> str | None:

@@ -46,6 +46,11 @@ class Image:
     format: str
     data: bytes = field(repr=False, compare=False)
 
+    @property
+    def is_paged(self) -> bool:
+        """Whether the file may have several pages, each a picture."""
+        return self.format in (PDF, "TIFF")
+
 
 @dataclass(frozen=True, slots=True)
 class Picture:

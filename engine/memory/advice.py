@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from engine.corpus.wording import ranges_in_words
 from engine.errors import UsageError
 from engine.memory.budget import Advice, Plan, Wanted, Weight
 from engine.memory.searching import largest
@@ -48,7 +49,7 @@ def _for_window(plan: Plan, sources: Sequence[Weight]) -> list[Advice]:
         advice.append(Advice(f"Use a context of at most {window:,} tokens, the model's window (--ctx {window})."))
     if needed <= window and needed > plan.context_tokens:
         advice.append(Advice(f"Use a larger context (--ctx {needed}); the model's window is {window:,} tokens."))
-    advice += _leaving_out(plan.over_tokens, sources)
+    advice += _fewer_pages(plan.over_tokens, sources) or _leaving_out(plan.over_tokens, sources)
     shorter = plan.reply_tokens - plan.over_tokens
     if plan.over_tokens and shorter >= _LEAST_REPLY:
         advice.append(Advice(_shorter_reply(plan.reply_tokens, shorter), saves_tokens=plan.over_tokens))
@@ -84,6 +85,23 @@ def _leaving_out(over: int, sources: Sequence[Weight]) -> list[Advice]:
     enough = min((source for source in largest_first if source.n_tokens >= over), key=lambda source: source.n_tokens)
     chosen = [*left_out, enough]
     return [_leave_out(chosen)] if len(chosen) < len(sources) else []
+
+
+def _fewer_pages(over: int, sources: Sequence[Weight]) -> list[Advice]:
+    """The most pages of a scan that fit, from its first on; nothing where one is too many, or several are drawn."""
+    drawn = [source for source in sources if source.pages]
+    if not over or len(drawn) != 1 or sum(drawn[0].pages.values()) < over:
+        return []
+    numbers, saved = list(drawn[0].pages), 0
+    while saved < over:
+        saved += drawn[0].pages[numbers.pop()]
+    if not numbers:
+        return []
+    pages = ranges_in_words(numbers).replace(" ", "")
+    fit = "fits: send that one alone" if len(numbers) == 1 else "fit: send those alone"
+    which = f"{len(numbers):,} of the {len(drawn[0].pages):,} drawn pages of {drawn[0].path}"
+    change = f"{which} {fit} (--draw-pages {pages})."
+    return [Advice(change, saves_tokens=saved)]
 
 
 def _leave_out(sources: Sequence[Weight]) -> Advice:
@@ -169,7 +187,8 @@ class _Memory:
     def _fewer_sources(self) -> list[Advice]:
         plan, wanted = self.plan, self.wanted
         room = self._room(wanted)
-        for option in _leaving_out(max(0, plan.prompt_tokens + plan.reply_tokens - room), self.sources):
+        over = max(0, plan.prompt_tokens + plan.reply_tokens - room)
+        for option in _fewer_pages(over, self.sources) or _leaving_out(over, self.sources):
             left = plan.prompt_tokens - option.saves_tokens
             change = option.change
             if wanted.n_ctx:

@@ -3,7 +3,8 @@
 How a plan is made is left to `planner`, what to do about a bad one to `advice`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from engine.memory.hardware import Device
@@ -42,10 +43,11 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """A source and its tokens: what leaving it out would save."""
+    """A source and its tokens: what leaving it out would save. pages: tokens of each page that is drawn, by number."""
 
     path: str
     n_tokens: int
+    pages: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

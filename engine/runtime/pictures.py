@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from engine.prompt.layout import Prompt
+from engine.tokens.sight import Shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,28 +46,33 @@ def pictures_of(prompt: Prompt) -> Pictures:
     """The pictures of a prompt."""
     files: dict[int, int] = {}  # by the identity of the image that holds them
     data: list[bytes] = []
-    pictures = []
-    for number, shown in enumerate(prompt.shown, 1):
-        view = shown.view
-        if id(shown.image) not in files:
-            files[id(shown.image)] = len(data)
-            data.append(shown.image.data)
-        pictures.append(
-            Picture(
-                start=shown.start,
-                end=shown.start + view.n_tokens,
-                n_cells=view.n_cells,
-                key=view.key,
-                file=files[id(shown.image)],
-                number=view.number,
-                width=view.width,
-                height=view.height,
-                format=shown.image.format,
-                name=f"image {number}",
-                non_causal=view.non_causal,
-            )
-        )
+    pictures, at = [], 0
+    for segment in prompt.segments:
+        for shown in segment.shown:
+            if id(shown.image) not in files:
+                files[id(shown.image)] = len(data)
+                data.append(shown.image.data)
+            pictures.append(_picture(shown, at, files[id(shown.image)], segment.path))
+        at += segment.n_tokens
     return Pictures(tuple(pictures), tuple(data))
+
+
+def _picture(shown: Shown, at: int, file: int, path: str | None) -> Picture:
+    view, start = shown.view, at + shown.start
+    page = f", page {view.number}" if shown.image.is_paged else ""
+    return Picture(
+        start=start,
+        end=start + view.n_tokens,
+        n_cells=view.n_cells,
+        key=view.key,
+        file=file,
+        number=view.number,
+        width=view.width,
+        height=view.height,
+        format=shown.image.format,
+        name=f"image {shown.number} ({path}{page})" if path else f"image {shown.number}",
+        non_causal=view.non_causal,
+    )
 
 
 def pictures_from(fields: Sequence[Mapping[str, Any]]) -> tuple[Picture, ...]:

@@ -132,11 +132,12 @@ def _ids(part: _Text | Picture, source: Source, encoded: Mapping[str, Ids], sigh
 
 
 def _document(tokenizer: Tokenizer, source: Source, parts: Sequence[Ids | View], first_number: int) -> Document:
-    shown, at = [], 0
+    shown: list[Shown] = []
+    at = 0
     for part in parts:
         if isinstance(part, View):
             assert source.image is not None
-            shown.append(Shown(at, part, source.image))
+            shown.append(Shown(at, part, source.image, first_number + len(shown)))
             at += part.n_tokens
         else:
             at += len(part)

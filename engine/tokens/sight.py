@@ -52,11 +52,13 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A view at its place in ids: its first one is at `start`. image: the file that it is drawn from."""
+    """A view at its place in ids: its first one is at `start`. image: the file that it is drawn from. number: what it
+    is called."""
 
     start: int
     view: View
     image: Image
+    number: int = 1
 
 
 class Sight:
