@@ -4,9 +4,10 @@ Remembers, as long as the process runs, where a session's files were read from, 
 back. Uploads lie in private folders only as long as that may be asked for. Reading itself is left to engine.corpus.
 """
 
+import re
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
@@ -21,6 +22,7 @@ from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, Corpus, Source
 from engine.errors import SourceRefused, UsageError
 
+_PASTED = re.compile(r"image( \d+)?\.png")  # what browsers call every picture that is pasted
 _MAX_NAME = 200  # of a part of a path, in characters; file systems take 255 bytes
 
 
@@ -78,11 +80,16 @@ class Intake:
         self._records: dict[str, _Record] = {}
         self._lock = Lock()
 
-    def read_uploads(self, uploads: Sequence[Upload], *, exclude: tuple[str, ...] = ()) -> Delivery:
-        """Copies uploads into a private folder and reads them. Raises SourceRefused when nothing can be read."""
+    def read_uploads(
+        self, uploads: Sequence[Upload], *, exclude: tuple[str, ...] = (), session: str | None = None
+    ) -> Delivery:
+        """Copies uploads into a private folder and reads them. Raises SourceRefused when nothing can be read.
+
+        session: that they will be added to; what was pasted replaces nothing there.
+        """
         folder = Path(tempfile.mkdtemp(prefix="longdesk-upload-"))  # mode 0700
         try:
-            tops = _write(uploads, folder)
+            tops = _write(uploads, folder, self._pasted(session) if session is not None else frozenset())
             return self._read(tops, exclude, private=folder)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
@@ -156,6 +163,11 @@ class Intake:
         """Deletes all private copies."""
         for session_id in list(self._records):
             self.forget(session_id)
+
+    def _pasted(self, session_id: str) -> frozenset[str]:
+        """The paths of a session that pasted pictures have, and may not have again."""
+        paths = (link.path for link in self._desk.store.sources.links(session_id))
+        return frozenset(path for path in paths if _PASTED.fullmatch(path))
 
     def _read(self, tops: Sequence[Path], exclude: tuple[str, ...], private: Path | None = None) -> Delivery:
         """Single files are read together; each folder and each zip by itself, so that it can get a prefix."""
@@ -251,12 +263,15 @@ def _below(corpus: Corpus, path: str) -> Corpus:
     )
 
 
-def _write(uploads: Sequence[Upload], folder: Path) -> list[Path]:
-    """Writes every upload below the folder; returns the top files and folders in the order in which they came."""
+def _write(uploads: Sequence[Upload], folder: Path, taken: frozenset[str] = frozenset()) -> list[Path]:
+    """Writes every upload below the folder; returns the top files and folders in the order in which they came.
+
+    taken: names that are given to none of them.
+    """
     tops: dict[Path, None] = {}
     for upload in uploads:
         parts = safe_parts(upload.name)
-        path = _unused(folder.joinpath(*parts))
+        path = _unused(folder.joinpath(*parts), taken if len(parts) == 1 and _PASTED.fullmatch(parts[0]) else ())
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(upload.getbuffer())
         tops[folder / path.relative_to(folder).parts[0]] = None
@@ -270,12 +285,12 @@ def safe_parts(name: str) -> tuple[str, ...]:
     return kept or ("unnamed",)
 
 
-def _unused(path: Path) -> Path:
-    """The path, or "name 2.txt" and so on, where a file or a folder of that name is there already."""
+def _unused(path: Path, taken: Collection[str] = ()) -> Path:
+    """The path, or "name 2.txt" and so on, where a file or folder of that name is there already, or it is taken."""
     for parent in path.parents:
         if parent.is_file():  # "a" and "a/b" in one upload
             return _unused(parent.with_name(parent.name + " 2") / path.relative_to(parent))
     unused, number = path, 2
-    while unused.exists():
+    while unused.exists() or unused.name in taken:
         unused, number = path.with_name(f"{path.stem} {number}{path.suffix}"), number + 1
     return unused

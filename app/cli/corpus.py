@@ -17,10 +17,11 @@ from app.cli.options import CONTEXT, CORPUS, JSON, Tokens
 from app.cli.printing import answer, print_document, show_checking
 from app.cli.signals import deaf
 from app.desk import Desk
+from app.joining import listed
 from app.settings import read_settings
 from engine.corpus.collect import refuse_empty
 from engine.corpus.rules import Rules
-from engine.corpus.source import Corpus
+from engine.corpus.source import Cause, Corpus
 from engine.errors import LongdeskError, UsageError
 
 
@@ -107,8 +108,7 @@ def ask(
             session=session,
             read_s=perf_counter() - begun,
         )
-        if corpus.skipped:
-            click.echo(f"{len(corpus.skipped):,} files skipped; `longdesk count` says why.", err=True)
+        _tell_skipped(desk, corpus)
         answered = answer(desk, asked, as_json)
         with deaf():
             notice = desk.save()
@@ -119,6 +119,14 @@ def ask(
     if answered.turn.stop == "error":
         click.echo(f"longdesk: {answered.turn.error}", err=True)
     return {"cancelled": 130, "error": 1}.get(answered.turn.stop or "", 0)
+
+
+def _tell_skipped(desk: Desk, corpus: Corpus) -> None:
+    """How many files were skipped, and by name the images that the model cannot see."""
+    if unseen := [skipped.path for skipped in corpus.skipped if skipped.cause is Cause.NO_VISION]:
+        click.echo(f"{listed(unseen)}: not sent, for {desk.open().card.name} cannot see.", err=True)
+    if corpus.skipped:
+        click.echo(f"{len(corpus.skipped):,} files skipped; `longdesk count` says why.", err=True)
 
 
 def _learn(desk: Desk) -> None:

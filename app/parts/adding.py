@@ -79,7 +79,7 @@ def take_uploads(
     session_id: str | None, uploads: Sequence[Upload], exclude: tuple[str, ...] = (), *, widget: str | None = None
 ) -> None:
     """Reads uploads into the session, or into a new one, which this tab then shows. widget: is emptied by it."""
-    _take(session_id, lambda: state.house().intake.read_uploads(uploads, exclude=exclude), widget)
+    _take(session_id, lambda: state.house().intake.read_uploads(uploads, exclude=exclude, session=session_id), widget)
 
 
 def _take(session_id: str | None, read: Callable[[], Delivery], widget: str | None = None) -> None:

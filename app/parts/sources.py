@@ -28,6 +28,7 @@ from storage.sources import SourceLink
 _ROWS = 120  # rows drawn before "Show more"
 _UNFOLD_UP_TO = 40  # a session with fewer sources shows them all at once
 _SKIPPED_ROWS = 25
+_DRAWING = "An SVG is sent as its text, not as an image; save it as PNG to have it looked at."
 
 
 def draw_sources(
@@ -134,7 +135,8 @@ class _Tree:
         link = file.link
         pages = f"{link.n_pages:,} p · " if link.n_pages else ""
         tokens = f" *{pages}{file.n_tokens:,}*" if file.n_tokens is not None else ""
-        notes = "  \n".join(plain(note) for note in link.notes) or None
+        about = [*link.notes, *([_DRAWING] if link.path.lower().endswith(".svg") else [])]
+        notes = "  \n".join(plain(note) for note in about) or None
         key, label = self._key(link.path, depth), plain(file.name) + tokens
         if not link.pictures:
             self._draw_check(key, label, link.enabled, (link.path,), help=notes)

@@ -101,7 +101,7 @@ def cost_of(seen: Seen, sight: Sight | None, tile_tokens: int) -> str:
     """What the picture costs, from its tiles to their sum, and by whose rule; or why it costs nothing."""
     view = seen.view
     if view is None or sight is None:
-        return f"{NOT_SENT}." if sight is None else ""
+        return f"{NOT_SENT.capitalize()}." if sight is None else ""
     left_out = "" if seen.link.enabled else " Left out now: nothing of it is sent."
     sent = f"Sent as {view.width:,} × {view.height:,} pixels"
     if view.tiles is None:

@@ -50,7 +50,7 @@ def _draw_head(scene: Scene) -> None:
         draw_strip(scene.budget, scene.plan, has_panel=not scene.empty)
         draw_verdict(scene.plan, scene.session_id)
         draw_rereading(_rereading(scene))
-    draw_unseen(scene.unseen, scene.model_name)
+    draw_unseen(scene.unseen, scene.model_name, kept=scene.unseen_kept)
     if scene.error is not None:
         st.error(
             f"**The model cannot be used.** {sentence_of(scene.error)}  \nStart Longdesk with another one: "

@@ -56,6 +56,11 @@ class Scene:
         return unseen_of(self.costs.outlook.unseen if self.costs else (), self.skipped)
 
     @property
+    def unseen_kept(self) -> bool:
+        """Whether a model that sees would find all of those in the session."""
+        return not unseen_of((), self.skipped)
+
+    @property
     def session_id(self) -> str | None:
         return self.session.id if self.session else None
 
