@@ -168,7 +168,7 @@ class Asking:
             if self._turn is None:
                 raise
             if not self._has_read:  # the state that it was to start from may have been at fault: the next asks anew
-                bench.engines.drop_state(self._turn.session_id)
+                bench.engines.keeper.drop_state(self._turn.session_id)
             yield Answered(self._finish(Outcome(text=self._text, stop=Stop.ERROR, error=str(error))))
         except GeneratorExit:  # nobody listens any more: what was written so far is kept
             if self._turn is not None and not self._ended:
@@ -232,7 +232,7 @@ class Asking:
         assert self._turn is not None
         turns = self._bench.store.turns
         if isinstance(event, Finished):
-            self._bench.engines.answered(event)
+            self._bench.engines.keeper.answered(event)
             yield Answered(self._finish(self._outcome(event)), event.gauge, event.encoded)
             return
         if isinstance(event, Text):  # at most 20 a second, 0.3 ms each: a kill loses nothing that was seen
@@ -244,7 +244,7 @@ class Asking:
             turns.set_progress(self._turn.id, done=event.done, total=event.total, reused=event.reused)
         if isinstance(event, Remark):
             if event.broken:
-                self._bench.engines.discard(Path(event.broken))
+                self._bench.engines.keeper.discard(Path(event.broken))
             yield Notice(event.text)
         else:
             yield event

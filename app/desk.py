@@ -14,8 +14,9 @@ from threading import Lock, RLock, Thread, Timer
 
 from app.asking import UNTITLED, Asking, Bench, DeskEvent, Notice, Question, Waiting, standing_instruction
 from app.conversation import converse, place
-from app.engines import Engines, Running, remove
+from app.engines import Engines, Running
 from app.joining import Joining, arrange, join_session, write_down
+from app.keeper import remove
 from app.settings import Settings, find_model, find_plannable
 from app.tiling import begun_with, limit, max_tiles_of
 from engine.analyst import prepare, weights, with_pictures
@@ -247,7 +248,7 @@ class Desk:
         """Removes a session with its turns and its KV state. Raises SessionBusy, UsageError."""
         whole = self.store.sessions.get(session_id).id
         files = self.store.sessions.delete(whole)
-        self._engines.forget(whole)
+        self._engines.keeper.forget(whole)
         remove(files)
 
     def ask(self, question: Question, *, cancel: Flag) -> Generator[DeskEvent, None, None]:
@@ -303,7 +304,7 @@ class Desk:
         open does.
         """
         if self.settings.snapshot and not self._closed:
-            yield from self._engines.learn(self.open().card)
+            yield from self._engines.keeper.learn(self.open().card)
 
     @property
     def engine(self) -> Running | None:

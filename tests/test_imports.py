@@ -23,7 +23,10 @@ ENGINE_FLOORS = (
 )
 STORAGE_MAY_IMPORT = {"engine.errors", "engine.corpus.source"}
 APP_FLOORS = (
-    ("app.settings", "app.sizes", "app.conversation", "app.snapshots", "app.reservations", "app.asking", "app.engines"),
+    (
+        *("app.settings", "app.sizes", "app.conversation", "app.snapshots", "app.reservations"),
+        *("app.asking", "app.keeper", "app.engines"),
+    ),
     ("app.desk",),
     ("app.jobs", "app.documents"),
     ("app.state",),

@@ -163,7 +163,7 @@ def test_the_room_for_checkpoints_is_given_back_when_the_answer_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rooms: list[tuple[int, Room]]
 ) -> None:
     """Or a page that runs for days would keep it from all others."""
-    monkeypatch.setattr("app.engines._LONG_PREFILL_S", 0.0)
+    monkeypatch.setattr("app.keeper._LONG_PREFILL_S", 0.0)
     working = Working(tmp_path, cached("llama"))
     try:
         working.ask(0)
