@@ -54,7 +54,7 @@ def _pixels(source: Source, picture: Picture, longest: int) -> Pixels | Skipped:
         with pages:
             return pages.draw(picture.number, *_scaled(picture, scale))
     width, height = _scaled(picture, min(1.0, scale))  # no image is made larger than it is
-    return read_pixels(source.path, data, name, width=width, height=height, frame=picture.number - 1)
+    return read_pixels(source.path, data, name, width=width, height=height, frame=picture.number - 1, quick=True)
 
 
 def _scaled(picture: Picture, scale: float) -> tuple[int, int]:
