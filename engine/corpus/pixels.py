@@ -53,8 +53,8 @@ def read_pixels(
 ) -> Pixels | Skipped:
     """One frame of an image file, scaled to width and height where both are given, else at its own size.
 
-    format_name: as Pillow names it. frame: from 0; a page of a TIFF, a picture of an animation. quick: for eyes, not for
-    an encoder: a JPEG is decoded at about the size asked for (20 of 12 megapixels to thumbnails: 0.6 s, else 5.5).
+    format_name: as Pillow names it. frame: from 0; a page of a TIFF, a picture of an animation. quick: for eyes, not
+    for an encoder: a JPEG is decoded at about the size asked for (20 of 12 megapixels to thumbnails: 0.6 s, else 5.5).
     What can be seen through stands on white. More than eight bits are narrowed by what the format holds at most.
     Gives Skipped where it cannot be decoded to the end (BROKEN) or has too many pixels (TOO_LARGE).
     """
