@@ -19,6 +19,9 @@ from engine.runtime.model import Event, Model, Sampling
 from engine.tokens.documents import Document, IdCache
 
 
+_NAME_TOKENS = 4  # the fewest that a line such as "[image 2]" takes
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """A question that has been laid out and planned, but not asked yet."""
@@ -101,9 +104,9 @@ def weights(exchanges: Sequence[Exchange]) -> tuple[Weight, ...]:
 
 
 def _pages(document: Document) -> dict[int, int]:
-    """Tokens of each page that is drawn, by its number."""
+    """Tokens that each page that is drawn takes at least, by its number."""
     drawn = [shown for shown in document.shown if shown.image.is_paged]
-    return {shown.view.number: shown.view.n_tokens for shown in drawn}
+    return {shown.view.number: shown.view.n_tokens + _NAME_TOKENS for shown in drawn}
 
 
 def refuse_unreadable(prompt: Prompt, opened: OpenModel) -> None:

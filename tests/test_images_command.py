@@ -1,0 +1,207 @@
+"""`longdesk count` and `longdesk ask` on folders with images: what is counted is what is read, and read once."""
+
+import json
+import shutil
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from app.desk import Desk
+from app.documents import count_json
+from app.settings import Settings
+from engine.opened import OpenModel
+from engine.tokens.tiles import llama_cpp_tiling, size_within
+from tests.command_line import CommandLine, Run
+from tests.models.cache import cached
+from tests.test_tiles import MODELS
+
+QUESTION = "Compare image 2 and image 5."
+FOLDER = {**{f"{at:02}.png": (200 + 10 * at, 150) for at in range(9)}, "large.png": (500, 200)}
+
+
+def photo(path: Path, size: tuple[int, int], seed: int) -> Path:
+    rows = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    Pillow.fromarray(rows).save(path, compress_level=1)
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Scout-shaped model of four layers with its projector beside it."""
+    folder = tmp_path_factory.mktemp("model")
+    shutil.copyfile(cached("mmproj"), folder / "mmproj-scout.gguf")
+    return Path(shutil.copyfile(cached("scout", n_layer=4), folder / "scout.gguf"))
+
+
+@pytest.fixture
+def longdesk(tmp_path: Path, model: Path) -> CommandLine:
+    return CommandLine(tmp_path / "home", model)
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    """Ten images, one of them of several tiles, and three text files."""
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    for seed, (name, size) in enumerate(FOLDER.items()):
+        photo(folder / name, size, seed)
+    for name in ("a", "b", "c"):
+        (folder / f"{name}.txt").write_text(f"What {name} says.\n" * 20)
+    return folder
+
+
+def ask(longdesk: CommandLine, *arguments: object) -> Run:
+    run = longdesk("ask", *arguments, "-q", QUESTION, "--max-tokens", 8, "--json")
+    assert run.code == 0, run.err
+    return run
+
+
+def n_runs(sizes: list[tuple[int, int]]) -> int:
+    """Runs of the encoder for these images."""
+    return sum(llama_cpp_tiling(*size).n_encoded for size in sizes)
+
+
+def test_ten_images_and_three_texts(longdesk: CommandLine, corpus: Path, scout: OpenModel) -> None:
+    counted = longdesk("count", corpus, "--json").document
+    kinds = [source["kind"] for source in counted["sources"]]
+    assert (kinds.count("image"), kinds.count("text")) == (10, 3) and not counted["skipped"]
+    numbers = sorted(image["number"] for source in counted["sources"] for image in source["images"])
+    assert numbers == list(range(1, 11))
+
+    first = ask(longdesk, corpus)
+    n_question = len(scout.tokenizer.encode(QUESTION))
+    assert first.answer["prompt_tokens"] == counted["total_tokens"] + n_question
+    prefills = [event for event in first.events if event["event"] == "prefill"]
+    assert prefills[-1]["done"] == prefills[-1]["total"] == first.answer["prompt_tokens"]
+    assert prefills[-1]["kv"]["used"] == first.answer["prompt_tokens"]
+    assert first.answer["encoded"] == prefills[-1]["encoded"] == n_runs(list(FOLDER.values()))
+
+    follow_up = ask(longdesk, "--session", first.answer["session"])
+    assert follow_up.answer["encoded"] == 0
+    assert follow_up.answer["reused_tokens"] >= first.answer["prompt_tokens"]
+
+    order = [source["path"] for source in counted["sources"] if source["kind"] == "image"]
+    tokens = {source["path"]: source["tokens"] for source in counted["sources"]}
+    swap = [corpus / name for name in order[4:6]]
+    swap[0].rename(corpus / "other.png")
+    swap[1].rename(swap[0])
+    (corpus / "other.png").rename(swap[1])
+    swapped = ask(longdesk, corpus)
+    before = first.answer["prompt_tokens"] - sum(tokens[name] for name in order[4:])
+    assert swapped.answer["encoded"] == 0 and 0 < swapped.answer["reused_tokens"] < before
+
+
+def test_images_that_are_gone_lie_in_the_store(tmp_path: Path) -> None:
+    longdesk = CommandLine(tmp_path / "home", cached(**MODELS["gemma3"]))
+    image, flags = photo(tmp_path / "image.png", (70, 35), 1), ("--mmproj", cached("mmproj", projector="gemma3"))
+    first = ask(longdesk, image, *flags)
+    image.unlink()
+    shutil.rmtree(longdesk.home / "cache" / "embeddings")
+    shutil.rmtree(longdesk.home / "snapshots")
+    anew = ask(longdesk, "--session", first.answer["session"], *flags)
+    assert anew.answer["encoded"] == 1 and anew.answer["stop"] == "length"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)])
+def test_stopped_within_an_image_it_goes_on_from_there(
+    longdesk: CommandLine, tmp_path: Path, model: Path, number: signal.Signals
+) -> None:
+    image = photo(tmp_path / "large.png", (1000, 1000), 1)
+    running = longdesk.start("ask", image, "-q", QUESTION, "--max-tokens", 8, "--json")
+    assert running.stdout is not None
+    events = []
+    for line in running.stdout:
+        events.append(json.loads(line))
+        if events[-1].get("encoded", 0) >= 4 and events[-1]["event"] == "prefill":
+            running.send_signal(number)
+            break
+    rest, _ = running.communicate(timeout=60)
+    events += [json.loads(line) for line in rest.splitlines()]
+    n_encoded = max(event.get("encoded", 0) for event in events)
+    assert 4 <= n_encoded < 10
+    if number == signal.SIGINT:
+        assert running.returncode == 130 and events[-1]["stop"] == "cancelled"
+    sessions = longdesk("sessions", "list", "--json").document["sessions"]
+    resumed = ask(longdesk, "--session", sessions[0]["id"])
+    assert 0 < resumed.answer["encoded"] <= 10 - 4
+    fresh = ask(CommandLine(tmp_path / "fresh", model), image)
+    assert resumed.answer["text"] == fresh.answer["text"]
+    if number == signal.SIGINT:
+        assert resumed.answer["reused_tokens"] >= 4 * 145
+
+
+def test_another_projector_in_its_place_is_seen(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    copy = Path(shutil.copyfile(cached(**MODELS["gemma3"]), folder / "gemma.gguf"))
+    longdesk, text = CommandLine(tmp_path / "home", copy), tmp_path / "text.txt"
+    text.write_text("Before there were images.\n" * 100)
+    blind = ask(longdesk, text)
+    shutil.copyfile(cached("mmproj", projector="gemma3"), folder / "mmproj.gguf")
+    sees = ask(longdesk, text)  # what was read without one stays of use
+    assert sees.answer["text"] == blind.answer["text"]
+    assert sees.answer["reused_tokens"] > sees.answer["prompt_tokens"] - 50  # windows slide: the corpus at least
+
+    image = photo(tmp_path / "image.png", (700, 350), 1)
+    first = ask(longdesk, text, image)
+    shutil.copyfile(cached("mmproj", projector="gemma3", seed=1), folder / "mmproj.gguf")
+    other = ask(longdesk, text, image)
+    fresh = ask(CommandLine(tmp_path / "fresh", copy), text, image)
+    assert "another vision projector" in other.err
+    assert other.answer["text"] == fresh.answer["text"] != first.answer["text"]
+    assert other.answer["encoded"] == fresh.answer["encoded"] == first.answer["encoded"] == 1
+    again = ask(longdesk, "--session", first.answer["session"])
+    assert again.answer["encoded"] == 0 and again.answer["stop"] == "length"
+
+
+@pytest.mark.parametrize("projector", ["gemma3", "qwen2vl", pytest.param("idefics3", marks=pytest.mark.slow)])
+def test_what_is_counted_is_what_is_read(projector: str, tmp_path: Path) -> None:
+    longdesk = CommandLine(tmp_path / "home", cached(**MODELS[projector]))
+    folder = tmp_path / "images"
+    folder.mkdir()
+    sizes = {"a.png": (1, 1), "b.png": (37, 1_201), "c.png": (811, 333)}
+    for seed, (name, size) in enumerate(sizes.items()):
+        photo(folder / name, size, seed)
+    flags = ("--mmproj", cached("mmproj", projector=projector))
+    counted = longdesk("count", folder, *flags, "--json").document
+    assert counted["image_rule"] == "mtmd's count"
+    for source in counted["sources"]:
+        (image,) = source["images"]
+        assert (image["width"], image["height"]) == sizes[source["path"]] and 0 < image["tokens"] < source["tokens"]
+        assert source["tiles"] is None
+    assert counted["template_tokens"] + sum(each["tokens"] for each in counted["sources"]) == counted["total_tokens"]
+    run = longdesk("ask", folder, *flags, "-q", "Q", "--max-tokens", 2, "--json")
+    if projector == "qwen2vl":
+        assert run.code == 4 and run.out == "" and "M-RoPE" in run.err and run.err.count("\n") == 1
+        assert longdesk("sessions", "list", "--json").document == {"sessions": []}
+    else:
+        last = [event for event in run.events if event["event"] == "prefill"][-1]
+        assert run.answer["prompt_tokens"] == counted["total_tokens"] + 1 == last["kv"]["used"]
+
+
+@pytest.mark.parametrize(("max_tiles", "separators"), [(9, True), (9, False), (4, True), (1, False)])
+def test_fewer_tiles_and_no_separators_are_counted(
+    max_tiles: int, separators: bool, tmp_path: Path, model: Path
+) -> None:
+    sizes = {"tall.png": (411, 1_303), "page.png": (850, 1_100)}
+    for seed, (name, size) in enumerate(sizes.items()):
+        photo(tmp_path / name, size, seed)
+    desk = Desk(Settings(home=tmp_path / "home", model=str(model), max_tiles=max_tiles, tile_separators=separators))
+    counted = count_json(desk.count(desk.read([tmp_path / name for name in sizes])))
+    desk.close()
+    for source in counted["sources"]:
+        size = size_within(*sizes[source["path"]], max_tiles=max_tiles)
+        tiling = llama_cpp_tiling(size.width, size.height)
+        assert tiling.n_tiles <= max_tiles and source["tiles"] == [tiling.columns, tiling.rows]
+        assert source["images"][0]["tokens"] == tiling.n_tokens(separators=separators)
+    assert counted["template_tokens"] + sum(each["tokens"] for each in counted["sources"]) == counted["total_tokens"]
+
+
+def test_fewer_tiles_without_separators_are_read_as_counted(longdesk: CommandLine, tmp_path: Path) -> None:
+    image, flags = photo(tmp_path / "page.png", (850, 1_100), 1), ("--max-tiles", 4, "--no-tile-separators")
+    counted = longdesk("count", image, *flags, "--json").document
+    run = longdesk("ask", image, *flags, "-q", "Q", "--max-tokens", 1, "--json")
+    assert run.answer["prompt_tokens"] == counted["total_tokens"] + 1 and run.answer["encoded"] == 5
