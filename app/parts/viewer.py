@@ -46,11 +46,12 @@ def pictures_of(links: Sequence[SourceLink], albums: Mapping[str, Album]) -> tup
 def draw_viewer(session_id: str, pictures: Sequence[Seen], sight: Sight | None, tile_tokens: int) -> None:
     """The dialog, while something is looked at. tile_tokens: what a tile costs."""
     if _current(session_id, pictures) is not None:
-        _draw_dialog(session_id, pictures, sight, tile_tokens)
+        title, icon = ("As the model sees it", ":material/grid_on:") if sight else ("Image", ":material/image:")
+        dialog = st.dialog(title, width="medium", icon=icon, on_dismiss=state.look_away)
+        dialog(_draw_inside)(session_id, pictures, sight, tile_tokens)
 
 
-@st.dialog("As the model sees it", width="medium", icon=":material/grid_on:", on_dismiss=state.look_away)
-def _draw_dialog(session_id: str, pictures: Sequence[Seen], sight: Sight | None, tile_tokens: int) -> None:
+def _draw_inside(session_id: str, pictures: Sequence[Seen], sight: Sight | None, tile_tokens: int) -> None:
     at = _current(session_id, pictures)
     if at is None:
         return
