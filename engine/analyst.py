@@ -18,7 +18,7 @@ from engine.prompt.layout import Exchange, Prompt
 from engine.runtime.model import Event, Model, Sampling
 from engine.tokens.documents import Document, IdCache
 
-
+_PIXEL_BYTES = 12  # of an image on its way to the encoder: decoded, as bytes, in llama.cpp, and some
 _NAME_TOKENS = 4  # the fewest that a line such as "[image 2]" takes
 
 
@@ -94,7 +94,9 @@ def with_pictures(wanted: Wanted, prompt: Prompt, opened: OpenModel) -> Wanted:
     """What is asked of a plan, and what the prompt's pictures need beside it."""
     if not prompt.shown or opened.projector is None:
         return wanted
-    return replace(wanted, vision_bytes=opened.projector.memory_bytes, at_once=prompt.n_at_once)
+    most_pixels = max(shown.image.width * shown.image.height for shown in prompt.shown)
+    vision_bytes = opened.projector.memory_bytes + _PIXEL_BYTES * most_pixels
+    return replace(wanted, vision_bytes=vision_bytes, at_once=prompt.n_at_once)
 
 
 def weights(exchanges: Sequence[Exchange]) -> tuple[Weight, ...]:

@@ -6,11 +6,16 @@ from threading import Event as Flag
 import numpy as np
 import pytest
 
+from engine.analyst import with_pictures
 from engine.errors import EngineFailed
+from engine.memory.budget import Wanted
 from engine.memory.placement import Placement
+from engine.memory.projector import read_projector
+from engine.opened import OpenModel
 from engine.runtime.model import Finished, Sampling
 from engine.runtime.settings import EngineSettings
 from engine.runtime.worker_model import WorkerModel
+from tests.bench.memory import resident
 from tests.models.cache import cached
 from tests.models.look import look
 from tests.sighted import Ask, Photo, Told, prompt_of, sight_of, told
@@ -213,6 +218,22 @@ def test_fewer_at_once_than_a_picture_needs_is_an_error_and_no_wrong_answer(tmp_
     with pytest.raises(EngineFailed, match="image 1 takes 256 cells at once, and 128 are computed at once"):
         end_of(engine, prompt)
     engine.close()
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="resident memory is read from /proc")
+def test_a_plan_says_no_less_than_a_projector_takes(tmp_path: Path) -> None:
+    engine = WorkerModel(settings(tmp_path))
+    path = cached("mmproj")
+    sight = sight_of(engine.settings.model, path)
+    end_of(engine, prompt_of([BEFORE * 30], sight))
+    assert engine.pid is not None
+    before = resident(engine.pid)
+    prompt = prompt_of([BEFORE, photo(1000, 1000), AFTER], sight)
+    assert end_of(engine, prompt).encoded == 10
+    grown = resident(engine.pid) - before
+    engine.close()
+    wanted = with_pictures(Wanted(), prompt, OpenModel(*[None] * 3, projector=read_projector(path)))  # type: ignore[list-item]
+    assert 0.3 * wanted.vision_bytes < grown <= 1.01 * wanted.vision_bytes + (4 << 20)
 
 
 def test_an_engine_without_a_projector_says_so(tmp_path: Path) -> None:

@@ -139,7 +139,8 @@ def _broken(path: str, format_name: str, error: Exception, n_bytes: int) -> Skip
 
 def _upright(picture: Pillow.Image) -> Pillow.Image:
     picture.load()
-    return ImageOps.exif_transpose(picture)
+    ImageOps.exif_transpose(picture, in_place=True)  # a copy less: a photo of 60 million pixels has 180 MB
+    return picture
 
 
 def _in_rgb(picture: Pillow.Image) -> Pillow.Image:
@@ -148,7 +149,7 @@ def _in_rgb(picture: Pillow.Image) -> Pillow.Image:
     if picture.mode in _SEE_THROUGH or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         return Pillow.alpha_composite(Pillow.new("RGBA", picture.size, "white"), picture).convert("RGB")
-    return picture.convert("RGB")
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
 def _narrowed(picture: Pillow.Image) -> Pillow.Image:

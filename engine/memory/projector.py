@@ -25,6 +25,8 @@ _WIDTHS = {
 }
 LLAMA4 = "llama4"
 _SCALE = ("clip.vision.projector.scale_factor", "clip.vision.spatial_merge_size")
+_PIECES = {LLAMA4: 10, "idefics3": 17}  # that an image is cut into at most, as its real models have it
+_LARGEST_PATCHES = 4096  # of a projector that takes any size
 _LARGEST_IMAGE = 8192  # pixels a side, llama.cpp's own limit
 _MOST_CANDIDATES = 64  # files of a folder that are looked into
 
@@ -37,7 +39,8 @@ class Projector:
     image_size, patch_size: pixels of a tile's or a whole image's side (0 where any size goes), and of a patch's.
     merge: patches a side that become one token; 1 where the file does not say, and llama.cpp may know better.
     n_embd: the width of the embeddings it makes; a model must read as wide ones. 0 where the file does not say.
-    files: its one file, as a model's card names its own.
+    files: its one file, as a model's card names its own. width, n_ff: of the encoder's own layers, 0 where the file
+    does not say.
     """
 
     path: Path
@@ -49,6 +52,8 @@ class Projector:
     n_embd: int
     n_bytes: int
     files: tuple[ModelFile, ...] = field(default=(), repr=False)
+    width: int = 0
+    n_ff: int = 0
 
     @property
     def tile_tokens(self) -> int:
@@ -57,9 +62,14 @@ class Projector:
 
     @property
     def memory_bytes(self) -> int:
-        """About what it takes beside the model: its weights, and the attention of one image's patches [estimate]."""
-        n_patches = (self.image_size // self.patch_size) ** 2
-        return self.n_bytes + 64 * n_patches**2 + (32 << 20)
+        """About what it takes beside the model [estimate]: its weights, one piece's patches on their way through a
+        layer, and all pieces of an image as mtmd cuts it. Attention is computed bit by bit and adds next to nothing.
+
+        Against a child's growth: 43 / 40, 118 / 113 and 376 / 369 MiB for three of Llama 4's, 159 / 139 for Gemma 3's.
+        """
+        n_patches = (self.image_size // self.patch_size) ** 2 or _LARGEST_PATCHES
+        cut = 12 * _PIECES.get(self.kind, 1) * self.image_size**2
+        return self.n_bytes + 4 * n_patches * (4 * self.width + self.n_ff) + cut + (28 << 20)
 
     def fits(self, n_embd: int) -> bool:
         """Whether it makes embeddings as wide as the model reads, as far as the file says."""
@@ -95,6 +105,8 @@ def read_projector(path: Path) -> Projector:
         n_embd=_width(header, kind),
         n_bytes=header.file_bytes,
         files=(ModelFile(path, header.file_bytes, header.data_start, header.digest),),
+        width=header.integer("clip.vision.embedding_length"),
+        n_ff=header.integer("clip.vision.feed_forward_length"),
     )
 
 
