@@ -18,6 +18,7 @@ BENCHMARKS = (
     "memory",
     "devices",
     "pages",
+    "vision",
 )
 
 
