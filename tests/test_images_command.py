@@ -64,6 +64,7 @@ def n_runs(sizes: list[tuple[int, int]]) -> int:
     return sum(llama_cpp_tiling(*size).n_encoded for size in sizes)
 
 
+@pytest.mark.slow
 def test_ten_images_and_three_texts(longdesk: CommandLine, corpus: Path, scout: OpenModel) -> None:
     counted = longdesk("count", corpus, "--json").document
     kinds = [source["kind"] for source in counted["sources"]]
@@ -105,7 +106,8 @@ def test_images_that_are_gone_lie_in_the_store(tmp_path: Path) -> None:
     assert anew.answer["encoded"] == 1 and anew.answer["stop"] == "length"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_stopped_within_an_image_it_goes_on_from_there(
     longdesk: CommandLine, tmp_path: Path, model: Path, number: signal.Signals
 ) -> None:
@@ -150,11 +152,11 @@ def test_another_projector_in_its_place_is_seen(tmp_path: Path) -> None:
     shutil.copyfile(cached("mmproj", projector="gemma3", seed=1), folder / "mmproj.gguf")
     other = ask(longdesk, text, image)
     fresh = ask(CommandLine(tmp_path / "fresh", copy), text, image)
-    assert "another vision projector" in other.err
     assert other.answer["text"] == fresh.answer["text"] != first.answer["text"]
     assert other.answer["encoded"] == fresh.answer["encoded"] == first.answer["encoded"] == 1
-    again = ask(longdesk, "--session", first.answer["session"])
-    assert again.answer["encoded"] == 0 and again.answer["stop"] == "length"
+    shutil.copyfile(cached("mmproj", projector="gemma3", seed=1), folder / "mmproj.gguf")  # written anew: who knows
+    again = ask(longdesk, text, image)
+    assert "another vision projector" in again.err and again.answer["text"] == fresh.answer["text"]
 
 
 @pytest.mark.parametrize("projector", ["gemma3", "qwen2vl", pytest.param("idefics3", marks=pytest.mark.slow)])
