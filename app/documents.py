@@ -63,8 +63,8 @@ def count_text(count: Count) -> str:
     lines.append(f"{count.total_tokens:>12,}  tokens in all, with {count.model}")
     lines += [
         f"{'':>12}  {document.path}: {note}"
-        for document in count.documents
-        for note in _unrepresentable(document.unrepresentable)
+        for source, document in zip(count.sources, count.documents, strict=True)
+        for note in (*source.notes, *_unrepresentable(document.unrepresentable))
     ]
     if count.skipped:
         lines.append(f"\n{len(count.skipped):,} skipped:")
