@@ -115,10 +115,16 @@ class Desk:
 
         uploaded: the paths are copies; where they lie and when they were written means nothing.
         """
-        opened = self.open()
-        if opened.sight is None:
+        if not self._sees():
             return without_images(collect(paths, rules, uploaded=uploaded))
         return collect(paths, replace(rules, draw_pages=self.settings.draw_pages), uploaded=uploaded)
+
+    def _sees(self) -> bool:
+        """Whether the model sees. One that cannot be used does not; what is read for it is not lost."""
+        try:
+            return self.open().sight is not None
+        except LongdeskError:
+            return False
 
     def count(self, corpus: Corpus) -> Count:
         """What each source costs, listed as the corpus is; the prompt has them in the order that a session would.
