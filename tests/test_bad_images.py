@@ -210,10 +210,9 @@ def absurd(source: Path, path: Path) -> Path:
 def test_a_named_projector_that_cannot_serve_is_refused(
     make: Callable[[Path], Path], words: str, settings: Settings, tmp_path: Path
 ) -> None:
-    photo(20, 20).save(tmp_path / "image.png")
     desk = Desk(Settings(**{**vars_of(settings), "mmproj": make(tmp_path / "mmproj.gguf")}))
     with pytest.raises(ModelRefused, match=words):
-        desk.read([tmp_path / "image.png"])
+        desk.open()
     desk.close()
 
 

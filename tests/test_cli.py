@@ -119,7 +119,7 @@ class TestAsk:
         assert run.code == 0
         events = run.events
         prefills = [event for event in events if event["event"] == "prefill"]
-        assert all({"event", "done", "total", "reused", "kv"} == event.keys() for event in prefills)
+        assert all({"event", "done", "total", "reused", "encoded", "kv"} == event.keys() for event in prefills)
         answer = run.answer
         assert prefills[-1]["done"] == prefills[-1]["total"] == answer["prompt_tokens"]
         assert answer["text"] == "".join(event["text"] for event in events if event["event"] == "text")

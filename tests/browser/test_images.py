@@ -99,6 +99,7 @@ def test_ten_images_and_three_texts(server: Server, open_page: Open, model: Path
     page.reload()
     page.wait_for_end(0)
     page.settle()
+    page.page.locator(".st-key-joined-0 button").nth(9).wait_for()  # the page may be drawn once more
     assert page.page.locator(".st-key-joined-0 button").all_inner_texts() == [f"Image {n}" for n in range(1, 11)]
     shown = server.longdesk("sessions", "show", page.session)
     assert shown["max_tiles"] == 4
