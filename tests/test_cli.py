@@ -400,7 +400,6 @@ def test_many_at_once_over_one_home_lose_nothing(longdesk: CommandLine, corpus: 
         ("models", "where", "scot-q4_k_m"),
         ("models", "get", "nothing-like-it"),
         ("snapshots", "prune", "--to", "much"),
-        ("count", ".", "--mmproj", "x.gguf"),
         ("plan", "--model", "http://127.0.0.1:1/v1"),
         ("plan", "--model", "scot-q4_k_m"),
     ],

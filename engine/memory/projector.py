@@ -118,6 +118,8 @@ def projector_for(model: Path, n_embd: int, named: Path | None = None) -> Projec
     """
     if named is None:
         return next(iter(projectors_beside(model, n_embd)), None)
+    if not named.exists():
+        raise ModelRefused(f"There is no projector file at {named}.", "Check the path after --mmproj.")
     projector = read_projector(named)
     if not projector.fits(n_embd):
         raise ModelRefused(
