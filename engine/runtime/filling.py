@@ -2,8 +2,8 @@
 
 There, flash attention over f16 or f32 takes 64 queries at once; the queries of a shorter batch go one by one, in half
 precision (ggml-cpu/ops.cpp, use_tiled), and a small model's logits change by up to 0.4. Filled up, the last batch of a
-prompt gives the same logits to the bit, however much of the prompt was kept. Its time: a sixth to a quarter of a plain
-one's of 32 to 63 tokens where the head dim is 32, up to 0.13 s more where it is 64 or 128 (`python -m tests.bench short`).
+prompt gives the same logits to the bit, however much of the prompt was kept. Its time (`python -m tests.bench short`):
+a tenth to a quarter of a plain one's of 32 to 63 tokens at a head dim of 32, up to 0.13 s more at 64 and 128.
 """
 
 from engine.memory.placement import Placement
