@@ -120,11 +120,11 @@ class Desk:
         return collect(paths, replace(rules, draw_pages=self.settings.draw_pages), uploaded=uploaded)
 
     def _sees(self) -> bool:
-        """Whether the model sees. One that cannot be used does not; what is read for it is not lost."""
+        """Whether the model sees. Of one that cannot be used nobody knows: what is handed over is kept, images too."""
         try:
             return self.open().sight is not None
         except LongdeskError:
-            return False
+            return True
 
     def count(self, corpus: Corpus) -> Count:
         """What each source costs, listed as the corpus is; the prompt has them in the order that a session would.
