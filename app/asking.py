@@ -138,7 +138,7 @@ class Asking:
         def engine(case: Case) -> Model:
             self._reread = self._loss(case, turns)  # told before the engine turns to this prompt
             first = self._begin(session, case, system, today, len(turns))
-            begun.append(replace(first, pictures=looked_at(case.prompt, conversation.numbers)))
+            begun.append(replace(first, pictures=looked_at(case.prompt)))
             return LentModel(bench.engines, bench.opened, case, first.turn.session_id)
 
         events = analyst.ask(

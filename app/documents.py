@@ -37,14 +37,14 @@ def count_json(count: Count) -> Json:
                 "tiles": _tiles(document),
                 "images": [
                     {
-                        "number": document.first_number + at,
+                        "number": shown.number,
                         "page": shown.view.number if source.n_pages else None,
                         "width": shown.view.width,
                         "height": shown.view.height,
                         "tiles": shown.view.tiles,
                         "tokens": shown.view.n_tokens,
                     }
-                    for at, shown in enumerate(document.shown)
+                    for shown in document.shown
                 ],
                 "notes": [*source.notes, *_unrepresentable(document.unrepresentable)],
             }

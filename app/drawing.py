@@ -9,8 +9,8 @@ from io import BytesIO
 
 from PIL import Image as Pillow
 
-from engine.corpus.page import open_pages
-from engine.corpus.pixels import Pixels, read_pixels
+from engine.corpus.drawing import draw_picture
+from engine.corpus.pixels import Pixels
 from engine.corpus.source import PDF, Cause, Picture, Skipped, Source
 
 _QUALITY = 82
@@ -45,17 +45,8 @@ def draw(source: Source, number: int, longest: int) -> Drawing | Skipped:
 
 def _pixels(source: Source, picture: Picture, longest: int) -> Pixels | Skipped:
     assert source.image is not None
-    data, name = source.image.data, source.image.format
-    scale = longest / max(picture.width, picture.height)
-    if name == PDF:
-        pages = open_pages(source.path, data)
-        if isinstance(pages, Skipped):
-            return pages
-        with pages:
-            return pages.draw(picture.number, *_scaled(picture, scale))
-    width, height = _scaled(picture, min(1.0, scale))  # no image is made larger than it is
-    return read_pixels(source.path, data, name, width=width, height=height, frame=picture.number - 1, quick=True)
-
-
-def _scaled(picture: Picture, scale: float) -> tuple[int, int]:
-    return max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+    image, scale = source.image, longest / max(picture.width, picture.height)
+    scale = scale if image.format == PDF else min(1.0, scale)  # no image is made larger than it is
+    width, height = (max(1, round(side * scale)) for side in (picture.width, picture.height))
+    number, name = picture.number, image.format
+    return draw_picture(source.path, image.data, name, number=number, width=width, height=height, quick=True)

@@ -1,6 +1,6 @@
 """The pictures of a session's sources as the page speaks of them: their numbers, their tiles, what they cost."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from engine.prompt.layout import Prompt
@@ -56,13 +56,6 @@ def albums_of(documents: Iterable[Document]) -> dict[str, Album]:
     return albums
 
 
-def looked_at(prompt: Prompt, numbers: Mapping[str, int]) -> tuple[Looking, ...]:
-    """The pictures of a prompt, in order. numbers: of each source's first one, by path."""
-    found, at = [], 0
-    for segment in prompt.segments:
-        first = numbers.get(segment.path or "", 1)
-        for number, shown in enumerate(segment.shown, first):
-            begins = at + shown.start
-            found.append(Looking(begins, begins + shown.view.n_tokens, number))
-        at += segment.n_tokens
-    return tuple(found)
+def looked_at(prompt: Prompt) -> tuple[Looking, ...]:
+    """The pictures of a prompt, in order."""
+    return tuple(Looking(shown.start, shown.start + shown.view.n_tokens, shown.number) for shown in prompt.shown)

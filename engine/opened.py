@@ -9,7 +9,7 @@ from engine.corpus.source import Source
 from engine.gguf import read_header
 from engine.memory.card import ModelCard, read_card
 from engine.memory.fingerprint import fingerprint
-from engine.memory.projector import Projector, projector_for
+from engine.memory.projector import LLAMA4, Projector, projector_for
 from engine.prompt.layout import Exchange, Prompt, lay_out
 from engine.prompt.template import ChatTemplate, read_template
 from engine.tokens.documents import Document, IdCache, encode_documents
@@ -77,7 +77,7 @@ def open_model(
     sight = Sight(
         path,
         projector.path,
-        kind=projector.kind,
+        is_tiled=projector.kind == LLAMA4,
         digest=fingerprint(projector),
         side=projector.image_size,
         tile_tokens=projector.tile_tokens,

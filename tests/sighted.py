@@ -20,7 +20,7 @@ from engine.corpus.source import Image, digest_bytes
 from engine.corpus.source import Picture as Page
 from engine.gguf import read_header
 from engine.memory.fingerprint import fingerprint
-from engine.memory.projector import read_projector
+from engine.memory.projector import LLAMA4, read_projector
 from engine.prompt.layout import Part, Prompt, Segment
 from engine.tokens.sight import Shown, Sight
 from engine.tokens.vocabulary import read_vocabulary
@@ -107,7 +107,7 @@ def sight_of(model: Path, projector: Path, *, separators: bool = True) -> Sight:
     return Sight(
         model,
         projector,
-        kind=facts.kind,
+        is_tiled=facts.kind == LLAMA4,
         digest=fingerprint(facts),
         side=facts.image_size,
         tile_tokens=facts.tile_tokens,

@@ -5,13 +5,16 @@ A TIFF of several frames is a document of as many pages; of an animation the fir
 
 from collections.abc import Sequence
 from dataclasses import replace
-from io import BytesIO
 from itertools import accumulate
 
-from PIL import Image as Pillow
-
-from engine.corpus.pixels import FrameSize, frame_sizes, upright_size
-from engine.corpus.quiet import quietly
+from engine.corpus.pixels import (
+    FrameSize,
+    broken_image,
+    frame_sizes,
+    opened_image,
+    too_many_pixels,
+    upright_size,
+)
 from engine.corpus.rules import BARE_PAGES, NO_PAGES, Rules
 from engine.corpus.source import Cause, Image, Kind, Picture, Skipped, Source, digest_bytes
 from engine.corpus.wording import pages_in_words
@@ -24,25 +27,19 @@ def read_image(path: str, data: bytes, format_name: str, rules: Rules) -> Source
 
     format_name: as `sniff` tells it by the first bytes.
     """
-    with quietly():
-        try:
-            # Pillow's own open() complains of large images by a global setting; here the size is looked at first
-            Pillow.preinit()  # the common formats alone: init() imports all of Pillow's, for 70 ms
-            if format_name not in Pillow.OPEN:
-                Pillow.init()
-            picture = Pillow.OPEN[format_name][0](BytesIO(data), path)
-            n_pixels = picture.width * picture.height
-            if n_pixels > rules.max_image_pixels:
-                return _too_large(path, picture, len(data), rules)
+    try:
+        with opened_image(path, data, format_name) as picture:
+            refused = too_many_pixels(path, picture, len(data), rules)
+            if refused is not None:
+                return refused
             width, height = upright_size(picture)
             n_frames = getattr(picture, "n_frames", 1)
             if n_frames == 1 or format_name != _PAGED:
                 picture.load()
-        except KeyError:
-            return Skipped(path, Cause.BINARY, f"an image in {format_name}, which cannot be read here", len(data))
-        except Exception as error:  # plugins raise anything on a broken file, SyntaxError and struct.error too
-            reason = f"a {format_name} image that is cut short or damaged ({error})"
-            return Skipped(path, Cause.BROKEN, reason, len(data))
+    except KeyError:
+        return Skipped(path, Cause.BINARY, f"an image in {format_name}, which cannot be read here", len(data))
+    except Exception as error:  # plugins raise anything on a broken file, SyntaxError and struct.error too
+        return broken_image(path, format_name, error, len(data))
     image = Image(width, height, format_name, data)
     source = Source(path, Kind.IMAGE, "", len(data), digest_bytes(data), image=image)
     if n_frames > 1 and format_name == _PAGED:
@@ -81,9 +78,3 @@ def _paged(source: Source, sizes: Sequence[FrameSize | None], rules: Rules) -> S
         pictures=pictures,
         notes=tuple(note.capitalize() + "." for note in notes),
     )
-
-
-def _too_large(path: str, picture: Pillow.Image, n_bytes: int, rules: Rules) -> Skipped:
-    size = f"{picture.width:,} x {picture.height:,} pixels"
-    reason = f"{size}, over the limit of {rules.max_image_pixels:,} in all for an image"
-    return Skipped(path, Cause.TOO_LARGE, reason, n_bytes)

@@ -59,9 +59,9 @@ def read_pixels(
     Gives Skipped where it cannot be decoded to the end (BROKEN) or has too many pixels (TOO_LARGE).
     """
     try:
-        with _opened(path, data, format_name) as picture:
+        with opened_image(path, data, format_name) as picture:
             picture.seek(frame)
-            too_large = _over_limit(path, picture, len(data), rules)
+            too_large = too_many_pixels(path, picture, len(data), rules)
             if too_large is not None:
                 return too_large
             if quick and width is not None and height is not None:
@@ -71,7 +71,7 @@ def read_pixels(
                 rgb = rgb.resize((width, height), Pillow.Resampling.LANCZOS, reducing_gap=3.0)
             return Pixels(rgb.width, rgb.height, rgb.tobytes())
     except Exception as error:  # plugins raise anything on a broken file, SyntaxError and struct.error too
-        return _broken(path, format_name, error, len(data))
+        return broken_image(path, format_name, error, len(data))
 
 
 def frame_sizes(
@@ -82,18 +82,18 @@ def frame_sizes(
     Gives Skipped where a frame has too many pixels, or the file cannot be read as far as its last frame.
     """
     try:
-        with _opened(path, data, format_name) as picture:
+        with opened_image(path, data, format_name) as picture:
             sizes: list[FrameSize | None] = []
             for frame in range(min(getattr(picture, "n_frames", 1), _MOST_FRAMES)):
                 picture.seek(frame)
-                too_large = _over_limit(path, picture, len(data), rules)
+                too_large = too_many_pixels(path, picture, len(data), rules)
                 if too_large is not None:
                     return too_large
                 size = FrameSize(*upright_size(picture))
                 sizes.append(size if not decode or _decodes(picture) else None)
             return tuple(sizes)
     except Exception as error:  # see read_pixels
-        return _broken(path, format_name, error, len(data))
+        return broken_image(path, format_name, error, len(data))
 
 
 def upright_size(picture: Pillow.Image) -> tuple[int, int]:
@@ -105,8 +105,11 @@ def upright_size(picture: Pillow.Image) -> tuple[int, int]:
 
 
 @contextmanager
-def _opened(path: str, data: bytes, format_name: str) -> Iterator[Pillow.Image]:
-    """Pillow's own open() complains of large images by a global setting; here the size is looked at by us."""
+def opened_image(path: str, data: bytes, format_name: str) -> Iterator[Pillow.Image]:
+    """A file in Pillow's format of this name; KeyError for one that Pillow does not read.
+
+    Pillow's own open() complains of large images by a global setting; here the size is looked at by us.
+    """
     with quietly():
         Pillow.preinit()  # the common formats alone: init() imports all of Pillow's, for 70 ms
         if format_name not in Pillow.OPEN:
@@ -115,7 +118,8 @@ def _opened(path: str, data: bytes, format_name: str) -> Iterator[Pillow.Image]:
             yield picture
 
 
-def _over_limit(path: str, picture: Pillow.Image, n_bytes: int, rules: Rules) -> Skipped | None:
+def too_many_pixels(path: str, picture: Pillow.Image, n_bytes: int, rules: Rules) -> Skipped | None:
+    """Why an image is too large to be decoded; None where it is not."""
     if picture.width * picture.height <= rules.max_image_pixels:
         return None
     size = f"{picture.width:,} x {picture.height:,} pixels"
@@ -132,7 +136,8 @@ def _decodes(picture: Pillow.Image) -> bool:
     return True
 
 
-def _broken(path: str, format_name: str, error: Exception, n_bytes: int) -> Skipped:
+def broken_image(path: str, format_name: str, error: Exception, n_bytes: int) -> Skipped:
+    """An image that Pillow gave up on, and its words."""
     detail = " ".join(str(error).split())[:120] or type(error).__name__
     return Skipped(path, Cause.BROKEN, f"a {format_name} image that is cut short or damaged ({detail})", n_bytes)
 

@@ -34,7 +34,7 @@ class FileStamp:
 def file_stamps(card: ModelCard | Projector) -> tuple[FileStamp, ...]:
     """Of all parts, links followed. Raises ModelRefused when a file went away."""
     try:
-        return tuple(_stamp(file.path) for file in card.files)
+        return tuple(file_stamp(file.path) for file in card.files)
     except OSError as error:
         raise ModelRefused(
             f"{card.path} cannot be read any more: {error.strerror}.", "Put the model file back, or name another."
@@ -67,6 +67,7 @@ def _fingerprint(files: tuple[ModelFile, ...], stamps: tuple[FileStamp, ...]) ->
     return digest.hexdigest()
 
 
-def _stamp(path: Path) -> FileStamp:
+def file_stamp(path: Path) -> FileStamp:
+    """Of one file, links followed. Raises OSError."""
     stat = path.stat()
     return FileStamp(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)

@@ -17,10 +17,11 @@ import numpy as np
 import numpy.typing as npt
 from llama_cpp import mtmd_cpp
 
-from engine.corpus.page import open_pages
-from engine.corpus.pixels import Pixels, read_pixels
-from engine.corpus.source import PDF, Skipped
+from engine.corpus.drawing import draw_picture
+from engine.corpus.pixels import Pixels
+from engine.corpus.source import Skipped
 from engine.errors import EngineFailed
+from engine.memory.fingerprint import file_stamp
 from engine.runtime.embeddings import Embeddings
 from engine.runtime.pictures import Picture
 
@@ -161,29 +162,16 @@ class _Pieces:
 
 def _made_with(projector: Path) -> str:
     """What embeddings depend on beside the picture: the very file, since its digest is of samples, and the library."""
-    stat = projector.stat()
-    file = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-    return f"{_VERSION} {version('llama-cpp-python')} {file}"
+    return f"{_VERSION} {version('llama-cpp-python')} {file_stamp(projector)}"
 
 
 def _draw(picture: Picture, data: bytes) -> Pixels:
     """The picture's pixels at the size that was counted. Raises EngineFailed."""
-    if picture.format == PDF:
-        pages = open_pages(picture.name, data)
-        if isinstance(pages, Skipped):
-            raise _undrawn(pages)
-        with pages:
-            drawn = pages.draw(picture.number, picture.width, picture.height)
-    else:
-        width, height = picture.width, picture.height
-        drawn = read_pixels(picture.name, data, picture.format, width=width, height=height, frame=picture.number - 1)
+    number, width, height = picture.number, picture.width, picture.height
+    drawn = draw_picture(picture.name, data, picture.format, number=number, width=width, height=height)
     if isinstance(drawn, Skipped):
-        raise _undrawn(drawn)
+        raise EngineFailed(f"{drawn.path} cannot be shown: {drawn.reason}.", "Leave it out and ask again.")
     return drawn
-
-
-def _undrawn(skipped: Skipped) -> EngineFailed:
-    return EngineFailed(f"{skipped.path} cannot be shown: {skipped.reason}.", "Leave it out and ask again.")
 
 
 def _unexpected(picture: Picture, n_rows: int) -> EngineFailed:

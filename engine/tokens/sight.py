@@ -18,8 +18,6 @@ from engine.tokens.image_tokens import RULE, ImageCount, ImageCounter
 from engine.tokens.tiles import MOST_TILES, Mark, Size, Tiling, llama_cpp_tiling, size_filling, size_within
 from engine.tokens.vocabulary import Ids
 
-_LLAMA4 = "llama4"
-
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -75,7 +73,7 @@ class Sight:
         model: Path,
         projector: Path,
         *,
-        kind: str,
+        is_tiled: bool,
         digest: str,
         side: int,
         tile_tokens: int,
@@ -83,11 +81,12 @@ class Sight:
         separators: bool = True,
         max_tiles: int = MOST_TILES,
     ) -> None:
-        """kind, side, tile_tokens: see engine.memory.projector. digest: tells it from others. specials: token texts."""
+        """is_tiled: whether the projector is Llama 4's. side, tile_tokens: of its tiles, in pixels and in embeddings.
+        digest: tells it from others. specials: token texts."""
         self.projector, self._digest = projector, digest
         self._side, self._tile_tokens, self._max_tiles = side, tile_tokens, max_tiles
         self._marks = {mark: specials.get(mark.value, -1) for mark in Mark}
-        self.has_tiles = kind == _LLAMA4 and min(self._marks[Mark.START], self._marks[Mark.END]) >= 0
+        self.has_tiles = is_tiled and min(self._marks[Mark.START], self._marks[Mark.END]) >= 0
         self.separators = self.has_tiles and separators and min(self._marks.values()) >= 0
         self._counter = None if self.has_tiles else ImageCounter(model, projector)
         self.rule = "llama.cpp's tiles" if self.has_tiles else RULE
