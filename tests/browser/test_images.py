@@ -12,6 +12,7 @@ from PIL import ImageDraw
 from tests.browser.desk_page import DeskPage
 from tests.browser.server import Server
 from tests.models.cache import cached
+from tests.test_bad_images import scan
 
 Open = Callable[..., DeskPage]
 
@@ -115,6 +116,31 @@ def test_ten_images_and_three_texts(server: Server, open_page: Open, model: Path
     assert page.page.locator(".st-key-joined-1 button").all_inner_texts() == ["Image 11", "Image 12"]
     second = server.longdesk("sessions", "show", page.session)["turns"][1]
     assert second["reused_tokens"] >= asked
+
+
+def test_a_scan_of_forty_pages(server: Server, open_page: Open, model: Path, tmp_path: Path) -> None:
+    path = scan(tmp_path / "scan.pdf")
+    page = open_page(server)
+    page.upload([path])
+    counted = server.longdesk("count", str(path), "--model", str(model))
+    assert page.prompt_tokens == counted["total_tokens"]
+    assert len(counted["sources"][0]["images"]) == 40
+    page.page.get_by_text("Pages 1-40 are sent as images.").wait_for(state="attached")  # folded away
+    page.ask("Which page is the invoice on?")
+    for number in (1, 2):  # the first page is under way, and then the next
+        page.page.get_by_text(f"Looking at image {number} ").wait_for()
+        page.shoot(f"scan-page-{number}")
+    stop(page, turn=0)
+    page.ask("And now?")
+    page.page.get_by_text("Looking at image 3 ").wait_for()
+    stop(page, turn=1)
+    first, second = server.longdesk("sessions", "show", page.session)["turns"]
+    assert first["stop"] == second["stop"] == "cancelled" and second["reused_tokens"] > 0
+
+
+def stop(page: DeskPage, *, turn: int) -> None:
+    page.page.get_by_role("button", name="Stop").click()
+    page.wait_for_end(turn)
 
 
 def numbers_and_tokens(page: DeskPage, counted: dict[str, Any]) -> list[tuple[int, int]]:
