@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.joining import Joining
-from engine.corpus.source import Kind, Source
+from engine.corpus.source import Source
 from engine.opened import OpenModel
 from engine.prompt.layout import Exchange
 from engine.tokens.documents import IdCache, number_pictures
@@ -58,7 +58,7 @@ def converse(placed: Sequence[Placed], turns: Sequence[Turn], *, opened: OpenMod
     numbers = number_pictures(place.source for place in placed)
     sent = [place for place in placed if place.enabled]
     unseen = tuple(place.source.path for place in sent if place.source.pictures) if opened.sight is None else ()
-    waiting = [place for place in sent if opened.sight is not None or place.source.kind is not Kind.IMAGE]
+    waiting = [place for place in sent if opened.sight is not None or not place.source.is_wordless]
     exchanges = []
     for turn in turns:
         reply = _reply_ids(turn, opened)

@@ -55,6 +55,11 @@ class Count:
     image_rule: str | None = None  # whose rule counts images, where the model sees
 
     @property
+    def sees(self) -> bool:
+        """Whether the model can be shown images."""
+        return self.image_rule is not None
+
+    @property
     def total_tokens(self) -> int:
         return self.prompt.n_tokens
 
@@ -72,6 +77,9 @@ class Outlook:
     documents: tuple[Document, ...] = field(repr=False)  # one a source of the session, in its order
     reused_tokens: int | None = None  # about what of the prompt need not be read again
     unseen: tuple[str, ...] = ()  # paths of sources that are sent, but for their pictures: the model cannot see
+    unsent: frozenset[str] = (
+        frozenset()
+    )  # those of all sources that have nothing else in them, so that they cost nothing
 
 
 class Desk:
@@ -111,27 +119,24 @@ class Desk:
         self.settings = replace(self.settings, model=self.store.sessions.get(session_id).model)
 
     def read(self, paths: Sequence[Path], rules: Rules = Rules(), *, uploaded: bool = False) -> Corpus:
-        """The files at these paths that this model can read. Raises UsageError for a path that is not there.
+        """What lies at these paths, images too: whether they are seen is up to the model that a session is asked with.
 
-        uploaded: the paths are copies; where they lie and when they were written means nothing.
+        uploaded: the paths are copies; where they lie and when they were written means nothing. Raises UsageError for
+        a path that is not there.
         """
-        if not self._sees():
-            return without_images(collect(paths, rules, uploaded=uploaded))
         return collect(paths, replace(rules, draw_pages=self.settings.draw_pages), uploaded=uploaded)
 
-    def _sees(self) -> bool:
-        """Whether the model sees. Of one that cannot be used nobody knows: what is handed over is kept, images too."""
-        try:
-            return self.open().sight is not None
-        except LongdeskError:
-            return True
+    def legible(self, corpus: Corpus) -> Corpus:
+        """What of a corpus the model can read: one that cannot see skips images and scans. Raises as open does."""
+        return corpus if self.open().sight is not None else without_images(corpus)
 
     def count(self, corpus: Corpus) -> Count:
         """What each source costs, listed as the corpus is; the prompt has them in the order that a session would.
 
-        Raises as open does.
+        What the model cannot see is listed as skipped. Raises as open does.
         """
         opened = self.open()
+        corpus = self.legible(corpus)
         sources = arrange(self.store, corpus.sources)
         documents = opened.documents(corpus.sources, self._cache, number_pictures(sources))
         system = standing_instruction(self.settings, bool(documents))
@@ -213,7 +218,8 @@ class Desk:
         )
         every = opened.documents([at.source for at in placed], self._cache, conversation.numbers)
         kept = self._engines.rereads(opened, case.plan, case.prompt)
-        return Outlook(case.plan, case.prompt, every, kept.kept_tokens, conversation.unseen)
+        unsent = frozenset(at.source.path for at in placed if opened.sight is None and at.source.is_wordless)
+        return Outlook(case.plan, case.prompt, every, kept.kept_tokens, conversation.unseen, unsent)
 
     def begin_session(self, title: str, *, with_sources: bool = True) -> Session:
         """A new session without turns. Its date and its standing instruction stay as they are now.
@@ -357,12 +363,18 @@ def _identity(path: Path) -> _Identity:
 
 
 def without_images(corpus: Corpus) -> Corpus:
-    """The corpus for a model that cannot see: its images stand among the skipped, and why."""
-    reason = "the model cannot see; choose one with a vision projector, or put its mmproj file beside it"
+    """The corpus for a model that cannot see: what is nothing but pictures stands among the skipped, and why."""
     unseen = [
-        Skipped(source.path, Cause.NO_VISION, reason, source.n_bytes)
+        Skipped(source.path, Cause.NO_VISION, _why_unseen(source), source.n_bytes)
         for source in corpus.sources
-        if source.kind is Kind.IMAGE
+        if source.is_wordless
     ]
-    seen = tuple(source for source in corpus.sources if source.kind is not Kind.IMAGE)
-    return Corpus(seen, (*corpus.skipped, *unseen), corpus.roots)
+    read = tuple(source for source in corpus.sources if not source.is_wordless)
+    return Corpus(read, (*corpus.skipped, *unseen), corpus.roots)
+
+
+def _why_unseen(source: Source) -> str:
+    n_pages = source.n_pages or 1
+    pages = f"{n_pages:,} page{'' if n_pages == 1 else 's'} without text: a scan, and "
+    what = pages if source.kind is Kind.PDF else ""
+    return f"{what}the model cannot see; choose one with a vision projector, or put its mmproj file beside it"

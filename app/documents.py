@@ -6,6 +6,7 @@ from typing import Any
 
 from app.asking import Answered, DeskEvent
 from app.desk import Count
+from app.notes import notes_on
 from app.settings import Settings
 from app.sizes import show_bytes
 from app.tiling import max_tiles_of
@@ -46,7 +47,7 @@ def count_json(count: Count) -> Json:
                     }
                     for shown in document.shown
                 ],
-                "notes": [*source.notes, *_unrepresentable(document.unrepresentable)],
+                "notes": [*notes_on(source, sees=count.sees), *_unrepresentable(document.unrepresentable)],
             }
             for source, document in zip(count.sources, count.documents, strict=True)
         ],
@@ -64,7 +65,7 @@ def count_text(count: Count) -> str:
     lines += [
         f"{'':>12}  {document.path}: {note}"
         for source, document in zip(count.sources, count.documents, strict=True)
-        for note in (*source.notes, *_unrepresentable(document.unrepresentable))
+        for note in (*notes_on(source, sees=count.sees), *_unrepresentable(document.unrepresentable))
     ]
     if count.skipped:
         lines.append(f"\n{len(count.skipped):,} skipped:")

@@ -19,7 +19,7 @@ from app.joining import is_another
 from engine.corpus.collect import refuse_empty
 from engine.corpus.naming import printable
 from engine.corpus.rules import Rules
-from engine.corpus.source import Cause, Corpus, Source
+from engine.corpus.source import Corpus, Source
 from engine.errors import SourceRefused, UsageError
 
 _PASTED = re.compile(r"image( \d+)?\.png")  # what browsers call every picture that is pasted
@@ -180,8 +180,7 @@ class Intake:
             tuple(source for _, corpus in parts for source in corpus.sources),
             tuple(skipped for _, corpus in parts for skipped in corpus.skipped),
         )
-        if not whole.skipped or any(skipped.cause is not Cause.NO_VISION for skipped in whole.skipped):
-            refuse_empty(whole, [Path(path.name) for path in tops])  # images alone join: what to do is said beside them
+        refuse_empty(whole, [Path(path.name) for path in tops])
         return Delivery(tuple(parts))
 
     def _inside_roots(self, text: str) -> Path:

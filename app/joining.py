@@ -17,8 +17,8 @@ from storage.sources import SourceLink
 from storage.store import Store
 
 _NAMED = 5  # how many paths a sentence names
-# what says that a file can still be read, if somebody wants it, or that it is up to the model
-_STILL_READABLE = {Cause.IGNORED, Cause.EXCLUDED, Cause.GENERATED, Cause.NO_VISION}
+# what says that a file can still be read, if somebody wants it
+_STILL_READABLE = {Cause.IGNORED, Cause.EXCLUDED, Cause.GENERATED}
 
 
 @dataclass(frozen=True, slots=True)

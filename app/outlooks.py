@@ -1,14 +1,13 @@
 """What the next question of a session would cost, worked out once for each state of the session, not at each redraw."""
 
 from collections import OrderedDict
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Lock
 
 from app.desk import Desk, Outlook
 from app.pictures import Album, albums_of
 from app.tiling import max_tiles_of
-from engine.corpus.source import Kind
 from engine.prompt.layout import Part
 from storage.sessions import Session
 from storage.sources import SourceLink
@@ -55,8 +54,7 @@ class Outlooks:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        images = {link.path for link in links if link.kind is Kind.IMAGE}
-        costs = _costs(self._desk.look_ahead(session.id), images)
+        costs = _costs(self._desk.look_ahead(session.id))
         with self._lock:
             self._kept[key] = costs
             while len(self._kept) > _KEPT:
@@ -64,13 +62,11 @@ class Outlooks:
         return costs
 
 
-def _costs(outlook: Outlook, images: Set[str]) -> Costs:
-    """images: the paths of sources that are nothing but one."""
+def _costs(outlook: Outlook) -> Costs:
     corpus_tokens = outlook.prompt.count(Part.SOURCE)
-    unsent = images.intersection(document.path for document in outlook.documents if document.unseen)
     return Costs(
         outlook,
-        tokens={d.path: 0 if d.path in unsent else d.n_tokens for d in outlook.documents},
+        tokens={d.path: 0 if d.path in outlook.unsent else d.n_tokens for d in outlook.documents},
         unrepresentable={
             document.path: sum(document.unrepresentable.values())
             for document in outlook.documents

@@ -3,6 +3,8 @@
 A migration that has been released is never edited; the next one is added below it and `schema.VERSION` raised.
 """
 
+import json
+import re
 import sqlite3
 from pathlib import Path
 
@@ -218,3 +220,18 @@ def names_of_models(db: Database) -> None:
 def pictures_of_sources(db: Database) -> None:
     """What of a source is shown to a model that sees: number, width and height of each picture."""
     db.conn.execute("ALTER TABLE session_sources ADD COLUMN pictures TEXT NOT NULL DEFAULT '[]'")
+
+
+_DRAWN = re.compile(r"Pages? [\d, -]+ (is sent as an image|are sent as images)\.")
+
+
+@MIGRATIONS()
+def notes_of_drawn_pages(db: Database) -> None:
+    """Which pages are sent as images is up to the model: it is said where that is known, and not kept any more."""
+    rows = db.conn.execute(
+        "SELECT session_id, path, notes FROM session_sources WHERE notes LIKE '%sent as%'"
+    ).fetchall()
+    for session_id, path, notes in rows:
+        kept = [note for note in json.loads(notes) if not _DRAWN.fullmatch(note)]
+        cells = (json.dumps(kept), session_id, path)
+        db.conn.execute("UPDATE session_sources SET notes = ? WHERE session_id = ? AND path = ?", cells)

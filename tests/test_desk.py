@@ -67,9 +67,10 @@ def test_events_begin_with_the_turn_and_end_with_the_stored_one(new_desk: NewDes
 
 def test_images_are_skipped_with_the_reason_and_never_without_a_word(new_desk: NewDesk, corpus: Path) -> None:
     Image.new("RGB", (40, 30), "teal").save(corpus / "photo.png")
-    read = new_desk().read([corpus])
-    assert "photo.png" not in {source.path for source in read.sources}
-    assert [(skipped.path, skipped.cause) for skipped in read.skipped] == [("photo.png", Cause.NO_VISION)]
+    desk = new_desk()
+    counted = desk.count(desk.read([corpus]))
+    assert "photo.png" not in {source.path for source in counted.sources}
+    assert [(skipped.path, skipped.cause) for skipped in counted.skipped] == [("photo.png", Cause.NO_VISION)]
 
 
 def test_looking_ahead_costs_what_asking_costs(new_desk: NewDesk, corpus: Path) -> None:

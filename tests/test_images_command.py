@@ -16,6 +16,7 @@ from engine.opened import OpenModel
 from engine.tokens.tiles import llama_cpp_tiling, size_within
 from tests.command_line import CommandLine, Run
 from tests.models.cache import cached
+from tests.test_bad_images import mixed
 from tests.test_tiles import MODELS
 
 QUESTION = "Compare image 2 and image 5."
@@ -207,3 +208,35 @@ def test_fewer_tiles_without_separators_are_read_as_counted(longdesk: CommandLin
     counted = longdesk("count", image, *flags, "--json").document
     run = longdesk("ask", image, *flags, "-q", "Q", "--max-tokens", 1, "--json")
     assert run.answer["prompt_tokens"] == counted["total_tokens"] + 1 and run.answer["encoded"] == 5
+
+
+def test_images_given_to_a_model_that_cannot_see_wait_for_one_that_can(tmp_path: Path, model: Path) -> None:
+    longdesk, blind = CommandLine(tmp_path / "home", model), ("--model", cached("llama"))
+    image, text = photo(tmp_path / "image.png", (300, 200), 1), tmp_path / "note.txt"
+    text.write_text("Some words.\n")
+    refused = longdesk("ask", image, *blind, "-q", "Q")
+    assert refused.code == 4 and "the model cannot see; choose one with a vision projector" in refused.err
+    first = ask(longdesk, image, text, *blind)
+    assert "image.png are not sent" in first.err and "mmproj" in first.err and first.answer["encoded"] == 0
+    session = first.answer["session"]
+    later = ask(longdesk, photo(tmp_path / "later.png", (200, 300), 2), *blind, "--session", session)
+    assert "image.png, later.png are not sent" in later.err
+    for path in (image, tmp_path / "later.png"):
+        path.unlink()
+    shown = longdesk("sessions", "show", session, "--json").document
+    assert {source["path"] for source in shown["sources"]} == {"note.txt", "image.png", "later.png"}
+    assert ask(longdesk, "--session", session, "--model", model).answer["encoded"] == 2
+
+
+def test_pages_are_noted_as_the_model_is_sent_them(tmp_path: Path, longdesk: CommandLine) -> None:
+    pages = [Pillow.new("L", (620, 877), 40 * page) for page in range(2)]
+    pages[0].save(tmp_path / "scan.pdf", save_all=True, append_images=pages[1:])
+    mixed(tmp_path / "mixed.pdf")
+    seen = longdesk("count", tmp_path / "mixed.pdf", "--json").document
+    assert seen["sources"][0]["notes"] == ["Page 2 is sent as an image."]
+    blind = longdesk("count", tmp_path / "mixed.pdf", tmp_path / "scan.pdf", "--model", cached("llama"), "--json")
+    (source,) = blind.document["sources"]
+    assert source["notes"] == ["Page 2 is not sent as an image: the model cannot see."] and source["images"] == []
+    (skipped,) = blind.document["skipped"]
+    assert skipped["path"] == "scan.pdf"
+    assert skipped["reason"].startswith("2 pages without text: a scan, and the model cannot see; choose one")

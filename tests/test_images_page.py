@@ -233,12 +233,51 @@ def test_a_model_that_cannot_see_says_so_and_what_to_do(draw_page: DrawPage, lla
     page = draw_page(model=llama_gguf)
     assert "images, scans" not in texts(page)
     session = attach(page, {"photo.png": photo()})
-    for words in ("photo.png", "cannot see", "mmproj", "--model FILE.gguf", "add what is missing again", "not sent"):
+    for words in ("photo.png", "cannot see", "mmproj", "--model FILE.gguf", "as soon as the model can", "not sent"):
         assert words in texts(page), words
-    assert not page.error
+    assert not page.error and "add what is missing" not in texts(page)
     attach(page, {"note.txt": b"Some words."}, "What is in the photo?")
     assert "photo.png" in texts(page) and "cannot see" in texts(page)
     assert len(state.house().desk.store.turns.of(session)) == 1
+
+
+@pytest.mark.parametrize("how", ["another model", "its projector is added"])
+def test_images_added_to_a_model_that_cannot_see_wait_for_one_that_can(
+    draw_page: DrawPage, tmp_path: Path, llama_gguf: Path, how: str
+) -> None:
+    (tmp_path / "blind").mkdir()
+    blind = Path(shutil.copy(cached("scout", n_layer=4), tmp_path / "blind" / "model.gguf"))
+    page = draw_page(model=llama_gguf if how == "another model" else blind)
+    session = attach(page, {"photo.png": photo(), "scan.pdf": scan(2), "note.txt": b"Some words."}, "What is it?")
+    assert labels(page)["photo.png"].endswith("*0* **image 1 · not sent: the model cannot see**")
+    assert "*2 p · 0* **images 2–3 · not sent" in labels(page)["scan.pdf"]
+    assert "photo.png, scan.pdf" in texts(page) and len(looks(page, "tree")) == 2
+    if how == "another model":
+        page = draw_page(session=session)
+    else:
+        shutil.copy(cached("mmproj"), blind.with_name("mmproj.gguf"))
+        page = draw_page(model=blind, session=session)
+    assert "cannot see" not in texts(page)
+    assert labels(page)["photo.png"].endswith("**image 1 · 2×2**")
+    events = list(state.house().desk.ask(Question(text="And now?", session=session), cancel=Flag()))
+    begun, turn = next(event for event in events if isinstance(event, Begun)), answered(events).turn
+    assert turn.error is None and [picture.number for picture in begun.pictures] == [1, 2, 3]
+    assert answered(events).encoded == 5 + 2 * 10
+
+
+def answered(events: Sequence[object]) -> Answered:
+    assert isinstance(events[-1], Answered)
+    return events[-1]
+
+
+def test_notes_say_what_the_model_of_now_is_sent(draw_page: DrawPage, llama_gguf: Path, tmp_path: Path) -> None:
+    page = draw_page()
+    session = attach(page, {"scan.pdf": scan(2)})
+    assert "scan.pdf: Pages 1-2 are sent as images." in texts(page)
+    page = draw_page(model=llama_gguf, session=session)
+    assert "scan.pdf: Pages 1-2 are not sent as images: the model cannot see." in texts(page)
+    page = draw_page(model=tmp_path / "gone.gguf", session=session)
+    assert "scan.pdf: Pages 1-2 are sent as images to a model that sees." in texts(page)
 
 
 def test_a_session_with_images_under_a_model_that_cannot_see(draw_page: DrawPage, llama_gguf: Path) -> None:

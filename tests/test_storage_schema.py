@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.corpus.source import Kind, Source
 from engine.errors import LongdeskError
 from storage import schema
 from storage.migrations import MIGRATIONS
@@ -248,3 +249,19 @@ def test_processes_that_open_a_new_home_at_once_never_collide(tmp_path: Path) ->
     for number in range(6):
         with Store(tmp_path / str(number)) as store:
             assert len(store.sessions.list()) == 4
+
+
+def test_notes_of_drawn_pages_that_were_kept_are_dropped(tmp_path: Path) -> None:
+    """What an earlier Longdesk wrote is true no more where the model of now cannot see."""
+    with Store(tmp_path) as store:
+        session = store.sessions.create(title="t", model="m")
+        kept = ("Page 2 is sent as an image.", "Pages 1-2, 4 are sent as images.", "Page 3 could not be read.")
+        source = Source("a.pdf", Kind.PDF, "x", 1, "d", page_starts=(0,), notes=kept)
+        store.sources.put(session.id, [source], turn_index=0)
+    connection = sqlite3.connect(tmp_path / schema.FILE_NAME)
+    connection.execute("DELETE FROM _sqlite_migrations WHERE name = 'notes_of_drawn_pages'")
+    connection.commit()
+    connection.close()
+    headers(tmp_path / schema.FILE_NAME, user_version=schema.VERSION - 1)
+    with Store(tmp_path) as store:
+        assert store.sources.links(session.id)[0].notes == ("Page 3 could not be read.",)

@@ -17,11 +17,10 @@ from app.cli.options import CONTEXT, CORPUS, JSON, Tokens
 from app.cli.printing import answer, print_document, show_checking
 from app.cli.signals import deaf
 from app.desk import Desk
-from app.joining import listed
 from app.settings import read_settings
 from engine.corpus.collect import refuse_empty
 from engine.corpus.rules import Rules
-from engine.corpus.source import Cause, Corpus
+from engine.corpus.source import Corpus
 from engine.errors import LongdeskError, UsageError
 
 
@@ -96,7 +95,7 @@ def ask(
             desk.limit_tiles(session, flags["max_tiles"])
         desk.warm_up()
         begun = perf_counter()
-        corpus = _read(desk, paths, exclude) if paths else Corpus()
+        corpus = _read(desk, paths, exclude, joins=session is not None) if paths else Corpus()
         if session is not None and exclude:
             for path in desk.leave_out(session, exclude):
                 click.echo(f"{path} is left out from now on.", err=True)
@@ -108,7 +107,8 @@ def ask(
             session=session,
             read_s=perf_counter() - begun,
         )
-        _tell_skipped(desk, corpus)
+        if corpus.skipped:
+            click.echo(f"{len(corpus.skipped):,} files skipped; `longdesk count` says why.", err=True)
         answered = answer(desk, asked, as_json)
         with deaf():
             notice = desk.save()
@@ -119,14 +119,6 @@ def ask(
     if answered.turn.stop == "error":
         click.echo(f"longdesk: {answered.turn.error}", err=True)
     return {"cancelled": 130, "error": 1}.get(answered.turn.stop or "", 0)
-
-
-def _tell_skipped(desk: Desk, corpus: Corpus) -> None:
-    """How many files were skipped, and by name the images that the model cannot see."""
-    if unseen := [skipped.path for skipped in corpus.skipped if skipped.cause is Cause.NO_VISION]:
-        click.echo(f"{listed(unseen)}: not sent, for {desk.open().card.name} cannot see.", err=True)
-    if corpus.skipped:
-        click.echo(f"{len(corpus.skipped):,} files skipped; `longdesk count` says why.", err=True)
 
 
 def _learn(desk: Desk) -> None:
@@ -140,10 +132,11 @@ def _learn(desk: Desk) -> None:
             show_checking(share)
 
 
-def _read(desk: Desk, paths: Sequence[Path], exclude: tuple[str, ...]) -> Corpus:
+def _read(desk: Desk, paths: Sequence[Path], exclude: tuple[str, ...], *, joins: bool = False) -> Corpus:
+    """joins: a session, where images wait for a model that can see them; there is nothing else to ask about else."""
     desk.open()  # a model that cannot be used is said before a corpus is read
     corpus = desk.read(paths, Rules(exclude=exclude))
-    refuse_empty(corpus, paths)
+    refuse_empty(corpus if joins else desk.legible(corpus), paths)
     return corpus
 
 

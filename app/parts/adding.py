@@ -20,7 +20,7 @@ def draw_adding(session_id: str | None, *, sees: bool, wide: bool = False) -> No
     """
     exclude = _excludes(state.value("exclude", ""))
     left, right = st.columns(2) if wide else (st.container(), st.container())
-    images, hint = (", images and scans", "") if sees else ("", " Images need a model that can see.")
+    images, hint = (", images and scans", "") if sees else ("", " Images wait here for a model that can see.")
     files = left.file_uploader(
         "Files or zips",
         accept_multiple_files=True,

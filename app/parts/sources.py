@@ -10,6 +10,7 @@ from hashlib import blake2b
 import streamlit as st
 
 from app import state
+from app.notes import notes_on
 from app.outlooks import Costs
 from app.parts.thumbnails import draw_thumbnail, first_wish
 from app.parts.tiles import draw_tiles
@@ -44,12 +45,14 @@ def draw_sources(
     draw_panel_head(total, note)
     if sight is not None and costs is not None:
         draw_tiles(session, costs.albums, sight)
+    sees = None if costs is None else sight is not None
     tree = _Tree(
         session_id,
         state.open_folders(session_id),
         state.shown(f"sources-{session_id}", _ROWS),
         costs.albums if costs else {},
         counted=costs is not None,
+        sees=sees,
     )
     if len(links) <= _UNFOLD_UP_TO:
         state.remember(f"unfolded-{session_id}-{len(links)}", lambda: _unfold(root, tree.unfolded))
@@ -63,7 +66,7 @@ def draw_sources(
             on_click=state.show_more,
             args=(f"sources-{session_id}", _ROWS),
         )
-    _draw_notes(links, costs)
+    _draw_notes(links, costs, sees=sees)
     return tree.wishes
 
 
@@ -86,12 +89,19 @@ class _Tree:
     """The tree in the middle of being drawn: how many rows are left to draw."""
 
     def __init__(
-        self, session_id: str, unfolded: set[str], n_rows: int, albums: Mapping[str, Album], *, counted: bool
+        self,
+        session_id: str,
+        unfolded: set[str],
+        n_rows: int,
+        albums: Mapping[str, Album],
+        *,
+        counted: bool,
+        sees: bool | None,
     ) -> None:
         self.session_id = session_id
         self.albums = albums
         self.wishes: list[Wish] = []
-        self.counted = counted
+        self.counted, self.sees = counted, sees
         self.unfolded = unfolded
         self.n_left = n_rows
         self.n_hidden = 0
@@ -135,7 +145,7 @@ class _Tree:
         link = file.link
         pages = f"{link.n_pages:,} p · " if link.n_pages else ""
         tokens = f" *{pages}{file.n_tokens:,}*" if file.n_tokens is not None else ""
-        about = [*link.notes, *([_DRAWING] if link.path.lower().endswith(".svg") else [])]
+        about = [*notes_on(link, sees=self.sees), *([_DRAWING] if link.path.lower().endswith(".svg") else [])]
         notes = "  \n".join(plain(note) for note in about) or None
         key, label = self._key(link.path, depth), plain(file.name) + tokens
         if not link.pictures:
@@ -184,16 +194,16 @@ def _send(session_id: str, paths: tuple[str, ...], enabled: bool) -> None:
         state.say(sentence_of(error))
 
 
-def _draw_notes(links: tuple[SourceLink, ...], costs: Costs | None) -> None:
+def _draw_notes(links: tuple[SourceLink, ...], costs: Costs | None, *, sees: bool | None) -> None:
     """What the user should know of sources that are not quite what lies on the disk."""
-    notes = [f"{plain(link.path)}: {plain(note)}" for link in links for note in link.notes]
+    notes = [f"{plain(link.path)}: {plain(note)}" for link in links for note in notes_on(link, sees=sees)]
     if costs:
         notes += [
             f"{plain(path)}: {n:,} characters that this vocabulary has no token for were left out"
             for path, n in costs.unrepresentable.items()
         ]
     if notes:
-        with st.expander(f"{len(notes):,} notes", icon=":material/info:"):
+        with st.expander("1 note" if len(notes) == 1 else f"{len(notes):,} notes", icon=":material/info:"):
             st.caption("  \n".join(notes[:100]))
 
 

@@ -20,13 +20,15 @@ def unseen_of(paths: Sequence[str], skipped: Sequence[Skipped]) -> tuple[str, ..
 def draw_unseen(paths: Sequence[str], model_name: str, *, kept: bool) -> None:
     """A sentence above the page: on a phone the list of sources lies far below. kept: all of them, in the session."""
     if paths:
-        again = "" if kept else " Then add what is missing again."
+        then = (
+            "They stay here and are sent as soon as the model can see." if kept else "Then add what is missing again."
+        )
         images = "The image is" if len(paths) == 1 else f"The images of {len(paths):,} files are"
         with st.container(key="unseen", gap=None):
             st.markdown(
                 f":material/visibility_off: **{plain(listed(paths))}: {plain(model_name)} cannot see.** {images} not "
                 "sent. Choose a model with a vision projector, put this model's mmproj file beside it, or name it: "
-                f"`longdesk up --model FILE.gguf --mmproj FILE.gguf`.{again}"
+                f"`longdesk up --model FILE.gguf --mmproj FILE.gguf`. {then}"
             )
 
 

@@ -153,9 +153,6 @@ def _notes_on(pages: list[_Page], drawn: frozenset[int]) -> tuple[str, ...]:
     notes = []
     bare = [number for number, page in enumerate(pages, 1) if page.bare and not page.failed and number not in drawn]
     failed = [number for number, page in enumerate(pages, 1) if page.failed and number not in drawn]
-    if drawn:
-        sent = "is sent as an image" if len(drawn) == 1 else "are sent as images"
-        notes.append(f"{pages_in_words(sorted(drawn))} {sent}".capitalize() + ".")
     if bare:
         notes.append(f"{pages_in_words(bare)} {'has' if len(bare) == 1 else 'have'} no text".capitalize() + ".")
     if failed:

@@ -74,7 +74,8 @@ class Source:
     encoding: of a text file as Python names it; None where it does not apply.
     image: the file that the pictures are drawn from: an image, or the PDF itself, whose size is its first page's.
     pictures: what a model that sees is shown, by ascending number; each stands behind the text of its page.
-    notes: sentences the user should see: pages without text, a guessed encoding, bytes replaced.
+    notes: sentences the user should see: pages without text, a guessed encoding, bytes replaced. Which pages are sent
+    as pictures is up to the model, and not among them.
     origin: where it lies on this machine, absolute, links resolved; a member of a zip below the zip's own place. None
     for what came from elsewhere, such as an upload. It tells a source from another one of the same path.
     volatility: how often it may be expected to change, against the others of its corpus; 0 where nothing is known.
@@ -97,6 +98,15 @@ class Source:
     @property
     def n_pages(self) -> int | None:
         return len(self.page_starts) or None
+
+    @property
+    def is_wordless(self) -> bool:
+        """Whether it is pictures and nothing else: an image, a scan. There is nothing in it for who cannot see."""
+        if self.kind is Kind.IMAGE or not self.pictures:
+            return self.kind is Kind.IMAGE
+        ends = (*self.page_starts[1:], len(self.text))
+        pages = enumerate(zip(self.page_starts, ends, strict=True), 1)
+        return all(not self.text[start:end].removeprefix(f"[page {n}]").strip() for n, (start, end) in pages)
 
     def line_at(self, offset: int) -> int:
         """1-based number of the line that holds the character at `offset`."""
