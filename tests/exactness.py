@@ -9,7 +9,6 @@ JSON coming in.
 
 import ctypes
 import json
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -20,8 +19,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tests.models.cache import REPO, cached
-from tests.models.probe import ENVIRONMENT
+from tests.errand import sent
+from tests.models.cache import cached
 from tests.walks import GROUNDS, UBATCHES, Ground, Step, walk
 
 Logits = npt.NDArray[np.float32]
@@ -75,20 +74,11 @@ class Point:
 
 
 def points(name: str, *, kv_type: str, n_steps: int, seed: int = 0) -> list[Point]:
-    """Walks on one of GROUNDS. Raises CalledProcessError when the child fails."""
+    """Walks on one of GROUNDS. Raises AssertionError when the child fails."""
     ground = GROUNDS[name]
     model = cached(ground.model, **({"n_layer": ground.layers} if ground.layers else {}))
     job = {"name": name, "model": str(model), "kv_type": kv_type, "n_steps": n_steps, "seed": seed}
-    child = subprocess.run(
-        [sys.executable, "-m", "tests.exactness"],
-        input=json.dumps(job),
-        stdout=subprocess.PIPE,
-        encoding="utf-8",
-        cwd=REPO,
-        env=ENVIRONMENT,
-        check=True,
-    )
-    return [Point(**fields) for fields in json.loads(child.stdout)]
+    return [Point(**fields) for fields in sent("tests.exactness", job)]
 
 
 class _Engine:

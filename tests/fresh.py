@@ -5,7 +5,6 @@ tests.fresh`, with a job as JSON coming in.
 """
 
 import json
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -14,9 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from tests.errand import sent
 from tests.exactness import LEAST_FLOOR, TIMES_FLOOR, Fresh, agree, differ
-from tests.models.cache import REPO
-from tests.models.probe import ENVIRONMENT
 from tests.walks import UBATCHES
 
 
@@ -53,17 +51,9 @@ class Compared:
 
 
 def compare(model: Path, asked: Sequence[Asked]) -> list[Compared]:
-    """Each reply beside the one that is given with nothing kept. Raises CalledProcessError when the child fails."""
-    child = subprocess.run(
-        [sys.executable, "-m", "tests.fresh"],
-        input=json.dumps({"model": str(model), "asked": [asdict(each) for each in asked]}),
-        capture_output=True,  # llama.cpp talks
-        encoding="utf-8",
-        cwd=REPO,
-        env=ENVIRONMENT,
-        check=True,
-    )
-    return [Compared(**fields) for fields in json.loads(child.stdout)]
+    """Each reply beside the one that is given with nothing kept. Raises AssertionError when the child fails."""
+    job = {"model": str(model), "asked": [asdict(each) for each in asked]}
+    return [Compared(**fields) for fields in sent("tests.fresh", job)]
 
 
 def _compared(job: dict[str, Any]) -> Iterator[Compared]:

@@ -3,7 +3,6 @@ that is long. In a child process of its own: `python -m tests.short_batches`, wi
 """
 
 import json
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -14,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.models.cache import REPO
-from tests.models.probe import ENVIRONMENT
+from tests.errand import sent
 
 _N_UBATCH, _TILE = 512, 64
 
@@ -34,18 +32,9 @@ class Short:
 def short_batches(
     model: Path, *, depth: int, sizes: Sequence[int], kv_type: str = "f16", times: int = 1
 ) -> list[Short]:
-    """Behind so many tokens of a prompt. Raises CalledProcessError when the child fails."""
+    """Behind so many tokens of a prompt. Raises AssertionError when the child fails."""
     job = {"model": str(model), "depth": depth, "sizes": list(sizes), "kv_type": kv_type, "times": times}
-    child = subprocess.run(
-        [sys.executable, "-m", "tests.short_batches"],
-        input=json.dumps(job),
-        capture_output=True,  # llama.cpp talks
-        encoding="utf-8",
-        cwd=REPO,
-        env=ENVIRONMENT,
-        check=True,
-    )
-    return [Short(**fields) for fields in json.loads(child.stdout)]
+    return [Short(**fields) for fields in sent("tests.short_batches", job)]
 
 
 def _measured(job: dict[str, Any]) -> Iterator[Short]:

@@ -7,7 +7,6 @@ kept. The projector is Llama 4's, small, but large enough that the encoder decid
 import ctypes
 import io
 import json
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -21,8 +20,8 @@ from engine.prompt.layout import Part, Prompt, Segment
 from engine.runtime.pictures import pictures_of
 from engine.tokens.sight import Shown
 from tests.bench.table import Row, interleave, seconds
-from tests.models.cache import REPO, cached
-from tests.models.probe import ENVIRONMENT
+from tests.errand import sent
+from tests.models.cache import cached
 from tests.sighted import sight_of
 
 _SHAPE = {"n_layer": 4, "n_embd": 256, "n_head": 4, "n_ff": 1024}
@@ -34,15 +33,7 @@ _LIMIT = 1.05
 def rows() -> Iterator[Row]:
     """Medians of encoding two images."""
     cached("scout"), cached("mmproj", **_SHAPE)  # built outside of what is measured
-    child = subprocess.run(
-        [sys.executable, "-m", "tests.bench.vision"],
-        capture_output=True,  # llama.cpp talks
-        encoding="utf-8",
-        cwd=REPO,
-        env=ENVIRONMENT,
-        check=True,
-    )
-    ours, theirs = json.loads(child.stdout)
+    ours, theirs = sent("tests.bench.vision", {})
     yield Row("two images encoded, against mtmd's own helper", ours, theirs, "s", _LIMIT)
 
 
