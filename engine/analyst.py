@@ -112,12 +112,12 @@ def _pages(document: Document) -> dict[int, int]:
 
 
 def refuse_unreadable(prompt: Prompt, opened: OpenModel) -> None:
-    """Raises ModelRefused for pictures whose places in the prompt have more than one dimension."""
-    if any(shown.view.n_positions != shown.view.n_tokens for shown in prompt.shown):
+    """Raises ModelRefused for pictures whose positions in the prompt follow a rule that is not known here."""
+    if any(shown.view.grids is None for shown in prompt.shown):
         raise ModelRefused(
             f"Longdesk cannot show images to {opened.card.name} yet: {opened.card.architecture} models give them "
-            "positions in several dimensions (M-RoPE).",
-            "Leave the images out, or ask a model such as Llama 4 or Gemma 3.",
+            "positions in several dimensions (M-RoPE), by a rule of their own.",
+            "Leave the images out, or ask a model such as Llama 4, Gemma 3 or Qwen 3 VL.",
         )
 
 

@@ -35,7 +35,8 @@ class Ask:
     """One prompt: ids and pictures in turn, ids last. anchor: tokens up to the corpus's end, 0 for none.
 
     fresh: with a new engine, nothing kept of what was read before. kept: the state is saved first, and read back into
-    a new engine. stop_at: cancelled once so many tokens are done. emptied: the encoder's results are deleted first.
+    a new engine. stop_at: cancelled once so many tokens are done; abort_at: within the batch behind so many. emptied:
+    the encoder's results are deleted first.
     """
 
     parts: Sequence[Sequence[int] | Photo]
@@ -44,6 +45,7 @@ class Ask:
     kept: bool = False
     emptied: bool = False
     stop_at: int | None = None
+    abort_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +74,14 @@ def told(
     n_ubatch: int = 512,
     kv_type: str = "f16",
     max_tokens: int = 1,
+    fills: bool = True,
 ) -> list[Told]:
-    """Asks one after another."""
+    """Asks one after another. fills: whether short batches are filled up, as in the product; mtmd's helper does not."""
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         job = {
             **{"model": str(model), "projector": str(projector), "separators": separators, "folder": made},
-            **{"n_ctx": n_ctx, "n_ubatch": n_ubatch, "kv_type": kv_type, "max_tokens": max_tokens},
+            **{"n_ctx": n_ctx, "n_ubatch": n_ubatch, "kv_type": kv_type, "max_tokens": max_tokens, "fills": fills},
             "asks": [asdict(ask) | {"parts": _written(ask.parts, folder)} for ask in asks],
         }
         child = subprocess.run(
@@ -161,6 +164,10 @@ class _Engine:
         self._sight = sight_of(Path(job["model"]), Path(job["projector"]), separators=job["separators"])
         self._binding = Binding(model="m", llama_cpp="1", kv_k="f16", kv_v="f16")
         self._model: Any = None
+        if not job["fills"]:
+            from engine.runtime import decoder
+
+            decoder.filling = lambda *given, **named: 0
 
     def answer(self, at: int, ask: dict[str, Any]) -> Told:
         from engine.runtime import llama
@@ -188,6 +195,14 @@ class _Engine:
                 return super().sample(context)
 
         plain, llama.Sampler = llama.Sampler, Recorder  # type: ignore[misc]
+        read_on = self._model._decoder.read_on
+
+        def abort(ids: Any, at: int, anchor: int) -> int:
+            if ask["abort_at"] is not None and at >= ask["abort_at"]:
+                self._model.cancel()
+            return int(read_on(ids, at, anchor))
+
+        self._model._decoder.read_on = abort
         try:
             self._model.uncancel()
             done = []
@@ -204,7 +219,7 @@ class _Engine:
                     if ask["stop_at"] is not None and event.done >= ask["stop_at"]:
                         self._model.cancel()
         finally:
-            llama.Sampler = plain  # type: ignore[misc]
+            llama.Sampler, self._model._decoder.read_on = plain, read_on  # type: ignore[misc]
         assert isinstance(event, Finished) and event.gauge is not None
         if rows:
             np.save(self._folder / f"{at}.npy", rows[0])

@@ -1,6 +1,7 @@
 """The KV cache of one sequence: which ids it holds, how far it can go back exactly, and what it is restored from.
 
-llama.cpp's own word on rewinding is never asked (see `prefix`). Positions are the number of tokens before, from 0 on.
+llama.cpp's own word on rewinding is never asked (see `prefix`). All is counted in ids, a cell each; llama.cpp alone is
+told their positions (see `positions`).
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ import numpy as np
 from engine.prompt.layout import common_prefix
 from engine.runtime.binding import Binding
 from engine.runtime.model import Remark
+from engine.runtime.positions import Positions
 from engine.runtime.prefix import Attention, CacheShape, Rewind, rewind_to
 from engine.runtime.snapshot import load_state, save_state
 from engine.runtime.state_file import Unusable, promise
@@ -22,7 +24,10 @@ from engine.tokens.encode import Ids
 
 
 class KvCache:
-    """Sequence 0 of a context. Not thread-safe."""
+    """Sequence 0 of a context. Not thread-safe.
+
+    positions: where the ids of the prompt stand that is read, and so those of the cache that are the same.
+    """
 
     def __init__(self, context: Any, shape: CacheShape, *, swa_full: bool = False) -> None:
         """swa_full: windowed layers keep every cell, so that nothing of them has to be copied."""
@@ -31,6 +36,7 @@ class KvCache:
         self.shape = shape
         self.has_windows = shape.attention in (Attention.CHUNKED, Attention.SLIDING) and not swa_full
         self.ids: Ids = np.empty(0, dtype=np.int32)
+        self.positions = Positions()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -57,8 +63,19 @@ class KvCache:
         return to.n_tokens
 
     def drop_behind(self, n_tokens: int) -> None:
-        """Removes the cells of positions that no id of ours has."""
-        llama_cpp.llama_memory_seq_rm(self._memory, 0, n_tokens, -1)
+        """Removes the cells behind the first n_tokens, which do not end within a grid."""
+        self.drop_from(self.positions.of(n_tokens))
+
+    def drop_from(self, position: int) -> None:
+        """Removes the cells from a position on."""
+        llama_cpp.llama_memory_seq_rm(self._memory, 0, position, -1)
+
+    def take_back(self, n_tokens: int) -> None:
+        """After an abort behind n_tokens: llama.cpp takes a position back whole, and so all of a grid."""
+        kept = self.positions.cut(n_tokens)
+        if kept < n_tokens:
+            self.drop_behind(kept)
+            self.ids = self.ids[:kept]
 
     def can_copy_later(self, n_tokens: int, *, after: int) -> bool:
         """Whether a copy that is made after so many tokens still serves to come back to n_tokens."""
@@ -93,15 +110,16 @@ class KvCache:
         except OSError:  # it went away since: evicted, or its session was deleted
             return []
         if isinstance(loaded, Unusable):
-            if llama_cpp.llama_memory_seq_pos_max(self._memory, 0) + 1 != len(self.ids):
+            if llama_cpp.llama_memory_seq_pos_max(self._memory, 0) < 0:  # it was refused by llama.cpp itself
                 self.clear()
             return [_remark(loaded, path)]
         self.ids, self._window = saved, loaded
         return []
 
     def _rewind_for(self, ids: Ids) -> Rewind:
+        common = min(common_prefix(self.ids, ids), len(ids) - 1)
         return rewind_to(
-            min(common_prefix(self.ids, ids), len(ids) - 1),
+            common if common == len(self.ids) else self.positions.cut(common),
             n_cached=len(self.ids),
             pos_min=int(llama_cpp.llama_memory_seq_pos_min(self._memory, 0)),
             shape=self.shape,

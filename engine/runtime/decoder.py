@@ -1,6 +1,7 @@
 """Decoding a prompt batch by batch: its tokens, and the pictures between them. Positions are always explicit.
 
-What of a prompt has to be decoded is left to `cache`, what comes of it to `llama`.
+Indices are of the prompt's ids, a cell of the KV cache each; where they stand is the cache's `positions`. What of
+a prompt has to be decoded is left to `cache`, what comes of it to `llama`.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +16,8 @@ from engine.runtime.batch import Batch
 from engine.runtime.cache import KvCache
 from engine.runtime.embeddings import Embeddings
 from engine.runtime.filling import filling
-from engine.runtime.pictures import Picture
+from engine.runtime.pictures import Picture, positions_of
+from engine.runtime.positions import N_DIMS
 from engine.runtime.prefix import Attention
 from engine.runtime.settings import EngineSettings
 from engine.runtime.vision import Fetch, Vision
@@ -40,6 +42,7 @@ class Decoder:
         self._fetch: Fetch | None = None
         self._encoded_before = 0
         self._n_ctx = int(llama_cpp.llama_n_ctx(context))
+        self._has_dims = has_dims(model)
         self._n_parameters = int(llama_cpp.llama_model_n_params(model))
 
     @property
@@ -51,6 +54,7 @@ class Decoder:
         """The pictures of the next prompt, and who gives the files that they are drawn from."""
         self._encoded_before += self.n_encoded
         self._pictures, self._fetch = pictures, fetch
+        self._cache.positions = positions_of(pictures)
 
     def read_on(self, ids: Ids, at: int, anchor: int) -> int:
         """Decodes a prompt's next batch, tokens or cells of a picture; where it ended, `at` when it was cancelled.
@@ -69,20 +73,20 @@ class Decoder:
         return end if self.decode(ids[at:end], at, wants_logits=end == len(ids), n_more=n_more) else at
 
     def decode(self, ids: Ids, at: int, *, wants_logits: bool, n_more: int = 0) -> bool:
-        """Decodes tokens at explicit positions; see _run. n_more: that fill the batch up."""
-        return self._run(self._batch.fill(ids, at, wants_logits, n_more), at, len(ids), n_more)
+        """Decodes tokens, the first of them the id `at`; see _run. n_more: that fill the batch up."""
+        position = self._cache.positions.of(at)
+        drop = position + len(ids) if n_more else None
+        return self._run(self._batch.fill(ids, position, wants_logits, n_more), at, drop)
 
     def _read_picture(self, ids: Ids, at: int) -> int:
         """The next cells of the picture there, as many as are encoded by then."""
         picture = next((each for each in self._pictures if each.start <= at < each.end), None)
         if picture is None or self._vision is None or self._fetch is None:
             raise EngineFailed("This engine was started without a vision projector.", "Ask again.")
-        tokens = np.flatnonzero(ids[at : picture.end] >= 0)
-        run, n_ubatch = int(tokens[0]) if len(tokens) else picture.end - at, self._placement.n_ubatch
         rows = self._vision.rows(picture, int((ids[picture.start : at] < 0).sum()), self._fetch)
         if rows is None:
             return at
-        rows = rows[:run]
+        rows, n_ubatch = rows[: self._run_length(picture, ids, at)], self._placement.n_ubatch
         if picture.non_causal and len(rows) > n_ubatch:
             raise EngineFailed(
                 f"{picture.name} takes {len(rows):,} cells at once, and {n_ubatch:,} are computed at once.",
@@ -90,17 +94,34 @@ class Decoder:
             )
         rows = rows[:n_ubatch]
         n_more = 0 if picture.non_causal else self._filling(len(rows), at)
+        places = self._cache.positions.places(at, len(rows), n_more)
+        drop = int(places[0, len(rows)]) if n_more else None
         llama_cpp.llama_set_causal_attn(self._context, not picture.non_causal)
         try:
-            decoded = self._run(self._rows_batch.fill_rows(rows, at, n_more), at, len(rows), n_more)
+            decoded = self._run(self._rows_batch.fill_rows(rows, places), at, drop)
         finally:
             llama_cpp.llama_set_causal_attn(self._context, True)
         return at + len(rows) if decoded else at
 
+    def _run_length(self, picture: Picture, ids: Ids, at: int) -> int:
+        """Cells from there on that stand in a row, and in one grid. Raises EngineFailed where the model places them
+        otherwise than was counted."""
+        grid = self._cache.positions.grid_at(at)
+        if (grid is not None) != self._has_dims:
+            raise EngineFailed(
+                f"It is not known where this model wants the cells of {picture.name}: their positions have "
+                f"{'several dimensions (M-RoPE)' if self._has_dims else 'one dimension'}, and were counted otherwise.",
+                "Leave it out.",
+            )
+        tokens = np.flatnonzero(ids[at : picture.end] >= 0)
+        run = int(tokens[0]) if len(tokens) else picture.end - at
+        return min(run, grid.end - at) if grid is not None else run
+
     @cached_property
     def _rows_batch(self) -> Batch:
         """For the embeddings of pictures; most models never have any."""
-        return Batch(self._placement.n_ubatch, n_embd=int(llama_cpp.llama_model_n_embd_inp(self._model)))
+        n_embd = int(llama_cpp.llama_model_n_embd_inp(self._model))
+        return Batch(self._placement.n_ubatch, n_embd=n_embd, n_dims=N_DIMS if self._has_dims else 1)
 
     def _filling(self, n_tokens: int, at: int) -> int:
         """Tokens to fill a batch of the prompt up with."""
@@ -108,20 +129,23 @@ class Decoder:
         fits = at + n_tokens + n_more <= self._n_ctx and self._cache.shape.attention is not Attention.RECURRENT
         return n_more if fits else 0
 
-    def _run(self, batch: Any, at: int, n_tokens: int, n_more: int) -> bool:
-        """Decodes one batch; False when it was aborted, and the cache then ends at `at`.
+    def _run(self, batch: Any, at: int, drop: int | None) -> bool:
+        """Decodes one batch; False when it was aborted: the cache then ends at `at`, or where the grid there begins.
 
-        n_more: of its tokens, those that fill it up; they are dropped again: nothing before them sees them. llama.cpp
-        takes an aborted batch back itself, and the cells it dropped to make room are masked there. Raises EngineFailed.
+        drop: the position of the first that fills it up, None for none; they are dropped again: nothing before them
+        sees them. llama.cpp takes an aborted batch back itself, with all cells of its positions, and the cells it
+        dropped to make room are masked there. Raises EngineFailed.
         """
         answer = llama_cpp.llama_decode(self._context, batch)
         if answer == 0:
-            if n_more:
-                self._cache.drop_behind(at + n_tokens)
+            if drop is not None:
+                self._cache.drop_from(drop)
             return True
         if answer == _ABORTED:
             if self._cache.shape.attention is Attention.RECURRENT:  # its state has moved on and cannot go back
                 self._cache.clear()
+            else:
+                self._cache.take_back(at)
             return False
         self._cache.clear()  # what a failed decode left behind is not to be trusted
         if answer == _NO_SLOT:
@@ -129,6 +153,12 @@ class Decoder:
                 f"The KV cache of {self._n_ctx:,} cells is full at token {at:,}.", "Ask with a larger --ctx."
             )
         raise EngineFailed(f"llama.cpp could not decode at token {at:,} (code {answer}){self._words()}.", "Ask again.")
+
+
+def has_dims(model: Any) -> bool:
+    """Whether a loaded model's positions have several dimensions."""
+    kinds = (llama_cpp.LLAMA_ROPE_TYPE_MROPE, llama_cpp.LLAMA_ROPE_TYPE_IMROPE)
+    return int(llama_cpp.llama_model_rope_type(model)) in kinds
 
 
 def _vision(model: Any, settings: EngineSettings) -> Vision | None:

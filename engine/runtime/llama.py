@@ -20,7 +20,7 @@ from engine.memory.parameters import ModelParameters, context_parameters
 from engine.runtime.binding import Binding
 from engine.runtime.cache import KvCache
 from engine.runtime.checkpoint import Checkpoints
-from engine.runtime.decoder import Decoder
+from engine.runtime.decoder import Decoder, has_dims
 from engine.runtime.keeping import Keeping
 from engine.runtime.log import kv_places, listen
 from engine.runtime.model import Checkpoint, Finished, Gauge, Prefill, Remark, Sampling, Stop, Text
@@ -241,6 +241,10 @@ class LlamaModel:
             return CacheShape(Attention.RECURRENT)
         if window <= 0:
             return CacheShape(Attention.FULL)
+        if has_dims(
+            self._model
+        ):  # windows are of positions, what is kept of cells: it only goes on (none has both yet)
+            return CacheShape(Attention.RECURRENT)
         buffer = ctypes.create_string_buffer(64)
         llama_cpp.llama_model_meta_val_str(self._model, b"general.architecture", buffer, len(buffer))
         return CacheShape(Attention.CHUNKED if buffer.value == b"llama4" else Attention.SLIDING, window)

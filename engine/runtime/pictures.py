@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from engine.prompt.layout import Prompt
+from engine.runtime.positions import Positions
+from engine.tokens.grid import Grid
 from engine.tokens.sight import Shown
 
 
@@ -14,7 +16,8 @@ class Picture:
 
     key: what is seen, see engine.tokens.sight.View. file: which of the prompt's files it is drawn from. number, width,
     height, format: the page or frame, the size to draw it at in pixels, and what the file is. name: for messages.
-    non_causal: whether its cells see each other, so that each run of them is decoded at once.
+    non_causal: whether its cells see each other, so that each run of them is decoded at once. grids: its cells' rows
+    and columns, by their places in the prompt's ids, in models whose positions have several dimensions.
     """
 
     start: int
@@ -28,6 +31,7 @@ class Picture:
     format: str
     name: str
     non_causal: bool = False
+    grids: tuple[Grid, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +76,15 @@ def _picture(shown: Shown, at: int, file: int, path: str | None) -> Picture:
         format=shown.image.format,
         name=f"image {shown.number} ({path}{page})" if path else f"image {shown.number}",
         non_causal=view.non_causal,
+        grids=tuple(grid.moved(start) for grid in view.grids or ()),
     )
 
 
 def pictures_from(fields: Sequence[Mapping[str, Any]]) -> tuple[Picture, ...]:
     """The way back from `Pictures.fields`."""
-    return tuple(Picture(**each) for each in fields)
+    return tuple(Picture(**{**each, "grids": tuple(Grid(**grid) for grid in each["grids"])}) for each in fields)
+
+
+def positions_of(pictures: Sequence[Picture]) -> Positions:
+    """Where the ids of a prompt stand that shows these pictures."""
+    return Positions(tuple(grid for picture in pictures for grid in picture.grids))

@@ -18,13 +18,18 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+import numpy as np
+
 from engine.child import Channel, Child, Frame, channel_of_child, offer_to_oom_killer
 from engine.errors import EngineDied, InputRefused, ModelRefused
+from engine.gguf import read_header
+from engine.tokens.grid import Grid
 
 RULE = "mtmd's count"
 _IDLE_S = 15.0
 _MOST_PIXELS = (1 << 31) - 1  # width times height is an int32 in mtmd
 _WARNING, _ERROR = 3, 4  # GGML_LOG_LEVEL_WARN, GGML_LOG_LEVEL_ERROR
+_SECTIONS = ".rope.dimension_sections"  # the field of models that may have M-RoPE
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,8 @@ class ImageCount:
     n_encoded: pieces of it that the encoder takes one after another.
     pieces: what is decoded, in order: ids of marks, or how many embeddings the encoder gives there.
     non_causal: whether all embeddings of a piece see each other, so that they have to be decoded at once.
+    grids: columns and rows of each piece that is encoded, in models whose positions have several dimensions; empty
+    in the others, and None where mtmd places a piece otherwise than engine.tokens.grid says.
     """
 
     n_tokens: int
@@ -43,6 +50,7 @@ class ImageCount:
     n_encoded: int
     pieces: tuple[tuple[int, ...] | int, ...] = field(default=(), compare=False)
     non_causal: bool = field(default=False, compare=False)
+    grids: tuple[tuple[int, int], ...] | None = field(default=(), compare=False)
 
 
 class ImageCounter:
@@ -93,7 +101,7 @@ class ImageCounter:
     def _open(self) -> Child:
         child = Child("engine.tokens.image_tokens")
         try:
-            child.send({"do": "open", "model": str(self._model), "projector": str(self._projector)})
+            child.send({"do": "open", "model": str(self._model), "projector": str(self._projector), **self._shape()})
             frame = child.receive()
         except EngineDied as error:
             child.close()
@@ -103,6 +111,10 @@ class ImageCounter:
             child.close()
             raise self._refused(frame.fields["words"] or "It does not say why.")
         return child
+
+    def _shape(self) -> dict[str, bool]:
+        """Whether more of the model than its vocabulary decides: some architectures have M-RoPE if a field says so."""
+        return {"has_sections": any(key.endswith(_SECTIONS) for key in read_header(self._model).metadata)}
 
     def _refused(self, reason: str) -> ModelRefused:
         return ModelRefused(
@@ -118,7 +130,8 @@ class ImageCounter:
 
 def _image_count(fields: dict[str, Any]) -> ImageCount:
     pieces = tuple(piece if isinstance(piece, int) else tuple(piece) for piece in fields.pop("pieces"))
-    return ImageCount(**fields, pieces=pieces)
+    grids = fields.pop("grids")
+    return ImageCount(**fields, pieces=pieces, grids=None if grids is None else tuple(map(tuple, grids)))
 
 
 def _uncountable(width: int, height: int) -> InputRefused:
@@ -126,7 +139,7 @@ def _uncountable(width: int, height: int) -> InputRefused:
 
 
 class _Mtmd:
-    """The child's state: a model for its vocabulary alone, and mtmd's context of the projector."""
+    """The child's state: a model without its weights, and mtmd's context of the projector."""
 
     def __init__(self) -> None:
         import llama_cpp
@@ -145,13 +158,20 @@ class _Mtmd:
         mtmd_cpp.mtmd_helper_log_set(listen, ctypes.c_void_p(0))
         llama_cpp.llama_backend_init()
 
-    def open(self, model: str, projector: str) -> dict[str, object]:
-        """Loads both. With the vocabulary alone a model has no width, and mtmd does not compare it."""
+    def open(self, model: str, projector: str, *, has_sections: bool) -> dict[str, object]:
+        """Loads both. With the vocabulary alone a model has no width, and mtmd does not compare it.
+
+        has_sections: everything but the weights is read, since llama.cpp asks for it before it says M-RoPE.
+        """
         import llama_cpp
         from llama_cpp import mtmd_cpp
 
         parameters = llama_cpp.llama_model_default_params()
-        parameters.vocab_only = True
+        if has_sections:
+            parameters.no_alloc, parameters.n_gpu_layers = True, 0
+            parameters.load_mode = llama_cpp.LLAMA_LOAD_MODE_NONE  # any other aborts together with no_alloc
+        else:
+            parameters.vocab_only = True
         loaded = llama_cpp.llama_model_load_from_file(os.fsencode(model), parameters)
         if loaded:
             self._words.clear()
@@ -179,7 +199,19 @@ class _Mtmd:
                 "n_encoded": sum(isinstance(piece, int) for piece in pieces),
                 "pieces": pieces,
                 "non_causal": any(mtmd_cpp.mtmd_decode_use_non_causal(self._context, chunk) for chunk in each),
+                "grids": self._grids(each),
             }
+
+    def _grids(self, chunks: list[Any]) -> list[tuple[int, int]] | None:
+        """See ImageCount."""
+        from llama_cpp import mtmd_cpp
+
+        if not mtmd_cpp.mtmd_decode_use_mrope(self._context):
+            return []
+        cells = [chunk for chunk in chunks if not isinstance(_piece(chunk), list)]
+        grids = [_grid(chunk) for chunk in cells]
+        found = [grid for grid in grids if grid is not None]
+        return found if len(found) == len(grids) else None
 
 
 def _piece(chunk: Any) -> list[int] | int:
@@ -191,6 +223,29 @@ def _piece(chunk: Any) -> list[int] | int:
     n_ids = ctypes.c_size_t()
     ids = mtmd_cpp.mtmd_input_chunk_get_tokens_text(chunk, ctypes.byref(n_ids))
     return list(ids[: n_ids.value])
+
+
+def _grid(chunk: Any) -> tuple[int, int] | None:
+    """Columns and rows of an image's embeddings, if mtmd places every one of them as engine.tokens.grid says."""
+    from llama_cpp import mtmd_cpp
+
+    image = mtmd_cpp.mtmd_input_chunk_get_tokens_image(chunk)
+    if not image:
+        return None
+    n_cells = mtmd_cpp.mtmd_image_tokens_get_n_tokens(image)
+    for time in (0, 1_000):
+        told = (mtmd_cpp.mtmd_decoder_pos * n_cells)()
+        mtmd_cpp.mtmd_helper_image_get_decoder_pos(image, time, told)
+        times, xs, ys, others = np.frombuffer(told, dtype=np.uint32).reshape(n_cells, 4).astype(np.int64).T
+        columns = int((ys == time).sum())
+        if not columns or n_cells % columns:
+            return None
+        row, column = np.divmod(np.arange(n_cells), columns)
+        expected = (times == time).all() and not others.any()
+        if not (expected and np.array_equal(ys, time + row) and np.array_equal(xs, time + column)):
+            return None
+    grid = Grid(0, columns, n_cells // columns)
+    return (grid.columns, grid.rows) if mtmd_cpp.mtmd_input_chunk_get_n_pos(chunk) == grid.n_positions else None
 
 
 @contextmanager
@@ -220,7 +275,8 @@ def serve(channel: Channel) -> None:
 
 def _answer(mtmd: _Mtmd, frame: Frame) -> dict[str, object]:
     if frame.fields["do"] == "open":
-        return mtmd.open(frame.fields["model"], frame.fields["projector"])
+        fields = frame.fields
+        return mtmd.open(fields["model"], fields["projector"], has_sections=fields["has_sections"])
     return {"counts": [mtmd.count(width, height) for width, height in frame.fields["sizes"]]}
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.corpus.source import PDF, Image, Picture
+from engine.tokens.grid import Grid
 from engine.tokens.image_tokens import RULE, ImageCount, ImageCounter
 from engine.tokens.tiles import MOST_TILES, Mark, Size, Tiling, llama_cpp_tiling, size_filling, size_within
 from engine.tokens.vocabulary import Ids
@@ -26,6 +27,8 @@ class View:
     number: the page or frame, see Picture. tiles: columns and rows of its grid, None where the projector has none.
     ids: int32 of shape [n_tokens], cells negative. key: what was seen, for whoever keeps its embeddings.
     n_positions, non_causal: see ImageCount. n_at_once: cells that have to be decoded together, 1 where none do.
+    grids: its runs of cells, by their places in ids, in models whose positions have several dimensions; None where it
+    is not known how they are placed there.
     """
 
     number: int
@@ -37,6 +40,7 @@ class View:
     n_positions: int
     non_causal: bool = False
     n_at_once: int = 1
+    grids: tuple[Grid, ...] | None = ()
 
     @property
     def n_tokens(self) -> int:
@@ -120,6 +124,7 @@ class Sight:
             n_positions=counted.n_positions if counted else len(ids),
             non_causal=non_causal,
             n_at_once=max(piece for piece in pieces if isinstance(piece, int)) if non_causal else 1,
+            grids=_grids(counted) if counted else (),
         )
 
     def limited(self, max_tiles: int) -> "Sight":
@@ -151,6 +156,18 @@ class Sight:
     def _count(self, size: Size) -> ImageCount:
         assert self._counter is not None
         return self._counter.count([(size.width, size.height)])[0]
+
+
+def _grids(counted: ImageCount) -> tuple[Grid, ...] | None:
+    """An image's grids among its ids."""
+    if not counted.grids:
+        return None if counted.grids is None else ()
+    grids, sizes, at = [], iter(counted.grids), 0
+    for piece in counted.pieces:
+        if isinstance(piece, int):
+            grids.append(Grid(at, *next(sizes)))
+        at += piece if isinstance(piece, int) else len(piece)
+    return tuple(grids)
 
 
 def _cells(key: str, n_cells: int) -> Ids:
