@@ -3,16 +3,30 @@
 The engine is compared with mtmd's own helper, to the bit, and with itself, whatever of a prompt it keeps.
 """
 
-import numpy as np
+from dataclasses import replace
+from threading import Event as Flag
 
+import numpy as np
+import pytest
+
+from engine.analyst import refuse_unreadable
+from engine.errors import EngineFailed, ModelRefused
+from engine.gguf import read_header
+from engine.memory.card import read_card
+from engine.memory.placement import Placement
+from engine.opened import OpenModel
+from engine.prompt.layout import Prompt
+from engine.runtime.model import Sampling
 from engine.runtime.pictures import Pictures, pictures_from, pictures_of, positions_of
 from engine.runtime.positions import Positions
+from engine.runtime.settings import EngineSettings
+from engine.runtime.worker_model import WorkerModel
 from engine.tokens.grid import Grid
 from tests.models.cache import cached
 from tests.models.look import look
 from tests.sighted import Ask, prompt_of, sight_of, told
 from tests.test_tiles import MODELS
-from tests.test_vision import AFTER, BEFORE, BETWEEN, close, photo, same
+from tests.test_vision import AFTER, BEFORE, BETWEEN, LEAST, close, differ, photo, same
 
 WIDE, TALL = Grid(10, 4, 2), Grid(30, 1, 5)  # positions 10 to 13, and 26 to 30
 POSITIONS = Positions((WIDE, TALL))
@@ -77,3 +91,68 @@ def test_a_reply_goes_on_at_the_position_behind_the_prompt() -> None:
         parts = [*PICTURE[:-1], AFTER + longer.reply[:n_replied]]
         anew = told(*MODEL, [Ask(parts=parts)], fills=False)[0]
         assert anew.reply[0] == longer.reply[n_replied]
+
+
+FOLLOW_UP = [*LARGE[:-1], AFTER + BETWEEN]
+EDITED = [*LARGE[:2], BETWEEN[:-5] + BEFORE[:40], *LARGE[3:]]
+
+
+def test_a_prompt_that_changes_keeps_what_it_shares_and_encodes_nothing_twice() -> None:
+    moved = [BEFORE[:-9] + BETWEEN, *LARGE[1:]]  # all of it stands elsewhere, and so is read again
+    swapped = [BEFORE, LARGE[3], BETWEEN, LARGE[1], AFTER]
+    asks = [Ask(parts=parts) for parts in (LARGE, FOLLOW_UP, LARGE, EDITED, moved, swapped)]
+    asks += [Ask(parts=parts, fresh=True) for parts in (LARGE, FOLLOW_UP, LARGE, EDITED, moved, swapped)]
+    answers = told(*MODEL, asks)
+    assert [answer.encoded for answer in answers] == [2] + 11 * [0]
+    assert all(map(same, answers[:6], answers[6:])) and differ(answers[3], answers[4]) > LEAST
+    n_tokens = answers[0].n_tokens
+    n_edited = len(BEFORE) + (2 + 36 * 25) + len(BETWEEN) - 5
+    assert [answer.reused for answer in answers[:5]] == [0, n_tokens, n_tokens - 1, n_edited, len(BEFORE) - 9]
+
+
+def test_a_kept_state_goes_on_as_what_was_kept() -> None:
+    parts = [LARGE, LARGE, FOLLOW_UP, LARGE, EDITED]
+    answers = told(*MODEL, [Ask(parts=each, kept=at > 0) for at, each in enumerate(parts)])
+    fresh = told(*MODEL, [Ask(parts=each, fresh=True) for each in parts])
+    assert all(map(same, answers, fresh))
+    assert all(answer.encoded == 0 and answer.reused > 1_000 for answer in answers[1:])
+
+
+@pytest.mark.parametrize("how", ["stop_at", "abort_at"])
+def test_a_picture_that_is_cancelled_within_is_gone_on_with(how: str) -> None:
+    """Between two batches of it what was read stays; llama.cpp takes an aborted batch back with all of the picture."""
+    within = 583
+    cut = Ask(parts=LARGE, fresh=True, emptied=True, **{how: within})
+    asks = [Ask(parts=LARGE), cut, Ask(parts=LARGE), cut, Ask(parts=LARGE, kept=True), cut, Ask(parts=FOLLOW_UP)]
+    whole, stopped, on, _, restarted, _, longer = told(*MODEL, asks)
+    (fresh,) = told(*MODEL, [Ask(parts=FOLLOW_UP)])
+    begun = len(BEFORE) + 1
+    assert stopped.stop == "cancelled" and stopped.done[-1] == within and stopped.encoded == 1
+    assert stopped.used == on.reused == restarted.reused == (within if how == "stop_at" else begun)
+    assert on.encoded == restarted.encoded == 1
+    assert same(whole, on) and same(whole, restarted) and same(fresh, longer)
+
+
+def test_where_a_model_places_cells_by_a_rule_of_its_own_it_is_not_asked() -> None:
+    sight = sight_of(*MODEL)
+    prompt = prompt_of(PICTURE, sight)
+    sight.close()
+    opened = OpenModel(read_card(read_header(MODEL[0])), *[None] * 2)  # type: ignore[list-item]
+    refuse_unreadable(prompt, opened)
+    (shown,) = prompt.shown
+    odd = replace(shown, view=replace(shown.view, grids=None))
+    with pytest.raises(ModelRefused, match=r"qwen2vl models give them positions .* by a rule of their own"):
+        refuse_unreadable(Prompt((replace(prompt.segments[1], shown=(odd,)),)), opened)
+
+
+def test_a_count_that_knows_nothing_of_a_models_dimensions_is_an_error_and_no_wrong_answer() -> None:
+    sight = sight_of(*MODEL)
+    prompt = prompt_of(PICTURE, sight)
+    sight.close()
+    (shown,) = prompt.shown
+    flat = replace(shown, start=0, view=replace(shown.view, grids=()))
+    prompt = Prompt((prompt.segments[0], replace(prompt.segments[1], shown=(flat,)), prompt.segments[2]))
+    engine = WorkerModel(EngineSettings(model=MODEL[0], placement=Placement(n_ctx=2_048), projector=MODEL[1]))
+    with pytest.raises(EngineFailed, match=r"not known where .* image 1: .* several dimensions \(M-RoPE\)"):
+        list(engine.generate(prompt, Sampling(max_tokens=1), cancel=Flag()))
+    engine.close()
