@@ -21,12 +21,13 @@ from app.settings import Settings, find_model, find_plannable
 from app.tiling import begun_with, limit, max_tiles_of
 from engine.analyst import prepare, weights, with_pictures
 from engine.corpus.collect import collect
+from engine.corpus.redrawing import redraw
 from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, Corpus, Kind, Skipped, Source
 from engine.corpus.walk import compile_excludes, excludes
 from engine.errors import LongdeskError
 from engine.gguf import read_header
-from engine.memory.budget import Plan, Wanted
+from engine.memory.budget import Advice, Plan, Wanted
 from engine.memory.card import ModelCard, read_card
 from engine.memory.catalog import Entry, planned_card
 from engine.memory.hardware import Device
@@ -171,7 +172,7 @@ class Desk:
             wanted=with_pictures(wanted, count.prompt, self.open()) if count else wanted,
             hardware=self._engines.hardware(),
             measure=self._engines.measure,
-            sources=weights([Exchange("", count.documents if count else ())]),
+            sources=weights([Exchange("", count.documents if count else ())], self.open()) if count else (),
         )
 
     def plan_for(self, model: str | None, wanted: Wanted, *, prompt_tokens: int = 0) -> Plan:
@@ -255,6 +256,28 @@ class Desk:
     def limit_tiles(self, session_id: str, max_tiles: int) -> None:
         """From now on, images of this session are scaled down to that many tiles. Raises as sessions.get does."""
         self.store.sessions.change(session_id, settings=limit(max_tiles))
+
+    def draw_pages(self, session_id: str, draw_pages: str) -> None:
+        """From now on, these pages of this session's PDFs and TIFFs are sent as images; see Rules.draw_pages.
+
+        What nothing is left of is sent no more. Raises as sessions.get does.
+        """
+        whole = self.store.sessions.get(session_id).id
+        rules = Rules(draw_pages=draw_pages)
+        kept = [placed for placed in self.store.sources.of(whole) if placed.source.image is not None]
+        drawn = [(placed.source, redraw(placed.source, rules)) for placed in kept]
+        changed = [new for old, new in drawn if isinstance(new, Source) and new != old]
+        self.store.sources.put(whole, changed, turn_index=0)
+        empty = [new.path for _, new in drawn if isinstance(new, Skipped)]
+        self.store.sources.set_enabled(whole, empty, enabled=False)
+
+    def follow(self, session_id: str, advice: Advice) -> None:
+        """Does to a session what an advice says of its sources. Raises as sessions.get does."""
+        if advice.max_tiles is not None:
+            self.limit_tiles(session_id, advice.max_tiles)
+        if advice.draw_pages is not None:
+            self.draw_pages(session_id, advice.draw_pages)
+        self.store.sources.set_enabled(session_id, advice.leave_out, enabled=False)
 
     def delete_session(self, session_id: str) -> None:
         """Removes a session with its turns and its KV state. Raises SessionBusy, UsageError."""

@@ -111,6 +111,8 @@ def plan_json(plan: Plan) -> Json:
                 "saves_bytes": advice.saves_bytes,
                 "saves_tokens": advice.saves_tokens,
                 "leave_out": list(advice.leave_out),
+                "max_tiles": advice.max_tiles,
+                "draw_pages": advice.draw_pages,
             }
             for advice in plan.advice
         ],

@@ -12,7 +12,7 @@ from platformdirs import user_data_path
 
 from app.models.places import gguf_files, locate, places
 from app.sizes import parse_bytes
-from engine.corpus.rules import ALL_PAGES, BARE_PAGES, parse_pages
+from engine.corpus.rules import ALL_PAGES, BARE_AMONG, BARE_PAGES, parse_pages
 from engine.errors import InputRefused, ModelRefused, UsageError
 from engine.memory import catalog
 from engine.memory.budget import DEFAULT_REPLY, Wanted
@@ -32,8 +32,9 @@ class Settings:
     n_threads: 0 for all cores. reply_tokens: --reply and --max-tokens. system: the standing instruction, None for
     Longdesk's own. mmproj: the vision projector, None for the one that lies beside the model. max_tiles: images are
     scaled down to that many tiles at most. tile_separators: Llama 4's marks between tiles are sent. draw_pages: which
-    pages of a PDF a model that sees is shown: 'bare' (those without text), 'all', or these ('1-23,30'). snapshot:
-    whether KV states are kept; snapshot_budget: bytes that they may take on the disk, None to choose.
+    pages of a PDF a model that sees is shown: 'bare' (those without text), 'all', these ('1-23,30'), or those of these
+    without text ('bare:1-23,30'). snapshot: whether KV states are kept; snapshot_budget: bytes that they may take on
+    the disk, None to choose.
     """
 
     home: Path
@@ -69,7 +70,7 @@ class Settings:
             ("min_p", 0 <= self.min_p <= 1, "from 0 to 1"),
             ("kv_type", self.kv_type in KV_TYPES, f"one of {', '.join(KV_TYPES)}"),
             ("max_tiles", 1 <= self.max_tiles <= MOST_TILES, f"from 1 to {MOST_TILES}"),
-            ("draw_pages", _names_pages(self.draw_pages), "bare, all, or pages such as 1-23,30"),
+            ("draw_pages", _names_pages(self.draw_pages), "bare, all, or pages such as 1-23,30 or bare:1-23,30"),
             ("kv_device", self.kv_device in KV_DEVICES, f"one of {', '.join(KV_DEVICES)}"),
         ):
             if not holds:
@@ -90,7 +91,7 @@ def _names_pages(draw_pages: str) -> bool:
     if draw_pages in (BARE_PAGES, ALL_PAGES):
         return True
     try:
-        return bool(parse_pages(draw_pages))
+        return bool(parse_pages(draw_pages.removeprefix(BARE_AMONG)))
     except ValueError:
         return False
 

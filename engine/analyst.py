@@ -6,6 +6,7 @@ Sessions, settings and the choice of an engine are left to app.desk.
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from threading import Event as Flag
 
 from engine.corpus.source import Source
@@ -85,7 +86,7 @@ def prepare(
         wanted=with_pictures(wanted, prompt, opened),
         hardware=hardware,
         measure=measure,
-        sources=weights(exchanges),
+        sources=weights(exchanges, opened),
     )
     return Case(prompt, plan)
 
@@ -99,10 +100,19 @@ def with_pictures(wanted: Wanted, prompt: Prompt, opened: OpenModel) -> Wanted:
     return replace(wanted, vision_bytes=vision_bytes, at_once=prompt.n_at_once)
 
 
-def weights(exchanges: Sequence[Exchange]) -> tuple[Weight, ...]:
-    """Every document of the exchanges with its tokens, for advice on what to leave out."""
-    documents: list[Document] = [document for exchange in exchanges for document in exchange.documents]
-    return tuple(Weight(document.path, document.n_tokens, _pages(document)) for document in documents)
+def weights(exchanges: Sequence[Exchange], opened: OpenModel) -> tuple[Weight, ...]:
+    """Every document of the exchanges with its tokens, for advice on what to leave out or to send smaller."""
+    return tuple(
+        Weight(
+            path=document.path,
+            n_tokens=document.n_tokens,
+            pages=_pages(document),
+            n_pages=document.n_pages or 0,
+            within=partial(opened.tokens_within, document) if document.shown else None,
+        )
+        for exchange in exchanges
+        for document in exchange.documents
+    )
 
 
 def _pages(document: Document) -> dict[int, int]:

@@ -38,6 +38,17 @@ class OpenModel:
         """The same, but its images are scaled down to that many tiles at most."""
         return replace(self, sight=self.sight.limited(max_tiles)) if self.sight is not None else self
 
+    def tokens_within(self, document: Document, max_tiles: int) -> int:
+        """What a document would take if its images were scaled down to that many tiles; as it is, where it has none."""
+        if self.sight is None or not self.sight.has_tiles:
+            return document.n_tokens
+        limited = self.sight.limited(max_tiles)
+        views = [
+            (shown.view, limited.view(shown.image, document.digest, picture))
+            for shown, picture in zip(document.shown, document.pictures, strict=True)
+        ]
+        return document.n_tokens - sum(view.n_tokens - other.n_tokens for view, other in views)
+
     def close(self) -> None:
         """Ends the children that count."""
         self.tokenizer.close()

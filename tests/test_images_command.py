@@ -256,3 +256,58 @@ def test_pages_are_noted_as_the_model_is_sent_them(tmp_path: Path, longdesk: Com
     (skipped,) = blind.document["skipped"]
     assert skipped["path"] == "scan.pdf"
     assert skipped["reason"].startswith("2 pages without text: a scan, and the model cannot see; choose one")
+
+
+def scan(path: Path, n_pages: int) -> Path:
+    pages = [Pillow.new("L", (620, 877), 9 * page) for page in range(n_pages)]
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+    return path
+
+
+def flags_of(advice: dict[str, object]) -> tuple[object, ...]:
+    """The options that it says in words, which are also its fields."""
+    change = str(advice["change"])
+    if advice["max_tiles"]:
+        assert f"(--max-tiles {advice['max_tiles']})" in change
+        return "--max-tiles", advice["max_tiles"]
+    assert f"(--draw-pages {advice['draw_pages']})" in change
+    return "--draw-pages", advice["draw_pages"]
+
+
+def test_advice_on_many_images_and_scans_leads_to_a_fit(longdesk: CommandLine, tmp_path: Path) -> None:
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    for at, n_pages in enumerate((4, 2)):
+        scan(folder / f"scan{at}.pdf", n_pages)
+    mixed(folder / "mixed.pdf")  # whose page 2 alone is drawn: a plain list of pages would draw page 1 too
+    for seed in range(3):
+        photo(folder / f"{seed}.png", (700, 500), seed)
+    total = longdesk("count", folder, "--json").document["total_tokens"]
+    kinds = ["max_tiles", "draw_pages"]
+    for over in (100, 3_000):
+        base = (folder, "--ctx", total + 64 - over)
+        plan = longdesk("plan", *base, "--reply", 64, "--json")
+        images = [one for one in plan.document["advice"] if one["max_tiles"] or one["draw_pages"]]
+        assert plan.code == 3 and [next(kind for kind in kinds if one[kind]) for one in images] == kinds
+        for one in images:
+            assert one["saves_tokens"] >= over and f"{one['saves_tokens']:,} tokens less" in one["change"]
+            fits = longdesk("plan", *base, *flags_of(one), "--reply", 64, "--json")
+            assert fits.code == 0 and fits.document["prompt_tokens"] <= total - one["saves_tokens"]
+        assert images[1]["draw_pages"].startswith("bare:1")
+        refused = longdesk("ask", *base, "-q", "Q", "--max-tokens", 64)
+        assert refused.code == 3 and all(one["change"].split(",")[0].split(" and ")[0] in refused.err for one in images)
+
+
+def test_advice_is_followed_in_a_session_too(longdesk: CommandLine, tmp_path: Path) -> None:
+    pdf, image = scan(tmp_path / "scan.pdf", 3), photo(tmp_path / "image.png", (700, 500), 1)
+    first = ask(longdesk, pdf, image, "--max-tiles", 1, "--draw-pages", "1")
+    session, n_first = first.answer["session"], first.answer["prompt_tokens"]
+    assert first.answer["encoded"] == 2
+    flags = ("--session", session, "-q", "Q", "--max-tokens", 8)
+    all_of_it = ("--max-tiles", 9, "--draw-pages", "all", "--ctx", n_first + 2_200)
+    refused = longdesk("ask", *flags, *all_of_it)
+    assert refused.code == 3 and "(--draw-pages 1)" in refused.err
+    n_tiles = int(refused.err.split("(--max-tiles ")[1][0])
+    for followed in (("--max-tiles", n_tiles), ("--draw-pages", 1)):
+        again = longdesk("ask", *flags, *all_of_it, *followed, "--json")
+        assert again.answer["stop"] in ("length", "end") and again.answer["encoded"] > 0

@@ -196,6 +196,26 @@ def test_fewer_tiles_are_fewer_tokens_and_what_is_sent(draw_page: DrawPage) -> N
     assert [picture.end - picture.start for picture in begun.pictures] == [4 * 144 + 144 + 2 + 5]
 
 
+def test_one_click_follows_the_advice_on_images(draw_page: DrawPage) -> None:
+    page = draw_page()
+    session = attach(page, {"a.pdf": scan(4), "b.pdf": scan(3), "note.txt": b"A note."})  # 7 pages of 3x3 tiles: 10,000
+    assert "tokens over" in "".join(error.value for error in page.error)
+    changes = [button.label for button in page.button if str(button.key).startswith("over-window")]
+    assert [change.split(",")[0] for change in changes] == [
+        "Scale images down to 8 tiles at most",
+        "4 of the 7 drawn pages of 2 files fit: send those alone",
+        "Leave out b.pdf (4",
+    ]
+    page.button(key="over-window-1").click().run()
+    assert not page.error and not page.exception
+    assert [len(link.pictures) for link in state.house().desk.store.sources.links(session) if link.pictures] == [2, 2]
+    state.house().desk.draw_pages(session, "bare")
+    page.run()
+    page.button(key="over-window-0").click().run()
+    assert not page.error and labels(page)["a.pdf"].startswith("a.pdf")
+    assert max_tiles_of(state.house().desk.store.sessions.get(session), state.house().desk.settings) == 8
+
+
 def test_a_new_session_keeps_what_the_settings_said(draw_page: DrawPage) -> None:
     draw_page()
     desk = state.house().desk

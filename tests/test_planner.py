@@ -277,6 +277,28 @@ def test_leaving_out_what_is_named_makes_it_fit_the_memory(room: int, kv_type: s
     assert followed(before, at, prompt, 1_000, sources, **how).fits
 
 
+@pytest.mark.parametrize("n_ctx", [None, 120_000])
+def test_smaller_images_and_fewer_pages_are_advised_for_memory_too(n_ctx: int | None) -> None:
+    def scanned(at: int, tiles: int = 9, last: int = 99) -> Weight:
+        pages = {number: 144 * tiles + 10 for number in range(1, min(last, 20) + 1)}
+        return Weight(f"{at}.pdf", 50 + sum(pages.values()), pages, 20, lambda m: scanned(at, m, last).n_tokens)
+
+    sources, prompt = [scanned(at) for at in range(4)], 4 * scanned(0).n_tokens
+    free = cautiously(anonymous(SCOUT, 60_000))
+    how = {"card": SCOUT, "free": free, "n_ctx": n_ctx}
+    before = plan(prompt, 1_000, sources=sources, **how)  # type: ignore[arg-type]
+    assert before.verdict is Verdict.OVER_MEMORY
+    tiles, pages = (next(one for one in before.advice if getattr(one, name)) for name in ("max_tiles", "draw_pages"))
+    for one in (tiles, pages):
+        assert one.saves_bytes >= before.short_bytes and f"{one.saves_tokens:,} tokens less" in one.change
+        flag = re.search(r"--ctx (\d+)", one.change)
+        context = {"n_ctx": int(flag[1])} if flag else {}
+        assert plan(prompt - one.saves_tokens, 1_000, **{**how, **context}).fits  # type: ignore[arg-type]
+    assert tiles.saves_tokens == sum(source.n_tokens - scanned(0, tiles.max_tiles or 0).n_tokens for source in sources)
+    last = int((pages.draw_pages or "").removeprefix("1-"))
+    assert pages.saves_tokens == sum(source.n_tokens - scanned(0, last=last).n_tokens for source in sources)
+
+
 def test_a_smaller_context_comes_first_where_it_is_enough() -> None:
     free = cautiously(anonymous(SCOUT, 50_000))
     before = plan(20_000, 1_000, card=SCOUT, free=free, n_ctx=1_000_000, sources=[Weight("a", 19_000)])

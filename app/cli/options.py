@@ -63,7 +63,8 @@ CORPUS = together(
     click.option(
         "--draw-pages",
         metavar="bare|all|PAGES",
-        help="PDF pages sent as images: those without text (the default), all, or these (1-23,30).",
+        help="PDF pages sent as images: those without text (the default), all, these (1-23,30), or those of these "
+        "without text (bare:1-23,30).",
     ),
     click.option(
         "--tile-separators/--no-tile-separators", default=None, help="Send Llama 4's marks between tiles. Default: yes."

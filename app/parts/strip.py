@@ -1,5 +1,6 @@
 """The budget strip: what the next question takes of the window and of memory, and what to do where it is too much."""
 
+import re
 from dataclasses import dataclass
 from html import escape
 
@@ -8,11 +9,13 @@ import streamlit as st
 from app import state
 from app.outlooks import Costs
 from app.parts.plan_link import draw_plan_link
-from app.parts.wording import plain
+from app.parts.wording import plain, sentence_of
 from app.sizes import show_bytes
+from engine.errors import LongdeskError
 from engine.memory.budget import Advice, Plan, Verdict
 
 _AMBER, _RED = 0.80, 0.95
+_FLAGS = re.compile(r" \(--[^()]*\)")  # what a click needs no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,25 +92,33 @@ def draw_rereading(sentence: str | None) -> None:
 def _draw_advice(fact: str, plan: Plan, session_id: str | None, key: str, icon: str) -> None:
     with st.container(key=key, gap="small"):
         st.error(fact, icon=icon)
-        leaving = [advice for advice in plan.advice if advice.leave_out and session_id]
-        for at, advice in enumerate(leaving):
+        at_hand = [advice for advice in plan.advice if _is_at_hand(advice) and session_id]
+        for at, advice in enumerate(at_hand):
             st.button(
-                plain(advice.change.removesuffix(".")) + "?",
+                plain(_FLAGS.sub("", advice.change).removesuffix(".")) + "?",
                 key=f"{key}-{at}",
-                icon=":material/playlist_remove:",
+                icon=":material/playlist_remove:" if advice.leave_out else ":material/photo_size_select_small:",
                 type="primary" if at == 0 else "secondary",
-                on_click=_leave_out,
+                on_click=_follow,
                 args=(session_id, advice),
             )
         if plan.verdict is Verdict.OVER_MEMORY:
             draw_plan_link("See what would fit")
-        others = [advice.change for advice in plan.advice if not advice.leave_out]
+        others = [advice.change for advice in plan.advice if not _is_at_hand(advice)]
         if others:
             st.caption("Or: " + " ".join(plain(change) for change in others))
 
 
-def _leave_out(session_id: str, advice: Advice) -> None:
-    state.house().desk.store.sources.set_enabled(session_id, advice.leave_out, enabled=False)
+def _is_at_hand(advice: Advice) -> bool:
+    """Whether a click can follow it: it is about the session's sources."""
+    return bool(advice.leave_out or advice.max_tiles or advice.draw_pages)
+
+
+def _follow(session_id: str, advice: Advice) -> None:
+    try:
+        state.house().desk.follow(session_id, advice)
+    except LongdeskError as error:
+        state.say(sentence_of(error))
 
 
 def _strip_html(budget: Budget, plan: Plan, *, has_panel: bool) -> str:

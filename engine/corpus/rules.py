@@ -10,6 +10,7 @@ from functools import lru_cache
 from engine.corpus.wording import GIB, MIB
 
 NO_PAGES, BARE_PAGES, ALL_PAGES = "never", "bare", "all"  # of Rules.draw_pages
+BARE_AMONG = "bare:"  # before the numbers of pages
 
 _VERSION_CONTROL = "version control data"
 _DEPENDENCIES = "installed dependencies"
@@ -70,10 +71,14 @@ class Rules:
     draw_pages: str = NO_PAGES
 
     def draws(self, page: int, *, bare: bool) -> bool:
-        """Whether a page is shown: "bare" takes those without text, "all" all, "never" none, "1-23,30" these."""
+        """Whether a page is shown: "bare" takes those without text, "all" all, "never" none, "1-23,30" these, and
+        "bare:1-23,30" those of these that are without text."""
         if self.draw_pages in (NO_PAGES, BARE_PAGES, ALL_PAGES):
             return self.draw_pages == ALL_PAGES or (self.draw_pages == BARE_PAGES and bare)
-        return any(page in pages for pages in parse_pages(self.draw_pages))
+        listed = self.draw_pages.removeprefix(BARE_AMONG)
+        if listed != self.draw_pages and not bare:
+            return False
+        return any(page in pages for pages in parse_pages(listed))
 
 
 DEFAULT_RULES = Rules()

@@ -8,13 +8,12 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from engine.corpus.wording import ranges_in_words
 from engine.errors import UsageError
 from engine.memory.budget import Advice, Plan, Wanted, Weight
+from engine.memory.reading import less_to_read
 from engine.memory.searching import largest
 
 _LEAST_REPLY = 256
-_MOST_NAMED = 12
 _SMALLER_KV = (("q8_0", "in 8 bits"), ("q4_0", "in 4 bits, which some models feel"))
 _WIDE_KV = ("f32", "f16", "bf16")
 
@@ -49,7 +48,7 @@ def _for_window(plan: Plan, sources: Sequence[Weight]) -> list[Advice]:
         advice.append(Advice(f"Use a context of at most {window:,} tokens, the model's window (--ctx {window})."))
     if needed <= window and needed > plan.context_tokens:
         advice.append(Advice(f"Use a larger context (--ctx {needed}); the model's window is {window:,} tokens."))
-    advice += _fewer_pages(plan.over_tokens, sources) or _leaving_out(plan.over_tokens, sources)
+    advice += less_to_read(plan.over_tokens, sources)
     shorter = plan.reply_tokens - plan.over_tokens
     if plan.over_tokens and shorter >= _LEAST_REPLY:
         advice.append(Advice(_shorter_reply(plan.reply_tokens, shorter), saves_tokens=plan.over_tokens))
@@ -70,50 +69,6 @@ def _shorter_reply(before: int, shorter: int) -> str:
     return f"Keep {shorter:,} tokens for the reply instead of {before:,} ({flags})."
 
 
-def _leaving_out(over: int, sources: Sequence[Weight]) -> list[Advice]:
-    """The smallest single source that is enough; without one the fewest, the last of them as small as can be.
-
-    Nothing where no source would be left.
-    """
-    if not over or sum(source.n_tokens for source in sources) < over:
-        return []
-    left_out: list[Weight] = []
-    largest_first = sorted(sources, key=lambda source: -source.n_tokens)
-    while largest_first[0].n_tokens < over:
-        left_out.append(largest_first.pop(0))
-        over -= left_out[-1].n_tokens
-    enough = min((source for source in largest_first if source.n_tokens >= over), key=lambda source: source.n_tokens)
-    chosen = [*left_out, enough]
-    return [_leave_out(chosen)] if len(chosen) < len(sources) else []
-
-
-def _fewer_pages(over: int, sources: Sequence[Weight]) -> list[Advice]:
-    """The most pages of a scan that fit, from its first on; nothing where one is too many, or several are drawn."""
-    drawn = [source for source in sources if source.pages]
-    if not over or len(drawn) != 1 or sum(drawn[0].pages.values()) < over:
-        return []
-    numbers, saved = list(drawn[0].pages), 0
-    while saved < over:
-        saved += drawn[0].pages[numbers.pop()]
-    if not numbers:
-        return []
-    pages = ranges_in_words(numbers).replace(" ", "")
-    fit = "fits: send that one alone" if len(numbers) == 1 else "fit: send those alone"
-    which = f"{len(numbers):,} of the {len(drawn[0].pages):,} drawn pages of {drawn[0].path}"
-    change = f"{which} {fit} (--draw-pages {pages})."
-    return [Advice(change, saves_tokens=saved)]
-
-
-def _leave_out(sources: Sequence[Weight]) -> Advice:
-    shown = ", ".join(f"{source.path} ({source.n_tokens:,})" for source in sources[:_MOST_NAMED])
-    more = f" and {len(sources) - _MOST_NAMED:,} more (--json names all)" if len(sources) > _MOST_NAMED else ""
-    return Advice(
-        f"Leave out {shown}{more}.",
-        saves_tokens=sum(source.n_tokens for source in sources),
-        leave_out=tuple(source.path for source in sources),
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class _Memory:
     """Advice where memory is short: first what changes no answer, then what stores less, then less to read."""
@@ -125,7 +80,7 @@ class _Memory:
 
     def advice(self) -> tuple[Advice, ...]:
         offers = [*self._other_flags(), *self._smaller_context(self.wanted, ""), *self._smaller_kv()]
-        offers += self._fewer_sources() or self._shorter_reply()
+        offers += self._less_to_read() or self._shorter_reply()
         short = ", ".join(
             f"{need.short_bytes / (1 << 30):,.1f} GiB of {need.device.name}"
             for need in self.plan.needs
@@ -134,16 +89,13 @@ class _Memory:
         close = f"Free {short}: close other programs, or use a smaller model or quantization."
         return (*offers, Advice(close, saves_bytes=self.plan.short_bytes))
 
-    def _offer(
-        self, change: str, wanted: Wanted, *, prompt_tokens: int | None = None, leave_out: tuple[str, ...] = ()
-    ) -> list[Advice]:
-        """The change, if the plan fits with it."""
-        prompt = self.plan.prompt_tokens if prompt_tokens is None else prompt_tokens
+    def _offer(self, offer: str | Advice, wanted: Wanted) -> list[Advice]:
+        """The change, if the plan fits with it; what it saves of the prompt is said in it."""
+        advice = offer if isinstance(offer, Advice) else Advice(offer)
         with suppress(UsageError):  # a KV type that this model cannot have
-            then = self.planner.fitting(prompt, wanted)
+            then = self.planner.fitting(self.plan.prompt_tokens - advice.saves_tokens, wanted)
             if then is not None:
-                saved = self.plan.total_bytes - then.total_bytes
-                return [Advice(change, max(0, saved), self.plan.prompt_tokens - prompt, leave_out)]
+                return [replace(advice, saves_bytes=max(0, self.plan.total_bytes - then.total_bytes))]
         return []
 
     def _other_flags(self) -> list[Advice]:
@@ -184,18 +136,15 @@ class _Memory:
                     return offers
         return []
 
-    def _fewer_sources(self) -> list[Advice]:
-        plan, wanted = self.plan, self.wanted
+    def _less_to_read(self) -> list[Advice]:
+        plan, wanted, offers = self.plan, self.wanted, []
         room = self._room(wanted)
         over = max(0, plan.prompt_tokens + plan.reply_tokens - room)
-        for option in _fewer_pages(over, self.sources) or _leaving_out(over, self.sources):
-            left = plan.prompt_tokens - option.saves_tokens
-            change = option.change
-            if wanted.n_ctx:
-                change = f"{change.removesuffix('.')}, and use --ctx {room}."
+        for option in less_to_read(over, self.sources):
             smaller = replace(wanted, n_ctx=room if wanted.n_ctx else None)
-            return self._offer(change, smaller, prompt_tokens=left, leave_out=option.leave_out)
-        return []
+            with_context = f"{option.change.removesuffix('.')}, and use --ctx {room}."
+            offers += self._offer(replace(option, change=with_context) if wanted.n_ctx else option, smaller)
+        return offers
 
     def _shorter_reply(self) -> list[Advice]:
         shorter = self._room(self.wanted) - self.plan.prompt_tokens

@@ -3,7 +3,7 @@
 How a plan is made is left to `planner`, what to do about a bad one to `advice`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -43,21 +43,30 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """A source and its tokens: what leaving it out would save. pages: tokens of each page that is drawn, by number."""
+    """A source and its tokens: what leaving it out would save.
+
+    pages: tokens of each page that is drawn, by number. n_pages: of all of its pages, 0 where it has none. within: what
+    it would take if its images were scaled down to so many tiles; None where it has no images.
+    """
 
     path: str
     n_tokens: int
     pages: Mapping[int, int] = field(default_factory=dict)
+    n_pages: int = 0
+    within: Callable[[int], int] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """One way to make it fit, and what it saves. leave_out names the sources, for a button or for --exclude."""
+    """One way to make it fit, and what it saves. For a button: leave_out names the sources that it is about, max_tiles
+    and draw_pages are values of the options of those names."""
 
     change: str
     saves_bytes: int = 0
     saves_tokens: int = 0
     leave_out: tuple[str, ...] = ()
+    max_tiles: int | None = None
+    draw_pages: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ class Document:
     ids: int32, shape [n_tokens], wrapper included: what is decoded, see Sight for pictures. shown: those, in order.
     unrepresentable: characters that the vocabulary has no token for, with how often they occur; they are not in the
     ids. unseen: pictures that the model cannot see, which are not in the ids either. first_number: what the first of
-    the others is called.
+    the others is called. pictures, n_pages: the source's own.
     """
 
     path: str
@@ -33,6 +33,8 @@ class Document:
     shown: tuple[Shown, ...] = field(default=(), repr=False, compare=False)
     unseen: int = 0
     first_number: int = 1
+    pictures: tuple[Picture, ...] = field(default=(), repr=False, compare=False)
+    n_pages: int | None = field(default=None, compare=False)
 
     @property
     def n_tokens(self) -> int:
@@ -149,6 +151,8 @@ def _document(tokenizer: Tokenizer, source: Source, parts: Sequence[Ids | View],
         shown=tuple(shown),
         unseen=len(source.pictures) - len(shown),
         first_number=first_number,
+        pictures=source.pictures,
+        n_pages=source.n_pages,
     )
 
 
