@@ -32,6 +32,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "llama4": {"name": "scout"},
     "gemma3": {"name": "gemma3", "vision": True},
     "qwen2vl": {"name": "qwen2", "vision": True},
+    "qwen3vl": {"name": "qwen3vl"},
     "idefics3": {"name": "llama", "vision": True},
 }
 EDGES = [
@@ -100,15 +101,14 @@ def test_every_projector_counts_by_its_own_rule(counter: ImageCounter, projector
     sizes = [(640, 480), (480, 640), (1024, 1024), (100, 50), (2048, 1024)]
     counts = counter.count(sizes)
     expected = [expected_count(projector, *size) for size in sizes]
-    if projector == "qwen2vl":  # 28 pixels a token; a position for each row or column, whichever are more
-        expected = [
-            ImageCount(23 * 17 + 2, 23 + 2, 1),
-            ImageCount(17 * 23 + 2, 23 + 2, 1),
-            ImageCount(37 * 37 + 2, 37 + 2, 1),
-            ImageCount(4 * 2 + 2, 4 + 2, 1),
-            ImageCount(73 * 37 + 2, 73 + 2, 1),
-        ]
+    grids = {
+        "qwen2vl": [(23, 17), (17, 23), (37, 37), (4, 2), (73, 37)],  # of 28 pixels a token
+        "qwen3vl": [(20, 15), (15, 20), (32, 32), (4, 2), (64, 32)],  # of 32
+    }.get(projector, [])
+    if grids:  # a position for each row or column, whichever are more
+        expected = [ImageCount(x * y + 2, max(x, y) + 2, 1) for x, y in grids]
     assert counts == expected
+    assert [count.grids for count in counts] == ([(grid,) for grid in grids] or [()] * len(sizes))
 
 
 def test_2000_random_sizes_are_counted_in_seconds_and_remembered(counter: ImageCounter) -> None:

@@ -4,9 +4,10 @@
     maverick    Llama 4 Maverick's: 128 experts in every other layer, with a small vocabulary
     llama       Llama's: full attention everywhere, any template
     qwen2       Qwen 2's: biases in the attention, tied embeddings
+    qwen3vl     Qwen 3 VL's: positions in three dimensions, images that reach several layers
     gemma3      Gemma 3's: sliding windows, a SentencePiece vocabulary
     ghost       Scout and Maverick in true size, with headers alone: sparse files to plan with
-    mmproj      vision projectors for scout, gemma3, qwen2 and llama
+    mmproj      vision projectors for scout, gemma3, qwen2, qwen3vl and llama
     shape       the dimensions that all of them share
     cache       builds each model once per set of parameters and hands out its path
     vocabulary  the vocabularies the models carry

@@ -4,6 +4,7 @@
     llama4     scout                  tiles of 336 pixels, 144 tokens each, and an overview: width and height decide
     gemma3     gemma3, vision=True    always as many tokens, whatever its size
     qwen2vl    qwen2, vision=True     a grid of its own size, two patches by two a token; positions in three dimensions
+    qwen3vl    qwen3vl                the same of larger patches, and rows for several layers of the model
     idefics3   llama, vision=True     up to dozens of tiles with names of rows and columns between them, and an overview
 
 Weights are random and small enough that the embeddings are of about the size of the models' own tokens.
@@ -16,11 +17,12 @@ from typing import Literal
 import gguf
 import numpy as np
 
+from tests.models.qwen3vl import N_DEEP
 from tests.models.writer import DType, Weights, new_gguf
 
 VERSION = 1  # raise it when build_mmproj writes something else, so that cached builds are made anew
 
-Projector = Literal["llama4", "gemma3", "qwen2vl", "idefics3"]
+Projector = Literal["llama4", "gemma3", "qwen2vl", "qwen3vl", "idefics3"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +53,11 @@ _REAL: dict[Projector, VisionShape] = {
     "llama4": VisionShape(n_embd_text=64, image_size=336, patch_size=14, merge=2),
     "gemma3": VisionShape(n_embd_text=64, image_size=896, patch_size=14, merge=4),
     "qwen2vl": VisionShape(n_embd_text=128, image_size=560, patch_size=14, merge=2),
+    "qwen3vl": VisionShape(n_embd_text=128, image_size=768, patch_size=16, merge=2),
     "idefics3": VisionShape(n_embd_text=64, image_size=512, patch_size=16, merge=4),
 }
-_NAMES = {"qwen2vl": "qwen2vl_merger"}  # in the file, where it differs
+_NAMES = {"qwen2vl": "qwen2vl_merger", "qwen3vl": "qwen3vl_merger"}  # in the file, where it differs
+_QWEN = ("qwen2vl", "qwen3vl")
 _LONGEST_EDGE = 2_048  # SmolVLM's: an image is scaled to it before it is cut
 _MEAN_AND_DEVIATION = [0.5, 0.5, 0.5]
 
@@ -72,7 +76,9 @@ def build_mmproj(
         weights = Weights(writer, seed=seed, dtype=dtype)
         _write_patches(weights, shape, projector)
         for layer in range(shape.n_layer):
-            _write_layer(weights, f"v.blk.{layer}", shape)
+            _write_layer(weights, f"v.blk.{layer}", shape, is_fused=projector == "qwen3vl")
+            if projector == "qwen3vl" and layer < N_DEEP:
+                _write_deep(weights, f"v.deepstack.{layer}", shape)
         _write_projection(weights, shape, projector)
     return path
 
@@ -92,7 +98,7 @@ def write_fields(writer: gguf.GGUFWriter, shape: VisionShape, projector: str) ->
     writer.add_vision_image_mean(_MEAN_AND_DEVIATION)
     writer.add_vision_image_std(_MEAN_AND_DEVIATION)
     writer.add_vision_use_gelu(True)
-    if projector == "qwen2vl":
+    if projector in _QWEN:
         writer.add_vision_spatial_merge_size(shape.merge)
     else:
         writer.add_vision_projector_scale_factor(shape.merge)
@@ -110,24 +116,35 @@ def _write_patches(weights: Weights, shape: VisionShape, projector: Projector) -
         weights.layer_norm("v.pre_ln", n_embd)
     else:
         weights.kernel("v.patch_embd.weight", (n_embd, 3, side, side))
-    if projector == "qwen2vl":  # a second kernel, for the second of two frames; a still image goes through both
+    if projector in _QWEN:  # a second kernel, for the second of two frames; a still image goes through both
         weights.kernel("v.patch_embd.weight.1", (n_embd, 3, side, side))
-    elif projector != "llama4":
+    if projector not in ("llama4", "qwen2vl"):
         weights.bias("v.patch_embd", n_embd)
         weights.matrix("v.position_embd", (shape.n_patches, n_embd), exact=True)
     weights.layer_norm("v.post_ln", n_embd)
 
 
-def _write_layer(weights: Weights, block: str, shape: VisionShape) -> None:
+def _write_layer(weights: Weights, block: str, shape: VisionShape, *, is_fused: bool) -> None:
     weights.layer_norm(f"{block}.ln1", shape.n_embd)
-    for name in ("attn_q", "attn_k", "attn_v", "attn_out"):
-        weights.matrix(f"{block}.{name}", (shape.n_embd, shape.n_embd))
-        weights.bias(f"{block}.{name}", shape.n_embd, size=0.1)
+    for name in ("attn_qkv", "attn_out") if is_fused else ("attn_q", "attn_k", "attn_v", "attn_out"):
+        n_rows = 3 * shape.n_embd if name == "attn_qkv" else shape.n_embd
+        weights.matrix(f"{block}.{name}", (n_rows, shape.n_embd))
+        weights.bias(f"{block}.{name}", n_rows, size=0.1)
     weights.layer_norm(f"{block}.ln2", shape.n_embd)
     weights.matrix(f"{block}.ffn_up", (shape.n_ff, shape.n_embd))
     weights.bias(f"{block}.ffn_up", shape.n_ff, size=0.1)
     weights.matrix(f"{block}.ffn_down", (shape.n_embd, shape.n_ff))
     weights.bias(f"{block}.ffn_down", shape.n_embd, size=0.1)
+
+
+def _write_deep(weights: Weights, block: str, shape: VisionShape) -> None:
+    """What one layer of the encoder gives to one of the model's."""
+    n_merged = shape.n_embd * shape.merge**2
+    weights.layer_norm(f"{block}.norm", n_merged)
+    weights.matrix(f"{block}.fc1", (n_merged, n_merged))
+    weights.bias(f"{block}.fc1", n_merged, size=0.1)
+    weights.matrix(f"{block}.fc2", (shape.n_embd_text, n_merged))
+    weights.bias(f"{block}.fc2", shape.n_embd_text, size=0.1)
 
 
 def _write_projection(weights: Weights, shape: VisionShape, projector: Projector) -> None:
@@ -140,7 +157,7 @@ def _write_projection(weights: Weights, shape: VisionShape, projector: Projector
     elif projector == "gemma3":
         weights.norm("mm.soft_emb_norm", n_embd)
         weights.matrix("mm.input_projection", (n_embd, n_text))
-    elif projector == "qwen2vl":
+    elif projector in _QWEN:
         weights.matrix("mm.0", (n_merged, n_merged))
         weights.bias("mm.0", n_merged, size=0.1)
         weights.matrix("mm.2", (n_text, n_merged))
