@@ -22,7 +22,7 @@ from engine.runtime.pictures import Pictures, pictures_from, pictures_of, positi
 from engine.runtime.positions import Positions
 from engine.runtime.settings import EngineSettings
 from engine.runtime.worker_model import WorkerModel
-from engine.tokens.grid import Grid
+from engine.tokens.grid import Grid, grid_at
 from tests.models.cache import cached
 from tests.models.look import look
 from tests.sighted import Ask, prompt_of, sight_of, told
@@ -51,6 +51,21 @@ def test_places_are_time_row_column_and_nothing() -> None:
         [[10, 10, 10, 10, 10, 11, 11], [10, 10, 11, 11, 11, 11, 11], [12, 13, 10, 11, 12, 11, 11], [0] * 5 + [11] * 2],
     )
     np.testing.assert_array_equal(POSITIONS.places(30, 3), [[26] * 3, [26, 27, 28], [26] * 3, [0] * 3])
+
+
+@pytest.mark.parametrize("time", [0, 1_000])
+def test_a_grid_is_one_whose_every_cell_stands_where_it_should(time: int) -> None:
+    places = np.array([[time, time + x, time + y, 0] for y in range(3) for x in range(5)])
+    assert grid_at(places, time) == Grid(0, 5, 3)
+    assert grid_at(places[:1], time) == Grid(0, 1, 1) and grid_at(places[:7], time) is None
+    for place in np.ndindex(places.shape):
+        odd = places.copy()
+        odd[place] += 1
+        assert grid_at(odd, time) is None
+    line = np.arange(time, time + 15)[:, np.newaxis].repeat(4, axis=1)
+    assert grid_at(line, time) is None
+    framed = np.stack([line[:, 0], *np.divmod(np.arange(15), 5), np.zeros(15)], axis=1)  # as Hunyuan VL's are
+    assert grid_at(framed.astype(np.int64), time) is None
 
 
 def model_of(kind: str = "qwen2vl") -> tuple[Path, Path]:

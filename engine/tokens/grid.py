@@ -6,6 +6,9 @@ what mtmd itself says of it (engine.tokens.image_tokens); a model that places ce
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+import numpy.typing as npt
+
 
 @dataclass(frozen=True, slots=True)
 class Grid:
@@ -36,3 +39,17 @@ class Grid:
     def moved(self, n_ids: int) -> "Grid":
         """The same, behind n_ids more."""
         return replace(self, start=self.start + n_ids)
+
+
+def grid_at(places: npt.NDArray[np.int64], time: int) -> Grid | None:
+    """The grid of cells that stand at these places when the first stands at `time`; None where they follow no grid's
+    rule.
+
+    places: of shape [n_cells, 4]: time, column, row and another dimension, which grids leave at 0; n_cells at least 1.
+    """
+    n_cells, n_first = len(places), int((places[:, 2] == time).sum())
+    if not n_first or n_cells % n_first:
+        return None
+    row, column = np.divmod(np.arange(n_cells), n_first)
+    expected = np.stack([np.full(n_cells, time), time + column, time + row, np.zeros(n_cells)], axis=1)
+    return Grid(0, n_first, n_cells // n_first) if np.array_equal(places, expected) else None

@@ -23,7 +23,7 @@ import numpy as np
 from engine.child import Channel, Child, Frame, channel_of_child, offer_to_oom_killer
 from engine.errors import EngineDied, InputRefused, ModelRefused
 from engine.gguf import read_header
-from engine.tokens.grid import Grid
+from engine.tokens.grid import grid_at
 
 RULE = "mtmd's count"
 _IDLE_S = 15.0
@@ -232,20 +232,15 @@ def _grid(chunk: Any) -> tuple[int, int] | None:
     image = mtmd_cpp.mtmd_input_chunk_get_tokens_image(chunk)
     if not image:
         return None
-    n_cells = mtmd_cpp.mtmd_image_tokens_get_n_tokens(image)
+    grids = set()
     for time in (0, 1_000):
-        told = (mtmd_cpp.mtmd_decoder_pos * n_cells)()
+        told = (mtmd_cpp.mtmd_decoder_pos * mtmd_cpp.mtmd_image_tokens_get_n_tokens(image))()
         mtmd_cpp.mtmd_helper_image_get_decoder_pos(image, time, told)
-        times, xs, ys, others = np.frombuffer(told, dtype=np.uint32).reshape(n_cells, 4).astype(np.int64).T
-        columns = int((ys == time).sum())
-        if not columns or n_cells % columns:
-            return None
-        row, column = np.divmod(np.arange(n_cells), columns)
-        expected = (times == time).all() and not others.any()
-        if not (expected and np.array_equal(ys, time + row) and np.array_equal(xs, time + column)):
-            return None
-    grid = Grid(0, columns, n_cells // columns)
-    return (grid.columns, grid.rows) if mtmd_cpp.mtmd_input_chunk_get_n_pos(chunk) == grid.n_positions else None
+        grids.add(grid_at(np.frombuffer(told, dtype=np.uint32).reshape(-1, 4).astype(np.int64), time))
+    grid = grids.pop()
+    if grids or grid is None or mtmd_cpp.mtmd_input_chunk_get_n_pos(chunk) != grid.n_positions:
+        return None
+    return grid.columns, grid.rows
 
 
 @contextmanager
