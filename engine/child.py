@@ -23,6 +23,7 @@ from typing import IO, Any
 
 from engine.errors import EngineDied, EngineFailed
 
+MODEL_SUSPECT = "the model file is one that llama.cpp cannot run"
 _FRAME = struct.Struct("<IQ")  # bytes of the JSON fields, bytes of the payload
 
 
@@ -90,10 +91,14 @@ class Channel:
 
 
 class Child:
-    """A running `python -m module`, its channel and its last words. To be closed."""
+    """A running `python -m module`, its channel and its last words. To be closed.
+
+    suspect: what is likely at fault if it crashes now, and what to do, as the end of a sentence.
+    """
 
     def __init__(self, module: str) -> None:
         """Raises EngineFailed when the system gives no process for it."""
+        self.suspect = MODEL_SUSPECT
         child_reads, parent_writes = os.pipe()
         parent_reads, child_writes = os.pipe()
         self._channel = Channel(os.fdopen(parent_reads, "rb", buffering=0), os.fdopen(parent_writes, "wb"))
@@ -159,7 +164,7 @@ class Child:
             )
         return EngineDied(
             f"The engine's process {_ending(code)}{': ' + words if words else ''}.",
-            "Ask again: a new engine starts. If it ends again, the model file is one that llama.cpp cannot run.",
+            f"Ask again: a new engine starts. If it ends again, {self.suspect}.",
         )
 
     def close(self) -> None:

@@ -222,6 +222,8 @@ def test_a_projector_that_crashes_llama_cpp_ends_one_turn_and_no_more(settings: 
     desk = Desk(Settings(**{**vars_of(settings), "mmproj": mmproj}))
     turn, _ = ask(desk, tmp_path / "image.png")
     assert turn.stop == "error" and "SIGABRT" in (turn.error or "")
+    assert "the projector mmproj.gguf is one that llama.cpp cannot run" in (turn.error or "")
+    assert "--mmproj" in (turn.error or "") and "model file" not in (turn.error or "")
     shutil.copyfile(cached("mmproj", projector="gemma3"), mmproj)
     desk.close()
     desk = Desk(Settings(**{**vars_of(settings), "mmproj": mmproj}))

@@ -27,7 +27,8 @@ from engine.runtime.pictures import Picture
 
 Rows = npt.NDArray[np.float32]
 Fetch = Callable[[Picture], bytes | None]
-"""Gives the file that a picture is drawn from; None when nobody waits for it any more."""
+"""Gives the file that a picture is drawn from; None when nobody waits for it any more. Asked before every run of the
+encoder, so that whoever gives it knows what is looked at."""
 
 
 _VERSION = 1  # raise it when pictures are drawn otherwise
@@ -94,10 +95,10 @@ class Vision:
         rows = self._kept.get(key, self._n_embd) if self._kept is not None else None
         if rows is not None and seen.n_rows + len(rows) <= seen.picture.n_cells:
             return rows
+        data = fetch(seen.picture)
+        if data is None:
+            return None
         if seen.pieces is None:
-            data = fetch(seen.picture)
-            if data is None:
-                return None
             seen.pieces = _Pieces(self._open(), seen.picture, _draw(seen.picture, data))
         if at >= len(seen.pieces):
             raise _unexpected(seen.picture, seen.n_rows)

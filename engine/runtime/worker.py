@@ -106,7 +106,8 @@ class Worker:
             self._channel.send({"event": type(event).__name__.lower(), **fields})
 
     def _fetch(self, picture: Picture) -> bytes | None:
-        """The file that a picture is drawn from: the parent has it."""
+        """The file that a picture is drawn from: the parent has it, and hears what is looked at if this crashes."""
+        self._channel.send({"event": "looking", "name": picture.name})
         if self._file is None or self._file[0] != picture.file:
             self._channel.send({"event": "wanted", "file": picture.file})
             data = self._files.get()

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.child import Child, Frame
+from engine.child import MODEL_SUSPECT, Child, Frame
 from engine.errors import EngineDied, EngineFailed
 from engine.prompt.layout import Prompt
 from engine.runtime.binding import Binding
@@ -165,11 +165,23 @@ class WorkerModel:
                 self._child = None
                 raise
             if frame is not None:
+                if frame.fields["event"] == "looking":
+                    child.suspect = self._projector_suspect(frame.fields["name"])
+                    continue
+                if frame.fields["event"] != "wanted":
+                    child.suspect = MODEL_SUSPECT
                 if frame.fields["event"] in _LAST:
                     self._answering = False
                 if frame.fields["event"] == "failed":
                     raise EngineFailed(frame.fields["fact"], frame.fields["remedy"])
                 yield frame
+
+    def _projector_suspect(self, picture: str) -> str:
+        name = self.settings.projector.name if self.settings.projector else "?"
+        return (
+            f"the projector {name} is one that llama.cpp cannot run, or {picture} cannot be drawn: name another mmproj "
+            "file with --mmproj, or leave the image out"
+        )
 
     def _send(self, fields: dict[str, Any], payload: bytes = b"") -> None:
         try:
