@@ -201,6 +201,18 @@ def test_a_model_of_qwen_vls_kind_is_asked_about_two_images_and_asked_again(tmp_
     assert swapped.answer["text"] == anew.answer["text"]
 
 
+def test_where_a_model_places_images_by_a_rule_of_its_own_it_is_not_asked_about_them(tmp_path: Path) -> None:
+    """Hunyuan VL's: read as Qwen VL's are, they would be answered wrongly, and nobody would know."""
+    longdesk = CommandLine(tmp_path / "home", cached("qwen3vl", architecture="hunyuan_vl"))
+    image, flags = photo(tmp_path / "image.png", (640, 480), 1), ("--mmproj", cached("mmproj", projector="hunyuanvl"))
+    (source,) = longdesk("count", image, *flags, "--json").document["sources"]
+    assert source["images"][0]["tokens"] > (20 + 1) * 15  # a token of 32 pixels, and an end to each row
+    run = longdesk("ask", image, *flags, "-q", "Q", "--json")
+    assert run.code == 4 and run.out == "" and run.err.count("\n") == 1
+    assert "hunyuan_vl models give them positions in several dimensions (M-RoPE), by a rule of their own" in run.err
+    assert longdesk("sessions", "list", "--json").document == {"sessions": []}
+
+
 @pytest.mark.parametrize(("max_tiles", "separators"), [(9, True), (9, False), (4, True), (1, False)])
 def test_fewer_tiles_and_no_separators_are_counted(
     max_tiles: int, separators: bool, tmp_path: Path, model: Path

@@ -10,12 +10,8 @@ from threading import Event as Flag
 import numpy as np
 import pytest
 
-from engine.analyst import refuse_unreadable
-from engine.errors import EngineFailed, ModelRefused
-from engine.gguf import read_header
-from engine.memory.card import read_card
+from engine.errors import EngineFailed
 from engine.memory.placement import Placement
-from engine.opened import OpenModel
 from engine.prompt.layout import Prompt, common_prefix
 from engine.runtime.model import Sampling
 from engine.runtime.pictures import Pictures, pictures_from, pictures_of, positions_of
@@ -106,6 +102,16 @@ def test_pictures_are_placed_as_mtmds_own_helper_places_them(kind: str) -> None:
     assert same(ours[0], filled[0])  # 192 cells and a short batch, in place of one
 
 
+def test_dimensions_that_a_models_architecture_leaves_to_its_file_are_seen() -> None:
+    """With the vocabulary alone llama.cpp takes such a model, GLM's that see among them, for one of one dimension."""
+    pair = cached("qwen3vl", architecture="hunyuan_vl"), cached("mmproj", projector="qwen2vl")
+    theirs = look(*pair, [LARGE])
+    assert theirs.status == 0 and theirs.logits is not None, theirs.log
+    (ours,) = told(*pair, [Ask(parts=LARGE)], fills=False)
+    assert np.array_equal(ours.logits, theirs.logits[0]) and ours.n_tokens == ours.used == theirs.cells[0]
+    assert theirs.positions[0] < theirs.cells[0]
+
+
 def test_a_reply_goes_on_at_the_position_behind_the_prompt() -> None:
     longer = told(*model_of(), [Ask(parts=PICTURE)], max_tokens=9, fills=False)[0]
     for n_replied in (1, 4, 8):
@@ -157,18 +163,6 @@ def test_a_picture_that_is_cancelled_within_is_gone_on_with(how: str) -> None:
     assert stopped.used == on.reused == restarted.reused == (within if how == "stop_at" else begun)
     assert on.encoded == restarted.encoded == 1
     assert same(whole, on) and same(whole, restarted) and same(fresh, longer)
-
-
-def test_where_a_model_places_cells_by_a_rule_of_its_own_it_is_not_asked() -> None:
-    sight = sight_of(*model_of())
-    prompt = prompt_of(PICTURE, sight)
-    sight.close()
-    opened = OpenModel(read_card(read_header(model_of()[0])), *[None] * 2)  # type: ignore[list-item]
-    refuse_unreadable(prompt, opened)
-    (shown,) = prompt.shown
-    odd = replace(shown, view=replace(shown.view, grids=None))
-    with pytest.raises(ModelRefused, match=r"qwen2vl models give them positions .* by a rule of their own"):
-        refuse_unreadable(Prompt((replace(prompt.segments[1], shown=(odd,)),)), opened)
 
 
 def test_a_count_that_knows_nothing_of_a_models_dimensions_is_an_error_and_no_wrong_answer() -> None:

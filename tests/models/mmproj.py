@@ -5,6 +5,7 @@
     gemma3     gemma3, vision=True    always as many tokens, whatever its size
     qwen2vl    qwen2, vision=True     a grid of its own size, two patches by two a token; positions in three dimensions
     qwen3vl    qwen3vl                the same of larger patches, and rows for several layers of the model
+    hunyuanvl  qwen3vl, hunyuan_vl    a grid with an end to each row, whose positions follow a rule of their own
     idefics3   llama, vision=True     up to dozens of tiles with names of rows and columns between them, and an overview
 
 Weights are random and small enough that the embeddings are of about the size of the models' own tokens.
@@ -22,7 +23,7 @@ from tests.models.writer import DType, Weights, new_gguf
 
 VERSION = 1  # raise it when build_mmproj writes something else, so that cached builds are made anew
 
-Projector = Literal["llama4", "gemma3", "qwen2vl", "qwen3vl", "idefics3"]
+Projector = Literal["llama4", "gemma3", "qwen2vl", "qwen3vl", "hunyuanvl", "idefics3"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +55,7 @@ _REAL: dict[Projector, VisionShape] = {
     "gemma3": VisionShape(n_embd_text=64, image_size=896, patch_size=14, merge=4),
     "qwen2vl": VisionShape(n_embd_text=128, image_size=560, patch_size=14, merge=2),
     "qwen3vl": VisionShape(n_embd_text=128, image_size=768, patch_size=16, merge=2),
+    "hunyuanvl": VisionShape(n_embd_text=128, image_size=512, patch_size=16, merge=2),
     "idefics3": VisionShape(n_embd_text=64, image_size=512, patch_size=16, merge=4),
 }
 _NAMES = {"qwen2vl": "qwen2vl_merger", "qwen3vl": "qwen3vl_merger"}  # in the file, where it differs
@@ -98,7 +100,7 @@ def write_fields(writer: gguf.GGUFWriter, shape: VisionShape, projector: str) ->
     writer.add_vision_image_mean(_MEAN_AND_DEVIATION)
     writer.add_vision_image_std(_MEAN_AND_DEVIATION)
     writer.add_vision_use_gelu(True)
-    if projector in _QWEN:
+    if projector in (*_QWEN, "hunyuanvl"):
         writer.add_vision_spatial_merge_size(shape.merge)
     else:
         writer.add_vision_projector_scale_factor(shape.merge)
@@ -162,5 +164,20 @@ def _write_projection(weights: Weights, shape: VisionShape, projector: Projector
         weights.bias("mm.0", n_merged, size=0.1)
         weights.matrix("mm.2", (n_text, n_merged))
         weights.bias("mm.2", n_text, size=0.1)
+    elif projector == "hunyuanvl":
+        _write_convolutions(weights, n_embd, n_text)
     else:
         weights.matrix("mm.model.fc", (n_text, n_merged))
+
+
+def _write_convolutions(weights: Weights, n_embd: int, n_text: int) -> None:
+    """Hunyuan VL's way from the encoder to the model, and what stands around an image and at the end of its rows."""
+    weights.norm("mm.pre_norm", n_embd)
+    for name, n_out, n_in, side in (("mm.0", 2 * n_embd, n_embd, 2), ("mm.2", 4 * n_embd, 2 * n_embd, 1)):
+        weights.kernel(f"{name}.weight", (n_out, n_in, side, side))
+        weights.bias(name, n_out, size=0.1)
+    weights.matrix("mm.model.fc", (n_text, 4 * n_embd))
+    weights.bias("mm.model.fc", n_text, size=0.1)
+    weights.norm("mm.post_norm", n_text)
+    for name, length in (("mm.image_begin", n_text), ("mm.image_end", n_text), ("v.image_newline", 4 * n_embd)):
+        weights.vector(name, np.ones(length, dtype=np.float32))

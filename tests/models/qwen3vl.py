@@ -18,11 +18,17 @@ SHAPE = Shape(n_embd=128, n_ctx_train=32_768)
 N_DEEP = 2  # layers that an image's embedding reaches besides the first; so many of the projector's layers give to them
 
 
-def build_qwen3vl(path: Path, shape: Shape = SHAPE, *, seed: int = 0, dtype: DType = "F16") -> Path:
-    """Write a Qwen-3-VL-shaped model to `path` and return it. Its vocabulary is the Llama-shaped model's."""
+def build_qwen3vl(
+    path: Path, shape: Shape = SHAPE, *, seed: int = 0, dtype: DType = "F16", architecture: str = "qwen3vl"
+) -> Path:
+    """Write a Qwen-3-VL-shaped model to `path` and return it. Its vocabulary is the Llama-shaped model's.
+
+    `architecture`: also hunyuan_vl, of the same tensors, whose positions have dimensions where a field says so, as in
+    GLM's that see; an image reaches its first layer alone.
+    """
     vocabulary = llama3_vocabulary(add_bos=False).with_special(IMAGE_MARKS)
     n_embd, n_vocab = shape.n_embd, len(vocabulary.tokens)
-    with new_gguf(path, "qwen3vl", name="Tiny Qwen 3 VL", dtype=dtype) as writer:
+    with new_gguf(path, architecture, name="Tiny Qwen 3 VL", dtype=dtype) as writer:
         shape.write(writer)
         third = shape.head_dim // 6
         writer.add_rope_dimension_sections([shape.head_dim // 2 - 2 * third, third, third, 0])  # time, row, column
