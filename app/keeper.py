@@ -80,17 +80,28 @@ class Keeper:
         return self._contents.identify(card)
 
     def prove(self, opened: OpenModel, plan: Plan, prompt: Prompt) -> Iterator[float]:
-        """Reads the model's files where nobody has and a kept state may be theirs that saves more than that takes.
+        """Reads the model's or the projector's files where nobody has and a kept state may be theirs that saves more
+        than that takes.
 
         Yields the share read, see Contents.read. `begin` uses no state that was not proved to be the model's.
         """
-        card = opened.card
-        if is_read(self.identify(card).content) or not self._settings.snapshot:
+        if not self._settings.snapshot:
             return
+        if not is_read(self.identify(opened.card).content):
+            n_bytes = sum(file.n_bytes for file in opened.card.files)
+            if n_bytes <= _SMALL_MODEL_BYTES or self._is_worth_reading(n_bytes, opened, plan, prompt):
+                yield from self._contents.read(opened.card)
+        seen = opened.projector if prompt.shown else None
+        if seen is None or is_read(self._contents.content_of(seen)):
+            return
+        if self._is_worth_reading(seen.n_bytes, opened, plan, prompt):
+            yield from self._contents.read(seen)
+
+    def _is_worth_reading(self, n_bytes: int, opened: OpenModel, plan: Plan, prompt: Prompt) -> bool:
+        """Whether a kept state may be this model's and projector's that saves more than reading so much takes."""
         found = self.find(opened, plan.placement, prompt)
-        n_bytes, gain = sum(file.n_bytes for file in card.files), found.unproved_tokens - found.n_tokens
-        if n_bytes <= _SMALL_MODEL_BYTES or gain / self._states.tokens_per_s > n_bytes / _READ_BYTES_PER_S:
-            yield from self._contents.read(card)
+        gain = found.unproved_tokens - found.n_tokens
+        return gain / self._states.tokens_per_s > n_bytes / _READ_BYTES_PER_S
 
     def learn(self, card: ModelCard) -> Iterator[float]:
         """Reads the model's files where kept states are bound to these very files, so that a copy may use them too.
@@ -151,8 +162,7 @@ class Keeper:
         if holding is None or not self._unsaved or not self._settings.snapshot:
             return None
         self._unsaved = False
-        content = self._contents.resolve(holding.binding.content)  # it may have been read since
-        holding = self._holding = replace(holding, binding=replace(holding.binding, content=content))
+        holding = self._holding = replace(holding, binding=self._states.known(holding.binding))
         n_bytes = self._state_bytes(engine)
         if not self._states.is_worth(self._states.gain(engine.held, holding.binding), n_bytes):
             return None
@@ -206,7 +216,8 @@ class Keeper:
         remove(self._store.snapshots.remove(session_id))
 
     def _binding_of(self, opened: OpenModel, placement: Placement, prompt: Prompt) -> Binding:
-        return binding_of(opened, placement, self.identify(opened.card), prompt)
+        projector = self._contents.content_of(opened.projector) if opened.projector is not None else ""
+        return binding_of(opened, placement, self.identify(opened.card), prompt, projector=projector)
 
     def _write(self, engine: WorkerModel, path: Path, holding: _Holding, n_bytes: int) -> None:
         """Writes the state, enters it, and deletes those that it makes needless. Raises LongdeskError, OSError."""

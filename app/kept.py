@@ -22,8 +22,10 @@ def stamp(projector: Projector | None) -> str:
     return stamp_of(file_stamps(projector)) if projector is not None else ""
 
 
-def binding_of(opened: OpenModel, placement: Placement, identity: Identity, prompt: Prompt) -> Binding:
-    """What the KV states of an engine that reads this prompt belong to."""
+def binding_of(
+    opened: OpenModel, placement: Placement, identity: Identity, prompt: Prompt, *, projector: str
+) -> Binding:
+    """What the KV states of an engine that reads this prompt belong to. projector: what its file holds."""
     card = opened.card
     rope = "" if not card.rope_switch else "long" if placement.n_ctx > card.rope_switch else "short"
     return Binding(
@@ -33,7 +35,7 @@ def binding_of(opened: OpenModel, placement: Placement, identity: Identity, prom
         kv_k=placement.kv_type,
         kv_v=placement.kv_type,
         swa_full=placement.swa_full,
-        projector=stamp(opened.projector) if prompt.shown else "",
+        projector=projector if prompt.shown else "",
         rope=rope,
         rotation=os.environ.get("LLAMA_ATTN_ROT_DISABLE", ""),
     )

@@ -53,11 +53,14 @@ class States:
         for match in self._store.snapshots.matches(chain(ids)):
             made_with = self._binding(match)
             other = "another version of Longdesk" if made_with is None else binding.mismatch(made_with)
-            if made_with is not None and other is None and made_with.content != binding.content:
-                if is_read(made_with.content):
+            if made_with is not None and other is None:
+                doubts = _doubts(binding, made_with)
+                if doubts and all(is_read(content) for content, _ in doubts):
                     unproved = max(unproved, _shared(match, len(ids)))
                     continue
-                other = "a model file that was changed or moved since"
+                other = next(
+                    (f"{what} that was changed or moved since" for kept, what in doubts if not is_read(kept)), None
+                )
             if other is None:
                 usable.append(match.snapshot.path)
                 if (n_tokens := _shared(match, len(ids))) > shared:
@@ -131,14 +134,27 @@ class States:
         """What a state was made with, as well as it is known now; None for one that another version entered."""
         with suppress(TypeError, KeyError):
             made_with = binding_from(match.snapshot.binding)
-            return replace(made_with, content=self._contents.resolve(made_with.content)) if made_with.content else None
+            return self.known(made_with) if made_with.content else None
         return None
+
+    def known(self, binding: Binding) -> Binding:
+        """What a state was made with, as well as it is known now: files may have been read since."""
+        content, projector = map(self._contents.resolve, (binding.content, binding.projector))
+        return replace(binding, content=content, projector=projector)
 
     def used(self, paths: Sequence[Path], session_id: str) -> None:
         """The best of these was handed to the engine."""
         for path in paths[:1]:
             with suppress(LongdeskError):
                 self._store.snapshots.touch(path, session_id=session_id)
+
+
+def _doubts(binding: Binding, made_with: Binding) -> list[tuple[str, str]]:
+    """What a state was made with that may or may not be what is there now: what its file held, and what to call it."""
+    files = [(binding.content, made_with.content, "a model file")]
+    if binding.projector and made_with.projector:
+        files.append((binding.projector, made_with.projector, "a vision projector"))
+    return [(kept, what) for ours, kept, what in files if ours != kept]
 
 
 def _at_a_distance(snapshots: Iterable[Snapshot], n_tokens: int) -> tuple[Path, ...]:

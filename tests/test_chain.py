@@ -39,7 +39,7 @@ def test_the_same_block_elsewhere_is_another() -> None:
     assert len(set(chain(twice))) == len(chain(twice)) == 9
 
 
-BINDING = Binding(model="m", llama_cpp="1", kv_k="f16", kv_v="f16", projector="o", lora=("a",))
+BINDING = Binding(model="m", llama_cpp="1", kv_k="f16", kv_v="f16", projector="0" * 32, lora=("a",))
 
 
 def test_a_binding_goes_through_json() -> None:
@@ -52,7 +52,7 @@ def test_a_binding_goes_through_json() -> None:
     [
         ({"model": "n"}, "another model file"),
         ({"kv_v": "q8_0"}, "another KV type"),
-        ({"projector": "p"}, "another vision projector"),
+        ({"projector": "1" * 32}, "another vision projector"),
         ({"llama_cpp": "2"}, "another version of llama.cpp"),
         ({"swa_full": True}, "another layout of windowed layers"),
         ({"rope": "long"}, "other RoPE settings"),

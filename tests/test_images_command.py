@@ -12,6 +12,8 @@ from PIL import Image as Pillow
 from app.desk import Desk
 from app.documents import count_json
 from app.settings import Settings
+from engine.memory.fingerprint import fingerprint
+from engine.memory.projector import read_projector
 from engine.opened import OpenModel
 from engine.tokens.tiles import llama_cpp_tiling, size_within
 from tests.command_line import CommandLine, Run
@@ -52,6 +54,15 @@ def corpus(tmp_path: Path) -> Path:
     for name in ("a", "b", "c"):
         (folder / f"{name}.txt").write_text(f"What {name} says.\n" * 20)
     return folder
+
+
+def differ_between_samples(path: Path) -> None:
+    """Changes one byte of a projector that its fingerprint does not see."""
+    before = fingerprint(read_projector(path))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    assert fingerprint(read_projector(path)) == before
 
 
 def ask(longdesk: CommandLine, *arguments: object) -> Run:
@@ -155,9 +166,19 @@ def test_another_projector_in_its_place_is_seen(tmp_path: Path) -> None:
     fresh = ask(CommandLine(tmp_path / "fresh", copy), text, image)
     assert other.answer["text"] == fresh.answer["text"] != first.answer["text"]
     assert other.answer["encoded"] == fresh.answer["encoded"] == first.answer["encoded"] == 1
-    shutil.copyfile(cached("mmproj", projector="gemma3", seed=1), folder / "mmproj.gguf")  # written anew: who knows
-    again = ask(longdesk, text, image)
-    assert "another vision projector" in again.err and again.answer["text"] == fresh.answer["text"]
+    (folder / "mmproj.gguf").unlink()
+    shutil.copyfile(cached("mmproj", projector="gemma3", seed=1), tmp_path / "copy.gguf")  # the same bytes elsewhere
+    again = ask(longdesk, text, image, "--mmproj", tmp_path / "copy.gguf")
+    assert "projector" not in again.err and again.answer["text"] == fresh.answer["text"]
+    assert again.answer["encoded"] == 0 and again.answer["reused_tokens"] > again.answer["prompt_tokens"] - 50
+    shutil.rmtree(longdesk.home / "snapshots")
+    shutil.copyfile(tmp_path / "copy.gguf", folder / "mmproj.gguf")
+    read_again = ask(longdesk, text, image)  # embeddings are a copy's too
+    assert read_again.answer["encoded"] == 0 and read_again.answer["text"] == fresh.answer["text"]
+    differ_between_samples(folder / "mmproj.gguf")
+    differing = ask(longdesk, text, image)
+    assert "vision projector" in differing.err and differing.answer["encoded"] == 1
+    assert differing.answer["reused_tokens"] < first.answer["prompt_tokens"] - 256
 
 
 @pytest.mark.parametrize("projector", ["gemma3", "qwen2vl", pytest.param("idefics3", marks=pytest.mark.slow)])

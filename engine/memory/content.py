@@ -1,4 +1,4 @@
-"""What a model's files hold, to the last byte: read once, and remembered for as long as the files are what they were.
+"""What a model's files, or a projector's, hold to the last byte: read once, remembered while they are what they were.
 
 Samples (see `fingerprint`) do not tell two models apart that differ between them; a digest of everything does, and
 takes minutes where a large model lies on a slow disk (xxh3 itself: 0.2 s a GiB from the page cache, measured). So the
@@ -19,6 +19,7 @@ from xxhash import xxh3_128, xxh3_128_hexdigest
 from engine.errors import ModelRefused
 from engine.memory.card import ModelCard
 from engine.memory.fingerprint import FileStamp, file_stamps, fingerprint
+from engine.memory.projector import Projector
 
 _STAMP = "files:"  # what begins so stands for files that were not read
 _VERSION = 1  # raise it when a digest is made otherwise
@@ -57,7 +58,11 @@ class Contents:
             self._digests[content] = digest
         return self._digests.get(content, content)
 
-    def read(self, card: ModelCard) -> Iterator[float]:
+    def content_of(self, projector: Projector) -> str:
+        """The digest of all that a projector's file holds, its stamp where nobody read it. Raises ModelRefused."""
+        return self.resolve(stamp_of(file_stamps(projector)))
+
+    def read(self, card: ModelCard | Projector) -> Iterator[float]:
         """Reads all files to their end and remembers the digest; the share read, every 256 MiB.
 
         Files that change meanwhile are not remembered. Raises ModelRefused for files that cannot be read.

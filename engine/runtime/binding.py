@@ -24,10 +24,10 @@ _NAMES = {
 class Binding:
     """Everything beside the ids that a KV state depends on. States may be used where all of it is equal.
 
-    model: a fingerprint of its files. projector: the stamp of its file, '' where no picture was read. content: what
-    the model's files hold, as `engine.memory.content` gives it: their digest, or the stamp of files that were not read
-    then. rope: which of a model's RoPE factors its context chose. rotation: whether llama.cpp rotates keys and values
-    before it quantizes them. lora: digests of adapters.
+    model: a fingerprint of its files. content: what they hold, as `engine.memory.content` gives it: their digest, or
+    the stamp of files that were not read then. projector: the same of its file, '' where no picture was read. rope:
+    which of a model's RoPE factors its context chose. rotation: whether llama.cpp rotates keys and values before it
+    quantizes them. lora: digests of adapters.
     """
 
     model: str
@@ -51,11 +51,10 @@ class Binding:
         A stamp says nothing about other files: whoever has one must find out what it stands for.
         """
         for each in fields(self):
-            if each.name == "projector" and not (self.projector and other.projector):
-                continue  # what they share is then text, and no picture
-            if each.name == "content" and not (is_read(self.content) and is_read(other.content)):
-                continue
-            if getattr(self, each.name) != getattr(other, each.name):
+            ours, others = getattr(self, each.name), getattr(other, each.name)
+            if each.name in ("content", "projector") and not (is_read(ours) and is_read(others)):
+                continue  # without a projector, what they share is text, and no picture
+            if ours != others:
                 return _NAMES[each.name]
         return None
 

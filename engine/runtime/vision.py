@@ -8,7 +8,6 @@ import ctypes
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ from engine.corpus.drawing import draw_picture
 from engine.corpus.pixels import Pixels
 from engine.corpus.source import Skipped
 from engine.errors import EngineFailed
-from engine.memory.fingerprint import file_stamp
 from engine.runtime.embeddings import Embeddings
 from engine.runtime.pictures import Picture
 
@@ -31,7 +29,7 @@ Fetch = Callable[[Picture], bytes | None]
 encoder, so that whoever gives it knows what is looked at."""
 
 
-_VERSION = 1  # raise it when pictures are drawn otherwise
+_VERSION = 2  # raise it when pictures are drawn otherwise
 
 
 @dataclass(slots=True)
@@ -64,7 +62,6 @@ class Vision:
         self._model, self._projector, self._kept = model, projector, kept
         self._use_gpu, self._n_threads = use_gpu, n_threads
         self._n_embd = int(llama_cpp.llama_model_n_embd_inp(model))
-        self._made_with = _made_with(projector)
         self._context: Any = None
         self._seen: _Seen | None = None
         self.n_encoded = 0  # runs of the encoder since this model was loaded
@@ -91,7 +88,8 @@ class Vision:
     def _run(self, seen: _Seen, fetch: Fetch) -> Rows | None:
         """What the picture's next run of the encoder gives, or gave once."""
         at = len(seen.runs)
-        key = f"{self._made_with} {seen.picture.key} {at}"
+        made_with = self._kept.made_with(self._projector) if self._kept is not None else ""
+        key = f"{_VERSION} {made_with} {seen.picture.key} {at}"
         rows = self._kept.get(key, self._n_embd) if self._kept is not None else None
         if rows is not None and seen.n_rows + len(rows) <= seen.picture.n_cells:
             return rows
@@ -159,11 +157,6 @@ class _Pieces:
 
     def _n_chunks(self) -> int:
         return int(mtmd_cpp.mtmd_input_chunks_size(self._chunks))
-
-
-def _made_with(projector: Path) -> str:
-    """What embeddings depend on beside the picture: the very file, since its digest is of samples, and the library."""
-    return f"{_VERSION} {version('llama-cpp-python')} {file_stamp(projector)}"
 
 
 def _draw(picture: Picture, data: bytes) -> Pixels:
