@@ -1,13 +1,18 @@
 """The page's entry, which Streamlit runs at every redraw: navigation only."""
 
+import os
 import sys
-from pathlib import Path
 
-_APP = Path(__file__).resolve().parent
-# Streamlit puts this folder first on sys.path: `import desk` would then be a second app.desk with a second Desk.
-sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != _APP]
-if str(_APP.parent) not in sys.path:
-    sys.path.insert(0, str(_APP.parent))
+_APP = os.path.dirname(os.path.abspath(__file__))
+_ROOT = os.path.dirname(_APP)
+# Streamlit puts this folder first on sys.path, where `import desk` would find a second app.desk with a second Desk, and
+# `import settings` ours in place of a library's. It goes to the end, once, and not away: Streamlit would add and remove
+# it at every redraw, and an import that is under way in another thread misses what moves meanwhile.
+if sys.path[0] == _APP:
+    sys.path.append(_APP)
+    sys.path.remove(_APP)
+if _ROOT not in sys.path:
+    sys.path.insert(0, _ROOT)
 
 from app.views.frame import draw_page  # noqa: E402
 
