@@ -96,7 +96,8 @@ def with_pictures(wanted: Wanted, prompt: Prompt, opened: OpenModel) -> Wanted:
     if not prompt.shown or opened.projector is None:
         return wanted
     most_pixels = max(shown.image.width * shown.image.height for shown in prompt.shown)
-    vision_bytes = opened.projector.memory_bytes + _PIXEL_BYTES * most_pixels
+    most_cells = max(shown.view.n_cells for shown in prompt.shown)
+    vision_bytes = opened.projector.memory_bytes(most_cells) + _PIXEL_BYTES * most_pixels
     return replace(wanted, vision_bytes=vision_bytes, at_once=prompt.n_at_once)
 
 

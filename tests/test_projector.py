@@ -7,13 +7,23 @@ from typing import Any
 import gguf
 import pytest
 
+from engine.analyst import with_pictures
 from engine.errors import ModelRefused
 from engine.gguf import read_header
+from engine.memory.budget import Wanted
 from engine.memory.card import read_card
+from engine.memory.placement import Placement
 from engine.memory.projector import projector_for, projectors_beside, read_projector
+from engine.opened import OpenModel
+from engine.runtime.settings import EngineSettings
+from engine.runtime.worker_model import WorkerModel
+from tests.bench.memory import resident
 from tests.models import broken
 from tests.models.cache import build, cached
 from tests.models.writer import Weights, new_gguf
+from tests.sighted import prompt_of, sight_of
+from tests.test_tiles import MODELS
+from tests.test_vision import AFTER, BEFORE, end_of, photo
 
 
 @pytest.mark.parametrize(
@@ -139,3 +149,32 @@ def write(path: Path, fields: dict[str, Any]) -> Path:
             writer.add_key_value(key, value, kind[type(value)])
         Weights(writer).norm("v.post_ln", 64)
     return path
+
+
+@pytest.mark.parametrize(("projector", "n_cells"), [("llama4", 1_440), ("gemma3", 256), ("idefics3", 1_100)])
+def test_what_is_cut_or_scaled_takes_as_much_whatever_its_size(projector: str, n_cells: int) -> None:
+    found = read_projector(cached("mmproj", projector=projector))
+    embeddings = 12 * n_cells * found.n_embd
+    assert found.memory_bytes(n_cells) - found.memory_bytes(0) == embeddings
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="resident memory is read from /proc")
+def test_an_image_of_any_size_takes_no_more_than_was_said(tmp_path: Path) -> None:
+    """Of Qwen 2 VL's kind, whose encoder takes as many patches as the image has."""
+    path, model = cached("mmproj", projector="qwen2vl", n_embd=256, n_ff=1_024), cached(**MODELS["qwen2vl"])
+    sight = sight_of(model, path)
+    engine = WorkerModel(EngineSettings(model=model, placement=Placement(n_ctx=4_096), projector=path))
+    try:
+        end_of(engine, prompt_of([BEFORE], sight))
+        assert engine.pid is not None
+        before = resident(engine.pid)
+        prompt = prompt_of([BEFORE, photo(1_400, 1_400), AFTER], sight)
+        assert end_of(engine, prompt).encoded == 1
+        grown = resident(engine.pid, "VmHWM") - before
+    finally:
+        engine.close()
+        sight.close()
+    opened = OpenModel(*[None] * 3, projector=read_projector(path))  # type: ignore[list-item]
+    assert 0.6 * with_pictures(Wanted(), prompt, opened).vision_bytes < grown
+    assert grown <= with_pictures(Wanted(), prompt, opened).vision_bytes

@@ -150,7 +150,12 @@ class Planner:
             prompt_tokens=prompt_tokens,
             reply_tokens=wanted.reply_tokens,
             needs=_needs(self.card, placement, measured, self.hardware),
-            estimated=tuple(name for name in _FIGURES if name in (*measured.estimated, *self.card.estimated)),
+            estimated=tuple(
+                name
+                for name in _FIGURES
+                if name in (*measured.estimated, *self.card.estimated)
+                or (wanted.vision_bytes and name == "runtime_bytes")
+            ),
             notes=notes,
         )
 

@@ -26,7 +26,11 @@ _WIDTHS = {
 LLAMA4 = "llama4"
 _SCALE = ("clip.vision.projector.scale_factor", "clip.vision.spatial_merge_size")
 _PIECES = {LLAMA4: 10, "idefics3": 17}  # that an image is cut into at most, as its real models have it
-_LARGEST_PATCHES = 4096  # of a projector that takes any size
+_OWN_SIZE = ("gemma3",)  # images are scaled to the projector's own size
+_ANY_SIZE = ("qwen2vl_merger", "qwen2.5vl_merger", "qwen3vl_merger")  # images keep theirs, up to a limit
+_MASKED = ("qwen2.5vl_merger",)  # windows: a mask of every patch against every other, in 4, 2 and 4 bytes
+_DEPTHS = {"qwen3vl_merger": 4}  # embeddings a cell: three layers' beside the last one's
+_LARGEST_PATCHES = 4096  # where nothing is known
 _LARGEST_IMAGE = 8192  # pixels a side, llama.cpp's own limit
 _MOST_CANDIDATES = 64  # files of a folder that are looked into
 
@@ -60,16 +64,30 @@ class Projector:
         """Tokens of one image of image_size a side."""
         return (self.image_size // self.patch_size // self.merge) ** 2
 
-    @property
-    def memory_bytes(self) -> int:
-        """About what it takes beside the model [estimate]: its weights, one piece's patches on their way through a
-        layer, and all pieces of an image as mtmd cuts it. Attention is computed bit by bit and adds next to nothing.
+    def memory_bytes(self, n_cells: int) -> int:
+        """About what it takes beside the model for an image of so many embeddings [estimate, rather too much]: its
+        weights; on their way through a layer, the patches of what it encodes at once; what mtmd makes of the pixels;
+        and the embeddings. Attention is computed bit by bit and adds next to nothing, but for Qwen 2.5's masks.
 
-        Against a child's growth: 43 / 40, 118 / 113 and 376 / 369 MiB for three of Llama 4's, 159 / 139 for Gemma 3's.
+        mtmd reserves for the images that come: its warm-up at a size of its own is left out. Against the most that a
+        child grew by, in MiB: Llama 4's of 24 layers 1,024 wide 708 / 685, Gemma 3's of 8 layers 1,152 wide 461 / 443,
+        Qwen 2 VL's of 8 layers 1,280 wide 463 / 437, Idefics 3's of 12 layers 768 wide 285 / 271; tiny ones up to 26
+        too much, and 74 of 197 too much for an image of 9 million pixels. Unmeasured: Qwen 2.5's masks.
         """
-        n_patches = (self.image_size // self.patch_size) ** 2 or _LARGEST_PATCHES
-        cut = 12 * _PIECES.get(self.kind, 1) * self.image_size**2
-        return self.n_bytes + 4 * n_patches * (4 * self.width + self.n_ff) + cut + (28 << 20)
+        n_patches = self._patches(n_cells)
+        layer = 4 * n_patches * (4 * self.width + self.n_ff)
+        pixels = 12 * _PIECES.get(self.kind, 1) * self.image_size**2 + 36 * n_patches * self.patch_size**2
+        masks = 10 * n_patches**2 if self.kind in _MASKED else 0
+        embeddings = 12 * n_cells * self.n_embd * _DEPTHS.get(self.kind, 1)
+        return self.n_bytes + layer + pixels + masks + embeddings + (24 << 20)
+
+    def _patches(self, n_cells: int) -> int:
+        """The most patches that are encoded at once, where an image takes so many embeddings."""
+        fixed = (self.image_size // self.patch_size) ** 2
+        if self.kind in _PIECES or self.kind in _OWN_SIZE:
+            return fixed
+        shown = n_cells * self.merge**2
+        return shown if self.kind in _ANY_SIZE else max(fixed or _LARGEST_PATCHES, shown)
 
     def fits(self, n_embd: int) -> bool:
         """Whether it makes embeddings as wide as the model reads, as far as the file says."""

@@ -116,9 +116,9 @@ def idle() -> int:
         child.close()
 
 
-def resident(pid: int) -> int:
-    """A process's resident memory in bytes. Needs /proc."""
+def resident(pid: int, figure: str = "VmRSS") -> int:
+    """A process's resident memory in bytes; the most that it ever was with VmHWM. Needs /proc."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
+        if line.startswith(f"{figure}:"):
             return int(line.split()[1]) * 1024
     raise ValueError(f"process {pid} has no memory")
