@@ -6,81 +6,41 @@ How one question runs is left to `asking`, which engine runs to `engines`.
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from threading import Event as Flag
-from threading import Lock, RLock, Thread, Timer
+from threading import Lock, Thread, Timer
 
 from app.asking import UNTITLED, Asking, Bench, DeskEvent, Notice, Question, Waiting, standing_instruction
 from app.conversation import converse, place
+from app.counting import Count, Outlook, count, legible
 from app.engines import Engines, Running
 from app.joining import Joining, arrange, join_session, write_down
 from app.keeper import remove
-from app.settings import Settings, find_model, find_plannable
+from app.models.shelf import Shelf
+from app.settings import Settings
 from app.tiling import begun_with, limit, max_tiles_of
 from engine.analyst import prepare, weights, with_pictures
 from engine.corpus.collect import collect
 from engine.corpus.redrawing import redraw
 from engine.corpus.rules import Rules
-from engine.corpus.source import Cause, Corpus, Kind, Skipped, Source
+from engine.corpus.source import Corpus, Skipped, Source
 from engine.corpus.walk import compile_excludes, excludes
 from engine.errors import LongdeskError
-from engine.gguf import read_header
 from engine.memory.budget import Advice, Plan, Wanted
-from engine.memory.card import ModelCard, read_card
-from engine.memory.catalog import Entry, planned_card
+from engine.memory.card import ModelCard
 from engine.memory.hardware import Device
 from engine.memory.placement import Placement
 from engine.memory.planner import Planner, make_plan
-from engine.memory.projector import candidates
-from engine.opened import OpenModel, open_model
-from engine.prompt.layout import Exchange, Part, Prompt
-from engine.tokens.documents import Document, IdCache, number_pictures
+from engine.opened import OpenModel
+from engine.prompt.layout import Exchange
+from engine.tokens.documents import IdCache
 from storage.sessions import Session
 from storage.store import Store
 
 _CANCEL_POLL_S = 0.2
 _IDLE_S = 5.0  # without a question, until the KV state is saved
-
-
-@dataclass(frozen=True, slots=True)
-class Count:
-    """What a corpus costs with a model. prompt is the whole prompt but for the question and the reply."""
-
-    model: str
-    sources: tuple[Source, ...]
-    documents: tuple[Document, ...]  # one a source, in the same order
-    skipped: tuple[Skipped, ...]
-    prompt: Prompt = field(repr=False)
-    image_rule: str | None = None  # whose rule counts images, where the model sees
-
-    @property
-    def sees(self) -> bool:
-        """Whether the model can be shown images."""
-        return self.image_rule is not None
-
-    @property
-    def total_tokens(self) -> int:
-        return self.prompt.n_tokens
-
-    @property
-    def template_tokens(self) -> int:
-        return self.total_tokens - self.prompt.count(Part.SOURCE)
-
-
-@dataclass(frozen=True, slots=True)
-class Outlook:
-    """A session's next question before it is written: every source's cost, sent or not, and the plan."""
-
-    plan: Plan
-    prompt: Prompt = field(repr=False)
-    documents: tuple[Document, ...] = field(repr=False)  # one a source of the session, in its order
-    reused_tokens: int | None = None  # about what of the prompt need not be read again
-    unseen: tuple[str, ...] = ()  # paths of sources that are sent, but for their pictures: the model cannot see
-    unsent: frozenset[str] = (
-        frozenset()
-    )  # those of all sources that have nothing else in them, so that they cost nothing
 
 
 class Desk:
@@ -91,8 +51,7 @@ class Desk:
         self.store = Store(settings.home)
         self._engines = Engines(settings, self.store)
         self._cache = IdCache()
-        self._models: dict[_Key, OpenModel] = {}
-        self._opening = RLock()
+        self._shelf = Shelf(settings)
         self._asking, self._learning = Lock(), Lock()
         self._closed = False
         self._idle = Timer(_IDLE_S, lambda: None)
@@ -102,18 +61,7 @@ class Desk:
 
         Raises ModelRefused for a file that cannot be used, UsageError for a name that is not known.
         """
-        path = find_model(model or self.settings.model, self.settings)
-        with self._opening:
-            key = _key(path)
-            if key not in self._models:
-                self._models[key] = open_model(  # which says what may be wrong
-                    path,
-                    cache=self.settings.cache,
-                    mmproj=self.settings.mmproj,
-                    separators=self.settings.tile_separators,
-                    max_tiles=self.settings.max_tiles,
-                )
-            return self._models[key]
+        return self._shelf.open(model or self.settings.model)
 
     def use_model_of(self, session_id: str) -> None:
         """From now on the model that this session was begun with. Raises UsageError without such a session."""
@@ -129,7 +77,7 @@ class Desk:
 
     def legible(self, corpus: Corpus) -> Corpus:
         """What of a corpus the model can read: one that cannot see skips images and scans. Raises as open does."""
-        return corpus if self.open().sight is not None else without_images(corpus)
+        return legible(corpus, self.open())
 
     def count(self, corpus: Corpus) -> Count:
         """What each source costs, listed as the corpus is; the prompt has them in the order that a session would.
@@ -137,15 +85,9 @@ class Desk:
         What the model cannot see is listed as skipped. Raises as open does.
         """
         opened = self.open()
-        corpus = self.legible(corpus)
-        sources = arrange(self.store, corpus.sources)
-        documents = opened.documents(corpus.sources, self._cache, number_pictures(sources))
-        system = standing_instruction(self.settings, bool(documents))
-        document_of = {document.path: document for document in documents}
-        sent = tuple(document_of[source.path] for source in sources)
-        prompt = opened.prompt([Exchange("", sent)], system=system, today=date.today())
-        rule = opened.sight.rule if opened.sight is not None else None
-        return Count(opened.card.name, corpus.sources, documents, corpus.skipped, prompt, rule)
+        read = legible(corpus, opened)
+        system = standing_instruction(self.settings, bool(read.sources))
+        return count(read, arrange(self.store, read.sources), opened=opened, cache=self._cache, system=system)
 
     def wake(self) -> None:
         """Lets llama.cpp be loaded for a plan while the model's file is found and read."""
@@ -194,11 +136,7 @@ class Desk:
 
     def card(self, model: str | None = None) -> ModelCard:
         """What a model is, also one of the catalogue that is not on this machine. Raises ModelRefused, UsageError."""
-        found = find_plannable(model or self.settings.model, self.settings)
-        if isinstance(found, Entry):
-            return planned_card(found, self.settings.cache / "ghosts")
-        opened = self._models.get(_key(found))
-        return opened.card if opened is not None else read_card(read_header(found))
+        return self._shelf.card(model or self.settings.model)
 
     def look_ahead(self, session_id: str, question: str = "") -> Outlook:
         """What a session's next question would cost. Raises UsageError without such a session."""
@@ -362,42 +300,5 @@ class Desk:
         self._idle.cancel()
         with self._asking:  # an idle save under way ends first
             self._engines.close()
-        for opened in self._models.values():
-            opened.close()
+        self._shelf.close()
         self.store.close()
-
-
-_Identity = tuple[Path, int, int, int]
-_Key = tuple[_Identity, tuple[_Identity, ...]]
-
-
-def _key(path: Path) -> _Key:
-    """What an open model depends on: its file, and the projectors that lie beside it."""
-    return _identity(path), tuple(map(_identity, candidates(path)))
-
-
-def _identity(path: Path) -> _Identity:
-    """What tells a file from the one that it was: its place, its inode, its size and when it was changed."""
-    try:
-        stat = path.stat()
-    except OSError:
-        return path.absolute(), 0, 0, 0
-    return path.resolve(), stat.st_ino, stat.st_size, stat.st_mtime_ns
-
-
-def without_images(corpus: Corpus) -> Corpus:
-    """The corpus for a model that cannot see: what is nothing but pictures stands among the skipped, and why."""
-    unseen = [
-        Skipped(source.path, Cause.NO_VISION, _why_unseen(source), source.n_bytes)
-        for source in corpus.sources
-        if source.is_wordless
-    ]
-    read = tuple(source for source in corpus.sources if not source.is_wordless)
-    return Corpus(read, (*corpus.skipped, *unseen), corpus.roots)
-
-
-def _why_unseen(source: Source) -> str:
-    n_pages = source.n_pages or 1
-    pages = f"{n_pages:,} page{'' if n_pages == 1 else 's'} without text: a scan, and "
-    what = pages if source.kind is Kind.PDF else ""
-    return f"{what}the model cannot see; choose one with a vision projector, or put its mmproj file beside it"

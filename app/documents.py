@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from app.asking import Answered, DeskEvent
-from app.desk import Count
+from app.counting import Count
 from app.notes import notes_on
 from app.settings import Settings
 from app.sizes import show_bytes

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Lock
 
-from app.desk import Desk, Outlook
+from app.counting import Outlook
+from app.desk import Desk
 from app.pictures import Album, albums_of
 from app.tiling import max_tiles_of
 from engine.prompt.layout import Part

@@ -15,7 +15,8 @@ from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
 from app.asking import Answered, Question
-from app.desk import Count, Desk
+from app.counting import Count
+from app.desk import Desk
 from app.documents import Json, count_json
 from app.settings import Settings
 from engine.errors import DoesNotFit, ModelRefused

@@ -1,0 +1,64 @@
+"""The models that a process has open to count and plan with, each kept until its file changes."""
+
+from pathlib import Path
+from threading import RLock
+
+from app.settings import Settings, find_model, find_plannable
+from engine.gguf import read_header
+from engine.memory.card import ModelCard, read_card
+from engine.memory.catalog import Entry, planned_card
+from engine.memory.projector import candidates
+from engine.opened import OpenModel, open_model
+
+_Identity = tuple[Path, int, int, int]
+_Key = tuple[_Identity, tuple[_Identity, ...]]
+
+
+class Shelf:
+    """Open models by what lies on the disk. May be used from any thread."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._models: dict[_Key, OpenModel] = {}
+        self._opening = RLock()
+
+    def open(self, name: str) -> OpenModel:
+        """Raises ModelRefused for a file that cannot be used, UsageError for a name that is not known."""
+        path = find_model(name, self._settings)
+        with self._opening:
+            key = _key(path)
+            if key not in self._models:
+                self._models[key] = open_model(  # which says what may be wrong
+                    path,
+                    cache=self._settings.cache,
+                    mmproj=self._settings.mmproj,
+                    separators=self._settings.tile_separators,
+                    max_tiles=self._settings.max_tiles,
+                )
+            return self._models[key]
+
+    def card(self, name: str) -> ModelCard:
+        """What a model is, also one of the catalogue that is not on this machine. Raises ModelRefused, UsageError."""
+        found = find_plannable(name, self._settings)
+        if isinstance(found, Entry):
+            return planned_card(found, self._settings.cache / "ghosts")
+        opened = self._models.get(_key(found))
+        return opened.card if opened is not None else read_card(read_header(found))
+
+    def close(self) -> None:
+        for opened in self._models.values():
+            opened.close()
+
+
+def _key(path: Path) -> _Key:
+    """What an open model depends on: its file, and the projectors that lie beside it."""
+    return _identity(path), tuple(map(_identity, candidates(path)))
+
+
+def _identity(path: Path) -> _Identity:
+    """What tells a file from the one that it was: its place, its inode, its size and when it was changed."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return path.absolute(), 0, 0, 0
+    return path.resolve(), stat.st_ino, stat.st_size, stat.st_mtime_ns
