@@ -70,9 +70,10 @@ class Projector:
         and the embeddings. Attention is computed bit by bit and adds next to nothing, but for Qwen 2.5's masks.
 
         mtmd reserves for the images that come: its warm-up at a size of its own is left out. Against the most that a
-        child grew by, in MiB: Llama 4's of 24 layers 1,024 wide 708 / 685, Gemma 3's of 8 layers 1,152 wide 461 / 443,
-        Qwen 2 VL's of 8 layers 1,280 wide 463 / 437, Idefics 3's of 12 layers 768 wide 285 / 271; tiny ones up to 26
-        too much, and 74 of 197 too much for an image of 9 million pixels. Unmeasured: Qwen 2.5's masks.
+        child grew by, in MiB: Llama 4's of 24 layers 1,024 wide 708 / 685, Gemma 3's of 27, 1,152 wide, 1,014 / 996,
+        Idefics 3's of 12 layers 768 wide 285 / 271, Qwen 2 VL's of 8 layers 1,280 wide 463 / 437 for 560 pixels a side
+        and 869 / 828 for 1,400; tiny ones up to 26 too much, 74 for an image of 9 million pixels. Unmeasured: Qwen
+        2.5's masks.
         """
         n_patches = self._patches(n_cells)
         layer = 4 * n_patches * (4 * self.width + self.n_ff)
