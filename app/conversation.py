@@ -27,7 +27,7 @@ class Placed:
 def place(kept: Sequence[SessionSource], joining: Joining, turn_index: int) -> tuple[Placed, ...]:
     """The session's sources and those that join: a known path keeps its place with the new content, others follow."""
     new = {source.path: source for source in joining.sources}
-    gone, back = {skipped.path for skipped in joining.gone}, set(joining.back)
+    gone, back = {skipped.path for skipped in joining.gone}, set(joining.returning)
     known = []
     for at in kept:
         path = at.source.path

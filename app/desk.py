@@ -173,10 +173,10 @@ class Desk:
             settings={UNTITLED: title, **begun_with(self.settings)},
         )
 
-    def add_sources(self, session_id: str, corpus: Corpus) -> tuple[Notice, ...]:
+    def add_sources(self, session_id: str, corpus: Corpus, *, in_folder: bool = False) -> tuple[Notice, ...]:
         """Adds sources to a session; they join at its next turn. One that is there already changes in place, one that
-        was deleted from a folder that was read again is left out; the notices say so."""
-        joining = join_session(self.store, session_id, corpus)
+        was deleted from a folder that was read again is left out; the notices say so. in_folder: see joining.join."""
+        joining = join_session(self.store, session_id, corpus, in_folder=in_folder)
         n_turns = len(self.store.turns.of(session_id))
         write_down(self.store, session_id, joining, corpus.skipped, turn_index=n_turns)
         return tuple(map(Notice, joining.sentences()))

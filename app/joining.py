@@ -6,6 +6,7 @@ engine.corpus.order.
 """
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -28,6 +29,7 @@ class Joining:
     sources: all that was read, under the paths of the session; new ones last, in the order of their places.
     changed: paths whose content was another before. beside: new ones whose own path another file has.
     gone: sources that are left out now, and why. back: paths that had been left out because the file was gone.
+    named: paths that had been left out and were named by themselves now. still_out: those that were merely found again.
     """
 
     sources: tuple[Source, ...] = ()
@@ -35,6 +37,13 @@ class Joining:
     beside: tuple[str, ...] = ()
     gone: tuple[Skipped, ...] = ()
     back: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
+    still_out: tuple[str, ...] = ()
+
+    @property
+    def returning(self) -> tuple[str, ...]:
+        """Paths of the session that were not sent, and are from now on."""
+        return *self.back, *self.named
 
     def sentences(self) -> Iterator[str]:
         """What the user should know of it."""
@@ -46,45 +55,66 @@ class Joining:
                 yield f"{skipped.path} is left out from here on: {skipped.reason}."
         if self.back:
             yield f"{listed(self.back)} {_was(self.back)} deleted and is there again: sent from here on."
+        if self.named:
+            yield f"{listed(self.named)} {_was(self.named)} left out and named again: sent from here on."
+        if self.still_out:
+            stay, it = ("stays", "it") if len(self.still_out) == 1 else ("stay", "them")
+            yield (
+                f"{listed(self.still_out)} {stay} left out of this session. To send {it} again, name {it} without the "
+                f"folder, or check {it} on the page."
+            )
         if self.beside:
             yield f"Sent beside other files of the same path: {listed(self.beside)}."
         if self.changed:
             yield f"Replaced by what was given now, and read again from there on: {listed(self.changed)}."
 
 
-def join(links: Sequence[SourceLink], read: Corpus, *, missing: frozenset[str] = frozenset()) -> Joining:
+def join(
+    links: Sequence[SourceLink], read: Corpus, *, missing: frozenset[str] = frozenset(), in_folder: bool = False
+) -> Joining:
     """What a reading means for a session that has these sources.
 
-    missing: paths of the session that are left out since an earlier reading found their files gone.
+    missing: paths of the session that are left out since an earlier reading found their files gone. in_folder: of an
+    upload that was a folder or a zip, so that none of its files was named by itself.
     """
     named = _named(links, read)
-    digests = {link.path: link.digest for link in links}
-    known = [source for source in named if source.path in digests]
-    new = [source for source in named if source.path not in digests]
+    link_of = {link.path: link for link in links}
+    known = {source.path: source for source in named if source.path in link_of}.values()
+    new = [source for source in named if source.path not in link_of]
+    unsent = dict.fromkeys(source.path for source in known if not link_of[source.path].enabled)
+    by_hand = frozenset() if in_folder else _by_hand(named, read.roots)
+    still_out = tuple(path for path in unsent if path not in by_hand | missing)
     return Joining(
         sources=(*known, *order_for_reuse(new)),
-        changed=tuple(source.path for source in known if digests[source.path] != source.digest),
+        changed=tuple(
+            source.path
+            for source in known
+            if link_of[source.path].digest != source.digest and source.path not in still_out
+        ),
         beside=tuple(
             named_so.path
             for named_so, source in zip(named, read.sources, strict=True)
-            if named_so.path != source.path and named_so.path not in digests
+            if named_so.path != source.path and named_so.path not in link_of
         ),
         gone=tuple(_gone(links, read)),
-        back=tuple(source.path for source in known if source.path in missing),
+        back=tuple(path for path in unsent if path in missing),
+        named=tuple(path for path in unsent if path in by_hand - missing),
+        still_out=still_out,
     )
 
 
-def join_session(store: Store, session_id: str | None, read: Corpus) -> Joining:
-    """What a reading means for a session as it is stored, or for one that is begun with it.
+def join_session(store: Store, session_id: str | None, read: Corpus, *, in_folder: bool = False) -> Joining:
+    """What a reading means for a session as it is stored, or for one that is begun with it. in_folder: see join.
 
     A session that begins as an earlier one does goes on as that one, as far as nothing changed since.
     """
+    links: tuple[SourceLink, ...] = ()
     if session_id is None:
-        joining, links = join((), read), ()
+        joining = join(links, read)
     else:
         missing = {skipped.path for skipped in store.sources.skipped(session_id) if skipped.cause is Cause.GONE}
         links = store.sources.links(session_id)
-        joining = join(links, read, missing=frozenset(missing))
+        joining = join(links, read, missing=frozenset(missing), in_folder=in_folder)
     known = {link.path for link in links}
     new = [source for source in joining.sources if source.path not in known]
     before = [source for source in joining.sources if source.path in known]
@@ -105,7 +135,7 @@ def write_down(store: Store, session_id: str, joining: Joining, skipped: Sequenc
     store.sources.put(session_id, joining.sources, turn_index=turn_index)
     store.sources.put_skipped(session_id, (*skipped, *joining.gone))
     store.sources.set_enabled(session_id, [one.path for one in joining.gone], enabled=False)
-    store.sources.set_enabled(session_id, joining.back, enabled=True)
+    store.sources.set_enabled(session_id, joining.returning, enabled=True)
 
 
 def _named(links: Sequence[SourceLink], read: Corpus) -> list[Source]:
@@ -125,6 +155,16 @@ def _named(links: Sequence[SourceLink], read: Corpus) -> list[Source]:
             path = names.claim(source.path, _root_name(source, read.roots))
         named.append(source if path == source.path else replace(source, path=path))
     return named
+
+
+def _by_hand(named: Sequence[Source], roots: Sequence[str]) -> frozenset[str]:
+    """Paths that were given by themselves: read once more than the folders and zips that they lie in account for."""
+    n_read = Counter(source.origin for source in named)
+    return frozenset(
+        source.path
+        for source in named
+        if source.origin is None or n_read[source.origin] > sum(_lies_in(source.origin, root) for root in roots)
+    )
 
 
 def is_another(link: SourceLink, source: Source) -> bool:

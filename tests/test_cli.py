@@ -173,6 +173,20 @@ class TestAsk:
         sources = longdesk("sessions", "show", session, "--json").document["sources"]
         assert {source["path"]: source["enabled"] for source in sources} == {"README.md": True, "src/main.py": False}
 
+    def test_what_was_left_out_is_sent_again_when_it_is_named(self, longdesk: CommandLine, corpus: Path) -> None:
+        ask = ("-q", "Q", "--max-tokens", 2, "--json")
+        first = longdesk("ask", corpus, *ask).answer
+        again = ("ask", *ask, "--session", first["session"])
+        without = longdesk(*again, "--exclude", "src").answer
+        found = longdesk(*again, corpus)
+        assert "src/main.py stays left out of this session. To send it again, name it without the folder" in found.err
+        named = longdesk(*again, corpus / "src" / "main.py")
+        assert "src/main.py was left out and named again: sent from here on." in named.err
+        tokens = [answer["prompt_tokens"] for answer in (without, found.answer, named.answer)]
+        assert tokens[1] - tokens[0] < first["prompt_tokens"] / 2 and tokens[2] > tokens[1]
+        shown = longdesk("sessions", "show", first["session"], "--json").document
+        assert all(source["enabled"] for source in shown["sources"])
+
     def test_another_file_of_the_same_path_is_sent_beside_the_first(
         self, longdesk: CommandLine, corpus: Path, tmp_path: Path
     ) -> None:

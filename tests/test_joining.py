@@ -96,9 +96,35 @@ def test_what_was_deleted_is_left_out_until_it_is_there_again(tmp_path: Path) ->
     assert join(links, collect([folder])).back == (), "what the user left out stays left out"
     for number in range(8):
         (folder / f"n{number}.txt").unlink()
-    assert list(join(links, collect([folder])).sentences()) == [
-        "n0.txt, n1.txt, n2.txt, n3.txt, n4.txt and 3 more were deleted: left out from here on."
+    many = next(join(links, collect([folder])).sentences())
+    assert many == "n0.txt, n1.txt, n2.txt, n3.txt, n4.txt and 3 more were deleted: left out from here on."
+
+
+def test_what_was_left_out_is_sent_again_where_it_is_named_by_itself(tmp_path: Path) -> None:
+    folder = write(tmp_path / "one", a="1", b="1", c="1")
+    links = tuple(replace(link, enabled=link.path == "c.txt") for link in kept(join((), collect([folder]))))
+    found = join(links, collect([folder]))
+    assert (found.returning, found.still_out) == ((), ("a.txt", "b.txt"))
+    assert list(found.sentences()) == [
+        "a.txt, b.txt stay left out of this session. To send them again, name them without the folder, or check them "
+        "on the page."
     ]
+    (folder / "a.txt").write_text("2")
+    assert join(links, collect([folder])).changed == (), "nothing of it is sent"
+    for given in ([folder / "a.txt"], [folder, folder / "a.txt"]):
+        named = join(links, collect(given))
+        assert (named.named, named.returning, named.changed) == (("a.txt",), ("a.txt",), ("a.txt",))
+        assert next(named.sentences()) == "a.txt was left out and named again: sent from here on."
+    assert join(links, collect([folder, folder])).returning == ()
+    assert join(links, collect([folder / "c.txt"])).returning == ()
+
+
+def test_a_file_that_is_uploaded_again_is_named_and_one_within_a_zip_is_not(tmp_path: Path) -> None:
+    folder = write(tmp_path / "one", a="1")
+    links = tuple(replace(link, enabled=False) for link in kept(join((), collect([folder], uploaded=True))))
+    assert join(links, collect([folder / "a.txt"], uploaded=True)).named == ("a.txt",)
+    within = join(links, collect([folder], uploaded=True), in_folder=True)
+    assert (within.named, within.still_out) == ((), ("a.txt",))
 
 
 def test_what_cannot_be_read_any_more_is_not_sent_as_it_was(tmp_path: Path) -> None:
