@@ -39,6 +39,11 @@ class Ground:
             return 0
         return n_tokens // self.window * self.window if self.chunked else max(0, n_tokens - self.window + 1)
 
+    def n_behind(self, common: int, n_tokens: int) -> int:
+        """Tokens of a prompt behind `common` that see any cell before it in the windowed layers."""
+        end = self.needs(common) + self.window if self.chunked else common + self.window
+        return min(n_tokens, end) - common
+
 
 GROUNDS = {
     "llama": Ground(model="llama", window=0, chunked=False, shortest=1_000, longest=3_000),
