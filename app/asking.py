@@ -9,6 +9,7 @@ from threading import Event as Flag
 from time import monotonic
 
 from app.conversation import converse, place
+from app.enclosures import Joined, candidates, joining, settings_of
 from app.engines import Engines
 from app.joining import Joining, join_session, listed, write_down
 from app.lending import LentModel
@@ -40,12 +41,14 @@ class Question:
     """One call of ask. sources: new or changed ones beside the session's own. session None begins a new one.
 
     roots: the folders and zips that were read for it, see Corpus: what lay in them and is gone is left out.
+    refused: files that the user attached to it by hand and that could not be read; the turn keeps them.
     """
 
     text: str
     sources: tuple[Source, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     roots: tuple[str, ...] = ()
+    refused: tuple[Skipped, ...] = ()
     session: str | None = None
     read_s: float = 0.0  # what reading the sources took
 
@@ -104,6 +107,7 @@ class Asking:
         self._joining = Joining()
         self._reread: str | None = None
         self._unseen: tuple[str, ...] = ()
+        self._joined: tuple[Joined, ...] = ()
         self._has_read = False
         self._text = ""
         self._told_at = 0.0
@@ -131,11 +135,14 @@ class Asking:
         placed = place(kept, self._joining, len(turns))
         conversation = converse(placed, turns, opened=bench.opened, cache=bench.cache)
         self._unseen = conversation.unseen
+        if bench.opened.sight is not None:
+            self._joined = joining(candidates(placed, conversation.numbers), turns)
         system = session.system or "" if session else standing_instruction(settings, bool(placed))
         today = date.fromisoformat(session.frozen_date) if session else date.today()
         begun: list[Begun] = []
 
         def engine(case: Case) -> Model:
+            case = bench.engines.roomier(bench.opened, case, settings.wanted)
             self._reread = self._loss(case, turns)  # told before the engine turns to this prompt
             first = self._begin(session, case, system, today, len(turns))
             begun.append(replace(first, pictures=looked_at(case.prompt)))
@@ -226,7 +233,12 @@ class Asking:
             self._lease,
             question=question.text,
             vocabulary=self._bench.opened.tokenizer.vocabulary.digest,
-            settings={"model": settings.model, "kv_type": settings.kv_type, **asdict(sampling(settings))},
+            settings={
+                "model": settings.model,
+                "kv_type": settings.kv_type,
+                **asdict(sampling(settings)),
+                **settings_of(self._joined, question.refused),
+            },
         )
         return Begun(self._turn, case.plan)
 

@@ -19,7 +19,7 @@ from app.joining import is_another
 from engine.corpus.collect import refuse_empty
 from engine.corpus.naming import printable
 from engine.corpus.rules import Rules
-from engine.corpus.source import Corpus, Source
+from engine.corpus.source import Corpus, Skipped, Source
 from engine.errors import SourceRefused, UsageError
 
 _PASTED = re.compile(r"image( \d+)?\.png")  # what browsers call every picture that is pasted
@@ -63,6 +63,16 @@ class Delivery:
         titles = [title for origin, _ in self.parts for title in origin.title.split("\n")]
         return titles[0] if len(titles) == 1 else f"{titles[0]} and {len(titles) - 1:,} more"
 
+    @property
+    def has_sources(self) -> bool:
+        return any(corpus.sources for _, corpus in self.parts)
+
+    @property
+    def refused(self) -> tuple[Skipped, ...]:
+        """What was handed over by itself, not in a folder or a zip, and cannot be read."""
+        by_hand = {printable(path.name) for origin, _ in self.parts for path in origin.paths}
+        return tuple(one for _, corpus in self.parts for one in corpus.skipped if one.path in by_hand)
+
 
 @dataclass(slots=True)
 class _Record:
@@ -81,16 +91,22 @@ class Intake:
         self._lock = Lock()
 
     def read_uploads(
-        self, uploads: Sequence[Upload], *, exclude: tuple[str, ...] = (), session: str | None = None
+        self,
+        uploads: Sequence[Upload],
+        *,
+        exclude: tuple[str, ...] = (),
+        session: str | None = None,
+        may_be_empty: bool = False,
     ) -> Delivery:
-        """Copies uploads into a private folder and reads them. Raises SourceRefused when nothing can be read.
+        """Copies uploads into a private folder and reads them. Raises SourceRefused when nothing can be read, unless
+        it may be empty.
 
         session: that they will be added to; what was pasted replaces nothing there.
         """
         folder = Path(tempfile.mkdtemp(prefix="longdesk-upload-"))  # mode 0700
         try:
             tops = _write(uploads, folder, self._pasted(session) if session is not None else frozenset())
-            return self._read(tops, exclude, private=folder)
+            return self._read(tops, exclude, private=folder, may_be_empty=may_be_empty)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -115,7 +131,7 @@ class Intake:
                 record = self._records.setdefault(session_id, _Record())
             prefix = "" if origin.can_replace else self._prefix(session_id, record, origin, corpus)
             origin, corpus = replace(origin, prefix=prefix), _prefixed(corpus, prefix)
-            notices += self._desk.add_sources(session_id, corpus)
+            notices += self._desk.add_sources(session_id, corpus, in_folder=not origin.can_replace)
             with self._lock:
                 _remember(record, origin, corpus)
         if not any(skipped.can_include for _, corpus in delivery.parts for skipped in corpus.skipped):
@@ -169,7 +185,14 @@ class Intake:
         paths = (link.path for link in self._desk.store.sources.links(session_id))
         return frozenset(path for path in paths if _PASTED.fullmatch(path))
 
-    def _read(self, tops: Sequence[Path], exclude: tuple[str, ...], private: Path | None = None) -> Delivery:
+    def _read(
+        self,
+        tops: Sequence[Path],
+        exclude: tuple[str, ...],
+        *,
+        private: Path | None = None,
+        may_be_empty: bool = False,
+    ) -> Delivery:
         """Single files are read together; each folder and each zip by itself, so that it can get a prefix."""
         parts = []
         for group in _groups(tops):
@@ -180,7 +203,8 @@ class Intake:
             tuple(source for _, corpus in parts for source in corpus.sources),
             tuple(skipped for _, corpus in parts for skipped in corpus.skipped),
         )
-        refuse_empty(whole, [Path(path.name) for path in tops])
+        if not may_be_empty:
+            refuse_empty(whole, [Path(path.name) for path in tops])
         return Delivery(tuple(parts))
 
     def _inside_roots(self, text: str) -> Path:

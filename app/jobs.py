@@ -14,6 +14,7 @@ from typing import Protocol
 
 from app.asking import Answered, Begun, DeskEvent, Notice, Question, Waiting
 from app.pictures import Looking
+from engine.corpus.source import Skipped
 from engine.errors import LongdeskError, SessionBusy
 from engine.memory.budget import Plan
 from engine.runtime.model import Checking, Loading, Prefill, Text
@@ -138,9 +139,9 @@ class Jobs:
         self._lock = Lock()
         self._closed = False
 
-    def ask(self, session_id: str, text: str) -> Job:
-        """Begins to answer. Raises SessionBusy while an answer runs in this session."""
-        job = Job(self._desk, session_id, Question(text=text, session=session_id))
+    def ask(self, session_id: str, text: str, *, refused: tuple[Skipped, ...] = ()) -> Job:
+        """Begins to answer. refused: see Question. Raises SessionBusy while an answer runs in this session."""
+        job = Job(self._desk, session_id, Question(text=text, session=session_id, refused=refused))
         with self._lock:
             before = self._jobs.get(session_id)
             if self._closed or (before is not None and before.running):

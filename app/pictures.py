@@ -20,9 +20,7 @@ class Album:
     @property
     def name(self) -> str:
         """ "image 2", "images 3–8": what a question can call them."""
-        if self.n_pictures == 1:
-            return f"image {self.first_number}"
-        return f"images {self.first_number}–{self.first_number + self.n_pictures - 1}"
+        return name_of(self.first_number, self.n_pictures)
 
     @property
     def grid(self) -> str | None:
@@ -43,6 +41,13 @@ class Looking:
     start: int
     end: int
     number: int
+
+
+def name_of(first_number: int, n_pictures: int) -> str:
+    """ "image 2", "images 3–8"."""
+    if n_pictures == 1:
+        return f"image {first_number}"
+    return f"images {first_number}–{first_number + n_pictures - 1}"
 
 
 def albums_of(documents: Iterable[Document]) -> dict[str, Album]:

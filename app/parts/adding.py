@@ -1,6 +1,6 @@
 """The ways to hand sources over: files and zips, a folder, a path on this machine, the example."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import streamlit as st
@@ -8,9 +8,11 @@ import streamlit as st
 from app import state
 from app.intake import Delivery, Upload
 from app.parts.wording import plain, sentence_of
+from engine.corpus.source import Skipped
 from engine.errors import LongdeskError
 
 _EXAMPLE = Path(__file__).parent.parent / "example"
+_MOST_NAMED = 5  # refused files that a sentence each is said of
 
 
 def draw_adding(session_id: str | None, *, sees: bool, wide: bool = False) -> None:
@@ -79,10 +81,30 @@ def take_uploads(
     session_id: str | None, uploads: Sequence[Upload], exclude: tuple[str, ...] = (), *, widget: str | None = None
 ) -> None:
     """Reads uploads into the session, or into a new one, which this tab then shows. widget: is emptied by it."""
-    _take(session_id, lambda: state.house().intake.read_uploads(uploads, exclude=exclude, session=session_id), widget)
+    intake = state.house().intake
+    refused = _take(session_id, lambda: intake.read_uploads(uploads, exclude=exclude, session=session_id), widget)
+    told_in = state.session_id()
+    if told_in is not None:
+        state.tell(told_in, _sentences(refused))
 
 
-def _take(session_id: str | None, read: Callable[[], Delivery], widget: str | None = None) -> None:
+def take_attached(session_id: str | None, uploads: Sequence[Upload]) -> tuple[Skipped, ...]:
+    """The same with what was attached to a question, which is asked even where nothing of it can be read. Returns the
+    files that were refused."""
+    intake = state.house().intake
+    return _take(session_id, lambda: intake.read_uploads(uploads, session=session_id, may_be_empty=True))
+
+
+def _sentences(refused: Sequence[Skipped]) -> Iterator[str]:
+    """What was refused, and why; many are a count."""
+    if len(refused) > _MOST_NAMED:
+        yield f"{len(refused):,} of the files could not be read; the list of what was skipped says why."
+        return
+    for one in refused:
+        yield f"{one.path} was not read: {one.reason}."
+
+
+def _take(session_id: str | None, read: Callable[[], Delivery], widget: str | None = None) -> tuple[Skipped, ...]:
     """Between the spinner's first and last moment nothing is drawn: no redraw can cut in and have it done twice."""
     house = state.house()
     with st.spinner("Reading the files"):
@@ -91,12 +113,13 @@ def _take(session_id: str | None, read: Callable[[], Delivery], widget: str | No
         try:
             delivery = read()
             if session_id is None:
-                session_id = house.desk.begin_session(delivery.title).id
+                session_id = house.desk.begin_session(delivery.title, with_sources=delivery.has_sources).id
             state.tell(session_id, (notice.text for notice in house.intake.add(session_id, delivery)))
         except LongdeskError as error:
             state.say(sentence_of(error))
-            return
+            return ()
         state.go_to(session_id)
+        return delivery.refused
 
 
 def _excludes(text: str) -> tuple[str, ...]:

@@ -44,7 +44,7 @@ def draw_sources(
     note = f"{root.n_enabled:,} of {files} sent" if left_out else files
     draw_panel_head(total, note)
     if sight is not None and costs is not None:
-        draw_tiles(session, costs.albums, sight)
+        draw_tiles(session, links, costs.albums, sight)
     sees = None if costs is None else sight is not None
     tree = _Tree(
         session_id,

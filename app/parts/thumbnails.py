@@ -1,23 +1,20 @@
-"""Thumbnails: buttons that open the viewer, in the tree and at the question that pictures joined with.
+"""Thumbnails: buttons that open the viewer, wherever they stand.
 
 A button's picture is a rule of style, so that it can be drawn after the button: the page does not wait for a hundred
 photos to be decoded. What was wished for in one redraw is drawn at its end.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from hashlib import blake2b
 
 import streamlit as st
 
 from app import state
-from app.parts.wording import plain
-from app.pictures import Album
 from app.thumbnails import Thumbnails, Wish
 from storage.sources import SourceLink
 
 _FIRST_S, _LATER_S = 0.3, 0.25  # that a redraw spends on new ones
 _POLL_S = 0.4
-_MOST_CHIPS = 12
 
 
 def first_wish(link: SourceLink) -> Wish:
@@ -35,24 +32,6 @@ def draw_thumbnail(session_id: str, wish: Wish, label: str, *, place: str) -> No
         on_click=state.look_at,
         args=(session_id, wish.path, wish.number),
     )
-
-
-def draw_joined(
-    session_id: str, links: Sequence[SourceLink], albums: Mapping[str, Album], turn_index: int
-) -> list[Wish]:
-    """The pictures that joined with a question, by their numbers. Returns what is to be drawn of them."""
-    joined = [link for link in links if link.pictures and link.turn_index == turn_index]
-    if not joined:
-        return []
-    wishes = [first_wish(link) for link in joined[:_MOST_CHIPS]]
-    with st.container(key=f"joined-{turn_index}", horizontal=True, gap="small", vertical_alignment="center"):
-        for link, wish in zip(joined, wishes, strict=False):
-            album = albums.get(link.path)
-            name = album.name.capitalize() if album else plain(link.path)
-            draw_thumbnail(session_id, wish, name, place="joined")
-        if len(joined) > _MOST_CHIPS:
-            st.caption(f"and {len(joined) - _MOST_CHIPS:,} more", width="content")
-    return wishes
 
 
 def draw_thumbnails(session_id: str, wishes: Sequence[Wish]) -> None:

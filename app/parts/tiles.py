@@ -1,6 +1,6 @@
 """The slider that says how many tiles an image of the session may have: fewer tiles, fewer tokens, less detail."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
@@ -12,14 +12,16 @@ from engine.errors import LongdeskError
 from engine.tokens.sight import Sight
 from engine.tokens.tiles import MOST_TILES
 from storage.sessions import Session
+from storage.sources import SourceLink
 
 
-def draw_tiles(session: Session, albums: Mapping[str, Album], sight: Sight) -> None:
-    """The slider, where images have tiles, and what they cost in all, by whose rule."""
-    n_pictures = sum(len(album.views) for album in albums.values())
-    if not n_pictures:
+def draw_tiles(session: Session, links: Sequence[SourceLink], albums: Mapping[str, Album], sight: Sight) -> None:
+    """The slider, where images have tiles, and what those that are sent cost in all, by whose rule."""
+    if not any(album.views for album in albums.values()):
         return
-    n_tokens = sum(album.n_tokens for album in albums.values())
+    sent = [albums[link.path] for link in links if link.enabled and link.path in albums]
+    n_pictures = sum(len(album.views) for album in sent)
+    n_tokens = sum(album.n_tokens for album in sent)
     images = "1 image" if n_pictures == 1 else f"{n_pictures:,} images"
     with st.container(key="tiles", gap=None):
         st.html(f'<div class="tiles-note"><span>{images} by {sight.rule}</span><b>{n_tokens:,}</b></div>')

@@ -65,7 +65,7 @@ def draw_end(session_id: str, last: int) -> None:
     st.html(f"<script>{script}</script>", unsafe_allow_javascript=True)
 
 
-def draw_refused(job: Job) -> None:
+def draw_unasked(job: Job) -> None:
     """A question that never became a turn, and why."""
     _draw_question(job.question.text)
     st.error(plain(job.progress.error or "It was stopped before it began."), icon=":material/block:")

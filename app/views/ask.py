@@ -4,12 +4,14 @@ import streamlit as st
 from streamlit.elements.widgets.chat import ChatInputValue
 
 from app import state
-from app.parts.adding import draw_adding, draw_example_button, take_uploads
+from app.enclosures import joined_with, joining, refused_with
+from app.parts.adding import draw_adding, draw_example_button, take_attached, take_uploads
 from app.parts.changes import draw_changes
+from app.parts.enclosures import candidates_of, draw_joined, draw_refused
 from app.parts.sources import draw_panel_head, draw_skipped, draw_sources
 from app.parts.strip import draw_rereading, draw_strip, draw_verdict
-from app.parts.thumbnails import draw_joined, draw_thumbnails
-from app.parts.turns import draw_end, draw_refused, draw_running, draw_turn
+from app.parts.thumbnails import draw_thumbnails
+from app.parts.turns import draw_end, draw_running, draw_turn, draw_unasked
 from app.parts.unseen import draw_unseen, draw_unseen_rows
 from app.parts.viewer import draw_viewer, pictures_of
 from app.parts.wording import plain, sentence_of
@@ -17,8 +19,10 @@ from app.rereading import reading_speed, rereading, tokens_read
 from app.settings import STARTER
 from app.thumbnails import Wish
 from app.views.scene import Scene, look
+from engine.corpus.source import Skipped
 from engine.errors import LongdeskError
 from storage.sessions import Session
+from storage.turns import Turn
 
 _POLL_S = 0.3
 _COLUMNS = (2, 1)  # where the style sheet does not know better
@@ -101,16 +105,17 @@ def _draw_chat(scene: Scene, session_id: str) -> list[Wish]:
     wishes = []
     for turn in done:
         with st.container(key=f"turn-{turn.index}", gap="small"):
-            wishes += draw_joined(session_id, scene.links, scene.albums, turn.index)
+            wishes += _draw_enclosures(scene, session_id, turn, turn.index)
             draw_turn(turn)
     job = scene.job
     if scene.busy:
         with st.container(key=f"turn-{len(done)}", gap="small"):
-            wishes += draw_joined(session_id, scene.links, scene.albums, len(done))
+            wishes += _draw_enclosures(scene, session_id, scene.running, len(done))
             st.fragment(_draw_live, run_every=_POLL_S)(session_id, scene.running is not None)
     elif job is not None and job.progress.turn is None:
         with st.container(key=f"turn-{len(done)}", gap="small"):
-            draw_refused(job)
+            draw_refused(job.question.refused)
+            draw_unasked(job)
     elif job is not None and job.progress.error:
         st.error(plain(job.progress.error), icon=":material/error:")
     elif not done and not scene.blocked:
@@ -119,6 +124,19 @@ def _draw_chat(scene: Scene, session_id: str) -> list[Wish]:
         st.caption(plain(notice))
     if scene.turns or job:
         draw_end(session_id, len(done) if scene.busy else max(0, len(done) - 1))
+    return wishes
+
+
+def _draw_enclosures(scene: Scene, session_id: str, turn: Turn | None, index: int) -> list[Wish]:
+    """What came with a question. turn: None while it has not begun, which is when it would send what is checked now."""
+    now = candidates_of(scene.links, scene.albums)
+    joined = joined_with(turn, now) if turn is not None else joining(now, scene.turns)
+    links = {link.path: link for link in scene.links}
+    wishes = draw_joined(session_id, joined, links, scene.albums, index)
+    if turn is not None:
+        draw_refused(refused_with(turn))
+    elif scene.job is not None:
+        draw_refused(scene.job.question.refused)
     return wishes
 
 
@@ -172,17 +190,20 @@ def _draw_input(scene: Scene, *, beside: bool) -> None:
 def _ask(scene: Scene, given: ChatInputValue) -> None:
     """Adds what was attached, then begins to answer what was asked."""
     house = state.house()
-    session_id = scene.session_id
-    if given.files:
+    session_id, text = scene.session_id, given.text.strip()
+    refused: tuple[Skipped, ...] = ()
+    if text and session_id is not None:
+        state.hush(session_id)  # before what is attached now has something to say
+    if given.files and text:
+        refused = take_attached(session_id, given.files)
+    elif given.files:
         take_uploads(session_id, given.files)
-        session_id = state.session_id()
-    text = given.text.strip()
+    session_id = state.session_id() if given.files else session_id
     try:
         if text and session_id is None:
             session_id = house.desk.begin_session("New session", with_sources=False).id
         if text and session_id is not None:
-            house.jobs.ask(session_id, text)
-            state.hush(session_id)
+            house.jobs.ask(session_id, text, refused=refused)
         state.go_to(session_id)
     except LongdeskError as error:
         state.say(sentence_of(error))
