@@ -155,6 +155,7 @@ class Desk:
             system=session.system or "",
             today=date.fromisoformat(session.frozen_date),
         )
+        case = self._engines.roomier(opened, case, self.settings.wanted)
         every = opened.documents([at.source for at in placed], self._cache, conversation.numbers)
         kept = self._engines.rereads(opened, case.plan, case.prompt)
         unsent = frozenset(at.source.path for at in placed if opened.sight is None and at.source.is_wordless)

@@ -14,13 +14,15 @@ import psutil
 from app.keeper import Keeper, Rereading
 from app.kept import stamp
 from app.settings import Settings
+from engine.analyst import Case, with_pictures
 from engine.errors import LongdeskError
-from engine.memory.budget import Need, Plan
+from engine.memory.budget import Need, Plan, Wanted
 from engine.memory.card import ModelCard
 from engine.memory.content import Identity
 from engine.memory.dry_run import DryRun, Measured
 from engine.memory.hardware import Device, Hardware, ram
 from engine.memory.placement import Placement
+from engine.memory.planner import Planner
 from engine.opened import OpenModel
 from engine.prompt.layout import Prompt
 from engine.runtime.model import Gauge
@@ -96,6 +98,21 @@ class Engines:
     def measure(self, card: ModelCard, placement: Placement) -> Measured:
         """What llama.cpp says that a placement takes; see DryRun.measure. May be called from any thread."""
         return self._dry_run.measure(card, placement)
+
+    def roomier(self, opened: OpenModel, case: Case, wanted: Wanted) -> Case:
+        """The case with a larger context, where a kept state that saves a long read needs one and nothing else changes.
+
+        One that was asked for stays, and that of a running engine. May be called from any thread.
+        """
+        if wanted.n_ctx is not None or self.running is not None:
+            return case
+        n_ctx = self.keeper.room_for(opened, case.plan, case.prompt)
+        if not case.plan.fits or n_ctx <= case.plan.context_tokens:
+            return case
+        planner = Planner(opened.card, self.hardware(), self.measure)
+        wider = planner.plan(case.prompt.n_tokens, with_pictures(replace(wanted, n_ctx=n_ctx), case.prompt, opened))
+        as_before = replace(wider.placement, n_ctx=case.plan.placement.n_ctx) == case.plan.placement
+        return replace(case, plan=wider) if as_before and wider.verdict is case.plan.verdict else case
 
     def ready(self, opened: OpenModel, plan: Plan, session_id: str, prompt: Prompt) -> WorkerModel:
         """The engine for this prompt: the running one where it has room, else a new one.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 
-from app.kept import before_edit, binding_of, can_go_back, kept_of, shape_of
+from app.kept import before_edit, binding_of, can_go_back, most_kept, promises, shape_of
 from app.settings import Settings
 from app.snapshots import Tier
 from app.states import Found, States
@@ -20,7 +20,7 @@ from engine.memory.budget import Plan
 from engine.memory.card import ModelCard
 from engine.memory.content import Contents, Identity, is_read
 from engine.memory.hardware import ram
-from engine.memory.kv_cache import largest_part_bytes, state_bytes
+from engine.memory.kv_cache import largest_part_bytes, pad, state_bytes
 from engine.memory.placement import Placement
 from engine.opened import OpenModel
 from engine.prompt.layout import Prompt, common_prefix
@@ -28,6 +28,7 @@ from engine.runtime.binding import Binding
 from engine.runtime.chain import chain
 from engine.runtime.keeping import Keeping
 from engine.runtime.model import Finished
+from engine.runtime.state_file import is_loss
 from engine.runtime.worker_model import SavedState, WorkerModel
 from engine.tokens.encode import Ids
 from storage.store import Store
@@ -120,6 +121,20 @@ class Keeper:
             return Found()
         return self._states.find(prompt.ids(), self._binding_of(opened, placement, prompt))
 
+    def room_for(self, opened: OpenModel, plan: Plan, prompt: Prompt) -> int:
+        """Tokens of a context that can load a kept state which saves notably more reading than this plan's context can
+        load; the plan's own where there is none."""
+        found, binding = self.find(opened, plan.placement, prompt), self._binding_of(opened, plan.placement, prompt)
+        shape = shape_of(opened.card, swa_full=plan.placement.swa_full)
+        promised = promises(found.paths, prompt.ids(), binding, shape)
+        best = max(promised, key=lambda each: each.n_tokens, default=None)
+        kept = most_kept(promised, n_ctx=plan.context_tokens)
+        if best is None or not is_loss(best.n_tokens - kept, n_prompt=prompt.n_tokens):
+            return plan.context_tokens
+        larger = replace(plan.placement, n_ctx=pad(len(best.ids)))
+        usable = self._binding_of(opened, larger, prompt) == binding  # which some models' context changes
+        return larger.n_ctx if usable else plan.context_tokens
+
     def loses(self, engine: WorkerModel, ids: Ids) -> bool:
         """Whether a prompt throws away more of what the engine holds than saving it costs."""
         thrown_away = len(engine.held) - common_prefix(engine.held, ids)
@@ -195,8 +210,8 @@ class Keeper:
         found = self.find(opened, plan.placement, prompt)
         binding = self._binding_of(opened, plan.placement, prompt)
         shape = shape_of(card, swa_full=plan.placement.swa_full)
-        n_ctx = max(plan.context_tokens, held_ctx)
-        kept = max((kept_of(path, ids, binding, shape, n_ctx=n_ctx) for path in found.paths), default=0)
+        promised = promises(found.paths, ids, binding, shape)
+        kept = most_kept(promised, n_ctx=max(plan.context_tokens, held_ctx))
         kept = max(kept, before_edit(card, found.unproved_tokens))  # proved when it is asked, and seldom another's
         return Rereading(min(max(live, kept), len(ids)), self._states.tokens_per_s)
 

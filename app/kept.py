@@ -1,6 +1,7 @@
 """What KV states belong to, and how much of a prompt they keep, as far as it can be known without loading them."""
 
 import os
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from engine.opened import OpenModel
 from engine.prompt.layout import Prompt
 from engine.runtime.binding import Binding
 from engine.runtime.prefix import Attention, CacheShape, rewind_to
-from engine.runtime.state_file import Unusable, promise
+from engine.runtime.state_file import Promise, promise
 from engine.tokens.encode import Ids
 
 
@@ -41,10 +42,15 @@ def binding_of(
     )
 
 
-def kept_of(path: Path, ids: Ids, binding: Binding, shape: CacheShape, *, n_ctx: int) -> int:
-    """Tokens of a prompt that a state file keeps, as the engine will have it."""
-    promised = promise(path, ids, binding, shape, n_ctx=n_ctx)
-    return 0 if isinstance(promised, Unusable) else promised[0]
+def promises(paths: Iterable[Path], ids: Ids, binding: Binding, shape: CacheShape) -> tuple[Promise, ...]:
+    """What of a prompt each of these state files keeps that can be used, as the engine will have it."""
+    found = [promise(path, ids, binding, shape) for path in paths]
+    return tuple(each for each in found if isinstance(each, Promise))
+
+
+def most_kept(promised: Iterable[Promise], *, n_ctx: int) -> int:
+    """Tokens that the best of these keeps which a context of so many can load."""
+    return max((each.n_tokens for each in promised if len(each.ids) <= n_ctx), default=0)
 
 
 def shape_of(card: ModelCard, *, swa_full: bool) -> CacheShape:

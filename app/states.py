@@ -13,6 +13,7 @@ from engine.errors import LongdeskError
 from engine.memory.content import Contents, is_read
 from engine.runtime.binding import Binding, binding_from
 from engine.runtime.chain import BLOCK, blocks_in, chain, tokens_in
+from engine.runtime.state_file import is_loss
 from engine.runtime.worker_model import SavedState
 from engine.tokens.encode import Ids
 from storage.snapshots import Match, Snapshot
@@ -49,7 +50,7 @@ class States:
     def find(self, ids: Ids, binding: Binding) -> Found:
         """What of a prompt is on disk, made with the same model and settings."""
         usable: list[Path] = []
-        shared, remark, unproved = 0, None, 0
+        shared, unproved, unusable = 0, 0, (0, "")
         for match in self._store.snapshots.matches(chain(ids)):
             made_with = self._binding(match)
             other = "another version of Longdesk" if made_with is None else binding.mismatch(made_with)
@@ -65,9 +66,12 @@ class States:
                 usable.append(match.snapshot.path)
                 if (n_tokens := _shared(match, len(ids))) > shared:
                     shared = n_tokens
-            elif not usable and remark is None:
-                n_tokens = tokens_in(match.n_blocks)
-                remark = f"A KV state of {n_tokens:,} of these tokens is kept, but it was made with {other}."
+            else:
+                unusable = max(unusable, (tokens_in(match.n_blocks), other), key=lambda each: each[0])
+        n_tokens, other = unusable
+        remark = None
+        if is_loss(n_tokens - shared, n_prompt=len(ids)):
+            remark = f"A KV state of {n_tokens:,} of these tokens is kept, but it was made with {other}."
         return Found(tuple(usable[:_MOST_TRIED]), shared, remark, unproved)
 
     def measured(self, *, n_tokens: int, seconds: float) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import struct
@@ -20,6 +21,7 @@ from app.desk import Desk
 from app.settings import Settings
 from engine.runtime import state_file as files
 from engine.runtime.model import Prefill
+from storage.store import Store
 from storage.turns import Turn
 from tests.command_line import CommandLine
 from tests.models.cache import cached
@@ -206,6 +208,58 @@ def test_a_state_of_something_else_is_said_and_answered_without(
     assert any(words in notice for notice in answer.notices), answer.notices
     alone = ask(replace(other, home=tmp_path / "alone"), corpus)
     assert alone.turn.reply_ids == answer.turn.reply_ids
+
+
+@pytest.fixture
+def larger(settings: Settings, corpus: Path, tmp_path: Path) -> Settings:
+    """A home in which nothing is kept but two states of the corpus's beginning and much behind it."""
+    store = Store(settings.home)
+    store.snapshots.forget(states(settings)[0])
+    store.close()
+    text = (corpus / "a.txt").read_text()
+    for name in ("b", "c"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.txt").write_text(text + f"{name}: many ships passed the lighthouse\n" * 270)
+        ask(settings, tmp_path / name)
+    return settings
+
+
+def test_a_state_too_large_for_the_context_is_said_once_where_it_would_save_much(
+    larger: Settings, plain: tuple[Settings, Answer], corpus: Path, tmp_path: Path
+) -> None:
+    small = replace(larger, n_ctx=3_328)
+    answer = ask(small, corpus)
+    [notice] = answer.notices
+    assert (answer.turn.reused_tokens, answer.turn.reply_ids) == (0, plain[1].turn.reply_ids)
+    lost, held, needed = re.findall(r"^([\d,]+) tokens are read again: .* holds ([\d,]+), .* --ctx (\d+)", notice)[0]
+    assert number(lost) > 3_000 and 7_000 < number(held) <= number(needed) <= 8_192
+    again = ask(small, corpus, "And how many words?")
+    assert again.notices == () and (again.turn.reused_tokens or 0) > 3_000
+    (tmp_path / "b" / "a.txt").write_text("".join(f"{line} swans\n" for line in range(400)))
+    other = ask(small, tmp_path / "b")
+    assert other.notices == (), "only the instruction is shared"
+
+
+def test_a_context_is_chosen_that_can_load_what_is_kept(
+    larger: Settings, plain: tuple[Settings, Answer], corpus: Path
+) -> None:
+    """Eight turns ahead of a prompt of 3,000 tokens take less than the states need."""
+    desk = Desk(larger)
+    try:
+        session = desk.begin_session("t")
+        desk.add_sources(session.id, desk.read([corpus]))
+        ahead = desk.look_ahead(session.id)
+        assert ahead.plan.context_tokens == 7_680 and (ahead.reused_tokens or 0) > 3_000
+        assert desk.plan().context_tokens < 7_680
+    finally:
+        desk.close()
+    answer = ask(larger, corpus)
+    assert answer.notices == () and (answer.turn.reused_tokens or 0) > 3_000
+    assert answer.turn.reply_ids == plain[1].turn.reply_ids
+
+
+def number(text: str) -> int:
+    return int(text.replace(",", ""))
 
 
 def test_another_models_state_in_its_place_is_not_used(settings: Settings, corpus: Path, tmp_path: Path) -> None:

@@ -14,11 +14,12 @@ import numpy as np
 
 from engine.prompt.layout import common_prefix
 from engine.runtime.binding import Binding
+from engine.runtime.chain import BLOCK
 from engine.runtime.model import Remark
 from engine.runtime.positions import Positions
 from engine.runtime.prefix import Attention, CacheShape, Rewind, rewind_to
 from engine.runtime.snapshot import load_state, save_state
-from engine.runtime.state_file import Unusable, promise
+from engine.runtime.state_file import Promise, Unusable, is_loss, promise
 from engine.runtime.window import Window, put_window, take_window
 from engine.tokens.encode import Ids
 
@@ -93,15 +94,22 @@ class KvCache:
     def restore(self, states: Sequence[Path], ids: Ids, binding: Binding, *, n_ctx: int) -> list[Remark]:
         """Loads the file that keeps most of a prompt, if it keeps more than the live cache; says what was unusable."""
         remarks: list[Remark] = []
-        best: tuple[int, Path, Ids] | None = None
+        fitting: list[Promise] = []
+        larger: list[Promise] = []
         for path in states:
-            found = promise(path, ids, binding, self.shape, n_ctx=n_ctx)
+            found = promise(path, ids, binding, self.shape)
             if isinstance(found, Unusable):
                 remarks.append(_remark(found, path))
-            elif best is None or found[0] > best[0]:
-                best = (found[0], path, found[1])
-        if best is not None and best[0] > self._rewind_for(ids).n_tokens:
-            remarks += self._load(best[1], best[2])
+            else:
+                (fitting if len(found.ids) <= n_ctx else larger).append(found)
+        best = max(fitting, key=lambda each: each.n_tokens, default=None)
+        if best is not None and best.n_tokens > self._rewind_for(ids).n_tokens:
+            remarks += self._load(best.path, best.ids)
+        unused = max(larger, key=lambda each: each.n_tokens, default=None)
+        if unused is not None:
+            lost = unused.n_tokens - self._rewind_for(ids).n_tokens
+            if is_loss(lost, n_prompt=len(ids)):
+                remarks.append(_too_large(unused, lost, n_ctx))
         return remarks
 
     def _load(self, path: Path, saved: Ids) -> list[Remark]:
@@ -129,3 +137,11 @@ class KvCache:
 
 def _remark(unusable: Unusable, path: Path) -> Remark:
     return Remark(f"A kept KV state was not used: {unusable.reason}.", str(path) if unusable.is_broken else "")
+
+
+def _too_large(state: Promise, lost: int, n_ctx: int) -> Remark:
+    needed = -(-len(state.ids) // BLOCK) * BLOCK
+    return Remark(
+        f"{lost:,} tokens are read again: the KV state that keeps them holds {len(state.ids):,}, more than this "
+        f"context of {n_ctx:,}. Where memory allows, --ctx {needed} uses it."
+    )

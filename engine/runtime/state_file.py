@@ -28,6 +28,7 @@ LENGTHS = struct.Struct("<QQ")
 TAIL = struct.Struct("<QQ16s20s")
 _SEAL = struct.Struct("<16s20s")
 _PIECE = 256 << 10  # stays in the processor's cache between reading and hashing: 8 MiB take 1.3 times as long
+_FEWEST_LOST, _LEAST_SHARE_LOST = 512, 0.1  # of a prompt: less is read before a sentence about it is
 MARK = b"longdesk-kv-state-2\n"
 
 
@@ -49,6 +50,15 @@ class Unusable:
 
     reason: str
     is_broken: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What a state file keeps of a prompt: its first n_tokens. ids: all that it holds; a context needs a cell each."""
+
+    path: Path
+    n_tokens: int
+    ids: Ids
 
 
 def read_manifest(path: Path) -> Manifest | Unusable:
@@ -124,8 +134,8 @@ def digest_of(file: BufferedReader | BufferedRandom, n_bytes: int) -> bytes:
     return digest.digest()
 
 
-def promise(path: Path, ids: Ids, binding: Binding, shape: CacheShape, *, n_ctx: int) -> tuple[int, Ids] | Unusable:
-    """How many tokens of a prompt a state file keeps, before it is loaded, and the ids that it holds."""
+def promise(path: Path, ids: Ids, binding: Binding, shape: CacheShape) -> Promise | Unusable:
+    """How much of a prompt a state file keeps, before it is loaded into a context that is large enough."""
     manifest = read_manifest(path)
     if not isinstance(manifest, Manifest):
         return manifest
@@ -134,8 +144,6 @@ def promise(path: Path, ids: Ids, binding: Binding, shape: CacheShape, *, n_ctx:
     saved = read_state_ids(path)
     if saved is None or len(saved) != manifest.n_tokens:
         return Unusable("its file is damaged")
-    if len(saved) > n_ctx:
-        return Unusable(f"it holds {len(saved):,} tokens, more than this context", is_broken=False)
     kept = rewind_to(
         min(common_prefix(saved, ids), len(ids) - 1),
         n_cached=len(saved),
@@ -143,4 +151,9 @@ def promise(path: Path, ids: Ids, binding: Binding, shape: CacheShape, *, n_ctx:
         shape=shape,
         copied=manifest.anchor,
     )
-    return kept.n_tokens, saved
+    return Promise(path, kept.n_tokens, saved)
+
+
+def is_loss(n_tokens: int, *, n_prompt: int) -> bool:
+    """Whether it is worth a word that so many tokens of a prompt are read though a state keeps them."""
+    return n_tokens >= max(_FEWEST_LOST, _LEAST_SHARE_LOST * n_prompt)
