@@ -210,10 +210,10 @@ def test_a_zip_inside_is_offered_and_opened_one_deep(tmp_path: Path) -> None:
     (folder / "sub").mkdir(parents=True)
     (folder / "sub" / "in.zip").write_bytes(inner)
     outer = make_zip(tmp_path, {"in.zip": inner, "c.txt": "c"}, "outer.zip")
-    for given, name in ((folder, "sub/in.zip"), (outer, "in.zip")):
+    for given, name, place in ((folder, "sub/in.zip", "a folder"), (outer, "in.zip", "an archive")):
         (skipped,) = collect([given]).skipped
         assert (skipped.path, skipped.cause, skipped.can_include) == (name, Cause.BINARY, True)
-        assert skipped.reason == "an archive inside a folder; give it by itself to read it"
+        assert skipped.reason == f"an archive inside {place}; give it by itself to read it"
         deeper = f"{name}/deeper.zip"
         corpus = collect([given], Rules(include=frozenset({name, deeper}), exclude=("*.log",)))
         assert [path for path in paths(corpus) if path != "c.txt"] == [f"{name}/a.txt"]

@@ -53,11 +53,20 @@ def test_paths_of_several_roots_are_unique(tmp_path: Path) -> None:
     write(tmp_path, "one/node_modules/x", "two/node_modules/x")
     roots = [tmp_path / "one", tmp_path / "two", tmp_path / "more/two", tmp_path / "two/src/b", tmp_path / "two/src/b"]
     corpus = collect(roots)
-    assert paths(corpus) == ["src/a", "two/src/a", "src/b", "two-2/src/a", "b", "src-2/b"]
+    assert paths(corpus) == ["src/a", "two/src/a", "src/b", "two-2/src/a", "b"]
     assert [skipped.path for skipped in corpus.skipped] == ["node_modules/", "two/node_modules/"]
     again = collect(roots, Rules(include=frozenset({"two/node_modules/"})))
     assert "node_modules/x" in paths(again)
     assert [skipped.path for skipped in again.skipped] == ["node_modules/"]
+
+
+def test_what_is_given_twice_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, "one/a", "one/b", "two/a")
+    (tmp_path / "link").symlink_to(tmp_path / "one" / "a")
+    one, two = tmp_path / "one", tmp_path / "two"
+    monkeypatch.chdir(one)
+    assert paths(collect([one / "a", Path("a"), two / "a", tmp_path / "link", one / "a"])) == ["a", "two/a"]
+    assert paths(collect([one, Path(".."), one / "..", Path(".")])) == paths(collect([one, tmp_path]))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="names are text there")

@@ -11,6 +11,7 @@ from typing import IO, Any
 
 from engine.corpus.archive import ZipTree, open_zip
 from engine.corpus.checkout import level_above
+from engine.corpus.choice import refuse_absent, with_absent_noted
 from engine.corpus.content import NESTED_ZIP
 from engine.corpus.disk import DiskTree, skip_special, skip_unreadable
 from engine.corpus.history import Histories
@@ -25,6 +26,7 @@ from engine.corpus.walk import File, Start, Walk, compile_excludes
 from engine.errors import SourceRefused, UsageError
 
 _DISK = DiskTree()
+_ZIP_IN_ZIP = "an archive inside an archive; give it by itself to read it"
 _MAX_NESTING = 1  # a zip in a folder or in a zip may be brought back, a zip in that one may not
 
 
@@ -43,16 +45,29 @@ def collect(
 
     on_file: called after every file that was read or tried, with the number of them so far.
     uploaded: the paths are copies that tell nothing of where the files lie and when they changed; git is not asked.
-    Errors: UsageError where a path does not exist. Anything wrong with a file becomes a Skipped.
+    What is given twice is read once.
+
+    Errors: UsageError where a path does not exist, or no file has a page that Rules.draw_pages names. Anything wrong
+    with a file becomes a Skipped.
     """
     for path in paths:
         if not _exists(path):
             fact = f"There is no file or folder at {printable(str(path))}."
             raise UsageError(fact, "Check the spelling; a relative path starts from the current folder.")
     reading = _Reading(rules, on_file or (lambda n_files: None), compile_excludes(rules.exclude))
-    for path in paths:
-        reading.read_root(Path(path))
+    for path in _once(paths):
+        reading.read_root(path)
+    if not uploaded:
+        refuse_absent(reading.sources, reading.skipped, rules)
     return reading.corpus(uploaded=uploaded)
+
+
+def _once(paths: Sequence[Path]) -> list[Path]:
+    """The paths without those that lead to the place of an earlier one."""
+    first: dict[str, Path] = {}
+    for path in paths:
+        first.setdefault(os.path.realpath(path), Path(path))
+    return list(first.values())
 
 
 def refuse_empty(corpus: Corpus, paths: Sequence[Path]) -> None:
@@ -94,6 +109,7 @@ _CAUSES = {
     Cause.LINK: "links",
     Cause.UNSAFE: "unsafe",
     Cause.NO_TEXT: "without text",
+    Cause.NO_PAGE: "without a page that --draw-pages names",
     Cause.NO_VISION: "images that the model cannot see",
     Cause.GONE: "not there any more",
 }
@@ -119,11 +135,14 @@ def _is_zip(path: Path) -> bool:
         return False
 
 
-def _final(found: Source | Skipped, nesting: int) -> Source | Skipped:
-    """A zip below the last level that is opened cannot be brought back."""
-    if nesting < _MAX_NESTING or not isinstance(found, Skipped) or found.reason != NESTED_ZIP:
+def _final(found: Source | Skipped, tree: Tree, nesting: int) -> Source | Skipped:
+    """What a zip in a zip is called. One below the last level that is opened cannot be brought back."""
+    if not isinstance(found, Skipped) or found.reason != NESTED_ZIP:
         return found
-    return replace(found, reason="an archive in an archive in another; give it by itself to read it", can_include=False)
+    if nesting >= _MAX_NESTING:
+        reason = "an archive in an archive in another; give it by itself to read it"
+        return replace(found, reason=reason, can_include=False)
+    return replace(found, reason=_ZIP_IN_ZIP) if isinstance(tree, ZipTree) else found
 
 
 @dataclass(slots=True)
@@ -149,6 +168,7 @@ class _Reading:
             replace(source, origin=None if uploaded else source.origin, volatility=volatility)
             for source, volatility in zip(self.sources, volatilities(traces, Histories()), strict=True)
         )
+        sources = tuple(with_absent_noted(sources, self.rules))
         return Corpus(sources, tuple(self.skipped), () if uploaded else tuple(self.roots))
 
     def read_root(self, given: Path) -> None:
@@ -196,7 +216,7 @@ class _Reading:
                 self._read_inner_zip(tree, found, start, lies_at, nesting)
             else:
                 read = tree.read_file(found.where, found.path, self.rules, included=found.included)
-                self._take(_final(read, nesting), tree, found.where, lies_at)
+                self._take(_final(read, tree, nesting), tree, found.where, lies_at)
 
     def _read_inner_zip(self, tree: Tree, found: File, start: Start, origin: str, nesting: int) -> None:
         """A zip in a folder or in a zip that the user brought back."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate
 
+from engine.corpus.choice import none_of_its
 from engine.corpus.pixels import (
     FrameSize,
     broken_image,
@@ -63,9 +64,11 @@ def _paged(source: Source, sizes: Sequence[FrameSize | None], rules: Rules) -> S
     ]
     found = [(number, sizes[number - 1]) for number in chosen]
     pictures = tuple(Picture(number, size.width, size.height) for number, size in found if size)
+    if not chosen:
+        return Skipped(source.path, Cause.NO_PAGE, none_of_its(rules, len(sizes)), source.n_bytes)
     if not pictures:
-        reason = f"none of its {len(sizes):,} pages was chosen"
-        return Skipped(source.path, Cause.EXCLUDED, reason, source.n_bytes)
+        reason = f"{pages_in_words(chosen)} cannot be read, and no other was chosen; choose others with --draw-pages"
+        return Skipped(source.path, Cause.BROKEN, reason, source.n_bytes)
     damaged = [number for number in chosen if sizes[number - 1] is None]
     others = sorted(set(range(1, len(sizes) + 1)) - set(chosen))
     notes = [f"{pages_in_words(damaged)} could not be read"] if damaged else []

@@ -17,6 +17,7 @@ import numpy as np
 import pypdfium2
 import pypdfium2.raw as pdfium
 
+from engine.corpus.cover import Cover, cover_of
 from engine.corpus.pixels import Pixels
 from engine.corpus.source import Cause, Skipped
 
@@ -26,6 +27,8 @@ _PATIENCE_S = 30.0  # a page; text takes 10 ms, a scan at 300 dots an inch 100 m
 _LOCK = RLock()
 _FLAGS = pdfium.FPDF_ANNOT | pdfium.FPDF_REVERSE_BYTE_ORDER  # annotations too; red first
 _WHITE = (255, 255, 255, 255)
+_FEW_OBJECTS = 20  # what an empty page may have: white backgrounds, lines of spaces
+_GLANCE_PIXELS = 200  # the longer side at which a page is looked at for being empty
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,26 @@ class Pages:
             finally:
                 bitmap.close()
                 page.close()
+
+    def cover(self, number: int) -> Cover | None:
+        """What lies on a page (from 1), looked at but not drawn; None where it cannot be read."""
+        with _LOCK, suppress(pypdfium2.PdfiumError, IndexError):
+            page = self._document[number - 1]
+            try:
+                return cover_of(page)
+            finally:
+                page.close()
+        return None
+
+    def is_blank(self, number: int, cover: Cover) -> bool:
+        """Whether there is nothing to see on a page: no object, or a few, no images, that all have one colour."""
+        if cover.largest is not None or cover.n_objects > _FEW_OBJECTS:
+            return False
+        size = self.sizes[number - 1]
+        drawn = self.draw(number, *size.pixels(_GLANCE_PIXELS)) if size is not None and cover.n_objects else None
+        if not isinstance(drawn, Pixels):
+            return size is not None and not cover.n_objects
+        return drawn.data == drawn.data[:3] * (drawn.width * drawn.height)
 
     def close(self) -> None:
         with _LOCK:

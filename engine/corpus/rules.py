@@ -71,14 +71,20 @@ class Rules:
     draw_pages: str = NO_PAGES
 
     def draws(self, page: int, *, bare: bool) -> bool:
-        """Whether a page is shown: "bare" takes those without text, "all" all, "never" none, "1-23,30" these, and
-        "bare:1-23,30" those of these that are without text."""
+        """Whether a page is shown: "bare" takes those with little or no text (see `pdf`), "all" all, "never" none,
+        "1-23,30" these, and "bare:1-23,30" those of these that "bare" would take."""
         if self.draw_pages in (NO_PAGES, BARE_PAGES, ALL_PAGES):
             return self.draw_pages == ALL_PAGES or (self.draw_pages == BARE_PAGES and bare)
-        listed = self.draw_pages.removeprefix(BARE_AMONG)
-        if listed != self.draw_pages and not bare:
+        if self.draw_pages.startswith(BARE_AMONG) and not bare:
             return False
-        return any(page in pages for pages in parse_pages(listed))
+        return any(page in pages for pages in self.listed_pages)
+
+    @property
+    def listed_pages(self) -> tuple[range, ...]:
+        """The pages that draw_pages names one by one; none for "bare", "all" and "never"."""
+        if self.draw_pages in (NO_PAGES, BARE_PAGES, ALL_PAGES):
+            return ()
+        return parse_pages(self.draw_pages.removeprefix(BARE_AMONG))
 
 
 DEFAULT_RULES = Rules()

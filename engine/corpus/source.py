@@ -30,6 +30,7 @@ class Cause(StrEnum):
     LINK = "link"
     UNSAFE = "unsafe"  # an archive member that would leave the archive, or a bomb
     NO_TEXT = "no text"  # a scanned PDF, a notebook without cells
+    NO_PAGE = "no page"  # a scan without any of the pages that --draw-pages names
     NO_VISION = "no vision"  # an image, and a model that cannot see
     GONE = "gone"  # was a source, and is not there any more
 
