@@ -23,7 +23,7 @@ from app.settings import Settings
 from app.tiling import begun_with, limit, max_tiles_of
 from engine.analyst import prepare, weights, with_pictures
 from engine.corpus.collect import collect
-from engine.corpus.redrawing import redraw
+from engine.corpus.redrawing import losses, redraw_all
 from engine.corpus.rules import Rules
 from engine.corpus.source import Corpus, Skipped, Source
 from engine.corpus.walk import compile_excludes, excludes
@@ -196,19 +196,23 @@ class Desk:
         """From now on, images of this session are scaled down to that many tiles. Raises as sessions.get does."""
         self.store.sessions.change(session_id, settings=limit(max_tiles))
 
-    def draw_pages(self, session_id: str, draw_pages: str) -> None:
+    def draw_pages(self, session_id: str, draw_pages: str) -> tuple[str, ...]:
         """From now on, these pages of this session's PDFs and TIFFs are sent as images; see Rules.draw_pages.
 
-        What nothing is left of is sent no more. Raises as sessions.get does.
+        What nothing is left of is sent no more; what is lost is told in sentences. Raises as sessions.get does, and
+        UsageError where no source has such a page.
         """
         whole = self.store.sessions.get(session_id).id
         rules = Rules(draw_pages=draw_pages)
-        kept = [placed for placed in self.store.sources.of(whole) if placed.source.image is not None]
-        drawn = [(placed.source, redraw(placed.source, rules)) for placed in kept]
-        changed = [new for old, new in drawn if isinstance(new, Source) and new != old]
+        placed = self.store.sources.of(whole)
+        before = [at.source for at in placed]
+        drawn = redraw_all(before, rules)
+        changed = [new for old, new in zip(before, drawn, strict=True) if isinstance(new, Source) and new != old]
         self.store.sources.put(whole, changed, turn_index=0)
-        empty = [new.path for _, new in drawn if isinstance(new, Skipped)]
+        empty = [new.path for new in drawn if isinstance(new, Skipped)]
         self.store.sources.set_enabled(whole, empty, enabled=False)
+        sent = [(at.source, new) for at, new in zip(placed, drawn, strict=True) if at.enabled]
+        return tuple(sentence for old, new in sent for sentence in losses(old, new, rules))
 
     def follow(self, session_id: str, advice: Advice) -> None:
         """Does to a session what an advice says of its sources. Raises as sessions.get does."""

@@ -19,7 +19,7 @@ from app.counting import Count
 from app.desk import Desk
 from app.documents import Json, count_json
 from app.settings import Settings
-from engine.errors import DoesNotFit, ModelRefused
+from engine.errors import DoesNotFit, ModelRefused, UsageError
 from engine.runtime.model import Prefill
 from storage.turns import Turn
 from tests.command_line import CommandLine
@@ -157,6 +157,28 @@ def test_text_and_scanned_pages_go_together(settings: Settings, tmp_path: Path) 
         if draw_pages == "1":
             assert "Page 2 has no text." in source["notes"]
         desk.close()
+
+
+def test_a_session_is_told_which_pages_it_does_not_send_any_more(settings: Settings, tmp_path: Path) -> None:
+    desk = Desk(settings)
+    turn, _ = ask(desk, mixed(tmp_path / "mixed.pdf"), scan(tmp_path / "scan.pdf", 7))
+    session = turn.session_id
+    with pytest.raises(UsageError, match=r"--draw-pages 77 names no page of any of the 2 files with pages\."):
+        desk.draw_pages(session, "77")
+    assert desk.draw_pages(session, "1-7") == ()
+    assert desk.draw_pages(session, "5-7") == (
+        "mixed.pdf: Page 2 has no text.", "scan.pdf: Pages 1-4 have no text."
+    )  # fmt: skip
+    desk.draw_pages(session, "bare")
+    sentences = desk.draw_pages(session, "bare:2-3")
+    assert sentences == ("scan.pdf: Pages 1, 4-7 have no text.",)
+    desk.close()
+    longdesk = CommandLine(settings.home, settings.model)
+    flags = ("--mmproj", settings.mmproj, "-q", "Q", "--max-tokens", 2)
+    refused = longdesk("ask", "--session", session, "--draw-pages", 77, *flags)
+    assert refused.code == 2 and refused.err.count("\n") == 1 and "names no page" in refused.err
+    told = longdesk("ask", "--session", session, "--draw-pages", 1, *flags)
+    assert told.code == 0 and "mixed.pdf: Page 2 has no text." in told.err.splitlines()
 
 
 def vars_of(settings: Settings) -> dict[str, object]:

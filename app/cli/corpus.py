@@ -94,7 +94,7 @@ def ask(
         if session is not None and flags["max_tiles"] is not None:
             desk.limit_tiles(session, flags["max_tiles"])
         if session is not None and flags["draw_pages"] is not None:
-            desk.draw_pages(session, flags["draw_pages"])
+            sys.stderr.writelines(f"{lost}\n" for lost in desk.draw_pages(session, flags["draw_pages"]))
         desk.warm_up()
         begun = perf_counter()
         corpus = _read(desk, paths, exclude, joins=session is not None) if paths else Corpus()

@@ -1,11 +1,19 @@
 """A source that was read with one choice of pages, as it is with another: from the bytes that it keeps."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+from engine.corpus.choice import refuse_absent
 from engine.corpus.image import read_image
 from engine.corpus.pdf import read_pdf
-from engine.corpus.rules import Rules
-from engine.corpus.source import PDF, Skipped, Source
+from engine.corpus.rules import BARE_PAGES, Rules
+from engine.corpus.source import PDF, Kind, Skipped, Source
+
+
+def redraw_all(sources: Sequence[Source], rules: Rules) -> list[Source | Skipped]:
+    """Each source redrawn. Errors: UsageError where none of them has a page that is named."""
+    refuse_absent(sources, (), rules)
+    return [redraw(source, rules) for source in sources]
 
 
 def redraw(source: Source, rules: Rules) -> Source | Skipped:
@@ -22,3 +30,12 @@ def redraw(source: Source, rules: Rules) -> Source | Skipped:
     if isinstance(read, Skipped):
         return read
     return replace(read, image=read.image or source.image, origin=source.origin, volatility=source.volatility)
+
+
+def losses(old: Source, new: Source | Skipped, rules: Rules) -> tuple[str, ...]:
+    """Sentences on what of a source is not sent now that it was redrawn, or could not be drawn."""
+    if isinstance(new, Skipped):
+        return (f"{old.path} is not sent any more: {new.reason}.",)
+    if old.kind is Kind.PDF and old.image is None and rules.draw_pages != BARE_PAGES:
+        return (f"{old.path} is sent as text alone: its file was not kept. Give it again to have its pages drawn.",)
+    return tuple(f"{old.path}: {note}" for note in new.notes if note not in old.notes)
