@@ -1,6 +1,8 @@
 """`longdesk count` and `longdesk ask` on folders with images: what is counted is what is read, and read once."""
 
 import json
+import os
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -9,9 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from app.cli.skipping import named_by_hand, tell_skipped
 from app.desk import Desk
 from app.documents import count_json
 from app.settings import Settings
+from engine.corpus.source import Cause, Skipped
 from engine.memory.fingerprint import fingerprint
 from engine.memory.projector import read_projector
 from engine.opened import OpenModel
@@ -105,6 +109,71 @@ def test_ten_images_and_three_texts(longdesk: CommandLine, corpus: Path, scout: 
     swapped = ask(longdesk, corpus)
     before = first.answer["prompt_tokens"] - sum(tokens[name] for name in order[4:])
     assert swapped.answer["encoded"] == 0 and 0 < swapped.answer["reused_tokens"] < before
+
+
+@pytest.mark.slow
+def test_images_are_named_by_the_numbers_that_the_prompt_has(longdesk: CommandLine, tmp_path: Path) -> None:
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    for seed, name in enumerate(("b.png", "a.png")):
+        photo(folder / name, (60, 40), seed)
+    pages = [Pillow.new("L", (310, 438), 40 * page) for page in range(3)]
+    pages[0].save(folder / "scan.pdf", save_all=True, append_images=pages[1:])
+    (folder / "note.txt").write_text("Words.\n")
+    for age, name in enumerate(("a.png", "scan.pdf", "note.txt", "b.png")):
+        os.utime(folder / name, (1e9 - 10_000 * age, 1e9 - 10_000 * age))  # the oldest stands first
+    counted = longdesk("count", folder).out
+    assert re.findall(r"  (\S+) \((images? .*)\)", counted) == [
+        ("a.png", "image 2"), ("b.png", "image 1"), ("scan.pdf", "images 3–5"),
+    ]  # fmt: skip
+    session = longdesk("ask", folder, "-q", "Q", "--max-tokens", 1, "--json").answer["session"]
+    longdesk("ask", "--session", session, "-q", "Q", "--exclude", "b.png", "--max-tokens", 1, "--json")
+    (folder / "note.txt").unlink()
+    longdesk("ask", folder, "--session", session, "-q", "Q", "--max-tokens", 1)
+    lines = {"- b.png (image 1; left out)", "- note.txt (left out: deleted since it was read)"}
+    lines |= {"- scan.pdf (images 3–5)", "- a.png (image 2)"}
+    for command in (("show", session), ("export", session)):
+        text = longdesk("sessions", *command).out
+        assert {line for line in text.splitlines() if line.startswith("- ")} == lines
+    for command in (("show", session, "--json"), ("export", session, "--format", "json")):
+        sources = {source["path"]: source for source in longdesk("sessions", *command).document["sources"]}
+        assert [image["number"] for path in ("b.png", "a.png") for image in sources[path]["images"]] == [1, 2]
+        assert sources["scan.pdf"]["images"] == [{"number": 3 + page, "page": 1 + page} for page in range(3)]
+        assert sources["note.txt"]["images"] == [] and not sources["b.png"]["enabled"]
+    desk = Desk(Settings(home=longdesk.home, model=str(longdesk.model)))
+    shown = desk.look_ahead(session).prompt.shown
+    desk.close()
+    assert [picture.number for picture in shown] == [2, 3, 4, 5]
+
+
+def test_each_file_that_was_named_and_is_skipped_is_said(longdesk: CommandLine, tmp_path: Path) -> None:
+    good = photo(tmp_path / "good.png", (60, 40), 1)
+    (tmp_path / "cut.png").write_bytes(photo(tmp_path / "whole.png", (90, 90), 2).read_bytes()[:9_000])
+    (tmp_path / "empty.txt").write_text("")
+    named = longdesk("ask", tmp_path / "cut.png", good, tmp_path / "empty.txt", "-q", "Q", "--max-tokens", 1, "--json")
+    assert named.code == 0 and "count" not in named.err
+    said = [line for line in named.err.splitlines() if " was skipped: " in line]
+    assert [line.split(" ")[0] for line in said] == ["cut.png", "empty.txt"] and "damaged" in said[0]
+    assert [each["path"] for each in named.answer["skipped"]] == ["cut.png", "empty.txt"]
+    assert all(f"{each['path']} was skipped: {each['reason']}." in said for each in named.answer["skipped"])
+    (tmp_path / "cut.png").unlink()
+    found = longdesk("ask", tmp_path, "--exclude", "home", "-q", "Q", "--max-tokens", 1, "--json")
+    assert "2 files skipped; `longdesk count` says why." in found.err and "was skipped" not in found.err
+    assert {each["path"] for each in found.answer["skipped"]} == {"home/", "empty.txt"}
+    again = longdesk("ask", "--session", found.answer["session"], "-q", "Q", "--max-tokens", 1, "--json")
+    assert again.answer["skipped"] == [] and "skipped" not in again.err
+
+
+def test_many_named_files_that_are_skipped_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    skipped = [Skipped(f"{at}.txt", Cause.EMPTY, "0 bytes") for at in range(8)]
+    named = named_by_hand(skipped, [tmp_path / f"{at}.txt" for at in range(7)])
+    assert [one.path for one in named] == [f"{at}.txt" for at in range(7)]
+    tell_skipped(skipped, named)
+    assert capsys.readouterr().err.splitlines()[4:] == [
+        "4.txt was skipped: 0 bytes.", "3 more files skipped; `longdesk count` says why.",
+    ]  # fmt: skip
+    tell_skipped(skipped[:1], ())
+    assert capsys.readouterr().err == "1 file skipped; `longdesk count` says why.\n"
 
 
 def test_images_that_are_gone_lie_in_the_store(tmp_path: Path) -> None:

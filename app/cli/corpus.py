@@ -16,6 +16,7 @@ from app.cli.desk import open_desk
 from app.cli.options import CONTEXT, CORPUS, JSON, Tokens
 from app.cli.printing import answer, print_document, show_checking
 from app.cli.signals import deaf
+from app.cli.skipping import named_by_hand, tell_skipped
 from app.desk import Desk
 from app.settings import read_settings
 from engine.corpus.collect import refuse_empty
@@ -106,12 +107,12 @@ def ask(
             sources=corpus.sources,
             skipped=corpus.skipped,
             roots=corpus.roots,
+            refused=named_by_hand(corpus.skipped, paths),
             session=session,
             read_s=perf_counter() - begun,
         )
-        if corpus.skipped:
-            click.echo(f"{len(corpus.skipped):,} files skipped; `longdesk count` says why.", err=True)
-        answered = answer(desk, asked, as_json)
+        tell_skipped(corpus.skipped, asked.refused)
+        answered = answer(desk, asked, as_json, skipped=desk.legible(corpus).skipped)
         with deaf():
             notice = desk.save()
         if notice:

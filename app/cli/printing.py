@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from threading import Event as Flag
 
@@ -13,6 +13,7 @@ from app.asking import Answered, Begun, DeskEvent, Notice, Question
 from app.cli.signals import cancelling
 from app.desk import Desk
 from app.sizes import show_seconds
+from engine.corpus.source import Skipped
 from engine.errors import Cancelled
 from engine.runtime.model import Checking, Loading, Prefill, Text
 
@@ -21,19 +22,22 @@ def print_document(document: documents.Json | str) -> None:
     click.echo(document if isinstance(document, str) else json.dumps(document, ensure_ascii=False, indent=2))
 
 
-def answer(desk: Desk, question: Question, as_json: bool) -> Answered:
-    """Asks and prints. Until the turn has begun a signal ends the command; then it stops the answer, which is kept."""
+def answer(desk: Desk, question: Question, as_json: bool, *, skipped: Sequence[Skipped] = ()) -> Answered:
+    """Asks and prints. Until the turn has begun a signal ends the command; then it stops the answer, which is kept.
+
+    skipped: what of the paths that were given is not sent, for the JSON.
+    """
     cancel, begun = Flag(), Flag()
     with cancelling(cancel, begun), closing(desk.ask(question, cancel=cancel)) as events:
-        return _stream(events, begun, as_json)
+        return _stream(events, begun, as_json, skipped)
 
 
-def _stream(events: Iterator[DeskEvent], begun: Flag, as_json: bool) -> Answered:
+def _stream(events: Iterator[DeskEvent], begun: Flag, as_json: bool, skipped: Sequence[Skipped]) -> Answered:
     """Prints events as they come: JSON lines, or the text with the progress on standard error."""
     for event in events:
         if isinstance(event, Begun):
             begun.set()
-        if as_json and (line := documents.event_json(event)) is not None:
+        if as_json and (line := documents.event_json(event, skipped)) is not None:
             click.echo(json.dumps(line, ensure_ascii=False))
         elif isinstance(event, Text):
             click.echo(event.text, nl=False)
