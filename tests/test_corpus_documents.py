@@ -137,10 +137,10 @@ def make_image(format_name: str, size: tuple[int, int] = (60, 20), **options: ob
     return out.getvalue()
 
 
-@pytest.mark.parametrize("format_name", ["PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF"])
+@pytest.mark.parametrize("format_name", ["PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "AVIF", "JPEG2000", "PPM", "TGA"])
 def test_images(tmp_path: Path, format_name: str) -> None:
     data = make_image(format_name)
-    found = read(tmp_path, data, "picture")
+    found = read(tmp_path, data, "picture.tga" if format_name == "TGA" else "picture")
     assert isinstance(found, Source) and found.image is not None
     assert (found.kind, found.text, found.n_bytes) == (Kind.IMAGE, "", len(data))
     assert (found.image.width, found.image.height, found.image.format, found.image.data) == (60, 20, format_name, data)
@@ -173,7 +173,44 @@ def test_an_image_bomb_is_refused_by_its_size(tmp_path: Path) -> None:
     )
     found = read(tmp_path, data, "bomb.png")
     assert isinstance(found, Skipped) and found.cause is Cause.TOO_LARGE
-    assert found.reason == "50,000 x 50,000 pixels, over the limit of 100,000,000 in all for an image"
+    assert found.reason == "50,000 x 50,000 pixels, over the limit of 100,000,000 in all for an image; scale it down"
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "reason"),
+    [
+        ("a.png", bytes(50), "named as an image, but nothing but zeros in it; copy it anew"),
+        ("a.jpg", b"\x01\x02\x00" * 9, "named as an image, but not in a format that is known; save it as PNG"),
+        ("a.png", b"", "0 bytes; copy or save it anew"),
+        ("a.png", make_image("PNG")[:8], "a PNG image that is cut short or damaged; copy or save it anew"),
+        ("a", make_image("AVIF")[:90], "an AVIF image that is cut short or damaged; copy or save it anew"),
+        ("a", make_image("DDS"), "a DirectX texture; save it as PNG"),
+        ("a", make_image("QOI"), "a QOI image; save it as PNG"),
+        ("a.pcx", make_image("PCX"), "a PCX image; save it as PNG"),
+        ("a", b"icns" + bytes(9), "a Mac's icon; save it as PNG"),
+        ("a", b"\x00\x00\x00\x18ftypmif1\x00\x00\x00\x00mif1heic", "a HEIC image; save it as JPEG or PNG"),
+        ("a", b"\xff\x0a\xfa\x00\x00", "a JPEG XL image; save it as PNG"),
+    ],
+)
+def test_an_image_that_is_not_read_says_what_to_do(tmp_path: Path, name: str, data: bytes, reason: str) -> None:
+    found = read(tmp_path, data, name)
+    assert isinstance(found, Skipped) and found.reason == reason
+
+
+def test_text_that_only_looks_like_an_image_is_text(tmp_path: Path) -> None:
+    for name, text in (
+        ("p.txt", "P3 12 12 is a place"),
+        ("p.md", "P5 1 2 3\nwords"),
+        ("i.c", "icns = 4;"),
+        ("q", "qoif"),
+    ):
+        found = read(tmp_path, text.encode(), name)
+        assert isinstance(found, Source) and found.kind is Kind.TEXT and found.notes == ()
+    named = read(tmp_path, b"not an image", "a.PNG")
+    assert isinstance(named, Source) and named.kind is Kind.TEXT
+    assert named.notes == ("Named as an image, but it holds text and is sent as text.",)
+    plain = read(tmp_path, b"P3\n# by hand\n2 1\n255\n255 0 0 0 0 255\n", "a.ppm")
+    assert isinstance(plain, Source) and plain.image is not None and (plain.image.width, plain.image.height) == (2, 1)
 
 
 def test_frames_are_noted_and_files_are_limited(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def half_red() -> Pillow.Image:
     return picture
 
 
-@pytest.mark.parametrize("format_name", ["PNG", "BMP", "TIFF", "GIF", "PPM"])
+@pytest.mark.parametrize("format_name", ["PNG", "BMP", "TIFF", "GIF", "PPM", "TGA", "JPEG2000"])
 def test_plain_pixels_come_out_as_they_are(format_name: str) -> None:
     rows = decoded(saved(half_red(), format_name), format_name)
     assert rows.shape == (20, 40, 3)
@@ -192,7 +192,26 @@ def test_a_bomb_behind_a_harmless_first_page_is_skipped_too() -> None:
     assert isinstance(frame_sizes("it", data, "TIFF", rules=rules), Skipped)
 
 
-@pytest.mark.parametrize("format_name", ["PNG", "JPEG", "GIF", "TIFF", "WEBP", "BMP"])
+def test_an_icon_is_as_large_as_the_image_in_it_whatever_its_directory_says() -> None:
+    data = bytearray(saved(Pillow.new("RGB", (48, 32), RED), "ICO", sizes=[(48, 32)]))
+    assert decoded(bytes(data), "ICO").shape == (32, 48, 3)
+    data[6:8] = b"\x10\x10"  # 16 x 16
+    assert decoded(bytes(data), "ICO").shape == (32, 48, 3)
+    for skipped in (read_pixels("it", bytes(data), "ICO", rules=Rules(max_image_pixels=1_000)),
+                    read_image("it", bytes(data), "ICO", Rules(max_image_pixels=1_000))):  # fmt: skip
+        assert isinstance(skipped, Skipped) and skipped.reason.startswith("48 x 32 pixels, over the limit of 1,000")
+
+
+def test_a_jpeg_2000_whose_headers_disagree_is_not_decoded() -> None:
+    data = bytearray(saved(Pillow.new("L", (4_000, 4_000)), "JPEG2000"))
+    at = data.index(b"ihdr") + 4
+    data[at : at + 8] = struct.pack(">II", 10, 10)
+    skipped = read_pixels("it", bytes(data), "JPEG2000")
+    assert isinstance(skipped, Skipped)
+    assert skipped.reason == "a JPEG 2000 image that is cut short or damaged; copy or save it anew"
+
+
+@pytest.mark.parametrize("format_name", ["PNG", "JPEG", "GIF", "TIFF", "WEBP", "BMP", "TGA"])
 def test_truncated_images_are_skipped(format_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", False)
     noise = Pillow.frombytes("RGB", (64, 64), random.Random(0).randbytes(64 * 64 * 3))
@@ -200,7 +219,7 @@ def test_truncated_images_are_skipped(format_name: str, monkeypatch: pytest.Monk
     for share in (0.0, 0.01, 0.3, 0.6):
         skipped = read_pixels("it", data[: int(len(data) * share)], format_name)
         assert isinstance(skipped, Skipped) and skipped.cause is Cause.BROKEN, (format_name, share)
-        assert "cut short or damaged" in skipped.reason
+        assert skipped.reason == f"a {format_name} image that is cut short or damaged; copy or save it anew"
 
 
 def test_garbage_never_raises() -> None:

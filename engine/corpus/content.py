@@ -2,11 +2,12 @@
 bytes come from is left to `disk` and `archive`."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from engine.corpus.image import read_image
 from engine.corpus.notebook import read_notebook
 from engine.corpus.rules import Rules
-from engine.corpus.sniff import HEAD_BYTES, Family, describe, ending, recognise
+from engine.corpus.sniff import HEAD_BYTES, Family, describe, ending, is_called_image, recognise
 from engine.corpus.source import Cause, Kind, Skipped, Source, digest_bytes, digest_text
 from engine.corpus.text import Decoded, decode, without_surrogates
 from engine.corpus.wording import over_limit
@@ -24,7 +25,8 @@ def read_content(path: str, n_bytes: int, read: Read, rules: Rules, *, included:
     Errors: those of `read`.
     """
     if n_bytes == 0:
-        return Skipped(path, Cause.EMPTY, "0 bytes", 0)
+        anew = "; copy or save it anew" if is_called_image(path) else ""
+        return Skipped(path, Cause.EMPTY, f"0 bytes{anew}", 0)
     if n_bytes > max(rules.max_text_bytes, rules.max_file_bytes):
         return _too_large_for_all(path, n_bytes, rules)
     head = read(min(n_bytes, HEAD_BYTES))
@@ -55,7 +57,7 @@ def _too_large_for_all(path: str, n_bytes: int, rules: Rules) -> Skipped:
     words = describe(path)
     if words:
         return Skipped(path, Cause.BINARY, words, n_bytes)
-    if ending(path) in ("pdf", "png", "jpg", "jpeg", "gif", "webp", "tif", "tiff", "bmp", "avif", "zip"):
+    if ending(path) in ("pdf", "zip") or is_called_image(path):
         reason = over_limit(n_bytes, rules.max_file_bytes, "a file of this kind")
     else:
         reason = over_limit(n_bytes, rules.max_text_bytes, "text")
@@ -71,7 +73,9 @@ def _read_text(path: str, n_bytes: int, head: bytes, read: Read, rules: Rules, i
     data = _rest(head, n_bytes, read)
     decoded = decode(data)
     if decoded is None:
-        return _not_text(path, n_bytes)
+        return _not_text(path, n_bytes, is_void=not data.strip(b"\x00"))
+    if is_called_image(path):
+        decoded = replace(decoded, notes=(*decoded.notes, "Named as an image, but it holds text and is sent as text."))
     if not decoded.text or decoded.text.isspace():
         return Skipped(path, Cause.EMPTY, "nothing but white space", n_bytes)
     if ending(path) == "ipynb":
@@ -93,5 +97,9 @@ def _as_notebook(path: str, n_bytes: int, decoded: Decoded) -> Source | Skipped:
     return Source(path, Kind.NOTEBOOK, text, n_bytes, digest_text(text), encoding=decoded.encoding, notes=decoded.notes)
 
 
-def _not_text(path: str, n_bytes: int) -> Skipped:
+def _not_text(path: str, n_bytes: int, *, is_void: bool = False) -> Skipped:
+    """is_void: all zeros, as a download leaves it that broke off."""
+    if is_called_image(path):
+        what = "nothing but zeros in it; copy it anew" if is_void else "not in a format that is known; save it as PNG"
+        return Skipped(path, Cause.BROKEN, f"named as an image, but {what}", n_bytes)
     return Skipped(path, Cause.BINARY, describe(path) or "not text", n_bytes)

@@ -38,9 +38,11 @@ def read_image(path: str, data: bytes, format_name: str, rules: Rules) -> Source
             if n_frames == 1 or format_name != _PAGED:
                 picture.load()
     except KeyError:
-        return Skipped(path, Cause.BINARY, f"an image in {format_name}, which cannot be read here", len(data))
-    except Exception as error:  # plugins raise anything on a broken file, SyntaxError and struct.error too
-        return broken_image(path, format_name, error, len(data))
+        return Skipped(
+            path, Cause.BINARY, f"an image in {format_name}, which cannot be read here; save it as PNG", len(data)
+        )
+    except Exception:  # plugins raise anything on a broken file, SyntaxError and struct.error too
+        return broken_image(path, format_name, len(data))
     image = Image(width, height, format_name, data)
     source = Source(path, Kind.IMAGE, "", len(data), digest_bytes(data), image=image)
     if n_frames > 1 and format_name == _PAGED:
@@ -54,8 +56,7 @@ def _paged(source: Source, sizes: Sequence[FrameSize | None], rules: Rules) -> S
     """A page for each frame, named in the text as a PDF's are. Those that are damaged have no picture, nor have those
     that were not chosen."""
     if not any(sizes):
-        reason = "a TIFF image that is cut short or damaged (none of its pages can be read)"
-        return Skipped(source.path, Cause.BROKEN, reason, source.n_bytes)
+        return broken_image(source.path, _PAGED, source.n_bytes)
     pages = [f"[page {number}]\n" for number in range(1, len(sizes) + 1)]
     chosen = [
         number

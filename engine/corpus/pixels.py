@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 from PIL import Image as Pillow
@@ -70,8 +71,8 @@ def read_pixels(
             if width is not None and height is not None and rgb.size != (width, height):
                 rgb = rgb.resize((width, height), Pillow.Resampling.LANCZOS, reducing_gap=3.0)
             return Pixels(rgb.width, rgb.height, rgb.tobytes())
-    except Exception as error:  # plugins raise anything on a broken file, SyntaxError and struct.error too
-        return broken_image(path, format_name, error, len(data))
+    except Exception:  # plugins raise anything on a broken file, SyntaxError and struct.error too
+        return broken_image(path, format_name, len(data))
 
 
 def frame_sizes(
@@ -92,16 +93,23 @@ def frame_sizes(
                 size = FrameSize(*upright_size(picture))
                 sizes.append(size if not decode or _decodes(picture) else None)
             return tuple(sizes)
-    except Exception as error:  # see read_pixels
-        return broken_image(path, format_name, error, len(data))
+    except Exception:  # see read_pixels
+        return broken_image(path, format_name, len(data))
 
 
 def upright_size(picture: Pillow.Image) -> tuple[int, int]:
     """Width and height once the picture is turned as its EXIF data asks. Pillow's TIFF reader turns by itself."""
-    width, height = picture.size
+    width, height = _size(picture)
     if picture.format != "TIFF" and picture.getexif().get(_ORIENTATION_TAG) in _TRANSPOSED:
         return height, width
     return width, height
+
+
+def _size(picture: Pillow.Image) -> tuple[int, int]:
+    """Width and height as they will be decoded: an icon's are not bound to be what its directory says."""
+    icon: Any = getattr(picture, "ico", None)
+    size: tuple[int, int] = icon.frame(icon.getentryindex(picture.size)).size if icon else picture.size
+    return size
 
 
 @contextmanager
@@ -120,10 +128,11 @@ def opened_image(path: str, data: bytes, format_name: str) -> Iterator[Pillow.Im
 
 def too_many_pixels(path: str, picture: Pillow.Image, n_bytes: int, rules: Rules) -> Skipped | None:
     """Why an image is too large to be decoded; None where it is not."""
-    if picture.width * picture.height <= rules.max_image_pixels:
+    width, height = _size(picture)
+    if width * height <= rules.max_image_pixels:
         return None
-    size = f"{picture.width:,} x {picture.height:,} pixels"
-    reason = f"{size}, over the limit of {rules.max_image_pixels:,} in all for an image"
+    size = f"{width:,} x {height:,} pixels"
+    reason = f"{size}, over the limit of {rules.max_image_pixels:,} in all for an image; scale it down"
     return Skipped(path, Cause.TOO_LARGE, reason, n_bytes)
 
 
@@ -136,10 +145,11 @@ def _decodes(picture: Pillow.Image) -> bool:
     return True
 
 
-def broken_image(path: str, format_name: str, error: Exception, n_bytes: int) -> Skipped:
-    """An image that Pillow gave up on, and its words."""
-    detail = " ".join(str(error).split())[:120] or type(error).__name__
-    return Skipped(path, Cause.BROKEN, f"a {format_name} image that is cut short or damaged ({detail})", n_bytes)
+def broken_image(path: str, format_name: str, n_bytes: int) -> Skipped:
+    """An image that Pillow gave up on. Its words help nobody: "index out of range"."""
+    name = "JPEG 2000" if format_name == "JPEG2000" else format_name
+    what = f"{'an' if name[:1] in 'AI' else 'a'} {name} image that is cut short or damaged"
+    return Skipped(path, Cause.BROKEN, f"{what}; copy or save it anew", n_bytes)
 
 
 def _upright(picture: Pillow.Image) -> Pillow.Image:

@@ -1,5 +1,6 @@
 """What a file is, told by its first bytes and, where they say nothing, by its name. Reading it is left to others."""
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum, auto
 
@@ -28,6 +29,7 @@ _TEXT = Found(Family.TEXT)
 _PDF = Found(Family.PDF, "a PDF")
 _ZIP = Found(Family.ZIP, "an archive")
 _AS_PDF = "; save it as PDF or text"
+_AS_PNG = "; save it as PNG"
 
 _MAGIC: tuple[tuple[bytes, Found], ...] = (
     (b"%PDF-", _PDF),
@@ -35,6 +37,8 @@ _MAGIC: tuple[tuple[bytes, Found], ...] = (
     (b"\xff\xd8\xff", Found(Family.IMAGE, "JPEG")),
     (b"GIF87a", Found(Family.IMAGE, "GIF")),
     (b"GIF89a", Found(Family.IMAGE, "GIF")),
+    (b"\x00\x00\x00\x0cjP  \r\n\x87\n", Found(Family.IMAGE, "JPEG2000")),
+    (b"\xff\x4f\xff\x51\x00", Found(Family.IMAGE, "JPEG2000")),
     (b"II*\x00", Found(Family.IMAGE, "TIFF")),
     (b"MM\x00*", Found(Family.IMAGE, "TIFF")),
     (b"PK\x03\x04", _ZIP),
@@ -64,8 +68,14 @@ _MAGIC: tuple[tuple[bytes, Found], ...] = (
         (b"fLaC", "a sound file"),
         (b"ID3", "a sound file"),
         (b"\x1aE\xdf\xa3", "a video"),
-        (b"8BPS", "a Photoshop image; save it as PNG"),
-        (b"\x00\x00\x01\x00", "an icon"),
+        (b"8BPS", f"a Photoshop image{_AS_PNG}"),
+        (b"icns", f"a Mac's icon{_AS_PNG}"),
+        (b"DDS ", f"a DirectX texture{_AS_PNG}"),
+        (b"qoif", f"a QOI image{_AS_PNG}"),
+        (b"gimp xcf ", f"a GIMP image{_AS_PNG}"),
+        (b"\xff\x0a", f"a JPEG XL image{_AS_PNG}"),
+        (b"\x00\x00\x00\x0cJXL ", f"a JPEG XL image{_AS_PNG}"),
+        (b"\xc5\xd0\xd3\xc6", "an EPS image; save it as PDF or PNG"),
         (b"wOFF", "a font"),
         (b"wOF2", "a font"),
         (b"OTTO", "a font"),
@@ -85,8 +95,17 @@ _FTYP = {
     b"avif": Found(Family.IMAGE, "AVIF"),
     b"avis": Found(Family.IMAGE, "AVIF"),
     b"M4A ": Found(Family.BINARY, "a sound file"),
-    **dict.fromkeys((b"heic", b"heix", b"mif1", b"hevc"), Found(Family.BINARY, "a HEIC image; save it as JPEG or PNG")),
+    **dict.fromkeys(
+        (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"),
+        Found(Family.BINARY, "a HEIC image; save it as JPEG or PNG"),
+    ),
 }
+_NETPBM = re.compile(rb"P([1-6])\s(?:\s*#[^\n]*\n)*\s*\d+\s(?:\s*#[^\n]*\n)*\s*\d+\s")
+_NETPBM_ENDINGS = frozenset({"ppm", "pgm", "pbm", "pnm"})
+_IMAGE_ENDINGS = frozenset({
+    "png", "jpg", "jpeg", "jpe", "gif", "webp", "tif", "tiff", "bmp", "avif", "jp2", "j2k", "ico", "tga", "heic",
+    "heif", "psd", "icns", "dds", "qoi", "pcx", "jxl", "xcf",
+})  # fmt: skip
 
 _OFFICE = {
     **dict.fromkeys(("doc", "docx", "docm"), f"a Word document{_AS_PDF}"),
@@ -120,7 +139,7 @@ _ENDINGS = {
 
 def recognise(head: bytes, name: str) -> Found:
     """What a file is, from its first HEAD_BYTES and its name. TEXT: nothing speaks against trying to decode it."""
-    found = _by_magic(head)
+    found = _by_magic(head) or _by_layout(head, ending(name))
     if found is None:
         if b"\x00" in head[:1024] and head[257:262] == b"ustar":
             return Found(Family.BINARY, "a tar archive; unpack it first")
@@ -138,6 +157,8 @@ def _by_magic(head: bytes) -> Found | None:
     if head.startswith(b"RIFF"):
         return _RIFF.get(head[8:12])
     if head[4:8] == b"ftyp":
+        if b"avif" in head[8 : min(int.from_bytes(head[:4]), 256)]:
+            return _FTYP[b"avif"]  # "mif1" may be either
         return _FTYP.get(head[8:12], Found(Family.BINARY, "a video"))
     if head.startswith(b"BM") and head[6:10] == bytes(4):
         return Found(Family.IMAGE, "BMP")
@@ -145,6 +166,23 @@ def _by_magic(head: bytes) -> Found | None:
         if head.startswith(magic):
             return found
     return None
+
+
+def _by_layout(head: bytes, end: str) -> Found | None:
+    """An image in a format that begins with nothing of its own: what stands in its header must make sense."""
+    netpbm = _NETPBM.match(head)
+    if netpbm and (end in _NETPBM_ENDINGS or (netpbm[1] >= b"4" and not looks_like_text(head))):
+        return Found(Family.IMAGE, "PPM")
+    if head.startswith(b"\x00\x00\x01\x00") and head[4:6] != bytes(2) and head[9:10] == b"\x00":
+        return Found(Family.IMAGE, "ICO")
+    if end == "tga" and len(head) > 18 and head[1] < 2 and head[2] in _TGA_KINDS and head[16] in _TGA_DEPTHS:
+        return Found(Family.IMAGE, "TGA")
+    if end == "pcx" and head[:1] == b"\n" and head[1:2] in (b"\x00", b"\x02", b"\x03", b"\x04", b"\x05"):
+        return Found(Family.BINARY, f"a PCX image{_AS_PNG}")
+    return None
+
+
+_TGA_KINDS, _TGA_DEPTHS = (1, 2, 3, 9, 10, 11), (8, 15, 16, 24, 32)
 
 
 def _zip_in_words(head: bytes, name: str) -> Found:
@@ -176,6 +214,11 @@ _TEXT_BYTES = bytes({7, 8, 9, 10, 11, 12, 13, 27} | set(range(0x20, 0x100)) - {0
 def describe(name: str) -> str:
     """What a file that is no text is, going by its name; "" where the name says nothing."""
     return _ENDINGS.get(ending(name), "")
+
+
+def is_called_image(name: str) -> bool:
+    """Whether a file goes by an image's name; one that is text by design, such as SVG, does not."""
+    return ending(name) in _IMAGE_ENDINGS
 
 
 def ending(name: str) -> str:
