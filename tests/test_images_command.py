@@ -176,6 +176,19 @@ def test_many_named_files_that_are_skipped_are_counted(tmp_path: Path, capsys: p
     assert capsys.readouterr().err == "1 file skipped; `longdesk count` says why.\n"
 
 
+def test_what_is_no_projector_is_said_to_be_none(longdesk: CommandLine, tmp_path: Path) -> None:
+    image = photo(tmp_path / "p0.png", (60, 40), 1)
+    remedy = "Name the model's mmproj file, a GGUF, or leave --mmproj out for the one that lies beside the model."
+    for given, code, words in (
+        (image, 4, f"{image} is not a GGUF file, and so no vision projector. {remedy}"),
+        (tmp_path, 4, f"{tmp_path} is a folder, not a vision projector. {remedy}"),
+        ("", 2, "The path after --mmproj is empty. Name the mmproj file, or leave --mmproj out."),
+        (tmp_path / "none.gguf", 4, "There is no projector file at"),
+    ):
+        run = longdesk("count", image, "--mmproj", given)
+        assert run.code == code and words in run.err and run.out == ""
+
+
 def test_images_that_are_gone_lie_in_the_store(tmp_path: Path) -> None:
     longdesk = CommandLine(tmp_path / "home", cached(**MODELS["gemma3"]))
     image, flags = photo(tmp_path / "image.png", (70, 35), 1), ("--mmproj", cached("mmproj", projector="gemma3"))

@@ -33,6 +33,15 @@ class Tokens(click.ParamType[int | None]):
         return tokens
 
 
+class Projector(click.Path):
+    """The path of a vision projector."""
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
+        if value == "":  # an unset variable in a script; Path("") would be the working directory
+            raise UsageError("The path after --mmproj is empty.", "Name the mmproj file, or leave --mmproj out.")
+        return super().convert(value, param, context)
+
+
 def together(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def decorate(command: Any) -> Any:
         for option in reversed(options):
@@ -52,7 +61,7 @@ PATHS = click.argument("paths", nargs=-1, type=click.Path(), callback=_as_paths)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the document as JSON.")
 MODEL = click.option("--model", metavar="M", help="A GGUF file, or a name from the catalogue. Default: the starter.")
 MMPROJ = click.option(
-    "--mmproj", type=click.Path(path_type=Path), metavar="FILE", help="The vision projector. Default: beside the model."
+    "--mmproj", type=Projector(path_type=Path), metavar="FILE", help="The vision projector. Default: beside the model."
 )
 CORPUS = together(
     PATHS,

@@ -1,15 +1,18 @@
 """The models that a process has open to count and plan with, each kept until its file changes."""
 
+from contextlib import suppress
 from pathlib import Path
 from threading import RLock
 
 from app.settings import Settings, find_model, find_plannable
+from engine.errors import ModelRefused
 from engine.gguf import read_header
 from engine.memory.card import ModelCard, read_card
 from engine.memory.catalog import Entry, planned_card
 from engine.memory.projector import candidates
 from engine.opened import OpenModel, open_model
 
+_MAGIC = b"GGUF"
 _Identity = tuple[Path, int, int, int]
 _Key = tuple[_Identity, tuple[_Identity, ...]]
 
@@ -28,6 +31,8 @@ class Shelf:
         with self._opening:
             key = _key(path)
             if key not in self._models:
+                if self._settings.mmproj is not None:
+                    _refuse_other(self._settings.mmproj)
                 self._models[key] = open_model(  # which says what may be wrong
                     path,
                     cache=self._settings.cache,
@@ -48,6 +53,20 @@ class Shelf:
     def close(self) -> None:
         for opened in self._models.values():
             opened.close()
+
+
+def _refuse_other(mmproj: Path) -> None:
+    """Raises ModelRefused for what was named as a projector and is no GGUF; what else may be wrong, opening says."""
+    remedy = "Name the model's mmproj file, a GGUF, or leave --mmproj out for the one that lies beside the model."
+    if mmproj.is_dir():
+        raise ModelRefused(f"{mmproj} is a folder, not a vision projector.", remedy)
+    if not mmproj.exists():
+        return
+    if not mmproj.is_file():  # opening a named pipe would wait for a writer
+        raise ModelRefused(f"{mmproj} is not a regular file, and so no vision projector.", remedy)
+    with suppress(OSError), mmproj.open("rb") as file:
+        if file.read(len(_MAGIC)) != _MAGIC:
+            raise ModelRefused(f"{mmproj} is not a GGUF file, and so no vision projector.", remedy)
 
 
 def _key(path: Path) -> _Key:
