@@ -13,6 +13,7 @@ from app.enclosures import Joined, candidates, joining, settings_of
 from app.engines import Engines
 from app.joining import Joining, join_session, listed, write_down
 from app.lending import LentModel
+from app.pages import chosen
 from app.pictures import Looking, looked_at
 from app.rereading import reading_speed, rereading, tokens_read
 from app.settings import Settings
@@ -220,7 +221,7 @@ class Asking:
                 model=settings.model,
                 system=system,
                 frozen_date=today.isoformat(),
-                settings=begun_with(settings),
+                settings={**begun_with(settings), **chosen(settings.draw_pages)},
             )
             self._lease = store.leases.acquire(session.id)
         elif turn_index == 0 and session.title == session.settings.get(UNTITLED):

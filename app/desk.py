@@ -19,13 +19,13 @@ from app.engines import Engines, Running
 from app.joining import Joining, arrange, join_session, write_down
 from app.keeper import remove
 from app.models.shelf import Shelf
+from app.pages import choose, chosen
 from app.settings import Settings
 from app.tiling import begun_with, limit, max_tiles_of
 from engine.analyst import prepare, weights, with_pictures
 from engine.corpus.collect import collect
-from engine.corpus.redrawing import losses, redraw_all
-from engine.corpus.rules import Rules
-from engine.corpus.source import Corpus, Skipped, Source
+from engine.corpus.rules import NO_PAGES, Rules
+from engine.corpus.source import Corpus
 from engine.corpus.walk import compile_excludes, excludes
 from engine.errors import LongdeskError
 from engine.memory.budget import Advice, Plan, Wanted
@@ -70,10 +70,11 @@ class Desk:
     def read(self, paths: Sequence[Path], rules: Rules = Rules(), *, uploaded: bool = False) -> Corpus:
         """What lies at these paths, images too: whether they are seen is up to the model that a session is asked with.
 
-        uploaded: the paths are copies; where they lie and when they were written means nothing. Raises UsageError for
-        a path that is not there.
+        uploaded: the paths are copies; where they lie and when they were written means nothing. Which pages are drawn
+        is up to the settings where the rules do not say it. Raises UsageError for a path that is not there.
         """
-        return collect(paths, replace(rules, draw_pages=self.settings.draw_pages), uploaded=uploaded)
+        draw_pages = self.settings.draw_pages if rules.draw_pages == NO_PAGES else rules.draw_pages
+        return collect(paths, replace(rules, draw_pages=draw_pages), uploaded=uploaded)
 
     def legible(self, corpus: Corpus) -> Corpus:
         """What of a corpus the model can read: one that cannot see skips images and scans. Raises as open does."""
@@ -171,7 +172,7 @@ class Desk:
             model=self.settings.model,
             system=standing_instruction(self.settings, with_sources),
             frozen_date=date.today().isoformat(),
-            settings={UNTITLED: title, **begun_with(self.settings)},
+            settings={UNTITLED: title, **begun_with(self.settings), **chosen(self.settings.draw_pages)},
         )
 
     def add_sources(self, session_id: str, corpus: Corpus, *, in_folder: bool = False) -> tuple[Notice, ...]:
@@ -197,22 +198,12 @@ class Desk:
         self.store.sessions.change(session_id, settings=limit(max_tiles))
 
     def draw_pages(self, session_id: str, draw_pages: str) -> tuple[str, ...]:
-        """From now on, these pages of this session's PDFs and TIFFs are sent as images; see Rules.draw_pages.
+        """From now on, these pages of this session's PDFs and TIFFs are sent as images: see pages.choose.
 
         What nothing is left of is sent no more; what is lost is told in sentences. Raises as sessions.get does, and
         UsageError where no source has such a page.
         """
-        whole = self.store.sessions.get(session_id).id
-        rules = Rules(draw_pages=draw_pages)
-        placed = self.store.sources.of(whole)
-        before = [at.source for at in placed]
-        drawn = redraw_all(before, rules)
-        changed = [new for old, new in zip(before, drawn, strict=True) if isinstance(new, Source) and new != old]
-        self.store.sources.put(whole, changed, turn_index=0)
-        empty = [new.path for new in drawn if isinstance(new, Skipped)]
-        self.store.sources.set_enabled(whole, empty, enabled=False)
-        sent = [(at.source, new) for at, new in zip(placed, drawn, strict=True) if at.enabled]
-        return tuple(sentence for old, new in sent for sentence in losses(old, new, rules))
+        return choose(self.store, session_id, draw_pages)
 
     def follow(self, session_id: str, advice: Advice) -> None:
         """Does to a session what an advice says of its sources. Raises as sessions.get does."""

@@ -7,7 +7,7 @@ back. Uploads lie in private folders only as long as that may be asked for. Read
 import re
 import shutil
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
@@ -16,6 +16,7 @@ from typing import Protocol
 from app.asking import Notice
 from app.desk import Desk
 from app.joining import is_another
+from app.pages import pages_of, with_files
 from engine.corpus.collect import refuse_empty
 from engine.corpus.naming import printable
 from engine.corpus.rules import Rules
@@ -106,18 +107,18 @@ class Intake:
         folder = Path(tempfile.mkdtemp(prefix="longdesk-upload-"))  # mode 0700
         try:
             tops = _write(uploads, folder, self._pasted(session) if session is not None else frozenset())
-            return self._read(tops, exclude, private=folder, may_be_empty=may_be_empty)
+            return self._read(tops, exclude, private=folder, session=session, may_be_empty=may_be_empty)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
 
-    def read_path(self, text: str, *, exclude: tuple[str, ...] = ()) -> Delivery:
+    def read_path(self, text: str, *, exclude: tuple[str, ...] = (), session: str | None = None) -> Delivery:
         """Reads a file or folder of this machine, if it lies in one of the roots after links are followed.
 
         Raises UsageError for one that does not, SourceRefused when nothing can be read.
         """
         path = self._inside_roots(text)
-        return self._read([path], exclude)
+        return self._read([path], exclude, session=session)
 
     def read_folder(self, path: Path) -> Delivery:
         """Reads a folder of Longdesk's own: the example."""
@@ -153,9 +154,7 @@ class Intake:
         at, origin = found
         inner = path.removeprefix(origin.prefix)
         origin = replace(origin, include=origin.include | {inner})
-        rules = Rules(exclude=origin.exclude, include=origin.include)
-        read = self._desk.read(origin.paths, rules, uploaded=origin.private is not None)
-        corpus = _prefixed(read, origin.prefix)
+        corpus = _prefixed(self._read_origin(origin, session_id), origin.prefix)
         brought = _below(corpus, path)
         if not brought.sources:
             reason = next((skipped.reason for skipped in brought.skipped), "nothing in it can be read")
@@ -191,6 +190,7 @@ class Intake:
         exclude: tuple[str, ...],
         *,
         private: Path | None = None,
+        session: str | None = None,
         may_be_empty: bool = False,
     ) -> Delivery:
         """Single files are read together; each folder and each zip by itself, so that it can get a prefix."""
@@ -198,7 +198,7 @@ class Intake:
         for group in _groups(tops):
             title = "\n".join(printable(path.name) for path in group)
             origin = Origin(title, group, exclude, private=private, can_replace=_is_single(group[0]))
-            parts.append((origin, self._desk.read(group, Rules(exclude=exclude), uploaded=private is not None)))
+            parts.append((origin, self._read_origin(origin, session)))
         whole = Corpus(
             tuple(source for _, corpus in parts for source in corpus.sources),
             tuple(skipped for _, corpus in parts for skipped in corpus.skipped),
@@ -206,6 +206,18 @@ class Intake:
         if not may_be_empty:
             refuse_empty(whole, [Path(path.name) for path in tops])
         return Delivery(tuple(parts))
+
+    def _read_origin(self, origin: Origin, session: str | None) -> Corpus:
+        """What lies there, with the pages drawn that the session chose. Of an upload the files are kept that other
+        pages may be drawn from."""
+        rules = Rules(exclude=origin.exclude, include=origin.include, draw_pages=self._pages_of(session))
+        if origin.private is None:
+            return self._desk.read(origin.paths, rules)
+        return with_files(self._desk.read(origin.paths, rules, uploaded=True), _files_at(origin.paths))
+
+    def _pages_of(self, session: str | None) -> str:
+        store, settings = self._desk.store, self._desk.settings
+        return pages_of(store.sessions.get(session) if session is not None else None, settings)
 
     def _inside_roots(self, text: str) -> Path:
         roots = [root.expanduser().resolve() for root in self._desk.settings.roots]
@@ -241,6 +253,13 @@ class Intake:
 
 def _is_single(path: Path) -> bool:
     return path.is_file() and path.suffix.lower() != ".zip"
+
+
+def _files_at(tops: Sequence[Path]) -> Callable[[str], Path | None]:
+    """Where the file of a source lies, by its path; None for what is in a zip."""
+    if len(tops) == 1 and tops[0].is_dir():
+        return lambda path: tops[0] / path
+    return {printable(top.name): top for top in tops if _is_single(top)}.get
 
 
 def _groups(tops: Sequence[Path]) -> list[tuple[Path, ...]]:

@@ -23,3 +23,18 @@ def notes_on(source: Source | SourceLink, *, sees: bool | None) -> tuple[str, ..
     if sees:
         return f"{pages} {are} sent {images}.", *source.notes
     return f"{pages} {are} not sent {images}: the model cannot see.", *source.notes
+
+
+def pages_sent(source: Source | SourceLink) -> str:
+    """ "14 of 40 pages sent as images"; '' where all are, or none is and none has to be."""
+    if not source.n_pages or len(source.pictures) == source.n_pages:
+        return ""
+    if source.pictures:
+        images = "as an image" if len(source.pictures) == 1 else "as images"
+        return f"{len(source.pictures):,} of {source.n_pages:,} pages sent {images}"
+    return "no page sent as an image" if lacks_pages(source) else ""
+
+
+def lacks_pages(source: Source | SourceLink) -> bool:
+    """Whether there are pages that are sent neither as text nor as images, as its notes have it."""
+    return bool(source.n_pages) and any("no text" in note or "not sent" in note for note in source.notes)

@@ -60,7 +60,7 @@ def _draw_path(session_id: str | None, exclude: tuple[str, ...]) -> None:
         )
         given = st.form_submit_button("Add", icon=":material/add:")
     if given and text.strip():
-        _take(session_id, lambda: state.house().intake.read_path(text, exclude=exclude))
+        _take(session_id, lambda: state.house().intake.read_path(text, exclude=exclude, session=session_id))
         st.rerun()
 
 

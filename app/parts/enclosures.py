@@ -78,15 +78,17 @@ def _draw_chip(session_id: str, one: Joined, link: SourceLink | None, album: Alb
     return [wish]
 
 
-def draw_refused(refused: Sequence[Skipped]) -> None:
-    """The files that were attached and could not be read, each with its reason; many are behind a count."""
+def draw_refused(refused: Sequence[Skipped], place: int) -> None:
+    """The files that were attached and could not be read, each with its reason; many are behind a count. place: the
+    turn's index."""
     if len(refused) > _MOST_NAMED:
         with st.expander(f"{len(refused):,} attached files were not read: why", icon=":material/block:"):
-            _draw_rows(refused)
+            _draw_rows(refused, place)
     elif refused:
-        _draw_rows(refused)
+        _draw_rows(refused, place)
 
 
-def _draw_rows(refused: Sequence[Skipped]) -> None:
-    for one in refused:
-        st.markdown(f":material/block: **{plain(one.path)}** was not read: {plain(one.reason)}.")
+def _draw_rows(refused: Sequence[Skipped], place: int) -> None:
+    with st.container(key=f"refused-{place}", gap=None):
+        for one in refused:
+            st.markdown(f":material/block: **{plain(one.path)}** was not read: {plain(one.reason)}.")

@@ -10,8 +10,9 @@ from hashlib import blake2b
 import streamlit as st
 
 from app import state
-from app.notes import notes_on
+from app.notes import lacks_pages, notes_on, pages_sent
 from app.outlooks import Costs
+from app.parts.pages import draw_pages
 from app.parts.thumbnails import draw_thumbnail, first_wish
 from app.parts.tiles import draw_tiles
 from app.parts.unseen import NOT_SENT
@@ -45,6 +46,7 @@ def draw_sources(
     draw_panel_head(total, note)
     if sight is not None and costs is not None:
         draw_tiles(session, links, costs.albums, sight)
+        draw_pages(session, links)
     sees = None if costs is None else sight is not None
     tree = _Tree(
         session_id,
@@ -149,13 +151,13 @@ class _Tree:
         notes = "  \n".join(plain(note) for note in about) or None
         key, label = self._key(link.path, depth), plain(file.name) + tokens
         if not link.pictures:
-            self._draw_check(key, label, link.enabled, (link.path,), help=notes)
+            self._draw_check(key, label + _about(link, None), link.enabled, (link.path,), help=notes)
             return
         album, wish = self.albums.get(link.path), first_wish(link)
         self.wishes.append(wish)
         with st.container(key=f"{key}-pic", gap=None):
             draw_thumbnail(self.session_id, wish, f"Look at {album.name if album else plain(file.name)}", place="tree")
-            self._draw_check(key, label + _about(album), link.enabled, (link.path,), help=notes)
+            self._draw_check(key, label + _about(link, album), link.enabled, (link.path,), help=notes)
 
     def _draw_check(self, key: str, label: str, value: bool, paths: tuple[str, ...], help: str | None = None) -> None:
         state.follow(key, value)
@@ -174,13 +176,16 @@ class _Tree:
         return f"depth{min(depth, 8)}-{self.session_id}-{digest}"
 
 
-def _about(album: Album | None) -> str:
-    """A second line below a name: what its pictures are called and how they are cut, or that they are not sent."""
-    if album is None:
-        return ""
-    if not album.views:
+def _about(link: SourceLink, album: Album | None) -> str:
+    """A second line below a name: what its pictures are called and how they are cut, or that they are not sent; and how
+    many of its pages they are."""
+    if album is not None and not album.views:
         return f" **{album.name} · {NOT_SENT}**"
-    return f" **{album.name}{f' · {album.grid}' if album.grid else ''}**"
+    pages = pages_sent(link)
+    parts = [album.name, album.grid, f":orange[{pages}]" if pages and lacks_pages(link) else pages] if album else []
+    if not link.pictures and pages:
+        parts = [f":orange[{pages}]"]
+    return f" **{' · '.join(part for part in parts if part)}**" if parts else ""
 
 
 def _fold(session_id: str, path: str) -> None:

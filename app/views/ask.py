@@ -114,7 +114,7 @@ def _draw_chat(scene: Scene, session_id: str) -> list[Wish]:
             st.fragment(_draw_live, run_every=_POLL_S)(session_id, scene.running is not None)
     elif job is not None and job.progress.turn is None:
         with st.container(key=f"turn-{len(done)}", gap="small"):
-            draw_refused(job.question.refused)
+            draw_refused(job.question.refused, len(done))
             draw_unasked(job)
     elif job is not None and job.progress.error:
         st.error(plain(job.progress.error), icon=":material/error:")
@@ -134,9 +134,9 @@ def _draw_enclosures(scene: Scene, session_id: str, turn: Turn | None, index: in
     links = {link.path: link for link in scene.links}
     wishes = draw_joined(session_id, joined, links, scene.albums, index)
     if turn is not None:
-        draw_refused(refused_with(turn))
+        draw_refused(refused_with(turn), index)
     elif scene.job is not None:
-        draw_refused(scene.job.question.refused)
+        draw_refused(scene.job.question.refused, index)
     return wishes
 
 
