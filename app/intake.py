@@ -4,35 +4,23 @@ Remembers, as long as the process runs, where a session's files were read from, 
 back. Uploads lie in private folders only as long as that may be asked for. Reading itself is left to engine.corpus.
 """
 
-import re
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
-from typing import Protocol
 
 from app.asking import Notice
 from app.desk import Desk
 from app.joining import is_another
 from app.pages import pages_of, with_files
+from app.uploads import Upload, is_pasted, write
 from engine.corpus.collect import refuse_empty
 from engine.corpus.naming import printable
 from engine.corpus.rules import Rules
 from engine.corpus.source import Corpus, Skipped, Source
 from engine.errors import SourceRefused, UsageError
-
-_PASTED = re.compile(r"image( \d+)?\.png")  # what browsers call every picture that is pasted
-_MAX_NAME = 200  # of a part of a path, in characters; file systems take 255 bytes
-
-
-class Upload(Protocol):
-    """A file as the browser sent it; name may be a path, with the folders that it lay in."""
-
-    name: str
-
-    def getbuffer(self) -> memoryview: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +94,7 @@ class Intake:
         """
         folder = Path(tempfile.mkdtemp(prefix="longdesk-upload-"))  # mode 0700
         try:
-            tops = _write(uploads, folder, self._pasted(session) if session is not None else frozenset())
+            tops = write(uploads, folder, self._pasted(session) if session is not None else frozenset())
             return self._read(tops, exclude, private=folder, session=session, may_be_empty=may_be_empty)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
@@ -182,7 +170,7 @@ class Intake:
     def _pasted(self, session_id: str) -> frozenset[str]:
         """The paths of a session that pasted pictures have, and may not have again."""
         paths = (link.path for link in self._desk.store.sources.links(session_id))
-        return frozenset(path for path in paths if _PASTED.fullmatch(path))
+        return frozenset(path for path in paths if is_pasted(path))
 
     def _read(
         self,
@@ -303,36 +291,3 @@ def _below(corpus: Corpus, path: str) -> Corpus:
         tuple(source for source in corpus.sources if lies(source.path)),
         tuple(skipped for skipped in corpus.skipped if lies(skipped.path)),
     )
-
-
-def _write(uploads: Sequence[Upload], folder: Path, taken: frozenset[str] = frozenset()) -> list[Path]:
-    """Writes every upload below the folder; returns the top files and folders in the order in which they came.
-
-    taken: names that are given to none of them.
-    """
-    tops: dict[Path, None] = {}
-    for upload in uploads:
-        parts = safe_parts(upload.name)
-        path = _unused(folder.joinpath(*parts), taken if len(parts) == 1 and _PASTED.fullmatch(parts[0]) else ())
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(upload.getbuffer())
-        tops[folder / path.relative_to(folder).parts[0]] = None
-    return list(tops)
-
-
-def safe_parts(name: str) -> tuple[str, ...]:
-    """The parts of a path that a browser sent, without anything that leads out of the folder it is written to."""
-    parts = (part.replace("\0", "").strip() for part in name.replace("\\", "/").split("/"))
-    kept = tuple(part[-_MAX_NAME:] for part in parts if part not in ("", ".", ".."))
-    return kept or ("unnamed",)
-
-
-def _unused(path: Path, taken: Collection[str] = ()) -> Path:
-    """The path, or "name 2.txt" and so on, where a file or folder of that name is there already, or it is taken."""
-    for parent in path.parents:
-        if parent.is_file():  # "a" and "a/b" in one upload
-            return _unused(parent.with_name(parent.name + " 2") / path.relative_to(parent))
-    unused, number = path, 2
-    while unused.exists() or unused.name in taken:
-        unused, number = path.with_name(f"{path.stem} {number}{path.suffix}"), number + 1
-    return unused

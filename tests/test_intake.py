@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from app.desk import Desk
-from app.intake import Intake, safe_parts
+from app.intake import Intake
 from app.settings import Settings
+from app.uploads import safe_parts
 from engine.errors import SourceRefused, UsageError
 
 
