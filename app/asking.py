@@ -201,10 +201,9 @@ class Asking:
         yield from map(Notice, self._joining.sentences())
         if self._unseen:
             name = self._bench.opened.card.name
-            yield Notice(
-                f"{name} cannot see: the images of {listed(self._unseen)} are not sent. They stay in the session, for "
-                "a model that sees or this one with its mmproj file."
-            )
+            not_sent = f"{name} cannot see: the images of {listed(self._unseen)} are not sent."
+            stay = "They stay in the session, for a model that sees or this one with its mmproj file."
+            yield Notice(" ".join((not_sent, *self._bench.opened.unfit, stay)))
         if self._reread is not None:
             yield Notice(f"{self._reread}.")
         missing = self._bench.opened.tokenizer.unrepresentable(self._question.text)

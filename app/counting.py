@@ -64,7 +64,7 @@ def legible(corpus: Corpus, opened: OpenModel) -> Corpus:
     if opened.sight is not None:
         return corpus
     unseen = [
-        Skipped(source.path, Cause.NO_VISION, _why_unseen(source), source.n_bytes)
+        Skipped(source.path, Cause.NO_VISION, _why_unseen(source, opened.unfit), source.n_bytes)
         for source in corpus.sources
         if source.is_wordless
     ]
@@ -72,8 +72,9 @@ def legible(corpus: Corpus, opened: OpenModel) -> Corpus:
     return Corpus(read, (*corpus.skipped, *unseen), corpus.roots)
 
 
-def _why_unseen(source: Source) -> str:
+def _why_unseen(source: Source, unfit: tuple[str, ...]) -> str:
     n_pages = source.n_pages or 1
     pages = f"{n_pages:,} page{'' if n_pages == 1 else 's'} without text: a scan, and "
     what = pages if source.kind is Kind.PDF else ""
-    return f"{what}the model cannot see; choose one with a vision projector, or put its mmproj file beside it"
+    remedy = "choose one with a vision projector, or put its mmproj file beside it"
+    return f"{what}the model cannot see; {' '.join((*unfit, remedy.capitalize())) if unfit else remedy}"

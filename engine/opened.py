@@ -9,7 +9,7 @@ from engine.corpus.source import Source
 from engine.gguf import read_header
 from engine.memory.card import ModelCard, read_card
 from engine.memory.fingerprint import fingerprint
-from engine.memory.projector import LLAMA4, Projector, projector_for
+from engine.memory.projector import LLAMA4, Projector, projector_for, unfit_beside
 from engine.prompt.layout import Exchange, Prompt, lay_out
 from engine.prompt.template import ChatTemplate, read_template
 from engine.tokens.documents import Document, IdCache, encode_documents
@@ -20,13 +20,17 @@ from engine.tokens.tiles import MOST_TILES
 
 @dataclass(frozen=True, slots=True)
 class OpenModel:
-    """A model's card, tokenizer and chat template; where it sees, its projector and what that makes of pictures."""
+    """A model's card, tokenizer and chat template; where it sees, its projector and what that makes of pictures.
+
+    unfit: where it does not, a sentence for each file beside it that is named like a projector and cannot serve.
+    """
 
     card: ModelCard
     tokenizer: Tokenizer
     template: ChatTemplate
     projector: Projector | None = None
     sight: Sight | None = None
+    unfit: tuple[str, ...] = ()
 
     def documents(
         self, sources: Sequence[Source], cache: IdCache, numbers: Mapping[str, int] | None = None
@@ -82,9 +86,9 @@ def open_model(
         bos=vocabulary.text_of(tokenizer.facts.bos_id),
         eos=vocabulary.text_of(vocabulary.eos_id),
     )
-    projector = projector_for(path, card.n_embd, mmproj)
+    projector = projector_for(card, mmproj)
     if projector is None:
-        return OpenModel(card, tokenizer, template)
+        return OpenModel(card, tokenizer, template, unfit=unfit_beside(card))
     sight = Sight(
         path,
         projector.path,

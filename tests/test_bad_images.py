@@ -239,6 +239,20 @@ def test_a_named_projector_that_cannot_serve_is_refused(
     desk.close()
 
 
+def test_a_projector_beside_that_cannot_serve_is_said(settings: Settings, tmp_path: Path) -> None:
+    folder = tmp_path / "models"
+    folder.mkdir()
+    shutil.copyfile(cached("llama"), folder / "llama.gguf")
+    shutil.copyfile(cached("mmproj", projector="gemma3"), folder / "mmproj-gemma.gguf")
+    photo(20, 20).save(tmp_path / "image.png")
+    desk = Desk(Settings(home=settings.home, model=str(folder / "llama.gguf")))
+    (skipped,) = counted(desk, tmp_path / "image.png")["skipped"]
+    assert (
+        "mmproj-gemma.gguf lies beside it, but the mmproj is of the kind gemma3, the model a llama" in skipped["reason"]
+    )
+    desk.close()
+
+
 def test_a_projector_that_crashes_llama_cpp_ends_one_turn_and_no_more(settings: Settings, tmp_path: Path) -> None:
     photo(20, 20).save(tmp_path / "image.png")
     mmproj = absurd(cached("mmproj", projector="gemma3"), tmp_path / "mmproj.gguf")

@@ -1,6 +1,7 @@
 """engine.memory.projector: what an mmproj says of itself, and which one belongs to a model."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,9 @@ from engine.analyst import with_pictures
 from engine.errors import ModelRefused
 from engine.gguf import read_header
 from engine.memory.budget import Wanted
-from engine.memory.card import read_card
+from engine.memory.card import ModelCard, read_card
 from engine.memory.placement import Placement
-from engine.memory.projector import projector_for, projectors_beside, read_projector
+from engine.memory.projector import projector_for, projectors_beside, read_projector, unfit_beside
 from engine.opened import OpenModel
 from engine.runtime.settings import EngineSettings
 from engine.runtime.worker_model import WorkerModel
@@ -59,11 +60,12 @@ def test_the_width_is_the_tensors_not_the_fields(projector: str, tmp_path: Path)
     assert read_projector(path).n_embd == 96
 
 
-def test_an_unknown_kind_is_taken_at_its_word(tmp_path: Path) -> None:
+def test_an_unknown_kind_is_taken_at_its_word(llama_gguf: Path, tmp_path: Path) -> None:
     found = read_projector(write(tmp_path / "mmproj.gguf", {"clip.vision.projection_dim": 5120}))
     assert (found.kind, found.n_embd, found.merge) == ("nonsuch", 5120, 1)
-    assert found.fits(5120) and not found.fits(64)
-    assert read_projector(write(tmp_path / "mute.gguf", {})).fits(64)  # mtmd will say
+    wide, narrow = (card(llama_gguf, n_embd=n_embd, architecture="llama") for n_embd in (5120, 64))
+    assert not found.refusal(wide) and found.refusal(narrow)
+    assert not read_projector(write(tmp_path / "mute.gguf", {})).refusal(narrow)  # mtmd will say
 
 
 @pytest.mark.parametrize(
@@ -105,34 +107,55 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
 def test_a_named_projector_of_another_model_is_refused(llama_gguf: Path) -> None:
     named = cached("mmproj", projector="qwen2vl")
     with pytest.raises(ModelRefused, match="the mmproj makes 128 wide embeddings, the model reads 64"):
-        projector_for(llama_gguf, 64, named)
-    assert projector_for(llama_gguf, 128, named) == read_projector(named)
+        projector_for(card(llama_gguf, architecture="llama"), named)
+    assert projector_for(card(llama_gguf, n_embd=128, architecture="llama"), named) == read_projector(named)
+
+
+@pytest.mark.parametrize(
+    ("kind", "architecture", "width"),
+    [("gemma3", "llama4", 64), ("llama4", "llama", 64), ("qwen2vl", "gemma3", 128), ("llama4", "gemma3", 64)],
+)
+def test_a_stranger_of_the_same_width_is_refused(llama_gguf: Path, kind: str, architecture: str, width: int) -> None:
+    """llama.cpp takes it, and reads noise."""
+    named = cached("mmproj", projector=kind)
+    with pytest.raises(ModelRefused, match=rf"the mmproj is of the kind \w+, the model a {architecture}"):
+        projector_for(card(llama_gguf, n_embd=width, architecture=architecture), named)
 
 
 def test_the_projector_beside_a_model_is_found(tmp_path: Path) -> None:
     model = tmp_path / "Scout-17B-Q4_K_M.gguf"
     shutil.copyfile(cached("llama"), model)
-    assert projector_for(model, 64) is None
+    scout = card(model)
+    assert projector_for(scout) is None and unfit_beside(scout) == ()
     shutil.copyfile(cached("mmproj", projector="qwen2vl"), tmp_path / "mmproj-wide.gguf")
     broken.garbage(tmp_path / "mmproj-broken.gguf")
     (tmp_path / "mmproj-notes.txt").write_text("no model")
     (tmp_path / "mmproj-folder.gguf").mkdir()
-    assert projector_for(model, 64) is None
+    shutil.copyfile(cached("mmproj", projector="gemma3"), tmp_path / "mmproj-gemma.gguf")
+    assert projector_for(scout) is None
+    unfit = " ".join(unfit_beside(scout))
+    assert "mmproj-wide.gguf lies beside it, but the mmproj is of the kind qwen2vl_merger, the model a llama4." in unfit
+    assert all(name in unfit for name in ("mmproj-broken", "mmproj-folder", "mmproj-gemma")) and "notes" not in unfit
     names = ["A-mmproj-f16.gguf", "Scout-17B-mmproj.gguf", "mmproj-Maverick.GGUF", "mmproj-Scout.gguf"]
     for name in names:
         shutil.copyfile(cached("mmproj"), tmp_path / name)
-    found = [projector.path.name for projector in projectors_beside(model, 64)]
+    found = [projector.path.name for projector in projectors_beside(scout)]
     assert found == [names[1], names[3], names[0], names[2]]
-    chosen = projector_for(model, 64)
+    chosen = projector_for(scout)
     assert chosen is not None and chosen.path.name == names[1]
 
 
 def test_of_two_named_alike_the_larger_is_taken(tmp_path: Path) -> None:
     shutil.copyfile(cached("mmproj"), tmp_path / "mmproj-F16.gguf")
     shutil.copyfile(cached("mmproj", dtype="F32"), tmp_path / "mmproj-F32.gguf")
-    found = projectors_beside(tmp_path / "model.gguf", 64)
+    shutil.copyfile(cached("llama"), tmp_path / "model.gguf")
+    found = projectors_beside(card(tmp_path / "model.gguf"))
     assert [projector.path.name for projector in found] == ["mmproj-F32.gguf", "mmproj-F16.gguf"]
-    assert projectors_beside(tmp_path / "nowhere" / "model.gguf", 64) == ()
+
+
+def card(model: Path, *, n_embd: int = 64, architecture: str = "llama4") -> ModelCard:
+    """A model's card, as if it were of this architecture."""
+    return replace(read_card(read_header(model)), n_embd=n_embd, architecture=architecture)
 
 
 def write(path: Path, fields: dict[str, Any]) -> Path:

@@ -12,7 +12,7 @@ from app.parts.sources import draw_panel_head, draw_skipped, draw_sources
 from app.parts.strip import draw_rereading, draw_strip, draw_verdict
 from app.parts.thumbnails import draw_thumbnails
 from app.parts.turns import draw_end, draw_running, draw_turn, draw_unasked
-from app.parts.unseen import draw_unseen, draw_unseen_rows
+from app.parts.unseen import draw_unseen
 from app.parts.viewer import draw_viewer, pictures_of
 from app.parts.wording import plain, sentence_of
 from app.rereading import reading_speed, rereading, tokens_read
@@ -54,7 +54,7 @@ def _draw_head(scene: Scene) -> None:
         draw_strip(scene.budget, scene.plan, has_panel=not scene.empty)
         draw_verdict(scene.plan, scene.session_id)
         draw_rereading(_rereading(scene))
-    draw_unseen(scene.unseen, scene.model_name, kept=scene.unseen_kept)
+    draw_unseen(scene.unseen, scene.model_name, scene.unfit)
     if scene.error is not None:
         st.error(
             f"**The model cannot be used.** {sentence_of(scene.error)}  \nStart Longdesk with another one: "
@@ -165,7 +165,6 @@ def _draw_panel(scene: Scene, session: Session) -> list[Wish]:
         wishes = draw_sources(session, scene.links, scene.costs, scene.sight)
     else:
         draw_panel_head("", "None yet. Add some below.")
-    draw_unseen_rows(scene.skipped)
     draw_changes(session.id)
     draw_skipped(session.id, scene.skipped)
     with st.expander("Add sources", icon=":material/add:", expanded=not scene.links):

@@ -9,7 +9,6 @@ from app import state
 from app.jobs import Job
 from app.outlooks import Costs
 from app.parts.strip import Budget, budget_of
-from app.parts.unseen import unseen_of
 from app.parts.wording import sentence_of
 from app.pictures import Album
 from engine.corpus.source import Skipped
@@ -36,6 +35,7 @@ class Scene:
     error: LongdeskError | None = None
     model_name: str = ""
     sight: Sight | None = None
+    unfit: tuple[str, ...] = ()  # sentences: projectors beside a model that cannot see, and why they do not serve
     tile_tokens: int = 0  # that a tile of an image costs
 
     @property
@@ -53,12 +53,7 @@ class Scene:
         """The paths of sources whose pictures the next question leaves out, for the model cannot see."""
         if self.error is not None or self.sees:
             return ()
-        return unseen_of(self.costs.outlook.unseen if self.costs else (), self.skipped)
-
-    @property
-    def unseen_kept(self) -> bool:
-        """Whether a model that sees would find all of those in the session."""
-        return not unseen_of((), self.skipped)
+        return self.costs.outlook.unseen if self.costs else ()
 
     @property
     def session_id(self) -> str | None:
@@ -131,5 +126,6 @@ def _counted(scene: Scene) -> Scene:
         budget=budget_of(costs, plan, opened.card.window, house.desk.settings.n_ctx),
         model_name=opened.card.name,
         sight=opened.sight,
+        unfit=opened.unfit,
         tile_tokens=opened.projector.tile_tokens if opened.projector else 0,
     )

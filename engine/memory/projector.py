@@ -4,13 +4,14 @@ Read from the GGUF header alone. What an image costs by it is left to engine.tok
 Fields and tensors: llama.cpp 0c1e57098, tools/mtmd/clip-impl.h and clip.cpp (clip_n_mmproj_embd).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from os.path import commonprefix
 from pathlib import Path
 
 from engine.errors import ModelRefused
 from engine.gguf import Header, read_header
-from engine.memory.card import ModelFile
+from engine.memory.card import ModelCard, ModelFile
 
 # the tensor whose dimension is the width of the embeddings, where the field for it cannot be trusted or is another's
 _WIDTHS = {
@@ -24,6 +25,7 @@ _WIDTHS = {
     "pixtral": ("mm.2.weight", 1),
 }
 LLAMA4 = "llama4"
+_OWN = {LLAMA4: "llama4", "gemma3": "gemma3"}  # kinds and the one architecture that reads them, and them alone
 _SCALE = ("clip.vision.projector.scale_factor", "clip.vision.spatial_merge_size")
 _PIECES = {LLAMA4: 10, "idefics3": 17}  # that an image is cut into at most, as its real models have it
 _OWN_SIZE = ("gemma3",)  # images are scaled to the projector's own size
@@ -90,9 +92,15 @@ class Projector:
         shown = n_cells * self.merge**2
         return shown if self.kind in _ANY_SIZE else max(fixed or _LARGEST_PATCHES, shown)
 
-    def fits(self, n_embd: int) -> bool:
-        """Whether it makes embeddings as wide as the model reads, as far as the file says."""
-        return self.n_embd in (0, n_embd)
+    def refusal(self, card: ModelCard) -> str:
+        """Why it is not this model's, as the end of a sentence; '' where nothing says so: llama.cpp asks for the width
+        alone, and a stranger of the same width is read as noise."""
+        kinds = [kind for kind, architecture in _OWN.items() if architecture == card.architecture]
+        if _OWN.get(self.kind, card.architecture) != card.architecture or self.kind not in (kinds or [self.kind]):
+            return f"the mmproj is of the kind {self.kind}, the model a {card.architecture}"
+        if self.n_embd not in (0, card.n_embd):
+            return f"the mmproj makes {self.n_embd:,} wide embeddings, the model reads {card.n_embd:,}"
+        return ""
 
 
 def read_projector(path: Path) -> Projector:
@@ -129,37 +137,46 @@ def read_projector(path: Path) -> Projector:
     )
 
 
-def projector_for(model: Path, n_embd: int, named: Path | None = None) -> Projector | None:
+def projector_for(card: ModelCard, named: Path | None = None) -> Projector | None:
     """The named projector, or the one that lies beside the model and fits it best; None where none does.
 
-    model: its first file. n_embd: the width of the embeddings it reads.
     Raises ModelRefused for a named one that cannot be read or does not belong to the model.
     """
     if named is None:
-        return next(iter(projectors_beside(model, n_embd)), None)
+        return next(iter(projectors_beside(card)), None)
     if not named.exists():
         raise ModelRefused(f"There is no projector file at {named}.", "Check the path after --mmproj.")
     projector = read_projector(named)
-    if not projector.fits(n_embd):
+    if reason := projector.refusal(card):
         raise ModelRefused(
-            f"{named.name} does not belong to {model.name}: the mmproj makes {projector.n_embd:,} wide embeddings, "
-            f"the model reads {n_embd:,}.",
+            f"{named.name} does not belong to {card.path.name}: {reason}.",
             "Name the mmproj file that was made for this model.",
         )
     return projector
 
 
-def projectors_beside(model: Path, n_embd: int) -> tuple[Projector, ...]:
-    """The readable projectors in the model's folder whose width fits, the likeliest first: named most like the model,
-    then larger. Scout's and Maverick's are equally wide, so a folder that holds both is told apart by names alone."""
-    found = []
-    for path in candidates(model)[:_MOST_CANDIDATES]:
-        try:
-            found.append(read_projector(path))
-        except ModelRefused:  # beside the model, nobody named it: another may do
-            continue
-    fitting = [projector for projector in found if projector.fits(n_embd)]
+def projectors_beside(card: ModelCard) -> tuple[Projector, ...]:
+    """The projectors in the model's folder that may be its own, the likeliest first: named most like the model, then
+    larger. Scout's and Maverick's are equally wide, so a folder that holds both is told apart by names alone."""
+    fitting = [found for found in _beside(card) if isinstance(found, Projector)]
+    model = card.path
     return tuple(sorted(fitting, key=lambda each: (-_likeness(model, each.path), -each.n_bytes, each.path.name)))
+
+
+def unfit_beside(card: ModelCard) -> tuple[str, ...]:
+    """A sentence for each file in the model's folder that is named like a projector and cannot serve."""
+    return tuple(found for found in _beside(card) if isinstance(found, str))
+
+
+def _beside(card: ModelCard) -> Iterator[Projector | str]:
+    for path in candidates(card.path)[:_MOST_CANDIDATES]:
+        try:
+            found = read_projector(path)
+        except ModelRefused as error:  # nobody named it: another may do
+            yield error.fact
+            continue
+        reason = found.refusal(card)
+        yield f"{path.name} lies beside it, but {reason}." if reason else found
 
 
 def candidates(model: Path) -> tuple[Path, ...]:
