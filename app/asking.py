@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from threading import Event as Flag
@@ -20,7 +20,7 @@ from app.settings import Settings
 from app.tiling import begun_with, max_tiles_of
 from engine import analyst
 from engine.analyst import Case
-from engine.corpus.source import Corpus, Skipped, Source
+from engine.corpus.source import Corpus, Skipped
 from engine.errors import EngineFailed
 from engine.memory.budget import Plan
 from engine.opened import OpenModel
@@ -39,16 +39,13 @@ _PROGRESS_S = 0.5  # how often the store hears of the prefill
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """One call of ask. sources: new or changed ones beside the session's own. session None begins a new one.
+    """One call of ask. corpus: what was read for it, beside the session's own sources. session None begins a new one.
 
-    roots: the folders and zips that were read for it, see Corpus: what lay in them and is gone is left out.
     refused: files that the user attached to it by hand and that could not be read; the turn keeps them.
     """
 
     text: str
-    sources: tuple[Source, ...] = ()
-    skipped: tuple[Skipped, ...] = ()
-    roots: tuple[str, ...] = ()
+    corpus: Corpus = field(default_factory=Corpus)
     refused: tuple[Skipped, ...] = ()
     session: str | None = None
     read_s: float = 0.0  # what reading the sources took
@@ -184,8 +181,7 @@ class Asking:
             raise
 
     def _join(self, session: Session | None) -> Joining:
-        read = Corpus(self._question.sources, self._question.skipped, self._question.roots)
-        return join_session(self._bench.store, session.id if session else None, read)
+        return join_session(self._bench.store, session.id if session else None, self._question.corpus)
 
     def _loss(self, case: Case, turns: Sequence[Turn]) -> str | None:
         """What of that which was read in this session is to be read again, where that takes a while."""
@@ -228,7 +224,7 @@ class Asking:
         if session.model != settings.model:
             store.sessions.change(session.id, model=settings.model)
         assert self._lease is not None
-        write_down(store, session.id, self._joining, question.skipped, turn_index=turn_index)
+        write_down(store, session.id, self._joining, question.corpus.skipped, turn_index=turn_index)
         self._turn = store.turns.begin(
             self._lease,
             question=question.text,

@@ -1,7 +1,7 @@
 """What a corpus or a next question costs with a model, and what of it that can read at all."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from engine.corpus.source import Cause, Corpus, Kind, Skipped, Source
@@ -69,7 +69,7 @@ def legible(corpus: Corpus, opened: OpenModel) -> Corpus:
         if source.is_wordless
     ]
     read = tuple(source for source in corpus.sources if not source.is_wordless)
-    return Corpus(read, (*corpus.skipped, *unseen), corpus.roots)
+    return replace(corpus, sources=read, skipped=(*corpus.skipped, *unseen))
 
 
 def _why_unseen(source: Source, unfit: tuple[str, ...]) -> str:

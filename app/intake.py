@@ -274,10 +274,10 @@ def _paths(corpus: Corpus) -> list[str]:
 def _prefixed(corpus: Corpus, prefix: str) -> Corpus:
     if not prefix:
         return corpus
-    return Corpus(
-        tuple(replace(source, path=prefix + source.path) for source in corpus.sources),
-        tuple(replace(skipped, path=prefix + skipped.path) for skipped in corpus.skipped),
-        corpus.roots,
+    return replace(
+        corpus,
+        sources=tuple(replace(source, path=prefix + source.path) for source in corpus.sources),
+        skipped=tuple(replace(skipped, path=prefix + skipped.path) for skipped in corpus.skipped),
     )
 
 

@@ -6,7 +6,6 @@ engine.corpus.order.
 """
 
 import os
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -82,7 +81,7 @@ def join(
     known = {source.path: source for source in named if source.path in link_of}.values()
     new = [source for source in named if source.path not in link_of]
     unsent = dict.fromkeys(source.path for source in known if not link_of[source.path].enabled)
-    by_hand = frozenset() if in_folder else _by_hand(named, read.roots)
+    by_hand = frozenset() if in_folder else _by_hand(named, read)
     still_out = tuple(path for path in unsent if path not in by_hand | missing)
     return Joining(
         sources=(*known, *order_for_reuse(new)),
@@ -157,14 +156,9 @@ def _named(links: Sequence[SourceLink], read: Corpus) -> list[Source]:
     return named
 
 
-def _by_hand(named: Sequence[Source], roots: Sequence[str]) -> frozenset[str]:
-    """Paths that were given by themselves: read once more than the folders and zips that they lie in account for."""
-    n_read = Counter(source.origin for source in named)
-    return frozenset(
-        source.path
-        for source in named
-        if source.origin is None or n_read[source.origin] > sum(_lies_in(source.origin, root) for root in roots)
-    )
+def _by_hand(named: Sequence[Source], read: Corpus) -> frozenset[str]:
+    """Paths that were given by themselves; of an upload all."""
+    return frozenset(source.path for source in named if source.origin is None or source.origin in read.given)
 
 
 def is_another(link: SourceLink, source: Source) -> bool:

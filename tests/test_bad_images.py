@@ -60,7 +60,7 @@ def counted(desk: Desk, *paths: Path) -> Json:
 
 
 def ask(desk: Desk, *paths: Path) -> tuple[Turn, list[Prefill]]:
-    events = list(desk.ask(Question(text="Q", sources=desk.read(paths).sources), cancel=Flag()))
+    events = list(desk.ask(Question(text="Q", corpus=desk.read(paths)), cancel=Flag()))
     assert isinstance(events[-1], Answered)
     return events[-1].turn, [event for event in events if isinstance(event, Prefill)]
 

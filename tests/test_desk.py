@@ -57,7 +57,7 @@ def ended(events: Sequence[DeskEvent]) -> Turn:
 
 def test_events_begin_with_the_turn_and_end_with_the_stored_one(new_desk: NewDesk, corpus: Path) -> None:
     desk = new_desk()
-    events = list(desk.ask(Question(text="Q", sources=desk.read([corpus]).sources), cancel=Flag()))
+    events = list(desk.ask(Question(text="Q", corpus=desk.read([corpus])), cancel=Flag()))
     assert isinstance(events[0], Begun)
     assert any(isinstance(event, Prefill) for event in events)
     turn = ended(events)
@@ -104,7 +104,7 @@ def test_what_was_deleted_is_said_and_sent_no_more(new_desk: NewDesk, corpus: Pa
 
     def ask(session: str | None) -> tuple[Turn, list[str]]:
         read = desk.read([corpus])
-        question = Question(text="Q", sources=read.sources, roots=read.roots, session=session)
+        question = Question(text="Q", corpus=read, session=session)
         events = list(desk.ask(question, cancel=Flag()))
         return ended(events), [event.text for event in events if isinstance(event, Notice)]
 
@@ -129,10 +129,10 @@ def test_what_is_read_again_is_said_before(new_desk: NewDesk, corpus: Path, monk
     desk = new_desk()
 
     def notices(session: str) -> list[str]:
-        events = list(desk.ask(Question(text="Q", sources=desk.read([corpus]).sources, session=session), cancel=Flag()))
+        events = list(desk.ask(Question(text="Q", corpus=desk.read([corpus]), session=session), cancel=Flag()))
         return [event.text for event in events if isinstance(event, Notice)]
 
-    session = answer(desk, Question(text="Q", sources=desk.read([corpus]).sources)).session_id
+    session = answer(desk, Question(text="Q", corpus=desk.read([corpus]))).session_id
     assert notices(session) == []
     (corpus / "part0.txt").write_text("edited\n")
     replaced, read_again = notices(session)
@@ -165,7 +165,7 @@ def test_following_the_advice_as_written_makes_it_fit(new_desk: NewDesk, corpus:
 def test_what_does_not_fit_leaves_no_trace(new_desk: NewDesk, corpus: Path) -> None:
     desk = new_desk(n_ctx=256)
     with pytest.raises(DoesNotFit, match="tokens over"):
-        answer(desk, Question(text="Q", sources=desk.read([corpus]).sources))
+        answer(desk, Question(text="Q", corpus=desk.read([corpus])))
     assert desk.store.sessions.list() == ()
     assert not list((desk.settings.home).glob("snapshots/*"))
 
@@ -181,7 +181,7 @@ def test_a_context_that_is_too_small_is_replaced_and_the_kv_state_carried_over(
     first = answer(desk, Question(text="Q", session=session.id))
     large = tmp_path / "large.txt"
     large.write_text("and then very much more of it\n" * 600)
-    grown = answer(desk, Question(text="Q", session=session.id, sources=desk.read([large]).sources))
+    grown = answer(desk, Question(text="Q", session=session.id, corpus=desk.read([large])))
     assert grown.prompt_tokens is not None and grown.prompt_tokens > 6_000
     assert grown.reused_tokens == (first.prompt_tokens or 0) + (first.reply_tokens or 0) - (first.stop == "length")
 
@@ -189,7 +189,9 @@ def test_a_context_that_is_too_small_is_replaced_and_the_kv_state_carried_over(
 def test_sessions_that_take_turns_lose_nothing(new_desk: NewDesk, corpus: Path) -> None:
     desk = new_desk()
     read = desk.read([corpus]).sources
-    sessions = [answer(desk, Question(text=f"Q{number}", sources=read[number:])).session_id for number in range(2)]
+    sessions = [
+        answer(desk, Question(text=f"Q{number}", corpus=Corpus(read[number:]))).session_id for number in range(2)
+    ]
     for _ in range(2):
         for session in sessions:
             before = desk.store.turns.of(session)[-1]
@@ -203,17 +205,17 @@ def test_a_cancelled_question_moves_its_sources_to_the_next(new_desk: NewDesk, c
     desk = new_desk()
     cancel = Flag()
     cancel.set()
-    cancelled = answer(desk, Question(text="Never mind", sources=desk.read([corpus]).sources), cancel)
+    cancelled = answer(desk, Question(text="Never mind", corpus=desk.read([corpus])), cancel)
     assert cancelled.stop == "cancelled" and cancelled.text == ""
     turn = answer(desk, Question(text="Q", session=cancelled.session_id))
     alone = new_desk(snapshot=False)
-    assert turn.prompt_tokens == answer(alone, Question(text="Q", sources=alone.read([corpus]).sources)).prompt_tokens
+    assert turn.prompt_tokens == answer(alone, Question(text="Q", corpus=alone.read([corpus]))).prompt_tokens
 
 
 def test_an_engine_that_is_killed_in_mid_answer_is_an_error_and_the_text_stays(new_desk: NewDesk, corpus: Path) -> None:
     desk = new_desk(reply_tokens=3_000)
     turn = None
-    for event in desk.ask(Question(text="Q", sources=desk.read([corpus]).sources), cancel=Flag()):
+    for event in desk.ask(Question(text="Q", corpus=desk.read([corpus])), cancel=Flag()):
         if isinstance(event, Text) and event.n_tokens < 100:
             running = desk._engines.running
             assert running is not None and running.pid is not None
@@ -227,7 +229,7 @@ def test_an_engine_that_is_killed_in_mid_answer_is_an_error_and_the_text_stays(n
 
 def test_replies_are_replayed_as_sampled(new_desk: NewDesk, corpus: Path) -> None:
     desk = new_desk(temperature=1.5, min_p=0.0, seed=3, reply_tokens=60)
-    turn = answer(desk, Question(text="Q", sources=desk.read([corpus]).sources))
+    turn = answer(desk, Question(text="Q", corpus=desk.read([corpus])))
     replayed = [
         segment.ids.tolist()
         for segment in desk.look_ahead(turn.session_id).prompt.segments
@@ -239,7 +241,7 @@ def test_replies_are_replayed_as_sampled(new_desk: NewDesk, corpus: Path) -> Non
 def test_what_a_question_loses_is_said(new_desk: NewDesk, corpus: Path, starter_gguf: Path) -> None:
     desk = new_desk(model=str(starter_gguf), reply_tokens=1)
     source = desk.read([corpus / "part0.txt"]).sources
-    events = list(desk.ask(Question(text="What is \x04 for?", sources=source), cancel=Flag()))
+    events = list(desk.ask(Question(text="What is \x04 for?", corpus=Corpus(source)), cancel=Flag()))
     assert [event.text for event in events if isinstance(event, Notice)] == [
         "The vocabulary has no token for U+0004: left out of the question."
     ]

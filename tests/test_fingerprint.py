@@ -19,6 +19,7 @@ from app.asking import Answered, Notice, Question
 from app.desk import Desk
 from app.jobs import Phase, Progress, advance
 from app.settings import Settings
+from engine.corpus.source import Corpus
 from engine.errors import ModelRefused
 from engine.gguf import read_header
 from engine.memory import content
@@ -235,7 +236,7 @@ class Asked:
         self.progress, self.phases, cancel = Progress(), [Phase.STARTING], Flag()
         desk = Desk(settings)
         try:
-            question = Question(text="How many lines?", sources=desk.read([corpus]).sources)
+            question = Question(text="How many lines?", corpus=desk.read([corpus]))
             for event in desk.ask(question, cancel=cancel):
                 self.progress = advance(self.progress, event)
                 if self.phases[-1] is not self.progress.phase:
@@ -275,7 +276,7 @@ def test_a_model_replaced_under_a_running_engine(settings: Settings, model: Path
         sources = desk.read([corpus]).sources
         reused = []
         for turn in range(3):
-            *_, last = events = list(desk.ask(Question(text="How many lines?", sources=sources), cancel=Flag()))
+            *_, last = events = list(desk.ask(Question(text="How many lines?", corpus=Corpus(sources)), cancel=Flag()))
             assert isinstance(last, Answered)
             reused.append(last.turn.reused_tokens)
             if turn == 1:

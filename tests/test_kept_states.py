@@ -41,7 +41,7 @@ def ask(settings: Settings, corpus: Path, text: str = "How many lines?") -> Answ
     """One question in a new session, from the start of a Desk to its end: what is worth keeping is kept."""
     desk = Desk(settings)
     try:
-        events = list(desk.ask(Question(text=text, sources=desk.read([corpus]).sources), cancel=Flag()))
+        events = list(desk.ask(Question(text=text, corpus=desk.read([corpus])), cancel=Flag()))
     finally:
         desk.close()
     assert isinstance(events[-1], Answered)

@@ -50,7 +50,7 @@ class Asked:
     def __init__(self, desk: Desk, folder: Path, rules: Rules = Rules()) -> None:
         read = desk.read([folder], rules)
         assert desk.count(read).prompt.ids().tolist()  # as the command line does first
-        question = Question(text="How many?", sources=read.sources, roots=read.roots)
+        question = Question(text="How many?", corpus=read)
         *_, end = desk.ask(question, cancel=Flag())
         assert isinstance(end, Answered)
         self.turn = end.turn

@@ -104,9 +104,7 @@ def ask(
                 click.echo(f"{path} is left out from now on.", err=True)
         asked = Question(
             text=text,
-            sources=corpus.sources,
-            skipped=corpus.skipped,
-            roots=corpus.roots,
+            corpus=corpus,
             refused=named_by_hand(corpus.skipped, paths),
             session=session,
             read_s=perf_counter() - begun,

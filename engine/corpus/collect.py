@@ -45,7 +45,7 @@ def collect(
 
     on_file: called after every file that was read or tried, with the number of them so far.
     uploaded: the paths are copies that tell nothing of where the files lie and when they changed; git is not asked.
-    What is given twice is read once.
+    What is given twice, or with a folder that it lies in, stands where it was found first.
 
     Errors: UsageError where a path does not exist, or no file has a page that Rules.draw_pages names. Anything wrong
     with a file becomes a Skipped.
@@ -158,6 +158,8 @@ class _Reading:
     n_files: int = 0
     traces: list[Trace] = field(default_factory=list)  # one a source
     roots: list[str] = field(default_factory=list)
+    given: set[str] = field(default_factory=set)
+    origins: set[str | None] = field(default_factory=set)  # of all that was read below the roots before
 
     def corpus(self, *, uploaded: bool) -> Corpus:
         """What was read, each source with what is known of how often it changes."""
@@ -169,10 +171,21 @@ class _Reading:
             for source, volatility in zip(self.sources, volatilities(traces, Histories()), strict=True)
         )
         sources = tuple(with_absent_noted(sources, self.rules))
-        return Corpus(sources, tuple(self.skipped), () if uploaded else tuple(self.roots))
+        if uploaded:
+            return Corpus(sources, tuple(self.skipped))
+        return Corpus(sources, tuple(self.skipped), tuple(self.roots), frozenset(self.given))
 
     def read_root(self, given: Path) -> None:
-        """A path as the user gave it; a link is followed here and nowhere else."""
+        """A path as the user gave it; of what an earlier one led to, nothing is read again."""
+        begun = len(self.sources)
+        self._read_root(given)
+        new = [at for at in range(begun, len(self.sources)) if self.sources[at].origin not in self.origins]
+        self.sources[begun:] = [self.sources[at] for at in new]
+        self.traces[begun:] = [self.traces[at] for at in new]
+        self.origins.update(source.origin for source in self.sources[begun:])
+
+    def _read_root(self, given: Path) -> None:
+        """A link is followed here and nowhere else."""
         absolute = Path(os.path.abspath(given))
         name, parent_name = printable(absolute.name or "root"), printable(absolute.parent.name or "root")
         try:
@@ -202,6 +215,7 @@ class _Reading:
             self.roots.append(str(path))
             self._read_zip(path, name, Start(None, name), str(path), nesting=0)
         else:
+            self.given.add(str(path))
             found = _DISK.read_file(str(path), name, self.rules, included=included)
             self._take(found, _DISK, str(path), str(path))
 

@@ -138,11 +138,13 @@ class Corpus:
     """What was read and what was skipped. Both in stable order: by path, folder by folder, in the order given.
 
     roots: the folders and zips that were read, each as the origin of what lies in it begins; none for uploads.
+    given: the origins of files that were named by themselves, not found in one of those; none for uploads.
     """
 
     sources: tuple[Source, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     roots: tuple[str, ...] = field(default=(), compare=False)
+    given: frozenset[str] = field(default=frozenset(), compare=False)
 
 
 def digest_text(text: str) -> str:
