@@ -1,6 +1,7 @@
 """Fixtures that many tests share: tiny real models, built once, and Llama 4's own tokenizer."""
 
 import importlib.util
+import os
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,14 @@ from tests.models.cache import cached
 
 if TYPE_CHECKING:
     import tiktoken
+
+
+def pytest_configure() -> None:
+    """Of several processes that test at once, each keeps to its own cores: threads of llama.cpp wait for each other."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
+    if worker and hasattr(os, "sched_setaffinity"):
+        cores, n_workers = sorted(os.sched_getaffinity(0)), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+        os.sched_setaffinity(0, cores[int(worker) :: n_workers] or cores)
 
 
 @pytest.fixture(scope="session")

@@ -42,11 +42,12 @@ def _measured(job: dict[str, Any]) -> Iterator[Short]:
 
     from engine.memory.placement import Placement
     from engine.runtime.llama import LlamaModel
-    from engine.runtime.settings import EngineSettings
+    from engine.runtime.settings import EngineSettings, usable_cores
 
     depth = job["depth"]
     placement = Placement(n_ctx=depth + 2 * _TILE, kv_type=job["kv_type"])
-    model = LlamaModel(EngineSettings(model=Path(job["model"]), placement=placement, n_threads=2), lambda share: None)
+    settings = EngineSettings(model=Path(job["model"]), placement=placement, n_threads=usable_cores())
+    model = LlamaModel(settings, lambda share: None)
     memory = llama_cpp.llama_get_memory(model._context)
 
     def decode(ids: Any, at: int, n_more: int = 0) -> tuple[float, Any]:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from engine.runtime.settings import usable_cores
 from tests.models.cache import REPO
 
 ENVIRONMENT = os.environ | {"GGML_NO_BACKTRACE": "1"}  # or a failed assertion starts a debugger first
@@ -145,7 +146,7 @@ def _context(llama_cpp: Any, model: Any, request: dict[str, Any]) -> Any:
     params.n_batch = params.n_ubatch = request["n_ubatch"]
     params.swa_full = request["swa_full"]
     params.type_k = params.type_v = request["kv_type"]
-    params.n_threads = params.n_threads_batch = 2
+    params.n_threads = params.n_threads_batch = usable_cores()
     context = llama_cpp.llama_init_from_model(model, params)
     if not context:
         sys.exit(4)
