@@ -61,7 +61,7 @@ def _compared(job: dict[str, Any]) -> Iterator[Compared]:
 
     asked = [Asked(**each) for each in job["asked"]]
     n_ctx = max(len(each.prompt) + len(each.reply) for each in asked) + 1
-    fresh, other = (Fresh(job["model"], Placement(n_ctx=n_ctx, n_ubatch=n_ubatch)) for n_ubatch in UBATCHES[:2])
+    fresh, other = (Fresh(job["model"], Placement(n_ctx=n_ctx, n_ubatch=n_ubatch)) for n_ubatch in UBATCHES)
     for each in asked:
         ids = np.array(each.prompt, dtype=np.int32)
         first = fresh.decode(ids)

@@ -4,7 +4,6 @@
 """
 
 import json
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -24,8 +23,7 @@ from engine.memory.projector import LLAMA4, read_projector
 from engine.prompt.layout import Part, Prompt, Segment
 from engine.tokens.sight import Shown, Sight
 from engine.tokens.vocabulary import read_vocabulary
-from tests.models.cache import REPO
-from tests.models.probe import ENVIRONMENT
+from tests.errand import sent
 
 Photo = npt.NDArray[np.uint8]  # rows of RGB
 
@@ -84,17 +82,7 @@ def told(
             **{"n_ctx": n_ctx, "n_ubatch": n_ubatch, "kv_type": kv_type, "max_tokens": max_tokens, "fills": fills},
             "asks": [asdict(ask) | {"parts": _written(ask.parts, folder)} for ask in asks],
         }
-        child = subprocess.run(
-            [sys.executable, "-m", "tests.sighted"],
-            input=json.dumps(job),
-            capture_output=True,  # llama.cpp talks
-            encoding="utf-8",
-            cwd=REPO,
-            env=ENVIRONMENT,
-            check=False,
-        )
-        assert child.returncode == 0, child.stderr[-3000:]
-        answers = json.loads(child.stdout)
+        answers = sent("tests.sighted", job)
         rows = [np.load(path) if path.exists() else None for path in (folder / f"{at}.npy" for at in range(len(asks)))]
     return [Told(**answer, logits=row) for answer, row in zip(answers, rows, strict=True)]
 

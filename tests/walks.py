@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 _LEAST = 64
-UBATCHES = (512, 256, 1_024)  # tokens at once, of the fresh runs; each divides the windows
+UBATCHES = (512, 256)  # tokens at once, of the two fresh runs
 
 Ids = npt.NDArray[np.int32]
 

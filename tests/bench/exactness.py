@@ -1,6 +1,6 @@
 """Going back in a KV cache at random points: the largest change of a logit, against the floor that any run has.
 
-The floor is what fresh runs differ by that take 512, 256 and 1,024 tokens at once; at each point three times that is
+The floor is what two fresh runs differ by that take 512 and 256 tokens at once; at each point three times that is
 allowed, and where llama.cpp's own going back is wrong, a twentieth of what it is off by. See tests.exactness.
 """
 
