@@ -102,7 +102,7 @@ class _Engine:
 
         class Recorder(llama.Sampler):
             def sample(self, context: Any) -> int:
-                seen.append(_logits(context, self._n_vocab))
+                seen.append(logits(context, self._n_vocab))
                 return super().sample(context)
 
         states = (self._save(),) if step.kept else ()
@@ -184,10 +184,10 @@ class Fresh:
             part = ids[at : at + self._n_ubatch]
             last = at + len(part) == len(ids)
             assert self._lib.llama_decode(self._context, self._batch.fill(part, at + behind, last)) == 0
-        return _logits(self._context, self._n_vocab)
+        return logits(self._context, self._n_vocab)
 
 
-def _logits(context: Any, n_vocab: int) -> Logits:
+def logits(context: Any, n_vocab: int) -> Logits:
     import llama_cpp
 
     return np.ctypeslib.as_array(llama_cpp.llama_get_logits_ith(context, -1), shape=(n_vocab,)).copy()

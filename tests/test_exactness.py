@@ -25,6 +25,11 @@ def test_what_is_kept_is_exact(walked: list[Point]) -> None:
     assert [point for point in walked if not point.exact] == []
 
 
+def test_on_a_cpu_it_is_the_same_to_the_bit(walked: list[Point]) -> None:
+    """More than is asked for: cells lie where the fresh run has them, and are summed in the same order."""
+    assert [point for point in walked if point.ours] == []
+
+
 def test_going_back_as_llama_cpp_lets_it_is_seen_to_be_wrong(walked: list[Point]) -> None:
     """Or these walks would prove nothing."""
     wrong = [point for point in walked if point.naive_is_wrong]

@@ -18,9 +18,10 @@ from engine.runtime.chain import BLOCK
 from engine.runtime.model import Remark
 from engine.runtime.positions import Positions
 from engine.runtime.prefix import Attention, CacheShape, Rewind, rewind_to
+from engine.runtime.slots import Slots
 from engine.runtime.snapshot import load_state, save_state
 from engine.runtime.state_file import Promise, Unusable, is_loss, promise
-from engine.runtime.window import Window, put_window, take_window
+from engine.runtime.window import Window, take_window
 from engine.tokens.encode import Ids
 
 
@@ -30,12 +31,15 @@ class KvCache:
     positions: where the ids of the prompt stand that is read, and so those of the cache that are the same.
     """
 
-    def __init__(self, context: Any, shape: CacheShape, *, swa_full: bool = False) -> None:
-        """swa_full: windowed layers keep every cell, so that nothing of them has to be copied."""
+    def __init__(self, context: Any, shape: CacheShape, *, n_slots: int = 0, swa_full: bool = False) -> None:
+        """n_slots: cells that windowed layers have room for, 0 where that is not known. swa_full: they keep every cell,
+        so that nothing of them has to be copied."""
         self._context, self._memory = context, llama_cpp.llama_get_memory(context)
         self._window: Window | None = None
         self.shape = shape
         self.has_windows = shape.attention in (Attention.CHUNKED, Attention.SLIDING) and not swa_full
+        self._slots = Slots(context, n_slots if self.has_windows else 0)
+        self._whole_from = 0  # cells of the windowed layers before this position are blank
         self.ids: Ids = np.empty(0, dtype=np.int32)
         self.positions = Positions()
 
@@ -45,16 +49,17 @@ class KvCache:
     def clear(self) -> None:
         """Forgets everything."""
         llama_cpp.llama_memory_clear(self._memory, True)
-        self.ids, self._window = self.ids[:0], None
+        self.ids, self._window, self._whole_from = self.ids[:0], None, 0
 
     def rewind(self, ids: Ids) -> int:
         """Drops what a prompt does not share; the number of tokens that stay, at most all but one of the prompt's."""
         to = self._rewind_for(ids)
-        if to.by_window and not (self._window and put_window(self._context, self._window)):
+        if to.by_window and not self._put_window():
             self.clear()
             return 0
         if to.n_tokens == 0:
             llama_cpp.llama_memory_clear(self._memory, True)
+            self._whole_from = 0
         elif to.n_tokens < len(self.ids) or to.by_window:  # a copy may hold cells behind that position
             self.drop_behind(to.n_tokens)
         self.ids = self.ids[: to.n_tokens]
@@ -69,10 +74,14 @@ class KvCache:
 
     def drop_from(self, position: int) -> None:
         """Removes the cells from a position on."""
+        after = int(llama_cpp.llama_memory_seq_pos_max(self._memory, 0)) + 1
         llama_cpp.llama_memory_seq_rm(self._memory, 0, position, -1)
+        self._go_on_at(position, after)
 
-    def take_back(self, n_tokens: int) -> None:
-        """After an abort behind n_tokens: llama.cpp takes a position back whole, and so all of a grid."""
+    def take_back(self, n_tokens: int, *, after: int) -> None:
+        """After a decoding of the tokens up to `after` was aborted and n_tokens are there as before: llama.cpp takes a
+        position back whole, and so all of a grid."""
+        self._go_on_at(n_tokens, after)
         kept = self.positions.cut(n_tokens)
         if kept < n_tokens:
             self.drop_behind(kept)
@@ -114,7 +123,7 @@ class KvCache:
 
     def _load(self, path: Path, saved: Ids) -> list[Remark]:
         try:
-            loaded = load_state(self._context, path, len(saved))
+            loaded = load_state(self._context, path, len(saved), self._slots)
         except OSError:  # it went away since: evicted, or its session was deleted
             return []
         if isinstance(loaded, Unusable):
@@ -122,17 +131,37 @@ class KvCache:
                 self.clear()
             return [_remark(loaded, path)]
         self.ids, self._window = saved, loaded
+        self._whole_from = self.shape.pos_min_after(len(saved))
         return []
+
+    def _put_window(self) -> bool:
+        """Comes back to where the windowed cells were copied."""
+        if self._window is None or not self._slots.put(self._window.data, 0, len(self._window.data)):
+            return False
+        end = int(llama_cpp.llama_memory_seq_pos_max(self._memory, 0)) + 1
+        self._whole_from = self.shape.pos_min_after(end)
+        return True
+
+    def _go_on_at(self, position: int, after: int) -> None:
+        """To be called when the cells from a position on were removed, which ended at `after`."""
+        lowest = self.shape.pos_min_after(position)
+        if self._slots.go_on_at(position, after=after, lowest=lowest):
+            self._whole_from = lowest
 
     def _rewind_for(self, ids: Ids) -> Rewind:
         common = min(common_prefix(self.ids, ids), len(ids) - 1)
         return rewind_to(
             common if common == len(self.ids) else self.positions.cut(common),
             n_cached=len(self.ids),
-            pos_min=int(llama_cpp.llama_memory_seq_pos_min(self._memory, 0)),
+            pos_min=self._pos_min(),
             shape=self.shape,
             copied=self._window.n_tokens if self._window else 0,
         )
+
+    def _pos_min(self) -> int:
+        """The lowest position that the windowed layers hold whole, -1 for none."""
+        pos_min = int(llama_cpp.llama_memory_seq_pos_min(self._memory, 0))
+        return max(pos_min, self._whole_from) if pos_min >= 0 else pos_min
 
 
 def _remark(unusable: Unusable, path: Path) -> Remark:

@@ -145,7 +145,7 @@ class Decoder:
             if self._cache.shape.attention is Attention.RECURRENT:  # its state has moved on and cannot go back
                 self._cache.clear()
             else:
-                self._cache.take_back(at)
+                self._cache.take_back(at, after=at + int(batch.n_tokens))
             return False
         self._cache.clear()  # what a failed decode left behind is not to be trusted
         if answer == _NO_SLOT:

@@ -2,9 +2,8 @@
 
 There, flash attention over f16 or f32 takes 64 queries at once; the queries of a shorter batch go one by one, in half
 precision (ggml-cpu/ops.cpp, use_tiled), and a small model's logits change by up to 0.4. Filled up, a short batch gives
-the logits of a long one to the bit, so that how a prompt was cut does not show. What stands in other cells of a window
-than in a fresh run still does, by rounding. Its time (`python -m tests.bench short`): a tenth to a quarter of a plain
-one's of 32 to 63 tokens at a head dim of 32, up to 0.13 s more at 64 and 128.
+the logits of a long one to the bit, so that how a prompt was cut does not show. Its time (`python -m tests.bench
+short`): a tenth to a quarter of a plain one's of 32 to 63 tokens at a head dim of 32, up to 0.13 s more at 64 and 128.
 """
 
 from engine.memory.placement import Placement

@@ -22,7 +22,7 @@ from engine.runtime.cache import KvCache
 from engine.runtime.checkpoint import Checkpoints
 from engine.runtime.decoder import Decoder, has_dims
 from engine.runtime.keeping import Keeping
-from engine.runtime.log import kv_places, listen
+from engine.runtime.log import kv_places, listen, windowed_cells
 from engine.runtime.model import Checkpoint, Finished, Gauge, Prefill, Remark, Sampling, Stop, Text
 from engine.runtime.pictures import Picture
 from engine.runtime.prefix import Attention, CacheShape
@@ -52,7 +52,8 @@ class LlamaModel:
         self._context, self._places = self._new_context()
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
         self._n_vocab = llama_cpp.llama_vocab_n_tokens(self._vocab)
-        self._cache = KvCache(self._context, self._cache_shape(), swa_full=settings.placement.swa_full)
+        n_slots, swa_full = windowed_cells(self._sizes), settings.placement.swa_full
+        self._cache = KvCache(self._context, self._cache_shape(), n_slots=n_slots, swa_full=swa_full)
         self._decoder = Decoder(self._model, self._context, self._cache, settings, self._words)
         llama_cpp.llama_set_abort_callback(self._context, _FLAG_IS_SET, ctypes.addressof(self._flag))
 

@@ -13,6 +13,7 @@ from engine.memory.hardware import owner
 # "llama_kv_cache:        CPU KV buffer size =  6144.00 MiB"; recurrent models say RS for their states
 _KV_BUFFER = re.compile(r"(\S+) +(?:KV|RS) buffer size = +([\d.]+) MiB")
 
+_WINDOWED = re.compile(r"creating +SWA KV cache, size = (\d+) cells")
 _LOG_ROUNDING = 16 << 10  # a line for each kind of layer, each off by 5 KiB at most
 
 
@@ -33,6 +34,11 @@ def kv_places(lines: Iterable[str], planned: tuple[tuple[str, int], ...] = ()) -
     return tuple((expected if agrees else places).items())
 
 
+def windowed_cells(lines: Iterable[str]) -> int:
+    """Cells that windowed layers have room for, as llama.cpp's log has it; 0 where it says nothing of such layers."""
+    return next((int(match[1]) for match in map(_WINDOWED.search, lines) if match), 0)
+
+
 def listen(log: deque[str], sizes: deque[str]) -> object:
     """Keeps llama.cpp's warnings and errors, and what it says of sizes; the callback must outlive the model."""
 
@@ -40,7 +46,7 @@ def listen(log: deque[str], sizes: deque[str]) -> object:
     def callback(level: int, text: bytes, _: object) -> None:
         if level in (3, 4):  # GGML_LOG_LEVEL_WARN, GGML_LOG_LEVEL_ERROR
             log.append(text.decode("utf-8", "replace").strip())
-        elif b"buffer size" in text:
+        elif b"buffer size" in text or b"SWA KV cache" in text:
             sizes.append(text.decode("utf-8", "replace").strip())
 
     llama_cpp.llama_log_set(callback, ctypes.c_void_p(0))

@@ -9,7 +9,6 @@ import ctypes
 import json
 import mmap
 import os
-import struct
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,13 +19,12 @@ import llama_cpp
 import numpy as np
 
 from engine.runtime.binding import Binding
+from engine.runtime.cells import STATE_HEAD, STATE_MAGIC
+from engine.runtime.slots import Slots
 from engine.runtime.state_file import FILE_HEAD, LENGTHS, MARK, TAIL, Unusable, digest_of, problem_of
-from engine.runtime.window import Window
+from engine.runtime.window import WINDOWED_ONLY, Window
 from engine.tokens.encode import Ids
 
-# the buffer call wants these 8 bytes before the state, which the file call leaves out (llama.cpp 0c1e57098)
-_STATE_HEAD = struct.Struct("<Ii")
-_STATE_MAGIC = 0xAF143CD8
 _SEND_S = 0.01
 _SYNC_FILE_RANGE_WRITE = 2
 
@@ -64,7 +62,7 @@ def save_state(context: Any, ids: Ids, window: Window | None, binding: Binding, 
             beside.unlink()
 
 
-def load_state(context: Any, path: Path, n_ids: int) -> Window | Unusable | None:
+def load_state(context: Any, path: Path, n_ids: int, slots: Slots) -> Window | Unusable | None:
     """Fills sequence 0 from a state file of n_ids ids; the copy of windowed cells that it holds, None without one.
 
     Unusable when anything is wrong with it: what was in the cache stays, unless llama.cpp itself refused the state.
@@ -74,26 +72,26 @@ def load_state(context: Any, path: Path, n_ids: int) -> Window | Unusable | None
         if (problem := problem_of(file)) is not None:  # before it is mapped, and the cache is touched
             return Unusable(problem)
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) as view:
-            return _load(context, view, n_ids)
+            return _load(context, view, n_ids, slots)
 
 
-def _load(context: Any, view: mmap.mmap, n_ids: int) -> Window | Unusable | None:
+def _load(context: Any, view: mmap.mmap, n_ids: int, slots: Slots) -> Window | Unusable | None:
     """Hands a file that is whole to llama.cpp, and its copy of the windowed cells to the caller."""
     memory = llama_cpp.llama_get_memory(context)
-    start = FILE_HEAD.size + 4 * n_ids - _STATE_HEAD.size  # over the last two ids, in our private copy of that page
+    start = FILE_HEAD.size + 4 * n_ids - STATE_HEAD.size  # over the last two ids, in our private copy of that page
     n_window, n_manifest, *_ = TAIL.unpack(view[-TAIL.size :])
     end = len(view) - TAIL.size - n_manifest - n_window
-    if start < 0 or end <= start + _STATE_HEAD.size:
+    if start < 0 or end <= start + STATE_HEAD.size:
         return Unusable("its file is damaged")
     llama_cpp.llama_memory_clear(memory, True)  # only now: a damaged file must not cost the live cache
-    view[start : start + _STATE_HEAD.size] = _STATE_HEAD.pack(_STATE_MAGIC, 0)
+    view[start : start + STATE_HEAD.size] = STATE_HEAD.pack(STATE_MAGIC, 0)
     size = end - start
     buffer = (ctypes.c_uint8 * size).from_buffer(view, start)
     try:
         n_read = llama_cpp.llama_state_seq_set_data_ext(context, buffer, size, 0, 0)
     finally:
         del buffer  # or the map could not be closed
-    if n_read != size:
+    if n_read != size or not _put_in_place(context, view, end, slots):
         llama_cpp.llama_memory_clear(memory, True)
         return Unusable("llama.cpp does not take it")
     if not n_window:
@@ -101,6 +99,16 @@ def _load(context: Any, view: mmap.mmap, n_ids: int) -> Window | Unusable | None
     anchor = json.loads(view[end + n_window : end + n_window + n_manifest])["anchor"]
     with memoryview(view) as whole:  # a slice of the map itself would be one copy more, of a GiB for a large model
         return Window(int(anchor), bytearray(whole[end : end + n_window]))
+
+
+def _put_in_place(context: Any, view: mmap.mmap, end: int, slots: Slots) -> bool:
+    """Puts the windowed cells, with which the state ends, where a fresh run would have them."""
+    if not slots.n_slots:
+        return True
+    size = int(llama_cpp.llama_state_seq_get_size_ext(context, 0, WINDOWED_ONLY))
+    start = end - size
+    STATE_HEAD.pack_into(view, start, STATE_MAGIC, 0)  # over what was read, of the layers before them
+    return slots.put(view, start, size)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ import llama_cpp
 
 from engine.errors import EngineFailed
 
-_WINDOWED_ONLY = llama_cpp.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
+WINDOWED_ONLY = llama_cpp.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,19 +25,9 @@ class Window:
 
 def take_window(context: Any, n_tokens: int) -> Window:
     """Copies the windowed cells as they are now. Raises EngineFailed when llama.cpp gives none."""
-    size = int(llama_cpp.llama_state_seq_get_size_ext(context, 0, _WINDOWED_ONLY))
+    size = int(llama_cpp.llama_state_seq_get_size_ext(context, 0, WINDOWED_ONLY))
     data = bytearray(size)
     buffer = (ctypes.c_uint8 * size).from_buffer(data)
-    if llama_cpp.llama_state_seq_get_data_ext(context, buffer, size, 0, _WINDOWED_ONLY) != size:
+    if llama_cpp.llama_state_seq_get_data_ext(context, buffer, size, 0, WINDOWED_ONLY) != size:
         raise EngineFailed("llama.cpp did not give the windowed part of its KV cache.")
     return Window(n_tokens, data)
-
-
-def put_window(context: Any, window: Window) -> bool:
-    """Puts the copied cells back in place of those that are there; the rest of the cache must hold what it held then.
-
-    False when llama.cpp refuses them: the cache is then not to be trusted.
-    """
-    size = len(window.data)
-    buffer = (ctypes.c_uint8 * size).from_buffer(window.data)
-    return bool(llama_cpp.llama_state_seq_set_data_ext(context, buffer, size, 0, _WINDOWED_ONLY) == size)

@@ -1,0 +1,106 @@
+"""Prompts of any length, one after the other in one engine, beside the same prompts in an empty one: reply by reply the
+largest difference of a logit. In a child process of its own: `python -m tests.ring`, with a job as JSON coming in.
+
+Batches are as short as they come, and prompts end anywhere on the ring of the windowed cells; some prefills are stopped
+in the middle of a batch, and some states are written and read back. Batches of less than 64 tokens are filled up, so
+that both engines compute all of them alike.
+"""
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from threading import Timer
+from typing import Any
+
+import numpy as np
+
+from tests.errand import sent
+from tests.exactness import Logits
+
+_N_REPLY = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A prompt, what was reused of it, and the largest difference of any logit that its reply was sampled from."""
+
+    what: str
+    n_tokens: int
+    common: int
+    reused: int
+    differs: float
+
+
+def turns(model: Path, *, longest: int, n_turns: int, kv_type: str = "f16", seed: int = 0) -> list[Turn]:
+    """Prompts of up to so many tokens. Raises AssertionError when the child fails."""
+    job = {"model": str(model), "longest": longest, "n_turns": n_turns, "kv_type": kv_type, "seed": seed}
+    return [Turn(**fields) for fields in sent("tests.ring", job)]
+
+
+def _taken(job: dict[str, Any], folder: Path) -> Iterator[Turn]:
+    from engine.memory.placement import Placement
+    from engine.runtime import llama
+    from engine.runtime.binding import Binding
+    from engine.runtime.keeping import Keeping
+    from engine.runtime.model import Finished, Sampling
+    from engine.runtime.settings import EngineSettings
+    from tests.exactness import logits
+
+    seen: list[Logits] = []
+
+    class Recorder(llama.Sampler):
+        def sample(self, context: Any) -> int:
+            seen.append(logits(context, self._n_vocab))
+            return super().sample(context)
+
+    llama.Sampler = Recorder  # type: ignore[misc]
+    placement = Placement(n_ctx=job["longest"] + 64, kv_type=job["kv_type"])
+    settings = EngineSettings(model=Path(job["model"]), placement=placement, n_threads=1)
+    binding = Binding(model=job["model"], llama_cpp="", kv_k=job["kv_type"], kv_v=job["kv_type"])
+    engine, fresh = (llama.LlamaModel(settings, lambda share: None) for _ in range(2))
+    random = np.random.default_rng(job["seed"])
+
+    def asked(model: Any, ids: Any, anchor: int, keeping: Any = None) -> tuple[int, list[Logits]]:
+        seen.clear()
+        *_, end = model.generate(ids, Sampling(max_tokens=_N_REPLY), anchor=anchor, keeping=keeping)
+        assert isinstance(end, Finished)
+        return end.reused_tokens, list(seen)
+
+    ids = np.empty(0, dtype=np.int32)
+    common = 0
+    for turn in range(job["n_turns"]):
+        n_tokens = int(random.integers(common + 1, job["longest"]))
+        ids = np.concatenate([ids[:common], random.integers(300, 1_900, n_tokens - common, dtype=np.int32)])
+        anchor = int(random.integers(n_tokens // 2, n_tokens))
+        what, keeping = "live", None
+        if turn % 3 == 1:
+            what = "from a file"
+            path = folder / f"{turn}.kv"
+            assert engine.save(binding, path)
+            engine._cache.clear()
+            keeping = Keeping(binding=binding, states=(path,))
+        elif turn % 3 == 2:
+            what = "after a stop"
+            began = time.perf_counter()
+            asked(engine, ids, anchor)
+            engine._cache.rewind(ids[:common])
+            timer = Timer(float(random.uniform(0.1, 0.9)) * (time.perf_counter() - began), engine.cancel)
+            timer.start()
+            asked(engine, ids, anchor)
+            timer.cancel()
+            engine.uncancel()
+        reused, rows = asked(engine, ids, anchor, keeping)
+        fresh._cache.clear()
+        _, right = asked(fresh, ids, anchor)
+        differs = max(float(np.abs(a - b).max()) for a, b in zip(rows, right, strict=True))
+        yield Turn(what, n_tokens, common, reused, differs)
+        common = int(random.integers(max(1, n_tokens - 700), n_tokens))
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as made:
+        json.dump([asdict(turn) for turn in _taken(json.load(sys.stdin), Path(made))], sys.stdout)

@@ -1,0 +1,44 @@
+"""Windowed cells that come back lie where a run from an empty cache has them, so logits are the same to the bit."""
+
+import struct
+
+import numpy as np
+import pytest
+
+from engine.runtime.cells import Layers, blank, cells_of
+from tests.models.cache import cached
+from tests.ring import turns
+
+K, V = (struct.pack("<iQ", 1, 64), 64), (struct.pack("<iQ", 8, 34), 34)
+PLAIN = Layers(struct.pack("<II", 0, 2), (K, K, V, V))
+TRANSPOSED = Layers(struct.pack("<II", 1, 1), (K, (struct.pack("<iII", 1, 2, 32), 64)))
+
+
+@pytest.mark.parametrize("kv_type", ["f16", "q8_0"])
+def test_a_ring_of_windowed_cells_gives_a_fresh_runs_logits(kv_type: str) -> None:
+    """Whatever was removed, stopped or read back before, at the end of the ring and elsewhere."""
+    taken = turns(cached("gemma3"), longest=3_000, n_turns=20, kv_type=kv_type)
+    assert [turn for turn in taken if turn.differs] == []
+    assert sum(turn.reused > 0 for turn in taken) > len(taken) / 2
+
+
+@pytest.mark.parametrize("layers", [PLAIN, TRANSPOSED], ids=["plain", "transposed"])
+def test_blank_cells_are_written_as_llama_cpp_writes_cells(layers: Layers) -> None:
+    data = blank(layers, np.array([7, 8, 9]))
+    cells = cells_of(data, 0, len(data))
+    assert cells is not None and cells.layers == layers and list(cells.positions) == [7, 8, 9]
+
+
+@pytest.mark.parametrize("n_bytes", [0, 4, 15, 16, 30, 52, 60, 200])
+def test_a_copy_that_ends_early_is_not_understood(n_bytes: int) -> None:
+    data = bytearray(blank(PLAIN, np.array([7, 8, 9])))
+    assert cells_of(data[:n_bytes], 0, n_bytes) is None
+    assert cells_of(data, 0, len(data) - 1) is None
+
+
+@pytest.mark.parametrize(("offset", "value"), [(8, 2), (12, 0), (12, 2), (20, 2)])
+def test_a_copy_of_another_layout_is_not_understood(offset: int, value: int) -> None:
+    """Several streams; no cells, or fewer than are there; a cell of two sequences."""
+    data = bytearray(blank(PLAIN, np.array([7, 8, 9])))
+    struct.pack_into("<i", data, offset, value)
+    assert cells_of(data, 0, len(data)) is None
