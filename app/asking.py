@@ -9,15 +9,15 @@ from threading import Event as Flag
 from time import monotonic
 
 from app.conversation import converse, place
-from app.enclosures import Joined, candidates, joining, settings_of
 from app.engines import Engines
-from app.joining import Joining, join_session, listed, write_down
+from app.images.pages import chosen
+from app.images.pictures import Looking, looked_at
+from app.images.tiling import begun_with, max_tiles_of
+from app.kept.rereading import reading_speed, rereading, tokens_read
 from app.lending import LentModel
-from app.pages import chosen
-from app.pictures import Looking, looked_at
-from app.rereading import reading_speed, rereading, tokens_read
 from app.settings import Settings
-from app.tiling import begun_with, max_tiles_of
+from app.sources.enclosures import Joined, candidates, joining, settings_of
+from app.sources.joining import Joining, join_session, listed, write_down
 from engine import analyst
 from engine.analyst import Case
 from engine.corpus.source import Corpus, Skipped

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.joining import Joining
+from app.sources.joining import Joining
 from engine.corpus.source import Source
 from engine.opened import OpenModel
 from engine.prompt.layout import Exchange

@@ -16,12 +16,12 @@ from app.asking import UNTITLED, Asking, Bench, DeskEvent, Notice, Question, Wai
 from app.conversation import converse, place
 from app.counting import Count, Outlook, count, legible
 from app.engines import Engines, Running
-from app.joining import Joining, arrange, join_session, write_down
-from app.keeper import remove
+from app.images.pages import choose, chosen
+from app.images.tiling import begun_with, limit, max_tiles_of
+from app.kept.keeper import remove
 from app.models.shelf import Shelf
-from app.pages import choose, chosen
 from app.settings import Settings
-from app.tiling import begun_with, limit, max_tiles_of
+from app.sources.joining import Joining, arrange, join_session, write_down
 from engine.analyst import prepare, weights, with_pictures
 from engine.corpus.collect import collect
 from engine.corpus.rules import NO_PAGES, Rules

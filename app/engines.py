@@ -11,8 +11,8 @@ from pathlib import Path
 
 import psutil
 
-from app.keeper import Keeper, Rereading
-from app.kept import stamp
+from app.kept.keeper import Keeper, Rereading
+from app.kept.promises import stamp
 from app.settings import Settings
 from engine.analyst import Case, with_pictures
 from engine.errors import LongdeskError

@@ -13,8 +13,8 @@ from threading import Lock
 
 from app.asking import Notice
 from app.desk import Desk
-from app.joining import is_another
-from app.pages import pages_of, with_files
+from app.images.pages import pages_of, with_files
+from app.sources.joining import is_another
 from app.uploads import Upload, is_pasted, write
 from engine.corpus.collect import refuse_empty
 from engine.corpus.naming import printable

@@ -13,7 +13,7 @@ from threading import Lock, Thread
 from typing import Protocol
 
 from app.asking import Answered, Begun, DeskEvent, Notice, Question, Waiting
-from app.pictures import Looking
+from app.images.pictures import Looking
 from engine.corpus.source import Skipped
 from engine.errors import LongdeskError, SessionBusy
 from engine.memory.budget import Plan

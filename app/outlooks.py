@@ -7,8 +7,8 @@ from threading import Lock
 
 from app.counting import Outlook
 from app.desk import Desk
-from app.pictures import Album, albums_of
-from app.tiling import max_tiles_of
+from app.images.pictures import Album, albums_of
+from app.images.tiling import max_tiles_of
 from engine.prompt.layout import Part
 from storage.sessions import Session
 from storage.sources import SourceLink

@@ -13,11 +13,11 @@ from streamlit.navigation.page import Page
 
 from app.desk import Desk
 from app.forecast import Forecasts
+from app.images.thumbnails import Thumbnailer
 from app.intake import Intake
 from app.jobs import Jobs
 from app.outlooks import Outlooks
 from app.settings import read_settings
-from app.thumbnails import Thumbnailer
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ import click
 
 from app.cli import cli
 from app.cli.snapshots import list_json, pruned_json, verified_json
+from app.kept.snapshots import Kept, Verified
 from app.settings import Settings, read_settings
-from app.snapshots import Kept, Verified
 from engine.memory.catalog import find
 from engine.memory.kv_cache import KV_TYPES
 from storage.snapshots import Snapshot

@@ -8,7 +8,7 @@ from pypdf import PdfWriter
 from streamlit.testing.v1 import AppTest
 
 from app import state
-from app.enclosures import joined_with, refused_with
+from app.sources.enclosures import joined_with, refused_with
 from tests.test_images_page import DrawPage, attach, draw_page, labels, looks, packed, photo, scan, seeing, texts
 
 __all__ = ["draw_page", "seeing"]  # fixtures

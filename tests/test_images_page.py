@@ -18,12 +18,12 @@ from streamlit.testing.v1 import AppTest
 from app import state
 from app.asking import Answered, Begun, Question
 from app.cli import cli
-from app.drawing import Drawing, draw
+from app.images.drawing import Drawing, draw
+from app.images.pictures import Looking
+from app.images.thumbnails import Wish
+from app.images.tiling import max_tiles_of
 from app.jobs import Phase, Progress
 from app.parts.turns import line_of
-from app.pictures import Looking
-from app.thumbnails import Wish
-from app.tiling import max_tiles_of
 from engine.corpus.collect import collect
 from engine.corpus.source import Source
 from engine.runtime.model import Prefill
@@ -378,7 +378,7 @@ def test_thumbnails_come_bit_by_bit_and_once(draw_page: DrawPage, monkeypatch: p
     calls: list[str] = []
     thumbnails = type(state.house().thumbnails)(state.house().desk.store.sources)
     monkeypatch.setattr(
-        "app.thumbnails.draw",
+        "app.images.thumbnails.draw",
         lambda source, number, longest: (calls.append(source.path), draw(source, number, longest))[1],
     )
     missing: Sequence[int] = [thumbnails.draw(session, wishes, within_s=0).missing for _ in range(7)]

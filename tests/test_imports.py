@@ -23,12 +23,10 @@ ENGINE_FLOORS = (
 )
 STORAGE_MAY_IMPORT = {"engine.errors", "engine.corpus.source"}
 APP_FLOORS = (
-    (
-        *("app.settings", "app.sizes", "app.conversation", "app.snapshots", "app.reservations"),
-        *("app.asking", "app.keeper", "app.engines"),
-    ),
+    ("app.settings", "app.sizes"),
+    ("app.conversation", "app.sources", "app.images", "app.kept", "app.engines", "app.lending", "app.asking"),
     ("app.desk",),
-    ("app.jobs", "app.documents"),
+    ("app.jobs", "app.documents", "app.intake", "app.outlooks"),
     ("app.state",),
     ("app.parts",),
     ("app.views",),
@@ -151,6 +149,7 @@ def test_loading_the_command_line_loads_no_engine() -> None:
         "engine.runtime.llama",
         "engine.runtime.log",
         "engine.runtime.sampling",
+        "engine.runtime.slots",
         "engine.runtime.snapshot",
         "engine.runtime.vision",
         "engine.runtime.window",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from app.joining import Joining, join
+from app.sources.joining import Joining, join
 from engine.corpus.collect import collect
 from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, Corpus, Kind

@@ -77,7 +77,7 @@ def test_where_windows_slide_some_beginnings_stay(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, corpus: Path
 ) -> None:
     """So that an edit within the corpus does not cost all of it. They are checkpoints of a long prefill."""
-    monkeypatch.setattr("app.keeper._LONG_PREFILL_S", 0.0)
+    monkeypatch.setattr("app.kept.keeper._LONG_PREFILL_S", 0.0)
     for number in range(3):
         lines = (f"part {number}, line {line}: the harbour opens at {line % 9}\n" for line in range(250))
         (corpus / f"{number}.txt").write_text("".join(lines))

@@ -10,8 +10,8 @@ import pytest
 
 from app.asking import Answered, Question
 from app.desk import Desk
-from app.joining import arrange, join_session, write_down
 from app.settings import Settings
+from app.sources.joining import arrange, join_session, write_down
 from engine.corpus.rules import Rules
 from engine.corpus.source import Corpus, Kind, Source, digest_text
 from engine.prompt.layout import Part, Segment

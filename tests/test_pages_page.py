@@ -9,7 +9,7 @@ from reportlab.pdfgen.canvas import Canvas
 from streamlit.testing.v1 import AppTest
 
 from app import state
-from app.pages import pages_of
+from app.images.pages import pages_of
 from app.parts.pages import wrong_in
 from engine.corpus.rules import Rules
 from tests.test_images_page import DrawPage, attach, draw_page, labels, packed, photo, scan, seeing, texts

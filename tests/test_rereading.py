@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.rereading import reading_speed, rereading, tokens_read
+from app.kept.rereading import reading_speed, rereading, tokens_read
 from storage.turns import Turn
 
 

@@ -13,8 +13,8 @@ import pytest
 
 from app.asking import Answered, Notice, Question
 from app.desk import Desk
+from app.kept.snapshots import Room, Tier
 from app.settings import Settings
-from app.snapshots import Room, Tier
 from storage.turns import Turn
 from tests.fresh import Asked, compare
 from tests.models.cache import cached
@@ -163,7 +163,7 @@ def test_the_room_for_checkpoints_is_given_back_when_the_answer_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rooms: list[tuple[int, Room]]
 ) -> None:
     """Or a page that runs for days would keep it from all others."""
-    monkeypatch.setattr("app.keeper._LONG_PREFILL_S", 0.0)
+    monkeypatch.setattr("app.kept.keeper._LONG_PREFILL_S", 0.0)
     working = Working(tmp_path, cached("llama"))
     try:
         working.ask(0)

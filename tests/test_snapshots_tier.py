@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from app import reservations, snapshots
-from app.reservations import reserving
+from app.kept import reservations, snapshots
+from app.kept.reservations import reserving
+from app.kept.snapshots import MOST_BYTES, Tier
 from app.settings import Settings
-from app.snapshots import MOST_BYTES, Tier
 from engine.errors import LongdeskError
 from engine.memory.hardware import DISK_RESERVE_BYTES
 from storage.store import Store
@@ -167,7 +167,9 @@ def test_what_others_are_writing_counts(new_tier: NewTier) -> None:
 
 
 def test_what_a_dead_process_reserved_counts_for_nothing(new_tier: NewTier, tmp_path: Path) -> None:
-    script = "import sys; from pathlib import Path; from app.snapshots import Tier; from app.settings import Settings\n"
+    script = (
+        "import sys; from pathlib import Path; from app.kept.snapshots import Tier; from app.settings import Settings\n"
+    )
     script += "from storage.store import Store; home = Path(sys.argv[1])\n"
     script += (
         f"assert Tier(Settings(home=home, snapshot_budget={10 * MIB}), Store(home)).keep({9 * MIB}).refusal is None"
@@ -275,7 +277,7 @@ WRITING_TOGETHER = """
 import os, random, sys, time
 from pathlib import Path
 from app.settings import Settings
-from app.snapshots import Tier
+from app.kept.snapshots import Tier
 from storage.store import Store
 
 home, budget, seed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])

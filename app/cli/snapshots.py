@@ -11,9 +11,9 @@ import click
 from app.cli.options import JSON
 from app.cli.printing import print_document
 from app.documents import Json
+from app.kept.snapshots import Kept, Tier, Verified, model_words, session_words
 from app.settings import read_settings
 from app.sizes import parse_bytes, show_bytes
-from app.snapshots import Kept, Tier, Verified, model_words, session_words
 from storage.snapshots import Snapshot
 from storage.store import Store
 

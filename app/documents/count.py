@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from app.counting import Count
 from app.documents.json import Json, skipped_json
-from app.notes import notes_on
-from app.pictures import name_of
+from app.images.pictures import name_of
+from app.sources.notes import notes_on
 from engine.tokens.documents import Document
 
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from app.documents.answer import turn_json
 from app.documents.json import Json, skipped_json
-from app.pictures import name_of
+from app.images.pictures import name_of
+from app.images.tiling import max_tiles_of
 from app.settings import Settings
-from app.tiling import max_tiles_of
 from engine.corpus.source import Source
 from engine.tokens.documents import number_pictures
 from storage.search import Hit

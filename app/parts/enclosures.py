@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from app import state
-from app.enclosures import Candidate, Joined
+from app.images.pictures import Album
+from app.images.thumbnails import Wish
 from app.parts.thumbnails import draw_thumbnail, first_wish
 from app.parts.wording import plain
-from app.pictures import Album
-from app.thumbnails import Wish
+from app.sources.enclosures import Candidate, Joined
 from engine.corpus.source import Skipped
 from storage.sources import SourceLink
 

@@ -10,17 +10,17 @@ from hashlib import blake2b
 import streamlit as st
 
 from app import state
-from app.notes import lacks_pages, notes_on, pages_sent
+from app.images.pictures import Album
+from app.images.thumbnails import Wish
 from app.outlooks import Costs
 from app.parts.pages import draw_pages
 from app.parts.thumbnails import draw_thumbnail, first_wish
 from app.parts.tiles import draw_tiles
 from app.parts.unseen import NOT_SENT
 from app.parts.wording import plain, sentence_of
-from app.pictures import Album
 from app.sizes import show_bytes
-from app.thumbnails import Wish
-from app.tree import File, Folder, build_tree
+from app.sources.notes import lacks_pages, notes_on, pages_sent
+from app.sources.tree import File, Folder, build_tree
 from engine.corpus.source import Skipped
 from engine.errors import LongdeskError
 from engine.tokens.sight import Sight

@@ -83,7 +83,7 @@ def draw_verdict(plan: Plan, session_id: str | None) -> None:
 
 
 def draw_rereading(sentence: str | None) -> None:
-    """What the next question throws away of what was read, where that takes a while: see app.rereading."""
+    """What the next question throws away of what was read, where that takes a while: see app.kept.rereading."""
     if sentence is not None:
         with st.container(key="rereading", gap=None):
             st.caption(f":material/replay: {sentence}, before the next answer.")

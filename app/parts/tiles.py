@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from app import state
+from app.images.pictures import Album
+from app.images.tiling import max_tiles_of
 from app.parts.wording import sentence_of
-from app.pictures import Album
-from app.tiling import max_tiles_of
 from engine.errors import LongdeskError
 from engine.tokens.sight import Sight
 from engine.tokens.tiles import MOST_TILES

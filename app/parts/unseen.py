@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from app.joining import listed
 from app.parts.wording import plain
+from app.sources.joining import listed
 
 NOT_SENT = "not sent: the model cannot see"
 

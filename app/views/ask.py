@@ -4,7 +4,8 @@ import streamlit as st
 from streamlit.elements.widgets.chat import ChatInputValue
 
 from app import state
-from app.enclosures import joined_with, joining, refused_with
+from app.images.thumbnails import Wish
+from app.kept.rereading import reading_speed, rereading, tokens_read
 from app.parts.adding import draw_adding, draw_example_button, take_attached, take_uploads
 from app.parts.changes import draw_changes
 from app.parts.enclosures import candidates_of, draw_joined, draw_refused
@@ -15,9 +16,8 @@ from app.parts.turns import draw_end, draw_running, draw_turn, draw_unasked
 from app.parts.unseen import draw_unseen
 from app.parts.viewer import draw_viewer, pictures_of
 from app.parts.wording import plain, sentence_of
-from app.rereading import reading_speed, rereading, tokens_read
 from app.settings import STARTER
-from app.thumbnails import Wish
+from app.sources.enclosures import joined_with, joining, refused_with
 from app.views.scene import Scene, look
 from engine.corpus.source import Skipped
 from engine.errors import LongdeskError

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 import streamlit as st
 
 from app import state
+from app.images.pictures import Album
 from app.jobs import Job
 from app.outlooks import Costs
 from app.parts.strip import Budget, budget_of
 from app.parts.wording import sentence_of
-from app.pictures import Album
 from engine.corpus.source import Skipped
 from engine.errors import LongdeskError
 from engine.memory.budget import Plan

@@ -6,9 +6,9 @@ from datetime import timedelta
 import streamlit as st
 
 from app import state
+from app.kept.snapshots import Kept, Tier, model_words, session_words
 from app.parts.wording import plain, sentence_of, when
 from app.sizes import show_bytes
-from app.snapshots import Kept, Tier, model_words, session_words
 from engine.errors import LongdeskError
 from storage.snapshots import Snapshot
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from app.reservations import Reservations, reserving
+from app.kept.reservations import Reservations, reserving
 from app.settings import Settings
 from app.sizes import show_bytes
 from engine.errors import LongdeskError

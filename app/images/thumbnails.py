@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from threading import Lock
 from time import monotonic
 
-from app.drawing import Drawing, draw
+from app.images.drawing import Drawing, draw
 from storage.sources import Sources
 
 _LONGEST = 96  # pixels: twice what they are shown at

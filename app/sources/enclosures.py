@@ -7,7 +7,7 @@ from dataclasses import astuple, dataclass
 from typing import Any
 
 from app.conversation import Placed
-from app.pictures import name_of
+from app.images.pictures import name_of
 from engine.corpus.source import Cause, Skipped
 from storage.turns import Turn
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 
-from app.kept import before_edit, binding_of, can_go_back, most_kept, promises, shape_of
+from app.kept.promises import before_edit, binding_of, can_go_back, most_kept, promises, shape_of
+from app.kept.snapshots import Tier
+from app.kept.states import Found, States
 from app.settings import Settings
-from app.snapshots import Tier
-from app.states import Found, States
 from engine.errors import LongdeskError
 from engine.memory.budget import Plan
 from engine.memory.card import ModelCard
