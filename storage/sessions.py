@@ -9,12 +9,13 @@ from typing import Any
 
 from engine.errors import UsageError
 from storage.columns import pack_json, pack_text, pack_time, unpack_json, unpack_optional, unpack_text, unpack_time
+from storage.contents import forget_unused_contents
 from storage.identity import draw_id, find_session, touch_session
 from storage.leases import refuse_if_held
 from storage.schema import Database
 from storage.search import TITLE_INDEX, index_passage
 from storage.snapshots import take_from
-from storage.sources import forget_unused_contents, linked_contents
+from storage.sources import linked_contents
 from storage.turns import heal
 
 

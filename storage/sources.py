@@ -5,7 +5,6 @@ Also what was skipped and why. Reading files is left to engine.corpus.
 
 import json
 import sqlite3
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,14 +12,9 @@ from typing import Any
 from engine.corpus.source import Cause, Image, Kind, Picture, Skipped, Source, digest_bytes
 from engine.errors import UsageError
 from storage.columns import pack_text, unpack_optional, unpack_text
+from storage.contents import Content, forget_unused_contents, known_digests, put_rows, unpacked
 from storage.identity import require_session, touch_session
 from storage.schema import Database
-
-# Level 1 shrinks source code to 29 % at 130 MB/s; level 6 to 23 % at 37 MB/s (1 MB of Python, one core).
-ZLIB_LEVEL = 1
-DEFLATED_FROM_BYTES = 256
-WORTH_IT = 0.9
-KEYS_A_QUERY = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +66,14 @@ class Sources:
         bodies = [_Body(_text_content(source), _image_content(source)) for source in sources]
         contents = {content.digest: content for body in bodies for content in body.contents()}
         with self._database.read() as connection:
-            known = _known(connection, contents)
+            known = known_digests(connection, contents)
         # Compressed before the lock is taken: 50 MB of text take half a second.
-        packed = {digest: content.pack() for digest, content in contents.items() if digest not in known}
+        packed = {digest: content.packed() for digest, content in contents.items() if digest not in known}
         with self._database.write() as connection:
             require_session(connection, session_id)
-            gone = contents.keys() - packed.keys() - _known(connection, contents)  # deleted by another since
-            rows = [*packed.values(), *(contents[digest].pack() for digest in gone)]
-            connection.executemany("INSERT OR IGNORE INTO contents (digest, deflated, data) VALUES (?, ?, ?)", rows)
+            gone = contents.keys() - packed.keys() - known_digests(connection, contents)  # deleted by another since
+            rows = [*packed.values(), *(contents[digest].packed() for digest in gone)]
+            put_rows(connection, rows)
             before = linked_contents(connection, session_id)
             _link_all(connection, session_id, turn_index, list(zip(sources, bodies, strict=True)))
             forget_unused_contents(connection, (before | contents.keys()) - linked_contents(connection, session_id))
@@ -191,16 +185,6 @@ def linked_contents(connection: sqlite3.Connection, session_id: str) -> set[str]
     return {digest for row in rows for digest in row if digest is not None}
 
 
-def forget_unused_contents(connection: sqlite3.Connection, digests: Iterable[str]) -> None:
-    """Removes those of the contents that no session links any more."""
-    connection.executemany(
-        """DELETE FROM contents WHERE digest = ?1
-        AND NOT EXISTS (SELECT 1 FROM session_sources WHERE text_content = ?1)
-        AND NOT EXISTS (SELECT 1 FROM session_sources WHERE image_content = ?1)""",
-        [(digest,) for digest in digests],
-    )
-
-
 _WHOLE = """SELECT link.*, body.deflated AS text_deflated, body.data AS text_data,
     picture.deflated AS image_deflated, picture.data AS image_data FROM session_sources AS link
     LEFT JOIN contents AS body ON body.digest = text_content
@@ -222,48 +206,22 @@ def _same(rows: Iterable[sqlite3.Row], digests: Mapping[str, str]) -> Iterator[s
 
 
 @dataclass(frozen=True, slots=True)
-class _Content:
-    digest: str
-    data: bytes
-    is_text: bool
-
-    def pack(self) -> tuple[str, bool, bytes]:
-        """The row that stores it; images are compressed already."""
-        if self.is_text and len(self.data) >= DEFLATED_FROM_BYTES:
-            deflated = zlib.compress(self.data, ZLIB_LEVEL)
-            if len(deflated) <= WORTH_IT * len(self.data):
-                return self.digest, True, deflated
-        return self.digest, False, self.data
-
-
-@dataclass(frozen=True, slots=True)
 class _Body:
-    text: _Content | None
-    image: _Content | None
+    text: Content | None
+    image: Content | None
 
-    def contents(self) -> list[_Content]:
+    def contents(self) -> list[Content]:
         return [content for content in (self.text, self.image) if content]
 
 
-def _text_content(source: Source) -> _Content | None:
+def _text_content(source: Source) -> Content | None:
     # Of the very bytes that are stored, whatever Source.digest may come to mean: what comes back is exact.
     data = source.text.encode("utf-8", "surrogatepass")
-    return _Content(digest_bytes(data), data, True) if data else None
+    return Content(digest_bytes(data), data, True) if data else None
 
 
-def _image_content(source: Source) -> _Content | None:
-    return _Content(digest_bytes(source.image.data), source.image.data, False) if source.image else None
-
-
-def _known(connection: sqlite3.Connection, digests: Iterable[str]) -> set[str]:
-    wanted = list(digests)
-    known: set[str] = set()
-    for start in range(0, len(wanted), KEYS_A_QUERY):
-        some = wanted[start : start + KEYS_A_QUERY]
-        marks = ",".join("?" * len(some))
-        rows = connection.execute(f"SELECT digest FROM contents WHERE digest IN ({marks})", some)
-        known.update(row["digest"] for row in rows)
-    return known
+def _image_content(source: Source) -> Content | None:
+    return Content(digest_bytes(source.image.data), source.image.data, False) if source.image else None
 
 
 def _link_all(
@@ -331,9 +289,9 @@ def _link(row: sqlite3.Row) -> SourceLink:
 def _session_source(row: sqlite3.Row) -> SessionSource:
     image = None
     if row["image_content"] is not None:
-        data = _inflate(row["image_deflated"], row["image_data"])
+        data = unpacked(row["image_deflated"], row["image_data"])
         image = Image(row["image_width"], row["image_height"], row["image_format"], data)
-    text = b"" if row["text_content"] is None else _inflate(row["text_deflated"], row["text_data"])
+    text = b"" if row["text_content"] is None else unpacked(row["text_deflated"], row["text_data"])
     source = Source(
         path=unpack_text(row["path"]),
         kind=Kind(row["kind"]),
@@ -352,7 +310,3 @@ def _session_source(row: sqlite3.Row) -> SessionSource:
 
 def _pictures(packed: str) -> tuple[Picture, ...]:
     return tuple(Picture(*cells) for cells in json.loads(packed))
-
-
-def _inflate(deflated: int, data: bytes) -> bytes:
-    return zlib.decompress(data) if deflated else data

@@ -180,7 +180,7 @@ def test_a_content_deleted_by_another_process_while_putting(
     store.sources.put(first, [source], turn_index=0)
     import storage.sources
 
-    look, looked = storage.sources._known, []
+    look, looked = storage.sources.known_digests, []
 
     def look_then_delete(*args: object) -> set[str]:
         found = look(*args)  # type: ignore[arg-type]
@@ -190,7 +190,7 @@ def test_a_content_deleted_by_another_process_while_putting(
                 other.sessions.delete(first)
         return found
 
-    monkeypatch.setattr(storage.sources, "_known", look_then_delete)
+    monkeypatch.setattr(storage.sources, "known_digests", look_then_delete)
     store.sources.put(session, [source], turn_index=0)
     assert put(store, session) == [source]
 
