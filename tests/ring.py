@@ -10,7 +10,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Timer
@@ -25,20 +25,44 @@ _N_REPLY = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """A prompt, what was reused of it, and the largest difference of any logit that its reply was sampled from."""
+class Step:
+    """A prompt of n_tokens that shares the first `common` with the one before; anchor: its corpus's end.
+
+    what: "live", "from a file", or "after a stop" of the same prompt.
+    """
 
     what: str
     n_tokens: int
     common: int
+    anchor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A step, what was reused, and the largest difference of any logit that its reply was sampled from."""
+
+    step: Step
     reused: int
     differs: float
 
 
-def turns(model: Path, *, longest: int, n_turns: int, kv_type: str = "f16", seed: int = 0) -> list[Turn]:
-    """Prompts of up to so many tokens. Raises AssertionError when the child fails."""
-    job = {"model": str(model), "longest": longest, "n_turns": n_turns, "kv_type": kv_type, "seed": seed}
-    return [Turn(**fields) for fields in sent("tests.ring", job)]
+def any_steps(n_steps: int, *, longest: int, seed: int = 0) -> list[Step]:
+    """Prompts of up to so many tokens."""
+    random = np.random.default_rng(seed)
+    steps: list[Step] = []
+    common = 0
+    for at in range(n_steps):
+        n_tokens = int(random.integers(common + 1, longest))
+        anchor = int(random.integers(n_tokens // 2, n_tokens))
+        steps.append(Step(("live", "from a file", "after a stop")[at % 3], n_tokens, common, anchor))
+        common = int(random.integers(max(1, n_tokens - 700), n_tokens))
+    return steps
+
+
+def turns(model: Path, steps: Sequence[Step], *, kv_type: str = "f16") -> list[Turn]:
+    """Takes them one after the other. Raises AssertionError when the child fails."""
+    job = {"model": str(model), "steps": [asdict(step) for step in steps], "kv_type": kv_type}
+    return [Turn(Step(**fields.pop("step")), **fields) for fields in sent("tests.ring", job)]
 
 
 def _taken(job: dict[str, Any], folder: Path) -> Iterator[Turn]:
@@ -58,11 +82,12 @@ def _taken(job: dict[str, Any], folder: Path) -> Iterator[Turn]:
             return super().sample(context)
 
     llama.Sampler = Recorder  # type: ignore[misc]
-    placement = Placement(n_ctx=job["longest"] + 64, kv_type=job["kv_type"])
+    steps = [Step(**fields) for fields in job["steps"]]
+    placement = Placement(n_ctx=max(step.n_tokens for step in steps) + 64, kv_type=job["kv_type"])
     settings = EngineSettings(model=Path(job["model"]), placement=placement, n_threads=1)
     binding = Binding(model=job["model"], llama_cpp="", kv_k=job["kv_type"], kv_v=job["kv_type"])
     engine, fresh = (llama.LlamaModel(settings, lambda share: None) for _ in range(2))
-    random = np.random.default_rng(job["seed"])
+    random = np.random.default_rng(len(steps))
 
     def asked(model: Any, ids: Any, anchor: int, keeping: Any = None) -> tuple[int, list[Logits]]:
         seen.clear()
@@ -71,34 +96,27 @@ def _taken(job: dict[str, Any], folder: Path) -> Iterator[Turn]:
         return end.reused_tokens, list(seen)
 
     ids = np.empty(0, dtype=np.int32)
-    common = 0
-    for turn in range(job["n_turns"]):
-        n_tokens = int(random.integers(common + 1, job["longest"]))
-        ids = np.concatenate([ids[:common], random.integers(300, 1_900, n_tokens - common, dtype=np.int32)])
-        anchor = int(random.integers(n_tokens // 2, n_tokens))
-        what, keeping = "live", None
-        if turn % 3 == 1:
-            what = "from a file"
-            path = folder / f"{turn}.kv"
+    for at, step in enumerate(steps):
+        new = random.integers(300, 1_900, step.n_tokens - step.common, dtype=np.int32)
+        ids, keeping = np.concatenate([ids[: step.common], new]), None
+        if step.what == "from a file":
+            path = folder / f"{at}.kv"
             assert engine.save(binding, path)
             engine._cache.clear()
             keeping = Keeping(binding=binding, states=(path,))
-        elif turn % 3 == 2:
-            what = "after a stop"
+        elif step.what == "after a stop":
             began = time.perf_counter()
-            asked(engine, ids, anchor)
-            engine._cache.rewind(ids[:common])
+            asked(engine, ids, step.anchor)
+            engine._cache.rewind(ids[: step.common])
             timer = Timer(float(random.uniform(0.1, 0.9)) * (time.perf_counter() - began), engine.cancel)
             timer.start()
-            asked(engine, ids, anchor)
+            asked(engine, ids, step.anchor)
             timer.cancel()
             engine.uncancel()
-        reused, rows = asked(engine, ids, anchor, keeping)
+        reused, rows = asked(engine, ids, step.anchor, keeping)
         fresh._cache.clear()
-        _, right = asked(fresh, ids, anchor)
-        differs = max(float(np.abs(a - b).max()) for a, b in zip(rows, right, strict=True))
-        yield Turn(what, n_tokens, common, reused, differs)
-        common = int(random.integers(max(1, n_tokens - 700), n_tokens))
+        _, right = asked(fresh, ids, step.anchor)
+        yield Turn(step, reused, max(float(np.abs(a - b).max()) for a, b in zip(rows, right, strict=True)))
 
 
 if __name__ == "__main__":

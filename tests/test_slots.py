@@ -7,7 +7,7 @@ import pytest
 
 from engine.runtime.cells import Layers, blank, cells_of
 from tests.models.cache import cached
-from tests.ring import turns
+from tests.ring import Step, any_steps, turns
 
 K, V = (struct.pack("<iQ", 1, 64), 64), (struct.pack("<iQ", 8, 34), 34)
 PLAIN = Layers(struct.pack("<II", 0, 2), (K, K, V, V))
@@ -17,9 +17,24 @@ TRANSPOSED = Layers(struct.pack("<II", 1, 1), (K, (struct.pack("<iII", 1, 2, 32)
 @pytest.mark.parametrize("kv_type", ["f16", "q8_0"])
 def test_a_ring_of_windowed_cells_gives_a_fresh_runs_logits(kv_type: str) -> None:
     """Whatever was removed, stopped or read back before, at the end of the ring and elsewhere."""
-    taken = turns(cached("gemma3"), longest=3_000, n_turns=20, kv_type=kv_type)
+    taken = turns(cached("gemma3"), any_steps(20, longest=3_000), kv_type=kv_type)
     assert [turn for turn in taken if turn.differs] == []
     assert sum(turn.reused > 0 for turn in taken) > len(taken) / 2
+
+
+def test_tokens_that_fill_a_batch_up_may_go_over_the_rings_end() -> None:
+    """24 of them behind token 1,014, on a ring of 1,024 cells; what follows goes on there."""
+    steps = [
+        Step("live", 1_054, 0, 974),
+        Step("live", 1_014, 974, 974),
+        Step("live", 1_600, 1_014, 1_014),
+        Step("live", 2_072, 1_600, 2_000),
+        Step("live", 2_040, 2_000, 2_000),
+        Step("from a file", 2_700, 2_040, 2_600),
+    ]
+    taken = turns(cached("gemma3"), steps)
+    assert [turn.differs for turn in taken] == [0.0] * 6
+    assert [turn.reused for turn in taken] == [0, 974, 1_014, 1_600, 2_000, 2_000]
 
 
 @pytest.mark.parametrize("layers", [PLAIN, TRANSPOSED], ids=["plain", "transposed"])

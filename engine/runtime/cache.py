@@ -95,6 +95,7 @@ class KvCache:
         """Remembers the windowed cells, to come back here exactly after the windows have moved on."""
         if self.has_windows and len(self.ids):
             self._window = take_window(self._context, len(self.ids))
+            self._slots.look_at(self._window.data, 0, len(self._window.data))
 
     def save(self, binding: Binding, path: Path) -> int:
         """Writes the state; bytes written, 0 when the cache is empty. Raises OSError."""

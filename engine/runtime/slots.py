@@ -13,7 +13,7 @@ import llama_cpp
 import numpy as np
 import numpy.typing as npt
 
-from engine.runtime.cells import Layers, blank, cells_of
+from engine.runtime.cells import Cells, Layers, blank, cells_of
 from engine.runtime.window import WINDOWED_ONLY
 
 _SIDE = 1  # a sequence that no batch has
@@ -27,16 +27,22 @@ class Slots:
         self._context, self._memory, self.n_slots = context, llama_cpp.llama_get_memory(context), n_slots
         self._layers: Layers | None = None
 
+    def look_at(self, data: Any, offset: int, size: int) -> Cells | None:
+        """What a copy of windowed cells holds, None where that is not known; blank cells are made like these."""
+        cells = cells_of(data, offset, size) if self.n_slots else None
+        if cells is not None:
+            self._layers = cells.layers
+        return cells
+
     def put(self, data: Any, offset: int, size: int) -> bool:
         """Puts a copy of windowed cells in the place of those that are there.
 
         data: a buffer that may be written to, with the copy from offset on. False when llama.cpp refuses the copy: the
         cache is then not to be trusted.
         """
-        cells = cells_of(data, offset, size) if self.n_slots else None
+        cells = self.look_at(data, offset, size)
         if cells is None or not _in_order(cells.positions, self.n_slots):
             return self._read(data, offset, size, 0)
-        self._layers = cells.layers
         first, last = int(cells.positions.min()), int(cells.positions.max())
         held, end = first % self.n_slots, last % self.n_slots + 1
         if not held:
@@ -68,7 +74,7 @@ class Slots:
 
     def go_on_at(self, position: int, *, after: int, lowest: int) -> bool:
         """To be called when the cells from a position on were removed, which ended at `after`; whether blanks stand
-        before `lowest` now.
+        before `lowest` now. Where no copy was looked at yet, all is left to llama.cpp.
 
         lowest: the first position that the windowed layers still need.
         """
@@ -78,8 +84,6 @@ class Slots:
         start = position - position % n_slots
         if lowest <= start:
             return False
-        if self._layers is None:
-            self._layers = self._look()
         if self._layers is None or not self._blank(np.arange(start, lowest), _SIDE):
             return False
         self._give_back(start, lowest)
@@ -100,15 +104,6 @@ class Slots:
         buffer = (ctypes.c_uint8 * size).from_buffer(data, offset)
         n_read = llama_cpp.llama_state_seq_set_data_ext(self._context, buffer, size, sequence, WINDOWED_ONLY)
         return bool(n_read == size)
-
-    def _look(self) -> Layers | None:
-        """The layers, from a copy of what is there."""
-        size = int(llama_cpp.llama_state_seq_get_size_ext(self._context, 0, WINDOWED_ONLY))
-        data = bytearray(size)
-        buffer = (ctypes.c_uint8 * size).from_buffer(data)
-        llama_cpp.llama_state_seq_get_data_ext(self._context, buffer, size, 0, WINDOWED_ONLY)
-        cells = cells_of(data, 0, size)
-        return cells.layers if cells else None
 
 
 def _in_order(positions: npt.NDArray[np.int32], n_slots: int) -> bool:
