@@ -33,6 +33,7 @@ class House:
 
     def close(self) -> None:
         """Stops the answers, keeps the KV state, deletes copies of uploads."""
+        atexit.unregister(self.close)
         self.jobs.close()
         self.intake.close()
 
