@@ -7,7 +7,9 @@ import contextlib
 import mmap
 import struct
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,7 @@ _CELL_INTS = 3
 _LAYERS = struct.Struct("<II")
 _ROWS = struct.Struct("<iQ")
 _COLUMNS = struct.Struct("<iII")  # of a V that is transposed
+_MADV_POPULATE_READ = 22  # linux/mman.h
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,25 +78,30 @@ def blank(layers: Layers, positions: npt.NDArray[np.int64]) -> Any:
     """A copy of cells for these positions, all zeros, which takes hardly any memory."""
     n_cells = len(positions)
     table = _TABLE + 4 * _CELL_INTS * n_cells
-    size = table + _LAYERS.size + sum(_ROWS.size + n_cells * n_bytes for _, n_bytes in layers.parts)
-    data = _zeros(size)
+    at = table + _LAYERS.size
+    starts = [at]
+    for _, n_bytes in layers.parts:
+        starts.append(starts[-1] + _ROWS.size + n_cells * n_bytes)
+    data = _zeros(starts[-1], [range(start + _ROWS.size, end) for start, end in pairwise(starts)])
     data[:_TABLE] = STATE_HEAD.pack(STATE_MAGIC, 0) + _COUNTS.pack(1, n_cells)
     cells = np.zeros((n_cells, _CELL_INTS), dtype="<i4")
     cells[:, 0], cells[:, 1] = positions, 1
     data[_TABLE:table] = cells.tobytes()
-    data[table : table + _LAYERS.size] = layers.head
-    at = table + _LAYERS.size
-    for head, n_bytes in layers.parts:
-        data[at : at + _ROWS.size] = head
-        at += _ROWS.size + n_cells * n_bytes
+    data[table:at] = layers.head
+    for start, (head, _) in zip(starts, layers.parts, strict=False):
+        data[start : start + _ROWS.size] = head
     return data
 
 
-def _zeros(size: int) -> Any:
-    """Zeros to be read, on Linux from one page."""
+def _zeros(size: int, untouched: Iterable[range]) -> Any:
+    """Zeros to be read; on Linux hardly any memory, and none where nothing is written."""
     if sys.platform != "linux":
         return bytearray(size)
     zeros = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    with contextlib.suppress(OSError):  # a kernel that has none
-        zeros.madvise(mmap.MADV_NOHUGEPAGE)
+    with contextlib.suppress(OSError):  # an older kernel, or one that has no huge pages: it takes longer
+        for part in untouched:
+            start = -(-part.start // mmap.PAGESIZE) * mmap.PAGESIZE
+            if start < part.stop:
+                zeros.madvise(mmap.MADV_HUGEPAGE, start, (part.stop - start) // mmap.PAGESIZE * mmap.PAGESIZE)
+        zeros.madvise(_MADV_POPULATE_READ)
     return zeros
