@@ -48,7 +48,9 @@ class DeskPage:
         before = self.n_uploads
         if self.page.get_by_text("Add sources").count():
             self.page.get_by_text("Add sources").click()
-        self.page.locator("[data-testid=stFileUploaderDropzoneInput]").first.set_input_files([str(p) for p in paths])
+        self.page.locator("[data-testid=stFileUploaderDropzoneInput]:not([webkitdirectory])").set_input_files(
+            [str(p) for p in paths]
+        )
         self.page.wait_for_function(
             f"() => ![undefined, {before!r}].includes(document.querySelector('.panel-note')?.innerText)"
         )
