@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 from threading import Event as Flag
@@ -11,21 +11,20 @@ from time import monotonic
 from app.conversation import converse, place
 from app.engines import Engines
 from app.images.pages import chosen
-from app.images.pictures import Looking, looked_at
+from app.images.pictures import looked_at
 from app.images.tiling import begun_with, max_tiles_of
 from app.kept.rereading import reading_speed, rereading, tokens_read
 from app.lending import LentModel
+from app.question import Answered, Begun, DeskEvent, Notice, Question
 from app.settings import Settings
 from app.sources.enclosures import Joined, candidates, joining, settings_of
 from app.sources.joining import Joining, join_session, listed, write_down
 from engine import analyst
 from engine.analyst import Case
-from engine.corpus.source import Corpus, Skipped
 from engine.errors import EngineFailed
-from engine.memory.budget import Plan
 from engine.opened import OpenModel
 from engine.prompt.layout import SYSTEM
-from engine.runtime.model import Event, Finished, Gauge, Model, Prefill, Remark, Sampling, Stop, Text
+from engine.runtime.model import Event, Finished, Model, Prefill, Remark, Sampling, Stop, Text
 from engine.tokens.documents import IdCache
 from storage.leases import Lease
 from storage.sessions import Session
@@ -37,50 +36,6 @@ _TITLE_LENGTH = 60
 _PROGRESS_S = 0.5  # how often the store hears of the prefill
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """One call of ask. corpus: what was read for it, beside the session's own sources. session None begins a new one.
-
-    refused: files that the user attached to it by hand and that could not be read; the turn keeps them.
-    """
-
-    text: str
-    corpus: Corpus = field(default_factory=Corpus)
-    refused: tuple[Skipped, ...] = ()
-    session: str | None = None
-    read_s: float = 0.0  # what reading the sources took
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """Another question has the engine; this one comes after it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """The question was accepted: its turn stands in the store, and the engine starts. pictures: those of the prompt."""
-
-    turn: Turn
-    plan: Plan
-    pictures: tuple[Looking, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """A sentence that the user should see."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """The last event: the turn as it was stored, the KV cache as it is now, and how often the vision encoder ran."""
-
-    turn: Turn
-    gauge: Gauge | None = None
-    encoded: int = 0
-
-
 @dataclass(frozen=True, slots=True)
 class Bench:
     """What a question is worked on with."""
@@ -90,9 +45,6 @@ class Bench:
     engines: Engines
     opened: OpenModel
     cache: IdCache
-
-
-DeskEvent = Event | Waiting | Begun | Notice | Answered
 
 
 class Asking:

@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Event as Flag
 from threading import Lock, Thread, Timer
 
-from app.asking import UNTITLED, Asking, Bench, DeskEvent, Notice, Question, Waiting, standing_instruction
+from app.asking import UNTITLED, Asking, Bench, standing_instruction
 from app.conversation import converse, place
 from app.counting import Count, Outlook, count, legible
 from app.engines import Engines, Running
@@ -20,6 +20,7 @@ from app.images.pages import choose, chosen
 from app.images.tiling import begun_with, limit, max_tiles_of
 from app.kept.keeper import remove
 from app.models.shelf import Shelf
+from app.question import DeskEvent, Notice, Question, Waiting
 from app.settings import Settings
 from app.sources.joining import Joining, arrange, join_session, write_down
 from engine.analyst import prepare, weights, with_pictures

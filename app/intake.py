@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 
-from app.asking import Notice
 from app.desk import Desk
 from app.images.pages import pages_of, with_files
+from app.question import Notice
 from app.sources.joining import is_another
 from app.uploads import Upload, is_pasted, write
 from engine.corpus.collect import refuse_empty

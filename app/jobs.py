@@ -12,8 +12,8 @@ from threading import Event as Flag
 from threading import Lock, Thread
 from typing import Protocol
 
-from app.asking import Answered, Begun, DeskEvent, Notice, Question, Waiting
 from app.images.pictures import Looking
+from app.question import Answered, Begun, DeskEvent, Notice, Question, Waiting
 from engine.corpus.source import Skipped
 from engine.errors import LongdeskError, SessionBusy
 from engine.memory.budget import Plan

@@ -10,8 +10,8 @@ from threading import Event as Flag
 import pytest
 from PIL import Image
 
-from app.asking import Answered, Begun, DeskEvent, Notice, Question
 from app.desk import Desk
+from app.question import Answered, Begun, DeskEvent, Notice, Question
 from app.settings import Settings
 from engine.corpus.source import Cause, Corpus
 from engine.errors import DoesNotFit, SessionBusy, UsageError

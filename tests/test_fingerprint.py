@@ -15,9 +15,9 @@ import pytest
 import app.desk
 import app.kept.keeper
 import app.kept.states
-from app.asking import Answered, Notice, Question
 from app.desk import Desk
 from app.jobs import Phase, Progress, advance
+from app.question import Answered, Notice, Question
 from app.settings import Settings
 from engine.corpus.source import Corpus
 from engine.errors import ModelRefused

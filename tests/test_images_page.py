@@ -16,7 +16,6 @@ from PIL import ImageDraw
 from streamlit.testing.v1 import AppTest
 
 from app import state
-from app.asking import Answered, Begun, Question
 from app.cli import cli
 from app.images.drawing import Drawing, draw
 from app.images.pictures import Looking
@@ -24,6 +23,7 @@ from app.images.thumbnails import Wish
 from app.images.tiling import max_tiles_of
 from app.jobs import Phase, Progress
 from app.parts.turns import line_of
+from app.question import Answered, Begun, Question
 from engine.corpus.collect import collect
 from engine.corpus.source import Source
 from engine.runtime.model import Prefill

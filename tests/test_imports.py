@@ -24,7 +24,8 @@ ENGINE_FLOORS = (
 STORAGE_MAY_IMPORT = {"engine.errors", "engine.corpus.source"}
 APP_FLOORS = (
     ("app.settings", "app.sizes"),
-    ("app.conversation", "app.sources", "app.images", "app.kept", "app.engines", "app.lending", "app.asking"),
+    ("app.conversation", "app.sources", "app.images", "app.kept", "app.engines", "app.lending"),
+    ("app.question", "app.asking"),
     ("app.desk",),
     ("app.jobs", "app.documents", "app.intake", "app.outlooks"),
     ("app.state",),

@@ -7,8 +7,8 @@ from time import monotonic, sleep
 
 import pytest
 
-from app.asking import DeskEvent, Notice, Question, Waiting
 from app.jobs import Job, Jobs, Phase, Progress, advance
+from app.question import DeskEvent, Notice, Question, Waiting
 from engine.errors import DoesNotFit, SessionBusy
 from engine.runtime.model import Checking, Loading, Prefill, Text
 

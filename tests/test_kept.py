@@ -7,8 +7,8 @@ from threading import Event as Flag
 import llama_cpp
 import pytest
 
-from app.asking import Answered, Question
 from app.desk import Desk
+from app.question import Answered, Question
 from app.settings import Settings
 from engine.runtime import state_file
 from tests.models.cache import cached

@@ -16,8 +16,8 @@ import psutil
 import pytest
 from xxhash import xxh3_128_digest
 
-from app.asking import Answered, Notice, Question
 from app.desk import Desk
+from app.question import Answered, Notice, Question
 from app.settings import Settings
 from engine.runtime import state_file as files
 from engine.runtime.model import Prefill

@@ -8,8 +8,8 @@ from threading import Event as Flag
 
 import pytest
 
-from app.asking import Answered, Question
 from app.desk import Desk
+from app.question import Answered, Question
 from app.settings import Settings
 from app.sources.joining import arrange, join_session, write_down
 from engine.corpus.rules import Rules

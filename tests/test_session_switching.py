@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from app.asking import Answered, Notice, Question
 from app.desk import Desk
 from app.kept.snapshots import Room, Tier
+from app.question import Answered, Notice, Question
 from app.settings import Settings
 from storage.turns import Turn
 from tests.fresh import Asked, compare

@@ -11,13 +11,13 @@ from typing import Any
 import click
 
 from app import documents
-from app.asking import Question
 from app.cli.desk import open_desk
 from app.cli.options import CONTEXT, CORPUS, JSON, Tokens
 from app.cli.printing import answer, print_document, show_checking
 from app.cli.signals import deaf
 from app.cli.skipping import named_by_hand, tell_skipped
 from app.desk import Desk
+from app.question import Question
 from app.settings import read_settings
 from engine.corpus.collect import refuse_empty
 from engine.corpus.rules import Rules

@@ -9,9 +9,9 @@ from threading import Event as Flag
 import click
 
 from app import documents
-from app.asking import Answered, Begun, DeskEvent, Notice, Question
 from app.cli.signals import cancelling
 from app.desk import Desk
+from app.question import Answered, Begun, DeskEvent, Notice, Question
 from app.sizes import show_seconds
 from engine.corpus.source import Skipped
 from engine.errors import Cancelled

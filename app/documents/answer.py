@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.asking import Answered, DeskEvent
 from app.documents.json import Json, skipped_json
+from app.question import Answered, DeskEvent
 from engine.corpus.source import Skipped
 from engine.runtime.model import Gauge, Prefill, Text
 from storage.turns import Turn

@@ -9,8 +9,8 @@ from time import perf_counter
 
 import numpy as np
 
-from app.asking import Answered, Question
 from app.desk import Desk
+from app.question import Answered, Question
 from engine.prompt.layout import common_prefix
 from engine.runtime.model import Prefill, Text
 from engine.tokens.encode import Ids

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from threading import Event as Flag
 
-from app.asking import Answered, Question
 from app.desk import Desk
+from app.question import Answered, Question
 from app.settings import Settings
 from engine.runtime.model import Prefill
 from storage.turns import Turn

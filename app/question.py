@@ -1,0 +1,56 @@
+"""A question as both doors put it, and what they hear of it until it is answered."""
+
+from dataclasses import dataclass, field
+
+from app.images.pictures import Looking
+from engine.corpus.source import Corpus, Skipped
+from engine.memory.budget import Plan
+from engine.runtime.model import Event, Gauge
+from storage.turns import Turn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One call of ask. corpus: what was read for it, beside the session's own sources. session None begins a new one.
+
+    refused: files that the user attached to it by hand and that could not be read; the turn keeps them.
+    """
+
+    text: str
+    corpus: Corpus = field(default_factory=Corpus)
+    refused: tuple[Skipped, ...] = ()
+    session: str | None = None
+    read_s: float = 0.0  # what reading the sources took
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Another question has the engine; this one comes after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The question was accepted: its turn stands in the store, and the engine starts. pictures: those of the prompt."""
+
+    turn: Turn
+    plan: Plan
+    pictures: tuple[Looking, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A sentence that the user should see."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The last event: the turn as it was stored, the KV cache as it is now, and how often the vision encoder ran."""
+
+    turn: Turn
+    gauge: Gauge | None = None
+    encoded: int = 0
+
+
+DeskEvent = Event | Waiting | Begun | Notice | Answered
