@@ -274,7 +274,7 @@ class Desk:
         open does.
         """
         if self.settings.snapshot and not self._closed:
-            yield from self._engines.keeper.learn(self.open().card)
+            yield from self._engines.keeper.finder.learn(self.open().card)
 
     @property
     def engine(self) -> Running | None:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import psutil
 
-from app.kept.keeper import Keeper, Rereading
+from app.kept.finder import Rereading
+from app.kept.keeper import Keeper
 from app.kept.promises import stamp
 from app.settings import Settings
 from engine.analyst import Case, with_pictures
@@ -106,7 +107,7 @@ class Engines:
         """
         if wanted.n_ctx is not None or self.running is not None:
             return case
-        n_ctx = self.keeper.room_for(opened, case.plan, case.prompt)
+        n_ctx = self.keeper.finder.room_for(opened, case.plan, case.prompt)
         if not case.plan.fits or n_ctx <= case.plan.context_tokens:
             return case
         planner = Planner(opened.card, self.hardware(), self.measure)
@@ -125,7 +126,7 @@ class Engines:
         serves = engine is not None and self._identity == identity and self._serves(engine, plan, prompt)
         if engine is not None and (not serves or self.keeper.loses(engine, prompt.ids())):
             # not at the cost of what is needed in a moment: two sessions with room for one would both be read each time
-            needed = self.keeper.find(opened, (engine.settings if serves else wanted).placement, prompt)
+            needed = self.keeper.finder.find(opened, (engine.settings if serves else wanted).placement, prompt)
             self.save(protected=needed.paths[:1])
         if engine is None or not serves:
             if engine is not None:
@@ -146,9 +147,11 @@ class Engines:
         """What of a prompt would be read, and how fast, if it were asked now. May be called from any thread."""
         engine = self.running
         if engine is None or self._identity != self._identify(opened):
-            return self.keeper.rereads(opened, plan, prompt, held=None)
+            return self.keeper.finder.rereads(opened, plan, prompt, held=None)
         held_ctx = engine.settings.placement.n_ctx
-        return self.keeper.rereads(opened, plan, prompt, held=engine.held, held_ctx=held_ctx)
+        return self.keeper.finder.rereads(
+            opened, plan, prompt, held=engine.held, held_ctx=held_ctx, anchor=self.keeper.anchor
+        )
 
     def close(self) -> None:
         """Saves what is not saved yet and ends the engine."""
@@ -161,7 +164,7 @@ class Engines:
             self._dry_run.close()
 
     def _identify(self, opened: OpenModel) -> tuple[Identity, str]:
-        return self.keeper.identify(opened.card), stamp(opened.projector)
+        return self.keeper.finder.identify(opened.card), stamp(opened.projector)
 
     def _wanted(self, opened: OpenModel, plan: Plan) -> EngineSettings:
         """What a new engine would be started with."""

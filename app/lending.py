@@ -18,7 +18,7 @@ class LentModel:
 
     def generate(self, prompt: Prompt, sampling: Sampling, *, cancel: Flag) -> Iterator[Event]:
         """See Model.generate. Cancelled while the model's files are read, it uses nothing that hangs on them."""
-        for share in self._engines.keeper.prove(self._opened, self._case.plan, prompt):
+        for share in self._engines.keeper.finder.prove(self._opened, self._case.plan, prompt):
             yield Checking(share)
             if cancel.is_set():
                 break

@@ -13,7 +13,7 @@ from threading import Event as Flag
 import pytest
 
 import app.desk
-import app.kept.keeper
+import app.kept.finder
 import app.kept.states
 from app.desk import Desk
 from app.jobs import Phase, Progress, advance
@@ -225,7 +225,7 @@ def settings(model: Path, tmp_path: Path) -> Settings:
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Models of a MiB are treated as large ones, and tell of every piece that is read; never while a Desk is idle."""
     monkeypatch.setattr(app.desk, "_IDLE_S", 600.0)
-    monkeypatch.setattr(app.kept.keeper, "_SMALL_MODEL_BYTES", 0)
+    monkeypatch.setattr(app.kept.finder, "_SMALL_MODEL_BYTES", 0)
     monkeypatch.setattr(content, "_STEP_BYTES", 1)
 
 
@@ -340,7 +340,7 @@ def test_a_large_model_is_not_read_for_a_few_tokens(
     settings: Settings, model: Path, corpus: Path, large: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Asked(settings, corpus, learn=True)
-    monkeypatch.setattr(app.kept.keeper, "_READ_BYTES_PER_S", 1)
+    monkeypatch.setattr(app.kept.finder, "_READ_BYTES_PER_S", 1)
     monkeypatch.setattr(app.kept.states, "_TOKENS_PER_S", 1e9)
     asked = Asked(replace(settings, model=str(copy(model, tmp_path / "copy.gguf"))), corpus)
     assert asked.reused == 0 and Phase.CHECKING not in asked.phases
