@@ -90,28 +90,13 @@ class _Engine:
 
     def answer(self, step: Step) -> tuple[int, tuple[int, ...], list[Logits]]:
         """Tokens reused, the reply, and the logits of each of its tokens."""
-        from engine.runtime import llama
         from engine.runtime.keeping import Keeping
-        from engine.runtime.model import Finished, Sampling
-
-        seen: list[Logits] = []
-
-        class Recorder(llama.Sampler):
-            def sample(self, context: Any) -> int:
-                seen.append(logits(context, self._n_vocab))
-                return super().sample(context)
 
         states = (self._save(),) if step.kept else ()
         if states:
             self._reopen()
-        plain, llama.Sampler = llama.Sampler, Recorder  # type: ignore[misc]
-        try:
-            keeping = Keeping(binding=self._binding, states=states)
-            *_, end = self.model.generate(step.ids, Sampling(max_tokens=_N_REPLY), anchor=step.anchor, keeping=keeping)
-        finally:
-            llama.Sampler = plain  # type: ignore[misc]
-        assert isinstance(end, Finished)
-        return end.reused_tokens, end.reply_ids, seen
+        keeping = Keeping(binding=self._binding, states=states)
+        return answered(self.model, step.ids, n_reply=_N_REPLY, anchor=step.anchor, keeping=keeping)
 
     def _save(self) -> Path:
         self._n_saved += 1
@@ -180,13 +165,36 @@ class Fresh:
             part = ids[at : at + self._n_ubatch]
             last = at + len(part) == len(ids)
             assert self._lib.llama_decode(self._context, self._batch.fill(part, at + behind, last)) == 0
-        return logits(self._context, self._n_vocab)
+        return _logits(self._context, self._n_vocab)
 
 
-def logits(context: Any, n_vocab: int) -> Logits:
+def _logits(context: Any, n_vocab: int) -> Logits:
     import llama_cpp
 
     return np.ctypeslib.as_array(llama_cpp.llama_get_logits_ith(context, -1), shape=(n_vocab,)).copy()
+
+
+def answered(
+    model: Any, ids: npt.NDArray[np.int32], *, n_reply: int, anchor: int, keeping: Any = None
+) -> tuple[int, tuple[int, ...], list[Logits]]:
+    """What a LlamaModel reused of a prompt, its reply, and the logits that each token of it was sampled from."""
+    from engine.runtime import llama
+    from engine.runtime.model import Finished, Sampling
+
+    seen: list[Logits] = []
+
+    class Recorder(llama.Sampler):
+        def sample(self, context: Any) -> int:
+            seen.append(_logits(context, self._n_vocab))
+            return super().sample(context)
+
+    plain, llama.Sampler = llama.Sampler, Recorder  # type: ignore[misc]
+    try:
+        *_, end = model.generate(ids, Sampling(max_tokens=n_reply), anchor=anchor, keeping=keeping)
+    finally:
+        llama.Sampler = plain  # type: ignore[misc]
+    assert isinstance(end, Finished)
+    return end.reused_tokens, end.reply_ids, seen
 
 
 def _measure(job: dict[str, Any], folder: Path) -> Iterator[Point]:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from tests.errand import sent
-from tests.exactness import Logits
+from tests.exactness import Logits, answered, differ
 
 _N_REPLY = 4
 
@@ -67,33 +67,21 @@ def turns(model: Path, steps: Sequence[Step], *, kv_type: str = "f16") -> list[T
 
 def _taken(job: dict[str, Any], folder: Path) -> Iterator[Turn]:
     from engine.memory.placement import Placement
-    from engine.runtime import llama
     from engine.runtime.binding import Binding
     from engine.runtime.keeping import Keeping
-    from engine.runtime.model import Finished, Sampling
+    from engine.runtime.llama import LlamaModel
     from engine.runtime.settings import EngineSettings
-    from tests.exactness import logits
 
-    seen: list[Logits] = []
-
-    class Recorder(llama.Sampler):
-        def sample(self, context: Any) -> int:
-            seen.append(logits(context, self._n_vocab))
-            return super().sample(context)
-
-    llama.Sampler = Recorder  # type: ignore[misc]
     steps = [Step(**fields) for fields in job["steps"]]
     placement = Placement(n_ctx=max(step.n_tokens for step in steps) + 64, kv_type=job["kv_type"])
     settings = EngineSettings(model=Path(job["model"]), placement=placement, n_threads=1)
     binding = Binding(model=job["model"], llama_cpp="", kv_k=job["kv_type"], kv_v=job["kv_type"])
-    engine, fresh = (llama.LlamaModel(settings, lambda share: None) for _ in range(2))
+    engine, fresh = (LlamaModel(settings, lambda share: None) for _ in range(2))
     random = np.random.default_rng(len(steps))
 
     def asked(model: Any, ids: Any, anchor: int, keeping: Any = None) -> tuple[int, list[Logits]]:
-        seen.clear()
-        *_, end = model.generate(ids, Sampling(max_tokens=_N_REPLY), anchor=anchor, keeping=keeping)
-        assert isinstance(end, Finished)
-        return end.reused_tokens, list(seen)
+        reused, _, rows = answered(model, ids, n_reply=_N_REPLY, anchor=anchor, keeping=keeping)
+        return reused, rows
 
     ids = np.empty(0, dtype=np.int32)
     for at, step in enumerate(steps):
@@ -116,7 +104,7 @@ def _taken(job: dict[str, Any], folder: Path) -> Iterator[Turn]:
         reused, rows = asked(engine, ids, step.anchor, keeping)
         fresh._cache.clear()
         _, right = asked(fresh, ids, step.anchor)
-        yield Turn(step, reused, max(float(np.abs(a - b).max()) for a, b in zip(rows, right, strict=True)))
+        yield Turn(step, reused, max(differ(a, b) for a, b in zip(rows, right, strict=True)))
 
 
 if __name__ == "__main__":

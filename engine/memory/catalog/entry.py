@@ -117,6 +117,19 @@ class _Family:
             estimated=estimated,
         )
 
+    def dynamic(
+        self, quantization: str, published_bytes: float, source: str, n_parts: int, recipe: str | Dynamic
+    ) -> Entry:
+        """Of Unsloth's dynamic quantizations, whose rules are not published."""
+        return self.entry(
+            quantization,
+            recipe=recipe,
+            n_parts=n_parts,
+            published_bytes=published_bytes,
+            source=source,
+            estimated=_DYNAMIC,
+        )
+
     def _files(self, quantization: str, n_parts: int) -> Iterator[str]:
         """As Unsloth lays them out: a lone file at the root, parts in a folder."""
         stem = f"{self.repository.rpartition('/')[2].removesuffix('-GGUF')}-{quantization}"
@@ -145,7 +158,7 @@ def _scout() -> Iterator[Entry]:
     yield family.entry("Q3_K_S", n_parts=1, published_bytes=46_740_372_480, source="the published file's bytes")
     yield family.entry("Q2_K", n_parts=1, source="computed by llama.cpp's rule; 36.8 GiB elsewhere")
     yield family.entry("Q2_K_L", n_parts=1, source="computed: Q2_K with embeddings at Q8_0", estimated=_DYNAMIC)
-    for quantization, published_bytes, source, n_parts, recipe in (
+    for row in (
         ("UD-Q4_K_XL", 57.74 * _GIB, _BENCH, 2, _dynamic("Q4_K", "Q4_K", "Q6_K", 2)),
         ("UD-Q3_K_XL", 52.9e9, f"{_GUIDE}; the file is under 50 GB now", 1, _dynamic("Q3_K", "Q4_K", "Q4_K", 3)),
         ("UD-Q2_K_XL", 39.65 * _GIB, _BENCH, 1, _dynamic("Q2_K", "Q3_K", "Q3_K", 8)),
@@ -153,14 +166,7 @@ def _scout() -> Iterator[Entry]:
         ("UD-IQ1_M", 35.4e9, _GUIDE, 1, _dynamic("IQ1_M", "IQ2_XXS", "Q4_K", 8, rest="Q5_K")),
         ("UD-IQ1_S", 33.8e9, _GUIDE, 1, _dynamic("IQ1_S", "IQ2_XXS", "Q4_K", 9)),
     ):
-        yield family.entry(
-            quantization,
-            recipe=recipe,
-            n_parts=n_parts,
-            published_bytes=published_bytes,
-            source=source,
-            estimated=_DYNAMIC,
-        )
+        yield family.dynamic(*row)
 
 
 def _maverick() -> Iterator[Entry]:
@@ -172,7 +178,7 @@ def _maverick() -> Iterator[Entry]:
     yield family.entry("Q4_K_M", n_parts=5, source="computed by llama.cpp's rule; 243 GB elsewhere")
     yield family.entry("Q3_K_M")
     yield family.entry("Q2_K")
-    for quantization, published_bytes, source, n_parts, recipe in (
+    for row in (
         ("UD-Q4_K_XL", 216.18 * _GIB, _BENCH, 5, _dynamic("Q4_K", "Q4_K", "Q5_K", 3)),
         ("UD-Q3_K_XL", 179.5e9, _PAGE, 4, _dynamic("Q3_K", "Q3_K", "Q4_K", 1, rest="Q6_K")),
         ("UD-Q2_K_XL", 142.16 * _GIB, _BENCH, 4, _dynamic("Q2_K", "Q3_K", "Q3_K", 4)),
@@ -180,14 +186,7 @@ def _maverick() -> Iterator[Entry]:
         ("UD-IQ1_M", 127.5e9, _PAGE, 3, _dynamic("IQ1_M", "IQ2_XXS", "Q4_K", 5, rest="Q6_K")),
         ("UD-IQ1_S", 122e9, _GUIDE, 3, _dynamic("IQ1_S", "IQ2_XXS", "Q5_K", 4)),
     ):
-        yield family.entry(
-            quantization,
-            recipe=recipe,
-            n_parts=n_parts,
-            published_bytes=published_bytes,
-            source=source,
-            estimated=_DYNAMIC,
-        )
+        yield family.dynamic(*row)
 
 
 def _behemoth() -> Iterator[Entry]:
