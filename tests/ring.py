@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from threading import Timer
 from typing import Any
@@ -28,7 +28,8 @@ _N_REPLY = 4
 class Step:
     """A prompt of n_tokens that shares the first `common` with the one before; anchor: its corpus's end.
 
-    what: "live", "from a file", or "after a stop" of the same prompt.
+    what: "live", "from a file", "from another's file", of a context with a ring of another length, or "after a stop" of
+    the same prompt.
     """
 
     what: str
@@ -76,7 +77,8 @@ def _taken(job: dict[str, Any], folder: Path) -> Iterator[Turn]:
     placement = Placement(n_ctx=max(step.n_tokens for step in steps) + 64, kv_type=job["kv_type"])
     settings = EngineSettings(model=Path(job["model"]), placement=placement, n_threads=1)
     binding = Binding(model=job["model"], llama_cpp="", kv_k=job["kv_type"], kv_v=job["kv_type"])
-    engine, fresh = (LlamaModel(settings, lambda share: None) for _ in range(2))
+    others = replace(settings, placement=replace(placement, n_ubatch=256))
+    engine, fresh, other = (LlamaModel(each, lambda share: None) for each in (settings, settings, others))
     random = np.random.default_rng(len(steps))
 
     def asked(model: Any, ids: Any, anchor: int, keeping: Any = None) -> tuple[int, list[Logits]]:
@@ -86,10 +88,12 @@ def _taken(job: dict[str, Any], folder: Path) -> Iterator[Turn]:
     ids = np.empty(0, dtype=np.int32)
     for at, step in enumerate(steps):
         new = random.integers(300, 1_900, step.n_tokens - step.common, dtype=np.int32)
-        ids, keeping = np.concatenate([ids[: step.common], new]), None
-        if step.what == "from a file":
+        before, ids, keeping = ids, np.concatenate([ids[: step.common], new]), None
+        if step.what in ("from a file", "from another's file"):
             path = folder / f"{at}.kv"
-            assert engine.save(binding, path)
+            if step.what == "from another's file":
+                asked(other, before, steps[at - 1].anchor)
+            assert (engine if step.what == "from a file" else other).save(binding, path)
             engine._cache.clear()
             keeping = Keeping(binding=binding, states=(path,))
         elif step.what == "after a stop":

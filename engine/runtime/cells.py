@@ -75,7 +75,7 @@ def cells_of(data: Any, offset: int, size: int) -> Cells | None:
 
 
 def blank(layers: Layers, positions: npt.NDArray[np.int64]) -> Any:
-    """A copy of cells for these positions, all zeros, which takes hardly any memory."""
+    """A copy of cells for these positions, all zeros; on Linux it takes hardly any memory."""
     n_cells = len(positions)
     table = _TABLE + 4 * _CELL_INTS * n_cells
     at = table + _LAYERS.size
@@ -94,7 +94,7 @@ def blank(layers: Layers, positions: npt.NDArray[np.int64]) -> Any:
 
 
 def _zeros(size: int, untouched: Iterable[range]) -> Any:
-    """Zeros to be read; on Linux hardly any memory, and none where nothing is written."""
+    """Zeros to be read: on Linux memory is taken only where something is written."""
     if sys.platform != "linux":
         return bytearray(size)
     zeros = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
