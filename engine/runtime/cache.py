@@ -114,7 +114,7 @@ class KvCache:
                 (fitting if len(found.ids) <= n_ctx else larger).append(found)
         best = max(fitting, key=lambda each: each.n_tokens, default=None)
         if best is not None and best.n_tokens > self._rewind_for(ids).n_tokens:
-            remarks += self._load(best.path, best.ids)
+            remarks += self._load(best)
         unused = max(larger, key=lambda each: each.n_tokens, default=None)
         if unused is not None:
             lost = unused.n_tokens - self._rewind_for(ids).n_tokens
@@ -122,9 +122,11 @@ class KvCache:
                 remarks.append(_too_large(unused, lost, n_ctx))
         return remarks
 
-    def _load(self, path: Path, saved: Ids) -> list[Remark]:
+    def _load(self, state: Promise) -> list[Remark]:
+        path, saved = state.path, state.ids
+        slots = None if state.by_window else self._slots  # its copy takes the place of the windowed cells at once
         try:
-            loaded = load_state(self._context, path, len(saved), self._slots)
+            loaded = load_state(self._context, path, len(saved), slots)
         except OSError:  # it went away since: evicted, or its session was deleted
             return []
         if isinstance(loaded, Unusable):

@@ -62,10 +62,11 @@ def save_state(context: Any, ids: Ids, window: Window | None, binding: Binding, 
             beside.unlink()
 
 
-def load_state(context: Any, path: Path, n_ids: int, slots: Slots) -> Window | Unusable | None:
+def load_state(context: Any, path: Path, n_ids: int, slots: Slots | None) -> Window | Unusable | None:
     """Fills sequence 0 from a state file of n_ids ids; the copy of windowed cells that it holds, None without one.
 
-    Unusable when anything is wrong with it: what was in the cache stays, unless llama.cpp itself refused the state.
+    slots: where the windowed cells are put, None to leave that to llama.cpp. Unusable when anything is wrong with it:
+    what was in the cache stays, unless llama.cpp itself refused the state.
     Raises OSError when the file went away.
     """
     with path.open("rb") as file:
@@ -75,7 +76,7 @@ def load_state(context: Any, path: Path, n_ids: int, slots: Slots) -> Window | U
             return _load(context, view, n_ids, slots)
 
 
-def _load(context: Any, view: mmap.mmap, n_ids: int, slots: Slots) -> Window | Unusable | None:
+def _load(context: Any, view: mmap.mmap, n_ids: int, slots: Slots | None) -> Window | Unusable | None:
     """Hands a file that is whole to llama.cpp, and its copy of the windowed cells to the caller."""
     memory = llama_cpp.llama_get_memory(context)
     start = FILE_HEAD.size + 4 * n_ids - STATE_HEAD.size  # over the last two ids, in our private copy of that page
@@ -101,9 +102,9 @@ def _load(context: Any, view: mmap.mmap, n_ids: int, slots: Slots) -> Window | U
         return Window(int(anchor), bytearray(whole[end : end + n_window]))
 
 
-def _put_in_place(context: Any, view: mmap.mmap, end: int, slots: Slots) -> bool:
+def _put_in_place(context: Any, view: mmap.mmap, end: int, slots: Slots | None) -> bool:
     """Puts the windowed cells, with which the state ends, where a fresh run would have them."""
-    if not slots.n_slots:
+    if slots is None or not slots.n_slots:
         return True
     size = int(llama_cpp.llama_state_seq_get_size_ext(context, 0, WINDOWED_ONLY))
     start = end - size

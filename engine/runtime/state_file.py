@@ -54,11 +54,15 @@ class Unusable:
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """What a state file keeps of a prompt: its first n_tokens. ids: all that it holds; a context needs a cell each."""
+    """What a state file keeps of a prompt: its first n_tokens. ids: all that it holds; a context needs a cell each.
+
+    by_window: only with its copy of the windowed cells.
+    """
 
     path: Path
     n_tokens: int
     ids: Ids
+    by_window: bool = False
 
 
 def read_manifest(path: Path) -> Manifest | Unusable:
@@ -151,7 +155,7 @@ def promise(path: Path, ids: Ids, binding: Binding, shape: CacheShape) -> Promis
         shape=shape,
         copied=manifest.anchor,
     )
-    return Promise(path, kept.n_tokens, saved)
+    return Promise(path, kept.n_tokens, saved, kept.by_window)
 
 
 def is_loss(n_tokens: int, *, n_prompt: int) -> bool:
