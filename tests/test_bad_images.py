@@ -20,7 +20,7 @@ from app.documents import Json, count_json
 from app.question import Answered, Question
 from app.settings import Settings
 from engine.errors import DoesNotFit, ModelRefused, UsageError
-from engine.runtime.model import Prefill
+from engine.runtime.events import Prefill
 from storage.turns import Turn
 from tests.command_line import CommandLine
 from tests.models import broken

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from engine.corpus.source import Kind, Source, digest_text
-from engine.opened import OpenModel
+from engine.local.opened import OpenModel
 from engine.tokens.documents import Document, IdCache, encode_documents
 
 MODELS = ["scout", "llama", "gemma3", "starter"]

@@ -17,7 +17,7 @@ ENGINE_FLOORS = (
     ("engine.corpus",),
     ("engine.tokens", "engine.memory"),
     ("engine.prompt",),
-    ("engine.opened",),
+    ("engine.local.opened",),
     ("engine.runtime", "engine.answer"),
     ("engine.analyst",),
 )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engine.corpus.source import Kind, Source, digest_text
-from engine.opened import OpenModel
+from engine.local.opened import OpenModel
 from engine.prompt.layout import Exchange, Part, Prompt, common_prefix, lay_out
 from engine.prompt.template import ChatTemplate, read_template
 from engine.tokens.documents import Document, IdCache, encode_documents

@@ -36,7 +36,7 @@ def draw_model() -> str | None:
 def _current_name() -> str:
     desk = state.house().desk
     try:
-        return desk.open().card.name
+        return desk.about().name
     except LongdeskError:
         return _CURRENT
 
