@@ -12,12 +12,12 @@ from app.kept.states import Found, States
 from app.settings import Settings
 from engine.memory.budget import Plan
 from engine.memory.card import ModelCard
-from engine.memory.content import Contents, Identity, is_read
+from engine.memory.content import Contents, Identity
 from engine.memory.kv_cache import pad
 from engine.memory.placement import Placement
 from engine.opened import OpenModel
 from engine.prompt.layout import Prompt, common_prefix
-from engine.runtime.binding import Binding
+from engine.runtime.binding import Binding, is_read
 from engine.runtime.state_file import is_loss
 from engine.tokens.encode import Ids
 from storage.store import Store

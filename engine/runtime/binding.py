@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from engine.memory.content import is_read
-
+_STAMP = "files:"  # engine.memory.content begins so what it gives for files that nobody read
 _NAMES = {
     "model": "another model file",
     "content": "another model file",
@@ -62,3 +61,8 @@ class Binding:
 def binding_from(values: Mapping[str, Any]) -> Binding:
     """The way back from `Binding.fields`. Raises TypeError or KeyError for what it did not make."""
     return Binding(**{**values, "lora": tuple(values["lora"])})
+
+
+def is_read(content: str) -> bool:
+    """Whether it is the digest of what files hold, not their stamp."""
+    return bool(content) and not content.startswith(_STAMP)
