@@ -22,10 +22,10 @@ from app.sources.joining import Joining, join_session, listed, write_down
 from engine import analyst
 from engine.analyst import Case
 from engine.errors import EngineFailed
-from engine.opened import OpenModel
+from engine.local.opened import OpenModel
 from engine.prompt.layout import SYSTEM
 from engine.runtime.model import Event, Finished, Model, Prefill, Remark, Sampling, Stop, Text
-from engine.tokens.documents import IdCache
+from engine.tokens.source_ids import IdCache
 from storage.leases import Lease
 from storage.sessions import Session
 from storage.store import Store

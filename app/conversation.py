@@ -7,10 +7,10 @@ import numpy as np
 
 from app.sources.joining import Joining
 from engine.corpus.source import Source
-from engine.opened import OpenModel
+from engine.local.opened import OpenModel
 from engine.prompt.layout import Exchange
-from engine.tokens.documents import IdCache, number_pictures
 from engine.tokens.encode import Ids
+from engine.tokens.source_ids import IdCache, number_pictures
 from storage.sources import SessionSource
 from storage.turns import Turn
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 
 from engine.corpus.source import Cause, Corpus, Kind, Skipped, Source
+from engine.local.opened import OpenModel
 from engine.memory.budget import Plan
-from engine.opened import OpenModel
 from engine.prompt.layout import Exchange, Part, Prompt
-from engine.tokens.documents import Document, IdCache, number_pictures
+from engine.tokens.source_ids import Document, IdCache, number_pictures
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,14 +29,14 @@ from engine.corpus.rules import NO_PAGES, Rules
 from engine.corpus.source import Corpus
 from engine.corpus.walk import compile_excludes, excludes
 from engine.errors import LongdeskError
+from engine.local.opened import OpenModel
 from engine.memory.budget import Advice, Plan, Wanted
 from engine.memory.card import ModelCard
 from engine.memory.hardware import Device
 from engine.memory.placement import Placement
 from engine.memory.planner import Planner, make_plan
-from engine.opened import OpenModel
 from engine.prompt.layout import Exchange
-from engine.tokens.documents import IdCache
+from engine.tokens.source_ids import IdCache
 from storage.sessions import Session
 from storage.store import Store
 

@@ -17,14 +17,14 @@ from app.kept.promises import stamp
 from app.settings import Settings
 from engine.analyst import Case, with_pictures
 from engine.errors import LongdeskError
+from engine.local.opened import OpenModel
 from engine.memory.budget import Need, Plan, Wanted
 from engine.memory.card import ModelCard
-from engine.memory.content import Identity
 from engine.memory.dry_run import DryRun, Measured
 from engine.memory.hardware import Device, Hardware, ram
+from engine.memory.identity import Identity
 from engine.memory.placement import Placement
 from engine.memory.planner import Planner
-from engine.opened import OpenModel
 from engine.prompt.layout import Prompt
 from engine.runtime.model import Gauge
 from engine.runtime.settings import EngineSettings

@@ -5,7 +5,7 @@ from threading import Event as Flag
 
 from app.engines import Engines
 from engine.analyst import Case
-from engine.opened import OpenModel
+from engine.local.opened import OpenModel
 from engine.prompt.layout import Prompt
 from engine.runtime.model import Checking, Event, Remark, Sampling
 

@@ -11,13 +11,13 @@ from threading import Event as Flag
 
 from engine.corpus.source import Source
 from engine.errors import DoesNotFit, ModelRefused
+from engine.local.opened import OpenModel
 from engine.memory.budget import Plan, Verdict, Wanted, Weight
 from engine.memory.hardware import Hardware
 from engine.memory.planner import Measure, make_plan
-from engine.opened import OpenModel
 from engine.prompt.layout import Exchange, Prompt
 from engine.runtime.model import Event, Model, Sampling
-from engine.tokens.documents import Document, IdCache
+from engine.tokens.source_ids import Document, IdCache
 
 _PIXEL_BYTES = 12  # of an image on its way to the encoder: decoded, as bytes, in llama.cpp, and some
 _NAME_TOKENS = 4  # the fewest that a line such as "[image 2]" takes

@@ -118,7 +118,7 @@ class Fresh:
     def __init__(self, model: Path, placement: Any) -> None:
         import llama_cpp
 
-        from engine.memory.parameters import ModelParameters, context_parameters
+        from engine.memory.llama_parameters import ModelParameters, context_parameters
         from engine.runtime.batch import Batch
 
         self._lib, self._n_ubatch = llama_cpp, placement.n_ubatch

@@ -20,7 +20,7 @@ import tiktoken
 from engine.child import Child
 from engine.errors import EngineDied, ModelRefused
 from engine.gguf import read_header
-from engine.opened import OpenModel
+from engine.local.opened import OpenModel
 from engine.tokens import proof as proof_module
 from engine.tokens.alphabet import Alphabet
 from engine.tokens.byte_pairs import BytePairEncoder, EncoderPanicked

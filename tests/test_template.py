@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import EngineFailed, ModelRefused
-from engine.opened import OpenModel
+from engine.local.opened import OpenModel
 from engine.prompt.render import render
 from engine.prompt.template import PLAIN, ChatTemplate, Role, Slot, read_template
 from tests.models.llama import TEMPLATES

@@ -16,11 +16,11 @@ from app.kept.snapshots import Tier
 from app.kept.states import Found
 from app.settings import Settings
 from engine.errors import LongdeskError
+from engine.local.opened import OpenModel
 from engine.memory.budget import Plan
 from engine.memory.card import ModelCard
 from engine.memory.hardware import ram
 from engine.memory.kv_cache import largest_part_bytes, state_bytes
-from engine.opened import OpenModel
 from engine.prompt.layout import Prompt, common_prefix
 from engine.runtime.binding import Binding
 from engine.runtime.chain import chain

@@ -5,12 +5,12 @@ from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
+from engine.local.opened import OpenModel
 from engine.memory.card import ModelCard
-from engine.memory.content import Identity, stamp_of
 from engine.memory.fingerprint import file_stamps
+from engine.memory.identity import Identity, stamp_of
 from engine.memory.placement import Placement
 from engine.memory.projector import Projector
-from engine.opened import OpenModel
 from engine.prompt.layout import Prompt
 from engine.runtime.binding import Binding
 from engine.runtime.prefix import Attention, CacheShape, rewind_to

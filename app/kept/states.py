@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.errors import LongdeskError
-from engine.memory.content import Contents
+from engine.memory.identity import Contents
 from engine.runtime.binding import Binding, binding_from, is_read
 from engine.runtime.chain import BLOCK, blocks_in, chain, tokens_in
 from engine.runtime.state_file import is_loss

@@ -15,7 +15,7 @@ import llama_cpp
 import psutil
 
 from engine.child import Channel, Frame, channel_of_child, offer_to_oom_killer
-from engine.memory.parameters import ModelParameters, context_parameters
+from engine.memory.llama_parameters import ModelParameters, context_parameters
 from engine.memory.placement import Placement, placement_from
 
 _MIB = 1 << 20

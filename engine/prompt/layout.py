@@ -12,9 +12,9 @@ from enum import StrEnum
 import numpy as np
 
 from engine.prompt.template import ChatTemplate, Role, Slot
-from engine.tokens.documents import Document
 from engine.tokens.encode import Ids, Tokenizer
 from engine.tokens.sight import Shown
+from engine.tokens.source_ids import Document
 
 # the standing instruction, when the user sets none and there are documents to read
 SYSTEM = (

@@ -16,7 +16,7 @@ import llama_cpp
 import numpy as np
 
 from engine.errors import EngineFailed
-from engine.memory.parameters import ModelParameters, context_parameters
+from engine.memory.llama_parameters import ModelParameters, context_parameters
 from engine.runtime.binding import Binding
 from engine.runtime.cache import KvCache
 from engine.runtime.checkpoint import Checkpoints

@@ -1,7 +1,7 @@
 """Text to token ids, exactly as the model's vocabulary has it, and never to a control token.
 
 tiktoken encodes where it was proved equal to llama.cpp's tokenizer (`proof`), llama.cpp's own where not. Counting
-sources is left to `documents`, rendering chats to engine.prompt.
+sources is left to `source_ids`, rendering chats to engine.prompt.
 """
 
 import re

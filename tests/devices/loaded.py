@@ -63,7 +63,7 @@ def _answer(job: dict[str, Any]) -> dict[str, Any]:
     import llama_cpp
 
     from engine.memory.gpus import read_gpus
-    from engine.memory.parameters import ModelParameters, context_parameters
+    from engine.memory.llama_parameters import ModelParameters, context_parameters
 
     lines: list[str] = []
 
