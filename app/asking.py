@@ -25,7 +25,7 @@ from engine.errors import EngineFailed
 from engine.local.opened import OpenModel
 from engine.prompt.layout import SYSTEM
 from engine.runtime.model import Event, Finished, Model, Prefill, Remark, Sampling, Stop, Text
-from engine.tokens.source_ids import IdCache
+from engine.tokens.document import IdCache
 from storage.leases import Lease
 from storage.sessions import Session
 from storage.store import Store

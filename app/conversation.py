@@ -9,8 +9,7 @@ from app.sources.joining import Joining
 from engine.corpus.source import Source
 from engine.local.opened import OpenModel
 from engine.prompt.layout import Exchange
-from engine.tokens.encode import Ids
-from engine.tokens.source_ids import IdCache, number_pictures
+from engine.tokens.document import IdCache, Ids, number_pictures
 from storage.sources import SessionSource
 from storage.turns import Turn
 

@@ -8,7 +8,7 @@ from engine.corpus.source import Cause, Corpus, Kind, Skipped, Source
 from engine.local.opened import OpenModel
 from engine.memory.budget import Plan
 from engine.prompt.layout import Exchange, Part, Prompt
-from engine.tokens.source_ids import Document, IdCache, number_pictures
+from engine.tokens.document import Document, IdCache, number_pictures
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ from engine.memory.hardware import Device
 from engine.memory.placement import Placement
 from engine.memory.planner import Planner, make_plan
 from engine.prompt.layout import Exchange
-from engine.tokens.source_ids import IdCache
+from engine.tokens.document import IdCache
 from storage.sessions import Session
 from storage.store import Store
 

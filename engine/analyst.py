@@ -17,7 +17,7 @@ from engine.memory.hardware import Hardware
 from engine.memory.planner import Measure, make_plan
 from engine.prompt.layout import Exchange, Prompt
 from engine.runtime.model import Event, Model, Sampling
-from engine.tokens.source_ids import Document, IdCache
+from engine.tokens.document import Document, IdCache
 
 _PIXEL_BYTES = 12  # of an image on its way to the encoder: decoded, as bytes, in llama.cpp, and some
 _NAME_TOKENS = 4  # the fewest that a line such as "[image 2]" takes

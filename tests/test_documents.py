@@ -8,7 +8,8 @@ import pytest
 
 from engine.corpus.source import Kind, Source, digest_text
 from engine.local.opened import OpenModel
-from engine.tokens.source_ids import Document, IdCache, encode_documents
+from engine.tokens.document import Document, IdCache
+from engine.tokens.source_ids import encode_documents
 
 MODELS = ["scout", "llama", "gemma3", "starter"]
 

@@ -16,10 +16,10 @@ from engine.memory.card import ModelCard
 from engine.memory.identity import Contents, Identity
 from engine.memory.kv_cache import pad
 from engine.memory.placement import Placement
-from engine.prompt.layout import Prompt, common_prefix
+from engine.prompt.layout import Prompt
 from engine.runtime.binding import Binding, is_read
 from engine.runtime.state_file import is_loss
-from engine.tokens.encode import Ids
+from engine.tokens.document import Ids, common_prefix
 from storage.store import Store
 
 _SMALL_MODEL_BYTES = 2 << 30  # read in half a second from the page cache; off a disk, for its loading too

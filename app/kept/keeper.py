@@ -21,13 +21,13 @@ from engine.memory.budget import Plan
 from engine.memory.card import ModelCard
 from engine.memory.hardware import ram
 from engine.memory.kv_cache import largest_part_bytes, state_bytes
-from engine.prompt.layout import Prompt, common_prefix
+from engine.prompt.layout import Prompt
 from engine.runtime.binding import Binding
 from engine.runtime.chain import chain
 from engine.runtime.keeping import Keeping
 from engine.runtime.model import Finished
 from engine.runtime.worker_model import SavedState, WorkerModel
-from engine.tokens.encode import Ids
+from engine.tokens.document import Ids, common_prefix
 from storage.store import Store
 
 _DIRTY_BYTES = 32 << 20

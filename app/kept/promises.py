@@ -15,7 +15,7 @@ from engine.prompt.layout import Prompt
 from engine.runtime.binding import Binding
 from engine.runtime.prefix import Attention, CacheShape, rewind_to
 from engine.runtime.state_file import Promise, promise
-from engine.tokens.encode import Ids
+from engine.tokens.document import Ids
 
 
 def stamp(projector: Projector | None) -> str:

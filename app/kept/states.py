@@ -15,7 +15,7 @@ from engine.runtime.binding import Binding, binding_from, is_read
 from engine.runtime.chain import BLOCK, blocks_in, chain, tokens_in
 from engine.runtime.state_file import is_loss
 from engine.runtime.worker_model import SavedState
-from engine.tokens.encode import Ids
+from engine.tokens.document import Ids
 from storage.snapshots import Match, Snapshot
 from storage.store import Store
 

@@ -15,7 +15,8 @@ from app.images.pictures import Album
 from app.parts.unseen import NOT_SENT
 from app.parts.wording import plain
 from engine.corpus.source import Skipped
-from engine.tokens.sight import Sight, View
+from engine.tokens.document import View
+from engine.tokens.sight import Sight
 from storage.sources import SourceLink
 
 _LONGEST = 1344  # pixels that are drawn at most: four tiles, on a screen of two pixels a point

@@ -30,7 +30,7 @@ from engine.runtime.reply import Reply
 from engine.runtime.sampling import Sampler
 from engine.runtime.settings import EngineSettings
 from engine.runtime.vision import Fetch
-from engine.tokens.encode import Ids
+from engine.tokens.document import Ids
 
 # libc's strlen over a two-byte buffer is a ready-made "is the flag set?" in C: a Python callback would take the GIL at
 # every graph node, which costs 1 to 2.7 % of generation

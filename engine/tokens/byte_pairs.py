@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import tiktoken
 
+from engine.tokens.document import Ids
 from engine.tokens.patterns import PATTERNS
-from engine.tokens.vocabulary import Ids, Vocabulary
+from engine.tokens.vocabulary import Vocabulary
 
 _BATCH = 256 << 10  # characters that one thread encodes at a time
 

@@ -17,11 +17,10 @@ from engine.gguf import Header
 from engine.tokens.alphabet import Alphabet
 from engine.tokens.byte_pairs import BytePairEncoder, EncoderPanicked
 from engine.tokens.cutting import Cutter
+from engine.tokens.document import Ids
 from engine.tokens.llama_tokenizer import LlamaTokenizer
 from engine.tokens.proof import Proof, prove, read_proof, write_proof
-from engine.tokens.vocabulary import Ids, Vocabulary, read_vocabulary
-
-__all__ = ["Ids", "Tokenizer", "open_tokenizer"]
+from engine.tokens.vocabulary import Vocabulary, read_vocabulary
 
 
 class Encoder(Protocol):

@@ -6,12 +6,9 @@ from functools import cached_property
 from hashlib import blake2b
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engine.errors import ModelRefused
 from engine.gguf import Header, StringArray
-
-Ids = NDArray[np.int32]
 
 _UNKNOWN, _CONTROL, _USER_DEFINED = 2, 3, 4  # llama.cpp's token types
 

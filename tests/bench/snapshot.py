@@ -30,7 +30,7 @@ from engine.runtime.keeping import Keeping
 from engine.runtime.model import Finished, Sampling, Stop
 from engine.runtime.settings import EngineSettings
 from engine.runtime.worker_model import WorkerModel
-from engine.tokens.encode import Ids
+from engine.tokens.document import Ids
 from tests.bench.table import Row, seconds
 from tests.models.cache import cached, folder
 
