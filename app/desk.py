@@ -30,10 +30,8 @@ from engine.corpus.source import Corpus
 from engine.corpus.walk import compile_excludes, excludes
 from engine.errors import LongdeskError
 from engine.local.opened import OpenModel
-from engine.memory.budget import Advice, Plan, Wanted
+from engine.memory.budget import Advice, Device, Placement, Plan, Wanted
 from engine.memory.card import ModelCard
-from engine.memory.hardware import Device
-from engine.memory.placement import Placement
 from engine.memory.planner import Planner, make_plan
 from engine.prompt.layout import Exchange
 from engine.tokens.document import IdCache

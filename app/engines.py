@@ -18,12 +18,11 @@ from app.settings import Settings
 from engine.analyst import Case, with_pictures
 from engine.errors import LongdeskError
 from engine.local.opened import OpenModel
-from engine.memory.budget import Need, Plan, Wanted
+from engine.memory.budget import Device, Hardware, Measured, Need, Placement, Plan, Wanted
 from engine.memory.card import ModelCard
-from engine.memory.dry_run import DryRun, Measured
-from engine.memory.hardware import Device, Hardware, ram
+from engine.memory.dry_run import DryRun
+from engine.memory.hardware import ram
 from engine.memory.identity import Identity
-from engine.memory.placement import Placement
 from engine.memory.planner import Planner
 from engine.prompt.layout import Prompt
 from engine.runtime.model import Gauge

@@ -12,8 +12,7 @@ from threading import Event as Flag
 from engine.corpus.source import Source
 from engine.errors import DoesNotFit, ModelRefused
 from engine.local.opened import OpenModel
-from engine.memory.budget import Plan, Verdict, Wanted, Weight
-from engine.memory.hardware import Hardware
+from engine.memory.budget import Hardware, Plan, Verdict, Wanted, Weight
 from engine.memory.planner import Measure, make_plan
 from engine.prompt.layout import Exchange, Prompt
 from engine.runtime.model import Event, Model, Sampling

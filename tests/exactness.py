@@ -198,7 +198,7 @@ def answered(
 
 
 def _measure(job: dict[str, Any], folder: Path) -> Iterator[Point]:
-    from engine.memory.placement import Placement
+    from engine.memory.budget import Placement
     from engine.runtime.binding import Binding
     from engine.runtime.settings import EngineSettings
 

@@ -138,7 +138,7 @@ class _Engine:
     """The engine, by the calls that its child makes, and a new one whenever one is asked for."""
 
     def __init__(self, job: dict[str, Any]) -> None:
-        from engine.memory.placement import Placement
+        from engine.memory.budget import Placement
         from engine.runtime.binding import Binding
         from engine.runtime.settings import EngineSettings
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from engine.errors import EngineFailed
-from engine.memory.placement import Placement
+from engine.memory.budget import Placement
 from engine.prompt.layout import Prompt
 from engine.runtime.model import Sampling
 from engine.runtime.pictures import Pictures, pictures_from, pictures_of, positions_of

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from engine.errors import EngineDied, EngineFailed
-from engine.memory.placement import Placement
+from engine.memory.budget import Placement
 from engine.prompt.layout import Part, Prompt, Segment
 from engine.runtime.binding import Binding
 from engine.runtime.keeping import Keeping

@@ -11,11 +11,10 @@ from app.kept.promises import before_edit, binding_of, most_kept, promises, shap
 from app.kept.states import Found, States
 from app.settings import Settings
 from engine.local.opened import OpenModel
-from engine.memory.budget import Plan
+from engine.memory.budget import Placement, Plan
 from engine.memory.card import ModelCard
 from engine.memory.identity import Contents, Identity
 from engine.memory.kv_cache import pad
-from engine.memory.placement import Placement
 from engine.prompt.layout import Prompt
 from engine.runtime.binding import Binding, is_read
 from engine.runtime.state_file import is_loss

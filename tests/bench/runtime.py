@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 
 from app.settings import starter_model
-from engine.memory.placement import Placement
+from engine.memory.budget import Placement
 from engine.prompt.layout import Part, Prompt, Segment
 from engine.runtime.model import Finished, Sampling
 from engine.runtime.settings import EngineSettings, usable_cores

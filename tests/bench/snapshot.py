@@ -21,9 +21,9 @@ from threading import Thread
 import numpy as np
 
 from engine.gguf import read_header
+from engine.memory.budget import Placement
 from engine.memory.card import read_card
 from engine.memory.kv_cache import largest_part_bytes
-from engine.memory.placement import Placement
 from engine.prompt.layout import Part, Prompt, Segment
 from engine.runtime.binding import Binding
 from engine.runtime.keeping import Keeping
