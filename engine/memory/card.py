@@ -6,7 +6,7 @@ from pathlib import Path
 
 from engine.errors import ModelRefused
 from engine.gguf import Header, TensorInfo, read_header
-from engine.memory.windows import read_windows
+from engine.memory.attention_windows import read_windows
 
 _SPLIT = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$")
 # fields of models that cache something else, or not in every layer: the sum over layers is an upper bound for them
