@@ -6,7 +6,7 @@ from datetime import date
 
 from engine.backend import About, Backend, Document, Exchange, Part, Prompt
 from engine.corpus.source import Cause, Corpus, Kind, Skipped, Source
-from engine.tokens.documents import number_pictures
+from engine.tokens.document import number_pictures
 
 
 @dataclass(frozen=True, slots=True)

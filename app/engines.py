@@ -42,14 +42,14 @@ from engine.corpus.source import Source
 from engine.errors import EngineFailed, LongdeskError
 from engine.local.opened import OpenModel
 from engine.local.process import EngineProcess
+from engine.memory.budget import Device, Hardware, Measured, Placement
 from engine.memory.card import ModelCard
-from engine.memory.dry_run import DryRun, Measured
-from engine.memory.hardware import Device, Hardware, ram
-from engine.memory.placement import Placement
+from engine.memory.dry_run import DryRun
+from engine.memory.hardware import ram
 from engine.memory.planner import Planner, make_plan
 from engine.runtime.checkpoint import Speeds
 from engine.runtime.settings import EngineSettings
-from engine.tokens.documents import IdCache
+from engine.tokens.document import IdCache
 from storage.store import Store
 
 

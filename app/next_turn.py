@@ -18,7 +18,7 @@ from engine.backend import Backend, Case, Document, Exchange, Ids
 from engine.corpus.source import Source
 from engine.errors import UsageError
 from engine.prompt.layout import SYSTEM
-from engine.tokens.documents import number_pictures
+from engine.tokens.document import number_pictures
 from storage.sessions import Session
 from storage.sources import SessionSource
 from storage.store import Store

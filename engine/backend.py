@@ -26,8 +26,7 @@ from engine.runtime.events import (
     Stop,
     Text,
 )
-from engine.tokens.documents import Document
-from engine.tokens.encode import Ids
+from engine.tokens.document import Document, Ids
 
 __all__ = [
     "About",

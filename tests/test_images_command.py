@@ -13,7 +13,7 @@ from PIL import Image as Pillow
 
 from app.cli.skipping import named_by_hand, tell_skipped
 from app.desk import Desk
-from app.documents import count_json
+from app.documents.count import count_json
 from app.settings import Settings
 from engine.corpus.source import Cause, Skipped
 from engine.local.opened import OpenModel

@@ -17,7 +17,7 @@ ENGINE_FLOORS = (
     ("engine.corpus",),
     ("engine.tokens", "engine.memory"),
     ("engine.prompt",),
-    ("engine.local.opened",),
+    ("engine.local",),
     ("engine.runtime", "engine.answer"),
     ("engine.analyst",),
 )
@@ -141,7 +141,7 @@ def test_loading_the_command_line_loads_no_engine() -> None:
     assert set(loaders) <= {
         "engine.memory.dry_child",
         "engine.memory.gpus",
-        "engine.memory.parameters",
+        "engine.memory.llama_parameters",
         "engine.tokens.image_tokens",
         "engine.tokens.llama_tokenizer",
         "engine.runtime.batch",

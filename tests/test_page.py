@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from app import state
 from app.engines import Engines, Running
-from engine.memory.hardware import Device
+from engine.memory.budget import Device
 from engine.runtime.events import Gauge
 
 MAIN = Path(__file__).parents[1] / "app" / "main.py"

@@ -14,9 +14,7 @@ from app.parts.chart import apart
 from app.parts.devices import devices_html, placement_words
 from app.parts.remedies import settings_in
 from app.sizes import show_bytes, show_tokens
-from engine.memory.budget import Need, Plan, Wanted
-from engine.memory.hardware import Device
-from engine.memory.placement import Placement
+from engine.memory.budget import Device, Need, Placement, Plan, Wanted
 
 GIB = 1 << 30
 

@@ -12,13 +12,14 @@ import pytest
 
 from engine.errors import EngineFailed
 from engine.local.process import EngineProcess
-from engine.memory.placement import Placement
-from engine.prompt.layout import Prompt, common_prefix
+from engine.memory.budget import Placement
+from engine.prompt.layout import Prompt
 from engine.runtime.events import Sampling
 from engine.runtime.pictures import Pictures, pictures_from, pictures_of, positions_of
 from engine.runtime.positions import Positions
 from engine.runtime.settings import EngineSettings
-from engine.tokens.grid import Grid, grid_at
+from engine.tokens.document import Grid, common_prefix
+from engine.tokens.image_tokens import grid_at
 from tests.models.cache import cached
 from tests.models.look import look
 from tests.sighted import Ask, prompt_of, sight_of, told

@@ -12,9 +12,8 @@ from engine.errors import ModelRefused
 from engine.gguf import read_header
 from engine.local.opened import OpenModel
 from engine.local.process import EngineProcess
-from engine.memory.budget import Wanted
+from engine.memory.budget import Placement, Wanted
 from engine.memory.card import ModelCard, read_card
-from engine.memory.placement import Placement
 from engine.memory.projector import projector_for, projectors_beside, read_projector, unfit_beside
 from engine.runtime.settings import EngineSettings
 from tests.bench.memory import resident

@@ -16,7 +16,7 @@ from app.kv.disk import MOST_BYTES, Tier
 from app.kv.disk_lock import reserving
 from app.settings import Settings
 from engine.errors import LongdeskError
-from engine.memory.hardware import DISK_RESERVE_BYTES
+from engine.memory.budget import DISK_RESERVE_BYTES
 from storage.store import Store
 
 MIB = 1 << 20

@@ -9,8 +9,7 @@ import pytest
 from engine.errors import EngineFailed
 from engine.local.opened import OpenModel
 from engine.local.process import EngineProcess
-from engine.memory.budget import Wanted
-from engine.memory.placement import Placement
+from engine.memory.budget import Placement, Wanted
 from engine.memory.projector import read_projector
 from engine.runtime.events import Finished, Sampling
 from engine.runtime.settings import EngineSettings

@@ -8,7 +8,7 @@ from app.images.pictures import name_of
 from app.session_settings import settings_of
 from app.settings import Settings
 from engine.corpus.source import Source
-from engine.tokens.documents import number_pictures
+from engine.tokens.document import number_pictures
 from storage.search import Hit
 from storage.sessions import SessionSummary
 from storage.store import SessionRecord

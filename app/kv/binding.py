@@ -3,9 +3,9 @@
 import os
 from importlib.metadata import version
 
+from engine.memory.budget import Placement
 from engine.memory.card import ModelCard
-from engine.memory.content import Identity
-from engine.memory.placement import Placement
+from engine.memory.identity import Identity
 from engine.runtime.binding import Binding
 from engine.runtime.prefix import Attention, CacheShape, rewind_to
 

@@ -21,7 +21,7 @@ from app.kv.disk_lock import Reservations, reserving
 from app.settings import Settings
 from app.sizes import show_bytes
 from engine.errors import LongdeskError
-from engine.memory.hardware import DISK_RESERVE_BYTES
+from engine.memory.budget import DISK_RESERVE_BYTES
 from engine.runtime.chain import blocks_in, tokens_in
 from engine.runtime.state_file import verify
 from storage.snapshots import Snapshot

@@ -14,17 +14,17 @@ from app.kv.binding import before_edit, binding_of, shape_of
 from app.settings import Settings
 from engine.backend import Ids, Prompt, Reuse
 from engine.local.opened import OpenModel
+from engine.memory.budget import Placement
 from engine.memory.card import ModelCard
-from engine.memory.content import Contents, Identity, is_read, stamp_of
 from engine.memory.fingerprint import file_stamps
+from engine.memory.identity import Contents, Identity, stamp_of
 from engine.memory.kv_cache import pad
-from engine.memory.placement import Placement
 from engine.memory.projector import Projector
-from engine.prompt.layout import common_prefix
-from engine.runtime.binding import Binding, binding_from
+from engine.runtime.binding import Binding, binding_from, is_read
 from engine.runtime.chain import BLOCK, blocks_in, chain, tokens_in
 from engine.runtime.checkpoint import Speeds
 from engine.runtime.state_file import Promise, is_loss, promise
+from engine.tokens.document import common_prefix
 from storage.snapshots import Match
 from storage.store import Store
 

@@ -21,11 +21,11 @@ from engine.local.process import EngineProcess, SavedState
 from engine.memory.card import ModelCard
 from engine.memory.hardware import ram
 from engine.memory.kv_cache import largest_part_bytes, state_bytes
-from engine.prompt.layout import common_prefix
 from engine.runtime.binding import Binding
 from engine.runtime.chain import blocks_in, chain
 from engine.runtime.checkpoint import Speeds
 from engine.runtime.keeping import Keeping
+from engine.tokens.document import common_prefix
 from storage.snapshots import Snapshot
 from storage.store import Store
 

@@ -16,7 +16,7 @@ from app.parts.unseen import NOT_SENT
 from app.parts.wording import plain
 from engine.backend import About
 from engine.corpus.source import Skipped
-from engine.tokens.sight import View
+from engine.tokens.document import View
 from storage.sources import SourceLink
 
 _LONGEST = 1344  # pixels that are drawn at most: four tiles, on a screen of two pixels a point

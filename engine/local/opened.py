@@ -15,9 +15,10 @@ from engine.memory.fingerprint import fingerprint
 from engine.memory.projector import LLAMA4, Projector, projector_for, unfit_beside
 from engine.prompt.layout import Exchange, Prompt, lay_out
 from engine.prompt.template import ChatTemplate, read_template
-from engine.tokens.documents import Document, IdCache, encode_documents
+from engine.tokens.document import Document, IdCache
 from engine.tokens.encode import Tokenizer, open_tokenizer
 from engine.tokens.sight import Sight
+from engine.tokens.source_ids import encode_documents
 from engine.tokens.tiles import MOST_TILES
 
 _PIXEL_BYTES = 12  # of an image on its way to the encoder: decoded, as bytes, in llama.cpp, and some

@@ -17,7 +17,7 @@ from engine.runtime.events import Checkpoint, Event, Finished, Gauge, Loading, P
 from engine.runtime.keeping import Keeping
 from engine.runtime.pictures import pictures_of
 from engine.runtime.settings import EngineSettings
-from engine.tokens.encode import Ids
+from engine.tokens.document import Ids
 
 _LAST = ("finished", "failed")  # the child's last word on a generation
 _STOP_S = 30.0  # a decode step of a large model on a slow machine, and some

@@ -16,7 +16,7 @@ import llama_cpp
 import numpy as np
 
 from engine.errors import EngineFailed
-from engine.memory.parameters import ModelParameters, context_parameters
+from engine.memory.llama_parameters import ModelParameters, context_parameters
 from engine.runtime.binding import Binding
 from engine.runtime.cache import KvCache
 from engine.runtime.checkpoint import Checkpoints
@@ -30,7 +30,7 @@ from engine.runtime.reply import Reply
 from engine.runtime.sampling import Sampler
 from engine.runtime.settings import EngineSettings
 from engine.runtime.vision import Fetch
-from engine.tokens.encode import Ids
+from engine.tokens.document import Ids
 
 # libc's strlen over a two-byte buffer is a ready-made "is the flag set?" in C: a Python callback would take the GIL at
 # every graph node, which costs 1 to 2.7 % of generation

@@ -16,10 +16,9 @@ from pathlib import Path
 import numpy as np
 from xxhash import xxh3_128
 
-from engine.prompt.layout import common_prefix
 from engine.runtime.binding import Binding, binding_from
 from engine.runtime.prefix import CacheShape, rewind_to
-from engine.tokens.encode import Ids
+from engine.tokens.document import Ids, common_prefix
 
 FILE_HEAD = struct.Struct("<III")  # magic, version, number of token ids; the ids follow, then the state
 _KNOWN = (0x67677371, 3)  # llama.cpp 0c1e57098: LLAMA_STATE_SEQ_MAGIC and LLAMA_STATE_SEQ_VERSION

@@ -15,10 +15,10 @@ from app.settings import starter_model
 from engine.child import Child
 from engine.gguf import read_header
 from engine.local.process import EngineProcess
-from engine.memory.budget import Plan, Wanted
+from engine.memory.budget import Hardware, Plan, Wanted
 from engine.memory.card import read_card
 from engine.memory.dry_run import DryRun
-from engine.memory.hardware import Hardware, ram
+from engine.memory.hardware import ram
 from engine.memory.planner import make_plan
 from engine.prompt.layout import Part, Prompt, Segment
 from engine.runtime.events import Finished, Sampling, Stop

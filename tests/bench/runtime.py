@@ -13,7 +13,7 @@ import psutil
 
 from app.settings import starter_model
 from engine.local.process import EngineProcess
-from engine.memory.placement import Placement
+from engine.memory.budget import Placement
 from engine.prompt.layout import Part, Prompt, Segment
 from engine.runtime.events import Finished, Sampling
 from engine.runtime.settings import EngineSettings, usable_cores

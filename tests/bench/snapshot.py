@@ -22,15 +22,15 @@ import numpy as np
 
 from engine.gguf import read_header
 from engine.local.process import EngineProcess
+from engine.memory.budget import Placement
 from engine.memory.card import read_card
 from engine.memory.kv_cache import largest_part_bytes
-from engine.memory.placement import Placement
 from engine.prompt.layout import Part, Prompt, Segment
 from engine.runtime.binding import Binding
 from engine.runtime.events import Finished, Sampling, Stop
 from engine.runtime.keeping import Keeping
 from engine.runtime.settings import EngineSettings
-from engine.tokens.encode import Ids
+from engine.tokens.document import Ids
 from tests.bench.table import Row, seconds
 from tests.models.cache import cached, folder
 
