@@ -36,6 +36,7 @@ from engine.memory.placement import Placement
 from engine.memory.planner import Planner, make_plan
 from engine.opened import OpenModel
 from engine.prompt.layout import Exchange
+from engine.runtime.checkpoint import Speeds
 from engine.tokens.documents import IdCache
 from storage.sessions import Session
 from storage.store import Store
@@ -45,12 +46,15 @@ _IDLE_S = 5.0  # without a question, until the KV state is saved
 
 
 class Desk:
-    """Everything Longdesk does, over one home and at most one running engine."""
+    """Everything Longdesk does, over one home and at most one running engine.
 
-    def __init__(self, settings: Settings) -> None:
+    speeds: what this machine is taken to do in place of what is measured, for tests; None to measure.
+    """
+
+    def __init__(self, settings: Settings, speeds: Speeds | None = None) -> None:
         self.settings = settings
         self.store = Store(settings.home)
-        self._engines = Engines(settings, self.store)
+        self._engines = Engines(settings, self.store, speeds)
         self._cache = IdCache()
         self._shelf = Shelf(settings)
         self._asking, self._learning = Lock(), Lock()

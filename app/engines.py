@@ -26,6 +26,7 @@ from engine.memory.placement import Placement
 from engine.memory.planner import Planner
 from engine.opened import OpenModel
 from engine.prompt.layout import Prompt
+from engine.runtime.checkpoint import Speeds
 from engine.runtime.model import Gauge
 from engine.runtime.settings import EngineSettings
 from engine.runtime.worker_model import WorkerModel
@@ -50,13 +51,13 @@ class Engines:
     keeper: keeps what the engines read. remarks: why a kept KV state could not be used for the last prompt.
     """
 
-    def __init__(self, settings: Settings, store: Store) -> None:
+    def __init__(self, settings: Settings, store: Store, speeds: Speeds | None = None) -> None:
         self._settings = settings
         self._engine: WorkerModel | None = None
         self._identity: tuple[Identity, str] | None = None  # of the engine's model, and of its projector
         self._needs: tuple[Need, ...] = ()  # what the running engine was planned to take
         self._dry_run = DryRun(settings.cache)
-        self.keeper = Keeper(settings, store)
+        self.keeper = Keeper(settings, store, speeds)
         self.remarks: tuple[str, ...] = ()
 
     @property

@@ -18,6 +18,7 @@ from engine.memory.placement import Placement
 from engine.opened import OpenModel
 from engine.prompt.layout import Prompt, common_prefix
 from engine.runtime.binding import Binding
+from engine.runtime.checkpoint import Speeds
 from engine.runtime.state_file import is_loss
 from engine.tokens.encode import Ids
 from storage.store import Store
@@ -35,12 +36,13 @@ class Rereading:
 
 
 class Finder:
-    """Looks for what prompts may start from. May be called from any thread."""
+    """Looks for what prompts may start from. May be called from any thread. speeds: see States."""
 
-    def __init__(self, settings: Settings, store: Store) -> None:
+    def __init__(self, settings: Settings, store: Store, speeds: Speeds | None = None) -> None:
         self._settings, self._store = settings, store
         self._contents = Contents(settings.cache)
-        self.states = States(store, self._contents)
+        self.states = States(store, self._contents, speeds)
+        self._read_bytes_per_s = speeds.file_bytes_per_s if speeds else _READ_BYTES_PER_S
 
     def identify(self, card: ModelCard) -> Identity:
         """Which model it is; see Contents.identify."""
@@ -68,7 +70,7 @@ class Finder:
         """Whether a kept state may be this model's and projector's that saves more than reading so much takes."""
         found = self.find(opened, plan.placement, prompt)
         gain = found.unproved_tokens - found.n_tokens
-        return gain / self.states.tokens_per_s > n_bytes / _READ_BYTES_PER_S
+        return gain / self.states.tokens_per_s > n_bytes / self._read_bytes_per_s
 
     def learn(self, card: ModelCard) -> Iterator[float]:
         """Reads the model's files where kept states are bound to these very files, so that a copy may use them too.

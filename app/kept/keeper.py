@@ -24,6 +24,7 @@ from engine.opened import OpenModel
 from engine.prompt.layout import Prompt, common_prefix
 from engine.runtime.binding import Binding
 from engine.runtime.chain import chain
+from engine.runtime.checkpoint import Speeds
 from engine.runtime.keeping import Keeping
 from engine.runtime.model import Finished
 from engine.runtime.worker_model import SavedState, WorkerModel
@@ -45,11 +46,11 @@ class _Holding:
 
 
 class Keeper:
-    """Not thread-safe but where it is said: its owner takes turns."""
+    """Not thread-safe but where it is said: its owner takes turns. speeds: see States."""
 
-    def __init__(self, settings: Settings, store: Store) -> None:
-        self._settings, self._store = settings, store
-        self.finder = Finder(settings, store)
+    def __init__(self, settings: Settings, store: Store, speeds: Speeds | None = None) -> None:
+        self._settings, self._store, self._speeds = settings, store, speeds
+        self.finder = Finder(settings, store, speeds)
         self._states = self.finder.states
         self._tier = Tier(settings, store)
         self._holding: _Holding | None = None
@@ -87,7 +88,9 @@ class Keeper:
         largest = self._largest_checkpoint(card, plan, n_new, found, spare_bytes=spare_bytes)
         self._has_room = largest > 0
         stem = self._tier.new_path(os.getpid()).with_suffix("") if largest else None
-        keeping = Keeping(binding=binding, states=found.paths, checkpoint=stem, checkpoint_bytes=largest)
+        keeping = Keeping(
+            binding=binding, states=found.paths, checkpoint=stem, checkpoint_bytes=largest, speeds=self._speeds
+        )
         engine.keep(keeping, self._keep_checkpoint)
         if 2 * found.n_tokens >= prompt.n_tokens:  # less, a shared instruction say, makes it no state of this session's
             self._states.used(found.paths, session_id)

@@ -13,6 +13,7 @@ from engine.errors import LongdeskError
 from engine.memory.content import Contents, is_read
 from engine.runtime.binding import Binding, binding_from
 from engine.runtime.chain import BLOCK, blocks_in, chain, tokens_in
+from engine.runtime.checkpoint import Speeds
 from engine.runtime.state_file import is_loss
 from engine.runtime.worker_model import SavedState
 from engine.tokens.encode import Ids
@@ -41,10 +42,13 @@ class Found:
 
 
 class States:
-    """The KV states of a home, for one running engine. Not thread-safe, but for `find`."""
+    """The KV states of a home, for one running engine. Not thread-safe, but for `find`.
 
-    def __init__(self, store: Store, contents: Contents) -> None:
-        self._store, self._contents = store, contents
+    speeds: in place of what is measured; None to measure.
+    """
+
+    def __init__(self, store: Store, contents: Contents, speeds: Speeds | None = None) -> None:
+        self._store, self._contents, self._speeds = store, contents, speeds
         self._tokens_per_s, self._bytes_per_s = _TOKENS_PER_S, float(_BYTES_PER_S)
 
     def find(self, ids: Ids, binding: Binding) -> Found:
@@ -81,7 +85,11 @@ class States:
 
     @property
     def tokens_per_s(self) -> float:
-        return self._tokens_per_s
+        return self._speeds.tokens_per_s if self._speeds else self._tokens_per_s
+
+    @property
+    def bytes_per_s(self) -> float:
+        return self._speeds.bytes_per_s if self._speeds else self._bytes_per_s
 
     def gain(self, held: Ids, binding: Binding) -> int:
         """Tokens of what an engine holds that no state on disk holds."""
@@ -90,7 +98,7 @@ class States:
     def is_worth(self, gain: int, n_bytes: int) -> bool:
         """Whether reading so many tokens again would take longer than half of writing n_bytes does."""
         costs_nothing = n_bytes <= _SMALL_BYTES
-        return gain > 0 and (costs_nothing or gain / self._tokens_per_s >= 0.5 * n_bytes / self._bytes_per_s)
+        return gain > 0 and (costs_nothing or gain / self.tokens_per_s >= 0.5 * n_bytes / self.bytes_per_s)
 
     def record(
         self,

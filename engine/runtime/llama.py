@@ -141,7 +141,9 @@ class LlamaModel:
         begun = perf_counter()
         checkpoints = None
         if keeping is not None and keeping.checkpoint is not None:
-            checkpoints = Checkpoints(keeping.checkpoint, keeping.checkpoint_bytes, at=len(self._cache))
+            checkpoints = Checkpoints(
+                keeping.checkpoint, keeping.checkpoint_bytes, n_held=len(self._cache), speeds=keeping.speeds
+            )
         while len(self._cache) < len(ids) and not self._cancelled:
             at = len(self._cache)
             end = self._decoder.read_on(ids, at, anchor)
