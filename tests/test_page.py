@@ -14,6 +14,7 @@ from app import state
 from app.engines import Engines, Running
 from engine.memory.hardware import Device
 from engine.runtime.model import Gauge
+from tests.patience import PATIENCE_S
 
 MAIN = Path(__file__).parents[1] / "app" / "main.py"
 
@@ -29,7 +30,7 @@ def draw(tmp_path: Path, llama_gguf: Path, monkeypatch: pytest.MonkeyPatch) -> I
     st.cache_resource.clear()
 
     def draw_page(**query: str) -> AppTest:
-        page = AppTest.from_file(str(MAIN), default_timeout=60)
+        page = AppTest.from_file(str(MAIN), default_timeout=PATIENCE_S)
         for name, value in query.items():
             page.query_params[name] = value
         page.run()
@@ -156,7 +157,7 @@ def test_asking_without_sources_and_asking_again(draw: Draw) -> None:
     session = session_of(page)
     job = state.house().jobs.of(session)
     assert job is not None
-    job.join(120)
+    job.join(PATIENCE_S)
     page.run()
     turns = state.house().desk.store.turns.of(session)
     assert [turn.question for turn in turns] == ["Say something."]
@@ -204,7 +205,7 @@ def test_what_adding_changed_is_said_until_the_next_question(draw: Draw, tmp_pat
     page.chat_input[0].set_value("And now?").run()
     job = state.house().jobs.of(session_of(page))
     assert job is not None
-    job.join(120)
+    job.join(PATIENCE_S)
     assert "was deleted" not in everything(page.run())
 
 

@@ -17,6 +17,7 @@ from app.sizes import show_bytes, show_tokens
 from engine.memory.budget import Need, Plan, Wanted
 from engine.memory.hardware import Device
 from engine.memory.placement import Placement
+from tests.patience import PATIENCE_S
 
 GIB = 1 << 30
 
@@ -36,7 +37,7 @@ def draw(tmp_path: Path, llama_gguf: Path, monkeypatch: pytest.MonkeyPatch) -> I
 
             plan.draw()
 
-        page = AppTest.from_function(script, default_timeout=120)
+        page = AppTest.from_function(script, default_timeout=PATIENCE_S)
         for name, value in query.items():
             page.query_params[name] = value
         page.run()
