@@ -13,7 +13,7 @@ from typing import Protocol
 from engine.corpus.source import Source
 from engine.errors import LongdeskError
 from engine.memory.budget import Advice, Need, Plan, Verdict, Wanted
-from engine.prompt.layout import Exchange, Part, Prompt, Segment
+from engine.prompt.prompt import Exchange, Part, Prompt, Segment
 from engine.runtime.events import (
     Checking,
     Event,

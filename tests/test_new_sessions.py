@@ -14,7 +14,7 @@ from app.settings import Settings
 from app.sources.joining import arrange, join_session, write_down
 from engine.corpus.rules import Rules
 from engine.corpus.source import Corpus, Kind, Source, digest_text
-from engine.prompt.layout import Part, Segment
+from engine.prompt.prompt import Part, Segment
 from storage.store import Store
 from tests.test_corpus_order import Git, git, needs_git
 from tests.work import calls, instructions
