@@ -24,8 +24,7 @@ from engine.errors import ModelRefused
 from engine.gguf import read_header
 from engine.memory import identity
 from engine.memory.card import ModelCard, read_card
-from engine.memory.fingerprint import fingerprint
-from engine.memory.identity import Contents
+from engine.memory.identity import Contents, fingerprint
 from engine.runtime.binding import is_read
 from engine.runtime.model import Checking
 from tests.command_line import CommandLine

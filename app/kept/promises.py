@@ -8,8 +8,7 @@ from pathlib import Path
 from engine.local.opened import OpenModel
 from engine.memory.budget import Placement
 from engine.memory.card import ModelCard
-from engine.memory.fingerprint import file_stamps
-from engine.memory.identity import Identity, stamp_of
+from engine.memory.identity import Identity, file_stamps, stamp_of
 from engine.memory.projector import Projector
 from engine.prompt.layout import Prompt
 from engine.runtime.binding import Binding

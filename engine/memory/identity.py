@@ -1,8 +1,9 @@
-"""What a model's files, or a projector's, hold to the last byte: read once, remembered while they are what they were.
+"""Which model a file is, or which projector, beyond its shape: a KV state is bound to it, and llama.cpp does not check.
 
-Samples (see `fingerprint`) do not tell two models apart that differ between them; a digest of everything does, and
-takes minutes where a large model lies on a slow disk (xxh3 itself: 0.2 s a GiB from the page cache, measured). So the
-files themselves stand for what they hold until somebody has read them: their stamp changes with every change to them.
+A fingerprint of samples tells most apart. Two that differ between the samples only a digest of everything tells apart,
+which takes minutes where a large model lies on a slow disk (xxh3 itself: 0.2 s a GiB from the page cache, measured). So
+the files themselves stand for what they hold until somebody has read them, once: their stamp changes with every change
+to them. Planning asks for none of this; the engine's side does, before it looks for a state.
 """
 
 import json
@@ -11,21 +12,38 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
+from hashlib import blake2b
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from xxhash import xxh3_128, xxh3_128_hexdigest
 
 from engine.errors import ModelRefused
-from engine.memory.card import ModelCard
-from engine.memory.fingerprint import FileStamp, file_stamps, fingerprint
+from engine.memory.card import ModelCard, ModelFile
 from engine.memory.projector import Projector
 
+_SAMPLES, _SAMPLE_BYTES = 64, 4096  # of a file
 _STAMP = "files:"  # what begins so stands for files that were not read: engine.runtime.binding.is_read
 _VERSION = 1  # raise it when a digest is made otherwise
 _PIECE_BYTES = 4 << 20  # larger ones fall out of the processor's caches: 16 MiB take half as long again, measured
 _STEP_BYTES = 256 << 20  # between two words on the progress
 _SETTLED_S = 0.05  # file systems' clocks tick every 10 ms at most: a later change has another time
+
+
+@dataclass(frozen=True, slots=True)
+class FileStamp:
+    """A file as the system knows it, wherever it is named: it changes with everything that is written to the file.
+
+    changed_ns: nanoseconds of the inode's last change, which no program can set back as it can modified_ns. A file
+    that is renamed, or linked to, changes too and is read again.
+    """
+
+    device: int
+    inode: int
+    n_bytes: int
+    modified_ns: int
+    changed_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,3 +127,45 @@ class Contents:
 def stamp_of(files: tuple[FileStamp, ...]) -> str:
     """Stands for files as they are on this machine, wherever they are called so."""
     return _STAMP + xxh3_128_hexdigest(repr(files).encode())
+
+
+def file_stamps(card: ModelCard | Projector) -> tuple[FileStamp, ...]:
+    """Of all parts, links followed. Raises ModelRefused when a file went away."""
+    try:
+        return tuple(file_stamp(file.path) for file in card.files)
+    except OSError as error:
+        raise ModelRefused(
+            f"{card.path} cannot be read any more: {error.strerror}.", "Put the model file back, or name another."
+        ) from None
+
+
+def fingerprint(card: ModelCard | Projector) -> str:
+    """Hex blake2b-128 that tells most models of one shape apart; the same for copies of a file.
+
+    Reads 256 KiB of weights a file, once for as long as it stays what it is. Raises ModelRefused when a file went away.
+    """
+    stamps = file_stamps(card)
+    try:
+        return _fingerprint(card.files, stamps)
+    except OSError as error:
+        raise ModelRefused(f"{card.path} cannot be read: {error.strerror}.", "Check the disk it lies on.") from None
+
+
+@lru_cache(maxsize=16)
+def _fingerprint(files: tuple[ModelFile, ...], stamps: tuple[FileStamp, ...]) -> str:
+    """Of each file the header's digest, the size and samples of its weights, its first and last bytes among them."""
+    digest = blake2b(digest_size=16)
+    for part in files:
+        digest.update(f"{part.header_digest} {part.n_bytes}".encode())
+        room = max(0, part.n_bytes - part.data_start - _SAMPLE_BYTES)
+        with part.path.open("rb") as file:
+            for sample in range(_SAMPLES):
+                file.seek(part.data_start + room * sample // (_SAMPLES - 1))
+                digest.update(file.read(_SAMPLE_BYTES))
+    return digest.hexdigest()
+
+
+def file_stamp(path: Path) -> FileStamp:
+    """Of one file, links followed. Raises OSError."""
+    stat = path.stat()
+    return FileStamp(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
