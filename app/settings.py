@@ -14,7 +14,7 @@ from app.models.places import gguf_files, locate, places
 from app.sizes import parse_bytes
 from engine.corpus.rules import ALL_PAGES, BARE_AMONG, BARE_PAGES, parse_pages
 from engine.errors import InputRefused, ModelRefused, UsageError
-from engine.memory import catalog
+from engine.memory.catalog.entry import Entry, find, near
 from engine.memory.budget import DEFAULT_REPLY, Wanted
 from engine.memory.kv_cache import KV_TYPES
 from engine.tokens.tiles import MOST_TILES
@@ -130,7 +130,7 @@ def find_model(name: str, settings: Settings | None = None) -> Path:
     raise ModelRefused(f"{found.name} is not on this machine.", f"Get it: `longdesk models get {found.name}`.")
 
 
-def find_plannable(name: str, settings: Settings) -> Path | catalog.Entry:
+def find_plannable(name: str, settings: Settings) -> Path | Entry:
     """As find_model, but a catalogue model need not be on this machine: its entry stands for it.
 
     Raises UsageError for a name that nothing has.
@@ -138,7 +138,7 @@ def find_plannable(name: str, settings: Settings) -> Path | catalog.Entry:
     return _on_disk(name, settings)
 
 
-def _on_disk(name: str, settings: Settings) -> Path | catalog.Entry:
+def _on_disk(name: str, settings: Settings) -> Path | Entry:
     """The file of a --model value, or the catalogue's entry where its files are not on this machine."""
     if name.startswith(("http://", "https://")):
         raise UsageError("Servers are not built yet: --model takes a GGUF file.", "Name a .gguf file on this machine.")
@@ -155,17 +155,17 @@ def _is_path(path: Path, name: str) -> bool:
     """A folder that happens to be called scout does not hide the catalogue's Scout."""
     if "/" in name or name.endswith(".gguf") or path.is_file():
         return True
-    return path.exists() and catalog.find(name) is None
+    return path.exists() and find(name) is None
 
 
-def find_entry(name: str) -> catalog.Entry:
+def find_entry(name: str) -> Entry:
     """The catalogue's entry of a name. Raises UsageError with the nearest names."""
-    if entry := catalog.find(name):
+    if entry := find(name):
         return entry
-    near = catalog.near(name)
+    meant = near(name)
     raise UsageError(
         f"There is no model file {name}, and the catalogue has no such name.",
-        f"Did you mean {' or '.join(near)}?" if near else "`longdesk models list` shows all names.",
+        f"Did you mean {' or '.join(meant)}?" if meant else "`longdesk models list` shows all names.",
     )
 
 

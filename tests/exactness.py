@@ -179,7 +179,7 @@ def answered(
 ) -> tuple[int, tuple[int, ...], list[Logits]]:
     """What a LlamaModel reused of a prompt, its reply, and the logits that each token of it was sampled from."""
     from engine.runtime import llama
-    from engine.runtime.model import Finished, Sampling
+    from engine.runtime.events import Finished, Sampling
 
     seen: list[Logits] = []
 

@@ -160,8 +160,8 @@ class _Engine:
 
     def answer(self, at: int, ask: dict[str, Any]) -> Told:
         from engine.runtime import llama
+        from engine.runtime.events import Finished, Prefill, Sampling
         from engine.runtime.keeping import Keeping
-        from engine.runtime.model import Finished, Prefill, Sampling
         from engine.runtime.pictures import pictures_of
 
         parts = [np.load(part) if isinstance(part, str) else part for part in ask["parts"]]

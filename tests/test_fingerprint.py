@@ -13,8 +13,7 @@ from threading import Event as Flag
 import pytest
 
 import app.desk
-import app.kept.finder
-import app.kept.states
+import app.kv.reuse
 from app.desk import Desk
 from app.jobs import Phase, Progress, advance
 from app.question import Answered, Notice, Question
@@ -26,7 +25,8 @@ from engine.memory import identity
 from engine.memory.card import ModelCard, read_card
 from engine.memory.identity import Contents, fingerprint
 from engine.runtime.binding import is_read
-from engine.runtime.model import Checking
+from engine.runtime.checkpoint import Speeds
+from engine.runtime.events import Checking
 from tests.command_line import CommandLine
 
 _TEXT = "".join(f"the quick brown fox {line} jumps over the lazy dog {line % 7}\n" for line in range(120))
@@ -225,7 +225,7 @@ def settings(model: Path, tmp_path: Path) -> Settings:
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Models of a MiB are treated as large ones, and tell of every piece that is read; never while a Desk is idle."""
     monkeypatch.setattr(app.desk, "_IDLE_S", 600.0)
-    monkeypatch.setattr(app.kept.finder, "_SMALL_MODEL_BYTES", 0)
+    monkeypatch.setattr(app.kv.reuse, "_SMALL_MODEL_BYTES", 0)
     monkeypatch.setattr(identity, "_STEP_BYTES", 1)
 
 
@@ -340,8 +340,7 @@ def test_a_large_model_is_not_read_for_a_few_tokens(
     settings: Settings, model: Path, corpus: Path, large: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Asked(settings, corpus, learn=True)
-    monkeypatch.setattr(app.kept.finder, "_READ_BYTES_PER_S", 1)
-    monkeypatch.setattr(app.kept.states, "_TOKENS_PER_S", 1e9)
+    monkeypatch.setattr(app.kv.reuse, "_UNMEASURED", Speeds(tokens_per_s=1e9, file_bytes_per_s=1))
     asked = Asked(replace(settings, model=str(copy(model, tmp_path / "copy.gguf"))), corpus)
     assert asked.reused == 0 and Phase.CHECKING not in asked.phases
 
@@ -364,7 +363,7 @@ def test_the_page_plans_with_what_is_not_proved_yet_without_reading(
     monkeypatch.setattr(Contents, "read", lambda *_: pytest.fail("the model was read while somebody types"))
     desk = Desk(replace(settings, model=str(copy(model, tmp_path / "copy.gguf"))))
     try:
-        outlook = desk.look_ahead(asked.turn.session_id)
+        outlook = desk.preview(asked.turn.session_id)
         assert (outlook.reused_tokens or 0) > 0.9 * (asked.turn.prompt_tokens or 0)
     finally:
         desk.close()

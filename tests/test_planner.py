@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.analyst import refuse_misfit
+from app.answering import refuse_misfit
 from engine.errors import DoesNotFit, EngineDied, UsageError
 from engine.memory.budget import DEFAULT_REPLY, Device, Hardware, Measured, Placement, Plan, Verdict, Wanted, Weight
 from engine.memory.card import Layer, ModelCard

@@ -9,7 +9,8 @@ from engine.errors import ModelRefused
 from engine.gguf import read_header
 from engine.local.opened import OpenModel, open_model
 from engine.memory.card import ModelCard, read_card
-from engine.memory.catalog import Entry, planned_card
+from engine.memory.catalog.entry import Entry
+from engine.memory.catalog.ghost import planned_card
 from engine.memory.projector import candidates
 
 _MAGIC = b"GGUF"

@@ -209,11 +209,12 @@ class Need:
 class Plan:
     """What a prompt costs with a model, and the verdict. All sizes are bytes or tokens, as named.
 
-    estimated: figures that are not exact, by their names in `plan --json`. notes: sentences on how it came about.
+    placement: where it goes on this machine; None for an engine elsewhere. estimated: figures that are not exact, by
+    their names in `plan --json`. notes: sentences on how it came about.
     """
 
     model: str
-    placement: Placement
+    placement: Placement | None
     window: int
     prompt_tokens: int
     reply_tokens: int
@@ -223,12 +224,19 @@ class Plan:
     advice: tuple[Advice, ...] = ()
 
     @property
+    def placed(self) -> Placement:
+        """Its placement, of a plan for this machine."""
+        assert self.placement is not None
+        return self.placement
+
+    @property
     def context_tokens(self) -> int:
-        return self.placement.n_ctx
+        return self.placement.n_ctx if self.placement else self.window
 
     @property
     def kv_type(self) -> str:
-        return self.placement.kv_type
+        """Of the KV cache; '' where that is the engine's own business."""
+        return self.placement.kv_type if self.placement else ""
 
     @property
     def over_tokens(self) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 
 from engine.runtime.binding import Binding
 from engine.runtime.chain import BLOCK
-from engine.runtime.model import Remark
+from engine.runtime.events import Remark
 from engine.runtime.positions import Positions
 from engine.runtime.prefix import Attention, CacheShape, Rewind, rewind_to
 from engine.runtime.slots import Slots

@@ -21,9 +21,9 @@ from engine.runtime.binding import Binding
 from engine.runtime.cache import KvCache
 from engine.runtime.checkpoint import Checkpoints
 from engine.runtime.decoder import Decoder, has_dims
+from engine.runtime.events import Checkpoint, Finished, Gauge, Prefill, Remark, Sampling, Stop, Text
 from engine.runtime.keeping import Keeping
 from engine.runtime.log import kv_places, listen, windowed_cells
-from engine.runtime.model import Checkpoint, Finished, Gauge, Prefill, Remark, Sampling, Stop, Text
 from engine.runtime.pictures import Picture
 from engine.runtime.prefix import Attention, CacheShape
 from engine.runtime.reply import Reply
@@ -141,7 +141,9 @@ class LlamaModel:
         begun = perf_counter()
         checkpoints = None
         if keeping is not None and keeping.checkpoint is not None:
-            checkpoints = Checkpoints(keeping.checkpoint, keeping.checkpoint_bytes, at=len(self._cache))
+            checkpoints = Checkpoints(
+                keeping.checkpoint, keeping.checkpoint_bytes, n_held=len(self._cache), speeds=keeping.speeds
+            )
         while len(self._cache) < len(ids) and not self._cancelled:
             at = len(self._cache)
             end = self._decoder.read_on(ids, at, anchor)

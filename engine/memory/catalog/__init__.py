@@ -3,8 +3,3 @@
 `tensors` has every tensor's name, dims and type, `entry` the name, repository, files, size and licence of each, and
 `ghost` writes files that stand for models which are not on this machine, and reads them as cards for planning.
 """
-
-from engine.memory.catalog.entry import ENTRIES, Entry, find, near
-from engine.memory.catalog.ghost import ghost_of, planned_card
-
-__all__ = ["ENTRIES", "Entry", "find", "ghost_of", "near", "planned_card"]

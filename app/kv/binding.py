@@ -1,32 +1,20 @@
-"""What KV states belong to, and how much of a prompt they keep, as far as it can be known without loading them."""
+"""What a saved KV cache belongs to, and the shape of a model's cache as far as its header tells."""
 
 import os
-from collections.abc import Iterable
 from importlib.metadata import version
-from pathlib import Path
 
-from engine.local.opened import OpenModel
 from engine.memory.budget import Placement
 from engine.memory.card import ModelCard
-from engine.memory.identity import Identity, file_stamps, stamp_of
-from engine.memory.projector import Projector
-from engine.prompt.layout import Prompt
+from engine.memory.identity import Identity
 from engine.runtime.binding import Binding
 from engine.runtime.prefix import Attention, CacheShape, rewind_to
-from engine.runtime.state_file import Promise, promise
-from engine.tokens.document import Ids
 
 
-def stamp(projector: Projector | None) -> str:
-    """What stands for a projector's file; '' without one."""
-    return stamp_of(file_stamps(projector)) if projector is not None else ""
+def binding_of(card: ModelCard, placement: Placement, identity: Identity, *, projector: str) -> Binding:
+    """What the KV caches of an engine of this placement belong to.
 
-
-def binding_of(
-    opened: OpenModel, placement: Placement, identity: Identity, prompt: Prompt, *, projector: str
-) -> Binding:
-    """What the KV states of an engine that reads this prompt belong to. projector: what its file holds."""
-    card = opened.card
+    projector: what its file holds, '' where the prompt has no pictures.
+    """
     rope = "" if not card.rope_switch else "long" if placement.n_ctx > card.rope_switch else "short"
     return Binding(
         model=identity.fingerprint,
@@ -35,21 +23,10 @@ def binding_of(
         kv_k=placement.kv_type,
         kv_v=placement.kv_type,
         swa_full=placement.swa_full,
-        projector=projector if prompt.shown else "",
+        projector=projector,
         rope=rope,
         rotation=os.environ.get("LLAMA_ATTN_ROT_DISABLE", ""),
     )
-
-
-def promises(paths: Iterable[Path], ids: Ids, binding: Binding, shape: CacheShape) -> tuple[Promise, ...]:
-    """What of a prompt each of these state files keeps that can be used, as the engine will have it."""
-    found = [promise(path, ids, binding, shape) for path in paths]
-    return tuple(each for each in found if isinstance(each, Promise))
-
-
-def most_kept(promised: Iterable[Promise], *, n_ctx: int) -> int:
-    """Tokens that the best of these keeps which a context of so many can load."""
-    return max((each.n_tokens for each in promised if len(each.ids) <= n_ctx), default=0)
 
 
 def shape_of(card: ModelCard, *, swa_full: bool) -> CacheShape:
@@ -62,7 +39,7 @@ def shape_of(card: ModelCard, *, swa_full: bool) -> CacheShape:
 
 
 def can_go_back(card: ModelCard, *, swa_full: bool) -> bool:
-    """Whether a state of this model serves up to an edit within it, or near; else only from its end on."""
+    """Whether a saved cache of this model serves up to an edit within it, or near; else only from its end on."""
     return shape_of(card, swa_full=swa_full).attention in (Attention.FULL, Attention.CHUNKED)
 
 
