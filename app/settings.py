@@ -14,8 +14,8 @@ from app.models.places import gguf_files, locate, places
 from app.sizes import parse_bytes
 from engine.corpus.rules import ALL_PAGES, BARE_AMONG, BARE_PAGES, parse_pages
 from engine.errors import InputRefused, ModelRefused, UsageError
-from engine.memory.catalog.entry import Entry, find, near
 from engine.memory.budget import DEFAULT_REPLY, Wanted
+from engine.memory.catalog.entry import Entry, find, near
 from engine.memory.kv_cache import KV_TYPES
 from engine.tokens.tiles import MOST_TILES
 
