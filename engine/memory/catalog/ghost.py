@@ -14,8 +14,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING
 
 from engine.errors import EngineFailed
-from engine.gguf import read_header
-from engine.memory.card import ModelCard, read_card
+from engine.memory.card import ModelCard, card_at
 from engine.memory.catalog.entry import Entry
 from engine.memory.catalog.tensors import N_VOCAB, Shape, Typed, typed_tensors
 
@@ -57,7 +56,7 @@ def planned_card(entry: Entry, folder: Path) -> ModelCard:
     Where tensor types are not known, the published size is spread over the tensors as the recipe has them. Raises
     EngineFailed where the ghost cannot be written.
     """
-    card = read_card(read_header(ghost_of(entry, folder)))
+    card = card_at(ghost_of(entry, folder))
     return replace(_scaled(card, entry.weights_bytes), name=entry.name, estimated=entry.estimated)
 
 
