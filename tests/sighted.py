@@ -18,7 +18,7 @@ import numpy.typing as npt
 from engine.corpus.source import Image, digest_bytes
 from engine.corpus.source import Picture as Page
 from engine.gguf import read_header
-from engine.memory.identity import fingerprint
+from engine.memory.fingerprint import fingerprint
 from engine.memory.projector import LLAMA4, read_projector
 from engine.prompt.layout import Part, Prompt, Segment
 from engine.tokens.document import Shown

@@ -11,7 +11,7 @@ import pytest
 from engine.errors import ModelRefused
 from engine.gguf import read_header
 from engine.memory.card import ModelCard, read_card
-from engine.memory.identity import fingerprint
+from engine.memory.fingerprint import fingerprint
 from tests.models.cache import cached
 
 

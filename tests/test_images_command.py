@@ -17,7 +17,7 @@ from app.documents.count import count_json
 from app.settings import Settings
 from engine.corpus.source import Cause, Skipped
 from engine.local.opened import OpenModel
-from engine.memory.identity import fingerprint
+from engine.memory.fingerprint import fingerprint
 from engine.memory.projector import read_projector
 from engine.tokens.tiles import llama_cpp_tiling, size_within
 from tests.command_line import CommandLine, Run

@@ -11,7 +11,7 @@ from engine.errors import ModelRefused
 from engine.gguf import read_header
 from engine.memory.budget import Wanted, Weight
 from engine.memory.card import ModelCard, read_card
-from engine.memory.identity import fingerprint
+from engine.memory.fingerprint import fingerprint
 from engine.memory.projector import LLAMA4, Projector, projector_for, unfit_beside
 from engine.prompt.layout import Exchange, Prompt, lay_out
 from engine.prompt.template import ChatTemplate, read_template
