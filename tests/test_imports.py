@@ -24,7 +24,6 @@ FLOORS = (
     ("engine.corpus",),
     ("engine.tokens", "engine.memory"),
     ("engine.prompt",),
-    ("engine.local",),
     ("engine.runtime", "engine.answer"),
     ("engine.backend",),
     ("engine.local", "engine.analyst"),
