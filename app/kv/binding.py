@@ -5,7 +5,7 @@ from importlib.metadata import version
 
 from engine.memory.budget import Placement
 from engine.memory.card import ModelCard
-from engine.memory.identity import Identity
+from engine.memory.fingerprint import Identity
 from engine.runtime.binding import Binding
 from engine.runtime.prefix import Attention, CacheShape, rewind_to
 

@@ -16,8 +16,7 @@ from engine.backend import Ids, Prompt, Reuse
 from engine.local.opened import OpenModel
 from engine.memory.budget import Placement
 from engine.memory.card import ModelCard
-from engine.memory.fingerprint import file_stamps
-from engine.memory.identity import Contents, Identity, stamp_of
+from engine.memory.fingerprint import Contents, Identity, file_stamps, stamp_of
 from engine.memory.kv_cache import pad
 from engine.memory.projector import Projector
 from engine.runtime.binding import Binding, binding_from, is_read

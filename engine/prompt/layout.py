@@ -9,6 +9,7 @@ from datetime import date
 
 import numpy as np
 
+from engine.prompt.prompt import Exchange, Part, Prompt, Segment
 from engine.prompt.template import ChatTemplate, Role, Slot
 from engine.tokens.encode import Tokenizer
 
