@@ -8,6 +8,8 @@ from tests.passing import Passed
 from tests.trace import WALKS
 from tests.trace import traced as trace
 
+pytestmark = pytest.mark.slow  # each walk is a process or two, with an engine
+
 # what is allowed now, and where it is to go
 MOST_MODULES = {  # in the process that asks, not in its children
     "command": 77,  # goal: 50
@@ -20,6 +22,10 @@ MOST_LOOKUPS = {
     "command": 5,  # goal: 3, one for the question and two to save what it left
     "running": 2,  # goal: 1
     "restarted": 3,  # goal: 1
+}
+MOST_KV_FILES = {  # one lies there; while the engine runs, where the machine was slow enough for a checkpoint
+    "running": 2,  # goal: 1
+    "restarted": 4,  # goal: 1
 }
 MOST_OPENED = {"pypdf": 1, "pdfium": 2}  # goal: 1 each
 MOST_DATABASES = 2  # goal: 0, and no lock
@@ -47,6 +53,11 @@ def test_what_a_walk_surely_passes_is_seen() -> None:
 @pytest.mark.parametrize("walk", MOST_LOOKUPS)
 def test_what_is_kept_of_a_prompt_is_looked_up_once(walk: str) -> None:
     assert 1 <= traced(walk).calls["lookups"] <= MOST_LOOKUPS[walk]
+
+
+@pytest.mark.parametrize("walk", MOST_KV_FILES)
+def test_a_saved_kv_cache_is_opened_once(walk: str) -> None:
+    assert traced(walk).calls["kv files"] <= MOST_KV_FILES[walk]
 
 
 @pytest.mark.parametrize("library", MOST_OPENED)
