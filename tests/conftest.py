@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.opened import OpenModel, open_model
+from engine.local.opened import OpenModel, open_model
 from tests.models.cache import cached
 
 if TYPE_CHECKING:

@@ -11,9 +11,10 @@ import pytest
 from engine.errors import EngineFailed
 from engine.gguf import read_header
 from engine.memory.card import ModelCard, read_card
-from engine.memory.catalog import ENTRIES, Entry, find, ghost_of, near
+from engine.memory.catalog.entry import ENTRIES, Entry, find, near
+from engine.memory.catalog.ghost import ghost_of
 from engine.memory.catalog.recipe import typed_tensors, weight_bytes
-from engine.memory.catalog.shape import BEHEMOTH, MAVERICK, SCOUT
+from engine.memory.catalog.tensors import BEHEMOTH, MAVERICK, SCOUT
 from engine.memory.kv_cache import kv_bytes
 from tests.models.probe import probe
 from tests.models.quantize_types import quantized

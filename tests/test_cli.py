@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-from engine.opened import OpenModel, open_model
+from engine.local.opened import OpenModel, open_model
 from engine.prompt.layout import Exchange, Part
 from tests.command_line import CommandLine
 

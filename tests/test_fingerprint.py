@@ -13,8 +13,7 @@ from threading import Event as Flag
 import pytest
 
 import app.desk
-import app.kept.finder
-import app.kept.states
+import app.kv.reuse
 from app.desk import Desk
 from app.jobs import Phase, Progress, advance
 from app.question import Answered, Notice, Question
@@ -22,11 +21,13 @@ from app.settings import Settings
 from engine.corpus.source import Corpus
 from engine.errors import ModelRefused
 from engine.gguf import read_header
-from engine.memory import content
+from engine.memory import identity
 from engine.memory.card import ModelCard, read_card
-from engine.memory.content import Contents, is_read
 from engine.memory.fingerprint import fingerprint
-from engine.runtime.model import Checking
+from engine.memory.identity import Contents
+from engine.runtime.binding import is_read
+from engine.runtime.checkpoint import Speeds
+from engine.runtime.events import Checking
 from tests.command_line import CommandLine
 
 _TEXT = "".join(f"the quick brown fox {line} jumps over the lazy dog {line % 7}\n" for line in range(120))
@@ -139,7 +140,7 @@ import json, sys
 from pathlib import Path
 from engine.gguf import read_header
 from engine.memory.card import read_card
-from engine.memory.content import Contents
+from engine.memory.identity import Contents
 
 def n_read():
     lines = Path("/proc/self/io").read_text().splitlines()
@@ -161,8 +162,8 @@ print(json.dumps([contents.identify(card).content, n_read() - before]))
 def test_files_that_change_while_they_are_read_are_not_remembered(
     contents: Contents, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(content, "_STEP_BYTES", 1)
-    monkeypatch.setattr(content, "_PIECE_BYTES", 64 << 10)
+    monkeypatch.setattr(identity, "_STEP_BYTES", 1)
+    monkeypatch.setattr(identity, "_PIECE_BYTES", 64 << 10)
     card, shares = card_of(model), []
     for share in contents.read(card):
         if not shares:
@@ -175,7 +176,7 @@ def test_files_that_change_while_they_are_read_are_not_remembered(
 def test_reading_that_is_given_up_leaves_nothing(
     contents: Contents, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(content, "_STEP_BYTES", 1)
+    monkeypatch.setattr(identity, "_STEP_BYTES", 1)
     next(contents.read(card_of(model)))
     assert not is_read(contents.identify(card_of(model)).content) and not (tmp_path / "cache").exists()
 
@@ -225,8 +226,8 @@ def settings(model: Path, tmp_path: Path) -> Settings:
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Models of a MiB are treated as large ones, and tell of every piece that is read; never while a Desk is idle."""
     monkeypatch.setattr(app.desk, "_IDLE_S", 600.0)
-    monkeypatch.setattr(app.kept.finder, "_SMALL_MODEL_BYTES", 0)
-    monkeypatch.setattr(content, "_STEP_BYTES", 1)
+    monkeypatch.setattr(app.kv.reuse, "_SMALL_MODEL_BYTES", 0)
+    monkeypatch.setattr(identity, "_STEP_BYTES", 1)
 
 
 class Asked:
@@ -340,8 +341,7 @@ def test_a_large_model_is_not_read_for_a_few_tokens(
     settings: Settings, model: Path, corpus: Path, large: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Asked(settings, corpus, learn=True)
-    monkeypatch.setattr(app.kept.finder, "_READ_BYTES_PER_S", 1)
-    monkeypatch.setattr(app.kept.states, "_TOKENS_PER_S", 1e9)
+    monkeypatch.setattr(app.kv.reuse, "_UNMEASURED", Speeds(tokens_per_s=1e9, file_bytes_per_s=1))
     asked = Asked(replace(settings, model=str(copy(model, tmp_path / "copy.gguf"))), corpus)
     assert asked.reused == 0 and Phase.CHECKING not in asked.phases
 
@@ -350,7 +350,7 @@ def test_checking_can_be_cancelled(
     settings: Settings, model: Path, corpus: Path, large: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Asked(settings, corpus, learn=True)
-    monkeypatch.setattr(content, "_PIECE_BYTES", 64 << 10)
+    monkeypatch.setattr(identity, "_PIECE_BYTES", 64 << 10)
     copied = replace(settings, model=str(copy(model, tmp_path / "copy.gguf")))
     asked = Asked(copied, corpus, cancel_checking=True)
     assert asked.turn.stop == "cancelled" and asked.progress.loaded < 0.5
@@ -364,7 +364,7 @@ def test_the_page_plans_with_what_is_not_proved_yet_without_reading(
     monkeypatch.setattr(Contents, "read", lambda *_: pytest.fail("the model was read while somebody types"))
     desk = Desk(replace(settings, model=str(copy(model, tmp_path / "copy.gguf"))))
     try:
-        outlook = desk.look_ahead(asked.turn.session_id)
+        outlook = desk.preview(asked.turn.session_id)
         assert (outlook.reused_tokens or 0) > 0.9 * (asked.turn.prompt_tokens or 0)
     finally:
         desk.close()

@@ -24,7 +24,7 @@ FLOORS = (
     ("engine.corpus",),
     ("engine.tokens", "engine.memory"),
     ("engine.prompt",),
-    ("engine.opened",),
+    ("engine.local",),
     ("engine.runtime", "engine.answer"),
     ("engine.backend",),
     ("engine.local", "engine.analyst"),
@@ -210,7 +210,7 @@ def test_loading_the_command_line_loads_no_engine() -> None:
     assert set(loaders) <= {
         "engine.memory.dry_child",
         "engine.memory.gpus",
-        "engine.memory.parameters",
+        "engine.memory.llama_parameters",
         "engine.tokens.image_tokens",
         "engine.tokens.llama_tokenizer",
         "engine.runtime.batch",

@@ -10,7 +10,7 @@ import pytest
 from app.jobs import Job, Jobs, Phase, Progress, advance
 from app.question import DeskEvent, Notice, Question, Waiting
 from engine.errors import DoesNotFit, SessionBusy
-from engine.runtime.model import Checking, Loading, Prefill, Text
+from engine.runtime.events import Checking, Loading, Prefill, Text
 
 Script = Callable[[Question, Flag], Iterator[DeskEvent]]
 

@@ -39,7 +39,7 @@ def desk(settings: Settings) -> Iterator[Desk]:
 
 
 def foretold_and_reused(desk: Desk, session: str, text: str) -> tuple[int | None, int | None]:
-    foretold = desk.look_ahead(session, text).reused_tokens
+    foretold = desk.preview(session, text).reused_tokens
     *_, end = desk.ask(Question(text=text, session=session), cancel=Flag())
     assert isinstance(end, Answered) and end.turn.error is None
     return foretold, end.turn.reused_tokens
@@ -77,7 +77,7 @@ def test_where_windows_slide_some_beginnings_stay(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, corpus: Path
 ) -> None:
     """So that an edit within the corpus does not cost all of it. They are checkpoints of a long prefill."""
-    monkeypatch.setattr("app.kept.keeper._LONG_PREFILL_S", 0.0)
+    monkeypatch.setattr("app.kv.saving._LONG_PREFILL_S", 0.0)
     for number in range(3):
         lines = (f"part {number}, line {line}: the harbour opens at {line % 9}\n" for line in range(250))
         (corpus / f"{number}.txt").write_text("".join(lines))
@@ -86,12 +86,12 @@ def test_where_windows_slide_some_beginnings_stay(
         session = begin(desk, corpus)
         foretold_and_reused(desk, session, "Which harbour?")
         desk.save()
-        held = [kept.n_tokens for kept in desk.store.snapshots.list()]
+        held = [kept.n_tokens for kept in desk.saved.kept().snapshots]
         last = (corpus / "2.txt").read_text()
         (corpus / "2.txt").write_text(last.replace("line 125", "line of the edit"))
         desk.add_sources(session, desk.read([corpus]))
         foretold, reused = foretold_and_reused(desk, session, "And now?")
-        prompt = desk.look_ahead(session).prompt.n_tokens
+        prompt = desk.preview(session).prompt.n_tokens
     finally:
         desk.close()
     assert 2 <= len(held) <= 4, held

@@ -15,7 +15,8 @@ from app.models.places import gguf_files, locate, parts, places
 from app.models.verification import verify
 from app.settings import Settings, absolute_model, find_model, find_plannable
 from engine.errors import ModelRefused, UsageError
-from engine.memory.catalog import ENTRIES, find, ghost_of
+from engine.memory.catalog.entry import ENTRIES, find
+from engine.memory.catalog.ghost import ghost_of
 from tests.command_line import CommandLine, Run
 from tests.hub import Hub, serving
 

@@ -54,7 +54,7 @@ class Asked:
         *_, end = desk.ask(question, cancel=Flag())
         assert isinstance(end, Answered)
         self.turn = end.turn
-        self._segments = desk.look_ahead(end.turn.session_id).prompt.segments
+        self._segments = desk.preview(end.turn.session_id).prompt.segments
         self.order = [segment.path for segment in self._segments if segment.part is Part.SOURCE]
 
     def tokens_before(self, path: str) -> int:

@@ -12,8 +12,8 @@ from streamlit.testing.v1 import AppTest
 
 from app import state
 from app.engines import Engines, Running
-from engine.memory.hardware import Device
-from engine.runtime.model import Gauge
+from engine.memory.budget import Device
+from engine.runtime.events import Gauge
 
 MAIN = Path(__file__).parents[1] / "app" / "main.py"
 
@@ -84,10 +84,10 @@ def test_loading_the_example_and_leaving_it_out(draw: Draw) -> None:
     assert not page.exception
     session = session_of(page)
     desk = state.house().desk
-    assert {link.path for link in desk.store.sources.links(session)} >= {"README.md", "pedal/tariff.py"}
+    assert {link.path for link in desk.session(session).links} >= {"README.md", "pedal/tariff.py"}
     readme = next(box for box in page.checkbox if box.label.startswith("README.md"))
     readme.uncheck().run()
-    links = desk.store.sources.links(session)
+    links = desk.session(session).links
     assert [link.path for link in links if not link.enabled] == ["README.md"]
     assert "6 of 7 files sent" in everything(page)
 
@@ -158,16 +158,16 @@ def test_asking_without_sources_and_asking_again(draw: Draw) -> None:
     assert job is not None
     job.join(120)
     page.run()
-    turns = state.house().desk.store.turns.of(session)
+    turns = state.house().desk.turns(session)
     assert [turn.question for turn in turns] == ["Say something."]
     assert turns[0].stop in ("end", "length")
     assert "Say something." in everything(page)
-    assert state.house().desk.store.sessions.get(session).title == "Say something."
+    assert state.house().desk.session(session).session.title == "Say something."
 
 
 def test_what_is_read_again_is_said_before_asking(draw: Draw, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.views.ask.tokens_read", lambda turns, model: 1_000_000)
-    monkeypatch.setattr("app.views.ask.reading_speed", lambda turns, model: 10.0)
+    monkeypatch.setattr("app.next_turn.reading_speed", lambda turns, model: 10.0)
     page = draw()
     assert "Re-reading" not in everything(page)
     page.button(key="example").click().run()
@@ -210,8 +210,7 @@ def test_what_adding_changed_is_said_until_the_next_question(draw: Draw, tmp_pat
 
 def test_the_list_of_all_sessions(draw: Draw) -> None:
     draw()
-    store = state.house().desk.store
-    store.sessions.create(title="*bold* [link](x)", model="starter")
+    state.house().desk.begin_session("*bold* [link](x)")
     page = draw()
     labels = [button.label for button in page.button]
     assert r"\*bold\* \[link\](x)" in labels

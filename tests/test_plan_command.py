@@ -9,10 +9,10 @@ import psutil
 import pytest
 
 from engine.gguf import read_header
+from engine.memory.budget import Placement
 from engine.memory.card import read_card
 from engine.memory.dry_run import DryRun
 from engine.memory.kv_cache import kv_bytes
-from engine.memory.placement import Placement
 from tests.command_line import CommandLine, Run
 from tests.models.cache import cached
 

@@ -14,9 +14,7 @@ from app.parts.chart import apart
 from app.parts.devices import devices_html, placement_words
 from app.parts.remedies import settings_in
 from app.sizes import show_bytes, show_tokens
-from engine.memory.budget import Need, Plan, Wanted
-from engine.memory.hardware import Device
-from engine.memory.placement import Placement
+from engine.memory.budget import Device, Need, Placement, Plan, Wanted
 
 GIB = 1 << 30
 
@@ -80,7 +78,7 @@ def test_the_figures_are_those_of_the_plan(draw: Draw) -> None:
 
 def test_contexts_over_the_window_say_so(draw: Draw) -> None:
     page = draw()
-    window = state.house().desk.card().window
+    window = state.house().desk.window()
     assert text(page).count(f"over the window of {show_tokens(window)}") == 5  # the marks from 32K on
 
 
@@ -89,7 +87,7 @@ def test_over_the_window_one_click_mends_it(draw: Draw) -> None:
     assert "Over the window." in text(page)
     page.button(key="try-0").click().run()
     assert not page.exception
-    assert page.text_input(key="ctx").value == str(state.house().desk.card().window)
+    assert page.text_input(key="ctx").value == str(state.house().desk.window())
     assert "Over the window." not in text(page)
 
 

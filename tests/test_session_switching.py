@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from app.desk import Desk
-from app.kept.snapshots import Room, Tier
+from app.kv.disk import Room, Tier
 from app.question import Answered, Notice, Question
 from app.settings import Settings
 from storage.turns import Turn
@@ -97,7 +97,7 @@ class Working:
     def ask(self, number: int) -> Answer:
         """A question in one of them, whichever."""
         session, question = self._random.choice(self._sessions), f"Question {number}: who speaks of the harbour?"
-        prompt = tuple(self.desk.look_ahead(session, question).prompt.ids().tolist())
+        prompt = tuple(self.desk.preview(session, question).prompt.ids().tolist())
         *events, end = self.desk.ask(Question(text=question, session=session), cancel=Flag())
         assert isinstance(end, Answered)
         notices = tuple(event.text for event in events if isinstance(event, Notice))
@@ -163,11 +163,12 @@ def test_the_room_for_checkpoints_is_given_back_when_the_answer_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rooms: list[tuple[int, Room]]
 ) -> None:
     """Or a page that runs for days would keep it from all others."""
-    monkeypatch.setattr("app.kept.keeper._LONG_PREFILL_S", 0.0)
+    monkeypatch.setattr("app.kv.saving._LONG_PREFILL_S", 0.0)
     working = Working(tmp_path, cached("llama"))
     try:
         working.ask(0)
         assert rooms and rooms[0][1].refusal is None
-        assert Tier(working.desk.settings, working.desk.store).largest_bytes() == BUDGET_BYTES
+        everyone_else = working.desk.saved  # another reservation than the engine's own
+        assert everyone_else.keep(BUDGET_BYTES).refusal is None and everyone_else.keep(BUDGET_BYTES + 1).refusal
     finally:
         working.desk.close()

@@ -9,7 +9,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from app import state
-from app.kept.snapshots import Kept, Tier
+from app.kv.disk import Kept, Tier
 from app.settings import Settings
 from app.views import snapshots as views
 from app.views.snapshots import budget_html

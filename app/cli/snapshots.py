@@ -10,8 +10,8 @@ import click
 
 from app.cli.options import JSON
 from app.cli.printing import print_document
-from app.documents import Json
-from app.kept.snapshots import Kept, Tier, Verified, model_words, session_words
+from app.documents.json import Json
+from app.kv.disk import Kept, Tier, Verified, model_words, session_words
 from app.settings import read_settings
 from app.sizes import parse_bytes, show_bytes
 from storage.snapshots import Snapshot

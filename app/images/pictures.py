@@ -4,8 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from engine.prompt.layout import Prompt
-from engine.tokens.documents import Document
-from engine.tokens.sight import View
+from engine.tokens.document import Document, View
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from typing import IO, Any, BinaryIO, cast
 from app.models.places import own_folder
 from app.sizes import show_bytes
 from engine.errors import DoesNotFit, EngineFailed, LongdeskError, ModelRefused, UsageError
-from engine.memory.catalog import Entry
+from engine.memory.catalog.entry import Entry
 
 _AGAIN = "Run the same command again: it goes on where it stopped."
 _SPARE_BYTES = 64 << 20  # a disk is never filled to the last byte

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from engine.memory.catalog import Entry
+from engine.memory.catalog.entry import Entry
 
 _DEPTH = 5  # folders below a place; Hugging Face's cache needs four
 _PART = re.compile(r"-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$")

@@ -7,10 +7,11 @@ from threading import RLock
 from app.settings import Settings, find_model, find_plannable
 from engine.errors import ModelRefused
 from engine.gguf import read_header
+from engine.local.opened import OpenModel, open_model
 from engine.memory.card import ModelCard, read_card
-from engine.memory.catalog import Entry, planned_card
+from engine.memory.catalog.entry import Entry
+from engine.memory.catalog.planned import planned_card
 from engine.memory.projector import candidates
-from engine.opened import OpenModel, open_model
 
 _MAGIC = b"GGUF"
 _Identity = tuple[Path, int, int, int]

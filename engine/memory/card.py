@@ -6,7 +6,7 @@ from pathlib import Path
 
 from engine.errors import ModelRefused
 from engine.gguf import Header, TensorInfo, read_header
-from engine.memory.windows import read_windows
+from engine.memory.attention_windows import windows_of
 
 _SPLIT = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$")
 # fields of models that cache something else, or not in every layer: the sum over layers is an upper bound for them
@@ -203,7 +203,12 @@ def _layers(
             f"{header.path} is malformed: a layer has {min(kv_heads)} KV heads.", "Download or convert it again."
         )
     k_dim, v_dim = head_dims
-    windows = read_windows(header, architecture, n_layers)
+    windows = windows_of(
+        architecture,
+        n_layers,
+        said=header.integer(f"{architecture}.attention.sliding_window", -1),
+        pattern=header.metadata.get(f"{architecture}.attention.sliding_window_pattern"),
+    )
     exact = windows.exact
     if any(key.startswith(tuple(f"{architecture}.{other}" for other in _OTHER_CACHES)) for key in header.metadata):
         exact = False

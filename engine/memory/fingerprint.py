@@ -1,7 +1,7 @@
 """Which model a file is, beyond its shape: a KV state is bound to it, since llama.cpp does not check that itself.
 
 Samples only: planning never asks for them, the engine's side does, before it looks for a state. That a state is used
-for nothing but what it was made with is left to `content`, which reads everything.
+for nothing but what it was made with is left to `identity`, which reads everything.
 """
 
 from dataclasses import dataclass

@@ -12,9 +12,8 @@ from enum import StrEnum
 import numpy as np
 
 from engine.prompt.template import ChatTemplate, Role, Slot
-from engine.tokens.documents import Document
-from engine.tokens.encode import Ids, Tokenizer
-from engine.tokens.sight import Shown
+from engine.tokens.document import Document, Ids, Shown
+from engine.tokens.encode import Tokenizer
 
 # the standing instruction, when the user sets none and there are documents to read
 SYSTEM = (
@@ -137,10 +136,3 @@ def _with_bos(segments: list[Segment], tokenizer: Tokenizer) -> tuple[Segment, .
     if facts.add_bos and facts.bos_id is not None and first != facts.bos_id:
         segments.insert(0, Segment(Part.TEMPLATE, np.array([facts.bos_id], dtype=np.int32)))
     return tuple(segments)
-
-
-def common_prefix(a: Ids, b: Ids) -> int:
-    """Length of the longest common prefix of two id arrays."""
-    n = min(len(a), len(b))
-    differing = np.flatnonzero(a[:n] != b[:n])
-    return int(differing[0]) if len(differing) else n

@@ -13,8 +13,8 @@ from app.desk import Desk
 from app.settings import Settings, starter_model
 from engine.corpus.rules import Rules
 from engine.prompt.layout import Part
-from engine.tokens.documents import IdCache
-from engine.tokens.patterns import PATTERNS
+from engine.tokens.byte_pairs import PATTERNS
+from engine.tokens.document import IdCache
 from tests.bench.table import Row, interleave, seconds
 from tests.models.cache import cached
 

@@ -16,7 +16,7 @@ from threading import Event as Flag
 from app.desk import Desk
 from app.question import Answered, Question
 from app.settings import Settings
-from engine.runtime.model import Prefill
+from engine.runtime.events import Prefill
 from storage.turns import Turn
 from tests.bench.corpus import corpus_of
 from tests.bench.table import Row

@@ -179,4 +179,4 @@ class _Day:
         return f"Question {self._n_questions}: which of the documents speak of the harbour, and what do they say of it?"
 
     def _prompt(self, session: str, question: str) -> Prompt:
-        return self._desk.look_ahead(session, question).prompt
+        return self._desk.preview(session, question).prompt

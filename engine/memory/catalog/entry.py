@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from engine.memory.catalog.recipe import Dynamic, weight_bytes
-from engine.memory.catalog.shape import BEHEMOTH, MAVERICK, SCOUT, Shape
+from engine.memory.catalog.tensors import BEHEMOTH, MAVERICK, SCOUT, Shape
 
 LICENCE = "Llama 4 Community License"
 LICENCE_URL = "https://www.llama.com/llama4/license/"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from engine.errors import EngineFailed
 from engine.memory.catalog.entry import Entry
 from engine.memory.catalog.recipe import Typed, typed_tensors
-from engine.memory.catalog.shape import N_VOCAB, Shape
+from engine.memory.catalog.tensors import N_VOCAB, Shape
 
 if TYPE_CHECKING:
     import gguf

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from engine.memory.catalog.shape import Shape, Tensor
+from engine.memory.catalog.tensors import Shape, Tensor
 from engine.tensor_types import TENSOR_TYPES, TensorType
 
 _TYPES = {type_.name: type_ for type_ in TENSOR_TYPES.values()}

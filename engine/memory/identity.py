@@ -21,7 +21,7 @@ from engine.memory.card import ModelCard
 from engine.memory.fingerprint import FileStamp, file_stamps, fingerprint
 from engine.memory.projector import Projector
 
-_STAMP = "files:"  # what begins so stands for files that were not read
+_STAMP = "files:"  # what begins so stands for files that were not read: engine.runtime.binding.is_read
 _VERSION = 1  # raise it when a digest is made otherwise
 _PIECE_BYTES = 4 << 20  # larger ones fall out of the processor's caches: 16 MiB take half as long again, measured
 _STEP_BYTES = 256 << 20  # between two words on the progress
@@ -104,11 +104,6 @@ class Contents:
 
     def _path(self, stamp: str) -> Path:
         return self._folder / f"model-{stamp.removeprefix(_STAMP)}.json"
-
-
-def is_read(content: str) -> bool:
-    """Whether it is the digest of what files hold, not their stamp."""
-    return bool(content) and not content.startswith(_STAMP)
 
 
 def stamp_of(files: tuple[FileStamp, ...]) -> str:

@@ -3,19 +3,26 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 from engine.corpus.source import Source
+from engine.errors import ModelRefused
 from engine.gguf import read_header
+from engine.memory.budget import Wanted, Weight
 from engine.memory.card import ModelCard, read_card
 from engine.memory.fingerprint import fingerprint
 from engine.memory.projector import LLAMA4, Projector, projector_for, unfit_beside
 from engine.prompt.layout import Exchange, Prompt, lay_out
 from engine.prompt.template import ChatTemplate, read_template
-from engine.tokens.documents import Document, IdCache, encode_documents
+from engine.tokens.document import Document, IdCache
 from engine.tokens.encode import Tokenizer, open_tokenizer
 from engine.tokens.sight import Sight
+from engine.tokens.source_ids import encode_documents
 from engine.tokens.tiles import MOST_TILES
+
+_PIXEL_BYTES = 12  # of an image on its way to the encoder: decoded, as bytes, in llama.cpp, and some
+_NAME_TOKENS = 4  # the fewest that a line such as "[image 2]" takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +60,39 @@ class OpenModel:
         ]
         return document.n_tokens - sum(view.n_tokens - other.n_tokens for view, other in views)
 
+    def with_pictures(self, wanted: Wanted, prompt: Prompt) -> Wanted:
+        """What is asked of a plan, and what the prompt's pictures need beside it."""
+        if not prompt.shown or self.projector is None:
+            return wanted
+        most_pixels = max(shown.image.width * shown.image.height for shown in prompt.shown)
+        most_cells = max(shown.view.n_cells for shown in prompt.shown)
+        vision_bytes = self.projector.memory_bytes(most_cells) + _PIXEL_BYTES * most_pixels
+        return replace(wanted, vision_bytes=vision_bytes, at_once=prompt.n_at_once)
+
+    def weights(self, exchanges: Sequence[Exchange]) -> tuple[Weight, ...]:
+        """Every document of the exchanges with its tokens, for advice on what to leave out or to send smaller."""
+        return tuple(
+            Weight(
+                path=document.path,
+                n_tokens=document.n_tokens,
+                pages=_pages(document),
+                n_pages=document.n_pages or 0,
+                within=partial(self.tokens_within, document) if document.shown else None,
+            )
+            for exchange in exchanges
+            for document in exchange.documents
+        )
+
+    def refusal_of(self, prompt: Prompt) -> ModelRefused | None:
+        """Why this model cannot be asked the prompt, where its pictures' positions follow a rule not known here."""
+        if all(shown.view.grids is not None for shown in prompt.shown):
+            return None
+        return ModelRefused(
+            f"Longdesk cannot show images to {self.card.name} yet: {self.card.architecture} models give them "
+            "positions in several dimensions (M-RoPE), by a rule of their own.",
+            "Leave the images out, or ask a model such as Llama 4, Gemma 3 or Qwen 3 VL.",
+        )
+
     def close(self) -> None:
         """Ends the children that count."""
         self.tokenizer.close()
@@ -62,6 +102,12 @@ class OpenModel:
     def prompt(self, exchanges: Sequence[Exchange], *, system: str, today: date) -> Prompt:
         """The prompt that asks the last exchange's question; see engine.prompt.layout.lay_out."""
         return lay_out(exchanges, system=system, template=self.template, tokenizer=self.tokenizer, today=today)
+
+
+def _pages(document: Document) -> dict[int, int]:
+    """Tokens that each page that is drawn takes at least, by its number."""
+    drawn = [shown for shown in document.shown if shown.image.is_paged]
+    return {shown.view.number: shown.view.n_tokens + _NAME_TOKENS for shown in drawn}
 
 
 def open_model(

@@ -1,4 +1,4 @@
-"""The Model that the rest of Longdesk uses for a GGUF: the parent's side of `worker`."""
+"""llama.cpp in a process of its own, as the rest of Longdesk drives it: the parent's side of `runtime.worker`."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -13,11 +13,11 @@ from engine.child import MODEL_SUSPECT, Child, Frame
 from engine.errors import EngineDied, EngineFailed
 from engine.prompt.layout import Prompt
 from engine.runtime.binding import Binding
+from engine.runtime.events import Checkpoint, Event, Finished, Gauge, Loading, Prefill, Remark, Sampling, Stop, Text
 from engine.runtime.keeping import Keeping
-from engine.runtime.model import Checkpoint, Event, Finished, Gauge, Loading, Prefill, Remark, Sampling, Stop, Text
 from engine.runtime.pictures import pictures_of
 from engine.runtime.settings import EngineSettings
-from engine.tokens.encode import Ids
+from engine.tokens.document import Ids
 
 _LAST = ("finished", "failed")  # the child's last word on a generation
 _STOP_S = 30.0  # a decode step of a large model on a slow machine, and some
@@ -33,7 +33,7 @@ class SavedState:
     ids: Ids = field(repr=False)
 
 
-class WorkerModel:
+class EngineProcess:
     """llama.cpp in a child process of its own. Not reentrant: one call at a time.
 
     The child starts at the first generation and again after it died. A crash in llama.cpp, or the kernel's OOM killer,
@@ -46,6 +46,7 @@ class WorkerModel:
         self._keeping: Keeping | None = None
         self._on_checkpoint: Callable[[SavedState], None] | None = None
         self._answering = False
+        self._told_to_stop = False  # the child knows of the cancel
         self.gauge: Gauge | None = None  # as of the last event
         self.held: Ids = np.empty(0, dtype=np.int32)  # what the KV cache holds, as of the last generation
 
@@ -62,7 +63,11 @@ class WorkerModel:
         self._keeping, self._on_checkpoint = keeping, on_checkpoint
 
     def generate(self, prompt: Prompt, sampling: Sampling, *, cancel: Flag) -> Iterator[Event]:
-        """See Model.generate."""
+        """Reads the prompt, reusing what the cache holds of it exactly, and samples a reply.
+
+        Ends with Finished also when cancelled. Raises EngineFailed or EngineDied when the engine breaks; the next call
+        starts a new one.
+        """
         load_s = 0.0
         if self.pid is None:
             begun = time.perf_counter()
@@ -86,7 +91,8 @@ class WorkerModel:
         self._send(fields, ids.astype("<i4").tobytes())
         self._answering = True
         try:
-            for frame in self._frames(cancel):
+            while True:
+                frame = self._next(cancel)
                 if frame.fields["event"] == "wanted":
                     self._send({"do": "file"}, pictures.files[frame.fields["file"]])
                     continue
@@ -112,7 +118,9 @@ class WorkerModel:
         if self.pid is None:
             return None
         self._send({"do": "save", "path": str(path), "binding": binding.fields()})
-        frame = next(frame for frame in self._frames(Flag()) if frame.fields["event"] == "saved")
+        never = Flag()
+        while (frame := self._next(never)).fields["event"] != "saved":
+            pass
         return SavedState(path, frame.fields["n_bytes"], np.frombuffer(frame.payload, dtype="<i4"))
 
     def close(self) -> None:
@@ -143,38 +151,45 @@ class WorkerModel:
         self.close()
         self._child = Child("engine.runtime.worker")
         self._send({"do": "load", **self.settings.fields()})
-        for frame in self._frames(cancel, kill=True):
-            if frame.fields["event"] == "loaded":
+        while not cancel.is_set():
+            frame = self._heard()
+            if frame is not None and frame.fields["event"] == "loaded":
                 return
-            yield float(frame.fields["share"])
-
-    def _frames(self, cancel: Flag, *, kill: bool = False) -> Iterator[Frame]:
-        """What the child says, passing a cancel on once. Raises EngineFailed when it fails, EngineDied when it dies."""
-        told = False
-        while True:
-            child = self._living()
-            if cancel.is_set() and not told:
-                told = True
-                if kill:
-                    self.close()
-                    return
-                child.send({"do": "cancel"})
-            try:
-                frame = child.receive(_POLL_S)
-            except EngineDied:
-                self._child = None
-                raise
             if frame is not None:
-                if frame.fields["event"] == "looking":
-                    child.suspect = self._projector_suspect(frame.fields["name"])
-                    continue
-                if frame.fields["event"] != "wanted":
-                    child.suspect = MODEL_SUSPECT
-                if frame.fields["event"] in _LAST:
-                    self._answering = False
-                if frame.fields["event"] == "failed":
-                    raise EngineFailed(frame.fields["fact"], frame.fields["remedy"])
-                yield frame
+                yield float(frame.fields["share"])
+        self.close()
+
+    def _next(self, cancel: Flag) -> Frame:
+        """What the child says next, a cancel passed on once. Raises EngineFailed when it fails, EngineDied when it
+        dies."""
+        while True:
+            if cancel.is_set() and not self._told_to_stop:
+                self._told_to_stop = True
+                self._send({"do": "cancel"})
+            if (frame := self._heard()) is not None:
+                return frame
+
+    def _heard(self) -> Frame | None:
+        """What the child says within a moment, if anything. Raises as _next does."""
+        child = self._living()
+        try:
+            frame = child.receive(_POLL_S)
+        except EngineDied:
+            self._child = None
+            raise
+        if frame is None:
+            return None
+        event = frame.fields["event"]
+        if event == "looking":
+            child.suspect = self._projector_suspect(frame.fields["name"])
+            return None
+        if event != "wanted":
+            child.suspect = MODEL_SUSPECT
+        if event in _LAST:
+            self._answering = False
+        if event == "failed":
+            raise EngineFailed(frame.fields["fact"], frame.fields["remedy"])
+        return frame
 
     def _projector_suspect(self, picture: str) -> str:
         name = self.settings.projector.name if self.settings.projector else "?"
@@ -184,6 +199,8 @@ class WorkerModel:
         )
 
     def _send(self, fields: dict[str, Any], payload: bytes = b"") -> None:
+        if fields["do"] in ("load", "generate", "save"):
+            self._told_to_stop = False
         try:
             self._living().send(fields, payload)
         except EngineDied:

@@ -1,11 +1,9 @@
 """Which layers of a model see a window of the context only, by llama.cpp's rule for its architecture.
 
-Source: load_arch_hparams in src/models/*.cpp, and set_swa_pattern in src/llama-hparams.cpp.
+Source: load_arch_hparams in src/models/*.cpp, and set_swa_pattern in src/llama-hparams.cpp. Pure.
 """
 
 from dataclasses import dataclass
-
-from engine.gguf import Header
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +47,13 @@ _NEVER = ("llama", "qwen2", "qwen3", "phi3")  # whatever the file says
 _EXAONE_WITH_WINDOWS = 64  # layers; the smaller model of that architecture has none
 
 
-def read_windows(header: Header, architecture: str, n_layers: int) -> Windows:
-    """The windows of a model with so many layers."""
+def windows_of(architecture: str, n_layers: int, *, said: int, pattern: object) -> Windows:
+    """The windows of a model with so many layers.
+
+    said: the file's attention.sliding_window in tokens, -1 where it is missing. pattern: its
+    attention.sliding_window_pattern, None where it is missing.
+    """
     none = (False,) * n_layers
-    said = header.integer(f"{architecture}.attention.sliding_window", -1)
     if architecture in _NEVER or (architecture == "exaone4" and n_layers != _EXAONE_WITH_WINDOWS):
         return Windows(none, 0, exact=True)
     if architecture not in _RULES:
@@ -61,15 +62,14 @@ def read_windows(header: Header, architecture: str, n_layers: int) -> Windows:
     n_tokens = rule.unsaid if said < 0 else said
     if n_tokens <= 0:
         return Windows(none, 0, exact=not rule.needs_one)
-    return Windows(_flags(header, architecture, rule, n_layers), rule.always or n_tokens, exact=True)
+    return Windows(_flags(rule, n_layers, pattern), rule.always or n_tokens, exact=True)
 
 
-def _flags(header: Header, architecture: str, rule: _Rule, n_layers: int) -> tuple[bool, ...]:
-    """The file may overrule the pattern: with a flag for each layer, or with another period."""
-    said = header.metadata.get(f"{architecture}.attention.sliding_window_pattern")
-    if isinstance(said, list):
-        return tuple(bool(flag) for flag in (said + [False] * n_layers)[:n_layers])
-    period = said if isinstance(said, int) else rule.period
+def _flags(rule: _Rule, n_layers: int, pattern: object) -> tuple[bool, ...]:
+    """The file may overrule the rule: with a flag for each layer, or with another period."""
+    if isinstance(pattern, list):
+        return tuple(bool(flag) for flag in (pattern + [False] * n_layers)[:n_layers])
+    period = pattern if isinstance(pattern, int) else rule.period
     if period <= 0:
         return (True,) * n_layers
     if rule.global_first:

@@ -15,13 +15,13 @@ import psutil
 import pytest
 
 from engine.errors import EngineDied, EngineFailed
-from engine.memory.placement import Placement
+from engine.local.process import EngineProcess, SavedState
+from engine.memory.budget import Placement
 from engine.prompt.layout import Part, Prompt, Segment
 from engine.runtime.binding import Binding
+from engine.runtime.events import Event, Finished, Loading, Prefill, Remark, Sampling, Stop, Text
 from engine.runtime.keeping import Keeping
-from engine.runtime.model import Event, Finished, Loading, Prefill, Remark, Sampling, Stop, Text
 from engine.runtime.settings import EngineSettings
-from engine.runtime.worker_model import SavedState, WorkerModel
 from tests.models import broken
 from tests.models.cache import cached
 
@@ -42,7 +42,7 @@ def random_ids(n_tokens: int, *, seed: int = 0, n_vocab: int = 2_000) -> np.ndar
     return np.random.default_rng(seed).integers(10, n_vocab, n_tokens, dtype=np.int32)
 
 
-def run(model: WorkerModel, ids: np.ndarray, sampling: Sampling = GREEDY, cancel: Flag | None = None) -> list[Event]:
+def run(model: EngineProcess, ids: np.ndarray, sampling: Sampling = GREEDY, cancel: Flag | None = None) -> list[Event]:
     return list(model.generate(prompt_of(ids), sampling, cancel=cancel or Flag()))
 
 
@@ -53,20 +53,20 @@ def end_of(events: list[Event]) -> Finished:
 
 
 @pytest.fixture
-def llama(llama_gguf: Path) -> Iterator[WorkerModel]:
-    model = WorkerModel(EngineSettings(model=llama_gguf, placement=Placement(n_ctx=4096, n_ubatch=256)))
+def llama(llama_gguf: Path) -> Iterator[EngineProcess]:
+    model = EngineProcess(EngineSettings(model=llama_gguf, placement=Placement(n_ctx=4096, n_ubatch=256)))
     yield model
     model.close()
 
 
 @pytest.fixture
-def scout(scout_gguf: Path) -> Iterator[WorkerModel]:
-    model = WorkerModel(EngineSettings(model=scout_gguf, placement=Placement(n_ctx=20_480)))
+def scout(scout_gguf: Path) -> Iterator[EngineProcess]:
+    model = EngineProcess(EngineSettings(model=scout_gguf, placement=Placement(n_ctx=20_480)))
     yield model
     model.close()
 
 
-def test_events_come_in_order_and_add_up(llama: WorkerModel) -> None:
+def test_events_come_in_order_and_add_up(llama: EngineProcess) -> None:
     ids = random_ids(700)
     events = run(llama, ids)
     assert isinstance(events[0], Loading)
@@ -81,38 +81,38 @@ def test_events_come_in_order_and_add_up(llama: WorkerModel) -> None:
     assert [event.n_tokens for event in texts] == sorted(event.n_tokens for event in texts)
 
 
-def test_a_follow_up_decodes_its_own_tokens_and_one(llama: WorkerModel) -> None:
+def test_a_follow_up_decodes_its_own_tokens_and_one(llama: EngineProcess) -> None:
     ids = random_ids(600)
     first = end_of(run(llama, ids))
     longer = np.concatenate([ids, first.reply_ids, random_ids(100, seed=1)]).astype(np.int32)
     second = end_of(run(llama, longer))
     # the reply's last token was sampled but not decoded when the limit ended it
     assert second.reused_tokens == 600 + len(first.reply_ids) - (first.stop is Stop.LENGTH)
-    fresh = WorkerModel(llama.settings)
+    fresh = EngineProcess(llama.settings)
     assert end_of(run(fresh, longer)).reply_ids == second.reply_ids
     fresh.close()
 
 
-def test_the_same_prompt_again_decodes_one_token(llama: WorkerModel) -> None:
+def test_the_same_prompt_again_decodes_one_token(llama: EngineProcess) -> None:
     ids = random_ids(600)
     first, second = end_of(run(llama, ids)), end_of(run(llama, ids))
     assert second.reused_tokens == 599
     assert second.reply_ids == first.reply_ids
 
 
-def test_a_rewind_across_chunks_answers_as_a_fresh_run(scout: WorkerModel) -> None:
+def test_a_rewind_across_chunks_answers_as_a_fresh_run(scout: EngineProcess) -> None:
     """Going back to the middle of Llama 4's first chunk after the windowed cells moved on: re-decode from its start."""
     ids = random_ids(18_000, n_vocab=200_000)
     run(scout, ids, Sampling(max_tokens=1))
     edited = np.concatenate([ids[:9_000], random_ids(500, seed=2, n_vocab=200_000)]).astype(np.int32)
     again = end_of(run(scout, edited, Sampling(max_tokens=4)))
     assert again.reused_tokens == 8_192
-    fresh = WorkerModel(scout.settings)
+    fresh = EngineProcess(scout.settings)
     assert end_of(run(fresh, edited, Sampling(max_tokens=4))).reply_ids == again.reply_ids
     fresh.close()
 
 
-def test_cancelling_in_prefill_stops_within_a_second_and_keeps_what_was_read(scout: WorkerModel) -> None:
+def test_cancelling_in_prefill_stops_within_a_second_and_keeps_what_was_read(scout: EngineProcess) -> None:
     ids = random_ids(18_000, n_vocab=200_000)
     run(scout, ids[:10], Sampling(max_tokens=1))  # loaded
     cancel, cancelled_at = Flag(), [0.0]
@@ -130,7 +130,7 @@ def test_cancelling_in_prefill_stops_within_a_second_and_keeps_what_was_read(sco
 
 
 def test_cancelling_in_generation_keeps_the_reply_so_far(starter_gguf: Path) -> None:
-    model = WorkerModel(EngineSettings(model=starter_gguf, placement=Placement(n_ctx=2048)))
+    model = EngineProcess(EngineSettings(model=starter_gguf, placement=Placement(n_ctx=2048)))
     cancel = Flag()
     ids, end, seen = random_ids(50), None, 0
     for event in model.generate(prompt_of(ids), Sampling(max_tokens=1500, temperature=2.0, seed=1), cancel=cancel):
@@ -143,7 +143,7 @@ def test_cancelling_in_generation_keeps_the_reply_so_far(starter_gguf: Path) -> 
     assert 0 < len(end.reply_ids) < 1500 and seen < 60
 
 
-def test_a_seed_repeats_and_another_differs(llama: WorkerModel) -> None:
+def test_a_seed_repeats_and_another_differs(llama: EngineProcess) -> None:
     ids = random_ids(100)
     run(llama, ids)  # the first one decodes in another batch shape, which moves logits in their last digits
     seeded = [Sampling(max_tokens=12, temperature=1.5, top_p=1.0, min_p=0.0, seed=seed) for seed in (7, 7, 8)]
@@ -152,20 +152,20 @@ def test_a_seed_repeats_and_another_differs(llama: WorkerModel) -> None:
 
 
 def test_a_reply_stops_where_the_cache_is_full(llama_gguf: Path) -> None:
-    model = WorkerModel(EngineSettings(model=llama_gguf, placement=Placement(n_ctx=256)))
+    model = EngineProcess(EngineSettings(model=llama_gguf, placement=Placement(n_ctx=256)))
     end = end_of(run(model, random_ids(250), Sampling(max_tokens=100, temperature=1.5, seed=3)))
     model.close()
     assert end.stop in (Stop.LENGTH, Stop.END) and len(end.reply_ids) <= 7
 
 
-def test_whoever_stops_listening_stops_the_engine(llama: WorkerModel) -> None:
+def test_whoever_stops_listening_stops_the_engine(llama: EngineProcess) -> None:
     events = llama.generate(prompt_of(random_ids(3_000)), Sampling(max_tokens=900), cancel=Flag())
     next(event for event in events if isinstance(event, Prefill))
     events.close()
     assert end_of(run(llama, random_ids(3_000))).stop is not Stop.CANCELLED
 
 
-def test_a_killed_child_is_a_clear_error_and_the_next_question_starts_a_new_one(llama: WorkerModel) -> None:
+def test_a_killed_child_is_a_clear_error_and_the_next_question_starts_a_new_one(llama: EngineProcess) -> None:
     run(llama, random_ids(100))
     killed = llama.pid
     assert killed is not None
@@ -180,7 +180,7 @@ def test_a_killed_child_is_a_clear_error_and_the_next_question_starts_a_new_one(
 @pytest.mark.parametrize("when", ["load", "context", "decode"])
 def test_a_model_that_crashes_llama_cpp_ends_only_the_child(when: str, tmp_path: Path) -> None:
     path = broken.crashing(tmp_path / "crashing.gguf", when)  # type: ignore[arg-type]
-    model = WorkerModel(EngineSettings(model=path, placement=Placement(n_ctx=512)))
+    model = EngineProcess(EngineSettings(model=path, placement=Placement(n_ctx=512)))
     with pytest.raises((EngineDied, EngineFailed)) as caught:
         run(model, random_ids(20))
     model.close()
@@ -188,21 +188,21 @@ def test_a_model_that_crashes_llama_cpp_ends_only_the_child(when: str, tmp_path:
 
 
 def test_a_load_that_failed_fails_the_same_way_again(tmp_path: Path, llama_gguf: Path) -> None:
-    model = WorkerModel(EngineSettings(model=tmp_path / "gone.gguf", placement=Placement(n_ctx=512)))
+    model = EngineProcess(EngineSettings(model=tmp_path / "gone.gguf", placement=Placement(n_ctx=512)))
     for _ in range(2):
         with pytest.raises(EngineFailed, match="cannot load"):
             run(model, random_ids(20))
         assert model.pid is None
 
 
-def test_whoever_stops_listening_while_it_loads_is_no_trouble_to_the_next(llama: WorkerModel) -> None:
+def test_whoever_stops_listening_while_it_loads_is_no_trouble_to_the_next(llama: EngineProcess) -> None:
     events = llama.generate(prompt_of(random_ids(50)), GREEDY, cancel=Flag())
     assert isinstance(next(events), Loading)
     events.close()
     assert end_of(run(llama, random_ids(50))).stop is not Stop.ERROR
 
 
-def test_closing_twice_and_asking_again_is_fine(llama: WorkerModel) -> None:
+def test_closing_twice_and_asking_again_is_fine(llama: EngineProcess) -> None:
     run(llama, random_ids(50))
     llama.close()
     llama.close()
@@ -216,7 +216,7 @@ def test_a_kv_state_on_disk_is_as_good_as_the_live_cache(
     path: Path = request.getfixturevalue(f"{which}_gguf")
     settings = EngineSettings(model=path, placement=Placement(n_ctx=4096))
     ids = random_ids(1_500)
-    model = WorkerModel(settings)
+    model = EngineProcess(settings)
     first = end_of(run(model, ids))
     saved = model.save(BINDING, tmp_path / "state.kv")
     model.close()
@@ -243,7 +243,7 @@ def test_a_kv_state_on_disk_is_as_good_as_the_live_cache(
     ],
 )
 def test_a_state_of_something_else_is_not_used(
-    llama: WorkerModel, tmp_path: Path, change: dict[str, str], words: str
+    llama: EngineProcess, tmp_path: Path, change: dict[str, str], words: str
 ) -> None:
     ids = random_ids(800)
     run(llama, ids)
@@ -259,7 +259,7 @@ def test_a_state_of_something_else_is_not_used(
 @pytest.mark.parametrize(("which", "n_corpus"), [("gemma3", 2_000), ("scout", 9_000)])
 def test_another_question_on_the_same_corpus_reads_the_question_only(which: str, n_corpus: int, tmp_path: Path) -> None:
     """Though the windows have moved on: their cells were copied at the corpus's end. Live, and from a file."""
-    model = WorkerModel(
+    model = EngineProcess(
         EngineSettings(model=cached(which, **SMALL[which]), placement=Placement(n_ctx=n_corpus + 2_000))
     )
     corpus = random_ids(n_corpus)
@@ -282,7 +282,7 @@ def test_another_question_on_the_same_corpus_reads_the_question_only(which: str,
 
 def test_checkpoints_of_a_long_prefill(tmp_path: Path) -> None:
     """A child that is killed in a prefill costs what it read since its last checkpoint, and no more."""
-    model = WorkerModel(EngineSettings(model=cached("scout", **SMALL["scout"]), placement=Placement(n_ctx=16_384)))
+    model = EngineProcess(EngineSettings(model=cached("scout", **SMALL["scout"]), placement=Placement(n_ctx=16_384)))
     saved: list[SavedState] = []
     keeping = Keeping(binding=BINDING, checkpoint=tmp_path / "c", checkpoint_bytes=1 << 30)
     model.keep(keeping, saved.append)
@@ -301,7 +301,7 @@ def test_checkpoints_of_a_long_prefill(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.9, 0.999])
-def test_a_state_file_that_is_cut_short_is_not_used(llama: WorkerModel, tmp_path: Path, share: float) -> None:
+def test_a_state_file_that_is_cut_short_is_not_used(llama: EngineProcess, tmp_path: Path, share: float) -> None:
     ids = random_ids(800)
     reply = end_of(run(llama, ids)).reply_ids
     saved = llama.save(BINDING, tmp_path / "state.kv")
@@ -316,7 +316,7 @@ def test_a_state_file_that_is_cut_short_is_not_used(llama: WorkerModel, tmp_path
 
 
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.3, 0.7, 0.9999])
-def test_a_state_file_with_a_flipped_byte_is_not_used(llama: WorkerModel, tmp_path: Path, share: float) -> None:
+def test_a_state_file_with_a_flipped_byte_is_not_used(llama: EngineProcess, tmp_path: Path, share: float) -> None:
     ids = random_ids(800)
     reply = end_of(run(llama, ids)).reply_ids
     saved = llama.save(BINDING, tmp_path / "state.kv")
@@ -334,14 +334,14 @@ def test_a_state_file_with_a_flipped_byte_is_not_used(llama: WorkerModel, tmp_pa
     assert [event.text for event in events if isinstance(event, Remark)][0].startswith("A kept KV state was not used: ")
 
 
-def test_a_failure_of_the_child_is_raised_at_once_and_the_next_question_is_answered(llama: WorkerModel) -> None:
+def test_a_failure_of_the_child_is_raised_at_once_and_the_next_question_is_answered(llama: EngineProcess) -> None:
     run(llama, random_ids(100))
     with pytest.raises(EngineFailed, match="is full"):
         run(llama, random_ids(5_000))
     assert end_of(run(llama, random_ids(100))).stop is not Stop.ERROR
 
 
-def test_saving_in_mid_answer_waits_for_the_answer_and_saves(llama: WorkerModel, tmp_path: Path) -> None:
+def test_saving_in_mid_answer_waits_for_the_answer_and_saves(llama: EngineProcess, tmp_path: Path) -> None:
     events = llama.generate(prompt_of(random_ids(300)), Sampling(max_tokens=20), cancel=Flag())
     next(event for event in events if isinstance(event, Prefill))
     assert llama.save(BINDING, tmp_path / "state.kv") is not None
@@ -349,7 +349,7 @@ def test_saving_in_mid_answer_waits_for_the_answer_and_saves(llama: WorkerModel,
     assert end_of(run(llama, random_ids(300))).stop is not Stop.ERROR
 
 
-def test_saving_where_nothing_can_be_written_is_a_sentence(llama: WorkerModel) -> None:
+def test_saving_where_nothing_can_be_written_is_a_sentence(llama: EngineProcess) -> None:
     run(llama, random_ids(50))
     with pytest.raises(EngineFailed, match="Saving failed"):
         llama.save(BINDING, Path("/proc/longdesk/state.kv"))

@@ -1,71 +1,16 @@
 """What a source costs in a prompt: its wrapper and its text as ids, cached by content."""
 
-from collections import Counter, OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from html import escape
-from threading import Lock
 
 import numpy as np
 
 from engine.corpus.source import Picture, Source, digest_text
-from engine.tokens.encode import Ids, Tokenizer
-from engine.tokens.sight import Shown, Sight, View
+from engine.tokens.document import Document, IdCache, Ids, Shown, View, number_pictures
+from engine.tokens.encode import Tokenizer
+from engine.tokens.sight import Sight
 
 _END = "\n</document>\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A source as the prompt carries it: `<document path="...">`, the text, `</document>`; its pictures behind the
-    pages that they show, each below a line such as "[image 2]" by which a question can name it.
-
-    ids: int32, shape [n_tokens], wrapper included: what is decoded, see Sight for pictures. shown: those, in order.
-    unrepresentable: characters that the vocabulary has no token for, with how often they occur; they are not in the
-    ids. unseen: pictures that the model cannot see, which are not in the ids either. first_number: what the first of
-    the others is called. pictures, n_pages: the source's own.
-    """
-
-    path: str
-    digest: str
-    ids: Ids = field(repr=False, compare=False)
-    unrepresentable: Counter[str] = field(default_factory=Counter)
-    shown: tuple[Shown, ...] = field(default=(), repr=False, compare=False)
-    unseen: int = 0
-    first_number: int = 1
-    pictures: tuple[Picture, ...] = field(default=(), repr=False, compare=False)
-    n_pages: int | None = field(default=None, compare=False)
-
-    @property
-    def n_tokens(self) -> int:
-        return len(self.ids)
-
-
-class IdCache:
-    """Ids of texts by vocabulary and content, least recently used first out. Safe to use from several threads.
-
-    max_ids bounds the memory: 4 bytes an id.
-    """
-
-    def __init__(self, max_ids: int = 32_000_000) -> None:
-        self._max_ids, self._n_ids = max_ids, 0
-        self._kept: OrderedDict[tuple[str, str], Ids] = OrderedDict()
-        self._lock = Lock()
-
-    def get(self, vocabulary: str, digest: str) -> Ids | None:
-        with self._lock:
-            ids = self._kept.get((vocabulary, digest))
-            if ids is not None:
-                self._kept.move_to_end((vocabulary, digest))
-            return ids
-
-    def put(self, vocabulary: str, digest: str, ids: Ids) -> None:
-        with self._lock:
-            if (vocabulary, digest) not in self._kept:
-                self._kept[vocabulary, digest] = ids
-                self._n_ids += len(ids)
-            while self._n_ids > self._max_ids and len(self._kept) > 1:
-                self._n_ids -= len(self._kept.popitem(last=False)[1])
 
 
 def encode_documents(
@@ -96,16 +41,6 @@ def encode_documents(
         )
         for source, start, each in zip(sources, starts, parts, strict=True)
     )
-
-
-def number_pictures(sources: Iterable[Source]) -> dict[str, int]:
-    """The number of each source's first picture, by path, counted through all of them from 1."""
-    numbers, next_number = {}, 1
-    for source in sources:
-        if source.pictures:
-            numbers[source.path] = next_number
-            next_number += len(source.pictures)
-    return numbers
 
 
 _Text = tuple[str, str]  # its digest, and itself

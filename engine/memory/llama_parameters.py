@@ -8,10 +8,10 @@ from typing import Any
 
 import llama_cpp
 
+from engine.memory.budget import Placement
 from engine.memory.card import EXPERTS
 from engine.memory.gpus import ram_buffer_type
 from engine.memory.kv_cache import GGML_NUMBERS
-from engine.memory.placement import Placement
 
 
 class ModelParameters:

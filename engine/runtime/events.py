@@ -1,16 +1,8 @@
-"""The one seam: what an engine takes (a Prompt, a Sampling) and what it gives (events).
+"""What happens while an engine answers: how a reply is sampled, and the events on the way to its end. Values only."""
 
-WorkerModel (llama.cpp in a child process), later RemoteModel (HTTP), and the tests' FakeModel stand behind `Model`.
-"""
-
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from threading import Event as Flag
-from typing import Protocol
-
-from engine.prompt.layout import Prompt
 
 
 class Stop(StrEnum):
@@ -136,17 +128,3 @@ class Finished:
 
 
 Event = Checking | Loading | Remark | Prefill | Text | Finished
-
-
-class Model(Protocol):
-    """An engine with one sequence of KV cache. Not reentrant: one generation at a time."""
-
-    def generate(self, prompt: Prompt, sampling: Sampling, *, cancel: Flag) -> Iterator[Event]:
-        """Reads the prompt, reusing what the cache holds of it exactly, and samples a reply.
-
-        Ends with Finished also when cancelled. Raises EngineFailed or EngineDied when the engine breaks; the
-        next call starts a new one.
-        """
-
-    def close(self) -> None:
-        """Ends the engine and frees its memory. A closed model may be used again: it loads again."""

@@ -1,15 +1,15 @@
-"""The disk tier of KV states: how much room they have, which go when it is needed, and what crashes left behind.
+"""Saved KV caches on disk: how much room they have, which go when it is needed, and what crashes left behind.
 
-States are files; the index in the store says what each holds. Several processes may work over one home: whoever makes
-room or tidies up holds one lock, and a state that goes while another process reads it is read again by that one.
-Which state a prompt starts from is left to `states`.
+Each is a file; the index in the store says what it holds. Several processes may work over one home: whoever makes room
+or tidies up holds one lock, and a cache that goes while another process reads it is read again by that one. Which of
+them a prompt starts from is left to `reuse`.
 """
 
 import re
 import secrets
 import shutil
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,11 +17,11 @@ from pathlib import Path
 
 import psutil
 
-from app.kept.reservations import Reservations, reserving
+from app.kv.disk_lock import Reservations, reserving
 from app.settings import Settings
 from app.sizes import show_bytes
 from engine.errors import LongdeskError
-from engine.memory.hardware import DISK_RESERVE_BYTES
+from engine.memory.budget import DISK_RESERVE_BYTES
 from engine.runtime.chain import blocks_in, tokens_in
 from engine.runtime.state_file import verify
 from storage.snapshots import Snapshot
@@ -77,6 +77,10 @@ class Tier:
         self._lock_path = settings.home / "snapshots.lock"  # not among the states, so that the folder holds only them
         self._token = secrets.token_hex(8)
 
+    def total_bytes(self) -> int:
+        """What all of them take."""
+        return self._store.snapshots.total_bytes()
+
     def kept(self) -> Kept:
         """What there is now."""
         return Kept(self._store.snapshots.list(), self.budget_bytes())
@@ -90,17 +94,6 @@ class Tier:
     def new_path(self, process_id: int) -> Path:
         """A name for a state that this process writes: its file is swept if it dies before the index knows it."""
         return self.folder / f"{process_id}-{secrets.token_hex(8)}.kv"
-
-    def largest_bytes(self, *, protected: Collection[Path] = ()) -> int:
-        """The largest state that `keep` would make room for now; 0 for none."""
-        try:
-            with self._alone() as reservations:
-                stay = sum(one.n_bytes for one in self._store.snapshots.list() if one.path in protected)
-                goes = self._store.snapshots.total_bytes() - stay
-                free = self._free_bytes() - DISK_RESERVE_BYTES + goes
-                return max(0, min(self.budget_bytes() - stay, free) - reservations.others_bytes)
-        except (OSError, LongdeskError):
-            return 0
 
     def keep(self, n_bytes: int, *, protected: Collection[Path] = (), blocks: Sequence[bytes] = ()) -> Room:
         """Makes room for a state of so many bytes, and reserves it until `release` or the next call.
@@ -217,7 +210,7 @@ class Tier:
 
     def _evict(self, snapshot: Snapshot) -> None:
         self._store.snapshots.forget(snapshot.path)  # first: nobody begins to read it now
-        _unlink(snapshot.path)
+        remove((snapshot.path,))
 
     def _sweep(self) -> None:
         files = [path for path in self.folder.iterdir() if path.suffix in (".kv", ".part")]
@@ -225,7 +218,7 @@ class Tier:
         known = {snapshot.path for snapshot in listed}
         for file in files:
             if file not in known and _is_left_behind(file):
-                _unlink(file)
+                remove((file,))
         for snapshot in listed:
             if not snapshot.path.exists():
                 self._store.snapshots.forget(snapshot.path)
@@ -278,6 +271,8 @@ def _is_running(pid: str) -> bool:
     return not pid.isdecimal() or psutil.pid_exists(int(pid))
 
 
-def _unlink(path: Path) -> None:
-    with suppress(OSError):
-        path.unlink()
+def remove(paths: Iterable[Path]) -> None:
+    """Deletes files of saved caches that no session needs."""
+    for path in paths:
+        with suppress(OSError):
+            path.unlink()
