@@ -38,7 +38,7 @@ from app.desk import Desk
 from app.intake import Intake
 from app.question import Question
 from app.settings import Settings
-from engine.runtime.model import Text
+from engine.backend import Text
 from storage.snapshots import Snapshots
 from tests.command_line import CommandLine
 from tests.models.cache import cached
@@ -139,11 +139,12 @@ def restarted(scene: Scene) -> Passed:
 def upload(scene: Scene) -> Passed:
     scene.watch()
     with closing(Desk(scene.settings)) as desk, closing(Intake(desk)) as intake:
+        desk.begin_session("before")  # the page has opened the store long ago
         with scene.passing.stretch() as found:
             delivery = intake.read_uploads([Upload("two pages.pdf", _pdf("The first page.", "The second page."))])
             session = desk.begin_session(delivery.title).id
             intake.add(session, delivery)
-            preview = desk.look_ahead(session)
+            preview = desk.preview(session)
         assert preview.documents[0].n_pages == 2 and preview.prompt.n_tokens > preview.documents[0].n_tokens > 0
     return found[0]
 
