@@ -26,7 +26,7 @@ from app.question import DeskEvent, Notice, Question, Waiting
 from app.session_settings import SessionSettings, begun_with, settings_of
 from app.settings import Settings
 from app.sources.joining import arrange, join_session, write_down
-from engine.backend import About, Advice, Backend, Exchange, Plan, Wanted
+from engine.backend import About, Advice, Backend, Exchange, Plan, Prompt, Wanted
 from engine.corpus.collect import collect
 from engine.corpus.rules import NO_PAGES, Rules
 from engine.corpus.source import Corpus
@@ -129,7 +129,7 @@ class Desk:
         """
         wanted = wanted or self.settings.wanted
         if count is None:
-            return self.plan_for(None, wanted)
+            return self.backend().plan(Prompt(()), wanted)
         return self.backend().plan(count.prompt, wanted, [Exchange("", count.documents)])
 
     def plan_for(self, model: str | None, wanted: Wanted, *, prompt_tokens: int = 0) -> Plan:

@@ -59,7 +59,8 @@ def plan(
         else:
             desk.wake()
         counted = desk.count(_read(desk, paths, exclude)) if paths else None
-        planned = desk.plan(counted, wanted=replace(desk.settings.wanted, n_ubatch=n_ubatch, swa_full=swa_full))
+        wanted = replace(desk.settings.wanted, n_ubatch=n_ubatch, swa_full=swa_full)
+        planned = desk.plan(counted, wanted=wanted) if counted else desk.plan_for(None, wanted)
         print_document(documents.plan_json(planned) if as_json else documents.plan_text(planned))
         return 0 if planned.fits else 3
 
