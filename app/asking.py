@@ -18,7 +18,8 @@ from app.lending import LentModel
 from app.question import Answered, Begun, DeskEvent, Notice, Question
 from app.settings import Settings
 from app.sources.enclosures import Joined, candidates, joining, settings_of
-from app.sources.joining import Joining, join_session, listed, write_down
+from app.sources.joining import Joining, join_session, write_down
+from app.verdicts import refuse_misfit, unseen_notice
 from engine import analyst
 from engine.analyst import Case
 from engine.errors import EngineFailed
@@ -105,6 +106,7 @@ class Asking:
             numbers=conversation.numbers,
             opened=bench.opened,
             engine=engine,
+            refuse=refuse_misfit,
             hardware=bench.engines.hardware(),
             measure=bench.engines.measure,
             wanted=settings.wanted,
@@ -148,10 +150,8 @@ class Asking:
         """Says which sources stand otherwise in the prompt than before, and what the question loses."""
         yield from map(Notice, self._joining.sentences())
         if self._unseen:
-            name = self._bench.opened.card.name
-            not_sent = f"{name} cannot see: the images of {listed(self._unseen)} are not sent."
-            stay = "They stay in the session, for a model that sees or this one with its mmproj file."
-            yield Notice(" ".join((not_sent, *self._bench.opened.unfit, stay)))
+            opened = self._bench.opened
+            yield Notice(unseen_notice(self._unseen, opened.card.name, opened.unfit))
         if self._reread is not None:
             yield Notice(f"{self._reread}.")
         missing = self._bench.opened.tokenizer.unrepresentable(self._question.text)

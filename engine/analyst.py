@@ -10,8 +10,8 @@ from functools import partial
 from threading import Event as Flag
 
 from engine.corpus.source import Source
-from engine.errors import DoesNotFit, ModelRefused
-from engine.memory.budget import Plan, Verdict, Wanted, Weight
+from engine.errors import ModelRefused
+from engine.memory.budget import Plan, Wanted, Weight
 from engine.memory.hardware import Hardware
 from engine.memory.planner import Measure, make_plan
 from engine.opened import OpenModel
@@ -37,6 +37,7 @@ def ask(
     *,
     opened: OpenModel,
     engine: Callable[[Case], Model],
+    refuse: Callable[[Plan], None],
     hardware: Hardware,
     measure: Measure,
     wanted: Wanted,
@@ -48,10 +49,11 @@ def ask(
     cache: IdCache,
     cancel: Flag,
 ) -> Generator[Event, None, None]:
-    """Answers a question about sources. Raises DoesNotFit before an engine is asked for, EngineFailed when it breaks.
+    """Answers a question about sources. Raises EngineFailed when the engine breaks.
 
     history: earlier exchanges with their documents and replies. numbers: what the sources' pictures are called, see
-    encode_documents. engine: gives a model with room for the case.
+    encode_documents. engine: gives a model with room for the case. refuse: raises DoesNotFit for a plan that does not
+    fit, before an engine is asked for.
     """
     documents = opened.documents(sources, cache, numbers)
     case = prepare(
@@ -63,7 +65,7 @@ def ask(
         system=system,
         today=today,
     )
-    refuse_misfit(case.plan)
+    refuse(case.plan)
     refuse_unreadable(case.prompt, opened)
     yield from engine(case).generate(case.prompt, sampling, cancel=cancel)
 
@@ -130,25 +132,3 @@ def refuse_unreadable(prompt: Prompt, opened: OpenModel) -> None:
             "positions in several dimensions (M-RoPE), by a rule of their own.",
             "Leave the images out, or ask a model such as Llama 4, Gemma 3 or Qwen 3 VL.",
         )
-
-
-def refuse_misfit(plan: Plan) -> None:
-    """Raises DoesNotFit, with how much is over and the best advice, unless the plan fits."""
-    if plan.fits:
-        return
-    remedy = " Or: ".join(advice.change for advice in plan.advice[:3])
-    if plan.verdict is Verdict.OVER_WINDOW:
-        if not plan.over_tokens:
-            raise DoesNotFit(f"A context of {plan.context_tokens:,} tokens is more than the model's window.", remedy)
-        raise DoesNotFit(
-            f"{plan.over_tokens:,} tokens over: the prompt has {plan.prompt_tokens:,} and the reply keeps "
-            f"{plan.reply_tokens:,}, of {plan.context_tokens:,}. Nothing was loaded and nothing was cut.",
-            remedy,
-        )
-    short = "; ".join(
-        f"{need.short_bytes:,} bytes of memory are missing on {need.device.name}, where KV cache and buffers need "
-        f"{need.needed_bytes - need.mapped_bytes:,} and {need.device.free_bytes:,} are free"
-        for need in plan.needs
-        if need.short_bytes
-    )
-    raise DoesNotFit(f"{short}. Nothing was loaded.", remedy)

@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 from app.documents.json import Json
 from app.sizes import show_bytes
+from app.verdicts import change, tokens_over, verdict
 from engine.memory.budget import Need, Plan
 
 
@@ -41,7 +42,7 @@ def plan_json(plan: Plan) -> Json:
         "verdict": plan.verdict.value,
         "advice": [
             {
-                "change": advice.change,
+                "change": change(plan, advice),
                 "saves_bytes": advice.saves_bytes,
                 "saves_tokens": advice.saves_tokens,
                 "leave_out": list(advice.leave_out),
@@ -53,14 +54,6 @@ def plan_json(plan: Plan) -> Json:
         "estimated": list(plan.estimated),
         "notes": list(plan.notes),
     }
-
-
-_VERDICTS = {
-    "fits": "It fits.",
-    "slow": "It fits, but slowly: the weights do not fit into free memory and are read from disk again and again.",
-    "over_window": "It does not fit into the window.",
-    "over_memory": "It does not fit into memory.",
-}
 
 
 def plan_text(plan: Plan) -> str:
@@ -78,11 +71,11 @@ def plan_text(plan: Plan) -> str:
         f"  compute  {size('compute_bytes', plan.compute_bytes):>12}  ({plan.placement.n_ubatch:,} tokens at once)",
         f"  runtime  {size('runtime_bytes', plan.runtime_bytes):>12}",
         *(_need_text(need) for need in plan.needs),
-        _VERDICTS[plan.verdict.value],
+        verdict(plan),
     ]
     if plan.over_tokens:
-        lines.append(f"{plan.over_tokens:,} tokens over.")
-    return "\n".join([*lines, *(f"- {advice.change}" for advice in plan.advice), *plan.notes])
+        lines.append(f"{tokens_over(plan)}.")
+    return "\n".join([*lines, *(f"- {change(plan, advice)}" for advice in plan.advice), *plan.notes])
 
 
 def _need_text(need: Need) -> str:

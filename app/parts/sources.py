@@ -16,11 +16,11 @@ from app.outlooks import Costs
 from app.parts.pages import draw_pages
 from app.parts.thumbnails import draw_thumbnail, first_wish
 from app.parts.tiles import draw_tiles
-from app.parts.unseen import NOT_SENT
 from app.parts.wording import plain, sentence_of
 from app.sizes import show_bytes
 from app.sources.notes import lacks_pages, notes_on, pages_sent
 from app.sources.tree import File, Folder, build_tree
+from app.verdicts import NOT_SENT
 from engine.corpus.source import Skipped
 from engine.errors import LongdeskError
 from engine.tokens.sight import Sight
