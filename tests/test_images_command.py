@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from app.cli.skipping import named_by_hand, tell_skipped
+from app.cli.corpus import named_by_hand
+from app.cli.output.answer import tell_skipped
+from app.cli.output.count import count_json
 from app.desk import Desk
-from app.documents import count_json
 from app.settings import Settings
 from engine.corpus.source import Cause, Skipped
 from engine.memory.fingerprint import fingerprint

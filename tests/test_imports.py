@@ -27,7 +27,7 @@ APP_FLOORS = (
     ("app.conversation", "app.sources", "app.images", "app.kept", "app.engines", "app.lending"),
     ("app.question", "app.asking"),
     ("app.desk",),
-    ("app.jobs", "app.documents", "app.intake", "app.outlooks"),
+    ("app.jobs", "app.export", "app.intake", "app.outlooks"),
     ("app.state",),
     ("app.parts",),
     ("app.views",),
@@ -118,9 +118,7 @@ def test_app_imports_downward(path: Path) -> None:
 def test_streamlit_stays_on_the_page_and_click_on_the_command_line(path: Path) -> None:
     module = module_of(path)
     tops = {imported.split(".")[0] for imported in imports(path)}
-    is_page = any(
-        is_in(module, package) for package in ("app.main", "app.state", "app.views", "app.parts", "app.serve")
-    )
+    is_page = any(is_in(module, package) for package in ("app.main", "app.state", "app.views", "app.parts"))
     assert "streamlit" not in tops or is_page
     assert "click" not in tops or is_in(module, "app.cli")
     assert not tops & {"sqlite3", "sqlite_utils", "llama_cpp", "tiktoken", "jinja2"}

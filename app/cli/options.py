@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from app.sizes import parse_tokens
+from app.sizes import parse_bytes, parse_tokens
 from engine.errors import UsageError
 from engine.memory.kv_cache import KV_TYPES
 from engine.tokens.tiles import MOST_TILES
@@ -31,6 +31,20 @@ class Tokens(click.ParamType[int | None]):
         if not 1 <= tokens <= _MOST_TOKENS:
             self.fail(f"It must be from 1 to {_MOST_TOKENS:,}.", param, context)
         return tokens
+
+
+class Bytes(click.ParamType[int]):
+    """A size: 500M, 20G, 0."""
+
+    name = "SIZE"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        try:
+            return parse_bytes(value)
+        except ValueError as error:
+            self.fail(str(error), param, context)
 
 
 class Projector(click.Path):

@@ -1,17 +1,37 @@
-"""Where model files lie on this machine: Longdesk's own folder, folders that were named, and what other programs keep.
+"""Where the catalogue's models lie on this machine: Longdesk's own folder, named folders, and what other programs keep.
 
 Files are told by their published names alone; whether they are what the name says is left to `verification`.
 """
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from engine.memory.catalog import Entry
+from engine.memory.catalog import ENTRIES, Entry
 
 _DEPTH = 5  # folders below a place; Hugging Face's cache needs four
 _PART = re.compile(r"-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$")
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An entry and its file on this machine, the first of its parts; None where it is not there."""
+
+    entry: Entry
+    path: Path | None
+
+
+def list_models(home: Path, named: Sequence[Path]) -> tuple[Placed, ...]:
+    """Every entry of the catalogue, and where it lies on this machine."""
+    files = tuple(gguf_files(places(home, named)))
+    return tuple(Placed(entry, locate(entry, files)) for entry in ENTRIES)
+
+
+def place(entry: Entry, home: Path, named: Sequence[Path]) -> Placed:
+    """Where one of them lies."""
+    return Placed(entry, locate(entry, gguf_files(places(home, named))))
 
 
 def own_folder(home: Path) -> Path:

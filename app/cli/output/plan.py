@@ -1,11 +1,16 @@
-"""The documents of `plan`."""
+"""What `plan` prints."""
 
 from dataclasses import asdict
 
-from app.documents.json import Json
+from app.cli.output import Json, print_document
 from app.sizes import show_bytes
 from app.verdicts import change, tokens_over, verdict
 from engine.memory.budget import Need, Plan
+
+
+def print_plan(plan: Plan, *, as_json: bool) -> None:
+    """Prints whether it fits, and what would make it fit."""
+    print_document(plan_json(plan) if as_json else plan_text(plan))
 
 
 def plan_json(plan: Plan) -> Json:

@@ -1,30 +1,32 @@
-"""What `longdesk models` prints: the JSON documents of its contract, and the same for people to read."""
+"""What `models` prints."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
-from app.models.places import gguf_files, locate, places
+import click
+
+from app.cli.output import Json, print_document
+from app.models.download import Progress
+from app.models.places import Placed
 from app.models.verification import Verification
-from app.sizes import show_bytes
-from engine.memory.catalog import ENTRIES, Entry
-
-Json = dict[str, Any]
+from app.sizes import show_bytes, show_seconds
+from engine.memory.catalog import Entry
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """An entry and its file on this machine, the first of its parts; None where it is not there."""
-
-    entry: Entry
-    path: Path | None
+def print_models(listed: Sequence[Placed], *, as_json: bool) -> None:
+    """Prints every model of the catalogue."""
+    print_document({"models": [placed_json(placed) for placed in listed]} if as_json else list_text(listed))
 
 
-def list_models(home: Path, named: Sequence[Path]) -> tuple[Placed, ...]:
-    """Every entry of the catalogue, and where it lies on this machine."""
-    files = tuple(gguf_files(places(home, named)))
-    return tuple(Placed(entry, locate(entry, files)) for entry in ENTRIES)
+def print_place(placed: Placed, *, as_json: bool) -> None:
+    """Prints where one model is."""
+    print_document(placed_json(placed) if as_json else where_text(placed))
+
+
+def print_verification(verification: Verification, *, as_json: bool) -> None:
+    """Prints what came of a file's checks."""
+    print_document(verification_json(verification) if as_json else verification_text(verification))
 
 
 def placed_json(placed: Placed) -> Json:
@@ -94,6 +96,37 @@ def verification_text(verification: Verification) -> str:
     lines = [f"{'ok    ' if check.passed else 'FAILED'}  {check.name}: {check.detail}" for check in verification.checks]
     lines += [f"{digest}  {name}" for name, digest in verification.sha256]
     return "\n".join(lines)
+
+
+@contextmanager
+def showing_download(entry: Entry) -> Iterator[Callable[[Progress], None]]:
+    """Says what is fetched and under which licence, then how far that is, and what is kept where it is stopped."""
+    if entry.released:
+        click.echo(f"{entry.model} is under the {entry.licence}: {entry.licence_url}", err=True)
+        click.echo(f"{show_bytes(entry.size_bytes)} from {entry.repository}", err=True)
+    try:
+        yield _show_progress
+    except KeyboardInterrupt:
+        click.echo("\nStopped. What was downloaded is kept; the same command goes on from there.", err=True)
+        raise
+    if sys.stderr.isatty():
+        click.echo(err=True)
+
+
+def _show_progress(progress: Progress) -> None:
+    """One line on a terminal's standard error that is written over; nothing where it would fill a log."""
+    if not sys.stderr.isatty():
+        return
+    if progress.checking:
+        click.echo(f"\r{f'Checking {progress.name}':<79.79}", nl=False, err=True)
+        return
+    line = f"\r{progress.done_bytes / progress.total_bytes:4.0%} of {show_bytes(progress.total_bytes)}"
+    fetched = progress.done_bytes - progress.resumed_bytes
+    if fetched > 0 and progress.seconds:
+        rate = fetched / progress.seconds
+        left = show_seconds((progress.total_bytes - progress.done_bytes) / rate)
+        line += f" · {show_bytes(rate)}/s · {left} left"
+    click.echo(f"{line:<80.80}", nl=False, err=True)
 
 
 def _size(entry: Entry) -> str:

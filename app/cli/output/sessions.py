@@ -1,22 +1,37 @@
-"""The documents of `sessions`."""
+"""What `sessions` prints."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from app.documents.answer import turn_json
-from app.documents.json import Json, skipped_json
-from app.images.pictures import name_of
+from app.cli.output import Json, print_document, skipped_json
+from app.cli.output.answer import turn_json
+from app.export import picture_numbers, session_markdown
 from app.images.tiling import max_tiles_of
 from app.settings import Settings
 from engine.corpus.source import Source
-from engine.tokens.documents import number_pictures
 from storage.search import Hit
 from storage.sessions import SessionSummary
 from storage.store import SessionRecord
 
 
+def print_session(record: SessionRecord, settings: Settings, *, as_json: bool) -> None:
+    """Prints the whole of one session."""
+    print_document(session_json(record, settings) if as_json else session_markdown(record))
+
+
+def print_sessions(sessions: Sequence[SessionSummary], *, as_json: bool) -> None:
+    """Prints which sessions there are."""
+    print_document(sessions_json(sessions) if as_json else sessions_text(sessions))
+
+
+def print_hits(hits: Sequence[Hit], *, as_json: bool) -> None:
+    """Prints what a search found."""
+    lines = [f"{hit.session_id}  {hit.title}" for hit in hits]
+    print_document(hits_json(hits) if as_json else "\n".join(lines))
+
+
 def session_json(record: SessionRecord, settings: Settings) -> Json:
     """The document of `sessions show --json` and of `export --format json`."""
-    session, numbers = record.session, _numbers(record)
+    session, numbers = record.session, picture_numbers(record)
     return {
         "id": session.id,
         "title": session.title,
@@ -42,50 +57,12 @@ def session_json(record: SessionRecord, settings: Settings) -> Json:
     }
 
 
-def session_text(record: SessionRecord) -> str:
-    """A session as Markdown: what `show` prints and `export --format md` writes."""
-    session = record.session
-    lines = [f"# {session.title}", "", f"Session {session.id}, begun {session.created}, model {session.model}", ""]
-    if record.sources:
-        lines += ["Sources:", "", *_source_lines(record), ""]
-    for turn in record.turns:
-        lines += [f"## {turn.question}", "", turn.text, ""]
-        if turn.stop != "end":
-            lines += [f"({_ENDS.get(turn.stop or '', 'running')})", ""]
-    return "\n".join(lines)
-
-
-def _numbers(record: SessionRecord) -> Mapping[str, int]:
-    """What the first picture of each source is called in prompts: see Conversation."""
-    return number_pictures(placed.source for placed in record.sources)
-
-
 def _images_json(source: Source, numbers: Mapping[str, int]) -> list[Json]:
     """A source's pictures: what a question can call them, and which page each is."""
     return [
         {"number": number, "page": picture.number if source.n_pages else None}
         for number, picture in enumerate(source.pictures, numbers.get(source.path, 1))
     ]
-
-
-def _source_lines(record: SessionRecord) -> Iterator[str]:
-    """Each source with what its pictures are called, and whether it is sent."""
-    numbers, why = _numbers(record), {skipped.path: skipped.reason for skipped in record.skipped}
-    for placed in record.sources:
-        source, marks = placed.source, []
-        if source.pictures:
-            marks.append(name_of(numbers[source.path], len(source.pictures)))
-        if not placed.enabled:
-            marks.append(f"left out: {why[source.path]}" if source.path in why else "left out")
-        yield f"- {source.path}" + (f" ({'; '.join(marks)})" if marks else "")
-
-
-_ENDS = {
-    "length": "cut at the reply's limit",
-    "cancelled": "stopped by you",
-    "error": "broken off by an error",
-    "interrupted": "interrupted: the program ended",
-}
 
 
 def sessions_json(sessions: Sequence[SessionSummary]) -> Json:
