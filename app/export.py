@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from app.images.pictures import name_of
-from engine.tokens.documents import number_pictures
+from engine.tokens.document import number_pictures
 from storage.store import SessionRecord
 
 _ENDS = {

@@ -12,10 +12,9 @@ from threading import Lock
 
 from app.desk import Desk
 from engine.errors import UsageError
-from engine.memory.budget import Plan, Verdict, Wanted
-from engine.memory.hardware import Hardware
+from engine.memory.budget import Hardware, Plan, Verdict, Wanted
+from engine.memory.context_search import largest
 from engine.memory.planner import Planner
-from engine.memory.searching import largest
 
 MARKS = (4 << 10, 32 << 10, 128 << 10, 256 << 10, 1 << 20, 10 << 20)  # the contexts that people speak of
 _POINTS = 8

@@ -21,7 +21,7 @@ from app.desk import Desk
 from app.question import Answered, Question
 from app.settings import Settings
 from engine.errors import DoesNotFit, ModelRefused, UsageError
-from engine.runtime.model import Prefill
+from engine.runtime.events import Prefill
 from storage.turns import Turn
 from tests.command_line import CommandLine
 from tests.models import broken

@@ -5,9 +5,9 @@ import click
 from app.cli.options import JSON
 from app.cli.output.models import print_models, print_place, print_verification, showing_download
 from app.models.download import fetch
-from app.models.places import Placed, list_models, place
+from app.models.places import Placed, find_entry, find_model, list_models, place
 from app.models.verification import verify
-from app.settings import find_entry, find_model, read_settings
+from app.settings import read_settings
 
 
 @click.group()

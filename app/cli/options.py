@@ -11,7 +11,7 @@ from app.settings import STARTER
 from app.sizes import parse_bytes, parse_tokens
 from engine.corpus.naming import printable
 from engine.errors import UsageError
-from engine.memory import catalog
+from engine.memory.catalog.entry import find, near
 from engine.memory.kv_cache import KV_TYPES
 from engine.tokens.tiles import MOST_TILES
 
@@ -84,10 +84,10 @@ def _refuse_model(path: str) -> None:
     fact = f"There is no file or folder at {printable(path)}."
     if path.startswith(("http://", "https://")):
         raise UsageError(fact, f"No address is read. A server that answers is named with --model {path}.")
-    if path == STARTER or catalog.find(path):
+    if path == STARTER or find(path):
         raise UsageError(fact, f"{path} is a model: name it with --model {path}.")
-    if os.sep not in path and (near := catalog.near(path)):
-        raise UsageError(fact, f"Check the spelling. If a model is meant: --model {near[0]}.")
+    if os.sep not in path and (names := near(path)):
+        raise UsageError(fact, f"Check the spelling. If a model is meant: --model {names[0]}.")
 
 
 PATHS = click.argument("paths", nargs=-1, type=click.Path(), callback=_as_paths)

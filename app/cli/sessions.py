@@ -18,7 +18,7 @@ def sessions() -> None:
 def list_sessions(as_json: bool) -> None:
     """All sessions, the newest first."""
     with open_desk() as desk:
-        print_sessions(desk.store.sessions.list(), as_json=as_json)
+        print_sessions(desk.sessions(), as_json=as_json)
 
 
 @sessions.command()
@@ -27,7 +27,7 @@ def list_sessions(as_json: bool) -> None:
 def show(session_id: str, as_json: bool) -> None:
     """One session: its sources, questions and answers."""
     with open_desk() as desk:
-        print_session(desk.store.record(session_id), desk.settings, as_json=as_json)
+        print_session(desk.record(session_id), desk.settings, as_json=as_json)
 
 
 @sessions.command()
@@ -37,7 +37,7 @@ def show(session_id: str, as_json: bool) -> None:
 def rename(session_id: str, title: str, as_json: bool) -> None:
     """Give a session another title."""
     with open_desk() as desk:
-        renamed = desk.store.sessions.rename(session_id, title)
+        renamed = desk.rename(session_id, title)
         print_document({"id": renamed.id, "title": renamed.title} if as_json else f"{renamed.id}  {renamed.title}")
 
 
@@ -48,7 +48,7 @@ def rename(session_id: str, title: str, as_json: bool) -> None:
 def export(session_id: str, layout: str, as_json: bool) -> None:
     """Write a session as Markdown or JSON."""
     with open_desk() as desk:
-        print_session(desk.store.record(session_id), desk.settings, as_json=as_json or layout == "json")
+        print_session(desk.record(session_id), desk.settings, as_json=as_json or layout == "json")
 
 
 @sessions.command()
@@ -57,7 +57,7 @@ def export(session_id: str, layout: str, as_json: bool) -> None:
 def search(text: str, as_json: bool) -> None:
     """Sessions in which every word of TEXT occurs."""
     with open_desk() as desk:
-        print_hits(desk.store.search(text), as_json=as_json)
+        print_hits(desk.search(text), as_json=as_json)
 
 
 @sessions.command()
@@ -66,6 +66,5 @@ def search(text: str, as_json: bool) -> None:
 def delete(session_id: str, as_json: bool) -> None:
     """Delete a session with its answers and its KV cache."""
     with open_desk() as desk:
-        whole = desk.store.sessions.get(session_id).id
-        desk.delete_session(whole)
+        whole = desk.delete_session(session_id)
         print_document({"deleted": whole} if as_json else f"Deleted {whole}.")

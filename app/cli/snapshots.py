@@ -8,7 +8,7 @@ import click
 
 from app.cli.options import JSON, Bytes
 from app.cli.output.snapshots import print_kept, print_pruned, print_verified, showing_progress
-from app.kept.snapshots import Tier
+from app.kv.disk import Tier
 from app.settings import read_settings
 from storage.store import Store
 

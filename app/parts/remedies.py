@@ -8,7 +8,7 @@ from app import state
 from app.parts.wording import plain
 from app.sizes import show_bytes
 from app.verdicts import change, memory_missing, tokens_over, verdict
-from engine.memory.budget import Advice, Plan, Verdict
+from engine.backend import Advice, Plan, Verdict
 
 
 def draw_finding(plan: Plan) -> None:

@@ -8,13 +8,13 @@ from html import escape
 import streamlit as st
 
 from app import state
-from app.outlooks import Costs
 from app.parts.plan_link import draw_plan_link
 from app.parts.wording import plain, sentence_of
+from app.previews import Preview
 from app.sizes import show_bytes
 from app.verdicts import change, memory_missing, tokens_over, unseen_markdown, verdict
+from engine.backend import About, Advice, Plan, Verdict
 from engine.errors import LongdeskError
-from engine.memory.budget import Advice, Plan, Verdict
 
 _AMBER, _RED = 0.80, 0.95
 
@@ -42,10 +42,10 @@ class Budget:
         return "red" if self.share >= _RED else "amber" if self.share >= _AMBER else "calm"
 
 
-def budget_of(costs: Costs | None, plan: Plan, window: int, n_ctx: int | None) -> Budget:
+def budget_of(preview: Preview | None, plan: Plan, window: int, n_ctx: int | None) -> Budget:
     """The budget of a session's next question, or of a first one without sources."""
-    chat = costs.chat_tokens if costs else plan.prompt_tokens
-    return Budget(costs.corpus_tokens if costs else 0, chat, plan.reply_tokens, min(window, n_ctx or window))
+    chat = preview.chat_tokens if preview else plan.prompt_tokens
+    return Budget(preview.corpus_tokens if preview else 0, chat, plan.reply_tokens, min(window, n_ctx or window))
 
 
 def draw_strip(budget: Budget, plan: Plan, *, has_panel: bool) -> None:
@@ -72,20 +72,20 @@ def draw_verdict(plan: Plan, session_id: str | None) -> None:
 
 
 def draw_rereading(sentence: str | None) -> None:
-    """What the next question throws away of what was read, where that takes a while: see app.kept.rereading."""
+    """What the next question throws away of what was read, where that takes a while: see PreparedTurn.rereads."""
     if sentence is not None:
         with st.container(key="rereading", gap=None):
             st.caption(f":material/replay: {sentence}, before the next answer.")
 
 
-def draw_unseen(paths: Sequence[str], model_name: str, unfit: Sequence[str]) -> None:
+def draw_unseen(paths: Sequence[str], about: About | None) -> None:
     """Images that the model cannot see, before anything is asked: on a phone the list of sources lies far below.
 
-    paths: of sources whose images are not sent. unfit: sentences on projectors that lie there and do not serve.
+    paths: of sources whose images are not sent. about: the engine that is asked.
     """
-    if paths:
+    if paths and about is not None:
         with st.container(key="unseen", gap=None):
-            st.markdown(f":material/visibility_off: {unseen_markdown(paths, model_name, unfit, plain=plain)}")
+            st.markdown(f":material/visibility_off: {unseen_markdown(paths, about.name, about.unfit, plain=plain)}")
 
 
 def _draw_advice(fact: str, plan: Plan, session_id: str | None, key: str, icon: str) -> None:

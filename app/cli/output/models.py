@@ -11,7 +11,7 @@ from app.models.download import Progress
 from app.models.places import Placed
 from app.models.verification import Verification
 from app.sizes import show_bytes, show_seconds
-from engine.memory.catalog import Entry
+from engine.memory.catalog.entry import Entry
 
 
 def print_models(listed: Sequence[Placed], *, as_json: bool) -> None:

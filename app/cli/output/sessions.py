@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from app.cli.output import Json, print_document, skipped_json
 from app.cli.output.answer import turn_json
 from app.export import picture_numbers, session_markdown
-from app.images.tiling import max_tiles_of
+from app.session_settings import settings_of
 from app.settings import Settings
 from engine.corpus.source import Source
 from storage.search import Hit
@@ -39,7 +39,7 @@ def session_json(record: SessionRecord, settings: Settings) -> Json:
         "created": session.created,
         "updated": session.updated,
         "system": session.system,
-        "max_tiles": max_tiles_of(session, settings),
+        "max_tiles": settings_of(session, settings).max_tiles,
         "sources": [
             {
                 "path": placed.source.path,

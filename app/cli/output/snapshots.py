@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import click
 
 from app.cli.output import Json, print_document
-from app.kept.snapshots import Kept, Verified, model_words, session_words
+from app.kv.disk import Kept, Verified, model_words, session_words
 from app.sizes import show_bytes
 from storage.snapshots import Snapshot
 

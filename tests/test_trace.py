@@ -1,0 +1,65 @@
+"""The walks of `python -m tests.trace` keep short: how many modules each passes, and how often the disk is asked."""
+
+from functools import cache
+
+import pytest
+
+from tests.passing import Passed
+from tests.trace import WALKS
+from tests.trace import traced as trace
+
+# what is allowed now, and where it is to go
+MOST_MODULES = {  # in the process that asks, not in its children
+    "command": 77,  # goal: 50
+    "running": 57,  # goal: 50
+    "restarted": 67,  # goal: 50
+    "upload": 72,  # goal: 55
+    "plan": 45,
+}
+MOST_LOOKUPS = {
+    "command": 5,  # goal: 3, one for the question and two to save what it left
+    "running": 2,  # goal: 1
+    "restarted": 3,  # goal: 1
+}
+MOST_OPENED = {"pypdf": 1, "pdfium": 2}  # goal: 1 each
+MOST_DATABASES = 2  # goal: 0, and no lock
+
+
+@cache
+def traced(walk: str) -> Passed:
+    return trace(walk)
+
+
+@pytest.mark.parametrize("walk", WALKS)
+def test_a_walk_passes_few_modules(walk: str) -> None:
+    passed = traced(walk)
+    assert 20 < len(passed.parent) <= MOST_MODULES[walk], sorted(passed.parent)
+
+
+def test_what_a_walk_surely_passes_is_seen() -> None:
+    """So that a walk is not short for want of sight."""
+    passed = traced("restarted")
+    assert {"app.desk", "storage.turns", "engine.prompt.layout"} <= passed.parent
+    assert {"engine.runtime.worker", "engine.runtime.llama"} <= passed.children - passed.parent
+    assert passed.calls["kv files"] >= 1
+
+
+@pytest.mark.parametrize("walk", MOST_LOOKUPS)
+def test_what_is_kept_of_a_prompt_is_looked_up_once(walk: str) -> None:
+    assert 1 <= traced(walk).calls["lookups"] <= MOST_LOOKUPS[walk]
+
+
+@pytest.mark.parametrize("library", MOST_OPENED)
+def test_an_uploaded_pdf_is_opened_once(library: str) -> None:
+    assert traced("upload").calls[library] <= MOST_OPENED[library]
+
+
+def test_an_uploaded_pdf_is_opened_at_all() -> None:
+    calls = traced("upload").calls
+    assert calls["pypdf"] + calls["pdfium"] >= 1
+
+
+def test_planning_a_model_touches_nothing_of_the_users() -> None:
+    calls = traced("plan").calls
+    assert calls["databases"] <= MOST_DATABASES
+    assert calls["kv locks"] == calls["kv files"] == calls["lookups"] == 0
