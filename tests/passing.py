@@ -1,12 +1,12 @@
 """Which modules of app, engine and storage a stretch of work passes, here and in the children that it starts.
 
-A module is passed when a function that is written in it is called: a method, a lambda and a generator that goes on are
-functions, what runs while a module is imported is none. Functions that others generate, as a dataclass's __init__, lie
-in no module. What is counted beside it (calls of a function, files opened) is counted in this process only.
+A module is passed when a function that is written in it is called. Methods, lambdas and generators that go on are
+functions. What runs while a module is imported is not one, and a dataclass's __init__ is written in no module. Calls of
+single functions and files that are opened are counted too, in this process only.
 
-The profiler of each process marks a byte a module in one small file that all of them map. A child is reached through a
-sitecustomize on its path, so that what it does needs no word of this. What runs threads that were started before
-`watch` is not seen.
+Each process has a profiler, which sets one byte a module in a small file that all processes map. Children get it by a
+sitecustomize on their path, so that the code of the house knows nothing of it. Threads and children that were started
+before `watch` are not seen.
 """
 
 import mmap

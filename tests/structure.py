@@ -36,7 +36,6 @@ NOUNS = {
     "app.parts.tiles": "a part of the page: the slider for tiles",
     "app.views.frame": "the screen around every other",
     "engine.runtime.batch": "llama.cpp's batch: memory that belongs to C",
-    "engine.runtime.checkpoint": "when a long prefill is worth saving: arithmetic with tests of its own",
     "engine.runtime.filling": "which short batches are filled up: arithmetic with tests of its own",
     "engine.runtime.log": "llama.cpp's log: a callback that C calls",
     "engine.runtime.reply": "a reply as it is sampled: ids, and text in whole characters",

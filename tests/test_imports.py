@@ -28,12 +28,12 @@ FLOORS = (
     ("engine.backend",),
     ("engine.local",),
     ("storage",),
-    ("app.sizes", "app.guides", "app.verdicts"),
-    ("app.settings", "app.models", "app.session_settings"),
-    ("app.counting", "app.images"),
-    ("app.kv",),
-    ("app.question", "app.sources", "app.attachments", "app.engines"),
-    ("app.next_turn", "app.previews"),
+    ("app.sizes", "app.guides", "app.sources", "app.verdicts"),
+    ("app.settings", "app.models", "app.counting"),
+    ("app.session_settings",),
+    ("app.kv", "app.images", "app.attachments"),
+    ("app.local_engine", "app.engines", "app.next_turn"),
+    ("app.previews", "app.question"),
     ("app.answering", "app.export"),
     ("app.desk",),
     ("app.cli", "app.command", "app.open_browser"),
@@ -43,23 +43,13 @@ FLOORS = (
     ("app.views",),
     ("app.main",),
 )
-# named above, and not there yet
-TO_COME = {
-    "engine.backend",
-    "engine.local",
-    "app.session_settings",
-    "app.kv",
-    "app.attachments",
-    "app.previews",
-    "app.next_turn",
-    "app.answering",
-}
+TO_COME: set[str] = set()  # named above, and not there yet
 # neither side knows the other
 APART = (
     (("engine.tokens",), ("engine.memory",)),
     (
         ("app.cli", "app.command"),
-        ("app.main", "app.state", "app.views", "app.parts", "app.jobs", "app.intake", "app.outlooks", "app.forecast"),
+        ("app.main", "app.state", "app.views", "app.parts", "app.jobs", "app.intake", "app.forecast"),
     ),
 )
 STORAGE_MAY_IMPORT = {"engine.errors", "engine.corpus.source"}
@@ -125,7 +115,7 @@ def test_every_module_is_on_a_floor(house: House) -> None:
 
 def test_every_floor_is_of_something(house: House) -> None:
     names = {name for floor in FLOORS for name in floor}
-    assert names - set(house.files) == TO_COME
+    assert names - set(house.files) <= TO_COME
 
 
 def test_nothing_imports_upward(house: House) -> None:

@@ -8,11 +8,11 @@ Each walk is run in a process of its own, on a tiny real model, in a home of its
 - `upload`: a PDF from its upload until its tokens stand in the next prompt: Intake, and Desk's look at what it costs
 - `plan`: `longdesk plan --model scout-q4_k_m --ctx 128K`, from its first line to its end
 
-What a module is passed by, see `passing`. A figure that is compared over time is of the modules in this process; what
-only the engine's children pass is told apart. Imports are done before a walk begins, but for those within functions.
+`passing` says what it is to pass a module. The figure to compare over time is of modules in this process; what only the
+engine's children pass is told apart. Imports are done before a walk begins, but for those within functions.
 
-`lookups` counts searches of the index of saved KV caches, whatever for; `kv files` how often one of them is opened;
-`pypdf` and `pdfium` how often each opens a PDF; `databases` connections to SQLite.
+`lookups` counts searches of the index of saved KV caches, whatever for; `kv files` how often one of them is opened, and
+`kv locks` their lock; `pypdf` and `pdfium` how often each opens a PDF; `databases` connections to SQLite.
 """
 
 import json
@@ -38,7 +38,7 @@ from app.desk import Desk
 from app.intake import Intake
 from app.question import Question
 from app.settings import Settings
-from engine.runtime.events import Text
+from engine.backend import Text
 from storage.snapshots import Snapshots
 from tests.command_line import CommandLine
 from tests.models.cache import cached
@@ -60,10 +60,15 @@ FIGURES = (*_CALLS.values(), *_OPENS)
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What a walk is set in: an empty folder, and who watches from the start."""
+    """What a walk is set in: an empty folder, and who watches it."""
 
     folder: Path
     passing: Passing
+
+    def watch(self) -> None:
+        """From now on. What was before the walk may go unseen, and is faster."""
+        (self.folder / "trace").mkdir()
+        self.passing.watch(self.folder / "trace")
 
     @property
     def settings(self) -> Settings:
@@ -110,10 +115,13 @@ class Scene:
 
 
 def command(scene: Scene) -> Passed:
-    return scene.run("ask", "--session", scene.first_question(), "-q", "And in part 2?", "--max-tokens", "8")
+    session = scene.first_question()
+    scene.watch()
+    return scene.run("ask", "--session", session, "-q", "And in part 2?", "--max-tokens", "8")
 
 
 def running(scene: Scene) -> Passed:
+    scene.watch()  # or the engine's child would not be seen
     desk = Desk(scene.settings)
     session = desk.begin_session("parts").id
     desk.add_sources(session, desk.read([scene.corpus()]))
@@ -124,11 +132,14 @@ def running(scene: Scene) -> Passed:
 
 def restarted(scene: Scene) -> Passed:
     session = scene.first_question()
+    scene.watch()
     return scene.until_text(lambda: Desk(scene.settings), session)
 
 
 def upload(scene: Scene) -> Passed:
+    scene.watch()
     with closing(Desk(scene.settings)) as desk, closing(Intake(desk)) as intake:
+        desk.begin_session("before")  # the page has opened the store long ago
         with scene.passing.stretch() as found:
             delivery = intake.read_uploads([Upload("two pages.pdf", _pdf("The first page.", "The second page."))])
             session = desk.begin_session(delivery.title).id
@@ -139,6 +150,7 @@ def upload(scene: Scene) -> Passed:
 
 
 def plan(scene: Scene) -> Passed:
+    scene.watch()
     return scene.run("plan", "--model", "scout-q4_k_m", "--ctx", "128K")
 
 
@@ -182,8 +194,6 @@ def traced(walk: str) -> Passed:
 def _document(walk: str) -> str:
     with tempfile.TemporaryDirectory(prefix="longdesk-trace-") as folder:
         scene = Scene(Path(folder), Passing(_CALLS, _OPENS))
-        (scene.folder / "trace").mkdir()
-        scene.passing.watch(scene.folder / "trace")
         passed = WALKS[walk](scene)
     return json.dumps({"parent": sorted(passed.parent), "children": sorted(passed.children), "calls": passed.calls})
 

@@ -59,4 +59,4 @@ def _open_tier() -> Iterator[Tier]:
     """Without a Desk: no model is looked at."""
     settings = read_settings()
     with Store(settings.home) as store:
-        yield Tier(settings, store)
+        yield Tier(settings, store.snapshots)
