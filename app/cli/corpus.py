@@ -1,6 +1,5 @@
 """`count`, `plan` and `ask`: the commands over a corpus."""
 
-import os
 import sys
 from collections.abc import Sequence
 from contextlib import closing, suppress
@@ -20,11 +19,10 @@ from app.cli.output.plan import print_plan
 from app.cli.signals import cancelling, deaf
 from app.desk import Desk
 from app.question import Answered, Question
-from engine.corpus.collect import refuse_empty
-from engine.corpus.naming import printable
+from engine.corpus.collect import named_by_hand, refuse_empty
 from engine.corpus.rules import Rules
-from engine.corpus.source import Corpus, Skipped
-from engine.errors import LongdeskError, UsageError
+from engine.corpus.source import Corpus
+from engine.errors import Cancelled, LongdeskError, UsageError
 
 
 @click.command()
@@ -133,7 +131,10 @@ def _answer(desk: Desk, question: Question, as_json: bool) -> Answered:
     skipped = desk.legible(question.corpus).skipped
     cancel, begun = Flag(), Flag()
     with cancelling(cancel, begun), closing(desk.ask(question, cancel=cancel)) as events:
-        return print_answer(events, begun, as_json=as_json, skipped=skipped)
+        answered = print_answer(events, begun, as_json=as_json, skipped=skipped)
+    if answered is None:
+        raise Cancelled("The question was cancelled before it began.")
+    return answered
 
 
 def _learn(desk: Desk) -> None:
@@ -153,19 +154,6 @@ def _read(desk: Desk, paths: Sequence[Path], exclude: tuple[str, ...], *, joins:
     corpus = desk.read(paths, Rules(exclude=exclude))
     refuse_empty(corpus if joins else desk.legible(corpus), paths)
     return corpus
-
-
-def named_by_hand(skipped: Sequence[Skipped], paths: Sequence[Path]) -> tuple[Skipped, ...]:
-    """Those that were given themselves, not found in a folder or a zip; what is called alike there counts as such."""
-    names = {name for path in paths for name in _names(path)}
-    return tuple(one for one in skipped if one.path in names)
-
-
-def _names(path: Path) -> tuple[str, str]:
-    """The paths by which a file that is given itself goes: its name, below its folder's where that is taken."""
-    given = Path(os.path.abspath(path))
-    name = printable(given.name)
-    return name, f"{printable(given.parent.name or 'root')}/{name}"
 
 
 def _need_paths(paths: Sequence[Path]) -> None:

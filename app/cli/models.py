@@ -3,7 +3,7 @@
 import click
 
 from app.cli.options import JSON
-from app.cli.output.models import print_models, print_place, print_verification, showing_download
+from app.cli.output.catalogue import print_models, print_place, print_verification, showing_download
 from app.models.download import fetch
 from app.models.places import Placed, find_entry, find_model, list_models, place
 from app.models.verification import verify
@@ -40,7 +40,7 @@ def get(name: str, as_json: bool) -> None:
     settings = read_settings()
     placed = place(find_entry(name), settings.home, settings.models)
     if placed.path is None:
-        with showing_download(placed.entry) as show:
+        with showing_download(placed) as show:
             placed = Placed(placed.entry, fetch(placed.entry, settings.home, show))
     print_place(placed, as_json=as_json)
 

@@ -1,17 +1,14 @@
 """The options that several commands share, so that they are called and read the same everywhere."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from app.settings import STARTER
+from app.models.places import refuse_as_path
 from app.sizes import parse_bytes, parse_tokens
-from engine.corpus.naming import printable
 from engine.errors import UsageError
-from engine.memory.catalog.entry import find, near
 from engine.memory.kv_cache import KV_TYPES
 from engine.tokens.tiles import MOST_TILES
 
@@ -73,21 +70,8 @@ def _as_paths(context: click.Context, parameter: click.Parameter, values: tuple[
     if "" in values:  # an unset variable in a script; Path("") would be the working directory
         raise UsageError("One of the paths is empty.", "Name a file or folder.")
     for value in values:
-        _refuse_model(value)
+        refuse_as_path(value)
     return tuple(Path(value) for value in values)
-
-
-def _refuse_model(path: str) -> None:
-    """Raises UsageError where nothing lies at a path that is a model's name, or near one, or an address."""
-    if os.path.lexists(path):
-        return
-    fact = f"There is no file or folder at {printable(path)}."
-    if path.startswith(("http://", "https://")):
-        raise UsageError(fact, f"No address is read. A server that answers is named with --model {path}.")
-    if path == STARTER or find(path):
-        raise UsageError(fact, f"{path} is a model: name it with --model {path}.")
-    if os.sep not in path and (names := near(path)):
-        raise UsageError(fact, f"Check the spelling. If a model is meant: --model {names[0]}.")
 
 
 PATHS = click.argument("paths", nargs=-1, type=click.Path(), callback=_as_paths)

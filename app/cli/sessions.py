@@ -5,7 +5,8 @@ import click
 from app.cli.desk import open_desk
 from app.cli.options import JSON
 from app.cli.output import print_document
-from app.cli.output.sessions import print_hits, print_session, print_sessions
+from app.cli.output.session import print_hits, print_session, print_sessions
+from app.desk import Desk
 
 
 @click.group()
@@ -27,7 +28,7 @@ def list_sessions(as_json: bool) -> None:
 def show(session_id: str, as_json: bool) -> None:
     """One session: its sources, questions and answers."""
     with open_desk() as desk:
-        print_session(desk.record(session_id), desk.settings, as_json=as_json)
+        _print(desk, session_id, as_json=as_json)
 
 
 @sessions.command()
@@ -48,7 +49,7 @@ def rename(session_id: str, title: str, as_json: bool) -> None:
 def export(session_id: str, layout: str, as_json: bool) -> None:
     """Write a session as Markdown or JSON."""
     with open_desk() as desk:
-        print_session(desk.record(session_id), desk.settings, as_json=as_json or layout == "json")
+        _print(desk, session_id, as_json=as_json or layout == "json")
 
 
 @sessions.command()
@@ -68,3 +69,8 @@ def delete(session_id: str, as_json: bool) -> None:
     with open_desk() as desk:
         whole = desk.delete_session(session_id)
         print_document({"deleted": whole} if as_json else f"Deleted {whole}.")
+
+
+def _print(desk: Desk, session_id: str, *, as_json: bool) -> None:
+    record = desk.record(session_id)
+    print_session(record, max_tiles=desk.settings_of(record.session).max_tiles, as_json=as_json)

@@ -1,16 +1,12 @@
 """`snapshots`: the KV states on disk, listed, verified and pruned."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 
 import click
 
+from app.cli.desk import open_desk
 from app.cli.options import JSON, Bytes
-from app.cli.output.snapshots import print_kept, print_pruned, print_verified, showing_progress
-from app.kv.disk import Tier
-from app.settings import read_settings
-from storage.store import Store
+from app.cli.output.caches import print_kept, print_pruned, print_verified, showing_progress
 
 
 @click.group()
@@ -22,18 +18,20 @@ def snapshots() -> None:
 @JSON
 def list_snapshots(as_json: bool) -> None:
     """What is kept, what was used last first."""
-    with _open_tier() as tier:
-        tier.sweep()
-        print_kept(tier.kept(), as_json=as_json)
+    with open_desk() as desk:
+        saved = desk.saved
+        saved.sweep()
+        print_kept(saved.kept(), as_json=as_json)
 
 
 @snapshots.command()
 @JSON
 def verify(as_json: bool) -> int:
     """Read every file to its end; remove those that are broken."""
-    with _open_tier() as tier:
-        tier.sweep()
-        verified = tuple(showing_progress(tier.verify(), n_all=len(tier.kept().snapshots)))
+    with open_desk() as desk:
+        saved = desk.saved
+        saved.sweep()
+        verified = tuple(showing_progress(saved.verify(), n_all=len(saved.kept().snapshots)))
         print_verified(verified, as_json=as_json)
     return 4 if any(each.problem for each in verified) else 0
 
@@ -45,18 +43,11 @@ def verify(as_json: bool) -> int:
 @JSON
 def prune(days: float | None, to_bytes: int | None, everything: bool, as_json: bool) -> None:
     """Remove kept KV caches; without an option, down to the budget. Sessions stay: they are read again when asked."""
-    with _open_tier() as tier:
+    with open_desk() as desk:
+        saved = desk.saved
         if everything:
             to_bytes = 0
         elif to_bytes is None and days is None:
-            to_bytes = tier.budget_bytes()
-        evicted = tier.prune(older_than=None if days is None else timedelta(days=days), to_bytes=to_bytes)
-        print_pruned(evicted, tier.kept(), as_json=as_json)
-
-
-@contextmanager
-def _open_tier() -> Iterator[Tier]:
-    """Without a Desk: no model is looked at."""
-    settings = read_settings()
-    with Store(settings.home) as store:
-        yield Tier(settings, store.snapshots)
+            to_bytes = saved.budget_bytes()
+        evicted = saved.prune(older_than=None if days is None else timedelta(days=days), to_bytes=to_bytes)
+        print_pruned(evicted, saved.kept(), as_json=as_json)

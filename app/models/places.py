@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from app.settings import STARTER, Settings, expanded, home_of, is_path
+from engine.corpus.naming import printable
 from engine.errors import InputRefused, ModelRefused, UsageError
 from engine.memory.catalog.entry import ENTRIES, Entry, find, near
 
@@ -131,6 +132,19 @@ def find_entry(name: str) -> Entry:
         f"There is no model file {name}, and the catalogue has no such name.",
         f"Did you mean {' or '.join(nearest)}?" if nearest else "`longdesk models list` shows all names.",
     )
+
+
+def refuse_as_path(path: str) -> None:
+    """Raises UsageError where nothing lies at a path that is a model's name, or near one, or an address."""
+    if os.path.lexists(path):
+        return
+    fact = f"There is no file or folder at {printable(path)}."
+    if path.startswith(("http://", "https://")):
+        raise UsageError(fact, f"No address is read. A server that answers is named with --model {path}.")
+    if path == STARTER or find(path):
+        raise UsageError(fact, f"{path} is a model: name it with --model {path}.")
+    if os.sep not in path and (names := near(path)):
+        raise UsageError(fact, f"Check the spelling. If a model is meant: --model {names[0]}.")
 
 
 def starter_model() -> Path:

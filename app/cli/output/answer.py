@@ -13,7 +13,6 @@ from app.question import Answered, Begun, DeskEvent, Notice
 from app.sizes import show_seconds
 from engine.backend import Checking, Gauge, Loading, Prefill, Text
 from engine.corpus.source import Skipped
-from engine.errors import Cancelled
 from storage.turns import Turn
 
 _NAMED = 5  # files that get a sentence of their own
@@ -21,11 +20,11 @@ _NAMED = 5  # files that get a sentence of their own
 
 def print_answer(
     events: Iterator[DeskEvent], begun: Flag, *, as_json: bool, skipped: Sequence[Skipped] = ()
-) -> Answered:
+) -> Answered | None:
     """Prints events as they come: JSON lines, or the text with the progress on standard error.
 
     begun: set once the turn stands in the store. skipped: what of the paths that were given is not sent, for the JSON.
-    Raises Cancelled where the question was given up before it began.
+    None where the question was given up before it began.
     """
     for event in events:
         if isinstance(event, Begun):
@@ -41,7 +40,7 @@ def print_answer(
                 click.echo()
                 click.echo(_receipt(event), err=True)
             return event
-    raise Cancelled("The question was cancelled before it began.")
+    return None
 
 
 def _show_progress(event: DeskEvent, as_json: bool) -> None:

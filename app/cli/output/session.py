@@ -1,21 +1,18 @@
 """What `sessions` prints."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from app.cli.output import Json, print_document, skipped_json
 from app.cli.output.answer import turn_json
 from app.export import picture_numbers, session_markdown
-from app.session_settings import settings_of
-from app.settings import Settings
-from engine.corpus.source import Source
 from storage.search import Hit
 from storage.sessions import SessionSummary
 from storage.store import SessionRecord
 
 
-def print_session(record: SessionRecord, settings: Settings, *, as_json: bool) -> None:
-    """Prints the whole of one session."""
-    print_document(session_json(record, settings) if as_json else session_markdown(record))
+def print_session(record: SessionRecord, *, max_tiles: int, as_json: bool) -> None:
+    """Prints the whole of one session. max_tiles: that its images have at most."""
+    print_document(session_json(record, max_tiles=max_tiles) if as_json else session_markdown(record))
 
 
 def print_sessions(sessions: Sequence[SessionSummary], *, as_json: bool) -> None:
@@ -29,7 +26,7 @@ def print_hits(hits: Sequence[Hit], *, as_json: bool) -> None:
     print_document(hits_json(hits) if as_json else "\n".join(lines))
 
 
-def session_json(record: SessionRecord, settings: Settings) -> Json:
+def session_json(record: SessionRecord, *, max_tiles: int) -> Json:
     """The document of `sessions show --json` and of `export --format json`."""
     session, numbers = record.session, picture_numbers(record)
     return {
@@ -39,7 +36,7 @@ def session_json(record: SessionRecord, settings: Settings) -> Json:
         "created": session.created,
         "updated": session.updated,
         "system": session.system,
-        "max_tiles": settings_of(session, settings).max_tiles,
+        "max_tiles": max_tiles,
         "sources": [
             {
                 "path": placed.source.path,
@@ -48,21 +45,16 @@ def session_json(record: SessionRecord, settings: Settings) -> Json:
                 "pages": placed.source.n_pages,
                 "turn": placed.turn_index,
                 "enabled": placed.enabled,
-                "images": _images_json(placed.source, numbers),
+                "images": [
+                    {"number": number, "page": picture.number if placed.source.n_pages else None}
+                    for number, picture in enumerate(placed.source.pictures, numbers.get(placed.source.path, 1))
+                ],
             }
             for placed in record.sources
         ],
         "skipped": skipped_json(record.skipped),
         "turns": [turn_json(turn) for turn in record.turns],
     }
-
-
-def _images_json(source: Source, numbers: Mapping[str, int]) -> list[Json]:
-    """A source's pictures: what a question can call them, and which page each is."""
-    return [
-        {"number": number, "page": picture.number if source.n_pages else None}
-        for number, picture in enumerate(source.pictures, numbers.get(source.path, 1))
-    ]
 
 
 def sessions_json(sessions: Sequence[SessionSummary]) -> Json:

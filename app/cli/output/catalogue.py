@@ -11,7 +11,6 @@ from app.models.download import Progress
 from app.models.places import Placed
 from app.models.verification import Verification
 from app.sizes import show_bytes, show_seconds
-from engine.memory.catalog.entry import Entry
 
 
 def print_models(listed: Sequence[Placed], *, as_json: bool) -> None:
@@ -52,8 +51,7 @@ def list_text(listed: Sequence[Placed]) -> str:
     """A table: name, size, where it is. ~ stands before sizes that are not exact."""
     width = max(len(placed.entry.name) for placed in listed)
     lines = [
-        f"{placed.entry.name:<{width}}  {_size(placed.entry):>10}  {_place(placed)}{_licence(placed.entry)}"
-        for placed in listed
+        f"{placed.entry.name:<{width}}  {_size(placed):>10}  {_place(placed)}{_licence(placed)}" for placed in listed
     ]
     lines.append(
         "\n~ is an estimate. `longdesk models get NAME` downloads one; `longdesk plan --model NAME` needs no download."
@@ -71,7 +69,7 @@ def where_text(placed: Placed) -> str:
     files = "\n".join(f"  {file}" for file in entry.files) or f"  {entry.stem}*.gguf"
     return (
         f"{entry.name} is not on this machine.\n"
-        f"{entry.model} at {entry.quantization}, {_size(entry)} ({entry.size_source})\n"
+        f"{entry.model} at {entry.quantization}, {_size(placed)} ({entry.size_source})\n"
         f"https://huggingface.co/{entry.repository}\n{files}\n"
         f"{entry.licence}: {entry.licence_url}\n"
         f"`longdesk models get {entry.name}` downloads it."
@@ -99,8 +97,9 @@ def verification_text(verification: Verification) -> str:
 
 
 @contextmanager
-def showing_download(entry: Entry) -> Iterator[Callable[[Progress], None]]:
+def showing_download(placed: Placed) -> Iterator[Callable[[Progress], None]]:
     """Says what is fetched and under which licence, then how far that is, and what is kept where it is stopped."""
+    entry = placed.entry
     if entry.released:
         click.echo(f"{entry.model} is under the {entry.licence}: {entry.licence_url}", err=True)
         click.echo(f"{show_bytes(entry.size_bytes)} from {entry.repository}", err=True)
@@ -129,8 +128,8 @@ def _show_progress(progress: Progress) -> None:
     click.echo(f"{line:<80.80}", nl=False, err=True)
 
 
-def _size(entry: Entry) -> str:
-    return ("" if entry.weights_exact else "~") + show_bytes(entry.size_bytes)
+def _size(placed: Placed) -> str:
+    return ("" if placed.entry.weights_exact else "~") + show_bytes(placed.entry.size_bytes)
 
 
 def _place(placed: Placed) -> str:
@@ -139,5 +138,5 @@ def _place(placed: Placed) -> str:
     return placed.entry.repository or "announced, not released: for planning only"
 
 
-def _licence(entry: Entry) -> str:
-    return f"  ({entry.licence})" if entry.released else ""
+def _licence(placed: Placed) -> str:
+    return f"  ({placed.entry.licence})" if placed.entry.released else ""
