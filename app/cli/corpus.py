@@ -52,7 +52,7 @@ def plan(
     paths: Sequence[Path], exclude: tuple[str, ...], swa_full: bool, n_ubatch: int | None, as_json: bool, **flags: Any
 ) -> int:
     """Say whether a corpus and a reply fit, before anything is loaded."""
-    with open_desk(**flags) as desk:
+    with open_desk(makes_home=bool(paths), **flags) as desk:
         if paths:
             desk.warm_up()
         else:
