@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 
+from app.verdicts import why_unseen
 from engine.backend import About, Backend, Document, Exchange, Part, Prompt
 from engine.corpus.source import Cause, Corpus, Kind, Skipped, Source
 from engine.tokens.document import number_pictures
@@ -49,7 +50,7 @@ def legible(corpus: Corpus, about: About) -> Corpus:
     if about.sees:
         return corpus
     unseen = [
-        Skipped(source.path, Cause.NO_VISION, _why_unseen(source, about.unfit), source.n_bytes)
+        Skipped(source.path, Cause.NO_VISION, why_unseen(_n_pages_of_pdf(source), about.unfit), source.n_bytes)
         for source in corpus.sources
         if source.is_wordless
     ]
@@ -57,9 +58,5 @@ def legible(corpus: Corpus, about: About) -> Corpus:
     return replace(corpus, sources=read, skipped=(*corpus.skipped, *unseen))
 
 
-def _why_unseen(source: Source, unfit: tuple[str, ...]) -> str:
-    n_pages = source.n_pages or 1
-    pages = f"{n_pages:,} page{'' if n_pages == 1 else 's'} without text: a scan, and "
-    what = pages if source.kind is Kind.PDF else ""
-    remedy = "choose one with a vision projector, or put its mmproj file beside it"
-    return f"{what}the model cannot see; {' '.join((*unfit, remedy.capitalize())) if unfit else remedy}"
+def _n_pages_of_pdf(source: Source) -> int:
+    return source.n_pages or 1 if source.kind is Kind.PDF else 0

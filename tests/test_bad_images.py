@@ -14,10 +14,10 @@ from pypdf import PdfWriter
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
+from app.cli.output import Json
+from app.cli.output.count import count_json
 from app.counting import Count
 from app.desk import Desk
-from app.documents.count import count_json
-from app.documents.json import Json
 from app.question import Answered, Question
 from app.settings import Settings
 from engine.errors import DoesNotFit, ModelRefused, UsageError

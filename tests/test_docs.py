@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from app.cli import cli
-from app.cli.snapshots import list_json, pruned_json, verified_json
+from app.cli.output.caches import list_json, pruned_json, verified_json
 from app.kv.disk import Kept, Verified
 from app.settings import Settings, read_settings
 from engine.memory.catalog.entry import find

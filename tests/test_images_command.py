@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from app.cli.skipping import named_by_hand, tell_skipped
+from app.cli.output.answer import tell_skipped
+from app.cli.output.count import count_json
 from app.desk import Desk
-from app.documents.count import count_json
 from app.settings import Settings
+from engine.corpus.collect import named_by_hand
 from engine.corpus.source import Cause, Skipped
 from engine.local.opened import OpenModel
 from engine.memory.fingerprint import fingerprint

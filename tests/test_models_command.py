@@ -148,6 +148,31 @@ def test_counting_and_asking_need_the_file(machine: Machine) -> None:
         assert "longdesk models get maverick-ud-iq1_s" in refused
 
 
+@pytest.mark.parametrize(
+    ("command", "given", "remedy"),
+    [
+        (("plan",), "scout-q4_k_m", "scout-q4_k_m is a model: name it with --model scout-q4_k_m."),
+        (("count",), "Maverick", "Maverick is a model: name it with --model Maverick."),
+        (("ask", "-q", "What?"), "starter", "starter is a model: name it with --model starter."),
+        (("plan",), "mavrick", "Check the spelling. If a model is meant: --model maverick."),
+        (("ask", "-q", "?"), "http://localhost:80/v1", "answers is named with --model http://localhost:80/v1."),
+        (("count",), "notes/scout", "Check the spelling; a relative path starts from the current folder."),
+    ],
+)
+def test_a_model_given_as_a_path_names_the_option_that_was_meant(
+    machine: Machine, command: tuple[str, ...], given: str, remedy: str
+) -> None:
+    refused = error(machine(*command, given), 2)
+    assert f"There is no file or folder at {given}." in refused and remedy in refused
+
+
+def test_a_file_that_is_called_like_a_model_is_read(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    (machine.home / "scout").write_text("A scout goes ahead.")
+    monkeypatch.chdir(machine.home)
+    counted = machine("count", "scout", "--json")
+    assert counted.code == 0 and [source["path"] for source in counted.document["sources"]] == ["scout"]
+
+
 def test_get_fetches_all_parts_and_only_those(hub: Hub, tmp_path: Path) -> None:
     got = at(hub, tmp_path)("models", "get", "scout", "--json")
     assert got.code == 0, got.err

@@ -57,6 +57,26 @@ def test_the_kv_cache_of_scout_as_the_engine_has_it(
     assert code == (0 if document["fits"] else 3)
 
 
+def test_a_plan_without_a_corpus_makes_no_home(longdesk: CommandLine, tmp_path: Path) -> None:
+    code, _ = plan(longdesk, "--model", "scout-q4_k_m", "--ctx", "4096")
+    assert code in (0, 3) and not longdesk.home.exists()
+    longdesk.home.symlink_to(tmp_path / "nowhere")  # a disk that is not mounted, say
+    assert plan(longdesk, "--model", "scout-q4_k_m", "--ctx", "4096")[0] == code
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+
+
+def test_a_plan_without_a_corpus_opens_no_database_and_sweeps_nothing(longdesk: CommandLine) -> None:
+    orphan = longdesk.home / "snapshots" / "9999999-0.kv"  # whose writer is long dead: a sweep deletes it
+    orphan.parent.mkdir(parents=True)
+    orphan.write_bytes(b"left behind")
+    code, document = plan(longdesk, "--ctx", "4096")
+    assert code == 0 and document["context_tokens"] == 4096
+    assert orphan.exists() and not (longdesk.home / "longdesk.db").exists()
+    assert {path.name for path in longdesk.home.iterdir()} <= {"snapshots", "cache"}
+    longdesk("snapshots", "list")
+    assert not orphan.exists()
+
+
 def test_a_plan_of_ten_million_tokens_takes_no_gigabyte(longdesk: CommandLine) -> None:
     """Peak memory of the command and of its child together, read while they run."""
     started = longdesk.start("plan", "--model", "scout-q4_k_m", "--ctx", "10M", "--json")

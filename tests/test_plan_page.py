@@ -12,9 +12,9 @@ from app import state
 from app.local_engine import LocalEngine
 from app.parts.chart import apart
 from app.parts.devices import devices_html, placement_words
-from app.parts.remedies import settings_in
+from app.parts.remedies import widget_values
 from app.sizes import show_bytes, show_tokens
-from engine.memory.budget import Device, Need, Placement, Plan, Wanted
+from engine.memory.budget import Advice, Device, Need, Placement, Plan, Wanted
 from tests.patience import PATIENCE_S
 
 GIB = 1 << 30
@@ -142,10 +142,11 @@ def test_a_devices_bar_tells_missing_from_read_again() -> None:
     assert "<b>GPU</b>" not in html and "&lt;b&gt;GPU" in html
 
 
-def test_options_are_read_out_of_an_advice() -> None:
-    change = "Use a context of 860,418 tokens (--kv q8_0 --ctx 860418)."
-    assert settings_in(change) == {"kv": "q8_0", "ctx": "860418"}
-    assert settings_in("Close other programs.") == {}
+def test_an_advice_sets_the_pages_widgets() -> None:
+    assert widget_values(Advice(kv_type="q8_0", n_ctx=860_418)) == {"kv": "q8_0", "ctx": "860418"}
+    other = Advice(kv_device="auto", n_ubatch=128, swa_full=False, reply_tokens=292)
+    assert widget_values(other) == {"kv-device": "auto", "ubatch": 128, "swa-full": False, "reply": 292}
+    assert widget_values(Advice(saves_bytes=1)) == {}  # close other programs
 
 
 def test_the_lines_names_do_not_lie_over_each_other() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.answering import refuse_misfit
+from app.verdicts import change, refuse_misfit
 from engine.errors import DoesNotFit, EngineDied, UsageError
 from engine.memory.budget import DEFAULT_REPLY, Device, Hardware, Measured, Placement, Plan, Verdict, Wanted, Weight
 from engine.memory.card import Layer, ModelCard
@@ -108,11 +108,11 @@ def test_a_context_of_the_users_choice() -> None:
     assert plan(1_000, n_ctx=2_000).verdict is Verdict.FITS
     over = plan(1_001, n_ctx=2_000)
     assert (over.verdict, over.over_tokens, over.context_tokens) == (Verdict.OVER_WINDOW, 1, 2_000)
-    assert "--ctx 2001" in over.advice[0].change
+    assert "--ctx 2001" in change(over, over.advice[0])
     assert plan(1_001, n_ctx=2_001).fits
     beyond = plan(1_000, n_ctx=8_193)
     assert (beyond.verdict, beyond.over_tokens) == (Verdict.OVER_WINDOW, 0)
-    assert [advice.change for advice in beyond.advice] == [
+    assert [change(beyond, advice) for advice in beyond.advice] == [
         "Use a context of at most 8,192 tokens, the model's window (--ctx 8192)."
     ]
     with pytest.raises(DoesNotFit, match="A context of 8,193 tokens is more than the model's window"):
@@ -136,7 +136,7 @@ def test_a_plan_without_a_prompt() -> None:
     over = plan(0, 10_000)
     assert (over.verdict, over.over_tokens) == (Verdict.OVER_WINDOW, 1_808)
     assert [advice.leave_out for advice in over.advice] == [(), ()]
-    assert "--max-tokens 8192" in over.advice[0].change
+    assert "--max-tokens 8192" in change(over, over.advice[0])
     assert plan(0, 8_192).fits
 
 
@@ -184,12 +184,15 @@ def followed(before: Plan, at: int, prompt: int, reply: int, sources: Sequence[W
     left = [source for source in sources if source.path not in advice.leave_out]
     saved = sum(source.n_tokens for source in sources) - sum(source.n_tokens for source in left)
     assert saved == sum(source.n_tokens for source in sources if source.path in advice.leave_out)
-    if flag := re.search(r"--ctx (\d+)", advice.change):
+    sentence = change(before, advice)  # read as a user reads it; the settings that come with it say the same
+    if flag := re.search(r"--ctx (\d+)", sentence):
         how["n_ctx"] = int(flag[1])
-    if flag := re.search(r"--kv (\w+)", advice.change):
+    if flag := re.search(r"--kv (\w+)", sentence):
         how["kv_type"] = flag[1]
-    if flag := re.search(r"--max-tokens (\d+), with plan --reply \1", advice.change):
+    if flag := re.search(r"--max-tokens (\d+), with plan --reply \1", sentence):
         reply = int(flag[1])
+    given = Wanted(n_ctx=how.get("n_ctx"), kv_type=how.get("kv_type", "f16"), reply_tokens=reply)  # type: ignore[arg-type]
+    assert advice.applied(given) == given
     return plan(prompt - saved, reply, sources=left, **how)  # type: ignore[arg-type]
 
 
@@ -208,7 +211,7 @@ def test_leaving_out_what_is_named_makes_it_fit_the_window(over: int, n_ctx: int
     advice = before.advice[naming[0]]
     assert advice.saves_tokens >= over
     for path in advice.leave_out[:4]:
-        assert path in advice.change
+        assert path in change(before, advice)
     assert followed(before, naming[0], prompt, 300, sources, n_ctx=n_ctx).fits
 
 
@@ -227,7 +230,7 @@ def test_the_least_is_given_up() -> None:
 
 def test_the_order_of_advice() -> None:
     before = plan(7_900, 1_000, sources=SOURCES)
-    assert [advice.change for advice in before.advice] == [
+    assert [change(before, advice) for advice in before.advice] == [
         "Leave out e (1,000).",
         "Keep 292 tokens for the reply instead of 1,000 (--max-tokens 292, with plan --reply 292).",
         "Use a model with a window of at least 8,900 tokens; this one has 8,192.",
@@ -239,22 +242,24 @@ def test_the_order_of_advice() -> None:
 
 
 def test_a_reply_is_not_shortened_to_nothing() -> None:
-    assert any("reply" in advice.change for advice in plan(7_936, 1_000).advice)  # 256 are left
-    assert not any("reply" in advice.change for advice in plan(7_937, 1_000).advice)
+    least, less = plan(7_936, 1_000), plan(7_937, 1_000)
+    assert any("reply" in change(least, advice) for advice in least.advice)  # 256 are left
+    assert not any("reply" in change(less, advice) for advice in less.advice)
 
 
 def test_sources_that_are_too_few() -> None:
     before = plan(20_000, 300, sources=[Weight("a", 10), Weight("b", 20)])
     assert not any(advice.leave_out for advice in before.advice)
-    assert "window of at least 20,300" in before.advice[-1].change
+    assert "window of at least 20,300" in change(before, before.advice[-1])
     assert plan(20_000, 300).advice  # and without any
 
 
 def test_many_names_are_cut_short_in_words_only() -> None:
     sources = [Weight(f"{n}.py", 100) for n in range(50)]
-    advice = next(advice for advice in plan(9_600, 300, sources=sources).advice if advice.leave_out)
-    assert advice.change.startswith("Leave out 0.py (100), 1.py (100), ")
-    assert advice.change.endswith("11.py (100) and 6 more (--json names all).")
+    over = plan(9_600, 300, sources=sources)
+    advice = next(advice for advice in over.advice if advice.leave_out)
+    assert change(over, advice).startswith("Leave out 0.py (100), 1.py (100), ")
+    assert change(over, advice).endswith("11.py (100) and 6 more (--json names all).")
     assert len(advice.leave_out) == 18 and advice.saves_tokens == 1_800
 
 
@@ -287,8 +292,8 @@ def test_smaller_images_and_fewer_pages_are_advised_for_memory_too(n_ctx: int | 
     assert before.verdict is Verdict.OVER_MEMORY
     tiles, pages = (next(one for one in before.advice if getattr(one, name)) for name in ("max_tiles", "draw_pages"))
     for one in (tiles, pages):
-        assert one.saves_bytes >= before.short_bytes and f"{one.saves_tokens:,} tokens less" in one.change
-        flag = re.search(r"--ctx (\d+)", one.change)
+        assert one.saves_bytes >= before.short_bytes and f"{one.saves_tokens:,} tokens less" in change(before, one)
+        flag = re.search(r"--ctx (\d+)", change(before, one))
         context = {"n_ctx": int(flag[1])} if flag else {}
         assert plan(prompt - one.saves_tokens, 1_000, **{**how, **context}).fits  # type: ignore[arg-type]
     assert tiles.saves_tokens == sum(source.n_tokens - scanned(0, tiles.max_tiles or 0).n_tokens for source in sources)
@@ -299,7 +304,7 @@ def test_smaller_images_and_fewer_pages_are_advised_for_memory_too(n_ctx: int | 
 def test_a_smaller_context_comes_first_where_it_is_enough() -> None:
     free = cautiously(anonymous(SCOUT, 50_000))
     before = plan(20_000, 1_000, card=SCOUT, free=free, n_ctx=1_000_000, sources=[Weight("a", 19_000)])
-    assert re.search(r"--ctx (\d+)", before.advice[0].change)
+    assert re.search(r"--ctx (\d+)", change(before, before.advice[0]))
     assert not any(advice.leave_out for advice in before.advice)
     after = followed(before, 0, 20_000, 1_000, [], card=SCOUT, free=free)
     assert after.fits and after.context_tokens >= 49_700
@@ -310,7 +315,7 @@ def test_a_smaller_kv_type_says_exactly_what_it_saves() -> None:
     for kv_type, fits in (("f16", True), ("f32", True), ("q8_0", None), ("q4_0", None)):
         free = cautiously(anonymous(SCOUT, 100_000, "q8_0"))
         before = plan(99_000, 1_000, card=SCOUT, free=free - (0 if fits else 10**9), kv_type=kv_type, n_ctx=100_000)
-        found = [advice for advice in before.advice if "--kv q8_0" in advice.change]
+        found = [advice for advice in before.advice if "--kv q8_0" in change(before, advice)]
         assert bool(found) is bool(fits)
         if fits:
             assert before.advice[0] == found[0]
@@ -323,13 +328,13 @@ def test_what_is_not_enough_by_itself_is_not_offered() -> None:
     sources = [Weight("a", 200_000), Weight("b", 600_000), Weight("c", 1_000)]
     before = plan(802_000, 1_000, card=SCOUT, free=free, sources=sources)
     leave_out, close = before.advice
-    assert leave_out.leave_out == ("b", "a") and close.change.startswith("Free ")
+    assert leave_out.leave_out == ("b", "a") and change(before, close).startswith("Free ")
     assert before.short_bytes <= leave_out.saves_bytes
 
 
 def test_no_room_at_all() -> None:
     nothing = plan(7_000, free=0, sources=SOURCES)
-    assert not any(advice.leave_out or "--ctx" in advice.change for advice in nothing.advice)
+    assert not any(advice.leave_out or "--ctx" in change(nothing, advice) for advice in nothing.advice)
     assert nothing.advice[-1].saves_bytes == nothing.short_bytes == anonymous(SMALL, nothing.context_tokens)
 
 
@@ -346,7 +351,7 @@ def test_a_kv_type_that_cannot_be_is_refused_and_never_advised() -> None:
         plan(1_000, kv_type="q8_0", measure=measure)
     before = plan(99_000, card=SCOUT, free=anonymous(SCOUT, 99_000, "q8_0"), measure=measure)
     assert before.verdict is Verdict.OVER_MEMORY
-    assert not any("--kv" in advice.change for advice in before.advice)
+    assert not any("--kv" in change(before, advice) for advice in before.advice)
 
 
 def test_where_llama_cpp_breaks_off_the_figures_are_estimates_and_it_is_said() -> None:
@@ -387,7 +392,7 @@ def test_fewer_tokens_at_once_before_no_plan_at_all() -> None:
     assert chosen.verdict is Verdict.SLOW and chosen.placement.n_ubatch == 128
     assert (chosen.placement.kv_type, chosen.placement.swa_full) == ("f16", False)
     asked = plan(3_998_000, card=SCOUT, free=cautiously(free), n_ubatch=512)
-    assert asked.verdict is Verdict.OVER_MEMORY and "--ubatch 128" in asked.advice[0].change
+    assert asked.verdict is Verdict.OVER_MEMORY and "--ubatch 128" in change(asked, asked.advice[0])
     assert plan(3_998_000, card=SCOUT, free=400 * GIB, n_ubatch=None).placement.n_ubatch == 512
 
 
@@ -401,7 +406,7 @@ def test_room_is_given_up_before_weights_are_read_again_and_again() -> None:
 
 def test_a_full_cache_of_windowed_layers_is_advised_against() -> None:
     before = plan(99_000, card=SCOUT, free=cautiously(anonymous(SCOUT, 120_000)), swa_full=True)
-    assert before.verdict is Verdict.OVER_MEMORY and "--swa-full" in before.advice[0].change
+    assert before.verdict is Verdict.OVER_MEMORY and "--swa-full" in change(before, before.advice[0])
 
 
 GPU = Device("CUDA0", "gpu", 80 * GIB, 80 * GIB)

@@ -7,8 +7,8 @@ import streamlit as st
 from app import state
 from app.images.pages import can_be_drawn
 from app.parts.wording import plain, sentence_of
-from app.sources.joining import listed
 from engine.corpus.rules import ALL_PAGES, BARE_AMONG, BARE_PAGES, parse_pages
+from engine.corpus.wording import listed
 from engine.errors import LongdeskError
 from storage.sessions import Session
 from storage.sources import SourceLink

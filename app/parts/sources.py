@@ -15,12 +15,12 @@ from app.images.thumbnails import Wish
 from app.parts.pages import draw_pages
 from app.parts.thumbnails import draw_thumbnail, first_wish
 from app.parts.tiles import draw_tiles
-from app.parts.unseen import NOT_SENT
 from app.parts.wording import plain, sentence_of
 from app.previews import Preview
 from app.sizes import show_bytes
 from app.sources.notes import lacks_pages, notes_on, pages_sent
 from app.sources.tree import File, Folder, build_tree
+from app.verdicts import NOT_SENT
 from engine.backend import About
 from engine.corpus.source import Skipped
 from engine.errors import LongdeskError

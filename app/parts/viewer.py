@@ -12,8 +12,8 @@ import streamlit as st
 from app import state
 from app.images.drawing import Drawing, draw
 from app.images.pictures import Album
-from app.parts.unseen import NOT_SENT
 from app.parts.wording import plain
+from app.verdicts import NOT_SENT
 from engine.backend import About
 from engine.corpus.source import Skipped
 from engine.tokens.document import View

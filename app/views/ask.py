@@ -10,10 +10,9 @@ from app.parts.adding import draw_adding, draw_example_button, take_attached, ta
 from app.parts.changes import draw_changes
 from app.parts.enclosures import candidates_of, draw_joined, draw_refused
 from app.parts.sources import draw_panel_head, draw_skipped, draw_sources
-from app.parts.strip import draw_rereading, draw_strip, draw_verdict
+from app.parts.strip import draw_rereading, draw_strip, draw_unseen, draw_verdict
 from app.parts.thumbnails import draw_thumbnails
 from app.parts.turns import draw_end, draw_running, draw_turn, draw_unasked
-from app.parts.unseen import draw_unseen
 from app.parts.viewer import draw_viewer, pictures_of
 from app.parts.wording import plain, sentence_of
 from app.session_settings import asked_with

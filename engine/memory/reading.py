@@ -6,9 +6,8 @@ Whether less is enough for memory is left to `advice`.
 from collections.abc import Sequence
 
 from engine.corpus.wording import ranges_in_words
-from engine.memory.budget import Advice, Weight
+from engine.memory.budget import Advice, FewerPages, Weight
 
-_MOST_NAMED = 12
 _MOST_TILES = 9  # see engine.tokens.tiles; more than are in force save nothing
 
 
@@ -27,9 +26,7 @@ def _fewer_tiles(over: int, sources: Sequence[Weight]) -> list[Advice]:
     for max_tiles in range(_MOST_TILES - 1, 0, -1):
         saved = sum(source.n_tokens - source.within(max_tiles) for source in sources if source.within)
         if saved >= over:
-            tiles = "1 tile" if max_tiles == 1 else f"{max_tiles} tiles"
-            change = f"Scale images down to {tiles} at most, {saved:,} tokens less (--max-tiles {max_tiles})."
-            return [Advice(change, saves_tokens=saved, max_tiles=max_tiles)]
+            return [Advice(saves_tokens=saved, max_tiles=max_tiles)]
     return []
 
 
@@ -46,12 +43,8 @@ def _fewer_pages(over: int, sources: Sequence[Weight]) -> list[Advice]:
     if saved < over or not n_left:
         return []
     pages = ("" if _are_drawn(numbers, sources) else "bare:") + ranges_in_words(numbers).replace(" ", "")
-    fit = "fits: send that one alone" if n_left == 1 else "fit: send those alone"
-    where = drawn[0].path if len(drawn) == 1 else f"{len(drawn):,} files"
-    change = (
-        f"{n_left:,} of the {n_pages:,} drawn pages of {where} {fit}, {saved:,} tokens less (--draw-pages {pages})."
-    )
-    return [Advice(change, saves_tokens=saved, draw_pages=pages)]
+    fewer = FewerPages(pages, n_left, n_pages, tuple(source.path for source in drawn))
+    return [Advice(saves_tokens=saved, fewer_pages=fewer)]
 
 
 def _are_drawn(numbers: Sequence[int], sources: Sequence[Weight]) -> bool:
@@ -73,14 +66,6 @@ def _leaving_out(over: int, sources: Sequence[Weight]) -> list[Advice]:
         over -= left_out[-1].n_tokens
     enough = min((source for source in largest_first if source.n_tokens >= over), key=lambda source: source.n_tokens)
     chosen = [*left_out, enough]
-    return [_leave_out(chosen)] if len(chosen) < len(sources) else []
-
-
-def _leave_out(sources: Sequence[Weight]) -> Advice:
-    shown = ", ".join(f"{source.path} ({source.n_tokens:,})" for source in sources[:_MOST_NAMED])
-    more = f" and {len(sources) - _MOST_NAMED:,} more (--json names all)" if len(sources) > _MOST_NAMED else ""
-    return Advice(
-        f"Leave out {shown}{more}.",
-        saves_tokens=sum(source.n_tokens for source in sources),
-        leave_out=tuple(source.path for source in sources),
-    )
+    if len(chosen) == len(sources):
+        return []
+    return [Advice(saves_tokens=sum(source.n_tokens for source in chosen), sources=tuple(chosen))]

@@ -1,12 +1,17 @@
-"""The documents of `count`."""
+"""What `count` prints."""
 
 from collections.abc import Mapping
 
+from app.cli.output import Json, print_document, skipped_json
 from app.counting import Count
-from app.documents.json import Json, skipped_json
 from app.images.pictures import name_of
 from app.sources.notes import notes_on
 from engine.tokens.document import Document
+
+
+def print_count(count: Count, *, as_json: bool) -> None:
+    """Prints what a corpus costs."""
+    print_document(count_json(count) if as_json else count_text(count))
 
 
 def count_json(count: Count) -> Json:

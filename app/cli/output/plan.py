@@ -1,10 +1,16 @@
-"""The documents of `plan`."""
+"""What `plan` prints."""
 
 from dataclasses import asdict
 
-from app.documents.json import Json
+from app.cli.output import Json, print_document
 from app.sizes import show_bytes
+from app.verdicts import change, tokens_over, verdict
 from engine.memory.budget import Need, Plan
+
+
+def print_plan(plan: Plan, *, as_json: bool) -> None:
+    """Prints whether it fits, and what would make it fit."""
+    print_document(plan_json(plan) if as_json else plan_text(plan))
 
 
 def plan_json(plan: Plan) -> Json:
@@ -41,7 +47,7 @@ def plan_json(plan: Plan) -> Json:
         "verdict": plan.verdict.value,
         "advice": [
             {
-                "change": advice.change,
+                "change": change(plan, advice),
                 "saves_bytes": advice.saves_bytes,
                 "saves_tokens": advice.saves_tokens,
                 "leave_out": list(advice.leave_out),
@@ -53,14 +59,6 @@ def plan_json(plan: Plan) -> Json:
         "estimated": list(plan.estimated),
         "notes": list(plan.notes),
     }
-
-
-_VERDICTS = {
-    "fits": "It fits.",
-    "slow": "It fits, but slowly: the weights do not fit into free memory and are read from disk again and again.",
-    "over_window": "It does not fit into the window.",
-    "over_memory": "It does not fit into memory.",
-}
 
 
 def plan_text(plan: Plan) -> str:
@@ -76,14 +74,14 @@ def plan_text(plan: Plan) -> str:
         f"  reply    {plan.reply_tokens:>12,} tokens",
         f"  weights  {size('weights_bytes', plan.weights_bytes):>12}",
         f"  KV cache {size('kv_bytes', plan.kv_bytes):>12}",
-        f"  compute  {size('compute_bytes', plan.compute_bytes):>12}  {at_once}",
+        f"  compute  {size('compute_bytes', plan.compute_bytes):>12}{at_once}",
         f"  runtime  {size('runtime_bytes', plan.runtime_bytes):>12}",
         *(_need_text(need) for need in plan.needs),
-        _VERDICTS[plan.verdict.value],
+        verdict(plan),
     ]
     if plan.over_tokens:
-        lines.append(f"{plan.over_tokens:,} tokens over.")
-    return "\n".join([*lines, *(f"- {advice.change}" for advice in plan.advice), *plan.notes])
+        lines.append(f"{tokens_over(plan)}.")
+    return "\n".join([*lines, *(f"- {change(plan, advice)}" for advice in plan.advice), *plan.notes])
 
 
 def _need_text(need: Need) -> str:
