@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from app.parts.wording import plain, safe_markdown, when
+from app.markdown import plain, safe_markdown, when
 
 # What CommonMark and GFM take for an image; a tag is escaped by Streamlit itself.
 IMAGES = [

@@ -4,7 +4,7 @@ import streamlit as st
 
 from app import state
 from app.forecast import MARKS
-from app.parts.wording import plain
+from app.markdown import plain
 from app.settings import KV_DEVICES, STARTER
 from app.sizes import parse_tokens, show_bytes, show_tokens
 from engine.errors import LongdeskError

@@ -8,8 +8,8 @@ from app import state
 from app.attachments import Candidate
 from app.images.pictures import Album, name_of
 from app.images.thumbnails import Wish
+from app.markdown import plain
 from app.parts.thumbnails import draw_thumbnail, first_wish
-from app.parts.wording import plain
 from app.session_settings import Joined
 from engine.corpus.source import Skipped
 from storage.sources import SourceLink

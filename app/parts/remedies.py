@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import streamlit as st
 
 from app import state
-from app.parts.wording import plain
+from app.markdown import plain
 from app.sizes import show_bytes
 from app.verdicts import change, memory_missing, tokens_over, verdict
 from engine.backend import Advice, Plan, Verdict

@@ -7,12 +7,11 @@ from html import escape
 import streamlit as st
 
 from app import state
-from app.parts.wording import plain, sentence_of
+from app.markdown import plain
 from app.previews import Budget
 from app.sizes import show_bytes
 from app.verdicts import change, memory_missing, tokens_over, unseen_markdown, verdict
 from engine.backend import About, Advice, Plan, Verdict
-from engine.errors import LongdeskError
 
 
 def draw_strip(budget: Budget, plan: Plan, *, has_panel: bool) -> None:
@@ -81,10 +80,8 @@ def _is_at_hand(advice: Advice) -> bool:
 
 
 def _follow(session_id: str, advice: Advice) -> None:
-    try:
+    with state.telling():
         state.house().desk.follow(session_id, advice)
-    except LongdeskError as error:
-        state.say(sentence_of(error))
 
 
 def _strip_html(budget: Budget, plan: Plan, *, has_panel: bool) -> str:

@@ -12,7 +12,7 @@ import streamlit as st
 from app import state
 from app.images.drawing import Drawing, draw
 from app.images.pictures import Album
-from app.parts.wording import plain
+from app.markdown import plain
 from app.verdicts import NOT_SENT
 from engine.backend import About
 from engine.corpus.source import Skipped

@@ -6,8 +6,8 @@ import streamlit as st
 
 from app import state
 from app.export import session_markdown
+from app.markdown import plain, when
 from app.parts.sessions import delete, open_session, rename
-from app.parts.wording import plain, when
 from storage.sessions import SessionSummary
 
 _ROWS = 50

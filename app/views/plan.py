@@ -4,13 +4,13 @@ import streamlit as st
 
 from app import state
 from app.forecast import MARKS, Forecast
+from app.markdown import plain, sentence_of
 from app.parts.chart import draw_chart
 from app.parts.choice import describe, draw_context, draw_kv_type, draw_model, draw_more
 from app.parts.contexts import draw_contexts
 from app.parts.devices import draw_devices, placement_words
 from app.parts.guides import draw_guides
 from app.parts.remedies import draw_finding
-from app.parts.wording import plain, sentence_of
 from engine.errors import LongdeskError
 from engine.memory.budget import Plan, Wanted
 

@@ -7,7 +7,7 @@ import streamlit as st
 
 from app import state
 from app.kv.disk import Kept, Tier, model_words, session_words
-from app.parts.wording import plain, sentence_of, when
+from app.markdown import plain, sentence_of, when
 from app.sizes import show_bytes
 from engine.errors import LongdeskError
 from storage.snapshots import Snapshot
