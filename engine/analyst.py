@@ -95,7 +95,7 @@ def with_pictures(wanted: Wanted, prompt: Prompt, opened: OpenModel) -> Wanted:
     """What is asked of a plan, and what the prompt's pictures need beside it."""
     if not prompt.shown or opened.projector is None:
         return wanted
-    most_pixels = max(shown.image.width * shown.image.height for shown in prompt.shown)
+    most_pixels = max(shown.picture.width * shown.picture.height for shown in prompt.shown)
     most_cells = max(shown.view.n_cells for shown in prompt.shown)
     vision_bytes = opened.projector.memory_bytes(most_cells) + _PIXEL_BYTES * most_pixels
     return replace(wanted, vision_bytes=vision_bytes, at_once=prompt.n_at_once)
@@ -118,8 +118,8 @@ def weights(exchanges: Sequence[Exchange], opened: OpenModel) -> tuple[Weight, .
 
 def _pages(document: Document) -> dict[int, int]:
     """Tokens that each page that is drawn takes at least, by its number."""
-    drawn = [shown for shown in document.shown if shown.image.is_paged]
-    return {shown.view.number: shown.view.n_tokens + _NAME_TOKENS for shown in drawn}
+    drawn = [shown for shown in document.shown if shown.is_page]
+    return {shown.picture.number: shown.view.n_tokens + _NAME_TOKENS for shown in drawn}
 
 
 def refuse_unreadable(prompt: Prompt, opened: OpenModel) -> None:

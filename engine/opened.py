@@ -47,10 +47,7 @@ class OpenModel:
         if self.sight is None or not self.sight.has_tiles:
             return document.n_tokens
         limited = self.sight.limited(max_tiles)
-        views = [
-            (shown.view, limited.view(shown.image, document.digest, picture))
-            for shown, picture in zip(document.shown, document.pictures, strict=True)
-        ]
+        views = [(shown.view, limited.view(shown.file, document.digest, shown.picture)) for shown in document.shown]
         return document.n_tokens - sum(view.n_tokens - other.n_tokens for view, other in views)
 
     def close(self) -> None:

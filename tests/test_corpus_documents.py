@@ -16,7 +16,7 @@ from reportlab.pdfgen import canvas
 from engine.corpus.collect import collect
 from engine.corpus.pdf import read_pdf
 from engine.corpus.rules import Rules
-from engine.corpus.source import Cause, Kind, Skipped, Source
+from engine.corpus.source import Cause, Kind, Picture, Skipped, Source, digest_bytes
 
 
 def make_pdf(*pages: str) -> bytes:
@@ -141,9 +141,10 @@ def make_image(format_name: str, size: tuple[int, int] = (60, 20), **options: ob
 def test_images(tmp_path: Path, format_name: str) -> None:
     data = make_image(format_name)
     found = read(tmp_path, data, "picture.tga" if format_name == "TGA" else "picture")
-    assert isinstance(found, Source) and found.image is not None
+    assert isinstance(found, Source) and found.kept_file is not None
     assert (found.kind, found.text, found.n_bytes) == (Kind.IMAGE, "", len(data))
-    assert (found.image.width, found.image.height, found.image.format, found.image.data) == (60, 20, format_name, data)
+    assert (found.kept_file.format, found.kept_file.data) == (format_name, data)
+    assert found.pictures == (Picture(1, 60, 20),)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -151,8 +152,8 @@ def test_image_sizes_are_upright(tmp_path: Path, orientation: int) -> None:
     exif = Pillow.Exif()
     exif[0x0112] = orientation
     found = read(tmp_path, make_image("JPEG", exif=exif), "a.jpg")
-    assert isinstance(found, Source) and found.image is not None
-    assert (found.image.width, found.image.height) == ((20, 60) if orientation >= 5 else (60, 20))
+    assert isinstance(found, Source)
+    assert found.pictures == (Picture(1, *((20, 60) if orientation >= 5 else (60, 20))),)
 
 
 @pytest.mark.parametrize("format_name", ["PNG", "JPEG", "GIF", "WEBP"])
@@ -210,7 +211,7 @@ def test_text_that_only_looks_like_an_image_is_text(tmp_path: Path) -> None:
     assert isinstance(named, Source) and named.kind is Kind.TEXT
     assert named.notes == ("Named as an image, but it holds text and is sent as text.",)
     plain = read(tmp_path, b"P3\n# by hand\n2 1\n255\n255 0 0 0 0 255\n", "a.ppm")
-    assert isinstance(plain, Source) and plain.image is not None and (plain.image.width, plain.image.height) == (2, 1)
+    assert isinstance(plain, Source) and plain.kept_file is not None and plain.pictures == (Picture(1, 2, 1),)
 
 
 def test_frames_are_noted_and_files_are_limited(tmp_path: Path) -> None:
@@ -267,3 +268,31 @@ def test_what_was_filled_into_a_form_is_read() -> None:
     assert isinstance(read, Source)
     assert "[form field who] Ada Lovelace" in read.text and "[form field agrees]" in read.text
     assert "declines" not in read.text
+
+
+def test_digests_stay_what_they_were(tmp_path: Path) -> None:
+    """Sessions, saved KV caches and caches of ids go by them: another digest for the same file loses all three."""
+
+    def digest(name: str, data: bytes, draw_pages: str = "never") -> str:
+        found = read(tmp_path, data, name, Rules(draw_pages=draw_pages))
+        assert isinstance(found, Source)
+        return found.digest
+
+    cells = {"cells": [{"cell_type": "code", "source": "1", "outputs": []}]}
+    png, scanned, written = make_image("PNG"), scan(), make_pdf("Some words.")
+    tiff = make_image("TIFF", save_all=True, append_images=[Pillow.new("RGB", (60, 20))])
+    assert digest("a.py", b"print('x')\n") == digest_bytes(b"print('x')\n")
+    assert digest("b.txt", "é\n".encode("utf-16")) == digest_bytes("é\n".encode())
+    assert digest("c.ipynb", json.dumps(cells).encode()) == digest_bytes(b"[cell 1, code]\n1\n")
+    assert digest("d.png", png) == digest_bytes(png)
+    assert digest("e.pdf", written, "bare") == digest_bytes(b"[page 1]\nSome words.\n\n")
+    pages, text = (
+        (f"Picture(number={number}, width=713, height=1008)" for number in (1, 2)),
+        b"[page 1]\n\n[page 2]\n\n",
+    )
+    first, second = pages
+    both = f"{digest_bytes(text)} ({first}, {second})".encode() + scanned
+    assert digest("f.pdf", scanned, "bare") == digest_bytes(both)
+    assert digest("f.pdf", scanned, "1") == digest_bytes(f"{digest_bytes(text)} ({first},)".encode() + scanned)
+    assert digest("g.tif", tiff, "all") == digest_bytes(tiff)
+    assert digest("g.tif", tiff, "2") == digest_bytes(f"{digest_bytes(tiff)} [2]".encode())

@@ -18,7 +18,7 @@ def kept(joining: Joining, links: Sequence[SourceLink] = (), *, without_origin: 
     old = {link.path: replace(link, enabled=link.enabled and link.path not in gone) for link in links}
     for source in joining.sources:
         old[source.path] = SourceLink(
-            source.path, Kind.TEXT, source.n_bytes, source.digest, None, None, (), None,
+            source.path, Kind.TEXT, source.n_bytes, source.digest, None, None, (), False,
             position=len(old), turn_index=0, enabled=old[source.path].enabled if source.path in old else True,
             origin=None if without_origin else source.origin,
         )  # fmt: skip

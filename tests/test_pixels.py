@@ -34,8 +34,8 @@ def decoded(data: bytes, format_name: str, **options: Any) -> npt.NDArray[np.uin
     assert len(pixels.data) == 3 * pixels.width * pixels.height
     if not options:
         source = read_image("it", data, format_name, RULES)
-        assert isinstance(source, Source) and source.image is not None
-        assert (source.image.width, source.image.height) == (pixels.width, pixels.height)
+        assert isinstance(source, Source) and source.kept_file is not None
+        assert (source.pictures[0].width, source.pictures[0].height) == (pixels.width, pixels.height)
     return np.frombuffer(pixels.data, dtype=np.uint8).reshape(pixels.height, pixels.width, 3)
 
 

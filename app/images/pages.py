@@ -11,7 +11,7 @@ from engine.corpus.choice import refuse_absent
 from engine.corpus.page import open_pages
 from engine.corpus.redrawing import losses, redraw
 from engine.corpus.rules import Rules
-from engine.corpus.source import PDF, Corpus, Image, Kind, Skipped, Source
+from engine.corpus.source import PDF, Corpus, KeptFile, Kind, Skipped, Source
 from storage.sessions import Session
 from storage.sources import SessionSource, SourceLink
 from storage.store import Store
@@ -59,12 +59,12 @@ def choose(store: Store, session_id: str, draw_pages: str) -> tuple[str, ...]:
 def _source_of(at: SessionSource, new: Source | Skipped) -> Source:
     """What was redrawn: one whose file was read from the disk for that is not without one."""
     old = at.source
-    return replace(old, image=new.image) if isinstance(new, Source) and old.image is None else old
+    return replace(old, kept_file=new.kept_file) if isinstance(new, Source) and old.kept_file is None else old
 
 
 def _redrawn(source: Source, rules: Rules) -> Source | Skipped:
     """As it is with other pages; as it was where no file is there to draw them from."""
-    if source.kind is not Kind.PDF or source.image is not None:
+    if source.kind is not Kind.PDF or source.kept_file is not None:
         return redraw(source, rules)
     file = _file_on_disk(source)
     read = redraw(_with_file(source, file), rules) if file is not None else source
@@ -82,7 +82,7 @@ def _file_on_disk(source: Source) -> bytes | None:
 
 def can_be_drawn(link: SourceLink) -> bool:
     """Whether there is a file to draw the pages of a source from."""
-    return link.image_size is not None or (link.origin is not None and Path(link.origin).is_file())
+    return link.has_file or (link.origin is not None and Path(link.origin).is_file())
 
 
 def with_files(corpus: Corpus, file_of: Callable[[str], Path | None]) -> Corpus:
@@ -91,7 +91,7 @@ def with_files(corpus: Corpus, file_of: Callable[[str], Path | None]) -> Corpus:
 
     def kept() -> Iterator[Source]:
         for source in corpus.sources:
-            file = file_of(source.path) if source.kind is Kind.PDF and source.image is None else None
+            file = file_of(source.path) if source.kind is Kind.PDF and source.kept_file is None else None
             yield _with_file(source, file.read_bytes()) if file is not None and file.is_file() else source
 
     return replace(corpus, sources=tuple(kept()))
@@ -103,5 +103,5 @@ def _with_file(source: Source, data: bytes) -> Source:
     if isinstance(pages, Skipped):
         return source
     with pages:
-        size = next((size.pixels() for size in pages.sizes if size is not None), None)
-    return replace(source, image=Image(*size, PDF, data)) if size is not None else source
+        can_be_drawn = any(size is not None for size in pages.sizes)
+    return replace(source, kept_file=KeptFile(PDF, data, scalable=True)) if can_be_drawn else source

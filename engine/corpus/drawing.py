@@ -10,7 +10,7 @@ def draw_picture(
 ) -> Pixels | Skipped:
     """The page or frame of this number, from 1, at width x height pixels; Skipped where it cannot be drawn.
 
-    name: for messages. format_name: see source.Image. quick: for eyes, see read_pixels.
+    name: for messages. format_name: see KeptFile. quick: for eyes, see read_pixels.
     """
     if format_name != PDF:
         return read_pixels(name, data, format_name, width=width, height=height, frame=number - 1, quick=quick)

@@ -17,7 +17,7 @@ from engine.corpus.pixels import (
     upright_size,
 )
 from engine.corpus.rules import BARE_PAGES, NO_PAGES, Rules
-from engine.corpus.source import Cause, Image, Kind, Picture, Skipped, Source, digest_bytes
+from engine.corpus.source import Cause, KeptFile, Kind, Picture, Skipped, Source, digest_bytes
 from engine.corpus.wording import pages_in_words
 
 _PAGED = "TIFF"
@@ -43,8 +43,7 @@ def read_image(path: str, data: bytes, format_name: str, rules: Rules) -> Source
         )
     except Exception:  # plugins raise anything on a broken file, SyntaxError and struct.error too
         return broken_image(path, format_name, len(data))
-    image = Image(width, height, format_name, data)
-    source = Source(path, Kind.IMAGE, "", len(data), digest_bytes(data), image=image)
+    source = Source(path, Kind.IMAGE, "", len(data), digest_bytes(data), kept_file=KeptFile(format_name, data))
     if n_frames > 1 and format_name == _PAGED:
         sizes = frame_sizes(path, data, format_name, rules=rules, decode=True)
         return sizes if isinstance(sizes, Skipped) else _paged(source, sizes, rules)

@@ -18,7 +18,7 @@ from engine.corpus.cover import Cover
 from engine.corpus.page import Pages, open_pages
 from engine.corpus.quiet import quietly
 from engine.corpus.rules import DEFAULT_RULES, NO_PAGES, Rules
-from engine.corpus.source import PDF, Cause, Image, Kind, Picture, Skipped, Source, digest_bytes, digest_text
+from engine.corpus.source import PDF, Cause, KeptFile, Kind, Picture, Skipped, Source, digest_bytes, digest_text
 from engine.corpus.text import without_surrogates
 from engine.corpus.wording import pages_in_words, ranges_in_words
 
@@ -127,13 +127,9 @@ def _with_pictures(path: str, data: bytes, read: list[_Page] | Skipped, rules: R
     source = _as_source(path, pages, len(data), rules, drawn=frozenset(picture.number for picture in pictures))
     if isinstance(source, Skipped) or not pictures:
         return source
-    first = pictures[0]
-    return replace(
-        source,
-        digest=digest_bytes(f"{source.digest} {pictures}".encode() + data),
-        image=Image(first.width, first.height, PDF, data),
-        pictures=pictures,
-    )
+    # the digests of sources in sessions and caches hold the pictures as Python writes them: Picture is not to change
+    digest = digest_bytes(f"{source.digest} {pictures}".encode() + data)
+    return replace(source, digest=digest, kept_file=KeptFile(PDF, data, scalable=True), pictures=pictures)
 
 
 def _looked_at(pages: list[_Page], opened: Pages) -> list[_Page]:

@@ -22,20 +22,22 @@ def redraw(source: Source, rules: Rules) -> Source | Skipped:
     It keeps its path and its file, also when no page is drawn now: they can be drawn again. One that was never read
     with a page that is drawn has no file and stays as it is.
     """
-    if source.image is None or not source.image.is_paged:
+    if source.kept_file is None or not source.n_pages:
         return source
-    data, format_name = source.image.data, source.image.format
+    data, format_name = source.kept_file.data, source.kept_file.format
     is_pdf = format_name == PDF
     read = read_pdf(source.path, data, rules) if is_pdf else read_image(source.path, data, format_name, rules)
     if isinstance(read, Skipped):
         return read
-    return replace(read, image=read.image or source.image, origin=source.origin, volatility=source.volatility)
+    return replace(
+        read, kept_file=read.kept_file or source.kept_file, origin=source.origin, volatility=source.volatility
+    )
 
 
 def losses(old: Source, new: Source | Skipped, rules: Rules) -> tuple[str, ...]:
     """Sentences on what of a source is not sent now that it was redrawn, or could not be drawn."""
     if isinstance(new, Skipped):
         return (f"{old.path} is not sent any more: {new.reason}.",)
-    if old.kind is Kind.PDF and old.image is None and rules.draw_pages != BARE_PAGES:
+    if old.kind is Kind.PDF and old.kept_file is None and rules.draw_pages != BARE_PAGES:
         return (f"{old.path} is sent as text alone: its file was not kept. Give it again to have its pages drawn.",)
     return tuple(f"{old.path}: {note}" for note in new.notes if note not in old.notes)

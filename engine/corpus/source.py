@@ -39,23 +39,23 @@ PDF = "PDF"  # the format of a PDF whose pages are drawn
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
-    """An image: pixels upright (EXIF orientation applied), the format as Pillow names it or PDF, the file's bytes."""
+class KeptFile:
+    """A source's file as it lay: what its pictures are drawn from.
 
-    width: int
-    height: int
+    format: as Pillow names it, or PDF. scalable: whether it has no pixels of its own and is drawn at any size alike.
+    """
+
     format: str
     data: bytes = field(repr=False, compare=False)
-
-    @property
-    def is_paged(self) -> bool:
-        """Whether the file may have several pages, each a picture."""
-        return self.format in (PDF, "TIFF")
+    scalable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """Something in a source to look at, in pixels, upright. number: of the page or frame that it is, from 1."""
+    """Something in a source to look at: width and height in pixels, upright (EXIF orientation applied).
+
+    number: of the page or frame that it is, from 1.
+    """
 
     number: int
     width: int
@@ -73,8 +73,9 @@ class Source:
     alike.
     page_starts: character offset of each page's first character in text, ascending; empty when there are no pages.
     encoding: of a text file as Python names it; None where it does not apply.
-    image: the file that the pictures are drawn from: an image, or the PDF itself, whose size is its first page's.
     pictures: what a model that sees is shown, by ascending number; each stands behind the text of its page.
+    kept_file: what they are drawn from, None where there is nothing to draw. It may be there without any picture: one
+    that is not shown now can be drawn by another choice of pages.
     notes: sentences the user should see: pages without text, a guessed encoding, bytes replaced. Which pages are sent
     as pictures is up to the model, and not among them.
     origin: where it lies on this machine, absolute, links resolved; a member of a zip below the zip's own place. None
@@ -90,7 +91,7 @@ class Source:
     digest: str
     page_starts: tuple[int, ...] = ()
     encoding: str | None = None
-    image: Image | None = None
+    kept_file: KeptFile | None = None
     pictures: tuple[Picture, ...] = ()
     notes: tuple[str, ...] = ()
     origin: str | None = field(default=None, repr=False, compare=False)
