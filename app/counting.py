@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 
-from engine.corpus.source import Cause, Corpus, Kind, Skipped, Source
+from engine.corpus.formats.reader import format_of
+from engine.corpus.source import Cause, Corpus, Skipped, Source
 from engine.memory.budget import Plan
 from engine.opened import OpenModel
 from engine.prompt.layout import Exchange, Part, Prompt
@@ -75,6 +76,6 @@ def legible(corpus: Corpus, opened: OpenModel) -> Corpus:
 def _why_unseen(source: Source, unfit: tuple[str, ...]) -> str:
     n_pages = source.n_pages or 1
     pages = f"{n_pages:,} page{'' if n_pages == 1 else 's'} without text: a scan, and "
-    what = pages if source.kind is Kind.PDF else ""
+    what = pages if format_of(source.kind).has_text_pages else ""
     remedy = "choose one with a vision projector, or put its mmproj file beside it"
     return f"{what}the model cannot see; {' '.join((*unfit, remedy.capitalize())) if unfit else remedy}"

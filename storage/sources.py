@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.corpus.source import Cause, KeptFile, Kind, Picture, Skipped, Source, digest_bytes
+from engine.corpus.source import Cause, KeptFile, Picture, Skipped, Source, digest_bytes
 from engine.errors import UsageError
 from storage.columns import pack_text, unpack_optional, unpack_text
 from storage.contents import Content, forget_unused_contents, known_digests, put_rows, unpacked
@@ -26,7 +26,7 @@ class SourceLink:
     """
 
     path: str
-    kind: Kind
+    kind: str
     n_bytes: int
     digest: str
     n_pages: int | None
@@ -253,7 +253,7 @@ _LINK = """INSERT INTO session_sources (session_id, position, turn_index, path, 
 def _cells(source: Source, body: _Body) -> tuple[Any, ...]:
     return (
         pack_text(source.path),
-        str(source.kind),
+        source.kind,
         source.digest,
         source.n_bytes,
         source.encoding,
@@ -271,7 +271,7 @@ def _cells(source: Source, body: _Body) -> tuple[Any, ...]:
 def _link(row: sqlite3.Row) -> SourceLink:
     return SourceLink(
         path=unpack_text(row["path"]),
-        kind=Kind(row["kind"]),
+        kind=row["kind"],
         n_bytes=row["n_bytes"],
         digest=row["digest"],
         n_pages=len(json.loads(row["page_starts"])) or None,
@@ -294,7 +294,7 @@ def _session_source(row: sqlite3.Row) -> SessionSource:
     text = b"" if row["text_content"] is None else unpacked(row["text_deflated"], row["text_data"])
     source = Source(
         path=unpack_text(row["path"]),
-        kind=Kind(row["kind"]),
+        kind=row["kind"],
         text=text.decode("utf-8", "surrogatepass"),
         n_bytes=row["n_bytes"],
         digest=row["digest"],

@@ -17,7 +17,7 @@ from engine.corpus.disk import DiskTree
 from engine.corpus.git_index import in_work, read_index
 from engine.corpus.history import Histories, read_rates
 from engine.corpus.order import order_for_reuse, volatilities_of_times
-from engine.corpus.source import Kind, Source, digest_text
+from engine.corpus.source import Source, digest_text
 from engine.corpus.volatility import Trace, volatilities
 
 GIT = shutil.which("git")
@@ -27,7 +27,7 @@ Git = Callable[..., str]
 
 def source(path: str, n_characters: int, volatility: float = 0.0) -> Source:
     text = "x" * n_characters
-    return Source(path, Kind.TEXT, text, n_characters, digest_text(text), volatility=volatility)
+    return Source(path, "text", text, n_characters, digest_text(text), volatility=volatility)
 
 
 def order_of(*paths: Path, uploaded: bool = False) -> list[str]:

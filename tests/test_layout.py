@@ -5,7 +5,7 @@ from datetime import date
 import numpy as np
 import pytest
 
-from engine.corpus.source import Kind, Source, digest_text
+from engine.corpus.source import Source, digest_text
 from engine.opened import OpenModel
 from engine.prompt.layout import Exchange, Part, Prompt, common_prefix, lay_out
 from engine.prompt.template import ChatTemplate, read_template
@@ -24,7 +24,7 @@ def opened(request: pytest.FixtureRequest) -> OpenModel:
 
 
 def documents(tokenizer: Tokenizer, *named: tuple[str, str]) -> tuple[Document, ...]:
-    sources = [Source(path, Kind.TEXT, text, len(text), digest_text(text)) for path, text in named]
+    sources = [Source(path, "text", text, len(text), digest_text(text)) for path, text in named]
     return encode_documents(tokenizer, sources, IdCache())
 
 

@@ -1,4 +1,4 @@
-"""engine.corpus.pixels: ugly images become upright RGB of the size that was measured, or are skipped with a reason."""
+"""formats.pixels: ugly images become upright RGB of the size that was measured, or are skipped with a reason."""
 
 import io
 import random
@@ -12,8 +12,8 @@ import pytest
 from PIL import Image as Pillow
 from PIL import ImageFile
 
-from engine.corpus.image import read_image
-from engine.corpus.pixels import FrameSize, Pixels, frame_sizes, read_pixels
+from engine.corpus.formats.image import read_image
+from engine.corpus.formats.pixels import FrameSize, Pixels, frame_sizes, read_pixels
 from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, Skipped, Source
 

@@ -10,9 +10,9 @@ import pytest
 import sqlite_utils
 from reportlab.pdfgen.canvas import Canvas
 
-from engine.corpus.redrawing import redraw
+from engine.corpus.formats.reader import redraw
 from engine.corpus.rules import Rules
-from engine.corpus.source import Cause, KeptFile, Kind, Picture, Skipped, Source, digest_bytes, digest_text
+from engine.corpus.source import Cause, KeptFile, Picture, Skipped, Source, digest_bytes, digest_text
 from engine.errors import UsageError
 from storage import schema
 from storage.migrations import MIGRATIONS
@@ -31,12 +31,12 @@ def session(store: Store) -> str:
 
 
 def text_source(path: str, text: str, **fields: object) -> Source:
-    plain = Source(path, Kind.TEXT, text, len(text), digest_text(text), encoding="utf-8")
+    plain = Source(path, "text", text, len(text), digest_text(text), encoding="utf-8")
     return replace(plain, **fields)  # type: ignore[arg-type]
 
 
 def image_source(path: str, data: bytes) -> Source:
-    plain = Source(path, Kind.IMAGE, "", len(data), digest_bytes(data), notes=("n",))
+    plain = Source(path, "image", "", len(data), digest_bytes(data), notes=("n",))
     return replace(plain, kept_file=KeptFile("PNG", data), pictures=(Picture(1, 640, 480),))
 
 
@@ -71,7 +71,7 @@ def test_what_is_put_comes_back_exactly(store: Store, session: str) -> None:
         text_source(f"{i}/\udcfe{'é' * (i % 3)}\n.txt", text, notes=("\ud800", "b") if i % 2 else (), encoding=None)
         for i, text in enumerate(texts)
     ]
-    sources.append(text_source("p.pdf", "one\ftwo", kind=Kind.PDF, page_starts=(0, 4), n_bytes=10**12))
+    sources.append(text_source("p.pdf", "one\ftwo", kind="pdf", page_starts=(0, 4), n_bytes=10**12))
     store.sources.put(session, sources, turn_index=0)
     assert put(store, session) == sources
     assert [one.position for one in store.sources.of(session)] == list(range(len(sources)))
@@ -79,7 +79,7 @@ def test_what_is_put_comes_back_exactly(store: Store, session: str) -> None:
 
 def test_images_come_back_with_their_bytes(store: Store, session: str) -> None:
     images = [image_source("a.png", bytes(range(256)) * 100), image_source("b.png", b""), image_source("c.png", b"\0")]
-    both = replace(images[0], path="d.pdf", kind=Kind.PDF, text="page", page_starts=(0,))
+    both = replace(images[0], path="d.pdf", kind="pdf", text="page", page_starts=(0,))
     both = replace(both, kept_file=KeptFile("PDF", b"%PDF-", scalable=True))
     undrawn = replace(both, path="e.pdf", pictures=())  # kept for the day when a page of it is drawn
     all_of_them = [*images, both, undrawn, text_source("f", "text")]

@@ -28,7 +28,7 @@ def session_json(record: SessionRecord, settings: Settings) -> Json:
         "sources": [
             {
                 "path": placed.source.path,
-                "kind": placed.source.kind.value,
+                "kind": placed.source.kind,
                 "bytes": placed.source.n_bytes,
                 "pages": placed.source.n_pages,
                 "turn": placed.turn_index,

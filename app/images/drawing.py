@@ -9,9 +9,8 @@ from io import BytesIO
 
 from PIL import Image as Pillow
 
-from engine.corpus.drawing import draw_picture
-from engine.corpus.pixels import Pixels
-from engine.corpus.source import Cause, KeptFile, Picture, Skipped, Source
+from engine.corpus.formats import reader
+from engine.corpus.source import Cause, KeptFile, Picture, Pixels, Skipped, Source
 
 _QUALITY = 82
 
@@ -47,4 +46,4 @@ def _pixels(path: str, file: KeptFile, picture: Picture, longest: int) -> Pixels
     scale = longest / max(picture.width, picture.height)
     scale = scale if file.scalable else min(1.0, scale)  # no image is made larger than it is
     width, height = (max(1, round(side * scale)) for side in (picture.width, picture.height))
-    return draw_picture(path, file.data, file.format, number=picture.number, width=width, height=height, quick=True)
+    return reader.draw(path, file, number=picture.number, width=width, height=height, quick=True)

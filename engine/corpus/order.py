@@ -5,7 +5,7 @@ Pure arithmetic. Where the figures come from is left to `history` (git), and to 
 
 from collections.abc import Iterable, Sequence
 
-from engine.corpus.source import Kind, Source
+from engine.corpus.source import Source
 
 _WRAPPER_CHARACTERS = 150  # the document's tags and path, about 37 tokens
 _IMAGE_CHARACTERS = 6000  # about 1,500 tokens
@@ -41,7 +41,7 @@ def _total_length(sources: Iterable[Source]) -> int:
 
 def _length(source: Source) -> int:
     """About as long as it is in the prompt, in characters: no model need be at hand, and only ratios count."""
-    return _WRAPPER_CHARACTERS + len(source.text) + (_IMAGE_CHARACTERS if source.kind is Kind.IMAGE else 0)
+    return _WRAPPER_CHARACTERS + len(source.text) + (_IMAGE_CHARACTERS if source.kind == "image" else 0)
 
 
 def volatilities_of_times(times: Sequence[float | None], *, breath_s: float) -> list[float]:

@@ -6,15 +6,6 @@ from enum import StrEnum
 from hashlib import blake2b
 
 
-class Kind(StrEnum):
-    """What a source is, as `count --json` names it."""
-
-    TEXT = "text"
-    NOTEBOOK = "notebook"
-    PDF = "pdf"
-    IMAGE = "image"
-
-
 class Cause(StrEnum):
     """Why something was skipped; `Skipped.reason` says it in words."""
 
@@ -35,14 +26,12 @@ class Cause(StrEnum):
     GONE = "gone"  # was a source, and is not there any more
 
 
-PDF = "PDF"  # the format of a PDF whose pages are drawn
-
-
 @dataclass(frozen=True, slots=True)
 class KeptFile:
     """A source's file as it lay: what its pictures are drawn from.
 
-    format: as Pillow names it, or PDF. scalable: whether it has no pixels of its own and is drawn at any size alike.
+    format: "PDF", "TIFF", "PNG", by which it is known how to draw it. scalable: whether it has no pixels of its own and
+    is drawn at any size alike.
     """
 
     format: str
@@ -63,9 +52,19 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
+class Pixels:
+    """A picture that was drawn: width x height pixels in rows from the top, three bytes each: red, green, blue."""
+
+    width: int
+    height: int
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """One file of the corpus as the model reads it.
 
+    kind: the format that it came in, as `count --json` names it: "text", "notebook", "pdf", "image".
     path: relative to what was given, POSIX, unique in its corpus.
     text: decoded to str, line ends as in the file; empty for an image. A PDF's pages are joined in order.
     n_bytes: of the file as it lies.
@@ -85,7 +84,7 @@ class Source:
     """
 
     path: str
-    kind: Kind
+    kind: str
     text: str = field(repr=False)
     n_bytes: int
     digest: str
@@ -104,10 +103,10 @@ class Source:
     @property
     def is_wordless(self) -> bool:
         """Whether it is pictures and nothing else: an image, a scan. There is nothing in it for who cannot see."""
-        if self.kind is Kind.IMAGE or not self.pictures:
-            return self.kind is Kind.IMAGE
-        ends = (*self.page_starts[1:], len(self.text))
-        pages = enumerate(zip(self.page_starts, ends, strict=True), 1)
+        if self.kept_file is None and not self.pictures:
+            return False
+        starts = self.page_starts or (0,)
+        pages = enumerate(zip(starts, (*starts[1:], len(self.text)), strict=True), 1)
         return all(not self.text[start:end].removeprefix(f"[page {n}]").strip() for n, (start, end) in pages)
 
     def line_at(self, offset: int) -> int:
