@@ -12,7 +12,6 @@ from pathlib import Path
 from threading import Lock
 
 from app.desk import Desk
-from app.images.pages import pages_of
 from app.question import Notice
 from app.sources.joining import is_another
 from app.uploads import Upload, is_pasted, write
@@ -147,8 +146,7 @@ class Intake:
         if not brought.sources:
             reason = next((skipped.reason for skipped in brought.skipped), "nothing in it can be read")
             raise SourceRefused(f"{path} cannot be brought back: {reason}.")
-        self._desk.add_sources(session_id, brought)
-        self._desk.store.sources.drop_skipped(session_id, path)
+        self._desk.add_sources(session_id, brought, brought_back=path)
         with self._lock:
             record = self._records[session_id]
             record.origins[at] = origin
@@ -169,7 +167,7 @@ class Intake:
 
     def _pasted(self, session_id: str) -> frozenset[str]:
         """The paths of a session that pasted pictures have, and may not have again."""
-        paths = (link.path for link in self._desk.store.sources.links(session_id))
+        paths = (link.path for link in self._desk.session(session_id).links)
         return frozenset(path for path in paths if is_pasted(path))
 
     def _read(
@@ -201,8 +199,8 @@ class Intake:
         return self._desk.read(origin.paths, rules, uploaded=origin.private is not None)
 
     def _pages_of(self, session: str | None) -> str:
-        store, settings = self._desk.store, self._desk.settings
-        return pages_of(store.sessions.get(session) if session is not None else None, settings)
+        begun = self._desk.session(session).session if session is not None else None
+        return self._desk.settings_of(begun).draw_pages
 
     def _inside_roots(self, text: str) -> Path:
         roots = [root.expanduser().resolve() for root in self._desk.settings.roots]
@@ -219,7 +217,7 @@ class Intake:
 
     def _prefix(self, session_id: str, record: _Record, origin: Origin, corpus: Corpus) -> str:
         """What to put before the paths, so that they replace nothing that came from elsewhere."""
-        there = {link.path: link for link in self._desk.store.sources.links(session_id)}
+        there = {link.path: link for link in self._desk.session(session_id).links}
 
         def replaces(source: Source) -> bool:
             link, at = there.get(source.path), record.came_from.get(source.path)

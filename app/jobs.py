@@ -17,7 +17,7 @@ from app.question import Answered, Begun, DeskEvent, Notice, Question, Waiting
 from engine.corpus.source import Skipped
 from engine.errors import LongdeskError, SessionBusy
 from engine.memory.budget import Plan
-from engine.runtime.model import Checking, Loading, Prefill, Text
+from engine.runtime.events import Checking, Loading, Prefill, Text
 from storage.turns import Turn
 
 _LOG = logging.getLogger(__name__)

@@ -3,9 +3,8 @@
 from dataclasses import dataclass, field
 
 from app.images.pictures import Looking
+from engine.backend import Event, Gauge, Plan
 from engine.corpus.source import Corpus, Skipped
-from engine.memory.budget import Plan
-from engine.runtime.model import Event, Gauge
 from storage.turns import Turn
 
 
@@ -13,13 +12,15 @@ from storage.turns import Turn
 class Question:
     """One call of ask. corpus: what was read for it, beside the session's own sources. session None begins a new one.
 
-    refused: files that the user attached to it by hand and that could not be read; the turn keeps them.
+    refused: files that the user attached to it by hand and that could not be read; the turn keeps them. only: the paths
+    of the session's sources that it is asked about, None for all that are sent; a slash at the end makes it a folder.
     """
 
     text: str
     corpus: Corpus = field(default_factory=Corpus)
     refused: tuple[Skipped, ...] = ()
     session: str | None = None
+    only: frozenset[str] | None = None
     read_s: float = 0.0  # what reading the sources took
 
 

@@ -16,7 +16,7 @@ from app.forecast import Forecasts
 from app.images.thumbnails import Thumbnailer
 from app.intake import Intake
 from app.jobs import Jobs
-from app.outlooks import Outlooks
+from app.previews import Previews
 from app.settings import read_settings
 
 
@@ -27,7 +27,7 @@ class House:
     desk: Desk
     jobs: Jobs
     intake: Intake
-    outlooks: Outlooks
+    previews: Previews
     forecasts: Forecasts
     thumbnails: Thumbnailer
 
@@ -42,8 +42,8 @@ class House:
 def house() -> House:
     """Opened by the first page that is drawn. Raises LongdeskError, and tries again at the next one."""
     desk = Desk(read_settings())
-    thumbnails = Thumbnailer(desk.store.sources)
-    opened = House(desk, Jobs(desk), Intake(desk), Outlooks(desk), Forecasts(desk), thumbnails)
+    thumbnails = Thumbnailer(desk.source)
+    opened = House(desk, Jobs(desk), Intake(desk), Previews(desk.preview), Forecasts(desk.planner), thumbnails)
     atexit.register(opened.close)
     return opened
 

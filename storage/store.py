@@ -10,8 +10,18 @@ from storage.schema import Database
 from storage.search import Search
 from storage.sessions import Session, Sessions
 from storage.snapshots import Snapshots
-from storage.sources import SessionSource, Sources
+from storage.sources import SessionSource, SourceLink, Sources
 from storage.turns import Turn, Turns, heal
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOverview:
+    """A session as a page lists it: links to its sources, without what they hold."""
+
+    session: Session
+    turns: tuple[Turn, ...]
+    links: tuple[SourceLink, ...]
+    skipped: tuple[Skipped, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +53,16 @@ class Store:
     def heal(self) -> int:
         """Marks running turns of dead processes as interrupted; returns how many. Lists and turns do it themselves."""
         return heal(self._database)
+
+    def overview(self, session_id: str) -> SessionOverview:
+        """The session without its sources' contents. Raises UsageError as sessions.get does."""
+        session = self.sessions.get(session_id)
+        return SessionOverview(
+            session=session,
+            turns=self.turns.of(session.id),
+            links=self.sources.links(session.id),
+            skipped=self.sources.skipped(session.id),
+        )
 
     def record(self, session_id: str) -> SessionRecord:
         """The whole session. Raises UsageError as sessions.get does."""

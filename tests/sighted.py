@@ -20,8 +20,9 @@ from engine.corpus.source import Picture as Page
 from engine.gguf import read_header
 from engine.memory.fingerprint import fingerprint
 from engine.memory.projector import LLAMA4, read_projector
-from engine.prompt.layout import Part, Prompt, Segment
-from engine.tokens.sight import Shown, Sight
+from engine.prompt.prompt import Part, Prompt, Segment
+from engine.tokens.document import Shown
+from engine.tokens.sight import Sight
 from engine.tokens.vocabulary import read_vocabulary
 from tests.errand import sent
 
@@ -137,7 +138,7 @@ class _Engine:
     """The engine, by the calls that its child makes, and a new one whenever one is asked for."""
 
     def __init__(self, job: dict[str, Any]) -> None:
-        from engine.memory.placement import Placement
+        from engine.memory.budget import Placement
         from engine.runtime.binding import Binding
         from engine.runtime.settings import EngineSettings
 
@@ -159,8 +160,8 @@ class _Engine:
 
     def answer(self, at: int, ask: dict[str, Any]) -> Told:
         from engine.runtime import llama
+        from engine.runtime.events import Finished, Prefill, Sampling
         from engine.runtime.keeping import Keeping
-        from engine.runtime.model import Finished, Prefill, Sampling
         from engine.runtime.pictures import pictures_of
 
         parts = [np.load(part) if isinstance(part, str) else part for part in ask["parts"]]

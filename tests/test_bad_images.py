@@ -16,11 +16,12 @@ from reportlab.pdfgen.canvas import Canvas
 
 from app.counting import Count
 from app.desk import Desk
-from app.documents import Json, count_json
+from app.documents.count import count_json
+from app.documents.json import Json
 from app.question import Answered, Question
 from app.settings import Settings
 from engine.errors import DoesNotFit, ModelRefused, UsageError
-from engine.runtime.model import Prefill
+from engine.runtime.events import Prefill
 from storage.turns import Turn
 from tests.command_line import CommandLine
 from tests.models import broken

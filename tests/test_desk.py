@@ -15,8 +15,9 @@ from app.question import Answered, Begun, DeskEvent, Notice, Question
 from app.settings import Settings
 from engine.corpus.source import Cause, Corpus
 from engine.errors import DoesNotFit, SessionBusy, UsageError
-from engine.prompt.layout import Part
-from engine.runtime.model import Prefill, Text
+from engine.prompt.prompt import Part
+from engine.runtime.events import Prefill, Text
+from storage.store import Store
 from storage.turns import Turn
 from tests.models.cache import cached
 
@@ -61,7 +62,7 @@ def test_events_begin_with_the_turn_and_end_with_the_stored_one(new_desk: NewDes
     assert isinstance(events[0], Begun)
     assert any(isinstance(event, Prefill) for event in events)
     turn = ended(events)
-    assert turn == desk.store.turns.get(turn.id)
+    assert turn == desk.turns(turn.session_id)[-1]
     assert turn.text == "".join(event.text for event in events if isinstance(event, Text))
 
 
@@ -77,11 +78,11 @@ def test_looking_ahead_costs_what_asking_costs(new_desk: NewDesk, corpus: Path) 
     desk = new_desk()
     session = desk.begin_session("t")
     desk.add_sources(session.id, desk.read([corpus]))
-    ahead = desk.look_ahead(session.id, "How many?")
+    ahead = desk.preview(session.id, "How many?")
     turn = answer(desk, Question(text="How many?", session=session.id))
     assert ahead.plan.prompt_tokens == ahead.prompt.n_tokens == turn.prompt_tokens
     assert len(ahead.documents) == 4
-    after = desk.look_ahead(session.id)
+    after = desk.preview(session.id)
     assert after.prompt.count(Part.REPLY) == turn.reply_tokens
 
 
@@ -93,13 +94,16 @@ def test_what_changed_last_stands_last_wherever_a_prompt_is_laid_out(new_desk: N
     assert [document.path for document in counted.documents] == [f"part{number}.txt" for number in range(4)]
     session = desk.begin_session("t")
     desk.add_sources(session.id, desk.read([corpus]))
-    ahead = desk.look_ahead(session.id)
+    ahead = desk.preview(session.id)
     sent = [segment.path for segment in ahead.prompt.segments if segment.part is Part.SOURCE]
     assert sent == ["part3.txt", "part1.txt", "part2.txt", "part0.txt"]
     assert counted.prompt.ids().tolist() == ahead.prompt.ids().tolist()
 
 
-def test_what_was_deleted_is_said_and_sent_no_more(new_desk: NewDesk, corpus: Path) -> None:
+def test_what_was_deleted_is_said_and_sent_no_more(
+    new_desk: NewDesk, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.next_turn.reading_speed", lambda turns, model: 1e6)  # too fast for a word on reading again
     desk = new_desk()
 
     def ask(session: str | None) -> tuple[Turn, list[str]]:
@@ -112,20 +116,20 @@ def test_what_was_deleted_is_said_and_sent_no_more(new_desk: NewDesk, corpus: Pa
     text = (corpus / "part1.txt").read_text()
     (corpus / "part1.txt").unlink()
     assert ask(session)[1] == ["part1.txt was deleted: left out from here on."]
-    assert [link.path for link in desk.store.sources.links(session) if not link.enabled] == ["part1.txt"]
-    assert [(one.path, one.cause) for one in desk.store.sources.skipped(session)] == [("part1.txt", Cause.GONE)]
+    assert [link.path for link in desk.session(session).links if not link.enabled] == ["part1.txt"]
+    assert [(one.path, one.cause) for one in desk.session(session).skipped] == [("part1.txt", Cause.GONE)]
     (corpus / "part1.txt").write_text(text)
     assert [notice.text for notice in desk.add_sources(session, desk.read([corpus]))] == [
         "part1.txt was deleted and is there again: sent from here on."
     ]
-    assert desk.store.sources.skipped(session) == ()
-    assert [link.path for link in desk.store.sources.links(session) if link.enabled] == [
+    assert desk.session(session).skipped == ()
+    assert [link.path for link in desk.session(session).links if link.enabled] == [
         f"part{number}.txt" for number in range(4)
     ]
 
 
 def test_what_is_read_again_is_said_before(new_desk: NewDesk, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.asking.reading_speed", lambda turns, model: 100.0)
+    monkeypatch.setattr("app.next_turn.reading_speed", lambda turns, model: 100.0)
     desk = new_desk()
 
     def notices(session: str) -> list[str]:
@@ -143,9 +147,9 @@ def test_a_source_that_is_left_out_is_not_sent(new_desk: NewDesk, corpus: Path) 
     desk = new_desk()
     session = desk.begin_session("t")
     desk.add_sources(session.id, desk.read([corpus]))
-    whole = desk.look_ahead(session.id)
-    desk.store.sources.set_enabled(session.id, ["part1.txt"], enabled=False)
-    less = desk.look_ahead(session.id)
+    whole = desk.preview(session.id)
+    desk.send(session.id, ["part1.txt"], enabled=False)
+    less = desk.preview(session.id)
     cost = {document.path: document.n_tokens for document in whole.documents}
     assert less.prompt.n_tokens == whole.prompt.n_tokens - cost["part1.txt"]
     assert "part1.txt" not in {segment.path for segment in less.prompt.segments}
@@ -155,18 +159,18 @@ def test_following_the_advice_as_written_makes_it_fit(new_desk: NewDesk, corpus:
     desk = new_desk(n_ctx=1024)
     session = desk.begin_session("t")
     desk.add_sources(session.id, desk.read([corpus]))
-    plan = desk.look_ahead(session.id).plan
+    plan = desk.preview(session.id).plan
     assert not plan.fits and plan.over_tokens > 0
     advice = next(advice for advice in plan.advice if advice.leave_out)
-    desk.store.sources.set_enabled(session.id, advice.leave_out, enabled=False)
-    assert desk.look_ahead(session.id).plan.fits
+    desk.send(session.id, advice.leave_out, enabled=False)
+    assert desk.preview(session.id).plan.fits
 
 
 def test_what_does_not_fit_leaves_no_trace(new_desk: NewDesk, corpus: Path) -> None:
     desk = new_desk(n_ctx=256)
     with pytest.raises(DoesNotFit, match="tokens over"):
         answer(desk, Question(text="Q", corpus=desk.read([corpus])))
-    assert desk.store.sessions.list() == ()
+    assert desk.sessions() == ()
     assert not list((desk.settings.home).glob("snapshots/*"))
 
 
@@ -194,7 +198,7 @@ def test_sessions_that_take_turns_lose_nothing(new_desk: NewDesk, corpus: Path) 
     ]
     for _ in range(2):
         for session in sessions:
-            before = desk.store.turns.of(session)[-1]
+            before = desk.turns(session)[-1]
             turn = answer(desk, Question(text="Again", session=session))
             kept = (before.prompt_tokens or 0) + (before.reply_tokens or 0) - (before.stop == "length")
             assert turn.reused_tokens == kept
@@ -217,7 +221,7 @@ def test_an_engine_that_is_killed_in_mid_answer_is_an_error_and_the_text_stays(n
     turn = None
     for event in desk.ask(Question(text="Q", corpus=desk.read([corpus])), cancel=Flag()):
         if isinstance(event, Text) and event.n_tokens < 100:
-            running = desk._engines.running
+            running = desk._engines.local.running
             assert running is not None and running.pid is not None
             os.kill(running.pid, signal.SIGKILL)
         if isinstance(event, Answered):
@@ -231,9 +235,7 @@ def test_replies_are_replayed_as_sampled(new_desk: NewDesk, corpus: Path) -> Non
     desk = new_desk(temperature=1.5, min_p=0.0, seed=3, reply_tokens=60)
     turn = answer(desk, Question(text="Q", corpus=desk.read([corpus])))
     replayed = [
-        segment.ids.tolist()
-        for segment in desk.look_ahead(turn.session_id).prompt.segments
-        if segment.part is Part.REPLY
+        segment.ids.tolist() for segment in desk.preview(turn.session_id).prompt.segments if segment.part is Part.REPLY
     ]
     assert replayed == [list(turn.reply_ids)]
 
@@ -250,11 +252,11 @@ def test_what_a_question_loses_is_said(new_desk: NewDesk, corpus: Path, starter_
 def test_a_session_that_somebody_answers_in_cannot_be_deleted(new_desk: NewDesk) -> None:
     desk = new_desk()
     session = desk.begin_session("t")
-    with desk.store.leases.acquire(session.id), pytest.raises(SessionBusy):
+    with Store(desk.settings.home) as store, store.leases.acquire(session.id), pytest.raises(SessionBusy):
         desk.delete_session(session.id)
     desk.delete_session(session.id)
     with pytest.raises(UsageError):
-        desk.look_ahead(session.id)
+        desk.preview(session.id)
 
 
 def test_an_empty_corpus_costs_the_template_alone(new_desk: NewDesk) -> None:

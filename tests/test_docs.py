@@ -10,9 +10,9 @@ import click
 
 from app.cli import cli
 from app.cli.snapshots import list_json, pruned_json, verified_json
-from app.kept.snapshots import Kept, Verified
+from app.kv.disk import Kept, Verified
 from app.settings import Settings, read_settings
-from engine.memory.catalog import find
+from engine.memory.catalog.entry import find
 from engine.memory.kv_cache import KV_TYPES
 from storage.snapshots import Snapshot
 from tests.bench.__main__ import BENCHMARKS

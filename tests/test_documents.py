@@ -1,4 +1,4 @@
-"""engine.tokens.documents: sources as ids, cached by content."""
+"""engine.tokens.source_ids: sources as ids, cached by content."""
 
 from collections import Counter
 from threading import Thread
@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from engine.corpus.source import Source, digest_text
-from engine.opened import OpenModel
-from engine.tokens.documents import Document, IdCache, encode_documents
+from engine.local.opened import OpenModel
+from engine.tokens.document import Document, IdCache
+from engine.tokens.source_ids import encode_documents
 
 MODELS = ["scout", "llama", "gemma3", "starter"]
 

@@ -8,11 +8,9 @@ import pytest
 from engine.child import Child
 from engine.errors import ModelRefused, UsageError
 from engine.gguf import read_header
-from engine.memory.budget import Wanted
+from engine.memory.budget import Device, Hardware, Measured, Placement, Wanted
 from engine.memory.card import ModelCard, read_card
-from engine.memory.dry_run import DryRun, Measured
-from engine.memory.hardware import Device, Hardware
-from engine.memory.placement import Placement
+from engine.memory.dry_run import DryRun
 from engine.memory.planner import make_plan
 from tests.models.broken import crashing
 from tests.models.cache import cached

@@ -8,7 +8,8 @@ from pypdf import PdfWriter
 from streamlit.testing.v1 import AppTest
 
 from app import state
-from app.sources.enclosures import joined_with, refused_with
+from app.attachments import joined_with
+from app.session_settings import asked_with
 from tests.test_images_page import DrawPage, attach, draw_page, labels, looks, packed, photo, scan, seeing, texts
 
 __all__ = ["draw_page", "seeing"]  # fixtures
@@ -46,7 +47,7 @@ def test_only_what_is_sent_counts_and_stands_at_the_question(draw_page: DrawPage
     assert looks(page, "joined") == ["Image 2", "Image 3"]  # what was sent stays, whatever is checked now
     ask(page, "And this one?")
     assert looks(page, "joined") == ["Image 2", "Image 3", "Image 1"]
-    turns = state.house().desk.store.turns.of(session)
+    turns = state.house().desk.turns(session)
     assert [[one.path for one in joined_with(turn, ())] for turn in turns] == [["p5.png", "p9.png"], ["p2.png"]]
     for name in ("p2.png", "p5.png"):
         uncheck(page, name)
@@ -62,7 +63,7 @@ def test_an_image_has_one_number_everywhere(draw_page: DrawPage) -> None:
     numbers = {"p2.png": "image 1", "p5.png": "image 2", "p9.png": "image 3", "s.pdf": "images 4–5"}
     assert {name: rows[name].split("**")[1].split(" · ")[0] for name in numbers} == numbers
     assert looks(page, "joined") == ["Image 1", "Image 3", "Images 4–5"]
-    prompt = state.house().desk.look_ahead(session).prompt
+    prompt = state.house().desk.preview(session).prompt
     assert [shown.number for shown in prompt.shown] == [1, 3, 4, 5]
     encode = state.house().desk.open().tokenizer.encode
     sent = {segment.path: segment for segment in prompt.segments if segment.shown}
@@ -123,8 +124,8 @@ def test_refused_files_are_named_at_the_question(draw_page: DrawPage) -> None:
     said = {line.split("**")[1]: line for line in said_of(page)}
     assert said.keys() == REFUSED.keys() and all(why in said[name] for name, (_, why) in REFUSED.items())
     assert looks(page, "joined") == ["Image 1"]
-    (turn,) = state.house().desk.store.turns.of(session)
-    assert {one.path for one in refused_with(turn)} == REFUSED.keys()
+    (turn,) = state.house().desk.turns(session)
+    assert {one.path for one in asked_with(turn).refused} == REFUSED.keys()
     ask(page, "And now?")
     assert len(said_of(page)) == 4  # at the first question alone
     page = draw_page(session=session)

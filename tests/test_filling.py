@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.memory.placement import Placement
+from engine.memory.budget import Placement
 from engine.runtime.filling import filling
 from tests.models.cache import cached
 from tests.ring import Step, turns

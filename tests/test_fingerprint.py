@@ -13,8 +13,7 @@ from threading import Event as Flag
 import pytest
 
 import app.desk
-import app.kept.finder
-import app.kept.states
+import app.kv.reuse
 from app.desk import Desk
 from app.jobs import Phase, Progress, advance
 from app.question import Answered, Notice, Question
@@ -22,11 +21,11 @@ from app.settings import Settings
 from engine.corpus.source import Corpus
 from engine.errors import ModelRefused
 from engine.gguf import read_header
-from engine.memory import content
 from engine.memory.card import ModelCard, read_card
-from engine.memory.content import Contents, is_read
-from engine.memory.fingerprint import fingerprint
-from engine.runtime.model import Checking
+from engine.memory.fingerprint import Contents, fingerprint
+from engine.runtime.binding import is_read
+from engine.runtime.checkpoint import Speeds
+from engine.runtime.events import Checking
 from tests.command_line import CommandLine
 
 _TEXT = "".join(f"the quick brown fox {line} jumps over the lazy dog {line % 7}\n" for line in range(120))
@@ -139,7 +138,7 @@ import json, sys
 from pathlib import Path
 from engine.gguf import read_header
 from engine.memory.card import read_card
-from engine.memory.content import Contents
+from engine.memory.fingerprint import Contents
 
 def n_read():
     lines = Path("/proc/self/io").read_text().splitlines()
@@ -161,8 +160,8 @@ print(json.dumps([contents.identify(card).content, n_read() - before]))
 def test_files_that_change_while_they_are_read_are_not_remembered(
     contents: Contents, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(content, "_STEP_BYTES", 1)
-    monkeypatch.setattr(content, "_PIECE_BYTES", 64 << 10)
+    monkeypatch.setattr("engine.memory.fingerprint._STEP_BYTES", 1)
+    monkeypatch.setattr("engine.memory.fingerprint._PIECE_BYTES", 64 << 10)
     card, shares = card_of(model), []
     for share in contents.read(card):
         if not shares:
@@ -175,7 +174,7 @@ def test_files_that_change_while_they_are_read_are_not_remembered(
 def test_reading_that_is_given_up_leaves_nothing(
     contents: Contents, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(content, "_STEP_BYTES", 1)
+    monkeypatch.setattr("engine.memory.fingerprint._STEP_BYTES", 1)
     next(contents.read(card_of(model)))
     assert not is_read(contents.identify(card_of(model)).content) and not (tmp_path / "cache").exists()
 
@@ -225,16 +224,27 @@ def settings(model: Path, tmp_path: Path) -> Settings:
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Models of a MiB are treated as large ones, and tell of every piece that is read; never while a Desk is idle."""
     monkeypatch.setattr(app.desk, "_IDLE_S", 600.0)
-    monkeypatch.setattr(app.kept.finder, "_SMALL_MODEL_BYTES", 0)
-    monkeypatch.setattr(content, "_STEP_BYTES", 1)
+    monkeypatch.setattr(app.kv.reuse, "_SMALL_MODEL_BYTES", 0)
+    monkeypatch.setattr("engine.memory.fingerprint._STEP_BYTES", 1)
+
+
+SLOW = Speeds(tokens_per_s=100.0)
 
 
 class Asked:
     """A question in a new session, from the start of a Desk to its end."""
 
-    def __init__(self, settings: Settings, corpus: Path, *, learn: bool = False, cancel_checking: bool = False) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        corpus: Path,
+        speeds: Speeds = SLOW,
+        *,
+        learn: bool = False,
+        cancel_checking: bool = False,
+    ) -> None:
         self.progress, self.phases, cancel = Progress(), [Phase.STARTING], Flag()
-        desk = Desk(settings)
+        desk = Desk(settings, speeds=speeds)
         try:
             question = Question(text="How many lines?", corpus=desk.read([corpus]))
             for event in desk.ask(question, cancel=cancel):
@@ -337,20 +347,24 @@ def test_a_large_model_that_nobody_read_in_time(
 
 
 def test_a_large_model_is_not_read_for_a_few_tokens(
-    settings: Settings, model: Path, corpus: Path, large: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, model: Path, corpus: Path, large: None, tmp_path: Path
 ) -> None:
+    """How few depends on how fast prompts and files are read."""
     Asked(settings, corpus, learn=True)
-    monkeypatch.setattr(app.kept.finder, "_READ_BYTES_PER_S", 1)
-    monkeypatch.setattr(app.kept.states, "_TOKENS_PER_S", 1e9)
-    asked = Asked(replace(settings, model=str(copy(model, tmp_path / "copy.gguf"))), corpus)
-    assert asked.reused == 0 and Phase.CHECKING not in asked.phases
+    copied = replace(settings, model=str(copy(model, tmp_path / "copy.gguf")))
+    n_bytes, kept = model.stat().st_size, Path(shutil.copytree(settings.home, tmp_path / "kept"))
+    for tokens_per_s, file_s, is_read_first in ((1e9, 1, False), (1e3, 1_000, False), (1e3, 0.1, True)):
+        shutil.rmtree(copied.home)
+        shutil.copytree(kept, copied.home)
+        asked = Asked(copied, corpus, Speeds(tokens_per_s=tokens_per_s, file_bytes_per_s=n_bytes / file_s))
+        assert (asked.reused > 0.9) == is_read_first == (Phase.CHECKING in asked.phases), (tokens_per_s, file_s)
 
 
 def test_checking_can_be_cancelled(
     settings: Settings, model: Path, corpus: Path, large: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Asked(settings, corpus, learn=True)
-    monkeypatch.setattr(content, "_PIECE_BYTES", 64 << 10)
+    monkeypatch.setattr("engine.memory.fingerprint._PIECE_BYTES", 64 << 10)
     copied = replace(settings, model=str(copy(model, tmp_path / "copy.gguf")))
     asked = Asked(copied, corpus, cancel_checking=True)
     assert asked.turn.stop == "cancelled" and asked.progress.loaded < 0.5
@@ -364,7 +378,7 @@ def test_the_page_plans_with_what_is_not_proved_yet_without_reading(
     monkeypatch.setattr(Contents, "read", lambda *_: pytest.fail("the model was read while somebody types"))
     desk = Desk(replace(settings, model=str(copy(model, tmp_path / "copy.gguf"))))
     try:
-        outlook = desk.look_ahead(asked.turn.session_id)
+        outlook = desk.preview(asked.turn.session_id)
         assert (outlook.reused_tokens or 0) > 0.9 * (asked.turn.prompt_tokens or 0)
     finally:
         desk.close()

@@ -7,12 +7,9 @@ import pytest
 
 from app.forecast import MARKS, contexts, make_forecast
 from engine.errors import UsageError
-from engine.memory.budget import Verdict, Wanted
+from engine.memory.budget import Device, Hardware, Measured, Placement, Verdict, Wanted
 from engine.memory.card import Layer, ModelCard
-from engine.memory.dry_run import Measured
-from engine.memory.hardware import Device, Hardware
 from engine.memory.kv_cache import kv_bytes
-from engine.memory.placement import Placement
 from engine.memory.planner import Planner
 
 GIB = 1 << 30
@@ -41,8 +38,6 @@ def planner(*, free_gib: float, weights_gib: float = 8) -> Planner:
         attention_window=0,
         exact=True,
         weights_bytes=weights,
-        head_dim_k=128,
-        head_dim_v=128,
     )
 
     def measure(card: ModelCard, placement: Placement) -> Measured:

@@ -14,7 +14,8 @@ from types import SimpleNamespace
 import pytest
 
 from engine.memory import gpus, hardware
-from engine.memory.hardware import Device, cgroup_limits, ram
+from engine.memory.budget import Device
+from engine.memory.hardware import cgroup_limits, ram
 from tests.memory_group import memory_group
 from tests.models.cache import REPO, cached
 

@@ -13,15 +13,16 @@ from PIL import Image as Pillow
 
 from app.cli.skipping import named_by_hand, tell_skipped
 from app.desk import Desk
-from app.documents import count_json
+from app.documents.count import count_json
 from app.settings import Settings
 from engine.corpus.source import Cause, Skipped
+from engine.local.opened import OpenModel
 from engine.memory.fingerprint import fingerprint
 from engine.memory.projector import read_projector
-from engine.opened import OpenModel
 from engine.tokens.tiles import llama_cpp_tiling, size_within
 from tests.command_line import CommandLine, Run
 from tests.models.cache import cached
+from tests.patience import PATIENCE_S
 from tests.test_bad_images import mixed
 from tests.test_tiles import MODELS
 
@@ -141,7 +142,7 @@ def test_images_are_named_by_the_numbers_that_the_prompt_has(longdesk: CommandLi
         assert sources["scan.pdf"]["images"] == [{"number": 3 + page, "page": 1 + page} for page in range(3)]
         assert sources["note.txt"]["images"] == [] and not sources["b.png"]["enabled"]
     desk = Desk(Settings(home=longdesk.home, model=str(longdesk.model)))
-    shown = desk.look_ahead(session).prompt.shown
+    shown = desk.preview(session).prompt.shown
     desk.close()
     assert [picture.number for picture in shown] == [2, 3, 4, 5]
 
@@ -214,7 +215,7 @@ def test_stopped_within_an_image_it_goes_on_from_there(
         if events[-1].get("encoded", 0) >= 4 and events[-1]["event"] == "prefill":
             running.send_signal(number)
             break
-    rest, _ = running.communicate(timeout=60)
+    rest, _ = running.communicate(timeout=PATIENCE_S)
     events += [json.loads(line) for line in rest.splitlines()]
     n_encoded = max(event.get("encoded", 0) for event in events)
     assert 4 <= n_encoded < 10

@@ -20,14 +20,14 @@ from app.cli import cli
 from app.images.drawing import Drawing, draw
 from app.images.pictures import Looking
 from app.images.thumbnails import Wish
-from app.images.tiling import max_tiles_of
 from app.jobs import Phase, Progress
 from app.parts.turns import line_of
 from app.question import Answered, Begun, Question
 from engine.corpus.collect import collect
 from engine.corpus.source import Source
-from engine.runtime.model import Prefill
+from engine.runtime.events import Prefill
 from tests.models.cache import cached
+from tests.patience import PATIENCE_S
 
 MAIN = Path(__file__).parents[1] / "app" / "main.py"
 DrawPage = Callable[..., AppTest]
@@ -56,7 +56,7 @@ def draw_page(tmp_path: Path, seeing: Path, monkeypatch: pytest.MonkeyPatch) -> 
     def draw_one(*, model: Path = seeing, **query: str) -> AppTest:
         monkeypatch.setenv("LONGDESK_MODEL", str(model))
         close()
-        page = AppTest.from_file(str(MAIN), default_timeout=120)
+        page = AppTest.from_file(str(MAIN), default_timeout=PATIENCE_S)
         for name, value in query.items():
             page.query_params[name] = value
         page.run()
@@ -101,7 +101,7 @@ def attach(page: AppTest, files: dict[str, bytes], question: str = "") -> str:
     session = str(page.query_params["session"])
     job = state.house().jobs.of(session)
     if job is not None:
-        job.join(120)
+        job.join(PATIENCE_S)
         page.run()
     return session
 
@@ -137,7 +137,7 @@ def test_numbers_grids_and_tokens_stand_at_the_names(draw_page: DrawPage) -> Non
     assert rows["b.png"].endswith("**image 1 · 3×3**")
     assert rows["s.pdf"].endswith("**images 3–5 · 3×3**")
     assert "image" not in rows["note.txt"]
-    outlook = state.house().desk.look_ahead(str(page.query_params["session"]))
+    outlook = state.house().desk.preview(str(page.query_params["session"]))
     for document in outlook.documents:
         assert f"{document.n_tokens:,}*" in rows[document.path]
     assert looks(page, "tree") == ["Look at image 1", "Look at image 2", "Look at images 3–5"]
@@ -181,13 +181,13 @@ def test_fewer_tiles_are_fewer_tokens_and_what_is_sent(draw_page: DrawPage) -> N
     page = draw_page()
     session = attach(page, {"a.png": photo(1000, 1000)})
     desk = state.house().desk
-    before = desk.look_ahead(session).prompt.n_tokens
+    before = desk.preview(session).prompt.n_tokens
     page.slider(key=f"tiles-{session}").set_value(4).run()
     assert not page.exception
-    after = desk.look_ahead(session).prompt.n_tokens
+    after = desk.preview(session).prompt.n_tokens
     assert before - after == 1452 - (4 * 144 + 144 + 2 + 5)
     assert labels(page)["a.png"].endswith("2×2**") and f'data-prompt-tokens="{after}"' in texts(page)
-    assert max_tiles_of(desk.store.sessions.get(session), desk.settings) == 4
+    assert desk.settings_of(desk.session(session).session).max_tiles == 4
 
     events = list(desk.ask(Question(text="What is it?", session=session), cancel=Flag()))
     begun = next(event for event in events if isinstance(event, Begun))
@@ -208,12 +208,13 @@ def test_one_click_follows_the_advice_on_images(draw_page: DrawPage) -> None:
     ]
     page.button(key="over-window-1").click().run()
     assert not page.error and not page.exception
-    assert [len(link.pictures) for link in state.house().desk.store.sources.links(session) if link.pictures] == [2, 2]
+    assert [len(link.pictures) for link in state.house().desk.session(session).links if link.pictures] == [2, 2]
     state.house().desk.draw_pages(session, "bare")
     page.run()
     page.button(key="over-window-0").click().run()
     assert not page.error and labels(page)["a.pdf"].startswith("a.pdf")
-    assert max_tiles_of(state.house().desk.store.sessions.get(session), state.house().desk.settings) == 8
+    desk = state.house().desk
+    assert desk.settings_of(state.house().desk.session(session).session).max_tiles == 8
 
 
 def test_a_new_session_keeps_what_the_settings_said(draw_page: DrawPage) -> None:
@@ -221,10 +222,10 @@ def test_a_new_session_keeps_what_the_settings_said(draw_page: DrawPage) -> None
     desk = state.house().desk
     session = desk.begin_session("t")
     desk.settings = replace(desk.settings, max_tiles=2)
-    assert max_tiles_of(session, desk.settings) == 9
-    assert max_tiles_of(None, desk.settings) == 2
+    assert desk.settings_of(session).max_tiles == 9
+    assert desk.settings_of(None).max_tiles == 2
     desk.limit_tiles(session.id, 5)
-    assert max_tiles_of(desk.store.sessions.get(session.id), desk.settings) == 5
+    assert desk.settings_of(desk.session(session.id).session).max_tiles == 5
     assert "--mmproj" in {flag for option in cli.commands["up"].params for flag in option.opts}
 
 
@@ -234,9 +235,9 @@ def test_images_are_shown_at_the_question_they_joined_with(draw_page: DrawPage) 
     assert looks(page, "joined") == ["Image 1", "Image 2"]
     attach(page, {"c.png": photo(200, 200)}, "And this?")
     assert looks(page, "joined") == ["Image 1", "Image 2", "Image 3"]
-    turns = state.house().desk.store.turns.of(session)
+    turns = state.house().desk.turns(session)
     assert [turn.question for turn in turns] == ["What are these?", "And this?"]
-    links = state.house().desk.store.sources.links(session)
+    links = state.house().desk.session(session).links
     assert [(link.path, link.turn_index) for link in links] == [("a.png", 0), ("b.png", 0), ("c.png", 1)]
 
 
@@ -245,7 +246,7 @@ def test_a_second_pasted_picture_replaces_nothing(draw_page: DrawPage) -> None:
     attach(page, {"image.png": photo(300, 200)})
     session = attach(page, {"image.png": photo(300, 200, seed=2), "a.txt": b"a"})
     attach(page, {"a.txt": b"another"})
-    links = state.house().desk.store.sources.links(session)
+    links = state.house().desk.session(session).links
     assert [link.path for link in links] == ["image.png", "image 2.png", "a.txt"]
 
 
@@ -258,7 +259,7 @@ def test_a_model_that_cannot_see_says_so_and_what_to_do(draw_page: DrawPage, lla
     assert not page.error and "add what is missing" not in texts(page)
     attach(page, {"note.txt": b"Some words."}, "What is in the photo?")
     assert "photo.png" in texts(page) and "cannot see" in texts(page)
-    assert len(state.house().desk.store.turns.of(session)) == 1
+    assert len(state.house().desk.turns(session)) == 1
 
 
 @pytest.mark.parametrize("how", ["another model", "its projector is added"])
@@ -308,7 +309,7 @@ def test_a_session_with_images_under_a_model_that_cannot_see(draw_page: DrawPage
     assert rows["photo.png"].endswith("*0* **image 1 · not sent: the model cannot see**")
     assert "images 2–3 · not sent" in rows["scan.pdf"]
     assert not page.slider
-    outlook = state.house().desk.look_ahead(session)
+    outlook = state.house().desk.preview(session)
     head = next(one.proto.body for one in page.get("html") if one.proto.body.startswith("<b>"))
     assert head == f"<b>{sum(s.n_tokens for s in outlook.prompt.segments if s.path):,}</b>"
     thumbnail(page, "image 1").click().run()
@@ -343,9 +344,9 @@ def test_odd_images_are_drawn_or_said(draw_page: DrawPage) -> None:
     assert "broken.png" in texts(page) and "cut short or damaged" in texts(page)
     svg = next(box for box in page.checkbox if box.label.startswith("drawing.svg"))
     assert svg.help == "An SVG is sent as its text, not as an image; save it as PNG to have it looked at."
-    pictured = [link for link in state.house().desk.store.sources.links(session) if link.pictures]
+    pictured = [link for link in state.house().desk.session(session).links if link.pictures]
     wishes = [Wish(link.path, link.digest, picture.number) for link in pictured for picture in link.pictures]
-    drawn = state.house().thumbnails.draw(session, wishes, within_s=60)
+    drawn = state.house().thumbnails.draw(session, wishes, within_s=PATIENCE_S)
     assert not drawn.missing and len(drawn.addresses) == len(wishes) == 8
     for link in pictured:
         page.session_state["viewed"] = (session, link.path, link.pictures[0].number)
@@ -373,10 +374,10 @@ def drawn(source: Source, longest: int) -> Drawing:
 def test_thumbnails_come_bit_by_bit_and_once(draw_page: DrawPage, monkeypatch: pytest.MonkeyPatch) -> None:
     page = draw_page()
     session = attach(page, {f"{n}.png": photo(40 + n, 30) for n in range(6)})
-    links = state.house().desk.store.sources.links(session)
+    links = state.house().desk.session(session).links
     wishes = [Wish(link.path, link.digest, 1) for link in links]
     calls: list[str] = []
-    thumbnails = type(state.house().thumbnails)(state.house().desk.store.sources)
+    thumbnails = type(state.house().thumbnails)(state.house().desk.source)
     monkeypatch.setattr(
         "app.images.thumbnails.draw",
         lambda source, number, longest: (calls.append(source.path), draw(source, number, longest))[1],

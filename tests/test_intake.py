@@ -64,7 +64,7 @@ def add(desk: Desk, intake: Intake, *uploads: Sent, session: str | None = None, 
 
 
 def paths(desk: Desk, session: str) -> list[str]:
-    return [link.path for link in desk.store.sources.links(session)]
+    return [link.path for link in desk.session(session).links]
 
 
 @pytest.mark.parametrize(
@@ -96,12 +96,12 @@ def test_files_a_zip_and_a_folder(desk: Desk, intake: Intake) -> None:
         Sent("../docs/c.log", b"gamma"),
     )
     assert paths(desk, session) == ["a.txt", "src/x.py", ".gitignore", "b.txt"]
-    assert desk.store.sessions.get(session).title == "a.txt and 2 more"
+    assert desk.session(session).session.title == "a.txt and 2 more"
 
 
 def test_two_files_of_one_name_are_both_kept(desk: Desk, intake: Intake) -> None:
     session = add(desk, intake, Sent("a.txt", b"one"), Sent("a.txt", b"two"), Sent("a.txt/b", b"three"))
-    texts = {kept.source.text for kept in desk.store.sources.of(session)}
+    texts = {kept.source.text for kept in desk.record(session).sources}
     assert texts == {"one", "two", "three"}
 
 
@@ -110,25 +110,25 @@ def test_a_second_zip_does_not_replace_the_first_ones_files(desk: Desk, intake: 
     add(desk, intake, Sent("two.zip", zipped(README_md="second", b_py="b = 1")), session=session)
     assert paths(desk, session) == ["README.md", "a.py", "two/README.md", "two/b.py"]
     add(desk, intake, Sent("two.zip", zipped(README_md="changed", b_py="b = 1")), session=session)  # the same again
-    kept = {each.source.path: each.source.text for each in desk.store.sources.of(session)}
+    kept = {each.source.path: each.source.text for each in desk.record(session).sources}
     assert (kept["README.md"], kept["two/README.md"], len(kept)) == ("first", "changed", 4)
 
 
 def test_a_single_file_replaces_its_namesake(desk: Desk, intake: Intake) -> None:
     session = add(desk, intake, Sent("a.txt", b"old"))
     add(desk, intake, Sent("a.txt", b"new"), session=session)
-    assert [kept.source.text for kept in desk.store.sources.of(session)] == ["new"]
+    assert [kept.source.text for kept in desk.record(session).sources] == ["new"]
 
 
 def test_what_was_left_out_is_brought_back(desk: Desk, intake: Intake) -> None:
     files = zipped(a_py="a = 1", node_modules__m_py="m = 1", node_modules__n_py="n = 1")
     session = add(desk, intake, Sent("p.zip", files))
-    (skipped,) = desk.store.sources.skipped(session)
+    (skipped,) = desk.session(session).skipped
     assert skipped.path == "node_modules/"
     assert intake.can_bring_back(session, skipped.path)
     intake.bring_back(session, skipped.path)
     assert paths(desk, session) == ["a.py", "node_modules/m.py", "node_modules/n.py"]
-    assert not desk.store.sources.skipped(session)
+    assert not desk.session(session).skipped
 
 
 def test_bringing_back_outranks_exclude_and_finds_prefixed_paths(desk: Desk, intake: Intake) -> None:
@@ -136,7 +136,7 @@ def test_bringing_back_outranks_exclude_and_finds_prefixed_paths(desk: Desk, int
     add(desk, intake, Sent("two.zip", zipped(a_py="a = 2", b_py="b = 2")), session=session, exclude=("b.py",))
     assert paths(desk, session) == ["a.py", "b.py", "two/a.py"]
     intake.bring_back(session, "two/b.py")
-    kept = {each.source.path: each.source.text for each in desk.store.sources.of(session)}
+    kept = {each.source.path: each.source.text for each in desk.record(session).sources}
     assert (kept["b.py"], kept["two/b.py"]) == ("b = 1", "b = 2")
 
 
@@ -166,7 +166,7 @@ def test_a_folder_that_is_given_again_is_the_same_folder(desk: Desk, intake: Int
     (folder / "b.txt").unlink()
     later = Intake(desk)  # the page was started anew
     later.add(session, later.read_path(str(folder)))
-    found = [(link.path, link.enabled) for link in desk.store.sources.links(session)]
+    found = [(link.path, link.enabled) for link in desk.session(session).links]
     assert found == [("a.txt", True), ("b.txt", False)]
     other = tmp_path / "root" / "other"
     other.mkdir()
@@ -231,8 +231,8 @@ def test_an_uploaded_pdf_is_opened_once_by_each_library(tmp_path: Path, monkeypa
         for data, drawn in ((pdf_of(False, True, True), [2, 3]), (pdf_of(False, False), [])):
             opened.clear()
             session = add(desk, intake, Sent("it.pdf", data))
-            prompt = desk.look_ahead(session).prompt
+            prompt = desk.preview(session).prompt
             assert sorted(opened) == ["PDFium", "pypdf"]
             assert [shown.picture.number for shown in prompt.shown] == drawn
-            (link,) = desk.store.sources.links(session)
+            (link,) = desk.session(session).links
             assert link.has_file and [picture.number for picture in link.pictures] == drawn

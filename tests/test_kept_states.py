@@ -20,7 +20,7 @@ from app.desk import Desk
 from app.question import Answered, Notice, Question
 from app.settings import Settings
 from engine.runtime import state_file as files
-from engine.runtime.model import Prefill
+from engine.runtime.events import Prefill
 from storage.store import Store
 from storage.turns import Turn
 from tests.command_line import CommandLine
@@ -248,7 +248,7 @@ def test_a_context_is_chosen_that_can_load_what_is_kept(
     try:
         session = desk.begin_session("t")
         desk.add_sources(session.id, desk.read([corpus]))
-        ahead = desk.look_ahead(session.id)
+        ahead = desk.preview(session.id)
         assert ahead.plan.context_tokens == 7_680 and (ahead.reused_tokens or 0) > 3_000
         assert desk.plan().context_tokens < 7_680
     finally:
@@ -308,7 +308,7 @@ def test_the_command_line_says_it_too(settings: Settings, plain: tuple[Settings,
 
 def test_an_engine_that_is_killed_leaves_what_was_kept(settings: Settings, corpus: Path) -> None:
     desk = Desk(settings)
-    [session] = desk.store.sessions.list()
+    [session] = desk.sessions()
     try:
         for event in desk.ask(Question(text="And how many words?", session=session.id), cancel=Flag()):
             if isinstance(event, Prefill):

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from engine.corpus.source import Source, digest_text
-from engine.opened import OpenModel
-from engine.prompt.layout import Exchange, Part, Prompt, common_prefix, lay_out
+from engine.local.opened import OpenModel
+from engine.prompt.layout import lay_out
+from engine.prompt.prompt import Exchange, Part, Prompt
 from engine.prompt.template import ChatTemplate, read_template
-from engine.tokens.documents import Document, IdCache, encode_documents
+from engine.tokens.document import Document, IdCache, common_prefix
 from engine.tokens.encode import Tokenizer
+from engine.tokens.source_ids import encode_documents
 from tests.models.llama import TEMPLATES
 
 TODAY = date(2026, 11, 21)

@@ -14,9 +14,10 @@ from app.settings import Settings
 from app.sources.joining import arrange, join_session, write_down
 from engine.corpus.rules import Rules
 from engine.corpus.source import Corpus, Source, digest_text
-from engine.prompt.layout import Part, Segment
+from engine.prompt.prompt import Part, Segment
 from storage.store import Store
 from tests.test_corpus_order import Git, git, needs_git
+from tests.work import calls, instructions
 
 __all__ = ["git"]
 LONG_AGO = 1_000_000_000
@@ -54,7 +55,7 @@ class Asked:
         *_, end = desk.ask(question, cancel=Flag())
         assert isinstance(end, Answered)
         self.turn = end.turn
-        self._segments = desk.look_ahead(end.turn.session_id).prompt.segments
+        self._segments = desk.preview(end.turn.session_id).prompt.segments
         self.order = [segment.path for segment in self._segments if segment.part is Part.SOURCE]
 
     def tokens_before(self, path: str) -> int:
@@ -145,17 +146,24 @@ def test_of_two_folders_the_second_goes_on_as_an_earlier_session_does(tmp_path: 
         earlier, now = (store.sessions.create(title="t", model="m").id for _ in range(2))
         store.sources.put(earlier, every, turn_index=0)
         for part in (every[:2], every[2:]):
-            write_down(store, now, join_session(store, now, Corpus(part)), (), turn_index=0)
+            write_down(store.sources, now, join_session(store.sources, now, Corpus(part)), (), turn_index=0)
         assert [link.path for link in store.sources.links(now)] == [source.path for source in every]
 
 
 def test_thousands_of_files_and_many_sessions_are_looked_through_at_once(tmp_path: Path) -> None:
-    every = sources(*map(str, range(5_000)))
-    with Store(tmp_path) as store:
+    """Ten times as many take ten times as much."""
+
+    def cost(store: Store, n_sources: int) -> tuple[int, int]:
+        every, begun = sources(*(f"{n_sources} {at}" for at in range(n_sources))), n_sources * 3 // 5
         for number in range(12):
             session = store.sessions.create(title="t", model="m").id
-            store.sources.put(session, every[: 3_000 + number], turn_index=0)
-        begun = time.perf_counter()
-        arranged = arrange(store, every)
-        assert time.perf_counter() - begun < 1.0
-        assert arranged[:3_011] == every[:3_011] and arranged[3_011:] == every[:3_010:-1]
+            store.sources.put(session, every[: begun + number], turn_index=0)
+        arranged = arrange(store.sources, every)
+        begun += 11
+        assert arranged[:begun] == every[:begun] and arranged[begun:] == every[: begun - 1 : -1]
+        n_instructions = instructions(store, lambda: arrange(store.sources, every))
+        return calls(lambda: arrange(store.sources, every)), n_instructions
+
+    with Store(tmp_path) as store:
+        for few, many in zip(cost(store, 500), cost(store, 5_000), strict=True):
+            assert many < 11 * few

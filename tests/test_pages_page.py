@@ -9,7 +9,6 @@ from reportlab.pdfgen.canvas import Canvas
 from streamlit.testing.v1 import AppTest
 
 from app import state
-from app.images.pages import pages_of
 from app.parts.pages import wrong_in
 from engine.corpus.rules import Rules
 from tests.test_images_page import DrawPage, attach, draw_page, labels, packed, photo, scan, seeing, texts
@@ -41,7 +40,7 @@ def choose(page: AppTest, mode: str, numbers: str | None = None) -> None:
 def drawn(session: str) -> dict[str, list[int]]:
     return {
         link.path: [picture.number for picture in link.pictures]
-        for link in state.house().desk.store.sources.links(session)
+        for link in state.house().desk.session(session).links
         if link.enabled
     }
 
@@ -65,7 +64,7 @@ def test_pages_can_be_chosen_and_the_way_back(draw_page: DrawPage) -> None:
     assert "1 of 2 pages sent as an image**" in labels(page)["text.pdf"]
     choose(page, "these-bare")
     assert drawn(session) == {"note.txt": [], "s.pdf": [2, 3], "text.pdf": []}
-    assert pages_of(state.house().desk.store.sessions.get(session), state.house().desk.settings) == "bare:2-3"
+    assert state.house().desk.settings_of(state.house().desk.session(session).session).draw_pages == "bare:2-3"
     page = draw_page(session=session)
     assert page.selectbox(key=f"pages-{session}").value == "these-bare"
     assert page.text_input(key=f"pages-named-{session}").value == "2-3"
@@ -112,7 +111,7 @@ def test_a_file_of_this_machine_is_drawn_from_where_it_lies(draw_page: DrawPage,
     desk = state.house().desk
     session = desk.begin_session("t").id
     desk.add_sources(session, desk.read([tmp_path / "text.pdf"], Rules()))
-    (link,) = desk.store.sources.links(session)
+    (link,) = desk.session(session).links
     assert not link.has_file  # a folder of PDFs is not copied into the database
     page = draw_page(session=session)
     choose(page, "all")

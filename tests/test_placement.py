@@ -10,10 +10,10 @@ import pytest
 
 from engine.errors import UsageError
 from engine.gguf import read_header
+from engine.memory.budget import Device, Hardware, Placement, devices_from, owner, placement_from
 from engine.memory.card import Layer, ModelCard, read_card
-from engine.memory.hardware import Device, Hardware, hardware_from, owner
 from engine.memory.kv_cache import kv_bytes
-from engine.memory.placement import Held, Ladder, Placement, held, ladders, placement_from
+from engine.memory.placement import Held, Ladder, held, ladders
 from tests.bench.devices import rows
 from tests.devices.loaded import load
 from tests.devices.remote import available, remote_gpus
@@ -177,7 +177,7 @@ def test_names_in_the_log() -> None:
     ):
         assert owner(buffer, gpus) == name
     machine = Hardware(Device("RAM", "ram", 1, 2), gpus, 5)
-    assert hardware_from(json.loads(json.dumps(machine.fields()))) == machine
+    assert devices_from(json.loads(json.dumps([asdict(device) for device in gpus]))) == gpus
     assert [device.name for device in machine.devices] == ["RAM", "CUDA0", "CUDA1", "RPC1", "MTL0"]
 
 

@@ -10,15 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from engine.analyst import refuse_misfit
+from app.answering import refuse_misfit
 from engine.errors import DoesNotFit, EngineDied, UsageError
-from engine.memory.budget import DEFAULT_REPLY, Plan, Verdict, Wanted, Weight
+from engine.memory.budget import DEFAULT_REPLY, Device, Hardware, Measured, Placement, Plan, Verdict, Wanted, Weight
 from engine.memory.card import Layer, ModelCard
-from engine.memory.dry_run import Measured
-from engine.memory.estimate import estimate
-from engine.memory.hardware import Device, Hardware
 from engine.memory.kv_cache import kv_bytes, window_copy_bytes
-from engine.memory.placement import Placement
+from engine.memory.placement import estimate
 from engine.memory.planner import Measure, make_plan
 
 GIB = 1 << 30

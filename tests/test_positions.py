@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 
 from engine.errors import EngineFailed
-from engine.memory.placement import Placement
-from engine.prompt.layout import Prompt, common_prefix
-from engine.runtime.model import Sampling
+from engine.local.process import EngineProcess
+from engine.memory.budget import Placement
+from engine.prompt.prompt import Prompt
+from engine.runtime.events import Sampling
 from engine.runtime.pictures import Pictures, pictures_from, pictures_of, positions_of
 from engine.runtime.positions import Positions
 from engine.runtime.settings import EngineSettings
-from engine.runtime.worker_model import WorkerModel
-from engine.tokens.grid import Grid, grid_at
+from engine.tokens.document import Grid, common_prefix
+from engine.tokens.image_tokens import grid_at
 from tests.models.cache import cached
 from tests.models.look import look
 from tests.sighted import Ask, prompt_of, sight_of, told
@@ -172,7 +173,9 @@ def test_a_count_that_knows_nothing_of_a_models_dimensions_is_an_error_and_no_wr
     (shown,) = prompt.shown
     flat = replace(shown, start=0, view=replace(shown.view, grids=()))
     prompt = Prompt((prompt.segments[0], replace(prompt.segments[1], shown=(flat,)), prompt.segments[2]))
-    engine = WorkerModel(EngineSettings(model=model_of()[0], placement=Placement(n_ctx=2_048), projector=model_of()[1]))
+    engine = EngineProcess(
+        EngineSettings(model=model_of()[0], placement=Placement(n_ctx=2_048), projector=model_of()[1])
+    )
     with pytest.raises(EngineFailed, match=r"not known where .* image 1: .* several dimensions \(M-RoPE\)"):
         list(engine.generate(prompt, Sampling(max_tokens=1), cancel=Flag()))
     engine.close()

@@ -8,16 +8,14 @@ from typing import Any
 import gguf
 import pytest
 
-from engine.analyst import with_pictures
 from engine.errors import ModelRefused
 from engine.gguf import read_header
-from engine.memory.budget import Wanted
+from engine.local.opened import OpenModel
+from engine.local.process import EngineProcess
+from engine.memory.budget import Placement, Wanted
 from engine.memory.card import ModelCard, read_card
-from engine.memory.placement import Placement
 from engine.memory.projector import projector_for, projectors_beside, read_projector, unfit_beside
-from engine.opened import OpenModel
 from engine.runtime.settings import EngineSettings
-from engine.runtime.worker_model import WorkerModel
 from tests.bench.memory import resident
 from tests.models import broken
 from tests.models.cache import build, cached
@@ -187,7 +185,7 @@ def test_an_image_of_any_size_takes_no_more_than_was_said(tmp_path: Path) -> Non
     """Of Qwen 2 VL's kind, whose encoder takes as many patches as the image has."""
     path, model = cached("mmproj", projector="qwen2vl", n_embd=256, n_ff=1_024), cached(**MODELS["qwen2vl"])
     sight = sight_of(model, path)
-    engine = WorkerModel(EngineSettings(model=model, placement=Placement(n_ctx=4_096), projector=path))
+    engine = EngineProcess(EngineSettings(model=model, placement=Placement(n_ctx=4_096), projector=path))
     try:
         end_of(engine, prompt_of([BEFORE], sight))
         assert engine.pid is not None
@@ -199,5 +197,5 @@ def test_an_image_of_any_size_takes_no_more_than_was_said(tmp_path: Path) -> Non
         engine.close()
         sight.close()
     opened = OpenModel(*[None] * 3, projector=read_projector(path))  # type: ignore[list-item]
-    assert 0.6 * with_pictures(Wanted(), prompt, opened).vision_bytes < grown
-    assert grown <= with_pictures(Wanted(), prompt, opened).vision_bytes
+    assert 0.6 * opened.with_pictures(Wanted(), prompt).vision_bytes < grown
+    assert grown <= opened.with_pictures(Wanted(), prompt).vision_bytes

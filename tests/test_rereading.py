@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.kept.rereading import reading_speed, rereading, tokens_read
+from app.kv.rereading import reading_speed, rereading, tokens_read
 from storage.turns import Turn
 
 

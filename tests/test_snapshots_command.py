@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from xxhash import xxh3_128_digest
 
-from app.kept.snapshots import model_words, session_words
+from app.kv.disk import model_words, session_words
 from engine.runtime import state_file as files
 from engine.runtime.binding import Binding
 from storage.snapshots import Snapshot

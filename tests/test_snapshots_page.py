@@ -9,12 +9,13 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from app import state
-from app.kept.snapshots import Kept, Tier
+from app.kv.disk import Kept, Tier
 from app.settings import Settings
 from app.views import snapshots as views
 from app.views.snapshots import budget_html
 from storage.snapshots import Snapshot
 from storage.store import Store
+from tests.patience import PATIENCE_S
 
 MAIN = Path(__file__).parents[1] / "app" / "main.py"
 Draw = Callable[[], AppTest]
@@ -38,7 +39,7 @@ def draw(home: Path, llama_gguf: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 
             snapshots.draw()
 
-        page = AppTest.from_function(script, default_timeout=60).run()
+        page = AppTest.from_function(script, default_timeout=PATIENCE_S).run()
         assert not page.exception
         return page
 
@@ -111,7 +112,7 @@ def test_a_deletion_that_fails_says_why(draw: Draw, home: Path, monkeypatch: pyt
 
 def test_the_sidebar_leads_there_and_says_how_much(draw: Draw, home: Path) -> None:
     put(home, "a", "t", 300)
-    page = AppTest.from_file(str(MAIN), default_timeout=60).run()
+    page = AppTest.from_file(str(MAIN), default_timeout=PATIENCE_S).run()
     assert not page.exception
     assert "Disk" in everything(page) and "2.0 KiB of KV caches" in everything(page)
 
@@ -125,4 +126,4 @@ def test_what_was_not_used_for_long(tmp_path: Path) -> None:
     assert kept.unused_for(timedelta(days=7)) == snapshots[:1]
     assert "width:50.000%" in budget_html(kept) and "width:100.000%" in budget_html(Kept(snapshots, 0))
     with Store(tmp_path) as store:
-        assert Tier(Settings(home=tmp_path, snapshot_budget=9), store).kept() == Kept((), 9)
+        assert Tier(Settings(home=tmp_path, snapshot_budget=9), store.snapshots).kept() == Kept((), 9)

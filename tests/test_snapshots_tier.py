@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from app.kept import reservations, snapshots
-from app.kept.reservations import reserving
-from app.kept.snapshots import MOST_BYTES, Tier
+from app.kv import disk, disk_lock
+from app.kv.disk import MOST_BYTES, Tier
+from app.kv.disk_lock import reserving
 from app.settings import Settings
 from engine.errors import LongdeskError
-from engine.memory.hardware import DISK_RESERVE_BYTES
+from engine.memory.budget import DISK_RESERVE_BYTES
 from storage.store import Store
+from tests.patience import PATIENCE_S
 
 MIB = 1 << 20
 DEAD = 4_194_303  # above what Linux gives out by default
@@ -35,7 +36,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 @pytest.fixture
 def new_tier(tmp_path: Path, store: Store) -> NewTier:
     def build(budget: int | None = 10 * MIB) -> Tier:
-        return Tier(Settings(home=tmp_path, snapshot_budget=budget), store)
+        return Tier(Settings(home=tmp_path, snapshot_budget=budget), store.snapshots)
 
     return build
 
@@ -73,7 +74,7 @@ def disk_of(tier: Tier, free: int, monkeypatch: pytest.MonkeyPatch) -> None:
         used = sum(file.stat().st_size for file in tier.folder.iterdir())
         return Usage(whole, used, whole - used)
 
-    monkeypatch.setattr(snapshots.shutil, "disk_usage", usage)
+    monkeypatch.setattr(disk.shutil, "disk_usage", usage)
 
 
 def test_what_was_not_used_for_longest_goes_first(new_tier: NewTier, store: Store) -> None:
@@ -115,9 +116,11 @@ def test_nothing_goes_where_that_would_not_be_enough(new_tier: NewTier, store: S
     assert refusal in str(tier.keep(11 * MIB).refusal)
     assert tier.keep(7 * MIB, protected=[tier.folder / "a.kv"]).refusal
     assert names(tier) == ["a", "b"]
-    assert tier.largest_bytes() == 10 * MIB
-    assert tier.largest_bytes(protected=[tier.folder / "a.kv"]) == 6 * MIB
-    assert new_tier(0).keep(1).refusal and new_tier(0).largest_bytes() == 0
+    assert tier.keep(10 * MIB + 1).refusal and tier.keep(6 * MIB + 1, protected=[tier.folder / "a.kv"]).refusal
+    assert names(tier) == ["a", "b"]
+    assert tier.keep(6 * MIB, protected=[tier.folder / "a.kv"]).refusal is None
+    assert tier.keep(10 * MIB).refusal is None
+    assert new_tier(0).keep(1).refusal
 
 
 def test_the_disk_is_never_filled(new_tier: NewTier, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,7 +128,7 @@ def test_the_disk_is_never_filled(new_tier: NewTier, store: Store, monkeypatch: 
     for name in "abc":
         put(tier, store, name, 2 * MIB)
     disk_of(tier, 3 * MIB, monkeypatch)
-    assert tier.largest_bytes() == 9 * MIB
+    assert tier.keep(9 * MIB + 1).refusal
     assert tier.keep(3 * MIB).evicted == ()
     assert [snapshot.path.stem for snapshot in tier.keep(6 * MIB).evicted] == ["a", "b"]
     refusal = tier.keep(10 * MIB).refusal
@@ -139,8 +142,8 @@ def test_a_file_that_gives_nothing_back_is_no_room(
     tier = new_tier(100 * MIB)
     put(tier, store, "a", 2 * MIB)
     put(tier, store, "b", 2 * MIB)
-    monkeypatch.setattr(snapshots, "_FREED_AFTER_S", 0.1)
-    monkeypatch.setattr(snapshots.shutil, "disk_usage", lambda path: Usage(9, 9, DISK_RESERVE_BYTES + MIB))
+    monkeypatch.setattr(disk, "_FREED_AFTER_S", 0.1)
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda path: Usage(9, 9, DISK_RESERVE_BYTES + MIB))
     assert "always left free" in str(tier.keep(2 * MIB).refusal)
     assert names(tier) == ["b"]
 
@@ -150,9 +153,9 @@ def test_the_default_budget_is_a_quarter_of_the_room(
 ) -> None:
     tier = new_tier(None)
     put(tier, store, "a", 4 * MIB)
-    monkeypatch.setattr(snapshots.shutil, "disk_usage", lambda path: Usage(0, 0, 36 * MIB))
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda path: Usage(0, 0, 36 * MIB))
     assert tier.budget_bytes() == 10 * MIB
-    monkeypatch.setattr(snapshots.shutil, "disk_usage", lambda path: Usage(0, 0, 1 << 50))
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda path: Usage(0, 0, 1 << 50))
     assert tier.budget_bytes() == MOST_BYTES
 
 
@@ -160,20 +163,17 @@ def test_what_others_are_writing_counts(new_tier: NewTier) -> None:
     one, other = new_tier(), new_tier()
     assert one.keep(6 * MIB).refusal is None
     assert other.keep(6 * MIB).refusal is not None
-    assert other.largest_bytes() == 4 * MIB
+    assert other.keep(4 * MIB + 1).refusal is not None
     assert other.keep(4 * MIB).refusal is None
     one.release()
     assert other.keep(10 * MIB).refusal is None
 
 
 def test_what_a_dead_process_reserved_counts_for_nothing(new_tier: NewTier, tmp_path: Path) -> None:
-    script = (
-        "import sys; from pathlib import Path; from app.kept.snapshots import Tier; from app.settings import Settings\n"
-    )
+    script = "import sys; from pathlib import Path; from app.kv.disk import Tier; from app.settings import Settings\n"
     script += "from storage.store import Store; home = Path(sys.argv[1])\n"
-    script += (
-        f"assert Tier(Settings(home=home, snapshot_budget={10 * MIB}), Store(home)).keep({9 * MIB}).refusal is None"
-    )
+    script += f"settings = Settings(home=home, snapshot_budget={10 * MIB})\n"
+    script += f"assert Tier(settings, Store(home).snapshots).keep({9 * MIB}).refusal is None"
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, cwd=ROOT)
     assert b"n_bytes" in (tmp_path / "snapshots.lock").read_bytes()
     assert new_tier().keep(10 * MIB).refusal is None
@@ -182,11 +182,10 @@ def test_what_a_dead_process_reserved_counts_for_nothing(new_tier: NewTier, tmp_
 
 
 def test_a_lock_that_is_not_let_go(new_tier: NewTier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reservations, "_WAIT_S", 0.05)
+    monkeypatch.setattr(disk_lock, "_WAIT_S", 0.05)
     tier = new_tier()
     with reserving(tmp_path / "snapshots.lock", "other"):
         assert "locked for" in str(tier.keep(1).refusal)
-        assert tier.largest_bytes() == 0
         tier.release()
         tier.sweep()
         with pytest.raises(LongdeskError, match="locked for"):
@@ -256,12 +255,12 @@ def test_verifying_takes_the_broken_ones_away(new_tier: NewTier, store: Store, m
     tier = new_tier()
     good, bad, gone = (put(tier, store, name) for name in ("good", "bad", "gone"))
 
-    def problem_of(snapshot: snapshots.Snapshot) -> str | None:
+    def problem_of(snapshot: disk.Snapshot) -> str | None:
         if snapshot.path == gone:
             tier.delete(gone)  # by another process
         return None if snapshot.path == good else "its checksum is wrong"
 
-    monkeypatch.setattr(snapshots, "problem_of", problem_of)
+    monkeypatch.setattr(disk, "problem_of", problem_of)
     verified = [(each.snapshot.path, each.problem) for each in tier.verify()]
     assert verified == [(good, None), (bad, "its checksum is wrong")]
     assert names(tier) == ["good"]
@@ -277,13 +276,13 @@ WRITING_TOGETHER = """
 import os, random, sys, time
 from pathlib import Path
 from app.settings import Settings
-from app.kept.snapshots import Tier
+from app.kv.disk import Tier
 from storage.store import Store
 
 home, budget, seed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 draw = random.Random(seed)
 with Store(home) as store:
-    tier = Tier(Settings(home=home, snapshot_budget=budget), store)
+    tier = Tier(Settings(home=home, snapshot_budget=budget), store.snapshots)
     kept = 0
     for number in range(40):
         size = draw.randrange(1, budget // 2)
@@ -311,7 +310,7 @@ def test_processes_that_keep_at_once_never_exceed_the_budget(new_tier: NewTier, 
         for seed in range(2)
     ]  # fmt: skip
     for child in children:
-        _, said = child.communicate(timeout=120)
+        _, said = child.communicate(timeout=PATIENCE_S)
         assert child.returncode == 0, said
     tier = new_tier(budget)
     assert 0 < tier.kept().total_bytes <= budget

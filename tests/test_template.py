@@ -1,4 +1,4 @@
-"""engine.prompt.template and render: templates of every kind, hostile ones among them."""
+"""engine.prompt.template: templates of every kind, hostile ones among them."""
 
 import time
 from datetime import date
@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from engine.errors import EngineFailed, ModelRefused
-from engine.opened import OpenModel
-from engine.prompt.render import render
-from engine.prompt.template import PLAIN, ChatTemplate, Role, Slot, read_template
+from engine.local.opened import OpenModel
+from engine.prompt.template import PLAIN, ChatTemplate, Role, Slot, read_template, render
 from tests.models.llama import TEMPLATES
 
 TODAY = date(2026, 11, 21)
@@ -188,7 +187,7 @@ def test_a_conversation_is_rendered_once(monkeypatch: pytest.MonkeyPatch) -> Non
     def refuse(*_: object, **__: object) -> None:
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
-    monkeypatch.setattr("engine.prompt.render.subprocess.run", refuse)
+    monkeypatch.setattr("engine.prompt.template.subprocess.run", refuse)
     assert chat.pieces(2, system=True, today=date(2027, 1, 1)) == first  # it prints no date
     with pytest.raises(EngineFailed, match="No process can be started: Resource temporarily unavailable"):
         chat.pieces(3, system=True, today=TODAY)

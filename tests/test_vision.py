@@ -6,15 +6,13 @@ from threading import Event as Flag
 import numpy as np
 import pytest
 
-from engine.analyst import with_pictures
 from engine.errors import EngineFailed
-from engine.memory.budget import Wanted
-from engine.memory.placement import Placement
+from engine.local.opened import OpenModel
+from engine.local.process import EngineProcess
+from engine.memory.budget import Placement, Wanted
 from engine.memory.projector import read_projector
-from engine.opened import OpenModel
-from engine.runtime.model import Finished, Sampling
+from engine.runtime.events import Finished, Sampling
 from engine.runtime.settings import EngineSettings
-from engine.runtime.worker_model import WorkerModel
 from tests.bench.memory import resident
 from tests.models.cache import cached
 from tests.models.look import look
@@ -98,7 +96,7 @@ def test_only_what_is_shown_decides_and_nothing_is_encoded_twice() -> None:
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "missing"])
 def test_a_damaged_tile_is_encoded_again_alone(damage: str, tmp_path: Path) -> None:
-    model = WorkerModel(settings(tmp_path))
+    model = EngineProcess(settings(tmp_path))
     sight = sight_of(model.settings.model, cached("mmproj"))
     prompt = prompt_of([BEFORE, photo(1000, 1000), AFTER], sight)
     first = end_of(model, prompt)
@@ -130,7 +128,7 @@ def settings(folder: Path, *, n_ctx: int = 4_096, projector: str | None = "llama
     )
 
 
-def end_of(model: WorkerModel, prompt: object) -> Finished:
+def end_of(model: EngineProcess, prompt: object) -> Finished:
     *_, end = model.generate(prompt, Sampling(max_tokens=6), cancel=Flag())  # type: ignore[arg-type]
     assert isinstance(end, Finished)
     return end
@@ -212,7 +210,7 @@ def test_fewer_at_once_than_a_picture_needs_is_an_error_and_no_wrong_answer(tmp_
     prompt = prompt_of([BEFORE, photo(400, 300), AFTER], sight)
     sight.close()
     assert prompt.n_at_once == 256
-    engine = WorkerModel(
+    engine = EngineProcess(
         EngineSettings(model=model, placement=Placement(n_ctx=2_048, n_ubatch=128), projector=projector)
     )
     with pytest.raises(EngineFailed, match="image 1 takes 256 cells at once, and 128 are computed at once"):
@@ -222,7 +220,7 @@ def test_fewer_at_once_than_a_picture_needs_is_an_error_and_no_wrong_answer(tmp_
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="resident memory is read from /proc")
 def test_a_plan_says_no_less_than_a_projector_takes(tmp_path: Path) -> None:
-    engine = WorkerModel(settings(tmp_path))
+    engine = EngineProcess(settings(tmp_path))
     path = cached("mmproj")
     sight = sight_of(engine.settings.model, path)
     end_of(engine, prompt_of([BEFORE * 30], sight))
@@ -232,13 +230,14 @@ def test_a_plan_says_no_less_than_a_projector_takes(tmp_path: Path) -> None:
     assert end_of(engine, prompt).encoded == 10
     grown = resident(engine.pid) - before
     engine.close()
-    wanted = with_pictures(Wanted(), prompt, OpenModel(*[None] * 3, projector=read_projector(path)))  # type: ignore[list-item]
+    opened = OpenModel(*[None] * 3, projector=read_projector(path))  # type: ignore[list-item]
+    wanted = opened.with_pictures(Wanted(), prompt)
     assert 0.3 * wanted.vision_bytes < grown <= 1.01 * wanted.vision_bytes + (4 << 20)
 
 
 def test_an_engine_without_a_projector_says_so(tmp_path: Path) -> None:
     prompt = prompt_of([BEFORE, photo(60, 60), AFTER], sight_of(cached("scout"), cached("mmproj")))
-    engine = WorkerModel(settings(tmp_path, projector=None))
+    engine = EngineProcess(settings(tmp_path, projector=None))
     with pytest.raises(EngineFailed, match="started without a vision projector"):
         end_of(engine, prompt)
     engine.close()

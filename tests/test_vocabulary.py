@@ -8,7 +8,7 @@ import tiktoken
 
 from engine.errors import ModelRefused
 from engine.gguf import read_header
-from engine.opened import OpenModel, open_model
+from engine.local.opened import OpenModel, open_model
 from engine.tokens.vocabulary import read_vocabulary
 from tests.models.cache import cached
 from tests.models.variants import gemma3_with, llama_with

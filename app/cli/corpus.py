@@ -135,7 +135,7 @@ def _learn(desk: Desk) -> None:
 
 def _read(desk: Desk, paths: Sequence[Path], exclude: tuple[str, ...], *, joins: bool = False) -> Corpus:
     """joins: a session, where images wait for a model that can see them; there is nothing else to ask about else."""
-    desk.open()  # a model that cannot be used is said before a corpus is read
+    desk.about()  # a model that cannot be used is said before a corpus is read
     corpus = desk.read(paths, Rules(exclude=exclude))
     refuse_empty(corpus if joins else desk.legible(corpus), paths)
     return corpus

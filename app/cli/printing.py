@@ -15,7 +15,7 @@ from app.question import Answered, Begun, DeskEvent, Notice, Question
 from app.sizes import show_seconds
 from engine.corpus.source import Skipped
 from engine.errors import Cancelled
-from engine.runtime.model import Checking, Loading, Prefill, Text
+from engine.runtime.events import Checking, Loading, Prefill, Text
 
 
 def print_document(document: documents.Json | str) -> None:

@@ -19,7 +19,7 @@ def sessions() -> None:
 def list_sessions(as_json: bool) -> None:
     """All sessions, the newest first."""
     with open_desk(read_settings()) as desk:
-        listed = desk.store.sessions.list()
+        listed = desk.sessions()
         print_document(documents.sessions_json(listed) if as_json else documents.sessions_text(listed))
 
 
@@ -29,7 +29,7 @@ def list_sessions(as_json: bool) -> None:
 def show(session_id: str, as_json: bool) -> None:
     """One session: its sources, questions and answers."""
     with open_desk(read_settings()) as desk:
-        record = desk.store.record(session_id)
+        record = desk.record(session_id)
         print_document(documents.session_json(record, desk.settings) if as_json else documents.session_text(record))
 
 
@@ -40,7 +40,7 @@ def show(session_id: str, as_json: bool) -> None:
 def rename(session_id: str, title: str, as_json: bool) -> None:
     """Give a session another title."""
     with open_desk(read_settings()) as desk:
-        renamed = desk.store.sessions.rename(session_id, title)
+        renamed = desk.rename(session_id, title)
         print_document({"id": renamed.id, "title": renamed.title} if as_json else f"{renamed.id}  {renamed.title}")
 
 
@@ -51,7 +51,7 @@ def rename(session_id: str, title: str, as_json: bool) -> None:
 def export(session_id: str, layout: str, as_json: bool) -> None:
     """Write a session as Markdown or JSON."""
     with open_desk(read_settings()) as desk:
-        record = desk.store.record(session_id)
+        record = desk.record(session_id)
         as_json = as_json or layout == "json"
         print_document(documents.session_json(record, desk.settings) if as_json else documents.session_text(record))
 
@@ -62,7 +62,7 @@ def export(session_id: str, layout: str, as_json: bool) -> None:
 def search(text: str, as_json: bool) -> None:
     """Sessions in which every word of TEXT occurs."""
     with open_desk(read_settings()) as desk:
-        hits = desk.store.search(text)
+        hits = desk.search(text)
         print_document(
             documents.hits_json(hits) if as_json else "\n".join(f"{hit.session_id}  {hit.title}" for hit in hits)
         )
@@ -74,6 +74,5 @@ def search(text: str, as_json: bool) -> None:
 def delete(session_id: str, as_json: bool) -> None:
     """Delete a session with its answers and its KV cache."""
     with open_desk(read_settings()) as desk:
-        whole = desk.store.sessions.get(session_id).id
-        desk.delete_session(whole)
+        whole = desk.delete_session(session_id)
         print_document({"deleted": whole} if as_json else f"Deleted {whole}.")

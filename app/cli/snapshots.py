@@ -10,8 +10,8 @@ import click
 
 from app.cli.options import JSON
 from app.cli.printing import print_document
-from app.documents import Json
-from app.kept.snapshots import Kept, Tier, Verified, model_words, session_words
+from app.documents.json import Json
+from app.kv.disk import Kept, Tier, Verified, model_words, session_words
 from app.settings import read_settings
 from app.sizes import parse_bytes, show_bytes
 from storage.snapshots import Snapshot
@@ -80,7 +80,7 @@ def _open_tier() -> Iterator[Tier]:
     """Without a Desk: no model is looked at."""
     settings = read_settings()
     with Store(settings.home) as store:
-        yield Tier(settings, store)
+        yield Tier(settings, store.snapshots)
 
 
 def _told(verified: Iterator[Verified], n_all: int) -> Iterator[Verified]:

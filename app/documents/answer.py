@@ -6,7 +6,7 @@ from typing import Any
 from app.documents.json import Json, skipped_json
 from app.question import Answered, DeskEvent
 from engine.corpus.source import Skipped
-from engine.runtime.model import Gauge, Prefill, Text
+from engine.runtime.events import Gauge, Prefill, Text
 from storage.turns import Turn
 
 

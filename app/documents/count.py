@@ -6,7 +6,7 @@ from app.counting import Count
 from app.documents.json import Json, skipped_json
 from app.images.pictures import name_of
 from app.sources.notes import notes_on
-from engine.tokens.documents import Document
+from engine.tokens.document import Document
 
 
 def count_json(count: Count) -> Json:

@@ -36,7 +36,7 @@ def plan_json(plan: Plan) -> Json:
             }
             for need in plan.needs
         ],
-        "placement": asdict(plan.placement),
+        "placement": asdict(plan.placement) if plan.placement else None,
         "fits": plan.fits,
         "verdict": plan.verdict.value,
         "advice": [
@@ -69,13 +69,14 @@ def plan_text(plan: Plan) -> str:
     def size(name: str, n_bytes: int) -> str:
         return ("~" if name in plan.estimated else "") + show_bytes(n_bytes)
 
+    at_once = f"  ({plan.placement.n_ubatch:,} tokens at once)" if plan.placement else ""
     lines = [
         f"{plan.model}, a context of {plan.context_tokens:,} tokens with {plan.kv_type} KV",
         f"  prompt   {plan.prompt_tokens:>12,} tokens",
         f"  reply    {plan.reply_tokens:>12,} tokens",
         f"  weights  {size('weights_bytes', plan.weights_bytes):>12}",
         f"  KV cache {size('kv_bytes', plan.kv_bytes):>12}",
-        f"  compute  {size('compute_bytes', plan.compute_bytes):>12}  ({plan.placement.n_ubatch:,} tokens at once)",
+        f"  compute  {size('compute_bytes', plan.compute_bytes):>12}  {at_once}",
         f"  runtime  {size('runtime_bytes', plan.runtime_bytes):>12}",
         *(_need_text(need) for need in plan.needs),
         _VERDICTS[plan.verdict.value],

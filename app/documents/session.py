@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from app.documents.answer import turn_json
 from app.documents.json import Json, skipped_json
 from app.images.pictures import name_of
-from app.images.tiling import max_tiles_of
+from app.session_settings import settings_of
 from app.settings import Settings
 from engine.corpus.source import Source
-from engine.tokens.documents import number_pictures
+from engine.tokens.document import number_pictures
 from storage.search import Hit
 from storage.sessions import SessionSummary
 from storage.store import SessionRecord
@@ -24,7 +24,7 @@ def session_json(record: SessionRecord, settings: Settings) -> Json:
         "created": session.created,
         "updated": session.updated,
         "system": session.system,
-        "max_tiles": max_tiles_of(session, settings),
+        "max_tiles": settings_of(session, settings).max_tiles,
         "sources": [
             {
                 "path": placed.source.path,

@@ -1,39 +1,19 @@
 """Which pages of a session's PDFs and TIFFs are sent as images: the choice that the session keeps, and the files that
 pages are drawn from. What a choice means is left to engine.corpus.rules."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from app.session_settings import settings_of
 from app.settings import Settings
 from engine.corpus.formats.reader import redraw, refuse_absent
 from engine.corpus.rules import BARE_PAGES, Rules
 from engine.corpus.source import Skipped, Source
-from storage.sessions import Session
 from storage.sources import SessionSource, SourceLink
 from storage.store import Store
 
-_DRAW_PAGES, _EMPTIED = "draw_pages", "without_pages"  # the session settings: the choice, and whom it left nothing of
 
-
-def pages_of(session: Session | None, settings: Settings) -> str:
-    """The session's own choice, as Rules.draw_pages has it; that of the settings where it has none."""
-    kept = session.settings.get(_DRAW_PAGES) if session is not None else None
-    return kept if isinstance(kept, str) else settings.draw_pages
-
-
-def chosen(draw_pages: str) -> Mapping[str, Any]:
-    """The session setting that says so."""
-    return {_DRAW_PAGES: draw_pages}
-
-
-def emptied_by(session: Session) -> frozenset[str]:
-    """The paths of sources that the session's choice left nothing of."""
-    return frozenset(session.settings.get(_EMPTIED, ()))
-
-
-def choose(store: Store, session_id: str, draw_pages: str) -> tuple[str, ...]:
+def choose(store: Store, settings: Settings, session_id: str, draw_pages: str) -> tuple[str, ...]:
     """From now on, these pages of the session's PDFs and TIFFs are sent as images, as far as their files are there.
 
     What nothing is left of is sent no more, until a choice leaves something of it. Returns what is lost, in sentences.
@@ -45,12 +25,14 @@ def choose(store: Store, session_id: str, draw_pages: str) -> tuple[str, ...]:
     drawn = [(at, _redrawn(at.source, rules)) for at in placed]
     changed = [new for at, new in drawn if isinstance(new, Source) and new != at.source]
     empty = {new.path for _, new in drawn if isinstance(new, Skipped)}
-    before = emptied_by(session) & {at.source.path for at in placed}
+    own = settings_of(session, settings)
+    before = own.emptied & {at.source.path for at in placed}
     emptied = sorted(new.path for at, new in drawn if new.path in empty and (at.enabled or new.path in before))
     store.sources.put(session.id, changed, turn_index=0)
     store.sources.set_enabled(session.id, emptied, enabled=False)
     store.sources.set_enabled(session.id, before - empty, enabled=True)
-    store.sessions.change(session.id, settings={**chosen(draw_pages), _EMPTIED: emptied})
+    own = replace(own, draw_pages=draw_pages, emptied=frozenset(emptied))
+    store.sessions.change(session.id, settings=own.to_json("draw_pages", "emptied"))
     return tuple(sentence for at, new in drawn if at.enabled for sentence in _losses(_source_of(at, new), new, rules))
 
 

@@ -3,9 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from engine.prompt.layout import Prompt
-from engine.tokens.documents import Document
-from engine.tokens.sight import View
+from engine.prompt.prompt import Prompt
+from engine.tokens.document import Document, View
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 from app.models.places import gguf_files, locate, places
 from app.models.verification import Verification
 from app.sizes import show_bytes
-from engine.memory.catalog import ENTRIES, Entry
+from engine.memory.catalog.entry import ENTRIES, Entry
 
 Json = dict[str, Any]
 

@@ -24,7 +24,7 @@ def devices_html(plan: Plan) -> str:
 
 def placement_words(plan: Plan) -> str:
     """How the model is placed, as far as it is not as usual: all in RAM, 512 tokens computed at once."""
-    placement, words = plan.placement, []
+    placement, words = plan.placed, []
     if placement.n_gpu_layers:
         words.append(f"{placement.n_gpu_layers:,} layers are on GPUs, counting the output.")
         if placement.expert_layers_in_ram:

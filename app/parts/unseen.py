@@ -6,21 +6,22 @@ import streamlit as st
 
 from app.parts.wording import plain
 from app.sources.joining import listed
+from engine.backend import About
 
 NOT_SENT = "not sent: the model cannot see"
 
 
-def draw_unseen(paths: Sequence[str], model_name: str, unfit: Sequence[str]) -> None:
+def draw_unseen(paths: Sequence[str], about: About | None) -> None:
     """A sentence above the page: on a phone the list of sources lies far below.
 
-    paths: of sources whose images are not sent. unfit: sentences on projectors that lie there and do not serve.
+    paths: of sources whose images are not sent. about: the engine that is asked.
     """
-    if not paths:
+    if not paths or about is None:
         return
     images = "The image is" if len(paths) == 1 else f"The images of {len(paths):,} files are"
     sentences = [
-        f":material/visibility_off: **{plain(listed(paths))}: {plain(model_name)} cannot see.** {images} not sent.",
-        *map(plain, unfit),
+        f":material/visibility_off: **{plain(listed(paths))}: {plain(about.name)} cannot see.** {images} not sent.",
+        *map(plain, about.unfit),
         "Choose a model with a vision projector, put this model's mmproj file beside it, or name it: "
         "`longdesk up --model FILE.gguf --mmproj FILE.gguf`.",
         "They stay here and are sent as soon as the model can see.",

@@ -39,7 +39,7 @@ def draw() -> None:
 
 def _window(model: str | None) -> int:
     try:
-        return state.house().desk.card(model).window
+        return state.house().desk.window(model)
     except LongdeskError:  # said where it is planned
         return _WINDOW
 
@@ -109,8 +109,7 @@ def _prompt_tokens() -> int:
     if session_id is None:
         return 0
     try:
-        session = house.desk.store.sessions.get(session_id)
-        links, turns = house.desk.store.sources.links(session.id), house.desk.store.turns.of(session.id)
-        return house.outlooks.of(session, links, turns).outlook.plan.prompt_tokens
+        seen, about = house.desk.session(session_id), house.desk.about()
+        return house.previews.of(seen.session, seen.links, seen.turns, asked_of=about).plan.prompt_tokens
     except LongdeskError:
         return 0

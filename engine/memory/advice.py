@@ -10,8 +10,8 @@ from typing import Protocol
 
 from engine.errors import UsageError
 from engine.memory.budget import Advice, Plan, Wanted, Weight
+from engine.memory.context_search import largest
 from engine.memory.reading import less_to_read
-from engine.memory.searching import largest
 
 _LEAST_REPLY = 256
 _SMALLER_KV = (("q8_0", "in 8 bits"), ("q4_0", "in 4 bits, which some models feel"))

@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from engine.prompt.layout import Prompt
+from engine.prompt.prompt import Prompt
 from engine.runtime.positions import Positions
-from engine.tokens.grid import Grid
-from engine.tokens.sight import Shown
+from engine.tokens.document import Grid, Shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

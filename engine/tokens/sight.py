@@ -7,62 +7,15 @@ around and between an image's tiles are tokens of the vocabulary. Encoding pixel
 
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import dataclass, field
 from hashlib import shake_128
 from pathlib import Path
 
 import numpy as np
 
 from engine.corpus.source import KeptFile, Picture
-from engine.tokens.grid import Grid
+from engine.tokens.document import Grid, Ids, View
 from engine.tokens.image_tokens import RULE, ImageCount, ImageCounter
 from engine.tokens.tiles import MOST_TILES, Mark, Size, Tiling, llama_cpp_tiling, size_filling, size_within
-from engine.tokens.vocabulary import Ids
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """A picture as it is sent: drawn at width x height pixels.
-
-    number: the page or frame, see Picture. tiles: columns and rows of its grid, None where the projector has none.
-    ids: int32 of shape [n_tokens], cells negative. key: what was seen, for whoever keeps its embeddings.
-    n_positions, non_causal: see ImageCount. n_at_once: cells that have to be decoded together, 1 where none do.
-    grids: its runs of cells, by their places in ids, in models whose positions have several dimensions; None where it
-    is not known how they are placed there.
-    """
-
-    number: int
-    width: int
-    height: int
-    tiles: tuple[int, int] | None
-    key: str
-    ids: Ids = field(repr=False, compare=False)
-    n_positions: int
-    non_causal: bool = False
-    n_at_once: int = 1
-    grids: tuple[Grid, ...] | None = ()
-
-    @property
-    def n_tokens(self) -> int:
-        return len(self.ids)
-
-    @property
-    def n_cells(self) -> int:
-        """Rows of embeddings."""
-        return int((self.ids < 0).sum())
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """A view at its place in ids: its first one is at `start`. picture, file: what it shows of its source, and what
-    that is drawn from. number: what it is called. is_page: whether it is a page of its source, not an image whole."""
-
-    start: int
-    view: View
-    picture: Picture
-    file: KeptFile
-    number: int = 1
-    is_page: bool = False
 
 
 class Sight:

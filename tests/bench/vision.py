@@ -16,9 +16,9 @@ from PIL import Image as Pillow
 
 from engine.corpus.source import KeptFile, digest_bytes
 from engine.corpus.source import Picture as Page
-from engine.prompt.layout import Part, Prompt, Segment
+from engine.prompt.prompt import Part, Prompt, Segment
 from engine.runtime.pictures import pictures_of
-from engine.tokens.sight import Shown
+from engine.tokens.document import Shown
 from tests.bench.table import Row, interleave, seconds
 from tests.errand import sent
 from tests.models.cache import cached
