@@ -6,7 +6,8 @@ from datetime import date
 
 from app.verdicts import why_unseen
 from engine.backend import About, Backend, Document, Exchange, Part, Prompt
-from engine.corpus.source import Cause, Corpus, Kind, Skipped, Source
+from engine.corpus.formats.reader import format_of
+from engine.corpus.source import Cause, Corpus, Skipped, Source
 from engine.tokens.document import number_pictures
 
 
@@ -50,7 +51,7 @@ def legible(corpus: Corpus, about: About) -> Corpus:
     if about.sees:
         return corpus
     unseen = [
-        Skipped(source.path, Cause.NO_VISION, why_unseen(_n_pages_of_pdf(source), about.unfit), source.n_bytes)
+        Skipped(source.path, Cause.NO_VISION, why_unseen(_n_text_pages(source), about.unfit), source.n_bytes)
         for source in corpus.sources
         if source.is_wordless
     ]
@@ -58,5 +59,6 @@ def legible(corpus: Corpus, about: About) -> Corpus:
     return replace(corpus, sources=read, skipped=(*corpus.skipped, *unseen))
 
 
-def _n_pages_of_pdf(source: Source) -> int:
-    return source.n_pages or 1 if source.kind is Kind.PDF else 0
+def _n_text_pages(source: Source) -> int:
+    """Pages that could hold text; 0 for an image."""
+    return source.n_pages or 1 if format_of(source.kind).has_text_pages else 0

@@ -6,13 +6,12 @@ back. Uploads lie in private folders only as long as that may be asked for. Read
 
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 
 from app.desk import Desk
-from app.images.pages import with_files
 from app.question import Notice
 from app.sources.joining import is_another
 from app.uploads import Upload, is_pasted, write
@@ -195,12 +194,9 @@ class Intake:
         return Delivery(tuple(parts))
 
     def _read_origin(self, origin: Origin, session: str | None) -> Corpus:
-        """What lies there, with the pages drawn that the session chose. Of an upload the files are kept that other
-        pages may be drawn from."""
+        """What lies there, with the pages drawn that the session chose."""
         rules = Rules(exclude=origin.exclude, include=origin.include, draw_pages=self._pages_of(session))
-        if origin.private is None:
-            return self._desk.read(origin.paths, rules)
-        return with_files(self._desk.read(origin.paths, rules, uploaded=True), _files_at(origin.paths))
+        return self._desk.read(origin.paths, rules, uploaded=origin.private is not None)
 
     def _pages_of(self, session: str | None) -> str:
         begun = self._desk.session(session).session if session is not None else None
@@ -240,13 +236,6 @@ class Intake:
 
 def _is_single(path: Path) -> bool:
     return path.is_file() and path.suffix.lower() != ".zip"
-
-
-def _files_at(tops: Sequence[Path]) -> Callable[[str], Path | None]:
-    """Where the file of a source lies, by its path; None for what is in a zip."""
-    if len(tops) == 1 and tops[0].is_dir():
-        return lambda path: tops[0] / path
-    return {printable(top.name): top for top in tops if _is_single(top)}.get
 
 
 def _groups(tops: Sequence[Path]) -> list[tuple[Path, ...]]:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engine.corpus.source import Image, digest_bytes
+from engine.corpus.source import KeptFile, digest_bytes
 from engine.corpus.source import Picture as Page
 from engine.gguf import read_header
 from engine.memory.fingerprint import fingerprint
@@ -116,9 +116,9 @@ def _segment(part: Sequence[int] | Photo, sight: Sight) -> Segment:
     png = BytesIO()
     Pillow.fromarray(part).save(png, "PNG", compress_level=1)
     height, width = part.shape[:2]
-    image = Image(width, height, "PNG", png.getvalue())
-    view = sight.view(image, digest_bytes(image.data), Page(1, width, height))
-    return Segment(Part.SOURCE, view.ids, shown=(Shown(0, view, image),))
+    file, picture = KeptFile("PNG", png.getvalue()), Page(1, width, height)
+    view = sight.view(file, digest_bytes(file.data), picture)
+    return Segment(Part.SOURCE, view.ids, shown=(Shown(0, view, picture, file),))
 
 
 def _written(parts: Sequence[Sequence[int] | Photo], folder: Path) -> list[list[int] | str]:

@@ -1,4 +1,4 @@
-"""engine.corpus.cover and pdf: which pages of a PDF are drawn, by what lies on them, and what is said of the others."""
+"""formats.cover and pdf: which pages of a PDF are drawn, by what lies on them, and what is said of the others."""
 
 import io
 from collections.abc import Callable
@@ -10,9 +10,9 @@ from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
 from engine.corpus.collect import collect, refuse_empty
-from engine.corpus.cover import Cover
-from engine.corpus.page import Pages, open_pages
-from engine.corpus.pdf import read_pdf
+from engine.corpus.formats.cover import Cover
+from engine.corpus.formats.pdf import read_pdf
+from engine.corpus.formats.pdfium import Pages, open_pages
 from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, Skipped, Source
 from engine.errors import UsageError

@@ -1,10 +1,11 @@
-"""engine.corpus.pdf, image and notebook."""
+"""engine.corpus.formats.pdf, image and notebook."""
 
 import io
 import json
 import logging
 import random
 import struct
+import zipfile
 import zlib
 from pathlib import Path
 
@@ -14,9 +15,11 @@ from pypdf import PdfReader, PdfWriter
 from reportlab.pdfgen import canvas
 
 from engine.corpus.collect import collect
-from engine.corpus.pdf import read_pdf
+from engine.corpus.formats import reader
+from engine.corpus.formats.format import Format, Incoming
+from engine.corpus.formats.pdf import read_pdf
 from engine.corpus.rules import Rules
-from engine.corpus.source import Cause, Kind, Skipped, Source
+from engine.corpus.source import Cause, KeptFile, Picture, Pixels, Skipped, Source, digest_bytes, digest_text
 
 
 def make_pdf(*pages: str) -> bytes:
@@ -63,7 +66,7 @@ def read(folder: Path, data: bytes, name: str, rules: Rules | None = None) -> So
 
 def test_pdf_pages_are_marked(tmp_path: Path) -> None:
     found = read(tmp_path, make_pdf("Alpha one", "Beta two\nand more", "Gamma"), "a.pdf")
-    assert isinstance(found, Source) and found.kind is Kind.PDF
+    assert isinstance(found, Source) and found.kind == "pdf"
     assert found.n_pages == 3
     assert [found.text[start:].splitlines()[0] for start in found.page_starts] == ["[page 1]", "[page 2]", "[page 3]"]
     assert found.page_at(found.text.index("and more")) == 2
@@ -74,7 +77,7 @@ def test_pdf_pages_are_marked(tmp_path: Path) -> None:
 
 def test_a_pdf_is_known_by_its_content(tmp_path: Path) -> None:
     found = read(tmp_path, make_pdf("Alpha"), "a.dat")
-    assert isinstance(found, Source) and found.kind is Kind.PDF
+    assert isinstance(found, Source) and found.kind == "pdf"
 
 
 def test_pages_without_anything_are_noted(tmp_path: Path) -> None:
@@ -141,9 +144,10 @@ def make_image(format_name: str, size: tuple[int, int] = (60, 20), **options: ob
 def test_images(tmp_path: Path, format_name: str) -> None:
     data = make_image(format_name)
     found = read(tmp_path, data, "picture.tga" if format_name == "TGA" else "picture")
-    assert isinstance(found, Source) and found.image is not None
-    assert (found.kind, found.text, found.n_bytes) == (Kind.IMAGE, "", len(data))
-    assert (found.image.width, found.image.height, found.image.format, found.image.data) == (60, 20, format_name, data)
+    assert isinstance(found, Source) and found.kept_file is not None
+    assert (found.kind, found.text, found.n_bytes) == ("image", "", len(data))
+    assert (found.kept_file.format, found.kept_file.data) == (format_name, data)
+    assert found.pictures == (Picture(1, 60, 20),)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -151,8 +155,8 @@ def test_image_sizes_are_upright(tmp_path: Path, orientation: int) -> None:
     exif = Pillow.Exif()
     exif[0x0112] = orientation
     found = read(tmp_path, make_image("JPEG", exif=exif), "a.jpg")
-    assert isinstance(found, Source) and found.image is not None
-    assert (found.image.width, found.image.height) == ((20, 60) if orientation >= 5 else (60, 20))
+    assert isinstance(found, Source)
+    assert found.pictures == (Picture(1, *((20, 60) if orientation >= 5 else (60, 20))),)
 
 
 @pytest.mark.parametrize("format_name", ["PNG", "JPEG", "GIF", "WEBP"])
@@ -205,12 +209,12 @@ def test_text_that_only_looks_like_an_image_is_text(tmp_path: Path) -> None:
         ("q", "qoif"),
     ):
         found = read(tmp_path, text.encode(), name)
-        assert isinstance(found, Source) and found.kind is Kind.TEXT and found.notes == ()
+        assert isinstance(found, Source) and found.kind == "text" and found.notes == ()
     named = read(tmp_path, b"not an image", "a.PNG")
-    assert isinstance(named, Source) and named.kind is Kind.TEXT
+    assert isinstance(named, Source) and named.kind == "text"
     assert named.notes == ("Named as an image, but it holds text and is sent as text.",)
     plain = read(tmp_path, b"P3\n# by hand\n2 1\n255\n255 0 0 0 0 255\n", "a.ppm")
-    assert isinstance(plain, Source) and plain.image is not None and (plain.image.width, plain.image.height) == (2, 1)
+    assert isinstance(plain, Source) and plain.kept_file is not None and plain.pictures == (Picture(1, 2, 1),)
 
 
 def test_frames_are_noted_and_files_are_limited(tmp_path: Path) -> None:
@@ -234,7 +238,7 @@ def test_notebook(tmp_path: Path) -> None:
         {"cell_type": "code", "source": [], "outputs": []},
     ]  # fmt: skip
     found = read(tmp_path, json.dumps({"nbformat": 4, "cells": cells}).encode(), "a.ipynb")
-    assert isinstance(found, Source) and found.kind is Kind.NOTEBOOK
+    assert isinstance(found, Source) and found.kind == "notebook"
     assert found.text == (
         "[cell 1, markdown]\n# Title\n![x]([image/png, left out])\n\n[cell 2, code]\nplot()\n\n"
         "[output of cell 2]\none\ntwo\n[image/png, left out]\n<Figure>\nValueError: no\n"
@@ -249,7 +253,7 @@ def test_old_empty_and_broken_notebooks(tmp_path: Path) -> None:
     assert isinstance(empty, Skipped) and (empty.cause, empty.reason) == (Cause.NO_TEXT, "a notebook without cells")
     for data in (b'{"cells": [', b"[1, 2]", b'{"cells": 3}', b'{"cells": ["x"]}', b"[" * 100_000):
         broken = read(tmp_path, data, "a.ipynb")
-        assert isinstance(broken, Source) and broken.kind is Kind.TEXT
+        assert isinstance(broken, Source) and broken.kind == "text"
         assert broken.notes == ("Called a notebook but not readable as one; taken as plain text.",)
     lone = read(tmp_path, b'{"cells": [{"cell_type": "code", "source": "\\ud800"}]}', "a.ipynb")
     assert isinstance(lone, Source) and "\ufffd" in lone.text
@@ -267,3 +271,64 @@ def test_what_was_filled_into_a_form_is_read() -> None:
     assert isinstance(read, Source)
     assert "[form field who] Ada Lovelace" in read.text and "[form field agrees]" in read.text
     assert "declines" not in read.text
+
+
+def test_digests_stay_what_they_were(tmp_path: Path) -> None:
+    """Sessions, saved KV caches and caches of ids go by them: another digest for the same file loses all three."""
+
+    def digest(name: str, data: bytes, draw_pages: str = "never") -> str:
+        found = read(tmp_path, data, name, Rules(draw_pages=draw_pages))
+        assert isinstance(found, Source)
+        return found.digest
+
+    cells = {"cells": [{"cell_type": "code", "source": "1", "outputs": []}]}
+    png, scanned, written = make_image("PNG"), scan(), make_pdf("Some words.")
+    tiff = make_image("TIFF", save_all=True, append_images=[Pillow.new("RGB", (60, 20))])
+    assert digest("a.py", b"print('x')\n") == digest_bytes(b"print('x')\n")
+    assert digest("b.txt", "é\n".encode("utf-16")) == digest_bytes("é\n".encode())
+    assert digest("c.ipynb", json.dumps(cells).encode()) == digest_bytes(b"[cell 1, code]\n1\n")
+    assert digest("d.png", png) == digest_bytes(png)
+    assert digest("e.pdf", written, "bare") == digest_bytes(b"[page 1]\nSome words.\n\n")
+    pages, text = (
+        (f"Picture(number={number}, width=713, height=1008)" for number in (1, 2)),
+        b"[page 1]\n\n[page 2]\n\n",
+    )
+    first, second = pages
+    both = f"{digest_bytes(text)} ({first}, {second})".encode() + scanned
+    assert digest("f.pdf", scanned, "bare") == digest_bytes(both)
+    assert digest("f.pdf", scanned, "1") == digest_bytes(f"{digest_bytes(text)} ({first},)".encode() + scanned)
+    assert digest("g.tif", tiff, "all") == digest_bytes(tiff)
+    assert digest("g.tif", tiff, "2") == digest_bytes(f"{digest_bytes(tiff)} [2]".encode())
+
+
+def test_a_new_format_is_one_module_and_one_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recognised where it looked like another file, read, and drawn; nobody else has to know of it."""
+
+    def read_docket(file: Incoming) -> Source | Skipped:
+        text = zipfile.ZipFile(io.BytesIO(file.data())).read("text").decode()
+        drawn = (Picture(1, 20, 10),) if file.rules.draws(1, bare=False) else ()
+        kept = KeptFile(file.file_format, file.data(), scalable=True)
+        return Source(file.path, "docket", text, file.n_bytes, digest_text(text + str(drawn)), (0,), None, kept, drawn)
+
+    def draw_docket(name: str, file: KeptFile, *, number: int, width: int, height: int, quick: bool) -> Pixels:
+        return Pixels(width, height, bytes(3 * width * height))
+
+    docket = Format(
+        kind="docket",
+        recognise=lambda head: "Docket" if head.is_zip or head.ending == "docket" else None,
+        read=read_docket,
+        draw=draw_docket,
+        drawn_from=frozenset({"Docket"}),
+        endings=frozenset({"docket"}),
+    )
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("text", "The case is closed.")
+    assert isinstance(read(tmp_path, packed.getvalue(), "a.docket"), Skipped)
+    monkeypatch.setattr(reader, "FORMATS", (docket, *reader.FORMATS))
+    found = read(tmp_path, packed.getvalue(), "a.docket")
+    assert isinstance(found, Source) and (found.kind, found.text) == ("docket", "The case is closed.")
+    assert not found.pictures and not found.is_wordless
+    drawn = reader.redraw(found, Rules(draw_pages="all"))
+    assert isinstance(drawn, Source) and drawn.pictures and drawn.kept_file is not None
+    assert reader.draw("a", drawn.kept_file, number=1, width=4, height=2) == Pixels(4, 2, bytes(24))

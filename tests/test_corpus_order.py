@@ -7,18 +7,22 @@ import shutil
 import subprocess
 import zipfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image as Pillow
 
 from engine.corpus import history
 from engine.corpus.collect import collect
 from engine.corpus.disk import DiskTree
 from engine.corpus.git_index import in_work, read_index
 from engine.corpus.history import Histories, read_rates
-from engine.corpus.order import order_for_reuse, volatilities_of_times
-from engine.corpus.source import Kind, Source, digest_text
+from engine.corpus.order import estimated_tokens, order_for_reuse, volatilities_of_times
+from engine.corpus.rules import Rules
+from engine.corpus.source import KeptFile, Picture, Source, digest_text
 from engine.corpus.volatility import Trace, volatilities
+from engine.tokens.tiles import llama_cpp_tiling, size_filling
 
 GIT = shutil.which("git")
 needs_git = pytest.mark.skipif(GIT is None, reason="git is not installed")
@@ -27,7 +31,7 @@ Git = Callable[..., str]
 
 def source(path: str, n_characters: int, volatility: float = 0.0) -> Source:
     text = "x" * n_characters
-    return Source(path, Kind.TEXT, text, n_characters, digest_text(text), volatility=volatility)
+    return Source(path, "text", text, n_characters, digest_text(text), volatility=volatility)
 
 
 def order_of(*paths: Path, uploaded: bool = False) -> list[str]:
@@ -83,6 +87,52 @@ def test_no_other_order_decodes_less_again() -> None:
         sources = [source(str(n), draw.randrange(5000), draw.choice([0, draw.random() * 9])) for n in range(6)]
         best = min(map(expected_cost, itertools.permutations(sources)))
         assert expected_cost(order_for_reuse(sources)) == pytest.approx(best)
+
+
+def test_pictures_count_by_what_they_take() -> None:
+    """Not under what Llama 4's tiles take, and not over half as much again."""
+    sizes = [(100, 100), (336, 336), (337, 300), (640, 480), (1920, 1080), (4000, 3000), (3000, 400), (90, 2000)]
+    for width, height in sizes:
+        exact = llama_cpp_tiling(width, height).n_tokens(separators=False)
+        drawn = replace(source("a", 0), pictures=(Picture(1, width, height),))
+        assert exact <= estimated_tokens(drawn) - estimated_tokens(source("a", 0)) <= 1.77 * exact
+    page = size_filling(713, 1008)  # of A4, as it is drawn at nine tiles
+    exact = llama_cpp_tiling(page.width, page.height).n_tokens(separators=False)
+    scan = scanned(40)
+    assert 40 * exact <= estimated_tokens(scan) <= 1.5 * 40 * exact
+    assert estimated_tokens(source("code", 12_000)) == pytest.approx(3_000, rel=0.02)
+
+
+def scanned(n_pages: int, volatility: float = 0.0) -> Source:
+    """A PDF with nothing but pictures, as it is read."""
+    text = "".join(f"[page {number}]\n\n" for number in range(1, n_pages + 1))
+    pictures = tuple(Picture(number, 713, 1008) for number in range(1, n_pages + 1))
+    plain = Source("scan.pdf", "pdf", text, 9, digest_text(text), volatility=volatility)
+    return replace(plain, pictures=pictures, kept_file=KeptFile("PDF", b"", scalable=True))
+
+
+def test_a_long_scan_beside_code_stands_first() -> None:
+    """It takes 40,000 tokens: read again behind every edit of the code, it would cost more than all else together."""
+    code = [source("hot.py", 9_000, 5.0), source("warm.py", 4_000, 1.0), source("still.py", 4_000)]
+    for volatility in (0.0, 0.5, 1.0):  # as old as the stillest code, or written with some of it
+        scan = scanned(40, volatility)
+        ordered = [one.path for one in order_for_reuse([*code, scan])]
+        assert set(ordered[:2]) == {"still.py", "scan.pdf"} and ordered[2:] == ["warm.py", "hot.py"]
+    photo = replace(source("photo.png", 0, 1.0), kind="image", pictures=(Picture(1, 4000, 3000),))
+    assert [one.path for one in order_for_reuse([source("a.py", 900, 0.9), photo])] == ["photo.png", "a.py"]
+
+
+def test_a_long_scan_in_a_folder_of_code_stands_before_what_is_edited(tmp_path: Path) -> None:
+    folder = write(tmp_path / "work", a="a" * 9_000, b="b" * 4_000, c="c" * 4_000)
+    pages = [Pillow.new("L", (85, 110), 255 - number) for number in range(40)]
+    pages[0].save(folder / "scan.pdf", save_all=True, append_images=pages[1:])
+    set_times(folder, a=3_000, b=9_000, c=12_000)
+    os.utime(folder / "scan.pdf", (11_000, 11_000))  # behind b, before c
+    read = collect([folder], Rules(draw_pages="bare")).sources
+    assert len(next(one for one in read if one.path == "scan.pdf").pictures) == 40
+    assert [one.path for one in order_for_reuse(read)] == ["a.txt", "scan.pdf", "b.txt", "c.txt"]
+    kept = order_for_reuse(read, earlier=[["a.txt", "b.txt", "c.txt", "scan.pdf"]])
+    assert [one.path for one in kept] == ["a.txt", "b.txt", "c.txt", "scan.pdf"], "a session begun before goes on"
 
 
 def test_what_nothing_is_known_of_stays_in_its_order() -> None:

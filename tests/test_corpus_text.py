@@ -1,4 +1,4 @@
-"""engine.corpus.text, sniff, naming and wording."""
+"""engine.corpus.formats.text, sniff, naming and wording."""
 
 import codecs
 import pickle
@@ -6,9 +6,10 @@ import pickle
 import chardet
 import pytest
 
+from engine.corpus.formats.reader import FORMATS, recognise
+from engine.corpus.formats.sniff import look
+from engine.corpus.formats.text import decode, without_surrogates
 from engine.corpus.naming import Names, natural_key, printable
-from engine.corpus.sniff import Family, recognise
-from engine.corpus.text import decode, without_surrogates
 from engine.corpus.wording import MIB, over_limit, pages_in_words, size_in_words
 
 GERMAN = "Zwölf Boxkämpfer jagen Viktor quer über den großen Sylter Deich.\r\nFür Ärger sorgt die Öffnung.\n"
@@ -121,27 +122,38 @@ def test_surrogates() -> None:
 
 
 @pytest.mark.parametrize(
-    ("head", "name", "family"),
+    ("head", "name", "kind"),
     [
-        (b"%PDF-1.7\n", "x.txt", Family.PDF),
-        (b"\x00junk\n%PDF-1.7\n", "x", Family.PDF),
-        (b'HEADER = b"%PDF-1.7"\n', "writer.py", Family.TEXT),
-        (b"\x89PNG\r\n\x1a\n\x00", "x.txt", Family.IMAGE),
-        (b"RIFF\x00\x00\x00\x00WEBPVP8 ", "x", Family.IMAGE),
-        (b"BM\x46\x00\x00\x00\x00\x00\x00\x00", "x", Family.IMAGE),
-        (b"BMW is a car maker.\n", "x", Family.TEXT),
-        (b"MZ is short for something.\n", "x", Family.TEXT),
-        (b"MZ\x90\x00\x03\x00\x00\x00", "x", Family.BINARY),
-        (b"PK\x03\x04\x14\x00\x00\x00", "x.zip", Family.ZIP),
-        (b"PK\x03\x04\x14\x00\x00\x00", "x.docx", Family.BINARY),
-        (b"PK\x03\x04\x14\x00\x00\x00", "x", Family.BINARY),
-        (b"{\\rtf1 hello}", "x.rtf", Family.BINARY),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "x.svg", Family.TEXT),
-        (b"", "x", Family.TEXT),
+        (b"%PDF-1.7\n", "x.txt", "pdf"),
+        (b"\x00junk\n%PDF-1.7\n", "x", "pdf"),
+        (b'HEADER = b"%PDF-1.7"\n', "writer.py", "text"),
+        (b"\x89PNG\r\n\x1a\n\x00", "x.txt", "image"),
+        (b"RIFF\x00\x00\x00\x00WEBPVP8 ", "x", "image"),
+        (b"BM\x46\x00\x00\x00\x00\x00\x00\x00", "x", "image"),
+        (b"BMW is a car maker.\n", "x", "text"),
+        (b"MZ is short for something.\n", "x", "text"),
+        (b"MZ\x90\x00\x03\x00\x00\x00", "x", "binary"),
+        (b"PK\x03\x04\x14\x00\x00\x00", "x.zip", "zip"),
+        (b"PK\x03\x04\x14\x00\x00\x00", "x.docx", "binary"),
+        (b"PK\x03\x04\x14\x00\x00\x00", "x", "binary"),
+        (b"{\\rtf1 hello}", "x.rtf", "binary"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "x.svg", "text"),
+        (b"", "x", "text"),
     ],
 )
-def test_families(head: bytes, name: str, family: Family) -> None:
-    assert recognise(head, name).family is family
+def test_what_a_file_is_taken_for(head: bytes, name: str, kind: str) -> None:
+    seen = look(head, name)
+    found = recognise(seen)
+    assert (found.format.kind if found else "zip" if seen.is_zip else "binary") == kind
+    assert found is not None or seen.other
+
+
+def test_a_format_is_named_once() -> None:
+    """By its kind, and by what its kept files go by: it is found by either."""
+    kinds = [each.kind for each in FORMATS]
+    drawn_from = [name for each in FORMATS for name in each.drawn_from]
+    assert len(set(kinds)) == len(kinds) and len(set(drawn_from)) == len(drawn_from)
+    assert all(bool(each.drawn_from) == (each.draw is not None) for each in FORMATS)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from threading import Thread
 import numpy as np
 import pytest
 
-from engine.corpus.source import Kind, Source, digest_text
+from engine.corpus.source import Source, digest_text
 from engine.local.opened import OpenModel
 from engine.tokens.document import Document, IdCache
 from engine.tokens.source_ids import encode_documents
@@ -15,7 +15,7 @@ MODELS = ["scout", "llama", "gemma3", "starter"]
 
 
 def source(path: str, text: str) -> Source:
-    return Source(path, Kind.TEXT, text, len(text), digest_text(text))
+    return Source(path, "text", text, len(text), digest_text(text))
 
 
 @pytest.fixture(params=MODELS)

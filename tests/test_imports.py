@@ -132,7 +132,7 @@ def test_what_is_to_be_apart_is(house: House) -> None:
         ("app.desk", "app.state"),
         ("app.state", "app.views.ask"),
         ("storage.turns", "app.desk"),
-        ("engine.corpus.pdf", "engine.memory.card"),
+        ("engine.corpus.formats.pdf", "engine.memory.card"),
         ("app.unheard", "engine.errors"),
         ("app.desk", "app.unheard"),
     ],

@@ -2,16 +2,24 @@
 
 import zipfile
 from collections.abc import Iterator
+from contextlib import closing
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
+import pypdf
+import pypdfium2
 import pytest
+from PIL import Image as Pillow
+from reportlab.lib.utils import ImageReader
+from reportlab.pdfgen.canvas import Canvas
 
 from app.desk import Desk
 from app.intake import Intake
 from app.settings import Settings
 from app.uploads import safe_parts
 from engine.errors import SourceRefused, UsageError
+from tests.models.cache import cached
 
 
 class Sent(BytesIO):
@@ -185,3 +193,46 @@ def test_only_the_roots_are_read(desk: Desk, intake: Intake, tmp_path: Path) -> 
     ):
         with pytest.raises(UsageError, match="may not read there"):
             intake.read_path(outside)
+
+
+def pdf_of(*scanned: bool) -> bytes:
+    """A PDF with a scan or full of text on each page."""
+    file, gray = BytesIO(), BytesIO()
+    Pillow.new("L", (310, 438), 200).save(gray, "PNG")
+    paper = Canvas(file, pagesize=(595, 842))
+    for is_scan in scanned:
+        for line in range(0 if is_scan else 60):
+            paper.drawString(50, 800 - 12 * line, f"Line {line}: a basket of apples costs {line} euros at the market.")
+        if is_scan:
+            paper.drawImage(ImageReader(gray), 0, 0, 595, 842)
+        paper.showPage()
+    paper.save()
+    return file.getvalue()
+
+
+def test_an_uploaded_pdf_is_opened_once_by_each_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until its tokens stand in the prompt, with pages drawn or without: pypdf for its text, PDFium for its looks."""
+    opened: list[str] = []
+
+    def count(library: Any, name: str) -> None:
+        begin = library.__init__
+
+        def counting(self: Any, *arguments: Any, **options: Any) -> None:
+            opened.append(name)
+            begin(self, *arguments, **options)
+
+        monkeypatch.setattr(library, "__init__", counting)
+
+    count(pypdf.PdfReader, "pypdf")
+    count(pypdfium2.PdfDocument, "PDFium")
+    model, projector = cached("scout", n_layer=4), cached("mmproj")
+    desk = Desk(Settings(home=tmp_path / "home", model=str(model), mmproj=projector))
+    with closing(desk), closing(Intake(desk)) as intake:
+        for data, drawn in ((pdf_of(False, True, True), [2, 3]), (pdf_of(False, False), [])):
+            opened.clear()
+            session = add(desk, intake, Sent("it.pdf", data))
+            prompt = desk.preview(session).prompt
+            assert sorted(opened) == ["PDFium", "pypdf"]
+            assert [shown.picture.number for shown in prompt.shown] == drawn
+            (link,) = desk.session(session).links
+            assert link.has_file and [picture.number for picture in link.pictures] == drawn

@@ -7,7 +7,7 @@ from pathlib import Path
 from app.sources.joining import Joining, join
 from engine.corpus.collect import collect
 from engine.corpus.rules import Rules
-from engine.corpus.source import Cause, Corpus, Kind
+from engine.corpus.source import Cause, Corpus
 from storage.sources import SourceLink
 from tests.test_corpus_order import order_of, set_times, write
 
@@ -18,7 +18,7 @@ def kept(joining: Joining, links: Sequence[SourceLink] = (), *, without_origin: 
     old = {link.path: replace(link, enabled=link.enabled and link.path not in gone) for link in links}
     for source in joining.sources:
         old[source.path] = SourceLink(
-            source.path, Kind.TEXT, source.n_bytes, source.digest, None, None, (), None,
+            source.path, "text", source.n_bytes, source.digest, None, None, (), False,
             position=len(old), turn_index=0, enabled=old[source.path].enabled if source.path in old else True,
             origin=None if without_origin else source.origin,
         )  # fmt: skip

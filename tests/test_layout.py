@@ -5,7 +5,7 @@ from datetime import date
 import numpy as np
 import pytest
 
-from engine.corpus.source import Kind, Source, digest_text
+from engine.corpus.source import Source, digest_text
 from engine.local.opened import OpenModel
 from engine.prompt.layout import lay_out
 from engine.prompt.prompt import Exchange, Part, Prompt
@@ -26,7 +26,7 @@ def opened(request: pytest.FixtureRequest) -> OpenModel:
 
 
 def documents(tokenizer: Tokenizer, *named: tuple[str, str]) -> tuple[Document, ...]:
-    sources = [Source(path, Kind.TEXT, text, len(text), digest_text(text)) for path, text in named]
+    sources = [Source(path, "text", text, len(text), digest_text(text)) for path, text in named]
     return encode_documents(tokenizer, sources, IdCache())
 
 

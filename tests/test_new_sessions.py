@@ -13,7 +13,7 @@ from app.question import Answered, Question
 from app.settings import Settings
 from app.sources.joining import arrange, join_session, write_down
 from engine.corpus.rules import Rules
-from engine.corpus.source import Corpus, Kind, Source, digest_text
+from engine.corpus.source import Corpus, Source, digest_text
 from engine.prompt.prompt import Part, Segment
 from storage.store import Store
 from tests.test_corpus_order import Git, git, needs_git
@@ -134,7 +134,7 @@ def test_in_a_checkout_commits_do_not_move_what_stayed(desk: Desk, folder: Path,
 
 def sources(*texts: str) -> tuple[Source, ...]:
     return tuple(
-        Source(f"{at:05}.txt", Kind.TEXT, text, len(text), digest_text(text), volatility=float(-at))
+        Source(f"{at:05}.txt", "text", text, len(text), digest_text(text), volatility=float(-at))
         for at, text in enumerate(texts)
     )
 

@@ -1,4 +1,4 @@
-"""engine.corpus.page: PDF pages drawn at a size that is known before, whatever is wrong with the PDF."""
+"""formats.pdfium: PDF pages drawn at a size that is known before, whatever is wrong with the PDF."""
 
 import io
 import random
@@ -15,10 +15,9 @@ from pypdf.generic import FloatObject, NameObject, RectangleObject
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen import canvas
 
-from engine.corpus import page as page_module
-from engine.corpus.page import LONG_SIDE, Pages, PageSize, open_pages
-from engine.corpus.pixels import Pixels
-from engine.corpus.source import Cause, Skipped
+from engine.corpus.formats import pdfium
+from engine.corpus.formats.pdfium import LONG_SIDE, Pages, PageSize, open_pages
+from engine.corpus.source import Cause, Pixels, Skipped
 
 A4 = (595.276, 841.89)
 
@@ -204,7 +203,7 @@ def busy() -> bytes:
 
 
 def test_a_page_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page_module, "_PATIENCE_S", -1.0)
+    monkeypatch.setattr(pdfium, "_PATIENCE_S", -1.0)
     with opened(busy()) as pages:
         skipped = pages.draw(1, 713, 1008)
         assert isinstance(skipped, Skipped) and "too long" in skipped.reason

@@ -112,7 +112,7 @@ def test_a_file_of_this_machine_is_drawn_from_where_it_lies(draw_page: DrawPage,
     session = desk.begin_session("t").id
     desk.add_sources(session, desk.read([tmp_path / "text.pdf"], Rules()))
     (link,) = desk.session(session).links
-    assert link.image_size is None  # a folder of PDFs is not copied into the database
+    assert not link.has_file  # a folder of PDFs is not copied into the database
     page = draw_page(session=session)
     choose(page, "all")
     assert drawn(session) == {"text.pdf": [1, 2]} and "not kept" not in texts(page)

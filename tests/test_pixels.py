@@ -1,4 +1,4 @@
-"""engine.corpus.pixels: ugly images become upright RGB of the size that was measured, or are skipped with a reason."""
+"""formats.pixels: ugly images become upright RGB of the size that was measured, or are skipped with a reason."""
 
 import io
 import random
@@ -12,10 +12,10 @@ import pytest
 from PIL import Image as Pillow
 from PIL import ImageFile
 
-from engine.corpus.image import read_image
-from engine.corpus.pixels import FrameSize, Pixels, frame_sizes, read_pixels
+from engine.corpus.formats.image import read_image
+from engine.corpus.formats.pixels import FrameSize, frame_sizes, read_pixels
 from engine.corpus.rules import Rules
-from engine.corpus.source import Cause, Skipped, Source
+from engine.corpus.source import Cause, Pixels, Skipped, Source
 
 RED, WHITE, BLACK = (255, 0, 0), (255, 255, 255), (0, 0, 0)
 RULES = Rules()
@@ -34,8 +34,8 @@ def decoded(data: bytes, format_name: str, **options: Any) -> npt.NDArray[np.uin
     assert len(pixels.data) == 3 * pixels.width * pixels.height
     if not options:
         source = read_image("it", data, format_name, RULES)
-        assert isinstance(source, Source) and source.image is not None
-        assert (source.image.width, source.image.height) == (pixels.width, pixels.height)
+        assert isinstance(source, Source) and source.kept_file is not None
+        assert (source.pictures[0].width, source.pictures[0].height) == (pixels.width, pixels.height)
     return np.frombuffer(pixels.data, dtype=np.uint8).reshape(pixels.height, pixels.width, 3)
 
 

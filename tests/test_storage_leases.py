@@ -172,7 +172,7 @@ def test_kill_9_in_mid_turn_keeps_the_text_and_frees_the_session(store: Store, s
 BUSY = """
 import random, sys, time
 from pathlib import Path
-from engine.corpus.source import Kind, Source, digest_text
+from engine.corpus.source import Source, digest_text
 from engine.errors import SessionBusy
 from storage.store import Store
 from storage.turns import Outcome
@@ -195,7 +195,7 @@ for number in range(15):
     store.sessions.rename(shared, f"{name} {number}")
     store.sessions.change(shared, settings={f"{name}{number}": number})
     text = f"text {number}" * 500
-    store.sources.put(shared, [Source(f"{name}/{number}", Kind.TEXT, text, 1, digest_text(text))], turn_index=number)
+    store.sources.put(shared, [Source(f"{name}/{number}", "text", text, 1, digest_text(text))], turn_index=number)
     store.sessions.delete(store.sessions.create(title="gone", model="m").id)
     store.search(name), store.sessions.list(), store.sources.of(shared)
 store.close()

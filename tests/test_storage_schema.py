@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.corpus.source import Kind, Source
+from engine.corpus.source import Source
 from engine.errors import LongdeskError
 from storage import schema
 from storage.migrations import MIGRATIONS
@@ -256,7 +256,7 @@ def test_notes_of_drawn_pages_that_were_kept_are_dropped(tmp_path: Path) -> None
     with Store(tmp_path) as store:
         session = store.sessions.create(title="t", model="m")
         kept = ("Page 2 is sent as an image.", "Pages 1-2, 4 are sent as images.", "Page 3 could not be read.")
-        source = Source("a.pdf", Kind.PDF, "x", 1, "d", page_starts=(0,), notes=kept)
+        source = Source("a.pdf", "pdf", "x", 1, "d", page_starts=(0,), notes=kept)
         store.sources.put(session.id, [source], turn_index=0)
     connection = sqlite3.connect(tmp_path / schema.FILE_NAME)
     connection.execute("DELETE FROM _sqlite_migrations WHERE name = 'notes_of_drawn_pages'")

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.corpus.source import Cause, Kind, Skipped, Source, digest_text
+from engine.corpus.source import Cause, Skipped, Source, digest_text
 from engine.errors import SessionBusy, UsageError
 from storage.identity import ALPHABET, LENGTH
 from storage.store import SessionRecord, Store
@@ -102,8 +102,7 @@ def test_changing_settings_keeps_the_others(store: Store) -> None:
 
 def test_deleting_takes_everything_but_what_others_use(store: Store, tmp_path: Path) -> None:
     shared, own = (
-        Source(name, Kind.TEXT, text, len(text), digest_text(text))
-        for name, text in (("a", "shared"), ("b", "x" * 10**6))
+        Source(name, "text", text, len(text), digest_text(text)) for name, text in (("a", "shared"), ("b", "x" * 10**6))
     )
     one, two = (store.sessions.create(title=title, model="m").id for title in ("first", "second"))
     store.sources.put(one, [shared, own], turn_index=0)
@@ -135,7 +134,7 @@ def test_deleting_gives_the_space_back(tmp_path: Path) -> None:
     text = "".join(chr(33 + i * i * 7919 % 20011) for i in range(2 * 10**6))
     with Store(tmp_path) as store:
         session = store.sessions.create(title="t", model="m")
-        store.sources.put(session.id, [Source("a", Kind.TEXT, text, 1, digest_text(text))], turn_index=0)
+        store.sources.put(session.id, [Source("a", "text", text, 1, digest_text(text))], turn_index=0)
         with store._database.read() as connection:
             before = connection.execute("PRAGMA page_count").fetchone()[0]
         store.sessions.delete(session.id)
@@ -153,7 +152,7 @@ def test_a_session_that_is_being_answered_is_not_deleted(store: Store) -> None:
 
 def test_the_record_holds_everything(store: Store) -> None:
     session = store.sessions.create(title="t", model="m")
-    source = Source("a.py", Kind.TEXT, "print()\r\n", 9, digest_text("print()\r\n"), encoding="utf-8")
+    source = Source("a.py", "text", "print()\r\n", 9, digest_text("print()\r\n"), encoding="utf-8")
     skipped = Skipped("b", Cause.BINARY, "no text", 3)
     store.sources.put(session.id, [source], turn_index=0)
     store.sources.put_skipped(session.id, [skipped])

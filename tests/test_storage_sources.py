@@ -1,12 +1,20 @@
 import random
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+import sqlite_utils
+from reportlab.pdfgen.canvas import Canvas
 
-from engine.corpus.source import Cause, Image, Kind, Skipped, Source, digest_bytes, digest_text
+from engine.corpus.formats.reader import redraw
+from engine.corpus.rules import Rules
+from engine.corpus.source import Cause, KeptFile, Picture, Skipped, Source, digest_bytes, digest_text
 from engine.errors import UsageError
+from storage import schema
+from storage.migrations import MIGRATIONS
 from storage.store import Store
 from tests.work import calls, instructions
 
@@ -23,12 +31,13 @@ def session(store: Store) -> str:
 
 
 def text_source(path: str, text: str, **fields: object) -> Source:
-    plain = Source(path, Kind.TEXT, text, len(text), digest_text(text), encoding="utf-8")
+    plain = Source(path, "text", text, len(text), digest_text(text), encoding="utf-8")
     return replace(plain, **fields)  # type: ignore[arg-type]
 
 
 def image_source(path: str, data: bytes) -> Source:
-    return Source(path, Kind.IMAGE, "", len(data), digest_bytes(data), image=Image(640, 480, "PNG", data), notes=("n",))
+    plain = Source(path, "image", "", len(data), digest_bytes(data), notes=("n",))
+    return replace(plain, kept_file=KeptFile("PNG", data), pictures=(Picture(1, 640, 480),))
 
 
 def put(store: Store, session: str) -> list[Source]:
@@ -62,7 +71,7 @@ def test_what_is_put_comes_back_exactly(store: Store, session: str) -> None:
         text_source(f"{i}/\udcfe{'é' * (i % 3)}\n.txt", text, notes=("\ud800", "b") if i % 2 else (), encoding=None)
         for i, text in enumerate(texts)
     ]
-    sources.append(text_source("p.pdf", "one\ftwo", kind=Kind.PDF, page_starts=(0, 4), n_bytes=10**12))
+    sources.append(text_source("p.pdf", "one\ftwo", kind="pdf", page_starts=(0, 4), n_bytes=10**12))
     store.sources.put(session, sources, turn_index=0)
     assert put(store, session) == sources
     assert [one.position for one in store.sources.of(session)] == list(range(len(sources)))
@@ -70,13 +79,20 @@ def test_what_is_put_comes_back_exactly(store: Store, session: str) -> None:
 
 def test_images_come_back_with_their_bytes(store: Store, session: str) -> None:
     images = [image_source("a.png", bytes(range(256)) * 100), image_source("b.png", b""), image_source("c.png", b"\0")]
-    both = replace(images[0], path="d.pdf", kind=Kind.PDF, text="page", page_starts=(0,))
-    store.sources.put(session, [*images, both], turn_index=0)
+    both = replace(images[0], path="d.pdf", kind="pdf", text="page", page_starts=(0,))
+    both = replace(both, kept_file=KeptFile("PDF", b"%PDF-", scalable=True))
+    undrawn = replace(both, path="e.pdf", pictures=())  # kept for the day when a page of it is drawn
+    all_of_them = [*images, both, undrawn, text_source("f", "text")]
+    store.sources.put(session, all_of_them, turn_index=0)
     back = put(store, session)
-    assert back == [*images, both]
-    assert [one.image and one.image.data for one in back] == [one.image and one.image.data for one in [*images, both]]
-    assert store.sources.links(session)[0].image_size == (640, 480)
-    assert store.sources.links(session)[3].n_pages == 1
+    assert back == all_of_them
+    assert [one.kept_file and one.kept_file.data for one in back] == [
+        one.kept_file and one.kept_file.data for one in all_of_them
+    ]
+    links = store.sources.links(session)
+    assert [link.has_file for link in links] == [True] * 5 + [False]
+    assert links[0].pictures == (Picture(1, 640, 480),) and links[4].pictures == ()
+    assert links[3].n_pages == 1
 
 
 def test_a_content_is_stored_once(store: Store, session: str) -> None:
@@ -86,8 +102,8 @@ def test_a_content_is_stored_once(store: Store, session: str) -> None:
     store.sources.put(other, [text_source("c", novel), image_source("same bytes", novel.encode())], turn_index=0)
     assert n_contents(store) == 1
     assert put(store, other)[0].text == novel
-    image = put(store, other)[1].image
-    assert image is not None and image.data == novel.encode()
+    file = put(store, other)[1].kept_file
+    assert file is not None and file.data == novel.encode()
 
 
 def test_a_digest_that_lies_does_no_harm(store: Store, session: str) -> None:
@@ -221,3 +237,69 @@ def test_how_the_last_sessions_begin(store: Store, session: str) -> None:
     assert store.sources.beginnings(digests) == (("b", "a", "c"), ("a",))
     assert store.sources.beginnings({"b": b.digest}) == (("b",),), "no other can share more"
     assert store.sources.beginnings({}) == ()
+
+
+# How the version wrote a source before files of sources were told from what is drawn of them.
+OLD_LINK = """INSERT INTO session_sources (session_id, position, turn_index, path, kind, digest, n_bytes, encoding,
+    text_content, image_content, image_width, image_height, image_format, notes, page_starts, origin, pictures)
+    VALUES ('s', ?, 0, ?, ?, ?, ?, NULL, ?, ?, ?, ?, ?, '[]', ?, NULL, ?)"""
+
+
+def old_database(home: Path, rows: Sequence[tuple[object, ...]], contents: Iterable[bytes]) -> None:
+    """A home as the version before left it, with a session "s" of these sources."""
+    home.mkdir()
+    connection = sqlite3.connect(home / schema.FILE_NAME)
+    MIGRATIONS.apply(sqlite_utils.Database(connection), stop_before="files_of_sources")
+    connection.execute("INSERT INTO sessions VALUES ('s', 't', '2026', '2026', 'm', NULL, '2026-01-01', '{}')")
+    for data in contents:
+        connection.execute("INSERT INTO contents VALUES (?, 0, ?)", (digest_bytes(data), data))
+    for position, row in enumerate(rows):
+        connection.execute(OLD_LINK, (position, *row))
+    connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+    connection.execute("PRAGMA user_version = 6")
+    connection.commit()
+    connection.close()
+
+
+def test_a_database_of_the_version_before_is_read(tmp_path: Path) -> None:
+    """Images, PDFs whose pages are drawn, and PDFs kept without: the same digests, pictures and bytes, drawn again."""
+    png, scan, text = b"png", pdf_of(2), b"[page 1]\n\n[page 2]\n\n"
+    of = digest_bytes
+    old_database(
+        tmp_path / "home",
+        [
+            ("a.txt", "text", of(text), 9, of(text), None, None, None, None, "[]", "[]"),
+            ("a.png", "image", of(png), 9, None, of(png), 640, 480, "PNG", "[]", "[[1, 640, 480]]"),
+            ("a.pdf", "pdf", "d1", 9, of(text), of(scan), 713, 1008, "PDF", "[0, 10]", "[[2, 713, 1008]]"),
+            ("b.pdf", "pdf", of(text), 9, of(text), of(scan), 713, 1008, "PDF", "[0, 10]", "[]"),
+            ("old.png", "image", of(png), 9, None, of(png), 640, 480, "PNG", "[]", "[]"),
+        ],
+        [png, scan, text],
+    )
+    with Store(tmp_path / "home") as store:
+        plain, image, drawn, kept, older = (one.source for one in store.sources.of("s"))
+        assert (plain.text, plain.kept_file, plain.digest) == (text.decode(), None, of(text))
+        assert (image.kept_file, image.pictures) == (KeptFile("PNG", png), (Picture(1, 640, 480),))
+        assert image.kept_file is not None and image.kept_file.data == png
+        assert (drawn.digest, drawn.pictures, drawn.page_starts) == ("d1", (Picture(2, 713, 1008),), (0, 10))
+        assert (kept.digest, kept.pictures) == (of(text), ())
+        assert (older.kept_file, older.pictures) == (KeptFile("PNG", png), ())
+        for source in (drawn, kept):
+            assert source.kept_file is not None and source.kept_file.data == scan
+            assert source.kept_file == KeptFile("PDF", scan, scalable=True)
+            again = redraw(source, Rules(draw_pages="all"))
+            assert isinstance(again, Source) and [picture.number for picture in again.pictures] == [1, 2]
+        assert [link.has_file for link in store.sources.links("s")] == [False, True, True, True, True]
+        store.sources.put("s", [kept], turn_index=0)
+        assert n_contents(store) == 3 and put(store, "s")[3] == kept
+
+
+def pdf_of(n_pages: int) -> bytes:
+    """A PDF with a box on every page."""
+    file = BytesIO()
+    paper = Canvas(file, pagesize=(595, 842))
+    for _ in range(n_pages):
+        paper.rect(100, 100, 300, 300, fill=1)
+        paper.showPage()
+    paper.save()
+    return file.getvalue()

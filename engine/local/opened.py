@@ -55,17 +55,14 @@ class OpenModel:
         if self.sight is None or not self.sight.has_tiles:
             return document.n_tokens
         limited = self.sight.limited(max_tiles)
-        views = [
-            (shown.view, limited.view(shown.image, document.digest, picture))
-            for shown, picture in zip(document.shown, document.pictures, strict=True)
-        ]
+        views = [(shown.view, limited.view(shown.file, document.digest, shown.picture)) for shown in document.shown]
         return document.n_tokens - sum(view.n_tokens - other.n_tokens for view, other in views)
 
     def with_pictures(self, wanted: Wanted, prompt: Prompt) -> Wanted:
         """What is asked of a plan, and what the prompt's pictures need beside it."""
         if not prompt.shown or self.projector is None:
             return wanted
-        most_pixels = max(shown.image.width * shown.image.height for shown in prompt.shown)
+        most_pixels = max(shown.picture.width * shown.picture.height for shown in prompt.shown)
         most_cells = max(shown.view.n_cells for shown in prompt.shown)
         vision_bytes = self.projector.memory_bytes(most_cells) + _PIXEL_BYTES * most_pixels
         return replace(wanted, vision_bytes=vision_bytes, at_once=prompt.n_at_once)
@@ -107,8 +104,8 @@ class OpenModel:
 
 def _pages(document: Document) -> dict[int, int]:
     """Tokens that each page that is drawn takes at least, by its number."""
-    drawn = [shown for shown in document.shown if shown.image.is_paged]
-    return {shown.view.number: shown.view.n_tokens + _NAME_TOKENS for shown in drawn}
+    drawn = [shown for shown in document.shown if shown.is_page]
+    return {shown.picture.number: shown.view.n_tokens + _NAME_TOKENS for shown in drawn}
 
 
 def open_model(

@@ -11,7 +11,7 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.corpus.source import Image, Picture, Source
+from engine.corpus.source import KeptFile, Picture, Source
 
 Ids = NDArray[np.int32]  # what is decoded: a token of the vocabulary each, or negative, a cell of a picture
 
@@ -90,13 +90,15 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A view at its place in ids: its first one is at `start`. image: the file that it is drawn from. number: what it
-    is called."""
+    """A view at its place in ids: its first one is at `start`. picture, file: what it shows of its source, and what
+    that is drawn from. number: what it is called. is_page: whether it is a page of its source, not an image whole."""
 
     start: int
     view: View
-    image: Image
+    picture: Picture
+    file: KeptFile
     number: int = 1
+    is_page: bool = False
 
 
 @dataclass(frozen=True, slots=True)

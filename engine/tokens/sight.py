@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.corpus.source import PDF, Image, Picture
+from engine.corpus.source import KeptFile, Picture
 from engine.tokens.document import Grid, Ids, View
 from engine.tokens.image_tokens import RULE, ImageCount, ImageCounter
 from engine.tokens.tiles import MOST_TILES, Mark, Size, Tiling, llama_cpp_tiling, size_filling, size_within
@@ -50,12 +50,12 @@ class Sight:
         self._counter = None if self.has_tiles else ImageCounter(model, projector)
         self.rule = "llama.cpp's tiles" if self.has_tiles else RULE
 
-    def view(self, image: Image, digest: str, picture: Picture) -> View:
-        """A picture of a source with this digest.
+    def view(self, file: KeptFile, digest: str, picture: Picture) -> View:
+        """A picture of a source with this digest, drawn from this file.
 
         Raises InputRefused for a size that cannot be read, ModelRefused when llama.cpp does not take the projector.
         """
-        size, tiling = self._size(picture, is_page=image.format == PDF)
+        size, tiling = self._size(picture, scalable=file.scalable)
         key = f"{self._digest} {digest} {picture.number} {size.width}x{size.height}"
         counted = None if tiling else self._count(size)
         pieces = self._tile_pieces(tiling) if tiling else list(counted.pieces) if counted else []
@@ -93,11 +93,11 @@ class Sight:
         if self._counter is not None:
             self._counter.close()
 
-    def _size(self, picture: Picture, *, is_page: bool) -> tuple[Size, Tiling | None]:
+    def _size(self, picture: Picture, *, scalable: bool) -> tuple[Size, Tiling | None]:
         """What to draw it at: a page at what its tiles carry most of, an image at its own size or less."""
         if not self.has_tiles:
             return Size(picture.width, picture.height), None
-        fit = size_filling if is_page else size_within
+        fit = size_filling if scalable else size_within
         size = fit(picture.width, picture.height, max_tiles=self._max_tiles, side=self._side)
         tiling = llama_cpp_tiling(size.width, size.height, side=self._side, tile_tokens=self._tile_tokens)
         return size, tiling

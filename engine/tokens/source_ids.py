@@ -64,17 +64,18 @@ def _parts(source: Source, first: int, *, sees: bool) -> list[_Text | Picture]:
 def _ids(part: _Text | Picture, source: Source, encoded: Mapping[str, Ids], sight: Sight | None) -> Ids | View:
     if isinstance(part, tuple):
         return encoded[part[0]]
-    assert source.image is not None and sight is not None
-    return sight.view(source.image, source.digest, part)
+    assert source.kept_file is not None and sight is not None
+    return sight.view(source.kept_file, source.digest, part)
 
 
 def _document(tokenizer: Tokenizer, source: Source, parts: Sequence[Ids | View], first_number: int) -> Document:
     shown: list[Shown] = []
-    at = 0
+    pictures, at = iter(source.pictures), 0
     for part in parts:
         if isinstance(part, View):
-            assert source.image is not None
-            shown.append(Shown(at, part, source.image, first_number + len(shown)))
+            assert source.kept_file is not None
+            number, is_page = first_number + len(shown), source.n_pages is not None
+            shown.append(Shown(at, part, next(pictures), source.kept_file, number, is_page))
             at += part.n_tokens
         else:
             at += len(part)

@@ -24,7 +24,7 @@ def count_json(count: Count) -> Json:
         "sources": [
             {
                 "path": source.path,
-                "kind": source.kind.value,
+                "kind": source.kind,
                 "tokens": document.n_tokens,
                 "bytes": source.n_bytes,
                 "pages": source.n_pages,

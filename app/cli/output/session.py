@@ -40,7 +40,7 @@ def session_json(record: SessionRecord, *, max_tiles: int) -> Json:
         "sources": [
             {
                 "path": placed.source.path,
-                "kind": placed.source.kind.value,
+                "kind": placed.source.kind,
                 "bytes": placed.source.n_bytes,
                 "pages": placed.source.n_pages,
                 "turn": placed.turn_index,

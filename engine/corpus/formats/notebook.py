@@ -3,7 +3,12 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
+
+from engine.corpus.formats.format import Format, Incoming
+from engine.corpus.formats.text import read_text, without_surrogates
+from engine.corpus.source import Cause, Skipped, Source, digest_text
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+);base64,[A-Za-z0-9+/=\s]{64,}?(?=[^A-Za-z0-9+/=\s]|$)")
@@ -59,3 +64,25 @@ def _joined(lines: str | list[str]) -> str:
 
 def _without_pictures(text: str) -> str:
     return _DATA_URL.sub(r"[\1, left out]", text)
+
+
+def _read(file: Incoming) -> Source | Skipped:
+    """The cells as text; the file as it stands where it is no notebook but for its name."""
+    read = read_text(file)
+    if isinstance(read, Skipped):
+        return read
+    cells = read_notebook(read.text)
+    if cells == "":
+        return file.skipped(Cause.NO_TEXT, "a notebook without cells")
+    if cells is None:
+        note = "Called a notebook but not readable as one; taken as plain text."
+        return replace(read, notes=(*read.notes, note))
+    text = without_surrogates(cells)
+    return replace(read, kind=NOTEBOOK.kind, text=text, digest=digest_text(text))
+
+
+NOTEBOOK = Format(
+    kind="notebook",
+    recognise=lambda head: "a notebook" if head.ending == "ipynb" and not head.other else None,
+    read=_read,
+)

@@ -1,5 +1,5 @@
 """How much of a PDF page its images cover, and what else lies on it, by the bounds that PDFium gives. Nothing is drawn
-and no image is decoded: 40 scanned pages take 10 ms. Who calls this holds the lock on PDFium, see `page`."""
+and no image is decoded: 40 scanned pages take 10 ms. Who calls this holds the lock on PDFium, see `pdfium`."""
 
 import ctypes
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """PDF pages as images: how large each is, known before anything is drawn, and its pixels at the size asked for.
 
 PDFium draws (through pypdfium2), scans, fonts, filled-in form fields and annotations alike. It is not thread-safe: one
-page at a time in this process. Reading a PDF's text is left to engine.corpus.pdf, choosing a size to engine.tokens.
+page at a time in this process. Reading a PDF's text is left to `pdf`, choosing a size to engine.tokens.
 """
 
 import ctypes
@@ -17,9 +17,8 @@ import numpy as np
 import pypdfium2
 import pypdfium2.raw as pdfium
 
-from engine.corpus.cover import Cover, cover_of
-from engine.corpus.pixels import Pixels
-from engine.corpus.source import Cause, Skipped
+from engine.corpus.formats.cover import Cover, cover_of
+from engine.corpus.source import Cause, Pixels, Skipped
 
 LONG_SIDE = 1008  # pixels: three of Llama 4's tiles
 _MOST_PIXELS = 1 << 25  # of a page; an A4 page at 400 dots an inch has 15 million

@@ -1,11 +1,14 @@
 """Pixels of an image as an encoder takes them: upright, RGB, eight bits, nothing transparent, at a size given.
 
-What engine.corpus.image measured is decoded here, so width and height agree. Cutting into tiles is the engine's.
+What `image` measured is decoded here, so width and height agree. Cutting into tiles is the engine's.
 """
 
+import logging
+import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
@@ -13,24 +16,15 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageOps
 
-from engine.corpus.quiet import quietly
 from engine.corpus.rules import DEFAULT_RULES, Rules
-from engine.corpus.source import Cause, Skipped
+from engine.corpus.source import Cause, Pixels, Skipped
 
 _TRANSPOSED = frozenset({5, 6, 7, 8})  # the EXIF orientations that lie on their side
 _ORIENTATION_TAG = 0x0112
 _SEE_THROUGH = frozenset({"RGBA", "LA", "PA", "RGBa", "La"})
 _DEEP = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
 _MOST_FRAMES = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Pixels:
-    """width x height pixels in rows from the top, three bytes each: red, green, blue."""
-
-    width: int
-    height: int
-    data: bytes = field(repr=False)
+_LOCK = threading.RLock()  # the warning filters are the process's own, not a thread's
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,3 +173,20 @@ def _narrowed(picture: Pillow.Image) -> Pillow.Image:
     low, high = min(0.0, finite.min(initial=0)), finite.max(initial=0)
     white = 255.0 if 1 < high <= 255 else max(high, 1.0)
     return Pillow.fromarray(((finite - low) / (white - low) * 255).round().astype(np.uint8))
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """No Python warnings and no log lines of pypdf or Pillow inside: what is wrong with a file is said in a reason or a
+    note. One thread at a time."""
+    loggers = [logging.getLogger(name) for name in ("pypdf", "PIL")]
+    with _LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        levels = [logger.level for logger in loggers]
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL + 1)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

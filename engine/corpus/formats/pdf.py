@@ -3,25 +3,30 @@ that are to be drawn for a model that sees.
 
 A page is bare, and drawn unless told otherwise, where there is something to see and little to read: no text, a stamp
 over an image, or few words on a page that is mostly image. What lies on a page is told by `cover`, how it is drawn is
-left to `page`.
+left to `pdfium`. A PDF is opened once by each of two libraries: by pypdf for its text, by PDFium for what can be seen.
 """
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
+from typing import TYPE_CHECKING
 
-from pypdf import PageObject, PasswordType, PdfReader
+from engine.corpus.formats.format import Format, Incoming
+from engine.corpus.formats.pixels import quietly
+from engine.corpus.formats.sniff import Head
+from engine.corpus.formats.text import without_surrogates
+from engine.corpus.rules import DEFAULT_RULES, Rules
+from engine.corpus.source import Cause, KeptFile, Picture, Pixels, Skipped, Source, digest_bytes, digest_text
+from engine.corpus.wording import over_limit, pages_in_words, ranges_in_words
 
-from engine.corpus.choice import names_any, none_of_its
-from engine.corpus.cover import Cover
-from engine.corpus.page import Pages, open_pages
-from engine.corpus.quiet import quietly
-from engine.corpus.rules import DEFAULT_RULES, NO_PAGES, Rules
-from engine.corpus.source import PDF, Cause, Image, Kind, Picture, Skipped, Source, digest_bytes, digest_text
-from engine.corpus.text import without_surrogates
-from engine.corpus.wording import pages_in_words, ranges_in_words
+if TYPE_CHECKING:  # both libraries take 0.1 s to import, and most folders hold no PDF
+    from pypdf import PageObject
 
+    from engine.corpus.formats.cover import Cover
+    from engine.corpus.formats.pdfium import Pages
+
+_FORMAT = "PDF"  # what its kept file goes by
 # Characters are counted without white space; a page of text has 1,500 to 3,000 of them.
 _STAMP = 50  # a page number, a Bates number: over a tenth of a page of image, such as a receipt, it is the image's
 _STAMP_SHARE = 0.1
@@ -47,22 +52,40 @@ class _Page:
         return len("".join(self.text.split()))
 
 
-def read_pdf(path: str, data: bytes, rules: Rules = DEFAULT_RULES) -> Source | Skipped:
+def _recognise(head: Head) -> str | None:
+    """Anything may stand before the header; but a program that writes PDFs is text."""
+    if head.data.startswith(b"%PDF-"):
+        return _FORMAT
+    is_within = not head.other and b"%PDF-" in head.data[:1024]
+    return _FORMAT if is_within and (b"\x00" in head.data or head.ending == "pdf") else None
+
+
+def _read(file: Incoming) -> Source | Skipped:
+    if file.n_bytes > file.rules.max_file_bytes:
+        return file.skipped(Cause.TOO_LARGE, over_limit(file.n_bytes, file.rules.max_file_bytes, "a PDF"))
+    return read_pdf(file.path, file.data(), file.rules, keep=file.keep)
+
+
+def read_pdf(path: str, data: bytes, rules: Rules = DEFAULT_RULES, *, keep: bool = False) -> Source | Skipped:
     """The PDF as a source, or why not: ENCRYPTED, BROKEN, NO_TEXT, NO_PAGE. pypdf's own limits hold against endless
     streams.
 
-    What pypdf cannot read may still be drawn, see Rules.draw_pages.
+    What pypdf cannot read may still be drawn, see Rules.draw_pages. keep: also where no page is drawn now, the file is
+    kept if one could be.
     """
     read = _read_text(path, data)
-    if isinstance(read, Skipped) and (rules.draw_pages == NO_PAGES or read.cause is Cause.ENCRYPTED):
+    if isinstance(read, Skipped) and (rules.draws_none or read.cause is Cause.ENCRYPTED):
         return read
-    if isinstance(read, list) and rules.draw_pages == NO_PAGES and all(page.n_characters > _FULL for page in read):
+    is_full = isinstance(read, list) and all(page.n_characters > _FULL for page in read)
+    if isinstance(read, list) and is_full and rules.draws_none and not keep:
         return _as_source(path, read, len(data), rules)  # PDFium need not be asked
-    return _with_pictures(path, data, read, rules)
+    return _with_pictures(path, data, read, rules, keep=keep)
 
 
 def _read_text(path: str, data: bytes) -> list[_Page] | Skipped:
     """Its pages, at least one of which could be read, or why there are none."""
+    from pypdf import PasswordType, PdfReader
+
     with quietly():
         try:
             reader = PdfReader(BytesIO(data))
@@ -88,7 +111,7 @@ def _broken(path: str, detail: str, n_bytes: int) -> Skipped:
     return Skipped(path, Cause.BROKEN, f"a PDF that is cut short or damaged ({detail})", n_bytes)
 
 
-def _read_page(page: PageObject) -> _Page:
+def _read_page(page: "PageObject") -> _Page:
     try:
         written = page.extract_text() + _form_fields(page)
         text = without_surrogates(written).replace("\x00", "").strip("\n")
@@ -97,7 +120,7 @@ def _read_page(page: PageObject) -> _Page:
     return _Page(text, bare=not text.split())
 
 
-def _form_fields(page: PageObject) -> str:
+def _form_fields(page: "PageObject") -> str:
     """What was filled in on this page: pypdf leaves it out of the text, and in a contract it is what counts."""
     values: dict[str, str] = {}
     for annotation in page.annotations or ():
@@ -111,8 +134,12 @@ def _form_fields(page: PageObject) -> str:
     return "".join(f"\n[form field {name}] {value}" for name, value in values.items())
 
 
-def _with_pictures(path: str, data: bytes, read: list[_Page] | Skipped, rules: Rules) -> Source | Skipped:
+def _with_pictures(
+    path: str, data: bytes, read: list[_Page] | Skipped, rules: Rules, *, keep: bool
+) -> Source | Skipped:
     """With a picture for every page that is to be drawn."""
+    from engine.corpus.formats.pdfium import open_pages
+
     opened = open_pages(path, data)
     if isinstance(opened, Skipped):
         return _as_source(path, read, len(data), rules) if isinstance(read, list) else read
@@ -125,18 +152,17 @@ def _with_pictures(path: str, data: bytes, read: list[_Page] | Skipped, rules: R
         if size is not None and rules.draws(number, bare=page.bare)
     )
     source = _as_source(path, pages, len(data), rules, drawn=frozenset(picture.number for picture in pictures))
-    if isinstance(source, Skipped) or not pictures:
+    if isinstance(source, Skipped) or not (pictures or (keep and any(sizes))):
         return source
-    first = pictures[0]
-    return replace(
-        source,
-        digest=digest_bytes(f"{source.digest} {pictures}".encode() + data),
-        image=Image(first.width, first.height, PDF, data),
-        pictures=pictures,
-    )
+    source = replace(source, kept_file=KeptFile(_FORMAT, data, scalable=True))
+    if not pictures:
+        return source
+    # saved KV caches and sessions hold this digest, and with it Picture as Python writes it: that is not to change
+    digest = digest_bytes(f"{source.digest} {pictures}".encode() + data)
+    return replace(source, digest=digest, pictures=pictures)
 
 
-def _looked_at(pages: list[_Page], opened: Pages) -> list[_Page]:
+def _looked_at(pages: list[_Page], opened: "Pages") -> list[_Page]:
     """The pages with what can be seen on them; those that are full of text are not looked at."""
     covers = [opened.cover(at) if page.n_characters <= _FULL else None for at, page in enumerate(pages, 1)]
     n_uses = Counter(cover.largest for cover in covers if cover)
@@ -154,14 +180,14 @@ def _looked_at(pages: list[_Page], opened: Pages) -> list[_Page]:
     return looked
 
 
-def _is_bare(n_characters: int, cover: Cover) -> bool:
+def _is_bare(n_characters: int, cover: "Cover") -> bool:
     """Whether the text is no more than what goes with the image. What a recogniser laid over a scan is its text."""
     if n_characters <= _STAMP:
         return cover.share >= _STAMP_SHARE
     return n_characters <= _SHORT and cover.share >= _SHORT_SHARE and cover.n_invisible <= _STAMP
 
 
-def _is_imaged(n_characters: int, cover: Cover) -> bool:
+def _is_imaged(n_characters: int, cover: "Cover") -> bool:
     """Whether a page of some text is nearly all image, and not one that its own text lies hidden over or behind."""
     hidden = cover.n_invisible + cover.n_behind
     return n_characters > _SHORT and cover.share >= _FULL_SHARE and hidden * 2 < n_characters
@@ -180,7 +206,7 @@ def _as_source(
         offset += len(part)
     text = "".join(parts)
     return Source(
-        path, Kind.PDF, text, n_bytes, digest_text(text), page_starts=tuple(starts), notes=_notes_on(pages, drawn)
+        path, PDF.kind, text, n_bytes, digest_text(text), page_starts=tuple(starts), notes=_notes_on(pages, drawn)
     )
 
 
@@ -189,9 +215,9 @@ def _without_text(path: str, pages: Sequence[_Page], n_bytes: int, rules: Rules)
     n_pages = f"{len(pages):,} page{'' if len(pages) == 1 else 's'}"
     if all(page.blank for page in pages):
         return Skipped(path, Cause.NO_TEXT, f"{n_pages} with nothing on {'it' if len(pages) == 1 else 'them'}", n_bytes)
-    if not names_any(rules, len(pages)):
-        return Skipped(path, Cause.NO_PAGE, none_of_its(rules, len(pages)), n_bytes)
-    if rules.draw_pages == NO_PAGES:
+    if not rules.names_any(len(pages)):
+        return Skipped(path, Cause.NO_PAGE, rules.none_of_its(len(pages)), n_bytes)
+    if rules.draws_none:
         why = "a scan. Reading scans as images comes with a model that can see"
     elif rules.listed_pages:
         why = f"none of those that --draw-pages {rules.draw_pages} names can be drawn; choose others"
@@ -218,3 +244,24 @@ def _notes_on(pages: list[_Page], drawn: frozenset[int]) -> tuple[str, ...]:
     if failed:
         notes.append(f"{pages_in_words(failed)} could not be read")
     return tuple(note[0].upper() + note[1:] + "." for note in notes)
+
+
+def _draw(name: str, file: KeptFile, *, number: int, width: int, height: int, quick: bool) -> Pixels | Skipped:
+    from engine.corpus.formats.pdfium import open_pages
+
+    pages = open_pages(name, file.data)
+    if isinstance(pages, Skipped):
+        return pages
+    with pages:
+        return pages.draw(number, width, height)
+
+
+PDF = Format(
+    kind="pdf",
+    recognise=_recognise,
+    read=_read,
+    draw=_draw,
+    drawn_from=frozenset({_FORMAT}),
+    endings=frozenset({"pdf"}),
+    has_text_pages=True,
+)
