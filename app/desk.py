@@ -16,9 +16,10 @@ from threading import Lock, Thread, Timer
 
 from app.answering import answer
 from app.counting import Count, count, legible
-from app.engines import Engines, Running
+from app.engines import Engines
 from app.images.pages import choose
 from app.kv.disk import Tier, remove
+from app.local_engine import Running
 from app.next_turn import documents_of, prepare, standing_instruction
 from app.previews import Preview, preview_of
 from app.question import DeskEvent, Notice, Question, Waiting
@@ -79,11 +80,11 @@ class Desk:
     @property
     def engine(self) -> Running | None:
         """The engine that runs in this process, if one does."""
-        return self._engines.status()
+        return self._engines.local.status()
 
     def free_bytes(self) -> int:
         """Of main memory, as the next engine sees it."""
-        return self._engines.free_ram().free_bytes
+        return self._engines.local.free_ram().free_bytes
 
     # a corpus
 
@@ -114,12 +115,12 @@ class Desk:
 
     def wake(self) -> None:
         """Lets llama.cpp be loaded for a plan while the model's file is found and read."""
-        self._engines.wake()
+        self._engines.local.wake()
 
     def warm_up(self) -> None:
         """Lets llama.cpp look at the model while a corpus is still being read and counted: a plan will ask it soon."""
 
-        Thread(target=self._engines.look_at, args=(self.settings.model,), daemon=True).start()
+        Thread(target=self._engines.local.look_at, args=(self.settings.model,), daemon=True).start()
 
     def plan(self, count: Count | None = None, *, wanted: Wanted | None = None) -> Plan:
         """Whether a counted corpus and a reply fit; without one, what the model alone needs. Nothing is loaded.
@@ -136,15 +137,15 @@ class Desk:
 
         Raises ModelRefused, UsageError.
         """
-        return self._engines.plan(model or self.settings.model, wanted, prompt_tokens=prompt_tokens)
+        return self._engines.local.plan(model or self.settings.model, wanted, prompt_tokens=prompt_tokens)
 
     def planner(self, model: str | None = None) -> Planner:
         """For many plans against one look at the machine; they come without advice. Raises as plan_for does."""
-        return self._engines.planner(model or self.settings.model)
+        return self._engines.local.planner(model or self.settings.model)
 
     def window(self, model: str | None = None) -> int:
         """The most tokens that a model can have, also one of the catalogue. Raises as plan_for does."""
-        return self._engines.card(model or self.settings.model).window
+        return self._engines.local.card(model or self.settings.model).window
 
     # sessions
 
@@ -193,7 +194,7 @@ class Desk:
         """Removes a session with its turns and its saved KV cache; its whole id. Raises SessionBusy, UsageError."""
         whole = self._store.sessions.get(session_id).id
         files = self._store.sessions.delete(whole)
-        self._engines.forget(whole)
+        self._engines.local.forget(whole)
         remove(files)
         return whole
 
@@ -290,7 +291,7 @@ class Desk:
     def save(self) -> Notice | None:
         """Saves the KV cache of the session that the engine holds; a notice when that was not possible."""
         with self._asking:
-            told = self._engines.save()
+            told = self._engines.local.save()
         return Notice(told) if isinstance(told, str) else None
 
     def learn(self) -> Iterator[float]:
@@ -307,7 +308,7 @@ class Desk:
         self._closed = True
         self._idle.cancel()
         with self._asking:  # an idle save under way ends first
-            self._engines.close()
+            self._engines.local.close()
         if "_opened_store" in self.__dict__:
             self._opened_store.close()
 
@@ -326,7 +327,7 @@ class Desk:
         def save() -> None:
             if self._asking.acquire(blocking=False):
                 try:
-                    self._engines.save()
+                    self._engines.local.save()
                 finally:
                     self._asking.release()
             self._learn_unheard()

@@ -16,6 +16,7 @@ import pytest
 from engine import child as child_module
 from engine.child import Child
 from engine.errors import EngineDied, EngineFailed
+from tests.patience import PATIENCE_S, until
 
 ODD = "tests.odd_child"
 
@@ -73,11 +74,9 @@ def test_several_threads_may_write(child: Child) -> None:
 
 
 def test_waiting_ends_when_the_time_is_up(child: Child) -> None:
-    begun = time.perf_counter()
     assert child.receive(0.05) is None
-    assert time.perf_counter() - begun < 1
     child.send({"do": "echo"})
-    assert child.receive(10) is not None
+    assert child.receive(PATIENCE_S) is not None
 
 
 def test_what_a_child_prints_is_no_frame(child: Child) -> None:
@@ -164,7 +163,7 @@ for child in children:
     child.send({"do": sys.argv[1]})
     child.receive()
 print(*[child.pid for child in children], flush=True)
-time.sleep(60)
+time.sleep(1e6)
 """
 
 
@@ -177,10 +176,7 @@ def test_children_end_with_a_killed_parent(do: str) -> None:
         assert len(pids) == 2 and all(map(is_running, pids))
         parent.kill()
         parent.wait()
-    deadline = time.perf_counter() + 2
-    while any(map(is_running, pids)) and time.perf_counter() < deadline:
-        time.sleep(0.01)
-    assert not any(map(is_running, pids))
+    until(lambda: not any(map(is_running, pids)))
 
 
 def test_the_working_directory_is_nobodys_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

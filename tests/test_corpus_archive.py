@@ -3,7 +3,6 @@
 import io
 import stat
 import struct
-import time
 import tracemalloc
 import zipfile
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from engine.corpus.collect import collect
 from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, Corpus
+from tests.work import calls
 
 Members = dict[str, bytes | str]
 
@@ -150,11 +150,10 @@ def test_a_bomb_by_ratio_takes_neither_memory_nor_time(tmp_path: Path) -> None:
                 member.write(b"a" * (1 << 20))
         file.writestr("good.txt", "good")
     tracemalloc.start()
-    started = time.perf_counter()
     corpus = collect([path])
-    assert time.perf_counter() - started < 0.5
     assert tracemalloc.get_traced_memory()[1] < 5 << 20
     tracemalloc.stop()
+    assert calls(lambda: collect([path])) < 10_000  # to unpack 50 MiB piece by piece takes more
     assert paths(corpus) == ["good.txt"]
     assert reasons(corpus)[0][1:] == (
         Cause.UNSAFE, "unpacks to 1,029 times its packed size, over the limit of 200: a zip bomb"

@@ -3,7 +3,6 @@
 import os
 import random
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -158,7 +157,6 @@ def test_a_checkout_inside_has_only_its_own_patterns(tmp_path: Path) -> None:
 @pytest.mark.parametrize("line", [b"*a" * 30 + b"b", b"**/a/" * 12 + b"b", b"a/" + b"**/*a*a*a/" * 8 + b"b"])
 def test_a_hostile_pattern_takes_no_time(line: bytes) -> None:
     patterns = parse(line)
-    started = time.perf_counter()
-    patterns.last_match(b"/".join([b"a" * 200] * 20), b"a" * 250, False)
-    patterns.last_match(b"a/" * 100 + b"c", b"c", False)
-    assert time.perf_counter() - started < 0.5
+    # one that goes back and forth would not be done in years, and is ended
+    assert patterns.last_match(b"/".join([b"a" * 200] * 20), b"a" * 250, False) is None
+    assert patterns.last_match(b"a/" * 100 + b"c", b"c", False) is None

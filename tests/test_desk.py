@@ -221,7 +221,7 @@ def test_an_engine_that_is_killed_in_mid_answer_is_an_error_and_the_text_stays(n
     turn = None
     for event in desk.ask(Question(text="Q", corpus=desk.read([corpus])), cancel=Flag()):
         if isinstance(event, Text) and event.n_tokens < 100:
-            running = desk._engines.running
+            running = desk._engines.local.running
             assert running is not None and running.pid is not None
             os.kill(running.pid, signal.SIGKILL)
         if isinstance(event, Answered):

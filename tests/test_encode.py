@@ -5,7 +5,6 @@ import os
 import random
 import signal
 import sysconfig
-import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -247,10 +246,12 @@ def test_a_sentencepiece_vocabulary_without_bytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("tokenizer", ["scout", "gemma3", "starter"], indirect=True)
 @pytest.mark.parametrize("text", [" ", "a", "\n", "中", " \n", "\u2003", "🙂"])
 def test_a_million_characters_of_a_kind(tokenizer: Tokenizer, text: str) -> None:
+    """In parts, for which the encoders take time in proportion to their lengths."""
     whole = (text * 1_000_000)[:1_000_000]
-    begun = time.perf_counter()
+    is_sentencepiece, is_in_no_piece = tokenizer.vocabulary.family == "llama", text in "\u2003🙂"
+    longest = 200_000 if not is_sentencepiece else 8_192 if is_in_no_piece else 1_000_000
+    assert max(map(len, tokenizer._cutter.cut(whole))) == longest
     ids = tokenizer.encode(whole)
-    assert time.perf_counter() - begun < 5
     if not tokenizer.unrepresentable(text):
         assert text_of(tokenizer, ids) == whole
 

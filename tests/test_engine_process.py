@@ -2,12 +2,10 @@
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from threading import Event as Flag
-from threading import Timer
 from typing import Any
 
 import numpy as np
@@ -19,6 +17,7 @@ from engine.local.process import EngineProcess, SavedState
 from engine.memory.budget import Placement
 from engine.prompt.layout import Part, Prompt, Segment
 from engine.runtime.binding import Binding
+from engine.runtime.checkpoint import Speeds
 from engine.runtime.events import Event, Finished, Loading, Prefill, Remark, Sampling, Stop, Text
 from engine.runtime.keeping import Keeping
 from engine.runtime.settings import EngineSettings
@@ -112,35 +111,31 @@ def test_a_rewind_across_chunks_answers_as_a_fresh_run(scout: EngineProcess) -> 
     fresh.close()
 
 
-def test_cancelling_in_prefill_stops_within_a_second_and_keeps_what_was_read(scout: EngineProcess) -> None:
+def test_cancelling_in_prefill_stops_it_and_keeps_what_was_read(scout: EngineProcess) -> None:
     ids = random_ids(18_000, n_vocab=200_000)
-    run(scout, ids[:10], Sampling(max_tokens=1))  # loaded
-    cancel, cancelled_at = Flag(), [0.0]
-
-    def stop() -> None:
-        cancelled_at[0] = time.monotonic()
-        cancel.set()
-
-    Timer(2.0, stop).start()
-    end = end_of(run(scout, ids, cancel=cancel))
-    assert time.monotonic() - cancelled_at[0] < 1.0
-    assert end.stop is Stop.CANCELLED and end.reply_ids == ()
+    cancel, done = Flag(), 0
+    for event in scout.generate(prompt_of(ids), GREEDY, cancel=cancel):
+        if isinstance(event, Prefill):
+            done = event.done
+            if done >= 2_000:  # and the next batch is under way
+                cancel.set()
+    assert isinstance(event, Finished) and event.stop is Stop.CANCELLED and event.reply_ids == ()
+    assert 2_000 <= done < 18_000
     again = end_of(run(scout, ids[:2_000], Sampling(max_tokens=1)))
-    assert again.reused_tokens > 0
+    assert again.reused_tokens == 1_999
 
 
 def test_cancelling_in_generation_keeps_the_reply_so_far(starter_gguf: Path) -> None:
     model = EngineProcess(EngineSettings(model=starter_gguf, placement=Placement(n_ctx=2048)))
     cancel = Flag()
-    ids, end, seen = random_ids(50), None, 0
+    ids, end = random_ids(50), None
     for event in model.generate(prompt_of(ids), Sampling(max_tokens=1500, temperature=2.0, seed=1), cancel=cancel):
         if isinstance(event, Text):
-            seen += 1
             cancel.set()
         end = event
     model.close()
     assert isinstance(end, Finished) and end.stop in (Stop.CANCELLED, Stop.END)
-    assert 0 < len(end.reply_ids) < 1500 and seen < 60
+    assert 0 < len(end.reply_ids) < 1500
 
 
 def test_a_seed_repeats_and_another_differs(llama: EngineProcess) -> None:
@@ -282,9 +277,10 @@ def test_another_question_on_the_same_corpus_reads_the_question_only(which: str,
 
 def test_checkpoints_of_a_long_prefill(tmp_path: Path) -> None:
     """A child that is killed in a prefill costs what it read since its last checkpoint, and no more."""
+    slow = Speeds(tokens_per_s=100.0)
     model = EngineProcess(EngineSettings(model=cached("scout", **SMALL["scout"]), placement=Placement(n_ctx=16_384)))
     saved: list[SavedState] = []
-    keeping = Keeping(binding=BINDING, checkpoint=tmp_path / "c", checkpoint_bytes=1 << 30)
+    keeping = Keeping(binding=BINDING, checkpoint=tmp_path / "c", checkpoint_bytes=1 << 30, speeds=slow)
     model.keep(keeping, saved.append)
     ids = random_ids(12_000)
     with pytest.raises(EngineDied):
@@ -292,9 +288,10 @@ def test_checkpoints_of_a_long_prefill(tmp_path: Path) -> None:
             if isinstance(event, Prefill) and event.done >= 8_400:
                 assert model.pid is not None
                 os.kill(model.pid, signal.SIGKILL)
-    assert saved and all(one.path.exists() for one in saved)
+    assert [len(one.ids) for one in saved] == list(range(1_024, 8_193, 1_024))
+    assert all(one.path.exists() for one in saved)
     last = saved[-1]
-    assert np.array_equal(last.ids, ids[: len(last.ids)]) and len(last.ids) >= 4_200
+    assert np.array_equal(last.ids, ids[: len(last.ids)])
     model.keep(replace(keeping, states=(last.path,)), saved.append)
     assert end_of(run(model, ids)).reused_tokens == len(last.ids)
     model.close()

@@ -230,12 +230,23 @@ def large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(identity, "_STEP_BYTES", 1)
 
 
+SLOW = Speeds(tokens_per_s=100.0)
+
+
 class Asked:
     """A question in a new session, from the start of a Desk to its end."""
 
-    def __init__(self, settings: Settings, corpus: Path, *, learn: bool = False, cancel_checking: bool = False) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        corpus: Path,
+        speeds: Speeds = SLOW,
+        *,
+        learn: bool = False,
+        cancel_checking: bool = False,
+    ) -> None:
         self.progress, self.phases, cancel = Progress(), [Phase.STARTING], Flag()
-        desk = Desk(settings)
+        desk = Desk(settings, speeds=speeds)
         try:
             question = Question(text="How many lines?", corpus=desk.read([corpus]))
             for event in desk.ask(question, cancel=cancel):
@@ -338,12 +349,17 @@ def test_a_large_model_that_nobody_read_in_time(
 
 
 def test_a_large_model_is_not_read_for_a_few_tokens(
-    settings: Settings, model: Path, corpus: Path, large: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, model: Path, corpus: Path, large: None, tmp_path: Path
 ) -> None:
+    """How few depends on how fast prompts and files are read."""
     Asked(settings, corpus, learn=True)
-    monkeypatch.setattr(app.kv.reuse, "_UNMEASURED", Speeds(tokens_per_s=1e9, file_bytes_per_s=1))
-    asked = Asked(replace(settings, model=str(copy(model, tmp_path / "copy.gguf"))), corpus)
-    assert asked.reused == 0 and Phase.CHECKING not in asked.phases
+    copied = replace(settings, model=str(copy(model, tmp_path / "copy.gguf")))
+    n_bytes, kept = model.stat().st_size, Path(shutil.copytree(settings.home, tmp_path / "kept"))
+    for tokens_per_s, file_s, is_read_first in ((1e9, 1, False), (1e3, 1_000, False), (1e3, 0.1, True)):
+        shutil.rmtree(copied.home)
+        shutil.copytree(kept, copied.home)
+        asked = Asked(copied, corpus, Speeds(tokens_per_s=tokens_per_s, file_bytes_per_s=n_bytes / file_s))
+        assert (asked.reused > 0.9) == is_read_first == (Phase.CHECKING in asked.phases), (tokens_per_s, file_s)
 
 
 def test_checking_can_be_cancelled(

@@ -22,6 +22,7 @@ from engine.memory.projector import read_projector
 from engine.tokens.tiles import llama_cpp_tiling, size_within
 from tests.command_line import CommandLine, Run
 from tests.models.cache import cached
+from tests.patience import PATIENCE_S
 from tests.test_bad_images import mixed
 from tests.test_tiles import MODELS
 
@@ -214,7 +215,7 @@ def test_stopped_within_an_image_it_goes_on_from_there(
         if events[-1].get("encoded", 0) >= 4 and events[-1]["event"] == "prefill":
             running.send_signal(number)
             break
-    rest, _ = running.communicate(timeout=60)
+    rest, _ = running.communicate(timeout=PATIENCE_S)
     events += [json.loads(line) for line in rest.splitlines()]
     n_encoded = max(event.get("encoded", 0) for event in events)
     assert 4 <= n_encoded < 10

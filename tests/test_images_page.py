@@ -27,6 +27,7 @@ from engine.corpus.collect import collect
 from engine.corpus.source import Source
 from engine.runtime.events import Prefill
 from tests.models.cache import cached
+from tests.patience import PATIENCE_S
 
 MAIN = Path(__file__).parents[1] / "app" / "main.py"
 DrawPage = Callable[..., AppTest]
@@ -55,7 +56,7 @@ def draw_page(tmp_path: Path, seeing: Path, monkeypatch: pytest.MonkeyPatch) -> 
     def draw_one(*, model: Path = seeing, **query: str) -> AppTest:
         monkeypatch.setenv("LONGDESK_MODEL", str(model))
         close()
-        page = AppTest.from_file(str(MAIN), default_timeout=120)
+        page = AppTest.from_file(str(MAIN), default_timeout=PATIENCE_S)
         for name, value in query.items():
             page.query_params[name] = value
         page.run()
@@ -100,7 +101,7 @@ def attach(page: AppTest, files: dict[str, bytes], question: str = "") -> str:
     session = str(page.query_params["session"])
     job = state.house().jobs.of(session)
     if job is not None:
-        job.join(120)
+        job.join(PATIENCE_S)
         page.run()
     return session
 
@@ -345,7 +346,7 @@ def test_odd_images_are_drawn_or_said(draw_page: DrawPage) -> None:
     assert svg.help == "An SVG is sent as its text, not as an image; save it as PNG to have it looked at."
     pictured = [link for link in state.house().desk.session(session).links if link.pictures]
     wishes = [Wish(link.path, link.digest, picture.number) for link in pictured for picture in link.pictures]
-    drawn = state.house().thumbnails.draw(session, wishes, within_s=60)
+    drawn = state.house().thumbnails.draw(session, wishes, within_s=PATIENCE_S)
     assert not drawn.missing and len(drawn.addresses) == len(wishes) == 8
     for link in pictured:
         page.session_state["viewed"] = (session, link.path, link.pictures[0].number)

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from threading import Event as Flag
 from threading import Thread
-from time import monotonic, sleep
 
 import pytest
 
@@ -11,6 +10,7 @@ from app.jobs import Job, Jobs, Phase, Progress, advance
 from app.question import DeskEvent, Notice, Question, Waiting
 from engine.errors import DoesNotFit, SessionBusy
 from engine.runtime.events import Checking, Loading, Prefill, Text
+from tests.patience import until
 
 Script = Callable[[Question, Flag], Iterator[DeskEvent]]
 
@@ -27,13 +27,6 @@ class Scripted:
 
     def close(self) -> None:
         self.n_closed += 1
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = monotonic() + 10
-    while not condition():
-        assert monotonic() < deadline
-        sleep(0.01)
 
 
 def wait_for(job: Job) -> Progress:

@@ -11,6 +11,7 @@ from app.desk import Desk
 from app.question import Answered, Question
 from app.settings import Settings
 from engine.runtime import state_file
+from engine.runtime.checkpoint import Speeds
 from tests.models.cache import cached
 
 MODELS = {"llama": {}, "gemma3": {"n_window": 128}, "scout": {"n_layer": 4}}
@@ -73,26 +74,30 @@ def test_the_files_head_is_llama_cpps() -> None:
     assert known == state_file._KNOWN, "this llama.cpp writes another format: look at how it differs"
 
 
+@pytest.mark.parametrize(
+    ("tokens_per_s", "n_kept", "shares_reused"), [(50.0, (2, 4), (0.25, 1.0)), (1e6, (1, 1), (0.0, 0.1))]
+)
 def test_where_windows_slide_some_beginnings_stay(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, corpus: Path
+    tmp_path: Path, corpus: Path, tokens_per_s: float, n_kept: tuple[int, int], shares_reused: tuple[float, float]
 ) -> None:
-    """So that an edit within the corpus does not cost all of it. They are checkpoints of a long prefill."""
-    monkeypatch.setattr("app.kv.saving._LONG_PREFILL_S", 0.0)
+    """So that an edit within the corpus does not cost all of it. They are checkpoints of a prefill that is long."""
     for number in range(3):
-        lines = (f"part {number}, line {line}: the harbour opens at {line % 9}\n" for line in range(250))
+        lines = (f"part {number}, line {line}: the harbour opens at {line % 9}\n" for line in range(90))
         (corpus / f"{number}.txt").write_text("".join(lines))
-    desk = Desk(Settings(home=tmp_path / "home", model=str(cached("gemma3", n_window=128)), reply_tokens=8))
+    settings = Settings(home=tmp_path / "home", model=str(cached("gemma3", n_window=128)), reply_tokens=8)
+    desk = Desk(settings, speeds=Speeds(tokens_per_s=tokens_per_s))
     try:
         session = begin(desk, corpus)
         foretold_and_reused(desk, session, "Which harbour?")
         desk.save()
         held = [kept.n_tokens for kept in desk.saved.kept().snapshots]
         last = (corpus / "2.txt").read_text()
-        (corpus / "2.txt").write_text(last.replace("line 125", "line of the edit"))
+        (corpus / "2.txt").write_text(last.replace("line 45", "line of the edit"))
         desk.add_sources(session, desk.read([corpus]))
         foretold, reused = foretold_and_reused(desk, session, "And now?")
         prompt = desk.preview(session).prompt.n_tokens
     finally:
         desk.close()
-    assert 2 <= len(held) <= 4, held
-    assert foretold == reused and reused and reused > prompt / 4, (held, foretold, reused, prompt)
+    assert n_kept[0] <= len(held) <= n_kept[1], held
+    assert foretold == reused is not None, (held, foretold, reused)
+    assert shares_reused[0] * prompt <= reused < shares_reused[1] * prompt, (held, reused, prompt)

@@ -17,6 +17,7 @@ from engine.corpus.source import Corpus, Kind, Source, digest_text
 from engine.prompt.layout import Part, Segment
 from storage.store import Store
 from tests.test_corpus_order import Git, git, needs_git
+from tests.work import calls, instructions
 
 __all__ = ["git"]
 LONG_AGO = 1_000_000_000
@@ -150,12 +151,19 @@ def test_of_two_folders_the_second_goes_on_as_an_earlier_session_does(tmp_path: 
 
 
 def test_thousands_of_files_and_many_sessions_are_looked_through_at_once(tmp_path: Path) -> None:
-    every = sources(*map(str, range(5_000)))
-    with Store(tmp_path) as store:
+    """Ten times as many take ten times as much."""
+
+    def cost(store: Store, n_sources: int) -> tuple[int, int]:
+        every, begun = sources(*(f"{n_sources} {at}" for at in range(n_sources))), n_sources * 3 // 5
         for number in range(12):
             session = store.sessions.create(title="t", model="m").id
-            store.sources.put(session, every[: 3_000 + number], turn_index=0)
-        begun = time.perf_counter()
+            store.sources.put(session, every[: begun + number], turn_index=0)
         arranged = arrange(store, every)
-        assert time.perf_counter() - begun < 1.0
-        assert arranged[:3_011] == every[:3_011] and arranged[3_011:] == every[:3_010:-1]
+        begun += 11
+        assert arranged[:begun] == every[:begun] and arranged[begun:] == every[: begun - 1 : -1]
+        n_instructions = instructions(store, lambda: arrange(store, every))
+        return calls(lambda: arrange(store, every)), n_instructions
+
+    with Store(tmp_path) as store:
+        for few, many in zip(cost(store, 500), cost(store, 5_000), strict=True):
+            assert many < 11 * few

@@ -11,9 +11,10 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from app import state
-from app.engines import Engines, Running
+from app.local_engine import LocalEngine, Running
 from engine.memory.budget import Device
 from engine.runtime.events import Gauge
+from tests.patience import PATIENCE_S
 
 MAIN = Path(__file__).parents[1] / "app" / "main.py"
 
@@ -29,7 +30,7 @@ def draw(tmp_path: Path, llama_gguf: Path, monkeypatch: pytest.MonkeyPatch) -> I
     st.cache_resource.clear()
 
     def draw_page(**query: str) -> AppTest:
-        page = AppTest.from_file(str(MAIN), default_timeout=60)
+        page = AppTest.from_file(str(MAIN), default_timeout=PATIENCE_S)
         for name, value in query.items():
             page.query_params[name] = value
         page.run()
@@ -107,7 +108,7 @@ def test_over_the_window_is_a_button(draw: Draw, tmp_path: Path) -> None:
 
 def test_too_little_memory_is_a_verdict_of_its_own(draw: Draw, monkeypatch: pytest.MonkeyPatch) -> None:
     free = Device("RAM", "ram", 1 << 20, 1 << 34)
-    monkeypatch.setattr(Engines, "free_ram", lambda self: free)
+    monkeypatch.setattr(LocalEngine, "free_ram", lambda self: free)
     page = draw()
     assert "of memory are missing" in sentences(page)
     assert "tokens over" not in sentences(page)
@@ -121,7 +122,7 @@ def test_weights_that_do_not_fit_are_slow_not_refused(draw: Draw, monkeypatch: p
     plan = desk.plan(wanted=least)
     anonymous = plan.total_bytes - plan.weights_bytes
     free = replace(plan.needs[0].device, free_bytes=anonymous + plan.weights_bytes // 2)
-    monkeypatch.setattr(Engines, "free_ram", lambda self: free)
+    monkeypatch.setattr(LocalEngine, "free_ram", lambda self: free)
     page = draw()
     assert not page.error
     assert "slowly" in page.warning[0].value
@@ -156,7 +157,7 @@ def test_asking_without_sources_and_asking_again(draw: Draw) -> None:
     session = session_of(page)
     job = state.house().jobs.of(session)
     assert job is not None
-    job.join(120)
+    job.join(PATIENCE_S)
     page.run()
     turns = state.house().desk.turns(session)
     assert [turn.question for turn in turns] == ["Say something."]
@@ -204,7 +205,7 @@ def test_what_adding_changed_is_said_until_the_next_question(draw: Draw, tmp_pat
     page.chat_input[0].set_value("And now?").run()
     job = state.house().jobs.of(session_of(page))
     assert job is not None
-    job.join(120)
+    job.join(PATIENCE_S)
     assert "was deleted" not in everything(page.run())
 
 
@@ -225,9 +226,9 @@ def test_every_module_is_there_once(draw: Draw) -> None:
 
 def test_the_gauge_says_what_the_kv_cache_holds(draw: Draw, monkeypatch: pytest.MonkeyPatch) -> None:
     gauge = Gauge(120_730, 131_072, (("RAM", 6 << 30), ("CUDA0", 9 << 30)))
-    monkeypatch.setattr(Engines, "status", lambda self: Running(131_072, "s", gauge))
+    monkeypatch.setattr(LocalEngine, "status", lambda self: Running(131_072, "s", gauge))
     shown = everything(draw())
     assert "120,730 / 131,072</span> · <span>15.0 GiB in CUDA0, RAM" in shown
     assert "92 % of the KV cache is used" in shown
-    monkeypatch.setattr(Engines, "status", lambda self: Running(131_072, "s"))  # it has not told yet
+    monkeypatch.setattr(LocalEngine, "status", lambda self: Running(131_072, "s"))  # it has not told yet
     assert "– / 131,072" in everything(draw())

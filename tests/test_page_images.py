@@ -204,7 +204,7 @@ def busy() -> bytes:
 
 
 def test_a_page_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page_module, "_PATIENCE_S", 0.05)
+    monkeypatch.setattr(page_module, "_PATIENCE_S", -1.0)
     with opened(busy()) as pages:
         skipped = pages.draw(1, 713, 1008)
         assert isinstance(skipped, Skipped) and "too long" in skipped.reason

@@ -9,12 +9,13 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from app import state
-from app.engines import Engines
+from app.local_engine import LocalEngine
 from app.parts.chart import apart
 from app.parts.devices import devices_html, placement_words
 from app.parts.remedies import settings_in
 from app.sizes import show_bytes, show_tokens
 from engine.memory.budget import Device, Need, Placement, Plan, Wanted
+from tests.patience import PATIENCE_S
 
 GIB = 1 << 30
 
@@ -34,7 +35,7 @@ def draw(tmp_path: Path, llama_gguf: Path, monkeypatch: pytest.MonkeyPatch) -> I
 
             plan.draw()
 
-        page = AppTest.from_function(script, default_timeout=120)
+        page = AppTest.from_function(script, default_timeout=PATIENCE_S)
         for name, value in query.items():
             page.query_params[name] = value
         page.run()
@@ -58,13 +59,13 @@ def text(page: AppTest) -> str:
 
 
 def free(monkeypatch: pytest.MonkeyPatch, n_bytes: int) -> None:
-    before = Engines.hardware
+    before = LocalEngine.hardware
 
-    def hardware(self: Engines):  # type: ignore[no-untyped-def]
+    def hardware(self: LocalEngine):  # type: ignore[no-untyped-def]
         found = before(self)
         return replace(found, ram=replace(found.ram, free_bytes=n_bytes), gpus=())
 
-    monkeypatch.setattr(Engines, "hardware", hardware)
+    monkeypatch.setattr(LocalEngine, "hardware", hardware)
 
 
 def test_the_figures_are_those_of_the_plan(draw: Draw) -> None:

@@ -2,11 +2,10 @@
 
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event as Flag
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -15,6 +14,8 @@ from app.desk import Desk
 from app.kv.disk import Room, Tier
 from app.question import Answered, Notice, Question
 from app.settings import Settings
+from engine.local.process import EngineProcess, SavedState
+from engine.runtime.checkpoint import Speeds
 from storage.turns import Turn
 from tests.fresh import Asked, compare
 from tests.models.cache import cached
@@ -23,42 +24,34 @@ N_SESSIONS, N_QUESTIONS, N_REPLY, SEED = 10, 50, 8, 4
 WINDOW = 128  # tokens: each corpus is many windows long
 N_LINES = (40, 60, 80)  # of the three corpora: 1,000 to 1,900 tokens
 BUDGET_BYTES = 5 << 20  # a state takes 0.6 to 0.9 MB
+SLOW, FAST = Speeds(tokens_per_s=50.0), Speeds(tokens_per_s=5_000.0)  # a corpus takes half a minute, or half a second
 _WORDS = ("harbour", "letter", "winter", "engine", "window", "garden", "paper", "market", "river", "captain")
 
 
 @dataclass(slots=True)
 class Watch:
-    """The most bytes that ever lay in a folder, and every name that was seen there."""
+    """The most bytes that ever lay in a folder."""
 
     folder: Path
     most_bytes: int = 0
-    names: set[str] = field(default_factory=set)
 
     def look(self) -> None:
-        n_bytes = 0
-        for path in self.folder.glob("*"):
-            with suppress(FileNotFoundError):
-                n_bytes += path.stat().st_size
-                self.names.add(path.name)
-        self.most_bytes = max(self.most_bytes, n_bytes)
+        self.most_bytes = max(self.most_bytes, sum(path.stat().st_size for path in self.folder.iterdir()))
 
 
 @contextmanager
 def watching(folder: Path) -> Iterator[Watch]:
-    """Looks at a folder as often as it can, until the end of the block."""
-    watch, end = Watch(folder), Flag()
+    """Looks at a folder whenever most lies in it: when a state has been written, and none has gone for it yet."""
+    watch, save = Watch(folder), EngineProcess.save
 
-    def look() -> None:
-        while not end.wait(0.001):
-            watch.look()
+    def save_and_look(engine: EngineProcess, *what: Any) -> SavedState | None:
+        saved = save(engine, *what)
+        watch.look()
+        return saved
 
-    thread = Thread(target=look)
-    thread.start()
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(EngineProcess, "save", save_and_look)
         yield watch
-    finally:
-        end.set()
-        thread.join()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +66,12 @@ class Answer:
 class Working:
     """Sessions over a few folders, asked one after the other."""
 
-    def __init__(self, folder: Path, model: Path) -> None:
+    def __init__(self, folder: Path, model: Path, speeds: Speeds = FAST) -> None:
         home = folder / "home"
-        self.desk = Desk(
-            Settings(home=home, model=str(model), reply_tokens=N_REPLY, n_threads=1, snapshot_budget=BUDGET_BYTES)
+        settings = Settings(
+            home=home, model=str(model), reply_tokens=N_REPLY, n_threads=1, snapshot_budget=BUDGET_BYTES
         )
+        self.desk = Desk(settings, speeds=speeds)
         self._random = random.Random(SEED)
         self._corpora = [self._corpus(folder / f"corpus{number}", size) for number, size in enumerate(N_LINES)]
         self._sessions = [self._begin(number) for number in range(N_SESSIONS)]
@@ -131,7 +125,6 @@ def test_every_answer_equals_a_fresh_one_and_the_budget_is_never_passed(
             working.desk.close()
 
     assert 0.5 * BUDGET_BYTES < watch.most_bytes <= BUDGET_BYTES
-    assert any(name.endswith(".part") for name in watch.names), "it looked while a state was written"
     assert sum(len(room.evicted) for _, room in rooms) >= 5
     assert [room.refusal for _, room in rooms if room.refusal] == []
     assert {answer.turn.stop for answer in answers} == {"length"}
@@ -160,11 +153,10 @@ def test_the_room_that_is_made_for_a_state_is_enough_and_little_more(
 
 
 def test_the_room_for_checkpoints_is_given_back_when_the_answer_is_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rooms: list[tuple[int, Room]]
+    tmp_path: Path, rooms: list[tuple[int, Room]]
 ) -> None:
     """Or a page that runs for days would keep it from all others."""
-    monkeypatch.setattr("app.kv.saving._LONG_PREFILL_S", 0.0)
-    working = Working(tmp_path, cached("llama"))
+    working = Working(tmp_path, cached("llama"), speeds=SLOW)
     try:
         working.ask(0)
         assert rooms and rooms[0][1].refusal is None

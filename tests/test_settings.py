@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import Settings, find_model, read_settings, starter_model
+from app.models.places import find_model, starter_model
+from app.settings import Settings, read_settings
 from app.sizes import parse_bytes, parse_tokens, show_bytes, show_seconds
 from engine.errors import UsageError
 

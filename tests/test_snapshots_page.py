@@ -15,6 +15,7 @@ from app.views import snapshots as views
 from app.views.snapshots import budget_html
 from storage.snapshots import Snapshot
 from storage.store import Store
+from tests.patience import PATIENCE_S
 
 MAIN = Path(__file__).parents[1] / "app" / "main.py"
 Draw = Callable[[], AppTest]
@@ -38,7 +39,7 @@ def draw(home: Path, llama_gguf: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 
             snapshots.draw()
 
-        page = AppTest.from_function(script, default_timeout=60).run()
+        page = AppTest.from_function(script, default_timeout=PATIENCE_S).run()
         assert not page.exception
         return page
 
@@ -111,7 +112,7 @@ def test_a_deletion_that_fails_says_why(draw: Draw, home: Path, monkeypatch: pyt
 
 def test_the_sidebar_leads_there_and_says_how_much(draw: Draw, home: Path) -> None:
     put(home, "a", "t", 300)
-    page = AppTest.from_file(str(MAIN), default_timeout=60).run()
+    page = AppTest.from_file(str(MAIN), default_timeout=PATIENCE_S).run()
     assert not page.exception
     assert "Disk" in everything(page) and "2.0 KiB of KV caches" in everything(page)
 

@@ -18,6 +18,7 @@ from app.settings import Settings
 from engine.errors import LongdeskError
 from engine.memory.budget import DISK_RESERVE_BYTES
 from storage.store import Store
+from tests.patience import PATIENCE_S
 
 MIB = 1 << 20
 DEAD = 4_194_303  # above what Linux gives out by default
@@ -310,7 +311,7 @@ def test_processes_that_keep_at_once_never_exceed_the_budget(new_tier: NewTier, 
         for seed in range(2)
     ]  # fmt: skip
     for child in children:
-        _, said = child.communicate(timeout=120)
+        _, said = child.communicate(timeout=PATIENCE_S)
         assert child.returncode == 0, said
     tier = new_tier(budget)
     assert 0 < tier.kept().total_bytes <= budget

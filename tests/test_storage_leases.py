@@ -13,6 +13,7 @@ import pytest
 from engine.errors import SessionBusy, UsageError
 from storage.leases import STALE_AFTER_S, Holder, this_host
 from storage.store import Store
+from tests.patience import PATIENCE_S, until
 
 ROOT = Path(__file__).parents[1]
 
@@ -117,18 +118,17 @@ def test_appending_is_a_heartbeat(store: Store, session: str) -> None:
             lambda: store.turns.set_progress(turn.id, done=1, total=2, reused=0),
             lease.heartbeat,
         ):
+            begun = time.time()
             alter(store, heartbeat=0.0)
             sign()
             holder = store.leases.holder(session)
-            assert holder is not None and time.time() - holder.heartbeat < 10
+            assert holder is not None and holder.heartbeat >= begun
 
 
 def test_a_zombie_is_dead() -> None:
     child = start("pass")
     started = psutil.Process(child.pid).create_time() - psutil.boot_time()
-    deadline = time.monotonic() + 20
-    while psutil.Process(child.pid).status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
-        time.sleep(0.01)
+    until(lambda: psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE)
     assert not Holder(pid=child.pid, started=started, host=this_host(), heartbeat=time.time()).is_alive()
     child.communicate()
 
@@ -205,7 +205,7 @@ store.close()
 def test_four_processes_at_once_lose_nothing(store: Store, session: str) -> None:
     children = [start(BUSY, store.home, session, name) for name in "abcd"]
     for child in children:
-        _, said = child.communicate(timeout=120)
+        _, said = child.communicate(timeout=PATIENCE_S)
         assert child.returncode == 0, said
     turns = store.turns.of(session)
     assert [turn.index for turn in turns] == list(range(60))

@@ -1,5 +1,4 @@
 import random
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +8,7 @@ import pytest
 from engine.corpus.source import Cause, Image, Kind, Skipped, Source, digest_bytes, digest_text
 from engine.errors import UsageError
 from storage.store import Store
+from tests.work import calls, instructions
 
 
 @pytest.fixture
@@ -165,11 +165,23 @@ def test_a_session_that_is_not_there(store: Store) -> None:
 
 
 def test_thousands_of_sources_are_quick(store: Store, session: str) -> None:
-    sources = [text_source(f"src/{i}.py", f"def number_{i}():\n    return {i}\n" * 40) for i in range(5000)]
-    begin = time.perf_counter()
-    store.sources.put(session, sources, turn_index=0)
-    assert time.perf_counter() - begin < 2.0  # 0.3 s measured
-    assert put(store, session) == sources
+    """Ten times as many take ten times as much."""
+
+    def cost(n_sources: int) -> tuple[int, int]:
+        session, n_calls = store.sessions.create(title="t", model="m").id, 0
+        texts = (f"def number_{n_sources}_{i}():\n    return {i}\n" * 40 for i in range(n_sources))
+        sources = [text_source(f"src/{i}.py", text) for i, text in enumerate(texts)]
+
+        def put_all() -> None:
+            nonlocal n_calls
+            n_calls = calls(lambda: store.sources.put(session, sources, turn_index=0))
+
+        n_instructions = instructions(store, put_all)
+        assert put(store, session) == sources
+        return n_calls, n_instructions
+
+    for few, many in zip(cost(500), cost(5_000), strict=True):
+        assert many < 11 * few
 
 
 def test_a_content_deleted_by_another_process_while_putting(

@@ -99,7 +99,7 @@ def test_alone_it_is_refused_with_a_sentence(
     longdesk: CommandLine, tmp_path: Path, make: Callable[[Path], Path], telling: str, command: str
 ) -> None:
     path = make(tmp_path / "ugly")
-    run = longdesk(command, path, *(("-q", "Q", "--max-tokens", 2) if command == "ask" else ()), timeout_s=30)
+    run = longdesk(command, path, *(("-q", "Q", "--max-tokens", 2) if command == "ask" else ()))
     assert run.code == 4 and run.out == "" and telling in run.err
     assert run.err.count("\n") == 1 and run.err.rstrip().endswith(".")
 

@@ -8,9 +8,9 @@ from app.cli.options import JSON
 from app.cli.printing import print_document
 from app.models import listing
 from app.models.download import Progress, fetch
-from app.models.places import gguf_files, locate, places
+from app.models.places import find_entry, find_model, gguf_files, locate, places
 from app.models.verification import verify
-from app.settings import Settings, find_entry, find_model, read_settings
+from app.settings import Settings, read_settings
 from app.sizes import show_bytes, show_seconds
 
 

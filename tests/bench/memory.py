@@ -11,7 +11,7 @@ from threading import Event as Flag
 
 import numpy as np
 
-from app.settings import starter_model
+from app.models.places import starter_model
 from engine.child import Child
 from engine.gguf import read_header
 from engine.local.process import EngineProcess

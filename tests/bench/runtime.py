@@ -11,7 +11,7 @@ from threading import Event as Flag
 import numpy as np
 import psutil
 
-from app.settings import starter_model
+from app.models.places import starter_model
 from engine.local.process import EngineProcess
 from engine.memory.budget import Placement
 from engine.prompt.layout import Part, Prompt, Segment

@@ -9,6 +9,7 @@ import pytest
 
 from tests.browser.desk_page import DeskPage
 from tests.browser.server import Server
+from tests.patience import PATIENCE_S
 
 Open = Callable[..., DeskPage]
 
@@ -110,7 +111,7 @@ def test_an_answer_of_the_command_line_is_seen_going_on(server: Server, open_pag
     page.wait_until_asked_elsewhere()
     assert not page.can_ask
     page.wait_for_end(0)
-    assert asking.wait(60) == 0
+    assert asking.wait(PATIENCE_S) == 0
     page.settle()
     assert page.can_ask
     assert page.answer(0)
@@ -124,7 +125,7 @@ def test_a_killed_program_leaves_an_answer_that_says_so(server: Server, open_pag
     page.wait_for_text(0)
     children = server.children()
     server.stop(signal.SIGKILL)
-    assert psutil.wait_procs(children, timeout=15)[1] == []  # the engine went with its parent
+    assert psutil.wait_procs(children, timeout=PATIENCE_S)[1] == []  # the engine went with its parent
     server.start()
     page = open_page(server, f"/?session={session}")
     assert "Interrupted: the program ended" in page.wait_for_end(0)
