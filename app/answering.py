@@ -32,7 +32,7 @@ def answer(
     session = store.sessions.get(question.session) if question.session is not None else None
     with ExitStack() as stack:
         lease = stack.enter_context(store.leases.acquire(session.id)) if session is not None else None
-        joined = join_session(store, session.id if session else None, question.corpus)
+        joined = join_session(store.sources, session.id if session else None, question.corpus)
         turn = prepare(
             session,
             question.text,
@@ -112,7 +112,7 @@ def _begin(
         store.sessions.rename(session.id, title_of(question.text))
     if session.model != settings.model:
         store.sessions.change(session.id, model=settings.model)
-    write_down(store, session.id, turn.joining, question.corpus.skipped, turn_index=len(turn.turns))
+    write_down(store.sources, session.id, turn.joining, question.corpus.skipped, turn_index=len(turn.turns))
     sent = [(at.source, at.turn_index) for at in turn.sent]
     first_sent = joining(candidates(sent, turn.conversation.numbers), turn.turns) if backend.about.sees else ()
     return store.turns.begin(

@@ -55,7 +55,7 @@ class Desk:
     def __init__(self, settings: Settings, *, backend: Backend | None = None, speeds: Speeds | None = None) -> None:
         self.settings = settings
         self._opening = Lock()
-        self._engines = Engines(settings, lambda: self._store, backend=backend, speeds=speeds)
+        self._engines = Engines(settings, lambda: self._store.snapshots, backend=backend, speeds=speeds)
         self._asking, self._learning = Lock(), Lock()
         self._closed = False
         self._idle = Timer(_IDLE_S, lambda: None)
@@ -109,7 +109,7 @@ class Desk:
         backend = self.backend()
         read = legible(corpus, backend.about)
         system = standing_instruction(self.settings, bool(read.sources))
-        return count(read, arrange(self._store, read.sources), backend=backend, system=system)
+        return count(read, arrange(self._store.sources, read.sources), backend=backend, system=system)
 
     # plans
 
@@ -208,9 +208,9 @@ class Desk:
 
         in_folder: see joining.join. brought_back: the path that was listed as skipped, and is no more.
         """
-        joining = join_session(self._store, session_id, corpus, in_folder=in_folder)
+        joining = join_session(self._store.sources, session_id, corpus, in_folder=in_folder)
         n_turns = len(self._store.turns.of(session_id))
-        write_down(self._store, session_id, joining, corpus.skipped, turn_index=n_turns)
+        write_down(self._store.sources, session_id, joining, corpus.skipped, turn_index=n_turns)
         if brought_back is not None:
             self._store.sources.drop_skipped(session_id, brought_back)
         return tuple(map(Notice, joining.sentences()))
@@ -286,7 +286,7 @@ class Desk:
     @property
     def saved(self) -> Tier:
         """The saved KV caches of this home."""
-        return Tier(self.settings, self._store)
+        return Tier(self.settings, self._store.snapshots)
 
     def save(self) -> Notice | None:
         """Saves the KV cache of the session that the engine holds; a notice when that was not possible."""

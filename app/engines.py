@@ -32,7 +32,7 @@ from engine.local.opened import OpenModel
 from engine.memory.planner import Planner, make_plan
 from engine.runtime.checkpoint import Speeds
 from engine.tokens.document import IdCache
-from storage.store import Store
+from storage.snapshots import Snapshots
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,8 @@ class LocalBackend:
         the model's files are read for that, it uses nothing that hangs on them."""
         reuse, caches = case.reuse, self.engine.keeper.caches
         assert isinstance(reuse, KvReuse)
-        if unread := caches.unread(reuse, self.opened, case.prompt):
+        projector = self.opened.projector if case.prompt.shown else None
+        if unread := caches.unread(reuse, self.opened.card, projector):
             for share in caches.read(unread):
                 yield Checking(share)
                 if cancel.is_set():
@@ -144,18 +145,18 @@ class LocalBackend:
 class Engines:
     """The engines of a process, by the --model value that names them.
 
-    store: see LocalEngine. backend: answers in place of what is named. speeds: see Keeper.
+    index: see LocalEngine. backend: answers in place of what is named. speeds: see Keeper.
     """
 
     def __init__(
         self,
         settings: Settings,
-        store: Callable[[], Store],
+        index: Callable[[], Snapshots],
         *,
         backend: Backend | None = None,
         speeds: Speeds | None = None,
     ) -> None:
-        self.local = LocalEngine(settings, store, speeds)
+        self.local = LocalEngine(settings, index, speeds)
         self._given, self._ids = backend, IdCache()
 
     def backend(self, model: str) -> Backend:

@@ -35,7 +35,7 @@ from engine.memory.hardware import ram
 from engine.memory.planner import Planner, make_plan
 from engine.runtime.checkpoint import Speeds
 from engine.runtime.settings import EngineSettings
-from storage.store import Store
+from storage.snapshots import Snapshots
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +53,11 @@ class Running:
 class LocalEngine:
     """At most one running engine. Not thread-safe but where it is said: its owner takes turns.
 
-    store: gives the store, which is opened for what is saved and not before. speeds: see Keeper.
+    index: gives that of what is saved, which is opened when it is needed and not before. speeds: see Keeper.
     """
 
-    def __init__(self, settings: Settings, store: Callable[[], Store], speeds: Speeds | None = None) -> None:
-        self._settings, self._store, self._speeds = settings, store, speeds
+    def __init__(self, settings: Settings, index: Callable[[], Snapshots], speeds: Speeds | None = None) -> None:
+        self._settings, self._index, self._speeds = settings, index, speeds
         self._engine: EngineProcess | None = None
         self._model: WhichModel | None = None  # that the engine runs
         self._needs: tuple[Need, ...] = ()  # what the running engine was planned to take
@@ -67,7 +67,7 @@ class LocalEngine:
     @cached_property
     def keeper(self) -> Keeper:
         """Keeps what the engines read."""
-        return Keeper(self._settings, self._store(), self._speeds)
+        return Keeper(self._settings, self._index(), self._speeds)
 
     def open(self, model: str) -> OpenModel:
         """The model of a --model value, ready to count and plan with. May be called from any thread.
@@ -147,7 +147,7 @@ class LocalEngine:
     def reuse(self, opened: OpenModel, plan: Plan, prompt: Prompt) -> KvReuse:
         """What of a prompt need not be read, were it asked now. May be called from any thread."""
         caches, engine = self.keeper.caches, self.running
-        model, placement, held = caches.identify(opened), plan.placed, None
+        model, placement, held = caches.identify(opened.card, opened.projector), plan.placed, None
         if engine is not None and model == self._model:
             held = self.keeper.held(engine)
             placement = engine.settings.placement if self._serves(engine, plan, prompt) else placement

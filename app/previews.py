@@ -16,6 +16,7 @@ from storage.sources import SourceLink
 from storage.turns import Turn
 
 _KEPT = 8
+_AMBER, _RED = 0.80, 0.95  # of the window
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,35 @@ def preview_of(turn: PreparedTurn, documents: tuple[Document, ...], *, sees: boo
         albums=albums_of(documents),
         rereads=turn.rereads,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The window and what stands in it, in tokens."""
+
+    corpus: int
+    chat: int
+    reply: int
+    limit: int
+
+    @property
+    def free(self) -> int:
+        return self.limit - self.corpus - self.chat - self.reply
+
+    @property
+    def share(self) -> float:
+        return (self.limit - self.free) / max(1, self.limit)
+
+    @property
+    def level(self) -> str:
+        """How full it is, in one word that the style sheet knows."""
+        return "red" if self.share >= _RED else "amber" if self.share >= _AMBER else "calm"
+
+
+def budget_of(preview: Preview | None, plan: Plan, window: int, n_ctx: int | None) -> Budget:
+    """The budget of a session's next question, or of a first one without sources."""
+    chat = preview.chat_tokens if preview else plan.prompt_tokens
+    return Budget(preview.corpus_tokens if preview else 0, chat, plan.reply_tokens, min(window, n_ctx or window))
 
 
 class Previews:

@@ -113,7 +113,7 @@ def read_settings(environment: Mapping[str, str] = os.environ, **flags: Any) -> 
 
 
 def is_path(path: Path, name: str) -> bool:
-    """Whether a --model value is a path. A folder that happens to be called scout does not hide the catalogue's Scout."""
+    """Whether a --model value is a path: a folder that is called scout does not hide the catalogue's Scout."""
     if "/" in name or name.endswith(".gguf") or path.is_file():
         return True
     return path.exists() and find(name) is None

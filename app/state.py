@@ -43,7 +43,7 @@ def house() -> House:
     """Opened by the first page that is drawn. Raises LongdeskError, and tries again at the next one."""
     desk = Desk(read_settings())
     thumbnails = Thumbnailer(desk.source)
-    opened = House(desk, Jobs(desk), Intake(desk), Previews(desk.preview), Forecasts(desk), thumbnails)
+    opened = House(desk, Jobs(desk), Intake(desk), Previews(desk.preview), Forecasts(desk.planner), thumbnails)
     atexit.register(opened.close)
     return opened
 

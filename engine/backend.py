@@ -13,7 +13,7 @@ from typing import Protocol
 from engine.corpus.source import Source
 from engine.errors import LongdeskError
 from engine.memory.budget import Advice, Need, Plan, Verdict, Wanted
-from engine.prompt.layout import Exchange, Part, Prompt, Segment
+from engine.prompt.prompt import Exchange, Part, Prompt, Segment
 from engine.runtime.events import (
     Checking,
     Event,
@@ -117,7 +117,7 @@ class Backend(Protocol):
     def documents(
         self, sources: Sequence[Source], numbers: Mapping[str, int] | None = None, *, max_tiles: int | None = None
     ) -> tuple[Document, ...]:
-        """Every source as the prompt carries it, in order; see engine.tokens.documents.
+        """Every source as the prompt carries it, in order; see engine.tokens.source_ids.
 
         numbers: what each source's first picture is called, by path. max_tiles: of an image; None for as many as there
         may be.

@@ -20,7 +20,7 @@ from engine.corpus.source import Picture as Page
 from engine.gguf import read_header
 from engine.memory.fingerprint import fingerprint
 from engine.memory.projector import LLAMA4, read_projector
-from engine.prompt.layout import Part, Prompt, Segment
+from engine.prompt.prompt import Part, Prompt, Segment
 from engine.tokens.document import Shown
 from engine.tokens.sight import Sight
 from engine.tokens.vocabulary import read_vocabulary

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from engine.local.opened import OpenModel, open_model
-from engine.prompt.layout import Exchange, Part
+from engine.prompt.prompt import Exchange, Part
 from tests.command_line import CommandLine
 from tests.patience import PATIENCE_S, until
 

@@ -15,7 +15,7 @@ from app.question import Answered, Begun, DeskEvent, Notice, Question
 from app.settings import Settings
 from engine.corpus.source import Cause, Corpus
 from engine.errors import DoesNotFit, SessionBusy, UsageError
-from engine.prompt.layout import Part
+from engine.prompt.prompt import Part
 from engine.runtime.events import Prefill, Text
 from storage.store import Store
 from storage.turns import Turn

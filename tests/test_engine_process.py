@@ -15,7 +15,7 @@ import pytest
 from engine.errors import EngineDied, EngineFailed
 from engine.local.process import EngineProcess, SavedState
 from engine.memory.budget import Placement
-from engine.prompt.layout import Part, Prompt, Segment
+from engine.prompt.prompt import Part, Prompt, Segment
 from engine.runtime.binding import Binding
 from engine.runtime.checkpoint import Speeds
 from engine.runtime.events import Event, Finished, Loading, Prefill, Remark, Sampling, Stop, Text

@@ -21,10 +21,8 @@ from app.settings import Settings
 from engine.corpus.source import Corpus
 from engine.errors import ModelRefused
 from engine.gguf import read_header
-from engine.memory import identity
 from engine.memory.card import ModelCard, read_card
-from engine.memory.fingerprint import fingerprint
-from engine.memory.identity import Contents
+from engine.memory.fingerprint import Contents, fingerprint
 from engine.runtime.binding import is_read
 from engine.runtime.checkpoint import Speeds
 from engine.runtime.events import Checking
@@ -140,7 +138,7 @@ import json, sys
 from pathlib import Path
 from engine.gguf import read_header
 from engine.memory.card import read_card
-from engine.memory.identity import Contents
+from engine.memory.fingerprint import Contents
 
 def n_read():
     lines = Path("/proc/self/io").read_text().splitlines()
@@ -162,8 +160,8 @@ print(json.dumps([contents.identify(card).content, n_read() - before]))
 def test_files_that_change_while_they_are_read_are_not_remembered(
     contents: Contents, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(identity, "_STEP_BYTES", 1)
-    monkeypatch.setattr(identity, "_PIECE_BYTES", 64 << 10)
+    monkeypatch.setattr("engine.memory.fingerprint._STEP_BYTES", 1)
+    monkeypatch.setattr("engine.memory.fingerprint._PIECE_BYTES", 64 << 10)
     card, shares = card_of(model), []
     for share in contents.read(card):
         if not shares:
@@ -176,7 +174,7 @@ def test_files_that_change_while_they_are_read_are_not_remembered(
 def test_reading_that_is_given_up_leaves_nothing(
     contents: Contents, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(identity, "_STEP_BYTES", 1)
+    monkeypatch.setattr("engine.memory.fingerprint._STEP_BYTES", 1)
     next(contents.read(card_of(model)))
     assert not is_read(contents.identify(card_of(model)).content) and not (tmp_path / "cache").exists()
 
@@ -227,7 +225,7 @@ def large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Models of a MiB are treated as large ones, and tell of every piece that is read; never while a Desk is idle."""
     monkeypatch.setattr(app.desk, "_IDLE_S", 600.0)
     monkeypatch.setattr(app.kv.reuse, "_SMALL_MODEL_BYTES", 0)
-    monkeypatch.setattr(identity, "_STEP_BYTES", 1)
+    monkeypatch.setattr("engine.memory.fingerprint._STEP_BYTES", 1)
 
 
 SLOW = Speeds(tokens_per_s=100.0)
@@ -366,7 +364,7 @@ def test_checking_can_be_cancelled(
     settings: Settings, model: Path, corpus: Path, large: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Asked(settings, corpus, learn=True)
-    monkeypatch.setattr(identity, "_PIECE_BYTES", 64 << 10)
+    monkeypatch.setattr("engine.memory.fingerprint._PIECE_BYTES", 64 << 10)
     copied = replace(settings, model=str(copy(model, tmp_path / "copy.gguf")))
     asked = Asked(copied, corpus, cancel_checking=True)
     assert asked.turn.stop == "cancelled" and asked.progress.loaded < 0.5

@@ -38,8 +38,6 @@ def planner(*, free_gib: float, weights_gib: float = 8) -> Planner:
         attention_window=0,
         exact=True,
         weights_bytes=weights,
-        head_dim_k=128,
-        head_dim_v=128,
     )
 
     def measure(card: ModelCard, placement: Placement) -> Measured:

@@ -32,7 +32,7 @@ FLOORS = (
     ("app.settings", "app.models", "app.counting"),
     ("app.session_settings",),
     ("app.kv", "app.images", "app.attachments"),
-    ("app.engines", "app.local_engine", "app.next_turn"),
+    ("app.local_engine", "app.engines", "app.next_turn"),
     ("app.previews", "app.question"),
     ("app.answering", "app.documents"),
     ("app.desk",),

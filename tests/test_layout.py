@@ -7,7 +7,8 @@ import pytest
 
 from engine.corpus.source import Kind, Source, digest_text
 from engine.local.opened import OpenModel
-from engine.prompt.layout import Exchange, Part, Prompt, lay_out
+from engine.prompt.layout import lay_out
+from engine.prompt.prompt import Exchange, Part, Prompt
 from engine.prompt.template import ChatTemplate, read_template
 from engine.tokens.document import Document, IdCache, common_prefix
 from engine.tokens.encode import Tokenizer

@@ -14,7 +14,7 @@ from app.settings import Settings
 from app.sources.joining import arrange, join_session, write_down
 from engine.corpus.rules import Rules
 from engine.corpus.source import Corpus, Kind, Source, digest_text
-from engine.prompt.layout import Part, Segment
+from engine.prompt.prompt import Part, Segment
 from storage.store import Store
 from tests.test_corpus_order import Git, git, needs_git
 from tests.work import calls, instructions
@@ -146,7 +146,7 @@ def test_of_two_folders_the_second_goes_on_as_an_earlier_session_does(tmp_path: 
         earlier, now = (store.sessions.create(title="t", model="m").id for _ in range(2))
         store.sources.put(earlier, every, turn_index=0)
         for part in (every[:2], every[2:]):
-            write_down(store, now, join_session(store, now, Corpus(part)), (), turn_index=0)
+            write_down(store.sources, now, join_session(store.sources, now, Corpus(part)), (), turn_index=0)
         assert [link.path for link in store.sources.links(now)] == [source.path for source in every]
 
 
@@ -158,11 +158,11 @@ def test_thousands_of_files_and_many_sessions_are_looked_through_at_once(tmp_pat
         for number in range(12):
             session = store.sessions.create(title="t", model="m").id
             store.sources.put(session, every[: begun + number], turn_index=0)
-        arranged = arrange(store, every)
+        arranged = arrange(store.sources, every)
         begun += 11
         assert arranged[:begun] == every[:begun] and arranged[begun:] == every[: begun - 1 : -1]
-        n_instructions = instructions(store, lambda: arrange(store, every))
-        return calls(lambda: arrange(store, every)), n_instructions
+        n_instructions = instructions(store, lambda: arrange(store.sources, every))
+        return calls(lambda: arrange(store.sources, every)), n_instructions
 
     with Store(tmp_path) as store:
         for few, many in zip(cost(store, 500), cost(store, 5_000), strict=True):

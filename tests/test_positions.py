@@ -13,7 +13,7 @@ import pytest
 from engine.errors import EngineFailed
 from engine.local.process import EngineProcess
 from engine.memory.budget import Placement
-from engine.prompt.layout import Prompt
+from engine.prompt.prompt import Prompt
 from engine.runtime.events import Sampling
 from engine.runtime.pictures import Pictures, pictures_from, pictures_of, positions_of
 from engine.runtime.positions import Positions

@@ -126,4 +126,4 @@ def test_what_was_not_used_for_long(tmp_path: Path) -> None:
     assert kept.unused_for(timedelta(days=7)) == snapshots[:1]
     assert "width:50.000%" in budget_html(kept) and "width:100.000%" in budget_html(Kept(snapshots, 0))
     with Store(tmp_path) as store:
-        assert Tier(Settings(home=tmp_path, snapshot_budget=9), store).kept() == Kept((), 9)
+        assert Tier(Settings(home=tmp_path, snapshot_budget=9), store.snapshots).kept() == Kept((), 9)

@@ -36,7 +36,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 @pytest.fixture
 def new_tier(tmp_path: Path, store: Store) -> NewTier:
     def build(budget: int | None = 10 * MIB) -> Tier:
-        return Tier(Settings(home=tmp_path, snapshot_budget=budget), store)
+        return Tier(Settings(home=tmp_path, snapshot_budget=budget), store.snapshots)
 
     return build
 
@@ -172,9 +172,8 @@ def test_what_others_are_writing_counts(new_tier: NewTier) -> None:
 def test_what_a_dead_process_reserved_counts_for_nothing(new_tier: NewTier, tmp_path: Path) -> None:
     script = "import sys; from pathlib import Path; from app.kv.disk import Tier; from app.settings import Settings\n"
     script += "from storage.store import Store; home = Path(sys.argv[1])\n"
-    script += (
-        f"assert Tier(Settings(home=home, snapshot_budget={10 * MIB}), Store(home)).keep({9 * MIB}).refusal is None"
-    )
+    script += f"settings = Settings(home=home, snapshot_budget={10 * MIB})\n"
+    script += f"assert Tier(settings, Store(home).snapshots).keep({9 * MIB}).refusal is None"
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, cwd=ROOT)
     assert b"n_bytes" in (tmp_path / "snapshots.lock").read_bytes()
     assert new_tier().keep(10 * MIB).refusal is None
@@ -283,7 +282,7 @@ from storage.store import Store
 home, budget, seed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 draw = random.Random(seed)
 with Store(home) as store:
-    tier = Tier(Settings(home=home, snapshot_budget=budget), store)
+    tier = Tier(Settings(home=home, snapshot_budget=budget), store.snapshots)
     kept = 0
     for number in range(40):
         size = draw.randrange(1, budget // 2)

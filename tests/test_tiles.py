@@ -16,12 +16,10 @@ from engine.memory.projector import read_projector
 from engine.tokens.image_tokens import ImageCount, ImageCounter
 from engine.tokens.tiles import (
     Mark,
-    Rule,
     Size,
     Tile,
     Tiling,
     llama_cpp_tiling,
-    meta_tiling,
     size_filling,
     size_within,
 )
@@ -120,23 +118,21 @@ def test_2000_random_sizes_are_counted_in_seconds_and_remembered(counter: ImageC
 
 
 def test_separators_are_counted_as_they_are_decoded() -> None:
-    for width, height in random_sizes(500, seed=3) + EDGES:
-        for tiling in (llama_cpp_tiling(width, height), meta_tiling(width, height)):
-            columns, rows = tiling.columns, tiling.rows
-            for separators in (False, True):
-                pieces = list(tiling.pieces(separators=separators))
-                tiles = [piece for piece in pieces if isinstance(piece, Tile)]
-                assert len(tiles) == tiling.n_encoded
-                assert tiling.n_tokens(separators=separators) == 144 * len(tiles) + len(pieces) - len(tiles)
-            added = tiling.n_tokens(separators=True) - tiling.n_tokens(separators=False)
-            assert added == tiling.n_separators == ((columns - 1) * rows + rows + 1 if columns * rows > 1 else 1)
+    for tiling in (Tiling(columns, rows) for columns in range(1, 17) for rows in range(1, 16 // columns + 1)):
+        columns, rows = tiling.columns, tiling.rows
+        for separators in (False, True):
+            pieces = list(tiling.pieces(separators=separators))
+            tiles = [piece for piece in pieces if isinstance(piece, Tile)]
+            assert len(tiles) == tiling.n_encoded
+            assert tiling.n_tokens(separators=separators) == 144 * len(tiles) + len(pieces) - len(tiles)
+        added = tiling.n_tokens(separators=True) - tiling.n_tokens(separators=False)
+        assert added == tiling.n_separators == ((columns - 1) * rows + rows + 1 if columns * rows > 1 else 1)
 
 
 def test_the_counts_that_were_measured() -> None:
     whole, grid = llama_cpp_tiling(300, 200), llama_cpp_tiling(1000, 1000)
     assert (whole.n_tokens(separators=False), whole.n_tokens(separators=True)) == (146, 147)
     assert (grid.n_tokens(separators=False), grid.n_tokens(separators=True)) == (1_442, 1_452)
-    assert str(grid.rule) == "llama.cpp's tiles" and str(meta_tiling(10, 10).rule) == "Meta's reference"
     assert [*whole.pieces(separators=True)] == [Mark.START, Mark.WHOLE, Tile(-1, -1), Mark.END]
     assert Tile(-1, -1).is_whole and not Tile(0, 0).is_whole
 
@@ -225,19 +221,11 @@ def our_ids(meta: SimpleNamespace, tiling: Tiling) -> list[int]:
     ]
 
 
-def test_metas_rule_is_metas_own(meta: SimpleNamespace) -> None:
-    for width, height in random_sizes(2_000, seed=4) + EDGES:
-        tiling = meta_tiling(width, height)
-        assert (tiling.columns, tiling.rows) == metas_grid(meta, width, height), (width, height)
-        assert tiling.n_tiles <= 16 and tiling.rule is Rule.META
-
-
 def test_ids_around_the_tiles_are_metas(meta: SimpleNamespace) -> None:
     n_alike, grids = 0, set[tuple[int, int]]()
     for width, height in random_sizes(1_000, seed=5) + EDGES:
-        ours, reference = llama_cpp_tiling(width, height), meta_tiling(width, height)
-        grid = (reference.columns, reference.rows)
-        ids = metas_ids(meta, *grid)
+        ours, grid = llama_cpp_tiling(width, height), metas_grid(meta, width, height)
+        reference, ids = Tiling(*grid), metas_ids(meta, *grid)
         assert our_ids(meta, reference) == ids and len(ids) == reference.n_tokens(separators=True)
         if (ours.columns, ours.rows) == grid:
             n_alike += 1

@@ -80,7 +80,7 @@ def _open_tier() -> Iterator[Tier]:
     """Without a Desk: no model is looked at."""
     settings = read_settings()
     with Store(settings.home) as store:
-        yield Tier(settings, store)
+        yield Tier(settings, store.snapshots)
 
 
 def _told(verified: Iterator[Verified], n_all: int) -> Iterator[Verified]:

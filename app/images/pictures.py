@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from engine.prompt.layout import Prompt
+from engine.prompt.prompt import Prompt
 from engine.tokens.document import Document, View
 
 

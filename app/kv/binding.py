@@ -5,20 +5,20 @@ from importlib.metadata import version
 
 from engine.memory.budget import Placement
 from engine.memory.card import ModelCard
-from engine.memory.identity import Identity
 from engine.runtime.binding import Binding
 from engine.runtime.prefix import Attention, CacheShape, rewind_to
 
 
-def binding_of(card: ModelCard, placement: Placement, identity: Identity, *, projector: str) -> Binding:
+def binding_of(card: ModelCard, placement: Placement, *, model: str, content: str, projector: str) -> Binding:
     """What the KV caches of an engine of this placement belong to.
 
-    projector: what its file holds, '' where the prompt has no pictures.
+    model, content: the fingerprint of its files, and what they hold. projector: what its file holds, '' where the
+    prompt has no pictures.
     """
     rope = "" if not card.rope_switch else "long" if placement.n_ctx > card.rope_switch else "short"
     return Binding(
-        model=identity.fingerprint,
-        content=identity.content,
+        model=model,
+        content=content,
         llama_cpp=version("llama-cpp-python"),
         kv_k=placement.kv_type,
         kv_v=placement.kv_type,

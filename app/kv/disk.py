@@ -24,8 +24,7 @@ from engine.errors import LongdeskError
 from engine.memory.budget import DISK_RESERVE_BYTES
 from engine.runtime.chain import blocks_in, tokens_in
 from engine.runtime.state_file import verify
-from storage.snapshots import Snapshot
-from storage.store import Store
+from storage.snapshots import Snapshot, Snapshots
 
 MOST_BYTES = 256 << 30  # of the default budget
 _ORPHANED_S = 3600.0  # a file that the index does not know by then is nobody's
@@ -71,25 +70,25 @@ class Verified:
 class Tier:
     """The KV states on disk of a home. Any thread may call any method; each holds one reservation at most."""
 
-    def __init__(self, settings: Settings, store: Store) -> None:
-        self._settings, self._store = settings, store
+    def __init__(self, settings: Settings, index: Snapshots) -> None:
+        self._settings, self._index = settings, index
         self.folder = settings.home / "snapshots"
         self._lock_path = settings.home / "snapshots.lock"  # not among the states, so that the folder holds only them
         self._token = secrets.token_hex(8)
 
     def total_bytes(self) -> int:
         """What all of them take."""
-        return self._store.snapshots.total_bytes()
+        return self._index.total_bytes()
 
     def kept(self) -> Kept:
         """What there is now."""
-        return Kept(self._store.snapshots.list(), self.budget_bytes())
+        return Kept(self._index.list(), self.budget_bytes())
 
     def budget_bytes(self) -> int:
         """What all states together may take: what was set, else a quarter of what they have and could have."""
         if self._settings.snapshot_budget is not None:
             return self._settings.snapshot_budget
-        return min(MOST_BYTES, (self._free_bytes() + self._store.snapshots.total_bytes()) // 4)
+        return min(MOST_BYTES, (self._free_bytes() + self._index.total_bytes()) // 4)
 
     def new_path(self, process_id: int) -> Path:
         """A name for a state that this process writes: its file is swept if it dies before the index knows it."""
@@ -136,24 +135,24 @@ class Tier:
     def delete(self, path: Path) -> None:
         """Evicts one state; one that has gone already is no error. Raises as prune does."""
         with self._alone():
-            for snapshot in self._store.snapshots.list():
+            for snapshot in self._index.list():
                 if snapshot.path == path:
                     self._evict(snapshot)
 
     def verify(self) -> Iterator[Verified]:
         """Reads every state to its end, one after the other; those that are broken go. Raises as prune does."""
-        for snapshot in self._store.snapshots.list():
+        for snapshot in self._index.list():
             problem = problem_of(snapshot)
             if problem is not None:
                 with self._alone():
-                    if not any(one.path == snapshot.path for one in self._store.snapshots.list()):
+                    if not any(one.path == snapshot.path for one in self._index.list()):
                         continue  # it was evicted while it was read
                     self._evict(snapshot)
             yield Verified(snapshot, problem)
 
     def sweep(self) -> None:
         """Deletes what crashes left behind, and forgets states whose files are gone. Never raises OSError."""
-        if self.folder.is_dir() or self._store.snapshots.total_bytes():
+        if self.folder.is_dir() or self._index.total_bytes():
             with suppress(OSError, LongdeskError), self._alone():
                 self._sweep()
 
@@ -163,10 +162,10 @@ class Tier:
         """Evicts until there is room, where evicting can make it."""
         refused = f"The KV cache was not kept: it takes {show_bytes(n_bytes)}, and "
         no_space = f"{refused}{show_bytes(DISK_RESERVE_BYTES)} of the disk are always left free."
-        evictable = [snapshot for snapshot in self._store.snapshots.list() if snapshot.path not in protected]
+        evictable = [snapshot for snapshot in self._index.list() if snapshot.path not in protected]
         most = sum(snapshot.n_bytes for snapshot in evictable)
         budget, wanted = self.budget_bytes(), n_bytes + reserved_bytes
-        over_budget = self._store.snapshots.total_bytes() + wanted - budget
+        over_budget = self._index.total_bytes() + wanted - budget
         if over_budget > most:
             return Room(refusal=f"{refused}all that are kept may take {show_bytes(budget)} (snapshot_budget).")
         over_disk = wanted + DISK_RESERVE_BYTES - self._free_bytes()
@@ -188,8 +187,8 @@ class Tier:
         Sessions over one corpus have it each in a state of their own: the last that holds a corpus is worth more than
         another session's few turns.
         """
-        shared = self._store.snapshots.shared_blocks()
-        for match in self._store.snapshots.matches(blocks):
+        shared = self._index.shared_blocks()
+        for match in self._index.matches(blocks):
             shared[match.snapshot.path] = max(match.n_blocks, shared.get(match.snapshot.path, 0))
 
         def loss(snapshot: Snapshot) -> int:
@@ -209,19 +208,19 @@ class Tier:
         return True
 
     def _evict(self, snapshot: Snapshot) -> None:
-        self._store.snapshots.forget(snapshot.path)  # first: nobody begins to read it now
+        self._index.forget(snapshot.path)  # first: nobody begins to read it now
         remove((snapshot.path,))
 
     def _sweep(self) -> None:
         files = [path for path in self.folder.iterdir() if path.suffix in (".kv", ".part")]
-        listed = self._store.snapshots.list()  # after the files: what was entered meanwhile is known
+        listed = self._index.list()  # after the files: what was entered meanwhile is known
         known = {snapshot.path for snapshot in listed}
         for file in files:
             if file not in known and _is_left_behind(file):
                 remove((file,))
         for snapshot in listed:
             if not snapshot.path.exists():
-                self._store.snapshots.forget(snapshot.path)
+                self._index.forget(snapshot.path)
 
     def _free_bytes(self) -> int:
         return shutil.disk_usage(self.folder if self.folder.is_dir() else self._settings.home).free

@@ -13,11 +13,9 @@ from typing import NamedTuple
 from app.kv.binding import before_edit, binding_of, shape_of
 from app.settings import Settings
 from engine.backend import Ids, Prompt, Reuse
-from engine.local.opened import OpenModel
 from engine.memory.budget import Placement
 from engine.memory.card import ModelCard
-from engine.memory.fingerprint import file_stamps
-from engine.memory.identity import Contents, Identity, stamp_of
+from engine.memory.fingerprint import Contents, Identity, file_stamps, stamp_of
 from engine.memory.kv_cache import pad
 from engine.memory.projector import Projector
 from engine.runtime.binding import Binding, binding_from, is_read
@@ -25,8 +23,7 @@ from engine.runtime.chain import BLOCK, blocks_in, chain, tokens_in
 from engine.runtime.checkpoint import Speeds
 from engine.runtime.state_file import Promise, is_loss, promise
 from engine.tokens.document import common_prefix
-from storage.snapshots import Match
-from storage.store import Store
+from storage.snapshots import Match, Snapshots
 
 _MOST_TRIED = 8  # saved caches that share most are looked at more closely
 _SMALL_BYTES = 64 << 20  # written in a moment
@@ -85,6 +82,16 @@ class WhichModel:
     projector: str = ""
     projector_content: str = field(default="", compare=False)
 
+    def binding(self, card: ModelCard, placement: Placement, *, has_pictures: bool) -> Binding:
+        """What a KV cache of this model belongs to, in an engine of this placement."""
+        return binding_of(
+            card,
+            placement,
+            model=self.identity.fingerprint,
+            content=self.identity.content,
+            projector=self.projector_content if has_pictures else "",
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KvReuse(Reuse):
@@ -137,16 +144,16 @@ class SavedCaches:
     pace: how fast this machine reads, which decides what is worth looking for.
     """
 
-    def __init__(self, settings: Settings, store: Store, pace: Pace) -> None:
-        self._settings, self._store, self.pace = settings, store, pace
+    def __init__(self, settings: Settings, index: Snapshots, pace: Pace) -> None:
+        self._settings, self._index, self.pace = settings, index, pace
         self._contents = Contents(settings.cache)
 
-    def identify(self, opened: OpenModel) -> WhichModel:
+    def identify(self, card: ModelCard, projector: Projector | None) -> WhichModel:
         """Reads no more than samples of its files, and those once. Raises ModelRefused when a file went away."""
-        identity = self._contents.identify(opened.card)
-        if opened.projector is None:
+        identity = self._contents.identify(card)
+        if projector is None:
             return WhichModel(identity)
-        stamp = stamp_of(file_stamps(opened.projector))
+        stamp = stamp_of(file_stamps(projector))
         return WhichModel(identity, stamp, self._contents.resolve(stamp))
 
     def find(
@@ -154,7 +161,7 @@ class SavedCaches:
     ) -> KvReuse:
         """What of a prompt is kept for an engine of this placement. held: by an engine of this model that runs."""
         ids = prompt.ids()
-        binding = binding_of(card, placement, model.identity, projector=model.projector_content if prompt.shown else "")
+        binding = model.binding(card, placement, has_pictures=bool(prompt.shown))
         found = self._match(ids, binding) if self._settings.snapshot else _Match((), 0, 0, None)
         shape = shape_of(card, swa_full=placement.swa_full)
         promised = [promise(path, ids, binding, shape) for path in found.saved]
@@ -175,7 +182,7 @@ class SavedCaches:
 
     def is_as_well(self, reuse: KvReuse, card: ModelCard, placement: Placement) -> bool:
         """Whether another placement can load what was found: a context's length may change what caches belong to."""
-        return binding_of(card, placement, reuse.model.identity, projector=reuse.binding.projector) == reuse.binding
+        return reuse.model.binding(card, placement, has_pictures=bool(reuse.binding.projector)) == reuse.binding
 
     def with_saved(self, reuse: KvReuse, path: Path, card: ModelCard) -> KvReuse:
         """The same with a cache that was saved since, which holds what an engine held of the prompt, and without those
@@ -194,20 +201,22 @@ class SavedCaches:
         """Tokens of what an engine holds that a saved cache holds too."""
         return self._match(ids, binding).n_shared
 
-    def unread(self, reuse: KvReuse, opened: OpenModel, prompt: Prompt) -> tuple[ModelCard | Projector, ...]:
+    def unread(self, reuse: KvReuse, card: ModelCard, projector: Projector | None) -> tuple[ModelCard | Projector, ...]:
         """Whose files nobody has read yet, and should be before this prompt: a saved cache may be theirs that saves
-        more than that takes. No cache is used that was not proved to be the model's."""
+        more than that takes. No cache is used that was not proved to be the model's.
+
+        projector: None where the prompt has no pictures.
+        """
         if not self._settings.snapshot:
             return ()
         unread: list[ModelCard | Projector] = []
         if not is_read(reuse.model.identity.content):
-            n_bytes = sum(file.n_bytes for file in opened.card.files)
+            n_bytes = sum(file.n_bytes for file in card.files)
             if n_bytes <= _SMALL_MODEL_BYTES or self._is_worth_reading(n_bytes, reuse):
-                unread.append(opened.card)
-        seen = opened.projector if prompt.shown else None
-        is_unread = seen is not None and not is_read(reuse.model.projector_content)
-        if seen is not None and is_unread and self._is_worth_reading(seen.n_bytes, reuse):
-            unread.append(seen)
+                unread.append(card)
+        is_unread = projector is not None and not is_read(reuse.model.projector_content)
+        if projector is not None and is_unread and self._is_worth_reading(projector.n_bytes, reuse):
+            unread.append(projector)
         return tuple(unread)
 
     def read(self, files: Iterable[ModelCard | Projector]) -> Iterator[float]:
@@ -221,9 +230,7 @@ class SavedCaches:
         Yields the share read. May be given up at any time: nothing waits for it.
         """
         content = self._contents.identify(card).content
-        if not is_read(content) and any(
-            kept.binding.get("content") == content for kept in self._store.snapshots.list()
-        ):
+        if not is_read(content) and any(kept.binding.get("content") == content for kept in self._index.list()):
             yield from self._contents.read(card)
 
     def known(self, binding: Binding) -> Binding:
@@ -247,7 +254,7 @@ class SavedCaches:
         """What the index has of a prompt, made with the same model and settings."""
         usable: list[Path] = []
         shared, unproved, unusable = 0, 0, (0, "")
-        for match in self._store.snapshots.matches(chain(ids)):
+        for match in self._index.matches(chain(ids)):
             made_with = self.made_with(match)
             other = "another version of Longdesk" if made_with is None else binding.mismatch(made_with)
             if made_with is not None and other is None:

@@ -26,8 +26,7 @@ from engine.runtime.chain import blocks_in, chain
 from engine.runtime.checkpoint import Speeds
 from engine.runtime.keeping import Keeping
 from engine.tokens.document import common_prefix
-from storage.snapshots import Snapshot
-from storage.store import Store
+from storage.snapshots import Snapshot, Snapshots
 
 _DIRTY_BYTES = 32 << 20
 _LONG_PREFILL_S = 10.0  # shorter ones are begun again sooner than their checkpoints are worth
@@ -51,11 +50,11 @@ class Keeper:
     looked for; it may be called from any thread.
     """
 
-    def __init__(self, settings: Settings, store: Store, speeds: Speeds | None = None) -> None:
-        self._settings, self._store, self._speeds = settings, store, speeds
+    def __init__(self, settings: Settings, index: Snapshots, speeds: Speeds | None = None) -> None:
+        self._settings, self._index, self._speeds = settings, index, speeds
         self._pace = Pace(speeds)
-        self.caches = SavedCaches(settings, store, self._pace)
-        self._tier = Tier(settings, store)
+        self.caches = SavedCaches(settings, index, self._pace)
+        self._tier = Tier(settings, index)
         self._holding: _Holding | None = None
         self._unsaved = False
         self._has_room = False  # for checkpoints of the question under way
@@ -107,7 +106,7 @@ class Keeper:
             reuse.ids
         ):  # less, a shared instruction say, makes it no session's
             with suppress(LongdeskError):
-                self._store.snapshots.touch(reuse.saved[0], session_id=session_id)
+                self._index.touch(reuse.saved[0], session_id=session_id)
         self._holding, self._unsaved = _Holding(session_id, card, reuse.binding, anchor), True
 
     def answered(self, event: Finished) -> None:
@@ -147,7 +146,7 @@ class Keeper:
 
     def discard(self, path: Path) -> None:
         """A saved cache's file is broken: it is forgotten, so that a good one takes its place."""
-        self._store.snapshots.forget(path)
+        self._index.forget(path)
         remove((path,))
 
     def forget(self, session_id: str) -> None:
@@ -158,7 +157,7 @@ class Keeper:
     def drop(self, session_id: str) -> None:
         """Forgets a session's saved caches, and that the engine's own was to be saved."""
         self.forget(session_id)
-        remove(self._store.snapshots.remove(session_id))
+        remove(self._index.remove(session_id))
 
     def _write(self, engine: EngineProcess, path: Path, holding: _Holding, n_bytes: int) -> bool:
         """Writes the cache, enters it, and deletes those that it makes needless; whether there was one to write.
@@ -191,7 +190,7 @@ class Keeper:
         windows, some of them at a distance stay.
         """
         binding, session_id, blocks = holding.binding, holding.session_id, chain(saved.ids)
-        self._store.snapshots.record(
+        self._index.record(
             path=saved.path,
             binding=binding.fields(),
             n_tokens=len(saved.ids),
@@ -202,7 +201,7 @@ class Keeper:
         )
         continued = [
             match.snapshot
-            for match in self._store.snapshots.matches(blocks)
+            for match in self._index.matches(blocks)
             if match.snapshot.path != saved.path
             and match.n_blocks == blocks_in(match.snapshot.n_tokens)
             and match.snapshot.n_tokens <= len(saved.ids)
@@ -213,7 +212,7 @@ class Keeper:
         staying = () if serves_all else _at_a_distance(continued, len(saved.ids))
         needless = tuple(snapshot.path for snapshot in continued if snapshot.path not in staying)
         for path in needless:
-            self._store.snapshots.forget(path)
+            self._index.forget(path)
         remove(needless)
 
     def _state_bytes(self, engine: EngineProcess) -> int:

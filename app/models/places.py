@@ -106,10 +106,10 @@ def find_entry(name: str) -> Entry:
     """The catalogue's entry of a name. Raises UsageError with the nearest names."""
     if entry := find(name):
         return entry
-    near = near(name)
+    nearest = near(name)
     raise UsageError(
         f"There is no model file {name}, and the catalogue has no such name.",
-        f"Did you mean {' or '.join(near)}?" if near else "`longdesk models list` shows all names.",
+        f"Did you mean {' or '.join(nearest)}?" if nearest else "`longdesk models list` shows all names.",
     )
 
 

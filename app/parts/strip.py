@@ -1,50 +1,18 @@
 """The budget strip: what the next question takes of the window and of memory, and what to do where it is too much."""
 
 import re
-from dataclasses import dataclass
 from html import escape
 
 import streamlit as st
 
 from app import state
-from app.parts.plan_link import draw_plan_link
 from app.parts.wording import plain, sentence_of
-from app.previews import Preview
+from app.previews import Budget
 from app.sizes import show_bytes
 from engine.errors import LongdeskError
 from engine.memory.budget import Advice, Plan, Verdict
 
-_AMBER, _RED = 0.80, 0.95
 _FLAGS = re.compile(r" \(--[^()]*\)")  # what a click needs no more
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """The window and what stands in it, in tokens."""
-
-    corpus: int
-    chat: int
-    reply: int
-    limit: int
-
-    @property
-    def free(self) -> int:
-        return self.limit - self.corpus - self.chat - self.reply
-
-    @property
-    def share(self) -> float:
-        return (self.limit - self.free) / max(1, self.limit)
-
-    @property
-    def level(self) -> str:
-        """How full it is, in one word that the style sheet knows."""
-        return "red" if self.share >= _RED else "amber" if self.share >= _AMBER else "calm"
-
-
-def budget_of(preview: Preview | None, plan: Plan, window: int, n_ctx: int | None) -> Budget:
-    """The budget of a session's next question, or of a first one without sources."""
-    chat = preview.chat_tokens if preview else plan.prompt_tokens
-    return Budget(preview.corpus_tokens if preview else 0, chat, plan.reply_tokens, min(window, n_ctx or window))
 
 
 def draw_strip(budget: Budget, plan: Plan, *, has_panel: bool) -> None:
@@ -154,4 +122,15 @@ def _memory_html(plan: Plan) -> str:
         f"<span>KV {size('kv_bytes', plan.kv_bytes)} for {plan.context_tokens:,} tokens</span> + "
         f"<span>compute {rest}</span> "
         f"<span>of {free}</span>"
+    )
+
+
+def draw_plan_link(label: str, *, icon: str | None = ":material/memory:") -> None:
+    """The way to the page that says what fits, with the session that is open."""
+    session_id = state.session_id()
+    st.page_link(
+        state.page("plan"),
+        label=label,
+        icon=icon,
+        query_params={"session": session_id} if session_id else None,
     )

@@ -8,9 +8,8 @@ import streamlit as st
 from app import state
 from app.images.pictures import Album
 from app.jobs import Job
-from app.parts.strip import Budget, budget_of
 from app.parts.wording import sentence_of
-from app.previews import Preview
+from app.previews import Budget, Preview, budget_of
 from engine.backend import About, Plan
 from engine.corpus.source import Skipped
 from engine.errors import LongdeskError

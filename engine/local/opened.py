@@ -13,7 +13,8 @@ from engine.memory.budget import Wanted, Weight
 from engine.memory.card import ModelCard, read_card
 from engine.memory.fingerprint import fingerprint
 from engine.memory.projector import LLAMA4, Projector, projector_for, unfit_beside
-from engine.prompt.layout import Exchange, Prompt, lay_out
+from engine.prompt.layout import lay_out
+from engine.prompt.prompt import Exchange, Prompt
 from engine.prompt.template import ChatTemplate, read_template
 from engine.tokens.document import Document, IdCache
 from engine.tokens.encode import Tokenizer, open_tokenizer

@@ -11,7 +11,7 @@ import numpy as np
 
 from engine.child import MODEL_SUSPECT, Child, Frame
 from engine.errors import EngineDied, EngineFailed
-from engine.prompt.layout import Prompt
+from engine.prompt.prompt import Prompt
 from engine.runtime.binding import Binding
 from engine.runtime.events import Checkpoint, Event, Finished, Gauge, Loading, Prefill, Remark, Sampling, Stop, Text
 from engine.runtime.keeping import Keeping

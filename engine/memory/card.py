@@ -57,7 +57,6 @@ class ModelCard:
     """One model file, or all parts of a split one.
 
     window: tokens that the model was trained for. attention_window: tokens that a windowed layer sees, 0 without any.
-    head_dim_k, head_dim_v: elements of one head; llama.cpp quantizes a KV cache in blocks of 32 within a head.
     exact: whether the layers' KV cache is known for this architecture; if not, it is an upper bound.
     weights_bytes: of all tensors; input_bytes, output_bytes and the layers' add up to it.
     tied_bytes: the token embeddings again, where they are the output matrix too: a GPU that computes the output holds
@@ -84,13 +83,15 @@ class ModelCard:
     tied_bytes: int = 0
     embedding_type: str = ""
     n_experts: int = 0
-    head_dim_k: int = 0
-    head_dim_v: int = 0
-    has_template: bool = False
     has_vocabulary: bool = True
     rope_switch: int = 0
     files: tuple[ModelFile, ...] = field(default=(), repr=False)
     estimated: tuple[str, ...] = ()
+
+
+def card_at(path: Path) -> ModelCard:
+    """The card of the file at this path. Raises ModelRefused as read_header and read_card do."""
+    return read_card(read_header(path))
 
 
 def read_card(header: Header) -> ModelCard:
@@ -140,11 +141,8 @@ def read_card(header: Header) -> ModelCard:
         tied_bytes=0 if weights.has_output_matrix else weights.embeddings,
         embedding_type=weights.embedding_type,
         n_experts=integer("expert_count"),
-        head_dim_k=head_dims[0],
-        head_dim_v=head_dims[1],
         rope_switch=_rope_switch(parts, integer("rope.scaling.original_context_length")),
         has_vocabulary=len(header.strings("tokenizer.ggml.tokens")) > 0,
-        has_template=bool(header.text("tokenizer.chat_template")),
         files=tuple(ModelFile(part.path, part.file_bytes, part.data_start, part.digest) for part in parts),
     )
 

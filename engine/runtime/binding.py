@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-_STAMP = "files:"  # engine.memory.identity begins so what it gives for files that nobody read
+_STAMP = "files:"  # engine.memory.fingerprint begins so what it gives for files that nobody read
 _NAMES = {
     "model": "another model file",
     "content": "another model file",
@@ -23,7 +23,7 @@ _NAMES = {
 class Binding:
     """Everything beside the ids that a KV state depends on. States may be used where all of it is equal.
 
-    model: a fingerprint of its files. content: what they hold, as `engine.memory.identity` gives it: their digest, or
+    model: a fingerprint of its files. content: what they hold, as engine.memory.fingerprint gives it: their digest, or
     the stamp of files that were not read then. projector: the same of its file, '' where no picture was read. rope:
     which of a model's RoPE factors its context chose. rotation: whether llama.cpp rotates keys and values before it
     quantizes them. lora: digests of adapters.

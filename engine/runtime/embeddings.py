@@ -17,7 +17,7 @@ from xxhash import xxh3_64_intdigest
 
 from engine.errors import EngineFailed, ModelRefused
 from engine.memory.budget import DISK_RESERVE_BYTES
-from engine.memory.identity import Contents
+from engine.memory.fingerprint import Contents
 from engine.memory.projector import read_projector
 from engine.runtime.binding import is_read
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from engine.prompt.layout import Prompt
+from engine.prompt.prompt import Prompt
 from engine.runtime.positions import Positions
 from engine.tokens.document import Grid, Shown
 

@@ -13,7 +13,7 @@ from app.desk import Desk
 from app.models.places import starter_model
 from app.settings import Settings
 from engine.corpus.rules import Rules
-from engine.prompt.layout import Part
+from engine.prompt.prompt import Part
 from engine.tokens.byte_pairs import PATTERNS
 from engine.tokens.document import IdCache
 from tests.bench.table import Row, interleave, seconds

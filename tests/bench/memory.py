@@ -20,7 +20,7 @@ from engine.memory.card import read_card
 from engine.memory.dry_run import DryRun
 from engine.memory.hardware import ram
 from engine.memory.planner import make_plan
-from engine.prompt.layout import Part, Prompt, Segment
+from engine.prompt.prompt import Part, Prompt, Segment
 from engine.runtime.events import Finished, Sampling, Stop
 from engine.runtime.settings import EngineSettings
 from tests.models.cache import cached

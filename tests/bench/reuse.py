@@ -16,7 +16,7 @@ import numpy as np
 
 from app.desk import Desk
 from app.settings import Settings
-from engine.prompt.layout import Part, Prompt
+from engine.prompt.prompt import Part, Prompt
 from engine.runtime.settings import usable_cores
 from tests.bench.asked import Asked, Asker, medians
 from tests.bench.corpus import corpus_of, edit

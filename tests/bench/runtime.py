@@ -14,7 +14,7 @@ import psutil
 from app.models.places import starter_model
 from engine.local.process import EngineProcess
 from engine.memory.budget import Placement
-from engine.prompt.layout import Part, Prompt, Segment
+from engine.prompt.prompt import Part, Prompt, Segment
 from engine.runtime.events import Finished, Sampling
 from engine.runtime.settings import EngineSettings, usable_cores
 from tests.bench.table import Row

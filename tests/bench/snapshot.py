@@ -25,7 +25,7 @@ from engine.local.process import EngineProcess
 from engine.memory.budget import Placement
 from engine.memory.card import read_card
 from engine.memory.kv_cache import largest_part_bytes
-from engine.prompt.layout import Part, Prompt, Segment
+from engine.prompt.prompt import Part, Prompt, Segment
 from engine.runtime.binding import Binding
 from engine.runtime.events import Finished, Sampling, Stop
 from engine.runtime.keeping import Keeping

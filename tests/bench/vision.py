@@ -16,7 +16,7 @@ from PIL import Image as Pillow
 
 from engine.corpus.source import Image, digest_bytes
 from engine.corpus.source import Picture as Page
-from engine.prompt.layout import Part, Prompt, Segment
+from engine.prompt.prompt import Part, Prompt, Segment
 from engine.runtime.pictures import pictures_of
 from engine.tokens.document import Shown
 from tests.bench.table import Row, interleave, seconds
