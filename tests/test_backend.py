@@ -20,7 +20,7 @@ from app.question import Answered, Begun, DeskEvent, Notice, Question
 from app.session_settings import asked_with
 from app.settings import Settings
 from engine.backend import Prefill, Text
-from engine.corpus.source import Corpus, Kind, Source, digest_text
+from engine.corpus.source import Corpus, Source, digest_text
 from engine.errors import DoesNotFit, UsageError
 from storage.turns import Turn
 from tests.fake_backend import FakeBackend, sent
@@ -30,7 +30,7 @@ NewDesk = Callable[..., Desk]
 
 
 def source(path: str, text: str) -> Source:
-    return Source(path, Kind.TEXT, text, len(text), digest_text(text))
+    return Source(path, "text", text, len(text), digest_text(text))
 
 
 CORPUS = Corpus((source("src/a.py", "alpha one"), source("src/b.py", "beta two"), source("notes.txt", "gamma three")))

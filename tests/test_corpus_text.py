@@ -61,6 +61,9 @@ def test_big_endian_marks() -> None:
         assert decoded is not None and decoded.text == GERMAN
 
 
+LATE = b"x = 1  # nothing to see\n" * 400_000 + "# café\n".encode("latin-1")
+
+
 def test_one_legacy_character_late_in_a_large_file_is_found_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     detect, looked_at = chardet.detect, []
 
@@ -69,8 +72,7 @@ def test_one_legacy_character_late_in_a_large_file_is_found_quickly(monkeypatch:
         return detect(sample)
 
     monkeypatch.setattr(chardet, "detect", listen)
-    data = b"x = 1  # nothing to see\n" * 400_000 + "# café\n".encode("latin-1")
-    decoded = decode(data)
+    decoded = decode(LATE)
     assert len(looked_at) == 1 and looked_at[0] <= 16 << 10  # it takes a second for a megabyte
     assert decoded is not None and decoded.text.endswith("café\n")
 

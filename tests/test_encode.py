@@ -30,6 +30,7 @@ from tests.models.probe import probe
 from tests.models.variants import gemma3_with, llama_with
 
 MODELS = ["scout", "llama", "gemma3", "starter"]
+KINDS = (" ", "a", "\n", "中", " \n", "\u2003", "🙂")
 
 
 def assert_equal_ids(tokenizer: Tokenizer, texts: Sequence[str], expected: Sequence[Sequence[int]]) -> None:
@@ -244,7 +245,7 @@ def test_a_sentencepiece_vocabulary_without_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("tokenizer", ["scout", "gemma3", "starter"], indirect=True)
-@pytest.mark.parametrize("text", [" ", "a", "\n", "中", " \n", "\u2003", "🙂"])
+@pytest.mark.parametrize("text", KINDS)
 def test_a_million_characters_of_a_kind(tokenizer: Tokenizer, text: str) -> None:
     """In parts, for which the encoders take time in proportion to their lengths."""
     whole = (text * 1_000_000)[:1_000_000]

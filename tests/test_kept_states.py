@@ -4,10 +4,9 @@ import json
 import os
 import re
 import shutil
-import signal
 import struct
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event as Flag
@@ -25,6 +24,7 @@ from storage.store import Store
 from storage.turns import Turn
 from tests.command_line import CommandLine
 from tests.models.cache import cached
+from tests.patience import PATIENCE_S, until
 
 _TEXT = "the quick brown fox {} jumps over the lazy dog {}\n"
 
@@ -327,20 +327,12 @@ def kill_children() -> None:
             child.kill()
 
 
-def test_everything_killed_while_a_state_is_written(llama_gguf: Path, tmp_path: Path) -> None:
+def test_everything_killed_while_a_state_is_written(corpus: Path, tmp_path: Path) -> None:
     """What is half written is never used, and swept when the next one starts."""
-    corpus = tmp_path / "corpus"
-    corpus.mkdir()
-    (corpus / "a.txt").write_text("".join(_TEXT.format(line, line % 7) for line in range(300)))
-    longdesk = CommandLine(tmp_path / "home", llama_gguf)
+    longdesk = CommandLine(tmp_path / "home", cached("llama", n_layer=8, n_head=8, n_head_kv=8, head_dim=64))
     ask = ("ask", corpus, "--kv", "f32", "--max-tokens", 4, "--json")
-    for attempt in range(8):  # a state of a small model is written in the blink of an eye
-        parts = kill_in_writing(longdesk, *ask, "-q", f"How many lines, {attempt}?")
-        if parts:
-            break
+    while not (parts := kill_in_writing(longdesk, *ask, "-q", "How many lines?")):  # 60 MB are written in a moment
         longdesk("snapshots", "prune", "--all")
-    else:
-        pytest.skip("it was never caught while it wrote")
     whole = list((tmp_path / "home" / "snapshots").glob("*.kv"))
     after = longdesk(*ask, "-q", "How many words?")
     assert after.code == 0 and after.answer["stop"] in ("length", "end")
@@ -353,14 +345,13 @@ def kill_in_writing(longdesk: CommandLine, *arguments: object) -> list[Path]:
     """Starts it, and kills it with its children as soon as a state is half written; what it left half written."""
     process = longdesk.start(*arguments)
     folder = longdesk.home / "snapshots"
-    while process.poll() is None and not any(folder.glob("*.part")):
-        time.sleep(0.0005)
-    family: Iterator[psutil.Process] = iter(())
+    until(lambda: process.poll() is not None or any(folder.glob("*.part")), every_s=0.0005)
     if process.poll() is None:
         own = psutil.Process(process.pid)
-        family = iter([own, *own.children(recursive=True)])
-    for member in family:
-        member.send_signal(signal.SIGKILL)
-    process.communicate()
-    time.sleep(0.2)  # until the children are gone too
+        family = [*own.children(recursive=True), own]  # who writes goes first
+        for member in family:
+            with suppress(psutil.NoSuchProcess):
+                member.kill()
+        process.communicate()
+        assert psutil.wait_procs(family, PATIENCE_S)[1] == []
     return list(folder.glob("*.part"))

@@ -150,14 +150,20 @@ def test_of_two_folders_the_second_goes_on_as_an_earlier_session_does(tmp_path: 
         assert [link.path for link in store.sources.links(now)] == [source.path for source in every]
 
 
+def begin_many(store: Store, n_sources: int) -> tuple[Source, ...]:
+    """So many sources; twelve sessions begin with three fifths of them, each with one more than the one before."""
+    every = sources(*(f"{n_sources} {at}" for at in range(n_sources)))
+    for number in range(12):
+        session = store.sessions.create(title="t", model="m").id
+        store.sources.put(session, every[: n_sources * 3 // 5 + number], turn_index=0)
+    return every
+
+
 def test_thousands_of_files_and_many_sessions_are_looked_through_at_once(tmp_path: Path) -> None:
     """Ten times as many take ten times as much."""
 
     def cost(store: Store, n_sources: int) -> tuple[int, int]:
-        every, begun = sources(*(f"{n_sources} {at}" for at in range(n_sources))), n_sources * 3 // 5
-        for number in range(12):
-            session = store.sessions.create(title="t", model="m").id
-            store.sources.put(session, every[: begun + number], turn_index=0)
+        every, begun = begin_many(store, n_sources), n_sources * 3 // 5
         arranged = arrange(store.sources, every)
         begun += 11
         assert arranged[:begun] == every[:begun] and arranged[begun:] == every[: begun - 1 : -1]

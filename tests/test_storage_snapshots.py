@@ -88,21 +88,19 @@ def test_the_number_of_shared_blocks_is_right_wherever_they_part(store: Store, t
         assert shared == {str(n_blocks): min(n_blocks, n_shared) for n_blocks in (1, 2, 3, 8, 13)}
 
 
+def keep_many(store: Store, folder: Path, n_blocks: int) -> list[bytes]:
+    """Six states of so many blocks, and 294 of their beginning; a prompt that is another one in its last block."""
+    blocks = [n_blocks.to_bytes(4, "big") + number.to_bytes(12, "big") for number in range(n_blocks)]
+    for number in range(300):
+        own = blocks if number < 6 else blocks[:100]
+        path, n_tokens = folder / f"{n_blocks}-{number}", len(own) * BLOCK
+        store.snapshots.record(path=path, binding=BINDING, n_tokens=n_tokens, n_bytes=1, blocks=own, session_id=None)
+    return [*blocks[:-1], b"x" * 16]
+
+
 def test_ten_million_tokens_are_looked_up_at_once(store: Store, tmp_path: Path) -> None:
     """Ten times the tokens take a few steps more."""
-
-    def keep(folder: Path, n_blocks: int) -> list[bytes]:
-        """Six states of so many blocks, and 294 of their beginning; a prompt that is another one in its last block."""
-        blocks = [n_blocks.to_bytes(4, "big") + number.to_bytes(12, "big") for number in range(n_blocks)]
-        for number in range(300):
-            own = blocks if number < 6 else blocks[:100]
-            path, n_tokens = folder / f"{n_blocks}-{number}", len(own) * BLOCK
-            store.snapshots.record(
-                path=path, binding=BINDING, n_tokens=n_tokens, n_bytes=1, blocks=own, session_id=None
-            )
-        return [*blocks[:-1], b"x" * 16]
-
-    short, long = keep(tmp_path, 4_100), keep(tmp_path, 41_000)
+    short, long = keep_many(store, tmp_path, 4_100), keep_many(store, tmp_path, 41_000)
     assert len(store.snapshots.matches(long)) == 300
     for cost in (calls, lambda look: instructions(store, look)):
         assert cost(lambda: store.snapshots.matches(long)) < 2 * cost(lambda: store.snapshots.matches(short)) < 100_000

@@ -180,13 +180,16 @@ def test_a_session_that_is_not_there(store: Store) -> None:
     assert store.sources.of("nothere") == () == store.sources.links("nothere")
 
 
+def many_sources(n_sources: int) -> list[Source]:
+    texts = (f"def number_{n_sources}_{i}():\n    return {i}\n" * 40 for i in range(n_sources))
+    return [text_source(f"src/{i}.py", text) for i, text in enumerate(texts)]
+
+
 def test_thousands_of_sources_are_quick(store: Store, session: str) -> None:
     """Ten times as many take ten times as much."""
 
     def cost(n_sources: int) -> tuple[int, int]:
-        session, n_calls = store.sessions.create(title="t", model="m").id, 0
-        texts = (f"def number_{n_sources}_{i}():\n    return {i}\n" * 40 for i in range(n_sources))
-        sources = [text_source(f"src/{i}.py", text) for i, text in enumerate(texts)]
+        session, sources, n_calls = store.sessions.create(title="t", model="m").id, many_sources(n_sources), 0
 
         def put_all() -> None:
             nonlocal n_calls

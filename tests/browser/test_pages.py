@@ -35,7 +35,7 @@ def attach(page: DeskPage, paths: list[Path]) -> None:
         "[data-testid=stChatInputFileUploadButton] input[type=file], .st-key-ask input[type=file]"
     ).first.set_input_files([str(path) for path in paths])
     page.page.get_by_test_id("stFileChip").nth(len(paths) - 1).wait_for()
-    page.page.wait_for_timeout(1_500)
+    page.page.get_by_test_id("stFileChipIconSpinner").first.wait_for(state="detached")
 
 
 def test_what_came_with_a_question(server: Server, open_page: Open, tmp_path: Path) -> None:
