@@ -18,9 +18,8 @@ from app.verdicts import refuse_misfit, unseen_notice
 from engine.backend import Backend, Event, Finished, Prefill, Remark, Stop, Text
 from engine.errors import LongdeskError
 from storage.leases import Lease
-from storage.sessions import Session
+from storage.records import Outcome, Session, Turn
 from storage.store import Store
-from storage.turns import Outcome, Turn
 
 _TITLE_LENGTH = 60
 _PROGRESS_S = 0.5  # how often the store hears of the prefill

@@ -5,10 +5,20 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 
 from app.verdicts import why_unseen
-from engine.backend import About, Backend, Document, Exchange, Part, Prompt
+from engine.backend import (
+    About,
+    Backend,
+    Cause,
+    Corpus,
+    Document,
+    Exchange,
+    Part,
+    Prompt,
+    Skipped,
+    Source,
+    number_pictures,
+)
 from engine.corpus.formats.reader import format_of
-from engine.corpus.source import Cause, Corpus, Skipped, Source
-from engine.tokens.document import number_pictures
 
 
 @dataclass(frozen=True, slots=True)

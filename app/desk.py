@@ -26,19 +26,15 @@ from app.question import DeskEvent, Notice, Question, Waiting
 from app.session_settings import SessionSettings, begun_with, settings_of
 from app.settings import Settings
 from app.sources.joining import arrange, join_session, write_down
-from engine.backend import About, Advice, Backend, Exchange, Plan, Prompt, Wanted
+from engine.backend import About, Advice, Backend, Corpus, Exchange, Plan, Prompt, Wanted
 from engine.corpus.collect import collect
 from engine.corpus.rules import NO_PAGES, Rules
-from engine.corpus.source import Corpus
 from engine.corpus.walk import compile_excludes, excludes
 from engine.errors import LongdeskError
 from engine.memory.planner import Planner
 from engine.runtime.checkpoint import Speeds
-from storage.search import Hit
-from storage.sessions import Session, SessionSummary
-from storage.sources import SessionSource
-from storage.store import SessionOverview, SessionRecord, Store
-from storage.turns import Turn
+from storage.records import Hit, Session, SessionOverview, SessionRecord, SessionSource, SessionSummary, Turn
+from storage.store import Store
 
 _CANCEL_POLL_S = 0.2
 _IDLE_S = 5.0  # without a question, until the KV cache is saved

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 
 from app.images.pictures import name_of
-from engine.tokens.document import number_pictures
-from storage.store import SessionRecord
+from engine.backend import number_pictures
+from storage.records import SessionRecord
 
 _ENDS = {
     "length": "cut at the reply's limit",

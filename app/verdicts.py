@@ -7,9 +7,9 @@ figures, and which advice there is, are engine.memory's.
 from collections.abc import Callable, Sequence
 
 from app.sizes import show_bytes
+from engine.backend import Advice, Plan, Verdict, Weight
 from engine.corpus.wording import listed
 from engine.errors import DoesNotFit
-from engine.memory.budget import Advice, Plan, Verdict, Weight
 
 CANNOT_SEE = "the model cannot see"
 NOT_SENT = f"not sent: {CANNOT_SEE}"

@@ -22,7 +22,7 @@ from app.settings import Settings
 from engine.backend import Prefill, Text
 from engine.corpus.source import Corpus, Source, digest_text
 from engine.errors import DoesNotFit, UsageError
-from storage.turns import Turn
+from storage.records import Turn
 from tests.fake_backend import FakeBackend, sent
 from tests.patience import PATIENCE_S, until
 

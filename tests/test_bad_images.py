@@ -22,7 +22,7 @@ from app.question import Answered, Question
 from app.settings import Settings
 from engine.errors import DoesNotFit, ModelRefused, UsageError
 from engine.runtime.events import Prefill
-from storage.turns import Turn
+from storage.records import Turn
 from tests.command_line import CommandLine
 from tests.models import broken
 from tests.models.cache import build, cached

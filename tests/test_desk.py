@@ -17,8 +17,8 @@ from engine.corpus.source import Cause, Corpus
 from engine.errors import DoesNotFit, SessionBusy, UsageError
 from engine.prompt.prompt import Part
 from engine.runtime.events import Prefill, Text
+from storage.records import Turn
 from storage.store import Store
-from storage.turns import Turn
 from tests.models.cache import cached
 
 NewDesk = Callable[..., Desk]

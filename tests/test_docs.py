@@ -14,7 +14,7 @@ from app.kv.disk import Kept, Verified
 from app.settings import Settings, read_settings
 from engine.memory.catalog.entry import find
 from engine.memory.kv_cache import KV_TYPES
-from storage.snapshots import Snapshot
+from storage.records import Snapshot
 from tests.bench.__main__ import BENCHMARKS
 
 ROOT = Path(__file__).parent.parent

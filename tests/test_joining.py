@@ -8,7 +8,7 @@ from app.sources.joining import Joining, join
 from engine.corpus.collect import collect
 from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, Corpus
-from storage.sources import SourceLink
+from storage.records import SourceLink
 from tests.test_corpus_order import order_of, set_times, write
 
 

@@ -20,8 +20,8 @@ from app.question import Answered, Notice, Question
 from app.settings import Settings
 from engine.runtime import state_file as files
 from engine.runtime.events import Prefill
+from storage.records import Turn
 from storage.store import Store
-from storage.turns import Turn
 from tests.command_line import CommandLine
 from tests.models.cache import cached
 from tests.patience import PATIENCE_S, until

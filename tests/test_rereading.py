@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.kv.rereading import reading_speed, rereading, tokens_read
-from storage.turns import Turn
+from storage.records import Turn
 
 
 def turn(**known: Any) -> Turn:

@@ -16,7 +16,7 @@ from app.question import Answered, Notice, Question
 from app.settings import Settings
 from engine.local.process import EngineProcess, SavedState
 from engine.runtime.checkpoint import Speeds
-from storage.turns import Turn
+from storage.records import Turn
 from tests.fresh import Asked, compare
 from tests.models.cache import cached
 

@@ -10,7 +10,7 @@ from xxhash import xxh3_128_digest
 from app.kv.disk import model_words, session_words
 from engine.runtime import state_file as files
 from engine.runtime.binding import Binding
-from storage.snapshots import Snapshot
+from storage.records import Snapshot
 from storage.store import Store
 from tests.command_line import CommandLine
 

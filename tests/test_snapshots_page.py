@@ -13,7 +13,7 @@ from app.kv.disk import Kept, Tier
 from app.settings import Settings
 from app.views import snapshots as views
 from app.views.snapshots import budget_html
-from storage.snapshots import Snapshot
+from storage.records import Snapshot
 from storage.store import Store
 from tests.patience import PATIENCE_S
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from storage.records import Outcome
 from storage.search import excerpt, fold
 from storage.store import Store
-from storage.turns import Outcome
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import pytest
 from engine.corpus.source import Cause, Skipped, Source, digest_text
 from engine.errors import SessionBusy, UsageError
 from storage.identity import ALPHABET, LENGTH
-from storage.store import SessionRecord, Store
-from storage.turns import Outcome
+from storage.records import Outcome, SessionRecord
+from storage.store import Store
 
 
 @pytest.fixture

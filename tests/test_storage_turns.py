@@ -5,8 +5,8 @@ import pytest
 
 from engine.errors import SessionBusy, UsageError
 from storage.leases import Lease
+from storage.records import Outcome
 from storage.store import Store
-from storage.turns import Outcome
 from tests.work import instructions
 
 

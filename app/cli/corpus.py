@@ -19,9 +19,9 @@ from app.cli.output.plan import print_plan
 from app.cli.signals import cancelling, deaf
 from app.desk import Desk
 from app.question import Answered, Question
+from engine.backend import Corpus
 from engine.corpus.collect import named_by_hand, refuse_empty
 from engine.corpus.rules import Rules
-from engine.corpus.source import Corpus
 from engine.errors import Cancelled, LongdeskError, UsageError
 
 

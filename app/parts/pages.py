@@ -9,8 +9,7 @@ from app.images.pages import can_be_drawn
 from app.markdown import plain
 from engine.corpus.rules import ALL_PAGES, BARE_AMONG, BARE_PAGES, parse_pages
 from engine.corpus.wording import listed
-from storage.sessions import Session
-from storage.sources import SourceLink
+from storage.records import Session, SourceLink
 
 _THESE, _THESE_BARE = "these", "these-bare"
 _MODES = {

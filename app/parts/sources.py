@@ -21,10 +21,8 @@ from app.sizes import show_bytes
 from app.sources.notes import lacks_pages, notes_on, pages_sent
 from app.sources.tree import File, Folder, build_tree
 from app.verdicts import NOT_SENT
-from engine.backend import About
-from engine.corpus.source import Skipped
-from storage.sessions import Session
-from storage.sources import SourceLink
+from engine.backend import About, Skipped
+from storage.records import Session, SourceLink
 
 _ROWS = 120  # rows drawn before "Show more"
 _UNFOLD_UP_TO = 40  # a session with fewer sources shows them all at once

@@ -8,8 +8,7 @@ from app import state
 from app.images.pictures import Album
 from engine.backend import About
 from engine.tokens.tiles import MOST_TILES
-from storage.sessions import Session
-from storage.sources import SourceLink
+from storage.records import Session, SourceLink
 
 
 def draw_tiles(session: Session, links: Sequence[SourceLink], albums: Mapping[str, Album], about: About) -> None:

@@ -9,12 +9,13 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from engine.backend import Cause, Corpus, Skipped, Source
 from engine.corpus.disk import is_gone
 from engine.corpus.naming import Names, printable
 from engine.corpus.order import order_for_reuse
-from engine.corpus.source import Cause, Corpus, Skipped, Source
 from engine.corpus.wording import listed
-from storage.sources import SourceLink, Sources
+from storage.records import SourceLink
+from storage.sources import Sources
 
 # what says that a file can still be read, if somebody wants it
 _STILL_READABLE = {Cause.IGNORED, Cause.EXCLUDED, Cause.GENERATED}

@@ -18,10 +18,9 @@ from app.parts.viewer import draw_viewer, pictures_of
 from app.session_settings import asked_with
 from app.settings import STARTER
 from app.views.scene import Scene, look
-from engine.corpus.source import Skipped
+from engine.backend import Skipped
 from engine.errors import LongdeskError
-from storage.sessions import Session
-from storage.turns import Turn
+from storage.records import Session, Turn
 
 _POLL_S = 0.3
 _COLUMNS = (2, 1)  # where the style sheet does not know better

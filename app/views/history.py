@@ -8,7 +8,7 @@ from app import state
 from app.export import session_markdown
 from app.markdown import plain, when
 from app.parts.sessions import delete, open_session, rename
-from storage.sessions import SessionSummary
+from storage.records import SessionSummary
 
 _ROWS = 50
 

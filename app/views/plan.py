@@ -11,8 +11,8 @@ from app.parts.contexts import draw_contexts
 from app.parts.devices import draw_devices, placement_words
 from app.parts.guides import draw_guides
 from app.parts.remedies import draw_finding
+from engine.backend import Plan, Wanted
 from engine.errors import LongdeskError
-from engine.memory.budget import Plan, Wanted
 
 _KV_TYPES = ("f16", "q8_0", "q4_0")
 _WINDOW = 131_072  # what is offered where the model cannot be read

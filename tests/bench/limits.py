@@ -37,7 +37,7 @@ from tests.test_engine_process import random_ids
 from tests.test_new_sessions import begin_many
 from tests.test_storage_snapshots import keep_many
 from tests.test_storage_sources import many_sources
-from tests.test_worker_model import prompt_of
+from tests.test_engine_process import prompt_of
 
 _N_CHARACTERS = 1_000_000
 
@@ -90,7 +90,7 @@ def _stored(folder: Path) -> Measured:
         yield "10 million tokens looked up in 300 states", seconds(lambda: store.snapshots.matches(blocks)), 0.2
     with Store(folder / "sessions") as store:
         every = begin_many(store, 5_000)
-        yield "5,000 files held against 12 sessions", seconds(lambda: arrange(store, every)), 1.0
+        yield "5,000 files held against 12 sessions", seconds(lambda: arrange(store.sources, every)), 1.0
 
 
 def _hostile(folder: Path) -> Measured:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from engine.corpus.source import Skipped
+from engine.backend import Skipped
 
 Json = dict[str, Any]
 

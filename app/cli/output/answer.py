@@ -11,9 +11,8 @@ import click
 from app.cli.output import Json, skipped_json
 from app.question import Answered, Begun, DeskEvent, Notice
 from app.sizes import show_seconds
-from engine.backend import Checking, Gauge, Loading, Prefill, Text
-from engine.corpus.source import Skipped
-from storage.turns import Turn
+from engine.backend import Checking, Gauge, Loading, Prefill, Skipped, Text
+from storage.records import Turn
 
 _NAMED = 5  # files that get a sentence of their own
 

@@ -8,7 +8,7 @@ import click
 from app.cli.output import Json, print_document
 from app.kv.disk import Kept, Verified, model_words, session_words
 from app.sizes import show_bytes
-from storage.snapshots import Snapshot
+from storage.records import Snapshot
 
 
 def print_kept(kept: Kept, *, as_json: bool) -> None:

@@ -6,7 +6,7 @@ from app.cli.output import Json, print_document, skipped_json
 from app.counting import Count
 from app.images.pictures import name_of
 from app.sources.notes import notes_on
-from engine.tokens.document import Document
+from engine.backend import Document
 
 
 def print_count(count: Count, *, as_json: bool) -> None:

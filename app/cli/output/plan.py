@@ -5,7 +5,7 @@ from dataclasses import asdict
 from app.cli.output import Json, print_document
 from app.sizes import show_bytes
 from app.verdicts import change, tokens_over, verdict
-from engine.memory.budget import Need, Plan
+from engine.backend import Need, Plan
 
 
 def print_plan(plan: Plan, *, as_json: bool) -> None:

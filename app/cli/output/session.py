@@ -5,9 +5,7 @@ from collections.abc import Sequence
 from app.cli.output import Json, print_document, skipped_json
 from app.cli.output.answer import turn_json
 from app.export import picture_numbers, session_markdown
-from storage.search import Hit
-from storage.sessions import SessionSummary
-from storage.store import SessionRecord
+from storage.records import Hit, SessionRecord, SessionSummary
 
 
 def print_session(record: SessionRecord, *, max_tiles: int, as_json: bool) -> None:
