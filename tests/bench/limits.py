@@ -27,17 +27,16 @@ from engine.runtime.events import Finished, Prefill, Sampling
 from engine.runtime.settings import EngineSettings
 from storage.store import Store
 from tests import test_corpus_ignore, test_gguf_fuzz, test_template
+from tests.app.sources.test_new_sessions import begin_many
 from tests.bench.table import Row, seconds
 from tests.command_line import CommandLine
+from tests.engine.corpus.test_archive import make_bomb
+from tests.engine.corpus.test_text import LATE
+from tests.engine.local.test_engine_process import prompt_of, random_ids
+from tests.engine.tokens.test_encode import KINDS
 from tests.models.cache import cached
-from tests.test_corpus_archive import make_bomb
-from tests.test_corpus_text import LATE
-from tests.test_encode import KINDS
-from tests.test_engine_process import random_ids
-from tests.test_new_sessions import begin_many
-from tests.test_storage_snapshots import keep_many
-from tests.test_storage_sources import many_sources
-from tests.test_engine_process import prompt_of
+from tests.storage.test_snapshots import keep_many
+from tests.storage.test_sources import many_sources
 
 _N_CHARACTERS = 1_000_000
 

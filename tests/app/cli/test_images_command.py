@@ -22,11 +22,11 @@ from engine.memory.fingerprint import fingerprint
 from engine.memory.projector import read_projector
 from engine.tokens.tiles import llama_cpp_tiling, size_within
 from tests.command_line import CommandLine, Run
+from tests.engine.corpus.test_bad_images import mixed
+from tests.engine.tokens.test_tiles import MODELS
 from tests.held import held, is_told
 from tests.models.cache import cached
 from tests.patience import PATIENCE_S, until
-from tests.test_bad_images import mixed
-from tests.test_tiles import MODELS
 
 QUESTION = "Compare image 2 and image 5."
 FOLDER = {**{f"{at:02}.png": (200 + 10 * at, 150) for at in range(9)}, "large.png": (500, 200)}

@@ -24,9 +24,9 @@ from engine.errors import DoesNotFit, ModelRefused, UsageError
 from engine.runtime.events import Prefill
 from storage.records import Turn
 from tests.command_line import CommandLine
+from tests.engine.tokens.test_tiles import MODELS
 from tests.models import broken
 from tests.models.cache import build, cached
-from tests.test_tiles import MODELS
 
 _N_PAGES = 40
 

@@ -16,7 +16,7 @@ from engine.memory.budget import Device
 from engine.runtime.events import Gauge
 from tests.patience import PATIENCE_S
 
-MAIN = Path(__file__).parents[1] / "app" / "main.py"
+MAIN = Path(__file__).parents[3] / "app" / "main.py"
 
 Draw = Callable[..., AppTest]
 

@@ -17,9 +17,9 @@ from engine.errors import ModelRefused
 from engine.gguf import Header, StringArray, read_header
 from engine.memory.card import ModelCard, read_card
 from engine.memory.kv_cache import kv_bytes
+from tests.engine.test_gguf import WHOLE, pair, small_gguf, tensor, text
 from tests.models.cache import build
 from tests.models.header import TENSORS, build_header
-from tests.test_gguf import WHOLE, pair, small_gguf, tensor, text
 from tests.work import calls
 
 MOST_CALLS, MOST_BYTES = 100_000, 200 << 20

@@ -10,7 +10,18 @@ from streamlit.testing.v1 import AppTest
 from app import state
 from app.attachments import joined_with
 from app.session_settings import asked_with
-from tests.test_images_page import DrawPage, attach, draw_page, labels, looks, packed, photo, scan, seeing, texts
+from tests.app.parts.test_images_page import (
+    DrawPage,
+    attach,
+    draw_page,
+    labels,
+    looks,
+    packed,
+    photo,
+    scan,
+    seeing,
+    texts,
+)
 
 __all__ = ["draw_page", "seeing"]  # fixtures
 

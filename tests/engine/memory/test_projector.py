@@ -17,12 +17,12 @@ from engine.memory.card import ModelCard, read_card
 from engine.memory.projector import projector_for, projectors_beside, read_projector, unfit_beside
 from engine.runtime.settings import EngineSettings
 from tests.bench.memory import resident
+from tests.engine.runtime.test_vision import AFTER, BEFORE, end_of, photo
+from tests.engine.tokens.test_tiles import MODELS
 from tests.models import broken
 from tests.models.cache import build, cached
 from tests.models.writer import Weights, new_gguf
 from tests.sighted import prompt_of, sight_of
-from tests.test_tiles import MODELS
-from tests.test_vision import AFTER, BEFORE, end_of, photo
 
 
 @pytest.mark.parametrize(

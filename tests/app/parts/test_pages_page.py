@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from app import state
 from app.parts.pages import wrong_in
 from engine.corpus.rules import Rules
-from tests.test_images_page import DrawPage, attach, draw_page, labels, packed, photo, scan, seeing, texts
+from tests.app.parts.test_images_page import DrawPage, attach, draw_page, labels, packed, photo, scan, seeing, texts
 
 __all__ = ["draw_page", "seeing"]  # fixtures
 

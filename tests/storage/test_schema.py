@@ -17,7 +17,7 @@ from storage.migrations import MIGRATIONS
 from storage.schema import Database, StorageFailed
 from storage.store import Store
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from tests.patience import PATIENCE_S
 
 MIB = 1 << 20
 DEAD = 4_194_303  # above what Linux gives out by default
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 Usage = namedtuple("Usage", "total used free")
 NewTier = Callable[..., Tier]
 

@@ -8,9 +8,9 @@ import pytest
 from engine.errors import InputRefused
 from engine.tokens.image_tokens import ImageCounter
 from engine.tokens.tiles import llama_cpp_tiling
+from tests.engine.tokens.test_tiles import MODELS
 from tests.models.cache import cached
 from tests.models.look import Picture, look
-from tests.test_tiles import MODELS
 
 BEFORE, AFTER = list(range(300, 370)), list(range(400, 470))  # 70 tokens: larger batches give the same to the bit
 

@@ -15,7 +15,7 @@ from storage.leases import STALE_AFTER_S, Holder, this_host
 from storage.store import Store
 from tests.patience import PATIENCE_S, until
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

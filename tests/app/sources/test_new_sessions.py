@@ -16,7 +16,7 @@ from engine.corpus.rules import Rules
 from engine.corpus.source import Corpus, Source, digest_text
 from engine.prompt.prompt import Part, Segment
 from storage.store import Store
-from tests.test_corpus_order import Git, git, needs_git
+from tests.engine.corpus.test_order import Git, git, needs_git
 from tests.work import calls, instructions
 
 __all__ = ["git"]

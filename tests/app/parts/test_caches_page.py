@@ -17,7 +17,7 @@ from storage.records import Snapshot
 from storage.store import Store
 from tests.patience import PATIENCE_S
 
-MAIN = Path(__file__).parents[1] / "app" / "main.py"
+MAIN = Path(__file__).parents[3] / "app" / "main.py"
 Draw = Callable[[], AppTest]
 
 

@@ -20,11 +20,11 @@ from engine.runtime.positions import Positions
 from engine.runtime.settings import EngineSettings
 from engine.tokens.document import Grid, common_prefix
 from engine.tokens.image_tokens import grid_at
+from tests.engine.runtime.test_vision import AFTER, BEFORE, BETWEEN, LEAST, close, differ, photo, same
+from tests.engine.tokens.test_tiles import MODELS
 from tests.models.cache import cached
 from tests.models.look import look
 from tests.sighted import Ask, prompt_of, sight_of, told
-from tests.test_tiles import MODELS
-from tests.test_vision import AFTER, BEFORE, BETWEEN, LEAST, close, differ, photo, same
 
 WIDE, TALL = Grid(10, 4, 2), Grid(30, 1, 5)  # positions 10 to 13, and 26 to 30
 POSITIONS = Positions((WIDE, TALL))

@@ -169,7 +169,7 @@ time.sleep(1e6)
 
 @pytest.mark.parametrize("do", ["echo", "busy"], ids=["idle", "inside a long call"])
 def test_children_end_with_a_killed_parent(do: str) -> None:
-    root = Path(__file__).resolve().parents[1]
+    root = Path(__file__).resolve().parents[2]
     with subprocess.Popen([sys.executable, "-c", PARENT, do], stdout=subprocess.PIPE, cwd=root) as parent:
         assert parent.stdout is not None
         pids = [int(pid) for pid in parent.stdout.readline().split()]

@@ -9,7 +9,7 @@ from engine.corpus.collect import collect
 from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, Corpus
 from storage.records import SourceLink
-from tests.test_corpus_order import order_of, set_times, write
+from tests.engine.corpus.test_order import order_of, set_times, write
 
 
 def kept(joining: Joining, links: Sequence[SourceLink] = (), *, without_origin: bool = False) -> tuple[SourceLink, ...]:

@@ -14,10 +14,10 @@ from engine.memory.projector import read_projector
 from engine.runtime.events import Finished, Sampling
 from engine.runtime.settings import EngineSettings
 from tests.bench.memory import resident
+from tests.engine.tokens.test_tiles import MODELS
 from tests.models.cache import cached
 from tests.models.look import look
 from tests.sighted import Ask, Photo, Told, prompt_of, sight_of, told
-from tests.test_tiles import MODELS
 
 # text of at least 64 tokens around every picture: larger batches give the same to the bit
 BEFORE, BETWEEN, AFTER = list(range(300, 370)), list(range(500, 580)), list(range(400, 470))

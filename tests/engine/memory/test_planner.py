@@ -1,6 +1,6 @@
 """engine.memory.planner and advice: verdicts at the edges, the search, and advice that holds what it says.
 
-Costs are estimates here: what llama.cpp says is tests/test_dry_run.py's.
+Costs are estimates here: what llama.cpp says is tests/engine/memory/test_dry_run.py's.
 """
 
 import re

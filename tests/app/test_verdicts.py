@@ -1,6 +1,6 @@
 """app.verdicts: one wording for the page, the command line and exceptions, made from the settings that advice carries.
 
-Which advice there is, and that following it makes a plan fit, is tests/test_planner.py's.
+Which advice there is, and that following it makes a plan fit, is tests/engine/memory/test_planner.py's.
 """
 
 import re

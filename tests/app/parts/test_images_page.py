@@ -29,7 +29,7 @@ from engine.runtime.events import Prefill
 from tests.models.cache import cached
 from tests.patience import PATIENCE_S
 
-MAIN = Path(__file__).parents[1] / "app" / "main.py"
+MAIN = Path(__file__).parents[3] / "app" / "main.py"
 DrawPage = Callable[..., AppTest]
 
 
