@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from engine.corpus.naming import printable
 from engine.corpus.source import Skipped
+from engine.corpus.wording import printable
 
 _NAMED = 5  # files that get a sentence of their own
 

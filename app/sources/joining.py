@@ -9,10 +9,10 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from engine.corpus.disk import is_gone
-from engine.corpus.naming import Names, printable
-from engine.corpus.order import order_for_reuse
+from engine.corpus.order.ordering import order_for_reuse
 from engine.corpus.source import Cause, Corpus, Skipped, Source
+from engine.corpus.walk.disk_tree import is_gone
+from engine.corpus.wording import Names, printable
 from storage.sources import SourceLink, Sources
 
 _NAMED = 5  # how many paths a sentence names
