@@ -29,7 +29,7 @@ from app.sources.joining import arrange, join_session, write_down
 from engine.backend import About, Advice, Backend, Corpus, Exchange, Plan, Prompt, Wanted
 from engine.corpus.collect import collect
 from engine.corpus.rules import NO_PAGES, Rules
-from engine.corpus.walk import compile_excludes, excludes
+from engine.corpus.walk.folder_walk import excludes
 from engine.errors import LongdeskError
 from engine.memory.planner import Planner
 from engine.runtime.checkpoint import Speeds
@@ -218,9 +218,8 @@ class Desk:
     def leave_out(self, session_id: str, exclude: tuple[str, ...]) -> tuple[str, ...]:
         """Stops sending a session's sources that these globs match; their paths. Raises as session does."""
         whole = self._store.sessions.get(session_id).id
-        patterns = compile_excludes(exclude)
         matched = tuple(
-            link.path for link in self._store.sources.links(whole) if link.enabled and excludes(patterns, link.path)
+            link.path for link in self._store.sources.links(whole) if link.enabled and excludes(exclude, link.path)
         )
         self.send(whole, matched, enabled=False)
         return matched
