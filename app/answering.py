@@ -13,13 +13,13 @@ from app.next_turn import PreparedTurn, prepare
 from app.question import Answered, Begun, DeskEvent, Notice, Question
 from app.session_settings import TurnSettings, begun_with, sampling_of
 from app.settings import Settings
-from app.sources.joining import join_session, listed, write_down
-from engine.backend import Backend, Event, Finished, Plan, Prefill, Remark, Stop, Text, Verdict
-from engine.errors import DoesNotFit, LongdeskError
+from app.sources.joining import join_session, write_down
+from app.verdicts import refuse_misfit, unseen_notice
+from engine.backend import Backend, Event, Finished, Prefill, Remark, Stop, Text
+from engine.errors import LongdeskError
 from storage.leases import Lease
-from storage.sessions import Session
+from storage.records import Outcome, Session, Turn
 from storage.store import Store
-from storage.turns import Outcome, Turn
 
 _TITLE_LENGTH = 60
 _PROGRESS_S = 0.5  # how often the store hears of the prefill
@@ -76,10 +76,7 @@ def _notices(turn: PreparedTurn, question: Question, backend: Backend) -> Iterat
     """Says which sources stand otherwise in the prompt than before, and what the question loses."""
     yield from map(Notice, turn.joining.sentences())
     if turn.conversation.unseen:
-        about = backend.about
-        not_sent = f"{about.name} cannot see: the images of {listed(turn.conversation.unseen)} are not sent."
-        stay = "They stay in the session, for a model that sees or this one with its mmproj file."
-        yield Notice(" ".join((not_sent, *about.unfit, stay)))
+        yield Notice(unseen_notice(turn.conversation.unseen, backend.about.name, backend.about.unfit))
     if turn.rereads is not None:
         yield Notice(f"{turn.rereads}.")
     missing = backend.unrepresentable(question.text)
@@ -172,28 +169,6 @@ class _Record:
             prefill_s=event.prefill_s,
             ttft_s=event.ttft_s,
         )
-
-
-def refuse_misfit(plan: Plan) -> None:
-    """Raises DoesNotFit, with how much is over and the best advice, unless the plan fits."""
-    if plan.fits:
-        return
-    remedy = " Or: ".join(advice.change for advice in plan.advice[:3])
-    if plan.verdict is Verdict.OVER_WINDOW:
-        if not plan.over_tokens:
-            raise DoesNotFit(f"A context of {plan.context_tokens:,} tokens is more than the model's window.", remedy)
-        raise DoesNotFit(
-            f"{plan.over_tokens:,} tokens over: the prompt has {plan.prompt_tokens:,} and the reply keeps "
-            f"{plan.reply_tokens:,}, of {plan.context_tokens:,}. Nothing was loaded and nothing was cut.",
-            remedy,
-        )
-    short = "; ".join(
-        f"{need.short_bytes:,} bytes of memory are missing on {need.device.name}, where KV cache and buffers need "
-        f"{need.needed_bytes - need.mapped_bytes:,} and {need.device.free_bytes:,} are free"
-        for need in plan.needs
-        if need.short_bytes
-    )
-    raise DoesNotFit(f"{short}. Nothing was loaded.", remedy)
 
 
 def title_of(question: str) -> str:

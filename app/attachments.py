@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from app.session_settings import Joined, asked_with
-from engine.corpus.source import Source
-from storage.turns import Turn
+from engine.backend import Source
+from storage.records import Turn
 
 
 @dataclass(frozen=True, slots=True)

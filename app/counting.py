@@ -4,10 +4,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 
-from engine.backend import About, Backend, Document, Exchange, Part, Prompt
+from app.verdicts import why_unseen
+from engine.backend import (
+    About,
+    Backend,
+    Cause,
+    Corpus,
+    Document,
+    Exchange,
+    Part,
+    Prompt,
+    Skipped,
+    Source,
+    number_pictures,
+)
 from engine.corpus.formats.reader import format_of
-from engine.corpus.source import Cause, Corpus, Skipped, Source
-from engine.tokens.document import number_pictures
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +61,7 @@ def legible(corpus: Corpus, about: About) -> Corpus:
     if about.sees:
         return corpus
     unseen = [
-        Skipped(source.path, Cause.NO_VISION, _why_unseen(source, about.unfit), source.n_bytes)
+        Skipped(source.path, Cause.NO_VISION, why_unseen(_n_text_pages(source), about.unfit), source.n_bytes)
         for source in corpus.sources
         if source.is_wordless
     ]
@@ -58,9 +69,6 @@ def legible(corpus: Corpus, about: About) -> Corpus:
     return replace(corpus, sources=read, skipped=(*corpus.skipped, *unseen))
 
 
-def _why_unseen(source: Source, unfit: tuple[str, ...]) -> str:
-    n_pages = source.n_pages or 1
-    pages = f"{n_pages:,} page{'' if n_pages == 1 else 's'} without text: a scan, and "
-    what = pages if format_of(source.kind).has_text_pages else ""
-    remedy = "choose one with a vision projector, or put its mmproj file beside it"
-    return f"{what}the model cannot see; {' '.join((*unfit, remedy.capitalize())) if unfit else remedy}"
+def _n_text_pages(source: Source) -> int:
+    """Pages that could hold text; 0 for an image."""
+    return source.n_pages or 1 if format_of(source.kind).has_text_pages else 0

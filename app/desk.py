@@ -26,19 +26,15 @@ from app.question import DeskEvent, Notice, Question, Waiting
 from app.session_settings import SessionSettings, begun_with, settings_of
 from app.settings import Settings
 from app.sources.joining import arrange, join_session, write_down
-from engine.backend import About, Advice, Backend, Exchange, Plan, Wanted
+from engine.backend import About, Advice, Backend, Corpus, Exchange, Plan, Prompt, Wanted
 from engine.corpus.collect import collect
 from engine.corpus.rules import NO_PAGES, Rules
-from engine.corpus.source import Corpus
 from engine.corpus.walk.folder_walk import excludes
 from engine.errors import LongdeskError
 from engine.memory.planner import Planner
 from engine.runtime.checkpoint import Speeds
-from storage.search import Hit
-from storage.sessions import Session, SessionSummary
-from storage.sources import SessionSource
-from storage.store import SessionOverview, SessionRecord, Store
-from storage.turns import Turn
+from storage.records import Hit, Session, SessionOverview, SessionRecord, SessionSource, SessionSummary, Turn
+from storage.store import Store
 
 _CANCEL_POLL_S = 0.2
 _IDLE_S = 5.0  # without a question, until the KV cache is saved
@@ -129,7 +125,7 @@ class Desk:
         """
         wanted = wanted or self.settings.wanted
         if count is None:
-            return self.plan_for(None, wanted)
+            return self.backend().plan(Prompt(()), wanted)
         return self.backend().plan(count.prompt, wanted, [Exchange("", count.documents)])
 
     def plan_for(self, model: str | None, wanted: Wanted, *, prompt_tokens: int = 0) -> Plan:

@@ -18,20 +18,20 @@ from engine.backend import (
     Event,
     Exchange,
     Finished,
+    IdCache,
     Ids,
     Plan,
     Prefill,
     Prompt,
     Remark,
     Sampling,
+    Source,
     Wanted,
 )
-from engine.corpus.source import Source
 from engine.errors import EngineFailed
 from engine.local.opened import OpenModel
 from engine.memory.planner import Planner, make_plan
 from engine.runtime.checkpoint import Speeds
-from engine.tokens.document import IdCache
 from storage.snapshots import Snapshots
 
 

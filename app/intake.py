@@ -15,9 +15,9 @@ from app.desk import Desk
 from app.question import Notice
 from app.sources.joining import is_another
 from app.uploads import Upload, is_pasted, write
+from engine.backend import Corpus, Skipped, Source
 from engine.corpus.collect import refuse_empty
 from engine.corpus.rules import Rules
-from engine.corpus.source import Corpus, Skipped, Source
 from engine.corpus.wording import printable
 from engine.errors import SourceRefused, UsageError
 

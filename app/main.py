@@ -18,10 +18,10 @@ if _ROOT not in sys.path:
 import streamlit as st  # noqa: E402
 
 from app import state  # noqa: E402
+from app.markdown import sentence_of  # noqa: E402
 from app.parts.engine import draw_engine  # noqa: E402
 from app.parts.sessions import draw_sessions, open_session  # noqa: E402
 from app.parts.strip import draw_plan_link  # noqa: E402
-from app.parts.wording import sentence_of  # noqa: E402
 from app.views import ask, history, plan, snapshots  # noqa: E402
 from engine.errors import LongdeskError  # noqa: E402
 

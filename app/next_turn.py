@@ -14,15 +14,11 @@ from app.kv.rereading import reading_speed, rereading, tokens_read
 from app.session_settings import SessionSettings, settings_of
 from app.settings import Settings
 from app.sources.joining import Joining
-from engine.backend import Backend, Case, Document, Exchange, Ids
-from engine.corpus.source import Source
+from engine.backend import Backend, Case, Document, Exchange, Ids, Source, number_pictures
 from engine.errors import UsageError
 from engine.prompt.layout import SYSTEM
-from engine.tokens.document import number_pictures
-from storage.sessions import Session
-from storage.sources import SessionSource
+from storage.records import Session, SessionSource, Turn
 from storage.store import Store
-from storage.turns import Turn
 
 _NOTHING_JOINS = Joining()
 

@@ -11,9 +11,7 @@ from threading import Lock
 from app.images.pictures import Album, albums_of
 from app.next_turn import PreparedTurn
 from engine.backend import Document, Part, Plan, Prompt
-from storage.sessions import Session
-from storage.sources import SourceLink
-from storage.turns import Turn
+from storage.records import Session, SourceLink, Turn
 
 _KEPT = 8
 _AMBER, _RED = 0.80, 0.95  # of the window

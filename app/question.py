@@ -3,9 +3,8 @@
 from dataclasses import dataclass, field
 
 from app.images.pictures import Looking
-from engine.backend import Event, Gauge, Plan
-from engine.corpus.source import Corpus, Skipped
-from storage.turns import Turn
+from engine.backend import Corpus, Event, Gauge, Plan, Skipped
+from storage.records import Turn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

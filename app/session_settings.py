@@ -5,11 +5,9 @@ from dataclasses import asdict, astuple, dataclass
 from typing import Any
 
 from app.settings import Settings
-from engine.backend import Sampling
-from engine.corpus.source import Cause, Skipped
+from engine.backend import Cause, Sampling, Skipped
 from engine.tokens.tiles import MOST_TILES
-from storage.sessions import Session
-from storage.turns import Turn
+from storage.records import Session, Turn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

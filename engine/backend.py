@@ -10,9 +10,9 @@ from datetime import date
 from threading import Event as Flag
 from typing import Protocol
 
-from engine.corpus.source import Source
+from engine.corpus.source import Cause, Corpus, Picture, Skipped, Source
 from engine.errors import LongdeskError
-from engine.memory.budget import Advice, Need, Plan, Verdict, Wanted
+from engine.memory.budget import Advice, Need, Plan, Verdict, Wanted, Weight
 from engine.prompt.prompt import Exchange, Part, Prompt, Segment
 from engine.runtime.events import (
     Checking,
@@ -26,23 +26,27 @@ from engine.runtime.events import (
     Stop,
     Text,
 )
-from engine.tokens.document import Document, Ids
+from engine.tokens.document import Document, IdCache, Ids, View, number_pictures
 
 __all__ = [
     "About",
     "Advice",
     "Backend",
     "Case",
+    "Cause",
     "Checking",
+    "Corpus",
     "Document",
     "Event",
     "Exchange",
     "Finished",
     "Gauge",
+    "IdCache",
     "Ids",
     "Loading",
     "Need",
     "Part",
+    "Picture",
     "Plan",
     "Prefill",
     "Prompt",
@@ -50,10 +54,15 @@ __all__ = [
     "Reuse",
     "Sampling",
     "Segment",
+    "Skipped",
+    "Source",
     "Stop",
     "Text",
     "Verdict",
+    "View",
     "Wanted",
+    "Weight",
+    "number_pictures",
 ]
 
 

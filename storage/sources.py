@@ -14,40 +14,8 @@ from engine.errors import UsageError
 from storage.columns import pack_text, unpack_optional, unpack_text
 from storage.contents import Content, forget_unused_contents, known_digests, put_rows, unpacked
 from storage.identity import require_session, touch_session
+from storage.records import SessionSource, SourceLink
 from storage.schema import Database
-
-
-@dataclass(frozen=True, slots=True)
-class SourceLink:
-    """A source's place in a session, without its content. The fields are Source's own, but:
-
-    position: 0-based in the session's order. turn_index: of the first turn that carries it.
-    enabled: whether it is sent. has_file: whether the file is kept that its pictures are drawn from.
-    """
-
-    path: str
-    kind: str
-    n_bytes: int
-    digest: str
-    n_pages: int | None
-    encoding: str | None
-    notes: tuple[str, ...]
-    has_file: bool
-    position: int
-    turn_index: int
-    enabled: bool
-    origin: str | None = None
-    pictures: tuple[Picture, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class SessionSource:
-    """A source as it was put, and its place in the session: see SourceLink."""
-
-    source: Source
-    position: int
-    turn_index: int
-    enabled: bool
 
 
 class Sources:

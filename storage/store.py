@@ -1,37 +1,16 @@
 """The door to everything that is kept: one Store for a home, and the whole of one session in one value."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from engine.corpus.source import Skipped
 from storage.leases import Leases
+from storage.records import SessionOverview, SessionRecord
 from storage.schema import Database
 from storage.search import Search
-from storage.sessions import Session, Sessions
+from storage.sessions import Sessions
 from storage.snapshots import Snapshots
-from storage.sources import SessionSource, SourceLink, Sources
-from storage.turns import Turn, Turns, heal
-
-
-@dataclass(frozen=True, slots=True)
-class SessionOverview:
-    """A session as a page lists it: links to its sources, without what they hold."""
-
-    session: Session
-    turns: tuple[Turn, ...]
-    links: tuple[SourceLink, ...]
-    skipped: tuple[Skipped, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class SessionRecord:
-    """All of one session: what an export is rendered from."""
-
-    session: Session
-    turns: tuple[Turn, ...]
-    sources: tuple[SessionSource, ...]
-    skipped: tuple[Skipped, ...]
+from storage.sources import Sources
+from storage.turns import Turns, heal
 
 
 class Store:

@@ -34,7 +34,6 @@ NOUNS = {
     "app.parts.contexts": "a part of the page: the usual contexts side by side",
     "app.parts.guides": "a part of the page: what the guides say",
     "app.parts.tiles": "a part of the page: the slider for tiles",
-    "app.views.frame": "the screen around every other",
     "engine.runtime.batch": "llama.cpp's batch: memory that belongs to C",
     "engine.runtime.filling": "which short batches are filled up: arithmetic with tests of its own",
     "engine.runtime.log": "llama.cpp's log: a callback that C calls",

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from app.session_settings import settings_of
 from app.settings import Settings
+from engine.backend import Skipped, Source
 from engine.corpus.formats.reader import redraw, refuse_absent
 from engine.corpus.rules import BARE_PAGES, Rules
-from engine.corpus.source import Skipped, Source
-from storage.sources import SessionSource, SourceLink
+from storage.records import SessionSource, SourceLink
 from storage.store import Store
 
 

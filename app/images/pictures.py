@@ -3,8 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from engine.prompt.prompt import Prompt
-from engine.tokens.document import Document, View
+from engine.backend import Document, Prompt, View
 
 
 @dataclass(frozen=True, slots=True)

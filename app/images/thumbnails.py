@@ -7,7 +7,7 @@ from threading import Lock
 from time import monotonic
 
 from app.images.drawing import Drawing, draw
-from storage.sources import SessionSource
+from storage.records import SessionSource
 
 _LONGEST = 96  # pixels: twice what they are shown at
 _KEPT = 2_000  # of about 2 KB each

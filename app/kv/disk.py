@@ -24,7 +24,8 @@ from engine.errors import LongdeskError
 from engine.memory.budget import DISK_RESERVE_BYTES
 from engine.runtime.chain import blocks_in, tokens_in
 from engine.runtime.state_file import verify
-from storage.snapshots import Snapshot, Snapshots
+from storage.records import Snapshot
+from storage.snapshots import Snapshots
 
 MOST_BYTES = 256 << 30  # of the default budget
 _ORPHANED_S = 3600.0  # a file that the index does not know by then is nobody's

@@ -3,7 +3,7 @@ left to `engines`."""
 
 from collections.abc import Sequence
 
-from storage.turns import Turn
+from storage.records import Turn
 
 _WORTH_SAYING_S = 2.0
 _WORTH_SAYING_TOKENS = 1_000  # where the speed is not known

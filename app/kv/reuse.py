@@ -23,7 +23,8 @@ from engine.runtime.chain import BLOCK, blocks_in, chain, tokens_in
 from engine.runtime.checkpoint import Speeds
 from engine.runtime.state_file import Promise, is_loss, promise
 from engine.tokens.document import common_prefix
-from storage.snapshots import Match, Snapshots
+from storage.records import Match
+from storage.snapshots import Snapshots
 
 _MOST_TRIED = 8  # saved caches that share most are looked at more closely
 _SMALL_BYTES = 64 << 20  # written in a moment

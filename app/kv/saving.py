@@ -26,7 +26,8 @@ from engine.runtime.chain import blocks_in, chain
 from engine.runtime.checkpoint import Speeds
 from engine.runtime.keeping import Keeping
 from engine.tokens.document import common_prefix
-from storage.snapshots import Snapshot, Snapshots
+from storage.records import Snapshot
+from storage.snapshots import Snapshots
 
 _DIRTY_BYTES = 32 << 20
 _LONG_PREFILL_S = 10.0  # shorter ones are begun again sooner than their checkpoints are worth

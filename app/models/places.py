@@ -1,20 +1,41 @@
-"""Where model files lie on this machine: Longdesk's own folder, folders that were named, and what other programs keep.
+"""Where the catalogue's models lie on this machine: Longdesk's own folder, named folders, and what other programs keep.
 
 Files are told by their published names alone; whether they are what the name says is left to `verification`.
 """
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from app.settings import STARTER, Settings, expanded, home_of, is_path
+from engine.corpus.wording import printable
 from engine.errors import InputRefused, ModelRefused, UsageError
-from engine.memory.catalog.entry import Entry, find, near
+from engine.memory.catalog.entry import ENTRIES, Entry, find, near
 
 _DEPTH = 5  # folders below a place; Hugging Face's cache needs four
 _PART = re.compile(r"-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$")
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An entry and its file on this machine, the first of its parts; None where it is not there."""
+
+    entry: Entry
+    path: Path | None
+
+
+def list_models(home: Path, named: Sequence[Path]) -> tuple[Placed, ...]:
+    """Every entry of the catalogue, and where it lies on this machine."""
+    files = tuple(gguf_files(places(home, named)))
+    return tuple(Placed(entry, locate(entry, files)) for entry in ENTRIES)
+
+
+def place(entry: Entry, home: Path, named: Sequence[Path]) -> Placed:
+    """Where one of them lies."""
+    return Placed(entry, locate(entry, gguf_files(places(home, named))))
 
 
 def own_folder(home: Path) -> Path:
@@ -111,6 +132,19 @@ def find_entry(name: str) -> Entry:
         f"There is no model file {name}, and the catalogue has no such name.",
         f"Did you mean {' or '.join(nearest)}?" if nearest else "`longdesk models list` shows all names.",
     )
+
+
+def refuse_as_path(path: str) -> None:
+    """Raises UsageError where nothing lies at a path that is a model's name, or near one, or an address."""
+    if os.path.lexists(path):
+        return
+    fact = f"There is no file or folder at {printable(path)}."
+    if path.startswith(("http://", "https://")):
+        raise UsageError(fact, f"No address is read. A server that answers is named with --model {path}.")
+    if path == STARTER or find(path):
+        raise UsageError(fact, f"{path} is a model: name it with --model {path}.")
+    if os.sep not in path and (names := near(path)):
+        raise UsageError(fact, f"Check the spelling. If a model is meant: --model {names[0]}.")
 
 
 def starter_model() -> Path:

@@ -4,11 +4,11 @@ import streamlit as st
 
 from app import state
 from app.forecast import MARKS
-from app.parts.wording import plain
+from app.markdown import plain
 from app.settings import KV_DEVICES, STARTER
 from app.sizes import parse_tokens, show_bytes, show_tokens
+from engine.backend import Wanted
 from engine.errors import LongdeskError
-from engine.memory.budget import Wanted
 from engine.memory.catalog.entry import ENTRIES, find
 from engine.memory.kv_cache import KV_TYPES
 

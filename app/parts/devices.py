@@ -5,7 +5,7 @@ from html import escape
 import streamlit as st
 
 from app.sizes import show_bytes
-from engine.memory.budget import Need, Plan
+from engine.backend import Need, Plan
 
 # Weights come last: what is over the end of the device is then theirs first, and they can be read from disk again.
 _PARTS = (("kv", "KV cache"), ("compute", "Compute"), ("runtime", "Engine"), ("weights", "Weights"))

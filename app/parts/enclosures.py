@@ -8,11 +8,11 @@ from app import state
 from app.attachments import Candidate
 from app.images.pictures import Album, name_of
 from app.images.thumbnails import Wish
+from app.markdown import plain
 from app.parts.thumbnails import draw_thumbnail, first_wish
-from app.parts.wording import plain
 from app.session_settings import Joined
-from engine.corpus.source import Skipped
-from storage.sources import SourceLink
+from engine.backend import Skipped
+from storage.records import SourceLink
 
 _CHIPS, _MORE_CHIPS = 12, 60
 _MOST_NAMED = 5  # refused files that are named without a click

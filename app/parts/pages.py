@@ -6,12 +6,10 @@ import streamlit as st
 
 from app import state
 from app.images.pages import can_be_drawn
-from app.parts.wording import plain, sentence_of
-from app.sources.joining import listed
+from app.markdown import plain
 from engine.corpus.rules import ALL_PAGES, BARE_AMONG, BARE_PAGES, parse_pages
-from engine.errors import LongdeskError
-from storage.sessions import Session
-from storage.sources import SourceLink
+from engine.corpus.wording import listed
+from storage.records import Session, SourceLink
 
 _THESE, _THESE_BARE = "these", "these-bare"
 _MODES = {
@@ -92,11 +90,9 @@ def _take(session_id: str, mode_key: str, text_key: str, n_last: int) -> None:
             return
         numbers = ",".join(part.strip() for part in typed.split(","))
         draw_pages = numbers if mode == _THESE else BARE_AMONG + numbers
-    try:
+    with state.telling():
         desk.draw_pages(session_id, draw_pages)
         state.follow(_wish(session_id), (None, "", ""))
-    except LongdeskError as error:
-        state.say(sentence_of(error))
 
 
 def _wish(session_id: str) -> str:

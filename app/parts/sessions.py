@@ -3,7 +3,7 @@
 import streamlit as st
 
 from app import state
-from app.parts.wording import plain, sentence_of
+from app.markdown import plain, sentence_of
 from engine.errors import LongdeskError
 
 _ROWS = 12

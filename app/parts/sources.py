@@ -12,20 +12,17 @@ import streamlit as st
 from app import state
 from app.images.pictures import Album
 from app.images.thumbnails import Wish
+from app.markdown import plain
 from app.parts.pages import draw_pages
 from app.parts.thumbnails import draw_thumbnail, first_wish
 from app.parts.tiles import draw_tiles
-from app.parts.unseen import NOT_SENT
-from app.parts.wording import plain, sentence_of
 from app.previews import Preview
 from app.sizes import show_bytes
 from app.sources.notes import lacks_pages, notes_on, pages_sent
 from app.sources.tree import File, Folder, build_tree
-from engine.backend import About
-from engine.corpus.source import Skipped
-from engine.errors import LongdeskError
-from storage.sessions import Session
-from storage.sources import SourceLink
+from app.verdicts import NOT_SENT
+from engine.backend import About, Skipped
+from storage.records import Session, SourceLink
 
 _ROWS = 120  # rows drawn before "Show more"
 _UNFOLD_UP_TO = 40  # a session with fewer sources shows them all at once
@@ -193,10 +190,8 @@ def _fold(session_id: str, path: str) -> None:
 
 
 def _send(session_id: str, paths: tuple[str, ...], enabled: bool) -> None:
-    try:
+    with state.telling():
         state.house().desk.send(session_id, paths, enabled=enabled)
-    except LongdeskError as error:
-        state.say(sentence_of(error))
 
 
 def _draw_notes(links: tuple[SourceLink, ...], preview: Preview | None, *, sees: bool | None) -> None:
@@ -243,7 +238,5 @@ def draw_skipped(session_id: str, skipped: tuple[Skipped, ...]) -> None:
 
 
 def _bring_back(session_id: str, path: str) -> None:
-    try:
+    with state.telling():
         state.house().intake.bring_back(session_id, path)
-    except LongdeskError as error:
-        state.say(sentence_of(error))

@@ -6,12 +6,9 @@ import streamlit as st
 
 from app import state
 from app.images.pictures import Album
-from app.parts.wording import sentence_of
 from engine.backend import About
-from engine.errors import LongdeskError
 from engine.tokens.tiles import MOST_TILES
-from storage.sessions import Session
-from storage.sources import SourceLink
+from storage.records import Session, SourceLink
 
 
 def draw_tiles(session: Session, links: Sequence[SourceLink], albums: Mapping[str, Album], about: About) -> None:
@@ -40,7 +37,5 @@ def draw_tiles(session: Session, links: Sequence[SourceLink], albums: Mapping[st
 
 
 def _limit(session_id: str, key: str) -> None:
-    try:
+    with state.telling():
         state.house().desk.limit_tiles(session_id, int(state.value(key)))
-    except LongdeskError as error:
-        state.say(sentence_of(error))

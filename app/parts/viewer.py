@@ -12,12 +12,10 @@ import streamlit as st
 from app import state
 from app.images.drawing import Drawing, draw
 from app.images.pictures import Album
-from app.parts.unseen import NOT_SENT
-from app.parts.wording import plain
-from engine.backend import About
-from engine.corpus.source import Skipped
-from engine.tokens.document import View
-from storage.sources import SourceLink
+from app.markdown import plain
+from app.verdicts import NOT_SENT
+from engine.backend import About, Skipped, View
+from storage.records import SourceLink
 
 _LONGEST = 1344  # pixels that are drawn at most: four tiles, on a screen of two pixels a point
 

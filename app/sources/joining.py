@@ -9,13 +9,13 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from engine.backend import Cause, Corpus, Skipped, Source
 from engine.corpus.order.ordering import order_for_reuse
-from engine.corpus.source import Cause, Corpus, Skipped, Source
 from engine.corpus.walk.disk_tree import is_gone
-from engine.corpus.wording import Names, printable
-from storage.sources import SourceLink, Sources
+from engine.corpus.wording import Names, listed, printable
+from storage.records import SourceLink
+from storage.sources import Sources
 
-_NAMED = 5  # how many paths a sentence names
 # what says that a file can still be read, if somebody wants it
 _STILL_READABLE = {Cause.IGNORED, Cause.EXCLUDED, Cause.GENERATED}
 
@@ -197,10 +197,6 @@ def _gone(links: Sequence[SourceLink], read: Corpus) -> Iterator[Skipped]:
 
 def _in_skipped_folder(path: str, read: Corpus) -> bool:
     return any(one.path.endswith("/") and path.startswith(one.path) for one in read.skipped)
-
-
-def listed(paths: Sequence[str]) -> str:
-    return ", ".join(paths[:_NAMED]) + (f" and {len(paths) - _NAMED:,} more" if len(paths) > _NAMED else "")
 
 
 def _was(paths: Sequence[str]) -> str:

@@ -3,10 +3,10 @@
 What holds whatever model reads it (a guessed encoding, pages that are damaged) is kept in Source.notes.
 """
 
+from engine.backend import Source
 from engine.corpus.formats.reader import format_of
-from engine.corpus.source import Source
 from engine.corpus.wording import pages_in_words
-from storage.sources import SourceLink
+from storage.records import SourceLink
 
 
 def notes_on(source: Source | SourceLink, *, sees: bool | None) -> tuple[str, ...]:

@@ -6,23 +6,21 @@ from streamlit.elements.widgets.chat import ChatInputValue
 from app import state
 from app.attachments import joined_with, joining
 from app.images.thumbnails import Wish
+from app.markdown import plain, sentence_of
 from app.parts.adding import draw_adding, draw_example_button, take_attached, take_uploads
 from app.parts.changes import draw_changes
 from app.parts.enclosures import candidates_of, draw_joined, draw_refused
 from app.parts.sources import draw_panel_head, draw_skipped, draw_sources
-from app.parts.strip import draw_rereading, draw_strip, draw_verdict
+from app.parts.strip import draw_rereading, draw_strip, draw_unseen, draw_verdict
 from app.parts.thumbnails import draw_thumbnails
 from app.parts.turns import draw_end, draw_running, draw_turn, draw_unasked
-from app.parts.unseen import draw_unseen
 from app.parts.viewer import draw_viewer, pictures_of
-from app.parts.wording import plain, sentence_of
 from app.session_settings import asked_with
 from app.settings import STARTER
 from app.views.scene import Scene, look
-from engine.corpus.source import Skipped
+from engine.backend import Skipped
 from engine.errors import LongdeskError
-from storage.sessions import Session
-from storage.turns import Turn
+from storage.records import Session, Turn
 
 _POLL_S = 0.3
 _COLUMNS = (2, 1)  # where the style sheet does not know better
@@ -190,12 +188,10 @@ def _ask(scene: Scene, given: ChatInputValue) -> None:
     elif given.files:
         take_uploads(session_id, given.files)
     session_id = state.session_id() if given.files else session_id
-    try:
+    with state.telling():
         if text and session_id is None:
             session_id = house.desk.begin_session("New session", with_sources=False).id
         if text and session_id is not None:
             house.jobs.ask(session_id, text, refused=refused)
         state.go_to(session_id)
-    except LongdeskError as error:
-        state.say(sentence_of(error))
     st.rerun()

@@ -4,10 +4,11 @@ from functools import partial
 
 import streamlit as st
 
-from app import documents, state
+from app import state
+from app.export import session_markdown
+from app.markdown import plain, when
 from app.parts.sessions import delete, open_session, rename
-from app.parts.wording import plain, when
-from storage.sessions import SessionSummary
+from storage.records import SessionSummary
 
 _ROWS = 50
 
@@ -65,4 +66,4 @@ def _draw_row(session: SessionSummary, snippet: str) -> None:
 
 
 def _export(session_id: str) -> str:
-    return documents.session_text(state.house().desk.record(session_id))
+    return session_markdown(state.house().desk.record(session_id))

@@ -4,15 +4,15 @@ import streamlit as st
 
 from app import state
 from app.forecast import MARKS, Forecast
+from app.markdown import plain, sentence_of
 from app.parts.chart import draw_chart
 from app.parts.choice import describe, draw_context, draw_kv_type, draw_model, draw_more
 from app.parts.contexts import draw_contexts
 from app.parts.devices import draw_devices, placement_words
 from app.parts.guides import draw_guides
 from app.parts.remedies import draw_finding
-from app.parts.wording import plain, sentence_of
+from engine.backend import Plan, Wanted
 from engine.errors import LongdeskError
-from engine.memory.budget import Plan, Wanted
 
 _KV_TYPES = ("f16", "q8_0", "q4_0")
 _WINDOW = 131_072  # what is offered where the model cannot be read

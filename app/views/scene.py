@@ -8,14 +8,11 @@ import streamlit as st
 from app import state
 from app.images.pictures import Album
 from app.jobs import Job
-from app.parts.wording import sentence_of
+from app.markdown import sentence_of
 from app.previews import Budget, Preview, budget_of
-from engine.backend import About, Plan
-from engine.corpus.source import Skipped
+from engine.backend import About, Plan, Skipped
 from engine.errors import LongdeskError
-from storage.sessions import Session
-from storage.sources import SourceLink
-from storage.turns import Turn
+from storage.records import Session, SourceLink, Turn
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ import streamlit as st
 
 from app import state
 from app.kv.disk import Kept, Tier, model_words, session_words
-from app.parts.wording import plain, sentence_of, when
+from app.markdown import plain, sentence_of, when
 from app.sizes import show_bytes
 from engine.errors import LongdeskError
-from storage.snapshots import Snapshot
+from storage.records import Snapshot
 
 _ROWS = 50
 _AGES = {"Not used for a week": timedelta(days=7), "Not used for a month": timedelta(days=30), "All": None}

@@ -85,6 +85,19 @@ def refuse_empty(corpus: Corpus, paths: Sequence[Path]) -> None:
     raise SourceRefused(fact, "Give other files: text, PDF or images.")
 
 
+def named_by_hand(skipped: Sequence[Skipped], paths: Sequence[Path]) -> tuple[Skipped, ...]:
+    """Those that were given themselves, not found in a folder or a zip; what is called alike there counts as such."""
+    names = {name for path in paths for name in _names(path)}
+    return tuple(one for one in skipped if one.path in names)
+
+
+def _names(path: Path) -> tuple[str, str]:
+    """The paths by which a file that is given itself goes: its name, below its folder's where that is taken."""
+    given = Path(os.path.abspath(path))
+    name = printable(given.name)
+    return name, f"{printable(given.parent.name or 'root')}/{name}"
+
+
 def _remedy_for(skipped: Skipped) -> str:
     if skipped.cause is Cause.EXCLUDED:
         return "Leave that --exclude away."

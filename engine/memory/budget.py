@@ -5,7 +5,7 @@ Values only. How a plan is made is left to `planner`, what to do about a bad one
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any
 
@@ -160,16 +160,51 @@ class Weight:
 
 
 @dataclass(frozen=True, slots=True)
-class Advice:
-    """One way to make it fit, and what it saves. For a button: leave_out names the sources that it is about, max_tiles
-    and draw_pages are values of the options of those names."""
+class FewerPages:
+    """The pages that go on being drawn: n_left of n_drawn, of the sources of these paths. pages: as `draw_pages` is."""
 
-    change: str
+    pages: str
+    n_left: int
+    n_drawn: int
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """One way to make it fit, as the settings to change, and what it saves; None leaves one as it is.
+
+    n_ctx to reply_tokens: as in Wanted. max_tiles: of an image at most. sources: those that are not to be sent.
+    other_window: tokens of a window that another model must have at least. With nothing set, memory is to be freed.
+    The words for it are app.verdicts'.
+    """
+
     saves_bytes: int = 0
     saves_tokens: int = 0
-    leave_out: tuple[str, ...] = ()
+    n_ctx: int | None = None
+    kv_type: str | None = None
+    kv_device: str | None = None
+    n_ubatch: int | None = None
+    swa_full: bool | None = None
+    reply_tokens: int | None = None
     max_tiles: int | None = None
-    draw_pages: str | None = None
+    fewer_pages: FewerPages | None = None
+    sources: tuple[Weight, ...] = ()
+    other_window: int | None = None
+
+    @property
+    def draw_pages(self) -> str | None:
+        """The value of the setting of that name."""
+        return self.fewer_pages.pages if self.fewer_pages is not None else None
+
+    @property
+    def leave_out(self) -> tuple[str, ...]:
+        """Paths of the sources that are not to be sent."""
+        return tuple(source.path for source in self.sources)
+
+    def applied(self, wanted: Wanted) -> Wanted:
+        """What is wanted by who follows this advice."""
+        names = (field.name for field in fields(Wanted) if field.name in Advice.__slots__)
+        return replace(wanted, **{name: value for name in names if (value := getattr(self, name)) is not None})
 
 
 @dataclass(frozen=True, slots=True)

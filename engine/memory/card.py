@@ -97,14 +97,7 @@ def card_at(path: Path) -> ModelCard:
 def read_card(header: Header) -> ModelCard:
     """Raises ModelRefused when fields are missing that llama.cpp needs, or parts of a split file."""
     others = _other_parts(header.path)  # first: a later part does not say what it is
-    architecture = header.text("general.architecture")
-    if not architecture:
-        raise ModelRefused(f"{header.path} does not say what architecture it is.", "Download or convert it again.")
-
-    if architecture == "clip":
-        raise ModelRefused(
-            f"{header.path} is a vision projector, not a language model.", "Name the model's own GGUF with --model."
-        )
+    architecture = _architecture(header)
 
     def integer(key: str, default: int = 0) -> int:
         return header.integer(f"{architecture}.{key}", default)
@@ -145,6 +138,18 @@ def read_card(header: Header) -> ModelCard:
         has_vocabulary=len(header.strings("tokenizer.ggml.tokens")) > 0,
         files=tuple(ModelFile(part.path, part.file_bytes, part.data_start, part.digest) for part in parts),
     )
+
+
+def _architecture(header: Header) -> str:
+    """Raises ModelRefused for a file that does not say it, or that is a projector."""
+    architecture = header.text("general.architecture")
+    if not architecture:
+        raise ModelRefused(f"{header.path} does not say what architecture it is.", "Download or convert it again.")
+    if architecture == "clip":
+        raise ModelRefused(
+            f"{header.path} is a vision projector, not a language model.", "Name the model's own GGUF with --model."
+        )
+    return architecture
 
 
 class _Weights:

@@ -17,7 +17,7 @@ from app.desk import Desk
 from app.question import Answered, Question
 from app.settings import Settings
 from engine.runtime.events import Prefill
-from storage.turns import Turn
+from storage.records import Turn
 from tests.bench.corpus import corpus_of
 from tests.bench.table import Row
 from tests.bench.victim import OPTIONS, Victim

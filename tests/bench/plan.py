@@ -6,9 +6,9 @@ from pathlib import Path
 
 import psutil
 
-from app.answering import refuse_misfit
 from app.desk import Desk
 from app.settings import Settings
+from app.verdicts import refuse_misfit
 from engine.corpus.rules import Rules
 from engine.errors import DoesNotFit
 from tests.bench.table import Row, seconds

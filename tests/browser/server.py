@@ -8,12 +8,25 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from storage.store import Store
+from tests.held import held
 from tests.patience import PATIENCE_S, until
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A held engine, and how long the text of its answer was when it was seen last."""
+
+    engine: psutil.Process
+    n_text: int
 
 
 class Server:
@@ -66,6 +79,31 @@ class Server:
     @property
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
+
+    @contextmanager
+    def holding(self, session: str, *, longer_than: int = 0, pid: int | None = None) -> Iterator[Held]:
+        """Holds the engine as soon as the session's last answer is longer than that, until the end of the block.
+
+        pid: whose engine, the page's own where it is None.
+        """
+        text = ""
+
+        def look() -> bool:
+            nonlocal text
+            turns = store.turns.of(session)
+            text = turns[-1].text if turns else ""
+            return len(text) > longer_than
+
+        assert self._process is not None
+        with Store(self.home) as store:
+            until(look, every_s=0.002)
+        with held(pid or self._process.pid) as engine:
+            yield Held(engine, len(text))
+
+    def hold(self) -> AbstractContextManager[psutil.Process]:
+        """Holds the page's engine as it is now."""
+        assert self._process is not None
+        return held(self._process.pid)
 
     def children(self) -> list[psutil.Process]:
         """The processes that the page has started: its engine."""
