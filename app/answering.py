@@ -8,7 +8,7 @@ from threading import Event as Flag
 from time import monotonic
 
 from app.attachments import candidates, joining
-from app.images.pictures import looked_at
+from app.images.albums import looked_at
 from app.next_turn import PreparedTurn, prepare
 from app.question import Answered, Begun, DeskEvent, Notice, Question
 from app.session_settings import TurnSettings, begun_with, sampling_of

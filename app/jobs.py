@@ -12,7 +12,7 @@ from threading import Event as Flag
 from threading import Lock, Thread
 from typing import Protocol
 
-from app.images.pictures import Looking
+from app.images.albums import Looking
 from app.question import Answered, Begun, DeskEvent, Notice, Question, Waiting
 from engine.backend import Checking, Loading, Plan, Prefill, Skipped, Text
 from engine.errors import LongdeskError, SessionBusy

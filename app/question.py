@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from app.images.pictures import Looking
+from app.images.albums import Looking
 from engine.backend import Corpus, Event, Gauge, Plan, Skipped
 from storage.records import Turn
 

@@ -5,7 +5,7 @@ from html import escape
 
 import streamlit as st
 
-from app.images.pictures import Looking
+from app.images.albums import Looking
 from app.jobs import Job, Phase, Progress
 from app.markdown import plain, safe_markdown
 from app.sizes import show_seconds
