@@ -17,11 +17,10 @@ from streamlit.testing.v1 import AppTest
 
 from app import state
 from app.cli import cli
-from app.images.albums import Looking
 from app.images.jpegs import Drawing, Wish, draw
 from app.jobs import Phase, Progress
 from app.parts.turns import line_of
-from app.question import Answered, Begun, Question
+from app.question import Answered, Begun, Looking, Question
 from engine.corpus.collect import collect
 from engine.corpus.source import Source
 from engine.runtime.events import Prefill
