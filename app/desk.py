@@ -17,7 +17,7 @@ from threading import Lock, Thread, Timer
 from app.answering import answer
 from app.counting import Count, count, legible
 from app.engines import Engines
-from app.images.pages import choose
+from app.images.page_choice import choose
 from app.kv.disk import Tier, remove
 from app.local_engine import Running
 from app.next_turn import documents_of, prepare, standing_instruction
@@ -234,7 +234,7 @@ class Desk:
         self._store.sessions.change(session_id, settings=own.to_json("max_tiles"))
 
     def draw_pages(self, session_id: str, draw_pages: str) -> tuple[str, ...]:
-        """From now on, these pages of this session's PDFs and TIFFs are sent as images: see pages.choose.
+        """From now on, these pages of this session's PDFs and TIFFs are sent as images: see page_choice.choose.
 
         What nothing is left of is sent no more; what is lost is told in sentences. Raises as session does, and
         UsageError where no source has such a page.

@@ -12,10 +12,8 @@ from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from engine.corpus.formats.format import Format, Incoming
-from engine.corpus.formats.pixels import quietly
+from engine.corpus.formats.format import Format, Incoming, quietly, without_surrogates
 from engine.corpus.formats.sniff import Head
-from engine.corpus.formats.text import without_surrogates
 from engine.corpus.source import Cause, KeptFile, Picture, Pixels, Skipped, Source, digest_bytes, digest_text
 from engine.corpus.wording import over_limit, pages_in_words, ranges_in_words
 

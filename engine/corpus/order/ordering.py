@@ -80,7 +80,22 @@ def volatilities(traces: Sequence[Trace], histories: Histories | None = None) ->
     The commits of a checkout count where they changed any of these files, and a file that somebody works on counts as
     if the next commit would change it; else times do, those of all such files together.
     """
-    histories = histories or Histories()
+    found = _by_git(traces, histories or Histories()) if any(trace.file for trace in traces) else {}
+    on_disk = [None if at in found or not trace.file else trace.modified for at, trace in enumerate(traces)]
+    in_zips = [None if trace.file else trace.modified for trace in traces]
+    for at, figures in enumerate(
+        zip(
+            volatilities_of_times(on_disk, breath_s=_BREATH_S),
+            volatilities_of_times(in_zips, breath_s=_ZIP_BREATH_S),
+            strict=True,
+        )
+    ):
+        found.setdefault(at, max(figures))
+    return [found[at] for at in range(len(traces))]
+
+
+def _by_git(traces: Sequence[Trace], histories: Histories) -> dict[int, float]:
+    """The figures of those files that lie in a checkout whose commits or index know of changes, by position."""
     files_of: defaultdict[str, list[int]] = defaultdict(list)
     for at, trace in enumerate(traces):
         checkout = histories.checkout_of(trace.file) if trace.file is not None else None
@@ -93,17 +108,7 @@ def volatilities(traces: Sequence[Trace], histories: Histories | None = None) ->
         rates = [rate + now for rate, now in zip(histories.rates(checkout, files), working, strict=True)]
         if any(rates):
             found.update(zip(positions, rates, strict=True))
-    on_disk = [None if at in found or not trace.file else trace.modified for at, trace in enumerate(traces)]
-    in_zips = [None if trace.file else trace.modified for trace in traces]
-    for at, figures in enumerate(
-        zip(
-            volatilities_of_times(on_disk, breath_s=_BREATH_S),
-            volatilities_of_times(in_zips, breath_s=_ZIP_BREATH_S),
-            strict=True,
-        )
-    ):
-        found.setdefault(at, max(figures))
-    return [found[at] for at in range(len(traces))]
+    return found
 
 
 def volatilities_of_times(times: Sequence[float | None], *, breath_s: float) -> list[float]:

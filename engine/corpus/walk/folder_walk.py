@@ -223,6 +223,8 @@ def _compiled(globs: tuple[str, ...]) -> Patterns:
 
 def why_excluded(globs: tuple[str, ...], raw_name: str) -> str | None:
     """Why --exclude leaves out a file that was given by this name itself, or None."""
+    if not globs:
+        return None
     name = os.fsencode(raw_name)
     pattern = _compiled(globs).last_match(name, name, is_folder=False)
     return _excluded_by(pattern) if pattern is not None and not pattern.negated else None

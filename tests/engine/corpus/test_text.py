@@ -6,9 +6,10 @@ import pickle
 import chardet
 import pytest
 
+from engine.corpus.formats.format import without_surrogates
 from engine.corpus.formats.reader import FORMATS, recognise
 from engine.corpus.formats.sniff import look
-from engine.corpus.formats.text import decode, without_surrogates
+from engine.corpus.formats.text import decode
 from engine.corpus.wording import MIB, Names, natural_key, over_limit, pages_in_words, printable, size_in_words
 
 GERMAN = "Zwölf Boxkämpfer jagen Viktor quer über den großen Sylter Deich.\r\nFür Ärger sorgt die Öffnung.\n"
