@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.opened import OpenModel, open_model
+from engine.local.opened import OpenModel, open_model
 from tests.models.cache import cached
 from tests.patience import PATIENCE_S
 

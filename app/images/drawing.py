@@ -9,9 +9,8 @@ from io import BytesIO
 
 from PIL import Image as Pillow
 
-from engine.corpus.drawing import draw_picture
-from engine.corpus.pixels import Pixels
-from engine.corpus.source import PDF, Cause, Picture, Skipped, Source
+from engine.corpus.formats import reader
+from engine.corpus.source import Cause, KeptFile, Picture, Pixels, Skipped, Source
 
 _QUALITY = 82
 
@@ -33,9 +32,9 @@ class Drawing:
 def draw(source: Source, number: int, longest: int) -> Drawing | Skipped:
     """A picture of a source, by the number of its page or frame, its longer side at most so many pixels."""
     picture = next((each for each in source.pictures if each.number == number), None)
-    if picture is None or source.image is None:
+    if picture is None or source.kept_file is None:
         return Skipped(source.path, Cause.BROKEN, f"it has no page {number}")
-    pixels = _pixels(source, picture, longest)
+    pixels = _pixels(source.path, source.kept_file, picture, longest)
     if isinstance(pixels, Skipped):
         return pixels
     file = BytesIO()
@@ -43,10 +42,8 @@ def draw(source: Source, number: int, longest: int) -> Drawing | Skipped:
     return Drawing(pixels.width, pixels.height, file.getvalue())
 
 
-def _pixels(source: Source, picture: Picture, longest: int) -> Pixels | Skipped:
-    assert source.image is not None
-    image, scale = source.image, longest / max(picture.width, picture.height)
-    scale = scale if image.format == PDF else min(1.0, scale)  # no image is made larger than it is
+def _pixels(path: str, file: KeptFile, picture: Picture, longest: int) -> Pixels | Skipped:
+    scale = longest / max(picture.width, picture.height)
+    scale = scale if file.scalable else min(1.0, scale)  # no image is made larger than it is
     width, height = (max(1, round(side * scale)) for side in (picture.width, picture.height))
-    number, name = picture.number, image.format
-    return draw_picture(source.path, image.data, name, number=number, width=width, height=height, quick=True)
+    return reader.draw(path, file, number=picture.number, width=width, height=height, quick=True)

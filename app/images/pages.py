@@ -1,41 +1,19 @@
 """Which pages of a session's PDFs and TIFFs are sent as images: the choice that the session keeps, and the files that
 pages are drawn from. What a choice means is left to engine.corpus.rules."""
 
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from app.session_settings import settings_of
 from app.settings import Settings
-from engine.corpus.choice import refuse_absent
-from engine.corpus.page import open_pages
-from engine.corpus.redrawing import losses, redraw
-from engine.corpus.rules import Rules
-from engine.corpus.source import PDF, Corpus, Image, Kind, Skipped, Source
-from storage.sessions import Session
-from storage.sources import SessionSource, SourceLink
+from engine.backend import Skipped, Source
+from engine.corpus.formats.reader import redraw, refuse_absent
+from engine.corpus.rules import BARE_PAGES, Rules
+from storage.records import SessionSource, SourceLink
 from storage.store import Store
 
-_DRAW_PAGES, _EMPTIED = "draw_pages", "without_pages"  # the session settings: the choice, and whom it left nothing of
 
-
-def pages_of(session: Session | None, settings: Settings) -> str:
-    """The session's own choice, as Rules.draw_pages has it; that of the settings where it has none."""
-    kept = session.settings.get(_DRAW_PAGES) if session is not None else None
-    return kept if isinstance(kept, str) else settings.draw_pages
-
-
-def chosen(draw_pages: str) -> Mapping[str, Any]:
-    """The session setting that says so."""
-    return {_DRAW_PAGES: draw_pages}
-
-
-def emptied_by(session: Session) -> frozenset[str]:
-    """The paths of sources that the session's choice left nothing of."""
-    return frozenset(session.settings.get(_EMPTIED, ()))
-
-
-def choose(store: Store, session_id: str, draw_pages: str) -> tuple[str, ...]:
+def choose(store: Store, settings: Settings, session_id: str, draw_pages: str) -> tuple[str, ...]:
     """From now on, these pages of the session's PDFs and TIFFs are sent as images, as far as their files are there.
 
     What nothing is left of is sent no more, until a choice leaves something of it. Returns what is lost, in sentences.
@@ -47,61 +25,50 @@ def choose(store: Store, session_id: str, draw_pages: str) -> tuple[str, ...]:
     drawn = [(at, _redrawn(at.source, rules)) for at in placed]
     changed = [new for at, new in drawn if isinstance(new, Source) and new != at.source]
     empty = {new.path for _, new in drawn if isinstance(new, Skipped)}
-    before = emptied_by(session) & {at.source.path for at in placed}
+    own = settings_of(session, settings)
+    before = own.emptied & {at.source.path for at in placed}
     emptied = sorted(new.path for at, new in drawn if new.path in empty and (at.enabled or new.path in before))
     store.sources.put(session.id, changed, turn_index=0)
     store.sources.set_enabled(session.id, emptied, enabled=False)
     store.sources.set_enabled(session.id, before - empty, enabled=True)
-    store.sessions.change(session.id, settings={**chosen(draw_pages), _EMPTIED: emptied})
-    return tuple(sentence for at, new in drawn if at.enabled for sentence in losses(_source_of(at, new), new, rules))
+    own = replace(own, draw_pages=draw_pages, emptied=frozenset(emptied))
+    store.sessions.change(session.id, settings=own.to_json("draw_pages", "emptied"))
+    return tuple(sentence for at, new in drawn if at.enabled for sentence in _losses(_source_of(at, new), new, rules))
 
 
 def _source_of(at: SessionSource, new: Source | Skipped) -> Source:
     """What was redrawn: one whose file was read from the disk for that is not without one."""
     old = at.source
-    return replace(old, image=new.image) if isinstance(new, Source) and old.image is None else old
+    return replace(old, kept_file=new.kept_file) if isinstance(new, Source) and old.kept_file is None else old
 
 
 def _redrawn(source: Source, rules: Rules) -> Source | Skipped:
     """As it is with other pages; as it was where no file is there to draw them from."""
-    if source.kind is not Kind.PDF or source.image is not None:
+    if source.kept_file is not None:
         return redraw(source, rules)
-    file = _file_on_disk(source)
-    read = redraw(_with_file(source, file), rules) if file is not None else source
+    file = _file_on_disk(source) if source.n_pages else None
+    read = redraw(source, rules, data=file) if file is not None else source
     # A file that was changed since would put another text in its place; one that is not drawn need not be kept.
     return read if isinstance(read, Source) and read.pictures and read.text == source.text else source
 
 
 def _file_on_disk(source: Source) -> bytes | None:
-    """The bytes of a PDF that was read from this machine, where it lies there still."""
+    """The bytes of a file that was read from this machine, where it lies there still."""
     try:
         return Path(source.origin).read_bytes() if source.origin else None
     except OSError:  # gone, or inside a zip
         return None
 
 
+def _losses(old: Source, new: Source | Skipped, rules: Rules) -> tuple[str, ...]:
+    """Sentences on what of a source is not sent now that it was redrawn, or could not be drawn."""
+    if isinstance(new, Skipped):
+        return (f"{old.path} is not sent any more: {new.reason}.",)
+    if old.n_pages and old.kept_file is None and rules.draw_pages != BARE_PAGES:
+        return (f"{old.path} is sent as text alone: its file was not kept. Give it again to have its pages drawn.",)
+    return tuple(f"{old.path}: {note}" for note in new.notes if note not in old.notes)
+
+
 def can_be_drawn(link: SourceLink) -> bool:
     """Whether there is a file to draw the pages of a source from."""
-    return link.image_size is not None or (link.origin is not None and Path(link.origin).is_file())
-
-
-def with_files(corpus: Corpus, file_of: Callable[[str], Path | None]) -> Corpus:
-    """The corpus with the bytes of those PDFs that no page was drawn of: an upload cannot be read again when another
-    choice draws some. file_of: where the file of a source lies, by its path."""
-
-    def kept() -> Iterator[Source]:
-        for source in corpus.sources:
-            file = file_of(source.path) if source.kind is Kind.PDF and source.image is None else None
-            yield _with_file(source, file.read_bytes()) if file is not None and file.is_file() else source
-
-    return replace(corpus, sources=tuple(kept()))
-
-
-def _with_file(source: Source, data: bytes) -> Source:
-    """The source with a PDF that its pages can be drawn from; as it was where PDFium cannot open that."""
-    pages = open_pages(source.path, data)
-    if isinstance(pages, Skipped):
-        return source
-    with pages:
-        size = next((size.pixels() for size in pages.sizes if size is not None), None)
-    return replace(source, image=Image(*size, PDF, data)) if size is not None else source
+    return link.has_file or (link.origin is not None and Path(link.origin).is_file())

@@ -1,13 +1,13 @@
 """Small pictures of sources, drawn once in this process and kept by content. Where they stand is left to the page."""
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from threading import Lock
 from time import monotonic
 
 from app.images.drawing import Drawing, draw
-from storage.sources import Sources
+from storage.records import SessionSource
 
 _LONGEST = 96  # pixels: twice what they are shown at
 _KEPT = 2_000  # of about 2 KB each
@@ -33,8 +33,9 @@ class Thumbnails:
 class Thumbnailer:
     """Draws thumbnails and keeps the last ones. Safe to use from several threads."""
 
-    def __init__(self, sources: Sources) -> None:
-        self._sources = sources
+    def __init__(self, source: Callable[[str, str], SessionSource | None]) -> None:
+        """source: gives one of a session, by the session's id and its path."""
+        self._source = source
         self._kept: OrderedDict[tuple[str, int], str | None] = OrderedDict()
         self._lock = Lock()
 
@@ -54,7 +55,7 @@ class Thumbnailer:
         return Thumbnails(addresses, missing)
 
     def _draw(self, session_id: str, wish: Wish) -> str | None:
-        placed = self._sources.one(session_id, wish.path)
+        placed = self._source(session_id, wish.path)
         drawing = draw(placed.source, wish.number, _LONGEST) if placed is not None else None
         address = drawing.address if isinstance(drawing, Drawing) else None
         with self._lock:

@@ -3,9 +3,10 @@
 What holds whatever model reads it (a guessed encoding, pages that are damaged) is kept in Source.notes.
 """
 
-from engine.corpus.source import Kind, Source
+from engine.backend import Source
+from engine.corpus.formats.reader import format_of
 from engine.corpus.wording import pages_in_words
-from storage.sources import SourceLink
+from storage.records import SourceLink
 
 
 def notes_on(source: Source | SourceLink, *, sees: bool | None) -> tuple[str, ...]:
@@ -13,7 +14,7 @@ def notes_on(source: Source | SourceLink, *, sees: bool | None) -> tuple[str, ..
 
     sees: whether the model sees, None where no model can be used.
     """
-    if source.kind is not Kind.PDF or not source.pictures:
+    if not (source.pictures and format_of(source.kind).has_text_pages):
         return source.notes
     one = len(source.pictures) == 1
     pages = pages_in_words([picture.number for picture in source.pictures]).capitalize()

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from storage.sources import SourceLink
+from storage.records import SourceLink
 
 
 @dataclass(frozen=True, slots=True)

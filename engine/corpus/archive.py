@@ -18,11 +18,10 @@ from pathlib import Path
 from typing import IO
 
 from engine.corpus.checkout import MAX_IGNORE_BYTES
-from engine.corpus.content import read_content
 from engine.corpus.naming import printable
 from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, Skipped, Source
-from engine.corpus.tree import Entry, EntryKind
+from engine.corpus.tree import Entry, EntryKind, Take
 from engine.corpus.wording import MIB, size_in_words
 
 _DRIVE = re.compile(r"[A-Za-z]:")
@@ -95,15 +94,13 @@ class ZipTree:
     def identity(self, where: _Node) -> object | None:
         return None
 
-    def read_file(self, where: zipfile.ZipInfo, path: str, rules: Rules, *, included: bool) -> Source | Skipped:
+    def read_file(self, where: zipfile.ZipInfo, path: str, take: Take) -> Source | Skipped:
         skipped = self._why_not(where, path)
         if skipped is not None:
             return skipped
         try:
             with self.file.open(where) as member:
-                return read_content(
-                    path, where.file_size, lambda n_bytes: self._read(member, where, n_bytes), rules, included=included
-                )
+                return take(where.file_size, lambda n_bytes: self._read(member, where, n_bytes))
         except _Bomb as bomb:
             return Skipped(path, Cause.UNSAFE, str(bomb), where.file_size)
         except _FAILURES as error:

@@ -5,10 +5,8 @@ import stat
 from functools import partial
 
 from engine.corpus.checkout import read_exclude, read_small
-from engine.corpus.content import read_content
-from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, Skipped, Source
-from engine.corpus.tree import Entry, EntryKind
+from engine.corpus.tree import Entry, EntryKind, Take
 
 # O_NONBLOCK: should a fifo take a file's place between listing and opening, opening it must not wait for a writer
 _FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
@@ -45,14 +43,14 @@ class DiskTree:
         status = os.stat(where)
         return (status.st_dev, status.st_ino) if status.st_ino else None
 
-    def read_file(self, where: str, path: str, rules: Rules, *, included: bool) -> Source | Skipped:
+    def read_file(self, where: str, path: str, take: Take) -> Source | Skipped:
         try:
             descriptor = os.open(where, _FLAGS)
             try:
                 status = os.fstat(descriptor)
                 if not stat.S_ISREG(status.st_mode):
                     return skip_special(path)
-                return read_content(path, status.st_size, partial(_read, descriptor), rules, included=included)
+                return take(status.st_size, partial(_read, descriptor))
             finally:
                 os.close(descriptor)
         except OSError as error:

@@ -4,11 +4,13 @@ Pure arithmetic. Where the figures come from is left to `history` (git), and to 
 """
 
 from collections.abc import Iterable, Sequence
+from math import ceil
 
-from engine.corpus.source import Kind, Source
+from engine.corpus.source import Picture, Source
 
-_WRAPPER_CHARACTERS = 150  # the document's tags and path, about 37 tokens
-_IMAGE_CHARACTERS = 6000  # about 1,500 tokens
+_WRAPPER_CHARACTERS = 150  # the document's tags and path
+_CHARACTERS_A_TOKEN = 4.0
+_TILE_PIXELS, _TILE_TOKENS, _MOST_A_SIDE = 336, 144, 3  # as llama.cpp cuts images for Llama 4, see engine.tokens.tiles
 _WORTH_KEEPING = 0.1  # of a corpus: less, a licence that many projects have say, is not worth another order
 
 
@@ -20,28 +22,41 @@ def order_for_reuse(sources: Sequence[Source], *, earlier: Iterable[Sequence[str
     in any case, so that it is laid out anew: what was edited goes to the end, and its next edit costs little.
 
     An edit decodes the source and all behind it again. For edits that come one at a time, sorting by the rate of
-    change over the length makes that least: swapping two neighbours shows it (Smith's rule for weighted delays).
+    change over the length in tokens makes that least: swapping two neighbours shows it (Smith's rule for weighted
+    delays).
 
     Measured by replaying the histories of three public repositories (click, datasette, nanochat; 795 commits), the
     share of the corpus that a commit has decoded again: 80, 64 and 69 % by path; 51, 49 and 38 % by rate alone; 40,
     42 and 33 % by rate over length.
     """
     source_of = {source.path: source for source in sources}
-    kept = max(([source_of[path] for path in paths] for paths in earlier), key=_total_length, default=[])
-    if _total_length(kept) < _WORTH_KEEPING * _total_length(sources):
+    kept = max(([source_of[path] for path in paths] for paths in earlier), key=_total_tokens, default=[])
+    if _total_tokens(kept) < _WORTH_KEEPING * _total_tokens(sources):
         kept = []
     first = {source.path for source in kept}
     rest = [source for source in sources if source.path not in first]
-    return (*kept, *sorted(rest, key=lambda source: source.volatility / _length(source)))
+    return (*kept, *sorted(rest, key=lambda source: source.volatility / estimated_tokens(source)))
 
 
-def _total_length(sources: Iterable[Source]) -> int:
-    return sum(map(_length, sources))
+def _total_tokens(sources: Iterable[Source]) -> float:
+    return sum(map(estimated_tokens, sources))
 
 
-def _length(source: Source) -> int:
-    """About as long as it is in the prompt, in characters: no model need be at hand, and only ratios count."""
-    return _WRAPPER_CHARACTERS + len(source.text) + (_IMAGE_CHARACTERS if source.kind is Kind.IMAGE else 0)
+def estimated_tokens(source: Source) -> float:
+    """About what it takes in a prompt, with no model at hand: only ratios count.
+
+    A token for four characters, and for each picture no less than Llama 4's tiles take: as much for most photos, 1.4
+    times as much for a page of A4, up to 2.5 times for a long strip. A model that cannot see takes less of a source
+    that has both.
+    """
+    words = (_WRAPPER_CHARACTERS + len(source.text)) / _CHARACTERS_A_TOKEN
+    return words + sum(map(_picture_tokens, source.pictures))
+
+
+def _picture_tokens(picture: Picture) -> int:
+    columns, rows = (min(_MOST_A_SIDE, ceil(side / _TILE_PIXELS)) for side in (picture.width, picture.height))
+    n_tiles = columns * rows
+    return _TILE_TOKENS * (n_tiles + (n_tiles > 1)) + 2  # several are followed by the whole image in one tile
 
 
 def volatilities_of_times(times: Sequence[float | None], *, breath_s: float) -> list[float]:

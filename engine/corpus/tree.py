@@ -1,12 +1,17 @@
 """What `walk` needs to know of a place that holds files: a folder on disk (`disk`) or the inside of a zip
 (`archive`)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Protocol
 
-from engine.corpus.rules import Rules
 from engine.corpus.source import Skipped, Source
+
+Read = Callable[[int], bytes]
+"""Takes a number of bytes, gives the next ones; fewer only at the end."""
+Take = Callable[[int, Read], Source | Skipped]
+"""What becomes of a file: takes its size in bytes as the tree states it, and its bytes."""
 
 
 class EntryKind(Enum):
@@ -48,5 +53,5 @@ class Tree(Protocol):
     def identity(self, where: Any) -> object | None:
         """Tells a folder from every other; None where no folder can come up twice."""
 
-    def read_file(self, where: Any, path: str, rules: Rules, *, included: bool) -> Source | Skipped:
-        """The file as a source under `path`, or why it is none. Never fails for what is wrong with the file."""
+    def read_file(self, where: Any, path: str, take: Take) -> Source | Skipped:
+        """What `take` makes of the file, or why it cannot be opened or read to its end, under `path`."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
+_NAMED = 5  # how many paths a sentence names
 
 
 def size_in_words(n_bytes: int) -> str:
@@ -39,3 +40,8 @@ def ranges_in_words(numbers: Sequence[int]) -> str:
 def pages_in_words(numbers: Sequence[int]) -> str:
     """ "page 3" or "pages 3, 7-9"."""
     return f"page{'' if len(numbers) == 1 else 's'} {ranges_in_words(numbers)}"
+
+
+def listed(paths: Sequence[str]) -> str:
+    """ "a.txt, b.txt": the first five, and how many more there are."""
+    return ", ".join(paths[:_NAMED]) + (f" and {len(paths) - _NAMED:,} more" if len(paths) > _NAMED else "")

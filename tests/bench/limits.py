@@ -16,27 +16,29 @@ from typing import Any
 
 import psutil
 
-from app.settings import starter_model
+from app.models.places import starter_model
 from app.sources.joining import arrange
 from engine.corpus.collect import collect
-from engine.corpus.text import decode
-from engine.memory.placement import Placement
-from engine.opened import open_model
-from engine.runtime.model import Finished, Prefill, Sampling
+from engine.corpus.formats.text import decode
+from engine.local.opened import open_model
+from engine.local.process import EngineProcess
+from engine.memory.budget import Placement
+from engine.runtime.events import Finished, Prefill, Sampling
 from engine.runtime.settings import EngineSettings
-from engine.runtime.worker_model import WorkerModel
 from storage.store import Store
-from tests import test_corpus_ignore, test_gguf_fuzz, test_template
+from tests.app.sources.test_new_sessions import begin_many
 from tests.bench.table import Row, seconds
 from tests.command_line import CommandLine
+from tests.engine import test_gguf_fuzz
+from tests.engine.corpus import test_ignore
+from tests.engine.corpus.test_archive import make_bomb
+from tests.engine.corpus.test_text import LATE
+from tests.engine.local.test_engine_process import prompt_of, random_ids
+from tests.engine.prompt import test_template
+from tests.engine.tokens.test_encode import KINDS
 from tests.models.cache import cached
-from tests.test_corpus_archive import make_bomb
-from tests.test_corpus_text import LATE
-from tests.test_encode import KINDS
-from tests.test_new_sessions import begin_many
-from tests.test_storage_snapshots import keep_many
-from tests.test_storage_sources import many_sources
-from tests.test_worker_model import prompt_of, random_ids
+from tests.storage.test_snapshots import keep_many
+from tests.storage.test_sources import many_sources
 
 _N_CHARACTERS = 1_000_000
 
@@ -89,11 +91,11 @@ def _stored(folder: Path) -> Measured:
         yield "10 million tokens looked up in 300 states", seconds(lambda: store.snapshots.matches(blocks)), 0.2
     with Store(folder / "sessions") as store:
         every = begin_many(store, 5_000)
-        yield "5,000 files held against 12 sessions", seconds(lambda: arrange(store, every)), 1.0
+        yield "5,000 files held against 12 sessions", seconds(lambda: arrange(store.sources, every)), 1.0
 
 
 def _hostile(folder: Path) -> Measured:
-    slowest = _slowest(test_corpus_ignore.matches_hostile_paths, test_corpus_ignore.HOSTILE)
+    slowest = _slowest(test_ignore.matches_hostile_paths, test_ignore.HOSTILE)
     yield "a hostile pattern of a .gitignore", slowest, 0.5
     headers = (test_gguf_fuzz.hostile(folder, name) for name in test_gguf_fuzz.HOSTILE)
     yield "a hostile header of a model", _busiest(test_gguf_fuzz.read, headers), 1.0
@@ -120,7 +122,7 @@ def _stopped(folder: Path) -> Measured:
 
 
 def _cancel() -> float:
-    model = WorkerModel(EngineSettings(model=cached("scout"), placement=Placement(n_ctx=20_480)))
+    model = EngineProcess(EngineSettings(model=cached("scout"), placement=Placement(n_ctx=20_480)))
     cancel, cancelled_at = Flag(), 0.0
     prompt = prompt_of(random_ids(18_000, n_vocab=200_000))
     for event in model.generate(prompt, Sampling(max_tokens=1), cancel=cancel):

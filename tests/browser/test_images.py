@@ -12,10 +12,10 @@ from PIL import ImageDraw
 
 from tests.browser.desk_page import DeskPage
 from tests.browser.server import Server
+from tests.engine.corpus.test_bad_images import scan
 from tests.held import is_told
 from tests.models.cache import cached
 from tests.patience import until
-from tests.test_bad_images import scan
 
 Open = Callable[..., DeskPage]
 

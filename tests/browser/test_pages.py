@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from PIL import Image as Pillow
 
+from tests.app.parts.test_attachments_page import REFUSED
+from tests.app.parts.test_images_page import photo
+from tests.app.parts.test_pages_page import written
 from tests.browser.desk_page import DeskPage
 from tests.browser.server import Server
+from tests.engine.corpus.test_bad_images import scan
 from tests.models.cache import cached
-from tests.test_bad_images import scan
-from tests.test_enclosures_page import REFUSED
-from tests.test_images_page import photo
-from tests.test_pages_page import written
 
 Open = Callable[..., DeskPage]
 
