@@ -152,7 +152,7 @@ def test_what_was_read_is_kept_once_nobody_asks_for_a_while(
     n_read = (turn.prompt_tokens or 0) + (turn.reply_tokens or 0)
 
     def is_kept() -> bool:
-        return any(kept.n_tokens >= n_read - 1 for kept in desk.store.snapshots.list())
+        return any(kept.n_tokens >= n_read - 1 for kept in desk.saved.kept().snapshots)
 
     assert not is_kept()
     monkeypatch.setattr("app.desk._IDLE_S", 0.0)
