@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
 
 def pytest_configure() -> None:
-    """Of several processes that test at once, each keeps to its own cores: threads of llama.cpp wait for each other."""
+    """Of several processes that test at once, each keeps to one or two cores of its own: threads of llama.cpp wait for
+    each other, the more of them the longer where others keep the cores busy."""
     worker = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
     if worker and hasattr(os, "sched_setaffinity"):
         cores, n_workers = sorted(os.sched_getaffinity(0)), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
-        os.sched_setaffinity(0, cores[int(worker) :: n_workers] or cores)
+        os.sched_setaffinity(0, cores[int(worker) :: n_workers][:2] or cores)
 
 
 @pytest.hookimpl(wrapper=True)
