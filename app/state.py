@@ -4,7 +4,8 @@ The only file that touches st.session_state and st.cache_resource. "Session" is 
 """
 
 import atexit
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +14,13 @@ from streamlit.navigation.page import Page
 
 from app.desk import Desk
 from app.forecast import Forecasts
-from app.images.thumbnails import Thumbnailer
+from app.images.jpegs import Thumbnailer
 from app.intake import Intake
 from app.jobs import Jobs
-from app.outlooks import Outlooks
+from app.markdown import sentence_of
+from app.previews import Previews
 from app.settings import read_settings
+from engine.errors import LongdeskError
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,7 @@ class House:
     desk: Desk
     jobs: Jobs
     intake: Intake
-    outlooks: Outlooks
+    previews: Previews
     forecasts: Forecasts
     thumbnails: Thumbnailer
 
@@ -42,8 +45,8 @@ class House:
 def house() -> House:
     """Opened by the first page that is drawn. Raises LongdeskError, and tries again at the next one."""
     desk = Desk(read_settings())
-    thumbnails = Thumbnailer(desk.store.sources)
-    opened = House(desk, Jobs(desk), Intake(desk), Outlooks(desk), Forecasts(desk), thumbnails)
+    thumbnails = Thumbnailer(desk.source)
+    opened = House(desk, Jobs(desk), Intake(desk), Previews(desk.preview), Forecasts(desk.planner), thumbnails)
     atexit.register(opened.close)
     return opened
 
@@ -154,6 +157,15 @@ def renew(name: str) -> None:
 def say(sentence: str) -> None:
     """Keeps an error's sentence, to be shown at the next redraw: callbacks cannot draw."""
     st.session_state.setdefault("sentences", []).append(sentence)
+
+
+@contextmanager
+def telling() -> Iterator[None]:
+    """What cannot be done within is said at the next redraw, in the error's own sentence."""
+    try:
+        yield
+    except LongdeskError as error:
+        say(sentence_of(error))
 
 
 def said() -> list[str]:

@@ -1,4 +1,4 @@
-"""Contents: the bytes of texts and images, each stored once under its digest, compressed where that is worth it.
+"""Contents: the bytes of texts and of kept files, each stored once under its digest, compressed where that is worth it.
 
 Which session links which of them is left to `sources`.
 """
@@ -24,7 +24,7 @@ class Content:
     is_text: bool
 
     def packed(self) -> tuple[str, bool, bytes]:
-        """The row that stores it; images are compressed already."""
+        """The row that stores it; images and PDFs are compressed already."""
         if self.is_text and len(self.data) >= _FEWEST_BYTES:
             deflated = zlib.compress(self.data, _LEVEL)
             if len(deflated) <= _WORTH_IT * len(self.data):
@@ -54,7 +54,7 @@ def forget_unused_contents(connection: sqlite3.Connection, digests: Iterable[str
     connection.executemany(
         """DELETE FROM contents WHERE digest = ?1
         AND NOT EXISTS (SELECT 1 FROM session_sources WHERE text_content = ?1)
-        AND NOT EXISTS (SELECT 1 FROM session_sources WHERE image_content = ?1)""",
+        AND NOT EXISTS (SELECT 1 FROM session_sources WHERE file_content = ?1)""",
         [(digest,) for digest in digests],
     )
 

@@ -235,3 +235,17 @@ def notes_of_drawn_pages(db: Database) -> None:
         kept = [note for note in json.loads(notes) if not _DRAWN.fullmatch(note)]
         cells = (json.dumps(kept), session_id, path)
         db.conn.execute("UPDATE session_sources SET notes = ? WHERE session_id = ? AND path = ?", cells)
+
+
+@MIGRATIONS()
+def files_of_sources(db: Database) -> None:
+    """What was called the image of a source is its file, kept to be drawn from: of a PDF, too, and without any picture.
+
+    How large it is in pixels stands in its pictures; the columns of that stay with what was put in them.
+    """
+    db.conn.execute("ALTER TABLE session_sources RENAME COLUMN image_content TO file_content")
+    db.conn.execute("ALTER TABLE session_sources RENAME COLUMN image_format TO file_format")
+    db.conn.execute("ALTER TABLE session_sources ADD COLUMN file_scalable INTEGER")
+    db.conn.execute("UPDATE session_sources SET file_scalable = file_format = 'PDF' WHERE file_content IS NOT NULL")
+    db.conn.execute("DROP INDEX session_sources_image")
+    db.conn.execute("CREATE INDEX session_sources_file ON session_sources(file_content)")

@@ -7,10 +7,10 @@ finds it: "desk" finds Longdesk, in any script. A term of one or two characters 
 import sqlite3
 import unicodedata
 from collections import defaultdict
-from dataclasses import dataclass
 from functools import reduce
 
 from storage.columns import unpack_text
+from storage.records import Hit, Span
 from storage.schema import Database
 
 TITLE_INDEX = -1  # turn_index of the passage that is the session's title
@@ -19,25 +19,6 @@ SNIPPET_LENGTH = 160
 FOLD_STEP = 512
 MAX_TERMS = 16
 MATCHED_AT_MOST = 64  # characters of a term that go through the index: 20,000 in one term took 4 s
-
-Span = tuple[int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A session that holds every term, and the passage that holds most of them.
-
-    part: "title", "question" or "text"; turn_index is None for the title.
-    matches: (start, end) of each term's first occurrence in snippet, ascending.
-    """
-
-    session_id: str
-    title: str
-    updated: str
-    turn_index: int | None
-    part: str
-    snippet: str
-    matches: tuple[Span, ...]
 
 
 class Search:

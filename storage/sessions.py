@@ -2,7 +2,6 @@
 
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,41 +11,12 @@ from storage.columns import pack_json, pack_text, pack_time, unpack_json, unpack
 from storage.contents import forget_unused_contents
 from storage.identity import draw_id, find_session, touch_session
 from storage.leases import refuse_if_held
+from storage.records import Session, SessionSummary
 from storage.schema import Database
 from storage.search import TITLE_INDEX, index_passage
 from storage.snapshots import take_from
 from storage.sources import linked_contents
 from storage.turns import heal
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
-    """A session without its turns and sources.
-
-    created, updated: ISO 8601 UTC with seconds. frozen_date: the ISO date that its templates show.
-    settings: JSON values that belong to it (KV type, context, ...).
-    """
-
-    id: str
-    title: str
-    created: str
-    updated: str
-    model: str
-    system: str | None
-    frozen_date: str
-    settings: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionSummary:
-    """A session in a list; turns is their number."""
-
-    id: str
-    title: str
-    created: str
-    updated: str
-    model: str
-    turns: int
 
 
 class Sessions:

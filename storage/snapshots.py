@@ -7,52 +7,13 @@ are written and unlinked by others.
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from storage.columns import pack_json, pack_text, pack_time, unpack_json, unpack_text, unpack_time
 from storage.identity import require_session
+from storage.records import Match, Snapshot
 from storage.schema import Database
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
-    """One KV state in a file.
-
-    path: absolute. binding: what it was made with (engine.runtime.binding). created, last_used: ISO 8601 UTC.
-    model_name: what people call its model, '' where it was not said. session_ids: who used it, the oldest session
-    first, and their titles in the same order.
-    """
-
-    path: Path
-    binding: Mapping[str, Any]
-    n_tokens: int
-    n_bytes: int
-    created: str
-    last_used: str
-    model_name: str = ""
-    session_ids: tuple[str, ...] = ()
-    titles: tuple[str, ...] = ()
-
-    @property
-    def model(self) -> str:
-        """The digest of the model's files."""
-        return str(self.binding.get("model", ""))
-
-    @property
-    def kv_type(self) -> str:
-        """The cache's type, both of them where keys and values have not the same: "f16", "q8_0 and f16"."""
-        kv_k, kv_v = (str(self.binding.get(name, "")) for name in ("kv_k", "kv_v"))
-        return kv_k if kv_k == kv_v else f"{kv_k} and {kv_v}"
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """A state that shares its first n_blocks blocks with a prompt."""
-
-    snapshot: Snapshot
-    n_blocks: int
 
 
 class Snapshots:

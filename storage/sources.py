@@ -9,45 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.corpus.source import Cause, Image, Kind, Picture, Skipped, Source, digest_bytes
+from engine.corpus.source import Cause, KeptFile, Picture, Skipped, Source, digest_bytes
 from engine.errors import UsageError
 from storage.columns import pack_text, unpack_optional, unpack_text
 from storage.contents import Content, forget_unused_contents, known_digests, put_rows, unpacked
 from storage.identity import require_session, touch_session
+from storage.records import SessionSource, SourceLink
 from storage.schema import Database
-
-
-@dataclass(frozen=True, slots=True)
-class SourceLink:
-    """A source's place in a session, without its content. The fields are Source's own, but:
-
-    position: 0-based in the session's order. turn_index: of the first turn that carries it.
-    enabled: whether it is sent. image_size: width and height in pixels. pictures: what a model that sees is shown.
-    """
-
-    path: str
-    kind: Kind
-    n_bytes: int
-    digest: str
-    n_pages: int | None
-    encoding: str | None
-    notes: tuple[str, ...]
-    image_size: tuple[int, int] | None
-    position: int
-    turn_index: int
-    enabled: bool
-    origin: str | None = None
-    pictures: tuple[Picture, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class SessionSource:
-    """A source as it was put, and its place in the session: see SourceLink."""
-
-    source: Source
-    position: int
-    turn_index: int
-    enabled: bool
 
 
 class Sources:
@@ -63,7 +31,7 @@ class Sources:
         given. It leaves the skipped. Of a source's volatility nothing is kept: it counts where a source joins only.
         Raises UsageError without such a session.
         """
-        bodies = [_Body(_text_content(source), _image_content(source)) for source in sources]
+        bodies = [_Body(_text_content(source), _file_content(source)) for source in sources]
         contents = {content.digest: content for body in bodies for content in body.contents()}
         with self._database.read() as connection:
             known = known_digests(connection, contents)
@@ -80,7 +48,7 @@ class Sources:
             touch_session(connection, session_id)
 
     def of(self, session_id: str, *, enabled_only: bool = False) -> tuple[SessionSource, ...]:
-        """The session's sources in order, each equal to the one that was put, image bytes included."""
+        """The session's sources in order, each equal to the one that was put, the bytes of kept files included."""
         with self._database.read() as connection:
             rows = connection.execute(
                 f"{_WHOLE} {'AND enabled' if enabled_only else ''} ORDER BY position", (pack_text(session_id),)
@@ -180,15 +148,15 @@ class Sources:
 def linked_contents(connection: sqlite3.Connection, session_id: str) -> set[str]:
     """The digests of the contents that a session links."""
     rows = connection.execute(
-        "SELECT text_content, image_content FROM session_sources WHERE session_id = ?", (session_id,)
+        "SELECT text_content, file_content FROM session_sources WHERE session_id = ?", (session_id,)
     )
     return {digest for row in rows for digest in row if digest is not None}
 
 
 _WHOLE = """SELECT link.*, body.deflated AS text_deflated, body.data AS text_data,
-    picture.deflated AS image_deflated, picture.data AS image_data FROM session_sources AS link
+    file.deflated AS file_deflated, file.data AS file_data FROM session_sources AS link
     LEFT JOIN contents AS body ON body.digest = text_content
-    LEFT JOIN contents AS picture ON picture.digest = image_content
+    LEFT JOIN contents AS file ON file.digest = file_content
     WHERE session_id = ?"""
 _N_SESSIONS = 16  # that are looked at: for an older one hardly a KV state is left
 _LAST_SESSIONS = """SELECT id FROM sessions WHERE EXISTS (SELECT 1 FROM session_sources WHERE session_id = id)
@@ -208,10 +176,10 @@ def _same(rows: Iterable[sqlite3.Row], digests: Mapping[str, str]) -> Iterator[s
 @dataclass(frozen=True, slots=True)
 class _Body:
     text: Content | None
-    image: Content | None
+    file: Content | None
 
     def contents(self) -> list[Content]:
-        return [content for content in (self.text, self.image) if content]
+        return [content for content in (self.text, self.file) if content]
 
 
 def _text_content(source: Source) -> Content | None:
@@ -220,8 +188,9 @@ def _text_content(source: Source) -> Content | None:
     return Content(digest_bytes(data), data, True) if data else None
 
 
-def _image_content(source: Source) -> Content | None:
-    return Content(digest_bytes(source.image.data), source.image.data, False) if source.image else None
+def _file_content(source: Source) -> Content | None:
+    data = source.kept_file.data if source.kept_file else None
+    return Content(digest_bytes(data), data, False) if data is not None else None
 
 
 def _link_all(
@@ -241,26 +210,25 @@ def _link_all(
 
 
 _LINK = """INSERT INTO session_sources (session_id, position, turn_index, path, kind, digest, n_bytes, encoding,
-    text_content, image_content, image_width, image_height, image_format, notes, page_starts, origin,
-    pictures) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (session_id, path) DO UPDATE SET
+    text_content, file_content, file_format, file_scalable, notes, page_starts, origin, pictures)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (session_id, path) DO UPDATE SET
     kind = excluded.kind, digest = excluded.digest, n_bytes = excluded.n_bytes, encoding = excluded.encoding,
-    text_content = excluded.text_content, image_content = excluded.image_content, image_width = excluded.image_width,
-    image_height = excluded.image_height, image_format = excluded.image_format, notes = excluded.notes,
-    page_starts = excluded.page_starts, pictures = excluded.pictures, origin = coalesce(excluded.origin, origin)"""
+    text_content = excluded.text_content, file_content = excluded.file_content, file_format = excluded.file_format,
+    file_scalable = excluded.file_scalable, notes = excluded.notes, page_starts = excluded.page_starts,
+    pictures = excluded.pictures, origin = coalesce(excluded.origin, origin)"""
 
 
 def _cells(source: Source, body: _Body) -> tuple[Any, ...]:
     return (
         pack_text(source.path),
-        str(source.kind),
+        source.kind,
         source.digest,
         source.n_bytes,
         source.encoding,
         body.text.digest if body.text else None,
-        body.image.digest if body.image else None,
-        source.image.width if source.image else None,
-        source.image.height if source.image else None,
-        source.image.format if source.image else None,
+        body.file.digest if body.file else None,
+        source.kept_file.format if source.kept_file else None,
+        source.kept_file.scalable if source.kept_file else None,
         json.dumps(source.notes),
         json.dumps(source.page_starts),
         pack_text(source.origin),
@@ -271,13 +239,13 @@ def _cells(source: Source, body: _Body) -> tuple[Any, ...]:
 def _link(row: sqlite3.Row) -> SourceLink:
     return SourceLink(
         path=unpack_text(row["path"]),
-        kind=Kind(row["kind"]),
+        kind=row["kind"],
         n_bytes=row["n_bytes"],
         digest=row["digest"],
         n_pages=len(json.loads(row["page_starts"])) or None,
         encoding=unpack_optional(row["encoding"]),
         notes=tuple(json.loads(row["notes"])),
-        image_size=None if row["image_content"] is None else (row["image_width"], row["image_height"]),
+        has_file=row["file_content"] is not None,
         position=row["position"],
         turn_index=row["turn_index"],
         enabled=bool(row["enabled"]),
@@ -287,20 +255,20 @@ def _link(row: sqlite3.Row) -> SourceLink:
 
 
 def _session_source(row: sqlite3.Row) -> SessionSource:
-    image = None
-    if row["image_content"] is not None:
-        data = unpacked(row["image_deflated"], row["image_data"])
-        image = Image(row["image_width"], row["image_height"], row["image_format"], data)
+    file = None
+    if row["file_content"] is not None:
+        data = unpacked(row["file_deflated"], row["file_data"])
+        file = KeptFile(row["file_format"], data, scalable=bool(row["file_scalable"]))
     text = b"" if row["text_content"] is None else unpacked(row["text_deflated"], row["text_data"])
     source = Source(
         path=unpack_text(row["path"]),
-        kind=Kind(row["kind"]),
+        kind=row["kind"],
         text=text.decode("utf-8", "surrogatepass"),
         n_bytes=row["n_bytes"],
         digest=row["digest"],
         page_starts=tuple(json.loads(row["page_starts"])),
         encoding=unpack_optional(row["encoding"]),
-        image=image,
+        kept_file=file,
         pictures=_pictures(row["pictures"]),
         notes=tuple(json.loads(row["notes"])),
         origin=unpack_optional(row["origin"]),

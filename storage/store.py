@@ -1,27 +1,16 @@
 """The door to everything that is kept: one Store for a home, and the whole of one session in one value."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from engine.corpus.source import Skipped
 from storage.leases import Leases
+from storage.records import SessionOverview, SessionRecord
 from storage.schema import Database
 from storage.search import Search
-from storage.sessions import Session, Sessions
+from storage.sessions import Sessions
 from storage.snapshots import Snapshots
-from storage.sources import SessionSource, Sources
-from storage.turns import Turn, Turns, heal
-
-
-@dataclass(frozen=True, slots=True)
-class SessionRecord:
-    """All of one session: what an export is rendered from."""
-
-    session: Session
-    turns: tuple[Turn, ...]
-    sources: tuple[SessionSource, ...]
-    skipped: tuple[Skipped, ...]
+from storage.sources import Sources
+from storage.turns import Turns, heal
 
 
 class Store:
@@ -43,6 +32,16 @@ class Store:
     def heal(self) -> int:
         """Marks running turns of dead processes as interrupted; returns how many. Lists and turns do it themselves."""
         return heal(self._database)
+
+    def overview(self, session_id: str) -> SessionOverview:
+        """The session without its sources' contents. Raises UsageError as sessions.get does."""
+        session = self.sessions.get(session_id)
+        return SessionOverview(
+            session=session,
+            turns=self.turns.of(session.id),
+            links=self.sources.links(session.id),
+            skipped=self.sources.skipped(session.id),
+        )
 
     def record(self, session_id: str) -> SessionRecord:
         """The whole session. Raises UsageError as sessions.get does."""

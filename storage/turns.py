@@ -5,7 +5,6 @@ A running turn has stop None. Its text lies in pieces, so that appending costs w
 
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from engine.errors import SessionBusy, UsageError
@@ -22,68 +21,11 @@ from storage.columns import (
 )
 from storage.identity import find_session, touch_session
 from storage.leases import Lease, beat, holder_of
+from storage.records import Outcome, Turn
 from storage.schema import Database
 from storage.search import index_passage
 
 INTERRUPTED = "interrupted"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """How a turn ended.
-
-    stop: "end", "length", "cancelled" or "error". reply_ids: the sampled ids, to be replayed as they are.
-    citations, receipt: anything that is JSON; None until they are built.
-    """
-
-    text: str = field(repr=False)
-    stop: str
-    reply_ids: tuple[int, ...] = field(default=(), repr=False)
-    error: str | None = None
-    prompt_tokens: int | None = None
-    reused_tokens: int | None = None
-    reply_tokens: int | None = None
-    read_s: float | None = None
-    load_s: float | None = None
-    prefill_s: float | None = None
-    ttft_s: float | None = None
-    citations: Any = None
-    receipt: Any = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
-    """One question and its answer.
-
-    id: of the turn in this database; index: 0-based in its session.
-    stop: as in Outcome, "interrupted" when its process died, None while it runs.
-    vocabulary: hash of the vocabulary that reply_ids belong to.
-    settings: what it was asked with (sampling and the like). prefill_done: tokens read so far.
-    created, finished: ISO 8601 UTC; finished is None while it runs, the last sign of life of an interrupted one.
-    """
-
-    id: int
-    session_id: str
-    index: int
-    question: str
-    text: str = field(repr=False)
-    stop: str | None
-    reply_ids: tuple[int, ...] = field(repr=False)
-    vocabulary: str | None
-    settings: Mapping[str, Any]
-    error: str | None
-    prefill_done: int | None
-    prompt_tokens: int | None
-    reused_tokens: int | None
-    reply_tokens: int | None
-    read_s: float | None
-    load_s: float | None
-    prefill_s: float | None
-    ttft_s: float | None
-    citations: Any
-    receipt: Any
-    created: str
-    finished: str | None
 
 
 class Turns:

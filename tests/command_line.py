@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.patience import PATIENCE_S
+
 LONGDESK = Path(sys.executable).with_name("longdesk")
 
 
@@ -48,7 +50,7 @@ class CommandLine:
     def environment(self) -> dict[str, str]:
         return {**os.environ, "LONGDESK_HOME": str(self.home), "LONGDESK_MODEL": str(self.model)}
 
-    def __call__(self, *arguments: object, stdin: str | None = None, timeout_s: float = 120) -> Run:
+    def __call__(self, *arguments: object, stdin: str | None = None) -> Run:
         """Runs it to its end. Whatever happens, no traceback may show."""
         ended = subprocess.run(
             [LONGDESK, *map(str, arguments)],
@@ -56,7 +58,7 @@ class CommandLine:
             input=stdin,
             capture_output=True,
             encoding="utf-8",
-            timeout=timeout_s,
+            timeout=PATIENCE_S,
             check=False,
         )
         assert "Traceback" not in ended.stderr, ended.stderr

@@ -2,15 +2,17 @@
 
 import importlib.util
 import os
+import signal
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.opened import OpenModel, open_model
+from engine.local.opened import OpenModel, open_model
 from tests.models.cache import cached
+from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     import tiktoken
@@ -22,6 +24,22 @@ def pytest_configure() -> None:
     if worker and hasattr(os, "sched_setaffinity"):
         cores, n_workers = sorted(os.sched_getaffinity(0)), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
         os.sched_setaffinity(0, cores[int(worker) :: n_workers] or cores)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """A test that hangs comes to an end, and shows where it was."""
+
+    def end(*_: object) -> None:
+        raise TimeoutError(f"{item.name} was not done after {PATIENCE_S:,.0f} seconds")
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.alarm(int(PATIENCE_S))
+    try:
+        return (yield)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture(scope="session")

@@ -118,7 +118,7 @@ class Fresh:
     def __init__(self, model: Path, placement: Any) -> None:
         import llama_cpp
 
-        from engine.memory.parameters import ModelParameters, context_parameters
+        from engine.memory.llama_parameters import ModelParameters, context_parameters
         from engine.runtime.batch import Batch
 
         self._lib, self._n_ubatch = llama_cpp, placement.n_ubatch
@@ -179,7 +179,7 @@ def answered(
 ) -> tuple[int, tuple[int, ...], list[Logits]]:
     """What a LlamaModel reused of a prompt, its reply, and the logits that each token of it was sampled from."""
     from engine.runtime import llama
-    from engine.runtime.model import Finished, Sampling
+    from engine.runtime.events import Finished, Sampling
 
     seen: list[Logits] = []
 
@@ -198,7 +198,7 @@ def answered(
 
 
 def _measure(job: dict[str, Any], folder: Path) -> Iterator[Point]:
-    from engine.memory.placement import Placement
+    from engine.memory.budget import Placement
     from engine.runtime.binding import Binding
     from engine.runtime.settings import EngineSettings
 

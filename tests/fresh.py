@@ -57,7 +57,7 @@ def compare(model: Path, asked: Sequence[Asked]) -> list[Compared]:
 
 
 def _compared(job: dict[str, Any]) -> Iterator[Compared]:
-    from engine.memory.placement import Placement
+    from engine.memory.budget import Placement
 
     asked = [Asked(**each) for each in job["asked"]]
     n_ctx = max(len(each.prompt) + len(each.reply) for each in asked) + 1

@@ -10,6 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
 from typing import Any
 
+from tests.patience import PATIENCE_S
+
 
 @dataclass
 class Hub:
@@ -79,7 +81,7 @@ def serving(hub: Hub) -> Iterator[Hub]:
                 self.wfile.write(body[: hub.stall_after])
                 self.wfile.flush()
                 hub.stalled.set()
-                hub.go_on.wait(60)
+                hub.go_on.wait(PATIENCE_S)
                 return
             self.wfile.write(body)
 

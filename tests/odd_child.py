@@ -36,14 +36,14 @@ def main() -> None:
                 os._exit(0)
             case "hang with closed pipes":
                 channel.close()
-                time.sleep(60)
+                time.sleep(1e6)
             case "offer":
                 offer_to_oom_killer()
                 channel.send({})
             case "busy":  # as in a long call into llama.cpp: only the watcher can end it
                 channel.end_with_other_side()
                 channel.send({})
-                time.sleep(60)
+                time.sleep(1e6)
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def turns(model: Path, steps: Sequence[Step], *, kv_type: str = "f16") -> list[T
 
 
 def _taken(job: dict[str, Any], folder: Path) -> Iterator[Turn]:
-    from engine.memory.placement import Placement
+    from engine.memory.budget import Placement
     from engine.runtime.binding import Binding
     from engine.runtime.keeping import Keeping
     from engine.runtime.llama import LlamaModel

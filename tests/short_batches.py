@@ -40,7 +40,7 @@ def short_batches(
 def _measured(job: dict[str, Any]) -> Iterator[Short]:
     import llama_cpp
 
-    from engine.memory.placement import Placement
+    from engine.memory.budget import Placement
     from engine.runtime.llama import LlamaModel
     from engine.runtime.settings import EngineSettings, usable_cores
 

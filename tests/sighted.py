@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engine.corpus.source import Image, digest_bytes
+from engine.corpus.source import KeptFile, digest_bytes
 from engine.corpus.source import Picture as Page
 from engine.gguf import read_header
 from engine.memory.fingerprint import fingerprint
 from engine.memory.projector import LLAMA4, read_projector
-from engine.prompt.layout import Part, Prompt, Segment
-from engine.tokens.sight import Shown, Sight
+from engine.prompt.prompt import Part, Prompt, Segment
+from engine.tokens.document import Shown
+from engine.tokens.sight import Sight
 from engine.tokens.vocabulary import read_vocabulary
 from tests.errand import sent
 
@@ -115,9 +116,9 @@ def _segment(part: Sequence[int] | Photo, sight: Sight) -> Segment:
     png = BytesIO()
     Pillow.fromarray(part).save(png, "PNG", compress_level=1)
     height, width = part.shape[:2]
-    image = Image(width, height, "PNG", png.getvalue())
-    view = sight.view(image, digest_bytes(image.data), Page(1, width, height))
-    return Segment(Part.SOURCE, view.ids, shown=(Shown(0, view, image),))
+    file, picture = KeptFile("PNG", png.getvalue()), Page(1, width, height)
+    view = sight.view(file, digest_bytes(file.data), picture)
+    return Segment(Part.SOURCE, view.ids, shown=(Shown(0, view, picture, file),))
 
 
 def _written(parts: Sequence[Sequence[int] | Photo], folder: Path) -> list[list[int] | str]:
@@ -137,7 +138,7 @@ class _Engine:
     """The engine, by the calls that its child makes, and a new one whenever one is asked for."""
 
     def __init__(self, job: dict[str, Any]) -> None:
-        from engine.memory.placement import Placement
+        from engine.memory.budget import Placement
         from engine.runtime.binding import Binding
         from engine.runtime.settings import EngineSettings
 
@@ -159,8 +160,8 @@ class _Engine:
 
     def answer(self, at: int, ask: dict[str, Any]) -> Told:
         from engine.runtime import llama
+        from engine.runtime.events import Finished, Prefill, Sampling
         from engine.runtime.keeping import Keeping
-        from engine.runtime.model import Finished, Prefill, Sampling
         from engine.runtime.pictures import pictures_of
 
         parts = [np.load(part) if isinstance(part, str) else part for part in ask["parts"]]

@@ -9,12 +9,12 @@ from pathlib import Path
 import click
 
 from app.cli import cli
-from app.cli.snapshots import list_json, pruned_json, verified_json
-from app.kept.snapshots import Kept, Verified
+from app.cli.output.caches import list_json, pruned_json, verified_json
+from app.kv.disk import Kept, Verified
 from app.settings import Settings, read_settings
-from engine.memory.catalog import find
+from engine.memory.catalog.entry import find
 from engine.memory.kv_cache import KV_TYPES
-from storage.snapshots import Snapshot
+from storage.records import Snapshot
 from tests.bench.__main__ import BENCHMARKS
 
 ROOT = Path(__file__).parent.parent

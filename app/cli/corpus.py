@@ -2,27 +2,27 @@
 
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
+from threading import Event as Flag
 from time import perf_counter
 from typing import Any
 
 import click
 
-from app import documents
 from app.cli.desk import open_desk
 from app.cli.options import CONTEXT, CORPUS, JSON, Tokens
-from app.cli.printing import answer, print_document, show_checking
-from app.cli.signals import deaf
-from app.cli.skipping import named_by_hand, tell_skipped
+from app.cli.output.answer import print_answer, show_checking, tell_skipped
+from app.cli.output.count import print_count
+from app.cli.output.plan import print_plan
+from app.cli.signals import cancelling, deaf
 from app.desk import Desk
-from app.question import Question
-from app.settings import read_settings
-from engine.corpus.collect import refuse_empty
+from app.question import Answered, Question
+from engine.backend import Corpus
+from engine.corpus.collect import named_by_hand, refuse_empty
 from engine.corpus.rules import Rules
-from engine.corpus.source import Corpus
-from engine.errors import LongdeskError, UsageError
+from engine.errors import Cancelled, LongdeskError, UsageError
 
 
 @click.command()
@@ -31,9 +31,8 @@ from engine.errors import LongdeskError, UsageError
 def count(paths: Sequence[Path], exclude: tuple[str, ...], as_json: bool, **flags: Any) -> None:
     """Count the tokens of files, folders, zips and PDFs, with the model's own vocabulary."""
     _need_paths(paths)
-    with open_desk(read_settings(**flags)) as desk:
-        counted = desk.count(_read(desk, paths, exclude))
-        print_document(documents.count_json(counted) if as_json else documents.count_text(counted))
+    with open_desk(**flags) as desk:
+        print_count(desk.count(_read(desk, paths, exclude)), as_json=as_json)
 
 
 @click.command()
@@ -53,14 +52,15 @@ def plan(
     paths: Sequence[Path], exclude: tuple[str, ...], swa_full: bool, n_ubatch: int | None, as_json: bool, **flags: Any
 ) -> int:
     """Say whether a corpus and a reply fit, before anything is loaded."""
-    with open_desk(read_settings(**flags)) as desk:
+    with open_desk(makes_home=bool(paths), **flags) as desk:
         if paths:
             desk.warm_up()
         else:
             desk.wake()
         counted = desk.count(_read(desk, paths, exclude)) if paths else None
-        planned = desk.plan(counted, wanted=replace(desk.settings.wanted, n_ubatch=n_ubatch, swa_full=swa_full))
-        print_document(documents.plan_json(planned) if as_json else documents.plan_text(planned))
+        wanted = replace(desk.settings.wanted, n_ubatch=n_ubatch, swa_full=swa_full)
+        planned = desk.plan(counted, wanted=wanted) if counted else desk.plan_for(None, wanted)
+        print_plan(planned, as_json=as_json)
         return 0 if planned.fits else 3
 
 
@@ -88,16 +88,11 @@ def ask(
     text = _question_text(question)
     if session is not None and flags["system"] is not None:
         raise UsageError("A session keeps the instruction that it was begun with.", "Leave --system out.")
-    settings = read_settings(model=model, snapshot=False if no_snapshot else None, **flags)
-    with open_desk(settings) as desk:
-        if session is not None and model is None:
-            desk.use_model_of(session)
-        if session is not None and flags["max_tiles"] is not None:
-            desk.limit_tiles(session, flags["max_tiles"])
-        if session is not None and flags["draw_pages"] is not None:
-            sys.stderr.writelines(f"{lost}\n" for lost in desk.draw_pages(session, flags["draw_pages"]))
+    with open_desk(model=model, snapshot=False if no_snapshot else None, **flags) as desk:
+        if session is not None:
+            _change_session(desk, session, model, **flags)
         desk.warm_up()
-        begun = perf_counter()
+        read_from = perf_counter()
         corpus = _read(desk, paths, exclude, joins=session is not None) if paths else Corpus()
         if session is not None and exclude:
             for path in desk.leave_out(session, exclude):
@@ -107,10 +102,10 @@ def ask(
             corpus=corpus,
             refused=named_by_hand(corpus.skipped, paths),
             session=session,
-            read_s=perf_counter() - begun,
+            read_s=perf_counter() - read_from,
         )
         tell_skipped(corpus.skipped, asked.refused)
-        answered = answer(desk, asked, as_json, skipped=desk.legible(corpus).skipped)
+        answered = _answer(desk, asked, as_json)
         with deaf():
             notice = desk.save()
         if notice:
@@ -120,6 +115,27 @@ def ask(
     if answered.turn.stop == "error":
         click.echo(f"longdesk: {answered.turn.error}", err=True)
     return {"cancelled": 130, "error": 1}.get(answered.turn.stop or "", 0)
+
+
+def _change_session(desk: Desk, session: str, model: str | None, **flags: Any) -> None:
+    """Goes on with the session's model where none was named; what else is given changes it from now on."""
+    if model is None:
+        desk.use_model_of(session)
+    if flags["max_tiles"] is not None:
+        desk.limit_tiles(session, flags["max_tiles"])
+    if flags["draw_pages"] is not None:
+        sys.stderr.writelines(f"{lost}\n" for lost in desk.draw_pages(session, flags["draw_pages"]))
+
+
+def _answer(desk: Desk, question: Question, as_json: bool) -> Answered:
+    """Until the turn has begun a signal ends the command; then it stops the answer, which is kept."""
+    skipped = desk.legible(question.corpus).skipped
+    cancel, begun = Flag(), Flag()
+    with cancelling(cancel, begun), closing(desk.ask(question, cancel=cancel)) as events:
+        answered = print_answer(events, begun, as_json=as_json, skipped=skipped)
+    if answered is None:
+        raise Cancelled("The question was cancelled before it began.")
+    return answered
 
 
 def _learn(desk: Desk) -> None:
@@ -135,7 +151,7 @@ def _learn(desk: Desk) -> None:
 
 def _read(desk: Desk, paths: Sequence[Path], exclude: tuple[str, ...], *, joins: bool = False) -> Corpus:
     """joins: a session, where images wait for a model that can see them; there is nothing else to ask about else."""
-    desk.open()  # a model that cannot be used is said before a corpus is read
+    desk.about()  # a model that cannot be used is said before a corpus is read
     corpus = desk.read(paths, Rules(exclude=exclude))
     refuse_empty(corpus if joins else desk.legible(corpus), paths)
     return corpus

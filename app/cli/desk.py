@@ -1,16 +1,28 @@
 """A Desk for as long as one command runs."""
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 from app.desk import Desk
-from app.settings import Settings
+from app.models.places import own_folder
+from app.settings import read_settings
 
 
 @contextmanager
-def open_desk(settings: Settings) -> Iterator[Desk]:
-    desk = Desk(settings)
-    try:
-        yield desk
-    finally:
-        desk.close()
+def open_desk(*, makes_home: bool = True, **flags: Any) -> Iterator[Desk]:
+    """A Desk with the user's settings, these before all others where they are not None. Raises as read_settings.
+
+    makes_home: False for what keeps nothing of the user's: where there is no home, or none that can be written, what
+    llama.cpp said goes when the command ends.
+    """
+    settings = read_settings(**flags)
+    with ExitStack() as stack:
+        if not makes_home and not os.access(settings.home, os.W_OK | os.X_OK):
+            passing = Path(stack.enter_context(TemporaryDirectory(prefix="longdesk-")))
+            settings = replace(settings, home=passing, models=(own_folder(settings.home), *settings.models))
+        yield stack.enter_context(closing(Desk(settings)))

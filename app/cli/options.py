@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from app.sizes import parse_tokens
+from app.models.places import refuse_as_path
+from app.sizes import parse_bytes, parse_tokens
 from engine.errors import UsageError
 from engine.memory.kv_cache import KV_TYPES
 from engine.tokens.tiles import MOST_TILES
@@ -33,6 +34,20 @@ class Tokens(click.ParamType[int | None]):
         return tokens
 
 
+class Bytes(click.ParamType[int]):
+    """A size: 500M, 20G, 0."""
+
+    name = "SIZE"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        try:
+            return parse_bytes(value)
+        except ValueError as error:
+            self.fail(str(error), param, context)
+
+
 class Projector(click.Path):
     """The path of a vision projector."""
 
@@ -54,6 +69,8 @@ def together(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
 def _as_paths(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[Path, ...]:
     if "" in values:  # an unset variable in a script; Path("") would be the working directory
         raise UsageError("One of the paths is empty.", "Name a file or folder.")
+    for value in values:
+        refuse_as_path(value)
     return tuple(Path(value) for value in values)
 
 

@@ -2,11 +2,11 @@
 
 import click
 
-from app import documents
 from app.cli.desk import open_desk
 from app.cli.options import JSON
-from app.cli.printing import print_document
-from app.settings import read_settings
+from app.cli.output import print_document
+from app.cli.output.session import print_hits, print_session, print_sessions
+from app.desk import Desk
 
 
 @click.group()
@@ -18,9 +18,8 @@ def sessions() -> None:
 @JSON
 def list_sessions(as_json: bool) -> None:
     """All sessions, the newest first."""
-    with open_desk(read_settings()) as desk:
-        listed = desk.store.sessions.list()
-        print_document(documents.sessions_json(listed) if as_json else documents.sessions_text(listed))
+    with open_desk() as desk:
+        print_sessions(desk.sessions(), as_json=as_json)
 
 
 @sessions.command()
@@ -28,9 +27,8 @@ def list_sessions(as_json: bool) -> None:
 @JSON
 def show(session_id: str, as_json: bool) -> None:
     """One session: its sources, questions and answers."""
-    with open_desk(read_settings()) as desk:
-        record = desk.store.record(session_id)
-        print_document(documents.session_json(record, desk.settings) if as_json else documents.session_text(record))
+    with open_desk() as desk:
+        _print(desk, session_id, as_json=as_json)
 
 
 @sessions.command()
@@ -39,8 +37,8 @@ def show(session_id: str, as_json: bool) -> None:
 @JSON
 def rename(session_id: str, title: str, as_json: bool) -> None:
     """Give a session another title."""
-    with open_desk(read_settings()) as desk:
-        renamed = desk.store.sessions.rename(session_id, title)
+    with open_desk() as desk:
+        renamed = desk.rename(session_id, title)
         print_document({"id": renamed.id, "title": renamed.title} if as_json else f"{renamed.id}  {renamed.title}")
 
 
@@ -50,10 +48,8 @@ def rename(session_id: str, title: str, as_json: bool) -> None:
 @JSON
 def export(session_id: str, layout: str, as_json: bool) -> None:
     """Write a session as Markdown or JSON."""
-    with open_desk(read_settings()) as desk:
-        record = desk.store.record(session_id)
-        as_json = as_json or layout == "json"
-        print_document(documents.session_json(record, desk.settings) if as_json else documents.session_text(record))
+    with open_desk() as desk:
+        _print(desk, session_id, as_json=as_json or layout == "json")
 
 
 @sessions.command()
@@ -61,11 +57,8 @@ def export(session_id: str, layout: str, as_json: bool) -> None:
 @JSON
 def search(text: str, as_json: bool) -> None:
     """Sessions in which every word of TEXT occurs."""
-    with open_desk(read_settings()) as desk:
-        hits = desk.store.search(text)
-        print_document(
-            documents.hits_json(hits) if as_json else "\n".join(f"{hit.session_id}  {hit.title}" for hit in hits)
-        )
+    with open_desk() as desk:
+        print_hits(desk.search(text), as_json=as_json)
 
 
 @sessions.command()
@@ -73,7 +66,11 @@ def search(text: str, as_json: bool) -> None:
 @JSON
 def delete(session_id: str, as_json: bool) -> None:
     """Delete a session with its answers and its KV cache."""
-    with open_desk(read_settings()) as desk:
-        whole = desk.store.sessions.get(session_id).id
-        desk.delete_session(whole)
+    with open_desk() as desk:
+        whole = desk.delete_session(session_id)
         print_document({"deleted": whole} if as_json else f"Deleted {whole}.")
+
+
+def _print(desk: Desk, session_id: str, *, as_json: bool) -> None:
+    record = desk.record(session_id)
+    print_session(record, max_tiles=desk.settings_of(record.session).max_tiles, as_json=as_json)

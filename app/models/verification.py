@@ -10,7 +10,7 @@ from app.sizes import show_bytes
 from engine.errors import LongdeskError
 from engine.gguf import Header, read_header
 from engine.memory.card import ModelCard, read_card
-from engine.memory.catalog import ENTRIES, Entry
+from engine.memory.catalog.entry import ENTRIES, Entry
 from engine.prompt.template import read_template
 from engine.tokens.encode import Tokenizer, open_tokenizer
 

@@ -7,9 +7,9 @@ import streamlit as st
 
 from app import state
 from app.intake import Delivery
-from app.parts.wording import plain, sentence_of
+from app.markdown import plain, sentence_of
 from app.uploads import Upload
-from engine.corpus.source import Skipped
+from engine.backend import Skipped
 from engine.errors import LongdeskError
 
 _EXAMPLE = Path(__file__).parent.parent / "example"

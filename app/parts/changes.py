@@ -3,7 +3,7 @@
 import streamlit as st
 
 from app import state
-from app.parts.wording import plain
+from app.markdown import plain
 
 
 def draw_changes(session_id: str) -> None:

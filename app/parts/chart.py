@@ -13,7 +13,7 @@ import streamlit as st
 
 from app.forecast import Curve
 from app.sizes import show_bytes, show_tokens
-from engine.memory.budget import Plan, Verdict
+from engine.backend import Plan, Verdict
 
 if TYPE_CHECKING:
     import altair as alt

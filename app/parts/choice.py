@@ -4,12 +4,12 @@ import streamlit as st
 
 from app import state
 from app.forecast import MARKS
-from app.parts.wording import plain
+from app.markdown import plain
 from app.settings import KV_DEVICES, STARTER
 from app.sizes import parse_tokens, show_bytes, show_tokens
+from engine.backend import Wanted
 from engine.errors import LongdeskError
-from engine.memory.budget import Wanted
-from engine.memory.catalog import ENTRIES, find
+from engine.memory.catalog.entry import ENTRIES, find
 from engine.memory.kv_cache import KV_TYPES
 
 _CURRENT = "current"
@@ -36,7 +36,7 @@ def draw_model() -> str | None:
 def _current_name() -> str:
     desk = state.house().desk
     try:
-        return desk.open().card.name
+        return desk.about().name
     except LongdeskError:
         return _CURRENT
 

@@ -5,7 +5,7 @@ from html import escape
 import streamlit as st
 
 from app.sizes import show_bytes, show_tokens
-from engine.memory.budget import Plan, Verdict
+from engine.backend import Plan, Verdict
 
 _COLUMNS = ("KV cache", "Compute", "Engine", "In all")
 _WORDS = {

@@ -5,7 +5,7 @@ from html import escape
 import streamlit as st
 
 from app.sizes import show_bytes
-from engine.memory.budget import Need, Plan
+from engine.backend import Need, Plan
 
 # Weights come last: what is over the end of the device is then theirs first, and they can be read from disk again.
 _PARTS = (("kv", "KV cache"), ("compute", "Compute"), ("runtime", "Engine"), ("weights", "Weights"))
@@ -24,7 +24,7 @@ def devices_html(plan: Plan) -> str:
 
 def placement_words(plan: Plan) -> str:
     """How the model is placed, as far as it is not as usual: all in RAM, 512 tokens computed at once."""
-    placement, words = plan.placement, []
+    placement, words = plan.placed, []
     if placement.n_gpu_layers:
         words.append(f"{placement.n_gpu_layers:,} layers are on GPUs, counting the output.")
         if placement.expert_layers_in_ram:

@@ -5,13 +5,14 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from app import state
-from app.images.pictures import Album
-from app.images.thumbnails import Wish
+from app.attachments import Candidate
+from app.images.albums import Album, name_of
+from app.images.jpegs import Wish
+from app.markdown import plain
 from app.parts.thumbnails import draw_thumbnail, first_wish
-from app.parts.wording import plain
-from app.sources.enclosures import Candidate, Joined
-from engine.corpus.source import Skipped
-from storage.sources import SourceLink
+from app.session_settings import Joined
+from engine.backend import Skipped
+from storage.records import SourceLink
 
 _CHIPS, _MORE_CHIPS = 12, 60
 _MOST_NAMED = 5  # refused files that are named without a click
@@ -64,9 +65,10 @@ def _names(joined: Sequence[Joined]) -> str:
 
 def _draw_chip(session_id: str, one: Joined, link: SourceLink | None, album: Album | None, place: int) -> list[Wish]:
     """A button that opens the viewer, while the session still has what was sent."""
+    name = name_of(one.first_number, one.n_pictures)
     if link is None or link.digest != one.digest:
         st.button(
-            one.name.capitalize(),
+            name.capitalize(),
             key=f"changed-{place}-{session_id}-{one.digest[:16]}-{one.first_number}",
             type="tertiary",
             disabled=True,
@@ -74,7 +76,7 @@ def _draw_chip(session_id: str, one: Joined, link: SourceLink | None, album: Alb
         )
         return []
     wish = first_wish(link)
-    draw_thumbnail(session_id, wish, (album.name if album else one.name).capitalize(), place="joined")
+    draw_thumbnail(session_id, wish, (album.name if album else name).capitalize(), place="joined")
     return [wish]
 
 

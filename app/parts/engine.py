@@ -5,11 +5,11 @@ from html import escape
 import streamlit as st
 
 from app import state
-from app.engines import Running
 from app.jobs import Phase
+from app.local_engine import Running
 from app.sizes import show_bytes
+from engine.backend import Gauge
 from engine.errors import LongdeskError
-from engine.runtime.model import Gauge
 
 _POLL_S = 1.0
 
@@ -24,17 +24,18 @@ def draw_engine() -> None:
 def _draw() -> None:
     house = state.house()
     try:
-        name, window = house.desk.open().card.name, house.desk.open().card.window
+        about = house.desk.about()
+        name, window = about.name, about.window
     except LongdeskError:
         name, window = "no model", None
-    memory, engine = house.desk.free_ram(), house.desk.engine
+    engine = house.desk.engine
     rows = [_row("Engine", name), _row("State", _engine_state())]
     if engine is not None:
         rows.append(_row("KV", *_kv_words(engine)) + _bar_html(engine.gauge))
     elif window:
         rows.append(_row("Window", f"{window:,} tokens"))
-    rows.append(_row("RAM", f"{show_bytes(memory.free_bytes)} free"))
-    if kept_bytes := house.desk.store.snapshots.total_bytes():
+    rows.append(_row("RAM", f"{show_bytes(house.desk.free_bytes())} free"))
+    if kept_bytes := house.desk.saved.total_bytes():
         rows.append(_row("Disk", f"{show_bytes(kept_bytes)} of KV caches"))
     st.html(f'<dl class="engine">{"".join(rows)}</dl>')
 

@@ -6,7 +6,7 @@ import streamlit as st
 
 from app import state
 from app.guides import MODEL, claims
-from app.parts.wording import sentence_of
+from app.markdown import sentence_of
 from engine.errors import LongdeskError
 
 

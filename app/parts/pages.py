@@ -5,13 +5,11 @@ from collections.abc import Sequence
 import streamlit as st
 
 from app import state
-from app.images.pages import can_be_drawn, emptied_by, pages_of
-from app.parts.wording import plain, sentence_of
-from app.sources.joining import listed
+from app.images.page_choice import can_be_drawn
+from app.markdown import plain
 from engine.corpus.rules import ALL_PAGES, BARE_AMONG, BARE_PAGES, parse_pages
-from engine.errors import LongdeskError
-from storage.sessions import Session
-from storage.sources import SourceLink
+from engine.corpus.wording import listed
+from storage.records import Session, SourceLink
 
 _THESE, _THESE_BARE = "these", "these-bare"
 _MODES = {
@@ -27,7 +25,8 @@ def draw_pages(session: Session, links: Sequence[SourceLink]) -> None:
     paged = [link for link in links if link.n_pages]
     if not paged:
         return
-    choice = pages_of(session, state.house().desk.settings)
+    own = state.house().desk.settings_of(session)
+    choice = own.draw_pages
     over, wanted, typed = state.value(_wish(session.id), (None, "", ""))
     if over != choice:  # nothing was begun on this page, or it was chosen otherwise since
         wanted, typed = _mode(choice), _numbers(choice)
@@ -55,12 +54,12 @@ def draw_pages(session: Session, links: Sequence[SourceLink]) -> None:
             )
             if typed and (wrong := wrong_in(typed, n_last)):
                 st.caption(f":material/error: {plain(wrong)}")
-        _draw_missing(session, paged, every=wanted != BARE_PAGES)
+        _draw_missing(own.emptied, paged, every=wanted != BARE_PAGES)
 
 
-def _draw_missing(session: Session, paged: Sequence[SourceLink], *, every: bool) -> None:
+def _draw_missing(emptied: frozenset[str], paged: Sequence[SourceLink], *, every: bool) -> None:
     """What the choice leaves nothing of, and, where pages with text are wanted, what they cannot be drawn of."""
-    empty = [link.path for link in paged if not link.enabled and link.path in emptied_by(session)]
+    empty = [link.path for link in paged if not link.enabled and link.path in emptied]
     if empty:
         st.caption(f"{plain(listed(empty))}: none of these pages and no text, so nothing of it is sent.")
     fileless = [link.path for link in paged if not can_be_drawn(link)] if every else []
@@ -86,16 +85,14 @@ def _take(session_id: str, mode_key: str, text_key: str, n_last: int) -> None:
     draw_pages = mode
     if mode in (_THESE, _THESE_BARE):
         if not typed or wrong_in(typed, n_last):
-            over = pages_of(desk.store.sessions.get(session_id), desk.settings)
+            over = desk.settings_of(desk.session(session_id).session).draw_pages
             state.follow(_wish(session_id), (over, mode, typed))
             return
         numbers = ",".join(part.strip() for part in typed.split(","))
         draw_pages = numbers if mode == _THESE else BARE_AMONG + numbers
-    try:
+    with state.telling():
         desk.draw_pages(session_id, draw_pages)
         state.follow(_wish(session_id), (None, "", ""))
-    except LongdeskError as error:
-        state.say(sentence_of(error))
 
 
 def _wish(session_id: str) -> str:

@@ -1,17 +1,14 @@
 """A verdict in a sentence, and under a bad one what would mend it, each with a click that tries it on this page."""
 
-import re
 from collections.abc import Mapping
 
 import streamlit as st
 
 from app import state
-from app.parts.wording import plain
+from app.markdown import plain
 from app.sizes import show_bytes
-from engine.memory.budget import Advice, Plan, Verdict
-
-_FLAG = re.compile(r"--(ctx|kv-device|kv|ubatch|reply) ([\w.]+)")
-_IN_BRACKETS = re.compile(r" \((?:--[^()]*)\)")
+from app.verdicts import change, memory_missing, tokens_over, verdict
+from engine.backend import Advice, Plan, Verdict
 
 
 def draw_finding(plan: Plan) -> None:
@@ -19,7 +16,7 @@ def draw_finding(plan: Plan) -> None:
     with st.container(key=f"finding-{plan.verdict.value.replace('_', '-')}", gap="small"):
         st.markdown(_sentence(plan))
         for at, advice in enumerate(plan.advice):
-            _draw_advice(at, advice)
+            _draw_advice(at, plan, advice)
         for note in plan.notes:
             st.caption(plain(note))
 
@@ -29,32 +26,38 @@ def _sentence(plan: Plan) -> str:
     match plan.verdict:
         case Verdict.FITS:
             left = sum(need.device.free_bytes for need in plan.needs) - plan.total_bytes
-            return f":material/check_circle: **It fits.** {tokens} run from memory, and {show_bytes(left)} stay free."
+            more = f"{tokens} run from memory, and {show_bytes(left)} stay free."
+            return f":material/check_circle: **{verdict(plan)}** {more}"
         case Verdict.SLOW:
-            return (
-                f":material/hourglass: **It runs, slowly.** {tokens} fit, but not with all of the weights: "
-                "they are read from disk again and again."
-            )
+            return f":material/hourglass: **{tokens}.** {verdict(plan)}"
         case Verdict.OVER_MEMORY:
-            return f":material/memory: **It does not fit into memory.** {show_bytes(plan.short_bytes)} are missing."
+            return f":material/memory: **{verdict(plan)}** {plain(memory_missing(plan))}."
     if plan.over_tokens:
-        return f":material/straighten: **{plan.over_tokens:,} tokens over.** Prompt and reply do not fit the context."
-    return f":material/straighten: **Over the window.** {tokens} are more than the model's {plan.window:,}."
+        return f":material/straighten: **{tokens_over(plan)}.** Prompt and reply do not fit the context."
+    return f":material/straighten: **Over the window.** {tokens_over(plan)}, {plan.window:,}."
 
 
-def _draw_advice(at: int, advice: Advice) -> None:
-    settings = settings_in(advice.change)
+def _draw_advice(at: int, plan: Plan, advice: Advice) -> None:
+    values = widget_values(advice)
     with st.container(horizontal=True, vertical_alignment="center", wrap=False, key=f"remedy-{at}"):
-        st.markdown(plain(_IN_BRACKETS.sub("", advice.change)), width="stretch")
-        if settings:
-            st.button("Try", key=f"try-{at}", on_click=_try, args=(settings,))
+        st.markdown(plain(change(plan, advice, options=False)), width="stretch")
+        if values:
+            st.button("Try", key=f"try-{at}", on_click=_try, args=(values,))
 
 
-def settings_in(change: str) -> dict[str, str]:
-    """The command line's options that an advice names: {"ctx": "65536"}. The page's widgets have the same names."""
-    return {match[1]: match[2] for match in _FLAG.finditer(change)}
+def widget_values(advice: Advice) -> dict[str, str | int | bool]:
+    """What this page's widgets show once an advice is followed, by their keys; nothing where it is about no setting."""
+    values = {
+        "ctx": str(advice.n_ctx) if advice.n_ctx is not None else None,
+        "kv": advice.kv_type,
+        "kv-device": advice.kv_device,
+        "ubatch": advice.n_ubatch,
+        "swa-full": advice.swa_full,
+        "reply": advice.reply_tokens,
+    }
+    return {key: value for key, value in values.items() if value is not None}
 
 
-def _try(settings: Mapping[str, str]) -> None:
-    for name, value in settings.items():
-        state.follow(name, int(value) if name in ("ubatch", "reply") else value)
+def _try(values: Mapping[str, str | int | bool]) -> None:
+    for key, value in values.items():
+        state.follow(key, value)

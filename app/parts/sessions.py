@@ -3,7 +3,7 @@
 import streamlit as st
 
 from app import state
-from app.parts.wording import plain, sentence_of
+from app.markdown import plain, sentence_of
 from engine.errors import LongdeskError
 
 _ROWS = 12
@@ -11,16 +11,16 @@ _ROWS = 12
 
 def draw_sessions() -> None:
     """The newest sessions, or those in which the searched words occur."""
-    store = state.house().desk.store
+    desk = state.house().desk
     text = st.text_input(
         "Search sessions", key="search", placeholder="Search sessions", label_visibility="collapsed",
         icon=":material/search:",
     )  # fmt: skip
     if text and text.strip():
-        hits = store.search(text)
+        hits = desk.search(text)
         rows = [(hit.session_id, hit.title, "" if hit.snippet == hit.title else hit.snippet) for hit in hits]
     else:
-        rows = [(session.id, session.title, "") for session in store.sessions.list()]
+        rows = [(session.id, session.title, "") for session in desk.sessions()]
     n_shown = state.shown("sessions", _ROWS)
     with st.container(key="sessions", gap=None):
         for session_id, title, snippet in rows[:n_shown]:
@@ -67,7 +67,7 @@ def rename(session_id: str, title: str) -> None:
         new = st.text_input("Title", value=title)
         if st.form_submit_button("Rename", type="primary"):
             try:
-                state.house().desk.store.sessions.rename(session_id, new)
+                state.house().desk.rename(session_id, new)
             except LongdeskError as error:
                 st.error(sentence_of(error))
                 return

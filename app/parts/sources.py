@@ -10,22 +10,18 @@ from hashlib import blake2b
 import streamlit as st
 
 from app import state
-from app.images.pictures import Album
-from app.images.thumbnails import Wish
-from app.outlooks import Costs
+from app.images.albums import Album
+from app.images.jpegs import Wish
+from app.markdown import plain
 from app.parts.pages import draw_pages
 from app.parts.thumbnails import draw_thumbnail, first_wish
 from app.parts.tiles import draw_tiles
-from app.parts.unseen import NOT_SENT
-from app.parts.wording import plain, sentence_of
+from app.previews import Preview
 from app.sizes import show_bytes
-from app.sources.notes import lacks_pages, notes_on, pages_sent
-from app.sources.tree import File, Folder, build_tree
-from engine.corpus.source import Skipped
-from engine.errors import LongdeskError
-from engine.tokens.sight import Sight
-from storage.sessions import Session
-from storage.sources import SourceLink
+from app.sources.listing import File, Folder, build_tree, lacks_pages, notes_on, pages_sent
+from app.verdicts import NOT_SENT
+from engine.backend import About, Skipped
+from storage.records import Session, SourceLink
 
 _ROWS = 120  # rows drawn before "Show more"
 _UNFOLD_UP_TO = 40  # a session with fewer sources shows them all at once
@@ -34,26 +30,26 @@ _DRAWING = "An SVG is sent as its text, not as an image; save it as PNG to have 
 
 
 def draw_sources(
-    session: Session, links: tuple[SourceLink, ...], costs: Costs | None, sight: Sight | None
+    session: Session, links: tuple[SourceLink, ...], preview: Preview | None, about: About | None
 ) -> list[Wish]:
-    """The tree. Without costs, because the model cannot be used, it shows no tokens. Returns thumbnails to draw."""
+    """The tree. Without a preview, because the model cannot be used, it shows no tokens. Returns thumbnails to draw."""
     session_id = session.id
-    root = build_tree(links, costs.tokens if costs else {})
-    total = f"{root.sent_tokens:,}" if costs else "not counted"
+    root = build_tree(links, preview.tokens if preview else {})
+    total = f"{root.sent_tokens:,}" if preview else "not counted"
     left_out = root.n_sources - root.n_enabled
     files = "1 file" if root.n_sources == 1 else f"{root.n_sources:,} files"
     note = f"{root.n_enabled:,} of {files} sent" if left_out else files
     draw_panel_head(total, note)
-    if sight is not None and costs is not None:
-        draw_tiles(session, links, costs.albums, sight)
+    if about is not None and about.sees and preview is not None:
+        draw_tiles(session, links, preview.albums, about)
         draw_pages(session, links)
-    sees = None if costs is None else sight is not None
+    sees = None if preview is None or about is None else about.sees
     tree = _Tree(
         session_id,
         state.open_folders(session_id),
         state.shown(f"sources-{session_id}", _ROWS),
-        costs.albums if costs else {},
-        counted=costs is not None,
+        preview.albums if preview else {},
+        counted=preview is not None,
         sees=sees,
     )
     if len(links) <= _UNFOLD_UP_TO:
@@ -68,7 +64,7 @@ def draw_sources(
             on_click=state.show_more,
             args=(f"sources-{session_id}", _ROWS),
         )
-    _draw_notes(links, costs, sees=sees)
+    _draw_notes(links, preview, sees=sees)
     return tree.wishes
 
 
@@ -147,8 +143,8 @@ class _Tree:
         link = file.link
         pages = f"{link.n_pages:,} p · " if link.n_pages else ""
         tokens = f" *{pages}{file.n_tokens:,}*" if file.n_tokens is not None else ""
-        about = [*notes_on(link, sees=self.sees), *([_DRAWING] if link.path.lower().endswith(".svg") else [])]
-        notes = "  \n".join(plain(note) for note in about) or None
+        remarks = [*notes_on(link, sees=self.sees), *([_DRAWING] if link.path.lower().endswith(".svg") else [])]
+        notes = "  \n".join(plain(note) for note in remarks) or None
         key, label = self._key(link.path, depth), plain(file.name) + tokens
         if not link.pictures:
             self._draw_check(key, label + _about(link, None), link.enabled, (link.path,), help=notes)
@@ -193,19 +189,17 @@ def _fold(session_id: str, path: str) -> None:
 
 
 def _send(session_id: str, paths: tuple[str, ...], enabled: bool) -> None:
-    try:
-        state.house().desk.store.sources.set_enabled(session_id, paths, enabled=enabled)
-    except LongdeskError as error:
-        state.say(sentence_of(error))
+    with state.telling():
+        state.house().desk.send(session_id, paths, enabled=enabled)
 
 
-def _draw_notes(links: tuple[SourceLink, ...], costs: Costs | None, *, sees: bool | None) -> None:
+def _draw_notes(links: tuple[SourceLink, ...], preview: Preview | None, *, sees: bool | None) -> None:
     """What the user should know of sources that are not quite what lies on the disk."""
     notes = [f"{plain(link.path)}: {plain(note)}" for link in links for note in notes_on(link, sees=sees)]
-    if costs:
+    if preview:
         notes += [
             f"{plain(path)}: {n:,} characters that this vocabulary has no token for were left out"
-            for path, n in costs.unrepresentable.items()
+            for path, n in preview.unrepresentable.items()
         ]
     if notes:
         with st.expander("1 note" if len(notes) == 1 else f"{len(notes):,} notes", icon=":material/info:"):
@@ -243,7 +237,5 @@ def draw_skipped(session_id: str, skipped: tuple[Skipped, ...]) -> None:
 
 
 def _bring_back(session_id: str, path: str) -> None:
-    try:
+    with state.telling():
         state.house().intake.bring_back(session_id, path)
-    except LongdeskError as error:
-        state.say(sentence_of(error))

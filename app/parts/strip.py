@@ -1,50 +1,17 @@
-"""The budget strip: what the next question takes of the window and of memory, and what to do where it is too much."""
+"""The budget strip: what the next question takes of the window and of memory, what to do where it is too much, and what
+of it the model cannot see."""
 
-import re
-from dataclasses import dataclass
+from collections.abc import Sequence
 from html import escape
 
 import streamlit as st
 
 from app import state
-from app.outlooks import Costs
-from app.parts.plan_link import draw_plan_link
-from app.parts.wording import plain, sentence_of
+from app.markdown import plain
+from app.previews import Budget
 from app.sizes import show_bytes
-from engine.errors import LongdeskError
-from engine.memory.budget import Advice, Plan, Verdict
-
-_AMBER, _RED = 0.80, 0.95
-_FLAGS = re.compile(r" \(--[^()]*\)")  # what a click needs no more
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """The window and what stands in it, in tokens."""
-
-    corpus: int
-    chat: int
-    reply: int
-    limit: int
-
-    @property
-    def free(self) -> int:
-        return self.limit - self.corpus - self.chat - self.reply
-
-    @property
-    def share(self) -> float:
-        return (self.limit - self.free) / max(1, self.limit)
-
-    @property
-    def level(self) -> str:
-        """How full it is, in one word that the style sheet knows."""
-        return "red" if self.share >= _RED else "amber" if self.share >= _AMBER else "calm"
-
-
-def budget_of(costs: Costs | None, plan: Plan, window: int, n_ctx: int | None) -> Budget:
-    """The budget of a session's next question, or of a first one without sources."""
-    chat = costs.chat_tokens if costs else plan.prompt_tokens
-    return Budget(costs.corpus_tokens if costs else 0, chat, plan.reply_tokens, min(window, n_ctx or window))
+from app.verdicts import change, memory_missing, tokens_over, unseen_markdown, verdict
+from engine.backend import About, Advice, Plan, Verdict
 
 
 def draw_strip(budget: Budget, plan: Plan, *, has_panel: bool) -> None:
@@ -61,32 +28,30 @@ def draw_strip(budget: Budget, plan: Plan, *, has_panel: bool) -> None:
 def draw_verdict(plan: Plan, session_id: str | None) -> None:
     """Whether it fits; where not, by how much, and one click that mends it. Window and memory are told apart."""
     if plan.verdict is Verdict.OVER_WINDOW:
-        if plan.over_tokens:
-            fact = f"**{plan.over_tokens:,} tokens over.** Asking is off; nothing is cut."
-        else:
-            fact = f"**A context of {plan.context_tokens:,} tokens is more than the model's window.**"
+        fact = f"**{tokens_over(plan)}.** Asking is off; nothing is cut."
         _draw_advice(fact, plan, session_id, "over-window", ":material/straighten:")
     elif plan.verdict is Verdict.OVER_MEMORY:
-        short = "; ".join(
-            f"{plain(need.device.name)} must hold {show_bytes(need.needed_bytes - need.mapped_bytes)} and has "
-            f"{show_bytes(need.device.free_bytes)} free"
-            for need in plan.needs
-            if need.short_bytes
-        )
-        fact = f"**{show_bytes(plan.short_bytes)} of memory are missing.** {short}. Asking is off."
+        fact = f"**{verdict(plan)}** {plain(memory_missing(plan))}. Asking is off."
         _draw_advice(fact, plan, session_id, "over-memory", ":material/memory:")
     elif plan.verdict is Verdict.SLOW:
-        st.warning(
-            "It fits, but slowly: the weights do not fit into free memory and are read from disk again and again.",
-            icon=":material/hourglass:",
-        )
+        st.warning(verdict(plan), icon=":material/hourglass:")
 
 
 def draw_rereading(sentence: str | None) -> None:
-    """What the next question throws away of what was read, where that takes a while: see app.kept.rereading."""
+    """What the next question throws away of what was read, where that takes a while: see PreparedTurn.rereads."""
     if sentence is not None:
         with st.container(key="rereading", gap=None):
             st.caption(f":material/replay: {sentence}, before the next answer.")
+
+
+def draw_unseen(paths: Sequence[str], about: About | None) -> None:
+    """Images that the model cannot see, before anything is asked: on a phone the list of sources lies far below.
+
+    paths: of sources whose images are not sent. about: the engine that is asked.
+    """
+    if paths and about is not None:
+        with st.container(key="unseen", gap=None):
+            st.markdown(f":material/visibility_off: {unseen_markdown(paths, about.name, about.unfit, plain=plain)}")
 
 
 def _draw_advice(fact: str, plan: Plan, session_id: str | None, key: str, icon: str) -> None:
@@ -95,30 +60,28 @@ def _draw_advice(fact: str, plan: Plan, session_id: str | None, key: str, icon: 
         at_hand = [advice for advice in plan.advice if _is_at_hand(advice) and session_id]
         for at, advice in enumerate(at_hand):
             st.button(
-                plain(_FLAGS.sub("", advice.change).removesuffix(".")) + "?",
+                plain(change(plan, advice, options=False).removesuffix(".")) + "?",
                 key=f"{key}-{at}",
-                icon=":material/playlist_remove:" if advice.leave_out else ":material/photo_size_select_small:",
+                icon=":material/playlist_remove:" if advice.sources else ":material/photo_size_select_small:",
                 type="primary" if at == 0 else "secondary",
                 on_click=_follow,
                 args=(session_id, advice),
             )
         if plan.verdict is Verdict.OVER_MEMORY:
             draw_plan_link("See what would fit")
-        others = [advice.change for advice in plan.advice if not _is_at_hand(advice)]
+        others = [change(plan, advice) for advice in plan.advice if not _is_at_hand(advice)]
         if others:
-            st.caption("Or: " + " ".join(plain(change) for change in others))
+            st.caption("Or: " + " ".join(map(plain, others)))
 
 
 def _is_at_hand(advice: Advice) -> bool:
     """Whether a click can follow it: it is about the session's sources."""
-    return bool(advice.leave_out or advice.max_tiles or advice.draw_pages)
+    return bool(advice.sources or advice.max_tiles or advice.fewer_pages)
 
 
 def _follow(session_id: str, advice: Advice) -> None:
-    try:
+    with state.telling():
         state.house().desk.follow(session_id, advice)
-    except LongdeskError as error:
-        state.say(sentence_of(error))
 
 
 def _strip_html(budget: Budget, plan: Plan, *, has_panel: bool) -> str:
@@ -154,4 +117,15 @@ def _memory_html(plan: Plan) -> str:
         f"<span>KV {size('kv_bytes', plan.kv_bytes)} for {plan.context_tokens:,} tokens</span> + "
         f"<span>compute {rest}</span> "
         f"<span>of {free}</span>"
+    )
+
+
+def draw_plan_link(label: str, *, icon: str | None = ":material/memory:") -> None:
+    """The way to the page that says what fits, with the session that is open."""
+    session_id = state.session_id()
+    st.page_link(
+        state.page("plan"),
+        label=label,
+        icon=icon,
+        query_params={"session": session_id} if session_id else None,
     )

@@ -10,8 +10,8 @@ from hashlib import blake2b
 import streamlit as st
 
 from app import state
-from app.images.thumbnails import Thumbnails, Wish
-from storage.sources import SourceLink
+from app.images.jpegs import Thumbnails, Wish
+from storage.records import SourceLink
 
 _FIRST_S, _LATER_S = 0.3, 0.25  # that a redraw spends on new ones
 _POLL_S = 0.4

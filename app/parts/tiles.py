@@ -5,17 +5,13 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from app import state
-from app.images.pictures import Album
-from app.images.tiling import max_tiles_of
-from app.parts.wording import sentence_of
-from engine.errors import LongdeskError
-from engine.tokens.sight import Sight
+from app.images.albums import Album
+from engine.backend import About
 from engine.tokens.tiles import MOST_TILES
-from storage.sessions import Session
-from storage.sources import SourceLink
+from storage.records import Session, SourceLink
 
 
-def draw_tiles(session: Session, links: Sequence[SourceLink], albums: Mapping[str, Album], sight: Sight) -> None:
+def draw_tiles(session: Session, links: Sequence[SourceLink], albums: Mapping[str, Album], about: About) -> None:
     """The slider, where images have tiles, and what those that are sent cost in all, by whose rule."""
     if not any(album.views for album in albums.values()):
         return
@@ -24,10 +20,10 @@ def draw_tiles(session: Session, links: Sequence[SourceLink], albums: Mapping[st
     n_tokens = sum(album.n_tokens for album in sent)
     images = "1 image" if n_pictures == 1 else f"{n_pictures:,} images"
     with st.container(key="tiles", gap=None):
-        st.html(f'<div class="tiles-note"><span>{images} by {sight.rule}</span><b>{n_tokens:,}</b></div>')
-        if sight.has_tiles:
+        st.html(f'<div class="tiles-note"><span>{images} by {about.image_rule}</span><b>{n_tokens:,}</b></div>')
+        if about.has_tiles:
             key = f"tiles-{session.id}"
-            state.follow(key, max_tiles_of(session, state.house().desk.settings))
+            state.follow(key, state.house().desk.settings_of(session).max_tiles)
             st.slider(
                 "Tiles an image, at most",
                 1,
@@ -41,7 +37,5 @@ def draw_tiles(session: Session, links: Sequence[SourceLink], albums: Mapping[st
 
 
 def _limit(session_id: str, key: str) -> None:
-    try:
+    with state.telling():
         state.house().desk.limit_tiles(session_id, int(state.value(key)))
-    except LongdeskError as error:
-        state.say(sentence_of(error))

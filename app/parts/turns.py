@@ -5,11 +5,11 @@ from html import escape
 
 import streamlit as st
 
-from app.images.pictures import Looking
 from app.jobs import Job, Phase, Progress
-from app.parts.wording import plain, safe_markdown
+from app.markdown import plain, safe_markdown
+from app.question import Looking
 from app.sizes import show_seconds
-from storage.turns import Turn
+from storage.records import Turn
 
 _ENDS = {
     "length": "cut at the reply's limit",

@@ -10,13 +10,12 @@ from html import escape
 import streamlit as st
 
 from app import state
-from app.images.drawing import Drawing, draw
-from app.images.pictures import Album
-from app.parts.unseen import NOT_SENT
-from app.parts.wording import plain
-from engine.corpus.source import Skipped
-from engine.tokens.sight import Sight, View
-from storage.sources import SourceLink
+from app.images.albums import Album
+from app.images.jpegs import Drawing, draw
+from app.markdown import plain
+from app.verdicts import NOT_SENT
+from engine.backend import About, Skipped, View
+from storage.records import SourceLink
 
 _LONGEST = 1344  # pixels that are drawn at most: four tiles, on a screen of two pixels a point
 
@@ -43,29 +42,31 @@ def pictures_of(links: Sequence[SourceLink], albums: Mapping[str, Album]) -> tup
     return tuple(found)
 
 
-def draw_viewer(session_id: str, pictures: Sequence[Seen], sight: Sight | None, tile_tokens: int) -> None:
-    """The dialog, while something is looked at. tile_tokens: what a tile costs."""
+def draw_viewer(session_id: str, pictures: Sequence[Seen], about: About | None) -> None:
+    """The dialog, while something is looked at. about: the engine, None where none can be used."""
     if _current(session_id, pictures) is not None:
-        title, icon = ("As the model sees it", ":material/grid_on:") if sight else ("Image", ":material/image:")
+        title, icon = (
+            ("As the model sees it", ":material/grid_on:") if about and about.sees else ("Image", ":material/image:")
+        )
         dialog = st.dialog(title, width="medium", icon=icon, on_dismiss=state.look_away)
-        dialog(_draw_inside)(session_id, pictures, sight, tile_tokens)
+        dialog(_draw_inside)(session_id, pictures, about)
 
 
-def _draw_inside(session_id: str, pictures: Sequence[Seen], sight: Sight | None, tile_tokens: int) -> None:
+def _draw_inside(session_id: str, pictures: Sequence[Seen], about: About | None) -> None:
     at = _current(session_id, pictures)
     if at is None:
         return
     seen = pictures[at]
     with st.container(key="viewer", gap="small"):
         _draw_head(session_id, pictures, at)
-        placed = state.house().desk.store.sources.one(session_id, seen.link.path)
+        placed = state.house().desk.source(session_id, seen.link.path)
         drawing = draw(placed.source, seen.page, _LONGEST) if placed is not None else None
         if isinstance(drawing, Drawing):
-            st.html(_figure(drawing, seen, tile_tokens))
+            st.html(_figure(drawing, seen, about.tile_tokens if about else 0))
         else:
             reason = drawing.reason if isinstance(drawing, Skipped) else "it is not in the session any more"
             st.error(f"{plain(seen.link.path)} cannot be shown: {plain(reason)}.", icon=":material/broken_image:")
-        st.html(f'<div class="look-cost">{escape(cost_of(seen, sight, tile_tokens))}</div>')
+        st.html(f'<div class="look-cost">{escape(cost_of(seen, about))}</div>')
 
 
 def _current(session_id: str, pictures: Sequence[Seen]) -> int | None:
@@ -98,24 +99,26 @@ def _draw_head(session_id: str, pictures: Sequence[Seen], at: int) -> None:
                 )
 
 
-def cost_of(seen: Seen, sight: Sight | None, tile_tokens: int) -> str:
+def cost_of(seen: Seen, about: About | None) -> str:
     """What the picture costs, from its tiles to their sum, and by whose rule; or why it costs nothing."""
     view = seen.view
-    if view is None or sight is None:
-        return f"{NOT_SENT.capitalize()}." if sight is None else ""
+    if about is None or not about.sees:
+        return f"{NOT_SENT.capitalize()}."
+    if view is None:
+        return ""
     left_out = "" if seen.link.enabled else " Left out now: nothing of it is sent."
     sent = f"Sent as {view.width:,} × {view.height:,} pixels"
     if view.tiles is None:
-        return f"{view.n_tokens:,} tokens, by {sight.rule}. {sent}.{left_out}"
+        return f"{view.n_tokens:,} tokens, by {about.image_rule}. {sent}.{left_out}"
     columns, rows = view.tiles
     n_tiles = columns * rows
     n_marks = view.n_tokens - view.n_cells
     if n_tiles == 1:
-        parts = f"1 tile of {tile_tokens:,} tokens and {n_marks:,} marks"
+        parts = f"1 tile of {about.tile_tokens:,} tokens and {n_marks:,} marks"
     else:
-        whole = f"the overview of {tile_tokens:,}"
-        parts = f"{columns} × {rows} tiles of {tile_tokens:,} tokens, {whole}, and {n_marks:,} marks"
-    return f"{parts}: {view.n_tokens:,} tokens, by {sight.rule}. {sent}.{left_out}"
+        whole = f"the overview of {about.tile_tokens:,}"
+        parts = f"{columns} × {rows} tiles of {about.tile_tokens:,} tokens, {whole}, and {n_marks:,} marks"
+    return f"{parts}: {view.n_tokens:,} tokens, by {about.image_rule}. {sent}.{left_out}"
 
 
 def _figure(drawing: Drawing, seen: Seen, tile_tokens: int) -> str:

@@ -9,14 +9,13 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from engine.corpus.disk import is_gone
-from engine.corpus.naming import Names, printable
-from engine.corpus.order import order_for_reuse
-from engine.corpus.source import Cause, Corpus, Skipped, Source
-from storage.sources import SourceLink
-from storage.store import Store
+from engine.backend import Cause, Corpus, Skipped, Source
+from engine.corpus.order.ordering import order_for_reuse
+from engine.corpus.walk.disk_tree import is_gone
+from engine.corpus.wording import Names, listed, printable
+from storage.records import SourceLink
+from storage.sources import Sources
 
-_NAMED = 5  # how many paths a sentence names
 # what says that a file can still be read, if somebody wants it
 _STILL_READABLE = {Cause.IGNORED, Cause.EXCLUDED, Cause.GENERATED}
 
@@ -102,7 +101,7 @@ def join(
     )
 
 
-def join_session(store: Store, session_id: str | None, read: Corpus, *, in_folder: bool = False) -> Joining:
+def join_session(stored: Sources, session_id: str | None, read: Corpus, *, in_folder: bool = False) -> Joining:
     """What a reading means for a session as it is stored, or for one that is begun with it. in_folder: see join.
 
     A session that begins as an earlier one does goes on as that one, as far as nothing changed since.
@@ -111,30 +110,32 @@ def join_session(store: Store, session_id: str | None, read: Corpus, *, in_folde
     if session_id is None:
         joining = join(links, read)
     else:
-        missing = {skipped.path for skipped in store.sources.skipped(session_id) if skipped.cause is Cause.GONE}
-        links = store.sources.links(session_id)
+        missing = {skipped.path for skipped in stored.skipped(session_id) if skipped.cause is Cause.GONE}
+        links = stored.links(session_id)
         joining = join(links, read, missing=frozenset(missing), in_folder=in_folder)
     known = {link.path for link in links}
     new = [source for source in joining.sources if source.path not in known]
     before = [source for source in joining.sources if source.path in known]
     sent = [link for link in links if link.enabled]
-    return replace(joining, sources=(*before, *arrange(store, new, behind=sent))) if new else joining
+    return replace(joining, sources=(*before, *arrange(stored, new, behind=sent))) if new else joining
 
 
-def arrange(store: Store, sources: Sequence[Source], *, behind: Sequence[SourceLink] = ()) -> tuple[Source, ...]:
+def arrange(stored: Sources, sources: Sequence[Source], *, behind: Sequence[SourceLink] = ()) -> tuple[Source, ...]:
     """Sources in the order in which they join a session that sends these: see order_for_reuse."""
     digests = {link.path: link.digest for link in behind} | {source.path: source.digest for source in sources}
     n_sent, sent = len(behind), tuple(link.path for link in behind)
-    beginnings = store.sources.beginnings(digests)
+    beginnings = stored.beginnings(digests)
     return order_for_reuse(sources, earlier=[paths[n_sent:] for paths in beginnings if paths[:n_sent] == sent])
 
 
-def write_down(store: Store, session_id: str, joining: Joining, skipped: Sequence[Skipped], *, turn_index: int) -> None:
+def write_down(
+    stored: Sources, session_id: str, joining: Joining, skipped: Sequence[Skipped], *, turn_index: int
+) -> None:
     """Makes it so. New sources are carried first by that turn."""
-    store.sources.put(session_id, joining.sources, turn_index=turn_index)
-    store.sources.put_skipped(session_id, (*skipped, *joining.gone))
-    store.sources.set_enabled(session_id, [one.path for one in joining.gone], enabled=False)
-    store.sources.set_enabled(session_id, joining.returning, enabled=True)
+    stored.put(session_id, joining.sources, turn_index=turn_index)
+    stored.put_skipped(session_id, (*skipped, *joining.gone))
+    stored.set_enabled(session_id, [one.path for one in joining.gone], enabled=False)
+    stored.set_enabled(session_id, joining.returning, enabled=True)
 
 
 def _named(links: Sequence[SourceLink], read: Corpus) -> list[Source]:
@@ -196,10 +197,6 @@ def _gone(links: Sequence[SourceLink], read: Corpus) -> Iterator[Skipped]:
 
 def _in_skipped_folder(path: str, read: Corpus) -> bool:
     return any(one.path.endswith("/") and path.startswith(one.path) for one in read.skipped)
-
-
-def listed(paths: Sequence[str]) -> str:
-    return ", ".join(paths[:_NAMED]) + (f" and {len(paths) - _NAMED:,} more" if len(paths) > _NAMED else "")
 
 
 def _was(paths: Sequence[str]) -> str:

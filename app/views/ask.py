@@ -4,25 +4,23 @@ import streamlit as st
 from streamlit.elements.widgets.chat import ChatInputValue
 
 from app import state
-from app.images.thumbnails import Wish
-from app.kept.rereading import reading_speed, rereading, tokens_read
+from app.attachments import joined_with, joining
+from app.images.jpegs import Wish
+from app.markdown import plain, sentence_of
 from app.parts.adding import draw_adding, draw_example_button, take_attached, take_uploads
 from app.parts.changes import draw_changes
 from app.parts.enclosures import candidates_of, draw_joined, draw_refused
 from app.parts.sources import draw_panel_head, draw_skipped, draw_sources
-from app.parts.strip import draw_rereading, draw_strip, draw_verdict
+from app.parts.strip import draw_rereading, draw_strip, draw_unseen, draw_verdict
 from app.parts.thumbnails import draw_thumbnails
 from app.parts.turns import draw_end, draw_running, draw_turn, draw_unasked
-from app.parts.unseen import draw_unseen
 from app.parts.viewer import draw_viewer, pictures_of
-from app.parts.wording import plain, sentence_of
+from app.session_settings import asked_with
 from app.settings import STARTER
-from app.sources.enclosures import joined_with, joining, refused_with
 from app.views.scene import Scene, look
-from engine.corpus.source import Skipped
+from engine.backend import Skipped
 from engine.errors import LongdeskError
-from storage.sessions import Session
-from storage.turns import Turn
+from storage.records import Session, Turn
 
 _POLL_S = 0.3
 _COLUMNS = (2, 1)  # where the style sheet does not know better
@@ -45,7 +43,7 @@ def draw() -> None:
         wishes += _draw_panel(scene, scene.session)
         draw_thumbnails(scene.session.id, wishes)
     _draw_input(scene, beside=True)
-    draw_viewer(scene.session.id, pictures_of(scene.links, scene.albums), scene.sight, scene.tile_tokens)
+    draw_viewer(scene.session.id, pictures_of(scene.links, scene.albums), scene.about)
 
 
 def _draw_head(scene: Scene) -> None:
@@ -54,7 +52,7 @@ def _draw_head(scene: Scene) -> None:
         draw_strip(scene.budget, scene.plan, has_panel=not scene.empty)
         draw_verdict(scene.plan, scene.session_id)
         draw_rereading(_rereading(scene))
-    draw_unseen(scene.unseen, scene.model_name, scene.unfit)
+    draw_unseen(scene.unseen, scene.about)
     if scene.error is not None:
         st.error(
             f"**The model cannot be used.** {sentence_of(scene.error)}  \nStart Longdesk with another one: "
@@ -67,7 +65,7 @@ def _draw_head(scene: Scene) -> None:
         if desk.settings.model == STARTER:
             st.caption(
                 f":material/school: The starter model is for trying the workflow; its window is "
-                f"{desk.open().card.window:,} tokens. For Llama 4 Scout: "
+                f"{desk.about().window:,} tokens. For Llama 4 Scout: "
                 "`longdesk up --model /path/to/Llama-4-Scout-….gguf`, or set `LONGDESK_MODEL`."
             )
         if scene.turns and scene.session and scene.session.model != desk.settings.model:
@@ -76,15 +74,7 @@ def _draw_head(scene: Scene) -> None:
 
 def _rereading(scene: Scene) -> str | None:
     """What the next question would read again. Not while an answer runs: then the line of its progress says so."""
-    if scene.costs is None or scene.blocked:
-        return None
-    outlook, model = scene.costs.outlook, state.house().desk.settings.model
-    return rereading(
-        outlook.prompt.n_tokens,
-        outlook.reused_tokens,
-        reading_speed(scene.turns, model),
-        read_tokens=tokens_read(scene.turns, model),
-    )
+    return None if scene.preview is None or scene.blocked else scene.preview.rereads
 
 
 def _draw_empty(scene: Scene) -> None:
@@ -134,7 +124,7 @@ def _draw_enclosures(scene: Scene, session_id: str, turn: Turn | None, index: in
     links = {link.path: link for link in scene.links}
     wishes = draw_joined(session_id, joined, links, scene.albums, index)
     if turn is not None:
-        draw_refused(refused_with(turn), index)
+        draw_refused(asked_with(turn).refused, index)
     elif scene.job is not None:
         draw_refused(scene.job.question.refused, index)
     return wishes
@@ -149,7 +139,7 @@ def _draw_live(session_id: str, begun: bool) -> None:
     job = house.jobs.of(session_id)
     job = job if job is not None and job.running else None
     try:
-        turns = house.desk.store.turns.of(session_id)
+        turns = house.desk.turns(session_id)
     except LongdeskError:  # the session was deleted
         turns = ()
     turn = turns[-1] if turns and turns[-1].stop is None else None
@@ -162,7 +152,7 @@ def _draw_panel(scene: Scene, session: Session) -> list[Wish]:
     """The sources. Returns the thumbnails that they want."""
     wishes: list[Wish] = []
     if scene.links:
-        wishes = draw_sources(session, scene.links, scene.costs, scene.sight)
+        wishes = draw_sources(session, scene.links, scene.preview, scene.about)
     else:
         draw_panel_head("", "None yet. Add some below.")
     draw_changes(session.id)
@@ -198,12 +188,10 @@ def _ask(scene: Scene, given: ChatInputValue) -> None:
     elif given.files:
         take_uploads(session_id, given.files)
     session_id = state.session_id() if given.files else session_id
-    try:
+    with state.telling():
         if text and session_id is None:
             session_id = house.desk.begin_session("New session", with_sources=False).id
         if text and session_id is not None:
             house.jobs.ask(session_id, text, refused=refused)
         state.go_to(session_id)
-    except LongdeskError as error:
-        state.say(sentence_of(error))
     st.rerun()

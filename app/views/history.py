@@ -4,27 +4,28 @@ from functools import partial
 
 import streamlit as st
 
-from app import documents, state
+from app import state
+from app.export import session_markdown
+from app.markdown import plain, when
 from app.parts.sessions import delete, open_session, rename
-from app.parts.wording import plain, when
-from storage.sessions import SessionSummary
+from storage.records import SessionSummary
 
 _ROWS = 50
 
 
 def draw() -> None:
     """Draws the page."""
-    store = state.house().desk.store
+    desk = state.house().desk
     with st.container(key="history"):
         st.header("Sessions", anchor=False)
-        sessions = store.sessions.list()
+        sessions = desk.sessions()
         if not sessions:
             st.markdown("No session yet. Load the example or add your own files to begin one.")
             if st.button("Begin one", type="primary", icon=":material/add:"):
                 open_session(None)
             return
         text = st.text_input("Search titles, questions and answers", key="search-all", icon=":material/search:")
-        snippets = {hit.session_id: hit.snippet for hit in store.search(text)} if text else None
+        snippets = {hit.session_id: hit.snippet for hit in desk.search(text)} if text else None
         found = [session for session in sessions if snippets is None or session.id in snippets]
         if not found:
             st.caption("Nothing found. Fewer words find more.")
@@ -65,4 +66,4 @@ def _draw_row(session: SessionSummary, snippet: str) -> None:
 
 
 def _export(session_id: str) -> str:
-    return documents.session_text(state.house().desk.store.record(session_id))
+    return session_markdown(state.house().desk.record(session_id))

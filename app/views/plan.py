@@ -4,15 +4,15 @@ import streamlit as st
 
 from app import state
 from app.forecast import MARKS, Forecast
+from app.markdown import plain, sentence_of
 from app.parts.chart import draw_chart
 from app.parts.choice import describe, draw_context, draw_kv_type, draw_model, draw_more
 from app.parts.contexts import draw_contexts
 from app.parts.devices import draw_devices, placement_words
 from app.parts.guides import draw_guides
 from app.parts.remedies import draw_finding
-from app.parts.wording import plain, sentence_of
+from engine.backend import Plan, Wanted
 from engine.errors import LongdeskError
-from engine.memory.budget import Plan, Wanted
 
 _KV_TYPES = ("f16", "q8_0", "q4_0")
 _WINDOW = 131_072  # what is offered where the model cannot be read
@@ -39,7 +39,7 @@ def draw() -> None:
 
 def _window(model: str | None) -> int:
     try:
-        return state.house().desk.card(model).window
+        return state.house().desk.window(model)
     except LongdeskError:  # said where it is planned
         return _WINDOW
 
@@ -109,8 +109,7 @@ def _prompt_tokens() -> int:
     if session_id is None:
         return 0
     try:
-        session = house.desk.store.sessions.get(session_id)
-        links, turns = house.desk.store.sources.links(session.id), house.desk.store.turns.of(session.id)
-        return house.outlooks.of(session, links, turns).outlook.plan.prompt_tokens
+        seen, about = house.desk.session(session_id), house.desk.about()
+        return house.previews.of(seen.session, seen.links, seen.turns, asked_of=about).plan.prompt_tokens
     except LongdeskError:
         return 0

@@ -6,54 +6,46 @@ from dataclasses import dataclass, replace
 import streamlit as st
 
 from app import state
-from app.images.pictures import Album
+from app.images.albums import Album
 from app.jobs import Job
-from app.outlooks import Costs
-from app.parts.strip import Budget, budget_of
-from app.parts.wording import sentence_of
-from engine.corpus.source import Skipped
+from app.markdown import sentence_of
+from app.previews import Budget, Preview, budget_of
+from engine.backend import About, Plan, Skipped
 from engine.errors import LongdeskError
-from engine.memory.budget import Plan
-from engine.tokens.sight import Sight
-from storage.sessions import Session
-from storage.sources import SourceLink
-from storage.turns import Turn
+from storage.records import Session, SourceLink, Turn
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A session, or the empty desk. plan and budget are None where the model cannot be used: error says why."""
+    """A session, or the empty desk. about, plan and budget are None where the model cannot be used: error says why."""
 
     session: Session | None
     turns: tuple[Turn, ...] = ()
     links: tuple[SourceLink, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     job: Job | None = None
-    costs: Costs | None = None
+    about: About | None = None
+    preview: Preview | None = None
     plan: Plan | None = None
     budget: Budget | None = None
     error: LongdeskError | None = None
-    model_name: str = ""
-    sight: Sight | None = None
-    unfit: tuple[str, ...] = ()  # sentences: projectors beside a model that cannot see, and why they do not serve
-    tile_tokens: int = 0  # that a tile of an image costs
 
     @property
     def sees(self) -> bool:
         """Whether the model can be shown images."""
-        return self.sight is not None
+        return self.about is not None and self.about.sees
 
     @property
     def albums(self) -> Mapping[str, Album]:
         """The pictures of the session's sources, by path; none where nothing was counted."""
-        return self.costs.albums if self.costs else {}
+        return self.preview.albums if self.preview else {}
 
     @property
     def unseen(self) -> tuple[str, ...]:
         """The paths of sources whose pictures the next question leaves out, for the model cannot see."""
         if self.error is not None or self.sees:
             return ()
-        return self.costs.outlook.unseen if self.costs else ()
+        return self.preview.unseen if self.preview else ()
 
     @property
     def session_id(self) -> str | None:
@@ -87,19 +79,13 @@ class Scene:
 def look() -> Scene:
     """The scene of this tab. An address that names no session leads to the empty desk, and says so."""
     house = state.house()
-    store = house.desk.store
     wanted = state.session_id()
     if wanted is None:
         return _counted(Scene(None))
     try:
-        session = store.sessions.get(wanted)
-        scene = Scene(
-            session,
-            turns=store.turns.of(session.id),
-            links=store.sources.links(session.id),
-            skipped=store.sources.skipped(session.id),
-            job=house.jobs.of(session.id),
-        )
+        seen = house.desk.session(wanted)
+        job = house.jobs.of(seen.session.id)
+        scene = Scene(seen.session, turns=seen.turns, links=seen.links, skipped=seen.skipped, job=job)
     except LongdeskError as error:
         state.say(sentence_of(error))
         state.go_to(None)
@@ -111,21 +97,18 @@ def _counted(scene: Scene) -> Scene:
     """The scene with what its next question costs, where the model can be used."""
     house = state.house()
     try:
-        opened = house.desk.open()
-        costs = None
+        about = house.desk.about()
+        preview = None
         if scene.session is not None:
             with st.spinner("Counting tokens"):
-                costs = house.outlooks.of(scene.session, scene.links, scene.turns)
-        plan = costs.outlook.plan if costs else house.desk.plan()
+                preview = house.previews.of(scene.session, scene.links, scene.turns, asked_of=about)
+        plan = preview.plan if preview else house.desk.plan()
     except LongdeskError as error:
         return replace(scene, error=error)
     return replace(
         scene,
-        costs=costs,
+        about=about,
+        preview=preview,
         plan=plan,
-        budget=budget_of(costs, plan, opened.card.window, house.desk.settings.n_ctx),
-        model_name=opened.card.name,
-        sight=opened.sight,
-        unfit=opened.unfit,
-        tile_tokens=opened.projector.tile_tokens if opened.projector else 0,
+        budget=budget_of(preview, plan, about.window, house.desk.settings.n_ctx),
     )

@@ -6,11 +6,11 @@ from datetime import timedelta
 import streamlit as st
 
 from app import state
-from app.kept.snapshots import Kept, Tier, model_words, session_words
-from app.parts.wording import plain, sentence_of, when
+from app.kv.disk import Kept, Tier, model_words, session_words
+from app.markdown import plain, sentence_of, when
 from app.sizes import show_bytes
 from engine.errors import LongdeskError
-from storage.snapshots import Snapshot
+from storage.records import Snapshot
 
 _ROWS = 50
 _AGES = {"Not used for a week": timedelta(days=7), "Not used for a month": timedelta(days=30), "All": None}
@@ -123,4 +123,4 @@ def _go(delete: Callable[[], object]) -> None:
 
 def _tier() -> Tier:
     desk = state.house().desk
-    return Tier(desk.settings, desk.store)
+    return desk.saved

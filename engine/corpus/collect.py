@@ -9,20 +9,16 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
-from engine.corpus.archive import ZipTree, open_zip
-from engine.corpus.checkout import level_above
-from engine.corpus.choice import refuse_absent, with_absent_noted
-from engine.corpus.content import NESTED_ZIP
-from engine.corpus.disk import DiskTree, skip_special, skip_unreadable
-from engine.corpus.history import Histories
-from engine.corpus.ignore import Patterns
-from engine.corpus.naming import Names, printable
+from engine.corpus.formats.reader import NESTED_ZIP, read_content, refuse_absent, with_absent_noted
+from engine.corpus.formats.sniff import HEAD_BYTES, ending, look
+from engine.corpus.order.ordering import Trace, volatilities
 from engine.corpus.rules import DEFAULT_RULES, Rules
-from engine.corpus.sniff import HEAD_BYTES, Family, ending, recognise
 from engine.corpus.source import Cause, Corpus, Skipped, Source
-from engine.corpus.tree import Tree
-from engine.corpus.volatility import Trace, volatilities
-from engine.corpus.walk import File, Start, Walk, compile_excludes
+from engine.corpus.walk.checkout import level_above
+from engine.corpus.walk.disk_tree import DiskTree
+from engine.corpus.walk.folder_walk import File, Start, Take, Tree, Walk, skip_special, skip_unreadable, why_excluded
+from engine.corpus.walk.zip_tree import ZipTree, open_zip
+from engine.corpus.wording import Names, printable
 from engine.errors import SourceRefused, UsageError
 
 _DISK = DiskTree()
@@ -44,7 +40,8 @@ def collect(
     the paths as given, below each by path, folder by folder, "page 2" before "page 10".
 
     on_file: called after every file that was read or tried, with the number of them so far.
-    uploaded: the paths are copies that tell nothing of where the files lie and when they changed; git is not asked.
+    uploaded: the paths are copies that tell nothing of where the files lie and when they changed; git is not asked. A
+    file with pages is kept, but in a zip: it cannot be read again when other pages are to be drawn.
     What is given twice, or with a folder that it lies in, stands where it was found first.
 
     Errors: UsageError where a path does not exist, or no file has a page that Rules.draw_pages names. Anything wrong
@@ -54,12 +51,12 @@ def collect(
         if not _exists(path):
             fact = f"There is no file or folder at {printable(str(path))}."
             raise UsageError(fact, "Check the spelling; a relative path starts from the current folder.")
-    reading = _Reading(rules, on_file or (lambda n_files: None), compile_excludes(rules.exclude))
+    reading = _Reading(rules, on_file or (lambda n_files: None), uploaded)
     for path in _once(paths):
         reading.read_root(path)
     if not uploaded:
         refuse_absent(reading.sources, reading.skipped, rules)
-    return reading.corpus(uploaded=uploaded)
+    return reading.corpus()
 
 
 def _once(paths: Sequence[Path]) -> list[Path]:
@@ -86,6 +83,19 @@ def refuse_empty(corpus: Corpus, paths: Sequence[Path]) -> None:
     if any(skipped.can_include for skipped in corpus.skipped):
         raise SourceRefused(fact, "Bring back what you need by naming it, or give other files.")
     raise SourceRefused(fact, "Give other files: text, PDF or images.")
+
+
+def named_by_hand(skipped: Sequence[Skipped], paths: Sequence[Path]) -> tuple[Skipped, ...]:
+    """Those that were given themselves, not found in a folder or a zip; what is called alike there counts as such."""
+    names = {name for path in paths for name in _names(path)}
+    return tuple(one for one in skipped if one.path in names)
+
+
+def _names(path: Path) -> tuple[str, str]:
+    """The paths by which a file that is given itself goes: its name, below its folder's where that is taken."""
+    given = Path(os.path.abspath(path))
+    name = printable(given.name)
+    return name, f"{printable(given.parent.name or 'root')}/{name}"
 
 
 def _remedy_for(skipped: Skipped) -> str:
@@ -130,7 +140,7 @@ def _is_zip(path: Path) -> bool:
     """By its first bytes; what is merely called .zip goes the way of any other file."""
     try:
         with open(path, "rb") as file:
-            return recognise(file.read(HEAD_BYTES), path.name).family is Family.ZIP
+            return look(file.read(HEAD_BYTES), path.name).is_zip
     except OSError:
         return False
 
@@ -151,7 +161,7 @@ class _Reading:
 
     rules: Rules
     on_file: Callable[[int], None]
-    excludes: Patterns
+    uploaded: bool
     sources: list[Source] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     names: Names = field(default_factory=Names)
@@ -161,14 +171,15 @@ class _Reading:
     given: set[str] = field(default_factory=set)
     origins: set[str | None] = field(default_factory=set)  # of all that was read below the roots before
 
-    def corpus(self, *, uploaded: bool) -> Corpus:
+    def corpus(self) -> Corpus:
         """What was read, each source with what is known of how often it changes."""
+        uploaded = self.uploaded
         traces = [
             replace(trace, file=None, modified=None) if uploaded and trace.file else trace for trace in self.traces
         ]
         sources = tuple(
             replace(source, origin=None if uploaded else source.origin, volatility=volatility)
-            for source, volatility in zip(self.sources, volatilities(traces, Histories()), strict=True)
+            for source, volatility in zip(self.sources, volatilities(traces), strict=True)
         )
         sources = tuple(with_absent_noted(sources, self.rules))
         if uploaded:
@@ -204,10 +215,8 @@ class _Reading:
         """A file given by name. Default rules and .gitignore do not count; --exclude does."""
         name = self.names.claim(printable(raw_name), parent_name)
         included = name in self.rules.include
-        encoded = os.fsencode(raw_name)
-        pattern = self.excludes.last_match(encoded, encoded, is_folder=False)
-        if pattern is not None and not pattern.negated and not included:
-            reason = f"left out by --exclude {pattern.line}"
+        reason = why_excluded(self.rules.exclude, raw_name)
+        if reason is not None and not included:
             self._take(Skipped(name, Cause.EXCLUDED, reason, _DISK.size(str(path)), can_include=True))
         elif not stat.S_ISREG(mode):
             self._take(skip_special(name))
@@ -216,12 +225,12 @@ class _Reading:
             self._read_zip(path, name, Start(None, name), str(path), nesting=0)
         else:
             self.given.add(str(path))
-            found = _DISK.read_file(str(path), name, self.rules, included=included)
+            found = _DISK.read_file(str(path), name, self._reader(_DISK, name, included=included))
             self._take(found, _DISK, str(path), str(path))
 
     def _read_below(self, tree: Tree, start: Start, origin: str, *, nesting: int) -> None:
         """origin: where the root, or the zip below it, lies; a file in it lies below that."""
-        for found in Walk(tree, self.rules, self.names, self.excludes, start):
+        for found in Walk(tree, self.rules, self.names, start):
             if isinstance(found, Skipped):
                 self._take(found)
                 continue
@@ -229,8 +238,13 @@ class _Reading:
             if found.included and ending(found.path) == "zip" and nesting < _MAX_NESTING:
                 self._read_inner_zip(tree, found, start, lies_at, nesting)
             else:
-                read = tree.read_file(found.where, found.path, self.rules, included=found.included)
+                take = self._reader(tree, found.path, included=found.included)
+                read = tree.read_file(found.where, found.path, take)
                 self._take(_final(read, tree, nesting), tree, found.where, lies_at)
+
+    def _reader(self, tree: Tree, path: str, *, included: bool) -> Take:
+        keep = self.uploaded and tree is _DISK
+        return lambda n_bytes, read: read_content(path, n_bytes, read, self.rules, included=included, keep=keep)
 
     def _read_inner_zip(self, tree: Tree, found: File, start: Start, origin: str, nesting: int) -> None:
         """A zip in a folder or in a zip that the user brought back."""
@@ -238,7 +252,7 @@ class _Reading:
         if not isinstance(tree, ZipTree):
             return self._read_zip(Path(found.where), found.path, inner, origin, nesting=nesting + 1)
         if found.where.file_size > self.rules.max_file_bytes:
-            return self._take(tree.read_file(found.where, found.path, self.rules, included=True))
+            return self._take(tree.read_file(found.where, found.path, self._reader(tree, found.path, included=True)))
         data = tree.read_bytes(found.where, found.path)
         if isinstance(data, Skipped):
             return self._take(data)

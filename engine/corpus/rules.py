@@ -7,10 +7,10 @@ from collections.abc import KeysView
 from dataclasses import dataclass
 from functools import lru_cache
 
-from engine.corpus.wording import GIB, MIB
-
 NO_PAGES, BARE_PAGES, ALL_PAGES = "never", "bare", "all"  # of Rules.draw_pages
 BARE_AMONG = "bare:"  # before the numbers of pages
+
+_MIB = 1024 * 1024
 
 _VERSION_CONTROL = "version control data"
 _DEPENDENCIES = "installed dependencies"
@@ -62,10 +62,10 @@ class Rules:
 
     exclude: tuple[str, ...] = ()
     include: frozenset[str] = frozenset()
-    max_text_bytes: int = 64 * MIB
-    max_file_bytes: int = 256 * MIB
+    max_text_bytes: int = 64 * _MIB
+    max_file_bytes: int = 256 * _MIB
     max_image_pixels: int = 100_000_000
-    max_archive_bytes: int = GIB
+    max_archive_bytes: int = 1024 * _MIB
     max_archive_ratio: int = 200
     max_archive_entries: int = 100_000
     draw_pages: str = NO_PAGES
@@ -85,6 +85,21 @@ class Rules:
         if self.draw_pages in (NO_PAGES, BARE_PAGES, ALL_PAGES):
             return ()
         return parse_pages(self.draw_pages.removeprefix(BARE_AMONG))
+
+    @property
+    def draws_none(self) -> bool:
+        """Whether no page of any file is shown."""
+        return self.draw_pages == NO_PAGES
+
+    def names_any(self, n_pages: int) -> bool:
+        """Whether a file of so many pages has one that is named; True where none are named one by one."""
+        return not self.listed_pages or any(pages[0] <= n_pages for pages in self.listed_pages)
+
+    def none_of_its(self, n_pages: int) -> str:
+        """ "--draw-pages 50 names none of its 40 pages; choose from 1-40", for a reason."""
+        if n_pages == 1:
+            return f"--draw-pages {self.draw_pages} does not name its only page; choose 1"
+        return f"--draw-pages {self.draw_pages} names none of its {n_pages:,} pages; choose from 1-{n_pages}"
 
 
 DEFAULT_RULES = Rules()

@@ -6,15 +6,6 @@ from enum import StrEnum
 from hashlib import blake2b
 
 
-class Kind(StrEnum):
-    """What a source is, as `count --json` names it."""
-
-    TEXT = "text"
-    NOTEBOOK = "notebook"
-    PDF = "pdf"
-    IMAGE = "image"
-
-
 class Cause(StrEnum):
     """Why something was skipped; `Skipped.reason` says it in words."""
 
@@ -35,27 +26,25 @@ class Cause(StrEnum):
     GONE = "gone"  # was a source, and is not there any more
 
 
-PDF = "PDF"  # the format of a PDF whose pages are drawn
-
-
 @dataclass(frozen=True, slots=True)
-class Image:
-    """An image: pixels upright (EXIF orientation applied), the format as Pillow names it or PDF, the file's bytes."""
+class KeptFile:
+    """A source's file as it lay: what its pictures are drawn from.
 
-    width: int
-    height: int
+    format: "PDF", "TIFF", "PNG", by which it is known how to draw it. scalable: whether it has no pixels of its own and
+    is drawn at any size alike.
+    """
+
     format: str
     data: bytes = field(repr=False, compare=False)
-
-    @property
-    def is_paged(self) -> bool:
-        """Whether the file may have several pages, each a picture."""
-        return self.format in (PDF, "TIFF")
+    scalable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """Something in a source to look at, in pixels, upright. number: of the page or frame that it is, from 1."""
+    """Something in a source to look at: width and height in pixels, upright (EXIF orientation applied).
+
+    number: of the page or frame that it is, from 1.
+    """
 
     number: int
     width: int
@@ -63,9 +52,19 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
+class Pixels:
+    """A picture that was drawn: width x height pixels in rows from the top, three bytes each: red, green, blue."""
+
+    width: int
+    height: int
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """One file of the corpus as the model reads it.
 
+    kind: the format that it came in, as `count --json` names it: "text", "notebook", "pdf", "image".
     path: relative to what was given, POSIX, unique in its corpus.
     text: decoded to str, line ends as in the file; empty for an image. A PDF's pages are joined in order.
     n_bytes: of the file as it lies.
@@ -73,8 +72,9 @@ class Source:
     alike.
     page_starts: character offset of each page's first character in text, ascending; empty when there are no pages.
     encoding: of a text file as Python names it; None where it does not apply.
-    image: the file that the pictures are drawn from: an image, or the PDF itself, whose size is its first page's.
     pictures: what a model that sees is shown, by ascending number; each stands behind the text of its page.
+    kept_file: what they are drawn from, None where there is nothing to draw. It may be there without any picture: one
+    that is not shown now can be drawn by another choice of pages.
     notes: sentences the user should see: pages without text, a guessed encoding, bytes replaced. Which pages are sent
     as pictures is up to the model, and not among them.
     origin: where it lies on this machine, absolute, links resolved; a member of a zip below the zip's own place. None
@@ -84,13 +84,13 @@ class Source:
     """
 
     path: str
-    kind: Kind
+    kind: str
     text: str = field(repr=False)
     n_bytes: int
     digest: str
     page_starts: tuple[int, ...] = ()
     encoding: str | None = None
-    image: Image | None = None
+    kept_file: KeptFile | None = None
     pictures: tuple[Picture, ...] = ()
     notes: tuple[str, ...] = ()
     origin: str | None = field(default=None, repr=False, compare=False)
@@ -103,15 +103,11 @@ class Source:
     @property
     def is_wordless(self) -> bool:
         """Whether it is pictures and nothing else: an image, a scan. There is nothing in it for who cannot see."""
-        if self.kind is Kind.IMAGE or not self.pictures:
-            return self.kind is Kind.IMAGE
-        ends = (*self.page_starts[1:], len(self.text))
-        pages = enumerate(zip(self.page_starts, ends, strict=True), 1)
+        if self.kept_file is None and not self.pictures:
+            return False
+        starts = self.page_starts or (0,)
+        pages = enumerate(zip(starts, (*starts[1:], len(self.text)), strict=True), 1)
         return all(not self.text[start:end].removeprefix(f"[page {n}]").strip() for n, (start, end) in pages)
-
-    def line_at(self, offset: int) -> int:
-        """1-based number of the line that holds the character at `offset`."""
-        return self.text.count("\n", 0, offset) + 1
 
     def page_at(self, offset: int) -> int | None:
         """1-based number of the page that holds the character at `offset`; None without pages."""

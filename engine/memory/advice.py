@@ -1,6 +1,6 @@
-"""What would make a prompt fit, ranked: the least that has to be given up comes first.
+"""What would make a prompt fit, ranked: the least that has to be given up comes first. Values only: no words.
 
-Advice on memory is tried before it is given: whoever follows it as it is written gets a plan that fits.
+Advice on memory is tried before it is given: whoever follows it gets a plan that fits.
 """
 
 from collections.abc import Sequence
@@ -8,14 +8,16 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from engine.corpus.wording import ranges_in_words
 from engine.errors import UsageError
-from engine.memory.budget import Advice, Plan, Wanted, Weight
-from engine.memory.reading import less_to_read
-from engine.memory.searching import largest
+from engine.memory.budget import Advice, FewerPages, Plan, Wanted, Weight
+from engine.memory.context_search import largest
 
 _LEAST_REPLY = 256
-_SMALLER_KV = (("q8_0", "in 8 bits"), ("q4_0", "in 4 bits, which some models feel"))
+_SMALLER_KV = ("q8_0", "q4_0")
+_FEWER_AT_ONCE = 128
 _WIDE_KV = ("f32", "f16", "bf16")
+_MOST_TILES = 9  # see engine.tokens.tiles; more than are in force save nothing
 
 
 class Planner(Protocol):
@@ -45,28 +47,16 @@ def _for_window(plan: Plan, sources: Sequence[Weight]) -> list[Advice]:
     advice, window = [], plan.window
     needed = plan.prompt_tokens + plan.reply_tokens
     if plan.context_tokens > window:
-        advice.append(Advice(f"Use a context of at most {window:,} tokens, the model's window (--ctx {window})."))
+        advice.append(Advice(n_ctx=window))
     if needed <= window and needed > plan.context_tokens:
-        advice.append(Advice(f"Use a larger context (--ctx {needed}); the model's window is {window:,} tokens."))
-    advice += less_to_read(plan.over_tokens, sources)
+        advice.append(Advice(n_ctx=needed))
+    advice += _less_to_read(plan.over_tokens, sources)
     shorter = plan.reply_tokens - plan.over_tokens
     if plan.over_tokens and shorter >= _LEAST_REPLY:
-        advice.append(Advice(_shorter_reply(plan.reply_tokens, shorter), saves_tokens=plan.over_tokens))
+        advice.append(Advice(reply_tokens=shorter, saves_tokens=plan.over_tokens))
     if needed > window:
-        advice.append(Advice(f"Use a model with a window of at least {needed:,} tokens; this one has {window:,}."))
+        advice.append(Advice(other_window=needed))
     return advice
-
-
-def _shown(n_bytes: int) -> str:
-    """Rounded up, so that freeing so much is enough."""
-    if n_bytes < 1 << 30:
-        return f"{-(-n_bytes // (1 << 20)):,} MiB"
-    return f"{-(-n_bytes * 10 // (1 << 30)) / 10:,.1f} GiB"
-
-
-def _shorter_reply(before: int, shorter: int) -> str:
-    flags = f"--max-tokens {shorter}, with plan --reply {shorter}"
-    return f"Keep {shorter:,} tokens for the reply instead of {before:,} ({flags})."
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,60 +69,48 @@ class _Memory:
     planner: Planner
 
     def advice(self) -> tuple[Advice, ...]:
-        offers = [*self._other_flags(), *self._smaller_context(self.wanted, ""), *self._smaller_kv()]
+        offers = [*self._other_settings(), *self._smaller_context(Advice()), *self._smaller_kv()]
         offers += self._less_to_read() or self._shorter_reply()
-        short = ", ".join(
-            f"{need.short_bytes / (1 << 30):,.1f} GiB of {need.device.name}"
-            for need in self.plan.needs
-            if need.short_bytes
-        )
-        close = f"Free {short}: close other programs, or use a smaller model or quantization."
-        return (*offers, Advice(close, saves_bytes=self.plan.short_bytes))
+        return (*offers, Advice(saves_bytes=self.plan.short_bytes))
 
-    def _offer(self, offer: str | Advice, wanted: Wanted) -> list[Advice]:
-        """The change, if the plan fits with it; what it saves of the prompt is said in it."""
-        advice = offer if isinstance(offer, Advice) else Advice(offer)
+    def _offer(self, advice: Advice) -> list[Advice]:
+        """The advice with what it saves, if the plan fits with it."""
         with suppress(UsageError):  # a KV type that this model cannot have
-            then = self.planner.fitting(self.plan.prompt_tokens - advice.saves_tokens, wanted)
+            prompt_tokens = self.plan.prompt_tokens - advice.saves_tokens
+            then = self.planner.fitting(prompt_tokens, advice.applied(self.wanted))
             if then is not None:
                 return [replace(advice, saves_bytes=max(0, self.plan.total_bytes - then.total_bytes))]
         return []
 
-    def _other_flags(self) -> list[Advice]:
+    def _other_settings(self) -> list[Advice]:
         """What the user asked for that takes memory and gives speed, or nothing."""
         wanted, offers = self.wanted, []
         if wanted.swa_full:
-            offers += self._offer("Leave --swa-full out: answers stay the same.", replace(wanted, swa_full=False))
-        if (wanted.n_ubatch or 0) > 128:
-            change = "Compute fewer tokens at once, which is slower (--ubatch 128)."
-            offers += self._offer(change, replace(wanted, n_ubatch=128))
+            offers += self._offer(Advice(swa_full=False))
+        if (wanted.n_ubatch or 0) > _FEWER_AT_ONCE:
+            offers += self._offer(Advice(n_ubatch=_FEWER_AT_ONCE))
         if wanted.kv_device != "auto":
-            change = "Let Longdesk place the KV cache (--kv-device auto)."
-            offers += self._offer(change, replace(wanted, kv_device="auto"))
+            offers += self._offer(Advice(kv_device="auto"))
         return offers
 
-    def _smaller_context(self, wanted: Wanted, flag: str) -> list[Advice]:
-        """The largest context that fits, where the user's own is larger than it must be. flag: what goes with it."""
+    def _smaller_context(self, advice: Advice) -> list[Advice]:
+        """The advice with the largest context that fits, where the user's own is larger than it must be."""
+        wanted = advice.applied(self.wanted)
         if not wanted.n_ctx:
             return []
         room = self._room(wanted)
         if room < self.plan.prompt_tokens + self.plan.reply_tokens:
             return []
         saved = self.plan.total_bytes - self.planner.frugal(room, wanted).total_bytes  # that it fits, _room has seen
-        return [Advice(f"Use a context of {room:,} tokens ({flag}--ctx {room}).", max(0, saved))]
+        return [replace(advice, n_ctx=room, saves_bytes=max(0, saved))]
 
     def _smaller_kv(self) -> list[Advice]:
         """The first smaller KV type that is enough by itself; else with a smaller context, where that is the user's."""
         if self.wanted.kv_type not in _WIDE_KV:
             return []
-        for with_context in (False, True):
-            for kv_type, how in _SMALLER_KV:
-                wanted = replace(self.wanted, kv_type=kv_type)
-                if not with_context:
-                    offers = self._offer(f"Store the KV cache {how} (--kv {kv_type}).", wanted)
-                else:
-                    offers = self._smaller_context(wanted, f"--kv {kv_type} ")
-                if offers:
+        for offer in (self._offer, self._smaller_context):
+            for kv_type in _SMALLER_KV:
+                if offers := offer(Advice(kv_type=kv_type)):
                     return offers
         return []
 
@@ -140,18 +118,15 @@ class _Memory:
         plan, wanted, offers = self.plan, self.wanted, []
         room = self._room(wanted)
         over = max(0, plan.prompt_tokens + plan.reply_tokens - room)
-        for option in less_to_read(over, self.sources):
-            smaller = replace(wanted, n_ctx=room if wanted.n_ctx else None)
-            with_context = f"{option.change.removesuffix('.')}, and use --ctx {room}."
-            offers += self._offer(replace(option, change=with_context) if wanted.n_ctx else option, smaller)
+        for advice in _less_to_read(over, self.sources):
+            offers += self._offer(replace(advice, n_ctx=room if wanted.n_ctx else None))
         return offers
 
     def _shorter_reply(self) -> list[Advice]:
         shorter = self._room(self.wanted) - self.plan.prompt_tokens
         if self.wanted.n_ctx or not _LEAST_REPLY <= shorter < self.plan.reply_tokens:
             return []
-        change = _shorter_reply(self.plan.reply_tokens, shorter)
-        return self._offer(change, replace(self.wanted, reply_tokens=shorter))
+        return self._offer(Advice(reply_tokens=shorter))
 
     def _room(self, wanted: Wanted) -> int:
         """The largest context that fits at all, whatever is to stand in it; 0 where none does, or none can be made."""
@@ -174,3 +149,63 @@ class _Memory:
                     return a_little_less
             return largest(1, room, excess_bytes) if excess_bytes(1) <= 0 else 0
         return 0
+
+
+def _less_to_read(over: int, sources: Sequence[Weight]) -> list[Advice]:
+    """Ways to save at least `over` tokens, each enough by itself: what loses detail before what loses pages or files.
+
+    Nothing for 0.
+    """
+    if not over:
+        return []
+    return [*_fewer_tiles(over, sources), *_fewer_pages(over, sources), *_leaving_out(over, sources)]
+
+
+def _fewer_tiles(over: int, sources: Sequence[Weight]) -> list[Advice]:
+    """The most tiles an image may have; nothing where even one is too many."""
+    for max_tiles in range(_MOST_TILES - 1, 0, -1):
+        saved = sum(source.n_tokens - source.within(max_tiles) for source in sources if source.within)
+        if saved >= over:
+            return [Advice(saves_tokens=saved, max_tiles=max_tiles)]
+    return []
+
+
+def _fewer_pages(over: int, sources: Sequence[Weight]) -> list[Advice]:
+    """The most drawn pages that fit, of every source from its first on; nothing where the first is one too many."""
+    drawn = [source for source in sources if source.pages]
+    numbers = sorted({number for source in drawn for number in source.pages})
+    n_pages, saved = sum(len(source.pages) for source in drawn), 0
+    n_left = n_pages
+    while saved < over and numbers:
+        last = numbers.pop()
+        dropped = [source.pages[last] for source in drawn if last in source.pages]
+        saved, n_left = saved + sum(dropped), n_left - len(dropped)
+    if saved < over or not n_left:
+        return []
+    pages = ("" if _are_drawn(numbers, sources) else "bare:") + ranges_in_words(numbers).replace(" ", "")
+    fewer = FewerPages(pages, n_left, n_pages, tuple(source.path for source in drawn))
+    return [Advice(saves_tokens=saved, fewer_pages=fewer)]
+
+
+def _are_drawn(numbers: Sequence[int], sources: Sequence[Weight]) -> bool:
+    """Whether these pages are drawn now in whichever source has them: else naming them would draw some more."""
+    return all(number in source.pages for source in sources for number in numbers if number <= source.n_pages)
+
+
+def _leaving_out(over: int, sources: Sequence[Weight]) -> list[Advice]:
+    """The smallest single source that is enough; without one the fewest, the last of them as small as can be.
+
+    Nothing where no source would be left.
+    """
+    if sum(source.n_tokens for source in sources) < over:
+        return []
+    left_out: list[Weight] = []
+    largest_first = sorted(sources, key=lambda source: -source.n_tokens)
+    while largest_first[0].n_tokens < over:
+        left_out.append(largest_first.pop(0))
+        over -= left_out[-1].n_tokens
+    enough = min((source for source in largest_first if source.n_tokens >= over), key=lambda source: source.n_tokens)
+    chosen = [*left_out, enough]
+    if len(chosen) == len(sources):
+        return []
+    return [Advice(saves_tokens=sum(source.n_tokens for source in chosen), sources=tuple(chosen))]

@@ -1,16 +1,70 @@
-"""What a plan is: what was asked for, what it takes of each device, and the verdict. Values only.
+"""What there is and what is taken: devices, what was asked for, where it goes, what it needs there, and the verdict.
 
-How a plan is made is left to `planner`, what to do about a bad one to `advice`.
+Values only. How a plan is made is left to `planner`, what to do about a bad one to `advice`; main memory is read by
+`hardware`, GPUs by `gpus`.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
-
-from engine.memory.hardware import Device
-from engine.memory.placement import Placement
+from typing import Any
 
 DEFAULT_REPLY = 2048
+DISK_RESERVE_BYTES = 2 << 30  # that keeping KV states always leaves free
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A place for weights and cache. kind is 'ram' or 'gpu'; free_bytes is what this process may still take now.
+
+    shares_ram: an integrated GPU, whose memory is main memory: what it takes is missing there.
+    buffer: how llama.cpp calls the device's memory in its log, where it does not by the name.
+    """
+
+    name: str
+    kind: str
+    free_bytes: int
+    total_bytes: int
+    shares_ram: bool = False
+    buffer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """This machine as the next engine sees it. gpus: in llama.cpp's order; disk_free_bytes: where KV states go."""
+
+    ram: Device
+    gpus: tuple[Device, ...] = ()
+    disk_free_bytes: int = 0
+
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        return (self.ram, *self.gpus)
+
+    def without(self, share: float, *, most_bytes: int) -> "Hardware":
+        """The same machine with this share of what is free taken on each device, or most_bytes where that is less."""
+        ram, *gpus = (
+            replace(device, free_bytes=device.free_bytes - min(int(device.free_bytes * share), most_bytes))
+            for device in self.devices
+        )
+        return replace(self, ram=ram, gpus=tuple(gpus))
+
+
+def devices_from(fields: Sequence[Mapping[str, Any]]) -> tuple[Device, ...]:
+    """Devices from what dataclasses.asdict made of each, after a way through JSON."""
+    return tuple(Device(**each) for each in fields)
+
+
+def owner(buffer: str, gpus: Sequence[Device]) -> str:
+    """The name of the device that holds a buffer which llama.cpp's log calls so: "CUDA0", "MTL0_Mapped", "CUDA_Host".
+
+    Whatever is no GPU's own lies in RAM: "CPU", "CPU_Mapped", "CPU_REPACK", and the pinned host memory of a GPU.
+    """
+    for gpu in gpus:
+        known = gpu.buffer or gpu.name
+        if buffer == known or buffer.startswith(f"{known}_") and not buffer.endswith("_Host"):
+            return gpu.name
+    return "RAM"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +84,55 @@ class Wanted:
     reply_tokens: int = DEFAULT_REPLY
     vision_bytes: int = 0
     at_once: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """One way to put a model and its context onto this machine's devices.
+
+    n_ctx: tokens of the context. n_ubatch: tokens that are computed at once. swa_full: windowed layers keep every cell.
+    n_gpu_layers: layers on GPUs, counted from the last; the output counts as one of them, as in llama.cpp.
+    tensor_split: each GPU's share of those layers, in the devices' order; () lets llama.cpp split by free memory.
+    expert_layers_in_ram: the first so many layers keep their experts in RAM, on whatever device they are.
+    kv_on_gpu: a layer's KV cache lies where the layer does; if not, all of it lies in RAM.
+    repack: llama.cpp may copy quantized weights into RAM in an order that its CPU kernels read faster.
+    use_gpus: if not, llama.cpp leaves GPUs alone; otherwise they may help with layers in RAM too, for some buffers.
+    """
+
+    n_ctx: int
+    kv_type: str = "f16"
+    n_ubatch: int = 512
+    swa_full: bool = False
+    n_gpu_layers: int = 0
+    tensor_split: tuple[float, ...] = ()
+    expert_layers_in_ram: int = 0
+    kv_on_gpu: bool = True
+    repack: bool = True
+    use_gpus: bool = True
+
+
+def placement_from(fields: Mapping[str, Any]) -> Placement:
+    """A Placement from what dataclasses.asdict made of it, after a way through JSON."""
+    return Placement(**{**fields, "tensor_split": tuple(fields["tensor_split"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What llama.cpp says of one placement, in bytes.
+
+    kv_bytes: over all devices, rounded to 10 KiB by its log. buffers: compute and output buffers by the name of the
+    buffer's device ("CPU", "CUDA0", "CUDA_Host"). runtime_bytes: what the process itself grows by, the vocabulary and
+    the cell tables, within some MiB. estimated: which of these are not exact, by their names in `plan --json`.
+    """
+
+    kv_bytes: int
+    buffers: tuple[tuple[str, int], ...]
+    runtime_bytes: int
+    estimated: tuple[str, ...] = ("runtime_bytes",)
+
+    @property
+    def compute_bytes(self) -> int:
+        return sum(n_bytes for _, n_bytes in self.buffers)
 
 
 class Verdict(StrEnum):
@@ -57,16 +160,51 @@ class Weight:
 
 
 @dataclass(frozen=True, slots=True)
-class Advice:
-    """One way to make it fit, and what it saves. For a button: leave_out names the sources that it is about, max_tiles
-    and draw_pages are values of the options of those names."""
+class FewerPages:
+    """The pages that go on being drawn: n_left of n_drawn, of the sources of these paths. pages: as `draw_pages` is."""
 
-    change: str
+    pages: str
+    n_left: int
+    n_drawn: int
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """One way to make it fit, as the settings to change, and what it saves; None leaves one as it is.
+
+    n_ctx to reply_tokens: as in Wanted. max_tiles: of an image at most. sources: those that are not to be sent.
+    other_window: tokens of a window that another model must have at least. With nothing set, memory is to be freed.
+    The words for it are app.verdicts'.
+    """
+
     saves_bytes: int = 0
     saves_tokens: int = 0
-    leave_out: tuple[str, ...] = ()
+    n_ctx: int | None = None
+    kv_type: str | None = None
+    kv_device: str | None = None
+    n_ubatch: int | None = None
+    swa_full: bool | None = None
+    reply_tokens: int | None = None
     max_tiles: int | None = None
-    draw_pages: str | None = None
+    fewer_pages: FewerPages | None = None
+    sources: tuple[Weight, ...] = ()
+    other_window: int | None = None
+
+    @property
+    def draw_pages(self) -> str | None:
+        """The value of the setting of that name."""
+        return self.fewer_pages.pages if self.fewer_pages is not None else None
+
+    @property
+    def leave_out(self) -> tuple[str, ...]:
+        """Paths of the sources that are not to be sent."""
+        return tuple(source.path for source in self.sources)
+
+    def applied(self, wanted: Wanted) -> Wanted:
+        """What is wanted by who follows this advice."""
+        names = (field.name for field in fields(Wanted) if field.name in Advice.__slots__)
+        return replace(wanted, **{name: value for name in names if (value := getattr(self, name)) is not None})
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +244,12 @@ class Need:
 class Plan:
     """What a prompt costs with a model, and the verdict. All sizes are bytes or tokens, as named.
 
-    estimated: figures that are not exact, by their names in `plan --json`. notes: sentences on how it came about.
+    placement: where it goes on this machine; None for an engine elsewhere. estimated: figures that are not exact, by
+    their names in `plan --json`. notes: sentences on how it came about.
     """
 
     model: str
-    placement: Placement
+    placement: Placement | None
     window: int
     prompt_tokens: int
     reply_tokens: int
@@ -120,12 +259,19 @@ class Plan:
     advice: tuple[Advice, ...] = ()
 
     @property
+    def placed(self) -> Placement:
+        """Its placement, of a plan for this machine."""
+        assert self.placement is not None
+        return self.placement
+
+    @property
     def context_tokens(self) -> int:
-        return self.placement.n_ctx
+        return self.placement.n_ctx if self.placement else self.window
 
     @property
     def kv_type(self) -> str:
-        return self.placement.kv_type
+        """Of the KV cache; '' where that is the engine's own business."""
+        return self.placement.kv_type if self.placement else ""
 
     @property
     def over_tokens(self) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from engine.errors import ModelRefused
 from engine.gguf import Header, TensorInfo, read_header
-from engine.memory.windows import read_windows
+from engine.memory.attention_windows import windows_of
 
 _SPLIT = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$")
 # fields of models that cache something else, or not in every layer: the sum over layers is an upper bound for them
@@ -57,7 +57,6 @@ class ModelCard:
     """One model file, or all parts of a split one.
 
     window: tokens that the model was trained for. attention_window: tokens that a windowed layer sees, 0 without any.
-    head_dim_k, head_dim_v: elements of one head; llama.cpp quantizes a KV cache in blocks of 32 within a head.
     exact: whether the layers' KV cache is known for this architecture; if not, it is an upper bound.
     weights_bytes: of all tensors; input_bytes, output_bytes and the layers' add up to it.
     tied_bytes: the token embeddings again, where they are the output matrix too: a GPU that computes the output holds
@@ -84,26 +83,21 @@ class ModelCard:
     tied_bytes: int = 0
     embedding_type: str = ""
     n_experts: int = 0
-    head_dim_k: int = 0
-    head_dim_v: int = 0
-    has_template: bool = False
     has_vocabulary: bool = True
     rope_switch: int = 0
     files: tuple[ModelFile, ...] = field(default=(), repr=False)
     estimated: tuple[str, ...] = ()
 
 
+def card_at(path: Path) -> ModelCard:
+    """The card of the file at this path. Raises ModelRefused as read_header and read_card do."""
+    return read_card(read_header(path))
+
+
 def read_card(header: Header) -> ModelCard:
     """Raises ModelRefused when fields are missing that llama.cpp needs, or parts of a split file."""
     others = _other_parts(header.path)  # first: a later part does not say what it is
-    architecture = header.text("general.architecture")
-    if not architecture:
-        raise ModelRefused(f"{header.path} does not say what architecture it is.", "Download or convert it again.")
-
-    if architecture == "clip":
-        raise ModelRefused(
-            f"{header.path} is a vision projector, not a language model.", "Name the model's own GGUF with --model."
-        )
+    architecture = _architecture(header)
 
     def integer(key: str, default: int = 0) -> int:
         return header.integer(f"{architecture}.{key}", default)
@@ -140,13 +134,22 @@ def read_card(header: Header) -> ModelCard:
         tied_bytes=0 if weights.has_output_matrix else weights.embeddings,
         embedding_type=weights.embedding_type,
         n_experts=integer("expert_count"),
-        head_dim_k=head_dims[0],
-        head_dim_v=head_dims[1],
         rope_switch=_rope_switch(parts, integer("rope.scaling.original_context_length")),
         has_vocabulary=len(header.strings("tokenizer.ggml.tokens")) > 0,
-        has_template=bool(header.text("tokenizer.chat_template")),
         files=tuple(ModelFile(part.path, part.file_bytes, part.data_start, part.digest) for part in parts),
     )
+
+
+def _architecture(header: Header) -> str:
+    """Raises ModelRefused for a file that does not say it, or that is a projector."""
+    architecture = header.text("general.architecture")
+    if not architecture:
+        raise ModelRefused(f"{header.path} does not say what architecture it is.", "Download or convert it again.")
+    if architecture == "clip":
+        raise ModelRefused(
+            f"{header.path} is a vision projector, not a language model.", "Name the model's own GGUF with --model."
+        )
+    return architecture
 
 
 class _Weights:
@@ -203,7 +206,12 @@ def _layers(
             f"{header.path} is malformed: a layer has {min(kv_heads)} KV heads.", "Download or convert it again."
         )
     k_dim, v_dim = head_dims
-    windows = read_windows(header, architecture, n_layers)
+    windows = windows_of(
+        architecture,
+        n_layers,
+        said=header.integer(f"{architecture}.attention.sliding_window", -1),
+        pattern=header.metadata.get(f"{architecture}.attention.sliding_window_pattern"),
+    )
     exact = windows.exact
     if any(key.startswith(tuple(f"{architecture}.{other}" for other in _OTHER_CACHES)) for key in header.metadata):
         exact = False

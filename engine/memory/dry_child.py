@@ -15,8 +15,8 @@ import llama_cpp
 import psutil
 
 from engine.child import Channel, Frame, channel_of_child, offer_to_oom_killer
-from engine.memory.parameters import ModelParameters, context_parameters
-from engine.memory.placement import Placement, placement_from
+from engine.memory.budget import Placement, placement_from
+from engine.memory.llama_parameters import ModelParameters, context_parameters
 
 _MIB = 1 << 20
 # "llama_kv_cache: size = 6144.00 MiB (131072 cells, ...", twice with windowed layers; llama_memory_recurrent alike

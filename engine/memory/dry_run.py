@@ -1,14 +1,14 @@
 """The dry run: llama.cpp itself says what a placement takes, without a weight being read or a buffer allocated.
 
 The parent's side: asks a child process (`dry_child`), and keeps the answers in a folder by what they depend on. What a
-plan makes of them is left to `budget`. Source: no_alloc of llama_model_params, and llama.cpp's log.
+plan makes of them is left to `planner`. Source: no_alloc of llama_model_params, and llama.cpp's log.
 """
 
 import json
 import os
 import re
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from hashlib import blake2b
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -19,9 +19,8 @@ from typing import Any
 
 from engine.child import Child, Frame
 from engine.errors import EngineDied, EngineFailed, ModelRefused, UsageError
+from engine.memory.budget import Device, Measured, Placement, devices_from
 from engine.memory.card import ModelCard
-from engine.memory.hardware import Device, devices_from
-from engine.memory.placement import Placement
 
 _PATIENCE_S = 60.0  # a header of 200,000 tokens and 10 million cells take about a second
 _VERSION = 1  # raise it when what is measured changes, so that old answers are not used
@@ -32,25 +31,6 @@ _UNTOUCHED_BYTES = 6 << 20
 _ASSERTED = re.compile(r"GGML_ASSERT\(.*\)")
 _BACK_END = re.compile(r"ggml-([a-z]+)")
 _SPEAKER = re.compile(r"\b(?:llama|ggml)_\w+: ")  # the function that a line of llama.cpp's log names first
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """What llama.cpp says of one placement, in bytes.
-
-    kv_bytes: over all devices, rounded to 10 KiB by its log. buffers: compute and output buffers by the name of the
-    buffer's device ("CPU", "CUDA0", "CUDA_Host"). runtime_bytes: what the process itself grows by, the vocabulary and
-    the cell tables, within some MiB. estimated: which of these are not exact, by their names in `plan --json`.
-    """
-
-    kv_bytes: int
-    buffers: tuple[tuple[str, int], ...]
-    runtime_bytes: int
-    estimated: tuple[str, ...] = ("runtime_bytes",)
-
-    @property
-    def compute_bytes(self) -> int:
-        return sum(n_bytes for _, n_bytes in self.buffers)
 
 
 class DryRun:

@@ -12,7 +12,7 @@ from typing import Any
 import llama_cpp
 from llama_cpp._ctypes_extensions import load_shared_library
 
-from engine.memory.hardware import Device
+from engine.memory.budget import Device
 
 _CPU, _GPU, _INTEGRATED = 0, 1, 2  # enum ggml_backend_dev_type
 

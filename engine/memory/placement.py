@@ -1,56 +1,28 @@
 """Where a model's parts go and how large its context is: all that decides what it takes of each device.
 
 A plan is made for a Placement, and the runtime loads with exactly that one. What it takes is reckoned here by
-llama.cpp's own rules; compute buffers are not among it, a dry run knows those. Pure arithmetic.
+llama.cpp's own rules; of compute buffers only a dry run knows, and they are estimated here. Pure arithmetic.
 """
 
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from engine.errors import UsageError
+from engine.memory.budget import Device, Measured, Placement
 from engine.memory.card import Layer, ModelCard
-from engine.memory.hardware import Device
-from engine.memory.kv_cache import layer_kv_bytes
+from engine.memory.kv_cache import kv_bytes, layer_kv_bytes, pad
 
 RAM = "RAM"
 # what llama.cpp's CPU back end may store in another order (ggml/src/ggml-cpu/repack.cpp): with AVX2, and with NEON
 _REPACKED = frozenset(("Q4_0", "Q4_K", "IQ4_NL", "MXFP4"))
 if platform.machine().lower() in ("arm64", "aarch64"):
     _REPACKED |= {"Q5_K", "Q6_K", "Q8_0"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Placement:
-    """One way to put a model and its context onto this machine's devices.
-
-    n_ctx: tokens of the context. n_ubatch: tokens that are computed at once. swa_full: windowed layers keep every cell.
-    n_gpu_layers: layers on GPUs, counted from the last; the output counts as one of them, as in llama.cpp.
-    tensor_split: each GPU's share of those layers, in the devices' order; () lets llama.cpp split by free memory.
-    expert_layers_in_ram: the first so many layers keep their experts in RAM, on whatever device they are.
-    kv_on_gpu: a layer's KV cache lies where the layer does; if not, all of it lies in RAM.
-    repack: llama.cpp may copy quantized weights into RAM in an order that its CPU kernels read faster.
-    use_gpus: if not, llama.cpp leaves GPUs alone; otherwise they may help with layers in RAM too, for some buffers.
-    """
-
-    n_ctx: int
-    kv_type: str = "f16"
-    n_ubatch: int = 512
-    swa_full: bool = False
-    n_gpu_layers: int = 0
-    tensor_split: tuple[float, ...] = ()
-    expert_layers_in_ram: int = 0
-    kv_on_gpu: bool = True
-    repack: bool = True
-    use_gpus: bool = True
-
-
-def placement_from(fields: Mapping[str, Any]) -> Placement:
-    """A Placement from what dataclasses.asdict made of it, after a way through JSON."""
-    return Placement(**{**fields, "tensor_split": tuple(fields["tensor_split"])})
+_CELL_BYTES = 52  # llama.cpp's table entry for one KV cell [measured]
+_VOCABULARY_BYTES = 330  # a token's text, attributes and map entries: 63 MiB for Llama 4's 202,048 [measured]
+_PROCESS_BYTES = 10 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,3 +164,33 @@ def _filled(sizes: Sequence[int], rooms: Sequence[int], share: float) -> list[in
             at += 1
         counts.append(at - begun)
     return counts
+
+
+def estimate(card: ModelCard, placement: Placement) -> Measured:
+    """KV bytes by the formula, compute and runtime by rules of thumb; all of it in RAM."""
+    kv = kv_bytes(
+        card,
+        placement.n_ctx,
+        kv_type=placement.kv_type,
+        n_ubatch=placement.n_ubatch,
+        swa_full=placement.swa_full,
+    )
+    names = ("compute_bytes", "runtime_bytes") if card.exact else ("kv_bytes", "compute_bytes", "runtime_bytes")
+    return Measured(kv, (("CPU", _compute_bytes(card, placement)),), _runtime_bytes(card, placement.n_ctx), names)
+
+
+def _compute_bytes(card: ModelCard, placement: Placement) -> int:
+    """Attention masks, a row of logits and a layer's activations."""
+    n_ctx, n_ubatch = placement.n_ctx, min(placement.n_ubatch, pad(placement.n_ctx))
+    mask = pad(n_ctx) * n_ubatch * 2
+    narrow = pad(min(n_ctx, card.attention_window + n_ubatch)) * n_ubatch * 2 if card.attention_window else 0
+    return mask + narrow + 4 * card.n_vocab + 4 * n_ubatch * (3 * card.n_embd + 2 * card.n_ff)
+
+
+def vocabulary_bytes(card: ModelCard) -> int:
+    """What llama.cpp's own table of the vocabulary takes; a file that stands for a model has none to measure."""
+    return _VOCABULARY_BYTES * card.n_vocab
+
+
+def _runtime_bytes(card: ModelCard, n_ctx: int) -> int:
+    return _PROCESS_BYTES + vocabulary_bytes(card) + _CELL_BYTES * pad(n_ctx)

@@ -5,97 +5,19 @@ and replies are the ids that were sampled. Which rewinding that allows is left t
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 from datetime import date
-from enum import StrEnum
 
 import numpy as np
 
+from engine.prompt.prompt import Exchange, Part, Prompt, Segment
 from engine.prompt.template import ChatTemplate, Role, Slot
-from engine.tokens.documents import Document
-from engine.tokens.encode import Ids, Tokenizer
-from engine.tokens.sight import Shown
+from engine.tokens.encode import Tokenizer
 
 # the standing instruction, when the user sets none and there are documents to read
 SYSTEM = (
     "Answer from the documents in the user's message. Name the path of the document that a statement comes from and "
     "quote the words that show it. If the documents do not hold the answer, say so."
 )
-
-
-class Part(StrEnum):
-    """What a segment holds."""
-
-    TEMPLATE = "template"
-    SYSTEM = "system"
-    SOURCE = "source"
-    QUESTION = "question"
-    REPLY = "reply"
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A run of ids, int32 of shape [n_tokens], and what it is; path names the source, shown its pictures."""
-
-    part: Part
-    ids: Ids = field(repr=False)
-    path: str | None = None
-    shown: tuple[Shown, ...] = field(default=(), repr=False)
-
-    @property
-    def n_tokens(self) -> int:
-        return len(self.ids)
-
-
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """All that is decoded before the reply, in order."""
-
-    segments: tuple[Segment, ...]
-
-    @property
-    def n_tokens(self) -> int:
-        return sum(segment.n_tokens for segment in self.segments)
-
-    def ids(self) -> Ids:
-        """int32 of shape [n_tokens]."""
-        return np.concatenate([segment.ids for segment in self.segments])
-
-    @property
-    def shown(self) -> tuple[Shown, ...]:
-        """The pictures, each at its place in the ids of the prompt."""
-        found, at = [], 0
-        for segment in self.segments:
-            found += [replace(shown, start=at + shown.start) for shown in segment.shown]
-            at += segment.n_tokens
-        return tuple(found)
-
-    @property
-    def n_at_once(self) -> int:
-        """Cells of a picture that have to be decoded together; 1 where none do."""
-        return max((shown.view.n_at_once for segment in self.segments for shown in segment.shown), default=1)
-
-    @property
-    def corpus_end(self) -> int:
-        """Tokens up to the end of the last source: what another question about the same corpus begins with too."""
-        end = at = 0
-        for segment in self.segments:
-            at += segment.n_tokens
-            end = at if segment.part is Part.SOURCE else end
-        return end
-
-    def count(self, *parts: Part) -> int:
-        """Tokens in the segments of these parts."""
-        return sum(segment.n_tokens for segment in self.segments if segment.part in parts)
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """One turn: the documents that join here, the question, and the sampled ids of the reply (None for the last)."""
-
-    question: str
-    documents: tuple[Document, ...] = ()
-    reply_ids: Ids | None = None
 
 
 def lay_out(
@@ -137,10 +59,3 @@ def _with_bos(segments: list[Segment], tokenizer: Tokenizer) -> tuple[Segment, .
     if facts.add_bos and facts.bos_id is not None and first != facts.bos_id:
         segments.insert(0, Segment(Part.TEMPLATE, np.array([facts.bos_id], dtype=np.int32)))
     return tuple(segments)
-
-
-def common_prefix(a: Ids, b: Ids) -> int:
-    """Length of the longest common prefix of two id arrays."""
-    n = min(len(a), len(b))
-    differing = np.flatnonzero(a[:n] != b[:n])
-    return int(differing[0]) if len(differing) else n

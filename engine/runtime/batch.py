@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.runtime.positions import Places
-from engine.tokens.encode import Ids
+from engine.tokens.document import Ids
 
 
 class Batch:

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from engine.memory.content import is_read
-
+_STAMP = "files:"  # engine.memory.fingerprint begins so what it gives for files that nobody read
 _NAMES = {
     "model": "another model file",
     "content": "another model file",
@@ -24,7 +23,7 @@ _NAMES = {
 class Binding:
     """Everything beside the ids that a KV state depends on. States may be used where all of it is equal.
 
-    model: a fingerprint of its files. content: what they hold, as `engine.memory.content` gives it: their digest, or
+    model: a fingerprint of its files. content: what they hold, as engine.memory.fingerprint gives it: their digest, or
     the stamp of files that were not read then. projector: the same of its file, '' where no picture was read. rope:
     which of a model's RoPE factors its context chose. rotation: whether llama.cpp rotates keys and values before it
     quantizes them. lora: digests of adapters.
@@ -62,3 +61,8 @@ class Binding:
 def binding_from(values: Mapping[str, Any]) -> Binding:
     """The way back from `Binding.fields`. Raises TypeError or KeyError for what it did not make."""
     return Binding(**{**values, "lora": tuple(values["lora"])})
+
+
+def is_read(content: str) -> bool:
+    """Whether it is the digest of what files hold, not their stamp."""
+    return bool(content) and not content.startswith(_STAMP)

@@ -12,17 +12,16 @@ from typing import Any
 import llama_cpp
 import numpy as np
 
-from engine.prompt.layout import common_prefix
 from engine.runtime.binding import Binding
 from engine.runtime.chain import BLOCK
-from engine.runtime.model import Remark
+from engine.runtime.events import Remark
 from engine.runtime.positions import Positions
 from engine.runtime.prefix import Attention, CacheShape, Rewind, rewind_to
 from engine.runtime.slots import Slots
 from engine.runtime.snapshot import load_state, save_state
 from engine.runtime.state_file import Promise, Unusable, is_loss, promise
 from engine.runtime.window import Window, take_window
-from engine.tokens.encode import Ids
+from engine.tokens.document import Ids, common_prefix
 
 
 class KvCache:

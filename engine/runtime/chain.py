@@ -8,7 +8,7 @@ from itertools import chain as joined
 import numpy as np
 from xxhash import xxh3_128_digest
 
-from engine.tokens.encode import Ids
+from engine.tokens.document import Ids
 
 BLOCK = 256  # tokens: llama.cpp's own unit of cells
 _FIRST, _N_FIRST = 32, 8  # the first 256 tokens are told apart finer: short prompts are worth finding too

@@ -21,7 +21,7 @@ from engine.runtime.positions import N_DIMS
 from engine.runtime.prefix import Attention
 from engine.runtime.settings import EngineSettings
 from engine.runtime.vision import Fetch, Vision
-from engine.tokens.encode import Ids
+from engine.tokens.document import Ids
 
 _ABORTED = 2  # llama_decode's answer when the abort callback said so
 _NO_SLOT = 1

@@ -16,9 +16,10 @@ import numpy.typing as npt
 from xxhash import xxh3_64_intdigest
 
 from engine.errors import EngineFailed, ModelRefused
-from engine.memory.content import Contents, is_read
-from engine.memory.hardware import DISK_RESERVE_BYTES
+from engine.memory.budget import DISK_RESERVE_BYTES
+from engine.memory.fingerprint import Contents
 from engine.memory.projector import read_projector
+from engine.runtime.binding import is_read
 
 Rows = npt.NDArray[np.float32]
 

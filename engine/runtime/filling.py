@@ -7,7 +7,7 @@ the logits of a long one to the bit, so that how a prompt was cut does not show.
 short`): a tenth to a quarter of a plain one's of 32 to 63 tokens at a head dim of 32, up to 0.13 s more at 64 and 128.
 """
 
-from engine.memory.placement import Placement
+from engine.memory.budget import Placement
 
 _TILE = 64  # queries; GGML_FA_TILE_Q
 _TILED_TYPES = ("f16", "f32")

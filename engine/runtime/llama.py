@@ -16,21 +16,21 @@ import llama_cpp
 import numpy as np
 
 from engine.errors import EngineFailed
-from engine.memory.parameters import ModelParameters, context_parameters
+from engine.memory.llama_parameters import ModelParameters, context_parameters
 from engine.runtime.binding import Binding
 from engine.runtime.cache import KvCache
 from engine.runtime.checkpoint import Checkpoints
 from engine.runtime.decoder import Decoder, has_dims
+from engine.runtime.events import Checkpoint, Finished, Gauge, Prefill, Remark, Sampling, Stop, Text
 from engine.runtime.keeping import Keeping
 from engine.runtime.log import kv_places, listen, windowed_cells
-from engine.runtime.model import Checkpoint, Finished, Gauge, Prefill, Remark, Sampling, Stop, Text
 from engine.runtime.pictures import Picture
 from engine.runtime.prefix import Attention, CacheShape
 from engine.runtime.reply import Reply
 from engine.runtime.sampling import Sampler
 from engine.runtime.settings import EngineSettings
 from engine.runtime.vision import Fetch
-from engine.tokens.encode import Ids
+from engine.tokens.document import Ids
 
 # libc's strlen over a two-byte buffer is a ready-made "is the flag set?" in C: a Python callback would take the GIL at
 # every graph node, which costs 1 to 2.7 % of generation
@@ -141,7 +141,9 @@ class LlamaModel:
         begun = perf_counter()
         checkpoints = None
         if keeping is not None and keeping.checkpoint is not None:
-            checkpoints = Checkpoints(keeping.checkpoint, keeping.checkpoint_bytes, at=len(self._cache))
+            checkpoints = Checkpoints(
+                keeping.checkpoint, keeping.checkpoint_bytes, n_held=len(self._cache), speeds=keeping.speeds
+            )
         while len(self._cache) < len(ids) and not self._cancelled:
             at = len(self._cache)
             end = self._decoder.read_on(ids, at, anchor)

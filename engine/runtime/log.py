@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 import llama_cpp
 
+from engine.memory.budget import owner
 from engine.memory.gpus import read_gpus
-from engine.memory.hardware import owner
 
 # "llama_kv_cache:        CPU KV buffer size =  6144.00 MiB"; recurrent models say RS for their states
 _KV_BUFFER = re.compile(r"(\S+) +(?:KV|RS) buffer size = +([\d.]+) MiB")

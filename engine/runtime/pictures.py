@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from engine.prompt.layout import Prompt
+from engine.prompt.prompt import Prompt
 from engine.runtime.positions import Positions
-from engine.tokens.grid import Grid
-from engine.tokens.sight import Shown
+from engine.tokens.document import Grid, Shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,22 +47,22 @@ class Pictures:
 
 def pictures_of(prompt: Prompt) -> Pictures:
     """The pictures of a prompt."""
-    files: dict[int, int] = {}  # by the identity of the image that holds them
+    files: dict[int, int] = {}  # by the identity of the value that holds them
     data: list[bytes] = []
     pictures, at = [], 0
     for segment in prompt.segments:
         for shown in segment.shown:
-            if id(shown.image) not in files:
-                files[id(shown.image)] = len(data)
-                data.append(shown.image.data)
-            pictures.append(_picture(shown, at, files[id(shown.image)], segment.path))
+            if id(shown.file) not in files:
+                files[id(shown.file)] = len(data)
+                data.append(shown.file.data)
+            pictures.append(_picture(shown, at, files[id(shown.file)], segment.path))
         at += segment.n_tokens
     return Pictures(tuple(pictures), tuple(data))
 
 
 def _picture(shown: Shown, at: int, file: int, path: str | None) -> Picture:
     view, start = shown.view, at + shown.start
-    page = f", page {view.number}" if shown.image.is_paged else ""
+    page = f", page {view.number}" if shown.is_page else ""
     return Picture(
         start=start,
         end=start + view.n_tokens,
@@ -73,7 +72,7 @@ def _picture(shown: Shown, at: int, file: int, path: str | None) -> Picture:
         number=view.number,
         width=view.width,
         height=view.height,
-        format=shown.image.format,
+        format=shown.file.format,
         name=f"image {shown.number} ({path}{page})" if path else f"image {shown.number}",
         non_causal=view.non_causal,
         grids=tuple(grid.moved(start) for grid in view.grids or ()),

@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from engine.tokens.grid import Grid
+from engine.tokens.document import Grid
 
 N_DIMS = 4  # of M-RoPE in llama.cpp: time, row, column, and one that pictures leave at 0
 

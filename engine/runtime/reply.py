@@ -3,7 +3,7 @@
 import codecs
 from time import perf_counter
 
-from engine.runtime.model import Stop
+from engine.runtime.events import Stop
 
 _FLUSH_S = 0.05  # text goes out at most this often: every frame wakes the parent, which takes a core from a decode
 

@@ -7,7 +7,7 @@ from typing import Any
 import llama_cpp
 import numpy as np
 
-from engine.runtime.model import Sampling
+from engine.runtime.events import Sampling
 
 
 class Sampler:

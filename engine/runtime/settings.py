@@ -7,7 +7,7 @@ from typing import Any
 
 import psutil
 
-from engine.memory.placement import Placement, placement_from
+from engine.memory.budget import Placement, placement_from
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ from engine.runtime.cells import STATE_HEAD, STATE_MAGIC
 from engine.runtime.slots import Slots
 from engine.runtime.state_file import FILE_HEAD, LENGTHS, MARK, TAIL, Unusable, digest_of, problem_of
 from engine.runtime.window import WINDOWED_ONLY, Window
-from engine.tokens.encode import Ids
+from engine.tokens.document import Ids
 
 _SEND_S = 0.01
 _SYNC_FILE_RANGE_WRITE = 2

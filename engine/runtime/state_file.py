@@ -16,10 +16,9 @@ from pathlib import Path
 import numpy as np
 from xxhash import xxh3_128
 
-from engine.prompt.layout import common_prefix
 from engine.runtime.binding import Binding, binding_from
 from engine.runtime.prefix import CacheShape, rewind_to
-from engine.tokens.encode import Ids
+from engine.tokens.document import Ids, common_prefix
 
 FILE_HEAD = struct.Struct("<III")  # magic, version, number of token ids; the ids follow, then the state
 _KNOWN = (0x67677371, 3)  # llama.cpp 0c1e57098: LLAMA_STATE_SEQ_MAGIC and LLAMA_STATE_SEQ_VERSION
@@ -69,20 +68,28 @@ def read_manifest(path: Path) -> Manifest | Unusable:
     """What a file says of itself, without its checksum being looked at."""
     try:
         with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            if size < TAIL.size:
-                return Unusable("its file is cut short")
-            file.seek(size - TAIL.size)
-            n_window, n_manifest, _, mark = TAIL.unpack(file.read(TAIL.size))
-            if mark != MARK:
-                return Unusable("its file is cut short, or of another version of Longdesk")
-            if n_window + n_manifest + TAIL.size > size:
-                return Unusable("its file is damaged")
-            file.seek(size - TAIL.size - n_manifest)
-            fields = json.loads(file.read(n_manifest))
-            if fields.get("name", path.name) != path.name:  # the index says what another file holds
-                return Unusable("its file holds another KV state, one that was written under another name")
-            return Manifest(binding_from(fields["binding"]), int(fields["n_tokens"]), int(fields["anchor"]))
+            return _manifest_in(file, path.name)
+    except OSError:
+        return Unusable("its file is gone or damaged")
+
+
+def _manifest_in(file: BufferedReader, name: str) -> Manifest | Unusable:
+    """name: of the file, as it should say itself."""
+    try:
+        size = file.seek(0, os.SEEK_END)
+        if size < TAIL.size:
+            return Unusable("its file is cut short")
+        file.seek(size - TAIL.size)
+        n_window, n_manifest, _, mark = TAIL.unpack(file.read(TAIL.size))
+        if mark != MARK:
+            return Unusable("its file is cut short, or of another version of Longdesk")
+        if n_window + n_manifest + TAIL.size > size:
+            return Unusable("its file is damaged")
+        file.seek(size - TAIL.size - n_manifest)
+        fields = json.loads(file.read(n_manifest))
+        if fields.get("name", name) != name:  # the index says what another file holds
+            return Unusable("its file holds another KV state, one that was written under another name")
+        return Manifest(binding_from(fields["binding"]), int(fields["n_tokens"]), int(fields["anchor"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return Unusable("its file is gone or damaged")
 
@@ -90,12 +97,18 @@ def read_manifest(path: Path) -> Manifest | Unusable:
 def read_state_ids(path: Path) -> Ids | None:
     """The ids that a state file says it holds; None when it is no such file or ends inside them."""
     with contextlib.suppress(OSError), path.open("rb") as file:
-        head = file.read(FILE_HEAD.size)
-        if len(head) == FILE_HEAD.size:
-            magic, version, n_ids = FILE_HEAD.unpack(head)
-            room = (path.stat().st_size - FILE_HEAD.size) // 4
-            if (magic, version) == _KNOWN and 0 < n_ids <= room:
-                return np.fromfile(file, dtype="<i4", count=n_ids)
+        return _ids_in(file)
+    return None
+
+
+def _ids_in(file: BufferedReader) -> Ids | None:
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    head = file.read(FILE_HEAD.size)
+    if len(head) == FILE_HEAD.size:
+        magic, version, n_ids = FILE_HEAD.unpack(head)
+        if (magic, version) == _KNOWN and 0 < n_ids <= (size - FILE_HEAD.size) // 4:
+            return np.fromfile(file, dtype="<i4", count=n_ids)
     return None
 
 
@@ -139,13 +152,20 @@ def digest_of(file: BufferedReader | BufferedRandom, n_bytes: int) -> bytes:
 
 
 def promise(path: Path, ids: Ids, binding: Binding, shape: CacheShape) -> Promise | Unusable:
-    """How much of a prompt a state file keeps, before it is loaded into a context that is large enough."""
-    manifest = read_manifest(path)
-    if not isinstance(manifest, Manifest):
-        return manifest
-    if (other := binding.mismatch(manifest.binding)) is not None:
-        return Unusable(f"it was made with {other}", is_broken=False)
-    saved = read_state_ids(path)
+    """How much of a prompt a state file keeps, before it is loaded into a context that is large enough.
+
+    The file is opened once.
+    """
+    try:
+        with path.open("rb") as file:
+            manifest = _manifest_in(file, path.name)
+            if not isinstance(manifest, Manifest):
+                return manifest
+            if (other := binding.mismatch(manifest.binding)) is not None:
+                return Unusable(f"it was made with {other}", is_broken=False)
+            saved = _ids_in(file)
+    except OSError:
+        return Unusable("its file is gone or damaged")
     if saved is None or len(saved) != manifest.n_tokens:
         return Unusable("its file is damaged")
     kept = rewind_to(

@@ -16,9 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from llama_cpp import mtmd_cpp
 
-from engine.corpus.drawing import draw_picture
-from engine.corpus.pixels import Pixels
-from engine.corpus.source import Skipped
+from engine.corpus.formats import reader
+from engine.corpus.source import KeptFile, Pixels, Skipped
 from engine.errors import EngineFailed
 from engine.runtime.embeddings import Embeddings
 from engine.runtime.pictures import Picture
@@ -162,7 +161,7 @@ class _Pieces:
 def _draw(picture: Picture, data: bytes) -> Pixels:
     """The picture's pixels at the size that was counted. Raises EngineFailed."""
     number, width, height = picture.number, picture.width, picture.height
-    drawn = draw_picture(picture.name, data, picture.format, number=number, width=width, height=height)
+    drawn = reader.draw(picture.name, KeptFile(picture.format, data), number=number, width=width, height=height)
     if isinstance(drawn, Skipped):
         raise EngineFailed(f"{drawn.path} cannot be shown: {drawn.reason}.", "Leave it out and ask again.")
     return drawn

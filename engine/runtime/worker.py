@@ -17,9 +17,9 @@ import numpy as np
 from engine.child import Channel, Frame, channel_of_child, offer_to_oom_killer
 from engine.errors import EngineFailed
 from engine.runtime.binding import binding_from
+from engine.runtime.events import Checkpoint, Sampling
 from engine.runtime.keeping import keeping_from
 from engine.runtime.llama import LlamaModel
-from engine.runtime.model import Checkpoint, Sampling
 from engine.runtime.pictures import Picture, pictures_from
 from engine.runtime.settings import settings_from
 

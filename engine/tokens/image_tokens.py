@@ -19,11 +19,12 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from engine.child import Channel, Child, Frame, channel_of_child, offer_to_oom_killer
 from engine.errors import EngineDied, InputRefused, ModelRefused
 from engine.gguf import read_header
-from engine.tokens.grid import grid_at
+from engine.tokens.document import Grid
 
 RULE = "mtmd's count"
 _IDLE_S = 15.0
@@ -42,7 +43,7 @@ class ImageCount:
     pieces: what is decoded, in order: ids of marks, or how many embeddings the encoder gives there.
     non_causal: whether all embeddings of a piece see each other, so that they have to be decoded at once.
     grids: columns and rows of each piece that is encoded, in models whose positions have several dimensions; empty
-    in the others, and None where mtmd places a piece otherwise than engine.tokens.grid says.
+    in the others, and None where mtmd places a piece otherwise than a Grid.
     """
 
     n_tokens: int
@@ -226,7 +227,7 @@ def _piece(chunk: Any) -> list[int] | int:
 
 
 def _grid(chunk: Any) -> tuple[int, int] | None:
-    """Columns and rows of an image's embeddings, if mtmd places every one of them as engine.tokens.grid says."""
+    """Columns and rows of an image's embeddings, if mtmd places every one of them as a Grid does."""
     from llama_cpp import mtmd_cpp
 
     image = mtmd_cpp.mtmd_input_chunk_get_tokens_image(chunk)
@@ -241,6 +242,20 @@ def _grid(chunk: Any) -> tuple[int, int] | None:
     if grids or grid is None or mtmd_cpp.mtmd_input_chunk_get_n_pos(chunk) != grid.n_positions:
         return None
     return grid.columns, grid.rows
+
+
+def grid_at(places: npt.NDArray[np.int64], time: int) -> Grid | None:
+    """The grid of cells that stand at these places when the first stands at `time`; None where they follow no grid's
+    rule.
+
+    places: of shape [n_cells, 4]: time, column, row and another dimension, which grids leave at 0; n_cells at least 1.
+    """
+    n_cells, n_first = len(places), int((places[:, 2] == time).sum())
+    if not n_first or n_cells % n_first:
+        return None
+    row, column = np.divmod(np.arange(n_cells), n_first)
+    expected = np.stack([np.full(n_cells, time), time + column, time + row, np.zeros(n_cells)], axis=1)
+    return Grid(0, n_first, n_cells // n_first) if np.array_equal(places, expected) else None
 
 
 @contextmanager

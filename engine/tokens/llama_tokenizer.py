@@ -15,7 +15,7 @@ import numpy as np
 
 from engine.child import Channel, Child, Frame, channel_of_child, offer_to_oom_killer
 from engine.errors import EngineDied, ModelRefused
-from engine.tokens.vocabulary import Ids
+from engine.tokens.document import Ids
 
 
 @dataclass(frozen=True, slots=True)

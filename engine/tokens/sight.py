@@ -7,60 +7,15 @@ around and between an image's tiles are tokens of the vocabulary. Encoding pixel
 
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import dataclass, field
 from hashlib import shake_128
 from pathlib import Path
 
 import numpy as np
 
-from engine.corpus.source import PDF, Image, Picture
-from engine.tokens.grid import Grid
+from engine.corpus.source import KeptFile, Picture
+from engine.tokens.document import Grid, Ids, View
 from engine.tokens.image_tokens import RULE, ImageCount, ImageCounter
 from engine.tokens.tiles import MOST_TILES, Mark, Size, Tiling, llama_cpp_tiling, size_filling, size_within
-from engine.tokens.vocabulary import Ids
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """A picture as it is sent: drawn at width x height pixels.
-
-    number: the page or frame, see Picture. tiles: columns and rows of its grid, None where the projector has none.
-    ids: int32 of shape [n_tokens], cells negative. key: what was seen, for whoever keeps its embeddings.
-    n_positions, non_causal: see ImageCount. n_at_once: cells that have to be decoded together, 1 where none do.
-    grids: its runs of cells, by their places in ids, in models whose positions have several dimensions; None where it
-    is not known how they are placed there.
-    """
-
-    number: int
-    width: int
-    height: int
-    tiles: tuple[int, int] | None
-    key: str
-    ids: Ids = field(repr=False, compare=False)
-    n_positions: int
-    non_causal: bool = False
-    n_at_once: int = 1
-    grids: tuple[Grid, ...] | None = ()
-
-    @property
-    def n_tokens(self) -> int:
-        return len(self.ids)
-
-    @property
-    def n_cells(self) -> int:
-        """Rows of embeddings."""
-        return int((self.ids < 0).sum())
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """A view at its place in ids: its first one is at `start`. image: the file that it is drawn from. number: what it
-    is called."""
-
-    start: int
-    view: View
-    image: Image
-    number: int = 1
 
 
 class Sight:
@@ -95,12 +50,12 @@ class Sight:
         self._counter = None if self.has_tiles else ImageCounter(model, projector)
         self.rule = "llama.cpp's tiles" if self.has_tiles else RULE
 
-    def view(self, image: Image, digest: str, picture: Picture) -> View:
-        """A picture of a source with this digest.
+    def view(self, file: KeptFile, digest: str, picture: Picture) -> View:
+        """A picture of a source with this digest, drawn from this file.
 
         Raises InputRefused for a size that cannot be read, ModelRefused when llama.cpp does not take the projector.
         """
-        size, tiling = self._size(picture, is_page=image.format == PDF)
+        size, tiling = self._size(picture, scalable=file.scalable)
         key = f"{self._digest} {digest} {picture.number} {size.width}x{size.height}"
         counted = None if tiling else self._count(size)
         pieces = self._tile_pieces(tiling) if tiling else list(counted.pieces) if counted else []
@@ -138,11 +93,11 @@ class Sight:
         if self._counter is not None:
             self._counter.close()
 
-    def _size(self, picture: Picture, *, is_page: bool) -> tuple[Size, Tiling | None]:
+    def _size(self, picture: Picture, *, scalable: bool) -> tuple[Size, Tiling | None]:
         """What to draw it at: a page at what its tiles carry most of, an image at its own size or less."""
         if not self.has_tiles:
             return Size(picture.width, picture.height), None
-        fit = size_filling if is_page else size_within
+        fit = size_filling if scalable else size_within
         size = fit(picture.width, picture.height, max_tiles=self._max_tiles, side=self._side)
         tiling = llama_cpp_tiling(size.width, size.height, side=self._side, tile_tokens=self._tile_tokens)
         return size, tiling

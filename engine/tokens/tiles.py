@@ -1,13 +1,13 @@
-"""What an image costs a Llama 4 model: the tiles it is cut into, by the rule of the engine that will read it.
+"""What an image costs a Llama 4 model: the tiles that llama.cpp cuts it into.
 
-Two rules, and they differ: llama.cpp's has at most 3 x 3 tiles, Meta's reference up to 16 in any grid. A tile is 336 by
-336 pixels, 24 by 24 patches of which two by two make a token: 144. More than one tile are followed by the whole image
-once more, scaled into one tile: the overview. Meta's format puts marks around, between and behind them; llama.cpp
-writes the first and the last alone. Other projectors count otherwise: engine.tokens.image_tokens asks mtmd.
+At most 3 x 3 tiles; Meta's reference, which other engines follow, has up to 16 in any grid. A tile is 336 by 336
+pixels, 24 by 24 patches of which two by two make a token: 144. More than one tile are followed by the whole image once
+more, scaled into one tile: the overview. Meta's format puts marks around, between and behind them; llama.cpp writes the
+first and the last alone. Other projectors count otherwise: engine.tokens.image_tokens asks mtmd.
 
-Arithmetic from width and height alone, in the single precision that both engines use.
+Arithmetic from width and height alone, in the single precision that llama.cpp uses.
 Sources: llama.cpp 0c1e57098, tools/mtmd/mtmd-image.cpp (llava_uhd) and clip.cpp (set_llava_uhd_res_candidates);
-llama-models 0.3.0, llama4/preprocess.py (VariableSizeImageTransform) and chat_format.py (_encode_image).
+llama-models 0.3.0, llama4/chat_format.py (_encode_image).
 """
 
 from collections.abc import Iterator
@@ -21,14 +21,6 @@ SIDE = 336  # pixels of a tile
 TILE_TOKENS = 144
 MOST_TILES = 9  # by llama.cpp's rule
 _MOST_A_SIDE = 3
-_META_MOST_TILES = 16
-
-
-class Rule(StrEnum):
-    """Whose rule cut an image, in words for whoever reads the count."""
-
-    LLAMA_CPP = "llama.cpp's tiles"
-    META = "Meta's reference"
 
 
 class Mark(StrEnum):
@@ -67,9 +59,8 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Tiling:
-    """The grid that an image is cut into, and by whose rule. tile_tokens: embeddings that a tile becomes."""
+    """The grid that an image is cut into. tile_tokens: embeddings that a tile becomes."""
 
-    rule: Rule
     columns: int
     rows: int
     tile_tokens: int = TILE_TOKENS
@@ -121,25 +112,7 @@ def llama_cpp_tiling(width: int, height: int, *, side: int = SIDE, tile_tokens: 
     columns, rows = 1, 1
     if width > side or height > side:
         columns, rows = min(_grids(_MOST_A_SIDE), key=lambda grid: _loss(width, height, grid, side))
-    return Tiling(Rule.LLAMA_CPP, columns, rows, tile_tokens)
-
-
-def meta_tiling(
-    width: int, height: int, *, side: int = SIDE, tile_tokens: int = TILE_TOKENS, max_tiles: int = _META_MOST_TILES
-) -> Tiling:
-    """How Meta's reference cuts an image, which servers follow. width and height in pixels, at least 1.
-
-    The grid that enlarges the image least, where one holds it whole; else the one that shrinks it least. Of several
-    the smallest.
-    """
-    grids = _meta_grids(max_tiles)
-    scales = [min(_quotient(x * side, width), _quotient(y * side, height)) for x, y in grids]
-    enlarging = [scale for scale in scales if scale >= 1]
-    chosen = min(enlarging) if enlarging else max(scales)
-    columns, rows = min(
-        (grid for grid, scale in zip(grids, scales, strict=True) if scale == chosen), key=lambda grid: grid[0] * grid[1]
-    )
-    return Tiling(Rule.META, columns, rows, tile_tokens)
+    return Tiling(columns, rows, tile_tokens)
 
 
 def size_within(width: int, height: int, *, max_tiles: int, side: int = SIDE) -> Size:
@@ -192,21 +165,6 @@ def _grids(most_a_side: int) -> tuple[tuple[int, int], ...]:
     """Columns and rows up to as many a side, but 1 x 1, in llama.cpp's order."""
     sides = range(1, most_a_side + 1)
     return tuple((columns, rows) for columns in sides for rows in sides if columns * rows > 1)
-
-
-@cache
-def _meta_grids(max_tiles: int) -> tuple[tuple[int, int], ...]:
-    """Columns and rows of every grid of up to so many tiles, in Meta's order: alike shapes together, large ones first.
-
-    Meta names the first of a pair the height and then reads it as the width; as every grid is there both ways round,
-    only the order shows it.
-    """
-    by_shape: dict[float, list[tuple[int, int]]] = {}
-    for n_tiles in range(max_tiles, 0, -1):
-        for first in range(1, n_tiles + 1):
-            if n_tiles % first == 0:
-                by_shape.setdefault(first / (n_tiles // first), []).append((first, n_tiles // first))
-    return tuple(grid for grids in by_shape.values() for grid in grids)
 
 
 def _loss(width: int, height: int, grid: tuple[int, int], side: int) -> tuple[int, int]:

@@ -1,19 +1,21 @@
-"""A model's vocabulary as its GGUF header holds it: what the ids mean. Encoding text is left to `encode`."""
+"""A model's vocabulary as its GGUF header holds it: what the ids mean, and which characters it has tokens for.
 
+What a vocabulary lacks is said and left out, never replaced. Encoding text is left to `encode`.
+"""
+
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engine.errors import ModelRefused
 from engine.gguf import Header, StringArray
 
-Ids = NDArray[np.int32]
-
 _UNKNOWN, _CONTROL, _USER_DEFINED = 2, 3, 4  # llama.cpp's token types
+_SPACE = "\u2581"  # how SentencePiece writes a space
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,49 @@ class Vocabulary:
     def text_of(self, token: int | None) -> str:
         """A token's text as stored; '' for None or an id outside the vocabulary."""
         return next(iter(self.texts_of([token])), "") if token is not None else ""
+
+
+class Alphabet:
+    """The characters that a vocabulary can represent, from its single bytes and, in SentencePiece, its pieces.
+
+    llama.cpp drops a byte that a byte-level vocabulary lacks and ends the process on one that SentencePiece lacks;
+    tiktoken panics. So texts are rid of them before any of the three sees them.
+    """
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._missing = b""
+        self._pieces: frozenset[str] = frozenset()
+        if vocabulary.is_byte_level:
+            self._missing = bytes(byte for byte in range(256) if bytes([byte]) not in vocabulary.ranks)
+        elif vocabulary.family == "llama":
+            self._pieces = frozenset(vocabulary.texts)
+            self._missing = bytes(byte for byte in range(256) if f"<0x{byte:02X}>" not in self._pieces)
+
+    def missing(self, text: str) -> Counter[str]:
+        """The characters of a text that have no token, lone surrogates among them, with how often they occur."""
+        if self._has_all(text):
+            return Counter()
+        missing = {character for character in set(text) if not self._has(character)}
+        return Counter(character for character in text if character in missing)
+
+    def representable(self, text: str) -> str:
+        """The text without its missing characters."""
+        missing = self.missing(text)
+        return text.translate(dict.fromkeys(map(ord, missing))) if missing else text
+
+    def _has_all(self, text: str) -> bool:
+        """Quick, and False at worst: translating bytes costs a tenth of looking at characters."""
+        try:
+            raw = text.encode()
+        except UnicodeEncodeError:
+            return False
+        return not self._missing or len(raw.translate(None, self._missing)) == len(raw)
+
+    def _has(self, character: str) -> bool:
+        if "\ud800" <= character <= "\udfff":
+            return False
+        piece = _SPACE if character == " " else character
+        return piece in self._pieces or not any(byte in self._missing for byte in character.encode())
 
 
 def read_vocabulary(header: Header) -> Vocabulary:

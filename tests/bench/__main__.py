@@ -8,6 +8,7 @@ from tests.bench.table import HEAD
 
 BENCHMARKS = (
     "count",
+    "limits",
     "runtime",
     "reuse",
     "short",

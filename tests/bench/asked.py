@@ -11,9 +11,8 @@ import numpy as np
 
 from app.desk import Desk
 from app.question import Answered, Question
-from engine.prompt.layout import common_prefix
-from engine.runtime.model import Prefill, Text
-from engine.tokens.encode import Ids
+from engine.runtime.events import Prefill, Text
+from engine.tokens.document import Ids, common_prefix
 from tests.command_line import CommandLine
 
 

@@ -10,11 +10,12 @@ from tempfile import TemporaryDirectory
 import tiktoken
 
 from app.desk import Desk
-from app.settings import Settings, starter_model
+from app.models.places import starter_model
+from app.settings import Settings
 from engine.corpus.rules import Rules
-from engine.prompt.layout import Part
-from engine.tokens.documents import IdCache
-from engine.tokens.patterns import PATTERNS
+from engine.prompt.prompt import Part
+from engine.tokens.byte_pairs import PATTERNS
+from engine.tokens.document import IdCache
 from tests.bench.table import Row, interleave, seconds
 from tests.models.cache import cached
 

@@ -16,8 +16,8 @@ from threading import Event as Flag
 from app.desk import Desk
 from app.question import Answered, Question
 from app.settings import Settings
-from engine.runtime.model import Prefill
-from storage.turns import Turn
+from engine.runtime.events import Prefill
+from storage.records import Turn
 from tests.bench.corpus import corpus_of
 from tests.bench.table import Row
 from tests.bench.victim import OPTIONS, Victim
@@ -57,7 +57,7 @@ def _ask(desk: Desk, session: str, *, kill_at: float = 2.0) -> Turn:
     """Asks; kills the engine at that share of the prefill."""
     for event in desk.ask(Question(text="What do they say of the harbour?", session=session), cancel=Flag()):
         if isinstance(event, Prefill) and event.done >= kill_at * event.total:
-            engine = desk._engines.running
+            engine = desk._engines.local.running
             if engine is not None and engine.pid is not None:
                 os.kill(engine.pid, signal.SIGKILL)
     assert isinstance(event, Answered)

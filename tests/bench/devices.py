@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.gguf import read_header
+from engine.memory.budget import Placement
 from engine.memory.card import read_card
-from engine.memory.placement import Placement, held, ladders
+from engine.memory.placement import held, ladders
 from tests.devices.loaded import load
 from tests.models.cache import cached
 

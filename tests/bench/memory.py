@@ -11,18 +11,18 @@ from threading import Event as Flag
 
 import numpy as np
 
-from app.settings import starter_model
+from app.models.places import starter_model
 from engine.child import Child
 from engine.gguf import read_header
-from engine.memory.budget import Plan, Wanted
+from engine.local.process import EngineProcess
+from engine.memory.budget import Hardware, Plan, Wanted
 from engine.memory.card import read_card
 from engine.memory.dry_run import DryRun
-from engine.memory.hardware import Hardware, ram
+from engine.memory.hardware import ram
 from engine.memory.planner import make_plan
-from engine.prompt.layout import Part, Prompt, Segment
-from engine.runtime.model import Finished, Sampling, Stop
+from engine.prompt.prompt import Part, Prompt, Segment
+from engine.runtime.events import Finished, Sampling, Stop
 from engine.runtime.settings import EngineSettings
-from engine.runtime.worker_model import WorkerModel
 from tests.models.cache import cached
 
 SETTINGS = (
@@ -93,7 +93,7 @@ def measure(name: str, wanted: Wanted, dry_run: DryRun, idle_bytes: int) -> Row:
 
 def filled_bytes(path: Path, plan: Plan) -> int:
     """Resident memory of the engine's child, when its context is full."""
-    engine = WorkerModel(EngineSettings(model=path, placement=plan.placement))
+    engine = EngineProcess(EngineSettings(model=path, placement=plan.placement))
     ids = np.random.default_rng(0).integers(300, 1_500, plan.context_tokens - 1, dtype=np.int32)
     try:
         *_, end = engine.generate(Prompt((Segment(Part.SOURCE, ids),)), Sampling(max_tokens=1), cancel=Flag())

@@ -9,8 +9,8 @@ from PIL import Image as Pillow
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen import canvas
 
-from engine.corpus.page import Pages, open_pages
-from engine.corpus.pixels import Pixels
+from engine.corpus.formats.pdfium import Pages, open_pages
+from engine.corpus.source import Pixels
 from tests.bench.table import Row
 
 _N_PAGES = 20

@@ -8,7 +8,7 @@ import psutil
 
 from app.desk import Desk
 from app.settings import Settings
-from engine.analyst import refuse_misfit
+from app.verdicts import refuse_misfit
 from engine.corpus.rules import Rules
 from engine.errors import DoesNotFit
 from tests.bench.table import Row, seconds

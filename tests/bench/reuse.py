@@ -16,7 +16,7 @@ import numpy as np
 
 from app.desk import Desk
 from app.settings import Settings
-from engine.prompt.layout import Part, Prompt
+from engine.prompt.prompt import Part, Prompt
 from engine.runtime.settings import usable_cores
 from tests.bench.asked import Asked, Asker, medians
 from tests.bench.corpus import corpus_of, edit
@@ -179,4 +179,4 @@ class _Day:
         return f"Question {self._n_questions}: which of the documents speak of the harbour, and what do they say of it?"
 
     def _prompt(self, session: str, question: str) -> Prompt:
-        return self._desk.look_ahead(session, question).prompt
+        return self._desk.preview(session, question).prompt

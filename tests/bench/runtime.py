@@ -11,12 +11,12 @@ from threading import Event as Flag
 import numpy as np
 import psutil
 
-from app.settings import starter_model
-from engine.memory.placement import Placement
-from engine.prompt.layout import Part, Prompt, Segment
-from engine.runtime.model import Finished, Sampling
+from app.models.places import starter_model
+from engine.local.process import EngineProcess
+from engine.memory.budget import Placement
+from engine.prompt.prompt import Part, Prompt, Segment
+from engine.runtime.events import Finished, Sampling
 from engine.runtime.settings import EngineSettings, usable_cores
-from engine.runtime.worker_model import WorkerModel
 from tests.bench.table import Row
 from tests.models.cache import cached
 
@@ -33,7 +33,7 @@ def rows() -> Iterator[Row]:
 def _compare(name: str, model: Path, *, n_prompt: int, n_reply: int) -> Iterator[Row]:
     settings = EngineSettings(model=model, placement=Placement(n_ctx=n_prompt + n_reply))
     bare = _Bare(settings, n_reply)
-    engine = WorkerModel(settings)
+    engine = EngineProcess(settings)
     pairs = []
     for seed in range(_TIMES + 1):  # the first pair warms up
         ids = np.random.default_rng(seed).integers(1_000, 40_000, n_prompt, dtype=np.int32)
@@ -51,7 +51,7 @@ def _compare(name: str, model: Path, *, n_prompt: int, n_reply: int) -> Iterator
     bare.close()
 
 
-def _ours(engine: WorkerModel, bare: "_Bare", ids: np.ndarray, n_reply: int) -> dict[str, float]:
+def _ours(engine: EngineProcess, bare: "_Bare", ids: np.ndarray, n_reply: int) -> dict[str, float]:
     prompt = Prompt((Segment(Part.SOURCE, ids),))
     end = list(engine.generate(prompt, Sampling(max_tokens=n_reply), cancel=Flag()))[-1]
     assert isinstance(end, Finished) and end.reused_tokens == 0
@@ -59,7 +59,7 @@ def _ours(engine: WorkerModel, bare: "_Bare", ids: np.ndarray, n_reply: int) -> 
     return {"prefill_s": end.prefill_s, "generate_s": per_token * (n_reply - 1)}
 
 
-def _theirs(engine: WorkerModel, bare: "_Bare", ids: np.ndarray, n_reply: int) -> dict[str, float]:
+def _theirs(engine: EngineProcess, bare: "_Bare", ids: np.ndarray, n_reply: int) -> dict[str, float]:
     return bare.measure(ids)
 
 

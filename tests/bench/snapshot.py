@@ -21,16 +21,16 @@ from threading import Thread
 import numpy as np
 
 from engine.gguf import read_header
+from engine.local.process import EngineProcess
+from engine.memory.budget import Placement
 from engine.memory.card import read_card
 from engine.memory.kv_cache import largest_part_bytes
-from engine.memory.placement import Placement
-from engine.prompt.layout import Part, Prompt, Segment
+from engine.prompt.prompt import Part, Prompt, Segment
 from engine.runtime.binding import Binding
+from engine.runtime.events import Finished, Sampling, Stop
 from engine.runtime.keeping import Keeping
-from engine.runtime.model import Finished, Sampling, Stop
 from engine.runtime.settings import EngineSettings
-from engine.runtime.worker_model import WorkerModel
-from engine.tokens.encode import Ids
+from engine.tokens.document import Ids
 from tests.bench.table import Row, seconds
 from tests.models.cache import cached, folder
 
@@ -76,7 +76,7 @@ def rows() -> Iterator[Row]:
 def _saving(settings: EngineSettings, ids: Ids, state: Path) -> Measured:
     """Fills an engine once and saves its state again and again; the last one stays."""
     measured = Measured()
-    with closing(WorkerModel(settings)) as engine:
+    with closing(EngineProcess(settings)) as engine:
         _ask(engine, ids)
 
         def save() -> None:
@@ -99,7 +99,7 @@ def _loading(settings: EngineSettings, ids: Ids, state: Path) -> Measured:
     measured = Measured()
 
     def load() -> None:
-        with closing(WorkerModel(settings)) as engine:
+        with closing(EngineProcess(settings)) as engine:
             _ask(engine, ids[::-1][:600])
             _drop(state)
             engine.keep(Keeping(binding=_BINDING, states=(state,)))
@@ -124,7 +124,7 @@ def _in_turns(ours: Callable[[], None], theirs: Callable[[], None]) -> None:
             run()
 
 
-def _ask(engine: WorkerModel, ids: Ids) -> Finished:
+def _ask(engine: EngineProcess, ids: Ids) -> Finished:
     prompt = Prompt((Segment(Part.SOURCE, ids),))
     *_, end = engine.generate(prompt, Sampling(max_tokens=1), cancel=Flag())
     assert isinstance(end, Finished) and end.stop is not Stop.ERROR
@@ -169,7 +169,7 @@ def _drop(path: Path) -> None:
 
 
 @contextmanager
-def _watched(engine: WorkerModel, measured: Measured) -> Iterator[None]:
+def _watched(engine: EngineProcess, measured: Measured) -> Iterator[None]:
     """Adds the child's anonymous bytes: as they are now, and at most meanwhile."""
     assert engine.pid is not None
     pid, seen, done = engine.pid, [_anonymous(engine.pid)], Flag()

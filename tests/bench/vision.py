@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from PIL import Image as Pillow
 
-from engine.corpus.source import Image, digest_bytes
+from engine.corpus.source import KeptFile, digest_bytes
 from engine.corpus.source import Picture as Page
-from engine.prompt.layout import Part, Prompt, Segment
+from engine.prompt.prompt import Part, Prompt, Segment
 from engine.runtime.pictures import pictures_of
-from engine.tokens.sight import Shown
+from engine.tokens.document import Shown
 from tests.bench.table import Row, interleave, seconds
 from tests.errand import sent
 from tests.models.cache import cached
@@ -51,9 +51,9 @@ def measure() -> tuple[float, float]:
     sight = sight_of(cached("scout"), mmproj, separators=False)
     shown = []
     for data, (width, height) in zip(files, _SIZES, strict=True):
-        image = Image(width, height, "PNG", data)
-        view = sight.view(image, digest_bytes(data), Page(1, width, height))
-        shown.append(Segment(Part.SOURCE, view.ids, shown=(Shown(0, view, image),)))
+        file, picture = KeptFile("PNG", data), Page(1, width, height)
+        view = sight.view(file, digest_bytes(data), picture)
+        shown.append(Segment(Part.SOURCE, view.ids, shown=(Shown(0, view, picture, file),)))
     pictures = pictures_of(Prompt(tuple(shown)))
     vision = Vision(model, mmproj, use_gpu=False, n_threads=_N_THREADS, kept=None)
 

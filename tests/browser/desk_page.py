@@ -1,14 +1,13 @@
 """What a user does on the page and sees there, in a test's words."""
 
 import re
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tests.browser.server import Server
+from tests.patience import PATIENCE_S, until
 
-PATIENCE_MS = 120_000  # the machine may be slow, and others may use it
 SCREENSHOTS = Path(__file__).parents[2] / ".screenshots"
 
 
@@ -18,7 +17,7 @@ class DeskPage:
     def __init__(self, page: Any, server: Server) -> None:
         self.page = page
         self.server = server
-        page.set_default_timeout(PATIENCE_MS)
+        page.set_default_timeout(1_000 * PATIENCE_S)
 
     def open(self, path: str = "/") -> None:
         self.page.goto(self.server.url + path)
@@ -98,11 +97,13 @@ class DeskPage:
 
     def wait_until_asked_elsewhere(self) -> None:
         """Waits until the page, looked at again and again, shows an answer of another process."""
-        deadline = time.monotonic() + PATIENCE_MS / 1000
-        while not self.page.get_by_text("Another process answers").count():
-            assert time.monotonic() < deadline
+
+        def is_shown() -> bool:
             self.reload()
             self.page.wait_for_timeout(500)
+            return bool(self.page.get_by_text("Another process answers").count())
+
+        until(is_shown)
 
     @property
     def can_ask(self) -> bool:
@@ -115,11 +116,8 @@ class DeskPage:
 
     def wait_for_text(self, turn: int, *, longer_than: int = 0) -> str:
         """Waits until an answer is longer than that and returns it."""
-        deadline = time.monotonic() + PATIENCE_MS / 1000
-        while len(text := self.answer(turn)) <= longer_than:
-            assert time.monotonic() < deadline, f"no text came: {self.page.locator('body').inner_text()}"
-            self.page.wait_for_timeout(100)
-        return text
+        until(lambda: len(self.answer(turn)) > longer_than, every_s=0.1)
+        return self.answer(turn)
 
     def wait_for_end(self, turn: int) -> str:
         """Waits until an answer has ended and returns the line under it."""

@@ -6,16 +6,27 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-START_S = 60
-STOP_S = 30
+from storage.store import Store
+from tests.held import held
+from tests.patience import PATIENCE_S, until
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A held engine, and how long the text of its answer was when it was seen last."""
+
+    engine: psutil.Process
+    n_text: int
 
 
 class Server:
@@ -41,23 +52,20 @@ class Server:
                 stdout=log,
                 stderr=log,
             )
-        deadline = time.monotonic() + START_S
-        while not self._serves():
-            assert self._process.poll() is None, self.log.read_text()
-            assert time.monotonic() < deadline, self.log.read_text()
-            time.sleep(0.2)
+        until(lambda: self._serves() or not self.is_running, every_s=0.2)
+        assert self.is_running, self.log.read_text()
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         """Ends it and waits until it is gone."""
         if self._process is not None:
             self._process.send_signal(how)
-            self._process.wait(STOP_S)
+            self._process.wait(PATIENCE_S)
             self._process = None
 
     def longdesk(self, *arguments: str, codes: tuple[int, ...] = (0,)) -> Any:
         """What the command line says over the same home, at the same time: its JSON. codes: exits that are expected."""
         command = [str(Path(sys.executable).with_name("longdesk")), *arguments, "--json"]
-        done = subprocess.run(command, env=self.environment, capture_output=True, timeout=300)
+        done = subprocess.run(command, env=self.environment, capture_output=True, timeout=PATIENCE_S)
         assert done.returncode in codes, done.stderr.decode()
         lines = done.stdout.decode()
         return json.loads(lines if arguments[0] != "ask" else lines.splitlines()[-1])
@@ -67,6 +75,35 @@ class Server:
         command = [str(Path(sys.executable).with_name("longdesk")), *arguments]
         with self.log.open("ab") as log:
             return subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @contextmanager
+    def holding(self, session: str, *, longer_than: int = 0, pid: int | None = None) -> Iterator[Held]:
+        """Holds the engine as soon as the session's last answer is longer than that, until the end of the block.
+
+        pid: whose engine, the page's own where it is None.
+        """
+        text = ""
+
+        def look() -> bool:
+            nonlocal text
+            turns = store.turns.of(session)
+            text = turns[-1].text if turns else ""
+            return len(text) > longer_than
+
+        assert self._process is not None
+        with Store(self.home) as store:
+            until(look, every_s=0.002)
+        with held(pid or self._process.pid) as engine:
+            yield Held(engine, len(text))
+
+    def hold(self) -> AbstractContextManager[psutil.Process]:
+        """Holds the page's engine as it is now."""
+        assert self._process is not None
+        return held(self._process.pid)
 
     def children(self) -> list[psutil.Process]:
         """The processes that the page has started: its engine."""
@@ -80,7 +117,7 @@ class Server:
 
     def _serves(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=1) as answer:
+            with urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=PATIENCE_S) as answer:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, OSError):
             return False

@@ -9,6 +9,8 @@ import pytest
 
 from tests.browser.desk_page import DeskPage
 from tests.browser.server import Server
+from tests.held import is_told
+from tests.patience import PATIENCE_S, until
 
 Open = Callable[..., DeskPage]
 
@@ -38,13 +40,15 @@ def test_from_the_upload_to_the_next_day(server: Server, open_page: Open, droppe
     page.ask("Tell me all you know about the trees, row by row, and what a basket costs.")
     page.shoot("reading")
     session = page.session
-    some = page.wait_for_text(0)
-    more = page.wait_for_text(0, longer_than=len(some))
-    assert more.startswith(some[:20])
-    page.shoot("writing")
-
-    page.reload()  # in mid-answer
-    assert page.session == session
+    with server.holding(session) as held:
+        some = page.wait_for_text(0)
+    with server.holding(session, longer_than=held.n_text):
+        more = page.wait_for_text(0, longer_than=len(some))
+        assert more.startswith(some[:20])
+        page.shoot("writing")
+        page.reload()  # in mid-answer
+        assert page.session == session
+        page.wait_for_text(0)
     page.wait_for_text(0, longer_than=len(more))
     receipt = page.wait_for_end(0)
     page.settle()
@@ -78,7 +82,9 @@ def test_stopping_an_answer_keeps_what_was_read(server: Server, open_page: Open,
     page = open_page(server)
     page.upload([dropped / "orchard.zip"])
     page.ask("Describe every file in many words.")
-    page.page.get_by_role("button", name="Stop").click()
+    with server.holding(page.session) as held:
+        page.page.get_by_role("button", name="Stop").click()
+        until(lambda: is_told(held.engine))
     assert "Stopped by you" in page.wait_for_end(0)
     page.settle()
     page.shoot("stopped")
@@ -92,8 +98,9 @@ def test_two_tabs_do_not_mix(server: Server, open_page: Open, dropped: Path) -> 
     one.upload([dropped / "orchard.zip"])
     two.upload([dropped / "prices.pdf"])
     one.ask("What grows here?")
-    two.ask("What does a basket cost?")
-    two.page.get_by_text("Waits for another answer").wait_for()
+    with server.holding(one.session):
+        two.ask("What does a basket cost?")
+        two.page.get_by_text("Waits for another answer").wait_for()
     one.wait_for_end(0)
     two.wait_for_end(0)
     assert one.session != two.session
@@ -107,10 +114,11 @@ def test_an_answer_of_the_command_line_is_seen_going_on(server: Server, open_pag
     page = open_page(server)
     page.upload([dropped / "orchard.zip"])
     asking = server.begin("ask", "--session", page.session, "-q", "Describe the trees at length.")
-    page.wait_until_asked_elsewhere()
-    assert not page.can_ask
+    with server.holding(page.session, pid=asking.pid):
+        page.wait_until_asked_elsewhere()
+        assert not page.can_ask
     page.wait_for_end(0)
-    assert asking.wait(60) == 0
+    assert asking.wait(PATIENCE_S) == 0
     page.settle()
     assert page.can_ask
     assert page.answer(0)
@@ -121,10 +129,11 @@ def test_a_killed_program_leaves_an_answer_that_says_so(server: Server, open_pag
     page.upload([dropped / "orchard.zip", dropped / "prices.pdf"])
     session = page.session
     page.ask("Describe everything at great length, line by line.")
-    page.wait_for_text(0)
-    children = server.children()
-    server.stop(signal.SIGKILL)
-    assert psutil.wait_procs(children, timeout=15)[1] == []  # the engine went with its parent
+    with server.holding(session):
+        page.wait_for_text(0)
+        children = server.children()
+        server.stop(signal.SIGKILL)
+    assert psutil.wait_procs(children, timeout=PATIENCE_S)[1] == []  # the engine went with its parent
     server.start()
     page = open_page(server, f"/?session={session}")
     assert "Interrupted: the program ended" in page.wait_for_end(0)

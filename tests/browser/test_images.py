@@ -1,5 +1,6 @@
 """Ten images and three text files in a real browser, on a Scout-shaped model with its projector."""
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,11 +12,14 @@ from PIL import ImageDraw
 
 from tests.browser.desk_page import DeskPage
 from tests.browser.server import Server
+from tests.engine.corpus.test_bad_images import scan
+from tests.held import is_told
 from tests.models.cache import cached
-from tests.test_bad_images import scan
+from tests.patience import until
 
 Open = Callable[..., DeskPage]
 
+LOOKING = re.compile(r"Looking at image (\d+) ")
 SIZES = (
     (1000, 700),
     (640, 480),
@@ -94,8 +98,6 @@ def test_ten_images_and_three_texts(server: Server, open_page: Open, model: Path
     assert fewer["total_tokens"] < counted["total_tokens"]
 
     page.ask("Compare image 2 and image 5.")
-    page.page.get_by_text("Looking at image").wait_for()
-    page.shoot("looking")
     page.wait_for_end(0)
     page.reload()
     page.wait_for_end(0)
@@ -118,6 +120,7 @@ def test_ten_images_and_three_texts(server: Server, open_page: Open, model: Path
     assert second["reused_tokens"] >= asked
 
 
+@pytest.mark.slow
 def test_a_scan_of_forty_pages(server: Server, open_page: Open, model: Path, tmp_path: Path) -> None:
     path = scan(tmp_path / "scan.pdf")
     page = open_page(server)
@@ -127,19 +130,35 @@ def test_a_scan_of_forty_pages(server: Server, open_page: Open, model: Path, tmp
     assert len(counted["sources"][0]["images"]) == 40
     page.page.get_by_text("Pages 1-40 are sent as images.").wait_for(state="attached")  # folded away
     page.ask("Which page is the invoice on?")
-    for number in (1, 2):  # the first page is under way, and then the next
-        page.page.get_by_text(f"Looking at image {number} ").wait_for()
-        page.shoot(f"scan-page-{number}")
-    stop(page, turn=0)
+    first = looked_at(page)
+    page.shoot("scan-page-first")
+    then = looked_at(page, behind=first)
+    page.shoot("scan-page-then")
+    stop(server, page, turn=0)
     page.ask("And now?")
-    page.page.get_by_text("Looking at image 3 ").wait_for()
-    stop(page, turn=1)
-    first, second = server.longdesk("sessions", "show", page.session)["turns"]
-    assert first["stop"] == second["stop"] == "cancelled" and second["reused_tokens"] > 0
+    assert looked_at(page) >= then
+    stop(server, page, turn=1)
+    one, two = server.longdesk("sessions", "show", page.session)["turns"]
+    assert one["stop"] == two["stop"] == "cancelled" and two["reused_tokens"] > 0
 
 
-def stop(page: DeskPage, *, turn: int) -> None:
-    page.page.get_by_role("button", name="Stop").click()
+def looked_at(page: DeskPage, *, behind: int = 0) -> int:
+    """The number of the image that is looked at, once it is one behind that."""
+    numbers: list[int] = []
+
+    def look() -> bool:
+        lines = page.page.get_by_text(LOOKING).all_inner_texts()
+        numbers[:] = [int(match[1]) for line in lines if (match := LOOKING.search(line))]
+        return max(numbers, default=0) > behind
+
+    until(look, every_s=0.05)
+    return max(numbers)
+
+
+def stop(server: Server, page: DeskPage, *, turn: int) -> None:
+    with server.hold() as engine:
+        page.page.get_by_role("button", name="Stop").click()
+        until(lambda: is_told(engine))
     page.wait_for_end(turn)
 
 

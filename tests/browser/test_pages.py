@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from PIL import Image as Pillow
 
+from tests.app.parts.test_attachments_page import REFUSED
+from tests.app.parts.test_images_page import photo
+from tests.app.parts.test_pages_page import written
 from tests.browser.desk_page import DeskPage
 from tests.browser.server import Server
+from tests.engine.corpus.test_bad_images import scan
 from tests.models.cache import cached
-from tests.test_bad_images import scan
-from tests.test_enclosures_page import REFUSED
-from tests.test_images_page import photo
-from tests.test_pages_page import written
 
 Open = Callable[..., DeskPage]
 
@@ -35,7 +35,7 @@ def attach(page: DeskPage, paths: list[Path]) -> None:
         "[data-testid=stChatInputFileUploadButton] input[type=file], .st-key-ask input[type=file]"
     ).first.set_input_files([str(path) for path in paths])
     page.page.get_by_test_id("stFileChip").nth(len(paths) - 1).wait_for()
-    page.page.wait_for_timeout(1_500)
+    page.page.get_by_test_id("stFileChipIconSpinner").first.wait_for(state="detached")
 
 
 def test_what_came_with_a_question(server: Server, open_page: Open, tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_how_it_looks(server: Server, open_page: Open) -> None:
         ("plan-phone", (390, 1900), False),
     ):
         page = plan_page(server, open_page, "?model=scout-q4_k_m&ctx=1M", size=size, dark=dark)
-        page.page.wait_for_timeout(500)  # the chart comes last
+        page.page.locator("[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg").first.wait_for()
         page.shoot(name)
         assert not page.page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth > innerWidth")
 

@@ -16,8 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.memory.hardware import Device, devices_from, owner
-from engine.memory.placement import Placement, placement_from
+from engine.memory.budget import Device, Placement, devices_from, owner, placement_from
 from tests.models.cache import REPO
 
 _MIB = 1 << 20
@@ -63,7 +62,7 @@ def _answer(job: dict[str, Any]) -> dict[str, Any]:
     import llama_cpp
 
     from engine.memory.gpus import read_gpus
-    from engine.memory.parameters import ModelParameters, context_parameters
+    from engine.memory.llama_parameters import ModelParameters, context_parameters
 
     lines: list[str] = []
 

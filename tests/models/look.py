@@ -17,6 +17,7 @@ import numpy.typing as npt
 from engine.tokens.tiles import Mark, Tile, llama_cpp_tiling
 from tests.models.cache import REPO
 from tests.models.probe import ENVIRONMENT, keep_log
+from tests.patience import PATIENCE_S
 
 Picture = npt.NDArray[np.uint8]  # rows of RGB
 _N_BATCH = 512
@@ -43,7 +44,6 @@ def look(
     *,
     separators: bool = False,
     n_ctx: int = 8_192,
-    timeout_s: float = 300.0,
 ) -> Look:
     """Decode each of `prompts`, ids and pictures in turn and ids last, in an empty cache.
 
@@ -73,7 +73,7 @@ def look(
             errors="replace",
             cwd=REPO,
             env=ENVIRONMENT,
-            timeout=timeout_s,
+            timeout=PATIENCE_S,
         )
         nothing: dict[str, Any] = {"cells": [], "positions": [], "encode_s": [], "decode_s": []}
         answer = json.loads(child.stdout) if child.returncode == 0 else nothing

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from engine.runtime.settings import usable_cores
 from tests.models.cache import REPO
+from tests.patience import PATIENCE_S
 
 ENVIRONMENT = os.environ | {"GGML_NO_BACKTRACE": "1"}  # or a failed assertion starts a debugger first
 
@@ -45,7 +46,6 @@ def probe(
     kv_type: int = 1,
     vocab_only: bool = False,
     no_alloc: bool = False,
-    timeout_s: float = 300.0,
 ) -> Probe:
     """Load `model`, tokenize `texts` (special tokens off), decode each of `prompts` in an empty cache.
 
@@ -76,7 +76,7 @@ def probe(
             errors="replace",
             cwd=REPO,
             env=ENVIRONMENT,
-            timeout=timeout_s,
+            timeout=PATIENCE_S,
         )
         answer = json.loads(child.stdout) if child.returncode == 0 else {"replies": [], "tokens": [], "facts": {}}
         rows = np.load(logits) if logits.exists() else None

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.patience import PATIENCE_S
+
 REPO = Path(__file__).resolve().parents[2]
 _FILE_TYPES = {
     "Q8_0": 7, "Q2_K": 10, "Q3_K_S": 11, "Q3_K_M": 12, "Q3_K_L": 13, "Q4_K_S": 14, "Q4_K_M": 15, "Q5_K_S": 16,
@@ -37,7 +39,7 @@ def quantized(model: Path, quantization: str) -> Quantized:
         errors="replace",
         cwd=REPO,
         env=os.environ | {"GGML_NO_BACKTRACE": "1"},
-        timeout=120,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert child.returncode == 0, child.stderr[-2000:]

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
-from engine.memory.catalog.recipe import Dynamic, weight_bytes
-from engine.memory.catalog.shape import BEHEMOTH, MAVERICK, SCOUT, Shape
+from engine.memory.catalog.tensors import BEHEMOTH, MAVERICK, SCOUT, Dynamic, Shape, weight_bytes
 
 LICENCE = "Llama 4 Community License"
 LICENCE_URL = "https://www.llama.com/llama4/license/"

@@ -7,15 +7,16 @@ loads it with no_alloc and lays everything out; decoding it would give nothing.
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 from threading import get_ident
 from typing import TYPE_CHECKING
 
 from engine.errors import EngineFailed
+from engine.memory.card import ModelCard, card_at
 from engine.memory.catalog.entry import Entry
-from engine.memory.catalog.recipe import Typed, typed_tensors
-from engine.memory.catalog.shape import N_VOCAB, Shape
+from engine.memory.catalog.tensors import N_VOCAB, Shape, Typed, typed_tensors
 
 if TYPE_CHECKING:
     import gguf
@@ -47,6 +48,16 @@ def ghost_of(entry: Entry, folder: Path) -> Path:
             "Put LONGDESK_HOME onto a file system that keeps sparse files, as ext4, XFS, btrfs and APFS do.",
         ) from None
     return path
+
+
+def planned_card(entry: Entry, folder: Path) -> ModelCard:
+    """The card of the entry's ghost, which is written into the folder if it is not there yet.
+
+    Where tensor types are not known, the published size is spread over the tensors as the recipe has them. Raises
+    EngineFailed where the ghost cannot be written.
+    """
+    card = card_at(ghost_of(entry, folder))
+    return replace(_scaled(card, entry.weights_bytes), name=entry.name, estimated=entry.estimated)
 
 
 def _key(entry: Entry) -> str:
@@ -125,3 +136,16 @@ def _hollow(path: Path, n_bytes: int) -> None:
 
 def _padded(n_bytes: int) -> int:
     return -(-n_bytes // _ALIGNMENT) * _ALIGNMENT
+
+
+def _scaled(card: ModelCard, weights_bytes: int) -> ModelCard:
+    if card.weights_bytes == weights_bytes:
+        return card
+    share = weights_bytes / card.weights_bytes
+    layers = tuple(
+        replace(layer, weights_bytes=round(layer.weights_bytes * share), expert_bytes=round(layer.expert_bytes * share))
+        for layer in card.layers
+    )
+    output = round(card.output_bytes * share)
+    rest = weights_bytes - output - sum(layer.weights_bytes for layer in layers)
+    return replace(card, layers=layers, output_bytes=output, input_bytes=rest, weights_bytes=weights_bytes)

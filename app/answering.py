@@ -1,0 +1,180 @@
+"""One question on its way, straight down: the lease, what it sends, a refusal, its turn in the store, the engine's
+events, and what is kept of them."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from threading import Event as Flag
+from time import monotonic
+
+from app.attachments import candidates, joining
+from app.next_turn import PreparedTurn, prepare
+from app.question import Answered, Begun, DeskEvent, Notice, Question, looking_at
+from app.session_settings import TurnSettings, begun_with, sampling_of
+from app.settings import Settings
+from app.sources.joining import Joining, join_session, write_down
+from app.verdicts import refuse_misfit, unseen_notice
+from engine.backend import Backend, Corpus, Event, Finished, Prefill, Remark, Stop, Text
+from engine.errors import LongdeskError
+from storage.leases import Lease
+from storage.records import Outcome, Session, Turn
+from storage.store import Store
+
+_TITLE_LENGTH = 60
+_PROGRESS_S = 0.5  # how often the store hears of the prefill
+
+
+def answer(
+    question: Question, *, backend: Backend, store: Store, settings: Settings, cancel: Flag
+) -> Iterator[DeskEvent]:
+    """See Desk.ask. Only one runs at a time, which Desk sees to."""
+    session = store.sessions.get(question.session) if question.session is not None else None
+    with ExitStack() as stack:
+        lease = stack.enter_context(store.leases.acquire(session.id)) if session is not None else None
+        joined = Joining()
+        if question.corpus != Corpus():
+            joined = join_session(store.sources, session.id if session else None, question.corpus)
+        turn = prepare(
+            session,
+            question.text,
+            store=store,
+            backend=backend,
+            settings=settings,
+            joining=joined,
+            only=question.only,
+        )
+        _refuse(turn)
+        notices = tuple(_notices(turn, question, backend))  # before the engine turns to this prompt
+        if session is None:
+            session = _begin_session(turn, question, store, settings)
+            lease = stack.enter_context(store.leases.acquire(session.id))
+        assert lease is not None
+        asked = _begin(turn, session, lease, question, backend, store, settings)
+        record = _Record(asked, store, question.read_s)
+        try:
+            yield Begun(asked, turn.case.plan, looking_at(turn.case.prompt))
+            yield from notices
+            events = backend.generate(turn.case, sampling_of(settings), session_id=session.id, cancel=cancel)
+            with closing(events):
+                for event in events:
+                    yield record.keep(event)
+        except LongdeskError as error:
+            yield Answered(record.end(Outcome(text=record.text, stop=Stop.ERROR, error=str(error))))
+        except GeneratorExit:  # nobody listens any more: what was written so far is kept
+            if not record.ended:
+                record.end(Outcome(text=record.text, stop=Stop.CANCELLED))
+            raise
+
+
+def _refuse(turn: PreparedTurn) -> None:
+    """Raises DoesNotFit or ModelRefused before anything runs and before the question leaves a trace."""
+    refuse_misfit(turn.case.plan)
+    if turn.case.refusal is not None:
+        raise turn.case.refusal
+
+
+def _notices(turn: PreparedTurn, question: Question, backend: Backend) -> Iterator[Notice]:
+    """Says which sources stand otherwise in the prompt than before, and what the question loses."""
+    yield from map(Notice, turn.joining.sentences())
+    if turn.conversation.unseen:
+        yield Notice(unseen_notice(turn.conversation.unseen, backend.about.name, backend.about.unfit))
+    if turn.rereads is not None:
+        yield Notice(f"{turn.rereads}.")
+    missing = backend.unrepresentable(question.text)
+    if missing:
+        shown = ", ".join(f"U+{ord(character):04X}" for character in sorted(missing)[:6])
+        yield Notice(f"The vocabulary has no token for {shown}: left out of the question.")
+
+
+def _begin_session(turn: PreparedTurn, question: Question, store: Store, settings: Settings) -> Session:
+    return store.sessions.create(
+        title=title_of(question.text),
+        model=settings.model,
+        system=turn.system,
+        frozen_date=turn.today.isoformat(),
+        settings=begun_with(settings).to_json(),
+    )
+
+
+def _begin(
+    turn: PreparedTurn,
+    session: Session,
+    lease: Lease,
+    question: Question,
+    backend: Backend,
+    store: Store,
+    settings: Settings,
+) -> Turn:
+    """It fits: only now does the question leave a trace."""
+    if turn.session is not None and not turn.turns and session.title == turn.settings.untitled:
+        store.sessions.rename(session.id, title_of(question.text))
+    if session.model != settings.model:
+        store.sessions.change(session.id, model=settings.model)
+    write_down(store.sources, session.id, turn.joining, question.corpus.skipped, turn_index=len(turn.turns))
+    sent = [(at.source, at.turn_index) for at in turn.sent]
+    first_sent = joining(candidates(sent, turn.conversation.numbers), turn.turns) if backend.about.sees else ()
+    return store.turns.begin(
+        lease,
+        question=question.text,
+        vocabulary=backend.about.vocabulary,
+        settings=TurnSettings(
+            model=settings.model,
+            kv_type=settings.kv_type,
+            sampling=sampling_of(settings),
+            joined=first_sent,
+            refused=question.refused,
+            only=question.only,
+        ).to_json(),
+    )
+
+
+@dataclass(slots=True)
+class _Record:
+    """What is kept of an answer while it comes. read_s: what reading the sources took."""
+
+    turn: Turn
+    store: Store
+    read_s: float
+    text: str = ""
+    told_at: float = 0.0
+    ended: bool = False
+
+    def keep(self, event: Event) -> DeskEvent:
+        """Writes an event to the store; the event as the doors hear of it."""
+        if isinstance(event, Finished):
+            return Answered(self.end(self._outcome(event)), event.gauge, event.encoded)
+        if isinstance(event, Text):  # at most 20 a second, 0.3 ms each: a kill loses nothing that was seen
+            self.text += event.text
+            self.store.turns.append_text(self.turn.id, self.text)
+        elif isinstance(event, Prefill) and (event.done == event.total or monotonic() - self.told_at > _PROGRESS_S):
+            self.told_at = monotonic()
+            self.store.turns.set_progress(self.turn.id, done=event.done, total=event.total, reused=event.reused)
+        return Notice(event.text) if isinstance(event, Remark) else event
+
+    def end(self, outcome: Outcome) -> Turn:
+        """The turn as it is stored now."""
+        self.ended = True
+        return self.store.turns.finish(self.turn.id, outcome)
+
+    def _outcome(self, event: Finished) -> Outcome:
+        return Outcome(
+            text=self.text,
+            stop=event.stop,
+            reply_ids=event.reply_ids,
+            error=event.error,
+            prompt_tokens=event.prompt_tokens,
+            reused_tokens=event.reused_tokens,
+            reply_tokens=len(event.reply_ids),
+            read_s=self.read_s,
+            load_s=event.load_s,
+            prefill_s=event.prefill_s,
+            ttft_s=event.ttft_s,
+        )
+
+
+def title_of(question: str) -> str:
+    """A session's first title: the beginning of its first question, cut at a word."""
+    line = " ".join(question.split())
+    if len(line) <= _TITLE_LENGTH:
+        return line or "Untitled"
+    return line[:_TITLE_LENGTH].rsplit(" ", 1)[0] + "…"

@@ -1,0 +1,144 @@
+"""What `ask` prints: its events as they come, progress, what was skipped, and a turn as a session shows it too."""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from threading import Event as Flag
+from typing import Any
+
+import click
+
+from app.cli.output import Json, skipped_json
+from app.question import Answered, Begun, DeskEvent, Notice
+from app.sizes import show_seconds
+from engine.backend import Checking, Gauge, Loading, Prefill, Skipped, Text
+from storage.records import Turn
+
+_NAMED = 5  # files that get a sentence of their own
+
+
+def print_answer(
+    events: Iterator[DeskEvent], begun: Flag, *, as_json: bool, skipped: Sequence[Skipped] = ()
+) -> Answered | None:
+    """Prints events as they come: JSON lines, or the text with the progress on standard error.
+
+    begun: set once the turn stands in the store. skipped: what of the paths that were given is not sent, for the JSON.
+    None where the question was given up before it began.
+    """
+    for event in events:
+        if isinstance(event, Begun):
+            begun.set()
+        if as_json and (line := event_json(event, skipped)) is not None:
+            click.echo(json.dumps(line, ensure_ascii=False))
+        elif isinstance(event, Text):
+            click.echo(event.text, nl=False)
+        else:
+            _show_progress(event, as_json)
+        if isinstance(event, Answered):
+            if not as_json:
+                click.echo()
+                click.echo(_receipt(event), err=True)
+            return event
+    return None
+
+
+def _show_progress(event: DeskEvent, as_json: bool) -> None:
+    """One line on a terminal's standard error that is written over; nothing where it would fill a log."""
+    if isinstance(event, Notice):
+        click.echo(event.text, err=True)
+    if as_json or not sys.stderr.isatty():
+        return
+    if isinstance(event, Checking):
+        show_checking(event.share)
+    elif isinstance(event, Loading):
+        click.echo(f"\r{f'Loading the model {event.share:4.0%}':<60}", nl=False, err=True)
+    elif isinstance(event, Prefill):
+        done, fresh = event.done - event.reused, event.total - event.reused
+        line = f"\rReading {event.done / event.total:4.0%}"
+        if done and event.seconds:
+            rate = done / event.seconds
+            line += f" · {rate:,.0f} tok/s · {show_seconds((fresh - done) / rate)} left"
+        click.echo(f"{line:<60}" + ("\r" + " " * 60 + "\r" if event.done == event.total else ""), nl=False, err=True)
+
+
+def show_checking(share: float) -> None:
+    """A model file of many GiB is read: on a terminal, how far that is."""
+    if sys.stderr.isatty():
+        click.echo(f"\r{f'Checking the model file, once: {share:4.0%}':<60}", nl=False, err=True)
+
+
+def _receipt(answered: Answered) -> str:
+    turn = answered.turn
+    return (
+        f"session {turn.session_id} · {turn.prompt_tokens or 0:,} tokens sent, {turn.reused_tokens or 0:,} of them "
+        f"from cache · {turn.reply_tokens or 0:,} in the reply · first text after {turn.ttft_s or 0:.1f} s"
+    )
+
+
+def tell_skipped(skipped: Sequence[Skipped], refused: Sequence[Skipped]) -> None:
+    """A sentence for each that was given itself, as long as they are few, and how many others there are."""
+    for one in refused[:_NAMED]:
+        click.echo(f"{one.path} was skipped: {one.reason}.", err=True)
+    if rest := len(skipped) - len(refused[:_NAMED]):
+        more = " more" if refused else ""
+        click.echo(f"{rest:,}{more} file{'' if rest == 1 else 's'} skipped; `longdesk count` says why.", err=True)
+
+
+def event_json(event: DeskEvent, skipped: Sequence[Skipped] = ()) -> Json | None:
+    """One line of `ask --json`; None for events that the contract does not show.
+
+    skipped: what of the paths that were given is not sent.
+    """
+    match event:
+        case Prefill():
+            return {
+                "event": "prefill",
+                "done": event.done,
+                "total": event.total,
+                "reused": event.reused,
+                "encoded": event.encoded,
+                **_kv_json(event.gauge),
+            }
+        case Text():
+            return {"event": "text", "text": event.text}
+        case Answered():
+            turn = event.turn
+            return {
+                "event": "answer",
+                "session": turn.session_id,
+                **turn_json(turn, "question", "index", "created"),
+                "encoded": event.encoded,
+                "skipped": skipped_json(skipped),
+                **_kv_json(event.gauge),
+            }
+    return None
+
+
+def _kv_json(gauge: Gauge | None) -> Json:
+    """The KV cache: cells used of cells there, its bytes, and where they lie."""
+    if gauge is None:
+        return {}
+    return {"kv": {"used": gauge.used, "cells": gauge.cells, "bytes": gauge.n_bytes, "places": dict(gauge.places)}}
+
+
+def turn_json(turn: Turn, *without: str) -> Json:
+    """A turn's question, text and figures, but for what is named."""
+    reply_tokens = turn.reply_tokens or 0
+    fields: Mapping[str, Any] = {
+        "index": turn.index,
+        "created": turn.created,
+        "question": turn.question,
+        "text": turn.text,
+        "stop": turn.stop,
+        "error": turn.error,
+        "prompt_tokens": turn.prompt_tokens or 0,
+        "reused_tokens": turn.reused_tokens or 0,
+        "reply_tokens": reply_tokens,
+        "read_s": turn.read_s,
+        "load_s": turn.load_s,
+        "prefill_s": turn.prefill_s,
+        "ttft_s": turn.ttft_s,
+        "citations": turn.citations,
+        "receipt": turn.receipt,
+    }
+    return {name: value for name, value in fields.items() if name not in without}

@@ -1,0 +1,86 @@
+"""What `count` prints."""
+
+from collections.abc import Mapping
+
+from app.cli.output import Json, print_document, skipped_json
+from app.counting import Count
+from app.images.albums import name_of
+from app.sources.listing import notes_on
+from engine.backend import Document
+
+
+def print_count(count: Count, *, as_json: bool) -> None:
+    """Prints what a corpus costs."""
+    print_document(count_json(count) if as_json else count_text(count))
+
+
+def count_json(count: Count) -> Json:
+    """The document of `count --json`."""
+    return {
+        "model": count.model,
+        "total_tokens": count.total_tokens,
+        "template_tokens": count.template_tokens,
+        "image_rule": count.image_rule,
+        "sources": [
+            {
+                "path": source.path,
+                "kind": source.kind,
+                "tokens": document.n_tokens,
+                "bytes": source.n_bytes,
+                "pages": source.n_pages,
+                "tiles": _tiles(document),
+                "images": [
+                    {
+                        "number": shown.number,
+                        "page": shown.view.number if source.n_pages else None,
+                        "width": shown.view.width,
+                        "height": shown.view.height,
+                        "tiles": shown.view.tiles,
+                        "tokens": shown.view.n_tokens,
+                    }
+                    for shown in document.shown
+                ],
+                "notes": [*notes_on(source, sees=count.sees), *_unrepresentable(document.unrepresentable)],
+            }
+            for source, document in zip(count.sources, count.documents, strict=True)
+        ],
+        "skipped": skipped_json(count.skipped),
+    }
+
+
+def count_text(count: Count) -> str:
+    """A table: tokens and path of every source, and what its images are called, then the sum and what was skipped."""
+    lines = [f"{document.n_tokens:>12,}  {document.path}{_called(document)}" for document in count.documents]
+    if count.image_rule is not None and any(document.shown for document in count.documents):
+        lines.append(f"{'':>12}  images by {count.image_rule}")
+    lines.append(f"{count.template_tokens:>12,}  (chat template and instruction)")
+    lines.append(f"{count.total_tokens:>12,}  tokens in all, with {count.model}")
+    lines += [
+        f"{'':>12}  {document.path}: {note}"
+        for source, document in zip(count.sources, count.documents, strict=True)
+        for note in (*notes_on(source, sees=count.sees), *_unrepresentable(document.unrepresentable))
+    ]
+    if count.skipped:
+        lines.append(f"\n{len(count.skipped):,} skipped:")
+        lines += [f"  {skipped.path}: {skipped.reason}" for skipped in count.skipped]
+    return "\n".join(lines)
+
+
+def _called(document: Document) -> str:
+    """What a question can call a source's images, in brackets; nothing where it has none."""
+    return f" ({name_of(document.first_number, len(document.shown))})" if document.shown else ""
+
+
+def _tiles(document: Document) -> list[int] | None:
+    """Columns and rows of an image's tiles; None for what has none, or several images."""
+    if len(document.shown) != 1 or (tiles := document.shown[0].view.tiles) is None:
+        return None
+    return list(tiles)
+
+
+def _unrepresentable(characters: Mapping[str, int]) -> list[str]:
+    """What a vocabulary has no token for, as a sentence."""
+    if not characters:
+        return []
+    shown = ", ".join(f"U+{ord(character):04X} ({n:,})" for character, n in sorted(characters.items())[:6])
+    return [f"characters this vocabulary has no token for were left out: {shown}"]

@@ -1,0 +1,91 @@
+"""What `plan` prints."""
+
+from dataclasses import asdict
+
+from app.cli.output import Json, print_document
+from app.sizes import show_bytes
+from app.verdicts import change, tokens_over, verdict
+from engine.backend import Need, Plan
+
+
+def print_plan(plan: Plan, *, as_json: bool) -> None:
+    """Prints whether it fits, and what would make it fit."""
+    print_document(plan_json(plan) if as_json else plan_text(plan))
+
+
+def plan_json(plan: Plan) -> Json:
+    """The document of `plan --json`."""
+    return {
+        "model": plan.model,
+        "context_tokens": plan.context_tokens,
+        "prompt_tokens": plan.prompt_tokens,
+        "reply_tokens": plan.reply_tokens,
+        "over_tokens": plan.over_tokens,
+        "kv_type": plan.kv_type,
+        "weights_bytes": plan.weights_bytes,
+        "kv_bytes": plan.kv_bytes,
+        "compute_bytes": plan.compute_bytes,
+        "runtime_bytes": plan.runtime_bytes,
+        "total_bytes": plan.total_bytes,
+        "devices": [
+            {
+                "name": need.device.name,
+                "kind": need.device.kind,
+                "free_bytes": need.device.free_bytes,
+                "total_bytes": need.device.total_bytes,
+                "needed_bytes": need.needed_bytes,
+                "short_bytes": need.short_bytes,
+                "weights_bytes": need.weights_bytes,
+                "kv_bytes": need.kv_bytes,
+                "compute_bytes": need.compute_bytes,
+                "runtime_bytes": need.runtime_bytes,
+            }
+            for need in plan.needs
+        ],
+        "placement": asdict(plan.placement) if plan.placement else None,
+        "fits": plan.fits,
+        "verdict": plan.verdict.value,
+        "advice": [
+            {
+                "change": change(plan, advice),
+                "saves_bytes": advice.saves_bytes,
+                "saves_tokens": advice.saves_tokens,
+                "leave_out": list(advice.leave_out),
+                "max_tiles": advice.max_tiles,
+                "draw_pages": advice.draw_pages,
+            }
+            for advice in plan.advice
+        ],
+        "estimated": list(plan.estimated),
+        "notes": list(plan.notes),
+    }
+
+
+def plan_text(plan: Plan) -> str:
+    """The same for people; a ~ marks an estimate."""
+
+    def size(name: str, n_bytes: int) -> str:
+        return ("~" if name in plan.estimated else "") + show_bytes(n_bytes)
+
+    at_once = f"  ({plan.placement.n_ubatch:,} tokens at once)" if plan.placement else ""
+    lines = [
+        f"{plan.model}, a context of {plan.context_tokens:,} tokens with {plan.kv_type} KV",
+        f"  prompt   {plan.prompt_tokens:>12,} tokens",
+        f"  reply    {plan.reply_tokens:>12,} tokens",
+        f"  weights  {size('weights_bytes', plan.weights_bytes):>12}",
+        f"  KV cache {size('kv_bytes', plan.kv_bytes):>12}",
+        f"  compute  {size('compute_bytes', plan.compute_bytes):>12}{at_once}",
+        f"  runtime  {size('runtime_bytes', plan.runtime_bytes):>12}",
+        *(_need_text(need) for need in plan.needs),
+        verdict(plan),
+    ]
+    if plan.over_tokens:
+        lines.append(f"{tokens_over(plan)}.")
+    return "\n".join([*lines, *(f"- {change(plan, advice)}" for advice in plan.advice), *plan.notes])
+
+
+def _need_text(need: Need) -> str:
+    device = need.device
+    free = f"{show_bytes(device.free_bytes)} free of {show_bytes(device.total_bytes)}"
+    short = f", {show_bytes(need.short_bytes)} short" if need.short_bytes else ""
+    return f"{device.name}: {show_bytes(need.needed_bytes)} needed, {free}{short}"

@@ -1,0 +1,95 @@
+"""What `sessions` prints."""
+
+from collections.abc import Sequence
+
+from app.cli.output import Json, print_document, skipped_json
+from app.cli.output.answer import turn_json
+from app.export import picture_numbers, session_markdown
+from storage.records import Hit, SessionRecord, SessionSummary
+
+
+def print_session(record: SessionRecord, *, max_tiles: int, as_json: bool) -> None:
+    """Prints the whole of one session. max_tiles: that its images have at most."""
+    print_document(session_json(record, max_tiles=max_tiles) if as_json else session_markdown(record))
+
+
+def print_sessions(sessions: Sequence[SessionSummary], *, as_json: bool) -> None:
+    """Prints which sessions there are."""
+    print_document(sessions_json(sessions) if as_json else sessions_text(sessions))
+
+
+def print_hits(hits: Sequence[Hit], *, as_json: bool) -> None:
+    """Prints what a search found."""
+    lines = [f"{hit.session_id}  {hit.title}" for hit in hits]
+    print_document(hits_json(hits) if as_json else "\n".join(lines))
+
+
+def session_json(record: SessionRecord, *, max_tiles: int) -> Json:
+    """The document of `sessions show --json` and of `export --format json`."""
+    session, numbers = record.session, picture_numbers(record)
+    return {
+        "id": session.id,
+        "title": session.title,
+        "model": session.model,
+        "created": session.created,
+        "updated": session.updated,
+        "system": session.system,
+        "max_tiles": max_tiles,
+        "sources": [
+            {
+                "path": placed.source.path,
+                "kind": placed.source.kind,
+                "bytes": placed.source.n_bytes,
+                "pages": placed.source.n_pages,
+                "turn": placed.turn_index,
+                "enabled": placed.enabled,
+                "images": [
+                    {"number": number, "page": picture.number if placed.source.n_pages else None}
+                    for number, picture in enumerate(placed.source.pictures, numbers.get(placed.source.path, 1))
+                ],
+            }
+            for placed in record.sources
+        ],
+        "skipped": skipped_json(record.skipped),
+        "turns": [turn_json(turn) for turn in record.turns],
+    }
+
+
+def sessions_json(sessions: Sequence[SessionSummary]) -> Json:
+    """The document of `sessions list --json`."""
+    return {
+        "sessions": [
+            {
+                "id": session.id,
+                "title": session.title,
+                "created": session.created,
+                "updated": session.updated,
+                "model": session.model,
+                "turns": session.turns,
+            }
+            for session in sessions
+        ]
+    }
+
+
+def sessions_text(sessions: Sequence[SessionSummary]) -> str:
+    """One line a session, the newest first."""
+    if not sessions:
+        return "No sessions yet. `longdesk ask PATH -q QUESTION` begins one."
+    return "\n".join(f"{session.id}  {session.updated}  {session.turns:>3}  {session.title}" for session in sessions)
+
+
+def hits_json(hits: Sequence[Hit]) -> Json:
+    """The document of `sessions search --json`."""
+    return {
+        "sessions": [
+            {
+                "id": hit.session_id,
+                "title": hit.title,
+                "updated": hit.updated,
+                "turn": hit.turn_index,
+                "snippet": hit.snippet,
+            }
+            for hit in hits
+        ]
+    }

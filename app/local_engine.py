@@ -1,0 +1,238 @@
+"""llama.cpp on this machine: models open to count and plan with, and at most one engine that runs, lent to sessions.
+
+A context cannot grow, so a question that needs more room than there is gets a new engine; the session's KV cache is
+carried over on disk, which is `kv.saving`'s. What a question sends is left to `next_turn`.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import psutil
+
+from app.kv.reuse import KvReuse, WhichModel
+from app.kv.saving import Keeper
+from app.models.shelf import Shelf
+from app.settings import Settings
+from engine.backend import (
+    Case,
+    Gauge,
+    Need,
+    Plan,
+    Prompt,
+    Wanted,
+)
+from engine.errors import LongdeskError
+from engine.local.opened import OpenModel
+from engine.local.process import EngineProcess
+from engine.memory.budget import Device, Hardware, Measured, Placement
+from engine.memory.card import ModelCard
+from engine.memory.dry_run import DryRun
+from engine.memory.hardware import ram
+from engine.memory.planner import Planner, make_plan
+from engine.runtime.checkpoint import Speeds
+from engine.runtime.settings import EngineSettings
+from storage.snapshots import Snapshots
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """An engine that has its model loaded, or loads it: its context in tokens, and whose KV cache it holds.
+
+    gauge: what the KV cache holds and where it lies; None until the engine has told.
+    """
+
+    n_ctx: int
+    session_id: str | None
+    gauge: Gauge | None = None
+
+
+class LocalEngine:
+    """At most one running engine. Not thread-safe but where it is said: its owner takes turns.
+
+    index: gives that of what is saved, which is opened when it is needed and not before. speeds: see Keeper.
+    """
+
+    def __init__(self, settings: Settings, index: Callable[[], Snapshots], speeds: Speeds | None = None) -> None:
+        self._settings, self._index, self._speeds = settings, index, speeds
+        self._engine: EngineProcess | None = None
+        self._model: WhichModel | None = None  # that the engine runs
+        self._needs: tuple[Need, ...] = ()  # what the running engine was planned to take
+        self._dry_run = DryRun(settings.cache)
+        self._shelf = Shelf(settings)
+
+    @cached_property
+    def keeper(self) -> Keeper:
+        """Keeps what the engines read."""
+        return Keeper(self._settings, self._index(), self._speeds)
+
+    def open(self, model: str) -> OpenModel:
+        """The model of a --model value, ready to count and plan with. May be called from any thread.
+
+        Raises ModelRefused for a file that cannot be used, UsageError for a name that is not known.
+        """
+        return self._shelf.open(model)
+
+    def card(self, model: str) -> ModelCard:
+        """What a model is, also one of the catalogue that is not on this machine. May be called from any thread.
+
+        Raises as open does.
+        """
+        return self._shelf.card(model)
+
+    def planner(self, model: str) -> Planner:
+        """For plans against one look at the machine, without advice. May be called from any thread. Raises as open
+        does."""
+        return Planner(self.card(model), self.hardware(), self.measure)
+
+    def plan(self, model: str, wanted: Wanted, *, prompt_tokens: int = 0) -> Plan:
+        """The plan of a model for so many tokens. May be called from any thread. Raises as open does."""
+        return make_plan(
+            self.card(model),
+            prompt_tokens=prompt_tokens,
+            wanted=wanted,
+            hardware=self.hardware(),
+            measure=self.measure,
+        )
+
+    @property
+    def running(self) -> EngineProcess | None:
+        engine = self._engine
+        return engine if engine is not None and engine.pid is not None else None
+
+    def status(self) -> Running | None:
+        """What runs now. May be called from any thread."""
+        engine = self.running
+        if engine is None:
+            return None
+        return Running(engine.settings.placement.n_ctx, self.keeper.session_id, engine.gauge)
+
+    def free_ram(self) -> Device:
+        """Free memory as the next engine sees it: what the running one holds for itself comes back when it ends.
+
+        May be called from any thread.
+        """
+        device = ram()
+        engine = self._engine
+        own = sum(map(_own_bytes, (engine.pid if engine is not None else None, self._dry_run.pid)))
+        return replace(device, free_bytes=min(device.total_bytes, device.free_bytes + own))
+
+    def hardware(self) -> Hardware:
+        """This machine as the next engine sees it. May be called from any thread."""
+        gpus = self._dry_run.gpus()
+        if self.running is not None:
+            held = {need.device.name: need.needed_bytes for need in self._needs}
+            gpus = tuple(
+                replace(gpu, free_bytes=min(gpu.total_bytes, gpu.free_bytes + held.get(gpu.name, 0))) for gpu in gpus
+            )
+        return Hardware(self.free_ram(), gpus, _disk_free_bytes(self._settings.home))
+
+    def wake(self) -> None:
+        """Starts the dry run's process: a plan will ask it soon."""
+        with suppress(LongdeskError):  # whoever asks it hears of it
+            self._dry_run.start()
+
+    def look_at(self, model: str) -> None:
+        """Lets llama.cpp look at a model: a plan will ask it soon. May be called from any thread."""
+        with suppress(LongdeskError):  # whoever needs the answer hears of it
+            self.measure(self.card(model), Placement(n_ctx=1, kv_type=self._settings.kv_type))
+
+    def measure(self, card: ModelCard, placement: Placement) -> Measured:
+        """What llama.cpp says that a placement takes; see DryRun.measure. May be called from any thread."""
+        return self._dry_run.measure(card, placement)
+
+    def reuse(self, opened: OpenModel, plan: Plan, prompt: Prompt) -> KvReuse:
+        """What of a prompt need not be read, were it asked now. May be called from any thread."""
+        caches, engine = self.keeper.caches, self.running
+        model, placement, held = caches.identify(opened.card, opened.projector), plan.placed, None
+        if engine is not None and model == self._model:
+            held = self.keeper.held(engine)
+            placement = engine.settings.placement if self._serves(engine, plan, prompt) else placement
+        return caches.find(opened.card, model, placement, prompt, held)
+
+    def ready(self, opened: OpenModel, case: Case, reuse: KvReuse, session_id: str) -> EngineProcess:
+        """The engine for this prompt: the running one where it has room, else a new one; told what it may start from.
+
+        What the running one has read and the prompt does not share is saved first, where reading it again would take
+        longer.
+        """
+        plan, prompt, engine = case.plan, case.prompt, self._engine
+        serves = engine is not None and self._model == reuse.model and self._serves(engine, plan, prompt)
+        if engine is not None and (not serves or self.keeper.loses(engine, reuse)):
+            # not at the cost of what is needed in a moment: two sessions with room for one would both be read each time
+            saved = self.save(protected=reuse.saved[:1])
+            if isinstance(saved, Path):
+                reuse = self.keeper.caches.with_saved(reuse, saved, opened.card)
+        if engine is None or not serves:
+            if engine is not None:
+                engine.close()
+            self._dry_run.close()  # what it holds was promised to the engine
+            engine = self._engine = EngineProcess(self._engine_settings(opened, plan))
+            self._model, self._needs = reuse.model, plan.needs
+        spare_bytes = self.free_ram().free_bytes - (0 if self.running else plan.needs[0].needed_bytes)
+        self.keeper.begin(
+            engine, reuse, opened.card, plan, session_id, anchor=prompt.corpus_end, spare_bytes=spare_bytes
+        )
+        return engine
+
+    def save(self, *, protected: tuple[Path, ...] = ()) -> Path | str | None:
+        """Saves what the engine holds; see Keeper.save."""
+        engine = self.running
+        return self.keeper.save(engine, protected=protected) if engine is not None else None
+
+    def learn(self, model: str) -> Iterator[float]:
+        """See SavedCaches.learn. Raises as open does."""
+        yield from self.keeper.caches.learn(self._shelf.open(model).card)
+
+    def forget(self, session_id: str) -> None:
+        """The session was deleted: what the engine holds of it is not to be saved any more."""
+        if self.running is not None:
+            self.keeper.forget(session_id)
+
+    def close(self) -> None:
+        """Saves what is not saved yet and ends the engine."""
+        try:
+            self.save()
+        finally:
+            if self._engine is not None:
+                self._engine.close()
+                self._engine = None
+            self._dry_run.close()
+            self._shelf.close()
+
+    def _engine_settings(self, opened: OpenModel, plan: Plan) -> EngineSettings:
+        """What a new engine is started with."""
+        return EngineSettings(
+            model=opened.card.path,
+            placement=plan.placed,
+            projector=opened.projector.path if opened.projector else None,
+            embeddings=self._settings.cache / "embeddings",
+            kv_places=tuple((need.device.name, need.kv_bytes) for need in plan.needs),
+            n_threads=self._settings.n_threads,
+        )
+
+    def _serves(self, engine: EngineProcess, plan: Plan, prompt: Prompt) -> bool:
+        """Whether a running engine can take the question as it is, though a new one might be placed otherwise."""
+        running = engine.settings.placement
+        asked_for = self._settings.n_ctx is None or running.n_ctx == self._settings.n_ctx
+        room = running.n_ctx >= plan.prompt_tokens + plan.reply_tokens and running.n_ubatch >= prompt.n_at_once
+        alike = (running.kv_type, running.swa_full) == (plan.placed.kv_type, plan.placed.swa_full)
+        return asked_for and room and alike  # where it lies, and what it computes at once, can stay as it is
+
+
+def _own_bytes(pid: int | None) -> int:
+    """What a child of ours holds for itself."""
+    with suppress(psutil.Error):
+        if pid is not None:
+            memory = psutil.Process(pid).memory_info()
+            return max(0, int(memory.rss - memory.shared))
+    return 0
+
+
+def _disk_free_bytes(home: Path) -> int:
+    """Free bytes where the home lies, or will lie."""
+    there = next(folder for folder in (home.absolute(), *home.absolute().parents) if folder.exists())
+    return shutil.disk_usage(there).free

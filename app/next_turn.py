@@ -1,0 +1,208 @@
+"""What the next question of a session sends, what it costs and what of it need not be read: one place, for the preview
+and for asking.
+
+What the prompt then looks like is left to engine.prompt, whether it fits to the engine.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+
+import numpy as np
+
+from app.session_settings import SessionSettings, asked_with, settings_of
+from app.settings import Settings
+from app.sources.joining import Joining
+from app.verdicts import rereading
+from engine.backend import Backend, Case, Document, Exchange, Ids, Source, number_pictures
+from engine.errors import UsageError
+from engine.prompt.layout import SYSTEM
+from storage.records import Session, SessionSource, Turn
+from storage.store import Store
+
+_NOTHING_JOINS = Joining()
+_MEASURABLE_TOKENS, _MEASURABLE_S = 256, 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A source of a session: the turn that carries it first, and whether it is sent."""
+
+    source: Source
+    turn_index: int
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """What the next question stands on: the exchanges so far, and the sources that it carries itself.
+
+    numbers: of each source's first picture, by path. They are of all that the session has, sent or not, so that a
+    picture keeps its number. unseen: the paths of those whose pictures this model cannot see.
+    """
+
+    history: tuple[Exchange, ...]
+    sources: tuple[Source, ...]
+    numbers: Mapping[str, int]
+    unseen: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedTurn:
+    """The next turn of a session, or the first of a new one, ready to be asked.
+
+    session: None for one that is not begun. turns: those before. placed: all sources with those that join, sent or not.
+    case: the prompt, its plan, and what of it need not be read. settings: the session's own. rereads: a sentence on
+    what the session has read that is to be read again, None where next to nothing is.
+    """
+
+    session: Session | None
+    turns: tuple[Turn, ...]
+    joining: Joining
+    placed: tuple[Placed, ...]
+    conversation: Conversation
+    system: str
+    today: date
+    settings: SessionSettings
+    case: Case = field(repr=False)
+    rereads: str | None = None
+
+    @property
+    def sent(self) -> tuple[Placed, ...]:
+        """The sources that are sent."""
+        return tuple(place for place in self.placed if place.enabled)
+
+
+def prepare(
+    session: Session | None,
+    question: str,
+    *,
+    store: Store,
+    backend: Backend,
+    settings: Settings,
+    joining: Joining = _NOTHING_JOINS,
+    only: frozenset[str] | None = None,
+) -> PreparedTurn:
+    """The turn that asks this question. Nothing is loaded and nothing is written.
+
+    joining: what a reading changes in the session. only: paths of the sources to ask about, None for all that are sent;
+    a path with a slash at its end is a folder. Raises UsageError where no source has such a path, and as
+    Backend.documents, lay_out and consider do.
+    """
+    turns = store.turns.of(session.id) if session else ()
+    placed = place(store.sources.of(session.id) if session else (), joining, len(turns))
+    if only is not None:
+        placed = _only(placed, only)
+    own = settings_of(session, settings)
+    conversation = converse(placed, turns, backend=backend, max_tiles=own.max_tiles)
+    system = session.system or "" if session else standing_instruction(settings, bool(placed))
+    today = date.fromisoformat(session.frozen_date) if session else date.today()
+    carried = backend.documents(conversation.sources, conversation.numbers, max_tiles=own.max_tiles)
+    exchanges = [*conversation.history, Exchange(question, carried)]
+    prompt = backend.lay_out(exchanges, system=system, today=today)
+    case = backend.consider(prompt, settings.wanted, exchanges)
+    return PreparedTurn(
+        session=session,
+        turns=turns,
+        joining=joining,
+        placed=placed,
+        conversation=conversation,
+        system=system,
+        today=today,
+        settings=own,
+        case=case,
+        rereads=_rereads(case, turns, settings.model),
+    )
+
+
+def _rereads(case: Case, turns: Sequence[Turn], model: str) -> str | None:
+    """What of that which was read in this session is to be read again, where that takes a while."""
+    read_tokens = tokens_read(turns, model)
+    if not read_tokens:
+        return None
+    return rereading(case.prompt.n_tokens, case.reuse.n_tokens, reading_speed(turns, model), read_tokens=read_tokens)
+
+
+def documents_of(prepared: PreparedTurn, backend: Backend) -> tuple[Document, ...]:
+    """Every source of the session as a document, sent or not: what each costs, or would."""
+    sources, numbers = [at.source for at in prepared.placed], prepared.conversation.numbers
+    return backend.documents(sources, numbers, max_tiles=prepared.settings.max_tiles)
+
+
+def place(kept: Sequence[SessionSource], joining: Joining, turn_index: int) -> tuple[Placed, ...]:
+    """The session's sources and those that join: a known path keeps its place with the new content, others follow."""
+    new = {source.path: source for source in joining.sources}
+    gone, back = {skipped.path for skipped in joining.gone}, set(joining.returning)
+    known = []
+    for at in kept:
+        path = at.source.path
+        enabled = (at.enabled or path in back) and path not in gone
+        known.append(Placed(new.pop(path, at.source), at.turn_index, enabled))
+    return (*known, *(Placed(source, turn_index) for source in new.values()))
+
+
+def _only(placed: Sequence[Placed], only: frozenset[str]) -> tuple[Placed, ...]:
+    """The same sources in their places, with those alone sent that are named, be they left out of other questions."""
+
+    def names(name: str, path: str) -> bool:
+        return path == name or (name.endswith("/") and path.startswith(name))
+
+    missing = [name for name in sorted(only) if not any(names(name, at.source.path) for at in placed)]
+    if missing:
+        raise UsageError(f"The session has no source {missing[0]}.", "Name its sources as the session lists them.")
+    return tuple(replace(at, enabled=any(names(name, at.source.path) for name in only)) for at in placed)
+
+
+def converse(
+    placed: Sequence[Placed], turns: Sequence[Turn], *, backend: Backend, max_tiles: int | None = None
+) -> Conversation:
+    """The turns that count as history, each with its documents, and the sources that wait for the next question.
+
+    A turn without a reply (cancelled while reading, or broken off) is left out; its sources move to the next one.
+    """
+    sees = backend.about.sees
+    numbers = number_pictures(place.source for place in placed)
+    sent = [place for place in placed if place.enabled]
+    unseen = () if sees else tuple(place.source.path for place in sent if place.source.pictures)
+    waiting = [place for place in sent if sees or not place.source.is_wordless]
+    exchanges = []
+    for turn in turns:
+        reply = _reply_ids(turn, backend)
+        if not len(reply):
+            continue
+        due = [place.source for place in waiting if place.turn_index <= turn.index]
+        waiting = [place for place in waiting if place.turn_index > turn.index]
+        exchanges.append(Exchange(turn.question, backend.documents(due, numbers, max_tiles=max_tiles), reply))
+    return Conversation(tuple(exchanges), tuple(place.source for place in waiting), numbers, unseen)
+
+
+def _reply_ids(turn: Turn, backend: Backend) -> Ids:
+    """The ids as they were sampled; the text's own ids where the model has changed or the turn was interrupted."""
+    if turn.reply_ids and turn.vocabulary == backend.about.vocabulary:
+        return np.array(turn.reply_ids, dtype=np.int32)
+    return backend.encode(turn.text)
+
+
+def standing_instruction(settings: Settings, has_documents: bool) -> str:
+    """The user's, else Longdesk's own where there are documents to answer from."""
+    return settings.system if settings.system is not None else SYSTEM if has_documents else ""
+
+
+def tokens_read(turns: Sequence[Turn], model: str) -> int:
+    """What the last question that reached this model has had read, its reply included."""
+    for turn in reversed(turns):
+        if turn.prompt_tokens is not None:
+            if asked_with(turn).model != model:
+                return 0
+            return turn.prompt_tokens + (turn.reply_tokens or 0) if turn.text else turn.prefill_done or 0
+    return 0
+
+
+def reading_speed(turns: Sequence[Turn], model: str) -> float | None:
+    """Tokens a second, of the last question of which this model read enough to tell."""
+    for turn in reversed(turns):
+        fresh = (turn.prompt_tokens or 0) - (turn.reused_tokens or 0)
+        seconds = turn.prefill_s or 0.0
+        if asked_with(turn).model == model and fresh >= _MEASURABLE_TOKENS and seconds >= _MEASURABLE_S:
+            return fresh / seconds if turn.text else None
+    return None

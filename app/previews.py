@@ -1,0 +1,126 @@
+"""What the next question of a session would cost, as the page and the command line show it before it is asked.
+
+Worked out once for each state of the session, not at each redraw.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+
+from app.images.albums import Album, albums_of
+from app.next_turn import PreparedTurn
+from engine.backend import Document, Part, Plan, Prompt
+from storage.records import Session, SourceLink, Turn
+
+_KEPT = 8
+_AMBER, _RED = 0.80, 0.95  # of the window
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A session's next question before it is written.
+
+    documents: one a source of the session, in its order, sent or not. reused_tokens: about what of the prompt need not
+    be read again, None where nobody can tell. unseen: paths of sources that are sent, but for their pictures: the model
+    cannot see. unsent: those of all sources that have nothing else in them, so that they cost nothing. tokens, albums:
+    by path, for every source of the session. unrepresentable: by path, characters that the vocabulary has no token for.
+    rereads: see PreparedTurn.
+    """
+
+    plan: Plan
+    prompt: Prompt = field(repr=False)
+    documents: tuple[Document, ...] = field(repr=False)
+    reused_tokens: int | None
+    unseen: tuple[str, ...]
+    unsent: frozenset[str]
+    tokens: dict[str, int] = field(repr=False)
+    unrepresentable: dict[str, int] = field(repr=False)
+    albums: dict[str, Album] = field(repr=False)
+    rereads: str | None = None
+
+    @property
+    def corpus_tokens(self) -> int:
+        return self.prompt.count(Part.SOURCE)
+
+    @property
+    def chat_tokens(self) -> int:
+        """All of the prompt that is no source."""
+        return self.prompt.n_tokens - self.corpus_tokens
+
+
+def preview_of(turn: PreparedTurn, documents: tuple[Document, ...], *, sees: bool) -> Preview:
+    """What asking this turn would cost. documents: of every source, see next_turn.documents_of."""
+    unsent = frozenset(at.source.path for at in turn.placed if not sees and at.source.is_wordless)
+    return Preview(
+        plan=turn.case.plan,
+        prompt=turn.case.prompt,
+        documents=documents,
+        reused_tokens=turn.case.reuse.n_tokens,
+        unseen=turn.conversation.unseen,
+        unsent=unsent,
+        tokens={each.path: 0 if each.path in unsent else each.n_tokens for each in documents},
+        unrepresentable={each.path: sum(each.unrepresentable.values()) for each in documents if each.unrepresentable},
+        albums=albums_of(documents),
+        rereads=turn.rereads,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The window and what stands in it, in tokens."""
+
+    corpus: int
+    chat: int
+    reply: int
+    limit: int
+
+    @property
+    def free(self) -> int:
+        return self.limit - self.corpus - self.chat - self.reply
+
+    @property
+    def share(self) -> float:
+        return (self.limit - self.free) / max(1, self.limit)
+
+    @property
+    def level(self) -> str:
+        """How full it is, in one word that the style sheet knows."""
+        return "red" if self.share >= _RED else "amber" if self.share >= _AMBER else "calm"
+
+
+def budget_of(preview: Preview | None, plan: Plan, window: int, n_ctx: int | None) -> Budget:
+    """The budget of a session's next question, or of a first one without sources."""
+    chat = preview.chat_tokens if preview else plan.prompt_tokens
+    return Budget(preview.corpus_tokens if preview else 0, chat, plan.reply_tokens, min(window, n_ctx or window))
+
+
+class Previews:
+    """The last few previews of this process. Safe to use from several threads."""
+
+    def __init__(self, preview: Callable[[str], Preview]) -> None:
+        """preview: of a session, by its id."""
+        self._preview = preview
+        self._kept: OrderedDict[tuple[object, ...], Preview] = OrderedDict()
+        self._lock = Lock()
+
+    def of(self, session: Session, links: Sequence[SourceLink], turns: Sequence[Turn], *, asked_of: object) -> Preview:
+        """That of a session that has these sources and turns. asked_of: the engine, and what else may change what it
+        costs. Raises as Desk.preview does."""
+        key = (
+            session.id,
+            str(session.settings),
+            asked_of,
+            tuple((link.path, link.digest, link.turn_index, link.enabled) for link in links),
+            tuple((turn.id, turn.stop) for turn in turns),
+        )
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        preview = self._preview(session.id)
+        with self._lock:
+            self._kept[key] = preview
+            while len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+        return preview

@@ -1,0 +1,118 @@
+"""What a session and a turn keep of how they were asked, typed: one way to and from the JSON that the store has."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, astuple, dataclass
+from typing import Any
+
+from app.settings import Settings
+from engine.backend import Cause, Sampling, Skipped
+from engine.tokens.tiles import MOST_TILES
+from storage.records import Session, Turn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSettings:
+    """A session keeps what it was begun with until it is changed: it stays as it was read, whatever is set later.
+
+    max_tiles: that an image has at most. draw_pages: see Rules. emptied: the paths of sources that draw_pages left
+    nothing of. untitled: the title that nobody chose, '' where somebody did.
+    """
+
+    max_tiles: int
+    draw_pages: str
+    emptied: frozenset[str] = frozenset()
+    untitled: str = ""
+
+    def to_json(self, *only: str) -> dict[str, Any]:
+        """As the store keeps it; only: of these fields, so that nobody else's change of others is undone."""
+        values: dict[str, tuple[str, Any]] = {
+            "max_tiles": ("max_tiles", self.max_tiles),
+            "draw_pages": ("draw_pages", self.draw_pages),
+            "emptied": ("without_pages", sorted(self.emptied)),
+            "untitled": ("untitled", self.untitled),
+        }
+        return dict(values[name] for name in only or values)
+
+
+def begun_with(settings: Settings, *, untitled: str = "") -> SessionSettings:
+    """Those of a session that is begun now."""
+    return SessionSettings(max_tiles=settings.max_tiles, draw_pages=settings.draw_pages, untitled=untitled)
+
+
+def settings_of(session: Session | None, settings: Settings) -> SessionSettings:
+    """A session's own; what one has not that is older than a setting, or not begun yet, is the settings'."""
+    kept = session.settings if session is not None else {}
+    max_tiles, draw_pages = kept.get("max_tiles"), kept.get("draw_pages")
+    return SessionSettings(
+        max_tiles=max_tiles if isinstance(max_tiles, int) and 1 <= max_tiles <= MOST_TILES else settings.max_tiles,
+        draw_pages=draw_pages if isinstance(draw_pages, str) else settings.draw_pages,
+        emptied=frozenset(kept.get("without_pages") or ()),
+        untitled=str(kept.get("untitled") or ""),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """The pictures of one source, as they were sent first. digest: of the source as it was then."""
+
+    path: str
+    digest: str
+    first_number: int
+    n_pictures: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnSettings:
+    """What a turn was asked with.
+
+    model: the --model value. joined: the pictures that it was the first to send, None for a turn that is older than
+    that. refused: files that were attached to it and could not be read. only: the paths that it was asked about, None
+    for all that the session has.
+    """
+
+    model: str
+    kv_type: str = ""
+    sampling: Sampling = Sampling()
+    joined: tuple[Joined, ...] | None = None
+    refused: tuple[Skipped, ...] = ()
+    only: frozenset[str] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As the store keeps it."""
+        values: dict[str, Any] = {"model": self.model, "kv_type": self.kv_type, **asdict(self.sampling)}
+        if self.joined is not None:
+            values["joined"] = [astuple(each) for each in self.joined]
+        if self.refused:
+            values["refused"] = [(one.path, str(one.cause), one.reason) for one in self.refused]
+        if self.only is not None:
+            values["only"] = sorted(self.only)
+        return values
+
+
+def asked_with(turn: Turn) -> TurnSettings:
+    """What a turn was asked with, as far as it was kept."""
+    kept, joined, only = turn.settings, turn.settings.get("joined"), turn.settings.get("only")
+    return TurnSettings(
+        model=str(kept.get("model") or ""),
+        kv_type=str(kept.get("kv_type") or ""),
+        sampling=_sampling(kept),
+        joined=None if joined is None else tuple(Joined(*each) for each in joined),
+        refused=tuple(Skipped(path, Cause(cause), reason) for path, cause, reason in kept.get("refused") or ()),
+        only=None if only is None else frozenset(only),
+    )
+
+
+def _sampling(kept: Mapping[str, Any]) -> Sampling:
+    known = {name: kept[name] for name in ("max_tokens", "temperature", "top_p", "min_p", "seed") if name in kept}
+    return Sampling(**known)
+
+
+def sampling_of(settings: Settings) -> Sampling:
+    """The sampling that the settings ask for."""
+    return Sampling(
+        max_tokens=settings.reply_tokens,
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        min_p=settings.min_p,
+        seed=settings.seed,
+    )

@@ -1,0 +1,185 @@
+"""What is said of a plan: the verdict, how much is over or missing, what would make it fit, and what cannot be seen.
+
+Worded once, for the page, the command line and exceptions alike. Plain text, but where it is said. The
+figures, and which advice there is, are engine.memory's.
+"""
+
+from collections.abc import Callable, Sequence
+
+from app.sizes import show_bytes
+from engine.backend import Advice, Plan, Verdict, Weight
+from engine.corpus.wording import listed
+from engine.errors import DoesNotFit
+
+CANNOT_SEE = "the model cannot see"
+NOT_SENT = f"not sent: {CANNOT_SEE}"
+
+_VERDICTS = {
+    Verdict.FITS: "It fits.",
+    Verdict.SLOW: "It fits, but slowly: the weights do not fit into free memory and are read from disk again and "
+    "again.",
+    Verdict.OVER_WINDOW: "It does not fit into the window.",
+    Verdict.OVER_MEMORY: "It does not fit into memory.",
+}
+_KV_WORDS = {"q8_0": "in 8 bits", "q4_0": "in 4 bits, which some models feel"}
+_MOST_NAMED = 12  # sources that an advice names
+_OFFERED = 3  # advice that a refusal names
+_WORTH_SAYING_S = 2.0  # of reading again
+_WORTH_SAYING_TOKENS = 1_000  # where the speed is not known
+
+
+def verdict(plan: Plan) -> str:
+    """Whether it fits, in a sentence."""
+    return _VERDICTS[plan.verdict]
+
+
+def tokens_over(plan: Plan) -> str:
+    """By how much a plan is over the window, without a full stop."""
+    if plan.over_tokens:
+        return f"{plan.over_tokens:,} tokens over"
+    return f"A context of {plan.context_tokens:,} tokens is more than the model's window"
+
+
+def memory_missing(plan: Plan, *, exact: bool = False) -> str:
+    """What is missing on each device that has too little, without a full stop. exact: to the byte."""
+    size, unit = ("{:,}".format, " bytes") if exact else (show_bytes, "")
+    return "; ".join(
+        f"{size(need.short_bytes)}{unit} of memory are missing on {need.device.name}, where KV cache and buffers need "
+        f"{size(need.needed_bytes - need.mapped_bytes)} and {size(need.device.free_bytes)} are free"
+        for need in plan.needs
+        if need.short_bytes
+    )
+
+
+def refuse_misfit(plan: Plan) -> None:
+    """Raises DoesNotFit, with how much is over and the best advice, unless the plan fits."""
+    if plan.fits:
+        return
+    remedy = " Or: ".join(change(plan, advice) for advice in plan.advice[:_OFFERED])
+    if plan.verdict is Verdict.OVER_MEMORY:
+        raise DoesNotFit(f"{memory_missing(plan, exact=True)}. Nothing was loaded.", remedy)
+    if not plan.over_tokens:
+        raise DoesNotFit(f"{tokens_over(plan)}.", remedy)
+    raise DoesNotFit(
+        f"{tokens_over(plan)}: the prompt has {plan.prompt_tokens:,} and the reply keeps "
+        f"{plan.reply_tokens:,}, of {plan.context_tokens:,}. Nothing was loaded and nothing was cut.",
+        remedy,
+    )
+
+
+def change(plan: Plan, advice: Advice, *, options: bool = True) -> str:
+    """What to do, in a sentence. options: with the command line's; a page has a click in their place."""
+    if advice.max_tiles is not None or advice.fewer_pages is not None or advice.sources:
+        return _less_to_read(advice, options)
+    if advice.n_ctx is not None:
+        return _another_context(plan, advice, advice.n_ctx, options)
+    if advice.kv_type is not None:
+        return f"Store the KV cache {_KV_WORDS[advice.kv_type]}{_named(f'--kv {advice.kv_type}', options)}."
+    if advice.reply_tokens is not None:
+        shorter = advice.reply_tokens
+        flags = _named(f"--max-tokens {shorter}, with plan --reply {shorter}", options)
+        return f"Keep {shorter:,} tokens for the reply instead of {plan.reply_tokens:,}{flags}."
+    if advice.n_ubatch is not None:
+        return f"Compute fewer tokens at once, which is slower{_named(f'--ubatch {advice.n_ubatch}', options)}."
+    if advice.kv_device is not None:
+        return f"Let Longdesk place the KV cache{_named(f'--kv-device {advice.kv_device}', options)}."
+    if advice.swa_full is not None:
+        leave = "Leave --swa-full out" if options else "Let windowed layers keep only what they see"
+        return f"{leave}: answers stay the same."
+    if advice.other_window is not None:
+        return f"Use a model with a window of at least {advice.other_window:,} tokens; this one has {plan.window:,}."
+    short = ", ".join(
+        f"{need.short_bytes / (1 << 30):,.1f} GiB of {need.device.name}" for need in plan.needs if need.short_bytes
+    )
+    return f"Free {short}: close other programs, or use a smaller model or quantization."
+
+
+def _named(flags: str, options: bool) -> str:
+    return f" ({flags})" if options else ""
+
+
+def _another_context(plan: Plan, advice: Advice, n_ctx: int, options: bool) -> str:
+    kv_type = advice.kv_type
+    flags = _named(f"--kv {kv_type} --ctx {n_ctx}" if kv_type is not None else f"--ctx {n_ctx}", options)
+    if plan.verdict is not Verdict.OVER_WINDOW:
+        with_kv = f" with the KV cache {_KV_WORDS[kv_type]}" if kv_type is not None and not options else ""
+        return f"Use a context of {n_ctx:,} tokens{with_kv}{flags}."
+    if n_ctx > plan.context_tokens:
+        return f"Use a larger context{flags}; the model's window is {plan.window:,} tokens."
+    return f"Use a context of at most {n_ctx:,} tokens, the model's window{flags}."
+
+
+def _less_to_read(advice: Advice, options: bool) -> str:
+    saved, fewer = f"{advice.saves_tokens:,} tokens less", advice.fewer_pages
+    if advice.max_tiles is not None:
+        tiles = "1 tile" if advice.max_tiles == 1 else f"{advice.max_tiles} tiles"
+        less = f"Scale images down to {tiles} at most, {saved}{_named(f'--max-tiles {advice.max_tiles}', options)}"
+    elif fewer is not None:
+        fit = "fits: send that one alone" if fewer.n_left == 1 else "fit: send those alone"
+        where = fewer.paths[0] if len(fewer.paths) == 1 else f"{len(fewer.paths):,} files"
+        less = f"{fewer.n_left:,} of the {fewer.n_drawn:,} drawn pages of {where} {fit}, {saved}"
+        less += _named(f"--draw-pages {fewer.pages}", options)
+    else:
+        less = _leave_out(advice.sources, options)
+    if advice.n_ctx is None:
+        return f"{less}."
+    return f"{less}, and use " + (f"--ctx {advice.n_ctx}." if options else f"a context of {advice.n_ctx:,} tokens.")
+
+
+def _leave_out(sources: Sequence[Weight], options: bool) -> str:
+    shown = ", ".join(f"{source.path} ({source.n_tokens:,})" for source in sources[:_MOST_NAMED])
+    n_more = len(sources) - _MOST_NAMED
+    more = f" and {n_more:,} more{_named('--json names all', options)}" if n_more > 0 else ""
+    return f"Leave out {shown}{more}"
+
+
+def unseen_notice(paths: Sequence[str], model_name: str, unfit: Sequence[str]) -> str:
+    """Which sources' images a question leaves out. unfit: sentences on projectors that lie there and do not serve."""
+    not_sent = f"{model_name} cannot see: the images of {listed(paths)} are not sent."
+    stay = "They stay in the session, for a model that sees or this one with its mmproj file."
+    return " ".join((not_sent, *unfit, stay))
+
+
+def unseen_markdown(paths: Sequence[str], model_name: str, unfit: Sequence[str], *, plain: Callable[[str], str]) -> str:
+    """The same before anything is asked, as Markdown. plain: makes Markdown of text that comes from files."""
+    images = "The image is" if len(paths) == 1 else f"The images of {len(paths):,} files are"
+    return " ".join(
+        (
+            f"**{plain(listed(paths))}: {plain(model_name)} cannot see.** {images} not sent.",
+            *map(plain, unfit),
+            "Choose a model with a vision projector, put this model's mmproj file beside it, or name it: "
+            "`longdesk up --model FILE.gguf --mmproj FILE.gguf`.",
+            "They stay here and are sent as soon as the model can see.",
+        )
+    )
+
+
+def why_unseen(n_pages: int, unfit: Sequence[str]) -> str:
+    """Why a source that is nothing but pictures is skipped. n_pages: of a scan, 0 for an image. unfit: as above."""
+    pages = f"{n_pages:,} page{'' if n_pages == 1 else 's'} without text: a scan, and " if n_pages else ""
+    remedy = "choose one with a vision projector, or put its mmproj file beside it"
+    return f"{pages}{CANNOT_SEE}; {' '.join((*unfit, remedy.capitalize())) if unfit else remedy}"
+
+
+def rereading(
+    prompt_tokens: int, reused_tokens: int | None, tokens_per_s: float | None, *, read_tokens: int
+) -> str | None:
+    """ "Re-reading 61,200 tokens, about 6 min"; None where next to nothing is lost.
+
+    reused_tokens: of the prompt, what need not be read again; None where nobody can tell. tokens_per_s: None where it
+    was not measured. read_tokens: what the session's last question had read, its reply included; 0 for none: what is
+    read for the first time is not lost.
+    """
+    if reused_tokens is None:
+        return None
+    lost = min(read_tokens, prompt_tokens) - reused_tokens
+    if tokens_per_s is None:
+        return f"Re-reading {lost:,} tokens" if lost >= _WORTH_SAYING_TOKENS else None
+    seconds = lost / tokens_per_s
+    return f"Re-reading {lost:,} tokens, about {_about(seconds)}" if seconds >= _WORTH_SAYING_S else None
+
+
+def _about(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,160 @@
+"""The one seam: what an engine is, what it counts and says of fit, and the events of its answers.
+
+A GGUF in llama.cpp on this machine, an engine over HTTP, and the tests' FakeBackend stand behind `Backend`. Whoever
+asks knows no more of an engine than what stands here; the values that go to and fro are at hand here too.
+"""
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from threading import Event as Flag
+from typing import Protocol
+
+from engine.corpus.source import Cause, Corpus, Picture, Skipped, Source
+from engine.errors import LongdeskError
+from engine.memory.budget import Advice, Need, Plan, Verdict, Wanted, Weight
+from engine.prompt.prompt import Exchange, Part, Prompt, Segment
+from engine.runtime.events import (
+    Checking,
+    Event,
+    Finished,
+    Gauge,
+    Loading,
+    Prefill,
+    Remark,
+    Sampling,
+    Stop,
+    Text,
+)
+from engine.tokens.document import Document, IdCache, Ids, View, number_pictures
+
+__all__ = [
+    "About",
+    "Advice",
+    "Backend",
+    "Case",
+    "Cause",
+    "Checking",
+    "Corpus",
+    "Document",
+    "Event",
+    "Exchange",
+    "Finished",
+    "Gauge",
+    "IdCache",
+    "Ids",
+    "Loading",
+    "Need",
+    "Part",
+    "Picture",
+    "Plan",
+    "Prefill",
+    "Prompt",
+    "Remark",
+    "Reuse",
+    "Sampling",
+    "Segment",
+    "Skipped",
+    "Source",
+    "Stop",
+    "Text",
+    "Verdict",
+    "View",
+    "Wanted",
+    "Weight",
+    "number_pictures",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What an engine is, told before it runs.
+
+    name: the model's, as people call it. window: the most tokens that prompt and reply may have. vocabulary: which ids
+    are its own, '' where nobody knows. counts_exactly: its counts are the ids that are decoded, no estimates.
+    keeps_kv: what it read can be kept on this machine. reports_capacity: its plans say what is free now.
+    image_rule: whose rule counts images, None where it cannot see. has_tiles: it cuts images into tiles, of tile_tokens
+    tokens each. unfit: sentences on what was to make it see, and cannot.
+    """
+
+    name: str
+    window: int
+    vocabulary: str = ""
+    counts_exactly: bool = True
+    keeps_kv: bool = False
+    reports_capacity: bool = False
+    image_rule: str | None = None
+    has_tiles: bool = False
+    tile_tokens: int = 0
+    unfit: tuple[str, ...] = ()
+
+    @property
+    def sees(self) -> bool:
+        """Whether it can be shown images."""
+        return self.image_rule is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Reuse:
+    """What of a prompt need not be read: about so many tokens, None where nobody can tell. An engine's own knowledge of
+    where they are kept goes with it.
+
+    tokens_per_s: how fast the rest is read, None where it was never measured.
+    """
+
+    n_tokens: int | None = None
+    tokens_per_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A prompt with all that was found out about asking it now. refusal: why the engine cannot be asked it at all."""
+
+    prompt: Prompt = field(repr=False)
+    plan: Plan
+    reuse: Reuse = Reuse()
+    refusal: LongdeskError | None = None
+
+
+class Backend(Protocol):
+    """An engine with its model. One answer at a time; all else may be called from any thread."""
+
+    @property
+    def about(self) -> About:
+        """What it is."""
+
+    def documents(
+        self, sources: Sequence[Source], numbers: Mapping[str, int] | None = None, *, max_tiles: int | None = None
+    ) -> tuple[Document, ...]:
+        """Every source as the prompt carries it, in order; see engine.tokens.source_ids.
+
+        numbers: what each source's first picture is called, by path. max_tiles: of an image; None for as many as there
+        may be.
+        """
+
+    def encode(self, text: str) -> Ids:
+        """A text's ids, int32 of shape [n_tokens], special tokens off."""
+
+    def unrepresentable(self, text: str) -> Mapping[str, int]:
+        """Characters that its vocabulary has no token for, with how often they occur."""
+
+    def lay_out(self, exchanges: Sequence[Exchange], *, system: str, today: date) -> Prompt:
+        """The prompt that asks the last exchange's question. Raises ModelRefused for what no template says."""
+
+    def plan(self, prompt: Prompt, wanted: Wanted, exchanges: Sequence[Exchange] = ()) -> Plan:
+        """Whether it fits now, with advice where it does not. exchanges: those that advice may leave documents out of.
+
+        Nothing is loaded, and nothing that is kept is looked at. Raises UsageError for what the model cannot have.
+        """
+
+    def consider(self, prompt: Prompt, wanted: Wanted, exchanges: Sequence[Exchange] = ()) -> Case:
+        """As plan, and what of the prompt need not be read again."""
+
+    def generate(
+        self, case: Case, sampling: Sampling, *, session_id: str, cancel: Flag
+    ) -> Generator[Event, None, None]:
+        """Reads what is not kept of the prompt, and samples a reply. Ends with Finished, also when cancelled.
+
+        session_id: whose question it is. Raises EngineFailed or EngineDied when the engine breaks; the next call starts
+        a new one.
+        """

@@ -1,0 +1,172 @@
+"""Pixels of an image as an encoder takes them: upright, RGB, eight bits, nothing transparent, at a size given.
+
+What `image` measured is decoded here, so width and height agree. Cutting into tiles is the engine's.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from PIL import Image as Pillow
+from PIL import ImageOps
+
+from engine.corpus.formats.format import quietly
+from engine.corpus.rules import DEFAULT_RULES, Rules
+from engine.corpus.source import Cause, Pixels, Skipped
+
+_TRANSPOSED = frozenset({5, 6, 7, 8})  # the EXIF orientations that lie on their side
+_ORIENTATION_TAG = 0x0112
+_SEE_THROUGH = frozenset({"RGBA", "LA", "PA", "RGBa", "La"})
+_DEEP = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
+_MOST_FRAMES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class FrameSize:
+    """Width and height of one frame in pixels, upright."""
+
+    width: int
+    height: int
+
+
+def read_pixels(
+    path: str,
+    data: bytes,
+    format_name: str,
+    *,
+    width: int | None = None,
+    height: int | None = None,
+    frame: int = 0,
+    quick: bool = False,
+    rules: Rules = DEFAULT_RULES,
+) -> Pixels | Skipped:
+    """One frame of an image file, scaled to width and height where both are given, else at its own size.
+
+    format_name: as Pillow names it. frame: from 0; a page of a TIFF, a picture of an animation. quick: for eyes, not
+    for an encoder: a JPEG is decoded at about the size asked for (20 of 12 megapixels to thumbnails: 0.6 s, else 5.5).
+    What can be seen through stands on white. More than eight bits are narrowed by what the format holds at most.
+    Gives Skipped where it cannot be decoded to the end (BROKEN) or has too many pixels (TOO_LARGE).
+    """
+    try:
+        with opened_image(path, data, format_name) as picture:
+            picture.seek(frame)
+            too_large = too_many_pixels(path, picture, len(data), rules)
+            if too_large is not None:
+                return too_large
+            if quick and width is not None and height is not None:
+                picture.draft(None, (max(width, height),) * 2)  # of both sides: it may yet be turned
+            rgb = _in_rgb(_upright(picture))
+            if width is not None and height is not None and rgb.size != (width, height):
+                rgb = rgb.resize((width, height), Pillow.Resampling.LANCZOS, reducing_gap=3.0)
+            return Pixels(rgb.width, rgb.height, rgb.tobytes())
+    except Exception:  # plugins raise anything on a broken file, SyntaxError and struct.error too
+        return broken_image(path, format_name, len(data))
+
+
+def frame_sizes(
+    path: str, data: bytes, format_name: str, *, rules: Rules = DEFAULT_RULES, decode: bool = False
+) -> tuple[FrameSize | None, ...] | Skipped:
+    """The size of every frame: one for most files, one a page for a TIFF. decode: None for one that is not all there.
+
+    Gives Skipped where a frame has too many pixels, or the file cannot be read as far as its last frame.
+    """
+    try:
+        with opened_image(path, data, format_name) as picture:
+            sizes: list[FrameSize | None] = []
+            for frame in range(min(getattr(picture, "n_frames", 1), _MOST_FRAMES)):
+                picture.seek(frame)
+                too_large = too_many_pixels(path, picture, len(data), rules)
+                if too_large is not None:
+                    return too_large
+                size = FrameSize(*upright_size(picture))
+                sizes.append(size if not decode or _decodes(picture) else None)
+            return tuple(sizes)
+    except Exception:  # see read_pixels
+        return broken_image(path, format_name, len(data))
+
+
+def upright_size(picture: Pillow.Image) -> tuple[int, int]:
+    """Width and height once the picture is turned as its EXIF data asks. Pillow's TIFF reader turns by itself."""
+    width, height = _size(picture)
+    if picture.format != "TIFF" and picture.getexif().get(_ORIENTATION_TAG) in _TRANSPOSED:
+        return height, width
+    return width, height
+
+
+def _size(picture: Pillow.Image) -> tuple[int, int]:
+    """Width and height as they will be decoded: an icon's are not bound to be what its directory says."""
+    icon: Any = getattr(picture, "ico", None)
+    size: tuple[int, int] = icon.frame(icon.getentryindex(picture.size)).size if icon else picture.size
+    return size
+
+
+@contextmanager
+def opened_image(path: str, data: bytes, format_name: str) -> Iterator[Pillow.Image]:
+    """A file in Pillow's format of this name; KeyError for one that Pillow does not read.
+
+    Pillow's own open() complains of large images by a global setting; here the size is looked at by us.
+    """
+    with quietly():
+        Pillow.preinit()  # the common formats alone: init() imports all of Pillow's, for 70 ms
+        if format_name not in Pillow.OPEN:
+            Pillow.init()
+        with Pillow.OPEN[format_name][0](BytesIO(data), path) as picture:
+            yield picture
+
+
+def too_many_pixels(path: str, picture: Pillow.Image, n_bytes: int, rules: Rules) -> Skipped | None:
+    """Why an image is too large to be decoded; None where it is not."""
+    width, height = _size(picture)
+    if width * height <= rules.max_image_pixels:
+        return None
+    size = f"{width:,} x {height:,} pixels"
+    reason = f"{size}, over the limit of {rules.max_image_pixels:,} in all for an image; scale it down"
+    return Skipped(path, Cause.TOO_LARGE, reason, n_bytes)
+
+
+def _decodes(picture: Pillow.Image) -> bool:
+    """Whether the frame that is looked at can be decoded to its end."""
+    try:
+        picture.load()
+    except Exception:  # see read_pixels
+        return False
+    return True
+
+
+def broken_image(path: str, format_name: str, n_bytes: int) -> Skipped:
+    """An image that Pillow gave up on. Its words help nobody: "index out of range"."""
+    name = "JPEG 2000" if format_name == "JPEG2000" else format_name
+    what = f"{'an' if name[:1] in 'AI' else 'a'} {name} image that is cut short or damaged"
+    return Skipped(path, Cause.BROKEN, f"{what}; copy or save it anew", n_bytes)
+
+
+def _upright(picture: Pillow.Image) -> Pillow.Image:
+    picture.load()
+    ImageOps.exif_transpose(picture, in_place=True)  # a copy less: a photo of 60 million pixels has 180 MB
+    return picture
+
+
+def _in_rgb(picture: Pillow.Image) -> Pillow.Image:
+    if picture.mode in _DEEP:
+        picture = _narrowed(picture)
+    if picture.mode in _SEE_THROUGH or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        return Pillow.alpha_composite(Pillow.new("RGBA", picture.size, "white"), picture).convert("RGB")
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
+
+
+def _narrowed(picture: Pillow.Image) -> Pillow.Image:
+    """Gray of 16 or 32 bits, or of floats, in eight: convert() would cut off what is above 255.
+
+    16 bits keep their upper eight. Wider ones do not say what is white: it is what they hold at most.
+    """
+    values = np.asarray(picture)
+    if picture.mode.startswith("I;16") or (picture.mode == "I" and 255 < values.max(initial=0) < 1 << 16):
+        return Pillow.fromarray((values.clip(0) >> 8).astype(np.uint8))
+    finite = np.nan_to_num(values.astype(np.float64), posinf=0, neginf=0)
+    low, high = min(0.0, finite.min(initial=0)), finite.max(initial=0)
+    white = 255.0 if 1 < high <= 255 else max(high, 1.0)
+    return Pillow.fromarray(((finite - low) / (white - low) * 255).round().astype(np.uint8))

@@ -1,0 +1,257 @@
+"""Every file below a folder, in order, or why it is left out: --exclude, the defaults, .gitignore, links, specials.
+
+Owns the order of files and of the reasons, and what is asked of a place that holds files: a folder on disk
+(`disk_tree`), the inside of a zip (`zip_tree`). What becomes of a file, and of a zip, is left to `collect`.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from functools import lru_cache
+from typing import Any, Protocol
+
+from engine.corpus.rules import Rules, why_contents_left_out, why_file_left_out, why_folder_left_out
+from engine.corpus.source import Cause, Skipped, Source
+from engine.corpus.walk.checkout import level_from, level_of_checkout
+from engine.corpus.walk.ignore import Level, Pattern, Patterns, find_ignoring, parse
+from engine.corpus.wording import Names, natural_key, printable
+
+Read = Callable[[int], bytes]
+"""Takes a number of bytes, gives the next ones; fewer only at the end."""
+Take = Callable[[int, Read], Source | Skipped]
+"""What becomes of a file: takes its size in bytes as the tree states it, and its bytes."""
+
+
+class EntryKind(Enum):
+    """What an entry of a folder is, its link not followed."""
+
+    FOLDER = auto()
+    FILE = auto()
+    LINK = auto()
+    SPECIAL = auto()  # a fifo, socket or device: never opened
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry of a folder. name: as it lies, unprintable characters and all. where: what its tree finds it by."""
+
+    name: str
+    kind: EntryKind
+    where: Any
+
+
+class Tree(Protocol):
+    """A place with files in it."""
+
+    def list_folder(self, where: Any) -> list[Entry]:
+        """The entries, in any order. Errors: OSError."""
+
+    def read_ignore(self, where: Any) -> bytes | None:
+        """The .gitignore of a folder that has one."""
+
+    def read_exclude(self, where: Any) -> bytes | None:
+        """The info/exclude of a folder that is the root of a git checkout."""
+
+    def size(self, where: Any) -> int | None:
+        """The size of a file in bytes, None where it cannot be told."""
+
+    def modified(self, where: Any) -> float | None:
+        """When a file was last written, in seconds from any fixed moment; None where it cannot be told."""
+
+    def identity(self, where: Any) -> object | None:
+        """Tells a folder from every other; None where no folder can come up twice."""
+
+    def read_file(self, where: Any, path: str, take: Take) -> Source | Skipped:
+        """What `take` makes of the file, or why it cannot be opened or read to its end, under `path`."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file to be read. path: its unique path in the corpus. raw_path: below the root, as it lies.
+
+    included: the user brought it back by its path.
+    """
+
+    path: str
+    raw_path: str
+    where: Any
+    included: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a walk begins.
+
+    root_name: stands before a path that an earlier root has taken.
+    raw_path: of `where` below the root; "" for the root itself, "inner.zip/" for a zip below it.
+    level, prefix: the .gitignore files above, and the path from the topmost of them; see `checkout.level_above`.
+    """
+
+    where: Any
+    root_name: str
+    raw_path: str = ""
+    level: Level | None = None
+    prefix: bytes = b""
+
+
+@dataclass(slots=True)
+class _Folder:
+    """A folder in the middle of being walked. obeys: whether .gitignore counts in it."""
+
+    entries: Iterator[Entry]
+    raw_path: str
+    level: Level | None
+    obeys: bool
+
+
+@dataclass(slots=True)
+class Walk:
+    """One root's files. State: the folders seen, so that none is read twice."""
+
+    tree: Tree
+    rules: Rules
+    names: Names
+    start: Start
+    _seen: set[object] = field(default_factory=set)
+    _excludes: Patterns = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._excludes = _compiled(self.rules.exclude)
+
+    def __iter__(self) -> Iterator[File | Skipped]:
+        """Files and what is skipped, by path, folder by folder. Open folders are kept on a list, not on the call stack:
+        they may lie thousands deep."""
+        start = self.start
+        first = self._enter(start.where, start.raw_path, start.level, obeys=True, path=start.root_name + "/")
+        if isinstance(first, Skipped):
+            yield first
+            return
+        stack = [first]
+        while stack:
+            folder = stack[-1]
+            entry = next(folder.entries, None)
+            if entry is None:
+                stack.pop()
+                continue
+            found = self._judge(entry, folder)
+            if isinstance(found, _Folder):
+                stack.append(found)
+            elif found is not None:
+                yield found
+
+    def _judge(self, entry: Entry, folder: _Folder) -> File | Skipped | _Folder | None:
+        is_folder = entry.kind is EntryKind.FOLDER
+        raw_path = folder.raw_path + entry.name
+        slash = "/" if is_folder else ""
+        path = self.names.claim(printable(raw_path) + slash, self.start.root_name)
+        if entry.kind is EntryKind.LINK:
+            return Skipped(path, Cause.LINK, "a link; what it points to is not followed")
+        if entry.kind is EntryKind.SPECIAL:
+            return skip_special(path)
+        included = path in self.rules.include or (is_folder and path[:-1] in self.rules.include)
+        if not included:
+            skipped = self._why_left_out(entry, raw_path, path, folder)
+            if skipped is not None:
+                return skipped
+        if not is_folder:
+            return File(path, raw_path, entry.where, included)
+        return self._enter(
+            entry.where, raw_path + "/", folder.level, obeys=folder.obeys and not included, path=path, included=included
+        )
+
+    def _why_left_out(self, entry: Entry, raw_path: str, path: str, folder: _Folder) -> Skipped | None:
+        is_folder = entry.kind is EntryKind.FOLDER
+        obeys = folder.obeys and folder.level is not None
+        if obeys or self._excludes.patterns:  # else the common case is spared the bytes
+            raw, name = os.fsencode(raw_path), os.fsencode(entry.name)
+            pattern = self._excludes.last_match(raw, name, is_folder)
+            if pattern is not None and not pattern.negated:
+                return self._skip(entry, path, Cause.EXCLUDED, _excluded_by(pattern))
+        why = why_folder_left_out(entry.name) if is_folder else why_file_left_out(entry.name)
+        if why is not None:
+            return self._skip(entry, path, Cause.GENERATED, why)
+        if obeys:
+            ignored = find_ignoring(folder.level, self.start.prefix + raw, name, is_folder)
+            if ignored is not None:
+                return self._skip(entry, path, Cause.IGNORED, f"ignored by {ignored.origin}: {ignored.line}")
+        return None
+
+    def _skip(self, entry: Entry, path: str, cause: Cause, reason: str) -> Skipped:
+        n_bytes = None if entry.kind is EntryKind.FOLDER else self.tree.size(entry.where)
+        return Skipped(path, cause, reason, n_bytes, can_include=True)
+
+    def _enter(
+        self, where: Any, raw_path: str, level: Level | None, *, obeys: bool, path: str, included: bool = False
+    ) -> _Folder | Skipped:
+        """The folder, ready to be walked, or why it is not."""
+        try:
+            identity = self.tree.identity(where)
+            if identity is not None and identity in self._seen:
+                return Skipped(path, Cause.LINK, "the same folder as one already read")
+            self._seen.add(identity)
+            entries = self.tree.list_folder(where)
+        except OSError as error:
+            return skip_unreadable(path, error)
+        kinds = {entry.name: entry.kind for entry in entries}
+        is_root = raw_path == self.start.raw_path
+        why = why_contents_left_out(kinds.keys())
+        if why is not None and not (included or is_root):
+            return Skipped(path, Cause.GENERATED, why, can_include=True)
+        if obeys:
+            level = self._level_in(where, raw_path, kinds, level)
+        entries.sort(key=lambda entry: natural_key(entry.name))
+        return _Folder(iter(entries), raw_path, level, obeys)
+
+    def _level_in(self, where: Any, raw_path: str, kinds: dict[str, EntryKind], level: Level | None) -> Level | None:
+        """The patterns in force inside a folder. A checkout within a checkout has only its own, as in git."""
+        n_base = len(self.start.prefix) + len(os.fsencode(raw_path))
+        if ".git" in kinds:
+            level = level_of_checkout(self.tree.read_exclude(where), n_base)
+        if kinds.get(".gitignore") is EntryKind.FILE:
+            origin = printable(raw_path.removeprefix(self.start.raw_path)) + ".gitignore"
+            level = level_from(self.tree.read_ignore(where), n_base, origin, level)
+        return level
+
+
+@lru_cache
+def _compiled(globs: tuple[str, ...]) -> Patterns:
+    """The globs of --exclude. "./docs" is taken as the shell's way of saying "/docs"."""
+    lines = [glob[1:] if glob.startswith("./") else glob for glob in globs]
+    return parse("\n".join(lines).encode("utf-8", "surrogateescape"))
+
+
+def why_excluded(globs: tuple[str, ...], raw_name: str) -> str | None:
+    """Why --exclude leaves out a file that was given by this name itself, or None."""
+    if not globs:
+        return None
+    name = os.fsencode(raw_name)
+    pattern = _compiled(globs).last_match(name, name, is_folder=False)
+    return _excluded_by(pattern) if pattern is not None and not pattern.negated else None
+
+
+def _excluded_by(pattern: Pattern) -> str:
+    return f"left out by --exclude {pattern.line}"
+
+
+def excludes(globs: tuple[str, ...], path: str) -> bool:
+    """Whether the globs leave out a file by its path in a corpus: itself, or a folder that it lies in."""
+    patterns, parts = _compiled(globs), path.split("/")
+    for depth in range(1, len(parts) + 1):
+        raw = os.fsencode("/".join(parts[:depth]))
+        found = patterns.last_match(raw, os.fsencode(parts[depth - 1]), depth < len(parts))
+        if found is not None and not found.negated:
+            return True
+    return False
+
+
+def skip_special(path: str) -> Skipped:
+    """A fifo, socket or device."""
+    return Skipped(path, Cause.UNREADABLE, "not a plain file but a pipe, socket or device")
+
+
+def skip_unreadable(path: str, error: OSError) -> Skipped:
+    """What the system refused, in its own words."""
+    if isinstance(error, PermissionError):
+        return Skipped(path, Cause.UNREADABLE, "no permission to read it")
+    return Skipped(path, Cause.UNREADABLE, f"cannot be read ({error.strerror or error})")

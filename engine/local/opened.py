@@ -1,0 +1,147 @@
+"""A model that is open for reading: all that counting and laying out need, with nothing of it loaded to run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import partial
+from pathlib import Path
+
+from engine.corpus.source import Source
+from engine.errors import ModelRefused
+from engine.gguf import read_header
+from engine.memory.budget import Wanted, Weight
+from engine.memory.card import ModelCard, read_card
+from engine.memory.fingerprint import fingerprint
+from engine.memory.projector import LLAMA4, Projector, projector_for, unfit_beside
+from engine.prompt.layout import lay_out
+from engine.prompt.prompt import Exchange, Prompt
+from engine.prompt.template import ChatTemplate, read_template
+from engine.tokens.document import Document, IdCache
+from engine.tokens.encode import Tokenizer, open_tokenizer
+from engine.tokens.sight import Sight
+from engine.tokens.source_ids import encode_documents
+from engine.tokens.tiles import MOST_TILES
+
+_PIXEL_BYTES = 12  # of an image on its way to the encoder: decoded, as bytes, in llama.cpp, and some
+_NAME_TOKENS = 4  # the fewest that a line such as "[image 2]" takes
+
+
+@dataclass(frozen=True, slots=True)
+class OpenModel:
+    """A model's card, tokenizer and chat template; where it sees, its projector and what that makes of pictures.
+
+    unfit: where it does not, a sentence for each file beside it that is named like a projector and cannot serve.
+    """
+
+    card: ModelCard
+    tokenizer: Tokenizer
+    template: ChatTemplate
+    projector: Projector | None = None
+    sight: Sight | None = None
+    unfit: tuple[str, ...] = ()
+
+    def documents(
+        self, sources: Sequence[Source], cache: IdCache, numbers: Mapping[str, int] | None = None
+    ) -> tuple[Document, ...]:
+        """Every source as ids; see encode_documents."""
+        return encode_documents(self.tokenizer, sources, cache, sight=self.sight, numbers=numbers)
+
+    def limited(self, max_tiles: int) -> "OpenModel":
+        """The same, but its images are scaled down to that many tiles at most."""
+        return replace(self, sight=self.sight.limited(max_tiles)) if self.sight is not None else self
+
+    def tokens_within(self, document: Document, max_tiles: int) -> int:
+        """What a document would take if its images were scaled down to that many tiles; as it is, where it has none."""
+        if self.sight is None or not self.sight.has_tiles:
+            return document.n_tokens
+        limited = self.sight.limited(max_tiles)
+        views = [(shown.view, limited.view(shown.file, document.digest, shown.picture)) for shown in document.shown]
+        return document.n_tokens - sum(view.n_tokens - other.n_tokens for view, other in views)
+
+    def with_pictures(self, wanted: Wanted, prompt: Prompt) -> Wanted:
+        """What is asked of a plan, and what the prompt's pictures need beside it."""
+        if not prompt.shown or self.projector is None:
+            return wanted
+        most_pixels = max(shown.picture.width * shown.picture.height for shown in prompt.shown)
+        most_cells = max(shown.view.n_cells for shown in prompt.shown)
+        vision_bytes = self.projector.memory_bytes(most_cells) + _PIXEL_BYTES * most_pixels
+        return replace(wanted, vision_bytes=vision_bytes, at_once=prompt.n_at_once)
+
+    def weights(self, exchanges: Sequence[Exchange]) -> tuple[Weight, ...]:
+        """Every document of the exchanges with its tokens, for advice on what to leave out or to send smaller."""
+        return tuple(
+            Weight(
+                path=document.path,
+                n_tokens=document.n_tokens,
+                pages=_pages(document),
+                n_pages=document.n_pages or 0,
+                within=partial(self.tokens_within, document) if document.shown else None,
+            )
+            for exchange in exchanges
+            for document in exchange.documents
+        )
+
+    def refusal_of(self, prompt: Prompt) -> ModelRefused | None:
+        """Why this model cannot be asked the prompt, where its pictures' positions follow a rule not known here."""
+        if all(shown.view.grids is not None for shown in prompt.shown):
+            return None
+        return ModelRefused(
+            f"Longdesk cannot show images to {self.card.name} yet: {self.card.architecture} models give them "
+            "positions in several dimensions (M-RoPE), by a rule of their own.",
+            "Leave the images out, or ask a model such as Llama 4, Gemma 3 or Qwen 3 VL.",
+        )
+
+    def close(self) -> None:
+        """Ends the children that count."""
+        self.tokenizer.close()
+        if self.sight is not None:
+            self.sight.close()
+
+    def prompt(self, exchanges: Sequence[Exchange], *, system: str, today: date) -> Prompt:
+        """The prompt that asks the last exchange's question; see engine.prompt.layout.lay_out."""
+        return lay_out(exchanges, system=system, template=self.template, tokenizer=self.tokenizer, today=today)
+
+
+def _pages(document: Document) -> dict[int, int]:
+    """Tokens that each page that is drawn takes at least, by its number."""
+    drawn = [shown for shown in document.shown if shown.is_page]
+    return {shown.picture.number: shown.view.n_tokens + _NAME_TOKENS for shown in drawn}
+
+
+def open_model(
+    path: Path,
+    *,
+    cache: Path | None = None,
+    mmproj: Path | None = None,
+    separators: bool = True,
+    max_tiles: int = MOST_TILES,
+) -> OpenModel:
+    """Reads a GGUF's header, vocabulary and template. cache: see open_tokenizer.
+
+    mmproj: the projector, None for the one that lies beside the model. separators, max_tiles: see Sight.
+    Raises ModelRefused, also for a projector that is not the model's.
+    """
+    header = read_header(path)
+    card = read_card(header)
+    tokenizer = open_tokenizer(header, cache=cache)
+    vocabulary = tokenizer.vocabulary
+    template = read_template(
+        header.text("tokenizer.chat_template"),
+        bos=vocabulary.text_of(tokenizer.facts.bos_id),
+        eos=vocabulary.text_of(vocabulary.eos_id),
+    )
+    projector = projector_for(card, mmproj)
+    if projector is None:
+        return OpenModel(card, tokenizer, template, unfit=unfit_beside(card))
+    sight = Sight(
+        path,
+        projector.path,
+        is_tiled=projector.kind == LLAMA4,
+        digest=fingerprint(projector),
+        side=projector.image_size,
+        tile_tokens=projector.tile_tokens,
+        specials=vocabulary.specials,
+        separators=separators,
+        max_tiles=max_tiles,
+    )
+    return OpenModel(card, tokenizer, template, projector, sight)

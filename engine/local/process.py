@@ -1,0 +1,245 @@
+"""llama.cpp in a process of its own, as the rest of Longdesk drives it: the parent's side of `runtime.worker`."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from threading import Event as Flag
+from typing import Any
+
+import numpy as np
+
+from engine.child import MODEL_SUSPECT, Child, Frame
+from engine.errors import EngineDied, EngineFailed
+from engine.prompt.prompt import Prompt
+from engine.runtime.binding import Binding
+from engine.runtime.events import Checkpoint, Event, Finished, Gauge, Loading, Prefill, Remark, Sampling, Stop, Text
+from engine.runtime.keeping import Keeping
+from engine.runtime.pictures import pictures_of
+from engine.runtime.settings import EngineSettings
+from engine.tokens.document import Ids
+
+_LAST = ("finished", "failed")  # the child's last word on a generation
+_STOP_S = 30.0  # a decode step of a large model on a slow machine, and some
+_POLL_S = 0.05  # how soon a cancel is seen while the child is busy
+
+
+@dataclass(frozen=True, slots=True)
+class SavedState:
+    """A KV state file and the ids that it holds."""
+
+    path: Path
+    n_bytes: int
+    ids: Ids = field(repr=False)
+
+
+class EngineProcess:
+    """llama.cpp in a child process of its own. Not reentrant: one call at a time.
+
+    The child starts at the first generation and again after it died. A crash in llama.cpp, or the kernel's OOM killer,
+    ends the child only and is raised here as EngineDied.
+    """
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self.settings = settings
+        self._child: Child | None = None
+        self._keeping: Keeping | None = None
+        self._on_checkpoint: Callable[[SavedState], None] | None = None
+        self._answering = False
+        self._told_to_stop = False  # the child knows of the cancel
+        self.gauge: Gauge | None = None  # as of the last event
+        self.held: Ids = np.empty(0, dtype=np.int32)  # what the KV cache holds, as of the last generation
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id while it lives."""
+        return self._child.pid if self._child is not None and self._child.alive else None
+
+    def keep(self, keeping: Keeping | None, on_checkpoint: Callable[[SavedState], None] | None = None) -> None:
+        """What the next generation may start from, and where it writes checkpoints.
+
+        on_checkpoint hears of each of them, from within `generate`; it replaces the one before.
+        """
+        self._keeping, self._on_checkpoint = keeping, on_checkpoint
+
+    def generate(self, prompt: Prompt, sampling: Sampling, *, cancel: Flag) -> Iterator[Event]:
+        """Reads the prompt, reusing what the cache holds of it exactly, and samples a reply.
+
+        Ends with Finished also when cancelled. Raises EngineFailed or EngineDied when the engine breaks; the next call
+        starts a new one.
+        """
+        load_s = 0.0
+        if self.pid is None:
+            begun = time.perf_counter()
+            loaded = False
+            try:
+                for share in self._start(cancel):
+                    yield Loading(share)
+                loaded = True
+            finally:
+                if not loaded:  # it failed, or nobody waits for it any more: a half-loaded child serves nobody
+                    self.close()
+            load_s = time.perf_counter() - begun
+        if cancel.is_set():
+            yield _cancelled(prompt, load_s)
+            return
+        keeping = self._keeping.fields() if self._keeping else None
+        pictures = pictures_of(prompt)
+        shown = {"pictures": pictures.fields()}
+        fields = {"do": "generate", "anchor": prompt.corpus_end, "keeping": keeping, **shown, **asdict(sampling)}
+        ids = prompt.ids()
+        self._send(fields, ids.astype("<i4").tobytes())
+        self._answering = True
+        try:
+            while True:
+                frame = self._next(cancel)
+                if frame.fields["event"] == "wanted":
+                    self._send({"do": "file"}, pictures.files[frame.fields["file"]])
+                    continue
+                event = _event(frame)
+                if isinstance(event, Checkpoint):
+                    if self._on_checkpoint is not None:
+                        self._on_checkpoint(SavedState(event.path, event.n_bytes, ids[: event.n_tokens]))
+                    continue
+                if not isinstance(event, Remark):
+                    self.gauge = event.gauge
+                if isinstance(event, Finished) and event.gauge is not None:
+                    reply = np.array(event.reply_ids, dtype=np.int32)
+                    self.held = np.concatenate([ids, reply])[: event.gauge.used]
+                yield replace(event, load_s=load_s) if isinstance(event, Finished) else event
+                if isinstance(event, Finished):
+                    return
+        finally:
+            if self._answering and self.pid is not None:  # whoever listened has gone away: keep what was read
+                self._stop()
+
+    def save(self, binding: Binding, path: Path) -> SavedState | None:
+        """Saves the KV state; None when there is none. Raises EngineFailed when the disk refuses it."""
+        if self.pid is None:
+            return None
+        self._send({"do": "save", "path": str(path), "binding": binding.fields()})
+        never = Flag()
+        while (frame := self._next(never)).fields["event"] != "saved":
+            pass
+        return SavedState(path, frame.fields["n_bytes"], np.frombuffer(frame.payload, dtype="<i4"))
+
+    def close(self) -> None:
+        """Ends the child and frees its memory."""
+        if self._child is not None:
+            self._child.close()
+            self._child = self.gauge = None
+            self.held = self.held[:0]
+
+    def _stop(self) -> None:
+        """Cancels the generation under way and waits until the child is free again; one that never is, is ended."""
+        child, deadline = self._living(), time.monotonic() + _STOP_S
+        try:
+            child.send({"do": "cancel"})
+            while time.monotonic() < deadline:
+                frame = child.receive(_POLL_S)
+                if frame is not None and frame.fields["event"] == "wanted":
+                    child.send({"do": "cancel"})  # in place of the file
+                if frame is not None and frame.fields["event"] in _LAST:
+                    self._answering = False
+                    return
+        except EngineDied:
+            pass
+        self.close()
+
+    def _start(self, cancel: Flag) -> Iterator[float]:
+        """Starts the child and loads the model; yields the share loaded. A cancel ends the child."""
+        self.close()
+        self._child = Child("engine.runtime.worker")
+        self._send({"do": "load", **self.settings.fields()})
+        while not cancel.is_set():
+            frame = self._heard()
+            if frame is not None and frame.fields["event"] == "loaded":
+                return
+            if frame is not None:
+                yield float(frame.fields["share"])
+        self.close()
+
+    def _next(self, cancel: Flag) -> Frame:
+        """What the child says next, a cancel passed on once. Raises EngineFailed when it fails, EngineDied when it
+        dies."""
+        while True:
+            if cancel.is_set() and not self._told_to_stop:
+                self._told_to_stop = True
+                self._send({"do": "cancel"})
+            if (frame := self._heard()) is not None:
+                return frame
+
+    def _heard(self) -> Frame | None:
+        """What the child says within a moment, if anything. Raises as _next does."""
+        child = self._living()
+        try:
+            frame = child.receive(_POLL_S)
+        except EngineDied:
+            self._child = None
+            raise
+        if frame is None:
+            return None
+        event = frame.fields["event"]
+        if event == "looking":
+            child.suspect = self._projector_suspect(frame.fields["name"])
+            return None
+        if event != "wanted":
+            child.suspect = MODEL_SUSPECT
+        if event in _LAST:
+            self._answering = False
+        if event == "failed":
+            raise EngineFailed(frame.fields["fact"], frame.fields["remedy"])
+        return frame
+
+    def _projector_suspect(self, picture: str) -> str:
+        name = self.settings.projector.name if self.settings.projector else "?"
+        return (
+            f"the projector {name} is one that llama.cpp cannot run, or {picture} cannot be drawn: name another mmproj "
+            "file with --mmproj, or leave the image out"
+        )
+
+    def _send(self, fields: dict[str, Any], payload: bytes = b"") -> None:
+        if fields["do"] in ("load", "generate", "save"):
+            self._told_to_stop = False
+        try:
+            self._living().send(fields, payload)
+        except EngineDied:
+            self._child = None
+            raise
+
+    def _living(self) -> Child:
+        if self._child is None:
+            raise EngineDied("The engine's process is gone.", "Ask again: a new engine starts.")
+        return self._child
+
+
+def _event(frame: Frame) -> Remark | Prefill | Checkpoint | Text | Finished:
+    fields = dict(frame.fields)
+    if (gauge := fields.get("gauge")) is not None:
+        places = tuple((str(name), int(n_bytes)) for name, n_bytes in gauge["places"])
+        fields["gauge"] = Gauge(gauge["used"], gauge["cells"], places)
+    match fields.pop("event"):
+        case "prefill":
+            return Prefill(**fields)
+        case "text":
+            return Text(**fields)
+        case "remark":
+            return Remark(**fields)
+        case "checkpoint":
+            return Checkpoint(Path(fields["path"]), fields["n_tokens"], fields["n_bytes"])
+        case _:
+            return Finished(**{**fields, "stop": Stop(fields["stop"]), "reply_ids": tuple(fields["reply_ids"])})
+
+
+def _cancelled(prompt: Prompt, load_s: float) -> Finished:
+    return Finished(
+        stop=Stop.CANCELLED,
+        reply_ids=(),
+        prompt_tokens=prompt.n_tokens,
+        reused_tokens=0,
+        load_s=load_s,
+        restore_s=0.0,
+        prefill_s=0.0,
+        ttft_s=0.0,
+        generate_s=0.0,
+    )

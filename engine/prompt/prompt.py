@@ -1,0 +1,86 @@
+"""What a prompt is: segments of ids in the order in which they are decoded, and the turns that it is laid out from.
+
+Values only. Laying out is left to `layout`, which rewinding prompts allow to engine.runtime.
+"""
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+import numpy as np
+
+from engine.tokens.document import Document, Ids, Shown
+
+
+class Part(StrEnum):
+    """What a segment holds."""
+
+    TEMPLATE = "template"
+    SYSTEM = "system"
+    SOURCE = "source"
+    QUESTION = "question"
+    REPLY = "reply"
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A run of ids, int32 of shape [n_tokens], and what it is; path names the source, shown its pictures."""
+
+    part: Part
+    ids: Ids = field(repr=False)
+    path: str | None = None
+    shown: tuple[Shown, ...] = field(default=(), repr=False)
+
+    @property
+    def n_tokens(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """All that is decoded before the reply, in order."""
+
+    segments: tuple[Segment, ...]
+
+    @property
+    def n_tokens(self) -> int:
+        return sum(segment.n_tokens for segment in self.segments)
+
+    def ids(self) -> Ids:
+        """int32 of shape [n_tokens]."""
+        return np.concatenate([segment.ids for segment in self.segments])
+
+    @property
+    def shown(self) -> tuple[Shown, ...]:
+        """The pictures, each at its place in the ids of the prompt."""
+        found, at = [], 0
+        for segment in self.segments:
+            found += [replace(shown, start=at + shown.start) for shown in segment.shown]
+            at += segment.n_tokens
+        return tuple(found)
+
+    @property
+    def n_at_once(self) -> int:
+        """Cells of a picture that have to be decoded together; 1 where none do."""
+        return max((shown.view.n_at_once for segment in self.segments for shown in segment.shown), default=1)
+
+    @property
+    def corpus_end(self) -> int:
+        """Tokens up to the end of the last source: what another question about the same corpus begins with too."""
+        end = at = 0
+        for segment in self.segments:
+            at += segment.n_tokens
+            end = at if segment.part is Part.SOURCE else end
+        return end
+
+    def count(self, *parts: Part) -> int:
+        """Tokens in the segments of these parts."""
+        return sum(segment.n_tokens for segment in self.segments if segment.part in parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One turn: the documents that join here, the question, and the sampled ids of the reply (None for the last)."""
+
+    question: str
+    documents: tuple[Document, ...] = ()
+    reply_ids: Ids | None = None

@@ -1,0 +1,130 @@
+"""What happens while an engine answers: how a reply is sampled, and the events on the way to its end. Values only."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+
+class Stop(StrEnum):
+    """Why a reply ended; the value of `stop` in the answer event. A turn that a crash cut off is 'interrupted'."""
+
+    END = "end"
+    LENGTH = "length"
+    CANCELLED = "cancelled"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How the next token is chosen. temperature 0 is greedy; seed None draws one. max_tokens caps the reply."""
+
+    max_tokens: int = 2048
+    temperature: float = 0.0
+    top_p: float = 0.95
+    min_p: float = 0.05
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """The model file is being loaded: share from 0 to 1."""
+
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Checking:
+    """A kept KV state may be this model's: its files are read to their end, once. share from 0 to 1."""
+
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """The KV cache as it is: cells used of cells there, a cell for each token, and its bytes, used or not.
+
+    places: bytes by device, as llama.cpp allocated them.
+    """
+
+    used: int
+    cells: int
+    places: tuple[tuple[str, int], ...]
+
+    @property
+    def n_bytes(self) -> int:
+        return sum(n_bytes for _, n_bytes in self.places)
+
+    @property
+    def where(self) -> str:
+        """The devices' names, the one with most of it first."""
+        return ", ".join(name for name, _ in sorted(self.places, key=lambda place: -place[1]))
+
+
+@dataclass(frozen=True, slots=True)
+class Prefill:
+    """Progress of reading the prompt, in tokens. done counts the reused ones; the last one has done == total.
+
+    encoded: how often the vision encoder has run for it, once for each tile of a picture that is not kept.
+    """
+
+    done: int
+    total: int
+    reused: int
+    seconds: float  # since this prefill began
+    gauge: Gauge | None = None
+    encoded: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """A sentence on what the engine did that the user should know: why a kept KV state was not used.
+
+    broken: the path of a state file that no question can use, '' where it is another's.
+    """
+
+    text: str
+    broken: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint of the prefill was written: a KV state of the prompt's first n_tokens."""
+
+    path: Path
+    n_tokens: int
+    n_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """The next piece of the reply: whole characters, never half of one, and the number of tokens sampled so far."""
+
+    text: str
+    n_tokens: int
+    gauge: Gauge | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """The last event of every generation.
+
+    reply_ids: the sampled ids without the end-of-generation token, to be replayed as they are.
+    load_s: loading the model (0.0 when it stood ready); restore_s: reading a KV state; prefill_s: decoding the prompt;
+    ttft_s: restore + prefill + first sample, to the first text or, without any, to the end.
+    """
+
+    stop: Stop
+    reply_ids: tuple[int, ...]
+    prompt_tokens: int
+    reused_tokens: int
+    load_s: float
+    restore_s: float
+    prefill_s: float
+    ttft_s: float
+    generate_s: float
+    encoded: int = 0  # see Prefill
+    gauge: Gauge | None = None
+    error: str | None = None
+
+
+Event = Checking | Loading | Remark | Prefill | Text | Finished

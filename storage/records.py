@@ -1,0 +1,207 @@
+"""What is stored, as values: sessions, turns, sources, saved KV caches. How each is kept is left to its own module."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from engine.corpus.source import Picture, Skipped, Source
+
+Span = tuple[int, int]  # characters of a text, from and up to
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A session without its turns and sources.
+
+    created, updated: ISO 8601 UTC with seconds. frozen_date: the ISO date that its templates show.
+    settings: JSON values that belong to it (KV type, context, ...).
+    """
+
+    id: str
+    title: str
+    created: str
+    updated: str
+    model: str
+    system: str | None
+    frozen_date: str
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSummary:
+    """A session in a list; turns is their number."""
+
+    id: str
+    title: str
+    created: str
+    updated: str
+    model: str
+    turns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a turn ended.
+
+    stop: "end", "length", "cancelled" or "error". reply_ids: the sampled ids, to be replayed as they are.
+    citations, receipt: anything that is JSON; None until they are built.
+    """
+
+    text: str = field(repr=False)
+    stop: str
+    reply_ids: tuple[int, ...] = field(default=(), repr=False)
+    error: str | None = None
+    prompt_tokens: int | None = None
+    reused_tokens: int | None = None
+    reply_tokens: int | None = None
+    read_s: float | None = None
+    load_s: float | None = None
+    prefill_s: float | None = None
+    ttft_s: float | None = None
+    citations: Any = None
+    receipt: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One question and its answer.
+
+    id: of the turn in this database; index: 0-based in its session.
+    stop: as in Outcome, "interrupted" when its process died, None while it runs.
+    vocabulary: hash of the vocabulary that reply_ids belong to.
+    settings: what it was asked with (sampling and the like). prefill_done: tokens read so far.
+    created, finished: ISO 8601 UTC; finished is None while it runs, the last sign of life of an interrupted one.
+    """
+
+    id: int
+    session_id: str
+    index: int
+    question: str
+    text: str = field(repr=False)
+    stop: str | None
+    reply_ids: tuple[int, ...] = field(repr=False)
+    vocabulary: str | None
+    settings: Mapping[str, Any]
+    error: str | None
+    prefill_done: int | None
+    prompt_tokens: int | None
+    reused_tokens: int | None
+    reply_tokens: int | None
+    read_s: float | None
+    load_s: float | None
+    prefill_s: float | None
+    ttft_s: float | None
+    citations: Any
+    receipt: Any
+    created: str
+    finished: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLink:
+    """A source's place in a session, without its content. The fields are Source's own, but:
+
+    position: 0-based in the session's order. turn_index: of the first turn that carries it.
+    enabled: whether it is sent. has_file: whether the file is kept that its pictures are drawn from.
+    """
+
+    path: str
+    kind: str
+    n_bytes: int
+    digest: str
+    n_pages: int | None
+    encoding: str | None
+    notes: tuple[str, ...]
+    has_file: bool
+    position: int
+    turn_index: int
+    enabled: bool
+    origin: str | None = None
+    pictures: tuple[Picture, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSource:
+    """A source as it was put, and its place in the session: see SourceLink."""
+
+    source: Source
+    position: int
+    turn_index: int
+    enabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOverview:
+    """A session as a page lists it: links to its sources, without what they hold."""
+
+    session: Session
+    turns: tuple[Turn, ...]
+    links: tuple[SourceLink, ...]
+    skipped: tuple[Skipped, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """All of one session: what an export is rendered from."""
+
+    session: Session
+    turns: tuple[Turn, ...]
+    sources: tuple[SessionSource, ...]
+    skipped: tuple[Skipped, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """One KV state in a file.
+
+    path: absolute. binding: what it was made with (engine.runtime.binding). created, last_used: ISO 8601 UTC.
+    model_name: what people call its model, '' where it was not said. session_ids: who used it, the oldest session
+    first, and their titles in the same order.
+    """
+
+    path: Path
+    binding: Mapping[str, Any]
+    n_tokens: int
+    n_bytes: int
+    created: str
+    last_used: str
+    model_name: str = ""
+    session_ids: tuple[str, ...] = ()
+    titles: tuple[str, ...] = ()
+
+    @property
+    def model(self) -> str:
+        """The digest of the model's files."""
+        return str(self.binding.get("model", ""))
+
+    @property
+    def kv_type(self) -> str:
+        """The cache's type, both of them where keys and values have not the same: "f16", "q8_0 and f16"."""
+        kv_k, kv_v = (str(self.binding.get(name, "")) for name in ("kv_k", "kv_v"))
+        return kv_k if kv_k == kv_v else f"{kv_k} and {kv_v}"
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A state that shares its first n_blocks blocks with a prompt."""
+
+    snapshot: Snapshot
+    n_blocks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A session that holds every term, and the passage that holds most of them.
+
+    part: "title", "question" or "text"; turn_index is None for the title.
+    matches: (start, end) of each term's first occurrence in snippet, ascending.
+    """
+
+    session_id: str
+    title: str
+    updated: str
+    turn_index: int | None
+    part: str
+    snippet: str
+    matches: tuple[Span, ...]

@@ -1,0 +1,74 @@
+"""The walks of `python -m tests.trace` keep short: how many modules each passes, and how often the disk is asked."""
+
+from functools import cache
+
+import pytest
+
+from tests.passing import Passed
+from tests.trace import WALKS
+from tests.trace import traced as trace
+
+pytestmark = pytest.mark.slow  # each walk is a process or two, with an engine
+
+# what is allowed now, and where it is to go
+MOST_MODULES = {  # in the process that asks, not in its children
+    "command": 72,  # goal: 50
+    "running": 54,  # goal: 50
+    "restarted": 62,  # goal: 50
+    "upload": 73,  # goal: 55
+    "plan": 30,
+}
+MOST_LOOKUPS = {
+    "command": 3,  # one for the question, two to save what it left
+    "running": 1,
+    "restarted": 1,
+}
+MOST_KV_FILES = {  # one lies there; while the engine runs, where the machine was slow enough for a checkpoint
+    "running": 1,
+    "restarted": 1,
+}
+MOST_OPENED = {"pypdf": 1, "pdfium": 1}
+
+
+@cache
+def traced(walk: str) -> Passed:
+    return trace(walk)
+
+
+@pytest.mark.parametrize("walk", WALKS)
+def test_a_walk_passes_few_modules(walk: str) -> None:
+    passed = traced(walk)
+    assert 20 < len(passed.parent) <= MOST_MODULES[walk], sorted(passed.parent)
+
+
+def test_what_a_walk_surely_passes_is_seen() -> None:
+    """So that a walk is not short for want of sight."""
+    passed = traced("restarted")
+    assert {"app.desk", "storage.turns", "engine.prompt.layout"} <= passed.parent
+    assert {"engine.runtime.worker", "engine.runtime.llama"} <= passed.children - passed.parent
+    assert passed.calls["kv files"] >= 1
+
+
+@pytest.mark.parametrize("walk", MOST_LOOKUPS)
+def test_what_is_kept_of_a_prompt_is_looked_up_once(walk: str) -> None:
+    assert 1 <= traced(walk).calls["lookups"] <= MOST_LOOKUPS[walk]
+
+
+@pytest.mark.parametrize("walk", MOST_KV_FILES)
+def test_a_saved_kv_cache_is_opened_once(walk: str) -> None:
+    assert traced(walk).calls["kv files"] <= MOST_KV_FILES[walk]
+
+
+@pytest.mark.parametrize("library", MOST_OPENED)
+def test_an_uploaded_pdf_is_opened_once(library: str) -> None:
+    assert traced("upload").calls[library] <= MOST_OPENED[library]
+
+
+def test_an_uploaded_pdf_is_opened_at_all() -> None:
+    calls = traced("upload").calls
+    assert calls["pypdf"] + calls["pdfium"] >= 1
+
+
+def test_planning_a_model_touches_nothing_of_the_users() -> None:
+    calls = traced("plan").calls
+    assert calls["databases"] == calls["kv locks"] == calls["kv files"] == calls["lookups"] == 0
