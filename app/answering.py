@@ -8,14 +8,13 @@ from threading import Event as Flag
 from time import monotonic
 
 from app.attachments import candidates, joining
-from app.images.pictures import looked_at
 from app.next_turn import PreparedTurn, prepare
-from app.question import Answered, Begun, DeskEvent, Notice, Question
+from app.question import Answered, Begun, DeskEvent, Notice, Question, looking_at
 from app.session_settings import TurnSettings, begun_with, sampling_of
 from app.settings import Settings
-from app.sources.joining import join_session, write_down
+from app.sources.joining import Joining, join_session, write_down
 from app.verdicts import refuse_misfit, unseen_notice
-from engine.backend import Backend, Event, Finished, Prefill, Remark, Stop, Text
+from engine.backend import Backend, Corpus, Event, Finished, Prefill, Remark, Stop, Text
 from engine.errors import LongdeskError
 from storage.leases import Lease
 from storage.records import Outcome, Session, Turn
@@ -32,7 +31,9 @@ def answer(
     session = store.sessions.get(question.session) if question.session is not None else None
     with ExitStack() as stack:
         lease = stack.enter_context(store.leases.acquire(session.id)) if session is not None else None
-        joined = join_session(store.sources, session.id if session else None, question.corpus)
+        joined = Joining()
+        if question.corpus != Corpus():
+            joined = join_session(store.sources, session.id if session else None, question.corpus)
         turn = prepare(
             session,
             question.text,
@@ -51,7 +52,7 @@ def answer(
         asked = _begin(turn, session, lease, question, backend, store, settings)
         record = _Record(asked, store, question.read_s)
         try:
-            yield Begun(asked, turn.case.plan, looked_at(turn.case.prompt))
+            yield Begun(asked, turn.case.plan, looking_at(turn.case.prompt))
             yield from notices
             events = backend.generate(turn.case, sampling_of(settings), session_id=session.id, cancel=cancel)
             with closing(events):

@@ -12,8 +12,7 @@ from threading import Event as Flag
 from threading import Lock, Thread
 from typing import Protocol
 
-from app.images.pictures import Looking
-from app.question import Answered, Begun, DeskEvent, Notice, Question, Waiting
+from app.question import Answered, Begun, DeskEvent, Looking, Notice, Question, Waiting
 from engine.backend import Checking, Loading, Plan, Prefill, Skipped, Text
 from engine.errors import LongdeskError, SessionBusy
 from storage.records import Turn

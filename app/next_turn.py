@@ -10,10 +10,10 @@ from datetime import date
 
 import numpy as np
 
-from app.kv.rereading import reading_speed, rereading, tokens_read
-from app.session_settings import SessionSettings, settings_of
+from app.session_settings import SessionSettings, asked_with, settings_of
 from app.settings import Settings
 from app.sources.joining import Joining
+from app.verdicts import rereading
 from engine.backend import Backend, Case, Document, Exchange, Ids, Source, number_pictures
 from engine.errors import UsageError
 from engine.prompt.layout import SYSTEM
@@ -21,6 +21,7 @@ from storage.records import Session, SessionSource, Turn
 from storage.store import Store
 
 _NOTHING_JOINS = Joining()
+_MEASURABLE_TOKENS, _MEASURABLE_S = 256, 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,3 +186,23 @@ def _reply_ids(turn: Turn, backend: Backend) -> Ids:
 def standing_instruction(settings: Settings, has_documents: bool) -> str:
     """The user's, else Longdesk's own where there are documents to answer from."""
     return settings.system if settings.system is not None else SYSTEM if has_documents else ""
+
+
+def tokens_read(turns: Sequence[Turn], model: str) -> int:
+    """What the last question that reached this model has had read, its reply included."""
+    for turn in reversed(turns):
+        if turn.prompt_tokens is not None:
+            if asked_with(turn).model != model:
+                return 0
+            return turn.prompt_tokens + (turn.reply_tokens or 0) if turn.text else turn.prefill_done or 0
+    return 0
+
+
+def reading_speed(turns: Sequence[Turn], model: str) -> float | None:
+    """Tokens a second, of the last question of which this model read enough to tell."""
+    for turn in reversed(turns):
+        fresh = (turn.prompt_tokens or 0) - (turn.reused_tokens or 0)
+        seconds = turn.prefill_s or 0.0
+        if asked_with(turn).model == model and fresh >= _MEASURABLE_TOKENS and seconds >= _MEASURABLE_S:
+            return fresh / seconds if turn.text else None
+    return None

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from app.images.pictures import Looking
-from engine.backend import Corpus, Event, Gauge, Plan, Skipped
+from engine.backend import Corpus, Event, Gauge, Plan, Prompt, Skipped
 from storage.records import Turn
 
 
@@ -21,6 +20,20 @@ class Question:
     session: str | None = None
     only: frozenset[str] | None = None
     read_s: float = 0.0  # what reading the sources took
+
+
+@dataclass(frozen=True, slots=True)
+class Looking:
+    """A picture at its place in a prompt: ids `start` to `end`. number: what it is called."""
+
+    start: int
+    end: int
+    number: int
+
+
+def looking_at(prompt: Prompt) -> tuple[Looking, ...]:
+    """The pictures of a prompt, in order."""
+    return tuple(Looking(shown.start, shown.start + shown.view.n_tokens, shown.number) for shown in prompt.shown)
 
 
 @dataclass(frozen=True, slots=True)

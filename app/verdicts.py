@@ -24,6 +24,8 @@ _VERDICTS = {
 _KV_WORDS = {"q8_0": "in 8 bits", "q4_0": "in 4 bits, which some models feel"}
 _MOST_NAMED = 12  # sources that an advice names
 _OFFERED = 3  # advice that a refusal names
+_WORTH_SAYING_S = 2.0  # of reading again
+_WORTH_SAYING_TOKENS = 1_000  # where the speed is not known
 
 
 def verdict(plan: Plan) -> str:
@@ -157,3 +159,27 @@ def why_unseen(n_pages: int, unfit: Sequence[str]) -> str:
     pages = f"{n_pages:,} page{'' if n_pages == 1 else 's'} without text: a scan, and " if n_pages else ""
     remedy = "choose one with a vision projector, or put its mmproj file beside it"
     return f"{pages}{CANNOT_SEE}; {' '.join((*unfit, remedy.capitalize())) if unfit else remedy}"
+
+
+def rereading(
+    prompt_tokens: int, reused_tokens: int | None, tokens_per_s: float | None, *, read_tokens: int
+) -> str | None:
+    """ "Re-reading 61,200 tokens, about 6 min"; None where next to nothing is lost.
+
+    reused_tokens: of the prompt, what need not be read again; None where nobody can tell. tokens_per_s: None where it
+    was not measured. read_tokens: what the session's last question had read, its reply included; 0 for none: what is
+    read for the first time is not lost.
+    """
+    if reused_tokens is None:
+        return None
+    lost = min(read_tokens, prompt_tokens) - reused_tokens
+    if tokens_per_s is None:
+        return f"Re-reading {lost:,} tokens" if lost >= _WORTH_SAYING_TOKENS else None
+    seconds = lost / tokens_per_s
+    return f"Re-reading {lost:,} tokens, about {_about(seconds)}" if seconds >= _WORTH_SAYING_S else None
+
+
+def _about(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from engine.backend import Document, Prompt, View
+from engine.backend import Document, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +32,6 @@ class Album:
         return sum(view.n_tokens for view in self.views)
 
 
-@dataclass(frozen=True, slots=True)
-class Looking:
-    """A picture at its place in a prompt: ids `start` to `end`. number: what it is called."""
-
-    start: int
-    end: int
-    number: int
-
-
 def name_of(first_number: int, n_pictures: int) -> str:
     """ "image 2", "images 3–8"."""
     if n_pictures == 1:
@@ -57,8 +48,3 @@ def albums_of(documents: Iterable[Document]) -> dict[str, Album]:
             views = tuple(shown.view for shown in document.shown)
             albums[document.path] = Album(document.path, document.first_number, n_pictures, views)
     return albums
-
-
-def looked_at(prompt: Prompt) -> tuple[Looking, ...]:
-    """The pictures of a prompt, in order."""
-    return tuple(Looking(shown.start, shown.start + shown.view.n_tokens, shown.number) for shown in prompt.shown)

@@ -5,9 +5,9 @@ from html import escape
 
 import streamlit as st
 
-from app.images.pictures import Looking
 from app.jobs import Job, Phase, Progress
 from app.markdown import plain, safe_markdown
+from app.question import Looking
 from app.sizes import show_seconds
 from storage.records import Turn
 

@@ -26,13 +26,15 @@ from engine.memory.budget import Placement
 from engine.runtime.events import Finished, Prefill, Sampling
 from engine.runtime.settings import EngineSettings
 from storage.store import Store
-from tests import test_corpus_ignore, test_gguf_fuzz, test_template
 from tests.app.sources.test_new_sessions import begin_many
 from tests.bench.table import Row, seconds
 from tests.command_line import CommandLine
+from tests.engine import test_gguf_fuzz
+from tests.engine.corpus import test_ignore
 from tests.engine.corpus.test_archive import make_bomb
 from tests.engine.corpus.test_text import LATE
 from tests.engine.local.test_engine_process import prompt_of, random_ids
+from tests.engine.prompt import test_template
 from tests.engine.tokens.test_encode import KINDS
 from tests.models.cache import cached
 from tests.storage.test_snapshots import keep_many
@@ -93,7 +95,7 @@ def _stored(folder: Path) -> Measured:
 
 
 def _hostile(folder: Path) -> Measured:
-    slowest = _slowest(test_corpus_ignore.matches_hostile_paths, test_corpus_ignore.HOSTILE)
+    slowest = _slowest(test_ignore.matches_hostile_paths, test_ignore.HOSTILE)
     yield "a hostile pattern of a .gitignore", slowest, 0.5
     headers = (test_gguf_fuzz.hostile(folder, name) for name in test_gguf_fuzz.HOSTILE)
     yield "a hostile header of a model", _busiest(test_gguf_fuzz.read, headers), 1.0

@@ -18,11 +18,10 @@ from streamlit.testing.v1 import AppTest
 from app import state
 from app.cli import cli
 from app.images.drawing import Drawing, draw
-from app.images.pictures import Looking
 from app.images.thumbnails import Wish
 from app.jobs import Phase, Progress
 from app.parts.turns import line_of
-from app.question import Answered, Begun, Question
+from app.question import Answered, Begun, Looking, Question
 from engine.corpus.collect import collect
 from engine.corpus.source import Source
 from engine.runtime.events import Prefill

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from app.kv.rereading import reading_speed, rereading, tokens_read
+from app.next_turn import reading_speed, tokens_read
+from app.verdicts import rereading
 from storage.records import Turn
 
 
