@@ -17,7 +17,7 @@ from threading import Lock, Thread, Timer
 from app.answering import answer
 from app.counting import Count, count, legible
 from app.engines import Engines
-from app.images.pages import choose
+from app.images.page_choice import choose
 from app.kv.disk import Tier, remove
 from app.local_engine import Running
 from app.next_turn import documents_of, prepare, standing_instruction
@@ -29,7 +29,7 @@ from app.sources.joining import arrange, join_session, write_down
 from engine.backend import About, Advice, Backend, Corpus, Exchange, Plan, Prompt, Wanted
 from engine.corpus.collect import collect
 from engine.corpus.rules import NO_PAGES, Rules
-from engine.corpus.walk import compile_excludes, excludes
+from engine.corpus.walk.folder_walk import excludes
 from engine.errors import LongdeskError
 from engine.memory.planner import Planner
 from engine.runtime.checkpoint import Speeds
@@ -218,9 +218,8 @@ class Desk:
     def leave_out(self, session_id: str, exclude: tuple[str, ...]) -> tuple[str, ...]:
         """Stops sending a session's sources that these globs match; their paths. Raises as session does."""
         whole = self._store.sessions.get(session_id).id
-        patterns = compile_excludes(exclude)
         matched = tuple(
-            link.path for link in self._store.sources.links(whole) if link.enabled and excludes(patterns, link.path)
+            link.path for link in self._store.sources.links(whole) if link.enabled and excludes(exclude, link.path)
         )
         self.send(whole, matched, enabled=False)
         return matched
@@ -235,7 +234,7 @@ class Desk:
         self._store.sessions.change(session_id, settings=own.to_json("max_tiles"))
 
     def draw_pages(self, session_id: str, draw_pages: str) -> tuple[str, ...]:
-        """From now on, these pages of this session's PDFs and TIFFs are sent as images: see pages.choose.
+        """From now on, these pages of this session's PDFs and TIFFs are sent as images: see page_choice.choose.
 
         What nothing is left of is sent no more; what is lost is told in sentences. Raises as session does, and
         UsageError where no source has such a page.

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from app.images.pictures import name_of
+from app.images.albums import name_of
 from engine.backend import number_pictures
 from storage.records import SessionRecord
 

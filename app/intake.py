@@ -17,8 +17,8 @@ from app.sources.joining import is_another
 from app.uploads import Upload, is_pasted, write
 from engine.backend import Corpus, Skipped, Source
 from engine.corpus.collect import refuse_empty
-from engine.corpus.naming import printable
 from engine.corpus.rules import Rules
+from engine.corpus.wording import printable
 from engine.errors import SourceRefused, UsageError
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 
-from app.images.pictures import Album, albums_of
+from app.images.albums import Album, albums_of
 from app.next_turn import PreparedTurn
 from engine.backend import Document, Part, Plan, Prompt
 from storage.records import Session, SourceLink, Turn

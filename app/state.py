@@ -14,7 +14,7 @@ from streamlit.navigation.page import Page
 
 from app.desk import Desk
 from app.forecast import Forecasts
-from app.images.thumbnails import Thumbnailer
+from app.images.jpegs import Thumbnailer
 from app.intake import Intake
 from app.jobs import Jobs
 from app.markdown import sentence_of

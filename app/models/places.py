@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from app.settings import STARTER, Settings, expanded, home_of, is_path
-from engine.corpus.naming import printable
+from engine.corpus.wording import printable
 from engine.errors import InputRefused, ModelRefused, UsageError
 from engine.memory.catalog.entry import ENTRIES, Entry, find, near
 

@@ -6,8 +6,8 @@ import streamlit as st
 
 from app import state
 from app.attachments import Candidate
-from app.images.pictures import Album, name_of
-from app.images.thumbnails import Wish
+from app.images.albums import Album, name_of
+from app.images.jpegs import Wish
 from app.markdown import plain
 from app.parts.thumbnails import draw_thumbnail, first_wish
 from app.session_settings import Joined

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from app import state
-from app.images.pages import can_be_drawn
+from app.images.page_choice import can_be_drawn
 from app.markdown import plain
 from engine.corpus.rules import ALL_PAGES, BARE_AMONG, BARE_PAGES, parse_pages
 from engine.corpus.wording import listed

@@ -10,16 +10,15 @@ from hashlib import blake2b
 import streamlit as st
 
 from app import state
-from app.images.pictures import Album
-from app.images.thumbnails import Wish
+from app.images.albums import Album
+from app.images.jpegs import Wish
 from app.markdown import plain
 from app.parts.pages import draw_pages
 from app.parts.thumbnails import draw_thumbnail, first_wish
 from app.parts.tiles import draw_tiles
 from app.previews import Preview
 from app.sizes import show_bytes
-from app.sources.notes import lacks_pages, notes_on, pages_sent
-from app.sources.tree import File, Folder, build_tree
+from app.sources.listing import File, Folder, build_tree, lacks_pages, notes_on, pages_sent
 from app.verdicts import NOT_SENT
 from engine.backend import About, Skipped
 from storage.records import Session, SourceLink

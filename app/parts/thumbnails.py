@@ -10,7 +10,7 @@ from hashlib import blake2b
 import streamlit as st
 
 from app import state
-from app.images.thumbnails import Thumbnails, Wish
+from app.images.jpegs import Thumbnails, Wish
 from storage.records import SourceLink
 
 _FIRST_S, _LATER_S = 0.3, 0.25  # that a redraw spends on new ones

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from app import state
-from app.images.pictures import Album
+from app.images.albums import Album
 from engine.backend import About
 from engine.tokens.tiles import MOST_TILES
 from storage.records import Session, SourceLink

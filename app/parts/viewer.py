@@ -10,8 +10,8 @@ from html import escape
 import streamlit as st
 
 from app import state
-from app.images.drawing import Drawing, draw
-from app.images.pictures import Album
+from app.images.albums import Album
+from app.images.jpegs import Drawing, draw
 from app.markdown import plain
 from app.verdicts import NOT_SENT
 from engine.backend import About, Skipped, View

@@ -10,10 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from engine.backend import Cause, Corpus, Skipped, Source
-from engine.corpus.disk import is_gone
-from engine.corpus.naming import Names, printable
-from engine.corpus.order import order_for_reuse
-from engine.corpus.wording import listed
+from engine.corpus.order.ordering import order_for_reuse
+from engine.corpus.walk.disk_tree import is_gone
+from engine.corpus.wording import Names, listed, printable
 from storage.records import SourceLink
 from storage.sources import Sources
 

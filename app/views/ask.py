@@ -5,7 +5,7 @@ from streamlit.elements.widgets.chat import ChatInputValue
 
 from app import state
 from app.attachments import joined_with, joining
-from app.images.thumbnails import Wish
+from app.images.jpegs import Wish
 from app.markdown import plain, sentence_of
 from app.parts.adding import draw_adding, draw_example_button, take_attached, take_uploads
 from app.parts.changes import draw_changes

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import streamlit as st
 
 from app import state
-from app.images.pictures import Album
+from app.images.albums import Album
 from app.jobs import Job
 from app.markdown import sentence_of
 from app.previews import Budget, Preview, budget_of

@@ -9,19 +9,16 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
-from engine.corpus.archive import ZipTree, open_zip
-from engine.corpus.checkout import level_above
-from engine.corpus.disk import DiskTree, skip_special, skip_unreadable
 from engine.corpus.formats.reader import NESTED_ZIP, read_content, refuse_absent, with_absent_noted
 from engine.corpus.formats.sniff import HEAD_BYTES, ending, look
-from engine.corpus.history import Histories
-from engine.corpus.ignore import Patterns
-from engine.corpus.naming import Names, printable
+from engine.corpus.order.ordering import Trace, volatilities
 from engine.corpus.rules import DEFAULT_RULES, Rules
 from engine.corpus.source import Cause, Corpus, Skipped, Source
-from engine.corpus.tree import Take, Tree
-from engine.corpus.volatility import Trace, volatilities
-from engine.corpus.walk import File, Start, Walk, compile_excludes
+from engine.corpus.walk.checkout import level_above
+from engine.corpus.walk.disk_tree import DiskTree
+from engine.corpus.walk.folder_walk import File, Start, Take, Tree, Walk, skip_special, skip_unreadable, why_excluded
+from engine.corpus.walk.zip_tree import ZipTree, open_zip
+from engine.corpus.wording import Names, printable
 from engine.errors import SourceRefused, UsageError
 
 _DISK = DiskTree()
@@ -54,7 +51,7 @@ def collect(
         if not _exists(path):
             fact = f"There is no file or folder at {printable(str(path))}."
             raise UsageError(fact, "Check the spelling; a relative path starts from the current folder.")
-    reading = _Reading(rules, on_file or (lambda n_files: None), compile_excludes(rules.exclude), uploaded)
+    reading = _Reading(rules, on_file or (lambda n_files: None), uploaded)
     for path in _once(paths):
         reading.read_root(path)
     if not uploaded:
@@ -164,7 +161,6 @@ class _Reading:
 
     rules: Rules
     on_file: Callable[[int], None]
-    excludes: Patterns
     uploaded: bool
     sources: list[Source] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
@@ -183,7 +179,7 @@ class _Reading:
         ]
         sources = tuple(
             replace(source, origin=None if uploaded else source.origin, volatility=volatility)
-            for source, volatility in zip(self.sources, volatilities(traces, Histories()), strict=True)
+            for source, volatility in zip(self.sources, volatilities(traces), strict=True)
         )
         sources = tuple(with_absent_noted(sources, self.rules))
         if uploaded:
@@ -219,10 +215,8 @@ class _Reading:
         """A file given by name. Default rules and .gitignore do not count; --exclude does."""
         name = self.names.claim(printable(raw_name), parent_name)
         included = name in self.rules.include
-        encoded = os.fsencode(raw_name)
-        pattern = self.excludes.last_match(encoded, encoded, is_folder=False)
-        if pattern is not None and not pattern.negated and not included:
-            reason = f"left out by --exclude {pattern.line}"
+        reason = why_excluded(self.rules.exclude, raw_name)
+        if reason is not None and not included:
             self._take(Skipped(name, Cause.EXCLUDED, reason, _DISK.size(str(path)), can_include=True))
         elif not stat.S_ISREG(mode):
             self._take(skip_special(name))
@@ -236,7 +230,7 @@ class _Reading:
 
     def _read_below(self, tree: Tree, start: Start, origin: str, *, nesting: int) -> None:
         """origin: where the root, or the zip below it, lies; a file in it lies below that."""
-        for found in Walk(tree, self.rules, self.names, self.excludes, start):
+        for found in Walk(tree, self.rules, self.names, start):
             if isinstance(found, Skipped):
                 self._take(found)
                 continue

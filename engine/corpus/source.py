@@ -109,10 +109,6 @@ class Source:
         pages = enumerate(zip(starts, (*starts[1:], len(self.text)), strict=True), 1)
         return all(not self.text[start:end].removeprefix(f"[page {n}]").strip() for n, (start, end) in pages)
 
-    def line_at(self, offset: int) -> int:
-        """1-based number of the line that holds the character at `offset`."""
-        return self.text.count("\n", 0, offset) + 1
-
     def page_at(self, offset: int) -> int | None:
         """1-based number of the page that holds the character at `offset`; None without pages."""
         return bisect_right(self.page_starts, offset) or None if self.page_starts else None

@@ -174,6 +174,7 @@ def test_what_does_not_fit_leaves_no_trace(new_desk: NewDesk, corpus: Path) -> N
     assert not list((desk.settings.home).glob("snapshots/*"))
 
 
+@pytest.mark.slow
 def test_a_context_that_is_too_small_is_replaced_and_the_kv_state_carried_over(
     new_desk: NewDesk, tmp_path: Path
 ) -> None:

@@ -13,7 +13,7 @@ from threading import Event as Flag
 import pytest
 
 from app.desk import Desk
-from app.images.drawing import Drawing, draw
+from app.images.jpegs import Drawing, draw
 from app.question import Answered, Notice, Question
 from app.session_settings import TurnSettings, asked_with
 from app.settings import Settings, read_settings

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from app.cli.output import Json, print_document, skipped_json
 from app.counting import Count
-from app.images.pictures import name_of
-from app.sources.notes import notes_on
+from app.images.albums import name_of
+from app.sources.listing import notes_on
 from engine.backend import Document
 
 

@@ -1,12 +1,23 @@
-"""What makes a format: how its files are recognised, read and drawn. Which formats there are is left to `reader`."""
+"""What makes a format: how its files are recognised, read and drawn; and what several formats need for that.
 
-from collections.abc import Callable
+Which formats there are is left to `reader`.
+"""
+
+import logging
+import re
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from engine.corpus.formats.sniff import Head, look
 from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, KeptFile, Pixels, Skipped, Source
+
+_LOCK = threading.RLock()  # the warning filters are the process's own, not a thread's
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +78,27 @@ class Format:
 def whole_file(path: str, data: bytes, rules: Rules, *, file_format: str = "") -> Incoming:
     """A file whose bytes are all there."""
     return Incoming(path, len(data), look(data, path), lambda n_bytes: b"", rules, file_format=file_format)
+
+
+def without_surrogates(text: str) -> str:
+    """The text with pairs of surrogates joined and lone ones replaced: neither can be written as UTF-8."""
+    if not _LONE_SURROGATE.search(text):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """No Python warnings and no log lines of pypdf or Pillow inside: what is wrong with a file is said in a reason or a
+    note. One thread at a time."""
+    loggers = [logging.getLogger(name) for name in ("pypdf", "PIL")]
+    with _LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        levels = [logger.level for logger in loggers]
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL + 1)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

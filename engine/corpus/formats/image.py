@@ -19,7 +19,6 @@ from engine.corpus.formats.pixels import (
     upright_size,
 )
 from engine.corpus.formats.sniff import IMAGE_ENDINGS, Head, looks_like_text
-from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, KeptFile, Picture, Pixels, Skipped, Source, digest_bytes
 from engine.corpus.wording import over_limit, pages_in_words
 
@@ -70,54 +69,47 @@ def _by_layout(data: bytes, end: str) -> str | None:
     return None
 
 
-def _read(file: Incoming) -> Source | Skipped:
+def read_image(file: Incoming) -> Source | Skipped:
+    """The image as a source, or why not: BROKEN where it cannot be decoded to the end, TOO_LARGE by bytes or pixels."""
     if file.n_bytes > file.rules.max_file_bytes:
         return file.skipped(Cause.TOO_LARGE, over_limit(file.n_bytes, file.rules.max_file_bytes, "an image"))
-    return read_image(file.path, file.data(), file.file_format, file.rules)
-
-
-def read_image(path: str, data: bytes, format_name: str, rules: Rules) -> Source | Skipped:
-    """The image as a source, or why not: BROKEN where it cannot be decoded to the end, TOO_LARGE by its pixels.
-
-    format_name: as Pillow has it.
-    """
+    path, data, name = file.path, file.data(), file.file_format
     try:
-        with opened_image(path, data, format_name) as picture:
-            refused = too_many_pixels(path, picture, len(data), rules)
+        with opened_image(path, data, name) as picture:
+            refused = too_many_pixels(path, picture, len(data), file.rules)
             if refused is not None:
                 return refused
             width, height = upright_size(picture)
             n_frames = getattr(picture, "n_frames", 1)
-            if n_frames == 1 or format_name != _PAGED:
+            if n_frames == 1 or name != _PAGED:
                 picture.load()
     except KeyError:
-        return Skipped(
-            path, Cause.BINARY, f"an image in {format_name}, which cannot be read here; save it as PNG", len(data)
-        )
+        return file.skipped(Cause.BINARY, f"an image in {name}, which cannot be read here; save it as PNG")
     except Exception:  # plugins raise anything on a broken file, SyntaxError and struct.error too
-        return broken_image(path, format_name, len(data))
-    source = Source(path, IMAGE.kind, "", len(data), digest_bytes(data), kept_file=KeptFile(format_name, data))
-    if n_frames > 1 and format_name == _PAGED:
-        sizes = frame_sizes(path, data, format_name, rules=rules, decode=True)
-        return sizes if isinstance(sizes, Skipped) else _paged(source, sizes, rules)
+        return broken_image(path, name, len(data))
+    source = Source(path, IMAGE.kind, "", file.n_bytes, digest_bytes(data), kept_file=KeptFile(name, data))
+    if n_frames > 1 and name == _PAGED:
+        sizes = frame_sizes(path, data, name, rules=file.rules, decode=True)
+        return sizes if isinstance(sizes, Skipped) else _paged(file, source, sizes)
     notes = (f"{n_frames:,} frames; the first one counts.",) if n_frames > 1 else ()
     return replace(source, pictures=(Picture(1, width, height),), notes=notes)
 
 
-def _paged(source: Source, sizes: Sequence[FrameSize | None], rules: Rules) -> Source | Skipped:
+def _paged(file: Incoming, source: Source, sizes: Sequence[FrameSize | None]) -> Source | Skipped:
     """A page for each frame, named in the text as a PDF's are. Those that are damaged have no picture, nor have those
     that were not chosen."""
+    rules = file.rules
     if not any(sizes):
-        return broken_image(source.path, _PAGED, source.n_bytes)
+        return broken_image(file.path, _PAGED, file.n_bytes)
     pages = [f"[page {number}]\n" for number in range(1, len(sizes) + 1)]
     chosen = [number for number in range(1, len(sizes) + 1) if rules.draws_none or rules.draws(number, bare=True)]
     found = [(number, sizes[number - 1]) for number in chosen]
     pictures = tuple(Picture(number, size.width, size.height) for number, size in found if size)
     if not chosen:
-        return Skipped(source.path, Cause.NO_PAGE, rules.none_of_its(len(sizes)), source.n_bytes)
+        return file.skipped(Cause.NO_PAGE, rules.none_of_its(len(sizes)))
     if not pictures:
         reason = f"{pages_in_words(chosen)} cannot be read, and no other was chosen; choose others with --draw-pages"
-        return Skipped(source.path, Cause.BROKEN, reason, source.n_bytes)
+        return file.skipped(Cause.BROKEN, reason)
     damaged = [number for number in chosen if sizes[number - 1] is None]
     others = sorted(set(range(1, len(sizes) + 1)) - set(chosen))
     notes = [f"{pages_in_words(damaged)} could not be read"] if damaged else []
@@ -136,4 +128,6 @@ def _draw(name: str, file: KeptFile, *, number: int, width: int, height: int, qu
     return read_pixels(name, file.data, file.format, width=width, height=height, frame=number - 1, quick=quick)
 
 
-IMAGE = Format(kind="image", recognise=_recognise, read=_read, draw=_draw, drawn_from=_FORMATS, endings=IMAGE_ENDINGS)
+IMAGE = Format(
+    kind="image", recognise=_recognise, read=read_image, draw=_draw, drawn_from=_FORMATS, endings=IMAGE_ENDINGS
+)

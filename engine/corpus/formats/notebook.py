@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from engine.corpus.formats.format import Format, Incoming
-from engine.corpus.formats.text import read_text, without_surrogates
+from engine.corpus.formats.format import Format, Incoming, without_surrogates
+from engine.corpus.formats.text import read_text
 from engine.corpus.source import Cause, Skipped, Source, digest_text
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")

@@ -12,11 +12,8 @@ from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from engine.corpus.formats.format import Format, Incoming
-from engine.corpus.formats.pixels import quietly
+from engine.corpus.formats.format import Format, Incoming, quietly, without_surrogates
 from engine.corpus.formats.sniff import Head
-from engine.corpus.formats.text import without_surrogates
-from engine.corpus.rules import DEFAULT_RULES, Rules
 from engine.corpus.source import Cause, KeptFile, Picture, Pixels, Skipped, Source, digest_bytes, digest_text
 from engine.corpus.wording import over_limit, pages_in_words, ranges_in_words
 
@@ -60,29 +57,26 @@ def _recognise(head: Head) -> str | None:
     return _FORMAT if is_within and (b"\x00" in head.data or head.ending == "pdf") else None
 
 
-def _read(file: Incoming) -> Source | Skipped:
-    if file.n_bytes > file.rules.max_file_bytes:
-        return file.skipped(Cause.TOO_LARGE, over_limit(file.n_bytes, file.rules.max_file_bytes, "a PDF"))
-    return read_pdf(file.path, file.data(), file.rules, keep=file.keep)
+def read_pdf(file: Incoming) -> Source | Skipped:
+    """The PDF as a source, or why not: TOO_LARGE, ENCRYPTED, BROKEN, NO_TEXT, NO_PAGE. pypdf's own limits hold against
+    endless streams.
 
-
-def read_pdf(path: str, data: bytes, rules: Rules = DEFAULT_RULES, *, keep: bool = False) -> Source | Skipped:
-    """The PDF as a source, or why not: ENCRYPTED, BROKEN, NO_TEXT, NO_PAGE. pypdf's own limits hold against endless
-    streams.
-
-    What pypdf cannot read may still be drawn, see Rules.draw_pages. keep: also where no page is drawn now, the file is
-    kept if one could be.
+    What pypdf cannot read may still be drawn, see Rules.draw_pages.
     """
-    read = _read_text(path, data)
+    rules = file.rules
+    if file.n_bytes > rules.max_file_bytes:
+        return file.skipped(Cause.TOO_LARGE, over_limit(file.n_bytes, rules.max_file_bytes, "a PDF"))
+    data = file.data()
+    read = _read_text(file, data)
     if isinstance(read, Skipped) and (rules.draws_none or read.cause is Cause.ENCRYPTED):
         return read
     is_full = isinstance(read, list) and all(page.n_characters > _FULL for page in read)
-    if isinstance(read, list) and is_full and rules.draws_none and not keep:
-        return _as_source(path, read, len(data), rules)  # PDFium need not be asked
-    return _with_pictures(path, data, read, rules, keep=keep)
+    if isinstance(read, list) and is_full and rules.draws_none and not file.keep:
+        return _as_source(file, read)  # PDFium need not be asked
+    return _with_pictures(file, data, read)
 
 
-def _read_text(path: str, data: bytes) -> list[_Page] | Skipped:
+def _read_text(file: Incoming, data: bytes) -> list[_Page] | Skipped:
     """Its pages, at least one of which could be read, or why there are none."""
     from pypdf import PasswordType, PdfReader
 
@@ -90,25 +84,21 @@ def _read_text(path: str, data: bytes) -> list[_Page] | Skipped:
         try:
             reader = PdfReader(BytesIO(data))
             if reader.is_encrypted and reader.decrypt("") is PasswordType.NOT_DECRYPTED:
-                return _encrypted(path, len(data))
+                reason = "a PDF behind a password; save a copy without one and give that"
+                return file.skipped(Cause.ENCRYPTED, reason)
             pages = [_read_page(page) for page in reader.pages]
         except Exception as error:  # a broken PDF makes pypdf raise nearly anything, RecursionError too
-            return _broken(path, str(error), len(data))
+            return _broken(file, str(error))
     if not pages:
-        return _broken(path, "no pages", len(data))
+        return _broken(file, "no pages")
     if all(page.failed for page in pages):
-        return _broken(path, "no page could be read", len(data))
+        return _broken(file, "no page could be read")
     return pages
 
 
-def _encrypted(path: str, n_bytes: int) -> Skipped:
-    reason = "a PDF behind a password; save a copy without one and give that"
-    return Skipped(path, Cause.ENCRYPTED, reason, n_bytes)
-
-
-def _broken(path: str, detail: str, n_bytes: int) -> Skipped:
+def _broken(file: Incoming, detail: str) -> Skipped:
     detail = " ".join(detail.split())[:120] or "no detail"
-    return Skipped(path, Cause.BROKEN, f"a PDF that is cut short or damaged ({detail})", n_bytes)
+    return file.skipped(Cause.BROKEN, f"a PDF that is cut short or damaged ({detail})")
 
 
 def _read_page(page: "PageObject") -> _Page:
@@ -134,25 +124,23 @@ def _form_fields(page: "PageObject") -> str:
     return "".join(f"\n[form field {name}] {value}" for name, value in values.items())
 
 
-def _with_pictures(
-    path: str, data: bytes, read: list[_Page] | Skipped, rules: Rules, *, keep: bool
-) -> Source | Skipped:
+def _with_pictures(file: Incoming, data: bytes, read: list[_Page] | Skipped) -> Source | Skipped:
     """With a picture for every page that is to be drawn."""
     from engine.corpus.formats.pdfium import open_pages
 
-    opened = open_pages(path, data)
+    opened = open_pages(file.path, data)
     if isinstance(opened, Skipped):
-        return _as_source(path, read, len(data), rules) if isinstance(read, list) else read
+        return _as_source(file, read) if isinstance(read, list) else read
     with opened:
         sizes = [size.pixels() if size else None for size in opened.sizes]
         pages = _looked_at(read, opened) if isinstance(read, list) else [_Page("", True, True)] * len(sizes)
     pictures = tuple(
         Picture(number, *size)
         for number, (page, size) in enumerate(zip(pages, sizes, strict=False), 1)
-        if size is not None and rules.draws(number, bare=page.bare)
+        if size is not None and file.rules.draws(number, bare=page.bare)
     )
-    source = _as_source(path, pages, len(data), rules, drawn=frozenset(picture.number for picture in pictures))
-    if isinstance(source, Skipped) or not (pictures or (keep and any(sizes))):
+    source = _as_source(file, pages, drawn=frozenset(picture.number for picture in pictures))
+    if isinstance(source, Skipped) or not (pictures or (file.keep and any(sizes))):
         return source
     source = replace(source, kept_file=KeptFile(_FORMAT, data, scalable=True))
     if not pictures:
@@ -193,37 +181,34 @@ def _is_imaged(n_characters: int, cover: "Cover") -> bool:
     return n_characters > _SHORT and cover.share >= _FULL_SHARE and hidden * 2 < n_characters
 
 
-def _as_source(
-    path: str, pages: list[_Page], n_bytes: int, rules: Rules, drawn: frozenset[int] = frozenset()
-) -> Source | Skipped:
+def _as_source(file: Incoming, pages: list[_Page], drawn: frozenset[int] = frozenset()) -> Source | Skipped:
     if not drawn and all(page.blank or (page.bare and page.n_characters <= _STAMP) for page in pages):
-        return _without_text(path, pages, n_bytes, rules)
+        return _without_text(file, pages)
     parts, starts, offset = [], [], 0
     for number, page in enumerate(pages, 1):
         part = f"[page {number}]\n{page.text}\n\n" if page.text else f"[page {number}]\n\n"
         parts.append(part)
         starts.append(offset)
         offset += len(part)
-    text = "".join(parts)
-    return Source(
-        path, PDF.kind, text, n_bytes, digest_text(text), page_starts=tuple(starts), notes=_notes_on(pages, drawn)
-    )
+    text, notes = "".join(parts), _notes_on(pages, drawn)
+    return Source(file.path, PDF.kind, text, file.n_bytes, digest_text(text), page_starts=tuple(starts), notes=notes)
 
 
-def _without_text(path: str, pages: Sequence[_Page], n_bytes: int, rules: Rules) -> Skipped:
+def _without_text(file: Incoming, pages: Sequence[_Page]) -> Skipped:
     """Why nothing is left of a PDF none of whose pages is drawn."""
+    rules = file.rules
     n_pages = f"{len(pages):,} page{'' if len(pages) == 1 else 's'}"
     if all(page.blank for page in pages):
-        return Skipped(path, Cause.NO_TEXT, f"{n_pages} with nothing on {'it' if len(pages) == 1 else 'them'}", n_bytes)
+        return file.skipped(Cause.NO_TEXT, f"{n_pages} with nothing on {'it' if len(pages) == 1 else 'them'}")
     if not rules.names_any(len(pages)):
-        return Skipped(path, Cause.NO_PAGE, rules.none_of_its(len(pages)), n_bytes)
+        return file.skipped(Cause.NO_PAGE, rules.none_of_its(len(pages)))
     if rules.draws_none:
         why = "a scan. Reading scans as images comes with a model that can see"
     elif rules.listed_pages:
         why = f"none of those that --draw-pages {rules.draw_pages} names can be drawn; choose others"
     else:
         why = "a scan, which cannot be drawn; print it to a new PDF"
-    return Skipped(path, Cause.NO_TEXT, f"{n_pages} without text: {why}", n_bytes)
+    return file.skipped(Cause.NO_TEXT, f"{n_pages} without text: {why}")
 
 
 def _notes_on(pages: list[_Page], drawn: frozenset[int]) -> tuple[str, ...]:
@@ -259,7 +244,7 @@ def _draw(name: str, file: KeptFile, *, number: int, width: int, height: int, qu
 PDF = Format(
     kind="pdf",
     recognise=_recognise,
-    read=_read,
+    read=read_pdf,
     draw=_draw,
     drawn_from=frozenset({_FORMAT}),
     endings=frozenset({"pdf"}),

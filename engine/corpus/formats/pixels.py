@@ -3,9 +3,6 @@
 What `image` measured is decoded here, so width and height agree. Cutting into tiles is the engine's.
 """
 
-import logging
-import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +13,7 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageOps
 
+from engine.corpus.formats.format import quietly
 from engine.corpus.rules import DEFAULT_RULES, Rules
 from engine.corpus.source import Cause, Pixels, Skipped
 
@@ -24,7 +22,6 @@ _ORIENTATION_TAG = 0x0112
 _SEE_THROUGH = frozenset({"RGBA", "LA", "PA", "RGBa", "La"})
 _DEEP = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
 _MOST_FRAMES = 10_000
-_LOCK = threading.RLock()  # the warning filters are the process's own, not a thread's
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,20 +170,3 @@ def _narrowed(picture: Pillow.Image) -> Pillow.Image:
     low, high = min(0.0, finite.min(initial=0)), finite.max(initial=0)
     white = 255.0 if 1 < high <= 255 else max(high, 1.0)
     return Pillow.fromarray(((finite - low) / (white - low) * 255).round().astype(np.uint8))
-
-
-@contextmanager
-def quietly() -> Iterator[None]:
-    """No Python warnings and no log lines of pypdf or Pillow inside: what is wrong with a file is said in a reason or a
-    note. One thread at a time."""
-    loggers = [logging.getLogger(name) for name in ("pypdf", "PIL")]
-    with _LOCK, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        levels = [logger.level for logger in loggers]
-        for logger in loggers:
-            logger.setLevel(logging.CRITICAL + 1)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)

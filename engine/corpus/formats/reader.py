@@ -38,8 +38,11 @@ class Found:
 
 def recognise(head: Head) -> Found | None:
     """What a file is; None where no format reads it."""
-    found = ((each, each.recognise(head)) for each in FORMATS)
-    return next((Found(each, name) for each, name in found if name is not None), None)
+    for each in FORMATS:
+        name = each.recognise(head)
+        if name is not None:
+            return Found(each, name)
+    return None
 
 
 def read_content(

@@ -29,7 +29,6 @@ _DECLARED = re.compile(rb"""(?:coding[:=][ \t]*|charset[ \t]*=[ \t]*["']?|<\?xml
 _CONTROLS = bytes(set(range(0x20)) - {7, 8, 9, 10, 11, 12, 13, 26, 27} | {0x7F})
 _ESCAPING_CODECS = frozenset({"idna", "punycode", "raw-unicode-escape", "unicode-escape", "undefined", "utf-7"})
 _SHIFTED = ("iso2022_jp_2", "iso2022_kr")  # seven-bit encodings: valid ASCII, and unreadable as such
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _NUL = "\x00"
 _LFS = "version https://git-lfs.github.com/spec/"
 
@@ -63,13 +62,6 @@ def decode(data: bytes) -> Decoded | None:
             if (shifted := _strictly(data, encoding)) is not None:
                 return Decoded(shifted, encoding)
     return Decoded(text, "utf-8", _notes_on(text))
-
-
-def without_surrogates(text: str) -> str:
-    """The text with pairs of surrogates joined and lone ones replaced: neither can be written as UTF-8."""
-    if not _LONE_SURROGATE.search(text):
-        return text
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _notes_on(text: str) -> tuple[str, ...]:

@@ -17,8 +17,7 @@ from streamlit.testing.v1 import AppTest
 
 from app import state
 from app.cli import cli
-from app.images.drawing import Drawing, draw
-from app.images.thumbnails import Wish
+from app.images.jpegs import Drawing, Wish, draw
 from app.jobs import Phase, Progress
 from app.parts.turns import line_of
 from app.question import Answered, Begun, Looking, Question
@@ -378,7 +377,7 @@ def test_thumbnails_come_bit_by_bit_and_once(draw_page: DrawPage, monkeypatch: p
     calls: list[str] = []
     thumbnails = type(state.house().thumbnails)(state.house().desk.source)
     monkeypatch.setattr(
-        "app.images.thumbnails.draw",
+        "app.images.jpegs.draw",
         lambda source, number, longest: (calls.append(source.path), draw(source, number, longest))[1],
     )
     missing: Sequence[int] = [thumbnails.draw(session, wishes, within_s=0).missing for _ in range(7)]

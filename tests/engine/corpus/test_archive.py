@@ -1,4 +1,4 @@
-"""engine.corpus.archive: zips, honest and not."""
+"""walk.zip_tree: zips, honest and not."""
 
 import io
 import stat

@@ -1,4 +1,4 @@
-"""engine.corpus.collect, walk, disk, rules and content: folders and files on disk."""
+"""engine.corpus.collect, rules and walk: folders and files on disk."""
 
 import os
 import socket

@@ -11,6 +11,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 from engine.corpus.collect import collect, refuse_empty
 from engine.corpus.formats.cover import Cover
+from engine.corpus.formats.format import whole_file
 from engine.corpus.formats.pdf import read_pdf
 from engine.corpus.formats.pdfium import Pages, open_pages
 from engine.corpus.rules import Rules
@@ -75,12 +76,12 @@ def white(canvas: Canvas) -> None:
 
 
 def drawn(data: bytes, draw_pages: str = "bare") -> list[int]:
-    source = read_pdf("it.pdf", data, Rules(draw_pages=draw_pages))
+    source = read_pdf(whole_file("it.pdf", data, Rules(draw_pages=draw_pages)))
     return [picture.number for picture in source.pictures] if isinstance(source, Source) else []
 
 
 def notes(data: bytes, draw_pages: str = "bare") -> tuple[str, ...]:
-    source = read_pdf("it.pdf", data, Rules(draw_pages=draw_pages))
+    source = read_pdf(whole_file("it.pdf", data, Rules(draw_pages=draw_pages)))
     assert isinstance(source, Source), source
     return source.notes
 
@@ -96,7 +97,7 @@ def covers(data: bytes) -> list[Cover]:
 @pytest.mark.parametrize("stamp", [STAMP, f"{STAMP} {STAMP} {BATES}", BATES, LIBRARY, "Page 3", ""])
 def test_a_scan_is_drawn_whatever_its_stamp(stamp: str) -> None:
     data = make_pdf(*(both(image(seed), words(stamp)) for seed in range(40)))
-    source = read_pdf("scan.pdf", data, Rules(draw_pages="bare"))
+    source = read_pdf(whole_file("scan.pdf", data, Rules(draw_pages="bare")))
     assert isinstance(source, Source) and [picture.number for picture in source.pictures] == [*range(1, 41)]
     assert source.text.count(stamp[:99]) >= 40 and source.notes == ()
 
@@ -148,7 +149,7 @@ def test_a_blank_page_is_not_drawn_and_said_to_be_one() -> None:
     data = make_pdf(image(), nothing, white, words("Text"), lambda canvas: canvas.line(9, 9, 300, 10))
     assert drawn(data) == [1, 5] and notes(data) == ("Pages 2-3 are blank.",)
     assert drawn(data, "all") == drawn(data, "1-5") == [1, 2, 3, 4, 5] and notes(data, "all") == ()
-    skipped = read_pdf("it.pdf", make_pdf(nothing, white), Rules(draw_pages="bare"))
+    skipped = read_pdf(whole_file("it.pdf", make_pdf(nothing, white), Rules(draw_pages="bare")))
     assert isinstance(skipped, Skipped) and skipped.cause is Cause.NO_TEXT
     assert skipped.reason == "2 pages with nothing on them"
 

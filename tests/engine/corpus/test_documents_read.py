@@ -1,4 +1,4 @@
-"""engine.corpus.formats.pdf, image and notebook."""
+"""formats.pdf, image and notebook, and the list of them."""
 
 import io
 import json
@@ -16,7 +16,7 @@ from reportlab.pdfgen import canvas
 
 from engine.corpus.collect import collect
 from engine.corpus.formats import reader
-from engine.corpus.formats.format import Format, Incoming
+from engine.corpus.formats.format import Format, Incoming, whole_file
 from engine.corpus.formats.pdf import read_pdf
 from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, KeptFile, Picture, Pixels, Skipped, Source, digest_bytes, digest_text
@@ -267,7 +267,7 @@ def test_what_was_filled_into_a_form_is_read() -> None:
     form.acroForm.checkbox(name="agrees", checked=True, x=110, y=600)
     form.acroForm.checkbox(name="declines", checked=False, x=110, y=500)
     form.save()
-    read = read_pdf("form.pdf", made.getvalue())
+    read = read_pdf(whole_file("form.pdf", made.getvalue(), Rules()))
     assert isinstance(read, Source)
     assert "[form field who] Ada Lovelace" in read.text and "[form field agrees]" in read.text
     assert "declines" not in read.text

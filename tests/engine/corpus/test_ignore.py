@@ -1,4 +1,4 @@
-"""engine.corpus.ignore and checkout: git itself is the judge, on a few hand-made repositories and many random ones."""
+"""walk.ignore and checkout: git itself is the judge, on a few hand-made repositories and many random ones."""
 
 import os
 import random
@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from engine.corpus.collect import collect
-from engine.corpus.ignore import parse
 from engine.corpus.source import Cause
+from engine.corpus.walk.ignore import parse
 
 ENV = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1"}
 TREE = (

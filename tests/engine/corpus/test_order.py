@@ -13,15 +13,13 @@ from pathlib import Path
 import pytest
 from PIL import Image as Pillow
 
-from engine.corpus import history
 from engine.corpus.collect import collect
-from engine.corpus.disk import DiskTree
-from engine.corpus.git_index import in_work, read_index
-from engine.corpus.history import Histories, read_rates
-from engine.corpus.order import estimated_tokens, order_for_reuse, volatilities_of_times
+from engine.corpus.order import git_changes
+from engine.corpus.order.git_changes import Histories, in_work, read_index, read_rates
+from engine.corpus.order.ordering import Trace, estimated_tokens, order_for_reuse, volatilities, volatilities_of_times
 from engine.corpus.rules import Rules
 from engine.corpus.source import KeptFile, Picture, Source, digest_text
-from engine.corpus.volatility import Trace, volatilities
+from engine.corpus.walk.disk_tree import DiskTree
 from engine.tokens.tiles import llama_cpp_tiling, size_filling
 
 GIT = shutil.which("git")
@@ -333,11 +331,11 @@ def test_a_git_that_is_slow_or_missing_is_not_waited_for(
 ) -> None:
     (tmp_path / "git").write_text("#!/bin/sh\nexec sleep 30\n")
     (tmp_path / "git").chmod(0o755)
-    monkeypatch.setattr(history.shutil, "which", lambda name: str(tmp_path / "git"))
+    monkeypatch.setattr(git_changes.shutil, "which", lambda name: str(tmp_path / "git"))
     histories = Histories(max_seconds=0.2)
     traces = [Trace(str(checkout / f"{name}.txt"), modified=1.0) for name in "abcd"]
     assert volatilities(traces, histories) == [0, 0, 0, 0]
-    monkeypatch.setattr(history.shutil, "which", lambda name: None)
+    monkeypatch.setattr(git_changes.shutil, "which", lambda name: None)
     assert read_rates(checkout) is None
 
 

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image as Pillow
 from PIL import ImageFile
 
+from engine.corpus.formats.format import whole_file
 from engine.corpus.formats.image import read_image
 from engine.corpus.formats.pixels import FrameSize, frame_sizes, read_pixels
 from engine.corpus.rules import Rules
@@ -33,7 +34,7 @@ def decoded(data: bytes, format_name: str, **options: Any) -> npt.NDArray[np.uin
     assert isinstance(pixels, Pixels), pixels
     assert len(pixels.data) == 3 * pixels.width * pixels.height
     if not options:
-        source = read_image("it", data, format_name, RULES)
+        source = read_image(whole_file("it", data, RULES, file_format=format_name))
         assert isinstance(source, Source) and source.kept_file is not None
         assert (source.pictures[0].width, source.pictures[0].height) == (pixels.width, pixels.height)
     return np.frombuffer(pixels.data, dtype=np.uint8).reshape(pixels.height, pixels.width, 3)
@@ -197,8 +198,9 @@ def test_an_icon_is_as_large_as_the_image_in_it_whatever_its_directory_says() ->
     assert decoded(bytes(data), "ICO").shape == (32, 48, 3)
     data[6:8] = b"\x10\x10"  # 16 x 16
     assert decoded(bytes(data), "ICO").shape == (32, 48, 3)
-    for skipped in (read_pixels("it", bytes(data), "ICO", rules=Rules(max_image_pixels=1_000)),
-                    read_image("it", bytes(data), "ICO", Rules(max_image_pixels=1_000))):  # fmt: skip
+    few = Rules(max_image_pixels=1_000)
+    for skipped in (read_pixels("it", bytes(data), "ICO", rules=few),
+                    read_image(whole_file("it", bytes(data), few, file_format="ICO"))):  # fmt: skip
         assert isinstance(skipped, Skipped) and skipped.reason.startswith("48 x 32 pixels, over the limit of 1,000")
 
 
@@ -246,7 +248,7 @@ def test_of_a_tiff_the_whole_pages_are_read() -> None:
         opened.seek(1)
         at = opened.tag_v2[273][0]  # where the second page's data begins
     data = whole[:at] + bytes(100) + whole[at + 100 :]
-    source = read_image("scan.tiff", data, "TIFF", RULES)
+    source = read_image(whole_file("scan.tiff", data, RULES, file_format="TIFF"))
     assert isinstance(source, Source)
     assert [picture.number for picture in source.pictures] == [1, 3] and source.n_pages == 3
     assert source.notes == ("Page 2 could not be read.",)

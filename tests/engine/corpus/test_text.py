@@ -1,4 +1,4 @@
-"""engine.corpus.formats.text, sniff, naming and wording."""
+"""formats.text and sniff, and engine.corpus.wording."""
 
 import codecs
 import pickle
@@ -6,11 +6,11 @@ import pickle
 import chardet
 import pytest
 
+from engine.corpus.formats.format import without_surrogates
 from engine.corpus.formats.reader import FORMATS, recognise
 from engine.corpus.formats.sniff import look
-from engine.corpus.formats.text import decode, without_surrogates
-from engine.corpus.naming import Names, natural_key, printable
-from engine.corpus.wording import MIB, over_limit, pages_in_words, size_in_words
+from engine.corpus.formats.text import decode
+from engine.corpus.wording import MIB, Names, natural_key, over_limit, pages_in_words, printable, size_in_words
 
 GERMAN = "Zwölf Boxkämpfer jagen Viktor quer über den großen Sylter Deich.\r\nFür Ärger sorgt die Öffnung.\n"
 RUSSIAN = (

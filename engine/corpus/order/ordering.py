@@ -1,17 +1,24 @@
-"""The order in which sources stand in a prompt, so that an edit decodes as little again as it can.
+"""The order in which sources stand in a prompt: what changes often, for its length, last, so that an edit decodes as
+little again as it can.
 
-Pure arithmetic. Where the figures come from is left to `history` (git), and to `disk` and `archive` (times).
+Owns how often a file may be expected to change, by git where there is a checkout and else by times, and how long it is
+before it is counted. Reading git is left to `git_changes`, reading times to the trees of `walk`.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from math import ceil
 
+from engine.corpus.order.git_changes import Histories, in_work
 from engine.corpus.source import Picture, Source
 
 _WRAPPER_CHARACTERS = 150  # the document's tags and path
 _CHARACTERS_A_TOKEN = 4.0
 _TILE_PIXELS, _TILE_TOKENS, _MOST_A_SIDE = 336, 144, 3  # as llama.cpp cuts images for Llama 4, see engine.tokens.tiles
 _WORTH_KEEPING = 0.1  # of a corpus: less, a licence that many projects have say, is not worth another order
+_BREATH_S = 1.0
+_ZIP_BREATH_S = 3.0  # a zip has times to 2 s
 
 
 def order_for_reuse(sources: Sequence[Source], *, earlier: Iterable[Sequence[str]] = ()) -> tuple[Source, ...]:
@@ -57,6 +64,51 @@ def _picture_tokens(picture: Picture) -> int:
     columns, rows = (min(_MOST_A_SIDE, ceil(side / _TILE_PIXELS)) for side in (picture.width, picture.height))
     n_tiles = columns * rows
     return _TILE_TOKENS * (n_tiles + (n_tiles > 1)) + 2  # several are followed by the whole image in one tile
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What a file shows from outside. file: where it lies on disk, None in a zip. modified: in seconds, where known."""
+
+    file: str | None
+    modified: float | None
+
+
+def volatilities(traces: Sequence[Trace], histories: Histories | None = None) -> list[float]:
+    """A figure a file, to be held against each other: see Source.volatility.
+
+    The commits of a checkout count where they changed any of these files, and a file that somebody works on counts as
+    if the next commit would change it; else times do, those of all such files together.
+    """
+    found = _by_git(traces, histories or Histories()) if any(trace.file for trace in traces) else {}
+    on_disk = [None if at in found or not trace.file else trace.modified for at, trace in enumerate(traces)]
+    in_zips = [None if trace.file else trace.modified for trace in traces]
+    for at, figures in enumerate(
+        zip(
+            volatilities_of_times(on_disk, breath_s=_BREATH_S),
+            volatilities_of_times(in_zips, breath_s=_ZIP_BREATH_S),
+            strict=True,
+        )
+    ):
+        found.setdefault(at, max(figures))
+    return [found[at] for at in range(len(traces))]
+
+
+def _by_git(traces: Sequence[Trace], histories: Histories) -> dict[int, float]:
+    """The figures of those files that lie in a checkout whose commits or index know of changes, by position."""
+    files_of: defaultdict[str, list[int]] = defaultdict(list)
+    for at, trace in enumerate(traces):
+        checkout = histories.checkout_of(trace.file) if trace.file is not None else None
+        if checkout is not None:
+            files_of[checkout].append(at)
+    found: dict[int, float] = {}
+    for checkout, positions in files_of.items():
+        files = [traces[at].file or "" for at in positions]
+        working = in_work(checkout, files)
+        rates = [rate + now for rate, now in zip(histories.rates(checkout, files), working, strict=True)]
+        if any(rates):
+            found.update(zip(positions, rates, strict=True))
+    return found
 
 
 def volatilities_of_times(times: Sequence[float | None], *, breath_s: float) -> list[float]:

@@ -1,12 +1,12 @@
-"""Folders and files on disk, as `walk` sees them. Opens plain files only, follows no link, and never runs anything."""
+"""Folders and files on disk, as `folder_walk` sees them. Opens plain files only, follows no link, runs nothing."""
 
 import os
 import stat
 from functools import partial
 
-from engine.corpus.checkout import read_exclude, read_small
-from engine.corpus.source import Cause, Skipped, Source
-from engine.corpus.tree import Entry, EntryKind, Take
+from engine.corpus.source import Skipped, Source
+from engine.corpus.walk.checkout import read_exclude, read_small
+from engine.corpus.walk.folder_walk import Entry, EntryKind, Take, skip_special, skip_unreadable
 
 # O_NONBLOCK: should a fifo take a file's place between listing and opening, opening it must not wait for a writer
 _FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
@@ -90,15 +90,3 @@ def is_gone(origin: str) -> bool:
     except (OSError, ValueError):  # no permission; "x.zip/member", of which the disk knows nothing
         return False
     return False
-
-
-def skip_special(path: str) -> Skipped:
-    """A fifo, socket or device."""
-    return Skipped(path, Cause.UNREADABLE, "not a plain file but a pipe, socket or device")
-
-
-def skip_unreadable(path: str, error: OSError) -> Skipped:
-    """What the system refused, in its own words."""
-    if isinstance(error, PermissionError):
-        return Skipped(path, Cause.UNREADABLE, "no permission to read it")
-    return Skipped(path, Cause.UNREADABLE, f"cannot be read ({error.strerror or error})")

@@ -1,20 +1,69 @@
 """Every file below a folder, in order, or why it is left out: --exclude, the defaults, .gitignore, links, specials.
 
-Owns the order of files and of the reasons. Reading a file is left to its tree, what to do with a zip to `collect`.
+Owns the order of files and of the reasons, and what is asked of a place that holds files: a folder on disk
+(`disk_tree`), the inside of a zip (`zip_tree`). What becomes of a file, and of a zip, is left to `collect`.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from enum import Enum, auto
+from functools import lru_cache
+from typing import Any, Protocol
 
-from engine.corpus.checkout import level_from, level_of_checkout
-from engine.corpus.disk import skip_special, skip_unreadable
-from engine.corpus.ignore import Level, Patterns, find_ignoring, parse
-from engine.corpus.naming import Names, natural_key, printable
 from engine.corpus.rules import Rules, why_contents_left_out, why_file_left_out, why_folder_left_out
-from engine.corpus.source import Cause, Skipped
-from engine.corpus.tree import Entry, EntryKind, Tree
+from engine.corpus.source import Cause, Skipped, Source
+from engine.corpus.walk.checkout import level_from, level_of_checkout
+from engine.corpus.walk.ignore import Level, Pattern, Patterns, find_ignoring, parse
+from engine.corpus.wording import Names, natural_key, printable
+
+Read = Callable[[int], bytes]
+"""Takes a number of bytes, gives the next ones; fewer only at the end."""
+Take = Callable[[int, Read], Source | Skipped]
+"""What becomes of a file: takes its size in bytes as the tree states it, and its bytes."""
+
+
+class EntryKind(Enum):
+    """What an entry of a folder is, its link not followed."""
+
+    FOLDER = auto()
+    FILE = auto()
+    LINK = auto()
+    SPECIAL = auto()  # a fifo, socket or device: never opened
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry of a folder. name: as it lies, unprintable characters and all. where: what its tree finds it by."""
+
+    name: str
+    kind: EntryKind
+    where: Any
+
+
+class Tree(Protocol):
+    """A place with files in it."""
+
+    def list_folder(self, where: Any) -> list[Entry]:
+        """The entries, in any order. Errors: OSError."""
+
+    def read_ignore(self, where: Any) -> bytes | None:
+        """The .gitignore of a folder that has one."""
+
+    def read_exclude(self, where: Any) -> bytes | None:
+        """The info/exclude of a folder that is the root of a git checkout."""
+
+    def size(self, where: Any) -> int | None:
+        """The size of a file in bytes, None where it cannot be told."""
+
+    def modified(self, where: Any) -> float | None:
+        """When a file was last written, in seconds from any fixed moment; None where it cannot be told."""
+
+    def identity(self, where: Any) -> object | None:
+        """Tells a folder from every other; None where no folder can come up twice."""
+
+    def read_file(self, where: Any, path: str, take: Take) -> Source | Skipped:
+        """What `take` makes of the file, or why it cannot be opened or read to its end, under `path`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +112,12 @@ class Walk:
     tree: Tree
     rules: Rules
     names: Names
-    excludes: Patterns
     start: Start
     _seen: set[object] = field(default_factory=set)
+    _excludes: Patterns = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._excludes = _compiled(self.rules.exclude)
 
     def __iter__(self) -> Iterator[File | Skipped]:
         """Files and what is skipped, by path, folder by folder. Open folders are kept on a list, not on the call stack:
@@ -111,11 +163,11 @@ class Walk:
     def _why_left_out(self, entry: Entry, raw_path: str, path: str, folder: _Folder) -> Skipped | None:
         is_folder = entry.kind is EntryKind.FOLDER
         obeys = folder.obeys and folder.level is not None
-        if obeys or self.excludes.patterns:  # else the common case is spared the bytes
+        if obeys or self._excludes.patterns:  # else the common case is spared the bytes
             raw, name = os.fsencode(raw_path), os.fsencode(entry.name)
-            pattern = self.excludes.last_match(raw, name, is_folder)
+            pattern = self._excludes.last_match(raw, name, is_folder)
             if pattern is not None and not pattern.negated:
-                return self._skip(entry, path, Cause.EXCLUDED, f"left out by --exclude {pattern.line}")
+                return self._skip(entry, path, Cause.EXCLUDED, _excluded_by(pattern))
         why = why_folder_left_out(entry.name) if is_folder else why_file_left_out(entry.name)
         if why is not None:
             return self._skip(entry, path, Cause.GENERATED, why)
@@ -162,18 +214,44 @@ class Walk:
         return level
 
 
-def compile_excludes(globs: tuple[str, ...]) -> Patterns:
+@lru_cache
+def _compiled(globs: tuple[str, ...]) -> Patterns:
     """The globs of --exclude. "./docs" is taken as the shell's way of saying "/docs"."""
     lines = [glob[1:] if glob.startswith("./") else glob for glob in globs]
     return parse("\n".join(lines).encode("utf-8", "surrogateescape"))
 
 
-def excludes(patterns: Patterns, path: str) -> bool:
+def why_excluded(globs: tuple[str, ...], raw_name: str) -> str | None:
+    """Why --exclude leaves out a file that was given by this name itself, or None."""
+    if not globs:
+        return None
+    name = os.fsencode(raw_name)
+    pattern = _compiled(globs).last_match(name, name, is_folder=False)
+    return _excluded_by(pattern) if pattern is not None and not pattern.negated else None
+
+
+def _excluded_by(pattern: Pattern) -> str:
+    return f"left out by --exclude {pattern.line}"
+
+
+def excludes(globs: tuple[str, ...], path: str) -> bool:
     """Whether the globs leave out a file by its path in a corpus: itself, or a folder that it lies in."""
-    parts = path.split("/")
+    patterns, parts = _compiled(globs), path.split("/")
     for depth in range(1, len(parts) + 1):
         raw = os.fsencode("/".join(parts[:depth]))
         found = patterns.last_match(raw, os.fsencode(parts[depth - 1]), depth < len(parts))
         if found is not None and not found.negated:
             return True
     return False
+
+
+def skip_special(path: str) -> Skipped:
+    """A fifo, socket or device."""
+    return Skipped(path, Cause.UNREADABLE, "not a plain file but a pipe, socket or device")
+
+
+def skip_unreadable(path: str, error: OSError) -> Skipped:
+    """What the system refused, in its own words."""
+    if isinstance(error, PermissionError):
+        return Skipped(path, Cause.UNREADABLE, "no permission to read it")
+    return Skipped(path, Cause.UNREADABLE, f"cannot be read ({error.strerror or error})")

@@ -1,14 +1,13 @@
 """What a git checkout says about ignoring, read from its files. git itself is never run on it: a config in the folder
-could make it run a program. Matching is left to `ignore`, the .gitignore files below the given folder to `walk`, what
-its commits say to `history`."""
+could make it run a program. Matching is left to `ignore`, the .gitignore files below the given folder to `folder_walk`,
+what its commits say to `git_changes`."""
 
 import os
 from pathlib import Path
 
-from engine.corpus.ignore import Level, find_ignoring, parse
-from engine.corpus.wording import MIB
+from engine.corpus.walk.ignore import Level, find_ignoring, parse
 
-MAX_IGNORE_BYTES = MIB
+MAX_IGNORE_BYTES = 1024 * 1024
 _EXCLUDE_ORIGIN = ".git/info/exclude"
 
 

@@ -1,4 +1,4 @@
-"""Zips, read in memory and never unpacked to disk. The inside becomes a tree that `walk` goes through like a folder.
+"""Zips, read in memory and never unpacked to disk. The inside becomes a tree that is walked through like a folder.
 
 Owns what makes a zip unsafe: names that lead out of it, links, and bombs. A bomb is stopped by what is really read,
 not by what the zip claims of itself; members that share bytes are refused before anything is read.
@@ -17,12 +17,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from engine.corpus.checkout import MAX_IGNORE_BYTES
-from engine.corpus.naming import printable
 from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, Skipped, Source
-from engine.corpus.tree import Entry, EntryKind, Take
-from engine.corpus.wording import MIB, size_in_words
+from engine.corpus.walk.checkout import MAX_IGNORE_BYTES
+from engine.corpus.walk.folder_walk import Entry, EntryKind, Take
+from engine.corpus.wording import MIB, printable, size_in_words
 
 _DRIVE = re.compile(r"[A-Za-z]:")
 _END_BYTES = 22 + 65535  # the end record and the longest comment behind it

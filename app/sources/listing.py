@@ -1,0 +1,98 @@
+"""A session's sources as they are listed: in folders, each with what the user should know of it. Parts draw them.
+
+Notes are as they are true for the model of now: what is seen of a source depends on that. What holds whatever model
+reads it (a guessed encoding, pages that are damaged) is kept in Source.notes.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from engine.backend import Source
+from engine.corpus.formats.reader import format_of
+from engine.corpus.wording import pages_in_words
+from storage.records import SourceLink
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A source in its folder. n_tokens is None while it cannot be counted."""
+
+    name: str
+    link: SourceLink
+    n_tokens: int | None
+
+
+@dataclass(slots=True)
+class Folder:
+    """A folder: path ends with a slash, "" is the root. Counts take in everything below."""
+
+    name: str
+    path: str
+    folders: dict[str, "Folder"] = field(default_factory=dict)
+    files: list[File] = field(default_factory=list)
+    n_sources: int = 0
+    n_enabled: int = 0
+    n_tokens: int = 0
+    sent_tokens: int = 0
+
+    def sources(self) -> Iterator[SourceLink]:
+        """All sources below."""
+        for folder in self.folders.values():
+            yield from folder.sources()
+        yield from (file.link for file in self.files)
+
+
+def build_tree(links: Iterable[SourceLink], tokens: Mapping[str, int]) -> Folder:
+    """The root folder of these sources, with the tokens of each by its path."""
+    root = Folder("", "")
+    for link in links:
+        *parents, name = link.path.split("/")
+        n_tokens = tokens.get(link.path)
+        folder = root
+        _count(folder, link, n_tokens or 0)
+        for parent in parents:
+            path = f"{folder.path}{parent}/"
+            folder = folder.folders.setdefault(parent, Folder(parent, path))
+            _count(folder, link, n_tokens or 0)
+        folder.files.append(File(name, link, n_tokens))
+    return root
+
+
+def _count(folder: Folder, link: SourceLink, n_tokens: int) -> None:
+    folder.n_sources += 1
+    folder.n_tokens += n_tokens
+    if link.enabled:
+        folder.n_enabled += 1
+        folder.sent_tokens += n_tokens
+
+
+def notes_on(source: Source | SourceLink, *, sees: bool | None) -> tuple[str, ...]:
+    """Sentences: which pages of a PDF are sent as images, then what else is to be said.
+
+    sees: whether the model sees, None where no model can be used.
+    """
+    if not (source.pictures and format_of(source.kind).has_text_pages):
+        return source.notes
+    one = len(source.pictures) == 1
+    pages = pages_in_words([picture.number for picture in source.pictures]).capitalize()
+    are, images = ("is", "as an image") if one else ("are", "as images")
+    if sees is None:
+        return f"{pages} {are} sent {images} to a model that sees.", *source.notes
+    if sees:
+        return f"{pages} {are} sent {images}.", *source.notes
+    return f"{pages} {are} not sent {images}: the model cannot see.", *source.notes
+
+
+def pages_sent(source: Source | SourceLink) -> str:
+    """ "14 of 40 pages sent as images"; '' where all are, or none is and none has to be."""
+    if not source.n_pages or len(source.pictures) == source.n_pages:
+        return ""
+    if source.pictures:
+        images = "as an image" if len(source.pictures) == 1 else "as images"
+        return f"{len(source.pictures):,} of {source.n_pages:,} pages sent {images}"
+    return "no page sent as an image" if lacks_pages(source) else ""
+
+
+def lacks_pages(source: Source | SourceLink) -> bool:
+    """Whether there are pages that are sent neither as text nor as images, as its notes have it."""
+    return bool(source.n_pages) and any("no text" in note or "not sent" in note for note in source.notes)
