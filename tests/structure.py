@@ -9,7 +9,7 @@ a.b where that is a module, of a else. Only modules of the house count; the exam
 - Cycles: the children of a package stand side by side: each module alone (the package's own __init__ is one), each
   sub-package as a whole. A child imports another where any module in it imports any module in the other. Children that
   reach each other both ways are a cycle. app, engine and storage are looked at so, and every package in them.
-  Example: app.next_turn imports app.sources.joining. Were app.sources.notes to import app.next_turn, no two modules
+  Example: app.next_turn imports app.sources.joining. Were app.sources.listing to import app.next_turn, no two modules
   would go in a circle, but app.sources and app.next_turn would. No cycle: engine.corpus.collect imports
   engine.corpus.formats.pdf, which imports engine.corpus.source; within engine.corpus these are three in a row.
 
