@@ -85,12 +85,12 @@ def test_loading_the_example_and_leaving_it_out(draw: Draw) -> None:
     assert not page.exception
     session = session_of(page)
     desk = state.house().desk
-    assert {link.path for link in desk.session(session).links} >= {"README.md", "pedal/tariff.py"}
-    readme = next(box for box in page.checkbox if box.label.startswith("README.md"))
-    readme.uncheck().run()
+    assert {link.path for link in desk.session(session).links} >= {"welcome.txt", "pedal/tariff.py"}
+    welcome = next(box for box in page.checkbox if box.label.startswith("welcome.txt"))
+    welcome.uncheck().run()
     links = desk.session(session).links
-    assert [link.path for link in links if not link.enabled] == ["README.md"]
-    assert "6 of 7 files sent" in everything(page)
+    assert [link.path for link in links if not link.enabled] == ["welcome.txt"]
+    assert "4 of 5 files sent" in everything(page)
 
 
 def test_over_the_window_is_a_button(draw: Draw, tmp_path: Path) -> None:
