@@ -192,11 +192,12 @@ class SavedCaches:
         kept = promise(path, reuse.ids, reuse.binding, shape)
         if not isinstance(kept, Promise):
             return replace(reuse, saved=tuple(each for each in reuse.saved if each.exists()))
-        saved = (path, *(each for each in reuse.saved if each.exists()))
+        n_shared = common_prefix(kept.ids, reuse.ids)
+        others = tuple(each for each in reuse.saved if each.exists())
+        # the best comes first: another session's cache that shares no more than an instruction is not this prompt's
+        saved = (path, *others) if n_shared > reuse.n_shared else (*others, path)
         promised = (kept, *(each for each in reuse.promised if each.path in saved))
-        return replace(
-            reuse, saved=saved, promised=promised, n_shared=max(reuse.n_shared, common_prefix(kept.ids, reuse.ids))
-        )
+        return replace(reuse, saved=saved, promised=promised, n_shared=max(reuse.n_shared, n_shared))
 
     def shared(self, ids: Ids, binding: Binding) -> int:
         """Tokens of what an engine holds that a saved cache holds too."""

@@ -41,6 +41,7 @@ def put(longdesk: CommandLine, name: str, title: str | None = None, n_bytes: int
     return path
 
 
+@pytest.mark.slow
 def test_an_empty_home(longdesk: CommandLine) -> None:
     listed = longdesk("snapshots", "list", "--json")
     assert listed.code == 0 and (listed.document["snapshots"], listed.document["total_bytes"]) == ([], 0)
@@ -91,6 +92,7 @@ def test_verify_knows_a_state_by_its_name(longdesk: CommandLine) -> None:
     assert Path(broken["path"]).stem == "anothers" and "another name" in broken["reason"]
 
 
+@pytest.mark.slow
 def test_prune(longdesk: CommandLine) -> None:
     for name in "abcd":
         put(longdesk, name, name)

@@ -53,6 +53,7 @@ class TestCount:
         skipped = {entry["path"]: entry["reason"] for entry in document["skipped"]}
         assert skipped.keys() == {"package-lock.json", "src/data.bin"} and all(skipped.values())
 
+    @pytest.mark.slow
     def test_exclude_and_naming_a_file(self, longdesk: CommandLine, corpus: Path) -> None:
         document = longdesk("count", corpus, "--exclude", "*.md", "--exclude", "src/data*", "--json").document
         assert [source["path"] for source in document["sources"]] == ["src/main.py"]
@@ -63,6 +64,7 @@ class TestCount:
         run = longdesk("count", corpus)
         assert run.code == 0 and "src/main.py" in run.out and "2 skipped" in run.out and run.err == ""
 
+    @pytest.mark.slow
     def test_the_total_is_what_the_prompt_holds_without_the_question(
         self, longdesk: CommandLine, corpus: Path, llama_gguf: Path
     ) -> None:
@@ -124,6 +126,7 @@ class TestAsk:
         assert answer["citations"] is None and answer["receipt"] is None
         assert 0 < answer["reply_tokens"] <= 12 and answer["ttft_s"] > 0
 
+    @pytest.mark.slow
     def test_a_second_question_in_a_new_process_decodes_only_its_own_tokens(
         self, longdesk: CommandLine, corpus: Path, llama_gguf: Path
     ) -> None:
@@ -137,16 +140,19 @@ class TestAsk:
         last_prefill = [event for event in second.events if event["event"] == "prefill"][-1]
         assert last_prefill["reused"] == answer["reused_tokens"] <= last_prefill["total"] - 1
 
+    @pytest.mark.slow
     def test_without_a_snapshot_everything_is_read_again(self, longdesk: CommandLine, corpus: Path) -> None:
         first = longdesk("ask", corpus, "-q", "Q", "--max-tokens", 4, "--no-snapshot", "--json").answer
         second = longdesk("ask", "--session", first["session"], "-q", "Q", "--max-tokens", 4, "--json").answer
         assert second["reused_tokens"] == 0
 
+    @pytest.mark.slow
     def test_another_kv_type_reads_again(self, longdesk: CommandLine, corpus: Path) -> None:
         first = longdesk("ask", corpus, "-q", "Q", "--max-tokens", 4, "--json").answer
         again = ("ask", "--session", first["session"], "-q", "Q", "--max-tokens", 4, "--kv", "q8_0", "--json")
         assert longdesk(*again).answer["reused_tokens"] == 0
 
+    @pytest.mark.slow
     def test_an_edited_file_is_sent_as_it_is_now(self, longdesk: CommandLine, corpus: Path) -> None:
         first = longdesk("ask", corpus, "-q", "Q", "--max-tokens", 4, "--json").answer
         (corpus / "src" / "main.py").write_text("def main():\n    return 'something else altogether'\n")
@@ -159,6 +165,7 @@ class TestAsk:
         # what stands before the edited file is kept, and nothing behind it
         assert 0 < second["reused_tokens"] < first["prompt_tokens"]
 
+    @pytest.mark.slow
     def test_exclude_leaves_out_what_the_session_has(self, longdesk: CommandLine, corpus: Path) -> None:
         session = longdesk("ask", corpus, "-q", "Q", "--max-tokens", 2, "--json").answer["session"]
         run = longdesk("ask", "--session", session, "-q", "Q", "--exclude", "src", "--max-tokens", 2, "--json")
@@ -166,6 +173,7 @@ class TestAsk:
         sources = longdesk("sessions", "show", session, "--json").document["sources"]
         assert {source["path"]: source["enabled"] for source in sources} == {"README.md": True, "src/main.py": False}
 
+    @pytest.mark.slow
     def test_what_was_left_out_is_sent_again_when_it_is_named(self, longdesk: CommandLine, corpus: Path) -> None:
         ask = ("-q", "Q", "--max-tokens", 2, "--json")
         first = longdesk("ask", corpus, *ask).answer
@@ -180,6 +188,7 @@ class TestAsk:
         shown = longdesk("sessions", "show", first["session"], "--json").document
         assert all(source["enabled"] for source in shown["sources"])
 
+    @pytest.mark.slow
     def test_another_file_of_the_same_path_is_sent_beside_the_first(
         self, longdesk: CommandLine, corpus: Path, tmp_path: Path
     ) -> None:
@@ -196,6 +205,7 @@ class TestAsk:
         session = longdesk("ask", corpus, "-q", "Q", "--max-tokens", 2, "--json").answer["session"]
         assert longdesk("ask", "--session", session, "-q", "Q", "--system", "Be a pirate.").code == 2
 
+    @pytest.mark.slow
     def test_a_damaged_kv_state_is_not_used(self, longdesk: CommandLine, corpus: Path) -> None:
         ask = ("-q", "Q", "--max-tokens", 4, "--json")
         first = longdesk("ask", corpus, *ask).answer
@@ -206,6 +216,7 @@ class TestAsk:
         again = longdesk("ask", "--session", first["session"], *ask)
         assert again.code == 0 and again.answer["reused_tokens"] == 0
 
+    @pytest.mark.slow
     def test_a_reader_that_leaves_in_mid_answer_is_no_trouble(self, longdesk: CommandLine, corpus: Path) -> None:
         process = longdesk.start("ask", corpus, "-q", "Q", "--max-tokens", 900)
         assert process.stdout is not None and process.stderr is not None
@@ -223,6 +234,7 @@ class TestAsk:
         shown = longdesk("sessions", "show", answer["session"], "--json").document
         assert shown["turns"][0]["question"] == "caf\ufffd"
 
+    @pytest.mark.slow
     def test_seeded_sampling_repeats(self, longdesk: CommandLine, corpus: Path) -> None:
         ask = (
             "ask",
@@ -244,6 +256,7 @@ class TestAsk:
         run = longdesk("ask", corpus, "-q", "-", "--max-tokens", 6, stdin="How long is the bridge?\n")
         assert run.code == 0 and "tokens sent" in run.err and "session" not in run.out
 
+    @pytest.mark.slow
     def test_over_the_window_nothing_runs_and_nothing_is_kept(self, longdesk: CommandLine, corpus: Path) -> None:
         big = corpus / "big.txt"
         big.write_text("many words about bridges\n" * 5_000)
@@ -280,6 +293,7 @@ class TestStopping:
         out, err = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 130 and "Traceback" not in err and out == ""
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_a_signal_in_mid_prefill_ends_with_130_and_keeps_the_turn(
         self, tmp_path: Path, scout_gguf: Path, number: signal.Signals
@@ -294,6 +308,7 @@ class TestStopping:
         again = longdesk("ask", "--session", last["session"], "-q", "Q", "--max-tokens", 2, "--json").answer
         assert again["reused_tokens"] > 0  # what was read before the signal was kept
 
+    @pytest.mark.slow
     def test_kill_9_of_the_parent_leaves_no_child_and_an_interrupted_turn(
         self, tmp_path: Path, scout_gguf: Path
     ) -> None:
@@ -309,6 +324,7 @@ class TestStopping:
         assert [turn["stop"] for turn in turns] == ["interrupted"]
         assert longdesk("ask", "--session", session["id"], "-q", "Q", "--max-tokens", 2, "--json").code == 0
 
+    @pytest.mark.slow
     def test_two_may_not_answer_in_one_session(self, tmp_path: Path, scout_gguf: Path) -> None:
         longdesk = CommandLine(tmp_path / "home", scout_gguf)
         process = self._asking_a_lot(longdesk, tmp_path)
@@ -334,6 +350,7 @@ class TestStopping:
 
 
 class TestSessions:
+    @pytest.mark.slow
     def test_list_show_rename_search_export_delete(self, longdesk: CommandLine, corpus: Path) -> None:
         session = longdesk("ask", corpus, "-q", "Why is the bridge long?", "--max-tokens", 4, "--json").answer[
             "session"
@@ -362,6 +379,7 @@ class TestSessions:
             assert longdesk("sessions", *command, "nope").code == 2
         assert longdesk("ask", "--session", "nope", "-q", "Q").code == 2
 
+    @pytest.mark.slow
     def test_a_session_goes_on_with_the_model_that_it_was_begun_with(
         self, longdesk: CommandLine, corpus: Path, gemma3_gguf: Path
     ) -> None:
@@ -378,6 +396,7 @@ class TestSessions:
         assert longdesk.home.stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.slow
 def test_many_at_once_over_one_home_lose_nothing(longdesk: CommandLine, corpus: Path) -> None:
     asking = [longdesk.start("ask", corpus, "-q", f"Q{n}", "--max-tokens", 4, "--json") for n in range(4)]
     while any(process.poll() is None for process in asking):

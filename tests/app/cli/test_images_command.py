@@ -149,6 +149,7 @@ def test_images_are_named_by_the_numbers_that_the_prompt_has(longdesk: CommandLi
     assert [picture.number for picture in shown] == [2, 3, 4, 5]
 
 
+@pytest.mark.slow
 def test_each_file_that_was_named_and_is_skipped_is_said(longdesk: CommandLine, tmp_path: Path) -> None:
     good = photo(tmp_path / "good.png", (60, 40), 1)
     (tmp_path / "cut.png").write_bytes(photo(tmp_path / "whole.png", (90, 90), 2).read_bytes()[:9_000])
@@ -179,6 +180,7 @@ def test_many_named_files_that_are_skipped_are_counted(tmp_path: Path, capsys: p
     assert capsys.readouterr().err == "1 file skipped; `longdesk count` says why.\n"
 
 
+@pytest.mark.slow
 def test_what_is_no_projector_is_said_to_be_none(longdesk: CommandLine, tmp_path: Path) -> None:
     image = photo(tmp_path / "p0.png", (60, 40), 1)
     remedy = "Name the model's mmproj file, a GGUF, or leave --mmproj out for the one that lies beside the model."
@@ -192,6 +194,7 @@ def test_what_is_no_projector_is_said_to_be_none(longdesk: CommandLine, tmp_path
         assert run.code == code and words in run.err and run.out == ""
 
 
+@pytest.mark.slow
 def test_images_that_are_gone_lie_in_the_store(tmp_path: Path) -> None:
     longdesk = CommandLine(tmp_path / "home", cached(**MODELS["gemma3"]))
     image, flags = photo(tmp_path / "image.png", (70, 35), 1), ("--mmproj", cached("mmproj", projector="gemma3"))
@@ -234,6 +237,7 @@ def test_stopped_within_an_image_it_goes_on_from_there(
         assert resumed.answer["reused_tokens"] >= 3 * 145
 
 
+@pytest.mark.slow
 def test_another_projector_in_its_place_is_seen(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     folder.mkdir()
@@ -268,6 +272,7 @@ def test_another_projector_in_its_place_is_seen(tmp_path: Path) -> None:
     assert differing.answer["reused_tokens"] < first.answer["prompt_tokens"] - 256
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("projector", ["gemma3", "qwen2vl", pytest.param("idefics3", marks=pytest.mark.slow)])
 def test_what_is_counted_is_what_is_read(projector: str, tmp_path: Path) -> None:
     longdesk = CommandLine(tmp_path / "home", cached(**MODELS[projector]))
@@ -289,6 +294,7 @@ def test_what_is_counted_is_what_is_read(projector: str, tmp_path: Path) -> None
     assert run.answer["prompt_tokens"] == counted["total_tokens"] + 1 == last["kv"]["used"]
 
 
+@pytest.mark.slow
 def test_a_model_of_qwen_vls_kind_is_asked_about_two_images_and_asked_again(tmp_path: Path) -> None:
     """Each of these is a process of its own: what was read comes back from a kept KV state."""
     model = cached(**MODELS["qwen2vl"])

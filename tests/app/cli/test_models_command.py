@@ -82,6 +82,7 @@ def test_list_shows_every_entry_and_what_is_here(machine: Machine) -> None:
     assert str(here) in text and "~31.5 GiB" in text and "Llama 4 Community License" in text
 
 
+@pytest.mark.slow
 def test_where_says_the_path_or_the_place(machine: Machine) -> None:
     away = machine("models", "where", "Scout-Q4_K_M", "--json")
     assert away.code == 0 and away.document["path"] is None and away.document["files"] == list(TWO_PARTS)
@@ -216,6 +217,7 @@ def test_ctrl_c_leaves_a_part_that_the_next_run_goes_on_with(hub: Hub, tmp_path:
     assert [path.read_bytes() for path in folder.iterdir()] == [hub.files[name]]
 
 
+@pytest.mark.slow
 def test_get_refuses_what_cannot_come(hub: Hub, tmp_path: Path) -> None:
     machine = at(hub, tmp_path)
     assert "never released" in error(machine("models", "get", "behemoth"), 4)
@@ -230,6 +232,7 @@ def test_get_refuses_what_cannot_come(hub: Hub, tmp_path: Path) -> None:
     assert "could not be downloaded" in nobody and "Run the same command again" in nobody
 
 
+@pytest.mark.slow
 def test_a_downloaded_model_counts_by_its_name(hub: Hub, tmp_path: Path, scout_gguf: Path) -> None:
     hub.files[f"{STEM}-Q2_K.gguf"] = scout_gguf.read_bytes()
     machine = at(hub, tmp_path)

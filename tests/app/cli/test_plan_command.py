@@ -77,6 +77,7 @@ def test_a_plan_without_a_corpus_opens_no_database_and_sweeps_nothing(longdesk: 
     assert not orphan.exists()
 
 
+@pytest.mark.slow
 def test_a_plan_of_ten_million_tokens_takes_no_gigabyte(longdesk: CommandLine) -> None:
     """Peak memory of the command and of its child together, read while they run."""
     started = longdesk.start("plan", "--model", "scout-q4_k_m", "--ctx", "10M", "--json")
@@ -98,6 +99,7 @@ def test_what_is_not_on_this_machine_is_planned_not_counted(longdesk: CommandLin
     assert set(document["estimated"]) == {"weights_bytes", "kv_bytes", "compute_bytes", "runtime_bytes"}
 
 
+@pytest.mark.slow
 def test_no_weights_of_a_large_file_are_read(longdesk: CommandLine, tmp_path: Path) -> None:
     """57 GiB of holes: what the child reads of them is its header, and no page of them comes into memory."""
     ghost = cached("ghost", vocab="llama4")
@@ -117,6 +119,7 @@ def test_no_weights_of_a_large_file_are_read(longdesk: CommandLine, tmp_path: Pa
 # --- refusals
 
 
+@pytest.mark.slow
 def test_a_kv_type_that_cannot_run_is_refused_with_the_reason(longdesk: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("one two three")
     narrow = cached("llama", head_dim=16)
@@ -164,6 +167,7 @@ def flags_of(change: str) -> list[str]:
     return [part for flag in re.findall(r"--(?:ctx|kv|ubatch|reply) \w+", change) for part in flag.split()]
 
 
+@pytest.mark.slow
 def test_advice_that_is_followed_as_written_makes_it_fit(
     longdesk: CommandLine, wide_gguf: Path, large_corpus: Path
 ) -> None:
@@ -181,6 +185,7 @@ def test_advice_that_is_followed_as_written_makes_it_fit(
         assert document["prompt_tokens"] - after[1]["prompt_tokens"] == each["saves_tokens"]
 
 
+@pytest.mark.slow
 def test_a_context_of_the_users_choice_that_is_too_large(longdesk: CommandLine, wide_gguf: Path) -> None:
     code, document = plan(longdesk, "--model", wide_gguf, "--ctx", "10M")
     assert (code, document["verdict"]) == (3, "over_memory")
@@ -190,6 +195,7 @@ def test_a_context_of_the_users_choice_that_is_too_large(longdesk: CommandLine, 
         assert plan(longdesk, "--model", wide_gguf, "--ctx", "10M", *flags_of(each["change"]))[0] == 0
 
 
+@pytest.mark.slow
 def test_a_question_that_does_not_fit_is_refused_before_anything_runs(
     longdesk: CommandLine, wide_gguf: Path, large_corpus: Path
 ) -> None:
@@ -202,6 +208,7 @@ def test_a_question_that_does_not_fit_is_refused_before_anything_runs(
 # --- the runtime holds what was planned
 
 
+@pytest.mark.slow
 def test_thirty_thousand_tokens_of_a_scout_end_to_end(longdesk: CommandLine, tmp_path: Path) -> None:
     scout_gguf = cached("scout", n_layer=4)  # three layers with chunks, one that sees everything
     (tmp_path / "book.txt").write_text(" ".join(f"word{at % 4_001} and" for at in range(8_500)))

@@ -52,6 +52,7 @@ def begin(desk: Desk, corpus: Path) -> str:
     return session
 
 
+@pytest.mark.slow
 def test_what_is_foretold_is_what_is_reused(settings: Settings, desk: Desk, corpus: Path) -> None:
     """Of a follow-up, of a new session on the same corpus, and of both after a restart."""
     first = begin(desk, corpus)
@@ -74,6 +75,7 @@ def test_the_files_head_is_llama_cpps() -> None:
     assert known == state_file._KNOWN, "this llama.cpp writes another format: look at how it differs"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("tokens_per_s", "n_kept", "shares_reused"), [(50.0, (2, 4), (0.25, 1.0)), (1e6, (1, 1), (0.0, 0.1))]
 )

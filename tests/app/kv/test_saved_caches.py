@@ -224,6 +224,7 @@ def larger(settings: Settings, corpus: Path, tmp_path: Path) -> Settings:
     return settings
 
 
+@pytest.mark.slow
 def test_a_state_too_large_for_the_context_is_said_once_where_it_would_save_much(
     larger: Settings, plain: tuple[Settings, Answer], corpus: Path, tmp_path: Path
 ) -> None:
@@ -240,6 +241,7 @@ def test_a_state_too_large_for_the_context_is_said_once_where_it_would_save_much
     assert other.notices == (), "only the instruction is shared"
 
 
+@pytest.mark.slow
 def test_a_context_is_chosen_that_can_load_what_is_kept(
     larger: Settings, plain: tuple[Settings, Answer], corpus: Path
 ) -> None:
@@ -327,6 +329,7 @@ def kill_children() -> None:
             child.kill()
 
 
+@pytest.mark.slow
 def test_everything_killed_while_a_state_is_written(corpus: Path, tmp_path: Path) -> None:
     """What is half written is never used, and swept when the next one starts."""
     longdesk = CommandLine(tmp_path / "home", cached("llama", n_layer=8, n_head=8, n_head_kv=8, head_dim=64))

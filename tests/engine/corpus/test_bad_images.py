@@ -88,6 +88,7 @@ def rotated(at: Path) -> None:
     photo(300, 100).save(at, exif=exif)
 
 
+@pytest.mark.slow
 def test_each_image_is_read_or_said_to_be_none(desk: Desk, tmp_path: Path) -> None:
     folder = tmp_path / "images"
     folder.mkdir()
@@ -112,6 +113,7 @@ def scan(at: Path, n_pages: int = _N_PAGES) -> Path:
     return at
 
 
+@pytest.mark.slow
 def test_a_scan_of_forty_pages(settings: Settings, tmp_path: Path) -> None:
     path = scan(tmp_path / "scan.pdf")
     longdesk = CommandLine(settings.home, settings.model)
@@ -146,6 +148,7 @@ def mixed(at: Path) -> Path:
     return at
 
 
+@pytest.mark.slow
 def test_text_and_scanned_pages_go_together(settings: Settings, tmp_path: Path) -> None:
     path = mixed(tmp_path / "mixed.pdf")
     for draw_pages, drawn in (("bare", [2]), ("all", [1, 2, 3]), ("1", [1]), ("2-99", [2, 3])):
@@ -160,6 +163,7 @@ def test_text_and_scanned_pages_go_together(settings: Settings, tmp_path: Path) 
         desk.close()
 
 
+@pytest.mark.slow
 def test_a_session_is_told_which_pages_it_does_not_send_any_more(settings: Settings, tmp_path: Path) -> None:
     desk = Desk(settings)
     turn, _ = ask(desk, mixed(tmp_path / "mixed.pdf"), scan(tmp_path / "scan.pdf", 7))

@@ -25,6 +25,7 @@ def idle_bytes() -> int:
     return idle()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "wanted"),
     [

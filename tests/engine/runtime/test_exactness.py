@@ -21,6 +21,7 @@ def walked(request: pytest.FixtureRequest) -> list[Point]:
     return _walked[request.param]
 
 
+@pytest.mark.slow
 def test_what_is_kept_is_exact(walked: list[Point]) -> None:
     assert [point for point in walked if not point.exact] == []
 

@@ -15,6 +15,7 @@ PLAIN = Layers(struct.pack("<II", 0, 2), (K, K, V, V))
 TRANSPOSED = Layers(struct.pack("<II", 1, 1), (K, (struct.pack("<iII", 1, 2, 32), 64)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kv_type", ["f16", "q8_0"])
 def test_a_ring_of_windowed_cells_gives_a_fresh_runs_logits(kv_type: str) -> None:
     """Whatever was removed, stopped or read back before, at the end of the ring and elsewhere."""
@@ -38,6 +39,7 @@ def test_tokens_that_fill_a_batch_up_may_go_over_the_rings_end() -> None:
     assert [turn.reused for turn in taken] == [0, 974, 1_014, 1_600, 2_000, 2_000]
 
 
+@pytest.mark.slow
 def test_a_state_of_a_ring_of_another_length_is_used_all_the_same() -> None:
     """Its cells go into the first free slots, and what follows goes on there: sums are rounded otherwise, no more."""
     steps = [

@@ -43,6 +43,7 @@ def differ(a: Told, b: Told) -> float:
     return float(np.abs(a.logits - b.logits).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("projector", "separators"),
     [
@@ -67,6 +68,7 @@ def test_the_engine_reads_pictures_as_mtmds_own_helper_does(projector: str, sepa
         assert one.encoded and one.holds_projector
 
 
+@pytest.mark.slow
 def test_only_what_is_shown_decides_and_nothing_is_encoded_twice() -> None:
     one, other = photo(672, 336, 1), photo(672, 336, 2)
     changed = one.copy()
@@ -94,6 +96,7 @@ def test_only_what_is_shown_decides_and_nothing_is_encoded_twice() -> None:
     assert same(base, anew) and anew.encoded == 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["cut", "flipped", "missing"])
 def test_a_damaged_tile_is_encoded_again_alone(damage: str, tmp_path: Path) -> None:
     model = EngineProcess(settings(tmp_path))
@@ -134,6 +137,7 @@ def end_of(model: EngineProcess, prompt: object) -> Finished:
     return end
 
 
+@pytest.mark.slow
 def test_a_cancel_within_a_picture_keeps_what_was_read_and_encoded() -> None:
     parts = [BEFORE, photo(1000, 1000), AFTER]
     stopped = Ask(parts=parts, stop_at=500)
@@ -177,6 +181,7 @@ def test_chunks_of_attention_may_begin_within_a_picture() -> None:
     assert all(each.encoded == 0 for each in answers[1:])
 
 
+@pytest.mark.slow
 def test_sliding_windows_and_pictures_whose_cells_see_each_other() -> None:
     """Gemma 3's 512 tokens of window hold less than two of its images."""
     images = [photo(400, 300, seed) for seed in range(4)]

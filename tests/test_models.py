@@ -80,6 +80,7 @@ def test_llama_cpp_splits_words_at_combining_marks(scout_gguf: Path, llama4_toke
         assert len(ids) > len(llama4_tokenizer.encode_ordinary(text))
 
 
+@pytest.mark.slow
 def test_scout_depends_on_its_far_context(
     scout_gguf: Path, llama4_tokenizer: tiktoken.Encoding, sample_texts: list[str]
 ) -> None:
