@@ -133,6 +133,11 @@ class Child:
     def alive(self) -> bool:
         return self._process.poll() is None
 
+    @property
+    def has_left(self) -> bool:
+        """Whether it ended of itself, since nobody had asked it anything for a while."""
+        return self._process.poll() == 0
+
     def send(self, fields: Mapping[str, Any], payload: bytes = b"") -> None:
         """Raises EngineDied when the child is gone."""
         try:

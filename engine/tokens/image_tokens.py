@@ -87,14 +87,19 @@ class ImageCounter:
             self._end()
 
     def _ask(self, sizes: list[tuple[int, int]]) -> list[dict[str, Any] | None]:
-        if self._child is None or not self._child.alive:
+        child = self._child
+        if child is None or not child.alive:
             self._end()
-            self._child = self._open()
+            child = None
+        is_new = child is None
+        self._child = child = child or self._open()
         try:
-            self._child.send({"do": "count", "sizes": sizes})
-            frame = self._child.receive()
+            child.send({"do": "count", "sizes": sizes})
+            frame = child.receive()
         except EngineDied as error:
             self._end()
+            if child.has_left and not is_new:  # nobody had asked for a while, and it left just now
+                return self._ask(sizes)
             raise self._refused(error.fact) from None
         assert frame is not None  # without a timeout
         return list(frame.fields["counts"])
