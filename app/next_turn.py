@@ -200,9 +200,16 @@ def tokens_read(turns: Sequence[Turn], model: str) -> int:
 
 def reading_speed(turns: Sequence[Turn], model: str) -> float | None:
     """Tokens a second, of the last question of which this model read enough to tell."""
+    turn = last_read(turns, model)
+    return ((turn.prompt_tokens or 0) - (turn.reused_tokens or 0)) / (turn.prefill_s or 1.0) if turn else None
+
+
+def last_read(turns: Sequence[Turn], model: str) -> Turn | None:
+    """The last turn of which this model read enough to tell how long that takes; None where it was stopped on the
+    way, or there is none."""
     for turn in reversed(turns):
         fresh = (turn.prompt_tokens or 0) - (turn.reused_tokens or 0)
         seconds = turn.prefill_s or 0.0
         if asked_with(turn).model == model and fresh >= _MEASURABLE_TOKENS and seconds >= _MEASURABLE_S:
-            return fresh / seconds if turn.text else None
+            return turn if turn.text else None
     return None

@@ -1,4 +1,5 @@
 """What is said of a plan: the verdict, how much is over or missing, what would make it fit, and what cannot be seen.
+Also how long reading takes, for the first time and again.
 
 Worded once, for the page, the command line and exceptions alike. The figures, and which advice there is, are
 engine.memory's.
@@ -181,6 +182,28 @@ def rereading(
         return f"Re-reading {lost:,} tokens" if lost >= _WORTH_SAYING_TOKENS else None
     seconds = lost / tokens_per_s
     return f"Re-reading {lost:,} tokens, about {_about(seconds)}" if seconds >= _WORTH_SAYING_S else None
+
+
+def first_reading(n_tokens: int, seconds: float | None, *, is_guess: bool = False, is_first: bool = True) -> str:
+    """ "The first question reads 3,412 tokens, about 25 s on this machine. Later ones read only what is new."
+
+    n_tokens: that are to be read. seconds: None where nobody can tell. is_guess: they were not measured, and are
+    rounded to one figure. is_first: of the session; else of those that this model is asked.
+    """
+    which = "first" if is_first else "next"
+    took = ""
+    if seconds is not None and is_guess:
+        about = _about(_to_one_figure(max(seconds, 1.0)))
+        took = f", ~{about} on this machine (a guess: this model read nothing here yet)"
+    elif seconds is not None:
+        took = f", about {_about(max(seconds, 1.0))} on this machine"
+    return f"The {which} question reads {n_tokens:,} tokens{took}. Later ones read only what is new."
+
+
+def _to_one_figure(seconds: float) -> float:
+    """Of the unit that it is said in: 40 s, 2 min."""
+    unit = 1.0 if seconds < 90 else 60.0 if seconds < 90 * 60 else 3600.0
+    return float(f"{seconds / unit:.0e}") * unit
 
 
 def _about(seconds: float) -> str:

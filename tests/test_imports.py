@@ -37,7 +37,7 @@ FLOORS = (
     ("app.answering", "app.export"),
     ("app.desk",),
     ("app.cli", "app.command", "app.open_browser"),
-    ("app.uploads", "app.intake", "app.forecast", "app.jobs"),
+    ("app.uploads", "app.intake", "app.forecast", "app.first_read", "app.suggestions", "app.jobs"),
     ("app.state",),
     ("app.parts",),
     ("app.views",),
@@ -49,7 +49,7 @@ APART = (
     (("engine.tokens",), ("engine.memory",)),
     (
         ("app.cli", "app.command"),
-        ("app.main", "app.state", "app.views", "app.parts", "app.jobs", "app.intake", "app.forecast"),
+        ("app.main", "app.state", "app.views", "app.parts", "app.jobs", "app.intake", "app.forecast", "app.first_read"),
     ),
 )
 STORAGE_MAY_IMPORT = {"engine.errors", "engine.corpus.source"}

@@ -1,18 +1,17 @@
 """The ways to hand sources over: files and zips, a folder, a path on this machine, the example."""
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 import streamlit as st
 
 from app import state
 from app.intake import Delivery
 from app.markdown import plain, sentence_of
+from app.suggestions import EXAMPLE
 from app.uploads import Upload
 from engine.backend import Skipped
 from engine.errors import LongdeskError
 
-_EXAMPLE = Path(__file__).parent.parent / "example"
 _MOST_NAMED = 5  # refused files that a sentence each is said of
 
 
@@ -71,10 +70,10 @@ def draw_example_button(*, primary: bool) -> None:
         "Load the example",
         icon=":material/auto_stories:",
         type="primary" if primary else "secondary",
-        help="A small Python project and a two-page PDF.",
+        help="Five files of a bicycle hire: code, texts and a PDF.",
         key="example",
     ):
-        _take(None, lambda: state.house().intake.read_folder(_EXAMPLE))
+        _take(None, lambda: state.house().intake.read_folder(EXAMPLE))
         st.rerun()
 
 

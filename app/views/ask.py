@@ -1,10 +1,13 @@
 """The page that asks: the budget above, the chat in the middle, the sources beside it."""
 
+from collections.abc import Sequence
+
 import streamlit as st
 from streamlit.elements.widgets.chat import ChatInputValue
 
 from app import state
 from app.attachments import joined_with, joining
+from app.first_read import first_read
 from app.images.jpegs import Wish
 from app.markdown import plain, sentence_of
 from app.parts.adding import draw_adding, draw_example_button, take_attached, take_uploads
@@ -17,6 +20,8 @@ from app.parts.turns import draw_end, draw_running, draw_turn, draw_unasked
 from app.parts.viewer import draw_viewer, pictures_of
 from app.session_settings import asked_with
 from app.settings import STARTER
+from app.suggestions import SUGGESTIONS, holds_example
+from app.uploads import Upload
 from app.views.scene import Scene, look
 from engine.backend import Skipped
 from engine.errors import LongdeskError
@@ -164,8 +169,12 @@ def _draw_panel(scene: Scene, session: Session) -> list[Wish]:
 
 def _draw_input(scene: Scene, *, beside: bool) -> None:
     """The box to ask in, below the chat."""
-    blocked = scene.blocked
+    blocked, suggested = scene.blocked, None
     with st.bottom, st.columns(_COLUMNS, gap="medium")[0] if beside else st.container(key="ask-alone"):
+        if not blocked and not scene.turns and holds_example(scene.links):
+            suggested = _draw_suggestions()
+        if not blocked and scene.preview is not None:
+            _draw_first_read(first_read(state.house().desk, scene.preview, scene.turns))
         given = st.chat_input(
             blocked or "Ask about the whole corpus",
             key="ask",
@@ -173,21 +182,36 @@ def _draw_input(scene: Scene, *, beside: bool) -> None:
             disabled=blocked is not None,
         )
     if isinstance(given, ChatInputValue):
-        _ask(scene, given)
+        _ask(scene, given.text.strip(), given.files)
+    elif suggested is not None:
+        _ask(scene, suggested)
 
 
-def _ask(scene: Scene, given: ChatInputValue) -> None:
+def _draw_suggestions() -> str | None:
+    """Questions about the example, one click each. Returns the one that was clicked."""
+    with st.container(key="suggestions", horizontal=True, gap="small"):
+        clicked = [st.button(each.question, key=f"suggested-{at}") for at, each in enumerate(SUGGESTIONS)]
+    return next((each.question for each, is_clicked in zip(SUGGESTIONS, clicked, strict=True) if is_clicked), None)
+
+
+def _draw_first_read(sentence: str | None) -> None:
+    """How long the first question takes to be read, right above where it is typed."""
+    if sentence is not None:
+        with st.container(key="first-read", gap=None):
+            st.caption(f":material/hourglass_empty: {sentence}")
+
+
+def _ask(scene: Scene, text: str, files: Sequence[Upload] = ()) -> None:
     """Adds what was attached, then begins to answer what was asked."""
-    house = state.house()
-    session_id, text = scene.session_id, given.text.strip()
+    house, session_id = state.house(), scene.session_id
     refused: tuple[Skipped, ...] = ()
     if text and session_id is not None:
         state.hush(session_id)  # before what is attached now has something to say
-    if given.files and text:
-        refused = take_attached(session_id, given.files)
-    elif given.files:
-        take_uploads(session_id, given.files)
-    session_id = state.session_id() if given.files else session_id
+    if files and text:
+        refused = take_attached(session_id, files)
+    elif files:
+        take_uploads(session_id, files)
+    session_id = state.session_id() if files else session_id
     with state.telling():
         if text and session_id is None:
             session_id = house.desk.begin_session("New session", with_sources=False).id
