@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engine.child import Channel, Child, Frame, channel_of_child, offer_to_oom_killer
+from engine.child import Channel, Child, Frame, channel_of_child, leave_amx_alone, offer_to_oom_killer
 from engine.errors import EngineDied, InputRefused, ModelRefused
 from engine.gguf import read_header
 from engine.tokens.document import Grid
@@ -297,4 +297,5 @@ def _answer(mtmd: _Mtmd, frame: Frame) -> dict[str, object]:
 
 if __name__ == "__main__":
     offer_to_oom_killer()
+    leave_amx_alone()
     serve(channel_of_child())
