@@ -58,7 +58,7 @@ def _shoot(browser: Browser, server: Server, session: str, style: str) -> None:
     context = browser.new_context(viewport=_viewport(), color_scheme=style, reduced_motion="reduce")  # type: ignore[arg-type]
     page = DeskPage(context.new_page(), server)
     page.open(f"/?session={session}")
-    page.wait_for_end(len(_QUESTIONS) - 1)
+    page.wait_for_end(len(SUGGESTIONS) - 1)
     page.settle()
     page.page.evaluate("document.fonts.ready")
     page.page.wait_for_timeout(1_000)  # what is drawn last moves to its place
