@@ -85,17 +85,17 @@ def test_loading_the_example_and_leaving_it_out(draw: Draw) -> None:
     assert not page.exception
     session = session_of(page)
     desk = state.house().desk
-    assert {link.path for link in desk.session(session).links} >= {"README.md", "pedal/tariff.py"}
-    readme = next(box for box in page.checkbox if box.label.startswith("README.md"))
-    readme.uncheck().run()
+    assert {link.path for link in desk.session(session).links} >= {"welcome.txt", "pedal/tariff.py"}
+    welcome = next(box for box in page.checkbox if box.label.startswith("welcome.txt"))
+    welcome.uncheck().run()
     links = desk.session(session).links
-    assert [link.path for link in links if not link.enabled] == ["README.md"]
-    assert "6 of 7 files sent" in everything(page)
+    assert [link.path for link in links if not link.enabled] == ["welcome.txt"]
+    assert "4 of 5 files sent" in everything(page)
 
 
 def test_over_the_window_is_a_button(draw: Draw, tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
-    (tmp_path / "home" / "config.toml").write_text("n_ctx = 3072\nreply_tokens = 512\n")
+    (tmp_path / "home" / "config.toml").write_text("n_ctx = 1792\nreply_tokens = 512\n")
     page = draw()
     page.button(key="example").click().run()
     assert "tokens over" in sentences(page)
@@ -167,7 +167,7 @@ def test_asking_without_sources_and_asking_again(draw: Draw) -> None:
 
 
 def test_what_is_read_again_is_said_before_asking(draw: Draw, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.views.ask.tokens_read", lambda turns, model: 1_000_000)
+    monkeypatch.setattr("app.next_turn.tokens_read", lambda turns, model: 1_000_000)
     monkeypatch.setattr("app.next_turn.reading_speed", lambda turns, model: 10.0)
     page = draw()
     assert "Re-reading" not in everything(page)
