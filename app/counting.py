@@ -18,7 +18,7 @@ from engine.backend import (
     Source,
     number_pictures,
 )
-from engine.corpus.formats.reader import format_of
+from engine.corpus.formats.reader import has_text_pages
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,4 +71,4 @@ def legible(corpus: Corpus, about: About) -> Corpus:
 
 def _n_text_pages(source: Source) -> int:
     """Pages that could hold text; 0 for an image."""
-    return source.n_pages or 1 if format_of(source.kind).has_text_pages else 0
+    return source.n_pages or 1 if has_text_pages(source.kind) else 0

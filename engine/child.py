@@ -7,8 +7,10 @@ Streamlit page again.
 """
 
 import contextlib
+import ctypes
 import json
 import os
+import platform
 import select
 import signal
 import struct
@@ -25,6 +27,14 @@ from engine.errors import EngineDied, EngineFailed
 
 MODEL_SUSPECT = "the model file is one that llama.cpp cannot run"
 _FRAME = struct.Struct("<IQ")  # bytes of the JSON fields, bytes of the payload
+_STACK_BYTES = 8 << 10  # a signal's frame takes 3.5 KiB with AVX-512, 11.5 KiB with tiles
+_SMALL_STACK: list[object] = []  # kept as long as the process lives: the kernel holds but its address
+
+
+class _SignalStack(ctypes.Structure):
+    """stack_t of sigaltstack(2)."""
+
+    _fields_ = (("sp", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +143,11 @@ class Child:
     def alive(self) -> bool:
         return self._process.poll() is None
 
+    @property
+    def has_left(self) -> bool:
+        """Whether it ended of itself, since nobody had asked it anything for a while."""
+        return self._process.poll() == 0
+
     def send(self, fields: Mapping[str, Any], payload: bytes = b"") -> None:
         """Raises EngineDied when the child is gone."""
         try:
@@ -211,6 +226,21 @@ def environment() -> dict[str, str]:
 def channel_of_child() -> Channel:
     """The child's side: the two descriptors that `Child` passed as arguments."""
     return Channel(os.fdopen(int(sys.argv[1]), "rb", buffering=0), os.fdopen(int(sys.argv[2]), "wb"))
+
+
+def leave_amx_alone() -> None:
+    """Has llama.cpp compute without AMX in this process; to be called before it loads a model.
+
+    Its AMX kernels end the process with SIGILL on CPUs that have AMX (0c1e57098, Q4_1 weights, seen on a virtual Xeon
+    whose tiles otherwise work). It asks the kernel for permission first, which the kernel refuses to a process that has
+    a signal stack too small for tiles (Linux, arch/x86/kernel/fpu/xstate.c). No handler of ours runs on that stack.
+    """
+    if sys.platform != "linux" or platform.machine() != "x86_64" or _SMALL_STACK:
+        return
+    room = ctypes.create_string_buffer(_STACK_BYTES)
+    stack = _SignalStack(ctypes.addressof(room), 0, _STACK_BYTES)
+    if ctypes.CDLL(None).sigaltstack(ctypes.byref(stack), None) == 0:
+        _SMALL_STACK.append(room)
 
 
 def offer_to_oom_killer() -> None:

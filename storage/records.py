@@ -15,7 +15,7 @@ class Session:
     """A session without its turns and sources.
 
     created, updated: ISO 8601 UTC with seconds. frozen_date: the ISO date that its templates show.
-    settings: JSON values that belong to it (KV type, context, ...).
+    settings: JSON values that are kept as they come; app.session_settings.SessionSettings says which.
     """
 
     id: str
@@ -70,7 +70,7 @@ class Turn:
     id: of the turn in this database; index: 0-based in its session.
     stop: as in Outcome, "interrupted" when its process died, None while it runs.
     vocabulary: hash of the vocabulary that reply_ids belong to.
-    settings: what it was asked with (sampling and the like). prefill_done: tokens read so far.
+    settings: what it was asked with; app.session_settings.TurnSettings says what. prefill_done: tokens read so far.
     created, finished: ISO 8601 UTC; finished is None while it runs, the last sign of life of an interrupted one.
     """
 

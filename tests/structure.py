@@ -9,8 +9,8 @@ a.b where that is a module, of a else. Only modules of the house count; the exam
 - Cycles: the children of a package stand side by side: each module alone (the package's own __init__ is one), each
   sub-package as a whole. A child imports another where any module in it imports any module in the other. Children that
   reach each other both ways are a cycle. app, engine and storage are looked at so, and every package in them.
-  Example: app.sources.enclosures imports app.conversation, which imports app.sources.joining. No two modules go in a
-  circle there, but app.sources and app.conversation do. No cycle: engine.corpus.collect imports
+  Example: app.next_turn imports app.sources.joining. Were app.sources.listing to import app.next_turn, no two modules
+  would go in a circle, but app.sources and app.next_turn would. No cycle: engine.corpus.collect imports
   engine.corpus.formats.pdf, which imports engine.corpus.source; within engine.corpus these are three in a row.
 
 Lines are all lines of a file, or from a function's `def` to its end.
@@ -30,6 +30,8 @@ SINGLE_LINES = 60  # from so many on, a module may have one importer
 
 # Singles that stay, each a noun of its own, and why: an entry that is no single any more is to go.
 NOUNS = {
+    "app.cli.models": "a command: longdesk models",
+    "app.cli.snapshots": "a command: longdesk snapshots",
     "app.parts.changes": "a part of the page: what adding sources changed",
     "app.parts.contexts": "a part of the page: the usual contexts side by side",
     "app.parts.guides": "a part of the page: what the guides say",

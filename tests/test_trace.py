@@ -1,6 +1,8 @@
 """The walks of `python -m tests.trace` keep short: how many modules each passes, and how often the disk is asked."""
 
+import re
 from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -72,3 +74,29 @@ def test_an_uploaded_pdf_is_opened_at_all() -> None:
 def test_planning_a_model_touches_nothing_of_the_users() -> None:
     calls = traced("plan").calls
     assert calls["databases"] == calls["kv locks"] == calls["kv files"] == calls["lookups"] == 0
+
+
+ARCHITECTURE = Path(__file__).parents[1] / "docs" / "architecture.md"
+NOT_TRACED = {  # told of, and not passed: why
+    "app.views": "a page",
+    "app.parts": "a page",
+    "app.jobs": "a page",
+    "app.cli.__init__": "traced by the name of its package",
+    "engine.memory.advice": "where it does not fit",
+    "engine.tokens.sight": "where there are pictures",
+    "engine.runtime.events": "values only",
+}
+
+
+@pytest.mark.parametrize("told", [("upload",), ("running", "command", "restarted"), ("plan",)])
+def test_the_walks_are_told_as_they_go(told: tuple[str, ...]) -> None:
+    """docs/architecture.md tells them: the modules that it names are passed."""
+    text = ARCHITECTURE.read_text(encoding="utf-8")
+    (walk,) = re.findall(rf"\(`python -m tests.trace {' '.join(told)}`\)\n(.*?)\n##", text, re.DOTALL)
+    named = {
+        path.removesuffix(".py").replace("/", ".")
+        for path in re.findall(r"`((?:app|engine|storage)/[\w/]+\.py)`", walk)
+    }
+    passed = frozenset[str]().union(*(traced(each).parent | traced(each).children for each in told))
+    assert len(named) > 12
+    assert [name for name in sorted(named - passed) if not name.startswith(tuple(NOT_TRACED))] == []

@@ -1,7 +1,7 @@
 """Saving what engines read: what a prompt's engine may start from, and when what it holds goes to the disk.
 
-One engine at a time, and the session whose KV cache it holds. Starting engines is left to `engines`, finding saved
-caches to `reuse`, room on the disk to `disk`.
+One engine at a time, and the session whose KV cache it holds. Starting engines is left to `local_engine`, finding
+saved caches to `reuse`, room on the disk to `disk`.
 """
 
 import os

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from app.verdicts import CANNOT_SEE
 from engine.backend import Source
-from engine.corpus.formats.reader import format_of
+from engine.corpus.formats.reader import has_text_pages
 from engine.corpus.wording import pages_in_words
 from storage.records import SourceLink
 
@@ -72,7 +72,7 @@ def notes_on(source: Source | SourceLink, *, sees: bool | None) -> tuple[str, ..
 
     sees: whether the model sees, None where no model can be used.
     """
-    if not (source.pictures and format_of(source.kind).has_text_pages):
+    if not (source.pictures and has_text_pages(source.kind)):
         return source.notes
     one = len(source.pictures) == 1
     pages = pages_in_words([picture.number for picture in source.pictures]).capitalize()

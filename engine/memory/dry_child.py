@@ -14,7 +14,7 @@ from typing import Any
 import llama_cpp
 import psutil
 
-from engine.child import Channel, Frame, channel_of_child, offer_to_oom_killer
+from engine.child import Channel, Frame, channel_of_child, leave_amx_alone, offer_to_oom_killer
 from engine.memory.budget import Placement, placement_from
 from engine.memory.llama_parameters import ModelParameters, context_parameters
 
@@ -134,4 +134,5 @@ def give_back() -> None:
 
 if __name__ == "__main__":
     offer_to_oom_killer()
+    leave_amx_alone()
     DryChild(channel_of_child()).serve()

@@ -109,13 +109,15 @@ class DryRun:
         """One question to the child. Raises EngineFailed when it breaks off or takes a minute."""
         if self._child is not None and not self._child.alive:  # it leaves when nobody asks for a while
             self._end()
-        if self._child is None:
-            self._child = Child("engine.memory.dry_child")
+        child, is_new = self._child or Child("engine.memory.dry_child"), self._child is None
+        self._child = child
         try:
-            self._child.send(fields)
-            frame = self._child.receive(_PATIENCE_S)
+            child.send(fields)
+            frame = child.receive(_PATIENCE_S)
         except EngineDied as error:
             self._child = None
+            if child.has_left and not is_new:  # just now
+                return self._ask(fields)
             if (asserted := _ASSERTED.search(error.fact)) and "model" in fields:
                 raise ModelRefused(
                     f"llama.cpp breaks off on {fields['model']}: {asserted[0]} failed.",

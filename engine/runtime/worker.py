@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.child import Channel, Frame, channel_of_child, offer_to_oom_killer
+from engine.child import Channel, Frame, channel_of_child, leave_amx_alone, offer_to_oom_killer
 from engine.errors import EngineFailed
 from engine.runtime.binding import binding_from
 from engine.runtime.events import Checkpoint, Sampling
@@ -129,4 +129,5 @@ class Worker:
 
 if __name__ == "__main__":
     offer_to_oom_killer()
+    leave_amx_alone()
     Worker(channel_of_child()).serve()

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engine.child import Channel, Child, Frame, channel_of_child, offer_to_oom_killer
+from engine.child import Channel, Child, Frame, channel_of_child, leave_amx_alone, offer_to_oom_killer
 from engine.errors import EngineDied, InputRefused, ModelRefused
 from engine.gguf import read_header
 from engine.tokens.document import Grid
@@ -87,14 +87,19 @@ class ImageCounter:
             self._end()
 
     def _ask(self, sizes: list[tuple[int, int]]) -> list[dict[str, Any] | None]:
-        if self._child is None or not self._child.alive:
+        child = self._child
+        if child is None or not child.alive:
             self._end()
-            self._child = self._open()
+            child = None
+        is_new = child is None
+        self._child = child = child or self._open()
         try:
-            self._child.send({"do": "count", "sizes": sizes})
-            frame = self._child.receive()
+            child.send({"do": "count", "sizes": sizes})
+            frame = child.receive()
         except EngineDied as error:
             self._end()
+            if child.has_left and not is_new:  # nobody had asked for a while, and it left just now
+                return self._ask(sizes)
             raise self._refused(error.fact) from None
         assert frame is not None  # without a timeout
         return list(frame.fields["counts"])
@@ -292,4 +297,5 @@ def _answer(mtmd: _Mtmd, frame: Frame) -> dict[str, object]:
 
 if __name__ == "__main__":
     offer_to_oom_killer()
+    leave_amx_alone()
     serve(channel_of_child())

@@ -20,6 +20,7 @@ from engine.runtime.events import Prefill, Text
 from storage.records import Turn
 from storage.store import Store
 from tests.models.cache import cached
+from tests.patience import until
 
 NewDesk = Callable[..., Desk]
 
@@ -141,6 +142,23 @@ def test_what_is_read_again_is_said_before(new_desk: NewDesk, corpus: Path, monk
     (corpus / "part0.txt").write_text("edited\n")
     replaced, read_again = notices(session)
     assert replaced.startswith("Replaced by what was given now") and read_again.startswith("Re-reading ")
+
+
+def test_what_was_read_is_kept_once_nobody_asks_for_a_while(
+    new_desk: NewDesk, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = new_desk()
+    turn = answer(desk, Question(text="Q", corpus=desk.read([corpus])))
+    n_read = (turn.prompt_tokens or 0) + (turn.reply_tokens or 0)
+
+    def is_kept() -> bool:
+        return any(kept.n_tokens >= n_read - 1 for kept in desk.saved.kept().snapshots)
+
+    assert not is_kept()
+    monkeypatch.setattr("app.desk._IDLE_S", 0.0)
+    turn = answer(desk, Question(text="And?", session=turn.session_id))
+    n_read = (turn.prompt_tokens or 0) + (turn.reply_tokens or 0)
+    until(is_kept)
 
 
 def test_a_source_that_is_left_out_is_not_sent(new_desk: NewDesk, corpus: Path) -> None:

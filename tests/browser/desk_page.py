@@ -116,8 +116,11 @@ class DeskPage:
 
     def wait_for_text(self, turn: int, *, longer_than: int = 0) -> str:
         """Waits until an answer is longer than that and returns it."""
-        until(lambda: len(self.answer(turn)) > longer_than, every_s=0.1)
-        return self.answer(turn)
+        ended = self.page.locator(f".st-key-turn-{turn} .receipt")
+        until(lambda: len(self.answer(turn)) > longer_than or ended.count(), every_s=0.1)
+        text = self.answer(turn)
+        assert len(text) > longer_than, ended.inner_text()
+        return text
 
     def wait_for_end(self, turn: int) -> str:
         """Waits until an answer has ended and returns the line under it."""

@@ -92,6 +92,7 @@ class Server:
             nonlocal text
             turns = store.turns.of(session)
             text = turns[-1].text if turns else ""
+            assert not turns or turns[-1].stop != "error", turns[-1].error
             return len(text) > longer_than
 
         assert self._process is not None

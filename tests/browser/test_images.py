@@ -120,7 +120,6 @@ def test_ten_images_and_three_texts(server: Server, open_page: Open, model: Path
     assert second["reused_tokens"] >= asked
 
 
-@pytest.mark.slow
 def test_a_scan_of_forty_pages(server: Server, open_page: Open, model: Path, tmp_path: Path) -> None:
     path = scan(tmp_path / "scan.pdf")
     page = open_page(server)

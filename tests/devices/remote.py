@@ -10,15 +10,15 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import llama_cpp
 
+from tests.patience import PATIENCE_S, until
+
 _HERE = Path(__file__).parent
-_STARTS_S = 60.0
 
 
 def available() -> str:
@@ -67,15 +67,13 @@ def _free_port() -> int:
 
 
 def _wait_for(port: int) -> None:
-    until = time.monotonic() + _STARTS_S
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return
-        except OSError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.05)
+    def answers() -> bool:
+        with suppress(OSError):
+            socket.create_connection(("127.0.0.1", port), PATIENCE_S).close()
+            return True
+        return False
+
+    until(answers, every_s=0.05)
 
 
 def _serve(port: str) -> None:

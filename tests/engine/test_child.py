@@ -1,6 +1,7 @@
 """engine.child: frames, and every way in which a child or its parent can end."""
 
 import os
+import platform
 import random
 import signal
 import subprocess
@@ -194,3 +195,12 @@ def test_the_kernel_takes_a_child_first(child: Child) -> None:
     child.send({"do": "offer"})
     child.receive()
     assert int(Path(f"/proc/{child.pid}/oom_score_adj").read_text()) == 900
+
+
+def test_the_kernel_refuses_tiles_to_a_process_that_leaves_them_alone() -> None:
+    """Where it has none, it refuses them to every process."""
+    ask = "import ctypes; raise SystemExit(ctypes.CDLL(None).syscall(158, 0x1023, 18) == 0)"  # ARCH_REQ_XCOMP_PERM
+    alone = f"from engine.child import leave_amx_alone; leave_amx_alone(); {ask}"
+    if sys.platform == "linux" and platform.machine() == "x86_64":
+        root = Path(__file__).resolve().parents[2]
+        assert subprocess.run([sys.executable, "-c", alone], cwd=root, check=False).returncode == 0

@@ -3,7 +3,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +15,7 @@ from storage import schema
 from storage.migrations import MIGRATIONS
 from storage.schema import Database, StorageFailed
 from storage.store import Store
+from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 
@@ -228,23 +228,25 @@ def test_a_closed_store_says_so(tmp_path: Path) -> None:
 
 
 OPENING_TOGETHER = """
-import sys, time
+import os, sys
 from pathlib import Path
 from storage.store import Store
 import storage.migrations
-base, begin = Path(sys.argv[1]), float(sys.argv[2])
+from tests.patience import until
+base, n_processes = Path(sys.argv[1]), int(sys.argv[2])
 for number in range(6):
-    time.sleep(max(0, begin + number * 0.08 - time.time()))
+    (base / f"ready-{number}-{os.getpid()}").touch()
+    until(lambda: len(list(base.glob(f"ready-{number}-*"))) == n_processes, every_s=0.0)
     with Store(base / str(number)) as store:
         store.sessions.create(title="one", model="m")
 """
 
 
 def test_processes_that_open_a_new_home_at_once_never_collide(tmp_path: Path) -> None:
-    command = [sys.executable, "-W", "error", "-c", OPENING_TOGETHER, str(tmp_path), str(time.time() + 1.5)]
+    command = [sys.executable, "-W", "error", "-c", OPENING_TOGETHER, str(tmp_path), "4"]
     children = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(4)]
     for child in children:
-        _, said = child.communicate(timeout=60)
+        _, said = child.communicate(timeout=PATIENCE_S)
         assert child.returncode == 0, said
     for number in range(6):
         with Store(tmp_path / str(number)) as store:

@@ -23,9 +23,15 @@ FORMATS = (IMAGE, PDF, NOTEBOOK, TEXT)
 """The first that recognises a file reads it: those with a signature of their own before those that go by a name."""
 
 
-def format_of(kind: str) -> Format:
-    """The format of sources of this kind."""
-    return next(each for each in FORMATS if each.kind == kind)
+def format_of(kind: str) -> Format | None:
+    """The format of sources of this kind; None for one that a newer Longdesk read."""
+    return next((each for each in FORMATS if each.kind == kind), None)
+
+
+def has_text_pages(kind: str) -> bool:
+    """Whether sources of this kind have pages of text, some of which may be drawn."""
+    found = format_of(kind)
+    return found is not None and found.has_text_pages
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +108,7 @@ def redraw(source: Source, rules: Rules, *, data: bytes | None = None) -> Source
     has kept none. One that has no pages, or no file at all, stays as it is.
     """
     kept, format_ = source.kept_file, format_of(source.kind)
-    if not source.n_pages or (kept is None and data is None):
+    if format_ is None or not source.n_pages or (kept is None and data is None):
         return source
     file = whole_file(source.path, kept.data if kept else data or b"", rules)
     name = kept.format if kept else format_.recognise(file.head)

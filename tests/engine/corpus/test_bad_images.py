@@ -113,6 +113,7 @@ def scan(at: Path, n_pages: int = _N_PAGES) -> Path:
     return at
 
 
+@pytest.mark.slow
 def test_a_scan_of_forty_pages(settings: Settings, tmp_path: Path) -> None:
     path = scan(tmp_path / "scan.pdf")
     longdesk = CommandLine(settings.home, settings.model)

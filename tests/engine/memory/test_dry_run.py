@@ -115,6 +115,17 @@ def test_a_child_that_was_killed_or_has_left_is_replaced(dry_run: DryRun, llama_
     assert dry_run.measure(card, Placement(n_ctx=768)).kv_bytes
 
 
+def test_a_child_that_leaves_just_now_is_replaced(dry_run: DryRun, llama_gguf: Path) -> None:
+    """Nobody had asked it for a while: it is alive when it is looked at, and gone before it is asked."""
+    card = card_of(llama_gguf)
+    dry_run.measure(card, Placement(n_ctx=512))
+    child = dry_run._child
+    assert child is not None and child.alive
+    child._channel.close()
+    assert dry_run.measure(card, Placement(n_ctx=768)).kv_bytes
+    assert child.has_left and dry_run._child is not child
+
+
 @pytest.mark.parametrize("model", ["scout", "maverick"])
 def test_ten_million_tokens_of_a_ghost(dry_run: DryRun, model: str) -> None:
     """Nothing of 57 GiB and more is there, and nothing of it is read."""

@@ -12,7 +12,6 @@ from threading import Event as Flag
 
 import pytest
 
-import app.desk
 import app.kv.reuse
 from app.desk import Desk
 from app.jobs import Phase, Progress, advance
@@ -222,8 +221,7 @@ def settings(model: Path, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Models of a MiB are treated as large ones, and tell of every piece that is read; never while a Desk is idle."""
-    monkeypatch.setattr(app.desk, "_IDLE_S", 600.0)
+    """Models of a MiB are treated as large ones, and tell of every piece that is read."""
     monkeypatch.setattr(app.kv.reuse, "_SMALL_MODEL_BYTES", 0)
     monkeypatch.setattr("engine.memory.fingerprint._STEP_BYTES", 1)
 

@@ -345,3 +345,14 @@ def test_a_child_that_was_killed_starts_again() -> None:
     counter._child._process.wait()
     assert counter.count([(640, 481)]) == first
     counter.close()
+
+
+def test_a_child_that_leaves_just_now_is_replaced() -> None:
+    """Nobody had asked it for a while: it is alive when it is looked at, and gone before it is asked."""
+    counter = ImageCounter(cached("gemma3", vision=True), cached("mmproj", projector="gemma3"))
+    first = counter.count([(640, 480)])
+    child = counter._child
+    assert child is not None and child.alive
+    child._channel.close()
+    assert counter.count([(640, 481)]) == first and child.has_left
+    counter.close()
