@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from app import state
 from app.local_engine import LocalEngine, Running
+from app.suggestions import SUGGESTIONS
 from engine.memory.budget import Device
 from engine.runtime.events import Gauge
 from tests.patience import PATIENCE_S
@@ -93,13 +94,48 @@ def test_loading_the_example_and_leaving_it_out(draw: Draw) -> None:
     assert "4 of 5 files sent" in everything(page)
 
 
+def suggestions(page: AppTest) -> list[str]:
+    labels = [button.label for button in page.button]
+    return [each.question for each in SUGGESTIONS if each.question in labels]
+
+
+def test_a_suggested_question_is_asked_with_a_click(draw: Draw, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "config.toml").write_text("reply_tokens = 8\n")
+    page = draw()
+    assert not suggestions(page) and "question reads" not in everything(page)
+    page.button(key="example").click().run()
+    assert suggestions(page) == [each.question for each in SUGGESTIONS]
+    assert "The first question reads 1,336 tokens" in everything(page), "with the tiny model's vocabulary"
+    assert "Later ones read only what is new." in everything(page)
+    page.button(key="suggested-1").click().run()
+    assert not page.exception
+    session = session_of(page)
+    job = state.house().jobs.of(session)
+    assert job is not None
+    job.join(PATIENCE_S)
+    page.run()
+    assert [turn.question for turn in state.house().desk.turns(session)] == [SUGGESTIONS[1].question]
+    assert not suggestions(page) and "question reads" not in everything(page), "now it was read"
+
+
+def test_questions_are_suggested_about_the_whole_example_alone(draw: Draw) -> None:
+    page = draw()
+    page.button(key="example").click().run()
+    box = next(box for box in page.checkbox if box.label.startswith("rent.pdf"))
+    box.uncheck().run()
+    assert not suggestions(page)
+    next(box for box in page.checkbox if box.label.startswith("rent.pdf")).check().run()
+    assert suggestions(page)
+
+
 def test_over_the_window_is_a_button(draw: Draw, tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "config.toml").write_text("n_ctx = 1792\nreply_tokens = 512\n")
     page = draw()
     page.button(key="example").click().run()
     assert "tokens over" in sentences(page)
-    assert page.chat_input[0].disabled
+    assert page.chat_input[0].disabled and not suggestions(page)
     leave = next(button for button in page.button if button.label.startswith("Leave out"))
     leave.click().run()
     assert "tokens over" not in sentences(page)
