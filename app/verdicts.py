@@ -1,8 +1,8 @@
 """What is said of a plan: the verdict, how much is over or missing, what would make it fit, and what cannot be seen.
 Also how long reading takes, for the first time and again.
 
-Worded once, for the page, the command line and exceptions alike. Plain text, but where it is said. The
-figures, and which advice there is, are engine.memory's.
+Worded once, for the page, the command line and exceptions alike. The figures, and which advice there is, are
+engine.memory's.
 """
 
 from collections.abc import Callable, Sequence
@@ -75,7 +75,7 @@ def change(plan: Plan, advice: Advice, *, options: bool = True) -> str:
     if advice.n_ctx is not None:
         return _another_context(plan, advice, advice.n_ctx, options)
     if advice.kv_type is not None:
-        return f"Store the KV cache {_KV_WORDS[advice.kv_type]}{_named(f'--kv {advice.kv_type}', options)}."
+        return f"Store the KV cache {_kv_words(advice.kv_type)}{_named(f'--kv {advice.kv_type}', options)}."
     if advice.reply_tokens is not None:
         shorter = advice.reply_tokens
         flags = _named(f"--max-tokens {shorter}, with plan --reply {shorter}", options)
@@ -95,6 +95,10 @@ def change(plan: Plan, advice: Advice, *, options: bool = True) -> str:
     return f"Free {short}: close other programs, or use a smaller model or quantization."
 
 
+def _kv_words(kv_type: str) -> str:
+    return _KV_WORDS.get(kv_type, f"as {kv_type}")
+
+
 def _named(flags: str, options: bool) -> str:
     return f" ({flags})" if options else ""
 
@@ -103,7 +107,7 @@ def _another_context(plan: Plan, advice: Advice, n_ctx: int, options: bool) -> s
     kv_type = advice.kv_type
     flags = _named(f"--kv {kv_type} --ctx {n_ctx}" if kv_type is not None else f"--ctx {n_ctx}", options)
     if plan.verdict is not Verdict.OVER_WINDOW:
-        with_kv = f" with the KV cache {_KV_WORDS[kv_type]}" if kv_type is not None and not options else ""
+        with_kv = f" with the KV cache {_kv_words(kv_type)}" if kv_type is not None and not options else ""
         return f"Use a context of {n_ctx:,} tokens{with_kv}{flags}."
     if n_ctx > plan.context_tokens:
         return f"Use a larger context{flags}; the model's window is {plan.window:,} tokens."

@@ -13,6 +13,7 @@ from typing import Any
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
+from app.suggestions import SUGGESTIONS
 from tests.browser.conftest import ARGUMENTS, find_chromium
 from tests.browser.desk_page import DeskPage
 from tests.browser.server import Server
@@ -20,7 +21,6 @@ from tests.browser.server import Server
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 SIZE = (1280, 800)
 MOST_BYTES = 150_000  # of a picture
-_QUESTIONS = ("What is Pedal?", "How long is the grace period?")
 _COLOURS = 96  # the page is drawn with few; what is between them is the edges of letters
 
 
@@ -48,8 +48,8 @@ def _ask(browser: Browser, server: Server) -> str:
     page.page.get_by_role("button", name="Load the example").click()
     page.page.locator(".panel-note").wait_for()
     page.settle()
-    for index, question in enumerate(_QUESTIONS):
-        page.ask(question)
+    for index, each in enumerate(SUGGESTIONS):
+        page.ask(each.question)
         page.wait_for_end(index)
     return page.session
 
@@ -58,7 +58,7 @@ def _shoot(browser: Browser, server: Server, session: str, style: str) -> None:
     context = browser.new_context(viewport=_viewport(), color_scheme=style, reduced_motion="reduce")  # type: ignore[arg-type]
     page = DeskPage(context.new_page(), server)
     page.open(f"/?session={session}")
-    page.wait_for_end(len(_QUESTIONS) - 1)
+    page.wait_for_end(len(SUGGESTIONS) - 1)
     page.settle()
     page.page.evaluate("document.fonts.ready")
     page.page.wait_for_timeout(1_000)  # what is drawn last moves to its place

@@ -4,9 +4,7 @@ import click
 
 from app.cli.desk import open_desk
 from app.cli.options import JSON
-from app.cli.output import print_document
-from app.cli.output.session import print_hits, print_session, print_sessions
-from app.desk import Desk
+from app.cli.output.session import print_deleted, print_hits, print_renamed, print_session, print_sessions
 
 
 @click.group()
@@ -28,7 +26,8 @@ def list_sessions(as_json: bool) -> None:
 def show(session_id: str, as_json: bool) -> None:
     """One session: its sources, questions and answers."""
     with open_desk() as desk:
-        _print(desk, session_id, as_json=as_json)
+        record = desk.record(session_id)
+        print_session(record, max_tiles=desk.settings_of(record.session).max_tiles, as_json=as_json)
 
 
 @sessions.command()
@@ -38,8 +37,7 @@ def show(session_id: str, as_json: bool) -> None:
 def rename(session_id: str, title: str, as_json: bool) -> None:
     """Give a session another title."""
     with open_desk() as desk:
-        renamed = desk.rename(session_id, title)
-        print_document({"id": renamed.id, "title": renamed.title} if as_json else f"{renamed.id}  {renamed.title}")
+        print_renamed(desk.rename(session_id, title), as_json=as_json)
 
 
 @sessions.command()
@@ -49,7 +47,8 @@ def rename(session_id: str, title: str, as_json: bool) -> None:
 def export(session_id: str, layout: str, as_json: bool) -> None:
     """Write a session as Markdown or JSON."""
     with open_desk() as desk:
-        _print(desk, session_id, as_json=as_json or layout == "json")
+        record = desk.record(session_id)
+        print_session(record, max_tiles=desk.settings_of(record.session).max_tiles, as_json=as_json or layout == "json")
 
 
 @sessions.command()
@@ -67,10 +66,4 @@ def search(text: str, as_json: bool) -> None:
 def delete(session_id: str, as_json: bool) -> None:
     """Delete a session with its answers and its KV cache."""
     with open_desk() as desk:
-        whole = desk.delete_session(session_id)
-        print_document({"deleted": whole} if as_json else f"Deleted {whole}.")
-
-
-def _print(desk: Desk, session_id: str, *, as_json: bool) -> None:
-    record = desk.record(session_id)
-    print_session(record, max_tiles=desk.settings_of(record.session).max_tiles, as_json=as_json)
+        print_deleted(desk.delete_session(session_id), as_json=as_json)

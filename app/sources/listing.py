@@ -7,6 +7,7 @@ reads it (a guessed encoding, pages that are damaged) is kept in Source.notes.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from app.verdicts import CANNOT_SEE
 from engine.backend import Source
 from engine.corpus.formats.reader import has_text_pages
 from engine.corpus.wording import pages_in_words
@@ -80,7 +81,7 @@ def notes_on(source: Source | SourceLink, *, sees: bool | None) -> tuple[str, ..
         return f"{pages} {are} sent {images} to a model that sees.", *source.notes
     if sees:
         return f"{pages} {are} sent {images}.", *source.notes
-    return f"{pages} {are} not sent {images}: the model cannot see.", *source.notes
+    return f"{pages} {are} not sent {images}: {CANNOT_SEE}.", *source.notes
 
 
 def pages_sent(source: Source | SourceLink) -> str:

@@ -13,6 +13,7 @@ from app.desk import Desk
 from app.models.places import starter_model
 from app.settings import Settings
 from engine.corpus.rules import Rules
+from engine.local.opened import open_model
 from engine.prompt.prompt import Part
 from engine.tokens.byte_pairs import PATTERNS
 from engine.tokens.document import IdCache
@@ -34,8 +35,7 @@ def rows() -> Iterator[Row]:
 
 
 def _compare(name: str, desk: Desk) -> Row:
-    opened = desk.open()
-    vocabulary = opened.tokenizer.vocabulary
+    vocabulary = open_model(Path(desk.settings.model)).tokenizer.vocabulary
     encoding = tiktoken.Encoding(
         "bench", pat_str=PATTERNS[vocabulary.pre], mergeable_ranks=dict(vocabulary.ranks), special_tokens={}
     )
@@ -48,7 +48,7 @@ def _compare(name: str, desk: Desk) -> Row:
     ]
 
     def ours() -> float:
-        desk._cache = IdCache()
+        desk._engines._ids = IdCache()
         return seconds(lambda: desk.count(desk.read([_STDLIB], _RULES)))
 
     def theirs() -> float:

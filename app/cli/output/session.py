@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from app.cli.output import Json, print_document, skipped_json
 from app.cli.output.answer import turn_json
 from app.export import picture_numbers, session_markdown
-from storage.records import Hit, SessionRecord, SessionSummary
+from storage.records import Hit, Session, SessionRecord, SessionSummary
 
 
 def print_session(record: SessionRecord, *, max_tiles: int, as_json: bool) -> None:
@@ -22,6 +22,16 @@ def print_hits(hits: Sequence[Hit], *, as_json: bool) -> None:
     """Prints what a search found."""
     lines = [f"{hit.session_id}  {hit.title}" for hit in hits]
     print_document(hits_json(hits) if as_json else "\n".join(lines))
+
+
+def print_renamed(session: Session, *, as_json: bool) -> None:
+    """Prints what a session is called now."""
+    print_document({"id": session.id, "title": session.title} if as_json else f"{session.id}  {session.title}")
+
+
+def print_deleted(session_id: str, *, as_json: bool) -> None:
+    """Prints which session is gone."""
+    print_document({"deleted": session_id} if as_json else f"Deleted {session_id}.")
 
 
 def session_json(record: SessionRecord, *, max_tiles: int) -> Json:

@@ -14,6 +14,7 @@ import pytest
 from engine.local.opened import OpenModel, open_model
 from engine.prompt.prompt import Exchange, Part
 from tests.command_line import CommandLine
+from tests.held import held, is_told
 from tests.patience import PATIENCE_S, until
 
 
@@ -300,7 +301,9 @@ class TestStopping:
     ) -> None:
         longdesk = CommandLine(tmp_path / "home", scout_gguf)
         process = self._asking_a_lot(longdesk, tmp_path)
-        process.send_signal(number)
+        with held(process.pid) as engine:
+            process.send_signal(number)
+            until(lambda: is_told(engine))
         out, err = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 130 and "Traceback" not in err
         last = json.loads(out.splitlines()[-1])
@@ -314,9 +317,9 @@ class TestStopping:
     ) -> None:
         longdesk = CommandLine(tmp_path / "home", scout_gguf)
         process = self._asking_a_lot(longdesk, tmp_path)
-        children = children_of(process.pid)
-        assert children
-        process.kill()
+        with held(process.pid):
+            children = children_of(process.pid)
+            process.kill()
         process.communicate()
         until(lambda: not any(child.is_running() and child.status() != "zombie" for child in children))
         session = longdesk("sessions", "list", "--json").document["sessions"][0]
@@ -328,9 +331,10 @@ class TestStopping:
     def test_two_may_not_answer_in_one_session(self, tmp_path: Path, scout_gguf: Path) -> None:
         longdesk = CommandLine(tmp_path / "home", scout_gguf)
         process = self._asking_a_lot(longdesk, tmp_path)
-        session = longdesk("sessions", "list", "--json").document["sessions"][0]["id"]
-        second = longdesk("ask", "--session", session, "-q", "Q", "--max-tokens", 2)
-        process.kill()
+        with held(process.pid):
+            session = longdesk("sessions", "list", "--json").document["sessions"][0]["id"]
+            second = longdesk("ask", "--session", session, "-q", "Q", "--max-tokens", 2)
+            process.kill()
         process.communicate()
         assert second.code == 1 and str(process.pid) in second.err
 
@@ -338,7 +342,7 @@ class TestStopping:
     def _asking_a_lot(longdesk: CommandLine, tmp_path: Path) -> subprocess.Popen[str]:
         """A question whose prefill is under way."""
         text = tmp_path / "long.txt"
-        text.write_text("".join(f"line {n}: {n * 7919 % 104729}\n" for n in range(1_200)))
+        text.write_text("".join(f"line {n}: {n * 7919 % 104729}\n" for n in range(400)))
         process = longdesk.start("ask", text, "-q", "Q", "--max-tokens", 4, "--json")
         assert process.stdout is not None
         for line in process.stdout:

@@ -76,7 +76,7 @@ def test_an_image_has_one_number_everywhere(draw_page: DrawPage) -> None:
     assert looks(page, "joined") == ["Image 1", "Image 3", "Images 4–5"]
     prompt = state.house().desk.preview(session).prompt
     assert [shown.number for shown in prompt.shown] == [1, 3, 4, 5]
-    encode = state.house().desk.open().tokenizer.encode
+    encode = state.house().desk.backend().encode
     sent = {segment.path: segment for segment in prompt.segments if segment.shown}
     for path, text in (("p2.png", "[image 1]\n"), ("p9.png", "[image 3]\n"), ("s.pdf", "[page 1]\n\n[image 4]\n")):
         ids, expected = sent[path].ids.tolist(), encode(text).tolist()

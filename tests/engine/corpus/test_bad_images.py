@@ -240,7 +240,7 @@ def test_a_named_projector_that_cannot_serve_is_refused(
 ) -> None:
     desk = Desk(Settings(**{**vars_of(settings), "mmproj": make(tmp_path / "mmproj.gguf")}))
     with pytest.raises(ModelRefused, match=words):
-        desk.open()
+        desk.backend()
     desk.close()
 
 
