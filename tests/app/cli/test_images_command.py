@@ -124,24 +124,24 @@ def test_images_are_named_by_the_numbers_that_the_prompt_has(longdesk: CommandLi
     pages[0].save(folder / "scan.pdf", save_all=True, append_images=pages[1:])
     (folder / "note.txt").write_text("Words.\n")
     for age, name in enumerate(("a.png", "scan.pdf", "note.txt", "b.png")):
-        os.utime(folder / name, (1e9 - 10_000 * age, 1e9 - 10_000 * age))  # the oldest stands first
+        os.utime(folder / name, (1e9 - 10_000 * age, 1e9 - 10_000 * age))  # the oldest stands first, and the long scan before the newest
     counted = longdesk("count", folder).out
     assert re.findall(r"  (\S+) \((images? .*)\)", counted) == [
-        ("a.png", "image 2"), ("b.png", "image 1"), ("scan.pdf", "images 3–5"),
+        ("a.png", "image 5"), ("b.png", "image 1"), ("scan.pdf", "images 2–4"),
     ]  # fmt: skip
     session = longdesk("ask", folder, "-q", "Q", "--max-tokens", 1, "--json").answer["session"]
     longdesk("ask", "--session", session, "-q", "Q", "--exclude", "b.png", "--max-tokens", 1, "--json")
     (folder / "note.txt").unlink()
     longdesk("ask", folder, "--session", session, "-q", "Q", "--max-tokens", 1)
     lines = {"- b.png (image 1; left out)", "- note.txt (left out: deleted since it was read)"}
-    lines |= {"- scan.pdf (images 3–5)", "- a.png (image 2)"}
+    lines |= {"- scan.pdf (images 2–4)", "- a.png (image 5)"}
     for command in (("show", session), ("export", session)):
         text = longdesk("sessions", *command).out
         assert {line for line in text.splitlines() if line.startswith("- ")} == lines
     for command in (("show", session, "--json"), ("export", session, "--format", "json")):
         sources = {source["path"]: source for source in longdesk("sessions", *command).document["sources"]}
-        assert [image["number"] for path in ("b.png", "a.png") for image in sources[path]["images"]] == [1, 2]
-        assert sources["scan.pdf"]["images"] == [{"number": 3 + page, "page": 1 + page} for page in range(3)]
+        assert [image["number"] for path in ("b.png", "a.png") for image in sources[path]["images"]] == [1, 5]
+        assert sources["scan.pdf"]["images"] == [{"number": 2 + page, "page": 1 + page} for page in range(3)]
         assert sources["note.txt"]["images"] == [] and not sources["b.png"]["enabled"]
     desk = Desk(Settings(home=longdesk.home, model=str(longdesk.model)))
     shown = desk.preview(session).prompt.shown
