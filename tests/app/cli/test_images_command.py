@@ -124,7 +124,8 @@ def test_images_are_named_by_the_numbers_that_the_prompt_has(longdesk: CommandLi
     pages[0].save(folder / "scan.pdf", save_all=True, append_images=pages[1:])
     (folder / "note.txt").write_text("Words.\n")
     for age, name in enumerate(("a.png", "scan.pdf", "note.txt", "b.png")):
-        os.utime(folder / name, (1e9 - 10_000 * age, 1e9 - 10_000 * age))  # the oldest stands first, and the long scan before the newest
+        # the oldest stands first, and the long scan before the newest
+        os.utime(folder / name, (1e9 - 10_000 * age, 1e9 - 10_000 * age))
     counted = longdesk("count", folder).out
     assert re.findall(r"  (\S+) \((images? .*)\)", counted) == [
         ("a.png", "image 5"), ("b.png", "image 1"), ("scan.pdf", "images 2–4"),
