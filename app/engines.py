@@ -1,6 +1,7 @@
 """Which engine answers: a GGUF on this machine. How llama.cpp runs here is left to `local_engine`."""
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -117,13 +118,14 @@ class LocalBackend:
             yield Remark(reuse.remark)
         has_read, keeper = False, self.engine.keeper
         try:
-            for event in process.generate(case.prompt, sampling, cancel=cancel):
-                has_read |= isinstance(event, Prefill)  # the first comes when a saved cache has been restored
-                if isinstance(event, Finished):
-                    keeper.answered(event)
-                elif isinstance(event, Remark) and event.broken:
-                    keeper.discard(Path(event.broken))
-                yield event
+            with closing(process.generate(case.prompt, sampling, cancel=cancel)) as events:
+                for event in events:
+                    has_read |= isinstance(event, Prefill)  # the first comes when a saved cache has been restored
+                    if isinstance(event, Finished):
+                        keeper.answered(event)
+                    elif isinstance(event, Remark) and event.broken:
+                        keeper.discard(Path(event.broken))
+                    yield event
         except EngineFailed:
             if not has_read:  # the cache that it was to start from may have been at fault: the next asks anew
                 keeper.drop(session_id)

@@ -8,8 +8,8 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
+from threading import Lock
 
 import psutil
 
@@ -63,11 +63,16 @@ class LocalEngine:
         self._needs: tuple[Need, ...] = ()  # what the running engine was planned to take
         self._dry_run = DryRun(settings.cache)
         self._shelf = Shelf(settings)
+        self._keeper: Keeper | None = None
+        self._hiring = Lock()  # a preview and a question may come at once, and there is one Keeper for both
 
-    @cached_property
+    @property
     def keeper(self) -> Keeper:
-        """Keeps what the engines read."""
-        return Keeper(self._settings, self._index(), self._speeds)
+        """Keeps what the engines read; there from when it is first asked for. May be called from any thread."""
+        with self._hiring:
+            if self._keeper is None:
+                self._keeper = Keeper(self._settings, self._index(), self._speeds)
+            return self._keeper
 
     def open(self, model: str) -> OpenModel:
         """The model of a --model value, ready to count and plan with. May be called from any thread.

@@ -1,7 +1,7 @@
 """llama.cpp in a process of its own, as the rest of Longdesk drives it: the parent's side of `runtime.worker`."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from threading import Event as Flag
@@ -62,7 +62,7 @@ class EngineProcess:
         """
         self._keeping, self._on_checkpoint = keeping, on_checkpoint
 
-    def generate(self, prompt: Prompt, sampling: Sampling, *, cancel: Flag) -> Iterator[Event]:
+    def generate(self, prompt: Prompt, sampling: Sampling, *, cancel: Flag) -> Generator[Event, None, None]:
         """Reads the prompt, reusing what the cache holds of it exactly, and samples a reply.
 
         Ends with Finished also when cancelled. Raises EngineFailed or EngineDied when the engine breaks; the next call

@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from threading import Event as Flag
@@ -281,3 +282,10 @@ def test_a_session_that_somebody_answers_in_cannot_be_deleted(new_desk: NewDesk)
 def test_an_empty_corpus_costs_the_template_alone(new_desk: NewDesk) -> None:
     count = new_desk().count(Corpus())
     assert count.total_tokens == count.template_tokens == count.prompt.n_tokens
+
+
+def test_previews_and_questions_at_once_share_one_keeper(new_desk: NewDesk, corpus: Path) -> None:
+    engine = new_desk()._engines.local
+    with ThreadPoolExecutor(8) as pool:
+        keepers = set(pool.map(lambda _: id(engine.keeper), range(64)))
+    assert len(keepers) == 1
