@@ -235,27 +235,18 @@ def read_all(numbers: range, *, seed: int, on_input: Callable[[int], None] = lam
 
 def faults_of(numbers: range, seed: int) -> list[str]:
     """The faults of these, read in a child; one that is killed or dies names what it was reading."""
-    command = [
-        sys.executable,
-        "-m",
-        "tests.fuzzing",
-        "--child",
-        str(numbers.start),
-        str(numbers.stop),
-        "--seed",
-        str(seed),
-    ]
+    span = (str(numbers.start), str(numbers.stop))
+    command = [sys.executable, "-m", "tests.fuzzing", "--child", *span, "--seed", str(seed)]
     faults: list[str] = []
     with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, cwd=ROOT)
-        assert process.stdout is not None
-        last, lines = numbers.start, iter(_lines(process))
-        for line in lines:
-            if line.startswith("reading "):
-                last = int(line.split()[1])
-            else:
-                faults.append(line)
-        if process.wait() != 0:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, cwd=ROOT) as process:
+            last = numbers.start
+            for line in _lines(process):
+                if line.startswith("reading "):
+                    last = int(line.split()[1])
+                else:
+                    faults.append(line)
+        if process.returncode:
             faults.append(
                 f"{last}: the reader {'hung' if process.returncode == -9 else f'died of {process.returncode}'}"
             )
