@@ -271,7 +271,7 @@ class _Reading:
         data = read_stream(path, limit)
         if data is None:
             return self._take(Skipped(name, Cause.TOO_LARGE, more_than(limit)))
-        if _is_zip(data[:HEAD_BYTES], raw_name) or _is_zip(data[:HEAD_BYTES], f"{raw_name}.zip"):
+        if look(data[:HEAD_BYTES], raw_name).holds_zip:
             return self._read_zip(BytesIO(data), name, Start(None, name), None, nesting=0)
         found = read_content(name, len(data), BytesIO(data).read, self.rules, included=True, keep=True)
         return self._take(found)

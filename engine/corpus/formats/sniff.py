@@ -25,10 +25,16 @@ class Head:
     def is_zip(self) -> bool:
         return self.other == _ZIP
 
+    @property
+    def holds_zip(self) -> bool:
+        """Whether it is a zip and no document or package, whatever it is called."""
+        return self.other in (_ZIP, _RENAMED)
+
 
 _AS_PDF = "; save it as PDF or text"
 _AS_PNG = "; save it as PNG"
 _ZIP = "an archive"
+_RENAMED = "a zip archive by another name; rename it to .zip to read it"
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"PK\x03\x04", _ZIP),
     (b"PK\x05\x06", _ZIP),
@@ -181,7 +187,7 @@ def _zip_in_words(head: bytes, end: str) -> str:
     folder = _OFFICE_FOLDER.search(head)
     if folder is not None and b"[Content_Types].xml" in head:
         return {b"word": _WORD, b"xl": _SPREADSHEET, b"ppt": _PRESENTATION, b"visio": _DRAWING}[folder[1]]
-    return "a zip archive by another name; rename it to .zip to read it"
+    return _RENAMED
 
 
 _MIMETYPE = re.compile(rb"mimetype(?:.{0,64}?)(application/[-+.\w]+)", re.DOTALL)  # the first file of a document
