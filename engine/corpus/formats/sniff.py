@@ -92,6 +92,10 @@ IMAGE_ENDINGS = frozenset({
     "png", "jpg", "jpeg", "jpe", "gif", "webp", "tif", "tiff", "bmp", "avif", "jp2", "j2k", "ico", "tga", "heic",
     "heif", "psd", "icns", "dds", "qoi", "pcx", "jxl", "xcf",
 })  # fmt: skip
+RAW_ENDINGS = frozenset({
+    "3fr", "arw", "cr2", "cr3", "crw", "dcr", "dng", "erf", "fff", "gpr", "iiq", "k25", "kdc", "mef", "mos", "mrw",
+    "nef", "nrw", "orf", "pef", "raf", "rw2", "rwl", "sr2", "srf", "srw", "x3f",
+})  # fmt: skip
 
 _WORD = f"a Word document{_AS_PDF}"
 _SPREADSHEET = "a spreadsheet; save it as CSV or PDF"
@@ -135,6 +139,7 @@ _ENDINGS = {
     **dict.fromkeys(("iso", "img", "dmg", "vmdk", "qcow2"), "a disk image"),
     **dict.fromkeys(("tar", "tgz", "tbz", "txz", "gz", "bz2", "xz", "zst", "7z", "rar"), "an archive; unpack it first"),
     **dict.fromkeys(("db", "sqlite", "sqlite3", "mdb"), "a database"),
+    **dict.fromkeys(RAW_ENDINGS, "a raw photo; export it as JPEG"),
     "ds_store": "a Mac's folder settings",
     "swp": "an editor's swap file",
     "mo": "compiled translations",
