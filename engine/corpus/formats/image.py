@@ -119,13 +119,13 @@ def _read(file: Incoming, data: bytes, name: str) -> Source | Skipped:
             refused = too_many_pixels(path, picture, len(data), file.rules)
             if refused is not None:
                 return refused
+            n_frames = getattr(picture, "n_frames", 1)
+            if n_frames == 1 or name != _PAGED:
+                picture.load()  # before its EXIF data is asked for: that of a PNG may stand behind the pixels
             width, height = upright_size(picture)
             notes = as_decoded(data, name)[1]
             if is_damaged_exif(picture):
                 notes = (*notes, "Its EXIF data is damaged: it may lie on its side.")
-            n_frames = getattr(picture, "n_frames", 1)
-            if n_frames == 1 or name != _PAGED:
-                picture.load()
     except KeyError:
         return file.skipped(Cause.BINARY, f"an image in {name}, which cannot be read here; save it as PNG")
     except Exception:  # plugins raise anything on a broken file, SyntaxError and struct.error too
