@@ -78,7 +78,7 @@ def paths(desk: Desk, session: str) -> list[str]:
         ("a\0b/./c", ("ab", "c")),
         ("..", ("unnamed",)),
         ("", ("unnamed",)),
-        ("x" * 500 + ".py", ("x" * 197 + ".py",)),
+        ("x" * 500 + ".py", ("x" * 249 + "\u2026.py",)),
     ],
 )
 def test_names_from_a_browser_stay_in_their_folder(name: str, parts: tuple[str, ...]) -> None:
