@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from engine.corpus.wording import MIB, listed
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_COLOUR_AT = 25  # the kind of colour, in the header that is always the first chunk
 _LIMIT = MIB  # of a chunk that is unpacked or kept as text, as Pillow has it
 _PACKED = frozenset({b"zTXt", b"iTXt", b"iCCP"})
 _TEXTS = _PACKED | {b"tEXt"}
 _ANIMATION = frozenset({b"acTL", b"fcTL", b"fdAT"})
 _TURNING = frozenset({b"eXIf"})
-_SIZES = {b"gAMA": {4}, b"cHRM": {32}, b"sRGB": {1}, b"pHYs": {9}, b"tIME": {7}}  # a shorter one is none
+_SIZES = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"pHYs": 9, b"tIME": 7, b"acTL": 8, b"fcTL": 26}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def without_stumbling_blocks(data: bytes) -> tuple[bytes, tuple[str, ...]]:
         if not name.isalpha() or _is_damaged(chunk, data):
             damaged[name if name.isalpha() else "?"] = None
         elif chunk.kind in _TEXTS:
-            n_unpacked = _n_unpacked(chunk)
+            n_unpacked = _n_unpacked(chunk) or 0
             n_text += n_unpacked
             if n_unpacked <= _LIMIT and n_text <= 16 * _LIMIT:
                 continue
@@ -87,27 +88,31 @@ def _is_damaged(chunk: _Chunk, data: bytes) -> bool:
     checksum = int.from_bytes(data[chunk.end - 4 : chunk.end])
     if zlib.crc32(chunk.data, zlib.crc32(chunk.kind)) != checksum:
         return True
-    sizes = _SIZES.get(chunk.kind)
-    return sizes is not None and len(chunk.data) not in sizes
+    if chunk.kind in _PACKED:
+        return _n_unpacked(chunk) is None
+    if chunk.kind == b"tRNS":  # of gray and of colours one value a channel; of a palette up to one a colour
+        colour = data[_COLOUR_AT : _COLOUR_AT + 1]
+        return len(chunk.data) < {b"\0": 2, b"\2": 6}.get(colour, 0)
+    return len(chunk.data) != _SIZES.get(chunk.kind, len(chunk.data))
 
 
-def _n_unpacked(chunk: _Chunk) -> int:
-    """How many bytes a text or a profile unpacks to; little more than the limit is as good as any more."""
+def _n_unpacked(chunk: _Chunk) -> int | None:
+    """How many bytes a text or a profile unpacks to, up to little more than the limit; None for one that is none."""
     if chunk.kind not in _PACKED:
         return len(chunk.data)
     raw = bytes(chunk.data)
-    at = raw.find(b"\0") + 1
+    end = raw.find(b"\0")  # of its name
+    if end < 0 or len(raw) < end + 3:
+        return None
+    at = end + 2
     if chunk.kind == b"iTXt":
-        is_packed = raw[at : at + 1] == b"\1"
-        at = raw.find(b"\0", raw.find(b"\0", at + 2) + 1) + 1
-        if not is_packed:
+        at = raw.find(b"\0", raw.find(b"\0", end + 3) + 1) + 1
+        if raw[end + 1 : end + 2] != b"\1":
             return len(raw)
-    else:
-        at += 1
     try:
         return len(zlib.decompressobj().decompress(raw[at:], _LIMIT + 1))
     except zlib.error:
-        return _LIMIT + 1
+        return None
 
 
 def _without(data: bytes, dropped: list[_Chunk]) -> bytes:
