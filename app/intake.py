@@ -191,7 +191,7 @@ class Intake:
             tuple(skipped for _, corpus in parts for skipped in corpus.skipped),
         )
         if not may_be_empty:
-            refuse_empty(whole, [Path(path.name) for path in tops])
+            refuse_empty(whole, [Path(path.name) for path in tops], on_page=True)
         return Delivery(tuple(parts))
 
     def _read_origin(self, origin: Origin, session: str | None) -> Corpus:

@@ -69,8 +69,9 @@ def _once(paths: Sequence[Path]) -> list[Path]:
     return list(first.values())
 
 
-def refuse_empty(corpus: Corpus, paths: Sequence[Path]) -> None:
-    """Nothing where the corpus holds a source. Errors: SourceRefused where it holds none, saying why."""
+def refuse_empty(corpus: Corpus, paths: Sequence[Path], *, on_page: bool = False) -> None:
+    """Nothing where the corpus holds a source. Errors: SourceRefused where it holds none, saying why, and what to do
+    at that door."""
     if corpus.sources:
         return
     given = ", ".join(printable(str(path)) for path in paths)
@@ -79,12 +80,14 @@ def refuse_empty(corpus: Corpus, paths: Sequence[Path]) -> None:
     zipped = all(path.suffix.lower() == ".zip" for path in paths)
     if len(corpus.skipped) == 1:
         skipped = corpus.skipped[0]
-        raise SourceRefused(f"{skipped.path} was skipped: {skipped.reason}.", _remedy_for(skipped, zipped=zipped))
+        remedy = _remedy_for(skipped, zipped=zipped, on_page=on_page)
+        raise SourceRefused(f"{skipped.path} was skipped: {skipped.reason}.", remedy)
     counts = Counter(map(_in_a_word, corpus.skipped)).most_common(3)
     causes = ", ".join(f"{n_files:,} {cause}" for cause, n_files in counts)
     fact = f"Nothing to read is left of {given}: all {len(corpus.skipped):,} entries were skipped ({causes})."
     if any(skipped.can_include for skipped in corpus.skipped):
-        back = "Unpack it and name what you need" if zipped else "Bring back what you need by naming it"
+        back = "Give what you need by itself" if on_page else "Bring back what you need by naming it"
+        back = "Unpack it and give what you need by itself" if zipped else back
         raise SourceRefused(fact, f"{back}, or give other files.")
     raise SourceRefused(fact, "Give other files: text, PDF or images.")
 
@@ -106,15 +109,17 @@ def _names(path: Path) -> tuple[str, str]:
     return name, f"{printable(given.parent.name or 'root')}/{name}"
 
 
-def _remedy_for(skipped: Skipped, *, zipped: bool) -> str:
+def _remedy_for(skipped: Skipped, *, zipped: bool, on_page: bool) -> str:
     """zipped: it lies in a zip, where nothing can be named by itself."""
     if skipped.cause is Cause.EXCLUDED:
-        return "Leave that --exclude away."
+        return 'Empty the field "Leave out what matches".' if on_page else "Leave that --exclude away."
     if ";" in skipped.reason:  # behind it stands what to do
         return ""
-    if skipped.can_include and zipped:
-        return "Unpack the zip and name the file itself, or give another one."
-    return "Bring it back by naming it, or give another file." if skipped.can_include else "Give another file."
+    if not skipped.can_include:
+        return "Give another file."
+    if zipped:
+        return "Unpack the zip and give the file by itself, or give another one."
+    return f"{'Give it by itself' if on_page else 'Bring it back by naming it'}, or give another file."
 
 
 _CAUSES = {

@@ -82,7 +82,7 @@ for _entry in _SIGNATURES:
 
 _RIFF = {b"WAVE": "a sound file", b"AVI ": "a video"}
 _FTYP = {
-    b"M4A ": "a sound file",
+    **dict.fromkeys((b"M4A ", b"M4B ", b"M4P ", b"F4A ", b"F4B "), "a sound file"),
     **dict.fromkeys(
         (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"),
         "a HEIC image; save it as JPEG or PNG",
@@ -96,6 +96,8 @@ RAW_ENDINGS = frozenset({
     "3fr", "arw", "cr2", "cr3", "crw", "dcr", "dng", "erf", "fff", "gpr", "iiq", "k25", "kdc", "mef", "mos", "mrw",
     "nef", "nrw", "orf", "pef", "raf", "rw2", "rwl", "sr2", "srf", "srw", "x3f",
 })  # fmt: skip
+
+_ONLY_ZIPS = frozenset({"key", "pages", "numbers"})  # documents where they are zips; a key of a server is none
 
 _WORD = f"a Word document{_AS_PDF}"
 _SPREADSHEET = "a spreadsheet; save it as CSV or PDF"
@@ -230,7 +232,8 @@ _TEXT_BYTES = bytes({7, 8, 9, 10, 11, 12, 13, 27} | set(range(0x20, 0x100)) - {0
 
 def describe(name: str) -> str:
     """What a file that is no text is, going by its name; "" where the name says nothing."""
-    return _PART if _is_part(name) else _ENDINGS.get(ending(name), "")
+    end = ending(name)
+    return _PART if _is_part(name) else "" if end in _ONLY_ZIPS else _ENDINGS.get(end, "")
 
 
 def is_called_image(name: str) -> bool:

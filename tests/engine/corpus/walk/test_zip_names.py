@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from engine.corpus.collect import collect
+from engine.corpus.collect import collect, refuse_empty
+from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, Corpus
 from engine.corpus.walk.zip_names import RawName, decode_names
+from engine.errors import SourceRefused
 from tests.zips import UTF8, Entry, raw_zip, unicode_path
 
 
@@ -308,3 +310,46 @@ def test_many_names_are_guessed_from_some(tmp_path: Path) -> None:
     names = [RawName(f"合同/第{number}号文件.txt".encode("gbk"), False) for number in range(20_000)]
     decoded = decode_names(names)
     assert decoded[-1].text == "合同/第19999号文件.txt" and decoded[0].guess == "GBK"
+
+
+@pytest.mark.parametrize(
+    ("names", "on_page", "remedy"),
+    [
+        (["yarn.lock"], False, "a lock file. Unpack the zip and give the file by itself, or give another one."),
+        (["yarn.lock"], True, "a lock file. Unpack the zip and give the file by itself, or give another one."),
+        (["yarn.lock", "a.map"], False, "(2 left out by default). Unpack it and give what you need by itself, or give"),
+        (["node_modules/a.js"], False, "installed dependencies. Unpack the zip and give the file by itself, or give"),
+        (["in.zip"], False, "an archive inside an archive; give it by itself to read it."),
+        (["in.zip", "b.zip"], True, "(2 archives). Unpack it and give what you need by itself, or give other files."),
+        (["a.docx"], False, "a Word document; save it as PDF or text."),
+    ],
+)
+def test_a_zip_of_which_all_was_left_out_says_what_can_be_done(
+    tmp_path: Path, names: list[str], on_page: bool, remedy: str
+) -> None:
+    inner = raw_zip(Entry(name=b"a.txt"))
+    corpus = read(tmp_path, *(Entry(name=name.encode(), data=inner) for name in names))
+    with pytest.raises(SourceRefused) as refused:
+        refuse_empty(corpus, [tmp_path / "x.zip"], on_page=on_page)
+    assert remedy in str(refused.value)
+
+
+def test_what_the_remedy_says_works(tmp_path: Path) -> None:
+    read(tmp_path, Entry(name=b"yarn.lock"), Entry(name=b"node_modules/a.js"))
+    with zipfile.ZipFile(tmp_path / "x.zip") as zipped:
+        zipped.extractall(tmp_path / "unpacked")
+    given = [tmp_path / "unpacked" / "yarn.lock", tmp_path / "unpacked" / "node_modules"]
+    assert found(collect(given)) == ["yarn.lock", "a.js"]
+    (tmp_path / "large.txt").write_text("word " * 100)
+    rules = Rules(max_text_bytes=400, max_file_bytes=600)
+    assert collect([tmp_path], rules).skipped[-1].can_include
+    assert found(collect([tmp_path / "large.txt"], rules)) == ["large.txt"]
+
+
+def test_on_the_page_nothing_is_said_of_options_that_it_does_not_have(tmp_path: Path) -> None:
+    (tmp_path / "yarn.lock").write_text("x")
+    for rules, remedy in ((Rules(), "Give it by itself, or give another file."),
+                          (Rules(exclude=("*",)), 'Empty the field "Leave out what matches".')):  # fmt: skip
+        with pytest.raises(SourceRefused) as refused:
+            refuse_empty(collect([tmp_path], rules), [tmp_path], on_page=True)
+        assert remedy in str(refused.value)
