@@ -15,6 +15,7 @@ from functools import lru_cache
 
 _UNICODE_PATH = 0x7075  # APPNOTE 4.6.9: version, CRC-32 of the name that it stands for, the name in UTF-8
 _MOST_BYTES = 16 * 1024  # of the names that a guess is made from
+_NO_MATCH = 0.10  # what chardet says where nothing fits
 _ODD = 0.05  # by how much a guess loses for each character that names do not have
 
 # Python's name of each, what people call it, and how often it is met in zips against the others
@@ -131,12 +132,12 @@ def _guess(names: Sequence[bytes]) -> str:
     found = chardet.detect_all(
         b"\n".join(sample), ignore_threshold=True, include_encodings=set(known.values()), compat_names=False
     )
-    confidence = {str(each["encoding"]): each["confidence"] for each in found}
+    confidence = {str(each["encoding"]): each["confidence"] for each in found if each["confidence"] != _NO_MATCH}
     best, best_score = "cp437", -1.0  # what the format's description says
     for encoding, (_, share) in _ENCODINGS.items():
         texts = [_strictly(name, encoding) for name in sample]
         n_failed = texts.count(None)
-        n_odd = sum(_n_odd(text) for text in texts if text is not None) + 3 * n_failed
+        n_odd = sum(_n_odd(text) + _rarity(text, encoding) for text in texts if text is not None) + 3 * n_failed
         score = share * max(confidence.get(known[encoding], 0.0), 1e-4) * _ODD ** min(n_odd * 8 / (len(sample) + 7), 40)
         if score > best_score:
             best, best_score = encoding, score
@@ -161,15 +162,42 @@ def _strictly(data: bytes, encoding: str) -> str | None:
         return None
 
 
-def _n_odd(text: str) -> int:
+def _n_odd(text: str) -> float:
     """How many of its characters a name would hardly have there: signs and lines, a letter of another script within a
     word, a capital behind a small letter. Names are short: that counts for more than how often letters are met."""
-    n_odd, before = 0, " "
+    n_odd, before = 0.0, " "
     for character in text:
-        if character > "\x7f" or before > "\x7f":
+        if character == "\\" and before > "\x7f":
+            n_odd += 0.5  # more often the second half of a character than the end of a folder's name
+        elif character > "\x7f" or before > "\x7f":
             n_odd += _is_odd(before, character)
         before = character
     return n_odd + (before > "\x7f" and _is_odd(before, " "))
+
+
+def _rarity(text: str, encoding: str) -> float:
+    """How many characters of a name are rare ones, by their place: the old standards put the common ones first."""
+    if encoding not in _RARE_FROM:
+        return 0.0
+    return sum(_rarity_of(character, encoding) for character in text if character > "\x7f")
+
+
+@lru_cache(maxsize=1 << 14)
+def _rarity_of(character: str, encoding: str) -> float:
+    raw = character.encode(encoding)
+    if encoding in _EXTENDED and len(raw) > 1 and (len(raw) > 2 or min(raw) < 0xA1):
+        return 0.7  # what was added to the old standard
+    rare_from, weight = _RARE_FROM[encoding]
+    return weight if len(raw) > 1 and raw >= rare_from else 0.0
+
+
+_RARE_FROM = {
+    "gb18030": (b"\xd8\xa1", 0.2),
+    "cp949": (b"\xca\xa1", 0.5),
+    "cp950": (b"\xc9\x40", 0.5),
+    "cp932": (b"\x98\x9f", 0.3),
+}
+_EXTENDED = frozenset({"gb18030", "cp949"})
 
 
 @lru_cache(maxsize=1 << 14)
