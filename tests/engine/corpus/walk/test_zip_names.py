@@ -15,6 +15,7 @@ from engine.corpus.source import Cause, Corpus
 from engine.corpus.walk.zip_names import RawName, decode_names
 from engine.corpus.wording import printable
 from engine.errors import SourceRefused
+from tests.names_in_zips import measured, share
 from tests.zips import UTF8, Entry, raw_zip, unicode_path
 
 
@@ -382,3 +383,9 @@ def test_on_the_page_nothing_is_said_of_options_that_it_does_not_have(tmp_path: 
         with pytest.raises(SourceRefused) as refused:
             refuse_empty(collect([tmp_path], rules), [tmp_path], on_page=True)
         assert remedy in str(refused.value)
+
+
+def test_most_archives_of_two_dozen_languages_are_read_right() -> None:
+    right, all_of = measured()
+    assert share(1, right, all_of) >= 0.93 and share(2, right, all_of) >= 0.95
+    assert share(4, right, all_of) >= 0.985 and share(8, right, all_of) >= 0.99
