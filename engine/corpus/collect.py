@@ -265,7 +265,7 @@ class _Reading:
         return True
 
     def _read_pipe(self, path: Path) -> None:
-        """Standard input or another pipe given by name. What it is shows in its content alone. Errors: OSError."""
+        """Standard input or another pipe given by name. What it is shows in its content alone."""
         raw_name = stream_name(path)
         name = self.names.claim(printable(raw_name), "pipe")
         if self._is_excluded(name, raw_name, None):
@@ -273,7 +273,10 @@ class _Reading:
         if not self.rules.pipes:
             return self._take(skip_special(name))
         limit = max(self.rules.max_file_bytes, self.rules.max_text_bytes)
-        data = read_stream(path, limit)
+        try:
+            data = read_stream(path, limit)
+        except OSError as error:
+            return self._take(skip_unreadable(name, error))
         if data is None:
             return self._take(Skipped(name, Cause.TOO_LARGE, more_than(limit)))
         if look(data[:HEAD_BYTES], raw_name).holds_zip:

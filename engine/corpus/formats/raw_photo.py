@@ -15,6 +15,7 @@ from engine.corpus.formats.sniff import RAW_ENDINGS
 _SIGNATURES = re.compile(
     rb"IIRO|IIRS|MMOR|IIU\0|FUJIFILMCCD-RAW|FOVb|\0MRM|II\x1a\0\0\0HEAPCCDR|....ftypcrx ", re.DOTALL
 )
+_CR3_TAGS = b"CMT1"  # the box of Canon's that holds the first directory as a TIFF has it
 _WIDTH, _HEIGHT, _SUBFILE, _COMPRESSION, _PHOTOMETRIC, _ORIENTATION = 256, 257, 254, 259, 262, 274
 _SUB_IFDS, _EXIF, _DNG_VERSION, _EXIF_WIDTH, _EXIF_HEIGHT = 330, 34665, 50706, 0xA002, 0xA003
 _SENSOR = frozenset({32803, 34892})  # photometric: a colour filter array, linear raw
@@ -70,7 +71,8 @@ def is_signed_raw(head: bytes) -> bool:
 
 def find_raw_photo(data: bytes, ending: str) -> RawPhoto | None:
     """The raw photo that a file is; None for a plain TIFF. ending: of its name."""
-    directories = list(_directories(data))
+    at = data.find(_CR3_TAGS, 0, 1 << 16) if data[8:12] == b"crx " else -1
+    directories = list(_directories(data if at < 0 else data[at + len(_CR3_TAGS) : at + (1 << 16)]))
     if not (is_signed_raw(data[:64]) or data[8:10] == b"CR" or any(map(_is_of_sensor, directories))):
         plain = ending not in RAW_ENDINGS
         if plain or not directories:

@@ -1,5 +1,6 @@
 """`longdesk` in a pipeline: -, /dev/stdin, <(command), and a question that comes the same way."""
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -72,3 +73,17 @@ def test_nothing_on_standard_input(longdesk: CommandLine) -> None:
         timeout=PATIENCE_S, check=False,
     )  # fmt: skip
     assert closed.returncode == 4 and "Traceback" not in closed.stderr
+
+
+def test_a_file_as_standard_input(longdesk: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("hello\n")
+    command = f"{LONGDESK} count --json - < {tmp_path / 'a.txt'}"
+    ended = subprocess.run(
+        ["bash", "-c", command],
+        env=longdesk.environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=True,
+    )
+    assert found(json.loads(ended.stdout)) == [("stdin", "text", 6)]

@@ -168,6 +168,16 @@ def test_the_exif_data_says_how_large_the_photo_is_where_the_sensors_size_is_not
         assert isinstance(found, Source) is is_whole
 
 
+@pytest.mark.parametrize(("size", "is_whole"), [((600, 400), True), ((160, 120), False)])
+def test_the_boxes_of_a_cr3_say_how_large_the_photo_is(tmp_path: Path, size: tuple[int, int], is_whole: bool) -> None:
+    tags = tiff(Directory({256: (600,), 257: (400,), 274: (8,)}))
+    head = b"\0\0\0\x18ftypcrx \0\0\0\1crx isom" + bytes(40) + struct.pack(">L", len(tags) + 8) + b"CMT1" + tags
+    found = read(tmp_path, "a.cr3", head + bytes(99) + jpeg(160, 120) + jpeg(*size) + bytes(999))
+    assert isinstance(found, Source) is is_whole
+    if isinstance(found, Source):
+        assert [(each.width, each.height) for each in found.pictures] == [(400, 600)], "turned as the photo is"
+
+
 def test_a_preview_that_is_cut_short_is_none(tmp_path: Path) -> None:
     assert reason(read(tmp_path, "a.orf", b"IIRO\x08\0\0\0" + bytes(9) + jpeg(600, 400)[:-100])) == ASK
 

@@ -147,3 +147,11 @@ def test_files_of_0_bytes_that_hold_something() -> None:
 def test_a_folder_of_files_of_0_bytes() -> None:
     corpus = collect([Path("/proc/self/fdinfo")])
     assert corpus.sources and all(source.text.startswith("pos:") for source in corpus.sources)
+
+
+def test_a_folder_behind_a_descriptor_is_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a")
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    corpus = collect([Path(f"/dev/fd/{descriptor}")], PIPES)
+    os.close(descriptor)
+    assert [source.path for source in corpus.sources] == ["a.txt"]
