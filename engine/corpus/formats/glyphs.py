@@ -1,0 +1,260 @@
+"""The text of a PDF page from its glyphs as PDFium places them. Who calls this holds the lock on PDFium, see `pdfium`.
+
+PDFium names each glyph's characters and guesses spaces and line ends. What it guesses is held against where the glyphs
+stand: a gap of more than a seventh of the letters' height is a space, a space that takes no room is none, an accent that
+lies over the next letter belongs to it, and a line of Hebrew or Arabic is put into the order of reading by `bidi`.
+Choosing between readers is left to `pdf_text`.
+"""
+
+import ctypes
+import re
+import unicodedata
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pypdfium2.raw as pdfium
+
+from engine.corpus.formats.bidi import RTL_LETTERS, is_rtl, read_order
+
+_GAP = 0.14  # of a glyph's height, beyond what its line has between letters: a space in tightly set text has 0.2
+_TIGHT_GAP = 0.07  # on a line whose words are longer than words are
+_RTL_GAP = 0.27  # Arabic letters that do not join stand apart by 0.25 at most
+_LONG_WORD = 12  # characters a word in the mean
+_FEWEST = 8  # pairs of letters from which a line's usual gap is known
+_HYPHENS = (2, 0xFFFE)  # what PDFium makes of a hyphen at the end of a line, which it joins to the next
+_RTL = re.compile(f"[{RTL_LETTERS}]")
+_ACCENTS = {
+    "`": "\u0300", "\u02cb": "\u0300", "\u00b4": "\u0301", "\u02ca": "\u0301", "\u02c6": "\u0302", "\u02dc": "\u0303",
+    "\u00af": "\u0304", "\u02c9": "\u0304", "\u02d8": "\u0306", "\u02d9": "\u0307", "\u00a8": "\u0308",
+    "\u02da": "\u030a", "\u02dd": "\u030b", "\u02c7": "\u030c", "\u00b8": "\u0327", "\u02db": "\u0328",
+}  # fmt: skip
+_DOTLESS = {"\u0131": "i", "\u0237": "j"}
+
+_Boxes = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Glyphs:
+    """The text of a page by its glyphs.
+
+    text: lines end in "\\n". unmapped: the places in it of characters whose font does not say which they are, so that
+    PDFium gave the bare code. n_spaces: that were put in or taken out, n_accents: that were joined to their letters.
+    n_turned: lines that were put into the order of reading.
+    """
+
+    text: str
+    unmapped: tuple[int, ...] = ()
+    n_spaces: int = 0
+    n_accents: int = 0
+    n_turned: int = 0
+
+
+def glyphs_of(page: Any) -> Glyphs:
+    """The text of an open page of pypdfium2's. Raises MemoryError or OSError, no more: an empty text where PDFium
+    cannot read it."""
+    words = pdfium.FPDFText_LoadPage(page)
+    if not words:
+        return Glyphs("")
+    try:
+        return _Reading(words).glyphs()
+    finally:
+        pdfium.FPDFText_ClosePage(words)
+
+
+# a call for each glyph: bare prototypes take half the time of those with conversions
+_UNICODE = ctypes.PYFUNCTYPE(ctypes.c_uint, ctypes.c_void_p, ctypes.c_int)
+_INT = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int)
+_BOX = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
+
+
+def _bare(prototype: Any, function: Any) -> Any:
+    return prototype(ctypes.cast(function, ctypes.c_void_p).value)
+
+
+class _Reading:
+    """One page while it is read. characters: of each glyph, "" for what is none. boxes: left, top, right, bottom."""
+
+    def __init__(self, words: Any) -> None:
+        self.address = ctypes.cast(words, ctypes.c_void_p).value
+        n_glyphs = max(0, pdfium.FPDFText_CountChars(words))
+        name = _bare(_UNICODE, pdfium.FPDFText_GetUnicode)
+        codes = [name(self.address, at) for at in range(n_glyphs)]
+        self.characters = list(map(_character, codes))
+        is_hyphen = _bare(_INT, pdfium.FPDFText_IsHyphen)
+        self.hyphens = {at for at, code in enumerate(codes) if code in _HYPHENS and is_hyphen(self.address, at) == 1}
+        for at in self.hyphens:
+            self.characters[at] = "-"
+        self.boxes: _Boxes = np.zeros((n_glyphs, 4), dtype=np.float32)
+        self.unmapped: set[int] = set()
+        self.n_spaces = self.n_accents = self.n_turned = 0
+        self._measure()
+        left, top, right, bottom = self.boxes.T
+        self.heights = np.maximum(np.abs(top - bottom), 0.01)
+        self.gaps = np.zeros(n_glyphs, dtype=np.float32)  # to the next glyph, in heights
+        self.gaps[:-1] = (left[1:] - right[:-1]) / self.heights[:-1]
+        self.steps = np.zeros(n_glyphs, dtype=np.float32)  # up or down to it
+        self.steps[:-1] = np.abs(bottom[1:] - bottom[:-1]) / self.heights[:-1]
+
+    def _measure(self) -> None:
+        has_error = _bare(_INT, pdfium.FPDFText_HasUnicodeMapError)
+        box_of = _bare(_BOX, pdfium.FPDFText_GetLooseCharBox)
+        address, start = self.address, self.boxes.ctypes.data
+        for at, character in enumerate(self.characters):
+            box_of(address, at, start + 16 * at)
+            if character and character not in _BLANK and has_error(address, at) == 1:
+                self.unmapped.add(at)
+        np.nan_to_num(self.boxes, copy=False, posinf=0, neginf=0)
+
+    def glyphs(self) -> Glyphs:
+        whole = "".join(self.characters)
+        has_rtl = _RTL.search(whole) is not None
+        page_rtl = has_rtl and is_rtl(whole)
+        parts: list[str] = []
+        unmapped: list[int] = []
+        length = 0
+        for line in self._lines():
+            turned = self._turned(line, page_rtl) if has_rtl else None
+            for at, piece in [(-1, turned)] if turned is not None else self._spaced(line):
+                if at in self.unmapped:
+                    unmapped.append(length)
+                parts.append(piece)
+                length += len(piece)
+            parts.append("\n")
+            length += 1
+        return Glyphs("".join(parts[:-1]), tuple(unmapped), self.n_spaces, self.n_accents, self.n_turned)
+
+    def _lines(self) -> list[range]:
+        """The glyphs of each line, without its end."""
+        lines, start = [], 0
+        for at, character in enumerate(self.characters):
+            if character == "\n" or at in self.hyphens:
+                lines.append(range(start, at + (at in self.hyphens)))
+                start = at + 1
+        return [*lines, range(start, len(self.characters))]
+
+    def _spaced(self, line: range) -> list[tuple[int, str]]:
+        """The line's characters, each with its glyph or -1, spaces by the gaps, accents on their letters."""
+        characters = self.characters
+        if self._is_settled(line):
+            return [(at, characters[at]) for at in line]
+        limit, usual = self._limit(line)
+        pieces: list[tuple[int, str]] = []
+        for at in line:
+            character, last = characters[at], at + 1 >= line.stop
+            if self._is_overlaid(at, line, usual):
+                self.n_spaces += 1
+                continue
+            if character in _ACCENTED and not last and self._is_over(at, at + 1):
+                joined = _joined(character, characters[at + 1])
+                if joined:
+                    self.n_accents += 1
+                    characters[at + 1] = joined
+                    continue
+            pieces.append((at, character))
+            if not last and self.gaps[at] > limit and self._may_part(at):
+                self.n_spaces += 1
+                pieces.append((-1, " "))
+        return pieces
+
+    def _is_settled(self, line: range) -> bool:
+        """Whether there is nothing to mend on a line, at a glance."""
+        if len(line) < 2:
+            return True
+        characters = self.characters
+        if any(characters[at] in _ACCENTED for at in line):
+            return False
+        within = slice(line.start, line.stop - 1)
+        if bool((self.gaps[within] > _TIGHT_GAP).any()) and any(
+            self.gaps[at] > _TIGHT_GAP and self._may_part(at) for at in line[:-1]
+        ):
+            return False
+        return not any(characters[at] == " " and self.gaps[at] < 0 for at in line[:-1])
+
+    def _limit(self, line: range) -> tuple[float, float]:
+        """From which gap on letters are words apart, and the gap that letters have."""
+        pairs = [at for at in line[:-1] if self._may_part(at)]
+        gaps = [float(self.gaps[at]) for at in pairs if self.gaps[at] > -0.5]
+        usual = median(gaps) if len(gaps) >= _FEWEST else 0.0
+        n_words = 1 + sum(self.characters[at] == " " for at in line)
+        is_tight = len(line) > 2 * _LONG_WORD and len(line) > _LONG_WORD * n_words
+        return usual + (_TIGHT_GAP if is_tight else _GAP), usual
+
+    def _may_part(self, at: int) -> bool:
+        """Whether a space could be missing behind a glyph: between letters or figures of one height, not in scripts that
+        have no spaces."""
+        first, second = self.characters[at], self.characters[at + 1]
+        if not first or not second or first.isspace() or second.isspace() or self.steps[at] > 0.35:
+            return False
+        return _has_spaces(first) and _has_spaces(second)
+
+    def _is_overlaid(self, at: int, line: range, usual: float) -> bool:
+        """Whether a space takes no room: the next letter stands over it, as near as letters do."""
+        if self.characters[at] != " " or not line.start < at < line.stop - 1 or self.gaps[at] >= 0:
+            return False
+        before, after = self.boxes[at - 1], self.boxes[at + 1]
+        apart = float(after[0] - before[2]) / float(self.heights[at - 1])
+        return self.characters[at - 1] != " " and self.characters[at + 1] != " " and abs(apart - usual) < 0.05
+
+    def _is_over(self, accent: int, letter: int) -> bool:
+        middle = (self.boxes[accent][0] + self.boxes[accent][2]) / 2
+        return bool(self.boxes[letter][0] <= middle <= self.boxes[letter][2])
+
+    def _turned(self, line: range, page_rtl: bool) -> str | None:
+        """A line with letters from right to left in the order of reading; None for another, or one that is no line."""
+        plain = "".join(self.characters[at] for at in line)
+        if not _RTL.search(plain):
+            return None
+        solid = [at for at in line if self.characters[at] and not self.characters[at].isspace()]
+        bottoms, height = self.boxes[solid][:, 3], float(np.quantile(self.heights[solid], 0.9))
+        if float(bottoms.max() - bottoms.min()) > 0.7 * height:
+            return None  # turned, or not on one line
+        blanks = [float(self.boxes[at][0]) for at in line if self.characters[at].isspace()]
+        text = read_order(self._units(solid, blanks, height), rtl=page_rtl or is_rtl(plain)).strip()
+        self.n_turned += text != plain.strip()
+        return text
+
+    def _units(self, solid: list[int], blanks: list[float], height: float) -> list[str]:
+        """The characters of each glyph, left to right, with a space where they stand apart: by much, or by little where
+        PDFium has one. Some fonts do not say how wide their letters are."""
+        solid.sort(key=lambda at: (float(self.boxes[at][0]), at))
+        units: list[str] = []
+        last, end = -1, 0.0
+        for at in solid:
+            left, right = float(self.boxes[at][0]), float(self.boxes[at][2])
+            is_mark = unicodedata.category(self.characters[at]) == "Mn" and last >= 0 and self._is_over(at, last)
+            if last >= 0 and (is_mark or abs(left - float(self.boxes[last][0])) < 0.01):
+                units[-1] += self.characters[at]
+                continue
+            apart = (left - end) / height if last >= 0 else 0.0
+            if apart > _RTL_GAP or (apart > _GAP and any(end - 0.01 <= blank <= left + 0.01 for blank in blanks)):
+                units.append(" ")
+            units.append(self.characters[at])
+            last, end = at, max(end, right)
+        return units
+
+
+_BLANK = " \n\t\xa0"
+_ACCENTED = frozenset(_ACCENTS)
+
+
+def _character(code: int) -> str:
+    if code in (0, 13) or code > 0x10FFFF:  # none, or half of a line end
+        return ""
+    return chr(code)
+
+
+def _joined(accent: str, letter: str) -> str:
+    """The letter with the accent; "" where there is none such."""
+    joined = unicodedata.normalize("NFC", _DOTLESS.get(letter, letter) + _ACCENTS[accent])
+    return joined if len(joined) == 1 and letter.isalpha() else ""
+
+
+def _has_spaces(character: str) -> bool:
+    """Whether the script of a character sets words apart by spaces: not Thai, Chinese or Japanese."""
+    code = ord(character)
+    if code < 0x0590:
+        return True
+    return code < 0x0E00 or 0x10A0 <= code < 0x1100 or 0x1E00 <= code < 0x2E80
