@@ -19,17 +19,18 @@ from tempfile import TemporaryDirectory
 
 _A4 = (595, 842)
 _WORDS = {
-    "English": "the tenant shall pay rent within five days of each month notice must be given in writing office efficient "
-    "flow affects fifty waffles difficult figures total amount clause party agreement however whether would "
+    "English": "the tenant shall pay rent within five days of each month notice must be given in writing office "
+    "efficient flow affects fifty waffles difficult figures total amount clause party agreement however whether would "
     "John’s “quoted” well-known and/or 48,500 3.14 12% (see below) A.1",
     "German": "der Mieter zahlt die Miete spätestens am fünften Werktag des Monats Kündigung bedarf schriftlichen Form "
     "Schäden Übergabe Größe Straße „sofort“ außerordentlich Auflage Stoffe 4.200,50 § 7 öffentlich",
-    "French": "le locataire paie le loyer dans les cinq jours de chaque mois l’élève été reçu où déjà français cœur "
-    "effet « avis » préavis naïve coût façade œuvre 12,50 à ça",
-    "Polish": "najemca płaci czynsz w ciągu pięciu dni każdego miesiąca wypowiedzenie wymaga formy pisemnej zażółć gęślą "
-    "jaźń źródło część łódź śnieg 1200 zł",
+    "French": "le locataire paie le loyer dans les cinq jours de chaque mois l’élève été reçu où déjà français "
+    "cœur effet « avis » préavis naïve coût façade œuvre 12,50 à ça",
+    "Polish": "najemca płaci czynsz w ciągu pięciu dni każdego miesiąca wypowiedzenie wymaga formy pisemnej zażółć "
+    "gęślą jaźń źródło część łódź śnieg 1200 zł",
     "Greek": "ο μισθωτής καταβάλλει το μίσθωμα εντός πέντε ημερών κάθε μήνα γραπτώς άρθρο σύμβαση ποσό δύο χιλιάδες",
-    "Russian": "арендатор платит арендную плату в течение пяти дней каждого месяца письменно договор сумма объём ещё ёлка",
+    "Russian": "арендатор платит арендную плату в течение пяти дней каждого месяца письменно договор сумма объём ещё "
+    "ёлка",
 }
 LATIN = ("English", "German", "French")
 WIDER = (*LATIN, "Polish", "Greek", "Russian")
@@ -68,7 +69,12 @@ def _run(command: list[str], folder: str, **environment: str) -> None:
     if shutil.which(command[0]) is None:
         raise FileNotFoundError(command[0])
     subprocess.run(
-        command, cwd=folder, check=True, capture_output=True, timeout=300, env=os.environ | {"HOME": folder} | environment
+        command,
+        cwd=folder,
+        check=True,
+        capture_output=True,
+        timeout=300,
+        env=os.environ | {"HOME": folder} | environment,
     )
 
 
@@ -174,7 +180,9 @@ def typst(texts: list[str]) -> bytes:
     page = f'#set text(lang: "de", font: "DejaVu Serif")\n#set par(justify: true)\n#set page(columns: 2)\n{body}'
     with TemporaryDirectory() as folder:
         (Path(folder) / "in.typ").write_text(page, encoding="utf-8")
-        return bytes(typst.compile(str(Path(folder) / "in.typ"), font_paths=[str(Path(_font("DejaVuSerif.ttf")).parent)]))
+        return bytes(
+            typst.compile(str(Path(folder) / "in.typ"), font_paths=[str(Path(_font("DejaVuSerif.ttf")).parent)])
+        )
 
 
 def fpdf(texts: list[str]) -> bytes:

@@ -1,8 +1,8 @@
 """The text of a PDF page from its glyphs as PDFium places them. Who calls this holds the lock on PDFium, see `pdfium`.
 
 PDFium names each glyph's characters and guesses spaces and line ends. What it guesses is held against where the glyphs
-stand: a gap of more than a seventh of the letters' height is a space, a space that takes no room is none, an accent that
-lies over the next letter belongs to it, and a line of Hebrew or Arabic is put into the order of reading by `bidi`.
+stand: a gap of more than a seventh of the letters' height is a space, a space that takes no room is none, an accent
+that lies over the next letter belongs to it, and a line of Hebrew or Arabic is put into the order of reading by `bidi`.
 Choosing between readers is left to `pdf_text`.
 """
 
@@ -183,8 +183,7 @@ class _Reading:
         return usual + (_TIGHT_GAP if is_tight else _GAP), usual
 
     def _may_part(self, at: int) -> bool:
-        """Whether a space could be missing behind a glyph: between letters or figures of one height, not in scripts that
-        have no spaces."""
+        """Whether a space could be missing behind a glyph: between two of one height, in scripts that have spaces."""
         first, second = self.characters[at], self.characters[at + 1]
         if not first or not second or first.isspace() or second.isspace() or self.steps[at] > 0.35:
             return False
