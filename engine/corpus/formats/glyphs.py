@@ -23,6 +23,7 @@ _GAP = 0.14  # of a glyph's height, beyond what its line has between letters: a 
 _TIGHT_GAP = 0.07  # on a line whose words are longer than words are
 _RTL_GAP = 0.27  # Arabic letters that do not join stand apart by 0.25 at most
 _LONG_WORD = 12  # characters a word in the mean
+_MOST_SPACES = 200  # in a row
 _FEWEST = 8  # pairs of letters from which a line's usual gap is known
 _HYPHENS = (2, 0xFFFE)  # what PDFium makes of a hyphen at the end of a line, which it joins to the next
 _RTL = re.compile(f"[{RTL_LETTERS}]")
@@ -153,7 +154,7 @@ class _Reading:
                     self.n_accents += 1
                     characters[at + 1] = joined
                     continue
-            pieces.append((at, character))
+            pieces.append((at, character * self._n_spaces(at, line) if character == " " else character))
             if not last and self.gaps[at] > limit and self._may_part(at):
                 self.n_spaces += 1
                 pieces.append((-1, " "))
@@ -171,7 +172,7 @@ class _Reading:
             self.gaps[at] > _TIGHT_GAP and self._may_part(at) for at in line[:-1]
         ):
             return False
-        return not any(characters[at] == " " and self.gaps[at] < 0 for at in line[:-1])
+        return not any(characters[at] == " " and not 0 <= self.gaps[at] < _GAP for at in line[:-1])
 
     def _limit(self, line: range) -> tuple[float, float]:
         """From which gap on letters are words apart, and the gap that letters have."""
@@ -196,6 +197,23 @@ class _Reading:
         before, after = self.boxes[at - 1], self.boxes[at + 1]
         apart = float(after[0] - before[2]) / float(self.heights[at - 1])
         return self.characters[at - 1] != " " and self.characters[at + 1] != " " and abs(apart - usual) < 0.05
+
+    def _n_spaces(self, at: int, line: range) -> int:
+        """How many spaces a space stands for: PDFium gives one for a row of them, such as a line of code begins with. A
+        line that is stretched has wide spaces, and one of each."""
+        widths = self.boxes[:, 2] - self.boxes[:, 0]
+        if at + 1 >= line.stop or self.gaps[at] < _GAP or not widths[at] > 0 or self.steps[at] > 0.35:
+            return 1
+        spans = [self._span(each) for each in line[:-1] if self.characters[each] == " " and widths[each] > 0]
+        span, is_fixed = self._span(at), abs(float(widths[at + 1] / widths[at]) - 1) < 0.01
+        if round(span) < 2 or abs(span - round(span)) > 0.06 or (len(spans) > 2 and min(spans) > 1.2 and not is_fixed):
+            return 1
+        return min(round(span), _MOST_SPACES)
+
+    def _span(self, at: int) -> float:
+        """How far it is from the start of a space to the next letter, in widths of that space."""
+        left, right = float(self.boxes[at][0]), float(self.boxes[at][2])
+        return float(self.boxes[at + 1][0] - left) / (right - left)
 
     def _is_over(self, accent: int, letter: int) -> bool:
         middle = (self.boxes[accent][0] + self.boxes[accent][2]) / 2

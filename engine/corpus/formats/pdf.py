@@ -2,9 +2,9 @@
 that are to be drawn for a model that sees.
 
 A PDF is opened once by each of two libraries: by PDFium for its text and for what can be seen, by pypdf for its
-objects: form fields, comments, files inside, and the pages that PDFium reads badly. Which reader a page's text is taken from is
-left to `pdf_text`, what people put on pages to `pdf_typed`, when a page is to be seen to `pdf_page`. Pages keep their
-numbers, whichever are lost.
+objects: form fields, comments, files inside, and the pages that PDFium reads badly. Which reader a page's text is taken
+from is left to `pdf_text`, what people put on pages to `pdf_typed`, when a page is to be seen to `pdf_page`. Pages keep
+their numbers, whichever are lost.
 """
 
 from collections.abc import Sequence

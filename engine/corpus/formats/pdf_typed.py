@@ -2,9 +2,9 @@
 
 Each is marked as what it is, on a line of its own: "[form field buyer.name] Ann Buyer", "[note by Ann] ...", "[comment
 on highlight] ...", "[text box] ...", "[stamp] ...". What its author hid is read and marked hidden; what a password
-field holds is not read. What has only a drawn form gives the text of its drawing. A field's value is looked up as PDF 2.0 has
-it (ISO 32000-2, 12.7): on the field or any parent, as a string, name, number, list, stream or signature. What cannot be
-read is counted, and costs nothing else.
+field holds is not read. What has only a drawn form gives the text of its drawing. A field's value is looked up as PDF
+2.0 has it (ISO 32000-2, 12.7): on the field or any parent, as a string, name, number, list, stream or signature. What
+cannot be read is counted, and costs nothing else.
 """
 
 from collections import Counter
