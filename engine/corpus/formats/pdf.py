@@ -104,11 +104,12 @@ def _open(path: str, data: bytes) -> _Opened:
         other = open_tree(seen.copy())
         if other is not None and other.pages.count(None) < tree.pages.count(None):
             tree = other
-    if len(tree.pages) == len(seen.sizes) or (None in tree.pages and None not in seen.sizes):
+    n_pages = len(tree.pages)
+    if not tree.is_tangled and (n_pages == len(seen.sizes) or (None in tree.pages and None not in seen.sizes)):
         return _Opened(body, seen, tree, data)
     copy = flat_copy(tree)
     again = open_pages(path, copy) if copy else None
-    if again is None or isinstance(again, Skipped) or len(again.sizes) != len(tree.pages):
+    if again is None or isinstance(again, Skipped) or len(again.sizes) != n_pages:
         return _Opened(body, seen, tree, data)
     seen.close()
     return _Opened(body, again, tree, copy, is_flat=True)

@@ -98,11 +98,12 @@ def lock_in_words(data: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """The objects of a PDF. pages: in order, None where one is lost. is_hybrid: its tables come in two kinds, and
-    readers may believe either."""
+    """The objects of a PDF. pages: in order, None where one is lost. is_tangled: a branch of its pages comes back to one
+    above. is_hybrid: its tables come in two kinds, and readers may believe either."""
 
     reader: "PdfReader" = field(repr=False)
     pages: tuple["PageObject | None", ...]
+    is_tangled: bool = False
     is_hybrid: bool = False
 
     @property
@@ -124,21 +125,22 @@ def open_tree(data: bytes, copy: bytes = b"") -> Tree | None:
             reader = PdfReader(BytesIO(attempt))
             if reader.is_encrypted and not reader.decrypt(""):
                 continue
-            pages = _leaves(reader)
+            pages, is_tangled = _leaves(reader)
         except Exception:  # a broken PDF makes pypdf raise nearly anything, RecursionError too
             continue
         if pages:
-            return Tree(reader, pages, is_hybrid=b"/XRefStm" in attempt)
+            return Tree(reader, pages, is_tangled, is_hybrid=b"/XRefStm" in attempt)
     return None
 
 
-def _leaves(reader: "PdfReader") -> tuple["PageObject | None", ...]:
-    """The leaves of the page tree, whatever it says of their number; nodes that come again are left out."""
+def _leaves(reader: "PdfReader") -> tuple[tuple["PageObject | None", ...], bool]:
+    """The leaves of the page tree, whatever it says of their number; nodes that come again are left out, and whether
+    there were any."""
     root = mapping(reader.trailer.get("/Root")) or {}
     pages: list[PageObject | None] = []
     seen: set[int] = set()
     stack: list[tuple[Any, dict[str, Any], int]] = [(root.get("/Pages"), {}, 0)]
-    n_nodes = 0
+    n_nodes, is_tangled = 0, False
     while stack and len(pages) < _MOST_PAGES and n_nodes < _MOST_NODES:
         reference, inherited, depth = stack.pop()
         n_nodes += 1
@@ -148,13 +150,15 @@ def _leaves(reader: "PdfReader") -> tuple["PageObject | None", ...]:
             pages.append(None)
         elif kids is None:
             pages.append(_page(reader, reference, node, inherited))
-        elif id(node) not in seen and depth < _DEEPEST:
+        elif id(node) in seen or depth >= _DEEPEST:
+            is_tangled = True
+        else:
             seen.add(id(node))
             down = inherited | {key: node.raw_get(key) for key in _INHERITED if key in node}
             stack += [(kid, down, depth + 1) for kid in reversed(kids)]
     if pages == [None] and mapping(root.get("/Pages")) is None:
-        return ()
-    return tuple(pages)
+        return (), False
+    return tuple(pages), is_tangled
 
 
 def _is_page(node: dict[str, Any]) -> bool:
