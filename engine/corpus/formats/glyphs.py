@@ -20,10 +20,12 @@ import pypdfium2.raw as pdfium
 from engine.corpus.formats.bidi import RTL_LETTERS, is_rtl, read_order
 
 _GAP = 0.14  # of a glyph's height, beyond what its line has between letters: a space in tightly set text has 0.2
-_TIGHT_GAP = 0.07  # on a line whose words are longer than words are
+_TIGHT_GAP = 0.07  # on a line whose letters are set evenly: kerning moves them by 0.03
+_EVEN = 0.01
 _RTL_GAP = 0.27  # Arabic letters that do not join stand apart by 0.25 at most
-_LONG_WORD = 12  # characters a word in the mean
 _MOST_SPACES = 200  # in a row
+_NARROW_GAP = 0.025
+_GLUED_SHARE = 0.03  # of the pairs of letters that such a gap parts
 _FEWEST = 8  # pairs of letters from which a line's usual gap is known
 _HYPHENS = (2, 0xFFFE)  # what PDFium makes of a hyphen at the end of a line, which it joins to the next
 _RTL = re.compile(f"[{RTL_LETTERS}]")
@@ -43,7 +45,8 @@ class Glyphs:
 
     text: lines end in "\\n". unmapped: the places in it of characters whose font does not say which they are, so that
     PDFium gave the bare code. n_spaces: that were put in or taken out, n_accents: that were joined to their letters.
-    n_turned: lines that were put into the order of reading.
+    n_turned: lines that were put into the order of reading. may_be_glued: many letters stand a little apart, where
+    words may be that PDFium does not tell apart.
     """
 
     text: str
@@ -51,6 +54,7 @@ class Glyphs:
     n_spaces: int = 0
     n_accents: int = 0
     n_turned: int = 0
+    may_be_glued: bool = False
 
 
 def glyphs_of(page: Any) -> Glyphs:
@@ -125,7 +129,17 @@ class _Reading:
                 length += len(piece)
             parts.append("\n")
             length += 1
-        return Glyphs("".join(parts[:-1]), tuple(unmapped), self.n_spaces, self.n_accents, self.n_turned)
+        text, may_be_glued = "".join(parts[:-1]), self._may_be_glued()
+        return Glyphs(text, tuple(unmapped), self.n_spaces, self.n_accents, self.n_turned, may_be_glued)
+
+    def _may_be_glued(self) -> bool:
+        is_letter = np.fromiter((character > " " for character in self.characters), bool, len(self.characters))
+        pairs = is_letter[:-1] & is_letter[1:] & (self.steps[:-1] < 0.1)
+        gaps = self.gaps[:-1][pairs]
+        if len(gaps) < _FEWEST:
+            return False
+        gaps = gaps - np.median(gaps)
+        return bool(np.mean((gaps > _NARROW_GAP) & (gaps < _GAP)) > _GLUED_SHARE)
 
     def _lines(self) -> list[range]:
         """The glyphs of each line, without its end."""
@@ -178,10 +192,11 @@ class _Reading:
         """From which gap on letters are words apart, and the gap that letters have."""
         pairs = [at for at in line[:-1] if self._may_part(at)]
         gaps = [float(self.gaps[at]) for at in pairs if self.gaps[at] > -0.5]
-        usual = median(gaps) if len(gaps) >= _FEWEST else 0.0
-        n_words = 1 + sum(self.characters[at] == " " for at in line)
-        is_tight = len(line) > 2 * _LONG_WORD and len(line) > _LONG_WORD * n_words
-        return usual + (_TIGHT_GAP if is_tight else _GAP), usual
+        if len(gaps) < _FEWEST:
+            return _GAP, 0.0
+        usual = median(gaps)
+        spread = median(abs(gap - usual) for gap in gaps)
+        return usual + (_TIGHT_GAP if spread < _EVEN else _GAP + 3 * spread), usual
 
     def _may_part(self, at: int) -> bool:
         """Whether a space could be missing behind a glyph: between two of one height, in scripts that have spaces."""
@@ -205,7 +220,10 @@ class _Reading:
         if at + 1 >= line.stop or self.gaps[at] < _GAP or not widths[at] > 0 or self.steps[at] > 0.35:
             return 1
         spans = [self._span(each) for each in line[:-1] if self.characters[each] == " " and widths[each] > 0]
-        span, is_fixed = self._span(at), abs(float(widths[at + 1] / widths[at]) - 1) < 0.01
+        span = self._span(at)
+        is_fixed = all(
+            abs(widths[each] - widths[at]) < 0.01 * widths[at] for each in line if self.characters[each] > " "
+        )
         if round(span) < 2 or abs(span - round(span)) > 0.06 or (len(spans) > 2 and min(spans) > 1.2 and not is_fixed):
             return 1
         return min(round(span), _MOST_SPACES)
@@ -224,16 +242,17 @@ class _Reading:
         plain = "".join(self.characters[at] for at in line)
         if not _RTL.search(plain):
             return None
-        solid = [at for at in line if self.characters[at] and not self.characters[at].isspace()]
+        widths = self.boxes[:, 2] - self.boxes[:, 0]  # a space that PDFium put in has none, and no place
+        solid = [at for at in line if self.characters[at] and (not self.characters[at].isspace() or widths[at] > 0)]
         bottoms, height = self.boxes[solid][:, 3], float(np.quantile(self.heights[solid], 0.9))
         if float(bottoms.max() - bottoms.min()) > 0.7 * height:
             return None  # turned, or not on one line
-        blanks = [float(self.boxes[at][0]) for at in line if self.characters[at].isspace()]
+        blanks = [(float(self.boxes[at][0]), float(self.boxes[at][2])) for at in line if self.characters[at].isspace()]
         text = read_order(self._units(solid, blanks, height), rtl=page_rtl or is_rtl(plain)).strip()
         self.n_turned += text != plain.strip()
         return text
 
-    def _units(self, solid: list[int], blanks: list[float], height: float) -> list[str]:
+    def _units(self, solid: list[int], blanks: list[tuple[float, float]], height: float) -> list[str]:
         """The characters of each glyph, left to right, with a space where they stand apart: by much, or by little where
         PDFium has one. Some fonts do not say how wide their letters are."""
         solid.sort(key=lambda at: (float(self.boxes[at][0]), at))
@@ -241,12 +260,17 @@ class _Reading:
         last, end = -1, 0.0
         for at in solid:
             left, right = float(self.boxes[at][0]), float(self.boxes[at][2])
+            if self.characters[at].isspace():
+                units.append(" ")
+                last, end = at, left
+                continue
             is_mark = unicodedata.category(self.characters[at]) == "Mn" and last >= 0 and self._is_over(at, last)
-            if last >= 0 and (is_mark or abs(left - float(self.boxes[last][0])) < 0.01):
+            if last >= 0 and units[-1] != " " and (is_mark or abs(left - float(self.boxes[last][0])) < 0.01):
                 units[-1] += self.characters[at]
                 continue
             apart = (left - end) / height if last >= 0 else 0.0
-            if apart > _RTL_GAP or (apart > _GAP and any(end - 0.01 <= blank <= left + 0.01 for blank in blanks)):
+            is_blank = any(end - 0.05 * height <= (start + stop) / 2 <= left + 0.05 * height for start, stop in blanks)
+            if units and units[-1] != " " and (apart > _RTL_GAP or (apart > _GAP and is_blank)):
                 units.append(" ")
             units.append(self.characters[at])
             last, end = at, max(end, right)

@@ -105,7 +105,7 @@ def _open(path: str, data: bytes) -> _Opened:
         if other is not None and other.pages.count(None) < tree.pages.count(None):
             tree = other
     n_pages = len(tree.pages)
-    if not tree.is_tangled and (n_pages == len(seen.sizes) or (None in tree.pages and None not in seen.sizes)):
+    if not _is_astray(tree, seen):
         return _Opened(body, seen, tree, data)
     copy = flat_copy(tree)
     again = open_pages(path, copy) if copy else None
@@ -113,6 +113,13 @@ def _open(path: str, data: bytes) -> _Opened:
         return _Opened(body, seen, tree, data)
     seen.close()
     return _Opened(body, again, tree, copy, is_flat=True)
+
+
+def _is_astray(tree: Tree, seen: "Pages") -> bool:
+    """Whether PDFium has other pages than lie in the file."""
+    if tree.is_tangled or any(size is None and page for size, page in zip(seen.sizes, tree.pages, strict=False)):
+        return True
+    return len(tree.pages) != len(seen.sizes) and (None not in tree.pages or None in seen.sizes)
 
 
 def _read(file: Incoming, data: bytes, opened: _Opened) -> Source | Skipped:
@@ -125,6 +132,8 @@ def _read(file: Incoming, data: bytes, opened: _Opened) -> Source | Skipped:
     if opened.seen is None and all(page.failed for page in pages):
         return file.skipped(Cause.BROKEN, "a PDF that is cut short or damaged (no page could be read)")
     notes = list(opened.body.notes)
+    if opened.is_flat:
+        notes.append("PDFium does not find every page as the file lies; it was given a copy with the pages in one row.")
     if typed is None or opened.tree is None:
         notes.append("Form fields, comments and files inside could not be looked for: the file is damaged.")
     else:

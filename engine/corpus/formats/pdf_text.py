@@ -8,10 +8,12 @@ and its order against where the letters stand. pypdf is asked where there is dou
 3. PDFium's text has characters that are no text (control or private-use characters, replacements), or bare codes of
    fonts that do not say which characters they hold, while every font of the page has a map of its own.
 
-pypdf's text is taken where it has letters and PDFium's has none (1), where it has a fifth more letters (2), and where
-fewer of its characters are no text (3); else PDFium's. Words in CJK fonts without a map of their own, words without
-space glyphs, fonts with encodings of their own and /ActualText need no second reader: pypdf is the worse one at all
-four.
+4. Many letters stand a little apart, less than words do and more than letters: words may be glued together.
+
+pypdf's text is taken where it has letters and PDFium's has none (1), where it has a fifth more letters (2), where fewer
+of its characters are no text (3), and where it makes more words of the same letters (4); else PDFium's. Words in CJK
+fonts without a map of their own, words without space glyphs, fonts with encodings of their own and /ActualText need no
+second reader: pypdf is the worse one at all four.
 
 What no reader can know is not sent as if it were text. A bare code is kept as a guess where codes make words of a
 language (as TeX's bitmap fonts do, but for ligatures), or are few; else it is a U+FFFD, as every control character is.
@@ -94,7 +96,19 @@ def read_page(opened: "Pages | None", page: Any, number: int, *, is_hybrid: bool
         other = _judged(Glyphs(second), "PDFium takes characters for others than their font's map has")
         if _n_bad(other) < _n_bad(first) and _n_letters(second) * _MORE >= n_letters:
             return first if second.split() == glyphs.text.split() else other
+    if glyphs.may_be_glued and page is not None:
+        second = _by_pypdf(page) or ""
+        if _tells_words_apart(second, first.text):
+            return _judged(Glyphs(second), "PDFium glues words together")
     return first
+
+
+def _tells_words_apart(second: str, first: str) -> bool:
+    """Whether a text has the same letters as another in more words, and words of the length that words have."""
+    words = second.split()
+    if "".join(words) != "".join(first.split()) or len(words) <= len(first.split()):
+        return False
+    return sum(len(word) == 1 for word in words) * 4 < len(words)
 
 
 def _n_bad(read: PageText) -> int:

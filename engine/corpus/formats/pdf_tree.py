@@ -98,8 +98,8 @@ def lock_in_words(data: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """The objects of a PDF. pages: in order, None where one is lost. is_tangled: a branch of its pages comes back to one
-    above. is_hybrid: its tables come in two kinds, and readers may believe either."""
+    """The objects of a PDF. pages: in order, None where one is lost. is_tangled: a branch of its pages comes back to
+    one above. is_hybrid: its tables come in two kinds, and readers may believe either."""
 
     reader: "PdfReader" = field(repr=False)
     pages: tuple["PageObject | None", ...]

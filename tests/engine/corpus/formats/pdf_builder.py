@@ -54,8 +54,8 @@ BODY = shown(BODY_TEXT.encode().splitlines())
 
 def page(contents: int = 4, *, fonts: bytes = b"/F1 5 0 R", more: bytes = b"", resources: bytes = b"") -> bytes:
     return (
-        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents %d 0 R /Resources << /Font << %s >> %s >> %s >>"
-        % (contents, fonts, resources, more)
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents %d 0 R "
+        b"/Resources << /Font << %s >> %s >> %s >>" % (contents, fonts, resources, more)
     )
 
 
@@ -107,10 +107,10 @@ def descriptor(more: bytes = b"") -> bytes:
 
 def composite(
     lines: Sequence[str], widths: Callable[[str], int], *, offset: int = 3, gap: int | None = None,
-    has_map: bool = True, visual: bool = False,
+    has_map: bool = True,
 ) -> bytes:  # fmt: skip
-    """Lines through a font of two-byte codes. gap: words apart by so many thousandths, without a space glyph. visual: the
-    lines are given as they stand, left to right."""
+    """Lines through a font of two-byte codes, left to right as they are given. gap: words apart by so many thousandths,
+    without a space glyph."""
     letters = sorted({letter for line in lines for letter in line if gap is None or letter != " "})
     codes = {letter: at + offset for at, letter in enumerate(letters)}
     content, y = b"", 700

@@ -10,8 +10,18 @@ from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen import canvas
 
 from engine.corpus.source import Cause, Skipped, Source
-from tests.engine.corpus.formats.pdf_builder import HELVETICA, build, kids, many, one, page, pages_of, read, shown
-from tests.engine.corpus.formats.pdf_builder import stream
+from tests.engine.corpus.formats.pdf_builder import (
+    HELVETICA,
+    build,
+    kids,
+    many,
+    one,
+    page,
+    pages_of,
+    read,
+    shown,
+    stream,
+)
 
 FOUR = [f"Page {n} says number {999 + n}." for n in (1, 2, 3, 4)]
 ALL = b"10 0 R 12 0 R 14 0 R 16 0 R"
@@ -76,8 +86,8 @@ def test_a_lost_page_is_named_and_renumbers_no_other(objects: dict[int, bytes]) 
 
 
 def revisions(number: int) -> bytes:
-    """Two pages in an object stream, and a third that a second revision adds under this number. The first revision's own
-    cross-reference stream was number 90."""
+    """Two pages in an object stream, and a third that a second revision adds under this number. The first revision's
+    own cross-reference stream was number 90."""
 
     def revision(plain: dict[int, bytes], packed: dict[int, list[tuple[int, bytes]]], own: int, before: bytes,
                  previous: int | None) -> tuple[bytes, int]:  # fmt: skip
@@ -190,8 +200,8 @@ LOCKS = {
     ),
     "by a company": (
         b"/MicrosoftIRMServices",
-        "a PDF behind a shop's or maker's own lock (MicrosoftIRMServices), which only its reader opens; ask for an open "
-        "copy",
+        "a PDF behind a shop's or maker's own lock (MicrosoftIRMServices), which only its reader opens; ask for an "
+        "open copy",
     ),
 }
 
