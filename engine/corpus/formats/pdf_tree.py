@@ -61,13 +61,14 @@ class Unwrapped:
 def unwrapped(data: bytes) -> Unwrapped:
     """The PDF without what stands before it."""
     start = data.find(_HEADER, 0, 1 << 16)
-    if 0 <= start <= 1024 - len(_HEADER):  # readers look so far
-        return Unwrapped(data, _unended(data))
-    if start > 0:
-        before = data[:start]
-        note = f"{start:,} bytes stood before the PDF's header and were left out."
-        notes = (note,) if before.strip() else (f"The PDF's header comes late, after {start:,} bytes of nothing.",)
-        return Unwrapped(data[start:], (*notes, *_unended(data)))
+    if start >= 0:
+        is_late = start > 1024 - len(_HEADER)  # readers look so far
+        notes = _unended(data)
+        if data[:start].strip(b"\x00\t\r\n \xef\xbb\xbf"):
+            notes = (f"{start:,} bytes stood before the PDF's header and were left out.", *notes)
+        elif is_late:
+            notes = (f"The PDF's header comes late, after {start:,} bytes of nothing.", *notes)
+        return Unwrapped(data[start:] if is_late else data, notes)
     at = _base64_start(data[: 1 << 12])
     if at is not None:
         try:

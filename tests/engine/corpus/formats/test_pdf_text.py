@@ -237,8 +237,8 @@ def type3(codes: bytes, *, lines: int = 1, names: bytes = b"1 /a1 /a2 /a3") -> b
     n_glyphs = names.count(b"/")
     font = (
         b"<< /Type /Font /Subtype /Type3 /FontBBox [0 0 600 700] /FontMatrix [0.001 0 0 0.001 0 0] /FirstChar %d "
-        b"/LastChar %d /Widths [%s] /CharProcs << %s >> /Encoding << /Type /Encoding /Differences [%s] >> /Resources << >> >>"
-        % (first, first + n_glyphs - 1, b"500 " * n_glyphs, procedures, names)
+        b"/LastChar %d /Widths [%s] /CharProcs << %s >> /Encoding << /Type /Encoding /Differences [%s] >> "
+        b"/Resources << >> >>" % (first, first + n_glyphs - 1, b"500 " * n_glyphs, procedures, names)
     )
     content = b"".join(
         b"BT /F2 12 Tf 72 %d Td <%s> Tj ET\n" % (720 - 16 * at, codes.hex().encode()) for at in range(lines)
