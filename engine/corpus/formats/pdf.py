@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from engine.corpus.formats.format import Format, Incoming, quietly, whole_file, without_surrogates
-from engine.corpus.formats.pdf_page import Page, looked_at, nature_in_words
+from engine.corpus.formats.pdf_page import Page, looked_at, nature_in_words, notes_on
 from engine.corpus.formats.pdf_text import read_page
 from engine.corpus.formats.pdf_tree import Tree, Unwrapped, flat_copy, is_content_lost, is_wrapped, open_tree, unwrapped
 from engine.corpus.formats.sniff import Head
@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # PDFium takes 0.1 s to import, and most folders hold no PDF
     from engine.corpus.formats.pdfium import Pages
 
 _FORMAT = "PDF"  # what its kept file goes by
+_HOLDERS = {"/AcroForm", "/Names", "/AF", "/Collection"}  # of a catalogue: what may hold more than pages
 
 
 def _recognise(head: Head) -> str | None:
@@ -123,27 +124,42 @@ def _is_astray(tree: Tree, seen: "Pages") -> bool:
 
 
 def _read(file: Incoming, data: bytes, opened: _Opened) -> Source | Skipped:
-    from engine.corpus.formats.pdf_enclosed import appended
-    from engine.corpus.formats.pdf_notes import notes_on_annotations
-    from engine.corpus.formats.pdf_typed import TypedIn
-
-    typed = TypedIn(opened.tree) if opened.tree is not None else None
+    typed = _typed_in(opened.tree)
     pages = [_page(opened, typed, number) for number in range(1, opened.n_pages + 1)]
     if opened.seen is None and all(page.failed for page in pages):
         return file.skipped(Cause.BROKEN, "a PDF that is cut short or damaged (no page could be read)")
     notes = list(opened.body.notes)
     if opened.is_flat:
         notes.append("PDFium does not find every page as the file lies; it was given a copy with the pages in one row.")
-    if typed is None or opened.tree is None:
+    if opened.tree is None:
         notes.append("Form fields, comments and files inside could not be looked for: the file is damaged.")
-    else:
-        elsewhere = typed.on_no_page()
-        text, more = appended(opened.tree, typed.values, lambda name, inner: _read_inner(file, name, inner))
-        pages[-1] = replace(pages[-1], typed=pages[-1].typed + without_surrogates(elsewhere + text))
-        notes += [*notes_on_annotations(typed.left), *more]
+    elif typed is not None:
+        text, more = _below(file, opened.tree, typed)
+        pages[-1] = replace(pages[-1], typed=pages[-1].typed + without_surrogates(text))
+        notes += [*typed.left.notes(), *more]
     if opened.seen is not None:
         pages = looked_at(pages, opened.seen)
     return _with_pictures(file, data, opened, pages, notes)
+
+
+def _typed_in(tree: Tree | None) -> "TypedIn | None":
+    """What people put on the pages, None where the file holds nothing of the kind, nor files or forms besides."""
+    if tree is None or not (
+        any(page is not None and "/Annots" in page for page in tree.pages) or _HOLDERS & tree.root.keys()
+    ):
+        return None
+    from engine.corpus.formats.pdf_typed import TypedIn
+
+    return TypedIn(tree)
+
+
+def _below(file: Incoming, tree: Tree, typed: "TypedIn") -> tuple[str, list[str]]:
+    """What stands below the last page: fields that lie on none, files inside, the data of a form; and notes on it."""
+    from engine.corpus.formats.pdf_enclosed import appended
+
+    elsewhere = typed.on_no_page()
+    text, notes = appended(tree, typed.values, lambda name, inner: _read_inner(file, name, inner))
+    return elsewhere + text, notes
 
 
 def _page(opened: _Opened, typed: "TypedIn | None", number: int) -> Page:
@@ -187,8 +203,6 @@ def _with_pictures(
 
 
 def _as_source(file: Incoming, pages: list[Page], notes: list[str], drawn: frozenset[int]) -> Source | Skipped:
-    from engine.corpus.formats.pdf_notes import notes_on
-
     if not drawn and all(page.is_wordless for page in pages):
         return _without_text(file, pages)
     parts, starts, offset = [], [], 0

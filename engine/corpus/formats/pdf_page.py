@@ -1,16 +1,17 @@
-"""A page of a PDF as it was read, and whether it is to be seen rather than read.
+"""A page of a PDF as it was read, whether it is to be seen rather than read, and what to say of how it was read.
 
 A page is bare, and drawn unless told otherwise, where there is something to see and little to read: no text, a stamp
 over an image, few words on a page that is mostly image, or words that cannot be read as text. What lies on a page is
 told by `cover`.
 """
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from engine.corpus.formats.pdf_text import PageText
+from engine.corpus.wording import pages_in_words, ranges_in_words
 
 if TYPE_CHECKING:
     from engine.corpus.formats.cover import Cover
@@ -109,3 +110,79 @@ def nature_in_words(pages: Sequence[Page]) -> str:
     if not kinds and any(page.failed for page in pages):
         kinds.append("damaged")
     return " and ".join(kinds) or "nothing that can be read"
+
+
+def notes_on(pages: Sequence[Page], drawn: frozenset[int]) -> list[str]:
+    """Notes on the pages. drawn: those that are sent as images. The sentences begin with a capital."""
+    notes = [*_on_what_is_missing(pages, drawn), *_on_readers(pages), *_on_characters(pages)]
+    return [note[0].upper() + note[1:] + "." for note in notes]
+
+
+def _on_what_is_missing(pages: Sequence[Page], drawn: frozenset[int]) -> list[str]:
+    def left(is_meant: Callable[[Page], bool]) -> list[int]:
+        return [number for number, page in enumerate(pages, 1) if number not in drawn and is_meant(page)]
+
+    notes = []
+    bare = left(lambda page: page.bare and not page.imaged and not page.failed and not page.is_unread)
+    blank = left(lambda page: page.blank)
+    imaged = left(lambda page: page.imaged and not page.is_unread)
+    failed = [number for number, page in enumerate(pages, 1) if page.failed]
+    if bare:
+        notes.append(f"{pages_in_words(bare)} {'has' if len(bare) == 1 else 'have'} no text")
+    if blank:
+        notes.append(f"{pages_in_words(blank)} {'is' if len(blank) == 1 else 'are'} blank")
+    if imaged:
+        are = "is mostly an image that is" if len(imaged) == 1 else "are mostly images that are"
+        wanted = ranges_in_words(sorted(drawn | set(imaged))).replace(" ", "")
+        notes.append(f"{pages_in_words(imaged)} {are} not sent (--draw-pages {wanted})")
+    if failed:
+        notes.append(f"{pages_in_words(failed)} could not be read")
+    return notes
+
+
+def _on_readers(pages: Sequence[Page]) -> list[str]:
+    by_reason: dict[str, list[int]] = defaultdict(list)
+    for number, page in enumerate(pages, 1):
+        if page.read.why:
+            by_reason[page.read.why].append(number)
+    return [
+        f"{pages_in_words(numbers)} {'was' if len(numbers) == 1 else 'were'} read by pypdf: {why}"
+        for why, numbers in by_reason.items()
+    ]
+
+
+def _on_characters(pages: Sequence[Page]) -> list[str]:
+    """Notes on what is a guess or a replacement."""
+
+    def said(words: str, count: Callable[[Page], int]) -> list[str]:
+        counts = {number: count(page) for number, page in enumerate(pages, 1)}
+        found = [number for number, n in counts.items() if n]
+        return [words.format(pages=pages_in_words(found), n=f"{sum(counts.values()):,}")] if found else []
+
+    return [
+        *said(
+            "{pages} cannot be read as text: the fonts there do not say which characters they hold",
+            lambda page: page.read.is_unreadable,
+        ),
+        *said(
+            "characters that cannot be read stand as \ufffd, the fonts do not say which they are ({n} on {pages})",
+            lambda page: 0 if page.read.is_unreadable else page.read.n_unread,
+        ),
+        *said(
+            "characters that are a guess, for their fonts do not say which they are: {n} on {pages}",
+            lambda page: page.read.n_guessed,
+        ),
+        *said(
+            "characters for private use, such as icons, of which nobody knows what they are: {n} on {pages}",
+            lambda page: page.read.n_private,
+        ),
+        *said(
+            "spaces were put where letters stand apart, or taken out where they do not: {n} on {pages}",
+            lambda page: page.read.n_spaces,
+        ),
+        *said("accents were put on the letters that they stand over: {n} on {pages}", lambda page: page.read.n_accents),
+        *said(
+            "lines of Hebrew or Arabic were put into the order of reading by where their letters stand: {n} on {pages}",
+            lambda page: page.read.n_turned,
+        ),
+    ]

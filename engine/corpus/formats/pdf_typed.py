@@ -16,6 +16,7 @@ from engine.corpus.formats.pdf_tree import Tree, mapping, pages_of_drawings, res
 from engine.corpus.formats.pdf_values import cleaned, last_part, on_state, one_line, value_in_words, without_tags
 from engine.corpus.formats.pdfium import open_pages
 from engine.corpus.source import Skipped
+from engine.corpus.wording import listed, pages_in_words
 
 _MOST_ANNOTATIONS = 20_000  # of a page
 _MOST_PARENTS = 100
@@ -42,6 +43,30 @@ class Left:
     hidden: list[str] = field(default_factory=list)
     passwords: list[str] = field(default_factory=list)
     n_links: int = 0
+
+    def notes(self) -> list[str]:
+        """What to say of it, a sentence each."""
+        notes = []
+        on_pages, n_elsewhere = {number: n for number, n in self.damaged.items() if number}, self.damaged.get(0, 0)
+        if on_pages:
+            n_damaged = sum(on_pages.values())
+            are = "annotation is" if n_damaged == 1 else "annotations are"
+            notes.append(f"{n_damaged:,} {are} damaged and left out, on {pages_in_words(sorted(on_pages))}.")
+        if n_elsewhere:
+            notes.append(f"Form fields that are damaged and left out: {n_elsewhere:,}.")
+        if self.marks:
+            marks = [f"{name} ({n:,})" if n > 1 else name for name, n in sorted(self.marks.items())]
+            notes.append(f"Marks without words are not sent: {listed(marks)}.")
+        if self.hidden:
+            notes.append(f"Hidden in the PDF, and read all the same: {listed(self.hidden)}.")
+        if self.passwords:
+            notes.append(
+                f"What was typed as a password was left out: {listed([name or 'a field' for name in self.passwords])}."
+            )
+        if self.n_links:
+            are = "link's address is" if self.n_links == 1 else "links' addresses are"
+            notes.append(f"{self.n_links:,} {are} not sent.")
+        return notes
 
 
 @dataclass(slots=True)
