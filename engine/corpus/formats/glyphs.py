@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pypdfium2.raw as pdfium
 
 from engine.corpus.formats.bidi import RTL_LETTERS, is_rtl, read_order
+from engine.corpus.formats.marked_text import made_upright, words_by_structure
 
 _GAP = 0.14  # of a glyph's height, beyond what its line has between letters: a space in tightly set text has 0.2
 _TIGHT_GAP = 0.07  # on a line whose letters are set evenly: kerning moves them by 0.03
@@ -60,11 +61,12 @@ class Glyphs:
 def glyphs_of(page: Any) -> Glyphs:
     """The text of an open page of pypdfium2's. Raises MemoryError or OSError, no more: an empty text where PDFium
     cannot read it."""
+    quarter, given = made_upright(page), words_by_structure(page)
     words = pdfium.FPDFText_LoadPage(page)
     if not words:
         return Glyphs("")
     try:
-        return _Reading(words).glyphs()
+        return _Reading(words, quarter, given).glyphs()
     finally:
         pdfium.FPDFText_ClosePage(words)
 
@@ -82,7 +84,7 @@ def _bare(prototype: Any, function: Any) -> Any:
 class _Reading:
     """One page while it is read. characters: of each glyph, "" for what is none. boxes: left, top, right, bottom."""
 
-    def __init__(self, words: Any) -> None:
+    def __init__(self, words: Any, quarter: int, given: dict[int, tuple[int, str]]) -> None:
         self.address = ctypes.cast(words, ctypes.c_void_p).value
         n_glyphs = max(0, pdfium.FPDFText_CountChars(words))
         name = _bare(_UNICODE, pdfium.FPDFText_GetUnicode)
@@ -96,6 +98,16 @@ class _Reading:
         self.unmapped: set[int] = set()
         self.n_spaces = self.n_accents = self.n_turned = 0
         self._measure()
+        if given:
+            self._say(words, given)
+        left, top, right, bottom = self.boxes.T
+        if quarter:  # as they lie where the text is upright
+            turned = {
+                1: (bottom, -left, top, -right),
+                2: (-right, -bottom, -left, -top),
+                3: (-top, right, -bottom, left),
+            }
+            self.boxes = np.stack(turned[quarter], axis=1)
         left, top, right, bottom = self.boxes.T
         self.heights = np.maximum(np.abs(top - bottom), 0.01)
         self.gaps = np.zeros(n_glyphs, dtype=np.float32)  # to the next glyph, in heights
@@ -112,6 +124,17 @@ class _Reading:
             if character and character not in _BLANK and has_error(address, at) == 1:
                 self.unmapped.add(at)
         np.nan_to_num(self.boxes, copy=False, posinf=0, neginf=0)
+
+    def _say(self, words: Any, given: dict[int, tuple[int, str]]) -> None:
+        """Puts the words that the structure gives in the place of what is drawn for them."""
+        said: set[int] = set()
+        for at, character in enumerate(self.characters):
+            found = pdfium.FPDFText_GetTextObject(words, at) if character.strip() else None
+            element, text = given.get(pdfium.FPDFPageObj_GetMarkedContentID(found), (0, "")) if found else (0, "")
+            if text:
+                self.characters[at] = "" if element in said else text
+                self.unmapped.discard(at)
+                said.add(element)
 
     def glyphs(self) -> Glyphs:
         whole = "".join(self.characters)
@@ -169,7 +192,7 @@ class _Reading:
                     characters[at + 1] = joined
                     continue
             pieces.append((at, character * self._n_spaces(at, line) if character == " " else character))
-            if not last and self.gaps[at] > limit and self._may_part(at):
+            if not last and self.gaps[at] > self._limit_at(at, limit) and self._may_part(at):
                 self.n_spaces += 1
                 pieces.append((-1, " "))
         return pieces
@@ -197,6 +220,11 @@ class _Reading:
         usual = median(gaps)
         spread = median(abs(gap - usual) for gap in gaps)
         return usual + (_TIGHT_GAP if spread < _EVEN else _GAP + 3 * spread), usual
+
+    def _limit_at(self, at: int, limit: float) -> float:
+        """The limit between two letters, and a wider one beside a sign, which has more room around it."""
+        beside = self.characters[at] + self.characters[at + 1]
+        return limit if beside.isalnum() else max(limit, _GAP)
 
     def _may_part(self, at: int) -> bool:
         """Whether a space could be missing behind a glyph: between two of one height, in scripts that have spaces."""
@@ -264,7 +292,7 @@ class _Reading:
                 units.append(" ")
                 last, end = at, left
                 continue
-            is_mark = unicodedata.category(self.characters[at]) == "Mn" and last >= 0 and self._is_over(at, last)
+            is_mark = unicodedata.category(self.characters[at][0]) == "Mn" and last >= 0 and self._is_over(at, last)
             if last >= 0 and units[-1] != " " and (is_mark or abs(left - float(self.boxes[last][0])) < 0.01):
                 units[-1] += self.characters[at]
                 continue
@@ -295,7 +323,7 @@ def _joined(accent: str, letter: str) -> str:
 
 def _has_spaces(character: str) -> bool:
     """Whether the script of a character sets words apart by spaces: not Thai, Chinese or Japanese."""
-    code = ord(character)
+    code = ord(character[-1])
     if code < 0x0590:
         return True
     return code < 0x0E00 or 0x10A0 <= code < 0x1100 or 0x1E00 <= code < 0x2E80

@@ -221,12 +221,58 @@ ACTUAL = {
     "several": (SPAN % (b"(one)", b"I") + b" ( and ) Tj " + SPAN % (b"(two)", b"II"), "one and two"),
     "beyond Latin": (SPAN % (b"<FEFF044F>", b"R"), "я"),
     "at the end": (b"(page ) Tj " + SPAN % (b"(seven)", b"VII"), "page seven"),
+    "over several strings": (b"/Span << /ActualText (forty-two) >> BDC (X) Tj (L) Tj (II) Tj EMC", "forty-two"),
+    "within a paragraph": (
+        b"/P << /MCID 0 >> BDC (a ) Tj " + SPAN % (b"(forty-two)", b"XLII") + b" EMC",
+        "a forty-two",
+    ),
+    "around another mark": (
+        b"(a ) Tj /Span << /ActualText (forty-two) >> BDC /P << /MCID 0 >> BDC (XLII) Tj EMC EMC",
+        "a forty-two",
+    ),
+    "by a name": (b"/Span /Said BDC (XLII) Tj EMC ( euros) Tj", "forty-two euros"),
 }
 
 
 @pytest.mark.parametrize(("content", "text"), ACTUAL.values(), ids=ACTUAL)
 def test_what_a_span_says_it_is(content: bytes, text: str) -> None:
-    assert only_page(build(one(b"BT /F1 12 Tf 72 720 Td %s ET\n" % content))) == text
+    properties = b"/Properties << /Said << /ActualText (forty-two) >> >>"
+    assert only_page(build(one(b"BT /F1 12 Tf 72 720 Td %s ET\n" % content, resources=properties))) == text
+
+
+@pytest.mark.parametrize(
+    ("kids", "content", "text"),
+    [
+        (b"0", b"(Total: ) Tj /Span << /MCID 0 >> BDC (XLII) Tj EMC ( euros) Tj", "Total: forty-two euros"),
+        (b"[0 1]", b"/Span << /MCID 0 >> BDC (XL) Tj EMC /Span << /MCID 1 >> BDC (II) Tj EMC", "forty-two"),
+        (
+            b"[9 0 R]",
+            b"/Span << /MCID 0 >> BDC (XLII) Tj EMC",
+            "forty-two",
+        ),
+    ],
+    ids=["one", "two", "below"],
+)
+def test_what_the_structure_says_it_is(kids: bytes, content: bytes, text: str) -> None:
+    more = {
+        6: b"<< /Type /StructTreeRoot /K 7 0 R /ParentTree 8 0 R >>",
+        7: b"<< /Type /StructElem /S /Span /P 6 0 R /Pg 3 0 R /K %s /ActualText (forty-two) >>" % kids,
+        8: b"<< /Nums [0 [%s]] >>" % (b"9 0 R" if b"9" in kids else b"7 0 R 7 0 R"),
+        9: b"<< /Type /StructElem /S /Span /P 7 0 R /Pg 3 0 R /K 0 >>",
+    }
+    catalog = b"/StructTreeRoot 6 0 R /MarkInfo << /Marked true >>"
+    data = build(one(b"BT /F1 12 Tf 72 720 Td %s ET" % content, more, catalog=catalog, more=b"/StructParents 0"))
+    assert only_page(data) == text
+
+
+@pytest.mark.parametrize("turn", [0, 90, 180, 270])
+@pytest.mark.parametrize(
+    "matrix", [b"1 0 0 1 72 700", b"0 1 -1 0 100 100", b"-1 0 0 -1 500 300", b"0 -1 1 0 400 700"], ids=[0, 90, 180, 270]
+)
+def test_lines_come_in_order_whichever_way_they_stand(matrix: bytes, turn: int) -> None:
+    lines = [b"First line of words here.", b"Second line of words.", b"Third line."]
+    content = b"BT /F1 12 Tf 18 TL %s Tm %s ET" % (matrix, b" T* ".join(b"(%s) Tj" % line for line in lines))
+    assert only_page(build(one(content, more=b"/Rotate %d" % turn))) == b"\n".join(lines).decode()
 
 
 def type3(codes: bytes, *, lines: int = 1, names: bytes = b"1 /a1 /a2 /a3") -> bytes:
