@@ -94,6 +94,10 @@ class _Reading:
         self.hyphens = {at for at, code in enumerate(codes) if code in _HYPHENS and is_hyphen(self.address, at) == 1}
         for at in self.hyphens:
             self.characters[at] = "-"
+        has_error = _bare(_INT, pdfium.FPDFText_HasUnicodeMapError)
+        for at, code in enumerate(codes):
+            if code == 13 and has_error(self.address, at) == 1:  # no line end, but a code of TeX's
+                self.characters[at] = "\r"
         self.boxes: _Boxes = np.zeros((n_glyphs, 4), dtype=np.float32)
         self.unmapped: set[int] = set()
         self.n_spaces = self.n_accents = self.n_turned = 0

@@ -16,11 +16,12 @@ fonts without a map of their own, words without space glyphs, fonts with encodin
 second reader: pypdf is the worse one at all four.
 
 What no reader can know is not sent as if it were text. A bare code is kept as a guess where codes make words of a
-language (as TeX's bitmap fonts do, but for ligatures), or are few; else it is a U+FFFD, as every control character is.
-A page half of which is such is unreadable, and is to be seen instead.
+language (TeX's bitmap fonts do; what their ligatures are is known), or are few; else it is a U+FFFD, as every control
+character is. A page half of which is such is unreadable, and is to be seen instead.
 """
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,21 @@ _NO_TEXT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffd\ufffe\uff
 _PRIVATE = re.compile("[\ue000-\uf8ff\U000f0000-\U0010ffff]")
 _RUN = re.compile("\ufffd(?:[ \t]*\ufffd)+")
 _WORD = re.compile(r"[^\W\d_]+")
-_FEW = 20  # bare codes that are kept as they are, and said to be a guess
+_FEW, _FEW_SHARE = 20, 0.03  # bare codes that are kept as they are, and said to be a guess; of a page's characters
+_LIGATURES = ("ff", "fi", "fl", "ffi", "ffl")
+_QUOTES = {"'": "’", "`": "‘"}
+_CORK = {  # T1
+    **dict(zip("\x10\x11\x12\x13\x14\x15\x16", "“”„«»–—", strict=True)),
+    **dict(zip("\x1b\x1c\x1d\x1e\x1f", _LIGATURES, strict=True)),
+    **dict(zip("\x9f\xd7\xf7\xff", "§Œœß", strict=True)),
+    **_QUOTES,
+}
+_OLD_TEX = {  # OT1
+    **dict(zip("\x0b\x0c\r\x0e\x0f", _LIGATURES, strict=True)),
+    **dict(zip("\x10\x19\x1a\x1b\x1c\x1d\x1e\x1f", "ıßæœøÆŒØ", strict=True)),
+    **dict(zip('\\"{|', "“”–—", strict=True)),
+    **_QUOTES,
+}
 _MOST_CONTENT = 4 << 20  # bytes; a page of text has 10,000, a map millions, and pypdf takes a second for each
 _MORE = 1.2
 _COMMON_SHARE = 0.04  # of the words of a text: of English ones, a third
@@ -126,18 +141,12 @@ def _by_pypdf(page: Any) -> str | None:
 
 def _judged(glyphs: Glyphs, why: str = "") -> PageText:
     """The text with what is no text replaced."""
-    text, n_guessed = without_surrogates(glyphs.text), len(glyphs.unmapped)
+    text, n_guessed = _guessed(glyphs)
     n_characters = _n_characters(text)
-    if n_guessed and len(text) == len(glyphs.text) and not (n_guessed <= _FEW < n_characters or _makes_words(glyphs)):
-        characters = list(text)
-        for at in glyphs.unmapped:
-            characters[at] = _UNREAD
-        text, n_guessed = "".join(characters), 0
     n_private = len(_PRIVATE.findall(text))
     if n_private * 2 >= max(n_characters, 1):
         text, n_private = _PRIVATE.sub(_UNREAD, text), 0
     text, n_control = _NO_TEXT.subn(_UNREAD, text.replace("\x00", ""))
-    n_guessed = sum(text[at] != _UNREAD for at in glyphs.unmapped if at < len(text)) if n_guessed else 0
     is_unreadable = n_control > 0 and n_control * 2 >= n_characters
     text = _RUN.sub(_UNREAD, text)
     if is_unreadable:
@@ -154,6 +163,33 @@ def _judged(glyphs: Glyphs, why: str = "") -> PageText:
         n_accents=glyphs.n_accents,
         n_turned=glyphs.n_turned,
     )
+
+
+def _guessed(glyphs: Glyphs) -> tuple[str, int]:
+    """The text with bare codes as they are, as TeX's fonts have them, or replaced; and how many of them are a guess."""
+    text, unmapped = glyphs.text, glyphs.unmapped
+    if not unmapped:
+        return without_surrogates(text), 0
+    characters, n_characters = list(text), _n_characters(text)
+    if _makes_words(glyphs):
+        table = _tex_table(Counter(text[at] for at in unmapped))
+        for at in unmapped:
+            characters[at] = table.get(text[at], text[at])
+    elif not len(unmapped) <= max(_FEW, _FEW_SHARE * n_characters) < n_characters:
+        for at in unmapped:
+            characters[at] = _UNREAD
+    n_guessed = sum(_NO_TEXT.match(characters[at]) is None for at in unmapped)
+    return without_surrogates("".join(characters)), n_guessed
+
+
+def _tex_table(codes: Counter[str]) -> dict[str, str]:
+    """What the codes of TeX's bitmap fonts stand for, by the ligatures among them: every text has some, and TeX's two
+    encodings have them in different places. Empty where there are none."""
+    n_cork, n_old = (
+        sum(codes[code] for code in "\x1b\x1c\x1d\x1e\x1f"),
+        sum(codes[code] for code in "\x0b\x0c\r\x0e\x0f"),
+    )
+    return {} if not (n_cork or n_old) else _CORK if n_cork > n_old else _OLD_TEX
 
 
 def _makes_words(glyphs: Glyphs) -> bool:

@@ -350,6 +350,29 @@ def test_codes_that_make_words_are_kept_and_said_to_be_a_guess() -> None:
     assert note.startswith("Characters that are a guess, for their fonts do not say which they are: ")
 
 
+@pytest.mark.parametrize(
+    ("codes", "text"),
+    [
+        (b"The \x1bort of the \x1cve \x1doors is to be \x1cnished by the o\x1ecer. " * 3, "ffort fi fl ffi"),
+        (b"The \x0bort of the \x0cve \x0doors is to be \x0cnished by the o\x0ecer. " * 3, "ffort fi fl ffi"),
+        (
+            b"The \x10words\x11 of the \x1cve and of the stra\xffe in the place for the \x1cle. " * 3,
+            "“words” fi straße",
+        ),
+        (
+            b"The \x5cwords\x22 of the \x0cve and of the stra\x19e in the place for the \x0cle. " * 3,
+            "“words” fi straße",
+        ),
+        (b"The pages 1{9 of the \x0cle, to be read by the o\x0ecer in the place of the \x0cve. " * 3, "1–9 ffi fi"),
+    ],
+    ids=["T1", "OT1", "T1, signs", "OT1, signs", "OT1, a dash"],
+)
+def test_what_the_codes_of_texs_bitmap_fonts_stand_for(codes: bytes, text: str) -> None:
+    names = b"1 " + b" ".join(b"/a%d" % code for code in range(1, 256))
+    (found,) = pages_of(read(type3(codes, names=names)))
+    assert all(part in found for part in text.split()) and "\ufffd" not in found
+
+
 def test_one_unreadable_page_among_others_is_named_and_drawn() -> None:
     objects = many(3)
     glyph = stream(b"500 0 0 0 500 700 d1 50 0 400 600 re f")
