@@ -1,8 +1,8 @@
 """The text of a PDF page from its glyphs as PDFium places them. Who calls this holds the lock on PDFium, see `pdfium`.
 
 PDFium names each glyph's characters and guesses spaces and line ends. What it guesses is held against where the glyphs
-stand: a gap of more than a seventh of the letters' height is a space, a space that takes no room is none, an accent
-that lies over the next letter belongs to it, and a line of Hebrew or Arabic is put into the order of reading by `bidi`.
+stand: spaces by `spaces`, an accent belongs to the letter that it lies over, and a line of Hebrew or Arabic is put into
+the order of reading by `bidi`.
 Choosing between readers is left to `pdf_text`.
 """
 
@@ -10,24 +10,16 @@ import ctypes
 import re
 import unicodedata
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pypdfium2.raw as pdfium
 
 from engine.corpus.formats.bidi import RTL_LETTERS, is_rtl, read_order
 from engine.corpus.formats.marked_text import made_upright, words_by_structure
+from engine.corpus.formats.spaces import GAP, Boxes, Spaces
 
-_GAP = 0.14  # of a glyph's height, beyond what its line has between letters: a space in tightly set text has 0.2
-_TIGHT_GAP = 0.07  # on a line whose letters are set evenly: kerning moves them by 0.03
-_EVEN = 0.01
 _RTL_GAP = 0.27  # Arabic letters that do not join stand apart by 0.25 at most
-_MOST_SPACES = 200  # in a row
-_NARROW_GAP = 0.025
-_GLUED_SHARE = 0.03  # of the pairs of letters that such a gap parts
-_FEWEST = 8  # pairs of letters from which a line's usual gap is known
 _HYPHENS = (2, 0xFFFE)  # what PDFium makes of a hyphen at the end of a line, which it joins to the next
 _RTL = re.compile(f"[{RTL_LETTERS}]")
 _ACCENTS = {
@@ -36,8 +28,6 @@ _ACCENTS = {
     "\u02da": "\u030a", "\u02dd": "\u030b", "\u02c7": "\u030c", "\u00b8": "\u0327", "\u02db": "\u0328",
 }  # fmt: skip
 _DOTLESS = {"\u0131": "i", "\u0237": "j"}
-
-_Boxes = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +88,9 @@ class _Reading:
         for at, code in enumerate(codes):
             if code == 13 and has_error(self.address, at) == 1:  # no line end, but a code of TeX's
                 self.characters[at] = "\r"
-        self.boxes: _Boxes = np.zeros((n_glyphs, 4), dtype=np.float32)
+        self.boxes: Boxes = np.zeros((n_glyphs, 4), dtype=np.float32)
         self.unmapped: set[int] = set()
-        self.n_spaces = self.n_accents = self.n_turned = 0
+        self.n_accents = self.n_turned = 0
         self._measure()
         if given:
             self._say(words, given)
@@ -112,12 +102,7 @@ class _Reading:
                 3: (-top, right, -bottom, left),
             }
             self.boxes = np.stack(turned[quarter], axis=1)
-        left, top, right, bottom = self.boxes.T
-        self.heights = np.maximum(np.abs(top - bottom), 0.01)
-        self.gaps = np.zeros(n_glyphs, dtype=np.float32)  # to the next glyph, in heights
-        self.gaps[:-1] = (left[1:] - right[:-1]) / self.heights[:-1]
-        self.steps = np.zeros(n_glyphs, dtype=np.float32)  # up or down to it
-        self.steps[:-1] = np.abs(bottom[1:] - bottom[:-1]) / self.heights[:-1]
+        self.heights = np.maximum(np.abs(self.boxes[:, 1] - self.boxes[:, 3]), 0.01)
 
     def _measure(self) -> None:
         has_error = _bare(_INT, pdfium.FPDFText_HasUnicodeMapError)
@@ -140,7 +125,26 @@ class _Reading:
                 self.unmapped.discard(at)
                 said.add(element)
 
+    def _join_accents(self) -> None:
+        """Puts accents that were drawn by themselves on the letter that they lie over, wherever that is in the text."""
+        left, _, right, bottom = self.boxes.T
+        is_letter = np.fromiter((character.isalpha() for character in self.characters), bool, len(self.characters))
+        for at, character in enumerate(self.characters):
+            if character not in _ACCENTED:
+                continue
+            middle = (left[at] + right[at]) / 2
+            near = np.abs(bottom - bottom[at]) < 0.5 * self.heights
+            for letter in np.flatnonzero(is_letter & near & (left <= middle) & (middle <= right))[:2]:
+                joined = _joined(character, self.characters[letter]) if letter != at else ""
+                if joined:
+                    self.characters[letter], self.characters[at] = joined, ""
+                    self.n_accents += 1
+                    break
+
     def glyphs(self) -> Glyphs:
+        if _ACCENTED.intersection(self.characters):
+            self._join_accents()
+        spaces = Spaces(self.characters, self.boxes, self.heights)
         whole = "".join(self.characters)
         has_rtl = _RTL.search(whole) is not None
         page_rtl = has_rtl and is_rtl(whole)
@@ -148,25 +152,18 @@ class _Reading:
         unmapped: list[int] = []
         length = 0
         for line in self._lines():
+            if len(line) and not any(self.characters[at] for at in line):
+                continue  # an accent was all of it
             turned = self._turned(line, page_rtl) if has_rtl else None
-            for at, piece in [(-1, turned)] if turned is not None else self._spaced(line):
+            for at, piece in [(-1, turned)] if turned is not None else spaces.between(line):
                 if at in self.unmapped:
                     unmapped.append(length)
                 parts.append(piece)
                 length += len(piece)
             parts.append("\n")
             length += 1
-        text, may_be_glued = "".join(parts[:-1]), self._may_be_glued()
-        return Glyphs(text, tuple(unmapped), self.n_spaces, self.n_accents, self.n_turned, may_be_glued)
-
-    def _may_be_glued(self) -> bool:
-        is_letter = np.fromiter((character > " " for character in self.characters), bool, len(self.characters))
-        pairs = is_letter[:-1] & is_letter[1:] & (self.steps[:-1] < 0.1)
-        gaps = self.gaps[:-1][pairs]
-        if len(gaps) < _FEWEST:
-            return False
-        gaps = gaps - np.median(gaps)
-        return bool(np.mean((gaps > _NARROW_GAP) & (gaps < _GAP)) > _GLUED_SHARE)
+        text, may_be_glued = "".join(parts[:-1]), spaces.may_be_glued()
+        return Glyphs(text, tuple(unmapped), spaces.n_mended, self.n_accents, self.n_turned, may_be_glued)
 
     def _lines(self) -> list[range]:
         """The glyphs of each line, without its end."""
@@ -176,94 +173,6 @@ class _Reading:
                 lines.append(range(start, at + (at in self.hyphens)))
                 start = at + 1
         return [*lines, range(start, len(self.characters))]
-
-    def _spaced(self, line: range) -> list[tuple[int, str]]:
-        """The line's characters, each with its glyph or -1, spaces by the gaps, accents on their letters."""
-        characters = self.characters
-        if self._is_settled(line):
-            return [(at, characters[at]) for at in line]
-        limit, usual = self._limit(line)
-        pieces: list[tuple[int, str]] = []
-        for at in line:
-            character, last = characters[at], at + 1 >= line.stop
-            if self._is_overlaid(at, line, usual):
-                self.n_spaces += 1
-                continue
-            if character in _ACCENTED and not last and self._is_over(at, at + 1):
-                joined = _joined(character, characters[at + 1])
-                if joined:
-                    self.n_accents += 1
-                    characters[at + 1] = joined
-                    continue
-            pieces.append((at, character * self._n_spaces(at, line) if character == " " else character))
-            if not last and self.gaps[at] > self._limit_at(at, limit) and self._may_part(at):
-                self.n_spaces += 1
-                pieces.append((-1, " "))
-        return pieces
-
-    def _is_settled(self, line: range) -> bool:
-        """Whether there is nothing to mend on a line, at a glance."""
-        if len(line) < 2:
-            return True
-        characters = self.characters
-        if any(characters[at] in _ACCENTED for at in line):
-            return False
-        within = slice(line.start, line.stop - 1)
-        if bool((self.gaps[within] > _TIGHT_GAP).any()) and any(
-            self.gaps[at] > _TIGHT_GAP and self._may_part(at) for at in line[:-1]
-        ):
-            return False
-        return not any(characters[at] == " " and not 0 <= self.gaps[at] < _GAP for at in line[:-1])
-
-    def _limit(self, line: range) -> tuple[float, float]:
-        """From which gap on letters are words apart, and the gap that letters have."""
-        pairs = [at for at in line[:-1] if self._may_part(at)]
-        gaps = [float(self.gaps[at]) for at in pairs if self.gaps[at] > -0.5]
-        if len(gaps) < _FEWEST:
-            return _GAP, 0.0
-        usual = median(gaps)
-        spread = median(abs(gap - usual) for gap in gaps)
-        return usual + (_TIGHT_GAP if spread < _EVEN else _GAP + 3 * spread), usual
-
-    def _limit_at(self, at: int, limit: float) -> float:
-        """The limit between two letters, and a wider one beside a sign, which has more room around it."""
-        beside = self.characters[at] + self.characters[at + 1]
-        return limit if beside.isalnum() else max(limit, _GAP)
-
-    def _may_part(self, at: int) -> bool:
-        """Whether a space could be missing behind a glyph: between two of one height, in scripts that have spaces."""
-        first, second = self.characters[at], self.characters[at + 1]
-        if not first or not second or first.isspace() or second.isspace() or self.steps[at] > 0.35:
-            return False
-        return _has_spaces(first) and _has_spaces(second)
-
-    def _is_overlaid(self, at: int, line: range, usual: float) -> bool:
-        """Whether a space takes no room: the next letter stands over it, as near as letters do."""
-        if self.characters[at] != " " or not line.start < at < line.stop - 1 or self.gaps[at] >= 0:
-            return False
-        before, after = self.boxes[at - 1], self.boxes[at + 1]
-        apart = float(after[0] - before[2]) / float(self.heights[at - 1])
-        return self.characters[at - 1] != " " and self.characters[at + 1] != " " and abs(apart - usual) < 0.05
-
-    def _n_spaces(self, at: int, line: range) -> int:
-        """How many spaces a space stands for: PDFium gives one for a row of them, such as a line of code begins with. A
-        line that is stretched has wide spaces, and one of each."""
-        widths = self.boxes[:, 2] - self.boxes[:, 0]
-        if at + 1 >= line.stop or self.gaps[at] < _GAP or not widths[at] > 0 or self.steps[at] > 0.35:
-            return 1
-        spans = [self._span(each) for each in line[:-1] if self.characters[each] == " " and widths[each] > 0]
-        span = self._span(at)
-        is_fixed = all(
-            abs(widths[each] - widths[at]) < 0.01 * widths[at] for each in line if self.characters[each] > " "
-        )
-        if round(span) < 2 or abs(span - round(span)) > 0.06 or (len(spans) > 2 and min(spans) > 1.2 and not is_fixed):
-            return 1
-        return min(round(span), _MOST_SPACES)
-
-    def _span(self, at: int) -> float:
-        """How far it is from the start of a space to the next letter, in widths of that space."""
-        left, right = float(self.boxes[at][0]), float(self.boxes[at][2])
-        return float(self.boxes[at + 1][0] - left) / (right - left)
 
     def _is_over(self, accent: int, letter: int) -> bool:
         middle = (self.boxes[accent][0] + self.boxes[accent][2]) / 2
@@ -302,7 +211,7 @@ class _Reading:
                 continue
             apart = (left - end) / height if last >= 0 else 0.0
             is_blank = any(end - 0.05 * height <= (start + stop) / 2 <= left + 0.05 * height for start, stop in blanks)
-            if units and units[-1] != " " and (apart > _RTL_GAP or (apart > _GAP and is_blank)):
+            if units and units[-1] != " " and (apart > _RTL_GAP or (apart > GAP and is_blank)):
                 units.append(" ")
             units.append(self.characters[at])
             last, end = at, max(end, right)
@@ -323,11 +232,3 @@ def _joined(accent: str, letter: str) -> str:
     """The letter with the accent; "" where there is none such."""
     joined = unicodedata.normalize("NFC", _DOTLESS.get(letter, letter) + _ACCENTS[accent])
     return joined if len(joined) == 1 and letter.isalpha() else ""
-
-
-def _has_spaces(character: str) -> bool:
-    """Whether the script of a character sets words apart by spaces: not Thai, Chinese or Japanese."""
-    code = ord(character[-1])
-    if code < 0x0590:
-        return True
-    return code < 0x0E00 or 0x10A0 <= code < 0x1100 or 0x1E00 <= code < 0x2E80

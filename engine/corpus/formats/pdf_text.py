@@ -8,10 +8,12 @@ and its order against where the letters stand. pypdf is asked where there is dou
 3. PDFium's text has characters that are no text (control or private-use characters, replacements), or bare codes of
    fonts that do not say which characters they hold, while every font of the page has a map of its own.
 
-4. Many letters stand a little apart, less than words do and more than letters: words may be glued together.
+4. Many letters stand a little apart, less than words do and more than letters, or many stand in one place: words may be
+   glued together, or letters lost.
 
 pypdf's text is taken where it has letters and PDFium's has none (1), where it has a fifth more letters (2), where fewer
-of its characters are no text (3), and where it makes more words of the same letters (4); else PDFium's. Words in CJK
+of its characters are no text (3), and where it makes more words of the same letters or has more letters (4); else
+PDFium's. Words in CJK
 fonts without a map of their own, words without space glyphs, fonts with encodings of their own and /ActualText need no
 second reader: pypdf is the worse one at all four.
 
@@ -22,7 +24,7 @@ character is. A page half of which is such is unreadable, and is to be seen inst
 
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from engine.corpus.formats.format import without_surrogates
@@ -54,6 +56,7 @@ _OLD_TEX = {  # OT1
 }
 _MOST_CONTENT = 4 << 20  # bytes; a page of text has 10,000, a map millions, and pypdf takes a second for each
 _MORE = 1.2
+_LOST = 1.05
 _COMMON_SHARE = 0.04  # of the words of a text: of English ones, a third
 _COMMON = frozenset(
     word
@@ -110,11 +113,14 @@ def read_page(opened: "Pages | None", page: Any, number: int, *, is_hybrid: bool
         second = _by_pypdf(page) or ""
         other = _judged(Glyphs(second), "PDFium takes characters for others than their font's map has")
         if _n_bad(other) < _n_bad(first) and _n_letters(second) * _MORE >= n_letters:
-            return first if second.split() == glyphs.text.split() else other
+            is_confirmed = second.split() == glyphs.text.split()
+            return _judged(replace(glyphs, unmapped=())) if is_confirmed else other
     if glyphs.may_be_glued and page is not None:
         second = _by_pypdf(page) or ""
         if _tells_words_apart(second, first.text):
             return _judged(Glyphs(second), "PDFium glues words together")
+        if _n_letters(second) > _LOST * n_letters:
+            return _judged(Glyphs(second), "PDFium loses letters that stand in one place")
     return first
 
 

@@ -402,9 +402,21 @@ def test_unreadable_signs_among_words_are_replaced_and_counted() -> None:
 
 def test_a_map_by_name_is_believed() -> None:
     """/ToUnicode /Identity-H: codes are characters, which PDFium does not take for a map."""
-    data = identity("The fee is 4200 euros".encode("utf-16-be"))
-    data = data.replace(b"/Encoding /Identity-H", b"/Encoding /Identity-H /ToUnicode /Identity-H")
-    assert pages_of(read(data)) == ["The fee is 4200 euros"]
+    for words in ("The fee is 4200 euros", "Zażółć gęślą jaźń, 4200 zł.", "QWX"):
+        data = identity(words.encode("utf-16-be"))
+        data = data.replace(b"/Encoding /Identity-H", b"/Encoding /Identity-H /ToUnicode /Identity-H")
+        assert pages_of(read(data)) == [words]
+
+
+def test_letters_that_stand_in_one_place_are_not_lost() -> None:
+    font = (
+        b"<< /Type /Font /Subtype /TrueType /BaseFont /Arial /FirstChar 32 /LastChar 126 /Widths [%s] /Encoding "
+        b"/WinAnsiEncoding >>" % (b"0 " * 95)
+    )
+    found = read(by_font(b"Words at a width of zero", font))
+    assert pages_of(found) == ["Words at a width of zero"]
+    assert isinstance(found, Source)
+    assert found.notes == ("Page 1 was read by pypdf: PDFium loses letters that stand in one place.",)
 
 
 def accented(*pairs: tuple[str, str]) -> bytes:
