@@ -212,9 +212,9 @@ def _as_source(file: Incoming, pages: list[Page], notes: list[str], drawn: froze
         starts.append(offset)
         offset += len(part)
     text, notes = "".join(parts), [*notes_on(pages, drawn), *notes]
-    return Source(
-        file.path, PDF.kind, text, file.n_bytes, digest_text(text), page_starts=tuple(starts), notes=tuple(notes)
-    )
+    nature = nature_in_words(pages) if all(page.is_wordless for page in pages) else ""
+    digest = digest_text(text)
+    return Source(file.path, PDF.kind, text, file.n_bytes, digest, tuple(starts), notes=tuple(notes), nature=nature)
 
 
 def _without_text(file: Incoming, pages: Sequence[Page]) -> Skipped:

@@ -182,6 +182,7 @@ def test_a_page_is_called_a_scan_only_where_it_is_one(data: bytes, nature: str) 
     assert found.reason == f"1 page without text: {nature}. Reading {such} as images comes with a model that can see"
     drawn = read(data, draw_pages="bare")
     assert isinstance(drawn, Source) and [one.number for one in drawn.pictures] == [1]
+    assert drawn.nature == nature
 
 
 LOCKS = {

@@ -339,6 +339,7 @@ def test_fonts_without_a_map_are_no_text_and_are_drawn(data: bytes) -> None:
     drawn = read(data, draw_pages="bare")
     assert isinstance(drawn, Source) and [picture.number for picture in drawn.pictures] == [1]
     assert pages_of(drawn) == [""] and drawn.notes == (CANNOT_READ,)
+    assert drawn.is_wordless and drawn.nature == "letters in fonts that do not say which they are"
 
 
 def test_codes_that_make_words_are_kept_and_said_to_be_a_guess() -> None:
