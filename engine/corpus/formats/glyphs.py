@@ -51,14 +51,15 @@ class Glyphs:
 def glyphs_of(page: Any) -> Glyphs:
     """The text of an open page of pypdfium2's. Raises MemoryError or OSError, no more: an empty text where PDFium
     cannot read it."""
+    rotation = pdfium.FPDFPage_GetRotation(page)
     quarter, given = made_upright(page), words_by_structure(page)
     words = pdfium.FPDFText_LoadPage(page)
-    if not words:
-        return Glyphs("")
     try:
-        return _Reading(words, quarter, given).glyphs()
+        return _Reading(words, quarter, given).glyphs() if words else Glyphs("")
     finally:
         pdfium.FPDFText_ClosePage(words)
+        if pdfium.FPDFPage_GetRotation(page) != rotation:
+            pdfium.FPDFPage_SetRotation(page, rotation)  # the document has it too, and is drawn
 
 
 # a call for each glyph: bare prototypes take half the time of those with conversions

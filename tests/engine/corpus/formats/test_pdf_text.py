@@ -9,6 +9,7 @@ import pytest
 from reportlab.pdfgen import canvas
 
 from engine.corpus.formats.bidi import read_order
+from engine.corpus.formats.pdfium import Pages, open_pages
 from engine.corpus.source import Cause, Skipped, Source
 from tests.engine.corpus.formats.pdf_builder import (
     HELVETICA,
@@ -272,7 +273,13 @@ def test_what_the_structure_says_it_is(kids: bytes, content: bytes, text: str) -
 def test_lines_come_in_order_whichever_way_they_stand(matrix: bytes, turn: int) -> None:
     lines = [b"First line of words here.", b"Second line of words.", b"Third line."]
     content = b"BT /F1 12 Tf 18 TL %s Tm %s ET" % (matrix, b" T* ".join(b"(%s) Tj" % line for line in lines))
-    assert only_page(build(one(content, more=b"/Rotate %d" % turn))) == b"\n".join(lines).decode()
+    data = build(one(content, more=b"/Rotate %d" % turn))
+    assert only_page(data) == b"\n".join(lines).decode()
+    pages = open_pages("a.pdf", data)
+    assert isinstance(pages, Pages)
+    with pages:
+        drawn = pages.draw(1, 306, 396)
+        assert pages.glyphs(1) and pages.draw(1, 306, 396) == drawn  # it is drawn as it lies, read or not
 
 
 def type3(codes: bytes, *, lines: int = 1, names: bytes = b"1 /a1 /a2 /a3") -> bytes:
