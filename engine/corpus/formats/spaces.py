@@ -102,7 +102,8 @@ class Spaces:
         widths = self.boxes[:, 2] - self.boxes[:, 0]
         if at + 1 >= line.stop or self.gaps[at] < GAP or not widths[at] > 0 or self.steps[at] > 0.35:
             return 1
-        spans = [self._span(each) for each in line[:-1] if self.characters[each] == " " and widths[each] > 0]
+        inner = [each for each in line[:-1] if self.characters[each] == " " and self.characters[each + 1].strip()]
+        spans = [self._span(each) for each in inner if widths[each] > 0]
         span = self._span(at)
         is_fixed = all(
             abs(widths[each] - widths[at]) < 0.01 * widths[at] for each in line if self.characters[each] > " "

@@ -138,10 +138,12 @@ def test_a_stretched_line_has_single_spaces() -> None:
     drawing = canvas.Canvas(out, invariant=True)
     text = drawing.beginText(72, 700)
     text.setWordSpace(12.0 * 0.278)  # a second space's width at each: a line set to the full measure
-    text.textLine("These words were set to the measure.")
+    text.textLine("These words were set to the measure. ")
+    text.textLine("And so were those of the next line here.")
     drawing.drawText(text)
     drawing.save()
-    assert only_page(out.getvalue()) == "These words were set to the measure."
+    lines = [line.rstrip() for line in only_page(out.getvalue()).splitlines()]
+    assert lines == ["These words were set to the measure.", "And so were those of the next line here."]
 
 
 def test_a_hyphen_at_the_end_of_a_line_stays() -> None:
