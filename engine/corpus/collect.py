@@ -25,6 +25,7 @@ from engine.errors import SourceRefused, UsageError
 
 _ZIP_IN_ZIP = "an archive inside an archive; give it by itself to read it"
 _ZIP_TOO_DEEP = "an archive in an archive in another; give it by itself to read it"
+_NAMED = 3  # of what was skipped, when nothing is left
 _MAX_NESTING = 1  # a zip in a folder or in a zip may be brought back, a zip in that one may not
 
 
@@ -84,12 +85,18 @@ def refuse_empty(corpus: Corpus, paths: Sequence[Path], *, on_page: bool = False
         raise SourceRefused(f"{skipped.path} was skipped: {skipped.reason}.", remedy)
     counts = Counter(map(_in_a_word, corpus.skipped)).most_common(3)
     causes = ", ".join(f"{n_files:,} {cause}" for cause, n_files in counts)
-    fact = f"Nothing to read is left of {given}: all {len(corpus.skipped):,} entries were skipped ({causes})."
+    n_skipped, reasons = len(corpus.skipped), _first_reasons(corpus.skipped)
+    fact = f"Nothing to read is left of {given}: all {n_skipped:,} entries were skipped ({causes}).{reasons}"
     if any(skipped.can_include for skipped in corpus.skipped):
         back = "Give what you need by itself" if on_page else "Bring back what you need by naming it"
         back = "Unpack it and give what you need by itself" if zipped else back
         raise SourceRefused(fact, f"{back}, or give other files.")
     raise SourceRefused(fact, "Give other files: text, PDF or images.")
+
+
+def _first_reasons(skipped: Sequence[Skipped]) -> str:
+    named = "".join(f" {one.path}: {one.reason}." for one in skipped[:_NAMED])
+    return named + (f" So are {len(skipped) - _NAMED:,} more." if len(skipped) > _NAMED else "")
 
 
 def _in_a_word(skipped: Skipped) -> str:

@@ -310,7 +310,11 @@ def test_relative_paths_and_the_current_folder(tmp_path: Path, monkeypatch: pyte
         ([], "", r"^There are no files in .*\. Give a file"),
         (["a.py"], "", r"^a\.py was skipped: 0 bytes\. Give another file\.$"),
         (["yarn.lock"], "x", r"^yarn\.lock was skipped: a lock file\. Bring it back by naming it"),
-        (["a", "b", "yarn.lock"], "", r"all 3 entries were skipped \(2 empty, 1 left out by default\)\. Bring back"),
+        (
+            ["a", "b", "yarn.lock"],
+            "",
+            r"all 3 entries were skipped \(2 empty, 1 left out by default\)\. a: 0 bytes\. .* Bring back",
+        ),
     ],
 )
 def test_an_empty_corpus_is_refused_with_the_reason(tmp_path: Path, names: list[str], text: str, message: str) -> None:
