@@ -83,7 +83,8 @@ class Source:
     origin: where it lies on this machine, absolute, links resolved; a member of a zip below the zip's own place. None
     for what came from elsewhere, such as an upload. It tells a source from another one of the same path.
     volatility: how often it may be expected to change, against the others of its corpus; 0 where nothing is known.
-    What a source is does not depend on these three.
+    nature: what its pages are where none of them has words ("a scan"); "" where it is not known, as after storing.
+    What a source is does not depend on these three, nor on folder.
     """
 
     path: str
@@ -100,6 +101,7 @@ class Source:
     folder: str | None = field(default=None, compare=False)
     origin: str | None = field(default=None, repr=False, compare=False)
     volatility: float = field(default=0.0, repr=False, compare=False)
+    nature: str = field(default="", repr=False, compare=False)
 
     @property
     def n_pages(self) -> int | None:

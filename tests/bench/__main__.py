@@ -18,6 +18,7 @@ BENCHMARKS = (
     "plan",
     "memory",
     "devices",
+    "pdf",
     "pages",
     "vision",
 )

@@ -241,6 +241,23 @@ def is_called_image(name: str) -> bool:
     return ending(name) in IMAGE_ENDINGS
 
 
+_NAMED_AS = {
+    **{end: words.partition(";")[0] for end, words in _OFFICE.items() if end not in ("key", "pages", "numbers", "msg")},
+    "pdf": "a PDF",
+}
+
+
+def misnamed(name: str, head: bytes) -> str | None:
+    """What to say of a text by the name of a document, "Named as a PDF, but it holds a web page and is sent as text.";
+    None where the name says nothing of the kind."""
+    named = _NAMED_AS.get(ending(name))
+    start = head.lstrip(b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n")[:512].replace(b"\x00", b"").lower()
+    is_page = start.startswith((b"<!doctype html", b"<html")) or b"<html" in start or b"<head" in start
+    return (
+        f"Named as {named}, but it holds {'a web page' if is_page else 'text'} and is sent as text." if named else None
+    )
+
+
 def ending(name: str) -> str:
     """What follows the last dot, in lower case; "" without one."""
     return name.rpartition(".")[2].lower() if "." in name else ""

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 
 from engine.corpus.formats.format import Format, Incoming
-from engine.corpus.formats.sniff import describe, is_called_image
+from engine.corpus.formats.sniff import describe, is_called_image, misnamed
 from engine.corpus.source import Cause, Skipped, Source, digest_bytes, digest_text
 from engine.corpus.wording import over_limit
 
@@ -196,6 +196,8 @@ def read_text(file: Incoming) -> Source | Skipped:
     text, notes = decoded.text, decoded.notes
     if is_called_image(file.path):
         notes = (*notes, "Named as an image, but it holds text and is sent as text.")
+    elif named := misnamed(file.path, file.head.data):
+        notes = (*notes, named)
     if not text or text.isspace():
         return file.skipped(Cause.EMPTY, "nothing but white space")
     # the digest is of the text in UTF-8, which the file's bytes already are: 30 ms saved on 40 MB
