@@ -19,6 +19,10 @@ from pathlib import Path
 _BOTH = "af ar bg ca cs cy da de el en es et fa fi fr he hr hu id it lt lv mk nl pl pt ro ru sk sl sq sv th tr uk ur vi"
 _TRANSLATED = {"is": "is", "ga": "ga", "be": "be", "sr": "sr", "sh": "sr_Latn", "gl": "gl", "eu": "eu", "eo": "eo"}
 _MARKUP = re.compile(r"%\(\w+\)[a-z]|%[a-z]|<[^>]*>|\{[^}]*\}|&\w+;|https?:\S+")
+_LOANS = (
+    "café naïve résumé façade cliché fiancé fiancée déjà vu décor über Zoë Chloë Noël Renée jalapeño piñata señor "
+    "crêpe entrée protégé soufflé crème brûlée à la carte vis-à-vis Müller Brontë touché matinée rosé sauté exposé naïveté coöp"
+)  # English as it is written with accents, of which there are none in the translations
 _CEDILLAS = str.maketrans("țș", "ţş")  # as Romanian was written before Unicode had its commas
 _SEEN, _LEAST_PAIR = 2.5e-5, 6e-6  # of all letters; of all pairs
 _PROFILES = 0.7  # their weight, where there are both
@@ -59,6 +63,8 @@ def _language(name: str, profile: Path | None, messages: Iterable[str]) -> Itera
     written = _shares(_pairs_of(messages), 1.0 if profile is None else 1 - _PROFILES)
     counted = Counter() if profile is None else _shares(_pairs_in(profile, name), _PROFILES)
     pairs = counted + written
+    if name == "en":
+        pairs += _shares(_pairs_of([_LOANS]), 0.01)
     if name == "ro":
         pairs = Counter({pair.translate({0x163: "ț", 0x15F: "ș"}): n for pair, n in pairs.items()})
         pairs += Counter(

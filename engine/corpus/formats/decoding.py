@@ -27,12 +27,14 @@ _CONTROLS = bytes(set(range(0x20)) - {7, 8, 9, 10, 11, 12, 13, 26, 27} | {0x7F})
 _OTHERS = bytes(set(range(0x100)) - set(_CONTROLS))
 _KINDS, _TIMES = 3, 2  # separators are of few kinds, each of which comes again
 _SEPARATORS = frozenset(b"\x01\x02\x1c\x1d\x1e\x1f")
-_ZEROS = re.compile(rb"\x00{16,}")
+_RUN = 16  # so many zeros are a hole, fewer are characters
+_ZEROS = re.compile(rb"\x00{%d,}" % _RUN)
 _MOST_BITS, _MOST_BITS_BY_CONTROLS = 8.0, 6.5  # a byte, of a guess: writing takes 3 to 6, random bytes 10 to 12
 _SURELY = 10.0  # bits by which lines must be better as UTF-8
 _TRIED = 6  # of the likeliest encodings
 _QUITE = "Not quite UTF-8: {} replaced by \ufffd."
 _OUTVOTED = 40.0  # bits by which a guess must be better than what the file declares
+_NULS = "Characters that are NUL: "
 _LFS = "version https://git-lfs.github.com/spec/"
 
 
@@ -49,7 +51,10 @@ def decode(data: bytes) -> Decoded | None:
     """The text of a file, line ends as they are; None where it is no text."""
     if data[:1] in _MARK_BYTES:
         for mark, encoding, order in _MARKS:
-            if data.startswith(mark) and (found := _marked(data, mark, encoding, order)):
+            if not data.startswith(mark):
+                continue
+            found = _without_end(data) if data.endswith(bytes(_RUN)) else _marked(data, mark, encoding, order)
+            if found is not None:
                 return found
     if b"\x00" in data:
         return _with_zeros(data)
@@ -95,7 +100,7 @@ def _notes_on_controls(data: bytes) -> tuple[str, ...] | None:
     """What control characters separate the fields of a text, which they do in few kinds, again and again; None where
     there are others, as in a file that is no text."""
     counts = Counter(data.translate(None, _OTHERS))
-    if len(counts) > _KINDS or sum(counts.values()) * 5 > 2 * len(data) or min(counts.values(), default=9) < _TIMES:
+    if len(counts) > _KINDS or sum(counts.values()) * 2 > len(data) or min(counts.values(), default=9) < _TIMES:
         return None
     if not set(counts) <= _SEPARATORS and len(counts) > 1:
         return None
@@ -125,14 +130,29 @@ def _marked(data: bytes, mark: bytes, encoding: str, order: str) -> Decoded | No
 
 def _notes_on_nuls(text: str) -> tuple[str, ...]:
     n_nuls = text.count("\x00")
-    return (f"Characters that are NUL: {n_nuls:,}.",) if n_nuls else ()
+    return (f"{_NULS}{n_nuls:,}.",) if n_nuls else ()
+
+
+def _without_end(data: bytes) -> Decoded | None:
+    """With a mark, and zeros at the end: one of UTF-16 or UTF-32 may end in zeros that belong to it."""
+    body = data.rstrip(b"\x00")
+    decoded = decode(data[: len(body) + -len(body) % 4])
+    if decoded is None:
+        return None
+    kept = [note for note in decoded.notes if not note.startswith(_NULS)]
+    left = f"{len(data) - len(body):,} zero bytes at its end left out."
+    return replace(decoded, text=decoded.text.rstrip("\x00"), notes=(*kept, left))
 
 
 def _with_zeros(data: bytes) -> Decoded | None:
     """UTF-16 or UTF-32 without a mark; else a text that a crash, a full disk or a program left zeros in."""
-    wide = read_unmarked(data)
+    body = data.rstrip(b"\x00")
+    is_holed = len(data) - len(body) >= _RUN
+    wide = read_unmarked(data[: len(body) + -len(body) % 4] if is_holed else data)
     if wide is not None:
-        return _as_guess(wide)
+        found = _as_guess(replace(wide, text=wide.text.rstrip("\x00")) if is_holed else wide)
+        left = (f"{len(data) - len(body):,} zero bytes at its end left out.",) if is_holed else ()
+        return replace(found, notes=(*found.notes, *left))
     whole, notes = _without_runs(data)
     if not whole:
         return None

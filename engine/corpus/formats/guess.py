@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from engine.corpus.formats.letters import cost, languages
 
-_SAMPLE_BYTES, _FIRST_BYTES = 3000, 600
+_SAMPLE_BYTES, _FIRST_BYTES = 3000, 300
 _CONTEXT_BYTES = 100
 _BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
 _BEHIND = 60.0  # bits: who is so far behind after the first bytes does not come in first
@@ -57,7 +57,7 @@ class Candidate:
 CANDIDATES = (
     Candidate("cp1252", 0, _WESTERN),
     Candidate("cp1251", 2, _CYRILLIC),
-    Candidate("cp1250", 4, _CENTRAL),
+    Candidate("cp1250", 5, _CENTRAL),
     Candidate("gb18030", 2, ("zh", "tw")),
     Candidate("cp932", 2, ("ja",)),
     Candidate("big5hkscs", 3, ("tw",)),
@@ -67,8 +67,8 @@ CANDIDATES = (
     Candidate("cp1254", 3, ("tr", "en")),
     Candidate("cp1255", 3, ("he",)),
     Candidate("cp1256", 3, ("ar", "fa", "ur")),
-    Candidate("cp1257", 3, _BALTIC),
-    Candidate("cp1258", 4, ("vi", "en")),
+    Candidate("cp1257", 4, _BALTIC),
+    Candidate("cp1258", 6, ("vi", "en")),
     Candidate("cp874", 3, ("th",)),
     Candidate("koi8_r", 4, ("ru", "bg")),
     Candidate("koi8_u", 5, ("uk", "ru", "be")),
@@ -85,17 +85,17 @@ CANDIDATES = (
     Candidate("cp850", 5, _WESTERN),
     Candidate("cp858", 6, _WESTERN),
     Candidate("cp437", 5, _WESTERN),
-    Candidate("cp852", 5, _CENTRAL),
+    Candidate("cp852", 6, _CENTRAL),
     Candidate("mac_roman", 5, _WESTERN),
-    Candidate("mac_latin2", 7, _CENTRAL),
+    Candidate("mac_latin2", 9, _CENTRAL),
     Candidate("mac_cyrillic", 7, _CYRILLIC),
     Candidate("mac_greek", 9, ("el",)),
     Candidate("mac_turkish", 8, ("tr", "en")),
     Candidate("cp855", 8, _CYRILLIC),
-    Candidate("cp737", 7, ("el",)),
-    Candidate("cp857", 7, ("tr", "en")),
-    Candidate("cp775", 7, _BALTIC),
-    Candidate("cp862", 7, ("he",)),
+    Candidate("cp737", 8, ("el",)),
+    Candidate("cp857", 10, ("tr", "en")),
+    Candidate("cp775", 10, _BALTIC),
+    Candidate("cp862", 8, ("he",)),
 )
 
 

@@ -23,6 +23,7 @@ _IMPOSSIBLE = 20  # a control character, one that is not assigned, one for priva
 _TWO_SCRIPTS = 8  # within a word
 _WRONG_CASE, _CAPITAL = 7, 2
 _ODD_PLACE = 10
+_PLAIN_CONTROLS = "\t\n\r\f\x1b\x01\x02\x1c\x1d\x1e\x1f"  # the last six separate fields
 _SIGN_LANGUAGES = ("zh", "tw", "ja", "ko")
 _NEAR = 3  # characters to either side in which a currency sign has its number
 
@@ -32,7 +33,7 @@ _SIGNS: Mapping[str, int] = _COMMON | _RARE
 _OTHER_SIGN = 13
 _CURRENCY = frozenset("€£¥¢¤ƒ₪₫฿")
 _LOW_QUOTES, _DASHES = frozenset("„‚"), frozenset("–—")
-_IN_WORDS = frozenset("’·´\xad\xa0‐‑ªº")
+_IN_WORDS = frozenset("’·\xad\xa0‐‑ªº")
 _BESIDE_WORDS = _IN_WORDS | frozenset("“”‘«»‹›…–—™®©°¿¡²³\xa0§‒―¹№")
 _BEHIND_DIGITS = frozenset("°ºª½¼¾²³¹‰")
 
@@ -87,7 +88,7 @@ def kind_of(character: str) -> str:
     """ "l" a letter of an alphabet or a mark on one, "s" a sign of Chinese, Japanese or Korean, "p" ASCII that is no
     letter, "b" a box's line or shade, "x" what no text has, "o" another."""
     if character.isascii():
-        return "l" if character.isalpha() else "p" if character.isprintable() or character in "\t\n\r\f\x1b" else "x"
+        return "l" if character.isalpha() else "p" if character.isprintable() or character in _PLAIN_CONTROLS else "x"
     code, category = ord(character), unicodedata.category(character)
     if category in ("Cc", "Cn", "Co", "Cs") or character == "\ufffd":
         return "x"
@@ -220,6 +221,8 @@ def _sign_cost(sign: str, kind: str, before: str, after: str, around: str) -> in
         return bits - 3 if any(each.isdigit() for each in around) else bits + 4
     if sign in _LOW_QUOTES:
         return bits + (_ODD_PLACE if before.isalnum() or not after.isprintable() or after.isspace() else 0)
+    if sign == "´" and left:
+        return bits + 3
     if left and right and sign not in _IN_WORDS:
         return bits + _ODD_PLACE
     if (left or right) and sign not in _BESIDE_WORDS:

@@ -66,23 +66,28 @@ def read_unmarked(data: bytes) -> Wide | None:
     has_zeros = b"\x00" in sample
     if not has_zeros and len(data) < 2 * _FEWEST_UNITS:
         return None
-    for encoding in ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be") if has_zeros else ("utf-16-le", "utf-16-be"):
-        cut = len(sample) - len(sample) % (4 if "32" in encoding else 2)
-        text = sample[:cut].decode(encoding, "replace")
-        if text and _is_plausible(text):
-            return _read(data, encoding)
-        if "16" in encoding and has_zeros:
-            mixed = _read(sample, encoding)  # with lines of single bytes, or units at odd places
-            if mixed.n_single * 2 < len(sample) and _is_plausible(mixed.text):
+    if has_zeros:
+        for encoding in ("utf-32-le", "utf-32-be"):
+            if _is_plausible(sample[: len(sample) & ~3].decode(encoding, "replace")):
                 return _read(data, encoding)
-    return None
+    for encoding in _ANCHORS:
+        if _is_plausible(sample[: len(sample) & ~1].decode(encoding, "replace")):
+            return _read(data, encoding)
+    # with lines of single bytes, or units at odd places
+    found = [wide for wide in (_read(sample, encoding) for encoding in _ANCHORS) if wide.n_single * 2 < len(sample)]
+    found = [wide for wide in found if has_zeros and _is_plausible(wide.text)]
+    if not found:
+        return None
+    return _read(data, min(found, key=lambda wide: wide.n_bad + wide.n_single).encoding)
 
 
 def _is_plausible(text: str) -> bool:
     """Whether this is writing: hardly a character that no text has, letters of a script or two, frequent signs."""
     text = text[:_SAMPLE]
     kinds = Counter(map(kind_of, text))
-    if kinds["x"] * 50 > len(text) or text.count("\ufffd") * 50 > len(text):
+    if not text or kinds["x"] > len(text) // 50 + (len(text) > 16):
+        return False
+    if len(text) > 200 and not any(each.isspace() or each in "，。、" for each in text):
         return False
     letters = Counter(ord(each) >> 8 for each in text if not each.isascii() and kind_of(each) == "l")
     signs = sorted({each for each in text if kind_of(each) == "s"})
@@ -134,8 +139,8 @@ def _segments(data: bytes, encoding: str) -> list[tuple[int, int, bool]]:
     at, low_first = 0, encoding == "utf-16-le"
     for run in _SINGLE_BYTES.finditer(data):
         start, end = run.span()
-        if low_first and data[end : end + 1] == b"\x00":
-            end -= 1
+        if low_first and end < len(data):
+            end = _end_of_single(data, end, data[at:start])
         aligned = start + (start - at) % 2
         if end - aligned < 3 or not _is_single(data[aligned:end], encoding):
             continue
@@ -146,9 +151,18 @@ def _segments(data: bytes, encoding: str) -> list[tuple[int, int, bool]]:
     return [*found, *_anchored(data, at, len(data), encoding)]
 
 
+def _end_of_single(data: bytes, end: int, before: bytes) -> int:
+    """Where a run of ASCII ends: its last byte may be the low one of a unit, whose high byte comes then."""
+    pages = {0, *before[1::2]}
+    return max((end, end - 1), key=lambda at: sum(page in pages for page in data[at + 1 : at + 24 : 2]))
+
+
 def _is_single(run: bytes, encoding: str) -> bool:
     """Whether these bytes are ASCII rather than Chinese or Japanese, in UTF-16 all of whose bytes look like ASCII."""
     signs = run[: len(run) & ~1].decode(encoding, "replace")
+    pages = Counter(ord(each) >> 8 for each in signs if kind_of(each) == "l")
+    if max(pages.values(), default=0) * 2 > len(signs):
+        return False  # high bytes of Indian scripts are those of a tab and of line ends
     known = [each for each in signs if kind_of(each) == "s"]
     return len(known) * 2 < len(signs) or (len(signs) >= 3 and share_of_known_signs(known) < _KNOWN_SIGNS)
 
