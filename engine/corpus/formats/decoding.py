@@ -81,13 +81,14 @@ def _notes_on(text: str) -> tuple[str, ...]:
 
 
 def _outvoted_by_utf8(data: bytes) -> tuple[str, ...]:
+    """Where a file declares itself; elsewhere it is more likely a program that speaks of encodings."""
+    if data.startswith(b"#"):
+        data = b"\n".join(data[:400].split(b"\n", 2)[:2])
+    elif not data[:40].lstrip().startswith((b"<", b"@charset")):
+        return ()
     said = declared(data)
-    if (
-        said is None
-        or said.encoding.startswith("utf-8")
-        or not data[:200].lstrip().startswith((b"<", b"#", b"@", b"/*"))
-    ):
-        return ()  # elsewhere it is more likely a program that speaks of encodings
+    if said is None or said.encoding.startswith("utf-8"):
+        return ()
     return (f"It declares {said.label}, but is UTF-8, and was read as that.",)
 
 

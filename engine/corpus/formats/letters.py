@@ -25,6 +25,7 @@ _WRONG_CASE, _CAPITAL = 7, 2
 _ODD_PLACE = 10
 _PLAIN_CONTROLS = "\t\n\r\f\x1b\x01\x02\x1c\x1d\x1e\x1f"  # the last six separate fields
 _SIGN_LANGUAGES = ("zh", "tw", "ja", "ko")
+_MOST_KEPT = 20_000  # costs of pairs, of each language
 _NEAR = 3  # characters to either side in which a currency sign has its number
 
 _COMMON = dict.fromkeys("’“”–—«»…\xa0€°", 7) | dict.fromkeys("„‘‚•·©®™§±×£½²³µºª¿¡№‐‑‒―", 9)
@@ -104,42 +105,50 @@ def kind_of(character: str) -> str:
 def cost(text: str, codes: tuple[str, ...]) -> float:
     """What a text takes as one in the likeliest of these languages, in bits: the fewer, the better it reads."""
     kinds = [kind_of(character) for character in text]
-    letters = (
-        "".join(character if kind == "l" else _EDGE for character, kind in zip(text.lower(), kinds, strict=False))
-        if len(text.lower()) == len(text)
-        else "".join(
-            (character.lower()[:1] if kind == "l" else _EDGE) for character, kind in zip(text, kinds, strict=True)
-        )
-    )
+    low = text.lower()
+    if len(low) != len(text):  # a capital I with a dot becomes two
+        low = "".join(character.lower()[:1] for character in text)
+    letters = "".join(character if kind == "l" else _EDGE for character, kind in zip(low, kinds, strict=True))
     pairs = Counter(map("".join, zip(_EDGE + letters, letters + _EDGE, strict=True)))
     del pairs[_EDGE + _EDGE]
-    known = _together(codes)
-    least = min(_pairs_cost(pairs, languages()[code], known) for code in codes)
+    least = min(_pairs_cost(pairs, code, codes) for code in codes)
     signs = Counter(character for character, kind in zip(text, kinds, strict=True) if kind == "s")
     if signs:
         least += min(_signs_cost(signs, code) for code in codes)
     return least + _places_cost(text, kinds)
 
 
-def _pairs_cost(pairs: Mapping[str, int], language: Language, known: Language) -> int:
-    total = 0
+def _pairs_cost(pairs: Mapping[str, int], code: str, codes: tuple[str, ...]) -> int:
+    known, total = _costs_so_far(code, codes), 0
+    if len(known) > _MOST_KEPT:
+        known.clear()
     for pair, n_times in pairs.items():
-        bits = language.pairs.get(pair, 99)
-        if bits == 99 and pair[1] in language.letters and pair[0] in language.letters:
-            bits = language.letters[pair[1]] + _UNSEEN_PAIR
-        if bits > _FOREIGN:
-            other = known.pairs.get(pair, 99)
-            if other == 99:
-                other = known.letters.get(pair[1], _NO_LETTER - _FOREIGN) + (0 if pair[0] in known.letters else 4)
-            bits = min(bits, other + _FOREIGN)
-        if (
-            pair[0].isascii() != pair[1].isascii()
-            and _EDGE not in pair
-            and not (_is_latin(pair[0]) and _is_latin(pair[1]))
-        ):
-            bits += _TWO_SCRIPTS
+        bits = known.get(pair)
+        if bits is None:
+            bits = known[pair] = _pair_cost(pair, languages()[code], _together(codes))
         total += bits * n_times
     return total
+
+
+@cache
+def _costs_so_far(code: str, codes: tuple[str, ...]) -> dict[str, int]:
+    """Of pairs of one language among these: the same come again in every text, and 50 languages are tried."""
+    return {}
+
+
+def _pair_cost(pair: str, language: Language, known: Language) -> int:
+    bits = language.pairs.get(pair, 99)
+    if bits == 99 and pair[1] in language.letters and pair[0] in language.letters:
+        bits = language.letters[pair[1]] + _UNSEEN_PAIR
+    if bits > _FOREIGN:
+        other = known.pairs.get(pair, 99)
+        if other == 99:
+            other = known.letters.get(pair[1], _NO_LETTER - _FOREIGN) + (0 if pair[0] in known.letters else 4)
+        bits = min(bits, other + _FOREIGN)
+    first, second = pair[0], pair[1]
+    if first.isascii() != second.isascii() and _EDGE not in pair and not (_is_latin(first) and _is_latin(second)):
+        bits += _TWO_SCRIPTS
+    return bits
 
 
 def _is_latin(letter: str) -> bool:
@@ -183,14 +192,12 @@ def share_of_known_signs(signs: Iterable[str]) -> float:
 
 def _places_cost(text: str, kinds: list[str]) -> float:
     """What does not lie in pairs of letters: other signs by themselves and where they stand, and capitals."""
-    total = 0.0
+    total = float(kinds.count("p") * _PLAIN + kinds.count("x") * _IMPOSSIBLE)
     last = len(text) - 1
     for at, (character, kind) in enumerate(zip(text, kinds, strict=True)):
-        if kind == "p":
-            total += _PLAIN
-        elif kind == "x":
-            total += _IMPOSSIBLE
-        elif kind == "o" or kind == "b":
+        if kind == "p" or kind == "x":
+            continue
+        if kind == "o" or kind == "b":
             before, after = text[at - 1] if at else "\n", text[at + 1] if at < last else "\n"
             total += _sign_cost(character, kind, before, after, text[max(0, at - _NEAR) : at + _NEAR + 1])
         elif kind == "s":

@@ -19,6 +19,7 @@ _ANCHORS = {
 }
 _LONG_RUN = 12  # bytes of ASCII that need not begin where a unit does
 _FEWEST_UNITS = 8  # of UTF-16 that has no byte of zero
+_SEPARATORS = "\x01\x02\x1c\x1d\x1e\x1f"
 _KNOWN_SIGNS = 0.5  # of those in a text, at least so many are among the frequent ones; of random ones, one in ten
 
 
@@ -85,7 +86,8 @@ def _is_plausible(text: str) -> bool:
     """Whether this is writing: hardly a character that no text has, letters of a script or two, frequent signs."""
     text = text[:_SAMPLE]
     kinds = Counter(map(kind_of, text))
-    if not text or kinds["x"] > len(text) // 50 + (len(text) > 16):
+    n_odd = kinds["x"] + sum(text.count(control) for control in _SEPARATORS)
+    if not text or n_odd > len(text) // 50 + (len(text) > 16):
         return False
     if len(text) > 200 and not any(each.isspace() or each in "，。、" for each in text):
         return False
