@@ -2,7 +2,7 @@
 
 A text read in a wrong encoding is still a text, only an unlikely one: letters that no language sets side by side, a
 small letter before a capital, a box corner within a word, a currency sign without a number. `letters.txt` holds how
-often letters follow each other in 44 languages, and how often the signs of Chinese, Japanese and Korean stand at all;
+often letters follow each other in 46 languages, and how often the signs of Chinese, Japanese and Korean stand at all;
 `tests/letters.py` makes it and says from what. Which encodings are tried is left to `guess`.
 """
 
