@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
 
+from engine.corpus.formats.decoding import decode
 from engine.corpus.formats.pdf_tree import Tree, mapping, named_values, resolved, sequence
 from engine.corpus.formats.pdf_values import cleaned, decoded, last_part, one_line, value_in_words
 from engine.corpus.formats.sniff import look
-from engine.corpus.formats.text import decode
 from engine.corpus.source import Source
 from engine.corpus.wording import listed, size_in_words
 
