@@ -347,10 +347,18 @@ def test_many_names_are_guessed_from_some(tmp_path: Path) -> None:
     [
         (["yarn.lock"], False, "a lock file. Unpack the zip and give the file by itself, or give another one."),
         (["yarn.lock"], True, "a lock file. Unpack the zip and give the file by itself, or give another one."),
-        (["yarn.lock", "a.map"], False, "(2 left out by default). Unpack it and give what you need by itself, or give"),
+        (
+            ["yarn.lock", "a.map"],
+            False,
+            "(2 left out by default). a.map: a source map. yarn.lock: a lock file. Unpack it and give what you need by itself, or give",
+        ),
         (["node_modules/a.js"], False, "installed dependencies. Unpack the zip and give the file by itself, or give"),
         (["in.zip"], False, "an archive inside an archive; give it by itself to read it."),
-        (["in.zip", "b.zip"], True, "(2 archives). Unpack it and give what you need by itself, or give other files."),
+        (
+            ["in.zip", "b.zip"],
+            True,
+            "give it by itself to read it. Unpack it and give what you need by itself, or give other files.",
+        ),
         (["a.docx"], False, "a Word document; save it as PDF or text."),
     ],
 )
