@@ -350,7 +350,7 @@ def test_many_names_are_guessed_from_some(tmp_path: Path) -> None:
         (
             ["yarn.lock", "a.map"],
             False,
-            "(2 left out by default). a.map: a source map. yarn.lock: a lock file. Unpack it and give what you need by itself, or give",
+            "a source map. yarn.lock: a lock file. Unpack it and give what you need by itself, or give",
         ),
         (["node_modules/a.js"], False, "installed dependencies. Unpack the zip and give the file by itself, or give"),
         (["in.zip"], False, "an archive inside an archive; give it by itself to read it."),
