@@ -22,7 +22,7 @@ from markdown_it.utils import EnvType, OptionsDict
 
 from app.answers.formulas import add_formulas, mathml
 
-_DEEPEST = 40  # lists and quotes within each other: what lies deeper is shown as it was written
+_DEEPEST = 24  # lists and quotes within each other: what lies deeper is shown as it was written
 _MOST_INLINE = 20_000  # characters of one paragraph: a longer one is shown as it was written
 _LINE_END = re.compile(r"\r\n?|\n")
 _LINK = re.compile(r"(?:https?://[^/?#\s]+|mailto:[^\s]+)", re.IGNORECASE)
@@ -278,7 +278,7 @@ def _skip_space(source: str, at: int) -> int:
 
 
 def _make_parser() -> MarkdownIt:
-    parser = MarkdownIt("commonmark", {"html": False, "maxNesting": _DEEPEST + 20}, renderer_cls=_Renderer)
+    parser = MarkdownIt("commonmark", {"html": False, "maxNesting": _DEEPEST + 4}, renderer_cls=_Renderer)
     parser.enable(["table", "strikethrough"])
     # A definition is not shown: "[1]: core.py" would be lost.
     parser.disable(["reference", "html_block", "html_inline"])
