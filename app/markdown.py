@@ -20,7 +20,8 @@ _LIST = re.compile(r"\s*(?:[#+=-]|\d+[.)])")  # at the start; its last sign is w
 # What is changed after backslashes are gone. Where one is found, all that might be is broken up: a break makes a new
 # beginning, and some of it is changed at beginnings only.
 _CHANGED = re.compile(
-    r"(?:^|\s)(?:<->|->|<-|--|>=|<=|~=)(?=\s|$)|https?://|www\.|[-.\w+]@[-\w]+\.|:material[_/]|:streamlit:", re.IGNORECASE
+    r"(?:^|\s)(?:<->|->|<-|--|>=|<=|~=)(?=\s|$)|https?://|www\.|[-.\w+]@[-\w]+\.|:material[_/]|:streamlit:",
+    re.IGNORECASE,
 )
 _BROKEN = re.compile(r"[<>~-](?=[=>-])|@|:(?=//)|(?<=www)\.|:(?=material[_/]|streamlit:)", re.IGNORECASE)
 

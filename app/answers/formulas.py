@@ -16,20 +16,29 @@ from markdown_it.rules_inline import StateInline
 MOST_TEX = 4_000  # characters; longer ones are shown as TeX
 _MOST_LINES = 200
 _DOLLARS = re.compile(r"\$(?![\s$])((?:\\[^\n]|[^\\$\n]){1,1000})\$(?![\w$])")
-_MONEY = re.compile(r"\d[\d.,]*\s+[^\W\d_]{2}")  # "$5 or maybe 6$"
+_MONEY = re.compile(
+    r"\d[\d.,]*\s+[^\W\d_]{2}|(?=.*\s)(?=.*[^\W\d_]{2})[^\\^_{}=+<>|]*$"
+)  # "$5 or maybe 6$", "$USER, 5$"
 # A macro can double what it stands for, again and again; an address would not be seen.
-_NOT_DRAWN = re.compile(r"\\(?:[egx]?def|let|(?:re)?newcommand|providecommand|newenvironment|DeclareMathOperator|href)\b")
+_NOT_DRAWN = re.compile(
+    r"\\(?:[egx]?def|let|(?:re)?newcommand|providecommand|newenvironment|DeclareMathOperator|href)\b"
+)
 _NUMBERED = re.compile(r"(?<=\{)(align|alignat|equation|gather|multline)(?=\})")  # they would get numbers nobody wrote
 
-_TAGS = frozenset(
-    "math menclose mfrac mi mmultiscripts mn mo mover mpadded mphantom mprescripts mroot mrow mspace msqrt mstyle msub "
-    "msubsup msup mtable mtd mtext mtr munder munderover none".split()
-)
-_WORDS = frozenset(
-    "accent accentunder columnalign columnlines display displaystyle fence form largeop linethickness mathvariant "
-    "movablelimits notation rowlines scriptlevel separator stretchy symmetric".split()
-)
-_LENGTHS = frozenset("columnspacing depth height lspace mathsize maxsize minsize rowspacing rspace voffset width".split())
+_TAGS = frozenset((
+    "math", "menclose", "mfrac", "mi", "mmultiscripts", "mn", "mo", "mover", "mpadded", "mphantom",
+    "mprescripts", "mroot", "mrow", "mspace", "msqrt", "mstyle", "msub", "msubsup", "msup", "mtable", "mtd",
+    "mtext", "mtr", "munder", "munderover", "none",
+))  # fmt: skip
+_WORDS = frozenset((
+    "accent", "accentunder", "columnalign", "columnlines", "display", "displaystyle", "fence", "form",
+    "largeop", "linethickness", "mathvariant", "movablelimits", "notation", "rowlines", "scriptlevel",
+    "separator", "stretchy", "symmetric",
+))  # fmt: skip
+_LENGTHS = frozenset((
+    "columnspacing", "depth", "height", "lspace", "mathsize", "maxsize", "minsize", "rowspacing", "rspace",
+    "voffset", "width",
+))  # fmt: skip
 _WORD = re.compile(r"[\w .+-]{1,40}")
 _LENGTH = re.compile(r"[+-]?\d{0,2}(?:\.\d{1,4})?(?:em|ex|px|pt|mu|%)?")
 _ENTITY = re.compile(r"&#x([0-9A-Fa-f]{1,6});")  # the library writes its signs so
@@ -40,9 +49,7 @@ def mathml(tex: str, *, display: bool) -> str | None:
     if len(tex) > MOST_TEX or _NOT_DRAWN.search(tex):
         return None
     try:
-        tree = Converter(display="block" if display else "inline").convert_to_element(
-            _NUMBERED.sub(r"\1*", tex)
-        )
+        tree = Converter(display="block" if display else "inline").convert_to_element(_NUMBERED.sub(r"\1*", tex))
     except Exception:  # whatever a model wrote: the library has errors of its own, and IndexError, RecursionError
         return None
     tree.set("alttext", tex)
@@ -53,7 +60,9 @@ def _written(element: Element) -> str | None:
     """An element of the library's tree as HTML; None if something stands in it that is not known."""
     if element.tag not in _TAGS:
         return None
-    attributes = "".join(f' {name}="{escape(value)}"' for name, value in element.attrib.items() if _may_stand(name, value))
+    attributes = "".join(
+        f' {name}="{escape(value)}"' for name, value in element.attrib.items() if _may_stand(name, value)
+    )
     inside = [escape(_signs(element.text or ""))]
     for child in element:
         written = _written(child)
@@ -77,7 +86,7 @@ def _signs(text: str) -> str:
 def add_formulas(parser: MarkdownIt) -> None:
     r"""Teaches a parser \(x\), $x$, $$x$$ and \[x\]: tokens `formula` and `formula_block`.
 
-    content is the TeX, markup what opened it, info the source with its marks; meta["open"]: it has no end yet.
+    content is the TeX, markup what opened it, info the source with its marks; meta["open"]: it has no end.
     """
     parser.inline.ruler.before("escape", "formula", _inline)
     parser.block.ruler.before("fence", "formula_block", _block, {"alt": ["paragraph", "blockquote", "list"]})
@@ -115,7 +124,11 @@ def _single(source: str, at: int, most: int) -> int:
 
 
 def _block(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    """A formula on lines of its own: all on one, or between lines that hold the marks alone."""
+    """A formula on lines of its own: all on one, or between lines that hold the marks alone.
+
+    A mark alone on its line opens one whatever follows, so that nothing jumps when its end streams in; without an end
+    it goes on to the next empty line.
+    """
     if state.is_code_block(start):
         return False
     line = _line(state, start)
@@ -129,20 +142,23 @@ def _block(state: StateBlock, start: int, end: int, silent: bool) -> bool:
         last, tex, closed = start, line[2:-2], True
     else:
         last = start + 1
-        while last < end and last - start <= _MOST_LINES and (text := _line(state, last)) and text != closing:
+        while _is_within(state, last, min(end, start + _MOST_LINES)) and _line(state, last) != closing:
             last += 1
-        closed = last < end and _line(state, last) == closing
-        if not closed and (last < end or state.level):
-            return False
+        closed = _is_within(state, last, end) and _line(state, last) == closing
         tex = state.getLines(start + 1, last, state.blkIndent, False)
     if silent:
         return True
-    state.line = min(last + 1, end)
+    state.line = last + closed
     token = state.push("formula_block", "math", 0)
     token.map = [start, state.line]
     token.content, token.markup, token.meta = tex, opened, {"open": not closed}
     token.info = state.getLines(start, state.line, state.blkIndent, False)
     return True
+
+
+def _is_within(state: StateBlock, line: int, end: int) -> bool:
+    """Whether a line goes on with the block: it is not empty, and does not lie outside of the list's item."""
+    return line < end and not state.isEmpty(line) and state.sCount[line] >= state.blkIndent
 
 
 def _line(state: StateBlock, line: int) -> str:

@@ -1,8 +1,8 @@
 """What a model wrote, as HTML: CommonMark with tables, strikethrough, task lists and formulas, by markdown-it-py.
 
-Every word that was written is shown, and nothing is fetched: HTML is text, an image is its words and its address, a link
-leads where it says. What is no Markdown stays as it was written. Beside the HTML of a block stand the texts of its code
-blocks, as they were sampled, for the browser's clipboard.
+Every word that was written is shown, and nothing is fetched: HTML is text, an image is its words and its address, a
+link leads where it says. What is no Markdown stays as it was written. Beside the HTML of a block stand the texts of its
+code blocks, as they were sampled, for the browser's clipboard.
 """
 
 import re
@@ -13,8 +13,10 @@ from html import escape
 from typing import Any
 
 from markdown_it import MarkdownIt
+from markdown_it.common.utils import unescapeAll
 from markdown_it.renderer import RendererHTML
 from markdown_it.rules_block import StateBlock
+from markdown_it.rules_block.table import escapedSplit, table
 from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
@@ -27,7 +29,7 @@ _MOST_INLINE = 20_000  # characters of one paragraph: a longer one is shown as i
 _LINE_END = re.compile(r"\r\n?|\n")
 _LINK = re.compile(r"(?:https?://[^/?#\s]+|mailto:[^\s]+)", re.IGNORECASE)
 _TASK = re.compile(r"\[([ xX])\](?=\s)")
-_MARKS = re.compile(r"[-=*_+#>|`~:\s]*|\s*\d{1,9}[.)]?\s*")  # a line that may yet become anything
+_MARKS = re.compile(r"[-=*_+#>|`~:$\\\[\]\s]*|\s*\d{1,9}[.)]?\s*")  # a line that may yet become anything
 _HEADING = {"h1": "h3", "h2": "h4", "h3": "h5", "h4": "h6", "h5": "h6", "h6": "h6"}  # below the page's own
 
 
@@ -59,11 +61,13 @@ class Growing:
         tail = text[len(self._seen) :]
         last = max(tail.rfind("\n"), tail.rfind("\r")) + 1
         found = _numbered(tail[:last] if last and _MARKS.fullmatch(tail, last) else tail)
-        if len(found) > 1:
-            at = _offset(tail, found[-1][0])
-            self._finished += tuple(block for _, block in found[:-1])
-            self._seen += tail[:at]
-            found = found[-1:]
+        # What begins on a line that is not whole may yet turn out to go on with what is before it.
+        n_lines = len(_LINE_END.findall(tail))
+        n_finished = max(0, sum(line < n_lines for line, _ in found) - 1)
+        if n_finished:
+            self._finished += tuple(block for _, block in found[:n_finished])
+            self._seen += tail[: _offset(tail, found[n_finished][0])]
+            found = found[n_finished:]
         return (*self._finished, *(block for _, block in found))
 
 
@@ -175,13 +179,13 @@ def _shown(text: str) -> str:
 
 def _code(token: Token, env: EnvType) -> str:
     """A code block with its language and a button; what the button copies goes to the list of codes."""
-    language = token.info.split(maxsplit=1)[0] if token.info.strip() else ""
+    language = unescapeAll(token.info).strip()
     codes: list[str] = env["codes"]
     codes.append(_sampled(token, env["ends"]))
     spoken = escape(f"Copy code: {language}" if language else "Copy code")
     return (
-        f'<figure class="code" dir="ltr"><figcaption><span>{_shown(language)}</span>'
-        f'<button type="button" class="copy" data-code="{len(codes) - 1}" aria-label="{spoken}">Copy</button></figcaption>'
+        f'<figure class="code" dir="ltr"><figcaption><span>{_shown(language)}</span><button type="button" class="copy"'
+        f' data-code="{len(codes) - 1}" aria-label="{spoken}">Copy</button></figcaption>'
         f'<pre tabindex="0"><code>{_shown(token.content)}</code></pre></figure>'
     )
 
@@ -223,6 +227,34 @@ def _too_deep(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     token = state.push("literal", "p", 0)
     token.map, token.content = [start, end], state.getLines(start, end, state.blkIndent, False)
     return True
+
+
+def _table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """A table; the cells that a row has more than the head stand in it, too: the parser would throw them away."""
+    n_before = len(state.tokens)
+    if not table(state, start, end, silent):
+        return False
+    made, state.tokens[n_before:] = state.tokens[n_before:], []
+    n_columns = sum(token.type == "th_open" for token in made)
+    line = start
+    for token in made:
+        if token.type == "tr_open" and token.map:
+            line = token.map[0]
+        elif token.type == "tr_close" and line > start:
+            cells = escapedSplit(state.src[state.bMarks[line] + state.tShift[line] : state.eMarks[line]].strip())
+            state.tokens += _cells(
+                cells[not cells[0] : len(cells) - (not cells[-1])][n_columns:], line, token.level + 1
+            )
+        state.tokens.append(token)
+    return True
+
+
+def _cells(contents: Sequence[str], line: int, level: int) -> list[Token]:
+    found = []
+    for content in contents:
+        inline = Token("inline", "", 0, map=[line, line + 1], level=level + 1, content=content.strip(), children=[])
+        found += [Token("td_open", "td", 1, level=level), inline, Token("td_close", "td", -1, level=level)]
+    return found
 
 
 def _too_long(state: StateCore) -> None:
@@ -286,6 +318,7 @@ def _make_parser() -> MarkdownIt:
     parser.core.ruler.before("inline", "too_long", _too_long)
     parser.core.ruler.after("inline", "tasks", _tasks)
     parser.block.ruler.before("blockquote", "too_deep", _too_deep)
+    parser.block.ruler.at("table", _table, {"alt": ["paragraph", "reference"]})
     parser.inline.ruler.at("image", _image)
     add_formulas(parser)
     parser.validateLink = lambda url: _LINK.match(url) is not None  # type: ignore[method-assign]

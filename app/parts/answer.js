@@ -14,6 +14,8 @@ const ATTRIBUTES = new Set(
 );
 const COPIED_MS = 2000;
 
+document.addEventListener("copy", copyFormulas);
+
 // Browsers look up the names of all hosts that links lead to, before anyone clicks: a name can carry words away.
 if (!document.querySelector("meta[http-equiv=x-dns-prefetch-control]")) {
   const meta = document.createElement("meta");
@@ -109,6 +111,18 @@ async function copyFor(button, answer) {
     button.classList.remove("copied");
     spoken.textContent = "";
   }, COPIED_MS);
+}
+
+// What is selected and copied has formulas as they were written: while it is read, they are shown so.
+function copyFormulas(event) {
+  if (event.target.closest?.("input, textarea")) return;
+  const selection = getSelection();
+  const answers = [...document.querySelectorAll(".answer:has(.formula)")].filter((answer) => selection.containsNode(answer, true));
+  if (!answers.length) return;
+  for (const answer of answers) answer.classList.add("copying");
+  event.clipboardData.setData("text/plain", selection.toString());
+  for (const answer of answers) answer.classList.remove("copying");
+  event.preventDefault();
 }
 
 async function copy(text) {

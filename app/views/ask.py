@@ -101,7 +101,8 @@ def _draw_chat(scene: Scene, session_id: str) -> list[Wish]:
     for turn in done:
         with st.container(key=f"turn-{turn.index}", gap="small"):
             wishes += _draw_enclosures(scene, session_id, turn, turn.index)
-            draw_turn(session_id, turn)
+            with st.container():  # a fragment has one, too: so the browser keeps what it drew while the answer ran
+                draw_turn(session_id, turn)
     job = scene.job
     if scene.busy:
         with st.container(key=f"turn-{len(done)}", gap="small"):

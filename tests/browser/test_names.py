@@ -74,7 +74,7 @@ NAMES = [
     ":color[x]",
     "a:b",
     "C:\\Users\\x -> D:\\y",
-]  # fmt: skip
+]
 
 
 @pytest.fixture(scope="module")
@@ -127,4 +127,7 @@ def test_a_name_is_shown_as_it_is(shown: Any, name: str) -> None:
     found = {place: " ".join(one.evaluate("node => node.textContent").split()) for place, one in places.items()}
     wanted = {**dict.fromkeys(places, words), "small": f"3 Mar · {words}", "box": f"{words} 1,024"}
     assert found == wanted
-    assert row.locator("a, img, code, em em, del, mark, .katex, [role=img][translate=no], .stMarkdownColoredText").count() == 0
+    assert (
+        row.locator("a, img, code, em em, del, mark, .katex, [role=img][translate=no], .stMarkdownColoredText").count()
+        == 0
+    )
