@@ -23,13 +23,14 @@ _CHANGED = re.compile(
     r"(?:^|\s)(?:<->|->|<-|--|>=|<=|~=)(?=\s|$)|https?://|www\.|[-.\w+]@[-\w]+\.|:material[_/]|:streamlit:",
     re.IGNORECASE,
 )
+_UNSENDABLE = re.compile("[\0\ud800-\udfff]")  # no HTML and no message to the browser can hold them
 _BROKEN = re.compile(r"[<>~-](?=[=>-])|@|:(?=//)|(?<=www)\.|:(?=material[_/]|streamlit:)", re.IGNORECASE)
 
 
 def plain(text: str) -> str:
     """A text as Markdown that shows just this text, on one line: file names, titles. As few signs as can be, for a
     label's Markdown is also what a screen reader says."""
-    text = re.sub(r"\r\n?|\n", " ", text).replace("\0", "\N{REPLACEMENT CHARACTER}")
+    text = _UNSENDABLE.sub("\N{REPLACEMENT CHARACTER}", re.sub(r"\r\n?|\n", " ", text))
     broken = {match.start() for match in _BROKEN.finditer(text)} if _CHANGED.search(text) else set()
     marked = {match.start() for signs in (_SIGNS, _COLON) for match in signs.finditer(text)}
     marked |= {match.start(1) for match in _EMOJI.finditer(text)}
@@ -45,9 +46,16 @@ def plain(text: str) -> str:
     return "".join(pieces)
 
 
+def code(text: str) -> str:
+    """A command as Markdown's code: what it holds is shown as it is."""
+    text = " ".join(text.splitlines())
+    ticks = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{ticks} {text} {ticks}" if "`" in (text[:1], text[-1:]) else f"{ticks}{text}{ticks}"
+
+
 def literal_html(text: str) -> str:
     """A text as HTML for `st.html`, which strips blanks from the lines of what it is given: this is one line."""
-    shown = escape(text.replace("\0", "\N{REPLACEMENT CHARACTER}"))
+    shown = escape(_UNSENDABLE.sub("\N{REPLACEMENT CHARACTER}", text))
     return shown.replace("\r", "&#13;").replace("\n", "&#10;")
 
 

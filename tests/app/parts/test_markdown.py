@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from app.markdown import literal_html, plain, when
+from app.markdown import code, literal_html, plain, when
 
 
 @pytest.mark.parametrize("name", ["core.py", "a/b c.txt", "my_long_name.py", "page-2.pdf", "Söhne.txt", "x (1).md"])
@@ -52,6 +52,17 @@ def test_no_name_becomes_a_heading_a_list_or_code(name: str) -> None:
 @pytest.mark.parametrize("name", [":red[x] a -> b", "x@y.z", "__init__.py", "1. x", "a:100:12"])
 def test_nothing_that_cannot_be_seen_is_added(name: str) -> None:
     assert plain(name).isprintable() and plain(name).isascii()
+
+
+@pytest.mark.parametrize(
+    ("text", "markdown"), [("a b", "`a b`"), ("a `b` c", "``a `b` c``"), ("`", "`` ` ``"), ("", "``")]
+)
+def test_a_command_as_code(text: str, markdown: str) -> None:
+    assert code(text) == markdown
+
+
+def test_what_no_message_can_hold_is_replaced() -> None:
+    assert plain("a\0\udce4") == literal_html("a\0\udce4") == "a\ufffd\ufffd"
 
 
 def test_a_text_as_html_is_one_line() -> None:
