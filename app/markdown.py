@@ -16,7 +16,8 @@ from engine.errors import LongdeskError
 _SIGNS = re.compile(r"[\\`*\[\]<>$~|&]|(?<![^\W_])_|_(?![^\W_])")
 _COLON = re.compile(r":(?=[A-Za-z:])")  # :red[x], ::name
 _EMOJI = re.compile(r"(?=:[\w+-]+(:))")  # :100: Streamlit looks for it where backslashes stand, so in its end
-_LIST = re.compile(r"\s*(?:[#+=-]|\d+[.)])")  # at the start; its last sign is what makes it one
+# Headings, lists, rules, at the start: their last sign is what makes them so.
+_LIST = re.compile(r"\s*(?:#(?=#{0,5}(?:\s|$))|[+-](?=\s|$)|[-=](?=[-=\s]*$)|\d{1,9}[.)](?=\s|$))")
 # What is changed after backslashes are gone. Where one is found, all that might be is broken up: a break makes a new
 # beginning, and some of it is changed at beginnings only.
 _CHANGED = re.compile(

@@ -8,7 +8,9 @@ import pytest
 from app.markdown import code, literal_html, plain, when
 
 
-@pytest.mark.parametrize("name", ["core.py", "a/b c.txt", "my_long_name.py", "page-2.pdf", "Söhne.txt", "x (1).md"])
+@pytest.mark.parametrize(
+    "name", ["core.py", "a/b c.txt", "1.png", "my_long_name.py", "page-2.pdf", "Söhne.txt", "x (1).md"]
+)
 def test_ordinary_names_are_said_as_they_are(name: str) -> None:
     assert plain(name) == name
 
@@ -38,13 +40,16 @@ def test_signs_of_markdown_are_escaped(name: str, sign: str) -> None:
         ("# x", "\\# x"),
         ("a: b", "a: b"),
         ("12:30", "12:30"),
+        ("1.png", "1.png"),
+        ("-x.py", "-x.py"),
+        ("#1 of 2", "#1 of 2"),
     ],
 )
 def test_what_streamlit_would_change_is_escaped(name: str, markdown: str) -> None:
     assert plain(name) == markdown
 
 
-@pytest.mark.parametrize("name", ["# x", "1. x", "- x", "+ x", "  = x", "    x"])
+@pytest.mark.parametrize("name", ["# x", "1. x", "- x", "+ x", "  ===", "---", "#", "1)", "    x"])
 def test_no_name_becomes_a_heading_a_list_or_code(name: str) -> None:
     assert not re.match(r"\s*([#+\-=]|\d+[.)])|    ", plain(name))
 
