@@ -70,8 +70,8 @@ def _status_html(line: str, share: float | None) -> str:
 # Answers come in a moment after the page does.
 _SCROLL = (
     "{const show = (left) => {document.querySelector('.st-key-turn-%d')?.scrollIntoView({block: 'end'});"
-    " if (left && document.querySelector('.stBidiComponent:not(:has(.answer))'))"
-    " requestAnimationFrame(() => show(left - 1))}; show(120)}"
+    " const count = (name) => document.getElementsByClassName(name).length;"
+    " if (left && count('answer') < count('question')) requestAnimationFrame(() => show(left - 1))}; show(120)}"
 )
 
 

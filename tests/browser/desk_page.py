@@ -126,4 +126,5 @@ class DeskPage:
         """Waits until an answer has ended and returns the line under it."""
         receipt = self.page.locator(f".st-key-turn-{turn} .receipt")
         receipt.wait_for()
+        self.page.locator(f".st-key-turn-{turn} .answer").wait_for(state="attached")
         return str(receipt.inner_text())

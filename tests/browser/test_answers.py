@@ -267,6 +267,14 @@ def test_nothing_jumps_while_text_streams(server: Server, store: Store, open_pag
     assert page.page.locator(".answer pre").inner_text() == "x = 1\n" + "y = [2]\n" * 8
 
 
+def test_a_session_opens_at_its_end(server: Server, store: Store, open_page: Open) -> None:
+    page = open_page(server)
+    show(page, keep(store, [RICH] * 6), 6)
+    page.page.wait_for_function(
+        "() => document.querySelector('.st-key-turn-5').getBoundingClientRect().bottom <= innerHeight"
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "size", "dark"),
     [("light", (1280, 1900), False), ("dark", (1280, 1900), True), ("phone", (390, 1900), False)],
