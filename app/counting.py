@@ -61,7 +61,9 @@ def legible(corpus: Corpus, about: About) -> Corpus:
     if about.sees:
         return corpus
     unseen = [
-        Skipped(source.path, Cause.NO_VISION, why_unseen(_n_text_pages(source), about.unfit), source.n_bytes)
+        Skipped(
+            source.path, Cause.NO_VISION, why_unseen(_n_text_pages(source), about.unfit, source.nature), source.n_bytes
+        )
         for source in corpus.sources
         if source.is_wordless
     ]

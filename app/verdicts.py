@@ -159,9 +159,11 @@ def unseen_markdown(paths: Sequence[str], model_name: str, unfit: Sequence[str],
     )
 
 
-def why_unseen(n_pages: int, unfit: Sequence[str]) -> str:
-    """Why a source that is nothing but pictures is skipped. n_pages: of a scan, 0 for an image. unfit: as above."""
-    pages = f"{n_pages:,} page{'' if n_pages == 1 else 's'} without text: a scan, and " if n_pages else ""
+def why_unseen(n_pages: int, unfit: Sequence[str], nature: str = "") -> str:
+    """Why a source that is nothing but pictures is skipped. n_pages: of a scan, 0 for an image. unfit: as above.
+    nature: see Source."""
+    what = f": {nature}" if nature else ""
+    pages = f"{n_pages:,} page{'' if n_pages == 1 else 's'} without text{what}, and " if n_pages else ""
     remedy = "choose one with a vision projector, or put its mmproj file beside it"
     return f"{pages}{CANNOT_SEE}; {' '.join((*unfit, remedy.capitalize())) if unfit else remedy}"
 

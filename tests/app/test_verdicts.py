@@ -78,7 +78,9 @@ def test_a_refusal_says_what_a_page_says() -> None:
 def test_what_cannot_be_seen() -> None:
     unfit = ("a.gguf is no projector of it.",)
     assert why_unseen(0, ()).startswith("the model cannot see; choose one")
-    assert why_unseen(1, unfit).startswith("1 page without text: a scan, and the model cannot see; a.gguf is no")
+    scan = why_unseen(1, unfit, "a scan")
+    assert scan.startswith("1 page without text: a scan, and the model cannot see; a.gguf is no")
+    assert why_unseen(2, ()).startswith("2 pages without text, and the model cannot see; choose one")
     assert unseen_notice(["a.png"], "M", unfit).startswith("M cannot see: the images of a.png are not sent. a.gguf")
     shown = unseen_markdown(["a*.png", "b.png"], "M", unfit, plain=lambda text: text.replace("*", r"\*"))
     assert shown.startswith(r"**a\*.png, b.png: M cannot see.** The images of 2 files are not sent. a.gguf is no")

@@ -8,6 +8,7 @@ from tests.bench.table import HEAD
 
 BENCHMARKS = (
     "count",
+    "encodings",
     "limits",
     "runtime",
     "reuse",
@@ -18,6 +19,7 @@ BENCHMARKS = (
     "plan",
     "memory",
     "devices",
+    "pdf",
     "pages",
     "vision",
 )

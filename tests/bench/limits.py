@@ -19,7 +19,7 @@ import psutil
 from app.models.places import starter_model
 from app.sources.joining import arrange
 from engine.corpus.collect import collect
-from engine.corpus.formats.text import decode
+from engine.corpus.formats.decoding import decode
 from engine.local.opened import open_model
 from engine.local.process import EngineProcess
 from engine.memory.budget import Placement

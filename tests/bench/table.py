@@ -18,7 +18,7 @@ class Row:
 
     @property
     def ratio(self) -> float:
-        return self.ours / self.theirs
+        return self.ours / self.theirs if self.theirs else float("inf")
 
     @property
     def holds(self) -> bool:

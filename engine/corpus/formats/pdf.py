@@ -1,148 +1,200 @@
 """PDFs: the text of every page, each below a line such as "[page 3]" by which an answer can name it, and the pages
 that are to be drawn for a model that sees.
 
-A page is bare, and drawn unless told otherwise, where there is something to see and little to read: no text, a stamp
-over an image, or few words on a page that is mostly image. What lies on a page is told by `cover`, how it is drawn is
-left to `pdfium`. A PDF is opened once by each of two libraries: by pypdf for its text, by PDFium for what can be seen.
+A PDF is opened once by each of two libraries: by PDFium for its text and for what can be seen, by pypdf for its
+objects: form fields, comments, files inside, and the pages that PDFium reads badly. Which reader a page's text is taken
+from is left to `pdf_text`, what people put on pages to `pdf_typed`, when a page is to be seen to `pdf_page`. Pages keep
+their numbers, whichever are lost.
 """
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from io import BytesIO
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from engine.corpus.formats.format import Format, Incoming, quietly, without_surrogates
+from engine.corpus.formats.format import Format, Incoming, quietly, whole_file, without_surrogates
+from engine.corpus.formats.pdf_page import Page, looked_at, nature_in_words, notes_on
+from engine.corpus.formats.pdf_text import read_page
+from engine.corpus.formats.pdf_tree import Tree, Unwrapped, flat_copy, is_content_lost, is_wrapped, open_tree, unwrapped
 from engine.corpus.formats.sniff import Head
+from engine.corpus.rules import NO_PAGES
 from engine.corpus.source import Cause, KeptFile, Picture, Pixels, Skipped, Source, digest_bytes, digest_text
-from engine.corpus.wording import over_limit, pages_in_words, ranges_in_words
+from engine.corpus.wording import over_limit
 
-if TYPE_CHECKING:  # both libraries take 0.1 s to import, and most folders hold no PDF
+if TYPE_CHECKING:  # PDFium takes 0.1 s to import, and most folders hold no PDF
     from pypdf import PageObject
 
-    from engine.corpus.formats.cover import Cover
+    from engine.corpus.formats.pdf_typed import TypedIn
     from engine.corpus.formats.pdfium import Pages
 
 _FORMAT = "PDF"  # what its kept file goes by
-# Characters are counted without white space; a page of text has 1,500 to 3,000 of them.
-_STAMP = 50  # a page number, a Bates number: over a tenth of a page of image, such as a receipt, it is the image's
-_STAMP_SHARE = 0.1
-_SHORT = 300  # a court's stamp has 75, a library's notice on each page 170, three stamps on a page 250: four lines
-_SHORT_SHARE = 0.5
-_FULL = 1_500  # from here on a page is text, whatever lies below it
-_FULL_SHARE = 0.8  # below that, and so much of it image, it is worth a note: a scanned form that was filled in
-
-
-@dataclass(frozen=True, slots=True)
-class _Page:
-    """A page's text. failed: pypdf gave up on it. bare: see above. blank: there is nothing on it at all.
-    imaged: there is text, and the page is mostly an image all the same."""
-
-    text: str
-    failed: bool = False
-    bare: bool = False
-    blank: bool = False
-    imaged: bool = False
-
-    @property
-    def n_characters(self) -> int:
-        return len("".join(self.text.split()))
+_HOLDERS = {"/AcroForm", "/Names", "/AF", "/Collection"}  # of a catalogue: what may hold more than pages
 
 
 def _recognise(head: Head) -> str | None:
     """Anything may stand before the header; but a program that writes PDFs is text."""
     if head.data.startswith(b"%PDF-"):
         return _FORMAT
-    is_within = not head.other and b"%PDF-" in head.data[:1024]
-    return _FORMAT if is_within and (b"\x00" in head.data or head.ending == "pdf") else None
+    if head.other:
+        return None
+    if b"%PDF-" in head.data[:1024] and (b"\x00" in head.data or head.ending == "pdf"):
+        return _FORMAT
+    return _FORMAT if head.ending == "pdf" and is_wrapped(head.data) else None
+
+
+@dataclass(slots=True)
+class _Opened:
+    """A PDF as both libraries have it, one of which may have failed. data: what PDFium has it from. is_flat: that is a
+    copy, in which an empty page stands for each that is lost. failure: why PDFium could not open it."""
+
+    body: Unwrapped
+    seen: "Pages | None"
+    tree: Tree | None
+    data: bytes = field(repr=False)
+    is_flat: bool = False
+    failure: Skipped | None = None
+
+    @property
+    def n_pages(self) -> int:
+        return len(self.seen.sizes) if self.seen else len(self.tree.pages) if self.tree else 0
+
+    def page(self, number: int) -> "PageObject | None":
+        """A page (from 1) by pypdf; None where it is lost."""
+        pages = self.tree.pages if self.tree else ()
+        return pages[number - 1] if number <= len(pages) else None
 
 
 def read_pdf(file: Incoming) -> Source | Skipped:
     """The PDF as a source, or why not: TOO_LARGE, ENCRYPTED, BROKEN, NO_TEXT, NO_PAGE. pypdf's own limits hold against
     endless streams.
 
-    What pypdf cannot read may still be drawn, see Rules.draw_pages.
+    What cannot be read may still be drawn, see Rules.draw_pages.
     """
     rules = file.rules
     if file.n_bytes > rules.max_file_bytes:
         return file.skipped(Cause.TOO_LARGE, over_limit(file.n_bytes, rules.max_file_bytes, "a PDF"))
     data = file.data()
-    read = _read_text(file, data)
-    if isinstance(read, Skipped) and (rules.draws_none or read.cause is Cause.ENCRYPTED):
-        return read
-    is_full = isinstance(read, list) and all(page.n_characters > _FULL for page in read)
-    if isinstance(read, list) and is_full and rules.draws_none and not file.keep:
-        return _as_source(file, read)  # PDFium need not be asked
-    return _with_pictures(file, data, read)
-
-
-def _read_text(file: Incoming, data: bytes) -> list[_Page] | Skipped:
-    """Its pages, at least one of which could be read, or why there are none."""
-    from pypdf import PasswordType, PdfReader
-
     with quietly():
+        opened = _open(file.path, data)
+        if opened.n_pages == 0:
+            return _unopened(file, opened)
         try:
-            reader = PdfReader(BytesIO(data))
-            if reader.is_encrypted and reader.decrypt("") is PasswordType.NOT_DECRYPTED:
-                reason = "a PDF behind a password; save a copy without one and give that"
-                return file.skipped(Cause.ENCRYPTED, reason)
-            pages = [_read_page(page) for page in reader.pages]
-        except Exception as error:  # a broken PDF makes pypdf raise nearly anything, RecursionError too
-            return _broken(file, str(error))
-    if not pages:
-        return _broken(file, "no pages")
-    if all(page.failed for page in pages):
-        return _broken(file, "no page could be read")
-    return pages
+            return _read(file, data, opened)
+        finally:
+            if opened.seen is not None:
+                opened.seen.close()
 
 
-def _broken(file: Incoming, detail: str) -> Skipped:
-    detail = " ".join(detail.split())[:120] or "no detail"
-    return file.skipped(Cause.BROKEN, f"a PDF that is cut short or damaged ({detail})")
+def _unopened(file: Incoming, opened: _Opened) -> Skipped:
+    if opened.failure is not None:
+        return replace(opened.failure, n_bytes=file.n_bytes)
+    return file.skipped(Cause.BROKEN, "a PDF that is cut short or damaged (no pages)")
 
 
-def _read_page(page: "PageObject") -> _Page:
-    try:
-        written = page.extract_text() + _form_fields(page)
-        text = without_surrogates(written).replace("\x00", "").strip("\n")
-    except Exception:  # one bad page must not cost the others
-        return _Page("", failed=True, bare=True)
-    return _Page(text, bare=not text.split())
-
-
-def _form_fields(page: "PageObject") -> str:
-    """What was filled in on this page: pypdf leaves it out of the text, and in a contract it is what counts."""
-    values: dict[str, str] = {}
-    for annotation in page.annotations or ():
-        widget = annotation.get_object()
-        if widget.get("/Subtype") != "/Widget":
-            continue
-        field = widget if "/T" in widget or "/Parent" not in widget else widget["/Parent"].get_object()
-        name, value = field.get("/T"), widget.get("/V", field.get("/V"))
-        if name and isinstance(value, str) and value.strip() and value != "/Off":
-            values[str(name)] = value.removeprefix("/")
-    return "".join(f"\n[form field {name}] {value}" for name, value in values.items())
-
-
-def _with_pictures(file: Incoming, data: bytes, read: list[_Page] | Skipped) -> Source | Skipped:
-    """With a picture for every page that is to be drawn."""
+def _open(path: str, data: bytes) -> _Opened:
     from engine.corpus.formats.pdfium import open_pages
 
-    opened = open_pages(file.path, data)
-    if isinstance(opened, Skipped):
-        return _as_source(file, read) if isinstance(read, list) else read
-    with opened:
-        sizes = [size.pixels() if size else None for size in opened.sizes]
-        pages = _looked_at(read, opened) if isinstance(read, list) else [_Page("", True, True)] * len(sizes)
+    body = unwrapped(data)
+    seen = open_pages(path, body.data)
+    if isinstance(seen, Skipped):
+        tree = open_tree(body.data) if seen.cause is not Cause.ENCRYPTED else None
+        return _Opened(body, None, tree, data, failure=seen)
+    tree = open_tree(body.data) or open_tree(seen.copy())
+    if tree is None:
+        return _Opened(body, seen, None, data)
+    if None in tree.pages:  # PDFium may know where they are
+        other = open_tree(seen.copy())
+        if other is not None and other.pages.count(None) < tree.pages.count(None):
+            tree = other
+    n_pages = len(tree.pages)
+    if not _is_astray(tree, seen):
+        return _Opened(body, seen, tree, data)
+    copy = flat_copy(tree)
+    again = open_pages(path, copy) if copy else None
+    if again is None or isinstance(again, Skipped) or len(again.sizes) != n_pages:
+        return _Opened(body, seen, tree, data)
+    seen.close()
+    return _Opened(body, again, tree, copy, is_flat=True)
+
+
+def _is_astray(tree: Tree, seen: "Pages") -> bool:
+    """Whether PDFium has other pages than lie in the file."""
+    if tree.is_tangled or any(size is None and page for size, page in zip(seen.sizes, tree.pages, strict=False)):
+        return True
+    return len(tree.pages) != len(seen.sizes) and (None not in tree.pages or None in seen.sizes)
+
+
+def _read(file: Incoming, data: bytes, opened: _Opened) -> Source | Skipped:
+    typed = _typed_in(opened.tree)
+    pages = [_page(opened, typed, number) for number in range(1, opened.n_pages + 1)]
+    if opened.seen is None and all(page.failed for page in pages):
+        return file.skipped(Cause.BROKEN, "a PDF that is cut short or damaged (no page could be read)")
+    notes = list(opened.body.notes)
+    if opened.is_flat:
+        notes.append("PDFium does not find every page as the file lies; it was given a copy with the pages in one row.")
+    if opened.tree is None:
+        notes.append("Form fields, comments and files inside could not be looked for: the file is damaged.")
+    elif typed is not None:
+        text, more = _below(file, opened.tree, typed)
+        pages[-1] = replace(pages[-1], typed=pages[-1].typed + without_surrogates(text))
+        notes += [*typed.left.notes(), *more]
+    if opened.seen is not None:
+        pages = looked_at(pages, opened.seen)
+    return _with_pictures(file, data, opened, pages, notes)
+
+
+def _typed_in(tree: Tree | None) -> "TypedIn | None":
+    """What people put on the pages, None where the file holds nothing of the kind, nor files or forms besides."""
+    if tree is None or not (
+        any(page is not None and "/Annots" in page for page in tree.pages) or _HOLDERS & tree.root.keys()
+    ):
+        return None
+    from engine.corpus.formats.pdf_typed import TypedIn
+
+    return TypedIn(tree)
+
+
+def _below(file: Incoming, tree: Tree, typed: "TypedIn") -> tuple[str, list[str]]:
+    """What stands below the last page: fields that lie on none, files inside, the data of a form; and notes on it."""
+    from engine.corpus.formats.pdf_enclosed import appended
+
+    elsewhere = typed.on_no_page()
+    text, notes = appended(tree, typed.values, lambda name, inner: _read_inner(file, name, inner))
+    return elsewhere + text, notes
+
+
+def _page(opened: _Opened, typed: "TypedIn | None", number: int) -> Page:
+    page = opened.page(number)
+    is_hybrid = opened.tree is not None and opened.tree.is_hybrid
+    read = read_page(opened.seen, page, number, is_hybrid=is_hybrid)
+    written = typed.on_page(page, number) if typed is not None and page is not None else ""
+    is_lost = not read.reader or (page is None and opened.is_flat)
+    failed = is_lost or (not read.text and page is not None and is_content_lost(page))
+    return Page(read, without_surrogates(written), failed=failed, bare=not read.text)
+
+
+def _read_inner(file: Incoming, name: str, data: bytes) -> Source | None:
+    """A PDF that lies in another; what lies in that one is named and not read."""
+    if "/" in file.file_format:
+        return None
+    inner = whole_file(name, data, replace(file.rules, draw_pages=NO_PAGES), file_format=f"{_FORMAT}/{_FORMAT}")
+    read = read_pdf(inner)
+    return read if isinstance(read, Source) else None
+
+
+def _with_pictures(
+    file: Incoming, data: bytes, opened: _Opened, pages: list[Page], notes: list[str]
+) -> Source | Skipped:
+    """With a picture for every page that is to be drawn."""
+    sizes = [size.pixels() if size else None for size in opened.seen.sizes] if opened.seen is not None else []
     pictures = tuple(
         Picture(number, *size)
         for number, (page, size) in enumerate(zip(pages, sizes, strict=False), 1)
         if size is not None and file.rules.draws(number, bare=page.bare)
     )
-    source = _as_source(file, pages, drawn=frozenset(picture.number for picture in pictures))
+    source = _as_source(file, pages, notes, drawn=frozenset(picture.number for picture in pictures))
     if isinstance(source, Skipped) or not (pictures or (file.keep and any(sizes))):
         return source
-    source = replace(source, kept_file=KeptFile(_FORMAT, data, scalable=True))
+    source = replace(source, kept_file=KeptFile(_FORMAT, opened.data, scalable=True))
     if not pictures:
         return source
     # saved KV caches and sessions hold this digest, and with it Picture as Python writes it: that is not to change
@@ -150,39 +202,8 @@ def _with_pictures(file: Incoming, data: bytes, read: list[_Page] | Skipped) -> 
     return replace(source, digest=digest, pictures=pictures)
 
 
-def _looked_at(pages: list[_Page], opened: "Pages") -> list[_Page]:
-    """The pages with what can be seen on them; those that are full of text are not looked at."""
-    covers = [opened.cover(at) if page.n_characters <= _FULL else None for at, page in enumerate(pages, 1)]
-    n_uses = Counter(cover.largest for cover in covers if cover)
-    looked = []
-    for number, (page, cover) in enumerate(zip(pages, covers, strict=True), 1):
-        if cover is None or page.failed:
-            looked.append(page)
-        elif not page.n_characters:
-            blank = opened.is_blank(number, cover)
-            looked.append(replace(page, bare=not blank, blank=blank))
-        else:
-            bare = _is_bare(page.n_characters, cover)
-            imaged = bare or (n_uses[cover.largest] == 1 and _is_imaged(page.n_characters, cover))
-            looked.append(replace(page, bare=bare, imaged=imaged))
-    return looked
-
-
-def _is_bare(n_characters: int, cover: "Cover") -> bool:
-    """Whether the text is no more than what goes with the image. What a recogniser laid over a scan is its text."""
-    if n_characters <= _STAMP:
-        return cover.share >= _STAMP_SHARE
-    return n_characters <= _SHORT and cover.share >= _SHORT_SHARE and cover.n_invisible <= _STAMP
-
-
-def _is_imaged(n_characters: int, cover: "Cover") -> bool:
-    """Whether a page of some text is nearly all image, and not one that its own text lies hidden over or behind."""
-    hidden = cover.n_invisible + cover.n_behind
-    return n_characters > _SHORT and cover.share >= _FULL_SHARE and hidden * 2 < n_characters
-
-
-def _as_source(file: Incoming, pages: list[_Page], drawn: frozenset[int] = frozenset()) -> Source | Skipped:
-    if not drawn and all(page.blank or (page.bare and page.n_characters <= _STAMP) for page in pages):
+def _as_source(file: Incoming, pages: list[Page], notes: list[str], drawn: frozenset[int]) -> Source | Skipped:
+    if not drawn and all(page.is_wordless for page in pages):
         return _without_text(file, pages)
     parts, starts, offset = [], [], 0
     for number, page in enumerate(pages, 1):
@@ -190,11 +211,14 @@ def _as_source(file: Incoming, pages: list[_Page], drawn: frozenset[int] = froze
         parts.append(part)
         starts.append(offset)
         offset += len(part)
-    text, notes = "".join(parts), _notes_on(pages, drawn)
-    return Source(file.path, PDF.kind, text, file.n_bytes, digest_text(text), page_starts=tuple(starts), notes=notes)
+    text, notes = "".join(parts), [*notes_on(pages, drawn), *notes]
+    nature = nature_in_words(pages) if all(page.is_wordless for page in pages) else ""
+    readers = ", ".join(dict.fromkeys(page.read.reader for page in pages if page.read.text and page.read.reader))
+    source = Source(file.path, PDF.kind, text, file.n_bytes, digest_text(text), tuple(starts), nature=nature)
+    return replace(source, notes=tuple(notes), reader=readers or None)
 
 
-def _without_text(file: Incoming, pages: Sequence[_Page]) -> Skipped:
+def _without_text(file: Incoming, pages: Sequence[Page]) -> Skipped:
     """Why nothing is left of a PDF none of whose pages is drawn."""
     rules = file.rules
     n_pages = f"{len(pages):,} page{'' if len(pages) == 1 else 's'}"
@@ -202,33 +226,17 @@ def _without_text(file: Incoming, pages: Sequence[_Page]) -> Skipped:
         return file.skipped(Cause.NO_TEXT, f"{n_pages} with nothing on {'it' if len(pages) == 1 else 'them'}")
     if not rules.names_any(len(pages)):
         return file.skipped(Cause.NO_PAGE, rules.none_of_its(len(pages)))
+    nature = nature_in_words(pages)
+    if all(page.failed for page in pages if not page.blank):
+        return file.skipped(Cause.BROKEN, f"a PDF that is cut short or damaged ({n_pages}, none of which can be read)")
     if rules.draws_none:
-        why = "a scan. Reading scans as images comes with a model that can see"
+        such = "scans" if nature == "a scan" else "such pages"
+        why = f"{nature}. Reading {such} as images comes with a model that can see"
     elif rules.listed_pages:
         why = f"none of those that --draw-pages {rules.draw_pages} names can be drawn; choose others"
     else:
-        why = "a scan, which cannot be drawn; print it to a new PDF"
+        why = f"{nature}, which cannot be drawn; print it to a new PDF"
     return file.skipped(Cause.NO_TEXT, f"{n_pages} without text: {why}")
-
-
-def _notes_on(pages: list[_Page], drawn: frozenset[int]) -> tuple[str, ...]:
-    left = [(number, page) for number, page in enumerate(pages, 1) if number not in drawn]
-    bare = [number for number, page in left if page.bare and not page.imaged and not page.failed]
-    blank = [number for number, page in left if page.blank]
-    imaged = [number for number, page in left if page.imaged]
-    failed = [number for number, page in left if page.failed]
-    notes = []
-    if bare:
-        notes.append(f"{pages_in_words(bare)} {'has' if len(bare) == 1 else 'have'} no text")
-    if blank:
-        notes.append(f"{pages_in_words(blank)} {'is' if len(blank) == 1 else 'are'} blank")
-    if imaged:
-        are = "is mostly an image that is" if len(imaged) == 1 else "are mostly images that are"
-        wanted = ranges_in_words(sorted(drawn | set(imaged))).replace(" ", "")
-        notes.append(f"{pages_in_words(imaged)} {are} not sent (--draw-pages {wanted})")
-    if failed:
-        notes.append(f"{pages_in_words(failed)} could not be read")
-    return tuple(note[0].upper() + note[1:] + "." for note in notes)
 
 
 def _draw(name: str, file: KeptFile, *, number: int, width: int, height: int, quick: bool) -> Pixels | Skipped:

@@ -1,13 +1,16 @@
 """PDF pages as images: how large each is, known before anything is drawn, and its pixels at the size asked for.
 
-PDFium draws (through pypdfium2), scans, fonts, filled-in form fields and annotations alike. It is not thread-safe: one
-page at a time in this process. Reading a PDF's text is left to `pdf`, choosing a size to engine.tokens.
+PDFium draws (through pypdfium2), scans, fonts, filled-in form fields and annotations alike, and gives the glyphs of a
+page's text. It is not thread-safe: one page at a time in this process, behind one lock. Reading a PDF's text is left to
+`pdf`, choosing a size to engine.tokens.
 """
 
 import ctypes
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from io import BytesIO
 from threading import RLock
 from time import monotonic
 from types import TracebackType
@@ -18,7 +21,12 @@ import pypdfium2
 import pypdfium2.raw as pdfium
 
 from engine.corpus.formats.cover import Cover, cover_of
+from engine.corpus.formats.glyphs import Glyphs, glyphs_of
+from engine.corpus.formats.pdf_tree import lock_in_words, unwrapped
 from engine.corpus.source import Cause, Pixels, Skipped
+
+# it logs advice on how to build it anew where a form asks for more; a level here needs no lock, see format.quietly
+logging.getLogger("pypdfium2").setLevel(logging.CRITICAL + 1)
 
 LONG_SIDE = 1008  # pixels: three of Llama 4's tiles
 _MOST_PIXELS = 1 << 25  # of a page; an A4 page at 400 dots an inch has 15 million
@@ -47,16 +55,16 @@ def open_pages(path: str, data: bytes) -> "Pages | Skipped":
     """The pages of a PDF, to be closed; Skipped where it is ENCRYPTED, BROKEN, or has no pages."""
     with _LOCK:
         try:
-            document = pypdfium2.PdfDocument(data)
+            document = pypdfium2.PdfDocument(unwrapped(data).data)
         except pypdfium2.PdfiumError as error:
-            return _unreadable(path, error, len(data))
+            return _unreadable(path, error, data)
         try:
             sizes = tuple(_size(document, number) for number in range(len(document)))
             if document.get_formtype() != pdfium.FORMTYPE_NONE:
                 document.init_forms()
         except pypdfium2.PdfiumError as error:
             document.close()
-            return _unreadable(path, error, len(data))
+            return _unreadable(path, error, data)
         if not sizes:
             document.close()
             return Skipped(path, Cause.BROKEN, "a PDF without pages", len(data))
@@ -108,6 +116,24 @@ class Pages:
             finally:
                 page.close()
         return None
+
+    def glyphs(self, number: int) -> Glyphs | None:
+        """The text of a page (from 1); None where the page cannot be read."""
+        with _LOCK, suppress(pypdfium2.PdfiumError, IndexError):
+            page = self._document[number - 1]
+            try:
+                return glyphs_of(page)
+            finally:
+                page.close()
+        return None
+
+    def copy(self) -> bytes:
+        """The PDF as PDFium writes it: its tables anew, its lock off. b"" where it cannot."""
+        out = BytesIO()
+        with _LOCK, suppress(pypdfium2.PdfiumError, OSError):
+            self._document.save(out, flags=pdfium.FPDF_REMOVE_SECURITY)
+            return out.getvalue()
+        return b""
 
     def is_blank(self, number: int, cover: Cover) -> bool:
         """Whether there is nothing to see on a page: no object, or a few, no images, that all have one colour."""
@@ -170,8 +196,7 @@ def _size(document: Any, number: int) -> PageSize | None:
     return None
 
 
-def _unreadable(path: str, error: Exception, n_bytes: int) -> Skipped:
-    if getattr(error, "err_code", None) == pdfium.FPDF_ERR_PASSWORD:
-        reason = "a PDF behind a password; save a copy without one and give that"
-        return Skipped(path, Cause.ENCRYPTED, reason, n_bytes)
-    return Skipped(path, Cause.BROKEN, f"a PDF that is cut short or damaged ({error})", n_bytes)
+def _unreadable(path: str, error: Exception, data: bytes) -> Skipped:
+    if getattr(error, "err_code", None) in (pdfium.FPDF_ERR_PASSWORD, pdfium.FPDF_ERR_SECURITY):
+        return Skipped(path, Cause.ENCRYPTED, lock_in_words(data), len(data))
+    return Skipped(path, Cause.BROKEN, f"a PDF that is cut short or damaged ({error})", len(data))

@@ -34,6 +34,7 @@ class Head:
 _AS_PDF = "; save it as PDF or text"
 _AS_PNG = "; save it as PNG"
 _ZIP = "an archive"
+_PICKLE = "pickled Python objects"
 _RENAMED = "a zip archive by another name; rename it to .zip to read it"
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"PK\x03\x04", _ZIP),
@@ -71,6 +72,36 @@ _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"\xff\x0a", f"a JPEG XL image{_AS_PNG}"),
     (b"\x00\x00\x00\x0cJXL ", f"a JPEG XL image{_AS_PNG}"),
     (b"\xc5\xd0\xd3\xc6", "an EPS image; save it as PDF or PNG"),
+    (b"\x80\x02", _PICKLE),
+    (b"\x80\x03", _PICKLE),
+    (b"\x80\x04", _PICKLE),
+    (b"\x80\x05", _PICKLE),
+    (b"b0VIM ", "an editor's swap file"),
+    (b"070701", "a cpio archive; unpack it first"),
+    (b"070702", "a cpio archive; unpack it first"),
+    (b"070707", "a cpio archive; unpack it first"),
+    (b"\xc7\x71", "a cpio archive; unpack it first"),
+    (b"\xed\xab\xee\xdb", "a software package"),
+    (b"\x1f\x9d", "an archive; unpack it first"),
+    (b"\x04\x22\x4d\x18", "an archive; unpack it first"),
+    (b"LZIP", "an archive; unpack it first"),
+    (b"MSCF\x00", "an archive; unpack it first"),
+    (b"DIRC\x00", "version control data"),
+    (b"PACK\x00", "version control data"),
+    (b"dex\n0", "compiled code"),
+    (b"BC\xc0\xde", "compiled code"),
+    (b"\xce\xfa\xed\xfe", "a Mac program"),
+    (b"\xac\xed\x00\x05", "serialized Java objects"),
+    (b"\xde\x12\x04\x95", "compiled translations"),
+    (b"\x95\x04\x12\xde", "compiled translations"),
+    (b"bplist00", "a Mac's property list in binary form"),
+    (b"MATLAB 5.0 MAT-file", "a data file"),
+    (b"ARROW1\x00", "a data file"),
+    (b"Obj\x01", "a data file"),
+    (b"\xd4\xc3\xb2\xa1", "captured network traffic"),
+    (b"\x0a\x0d\x0d\x0a", "captured network traffic"),
+    (b"MThd\x00", "a sound file"),
+    (b"glTF\x02", "a 3D model"),
     (b"wOFF", "a font"),
     (b"wOF2", "a font"),
     (b"OTTO", "a font"),
@@ -132,7 +163,7 @@ _ENDINGS = {
     ),
     **dict.fromkeys(("npz", "npy", "mat", "sav", "fits", "parquet", "feather", "arrow", "h5"), "a data file"),
     **dict.fromkeys(("pt", "pth", "ckpt", "safetensors", "onnx", "tflite", "gguf"), "a model's weights"),
-    **dict.fromkeys(("pkl", "pickle"), "pickled Python objects"),
+    **dict.fromkeys(("pkl", "pickle"), _PICKLE),
     **dict.fromkeys(("pyc", "pyo", "class", "o", "obj"), "compiled code"),
     **dict.fromkeys(("so", "dll", "dylib", "exe", "a", "lib", "pyd"), "a program or library"),
     **dict.fromkeys(("mp3", "wav", "flac", "ogg", "m4a", "aac", "au", "aiff", "aif", "aifc"), "a sound file"),
@@ -164,11 +195,22 @@ def _other(head: bytes, end: str, name: str) -> str:
         return _PART if _is_part(name) else words
     if end == "pcx" and head[:1] == b"\n" and head[1:2] in _PCX_VERSIONS:
         return f"a PCX image{_AS_PNG}"
-    if b"\x00" in head[:1024] and head[257:262] == b"ustar":
+    if b"\x00" in head[:1024] and _is_tar(head[:512]):
         return "a tar archive; unpack it first"
     if end == "zip" and not looks_like_text(head) and head.strip(b"\x00"):
         return _ZIP  # the last part of a split one, or one behind something else: opening it will say
     return _ENDINGS["rtf"] if head.startswith(b"{\\rtf") else ""
+
+
+def _is_tar(block: bytes) -> bool:
+    """By its name, or as tar was before it had one: by the sum of its first block, which stands in it in octal digits.
+    The rest of it may be text and zeros."""
+    if block[257:262] == b"ustar":
+        return True
+    digits = block[148:156].strip(b" \x00")
+    if len(block) < 512 or not digits.isdigit() or b"8" in digits or b"9" in digits:
+        return False
+    return int(digits, 8) == sum(block[:148]) + 8 * 0x20 + sum(block[156:])
 
 
 _PCX_VERSIONS = (b"\x00", b"\x02", b"\x03", b"\x04", b"\x05")
@@ -239,6 +281,23 @@ def describe(name: str) -> str:
 def is_called_image(name: str) -> bool:
     """Whether a file goes by an image's name; one that is text by design, such as SVG, does not."""
     return ending(name) in IMAGE_ENDINGS
+
+
+_NAMED_AS = {
+    **{end: words.partition(";")[0] for end, words in _OFFICE.items() if end not in ("key", "pages", "numbers", "msg")},
+    "pdf": "a PDF",
+}
+
+
+def misnamed(name: str, head: bytes) -> str | None:
+    """What to say of a text by the name of a document, "Named as a PDF, but it holds a web page and is sent as text.";
+    None where the name says nothing of the kind."""
+    named = _NAMED_AS.get(ending(name))
+    start = head.lstrip(b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n")[:512].replace(b"\x00", b"").lower()
+    is_page = start.startswith((b"<!doctype html", b"<html")) or b"<html" in start or b"<head" in start
+    return (
+        f"Named as {named}, but it holds {'a web page' if is_page else 'text'} and is sent as text." if named else None
+    )
 
 
 def ending(name: str) -> str:

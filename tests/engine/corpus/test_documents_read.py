@@ -227,38 +227,6 @@ def test_frames_are_noted_and_files_are_limited(tmp_path: Path) -> None:
     assert isinstance(limited, Skipped) and limited.reason.endswith("over the limit of 50 bytes for an image")
 
 
-def test_notebook(tmp_path: Path) -> None:
-    cells = [
-        {"cell_type": "markdown", "source": ["# Title\n", "![x](data:image/png;base64," + "QUJD" * 100 + ")"]},
-        {"cell_type": "code", "source": "plot()", "outputs": [
-            {"output_type": "stream", "text": ["one\n", "two\n"]},
-            {"output_type": "display_data", "data": {"image/png": "QUJD" * 1000, "text/plain": ["<Figure>"]}},
-            {"output_type": "error", "traceback": ["\x1b[31mValueError\x1b[0m: no"]},
-        ]},
-        {"cell_type": "code", "source": [], "outputs": []},
-    ]  # fmt: skip
-    found = read(tmp_path, json.dumps({"nbformat": 4, "cells": cells}).encode(), "a.ipynb")
-    assert isinstance(found, Source) and found.kind == "notebook"
-    assert found.text == (
-        "[cell 1, markdown]\n# Title\n![x]([image/png, left out])\n\n[cell 2, code]\nplot()\n\n"
-        "[output of cell 2]\none\ntwo\n[image/png, left out]\n<Figure>\nValueError: no\n"
-    )
-
-
-def test_old_empty_and_broken_notebooks(tmp_path: Path) -> None:
-    old = {"nbformat": 3, "worksheets": [{"cells": [{"cell_type": "code", "input": ["x = 1"], "outputs": []}]}]}
-    found = read(tmp_path, json.dumps(old).encode(), "a.ipynb")
-    assert isinstance(found, Source) and found.text == "[cell 1, code]\nx = 1\n"
-    empty = read(tmp_path, b'{"cells": [], "nbformat": 4}', "a.ipynb")
-    assert isinstance(empty, Skipped) and (empty.cause, empty.reason) == (Cause.NO_TEXT, "a notebook without cells")
-    for data in (b'{"cells": [', b"[1, 2]", b'{"cells": 3}', b'{"cells": ["x"]}', b"[" * 100_000):
-        broken = read(tmp_path, data, "a.ipynb")
-        assert isinstance(broken, Source) and broken.kind == "text"
-        assert broken.notes == ("Called a notebook but not readable as one; taken as plain text.",)
-    lone = read(tmp_path, b'{"cells": [{"cell_type": "code", "source": "\\ud800"}]}', "a.ipynb")
-    assert isinstance(lone, Source) and "\ufffd" in lone.text
-
-
 def test_what_was_filled_into_a_form_is_read() -> None:
     made = io.BytesIO()
     form = canvas.Canvas(made)

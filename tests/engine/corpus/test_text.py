@@ -3,10 +3,10 @@
 import codecs
 import pickle
 
-import chardet
 import pytest
 
 from engine.corpus.formats.format import without_surrogates
+from engine.corpus.formats.guess import surroundings
 from engine.corpus.formats.reader import FORMATS, recognise
 from engine.corpus.formats.sniff import look
 from engine.corpus.formats.text import decode
@@ -64,16 +64,10 @@ def test_big_endian_marks() -> None:
 LATE = b"x = 1  # nothing to see\n" * 400_000 + "# café\n".encode("latin-1")
 
 
-def test_one_legacy_character_late_in_a_large_file_is_found_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    detect, looked_at = chardet.detect, []
-
-    def listen(sample: bytes) -> object:
-        looked_at.append(len(sample))
-        return detect(sample)
-
-    monkeypatch.setattr(chardet, "detect", listen)
+def test_of_a_large_file_little_is_looked_at() -> None:
+    assert len(surroundings(LATE)) < 1000  # a guess takes 20 ms for 3,000 bytes
+    assert len(surroundings("é".encode("latin-1") * 1_000_000)) <= 3000
     decoded = decode(LATE)
-    assert len(looked_at) == 1 and looked_at[0] <= 16 << 10  # it takes a second for a megabyte
     assert decoded is not None and decoded.text.endswith("café\n")
 
 
@@ -89,7 +83,6 @@ def test_a_broken_byte_in_utf8_does_not_change_the_rest() -> None:
     [
         bytes(range(256)) * 8,
         b"\x00" * 100,
-        b"text with\x00 one NUL",
         b"\x01\x02\x03\x04" * 10,
         pickle.dumps({"a": [1.5, "b"] * 50}, protocol=4),
         b"\x1f\x8b\x08\x00" + bytes(range(255, 0, -1)) * 4,
