@@ -1,6 +1,14 @@
-"""A session as a document of its own: Markdown, for the page's export and the command line's."""
+"""A session as a document of its own: Markdown, for the page's export and the command line's.
 
+What was asked and answered stands in it whole, to the byte. Where it is Markdown that keeps to itself it stands as it
+is; where it would go on behind its end (an open fence, a comment), look like another turn (a heading) or change others
+(a definition), it stands between fences. Titles and paths that Markdown would change stand between backticks.
+"""
+
+import re
 from collections.abc import Iterator, Mapping
+
+from markdown_it import MarkdownIt
 
 from app.images.albums import name_of
 from engine.backend import number_pictures
@@ -14,14 +22,25 @@ _ENDS = {
 }
 
 
+# With HTML, as those have it who read exports; what is an image is not asked.
+_PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"]).disable("image")
+_END = "The end of 7e1f"  # a paragraph that is looked for behind a text
+_EXTENSIONS = re.compile(r"\$|:[a-z]|\\[(\[]|https?:|www\.|@|==", re.IGNORECASE)  # that some readers of Markdown know
+
+
 def session_markdown(record: SessionRecord) -> str:
     """A session as Markdown: what `show` prints, and what `export --format md` and the page export."""
     session = record.session
-    lines = [f"# {session.title}", "", f"Session {session.id}, begun {session.created}, model {session.model}", ""]
+    begun = f"Session {session.id}, begun {session.created}, model {_named(session.model)}"
+    lines = [f"# {_named(session.title)}", "", begun, ""]
     if record.sources:
         lines += ["Sources:", "", *_source_lines(record), ""]
-    for turn in record.turns:
-        lines += [f"## {turn.question}", "", turn.text, ""]
+    for number, turn in enumerate(record.turns, 1):
+        if _is_literal(turn.question):
+            lines += [f"## {turn.question}", ""]
+        else:
+            lines += [f"## Question {number}", "", _fenced(turn.question, "text"), ""]
+        lines += [turn.text if _keeps_to_itself(turn.text) else _fenced(turn.text, "markdown"), ""]
         if turn.stop != "end":
             lines += [f"({_ENDS.get(turn.stop or '', 'running')})", ""]
     return "\n".join(lines)
@@ -41,4 +60,42 @@ def _source_lines(record: SessionRecord) -> Iterator[str]:
             marks.append(name_of(numbers[source.path], len(source.pictures)))
         if not placed.enabled:
             marks.append(f"left out: {why[source.path]}" if source.path in why else "left out")
-        yield f"- {source.path}" + (f" ({'; '.join(marks)})" if marks else "")
+        yield f"- {_named(source.path)}" + (f" ({'; '.join(marks)})" if marks else "")
+
+
+def _is_literal(text: str) -> bool:
+    """Whether Markdown shows a line as it is, as a heading and in a list."""
+    if not text or text != text.strip() or "\n" in text or "\r" in text or "\0" in text or _EXTENSIONS.search(text):
+        return False
+    children = [token.children for token in _PARSER.parse(f"# {text}\n\n- {text}\n") if token.type == "inline"]
+    shown = [[child.content for child in each or () if child.type == "text"] for each in children]
+    return shown == [[text], [text]] and all(len(each or ()) == 1 for each in children)
+
+
+def _named(text: str) -> str:
+    """A title or a path within a line, shown as it is."""
+    if _is_literal(text):
+        return text
+    text = " ".join(text.splitlines())
+    ticks = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{ticks} {text} {ticks}" if text[:1] in "` " or text[-1:] in "` " else f"{ticks}{text}{ticks}"
+
+
+def _fenced(text: str, language: str) -> str:
+    """A text between fences that it does not hold."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence}{language}\n{text}{'' if text.endswith(chr(10)) else chr(10)}{fence}"
+
+
+def _keeps_to_itself(text: str) -> bool:
+    """Whether what follows a text is what it would be without it, and nothing in the text looks like another turn."""
+    env: dict[str, object] = {}
+    tokens = _PARSER.parse(f"{text}\n\n{_END}\n", env)
+    if len(tokens) < 3:
+        return False
+    *before, opened, last, closed = tokens
+    ends = (opened.type, opened.level, last.content, closed.level) == ("paragraph_open", 0, _END, 0)
+    inside = [child.type for token in before for child in token.children or ()]
+    has_html = "html_inline" in inside or any(token.type == "html_block" for token in before)
+    has_heading = any(token.type == "heading_open" and token.tag in ("h1", "h2") for token in before)
+    return ends and not has_html and not has_heading and not env.get("references")

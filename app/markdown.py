@@ -1,38 +1,63 @@
-"""Text on its way to Streamlit, which takes everything for Markdown: nothing is drawn that was not meant to be."""
+"""Text on its way to Streamlit, which takes labels for a Markdown of its own: every sign is shown as it was written.
+
+Streamlit reads CommonMark and GFM, ":red[words]", ":name:" for emojis and ":material/name:" for icons; then it puts
+typographic signs for arrows and dashes, and links for addresses. The first kind is undone by a backslash. The second
+looks at text after backslashes are gone, so that only an element in its middle stops it: `:color[x]` without a colour
+is a span around x, and nothing more. Nothing that cannot be seen is added: it would be copied.
+"""
 
 import re
 from datetime import UTC, datetime
+from html import escape
 
 from engine.errors import LongdeskError
 
 # What Markdown takes for its own, wherever it stands; an underscore within a word it leaves alone.
-_SIGNS = re.compile(r"([\\`*\[\]<>$~|&]|(?<![^\W_])_|_(?![^\W_]))")
-_BLOCK = re.compile(r"^(\s*)([#+\-=]|\d+(?=[.)]))")  # at the start of a line
-_SHORTCODE = re.compile(r":(?=[\w+-])")  # :smile: and :material/close:
-# An image needs "![" and, before the next blank line, "](" or a reference that is defined somewhere. Both are broken
-# by a WORD JOINER, which is not seen, wherever they may stand: what is code and what is not, only the browser's parser
-# knows for sure, and an image's address can carry the corpus away.
-_IMAGE = re.compile(r"!(?=\[(?:[^\n]|\n(?![ \t]*\n))*?\]\()")
-_DEFINITION = re.compile(r"(?m)^([ \t>*+\-\d.)]*\[(?:\\.|[^\[\]\\])+\])(?=:)")
-_CODE = re.compile(r"(```.*?(?:```|\Z)|~~~.*?(?:~~~|\Z)|`[^`\n]*`)", re.DOTALL)
-_DOLLAR = re.compile(r"(?<![\\$])\$(?!\$)")
-_JOINER = "\N{WORD JOINER}"
+_SIGNS = re.compile(r"[\\`*\[\]<>$~|&]|(?<![^\W_])_|_(?![^\W_])")
+_COLON = re.compile(r":(?=[A-Za-z:])")  # :red[x], ::name
+_EMOJI = re.compile(r"(?=:[\w+-]+(:))")  # :100: Streamlit looks for it where backslashes stand, so in its end
+# Headings, lists, rules, at the start: their last sign is what makes them so.
+_LIST = re.compile(r"\s*(?:#(?=#{0,5}(?:\s|$))|[+-](?=\s|$)|[-=](?=[-=\s]*$)|\d{1,9}[.)](?=\s|$))")
+# What is changed after backslashes are gone. Where one is found, all that might be is broken up: a break makes a new
+# beginning, and some of it is changed at beginnings only.
+_CHANGED = re.compile(
+    r"(?:^|\s)(?:<->|->|<-|--|>=|<=|~=)(?=\s|$)|https?://|www\.|[-.\w+]@[-\w]+\.|:material[_/]|:streamlit:",
+    re.IGNORECASE,
+)
+_UNSENDABLE = re.compile("[\0\ud800-\udfff]")  # no HTML and no message to the browser can hold them
+_BROKEN = re.compile(r"[<>~-](?=[=>-])|@|:(?=//)|(?<=www)\.|:(?=material[_/]|streamlit:)", re.IGNORECASE)
 
 
 def plain(text: str) -> str:
-    """A text as Markdown that shows just this text: file names, titles. As few signs as can be, for a label's Markdown
-    is also what a screen reader says."""
-    text = _SIGNS.sub(r"\\\1", " ".join(text.split("\n")))
-    text = _SHORTCODE.sub(":" + _JOINER, text)
-    return _BLOCK.sub(lambda match: match[1] + (_JOINER if match[2].isdigit() else "\\") + match[2], text)
+    """A text as Markdown that shows just this text, on one line: file names, titles. As few signs as can be, for a
+    label's Markdown is also what a screen reader says."""
+    text = _UNSENDABLE.sub("\N{REPLACEMENT CHARACTER}", re.sub(r"\r\n?|\n", " ", text))
+    broken = {match.start() for match in _BROKEN.finditer(text)} if _CHANGED.search(text) else set()
+    marked = {match.start() for signs in (_SIGNS, _COLON) for match in signs.finditer(text)}
+    marked |= {match.start(1) for match in _EMOJI.finditer(text)}
+    if item := _LIST.match(text):
+        marked.add(item.end() - 1)
+    n_blanks = len(text) - len(text.lstrip())
+    pieces = []
+    for at, sign in enumerate(text):
+        # a colon before a break, and a brace behind one, would be parts of it
+        is_marked = at in marked or (sign == ":" and at + 1 in broken) or (sign == "{" and at - 1 in broken)
+        shown = "\\" + sign if is_marked else sign
+        pieces.append("&#32;" if at < n_blanks else f":color[{shown}]" if at in broken else shown)  # no indented code
+    return "".join(pieces)
 
 
-def safe_markdown(text: str) -> str:
-    """A model's Markdown without images, which would be fetched, and with sums of money instead of formulas."""
-    pieces = _CODE.split(text)
-    pieces[::2] = [_DOLLAR.sub(r"\\$", piece) for piece in pieces[::2]]
-    text = "".join(pieces)
-    return _DEFINITION.sub(rf"\1{_JOINER}", _IMAGE.sub(f"!{_JOINER}", text))
+def code(text: str) -> str:
+    """A command as Markdown's code: what it holds is shown as it is."""
+    text = " ".join(text.splitlines())
+    ticks = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{ticks} {text} {ticks}" if "`" in (text[:1], text[-1:]) else f"{ticks}{text}{ticks}"
+
+
+def literal_html(text: str) -> str:
+    """A text as HTML for `st.html`, which strips blanks from the lines of what it is given: this is one line."""
+    shown = escape(_UNSENDABLE.sub("\N{REPLACEMENT CHARACTER}", text))
+    return shown.replace("\r", "&#13;").replace("\n", "&#10;")
 
 
 def sentence_of(error: LongdeskError) -> str:

@@ -28,7 +28,7 @@ FLOORS = (
     ("engine.backend",),
     ("engine.local",),
     ("storage",),
-    ("app.sizes", "app.markdown", "app.guides", "app.sources", "app.verdicts"),
+    ("app.sizes", "app.markdown", "app.answers", "app.guides", "app.sources", "app.verdicts"),
     ("app.settings", "app.models", "app.counting"),
     ("app.session_settings",),
     ("app.kv", "app.images", "app.attachments"),

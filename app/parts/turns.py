@@ -2,11 +2,14 @@
 that nothing jumps when the one becomes the other."""
 
 from html import escape
+from pathlib import Path
 
 import streamlit as st
 
+from app import state
+from app.answers.markup import Block, Growing, blocks_of
 from app.jobs import Job, Phase, Progress
-from app.markdown import plain, safe_markdown
+from app.markdown import literal_html, plain
 from app.question import Looking
 from app.sizes import show_seconds
 from storage.records import Turn
@@ -19,21 +22,29 @@ _ENDS = {
 }
 
 
-def draw_turn(turn: Turn) -> None:
+# Not an iframe, and none of Streamlit's Markdown: see answer.js.
+_mount_answer = st.components.v2.component(
+    "longdesk_answer", js=Path(__file__).with_name("answer.js").read_text(encoding="utf-8"), isolate_styles=False
+)
+
+
+def draw_turn(session_id: str, turn: Turn) -> None:
     """A turn that has ended."""
     _draw_question(turn.question)
-    _draw_text(turn.text)
+    _draw_answer(f"{session_id}-{turn.index}", turn.text, blocks_of(turn.text))
     with st.container(key=f"foot-{turn.id}", gap="small"):
         st.html(f'<div class="receipt">{escape(receipt(turn))}</div>')
         if turn.stop == "error" and turn.error:
             st.error(plain(turn.error), icon=":material/error:")
 
 
-def draw_running(turn: Turn | None, job: Job | None) -> None:
+def draw_running(session_id: str, index: int, turn: Turn | None, job: Job | None) -> None:
     """A turn that runs: in this process where there is a job, else in another one, as the store has it."""
     progress = job.progress if job else None
     _draw_question(turn.question if turn else job.question.text if job else "")
-    _draw_text(progress.text if progress else turn.text if turn else "")
+    text = progress.text if progress else turn.text if turn else ""
+    growing: Growing = state.remember("growing-answer", Growing)
+    _draw_answer(f"{session_id}-{index}", text, growing.blocks(text))
     with st.container(key="running", horizontal=True, vertical_alignment="center", gap="small", wrap=False):
         line = line_of(progress) if progress else line_elsewhere(turn)
         share = share_of(progress) if progress else None
@@ -56,13 +67,20 @@ def _status_html(line: str, share: float | None) -> str:
     return f'<div class="status" role="status"><span><i class="dot"></i>{escape(line)}</span>{track}</div>'
 
 
+# Answers come in a moment after the page does.
+_SCROLL = (
+    "{const show = (left) => {document.querySelector('.st-key-turn-%d')?.scrollIntoView({block: 'end'});"
+    " const count = (name) => document.getElementsByClassName(name).length;"
+    " if (left && count('answer') < count('question')) requestAnimationFrame(() => show(left - 1))}; show(120)}"
+)
+
+
 def draw_end(session_id: str, last: int) -> None:
     """The end of the chat. Scrolls to it when a session is opened and when a question joins; then, as long as it can be
     seen, the style sheet's scroll anchor keeps it where it is while text streams in above it."""
     st.html('<div class="chat-end"></div>')
     # Nothing of the user's is in this script; it runs again only when the session or the number of turns changes.
-    script = f"document.querySelector('.st-key-turn-{last}')?.scrollIntoView({{block: 'end'}}) // {session_id}"
-    st.html(f"<script>{script}</script>", unsafe_allow_javascript=True)
+    st.html(f"<script>{_SCROLL % last} // {session_id}</script>", unsafe_allow_javascript=True)
 
 
 def draw_unasked(job: Job) -> None:
@@ -147,11 +165,10 @@ def _short(seconds: float) -> str:
 
 
 def _draw_question(question: str) -> None:
-    st.html(f'<div class="question">{escape(question)}</div>')
+    st.html(f'<div class="question" dir="auto">{literal_html(question)}</div>')
 
 
-def _draw_text(text: str) -> None:
-    if text:
-        st.markdown(safe_markdown(text), anchors=False)
-    else:
-        st.empty()
+def _draw_answer(key: str, text: str, blocks: tuple[Block, ...]) -> None:
+    """key: the same while it runs and when it is done, so that the browser keeps what it has drawn."""
+    data = {"text": text, "blocks": [(block.html, block.codes) for block in blocks]}
+    _mount_answer(key=f"answer-{key}", data=data)

@@ -101,12 +101,13 @@ def _draw_chat(scene: Scene, session_id: str) -> list[Wish]:
     for turn in done:
         with st.container(key=f"turn-{turn.index}", gap="small"):
             wishes += _draw_enclosures(scene, session_id, turn, turn.index)
-            draw_turn(turn)
+            with st.container():  # a fragment has one, too: so the browser keeps what it drew while the answer ran
+                draw_turn(session_id, turn)
     job = scene.job
     if scene.busy:
         with st.container(key=f"turn-{len(done)}", gap="small"):
             wishes += _draw_enclosures(scene, session_id, scene.running, len(done))
-            st.fragment(_draw_live, run_every=_POLL_S)(session_id, scene.running is not None)
+            st.fragment(_draw_live, run_every=_POLL_S)(session_id, len(done), scene.running is not None)
     elif job is not None and job.progress.turn is None:
         with st.container(key=f"turn-{len(done)}", gap="small"):
             draw_refused(job.question.refused, len(done))
@@ -135,10 +136,10 @@ def _draw_enclosures(scene: Scene, session_id: str, turn: Turn | None, index: in
     return wishes
 
 
-def _draw_live(session_id: str, begun: bool) -> None:
+def _draw_live(session_id: str, index: int, begun: bool) -> None:
     """Draws the answer that runs, again and again; when its turn begins and when it ends, the whole page.
 
-    begun: whether the page was drawn with the turn in it: then the session has its title.
+    index: of its turn. begun: whether the page was drawn with the turn in it: then the session has its title.
     """
     house = state.house()
     job = house.jobs.of(session_id)
@@ -150,7 +151,7 @@ def _draw_live(session_id: str, begun: bool) -> None:
     turn = turns[-1] if turns and turns[-1].stop is None else None
     if (job is None and turn is None) or (turn is not None and not begun):
         st.rerun()
-    draw_running(turn, job)
+    draw_running(session_id, index, turn, job)
 
 
 def _draw_panel(scene: Scene, session: Session) -> list[Wish]:

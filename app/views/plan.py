@@ -4,7 +4,7 @@ import streamlit as st
 
 from app import state
 from app.forecast import MARKS, Forecast
-from app.markdown import plain, sentence_of
+from app.markdown import code, plain, sentence_of
 from app.parts.chart import draw_chart
 from app.parts.choice import describe, draw_context, draw_kv_type, draw_model, draw_more
 from app.parts.contexts import draw_contexts
@@ -74,7 +74,7 @@ def _draw_plan(model: str | None, wanted: Wanted) -> None:
         spot = st.empty()  # drawing anything, even nothing, lets a newer choice cut in
         cast = state.house().forecasts.of(model, wanted, types, spot.empty)
     _draw_forecast(cast, wanted, plan)
-    st.caption(f"The same on the command line: `{_command(model, wanted)}`")
+    st.caption(f"The same on the command line: {code(_command(model, wanted))}")
 
 
 def _draw_forecast(cast: Forecast, wanted: Wanted, plan: Plan) -> None:

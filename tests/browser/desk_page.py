@@ -111,8 +111,8 @@ class DeskPage:
 
     def answer(self, turn: int) -> str:
         """The text of an answer as far as it stands on the page."""
-        text = self.page.locator(f".st-key-turn-{turn} [data-testid=stMarkdown]")
-        return str(text.first.inner_text()).strip("\u200b \n") if text.count() else ""
+        text = self.page.locator(f".st-key-turn-{turn} .answer > :first-child")
+        return str(text.first.inner_text()).strip() if text.count() else ""
 
     def wait_for_text(self, turn: int, *, longer_than: int = 0) -> str:
         """Waits until an answer is longer than that and returns it."""
@@ -126,4 +126,5 @@ class DeskPage:
         """Waits until an answer has ended and returns the line under it."""
         receipt = self.page.locator(f".st-key-turn-{turn} .receipt")
         receipt.wait_for()
+        self.page.locator(f".st-key-turn-{turn} .answer").wait_for(state="attached")
         return str(receipt.inner_text())

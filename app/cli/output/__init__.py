@@ -16,7 +16,8 @@ Json = dict[str, Any]
 
 def print_document(document: Json | str) -> None:
     """Prints what a command was asked for: a document as JSON, or its text."""
-    click.echo(document if isinstance(document, str) else json.dumps(document, ensure_ascii=False, indent=2))
+    shown = document if isinstance(document, str) else json.dumps(document, ensure_ascii=False, indent=2)
+    click.echo(shown, color=True)  # else it would take escape sequences out of what a model wrote
 
 
 def skipped_json(skipped: Iterable[Skipped]) -> list[Json]:

@@ -31,7 +31,7 @@ def print_answer(
         if as_json and (line := event_json(event, skipped)) is not None:
             click.echo(json.dumps(line, ensure_ascii=False))
         elif isinstance(event, Text):
-            click.echo(event.text, nl=False)
+            click.echo(event.text, nl=False, color=True)  # as it is, escape sequences included
         else:
             _show_progress(event, as_json)
         if isinstance(event, Answered):

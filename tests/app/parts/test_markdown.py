@@ -1,58 +1,16 @@
-"""What the page lets through to the browser's Markdown, and what it does not."""
+"""Names and titles as Streamlit's Markdown takes them; what a browser makes of it: tests/browser/test_names.py."""
 
 import re
 from datetime import UTC, datetime
 
 import pytest
 
-from app.markdown import plain, safe_markdown, when
-
-# What CommonMark and GFM take for an image; a tag is escaped by Streamlit itself.
-IMAGES = [
-    "![a](http://x.test/a.png)",
-    "![](//x.test)",
-    "before![a](http://x.test)after",
-    "![a [b] c](http://x.test)",
-    "![`]`](http://x.test)",
-    "![a\nb](<http://x.test>)",
-    "![a](\nhttp://x.test)",
-    "<div>\n```\n\n![a](http://x.test)",
-    "- ```\n![a](http://x.test)",
-    "~~~ \n~~~\n![a](http://x.test)",
-]
-
-
-@pytest.mark.parametrize("text", IMAGES)
-def test_no_image_is_left(text: str) -> None:
-    assert not re.search(r"!\[(?:[^\n]|\n(?!\s*\n))*?\]\(", safe_markdown(text))
-
-
-@pytest.mark.parametrize("text", ["![a][b]\n\n[b]: http://x.test", "![b]\n\n> [b]: http://x.test", "![b]\n[b\n]: /x"])
-def test_no_reference_is_left_for_an_image(text: str) -> None:
-    assert "]:" not in safe_markdown(text)
+from app.markdown import code, literal_html, plain, when
 
 
 @pytest.mark.parametrize(
-    "text",
-    [
-        "# Title\n\nSome *text* with [a link](https://x.test) and `code`.",
-        '```rust\nlet a = vec![1, 2];\nprintln!["{}"];\n```',
-        "Use `a[0]:` and `f(x)[1](y)`.",
-        "```python\nif a[0]:\n    print(f'{b[1]:>3}')\n```",
-        "Wow!\n\n[1] says so.",
-    ],
+    "name", ["core.py", "a/b c.txt", "1.png", "my_long_name.py", "page-2.pdf", "Söhne.txt", "x (1).md"]
 )
-def test_what_is_no_image_stays_as_it_is(text: str) -> None:
-    assert safe_markdown(text) == text
-
-
-def test_sums_of_money_are_no_formulas() -> None:
-    assert safe_markdown("from $5 to $6") == r"from \$5 to \$6"
-    assert safe_markdown("`$HOME` and $$x^2$$") == "`$HOME` and $$x^2$$"
-    assert safe_markdown("```sh\necho $A $B\n```") == "```sh\necho $A $B\n```"
-
-
-@pytest.mark.parametrize("name", ["core.py", "a/b c.txt", "my_long_name.py", "page-2.pdf", "Söhne.txt", "x (1).md"])
 def test_ordinary_names_are_said_as_they_are(name: str) -> None:
     assert plain(name) == name
 
@@ -65,14 +23,55 @@ def test_signs_of_markdown_are_escaped(name: str, sign: str) -> None:
     assert sign in plain(name)
 
 
-@pytest.mark.parametrize("name", [":smile:", ":material/close:", ":red[x]"])
-def test_no_name_becomes_an_icon_or_a_colour(name: str) -> None:
-    assert not re.search(r":\w", plain(name))
+@pytest.mark.parametrize(
+    ("name", "markdown"),
+    [
+        (":red[x]", "\\:red\\[x\\]"),
+        (":smile:", "\\:smile\\:"),
+        ("a:100:12", "a:100\\:12"),
+        ("::name:", "\\:\\:name\\:"),
+        (":material/close:", ":color[\\:]material/close:"),
+        ("a -> b", "a :color[-]\\> b"),
+        ("a->b", "a-\\>b"),
+        ("x@y.z", "x:color[@]y.z"),
+        ("www.a.b", "www:color[.]a.b"),
+        ("http://a.b", "http:color[:]//a.b"),
+        ("1. x", "1\\. x"),
+        ("# x", "\\# x"),
+        ("a: b", "a: b"),
+        ("12:30", "12:30"),
+        ("1.png", "1.png"),
+        ("-x.py", "-x.py"),
+        ("#1 of 2", "#1 of 2"),
+    ],
+)
+def test_what_streamlit_would_change_is_escaped(name: str, markdown: str) -> None:
+    assert plain(name) == markdown
 
 
-@pytest.mark.parametrize("name", ["# x", "1. x", "- x", "+ x", "  = x"])
-def test_no_name_becomes_a_heading_or_a_list(name: str) -> None:
-    assert not re.match(r"\s*([#+\-=]|\d+[.)])", plain(name))
+@pytest.mark.parametrize("name", ["# x", "1. x", "- x", "+ x", "  ===", "---", "#", "1)", "    x"])
+def test_no_name_becomes_a_heading_a_list_or_code(name: str) -> None:
+    assert not re.match(r"\s*([#+\-=]|\d+[.)])|    ", plain(name))
+
+
+@pytest.mark.parametrize("name", [":red[x] a -> b", "x@y.z", "__init__.py", "1. x", "a:100:12"])
+def test_nothing_that_cannot_be_seen_is_added(name: str) -> None:
+    assert plain(name).isprintable() and plain(name).isascii()
+
+
+@pytest.mark.parametrize(
+    ("text", "markdown"), [("a b", "`a b`"), ("a `b` c", "``a `b` c``"), ("`", "`` ` ``"), ("", "``")]
+)
+def test_a_command_as_code(text: str, markdown: str) -> None:
+    assert code(text) == markdown
+
+
+def test_what_no_message_can_hold_is_replaced() -> None:
+    assert plain("a\0\udce4") == literal_html("a\0\udce4") == "a\ufffd\ufffd"
+
+
+def test_a_text_as_html_is_one_line() -> None:
+    assert literal_html("a <b>\n   \n\r\nc") == "a &lt;b&gt;&#10;   &#10;&#13;&#10;c"
 
 
 def test_times_in_a_list() -> None:

@@ -1,0 +1,141 @@
+// An answer on the page. Python sends its blocks as HTML, and as text what the copy buttons copy; here they are put into
+// place. Only what has changed is touched, so that nothing flickers, and what was selected stays so, while text streams.
+
+const ELEMENTS = new Set(
+  ("p h3 h4 h5 h6 ul ol li blockquote hr br strong em s a code pre span div figure figcaption button label input table thead " +
+    "tbody tr th td math menclose mfrac mi mmultiscripts mn mo mover mpadded mphantom mprescripts mroot mrow mspace msqrt " +
+    "mstyle msub msubsup msup mtable mtd mtext mtr munder munderover none").split(" "),
+);
+const ATTRIBUTES = new Set(
+  ("class dir start href target rel title role tabindex type disabled checked data-to data-code aria-label aria-hidden " +
+    "accent accentunder columnalign columnlines display displaystyle fence form largeop linethickness mathvariant " +
+    "movablelimits notation rowlines scriptlevel separator stretchy symmetric columnspacing depth height lspace mathsize " +
+    "maxsize minsize rowspacing rspace voffset width alttext").split(" "),
+);
+const COPIED_MS = 2000;
+
+document.addEventListener("copy", copyFormulas);
+
+// Browsers look up the names of all hosts that links lead to, before anyone clicks: a name can carry words away.
+if (!document.querySelector("meta[http-equiv=x-dns-prefetch-control]")) {
+  const meta = document.createElement("meta");
+  meta.httpEquiv = "x-dns-prefetch-control";
+  meta.content = "off";
+  document.head.append(meta);
+}
+
+export default function ({ data, parentElement }) {
+  const answer = parentElement.querySelector(":scope > .answer") ?? begin(parentElement);
+  answer.sampled = data;
+  const blocks = answer.firstChild;
+  data.blocks.forEach(([html], at) => {
+    const block = blocks.children[at] ?? blocks.appendChild(document.createElement("div"));
+    if (block.drawn === html) return;
+    block.drawn = html;
+    liken(block, parse(html));
+  });
+  while (blocks.children.length > data.blocks.length) blocks.lastChild.remove();
+  answer.hidden = data.blocks.length === 0;
+}
+
+function begin(parent) {
+  const answer = document.createElement("div");
+  answer.className = "answer";
+  const foot = document.createElement("div");
+  foot.className = "answer-foot";
+  const copy = document.createElement("button");
+  copy.type = "button";
+  copy.className = "copy";
+  copy.textContent = "Copy answer";
+  const spoken = document.createElement("span");
+  spoken.className = "spoken";
+  spoken.setAttribute("role", "status");
+  foot.append(copy, spoken);
+  answer.append(document.createElement("div"), foot);
+  answer.addEventListener("click", (event) => {
+    const button = event.target.closest("button.copy");
+    if (button) copyFor(button, answer);
+  });
+  parent.append(answer);
+  return answer;
+}
+
+// HTML as nodes that nothing is loaded for. Python lets through only what is listed above; this is the second lock.
+function parse(html) {
+  const template = document.createElement("template");
+  template.innerHTML = html;
+  for (const element of template.content.querySelectorAll("*")) {
+    if (!ELEMENTS.has(element.localName)) {
+      element.replaceWith(element.outerHTML);
+      continue;
+    }
+    for (const { name, value } of [...element.attributes]) {
+      if (!ATTRIBUTES.has(name) || (name === "href" && !/^(https?:|mailto:)/i.test(value))) element.removeAttribute(name);
+    }
+  }
+  return template.content;
+}
+
+// Makes the children of one node like those of another, and keeps each that is so already.
+function liken(node, wanted) {
+  const children = [...wanted.childNodes];
+  while (node.childNodes.length > children.length) node.lastChild.remove();
+  children.forEach((child, at) => {
+    const shown = node.childNodes[at];
+    if (!shown) node.append(child);
+    else if (shown.nodeName !== child.nodeName) shown.replaceWith(child);
+    else if (shown.nodeType !== Node.ELEMENT_NODE) likenText(shown, child.data);
+    else if (!shown.isEqualNode(child)) {
+      for (const { name } of [...shown.attributes]) if (!child.hasAttribute(name)) shown.removeAttribute(name);
+      for (const { name, value } of child.attributes) if (shown.getAttribute(name) !== value) shown.setAttribute(name, value);
+      liken(shown, child);
+    }
+  });
+}
+
+function likenText(shown, wanted) {
+  if (wanted.startsWith(shown.data)) shown.appendData(wanted.slice(shown.data.length));
+  else shown.data = wanted;
+}
+
+async function copyFor(button, answer) {
+  const { text, blocks } = answer.sampled;
+  const block = button.closest(".answer > div > div");
+  const at = button.dataset.code;
+  await copy(at === undefined ? text : blocks[[...block.parentNode.children].indexOf(block)][1][Number(at)]);
+  const spoken = answer.querySelector(":scope > .answer-foot > .spoken");
+  button.classList.add("copied");
+  spoken.textContent = "Copied";
+  clearTimeout(button.timer);
+  button.timer = setTimeout(() => {
+    button.classList.remove("copied");
+    spoken.textContent = "";
+  }, COPIED_MS);
+}
+
+// What is selected and copied has formulas as they were written: while it is read, they are shown so.
+function copyFormulas(event) {
+  if (event.target.closest?.("input, textarea")) return;
+  const selection = getSelection();
+  const answers = [...document.querySelectorAll(".answer:has(.formula)")].filter((answer) => selection.containsNode(answer, true));
+  if (!answers.length) return;
+  for (const answer of answers) answer.classList.add("copying");
+  event.clipboardData.setData("text/plain", selection.toString());
+  for (const answer of answers) answer.classList.remove("copying");
+  event.preventDefault();
+}
+
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    // not in a secure context, or not allowed: the older way, which takes the text as it is, too
+    const put = (event) => {
+      event.clipboardData.setData("text/plain", text);
+      event.preventDefault();
+    };
+    document.addEventListener("copy", put, { once: true });
+    document.execCommand("copy");
+    document.removeEventListener("copy", put);
+  }
+}
