@@ -43,7 +43,7 @@ class Zone {
     this.input.webkitdirectory = true;
     this.input.setAttribute("aria-label", "A folder");
     this.button = make("button", { type: "button", className: "choose" }, "Choose a folder");
-    this.hint = make("span", { className: "hint" }, "or drop it here");
+    this.hint = make("span", { className: "hint" }, "or drop it here; its .gitignore counts");
     this.bar = make("progress", { max: 1, value: 0, hidden: true });
     this.count = make("span", { className: "count" });
     this.stop = make("button", { type: "button", className: "stop", hidden: true }, "Cancel");
