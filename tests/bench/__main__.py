@@ -20,6 +20,7 @@ BENCHMARKS = (
     "devices",
     "pages",
     "vision",
+    "folder",
 )
 
 

@@ -19,7 +19,7 @@ ZONE = ".stBidiComponent .area"
 def make_folder(root: Path, *, n_files: int = N_FILES, n_ignored: int = N_IGNORED) -> Path:
     """A clone as it lies on a developer's machine: n_files to be read, its .gitignore among them."""
     files = {
-        ".gitignore": "*.log\nout/\n!docs/keep.log\n",
+        ".gitignore": f"# {root.name}\n*.log\nout/\n!docs/keep.log\n",
         "docs/keep.log": "kept\n",
         "docs/\u540d\u524d \u00e9.txt": "named\n",
     }
@@ -29,7 +29,7 @@ def make_folder(root: Path, *, n_files: int = N_FILES, n_ignored: int = N_IGNORE
     ignored |= {f".venv/lib/package{number % 50}/m{number}.py": "x = 1\n" for number in range(n_ignored)}
     for path, text in (files | ignored).items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_text(text)
+        (root / path).write_text(text if path.endswith(".gitignore") else f"# {root.name}\n{text}")
     return root
 
 
