@@ -11,6 +11,7 @@ const UPLOADERS = "[data-testid=stFileUploader], [data-testid=stChatInput]";
 const NOTHING = "Nothing was added.";
 
 const zones = new WeakMap();
+const left = new Set(); // addresses of sessions that the user went away from while a folder was on its way there
 
 /** Called by Streamlit at every redraw; what it returns is called when the component goes. */
 export default function ({ data, parentElement, setTriggerValue }) {
@@ -36,6 +37,8 @@ class Zone {
     // before Streamlit's own, which would send every file of a folder by itself
     document.addEventListener("drop", this.onDrop, true);
     document.addEventListener("change", this.onChange, true);
+    this.onLeave = (event) => this.busy && event.preventDefault(); // the browser asks whether to leave
+    window.addEventListener("beforeunload", this.onLeave);
   }
 
   build() {
@@ -50,9 +53,9 @@ class Zone {
     this.said = make("div", { className: "said", hidden: true });
     this.said.setAttribute("role", "alert");
     this.area = make("div", { className: "area" });
-    const line = make("div", { className: "line" });
-    line.append(this.button, this.hint, this.count, this.stop);
-    this.area.append(line, this.bar, this.said, this.input);
+    this.line = make("div", { className: "line" });
+    this.line.append(this.button, this.hint, this.count, this.stop);
+    this.area.append(this.line, this.bar, this.said, this.input);
     this.box = make("div", { className: "box" });
     this.label = make("div", { className: "label", id: "label" }, "A folder");
     this.area.setAttribute("role", "group");
@@ -79,12 +82,15 @@ class Zone {
     this.data = data;
     this.tell = tell;
     this.hint.title = data.hint;
+    if (left.delete(data.address)) this.show("idle", `You left before the folder had arrived. ${NOTHING}`);
     if (this.arrived && data.seen === this.arrived) this.show("idle");
   }
 
   remove() {
     document.removeEventListener("drop", this.onDrop, true);
     document.removeEventListener("change", this.onChange, true);
+    window.removeEventListener("beforeunload", this.onLeave);
+    if (this.busy) left.add(this.data.address);
     this.cancel();
     this.box.remove();
   }
@@ -220,6 +226,7 @@ class Zone {
   show(what, text = "") {
     const busy = what === "busy";
     this.box.dataset.state = what;
+    this.line.hidden = what === "asking";
     this.button.hidden = this.hint.hidden = what !== "idle";
     this.bar.hidden = this.stop.hidden = !busy;
     this.count.hidden = !busy && what !== "arrived";

@@ -11,12 +11,14 @@ from typing import TypeVar
 
 from engine.corpus.rules import Rules, why_folder_left_out
 from engine.corpus.source import Skipped, Source
+from engine.corpus.walk.checkout import MAX_IGNORE_BYTES
 from engine.corpus.walk.folder_walk import Entry, EntryKind, File, Start, Take, Walk
 from engine.corpus.wording import Names, printable
 
 _Found = TypeVar("_Found")
-_RULE_FILES = (".gitignore",)
-_GIT_FILES = ("info/exclude", "index")  # below .git: what its owner ignores, and what it tracks
+_IGNORE = ".gitignore"
+_EXCLUDE = "info/exclude"  # below .git: what its owner ignores
+_INDEXES = ("index", "sharedindex.")  # below .git: what it tracks; git may split that over two files
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +95,13 @@ def rule_files(files: Sequence[Listed]) -> list[int]:
 
 
 def _holds_rules(parts: Sequence[str]) -> bool:
-    if parts[-1] in _RULE_FILES:
+    if parts[-1] == _IGNORE:
         above = parts[1:-1]
-    elif ".git" in parts[:-1] and "/".join(parts[parts.index(".git") + 1 :]) in _GIT_FILES:
-        above = parts[1 : parts.index(".git")]
+    elif ".git" in parts[:-1]:
+        at = parts.index(".git")
+        name, above = "/".join(parts[at + 1 :]), parts[1:at]
+        if name not in (_EXCLUDE, _INDEXES[0]) and not name.startswith(_INDEXES[1]):
+            return False
     else:
         return False
     return not any(why_folder_left_out(part) for part in above)
@@ -119,10 +124,17 @@ class ListedTree:
         return [*folders, *(Entry(name, EntryKind.FILE, at) for name, at in where.files.items())]
 
     def read_ignore(self, where: _Node) -> bytes | None:
-        return self._read(where, ".gitignore")
+        return _small(self._read(where, _IGNORE))
 
     def read_exclude(self, where: _Node) -> bytes | None:
-        return self._read(where, ".git", "info", "exclude")
+        return _small(self.read_git(where, _EXCLUDE))
+
+    def read_git(self, where: _Node, name: str) -> bytes | None:
+        """b"" where there is none of that name, None where .git is a file: what it points to is not listed."""
+        if ".git" not in where.folders:
+            return None
+        content = self._read(where, ".git", *name.split("/"))
+        return b"" if content is None else content
 
     def size(self, where: int) -> int | None:
         return self.files[where].n_bytes
@@ -144,6 +156,11 @@ class ListedTree:
             where = where.folders[folder]
         at = where.files.get(name)
         return None if at is None else self.contents.get(at)
+
+
+def _small(data: bytes | None) -> bytes | None:
+    """What is larger is no file of patterns, here as on a disk."""
+    return data if data is None or len(data) <= MAX_IGNORE_BYTES else None
 
 
 def choose(

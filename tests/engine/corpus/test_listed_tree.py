@@ -142,10 +142,10 @@ def test_only_files_with_rules_that_count_are_asked_for() -> None:
     paths = [
         "p/.gitignore", "p/sub/.gitignore", "p/.git/info/exclude", "p/.git/index", "p/sub/.git/info/exclude",
         "p/.gitignore/x", "p/.venv/.gitignore", "p/node_modules/a/.git/index", "p/.git/hooks/.gitignore", "p/index",
-        "p/info/exclude", ".gitignore",
+        "p/info/exclude", ".gitignore", "p/.git/sharedindex.0a1b",
     ]  # fmt: skip
     wanted = [paths[at] for at in rule_files([Listed(path, 1) for path in paths])]
-    assert wanted == [*paths[:5], ".gitignore"]
+    assert wanted == [*paths[:5], ".gitignore", "p/.git/sharedindex.0a1b"]
 
 
 def test_a_file_that_is_given_by_itself_is_wanted_whatever_its_name() -> None:
