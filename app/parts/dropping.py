@@ -29,18 +29,18 @@ def draw_drop(session_id: str | None, exclude: tuple[str, ...]) -> Arrival | Non
 
     exclude: patterns of what to leave out. A folder comes to the session in which it was dropped.
     """
-    token: str = state.remember(f"drop-{session_id}", lambda: secrets.token_urlsafe(32))
+    token: str = state.remember(f"drop-token-{session_id}", lambda: secrets.token_urlsafe(32))
     FOLDERS.expect(token, state.house().desk.settings.home, exclude)
     base = str(st.get_option("server.baseUrlPath") or "").strip("/")
     data = {
         "address": f"{'/' + base if base else ''}/folder/{token}",
-        "seen": state.value(f"dropped-{session_id}"),
+        "seen": state.value(f"drop-seen-{session_id}"),
         "hint": _HINT,
     }
     _mount(f"drop-{session_id}", data)
     arrival = FOLDERS.take(token)
     if arrival is not None:
-        state.follow(f"dropped-{session_id}", arrival.id)
+        state.follow(f"drop-seen-{session_id}", arrival.id)
     return arrival
 
 

@@ -79,10 +79,14 @@ class Zone {
   }
 
   update(data, tell) {
+    if (data.address !== this.data?.address) this.goAway(); // another session is shown in the same place
     this.data = data;
     this.tell = tell;
     this.hint.title = data.hint;
-    if (left.delete(data.address)) this.show("idle", `You left before the folder had arrived. ${NOTHING}`);
+    if (left.has(data.address)) {
+      this.show("idle", `You left before the folder had arrived. ${NOTHING}`);
+      setTimeout(() => left.delete(data.address), 2_000); // Streamlit may build the component anew while it draws
+    }
     if (this.arrived && data.seen === this.arrived) this.show("idle");
   }
 
@@ -90,8 +94,7 @@ class Zone {
     document.removeEventListener("drop", this.onDrop, true);
     document.removeEventListener("change", this.onChange, true);
     window.removeEventListener("beforeunload", this.onLeave);
-    if (this.busy) left.add(this.data.address);
-    this.cancel();
+    this.goAway();
     this.box.remove();
   }
 
@@ -127,6 +130,12 @@ class Zone {
     this.busy?.abort();
   }
 
+  goAway() {
+    if (this.busy) left.add(this.data.address);
+    this.cancel();
+    this.arrived = null;
+  }
+
   /** From the list to the last byte. list: gives {items, closed}, see listEntries. */
   async bring(list) {
     if (this.busy) return;
@@ -143,7 +152,7 @@ class Zone {
       this.show("arrived", `${words(sent.arrived)} of ${words(sent.n_wanted)} arrived`);
       tell(sent.id);
     } catch (error) {
-      if (signal.aborted) this.show("idle", `Cancelled. ${NOTHING}`);
+      if (signal.aborted) this.show("idle", left.has(data.address) ? "" : `Cancelled. ${NOTHING}`);
       else if (error instanceof Refusal) this.show("idle", error.message);
       else this.show("idle", `Longdesk did not answer (${error.message || error}). ${NOTHING} Give the folder again.`);
     } finally {
