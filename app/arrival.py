@@ -4,6 +4,7 @@ What is wanted of a folder, and for whom it comes, is left to `folders`.
 """
 
 import json
+import os
 import shutil
 import struct
 import time
@@ -13,11 +14,11 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO
 
-from app.uploads import place
+from app.uploads import place, safe_parts
 from engine.backend import Skipped
 from engine.corpus.rules import DEFAULT_RULES
 from engine.corpus.source import Cause
-from engine.corpus.walk.listed_tree import Choice, LeftOut, Listed
+from engine.corpus.walk.listed_tree import Choice, LeftOut
 from engine.corpus.wording import over_limit, printable, size_in_words
 from engine.errors import InputRefused, SourceRefused
 
@@ -52,7 +53,7 @@ class Coming:
     """A folder of which the list is here. begun: whether its files are on their way now."""
 
     id: str
-    files: tuple[Listed, ...]
+    files: tuple[str, ...]
     closed: tuple[str, ...]
     exclude: tuple[str, ...]
     rules: Mapping[int, bytes] = field(default_factory=dict)
@@ -131,6 +132,7 @@ class Receiving:
         self._said = BytesIO()
         self._file: IO[bytes] | None = None
         self._tops: dict[str, Path] = {}
+        self._folders: dict[str, str] = {}  # where the files of a folder of the list go
 
     def feed(self, data: bytes) -> None:
         """The next bytes. Errors: InputRefused; OSError becomes one."""
@@ -183,11 +185,24 @@ class Receiving:
             raise SourceRefused(f"The folder is over the limit of {limit}.", "Leave some of it out.")
         if not is_rule:
             self._arrived.add(at)
-        name = self._coming.files[at].path
-        path = place(self._folder, name)
-        self._tops.setdefault(name.split("/")[0], self._folder / path.relative_to(self._folder).parts[0])
+        name = self._coming.files[at]
+        path = self._place(name)
+        if (top := name.split("/")[0]) not in self._tops:
+            self._tops[top] = self._folder / path.relative_to(self._folder).parts[0]
         self._file = path.open("wb")
         return self._file
+
+    def _place(self, name: str) -> Path:
+        """As `place`, which asks a lot of the disk, once a folder."""
+        above, _, last = name.rpartition("/")
+        parts = safe_parts(last)
+        if above in self._folders and len(parts) == 1:
+            path = os.path.join(self._folders[above], parts[0])
+            if not os.path.lexists(path):
+                return Path(path)
+        placed = place(self._folder, name)
+        self._folders[above] = str(placed.parent)
+        return placed
 
     def _close_file(self) -> None:
         if self._file is not None:
@@ -200,7 +215,7 @@ class Receiving:
         tops = []
         for name, choice in self._coming.chosen.items():
             top = self._tops.get(name) or self._folder / name
-            is_folder = not any(self._coming.files[at].path == name for at in choice.wanted[:1])
+            is_folder = not any(self._coming.files[at] == name for at in choice.wanted[:1])
             if is_folder and name not in self._tops:
                 top = place(self._folder, name)
                 top.mkdir(exist_ok=True)
@@ -212,7 +227,7 @@ class Receiving:
 
     def _failed(self, at: int, said: "_Said") -> Skipped:
         """A file that is wanted, and that the browser said it cannot or need not send."""
-        name = self._coming.files[at].path
+        name = self._coming.files[at]
         path = printable(name.partition("/")[2] or name)
         if at in said.too_large:
             n_bytes = said.too_large[at]

@@ -18,7 +18,7 @@ from app.arrival import AGAIN, Arrival, Coming, Frames, Receiving
 from app.uploads import private_folder
 from engine.corpus.rules import DEFAULT_RULES, Rules
 from engine.corpus.source import Cause
-from engine.corpus.walk.listed_tree import Listed, choose, rule_files
+from engine.corpus.walk.listed_tree import choose, rule_files
 from engine.errors import InputRefused, SourceRefused, UsageError
 
 MAX_BYTES = DEFAULT_RULES.max_archive_bytes  # of a folder, as of a zip
@@ -76,7 +76,7 @@ class Folders:
         """Takes the list of a folder, which is expected from now on, instead of any before. Returns the id of what is
         coming, and the places of the files with rules.
 
-        body: JSON, {"files": [[path, bytes or null]...], "closed": [path...]}. Errors: InputRefused, UsageError.
+        body: JSON, {"files": [path...], "closed": [path...]}. Errors: InputRefused, UsageError.
         """
         files, closed = _parse_list(body)
         with self._lock:
@@ -173,16 +173,16 @@ class Folders:
                 tab.arrived.discard()
 
 
-def _parse_list(body: bytes) -> tuple[tuple[Listed, ...], tuple[str, ...]]:
+def _parse_list(body: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
     try:
         said = json.loads(body)
-        files = tuple(Listed(_path(path), None if n is None else int(n)) for path, n in said["files"])
+        files = tuple(map(_path, said["files"]))
         closed = tuple(_path(path) for path in said.get("closed", ()))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise InputRefused("The browser sent what Longdesk does not understand.", AGAIN) from None
     if not files and not closed:
         raise SourceRefused("There is nothing in the folder.", "An empty folder cannot be asked about.")
-    if len({file.path for file in files}) < len(files):
+    if len(set(files)) < len(files):
         raise InputRefused("Two of the files go by the same path.", AGAIN)
     return files, closed
 

@@ -163,7 +163,7 @@ class Zone {
   /** One round: list, rules, files. Gives null where it is to be done again without what turned out to be unreadable. */
   async attempt(address, { items, closed }, left, signal) {
     this.progress(`${words(items.length)} files seen`);
-    const list = { files: items.map((item) => [item.path, item.file ? item.file.size : null]), closed };
+    const list = { files: items.map((item) => item.path), closed };
     const { id, rules } = await ask(address, JSON.stringify(list), signal);
     const forget = () => fetch(`${address}/${id}`, { method: "DELETE", keepalive: true }).catch(() => {});
     try {
@@ -247,7 +247,8 @@ class Zone {
 
 // listing
 
-/** Files as an <input> gives them. The browser has walked through the folder already. */
+/** Files as an <input> gives them. The browser has walked through the folder already. Their sizes are asked for when
+ * they are wanted: each makes Chromium look at the disk and wait, 20,000 of them for seconds. */
 async function listFiles(files) {
   return { items: files.map((file) => ({ path: file.webkitRelativePath || file.name, file })), closed: [] };
 }

@@ -22,14 +22,6 @@ _INDEXES = ("index", "sharedindex.")  # below .git: what it tracks; git may spli
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """A file as a browser lists it. path: POSIX, from the folder's own name on. n_bytes: None where it did not say."""
-
-    path: str
-    n_bytes: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class LeftOut:
     """What would not be read. at: its place in the list, None for a folder. n_files: that it stands for."""
 
@@ -89,9 +81,9 @@ def _named(there: Mapping[str, _Found], name: str) -> _Found | None:
     return next((each for raw, each in there.items() if not raw.isprintable() and printable(raw) == name), None)
 
 
-def rule_files(files: Sequence[Listed]) -> list[int]:
-    """The places of the files whose content decides what is left out."""
-    return [at for at, file in enumerate(files) if _holds_rules(file.path.split("/"))]
+def rule_files(files: Sequence[str]) -> list[int]:
+    """The places of the files whose content decides what is left out, in a list as `choose` takes it."""
+    return [at for at, path in enumerate(files) if _holds_rules(path.split("/"))]
 
 
 def _holds_rules(parts: Sequence[str]) -> bool:
@@ -114,7 +106,6 @@ class ListedTree:
     contents: of the files of `rule_files`, by their places.
     """
 
-    files: Sequence[Listed]
     contents: Mapping[int, bytes]
 
     def list_folder(self, where: _Node) -> list[Entry]:
@@ -137,7 +128,7 @@ class ListedTree:
         return b"" if content is None else content
 
     def size(self, where: int) -> int | None:
-        return self.files[where].n_bytes
+        return None
 
     def modified(self, where: int) -> float | None:
         return None
@@ -164,15 +155,16 @@ def _small(data: bytes | None) -> bytes | None:
 
 
 def choose(
-    files: Sequence[Listed], contents: Mapping[int, bytes], rules: Rules, *, closed: Sequence[str] = ()
+    files: Sequence[str], contents: Mapping[int, bytes], rules: Rules, *, closed: Sequence[str] = ()
 ) -> dict[str, Choice]:
-    """What of each top of the list would be opened, by its name. A file that is a top itself always is.
+    """What of each top of a list of files would be opened, by its name. A file that is a top itself always is.
 
+    files: POSIX paths, from the top's name on. contents: of the files of `rule_files`, by their places.
     closed: the paths of folders whose inside could not be listed; they are left out as unreadable, unless a rule
     leaves them out.
     """
     root = _plant(files, closed)
-    tree = ListedTree(files, contents)
+    tree = ListedTree(contents)
     chosen = {name: Choice((at,), ()) for name, at in root.files.items()}
     for name, node in root.folders.items():
         wanted, left_out = [], []
@@ -192,10 +184,10 @@ def _left_out(skipped: Skipped, root: _Node) -> LeftOut:
     return LeftOut(skipped, there, 0 if there is None else 1)
 
 
-def _plant(files: Sequence[Listed], closed: Sequence[str]) -> _Node:
+def _plant(files: Sequence[str], closed: Sequence[str]) -> _Node:
     root = _Node()
-    for at, file in enumerate(files):
-        *above, name = file.path.split("/")
+    for at, path in enumerate(files):
+        *above, name = path.split("/")
         _reach(root, above).files[name] = at
     for path in closed:
         _reach(root, path.split("/")).closed = True

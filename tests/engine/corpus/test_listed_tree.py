@@ -1,6 +1,7 @@
 """A folder that is only listed: what would be read of it is what is read of the folder itself, for the same reasons."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -10,7 +11,7 @@ from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, Skipped
 from engine.corpus.walk.disk_tree import DiskTree
 from engine.corpus.walk.folder_walk import File, Start, Walk
-from engine.corpus.walk.listed_tree import Choice, Listed, choose, rule_files
+from engine.corpus.walk.listed_tree import Choice, choose, rule_files
 from engine.corpus.wording import Names
 
 Files = Mapping[str, str]
@@ -18,11 +19,11 @@ Files = Mapping[str, str]
 
 def chosen(files: Files, rules: Rules = Rules()) -> tuple[set[str], set[Skipped]]:
     """What is chosen of a list of files below "top": their paths, and what is left out."""
-    listed = [Listed(f"top/{path}", len(text.encode())) for path, text in files.items()]
+    listed = [f"top/{path}" for path in files]
     texts = list(files.values())
     contents = {at: texts[at].encode() for at in rule_files(listed)}
     choice = choose(listed, contents, rules).get("top", Choice((), ()))
-    return {listed[at].path.removeprefix("top/") for at in choice.wanted}, {one.skipped for one in choice.left_out}
+    return {listed[at].removeprefix("top/") for at in choice.wanted}, {one.skipped for one in choice.left_out}
 
 
 def walked(files: Files, root: Path, rules: Rules = Rules()) -> tuple[set[str], set[Skipped]]:
@@ -33,7 +34,7 @@ def walked(files: Files, root: Path, rules: Rules = Rules()) -> tuple[set[str], 
     found = list(Walk(DiskTree(), rules, Names(), Start(str(root), "top")))
     return (
         {one.raw_path for one in found if isinstance(one, File)},
-        {one for one in found if isinstance(one, Skipped)},
+        {replace(one, n_bytes=None) for one in found if isinstance(one, Skipped)},  # a list knows no sizes
     )
 
 
@@ -115,7 +116,7 @@ def _random_files(random: Random) -> Files:
 
 
 def test_what_is_left_out_counts_its_files() -> None:
-    files = [Listed(f"p/.venv/{n}/a.py", 1) for n in range(1_000)] + [Listed("p/out/a", 1), Listed("p/yarn.lock", 9)]
+    files = [f"p/.venv/{n}/a.py" for n in range(1_000)] + ["p/out/a", "p/yarn.lock"]
     choice = choose(files, {}, Rules(exclude=("out",)))["p"]
     assert {(one.skipped.path, one.at, one.n_files) for one in choice.left_out} == {
         (".venv/", None, 1_000),
@@ -130,7 +131,7 @@ def test_what_is_left_out_counts_its_files() -> None:
 
 
 def test_a_folder_that_cannot_be_listed_is_left_out_as_unreadable() -> None:
-    choice = choose([Listed("p/a.txt", 1)], {}, Rules(), closed=("p/dark", "q"))
+    choice = choose(["p/a.txt"], {}, Rules(), closed=("p/dark", "q"))
     assert choice["p"].wanted == (0,)
     (dark,), (whole,) = choice["p"].left_out, choice["q"].left_out
     assert (dark.skipped.path, dark.skipped.cause) == ("dark/", Cause.UNREADABLE)
@@ -144,10 +145,10 @@ def test_only_files_with_rules_that_count_are_asked_for() -> None:
         "p/.gitignore/x", "p/.venv/.gitignore", "p/node_modules/a/.git/index", "p/.git/hooks/.gitignore", "p/index",
         "p/info/exclude", ".gitignore", "p/.git/sharedindex.0a1b",
     ]  # fmt: skip
-    wanted = [paths[at] for at in rule_files([Listed(path, 1) for path in paths])]
+    wanted = [paths[at] for at in rule_files(paths)]
     assert wanted == [*paths[:5], ".gitignore", "p/.git/sharedindex.0a1b"]
 
 
 def test_a_file_that_is_given_by_itself_is_wanted_whatever_its_name() -> None:
-    choices = choose([Listed("yarn.lock", 1), Listed(".gitignore", 1)], {1: b"*\n"}, Rules())
+    choices = choose(["yarn.lock", ".gitignore"], {1: b"*\n"}, Rules())
     assert [choices[name].wanted for name in ("yarn.lock", ".gitignore")] == [(0,), (1,)]
