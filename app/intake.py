@@ -4,6 +4,7 @@ Remembers, as long as the process runs, where a session's files were read from, 
 back. Uploads lie in private folders only as long as that may be asked for. Reading itself is left to engine.corpus.
 """
 
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -208,7 +209,7 @@ class Intake:
             tuple(skipped for _, corpus in parts for skipped in corpus.skipped),
         )
         if not may_be_empty:
-            refuse_empty(whole, [Path(path.name) for path in dict.fromkeys((*tops, *left_out))])
+            refuse_empty(whole, [Path(path.name) for path in dict.fromkeys((*tops, *left_out))], on_page=True)
         return Delivery(tuple(parts))
 
     def _read_origin(self, origin: Origin, session: str | None) -> Corpus:
@@ -223,7 +224,8 @@ class Intake:
     def _inside_roots(self, text: str) -> Path:
         roots = [root.expanduser().resolve() for root in self._desk.settings.roots]
         given = Path(text.strip()).expanduser()
-        whole = given if given.is_absolute() or not roots else roots[0] / given
+        places = [root / given for root in roots]  # given itself where it is absolute
+        whole = next((place for place in places if os.path.lexists(place)), places[0] if places else given)
         try:
             path = whole.resolve()
         except (OSError, ValueError, RuntimeError):  # a NUL in the path, links in a circle

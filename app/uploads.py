@@ -10,8 +10,12 @@ from typing import Protocol
 
 import psutil
 
+from engine.errors import SourceRefused
+
 _PASTED = re.compile(r"image( \d+)?\.png")  # what browsers call every picture that is pasted
-_MAX_NAME = 200  # of a part of a path, in characters; file systems take 255 bytes
+_MAX_NAME = 255  # of a part of a path, in bytes: what file systems take; NTFS takes 255 characters
+_MAX_PATH = 3000  # of the whole path below the folder that it is written to, in bytes; Linux takes 4,096 in all
+_MAX_ENDING = 20
 
 
 class Upload(Protocol):
@@ -62,16 +66,34 @@ def private_folder(home: Path) -> Path:
 def safe_parts(name: str) -> tuple[str, ...]:
     """The parts of a path that a browser sent, without anything that leads out of the folder it is written to."""
     parts = (part.replace("\0", "").strip() for part in name.replace("\\", "/").split("/"))
-    kept = tuple(part[-_MAX_NAME:] for part in parts if part not in ("", ".", ".."))
+    kept = tuple(fitting(part) for part in parts if part not in ("", ".", ".."))
+    n_bytes = sum(len(part.encode()) + 1 for part in kept)
+    if n_bytes > _MAX_PATH:
+        fact = f"{fitting(kept[-1])} lies too deep: its path has {n_bytes:,} bytes, over the limit of {_MAX_PATH:,}."
+        raise SourceRefused(fact, "Give the folder as a zip.")
     return kept or ("unnamed",)
+
+
+def fitting(name: str, more: str = "") -> str:
+    """The name with `more` before its ending, as a file system takes it: cut between two characters where it is too
+    long, with a sign for what is missing. The ending stays: it says what a file is."""
+    name = name.encode(errors="replace").decode()  # half a pair of surrogates is no character
+    ending = Path(name).suffix
+    if len(ending.encode()) > _MAX_ENDING:
+        ending = ""
+    stem = name.removesuffix(ending)
+    if len(f"{stem}{more}{ending}".encode()) > _MAX_NAME:
+        more = f"\u2026{more}"
+        stem = stem.encode()[: _MAX_NAME - len(f"{more}{ending}".encode())].decode(errors="ignore")
+    return f"{stem}{more}{ending}"
 
 
 def _unused(path: Path, taken: Collection[str] = ()) -> Path:
     """The path, or "name 2.txt" and so on, where a file or folder of that name is there already, or it is taken."""
     for parent in path.parents:
         if parent.is_file():  # "a" and "a/b" in one upload
-            return _unused(parent.with_name(parent.name + " 2") / path.relative_to(parent))
+            return _unused(parent.with_name(fitting(parent.name, " 2")) / path.relative_to(parent))
     unused, number = path, 2
     while unused.exists() or unused.name in taken:
-        unused, number = path.with_name(f"{path.stem} {number}{path.suffix}"), number + 1
+        unused, number = path.with_name(fitting(path.name, f" {number}")), number + 1
     return unused

@@ -249,3 +249,9 @@ def files_of_sources(db: Database) -> None:
     db.conn.execute("UPDATE session_sources SET file_scalable = file_format = 'PDF' WHERE file_content IS NOT NULL")
     db.conn.execute("DROP INDEX session_sources_image")
     db.conn.execute("CREATE INDEX session_sources_file ON session_sources(file_content)")
+
+
+@MIGRATIONS()
+def readers_of_sources(db: Database) -> None:
+    """The library that a source's text was read with; NULL for all that was put before."""
+    db.conn.execute("ALTER TABLE session_sources ADD COLUMN reader TEXT")

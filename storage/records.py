@@ -119,6 +119,7 @@ class SourceLink:
     enabled: bool
     origin: str | None = None
     pictures: tuple[Picture, ...] = ()
+    reader: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

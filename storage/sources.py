@@ -210,12 +210,12 @@ def _link_all(
 
 
 _LINK = """INSERT INTO session_sources (session_id, position, turn_index, path, kind, digest, n_bytes, encoding,
-    text_content, file_content, file_format, file_scalable, notes, page_starts, origin, pictures)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (session_id, path) DO UPDATE SET
+    text_content, file_content, file_format, file_scalable, notes, page_starts, origin, pictures, reader)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (session_id, path) DO UPDATE SET
     kind = excluded.kind, digest = excluded.digest, n_bytes = excluded.n_bytes, encoding = excluded.encoding,
     text_content = excluded.text_content, file_content = excluded.file_content, file_format = excluded.file_format,
     file_scalable = excluded.file_scalable, notes = excluded.notes, page_starts = excluded.page_starts,
-    pictures = excluded.pictures, origin = coalesce(excluded.origin, origin)"""
+    pictures = excluded.pictures, reader = excluded.reader, origin = coalesce(excluded.origin, origin)"""
 
 
 def _cells(source: Source, body: _Body) -> tuple[Any, ...]:
@@ -233,6 +233,7 @@ def _cells(source: Source, body: _Body) -> tuple[Any, ...]:
         json.dumps(source.page_starts),
         pack_text(source.origin),
         json.dumps([(picture.number, picture.width, picture.height) for picture in source.pictures]),
+        source.reader,
     )
 
 
@@ -251,6 +252,7 @@ def _link(row: sqlite3.Row) -> SourceLink:
         enabled=bool(row["enabled"]),
         origin=unpack_optional(row["origin"]),
         pictures=_pictures(row["pictures"]),
+        reader=row["reader"],
     )
 
 
@@ -271,6 +273,7 @@ def _session_source(row: sqlite3.Row) -> SessionSource:
         kept_file=file,
         pictures=_pictures(row["pictures"]),
         notes=tuple(json.loads(row["notes"])),
+        reader=row["reader"],
         origin=unpack_optional(row["origin"]),
     )
     return SessionSource(source, row["position"], row["turn_index"], bool(row["enabled"]))

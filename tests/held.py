@@ -6,6 +6,7 @@ import struct
 import termios
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import psutil
 
@@ -20,6 +21,7 @@ def held(pid: int) -> Iterator[psutil.Process]:
     engine = _engine_below(pid)
     engine.suspend()
     try:
+        until(lambda: _is_stopped(engine))  # one that still runs could read what it is sent
         yield engine
     finally:
         with suppress(psutil.NoSuchProcess):
@@ -35,6 +37,12 @@ def is_told(engine: psutil.Process) -> bool:
         return bool(n_bytes)
     finally:
         os.close(handle)
+
+
+def _is_stopped(engine: psutil.Process) -> bool:
+    """Whether each of its threads stands still: a signal is on its way for a while on a busy machine."""
+    tasks = Path(f"/proc/{engine.pid}/task")
+    return all((task / "stat").read_text().rpartition(")")[2].split()[0] in "Tt" for task in tasks.iterdir())
 
 
 def _engine_below(pid: int) -> psutil.Process:

@@ -22,6 +22,7 @@ from app.question import Answered, Question
 from engine.backend import Corpus
 from engine.corpus.collect import named_by_hand, refuse_empty
 from engine.corpus.rules import Rules
+from engine.corpus.walk.streams import is_stdin
 from engine.errors import Cancelled, LongdeskError, UsageError
 
 
@@ -85,6 +86,8 @@ def ask(
     """Ask a question about files, folders, zips and PDFs."""
     if not paths and session is None:
         raise UsageError("There is nothing to ask about.", "Name a file or folder, or go on in a --session.")
+    if question == "-" and any(map(is_stdin, paths)):
+        raise UsageError("Standard input cannot be the question and a source.", "Give the question with -q TEXT.")
     text = _question_text(question)
     if session is not None and flags["system"] is not None:
         raise UsageError("A session keeps the instruction that it was begun with.", "Leave --system out.")
@@ -152,7 +155,7 @@ def _learn(desk: Desk) -> None:
 def _read(desk: Desk, paths: Sequence[Path], exclude: tuple[str, ...], *, joins: bool = False) -> Corpus:
     """joins: a session, where images wait for a model that can see them; there is nothing else to ask about else."""
     desk.about()  # a model that cannot be used is said before a corpus is read
-    corpus = desk.read(paths, Rules(exclude=exclude))
+    corpus = desk.read(paths, Rules(exclude=exclude, pipes=True))
     refuse_empty(corpus if joins else desk.legible(corpus), paths)
     return corpus
 

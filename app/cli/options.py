@@ -8,6 +8,7 @@ import click
 
 from app.models.places import refuse_as_path
 from app.sizes import parse_bytes, parse_tokens
+from engine.corpus.walk.streams import STDIN
 from engine.errors import UsageError
 from engine.memory.kv_cache import KV_TYPES
 from engine.tokens.tiles import MOST_TILES
@@ -70,8 +71,9 @@ def _as_paths(context: click.Context, parameter: click.Parameter, values: tuple[
     if "" in values:  # an unset variable in a script; Path("") would be the working directory
         raise UsageError("One of the paths is empty.", "Name a file or folder.")
     for value in values:
-        refuse_as_path(value)
-    return tuple(Path(value) for value in values)
+        if value != "-":
+            refuse_as_path(value)
+    return tuple(STDIN if value == "-" else Path(value) for value in values)
 
 
 PATHS = click.argument("paths", nargs=-1, type=click.Path(), callback=_as_paths)

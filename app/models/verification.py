@@ -12,7 +12,8 @@ from engine.gguf import Header, read_header
 from engine.memory.card import ModelCard, read_card
 from engine.memory.catalog.entry import ENTRIES, Entry
 from engine.prompt.template import read_template
-from engine.tokens.encode import Tokenizer, open_tokenizer
+from engine.tokens.encode import Tokenizer
+from engine.tokens.proof import open_tokenizer
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 

@@ -18,7 +18,7 @@ from app.parts.thumbnails import draw_thumbnail, first_wish
 from app.parts.tiles import draw_tiles
 from app.previews import Preview
 from app.sizes import show_bytes
-from app.sources.listing import File, Folder, build_tree, lacks_pages, notes_on, pages_sent
+from app.sources.listing import File, Folder, build_tree, how_read, lacks_pages, notes_on, pages_sent
 from app.verdicts import NOT_SENT
 from engine.backend import About, Skipped
 from storage.records import Session, SourceLink
@@ -143,8 +143,9 @@ class _Tree:
         link = file.link
         pages = f"{link.n_pages:,} p · " if link.n_pages else ""
         tokens = f" *{pages}{file.n_tokens:,}*" if file.n_tokens is not None else ""
-        remarks = [*notes_on(link, sees=self.sees), *([_DRAWING] if link.path.lower().endswith(".svg") else [])]
-        notes = "  \n".join(plain(note) for note in remarks) or None
+        drawing = _DRAWING if link.path.lower().endswith(".svg") else ""
+        remarks = [how_read(link), *notes_on(link, sees=self.sees), drawing]
+        notes = "  \n".join(plain(note) for note in remarks if note) or None
         key, label = self._key(link.path, depth), plain(file.name) + tokens
         if not link.pictures:
             self._draw_check(key, label + _about(link, None), link.enabled, (link.path,), help=notes)

@@ -84,6 +84,13 @@ def notes_on(source: Source | SourceLink, *, sees: bool | None) -> tuple[str, ..
     return f"{pages} {are} not sent {images}: {CANNOT_SEE}.", *source.notes
 
 
+def how_read(source: Source | SourceLink) -> str:
+    """What read it or its encoding: "Text read by PDFium.", "Encoding: cp1252."; '' where there is one way only."""
+    if source.reader:
+        return f"Text read by {source.reader}."
+    return f"Encoding: {source.encoding}." if source.encoding not in (None, "utf-8") else ""
+
+
 def pages_sent(source: Source | SourceLink) -> str:
     """ "14 of 40 pages sent as images"; '' where all are, or none is and none has to be."""
     if not source.n_pages or len(source.pictures) == source.n_pages:

@@ -9,20 +9,23 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
-from engine.corpus.formats.reader import NESTED_ZIP, read_content, refuse_absent, with_absent_noted
+from engine.corpus.formats.reader import NESTED_ZIP, read_content, recognise, refuse_absent, with_absent_noted
 from engine.corpus.formats.sniff import HEAD_BYTES, ending, look
 from engine.corpus.order.ordering import Trace, volatilities
 from engine.corpus.rules import DEFAULT_RULES, Rules
 from engine.corpus.source import Cause, Corpus, Skipped, Source
-from engine.corpus.walk.checkout import level_above
-from engine.corpus.walk.disk_tree import DiskTree
+from engine.corpus.walk.checkout import checkout_above, level_above
+from engine.corpus.walk.disk_tree import DiskTree, more_than
 from engine.corpus.walk.folder_walk import File, Start, Take, Tree, Walk, skip_special, skip_unreadable, why_excluded
+from engine.corpus.walk.git_index import tracked_in
+from engine.corpus.walk.streams import is_stdin, is_stream, read_stream, stream_name
 from engine.corpus.walk.zip_tree import ZipTree, open_zip
 from engine.corpus.wording import Names, printable
 from engine.errors import SourceRefused, UsageError
 
-_DISK = DiskTree()
 _ZIP_IN_ZIP = "an archive inside an archive; give it by itself to read it"
+_ZIP_TOO_DEEP = "an archive in an archive in another; give it by itself to read it"
+_NAMED = 3  # of what was skipped, when nothing is left
 _MAX_NESTING = 1  # a zip in a folder or in a zip may be brought back, a zip in that one may not
 
 
@@ -36,8 +39,8 @@ def collect(
     """Everything readable at these paths, and what was skipped and why.
 
     A folder is read by .gitignore and the default rules; a zip likewise, from within; a file that is given itself is
-    read whatever those say, but not against --exclude. Paths are relative to what was given, POSIX and unique. Order:
-    the paths as given, below each by path, folder by folder, "page 2" before "page 10".
+    read whatever those say, but not against --exclude; so is a pipe, with Rules.pipes. Paths are relative to what was
+    given, POSIX and unique. Order: the paths as given, below each by path, folder by folder, "page 2" before "page 10".
 
     on_file: called after every file that was read or tried, with the number of them so far.
     uploaded: the paths are copies that tell nothing of where the files lie and when they changed; git is not asked. A
@@ -67,22 +70,37 @@ def _once(paths: Sequence[Path]) -> list[Path]:
     return list(first.values())
 
 
-def refuse_empty(corpus: Corpus, paths: Sequence[Path]) -> None:
-    """Nothing where the corpus holds a source. Errors: SourceRefused where it holds none, saying why."""
+def refuse_empty(corpus: Corpus, paths: Sequence[Path], *, on_page: bool = False) -> None:
+    """Nothing where the corpus holds a source. Errors: SourceRefused where it holds none, saying why, and what to do
+    at that door."""
     if corpus.sources:
         return
     given = ", ".join(printable(str(path)) for path in paths)
     if not corpus.skipped:
         raise SourceRefused(f"There are no files in {given}.", "Give a file, a folder or a zip that holds some.")
+    zipped = all(path.suffix.lower() == ".zip" for path in paths)
     if len(corpus.skipped) == 1:
         skipped = corpus.skipped[0]
-        raise SourceRefused(f"{skipped.path} was skipped: {skipped.reason}.", _remedy_for(skipped))
-    counts = Counter(skipped.cause for skipped in corpus.skipped).most_common(3)
-    causes = ", ".join(f"{n_files:,} {_CAUSES[cause]}" for cause, n_files in counts)
-    fact = f"Nothing to read is left of {given}: all {len(corpus.skipped):,} entries were skipped ({causes})."
+        remedy = _remedy_for(skipped, zipped=zipped, on_page=on_page)
+        raise SourceRefused(f"{skipped.path} was skipped: {skipped.reason}.", remedy)
+    counts = Counter(map(_in_a_word, corpus.skipped)).most_common(3)
+    causes = ", ".join(f"{n_files:,} {cause}" for cause, n_files in counts)
+    n_skipped, reasons = len(corpus.skipped), _first_reasons(corpus.skipped)
+    fact = f"Nothing to read is left of {given}: all {n_skipped:,} entries were skipped ({causes}).{reasons}"
     if any(skipped.can_include for skipped in corpus.skipped):
-        raise SourceRefused(fact, "Bring back what you need by naming it, or give other files.")
+        back = "Give what you need by itself" if on_page else "Bring back what you need by naming it"
+        back = "Unpack it and give what you need by itself" if zipped else back
+        raise SourceRefused(fact, f"{back}, or give other files.")
     raise SourceRefused(fact, "Give other files: text, PDF or images.")
+
+
+def _first_reasons(skipped: Sequence[Skipped]) -> str:
+    named = "".join(f" {one.path}: {one.reason}." for one in skipped[:_NAMED])
+    return named + (f" So are {len(skipped) - _NAMED:,} more." if len(skipped) > _NAMED else "")
+
+
+def _in_a_word(skipped: Skipped) -> str:
+    return "archives" if skipped.reason in (NESTED_ZIP, _ZIP_IN_ZIP, _ZIP_TOO_DEEP) else _CAUSES[skipped.cause]
 
 
 def named_by_hand(skipped: Sequence[Skipped], paths: Sequence[Path]) -> tuple[Skipped, ...]:
@@ -94,16 +112,21 @@ def named_by_hand(skipped: Sequence[Skipped], paths: Sequence[Path]) -> tuple[Sk
 def _names(path: Path) -> tuple[str, str]:
     """The paths by which a file that is given itself goes: its name, below its folder's where that is taken."""
     given = Path(os.path.abspath(path))
-    name = printable(given.name)
+    name = printable(stream_name(path) if stream_name(path) != path.name else given.name)
     return name, f"{printable(given.parent.name or 'root')}/{name}"
 
 
-def _remedy_for(skipped: Skipped) -> str:
+def _remedy_for(skipped: Skipped, *, zipped: bool, on_page: bool) -> str:
+    """zipped: it lies in a zip, where nothing can be named by itself."""
     if skipped.cause is Cause.EXCLUDED:
-        return "Leave that --exclude away."
-    if skipped.can_include:
-        return "Bring it back by naming it, or give another file."
-    return "" if ";" in skipped.reason else "Give another file."  # after a semicolon stands what to do
+        return 'Empty the field "Leave out what matches".' if on_page else "Leave that --exclude away."
+    if ";" in skipped.reason:  # behind it stands what to do
+        return ""
+    if not skipped.can_include:
+        return "Give another file."
+    if zipped:
+        return "Unpack the zip and give the file by itself, or give another one."
+    return f"{'Give it by itself' if on_page else 'Bring it back by naming it'}, or give another file."
 
 
 _CAUSES = {
@@ -128,7 +151,8 @@ _CAUSES = {
 def _exists(path: Path) -> bool:
     """Whether something is there, or may be: what lies in a folder without permission is not called missing."""
     try:
-        os.stat(path)
+        if not is_stdin(path):
+            os.stat(path)
     except PermissionError:
         return True
     except (OSError, ValueError):  # ValueError: a NUL in the path
@@ -136,13 +160,18 @@ def _exists(path: Path) -> bool:
     return True
 
 
-def _is_zip(path: Path) -> bool:
-    """By its first bytes; what is merely called .zip goes the way of any other file."""
+def _is_zip(head: bytes, name: str) -> bool:
+    """By its first bytes, and its name; what is merely called .zip goes the way of any other file."""
+    found = look(head, name)
+    return found.is_zip and recognise(found) is None
+
+
+def _head_of(path: Path) -> bytes:
     try:
         with open(path, "rb") as file:
-            return look(file.read(HEAD_BYTES), path.name).is_zip
+            return file.read(HEAD_BYTES)
     except OSError:
-        return False
+        return b""
 
 
 def _final(found: Source | Skipped, tree: Tree, nesting: int) -> Source | Skipped:
@@ -150,8 +179,7 @@ def _final(found: Source | Skipped, tree: Tree, nesting: int) -> Source | Skippe
     if not isinstance(found, Skipped) or found.reason != NESTED_ZIP:
         return found
     if nesting >= _MAX_NESTING:
-        reason = "an archive in an archive in another; give it by itself to read it"
-        return replace(found, reason=reason, can_include=False)
+        return replace(found, reason=_ZIP_TOO_DEEP, can_include=False)
     return replace(found, reason=_ZIP_IN_ZIP) if isinstance(tree, ZipTree) else found
 
 
@@ -190,51 +218,88 @@ class _Reading:
         """A path as the user gave it; of what an earlier one led to, nothing is read again."""
         begun = len(self.sources)
         self._read_root(given)
-        new = [at for at in range(begun, len(self.sources)) if self.sources[at].origin not in self.origins]
+        new = [at for at in range(begun, len(self.sources)) if self._is_new(self.sources[at].origin)]
         self.sources[begun:] = [self.sources[at] for at in new]
         self.traces[begun:] = [self.traces[at] for at in new]
         self.origins.update(source.origin for source in self.sources[begun:])
+
+    def _is_new(self, origin: str | None) -> bool:
+        return origin is None or origin not in self.origins  # None: two pipes are two
 
     def _read_root(self, given: Path) -> None:
         """A link is followed here and nowhere else."""
         absolute = Path(os.path.abspath(given))
         name, parent_name = printable(absolute.name or "root"), printable(absolute.parent.name or "root")
         try:
+            if is_stream(given):
+                return self._read_pipe(given)
             path = given.resolve()
             mode = os.stat(path).st_mode
         except OSError as error:
             return self._take(skip_unreadable(self.names.claim(name, parent_name), error))
-        if stat.S_ISDIR(mode):
-            level, prefix = level_above(path)
-            start = Start(str(path), name, level=level, prefix=prefix)
-            self.roots.append(str(path))
-            return self._read_below(_DISK, start, str(path), nesting=0)
-        return self._read_given_file(path, absolute.name, parent_name, mode)
+        if not stat.S_ISDIR(mode):
+            return self._read_given_file(path, absolute.name, parent_name, mode)
+        start = Start(str(path), name)
+        checkout = checkout_above(path)
+        if checkout is not None:
+            level, prefix = level_above(checkout, path)
+            start = replace(start, level=level, prefix=prefix, tracked=tracked_in(str(checkout)))
+        self.roots.append(str(path))
+        tree = DiskTree(str(path), self.rules.max_file_bytes)
+        return self._read_below(tree, start, str(path), nesting=0)
 
     def _read_given_file(self, path: Path, raw_name: str, parent_name: str, mode: int) -> None:
         """A file given by name. Default rules and .gitignore do not count; --exclude does."""
         name = self.names.claim(printable(raw_name), parent_name)
-        included = name in self.rules.include
-        reason = why_excluded(self.rules.exclude, raw_name)
-        if reason is not None and not included:
-            self._take(Skipped(name, Cause.EXCLUDED, reason, _DISK.size(str(path)), can_include=True))
-        elif not stat.S_ISREG(mode):
+        tree = DiskTree(None, self.rules.max_file_bytes)
+        if self._is_excluded(name, raw_name, tree.size(str(path))):
+            return
+        if not stat.S_ISREG(mode):
             self._take(skip_special(name))
-        elif ending(raw_name) == "zip" and _is_zip(path):
+        elif ending(raw_name) == "zip" and _is_zip(_head_of(path), raw_name):
             self.roots.append(str(path))
             self._read_zip(path, name, Start(None, name), str(path), nesting=0)
         else:
             self.given.add(str(path))
-            found = _DISK.read_file(str(path), name, self._reader(_DISK, name, included=included))
-            self._take(found, _DISK, str(path), str(path))
+            found = tree.read_file(str(path), name, self._reader(tree, name, included=True))
+            self._take(found, tree, str(path), str(path))
 
-    def _read_below(self, tree: Tree, start: Start, origin: str, *, nesting: int) -> None:
-        """origin: where the root, or the zip below it, lies; a file in it lies below that."""
+    def _is_excluded(self, name: str, raw_name: str, n_bytes: int | None) -> bool:
+        reason = why_excluded(self.rules.exclude, raw_name)
+        if reason is None or name in self.rules.include:
+            return False
+        self._take(Skipped(name, Cause.EXCLUDED, reason, n_bytes, can_include=True))
+        return True
+
+    def _read_pipe(self, path: Path) -> None:
+        """Standard input or another pipe given by name. What it is shows in its content alone."""
+        raw_name = stream_name(path)
+        name = self.names.claim(printable(raw_name), "pipe")
+        if self._is_excluded(name, raw_name, None):
+            return None
+        if not self.rules.pipes:
+            return self._take(skip_special(name))
+        limit = max(self.rules.max_file_bytes, self.rules.max_text_bytes)
+        try:
+            data = read_stream(path, limit)
+        except OSError as error:
+            return self._take(skip_unreadable(name, error))
+        if data is None:
+            return self._take(Skipped(name, Cause.TOO_LARGE, more_than(limit)))
+        if look(data[:HEAD_BYTES], raw_name).holds_zip:
+            return self._read_zip(BytesIO(data), name, Start(None, name), None, nesting=0)
+        found = read_content(name, len(data), BytesIO(data).read, self.rules, included=True, keep=True)
+        return self._take(found)
+
+    def _read_below(self, tree: Tree, start: Start, origin: str | None, *, nesting: int) -> None:
+        """origin: where the root, or the zip below it, lies; a file in it lies below that. None: it came by a pipe."""
         for found in Walk(tree, self.rules, self.names, start):
             if isinstance(found, Skipped):
                 self._take(found)
                 continue
-            lies_at = f"{origin.rstrip(os.sep)}{os.sep}{found.raw_path.removeprefix(start.raw_path)}"
+            lies_at = (
+                f"{origin.rstrip(os.sep)}{os.sep}{found.raw_path.removeprefix(start.raw_path)}" if origin else None
+            )
             if found.included and ending(found.path) == "zip" and nesting < _MAX_NESTING:
                 self._read_inner_zip(tree, found, start, lies_at, nesting)
             else:
@@ -243,22 +308,22 @@ class _Reading:
                 self._take(_final(read, tree, nesting), tree, found.where, lies_at)
 
     def _reader(self, tree: Tree, path: str, *, included: bool) -> Take:
-        keep = self.uploaded and tree is _DISK
+        keep = self.uploaded and isinstance(tree, DiskTree)
         return lambda n_bytes, read: read_content(path, n_bytes, read, self.rules, included=included, keep=keep)
 
-    def _read_inner_zip(self, tree: Tree, found: File, start: Start, origin: str, nesting: int) -> None:
+    def _read_inner_zip(self, tree: Tree, found: File, start: Start, origin: str | None, nesting: int) -> None:
         """A zip in a folder or in a zip that the user brought back."""
         inner = Start(None, start.root_name, raw_path=found.raw_path + "/")
         if not isinstance(tree, ZipTree):
             return self._read_zip(Path(found.where), found.path, inner, origin, nesting=nesting + 1)
-        if found.where.file_size > self.rules.max_file_bytes:
+        if found.where.n_bytes > self.rules.max_file_bytes:
             return self._take(tree.read_file(found.where, found.path, self._reader(tree, found.path, included=True)))
         data = tree.read_bytes(found.where, found.path)
         if isinstance(data, Skipped):
             return self._take(data)
         return self._read_zip(BytesIO(data), found.path, inner, origin, nesting=nesting + 1)
 
-    def _read_zip(self, file: Path | IO[bytes], path: str, start: Start, origin: str, *, nesting: int) -> None:
+    def _read_zip(self, file: Path | IO[bytes], path: str, start: Start, origin: str | None, *, nesting: int) -> None:
         with open_zip(file, path, self.rules) as tree:
             if isinstance(tree, Skipped):
                 return self._take(tree)
@@ -268,11 +333,14 @@ class _Reading:
             start = Start(tree.root, start.root_name, raw_path=start.raw_path)
             return self._read_below(tree, start, origin, nesting=nesting)
 
-    def _take(self, found: Source | Skipped, tree: Tree = _DISK, where: Any = None, origin: str | None = None) -> None:
-        """where: in its tree. origin: on this machine. Neither is asked of what is skipped."""
+    def _take(
+        self, found: Source | Skipped, tree: Tree | None = None, where: Any = None, origin: str | None = None
+    ) -> None:
+        """tree, where: None for what came by a pipe. origin: on this machine. What is skipped is asked for none."""
         if isinstance(found, Source):
             self.sources.append(replace(found, origin=origin))
-            self.traces.append(Trace(where if tree is _DISK else None, tree.modified(where)))
+            modified = tree.modified(where) if tree is not None else None
+            self.traces.append(Trace(where if isinstance(tree, DiskTree) else None, modified))
         else:
             self.skipped.append(found)
         self.n_files += 1

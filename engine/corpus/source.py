@@ -72,6 +72,7 @@ class Source:
     alike.
     page_starts: character offset of each page's first character in text, ascending; empty when there are no pages.
     encoding: of a text file as Python names it; None where it does not apply.
+    reader: the library that its text was read with, where there are several: "PDFium", "pypdf", "PDFium, pypdf".
     pictures: what a model that sees is shown, by ascending number; each stands behind the text of its page.
     kept_file: what they are drawn from, None where there is nothing to draw. It may be there without any picture: one
     that is not shown now can be drawn by another choice of pages.
@@ -93,6 +94,7 @@ class Source:
     kept_file: KeptFile | None = None
     pictures: tuple[Picture, ...] = ()
     notes: tuple[str, ...] = ()
+    reader: str | None = None
     origin: str | None = field(default=None, repr=False, compare=False)
     volatility: float = field(default=0.0, repr=False, compare=False)
 

@@ -17,7 +17,8 @@ from engine.prompt.layout import lay_out
 from engine.prompt.prompt import Exchange, Prompt
 from engine.prompt.template import ChatTemplate, read_template
 from engine.tokens.document import Document, IdCache
-from engine.tokens.encode import Tokenizer, open_tokenizer
+from engine.tokens.encode import Tokenizer
+from engine.tokens.proof import open_tokenizer
 from engine.tokens.sight import Sight
 from engine.tokens.source_ids import encode_documents
 from engine.tokens.tiles import MOST_TILES

@@ -3,6 +3,7 @@
 import zipfile
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,7 @@ def paths(desk: Desk, session: str) -> list[str]:
         ("a\0b/./c", ("ab", "c")),
         ("..", ("unnamed",)),
         ("", ("unnamed",)),
-        ("x" * 500 + ".py", ("x" * 197 + ".py",)),
+        ("x" * 500 + ".py", ("x" * 249 + "\u2026.py",)),
     ],
 )
 def test_names_from_a_browser_stay_in_their_folder(name: str, parts: tuple[str, ...]) -> None:
@@ -192,6 +193,21 @@ def test_only_the_roots_are_read(desk: Desk, intake: Intake, tmp_path: Path) -> 
         str(tmp_path / "rootless"),
     ):
         with pytest.raises(UsageError, match="may not read there"):
+            intake.read_path(outside)
+
+
+def test_a_relative_path_is_looked_for_in_every_root(desk: Desk, tmp_path: Path) -> None:
+    for name in ("one", "two", "out"):
+        (tmp_path / name / "src").mkdir(parents=True)
+        (tmp_path / name / f"{name}.txt").write_text(name)
+    (tmp_path / "two" / "src" / "a.txt").write_text("a")
+    desk.settings = replace(desk.settings, roots=(tmp_path / "one", tmp_path / "two"))
+    intake = Intake(desk)
+    assert [intake.read_path(f"{name}.txt").parts[0][1].sources[0].text for name in ("one", "two")] == ["one", "two"]
+    assert intake.read_path(str(tmp_path / "two" / "two.txt")).title == "two.txt"
+    assert intake.read_path("src/a.txt").title == "a.txt"
+    for outside in ("out.txt", "../out/out.txt", "a\0b"):
+        with pytest.raises(UsageError):
             intake.read_path(outside)
 
 

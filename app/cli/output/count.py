@@ -40,6 +40,8 @@ def count_json(count: Count) -> Json:
                     }
                     for shown in document.shown
                 ],
+                "reader": source.reader,
+                "encoding": source.encoding,
                 "notes": [*notes_on(source, sees=count.sees), *_unrepresentable(document.unrepresentable)],
             }
             for source, document in zip(count.sources, count.documents, strict=True)

@@ -11,18 +11,22 @@ from itertools import accumulate
 from engine.corpus.formats.format import Format, Incoming
 from engine.corpus.formats.pixels import (
     FrameSize,
+    as_decoded,
     broken_image,
     frame_sizes,
+    is_damaged_exif,
     opened_image,
     read_pixels,
     too_many_pixels,
     upright_size,
 )
-from engine.corpus.formats.sniff import IMAGE_ENDINGS, Head, looks_like_text
+from engine.corpus.formats.raw_photo import RawPhoto, find_raw_photo, is_signed_raw, without_smaller_copies
+from engine.corpus.formats.sniff import IMAGE_ENDINGS, RAW_ENDINGS, Head, looks_like_text
 from engine.corpus.source import Cause, KeptFile, Picture, Pixels, Skipped, Source, digest_bytes
 from engine.corpus.wording import over_limit, pages_in_words
 
 _PAGED = "TIFF"
+_RAW = "raw photo"  # one that is no TIFF
 _SIGNATURES = (
     (b"\x89PNG\r\n\x1a\n", "PNG"),
     (b"\xff\xd8\xff", "JPEG"),
@@ -47,6 +51,8 @@ def _recognise(head: Head) -> str | None:
         found = next((name for signature, name in _SIGNATURES if data.startswith(signature)), None)
         if found is not None:
             return found
+    if is_signed_raw(data) and not looks_like_text(data):
+        return _RAW
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return "WEBP"
     if data[4:8] == b"ftyp":
@@ -73,16 +79,53 @@ def read_image(file: Incoming) -> Source | Skipped:
     """The image as a source, or why not: BROKEN where it cannot be decoded to the end, TOO_LARGE by bytes or pixels."""
     if file.n_bytes > file.rules.max_file_bytes:
         return file.skipped(Cause.TOO_LARGE, over_limit(file.n_bytes, file.rules.max_file_bytes, "an image"))
-    path, data, name = file.path, file.data(), file.file_format
+    data, name = file.data(), file.file_format
+    raw = find_raw_photo(data, file.head.ending) if name in (_PAGED, _RAW) else None
+    if raw is not None:
+        return _read_raw(file, raw)
+    if name != _PAGED:
+        return _read(file, data, name)
+    data, n_copies = without_smaller_copies(data)
+    read = _read(file, data, name)
+    if not n_copies or isinstance(read, Skipped):
+        return read
+    were = (
+        "A smaller copy of a picture in it was"
+        if n_copies == 1
+        else f"{n_copies:,} smaller copies of pictures in it were"
+    )
+    return replace(read, notes=(*read.notes, f"{were} left out."))
+
+
+def _read_raw(file: Incoming, raw: RawPhoto) -> Source | Skipped:
+    """A raw photo by the picture of its full size that most cameras put beside it; never by a smaller one."""
+    preview = raw.preview
+    if preview is None:
+        return file.skipped(Cause.BINARY, "a raw photo; export it as JPEG")
+    size = f"{preview.width:,} x {preview.height:,} pixels"
+    if not raw.is_whole:
+        return file.skipped(Cause.BINARY, f"a raw photo, in which the largest picture has {size}; export it as JPEG")
+    read = _read(file, preview.data, "JPEG")
+    if isinstance(read, Skipped):
+        return read if read.cause is Cause.TOO_LARGE else file.skipped(Cause.BINARY, "a raw photo; export it as JPEG")
+    note = f"A raw photo: what is shown is the JPEG of {size} in it, as the camera developed it."
+    return replace(read, notes=(note, *read.notes))
+
+
+def _read(file: Incoming, data: bytes, name: str) -> Source | Skipped:
+    path = file.path
     try:
         with opened_image(path, data, name) as picture:
             refused = too_many_pixels(path, picture, len(data), file.rules)
             if refused is not None:
                 return refused
-            width, height = upright_size(picture)
             n_frames = getattr(picture, "n_frames", 1)
             if n_frames == 1 or name != _PAGED:
-                picture.load()
+                picture.load()  # before its EXIF data is asked for: that of a PNG may stand behind the pixels
+            width, height = upright_size(picture)
+            notes = as_decoded(data, name)[1]
+            if is_damaged_exif(picture):
+                notes = (*notes, "Its EXIF data is damaged: it may lie on its side.")
     except KeyError:
         return file.skipped(Cause.BINARY, f"an image in {name}, which cannot be read here; save it as PNG")
     except Exception:  # plugins raise anything on a broken file, SyntaxError and struct.error too
@@ -91,7 +134,8 @@ def read_image(file: Incoming) -> Source | Skipped:
     if n_frames > 1 and name == _PAGED:
         sizes = frame_sizes(path, data, name, rules=file.rules, decode=True)
         return sizes if isinstance(sizes, Skipped) else _paged(file, source, sizes)
-    notes = (f"{n_frames:,} frames; the first one counts.",) if n_frames > 1 else ()
+    if n_frames > 1:
+        notes = (*notes, f"{n_frames:,} frames; the first one counts.")
     return replace(source, pictures=(Picture(1, width, height),), notes=notes)
 
 
@@ -129,5 +173,10 @@ def _draw(name: str, file: KeptFile, *, number: int, width: int, height: int, qu
 
 
 IMAGE = Format(
-    kind="image", recognise=_recognise, read=read_image, draw=_draw, drawn_from=_FORMATS, endings=IMAGE_ENDINGS
+    kind="image",
+    recognise=_recognise,
+    read=read_image,
+    draw=_draw,
+    drawn_from=_FORMATS,
+    endings=IMAGE_ENDINGS | RAW_ENDINGS,
 )

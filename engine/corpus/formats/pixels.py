@@ -14,6 +14,7 @@ from PIL import Image as Pillow
 from PIL import ImageOps
 
 from engine.corpus.formats.format import quietly
+from engine.corpus.formats.png_chunks import without_stumbling_blocks
 from engine.corpus.rules import DEFAULT_RULES, Rules
 from engine.corpus.source import Cause, Pixels, Skipped
 
@@ -91,9 +92,27 @@ def frame_sizes(
 def upright_size(picture: Pillow.Image) -> tuple[int, int]:
     """Width and height once the picture is turned as its EXIF data asks. Pillow's TIFF reader turns by itself."""
     width, height = _size(picture)
-    if picture.format != "TIFF" and picture.getexif().get(_ORIENTATION_TAG) in _TRANSPOSED:
+    if picture.format != "TIFF" and _orientation(picture) in _TRANSPOSED:
         return height, width
     return width, height
+
+
+def _orientation(picture: Pillow.Image) -> int | None:
+    """As EXIF or XMP data has it; None without, and where that is damaged."""
+    try:
+        orientation: int | None = picture.getexif().get(_ORIENTATION_TAG)
+    except Exception:  # struct.error, SyntaxError and others
+        return None
+    return orientation
+
+
+def is_damaged_exif(picture: Pillow.Image) -> bool:
+    """Whether there is EXIF data that cannot be read. That costs the image nothing but its orientation."""
+    try:
+        picture.getexif()
+    except Exception:  # see _orientation
+        return True
+    return False
 
 
 def _size(picture: Pillow.Image) -> tuple[int, int]:
@@ -113,8 +132,13 @@ def opened_image(path: str, data: bytes, format_name: str) -> Iterator[Pillow.Im
         Pillow.preinit()  # the common formats alone: init() imports all of Pillow's, for 70 ms
         if format_name not in Pillow.OPEN:
             Pillow.init()
-        with Pillow.OPEN[format_name][0](BytesIO(data), path) as picture:
+        with Pillow.OPEN[format_name][0](BytesIO(as_decoded(data, format_name)[0]), path) as picture:
             yield picture
+
+
+def as_decoded(data: bytes, format_name: str) -> tuple[bytes, tuple[str, ...]]:
+    """A file as Pillow is given it, and notes on what was left out for that."""
+    return without_stumbling_blocks(data) if format_name == "PNG" else (data, ())
 
 
 def too_many_pixels(path: str, picture: Pillow.Image, n_bytes: int, rules: Rules) -> Skipped | None:
@@ -145,7 +169,12 @@ def broken_image(path: str, format_name: str, n_bytes: int) -> Skipped:
 
 def _upright(picture: Pillow.Image) -> Pillow.Image:
     picture.load()
-    ImageOps.exif_transpose(picture, in_place=True)  # a copy less: a photo of 60 million pixels has 180 MB
+    try:
+        ImageOps.exif_transpose(picture, in_place=True)  # a copy less: a photo of 60 million pixels has 180 MB
+    except MemoryError:
+        raise
+    except Exception:  # after turning it, Pillow writes the EXIF data anew, which may be damaged elsewhere
+        return picture
     return picture
 
 

@@ -1,14 +1,15 @@
 """What a git checkout says about ignoring, read from its files. git itself is never run on it: a config in the folder
 could make it run a program. Matching is left to `ignore`, the .gitignore files below the given folder to `folder_walk`,
-what its commits say to `git_changes`."""
+what is tracked to `git_index`, what its commits say to `git_changes`."""
 
 import os
+import re
 from pathlib import Path
 
 from engine.corpus.walk.ignore import Level, find_ignoring, parse
 
 MAX_IGNORE_BYTES = 1024 * 1024
-_EXCLUDE_ORIGIN = ".git/info/exclude"
+EXCLUDE = "info/exclude"
 
 
 def level_from(data: bytes | None, n_base: int, origin: str, above: Level | None) -> Level | None:
@@ -19,19 +20,23 @@ def level_from(data: bytes | None, n_base: int, origin: str, above: Level | None
 
 def level_of_checkout(data: bytes | None, n_base: int) -> Level | None:
     """The lowest level of a checkout, from the content of its info/exclude."""
-    return level_from(data, n_base, _EXCLUDE_ORIGIN, None)
+    return level_from(data, n_base, f".git/{EXCLUDE}", None)
 
 
-def level_above(folder: Path) -> tuple[Level | None, bytes]:
+def checkout_above(folder: Path) -> Path | None:
+    """The root of the checkout that `folder` lies in, not being one itself; None outside of any."""
+    if os.path.lexists(folder / ".git"):
+        return None
+    return next((parent for parent in folder.parents if os.path.lexists(parent / ".git")), None)
+
+
+def level_above(checkout: Path, folder: Path) -> tuple[Level | None, bytes]:
     """The patterns in force from the root of the checkout that `folder` lies in down to the folder above it, and the
-    path from that root to `folder`, with a slash at its end; (None, b"") outside of any checkout.
+    path from that root to `folder`, with a slash at its end.
 
-    `folder` is absolute and resolved. Where it is ignored itself, its being named outranks those patterns.
+    Both are absolute and resolved. Where `folder` is ignored itself, its being named outranks those patterns.
     """
-    checkout = next((parent for parent in folder.parents if os.path.lexists(parent / ".git")), None)
-    if checkout is None or os.path.lexists(folder / ".git"):
-        return None, b""
-    level = level_of_checkout(read_exclude(str(checkout)), 0)
+    level = level_of_checkout(read_in_git(str(checkout), EXCLUDE), 0)
     at, prefix = checkout, b""
     for component in folder.relative_to(checkout).parts:
         origin = f"{os.path.relpath(at, folder)}/.gitignore".replace(os.sep, "/")
@@ -43,32 +48,91 @@ def level_above(folder: Path) -> tuple[Level | None, bytes]:
     return level, prefix
 
 
-def read_exclude(folder: str) -> bytes | None:
-    """The info/exclude of the checkout whose root is `folder`, be it a worktree or a submodule; or None."""
-    folders = git_folders(folder)
-    return read_small(os.path.join(folders[1], "info", "exclude")) if folders else None
+def read_in_git(
+    checkout: str, name: str, *, within: str | None = None, max_bytes: int = MAX_IGNORE_BYTES
+) -> bytes | None:
+    """A file of the .git of the checkout whose root is this folder, be it a worktree or a submodule; b"" where there is
+    none of that name, None where it cannot be told, for it lies elsewhere or is none to be read.
 
-
-def git_folders(folder: str) -> tuple[str, str] | None:
-    """Where git keeps what belongs to the checkout whose root is `folder`, and what all its worktrees share; None where
-    its .git is a file that points nowhere."""
-    git = os.path.join(folder, ".git")
-    if not os.path.isfile(git):
-        return git, git
-    pointer = read_small(git) or b""
-    if not pointer.startswith(b"gitdir:"):
+    name: EXCLUDE, or a file of the checkout alone, such as "index". within: see git_folders.
+    """
+    folders = git_folders(checkout, within)
+    if folders is None:
         return None
-    git = os.path.join(folder, os.fsdecode(pointer.removeprefix(b"gitdir:").strip()))
+    base = folders[name == EXCLUDE]
+    path = os.path.join(base, name)
+    if not os.path.lexists(path):
+        return b""
+    return read_small(path, max_bytes) if lies_in(path, base) else None
+
+
+def git_folders(folder: str, within: str | None = None) -> tuple[str, str] | None:
+    """Where git keeps what belongs to the checkout whose root is `folder`, and what all its worktrees share; None where
+    its .git leads nowhere or elsewhere.
+
+    within: a folder that the user gave; `folder` itself where None. A .git that is a file or a link may point at any
+    place. It is followed out of that folder only where the other side says the same: where a repository has this very
+    folder as a worktree or a submodule of its own. A file in a stranger's folder cannot bring that about.
+    """
+    git, within = os.path.join(folder, ".git"), within or folder
+    if os.path.isfile(git):
+        pointer = read_small(git) or b""
+        if not pointer.startswith(b"gitdir:"):
+            return None
+        target = os.fsdecode(pointer.removeprefix(b"gitdir:").strip())
+        if _is_remote(target):
+            return None
+        git = os.path.join(folder, target)
+    if not lies_in(git, within) and not _is_claimed(git, folder):
+        return None
     common = read_small(os.path.join(git, "commondir"))
-    return git, os.path.join(git, os.fsdecode(common.strip())) if common else git
+    if common is None:
+        return git, git
+    shared = os.path.join(git, os.fsdecode(common.strip()))
+    if _is_remote(shared) or not (lies_in(shared, within) or lies_in(git, os.path.join(shared, "worktrees"))):
+        return None
+    return git, shared
 
 
-def read_small(path: str) -> bytes | None:
-    """The bytes of a plain file of up to MAX_IGNORE_BYTES; None for anything else. Follows no link, as git."""
+def _is_remote(path: str) -> bool:
+    """Whether a path names another machine, as Windows reads it; even looking there would tell that one something."""
+    return path.replace("\\", "/").startswith("//")
+
+
+def _is_claimed(git: str, folder: str) -> bool:
+    """Whether what git keeps there says that it belongs to this checkout."""
+    back = read_small(os.path.join(git, "gitdir"))
+    if back is not None:
+        return _is_same(os.path.join(git, os.fsdecode(back.strip())), os.path.join(folder, ".git"))
+    worktree = _WORKTREE.search(read_small(os.path.join(git, "config")) or b"")
+    return worktree is not None and _is_same(os.path.join(git, os.fsdecode(worktree[1].strip(b'" \t'))), folder)
+
+
+_WORKTREE = re.compile(rb"^[ \t]*worktree[ \t]*=[ \t]*([^\r\n]+)", re.MULTILINE | re.IGNORECASE)
+
+
+def _is_same(path: str, other: str) -> bool:
     try:
-        if not os.path.isfile(path) or os.path.islink(path) or os.path.getsize(path) > MAX_IGNORE_BYTES:
+        return os.path.realpath(path) == os.path.realpath(other)
+    except (OSError, ValueError):  # ValueError: a NUL in the path
+        return False
+
+
+def lies_in(path: str, folder: str) -> bool:
+    """Whether a path leads to a place in this folder, its links followed."""
+    try:
+        real, inside = os.path.realpath(path), os.path.realpath(folder)
+    except (OSError, ValueError):
+        return False
+    return real == inside or real.startswith(inside.rstrip(os.sep) + os.sep)
+
+
+def read_small(path: str, max_bytes: int = MAX_IGNORE_BYTES) -> bytes | None:
+    """The bytes of a plain file of up to max_bytes; None for anything else. Follows no link, as git."""
+    try:
+        if not os.path.isfile(path) or os.path.islink(path) or os.path.getsize(path) > max_bytes:
             return None
         with open(path, "rb") as file:
-            return file.read(MAX_IGNORE_BYTES)
+            return file.read(max_bytes)
     except (OSError, ValueError):  # ValueError: a NUL in a path that a .git file points to
         return None

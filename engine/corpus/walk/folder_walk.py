@@ -6,15 +6,16 @@ Owns the order of files and of the reasons, and what is asked of a place that ho
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Protocol
 
 from engine.corpus.rules import Rules, why_contents_left_out, why_file_left_out, why_folder_left_out
 from engine.corpus.source import Cause, Skipped, Source
-from engine.corpus.walk.checkout import level_from, level_of_checkout
-from engine.corpus.walk.ignore import Level, Pattern, Patterns, find_ignoring, parse
+from engine.corpus.walk.checkout import EXCLUDE, level_from, level_of_checkout
+from engine.corpus.walk.git_index import Tracked
+from engine.corpus.walk.ignore import Ignored, Level, Pattern, Patterns, find_ignoring, parse
 from engine.corpus.wording import Names, natural_key, printable
 
 Read = Callable[[int], bytes]
@@ -50,8 +51,8 @@ class Tree(Protocol):
     def read_ignore(self, where: Any) -> bytes | None:
         """The .gitignore of a folder that has one."""
 
-    def read_exclude(self, where: Any) -> bytes | None:
-        """The info/exclude of a folder that is the root of a git checkout."""
+    def read_git(self, where: Any, name: str) -> bytes | None:
+        """A file of the .git of a folder that is the root of a git checkout, see `checkout.read_in_git`."""
 
     def size(self, where: Any) -> int | None:
         """The size of a file in bytes, None where it cannot be told."""
@@ -86,6 +87,7 @@ class Start:
     root_name: stands before a path that an earlier root has taken.
     raw_path: of `where` below the root; "" for the root itself, "inner.zip/" for a zip below it.
     level, prefix: the .gitignore files above, and the path from the topmost of them; see `checkout.level_above`.
+    tracked: what git tracks in the checkout that it lies in.
     """
 
     where: Any
@@ -93,16 +95,28 @@ class Start:
     raw_path: str = ""
     level: Level | None = None
     prefix: bytes = b""
+    tracked: Tracked | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Ignoring:
+    """What .gitignore says in a folder. level: the patterns in force. tracked: what git tracks in spite of them.
+
+    whole: what ignores the folder itself, of which only what is tracked counts then.
+    """
+
+    level: Level | None
+    tracked: Tracked | None
+    whole: Ignored | None = None
 
 
 @dataclass(slots=True)
 class _Folder:
-    """A folder in the middle of being walked. obeys: whether .gitignore counts in it."""
+    """A folder in the middle of being walked. ignoring: None where .gitignore does not count in it."""
 
     entries: Iterator[Entry]
     raw_path: str
-    level: Level | None
-    obeys: bool
+    ignoring: _Ignoring | None
 
 
 @dataclass(slots=True)
@@ -123,7 +137,8 @@ class Walk:
         """Files and what is skipped, by path, folder by folder. Open folders are kept on a list, not on the call stack:
         they may lie thousands deep."""
         start = self.start
-        first = self._enter(start.where, start.raw_path, start.level, obeys=True, path=start.root_name + "/")
+        ignoring = _Ignoring(start.level, start.tracked)
+        first = self._enter(start.where, start.raw_path, ignoring, path=start.root_name + "/")
         if isinstance(first, Skipped):
             yield first
             return
@@ -150,39 +165,48 @@ class Walk:
         if entry.kind is EntryKind.SPECIAL:
             return skip_special(path)
         included = path in self.rules.include or (is_folder and path[:-1] in self.rules.include)
+        ignoring = None if included else folder.ignoring
         if not included:
-            skipped = self._why_left_out(entry, raw_path, path, folder)
+            skipped = self._why_left_out(entry, raw_path, path)
             if skipped is not None:
                 return skipped
+            ignored = self._ignored(entry, raw_path, folder)
+            if ignored is not None and not self._is_tracked(entry, raw_path, folder):
+                return self._skip(entry, path, Cause.IGNORED, _ignored_by(ignored, folder))
+            if ignored is not None and ignoring is not None:
+                ignoring = replace(ignoring, whole=ignored)
         if not is_folder:
             return File(path, raw_path, entry.where, included)
-        return self._enter(
-            entry.where, raw_path + "/", folder.level, obeys=folder.obeys and not included, path=path, included=included
-        )
+        return self._enter(entry.where, raw_path + "/", ignoring, path=path, included=included)
 
-    def _why_left_out(self, entry: Entry, raw_path: str, path: str, folder: _Folder) -> Skipped | None:
+    def _why_left_out(self, entry: Entry, raw_path: str, path: str) -> Skipped | None:
         is_folder = entry.kind is EntryKind.FOLDER
-        obeys = folder.obeys and folder.level is not None
-        if obeys or self._excludes.patterns:  # else the common case is spared the bytes
-            raw, name = os.fsencode(raw_path), os.fsencode(entry.name)
-            pattern = self._excludes.last_match(raw, name, is_folder)
+        if self._excludes.patterns:  # else the common case is spared the bytes
+            pattern = self._excludes.last_match(os.fsencode(raw_path), os.fsencode(entry.name), is_folder)
             if pattern is not None and not pattern.negated:
                 return self._skip(entry, path, Cause.EXCLUDED, _excluded_by(pattern))
         why = why_folder_left_out(entry.name) if is_folder else why_file_left_out(entry.name)
-        if why is not None:
-            return self._skip(entry, path, Cause.GENERATED, why)
-        if obeys:
-            ignored = find_ignoring(folder.level, self.start.prefix + raw, name, is_folder)
-            if ignored is not None:
-                return self._skip(entry, path, Cause.IGNORED, f"ignored by {ignored.origin}: {ignored.line}")
-        return None
+        return self._skip(entry, path, Cause.GENERATED, why) if why is not None else None
+
+    def _ignored(self, entry: Entry, raw_path: str, folder: _Folder) -> Ignored | None:
+        """What ignores this entry, itself or with the folder that it lies in."""
+        ignoring = folder.ignoring
+        if ignoring is None or (ignoring.whole is None and ignoring.level is None):
+            return None
+        path, name = self.start.prefix + os.fsencode(raw_path), os.fsencode(entry.name)
+        return ignoring.whole or find_ignoring(ignoring.level, path, name, entry.kind is EntryKind.FOLDER)
+
+    def _is_tracked(self, entry: Entry, raw_path: str, folder: _Folder) -> bool:
+        tracked = folder.ignoring.tracked if folder.ignoring else None
+        path = self.start.prefix + os.fsencode(raw_path)
+        return tracked is not None and tracked.has(path, is_folder=entry.kind is EntryKind.FOLDER)
 
     def _skip(self, entry: Entry, path: str, cause: Cause, reason: str) -> Skipped:
         n_bytes = None if entry.kind is EntryKind.FOLDER else self.tree.size(entry.where)
         return Skipped(path, cause, reason, n_bytes, can_include=True)
 
     def _enter(
-        self, where: Any, raw_path: str, level: Level | None, *, obeys: bool, path: str, included: bool = False
+        self, where: Any, raw_path: str, ignoring: _Ignoring | None, *, path: str, included: bool = False
     ) -> _Folder | Skipped:
         """The folder, ready to be walked, or why it is not."""
         try:
@@ -198,20 +222,21 @@ class Walk:
         why = why_contents_left_out(kinds.keys())
         if why is not None and not (included or is_root):
             return Skipped(path, Cause.GENERATED, why, can_include=True)
-        if obeys:
-            level = self._level_in(where, raw_path, kinds, level)
+        if ignoring is not None:
+            ignoring = self._ignoring_in(where, raw_path, kinds, ignoring)
         entries.sort(key=lambda entry: natural_key(entry.name))
-        return _Folder(iter(entries), raw_path, level, obeys)
+        return _Folder(iter(entries), raw_path, ignoring)
 
-    def _level_in(self, where: Any, raw_path: str, kinds: dict[str, EntryKind], level: Level | None) -> Level | None:
-        """The patterns in force inside a folder. A checkout within a checkout has only its own, as in git."""
+    def _ignoring_in(self, where: Any, raw_path: str, kinds: dict[str, EntryKind], above: _Ignoring) -> _Ignoring:
+        """What is ignored inside a folder. A checkout within a checkout has only its own patterns, as in git."""
         n_base = len(self.start.prefix) + len(os.fsencode(raw_path))
         if ".git" in kinds:
-            level = level_of_checkout(self.tree.read_exclude(where), n_base)
-        if kinds.get(".gitignore") is EntryKind.FILE:
-            origin = printable(raw_path.removeprefix(self.start.raw_path)) + ".gitignore"
-            level = level_from(self.tree.read_ignore(where), n_base, origin, level)
-        return level
+            level = level_of_checkout(self.tree.read_git(where, EXCLUDE), n_base)
+            above = _Ignoring(level, Tracked(partial(self.tree.read_git, where), n_base))
+        if kinds.get(".gitignore") is not EntryKind.FILE:
+            return above
+        origin = printable(raw_path.removeprefix(self.start.raw_path)) + ".gitignore"
+        return replace(above, level=level_from(self.tree.read_ignore(where), n_base, origin, above.level))
 
 
 @lru_cache
@@ -228,6 +253,14 @@ def why_excluded(globs: tuple[str, ...], raw_name: str) -> str | None:
     name = os.fsencode(raw_name)
     pattern = _compiled(globs).last_match(name, name, is_folder=False)
     return _excluded_by(pattern) if pattern is not None and not pattern.negated else None
+
+
+def _ignored_by(ignored: Ignored, folder: _Folder) -> str:
+    reason = f"ignored by {ignored.origin}: {ignored.line}"
+    tracked = folder.ignoring.tracked if folder.ignoring else None
+    if tracked is None or tracked.is_known:
+        return reason
+    return f"{reason} (whether git tracks it cannot be told from here)"
 
 
 def _excluded_by(pattern: Pattern) -> str:

@@ -6,8 +6,8 @@ must also not enter a folder that is ignored: git never looks for a way back int
 Works on bytes, as git does: "?" is one byte of UTF-8. Patterns become regular expressions; a `*` followed by more is
 put into an atomic group, which is exact for globs and keeps a hostile pattern such as `*a*a*a*a*b` from taking forever.
 Agreement with git is tested, odd cases included; pathspec's GitIgnoreSpec differed on 66 of 200 random repositories.
-The user's global core.excludesFile is not read, upper and lower case differ, and what is tracked although it is ignored
-counts as ignored.
+The user's global core.excludesFile is not read, and upper and lower case differ. That git tracks a file outranks all
+patterns; it is left to `git_index`.
 """
 
 import re

@@ -11,13 +11,12 @@ from typing import TypeVar
 
 from engine.corpus.rules import Rules, why_folder_left_out
 from engine.corpus.source import Skipped, Source
-from engine.corpus.walk.checkout import MAX_IGNORE_BYTES
+from engine.corpus.walk.checkout import EXCLUDE, MAX_IGNORE_BYTES
 from engine.corpus.walk.folder_walk import Entry, EntryKind, File, Start, Take, Walk
 from engine.corpus.wording import Names, printable
 
 _Found = TypeVar("_Found")
 _IGNORE = ".gitignore"
-_EXCLUDE = "info/exclude"  # below .git: what its owner ignores
 _INDEXES = ("index", "sharedindex.")  # below .git: what it tracks; git may split that over two files
 
 
@@ -92,7 +91,7 @@ def _holds_rules(parts: Sequence[str]) -> bool:
     elif ".git" in parts[:-1]:
         at = parts.index(".git")
         name, above = "/".join(parts[at + 1 :]), parts[1:at]
-        if name not in (_EXCLUDE, _INDEXES[0]) and not name.startswith(_INDEXES[1]):
+        if name not in (EXCLUDE, _INDEXES[0]) and not name.startswith(_INDEXES[1]):
             return False
     else:
         return False
@@ -117,15 +116,11 @@ class ListedTree:
     def read_ignore(self, where: _Node) -> bytes | None:
         return _small(self._read(where, _IGNORE))
 
-    def read_exclude(self, where: _Node) -> bytes | None:
-        return _small(self.read_git(where, _EXCLUDE))
-
     def read_git(self, where: _Node, name: str) -> bytes | None:
-        """b"" where there is none of that name, None where .git is a file: what it points to is not listed."""
         if ".git" not in where.folders:
-            return None
+            return None  # a .git file: what it points to is not in the list
         content = self._read(where, ".git", *name.split("/"))
-        return b"" if content is None else content
+        return b"" if content is None else (_small(content) if name == EXCLUDE else content)
 
     def size(self, where: int) -> int | None:
         return None

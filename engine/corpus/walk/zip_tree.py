@@ -4,7 +4,6 @@ Owns what makes a zip unsafe: names that lead out of it, links, and bombs. A bom
 not by what the zip claims of itself; members that share bytes are refused before anything is read.
 """
 
-import os
 import re
 import stat
 import struct
@@ -13,7 +12,7 @@ import zlib
 from calendar import timegm
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
@@ -21,16 +20,17 @@ from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, Skipped, Source
 from engine.corpus.walk.checkout import MAX_IGNORE_BYTES
 from engine.corpus.walk.folder_walk import Entry, EntryKind, Take
+from engine.corpus.walk.git_index import MAX_INDEX_BYTES
+from engine.corpus.walk.zip_directory import Member, SplitZip, TooMuch, open_member, read_directory
 from engine.corpus.wording import MIB, printable, size_in_words
 
-_DRIVE = re.compile(r"[A-Za-z]:")
-_END_BYTES = 22 + 65535  # the end record and the longest comment behind it
-_MAX_DIRECTORY_BYTES_PER_ENTRY = 512  # 46 and a name; bounds what zipfile keeps in memory
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")  # a colon without a slash behind it leads nowhere: "Q: what.txt" is a name
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # zipfile unpacks the others without a bound on memory
 _MAX_NAME = 4096
 _NO_TIME = (1980, 1, 1, 0, 0, 0)  # what a zip has that was made without times
 _ENCRYPTED = 0x1
-_UTF8_NAME = 0x800
+_DOS_FOLDER = 0x10
+_UNIX = frozenset({3, 19})  # systems whose attributes are a mode; others may hold anything there
 _PIECE_BYTES = 64 * 1024
 _RATIO_FROM_BYTES = MIB
 # what zipfile raises on a damaged or odd zip
@@ -59,12 +59,12 @@ class _Node:
 
 @dataclass(slots=True)
 class ZipTree:
-    """The inside of a zip. `where` is a node for a folder, a ZipInfo for a file. State: how much was unpacked so far.
+    """The inside of a zip. `where` is a node for a folder, a Member for a file. State: how much was unpacked so far.
 
     refused: members that are not safe to take, with the path they go by before it is made unique.
     """
 
-    file: zipfile.ZipFile
+    file: IO[bytes]
     rules: Rules
     root: _Node
     refused: tuple[Skipped, ...]
@@ -76,73 +76,83 @@ class ZipTree:
     def read_ignore(self, where: _Node) -> bytes | None:
         return self._read_small(where, ".gitignore")
 
-    def read_exclude(self, where: _Node) -> bytes | None:
-        git = where.folders.get(".git")
-        info = git.folders.get("info") if git else None
-        return self._read_small(info, "exclude") if info else None
+    def read_git(self, where: _Node, name: str) -> bytes | None:
+        *folders, last = name.split("/")
+        node = where.folders.get(".git")
+        if node is None:
+            return None  # a .git file: what it points to is not in the archive
+        for folder in folders:
+            node = node.folders.get(folder) if node else None
+        if node is None or all(entry.name != last for entry in node.files):
+            return b""
+        return self._read_small(node, last, MAX_INDEX_BYTES)
 
-    def size(self, where: zipfile.ZipInfo) -> int | None:
-        return where.file_size
+    def size(self, where: Member) -> int | None:
+        return where.n_bytes
 
-    def modified(self, where: zipfile.ZipInfo) -> float | None:
+    def modified(self, where: Member) -> float | None:
         try:  # local time of wherever it was packed; taken as UTC, it is the same everywhere
-            return float(timegm(where.date_time)) if where.date_time > _NO_TIME else None
+            return float(timegm(where.moment)) if where.moment > _NO_TIME else None
         except ValueError:  # a month of 0
             return None
 
     def identity(self, where: _Node) -> object | None:
         return None
 
-    def read_file(self, where: zipfile.ZipInfo, path: str, take: Take) -> Source | Skipped:
+    def read_file(self, where: Member, path: str, take: Take) -> Source | Skipped:
         skipped = self._why_not(where, path)
         if skipped is not None:
             return skipped
         try:
-            with self.file.open(where) as member:
-                return take(where.file_size, lambda n_bytes: self._read(member, where, n_bytes))
+            with open_member(self.file, where) as member:
+                taken = take(where.n_bytes, lambda n_bytes: self._read(member, where, n_bytes))
         except _Bomb as bomb:
-            return Skipped(path, Cause.UNSAFE, str(bomb), where.file_size)
+            return Skipped(path, Cause.UNSAFE, str(bomb), where.n_bytes)
         except _FAILURES as error:
-            return Skipped(path, Cause.BROKEN, f"damaged in the archive ({error})", where.file_size)
+            return _damaged(path, where, error)
+        if where.name.guess and isinstance(taken, Source):
+            note = f"Its name in the zip was read as {where.name.guess}, a guess."
+            return replace(taken, notes=(*taken.notes, note))
+        return taken
 
-    def read_bytes(self, where: zipfile.ZipInfo, path: str) -> bytes | Skipped:
+    def read_bytes(self, where: Member, path: str) -> bytes | Skipped:
         """A whole member, as a zip within the zip needs it."""
         skipped = self._why_not(where, path)
         if skipped is not None:
             return skipped
         try:
-            with self.file.open(where) as member:
-                return self._read(member, where, where.file_size)
+            with open_member(self.file, where) as member:
+                return self._read(member, where, where.n_bytes)
         except _Bomb as bomb:
-            return Skipped(path, Cause.UNSAFE, str(bomb), where.file_size)
+            return Skipped(path, Cause.UNSAFE, str(bomb), where.n_bytes)
         except _FAILURES as error:
-            return Skipped(path, Cause.BROKEN, f"damaged in the archive ({error})", where.file_size)
+            return _damaged(path, where, error)
 
-    def _read_small(self, where: _Node, name: str) -> bytes | None:
+    def _read_small(self, where: _Node, name: str, max_bytes: int = MAX_IGNORE_BYTES) -> bytes | None:
         info = next((entry.where for entry in where.files if entry.name == name), None)
-        if info is None or info.file_size > MAX_IGNORE_BYTES:
+        if info is None or info.n_bytes > max_bytes:
             return None
         data = self.read_bytes(info, name)
         return data if isinstance(data, bytes) else None
 
-    def _why_not(self, info: zipfile.ZipInfo, path: str) -> Skipped | None:
+    def _why_not(self, info: Member, path: str) -> Skipped | None:
         """What can be told from the directory of the zip, before any reading."""
-        if info.flag_bits & _ENCRYPTED:
+        if info.flags & _ENCRYPTED:
             reason = "behind a password; make the zip anew without one"
-            return Skipped(path, Cause.ENCRYPTED, reason, info.file_size)
-        if info.compress_type not in _METHODS:
+            return Skipped(path, Cause.ENCRYPTED, reason, info.n_bytes)
+        if info.method not in _METHODS:
             reason = "packed in a way other than deflate; make the zip anew with the usual settings"
-            return Skipped(path, Cause.BINARY, reason, info.file_size)
-        bomb = self._why_bomb(info, info.file_size)
-        return Skipped(path, Cause.UNSAFE, bomb, info.file_size) if bomb else None
+            return Skipped(path, Cause.BINARY, reason, info.n_bytes)
+        bomb = self._why_bomb(info, info.n_bytes)
+        return Skipped(path, Cause.UNSAFE, bomb, info.n_bytes) if bomb else None
 
-    def _why_bomb(self, info: zipfile.ZipInfo, n_bytes: int) -> str | None:
-        if n_bytes > max(_RATIO_FROM_BYTES, self.rules.max_archive_ratio * info.compress_size):
-            ratio = f"{n_bytes / max(info.compress_size, 1):,.0f} times its packed size"
+    def _why_bomb(self, info: Member, n_bytes: int) -> str | None:
+        if n_bytes > max(_RATIO_FROM_BYTES, self.rules.max_archive_ratio * info.n_packed):
+            ratio = f"{n_bytes / max(info.n_packed, 1):,.0f} times its packed size"
             return f"unpacks to {ratio}, over the limit of {self.rules.max_archive_ratio:,}: a zip bomb"
         return None
 
-    def _read(self, member: IO[bytes], info: zipfile.ZipInfo, n_bytes: int) -> bytes:
+    def _read(self, member: zipfile.ZipExtFile, info: Member, n_bytes: int) -> bytes:
         """The next bytes of a member, piece by piece, so that no bomb unpacks further than the limit."""
         pieces, n_read = [], 0
         while n_read < n_bytes and (piece := member.read(min(_PIECE_BYTES, n_bytes - n_read))):
@@ -157,6 +167,11 @@ class ZipTree:
         return b"".join(pieces)
 
 
+def _damaged(path: str, member: Member, error: Exception) -> Skipped:
+    what = str(error) or "it ends too early"
+    return Skipped(path, Cause.BROKEN, f"damaged in the archive ({what})", member.n_bytes)
+
+
 @contextmanager
 def open_zip(source: Path | IO[bytes], path: str, rules: Rules) -> Iterator[ZipTree | Skipped]:
     """The inside of a zip, open until the block ends; or why it cannot be read, under `path`."""
@@ -166,67 +181,39 @@ def open_zip(source: Path | IO[bytes], path: str, rules: Rules) -> Iterator[ZipT
         yield Skipped(path, Cause.UNREADABLE, f"cannot be read ({error.strerror or error})")
         return
     with file:
-        opened = _open(file, path, rules)
-        yield opened
-        if isinstance(opened, ZipTree):
-            opened.file.close()
+        yield _open(file, path, rules)
 
 
 def _open(file: IO[bytes], path: str, rules: Rules) -> ZipTree | Skipped:
-    n_bytes = file.seek(0, os.SEEK_END)
+    n_bytes = file.seek(0, 2)
     try:
-        n_entries, n_directory_bytes = _claimed(file, n_bytes)
-        if n_entries > rules.max_archive_entries:
-            return _too_many(path, n_entries, rules, n_bytes)
-        if n_directory_bytes > _MAX_DIRECTORY_BYTES_PER_ENTRY * rules.max_archive_entries:
-            reason = f"a directory of {size_in_words(n_directory_bytes)}, too much for a zip: a bomb"
-            return Skipped(path, Cause.UNSAFE, reason, n_bytes)
-        opened = zipfile.ZipFile(file)
-        infos = opened.infolist()
+        members = read_directory(file, max_entries=rules.max_archive_entries)
+    except TooMuch as error:
+        return Skipped(path, Cause.UNSAFE, str(error), n_bytes)
+    except SplitZip as error:
+        return Skipped(path, Cause.BROKEN, str(error), n_bytes)
     except _FAILURES as error:
-        return Skipped(path, Cause.BROKEN, f"a zip that is cut short or damaged ({error})", n_bytes)
-    if len(infos) > rules.max_archive_entries:
-        return _too_many(path, len(infos), rules, n_bytes)
-    n_sharing = _count_sharing(infos)
+        reason = f"a zip that is cut short or damaged ({error}); copy or download it anew"
+        return Skipped(path, Cause.BROKEN, reason, n_bytes)
+    n_sharing = _count_sharing(members)
     if n_sharing:
-        reason = f"{n_sharing:,} of its {len(infos):,} files share their bytes with others: a zip bomb"
+        reason = f"{n_sharing:,} of its {len(members):,} files share their bytes with others: a zip bomb"
         return Skipped(path, Cause.UNSAFE, reason, n_bytes)
     layout = _Layout()
-    for info in infos:
-        layout.place(info)
+    for member in members:
+        layout.place(member)
         if layout.n_folders > rules.max_archive_entries:
-            return _too_many(path, layout.n_folders, rules, n_bytes)
-    return ZipTree(opened, rules, layout.root, tuple(layout.refused))
+            reason = f"{layout.n_folders:,} entries, over the limit of {rules.max_archive_entries:,} for a zip"
+            return Skipped(path, Cause.UNSAFE, reason, n_bytes)
+    return ZipTree(file, rules, layout.root, tuple(layout.refused))
 
 
-def _too_many(path: str, n_entries: int, rules: Rules, n_bytes: int) -> Skipped:
-    reason = f"{n_entries:,} entries, over the limit of {rules.max_archive_entries:,} for a zip"
-    return Skipped(path, Cause.UNSAFE, reason, n_bytes)
-
-
-def _claimed(file: IO[bytes], n_bytes: int) -> tuple[int, int]:
-    """Entries and bytes of the directory, as the end record has them. zipfile would read all of it at once."""
-    start = max(0, n_bytes - _END_BYTES)
-    file.seek(start)
-    tail = file.read(_END_BYTES)
-    at = tail.rfind(b"PK\x05\x06")
-    if at < 0 or len(tail) < at + 22:
-        return 0, 0  # zipfile will say what is wrong
-    n_entries, n_directory_bytes = struct.unpack_from("<HL", tail, at + 10)
-    if at >= 20 and tail[at - 20 : at - 16] == b"PK\x06\x07":  # the locator of the 64-bit end record
-        file.seek(struct.unpack_from("<Q", tail, at - 12)[0])
-        record = file.read(56)
-        if record[:4] == b"PK\x06\x06" and len(record) == 56:
-            n_entries, n_directory_bytes = struct.unpack_from("<QQ", record, 32)
-    return n_entries, n_directory_bytes
-
-
-def _count_sharing(infos: list[zipfile.ZipInfo]) -> int:
+def _count_sharing(members: list[Member]) -> int:
     """How many members begin before the one ahead of them ends; in an honest zip none does."""
     n_sharing, end = 0, 0
-    for info in sorted(infos, key=lambda info: info.header_offset):
-        n_sharing += info.header_offset < end
-        end = max(end, info.header_offset + 30 + info.compress_size)
+    for member in sorted(members, key=lambda member: member.offset):
+        n_sharing += member.offset < end
+        end = max(end, member.offset + 30 + member.n_packed)
     return n_sharing
 
 
@@ -238,15 +225,18 @@ class _Layout:
     refused: list[Skipped] = field(default_factory=list)
     n_folders: int = 0
 
-    def place(self, info: zipfile.ZipInfo) -> None:
+    def place(self, member: Member) -> None:
         """Puts a member in its folder, or among the refused."""
-        name = _name_of(info)
+        name = member.name.text
         parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
-        why = _why_unsafe(name, parts, stat.S_IFMT(info.external_attr >> 16))
+        is_folder = _is_folder(member)
+        why = _why_unsafe(name, parts, member)
+        if why is None and member.n_bytes and (is_folder or not parts):
+            why = "a folder with content of its own, or a file without a name"
         if why is not None:
-            self.refused.append(Skipped(printable(name[:_MAX_NAME]), Cause.UNSAFE, why, info.file_size))
+            path = printable(name[:_MAX_NAME]) or "unnamed"
+            self.refused.append(Skipped(path, Cause.UNSAFE, why, member.n_bytes))
             return
-        is_folder = name.endswith(("/", "\\"))
         node = self.root
         for part in parts if is_folder else parts[:-1]:
             if part not in node.folders:
@@ -254,25 +244,36 @@ class _Layout:
                 self.n_folders += 1
             node = node.folders[part]
         if not is_folder and parts:
-            node.files.append(Entry(parts[-1], EntryKind.FILE, info))
+            node.files.append(Entry(parts[-1], EntryKind.FILE, member))
 
 
-def _why_unsafe(name: str, parts: list[str], mode: int) -> str | None:
-    if name.startswith(("/", "\\")) or _DRIVE.match(name) or ".." in parts:
+def _is_folder(member: Member) -> bool:
+    """By a slash at the end of its name, or as DOS or Unix mark it; some packers write no slash."""
+    if member.name.text.endswith(("/", "\\")):
+        return True
+    marked = member.attributes & _DOS_FOLDER or stat.S_ISDIR(member.attributes >> 16)
+    return bool(marked) and member.n_bytes == 0
+
+
+def _why_unsafe(name: str, parts: list[str], member: Member) -> str | None:
+    if name.startswith(("/", "\\")) or _DRIVE.match(name) or _climbs_out(parts):
         return "a path that leads out of the archive"
+    if ".." in parts:
+        return 'a path with ".." in it; make the zip anew with plain paths'
     if len(name) > _MAX_NAME:
         return f"a path of {len(name):,} characters, over the limit of {_MAX_NAME:,}"
+    mode = stat.S_IFMT(member.attributes >> 16)
     if mode == stat.S_IFLNK:
         return "a link in an archive"
-    return None if mode in (0, stat.S_IFREG, stat.S_IFDIR) else "a pipe, socket or device in an archive"
+    if member.system not in _UNIX or mode in (0, stat.S_IFREG, stat.S_IFDIR):
+        return None
+    return "a pipe, socket or device in an archive"
 
 
-def _name_of(info: zipfile.ZipInfo) -> str:
-    """The name, NULs and all. Many zips hold UTF-8 without saying so, and zipfile takes that for code page 437."""
-    name = info.orig_filename
-    if info.flag_bits & _UTF8_NAME or name.isascii():
-        return name
-    try:
-        return name.encode("cp437").decode()
-    except UnicodeError:
-        return name
+def _climbs_out(parts: list[str]) -> bool:
+    depth = 0
+    for part in parts:
+        depth += -1 if part == ".." else 1
+        if depth < 0:
+            return True
+    return False

@@ -1,6 +1,7 @@
 """engine.corpus.collect, rules and walk: folders and files on disk."""
 
 import os
+import random
 import socket
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from engine.corpus.collect import collect, refuse_empty
 from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, Corpus, Skipped, digest_text
+from engine.corpus.wording import printable
 from engine.errors import SourceRefused, UsageError
 from tests.work import bytes_read
 
@@ -308,7 +310,11 @@ def test_relative_paths_and_the_current_folder(tmp_path: Path, monkeypatch: pyte
         ([], "", r"^There are no files in .*\. Give a file"),
         (["a.py"], "", r"^a\.py was skipped: 0 bytes\. Give another file\.$"),
         (["yarn.lock"], "x", r"^yarn\.lock was skipped: a lock file\. Bring it back by naming it"),
-        (["a", "b", "yarn.lock"], "", r"all 3 entries were skipped \(2 empty, 1 left out by default\)\. Bring back"),
+        (
+            ["a", "b", "yarn.lock"],
+            "",
+            r"all 3 entries were skipped \(2 empty, 1 left out by default\)\. a: 0 bytes\. .* Bring back",
+        ),
     ],
 )
 def test_an_empty_corpus_is_refused_with_the_reason(tmp_path: Path, names: list[str], text: str, message: str) -> None:
@@ -334,3 +340,49 @@ def test_the_remedy_fits_the_reason(tmp_path: Path) -> None:
     ):
         with pytest.raises(SourceRefused, match=message):
             refuse_empty(collect([tmp_path / name], rules), [tmp_path / name])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+def test_every_file_of_a_folder_is_a_source_or_has_a_reason(tmp_path: Path) -> None:
+    """Whatever lies there, and whatever git and the rules say of it."""
+    chance = random.Random(11)
+    names = [
+        "a",
+        "b.txt",
+        ".git",
+        "node_modules",
+        "yarn.lock",
+        "caf\udce9",
+        "two\nlines",
+        ".gitignore",
+        "x.min.js",
+        "é",
+    ]
+    contents = [
+        b"",
+        b"x",
+        b"*.txt\n",
+        b"a/\n!b.txt\n",
+        bytes(40),
+        b"PK\3\4" + bytes(30),
+        b"\xff\xd8\xff",
+        b"\x89PNG\r\n\x1a\n",
+    ]
+    for number in range(60):
+        root = tmp_path / str(number)
+        for _ in range(12):
+            path = root.joinpath(*chance.choices(names, k=chance.randint(1, 3)))
+            if any(parent.is_file() or parent.is_symlink() for parent in (path, *path.parents)) or path.is_dir():
+                continue
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if chance.random() < 0.1:
+                path.symlink_to(tmp_path)
+            else:
+                path.write_bytes(chance.choice(contents))
+        corpus = collect([root])
+        said = {source.path for source in corpus.sources} | {skipped.path for skipped in corpus.skipped}
+        folders = tuple(skipped.path for skipped in corpus.skipped if skipped.path.endswith("/"))
+        for folder, _, files in os.walk(root):
+            for name in files:
+                path_below = printable(os.path.relpath(os.path.join(folder, name), root))
+                assert path_below in said or path_below.startswith(folders), (path_below, said)

@@ -141,6 +141,7 @@ def test_a_worktree_uses_the_exclude_of_its_repository(tmp_path: Path) -> None:
     (git / "worktrees" / "w" / "commondir").write_text("../..\n")
     folder = tmp_path / "w"
     folder.mkdir()
+    (git / "worktrees" / "w" / "gitdir").write_text(f"{folder / '.git'}\n")
     (folder / ".git").write_text(f"gitdir: {git / 'worktrees' / 'w'}\n")
     (folder / "a.log").write_text("a")
     (folder / "a.txt").write_text("a")

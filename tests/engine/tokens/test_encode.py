@@ -21,8 +21,9 @@ from engine.errors import EngineDied, ModelRefused
 from engine.gguf import read_header
 from engine.local.opened import OpenModel
 from engine.tokens.byte_pairs import PATTERNS, EncoderPanicked
-from engine.tokens.encode import Proof, Tokenizer, byte_pair_encoder, open_tokenizer, prove, read_proof, write_proof
+from engine.tokens.encode import Proof, Tokenizer, byte_pair_encoder
 from engine.tokens.llama_tokenizer import Facts, LlamaTokenizer
+from engine.tokens.proof import open_tokenizer, prove, read_proof, write_proof
 from engine.tokens.vocabulary import Alphabet, read_vocabulary
 from tests.models.cache import cached
 from tests.models.llama import build_llama
@@ -342,7 +343,7 @@ def test_a_proof_is_made_once(llama_gguf: Path, tmp_path: Path, monkeypatch: pyt
     kept = read_proof(folder, first.vocabulary)
     assert kept is not None and kept.encoder == "ids" and kept.facts == first.facts
     assert [path.name for path in folder.iterdir()] == [f"vocabulary-{first.vocabulary.digest}.json"]
-    monkeypatch.setattr("engine.tokens.encode.prove", None)
+    monkeypatch.setattr("engine.tokens.proof.prove", None)
     again = open_tokenizer(header, cache=folder)
     assert again.facts == first.facts and again.encoder_name == first.encoder_name
 
