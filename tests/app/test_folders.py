@@ -2,6 +2,7 @@
 
 import json
 import struct
+import subprocess
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -21,6 +22,7 @@ from app.server import routes
 from app.settings import Settings
 from engine.corpus.source import Cause
 from engine.errors import SourceRefused, UsageError
+from tests.engine.corpus.test_ignore import make_repository
 
 TOKEN = "a-token"
 END, SAID = 0xFFFF_FFFF, 0xFFFF_FFFE
@@ -485,6 +487,19 @@ def test_what_git_says_by_itself_counts_too(desk: Desk, intake: Intake) -> None:
     reasons = {one.path.removeprefix("clone/"): one.reason for one in view.skipped}
     assert reasons["notes.txt"] == "ignored by .git/info/exclude: notes.txt"
     assert reasons[".git/"].startswith("version control data; its 32 files were not sent")
+
+
+def test_what_git_tracks_is_sent_although_it_is_ignored(desk: Desk, intake: Intake, tmp_path: Path) -> None:
+    clone = make_repository(tmp_path / "clone", ())
+    for path in (".gitignore", "out/tracked.txt", "out/other.txt", "a.log", "b.log"):
+        (clone / path).parent.mkdir(exist_ok=True)
+        (clone / path).write_text("out/\n*.log\n" if path == ".gitignore" else f"{path}\n")
+    subprocess.run(["git", "-C", str(clone), "add", "-f", ".gitignore", "out/tracked.txt", "a.log"], check=True)
+    paths = sorted(path for path in clone.rglob("*") if path.is_file())
+    session = bring(desk, intake, {f"clone/{path.relative_to(clone)}": path.read_bytes() for path in paths})
+    view = desk.session(session)
+    assert {link.path.removeprefix("clone/") for link in view.links} == {".gitignore", "out/tracked.txt", "a.log"}
+    assert {one.path.removeprefix("clone/") for one in view.skipped} == {".git/", "out/other.txt", "b.log"}
 
 
 def test_a_folder_of_which_nothing_is_wanted_says_why(desk: Desk, intake: Intake) -> None:
