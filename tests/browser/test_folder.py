@@ -163,13 +163,18 @@ def test_many_single_files_take_the_same_way(server: Server, open_page: Open, tm
 
 
 def take_away(page: DeskPage, path: Path) -> None:
-    """The file is deleted once the browser has listed it, and before it is read."""
-
-    def handle(route: Any) -> None:
-        path.unlink(missing_ok=True)
-        route.continue_()
-
-    page.page.route(re.compile(r"/folder/[^/]+$"), handle)
+    """The file is deleted once the browser has listed it, and before it is read. Not by an interception of requests: of
+    those Chromium reads the bodies ahead, and hangs at a file that is gone."""
+    page.page.expose_function("takeAway", lambda: path.unlink(missing_ok=True))
+    page.page.evaluate(
+        """() => {
+            const send = window.fetch;
+            window.fetch = async (address, ...rest) => {
+                if (/folder\\/[^/]+$/.test(address)) await window.takeAway();
+                return send(address, ...rest);
+            };
+        }"""
+    )
 
 
 def test_a_file_that_cannot_be_read_is_named_and_nothing_is_added(
