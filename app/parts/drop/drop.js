@@ -287,13 +287,15 @@ async function listEntries(entries, signal, tick) {
   return { items, closed };
 }
 
-/** Makes sure that files are at hand, not only their entries. Gives the places where that fails. */
+/** Makes sure that files are at hand, not only their entries. Gives the places where that fails. Chromium calls a file
+ * empty that is gone or was never to be had, and would send it as an empty one: what is empty is looked into. */
 async function resolve(items, places) {
   const failed = [];
   await each(places, async (at) => {
     const item = items[at];
     try {
       item.file ??= await new Promise((give, fail) => item.entry.file(give, fail));
+      if (!item.file.size) await item.file.arrayBuffer();
     } catch {
       failed.push(at);
     }
