@@ -6,16 +6,17 @@ back. Uploads lie in private folders only as long as that may be asked for. Read
 
 import os
 import shutil
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
+from types import MappingProxyType
 
+from app.arrival import Arrival
 from app.desk import Desk
 from app.question import Notice
 from app.sources.joining import is_another
-from app.uploads import Upload, is_pasted, write
+from app.uploads import Upload, is_pasted, private_folder, write
 from engine.backend import Corpus, Skipped, Source
 from engine.corpus.collect import refuse_empty
 from engine.corpus.rules import Rules
@@ -92,12 +93,23 @@ class Intake:
 
         session: that they will be added to; what was pasted replaces nothing there.
         """
-        folder = Path(tempfile.mkdtemp(prefix="longdesk-upload-"))  # mode 0700
+        folder = private_folder(self._desk.settings.home)
         try:
             tops = write(uploads, folder, self._pasted(session) if session is not None else frozenset())
             return self._read(tops, exclude, private=folder, session=session, may_be_empty=may_be_empty)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    def read_arrival(self, arrival: Arrival, *, session: str | None = None) -> Delivery:
+        """Reads folders that the browser has sent as a whole. What it did not send is skipped, with its reason. Raises
+        SourceRefused when nothing can be read."""
+        try:
+            return self._read(
+                arrival.tops, arrival.exclude, private=arrival.folder, session=session, left_out=arrival.left_out
+            )
+        except BaseException:
+            arrival.discard()
             raise
 
     def read_path(self, text: str, *, exclude: tuple[str, ...] = (), session: str | None = None) -> Delivery:
@@ -179,19 +191,25 @@ class Intake:
         private: Path | None = None,
         session: str | None = None,
         may_be_empty: bool = False,
+        left_out: Mapping[Path, tuple[Skipped, ...]] = MappingProxyType({}),
     ) -> Delivery:
-        """Single files are read together; each folder and each zip by itself, so that it can get a prefix."""
+        """Single files are read together; each folder and each zip by itself, so that it can get a prefix.
+
+        left_out: what is not there to be read of a top, or of one that is not there itself.
+        """
         parts = []
-        for group in _groups(tops):
+        for group in [*_groups(tops), *((path,) for path in left_out if path not in tops)]:
             title = "\n".join(printable(path.name) for path in group)
-            origin = Origin(title, group, exclude, private=private, can_replace=_is_single(group[0]))
-            parts.append((origin, self._read_origin(origin, session)))
+            there = tuple(path for path in group if path in tops)
+            origin = Origin(title, there, exclude, private=private, can_replace=_is_single(group[0]))
+            absent = [skipped for path in group for skipped in left_out.get(path, ())]
+            parts.append((origin, _with_absent(self._read_origin(origin, session), absent)))
         whole = Corpus(
             tuple(source for _, corpus in parts for source in corpus.sources),
             tuple(skipped for _, corpus in parts for skipped in corpus.skipped),
         )
         if not may_be_empty:
-            refuse_empty(whole, [Path(path.name) for path in tops], on_page=True)
+            refuse_empty(whole, [Path(path.name) for path in dict.fromkeys((*tops, *left_out))], on_page=True)
         return Delivery(tuple(parts))
 
     def _read_origin(self, origin: Origin, session: str | None) -> Corpus:
@@ -255,6 +273,13 @@ def _remember(record: _Record, origin: Origin, corpus: Corpus) -> None:
     record.origins.append(origin)
     at = len(record.origins) - 1
     record.came_from.update(dict.fromkeys(_paths(corpus), at))
+
+
+def _with_absent(corpus: Corpus, absent: Sequence[Skipped]) -> Corpus:
+    """The corpus, and what of its folder is not there to be read. Where a part of a folder is there, what is said of
+    the whole of it counts."""
+    known = {skipped.path for skipped in absent}
+    return replace(corpus, skipped=(*(one for one in corpus.skipped if one.path not in known), *absent))
 
 
 def _paths(corpus: Corpus) -> list[str]:

@@ -13,6 +13,7 @@ import streamlit as st
 from streamlit.navigation.page import Page
 
 from app.desk import Desk
+from app.folders import FOLDERS
 from app.forecast import Forecasts
 from app.images.jpegs import Thumbnailer
 from app.intake import Intake
@@ -39,6 +40,7 @@ class House:
         atexit.unregister(self.close)
         self.jobs.close()
         self.intake.close()
+        FOLDERS.close()
 
 
 @st.cache_resource(show_spinner=False)

@@ -1,9 +1,14 @@
 """Uploads: what a browser sent, and how it becomes files below a folder. Reading them is left to `intake`."""
 
+import os
 import re
+import shutil
+import tempfile
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Protocol
+
+import psutil
 
 from engine.errors import SourceRefused
 
@@ -33,12 +38,29 @@ def write(uploads: Sequence[Upload], folder: Path, taken: frozenset[str] = froze
     """
     tops: dict[Path, None] = {}
     for upload in uploads:
-        parts = safe_parts(upload.name)
-        path = _unused(folder.joinpath(*parts), taken if len(parts) == 1 and is_pasted(parts[0]) else ())
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = place(folder, upload.name, taken)
         path.write_bytes(upload.getbuffer())
         tops[folder / path.relative_to(folder).parts[0]] = None
     return list(tops)
+
+
+def place(folder: Path, name: str, taken: frozenset[str] = frozenset()) -> Path:
+    """Where a file that the browser calls so goes below the folder; what it lies in is made. taken: as for write."""
+    parts = safe_parts(name)
+    path = _unused(folder.joinpath(*parts), taken if len(parts) == 1 and is_pasted(parts[0]) else ())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def private_folder(home: Path) -> Path:
+    """A new folder for copies, mode 0700. Those of processes that are not there any more are deleted."""
+    uploads = home / "uploads"
+    uploads.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for left in uploads.iterdir():
+        owner = left.name.partition("-")[0]
+        if owner.isdecimal() and int(owner) != os.getpid() and not psutil.pid_exists(int(owner)):
+            shutil.rmtree(left, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=uploads))
 
 
 def safe_parts(name: str) -> tuple[str, ...]:

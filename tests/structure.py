@@ -34,6 +34,7 @@ NOUNS = {
     "app.cli.snapshots": "a command: longdesk snapshots",
     "app.parts.changes": "a part of the page: what adding sources changed",
     "app.parts.contexts": "a part of the page: the usual contexts side by side",
+    "app.parts.dropping": "a part of the page: the place to drop a folder, with its files for the browser",
     "app.parts.guides": "a part of the page: what the guides say",
     "app.parts.tiles": "a part of the page: the slider for tiles",
     "engine.runtime.batch": "llama.cpp's batch: memory that belongs to C",

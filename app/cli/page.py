@@ -1,4 +1,4 @@
-"""`up`: the web page. Streamlit takes this process's place, with the settings in its environment."""
+"""`up`: the web page. Its server takes this process's place, with the settings in its environment."""
 
 import os
 import socket
@@ -12,7 +12,7 @@ from app.cli.options import MMPROJ, MODEL
 from app.settings import Settings, read_settings
 from engine.errors import LongdeskError
 
-_PAGE = Path(__file__).parents[1] / "main.py"
+_HOUSE = Path(__file__).parents[2]
 
 
 @click.command()
@@ -41,13 +41,8 @@ def _serve(settings: Settings, port: int) -> int:
         "LONGDESK_MMPROJ": str(settings.mmproj.absolute()) if settings.mmproj is not None else "",
         "LONGDESK_ROOTS": os.pathsep.join(str(root) for root in settings.roots),
     }
-    command = [
-        *(sys.executable, "-m", "streamlit", "run", str(_PAGE)),
-        *("--server.port", str(port), "--server.address", "127.0.0.1", "--server.headless", "true"),
-        *("--browser.gatherUsageStats", "false", "--server.fileWatcherType", "none"),
-    ]
-    os.chdir(_PAGE.parent.parent)  # Streamlit reads .streamlit/config.toml from the working directory
-    os.execve(sys.executable, command, environment)
+    os.chdir(_HOUSE)  # Streamlit reads .streamlit/config.toml from the working directory
+    os.execve(sys.executable, [sys.executable, "-m", "app.server", str(port)], environment)
 
 
 def _refuse_taken(port: int) -> None:

@@ -5,11 +5,14 @@ from collections.abc import Callable, Iterator, Sequence
 import streamlit as st
 
 from app import state
+from app.arrival import Arrival
 from app.intake import Delivery
 from app.markdown import plain, sentence_of
+from app.parts.dropping import draw_drop
 from app.suggestions import EXAMPLE
 from app.uploads import Upload
 from engine.backend import Skipped
+from engine.corpus.source import Cause
 from engine.errors import LongdeskError
 
 _MOST_NAMED = 5  # refused files that a sentence each is said of
@@ -29,12 +32,8 @@ def draw_adding(session_id: str | None, *, sees: bool, wide: bool = False) -> No
         key=state.fresh_key("files"),
         help=f"Text and code in any encoding, PDFs, notebooks{images}. A zip is read like a folder.{hint}",
     )
-    folder = right.file_uploader(
-        "A folder",
-        accept_multiple_files="directory",
-        key=state.fresh_key("folder"),
-        help="Its .gitignore counts. A zip of it is much faster where it holds many files.",
-    )
+    with right:
+        arrival = draw_drop(session_id, exclude)
     if state.house().desk.settings.roots:
         _draw_path(session_id, exclude)
     st.text_input(
@@ -43,10 +42,12 @@ def draw_adding(session_id: str | None, *, sees: bool, wide: bool = False) -> No
         placeholder="*.lock  docs/**",
         help="Patterns as in .gitignore, with spaces between. They count for what is added from now on.",
     )
-    for name, uploads in (("files", files), ("folder", folder)):
-        if uploads:
-            take_uploads(session_id, uploads, exclude, widget=name)
-            st.rerun()
+    if files:
+        take_uploads(session_id, files, exclude, widget="files")
+        st.rerun()
+    if arrival is not None:
+        take_arrival(session_id, arrival)
+        st.rerun()
 
 
 def _draw_path(session_id: str | None, exclude: tuple[str, ...]) -> None:
@@ -86,6 +87,16 @@ def take_uploads(
     told_in = state.session_id()
     if told_in is not None:
         state.tell(told_in, _sentences(refused))
+
+
+def take_arrival(session_id: str | None, arrival: Arrival) -> None:
+    """The same with folders that were dropped. Files that were to come and did not are named."""
+    intake = state.house().intake
+    refused = _take(session_id, lambda: intake.read_arrival(arrival, session=session_id))
+    failed = [one for skipped in arrival.left_out.values() for one in skipped if one.cause is Cause.UNREADABLE]
+    told_in = state.session_id()
+    if told_in is not None:
+        state.tell(told_in, _sentences([*refused, *(one for one in failed if one not in refused)]))
 
 
 def take_attached(session_id: str | None, uploads: Sequence[Upload]) -> tuple[Skipped, ...]:

@@ -22,6 +22,7 @@ BENCHMARKS = (
     "pdf",
     "pages",
     "vision",
+    "folder",
 )
 
 

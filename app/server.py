@@ -1,0 +1,149 @@
+"""The web server of `longdesk up`: Streamlit's own, and the requests that bring a folder (see `folders`).
+
+Runs as a process of its own, `python -m app.server PORT`. A request is answered only where it comes from the page
+itself: its origin is the address that was asked, and its path has the token of a tab.
+"""
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import streamlit as st
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from app.arrival import MAX_LIST_BYTES, Receiving
+from app.folders import FOLDERS, MAX_BYTES, Folders
+from engine.errors import LongdeskError, UsageError
+
+PAGE = Path(__file__).with_name("main.py")
+_FORBIDDEN, _CONFLICT, _TOO_LARGE, _REFUSED = 403, 409, 413, 422
+
+Answer = Callable[[Request], Awaitable[Response]]
+
+
+def routes(folders: Folders) -> list[Route]:
+    """What is served beside Streamlit's own."""
+
+    async def begin(request: Request) -> Response:
+        body = await _whole(request)
+        return JSONResponse(await run_in_threadpool(folders.begin, _token(request), body))
+
+    async def judge(request: Request) -> Response:
+        body = await _whole(request)
+        return JSONResponse(await run_in_threadpool(folders.judge, _token(request), _id(request), body))
+
+    async def receive(request: Request) -> Response:
+        receiving = await run_in_threadpool(folders.receive, _token(request), _id(request))
+        return JSONResponse({"arrived": await _receive(request, receiving)})
+
+    async def cancel(request: Request) -> Response:
+        await run_in_threadpool(folders.cancel, _token(request), _id(request))
+        return JSONResponse({})
+
+    return [
+        Route("/folder/{token}", _guarded(begin), methods=["POST"]),
+        Route("/folder/{token}/{id}/rules", _guarded(judge), methods=["POST"]),
+        Route("/folder/{token}/{id}/files", _guarded(receive), methods=["POST"]),
+        Route("/folder/{token}/{id}", _guarded(cancel), methods=["DELETE"]),
+    ]
+
+
+def _guarded(answer: Answer) -> Answer:
+    """Answers the page alone, and says what is wrong in a sentence."""
+
+    async def guarded(request: Request) -> Response:
+        try:
+            _refuse_foreign(request)
+            return await answer(request)
+        except ClientDisconnect:
+            return Response(status_code=_REFUSED)  # nobody hears it
+        except LongdeskError as error:
+            status = _CONFLICT if isinstance(error, UsageError) else _REFUSED
+            return JSONResponse({"error": str(error)}, status_code=status)
+        except _Refused as error:
+            return JSONResponse({"error": str(error)}, status_code=error.status)
+
+    return guarded
+
+
+class _Refused(Exception):
+    """A request that no page of ours makes."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+def _refuse_foreign(request: Request) -> None:
+    """Browsers name the page that a request comes from, and do not let pages say otherwise."""
+    origin, host = request.headers.get("origin"), request.headers.get("host")
+    site = request.headers.get("sec-fetch-site", "same-origin")
+    if not origin or not host or urlsplit(origin).netloc != host or site != "same-origin":
+        raise _Refused(_FORBIDDEN, "Folders are taken from Longdesk's own page only.")
+
+
+async def _whole(request: Request) -> bytes:
+    """A body that is kept in memory."""
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_LIST_BYTES:
+            raise _Refused(
+                _TOO_LARGE, "There are too many files in the folder to list them. Give its folders one by one."
+            )
+    return bytes(body)
+
+
+async def _receive(request: Request, receiving: Receiving) -> int:
+    """Writes as the bytes come; the server's other requests go on meanwhile."""
+    pieces = request.stream()
+    try:
+        async for piece in pieces:
+            await run_in_threadpool(receiving.feed, piece)
+    except BaseException as error:
+        await asyncio.shield(run_in_threadpool(receiving.abort))
+        if isinstance(error, LongdeskError):
+            await _drain(pieces)
+        raise
+    return await run_in_threadpool(receiving.finish)
+
+
+async def _drain(pieces: AsyncIterator[bytes]) -> None:
+    """Reads on to the end: a browser that is still sending does not hear an answer."""
+    n_left = MAX_BYTES
+    async for piece in pieces:
+        n_left -= len(piece)
+        if n_left < 0:
+            return
+
+
+def _token(request: Request) -> str:
+    return str(request.path_params["token"])
+
+
+def _id(request: Request) -> str:
+    return str(request.path_params["id"])
+
+
+def serve(port: int) -> None:
+    """Runs until it is stopped by a signal, as a polite end: what is to happen at exit happens."""
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, lambda *_: sys.exit(0))
+    options = {
+        "server.port": port,
+        "server.address": "127.0.0.1",
+        "server.headless": True,
+        "server.fileWatcherType": "none",
+        "browser.gatherUsageStats": False,
+    }
+    st.App(PAGE, routes=routes(FOLDERS)).run(config=options)
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]))
