@@ -11,7 +11,8 @@ define LINT_NEEDS
 import tomllib
 project = tomllib.load(open("pyproject.toml", "rb"))["project"]
 linters = [name for name in project["optional-dependencies"]["dev"] if name.startswith(("mypy", "ruff"))]
-print(*linters, *(name for name in project["dependencies"] if not name.startswith("llama-cpp-python")))
+needed = (name.partition(";")[0] for name in project["dependencies"])  # a marker has spaces
+print(*linters, *(name for name in needed if not name.startswith("llama-cpp-python")))
 endef
 export LINT_NEEDS
 
