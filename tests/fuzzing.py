@@ -194,6 +194,7 @@ def read_all(numbers: range, *, seed: int, on_input: Callable[[int], None] = lam
     from engine.corpus.collect import collect
     from engine.corpus.rules import Rules
     from engine.corpus.source import Skipped, Source
+    from engine.corpus.wording import printable
 
     faults: list[str] = []
     opened: list[str] = []
@@ -218,10 +219,14 @@ def read_all(numbers: range, *, seed: int, on_input: Callable[[int], None] = lam
                 for source in corpus.sources:
                     assert isinstance(source, Source)
                     source.text.encode()
-                    assert all(note.isprintable() and note for note in source.notes), source.notes
+                    assert all(note and printable(note) == note for note in source.notes), source.notes
                     assert list(source.page_starts) == sorted(source.page_starts)
                 for skipped in corpus.skipped:
-                    assert isinstance(skipped, Skipped) and skipped.reason.strip() and skipped.reason.isprintable()
+                    assert (
+                        isinstance(skipped, Skipped)
+                        and skipped.reason.strip()
+                        and printable(skipped.reason) == skipped.reason
+                    )
                 assert corpus.sources or corpus.skipped
             except Exception as error:
                 faults.append(f"{each.number} {each.name}: {type(error).__name__}: {error}"[:300])

@@ -14,7 +14,7 @@ from engine.corpus.formats.sniff import HEAD_BYTES, Head, describe, ending, is_c
 from engine.corpus.formats.text import TEXT
 from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, KeptFile, Pixels, Skipped, Source
-from engine.corpus.wording import over_limit, ranges_in_words
+from engine.corpus.wording import over_limit, printable, ranges_in_words
 from engine.errors import UsageError
 
 NESTED_ZIP = "an archive inside a folder; give it by itself to read it"
@@ -75,7 +75,14 @@ def read_content(
     if found is None:
         words = NESTED_ZIP if head.is_zip else head.other
         return Skipped(path, Cause.BINARY, words, n_bytes, can_include=head.is_zip)
-    return found.format.read(Incoming(path, n_bytes, head, read, rules, included, keep, found.name))
+    return _shown(found.format.read(Incoming(path, n_bytes, head, read, rules, included, keep, found.name)))
+
+
+def _shown(read: Source | Skipped) -> Source | Skipped:
+    """With what is said of it in characters that can be shown: a file may name its parts as it likes."""
+    if isinstance(read, Skipped):
+        return replace(read, reason=printable(read.reason))
+    return replace(read, notes=tuple(map(printable, read.notes))) if read.notes else read
 
 
 def _too_large_for_all(path: str, n_bytes: int, rules: Rules) -> Skipped:
@@ -114,7 +121,7 @@ def redraw(source: Source, rules: Rules, *, data: bytes | None = None) -> Source
     name = kept.format if kept else format_.recognise(file.head)
     if name is None:  # another file lies there now
         return source
-    read = format_.read(replace(file, file_format=name))
+    read = _shown(format_.read(replace(file, file_format=name)))
     if isinstance(read, Skipped):
         return read
     return replace(
