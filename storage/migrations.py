@@ -252,8 +252,6 @@ def files_of_sources(db: Database) -> None:
 
 
 @MIGRATIONS()
-def readers_and_folders_of_sources(db: Database) -> None:
-    """The library that a source's text was read with, and the folder that it was given with; NULL for all that was put
-    before, so that their prompts stay as they are."""
+def readers_of_sources(db: Database) -> None:
+    """The library that a source's text was read with; NULL for all that was put before."""
     db.conn.execute("ALTER TABLE session_sources ADD COLUMN reader TEXT")
-    db.conn.execute("ALTER TABLE session_sources ADD COLUMN folder TEXT")

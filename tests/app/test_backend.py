@@ -216,6 +216,7 @@ def test_the_page_speaks_to_it(fake: FakeBackend) -> None:
     assert job is not None
     until(lambda: not job.running)
     page.run()
-    assert not page.exception and any("So it is" in each.value for each in page.markdown)
+    answers = [str(each.proto) for each in page.get("bidi_component")]
+    assert not page.exception and any("So it is" in each for each in answers), answers
     state.house().close()
     st.cache_resource.clear()
