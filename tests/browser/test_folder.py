@@ -260,7 +260,7 @@ def test_by_keyboard_and_on_a_phone_in_the_dark(server: Server, open_page: Open,
     assert page.page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.page.get_by_role("group", name="A folder").count() == 1
     chosen: list[Any] = []
-    page.page.on("filechooser", chosen.append)
+    page.page.on("filechooser", lambda chooser: chosen.append(chooser))
 
     def opened() -> bool:  # a page that is drawn anew meanwhile takes the focus away
         button.press("Enter")
