@@ -1,9 +1,8 @@
 """Which encoding a text is most likely in that neither says so nor is UTF-8: each is tried, and the one wins in which
 the text is the least surprising as writing (see `letters`), given how common the encoding is.
 
-How many of 1,551 texts in 43 languages and 37 encodings are wholly right (`python -m tests.bench encodings`): of those
-of 200 bytes and more all, of those of 40 to 200 bytes 99.6 %. chardet 7.7 has 91 and 88 %, charset-normalizer 3.5 has
-60 and 54 %. What to do with a guess is left to `decoding`.
+How many of some 1,500 texts in 43 languages and 37 encodings come out wholly right, and how many with chardet, is what
+`python -m tests.bench encodings` says. What to do with a guess is left to `decoding`.
 """
 
 import codecs
