@@ -38,6 +38,11 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_folder(tmp_path_factory.mktemp("given") / "clone")
 
 
+def wait_for_zone(page: DeskPage) -> None:
+    """Waits until the zone stands on the page: before, its script does not listen yet, and Streamlit takes all drops."""
+    page.page.locator(ZONE).first.wait_for(state="attached")
+
+
 def choose(page: DeskPage, folder: Path) -> None:
     """As in the dialog behind the button."""
     page.page.locator(f"{ZONE} input").set_input_files(str(folder))
@@ -45,6 +50,7 @@ def choose(page: DeskPage, folder: Path) -> None:
 
 def drop(page: DeskPage, paths: Sequence[Path], where: str = ZONE) -> None:
     """As a user drags from a file manager: the browser's own event, with the files' places."""
+    wait_for_zone(page)
     box = page.page.locator(where).first.bounding_box()
     at = {"x": box["x"] + box["width"] - 15, "y": box["y"] + box["height"] / 2}
     data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
@@ -155,6 +161,7 @@ def test_many_single_files_take_the_same_way(server: Server, open_page: Open, tm
         (tmp_path / f"note {number}.txt").write_text(f"note {number}\n")
     page = open_page(server)
     requests = heard(page)
+    wait_for_zone(page)
     page.page.locator("[data-testid=stFileUploaderDropzoneInput]").set_input_files(
         [str(path) for path in sorted(tmp_path.iterdir())]
     )
