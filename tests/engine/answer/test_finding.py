@@ -7,9 +7,11 @@ import pytest
 
 from engine.answer.finding import Finder, Status, finder
 
-_WORDS = sorted(set(
-    ["the", "engine", "reads", "every", "page", "of", "a", "folder", "before", "it", "answers", "and", "keeps", "what", "was", "read", "on", "disk", "so", "that", "nobody", "waits", "twice", "for", "the", "same", "prompt", "while", "memory", "of", "weights", "cache", "buffers", "is", "checked", "against", "what", "is", "free", "now", "not", "later"]
-))  # fmt: skip
+_PROSE = (
+    "the engine reads every page of a folder before it answers and keeps what was read on disk so that nobody waits "
+    "twice for the same prompt while memory of weights cache buffers is checked against what is free now not later"
+)
+_WORDS = sorted(set(_PROSE.split()))
 
 
 def make_texts(rng: random.Random, n: int = 12) -> list[str]:
