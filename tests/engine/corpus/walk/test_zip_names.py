@@ -66,6 +66,8 @@ def test_names_are_read_in_the_encoding_that_they_are_in_and_a_guess_is_said(tmp
         ("cp866", "Договор/Приложение.txt"), ("cp949", "계약서/첨부.txt"), ("cp437", "Größe.txt"),
         ("gbk", "简历.txt"), ("cp932", "表.txt"), ("cp932", "能力.txt"), ("big5", "許功蓋.txt"), ("gbk", "照片.txt"),
         ("cp949", "똠방각하.txt"), ("cp1251", "инструкция.txt"), ("cp1252", "Prüfung für Jörg.txt"),
+        ("cp866", "Ёлка.txt"), ("cp437", "groß.txt"), ("cp850", "Santé.txt"), ("cp932", "図.txt"), ("gbk", "文.txt"),
+        ("euc_kr", "과제.txt"), ("big5", "文件.txt"), ("cp850", "Årsrapport.txt"), ("cp1251", "смета.csv"),
     ],
 )  # fmt: skip
 def test_one_name_alone_is_enough_where_it_says_something(tmp_path: Path, encoding: str, name: str) -> None:
@@ -395,5 +397,5 @@ def test_on_the_page_nothing_is_said_of_options_that_it_does_not_have(tmp_path: 
 
 def test_most_archives_of_two_dozen_languages_are_read_right() -> None:
     right, all_of = measured()
-    assert share(1, right, all_of) >= 0.93 and share(2, right, all_of) >= 0.95
-    assert share(4, right, all_of) >= 0.985 and share(8, right, all_of) >= 0.99
+    assert share(1, right, all_of) >= 0.96 and share(2, right, all_of) >= 0.99
+    assert share(4, right, all_of) >= 0.995 and share(8, right, all_of) == 1
