@@ -1,7 +1,8 @@
 """Every file below a folder, in order, or why it is left out: --exclude, the defaults, .gitignore, links, specials.
 
 Owns the order of files and of the reasons, and what is asked of a place that holds files: a folder on disk
-(`disk_tree`), the inside of a zip (`zip_tree`), a list of paths (`listed_tree`). What becomes of a file, and of a zip, is left to `collect`.
+(`disk_tree`), the inside of a zip (`zip_tree`), a list of paths (`listed_tree`). What becomes of a file, and of a zip,
+is left to `collect`.
 """
 
 import os
