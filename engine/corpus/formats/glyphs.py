@@ -16,7 +16,7 @@ import numpy as np
 import pypdfium2.raw as pdfium
 
 from engine.corpus.formats.bidi import RTL_LETTERS, is_rtl, read_order
-from engine.corpus.formats.marked_text import made_upright, words_by_structure
+from engine.corpus.formats.marked_text import MadeReady, address_of, made_ready, words_by_structure
 from engine.corpus.formats.spaces import GAP, Boxes, Spaces
 
 _RTL_GAP = 0.27  # Arabic letters that do not join stand apart by 0.25 at most
@@ -36,8 +36,8 @@ class Glyphs:
 
     text: lines end in "\\n". unmapped: the places in it of characters whose font does not say which they are, so that
     PDFium gave the bare code. n_spaces: that were put in or taken out, n_accents: that were joined to their letters.
-    n_turned: lines that were put into the order of reading. may_be_glued: many letters stand a little apart, where
-    words may be that PDFium does not tell apart.
+    n_turned: lines that were put into the order of reading. n_silent: pieces that the file says are not read.
+    may_be_glued: many letters stand a little apart, where words may be that PDFium does not tell apart.
     """
 
     text: str
@@ -45,6 +45,7 @@ class Glyphs:
     n_spaces: int = 0
     n_accents: int = 0
     n_turned: int = 0
+    n_silent: int = 0
     may_be_glued: bool = False
 
 
@@ -52,10 +53,10 @@ def glyphs_of(page: Any) -> Glyphs:
     """The text of an open page of pypdfium2's. Raises MemoryError or OSError, no more: an empty text where PDFium
     cannot read it."""
     rotation = pdfium.FPDFPage_GetRotation(page)
-    quarter, given = made_upright(page), words_by_structure(page)
+    ready, given = made_ready(page), words_by_structure(page)
     words = pdfium.FPDFText_LoadPage(page)
     try:
-        return _Reading(words, quarter, given).glyphs() if words else Glyphs("")
+        return _Reading(words, ready, given).glyphs() if words else Glyphs("")
     finally:
         pdfium.FPDFText_ClosePage(words)
         if pdfium.FPDFPage_GetRotation(page) != rotation:
@@ -75,7 +76,7 @@ def _bare(prototype: Any, function: Any) -> Any:
 class _Reading:
     """One page while it is read. characters: of each glyph, "" for what is none. boxes: left, top, right, bottom."""
 
-    def __init__(self, words: Any, quarter: int, given: dict[int, tuple[int, str]]) -> None:
+    def __init__(self, words: Any, ready: MadeReady, given: dict[int, tuple[int, str]]) -> None:
         self.address = ctypes.cast(words, ctypes.c_void_p).value
         n_glyphs = max(0, pdfium.FPDFText_CountChars(words))
         name = _bare(_UNICODE, pdfium.FPDFText_GetUnicode)
@@ -91,18 +92,20 @@ class _Reading:
                 self.characters[at] = "\r"
         self.boxes: Boxes = np.zeros((n_glyphs, 4), dtype=np.float32)
         self.unmapped: set[int] = set()
-        self.n_accents = self.n_turned = 0
+        self.n_accents = self.n_turned = self.n_silent = 0
         self._measure()
         if given:
             self._say(words, given)
+        if ready.silent:
+            self._leave_out(words, ready.silent, given)
         left, top, right, bottom = self.boxes.T
-        if quarter:  # as they lie where the text is upright
+        if ready.quarter:  # as they lie where the text is upright
             turned = {
                 1: (bottom, -left, top, -right),
                 2: (-right, -bottom, -left, -top),
                 3: (-top, right, -bottom, left),
             }
-            self.boxes = np.stack(turned[quarter], axis=1)
+            self.boxes = np.stack(turned[ready.quarter], axis=1)
         self.heights = np.maximum(np.abs(self.boxes[:, 1] - self.boxes[:, 3]), 0.01)
 
     def _measure(self) -> None:
@@ -125,6 +128,33 @@ class _Reading:
                 self.characters[at] = "" if element in said else text
                 self.unmapped.discard(at)
                 said.add(element)
+
+    def _leave_out(self, words: Any, silent: frozenset[int], given: dict[int, tuple[int, str]]) -> None:
+        """Takes out what a mark says is not read. A hyphen at the end of a line is none: its word is whole. What parted
+        words leaves a space."""
+        for run in self._silent_runs(words, silent, given):
+            self.n_silent += 1
+            self.hyphens.difference_update(run)
+            self.unmapped.difference_update(run)
+            beside = [self.characters[at] for at in (run.start - 1, run.stop) if 0 <= at < len(self.characters)]
+            for at in run:
+                self.characters[at] = ""
+            if len(run) > 1 and len(beside) == 2 and all(each > " " for each in beside):
+                self.characters[run.start] = " "
+
+    def _silent_runs(self, words: Any, silent: frozenset[int], given: dict[int, tuple[int, str]]) -> list[range]:
+        runs: list[range] = []
+        for at, character in enumerate(self.characters):
+            found = pdfium.FPDFText_GetTextObject(words, at) if character.strip() else None
+            if not found or address_of(found) not in silent:
+                continue
+            if pdfium.FPDFPageObj_GetMarkedContentID(found) in given:
+                continue
+            if runs and runs[-1].stop == at:
+                runs[-1] = range(runs[-1].start, at + 1)
+            else:
+                runs.append(range(at, at + 1))
+        return runs
 
     def _join_accents(self) -> None:
         """Puts accents that were drawn by themselves on the letter that they lie over, wherever that is in the text."""
@@ -164,7 +194,15 @@ class _Reading:
             parts.append("\n")
             length += 1
         text, may_be_glued = "".join(parts[:-1]), spaces.may_be_glued()
-        return Glyphs(text, tuple(unmapped), spaces.n_mended, self.n_accents, self.n_turned, may_be_glued)
+        return Glyphs(
+            text=text,
+            unmapped=tuple(unmapped),
+            n_spaces=spaces.n_mended,
+            n_accents=self.n_accents,
+            n_turned=self.n_turned,
+            n_silent=self.n_silent,
+            may_be_glued=may_be_glued,
+        )
 
     def _lines(self) -> list[range]:
         """The glyphs of each line, without its end."""

@@ -77,7 +77,7 @@ class PageText:
 
     reader: "PDFium" or "pypdf"; "" where the page is lost. why: what speaks for pypdf, where it was taken. n_unread:
     characters that became U+FFFD, n_guessed: bare codes that were kept, n_private: of a private-use area.
-    is_unreadable: half of it or more cannot be read. n_spaces, n_accents, n_turned: see Glyphs.
+    is_unreadable: half of it or more cannot be read. n_spaces, n_accents, n_turned, n_silent: see Glyphs.
     """
 
     text: str = ""
@@ -90,6 +90,7 @@ class PageText:
     n_spaces: int = 0
     n_accents: int = 0
     n_turned: int = 0
+    n_silent: int = 0
 
 
 def read_page(opened: "Pages | None", page: Any, number: int, *, is_hybrid: bool) -> PageText:
@@ -102,7 +103,7 @@ def read_page(opened: "Pages | None", page: Any, number: int, *, is_hybrid: bool
         return _judged(Glyphs(second), why) if second is not None else PageText(reader="")
     first = _judged(glyphs)
     n_letters = _n_letters(glyphs.text)
-    if not n_letters and page is not None and _shows_text(page):
+    if not n_letters and not glyphs.n_silent and page is not None and _shows_text(page):
         second = _by_pypdf(page) or ""
         return _judged(Glyphs(second), "PDFium finds no text") if _n_letters(second) else first
     if is_hybrid:
@@ -168,6 +169,7 @@ def _judged(glyphs: Glyphs, why: str = "") -> PageText:
         n_spaces=glyphs.n_spaces,
         n_accents=glyphs.n_accents,
         n_turned=glyphs.n_turned,
+        n_silent=glyphs.n_silent,
     )
 
 
