@@ -19,6 +19,8 @@ from engine.corpus.formats.bidi import RTL_LETTERS, is_rtl, read_order
 from engine.corpus.formats.marked_text import MadeReady, address_of, made_ready, words_by_structure
 from engine.corpus.formats.spaces import GAP, Boxes, Spaces
 
+_FAR = 2.0  # heights: what stands so far apart is in two columns
+_PARTED = (" ", "\t")
 _RTL_GAP = 0.27  # Arabic letters that do not join stand apart by 0.25 at most
 _HYPHENS = (2, 0xFFFE)  # what PDFium makes of a hyphen at the end of a line, which it joins to the next
 _RTL = re.compile(f"[{RTL_LETTERS}]")
@@ -36,8 +38,9 @@ class Glyphs:
 
     text: lines end in "\\n". unmapped: the places in it of characters whose font does not say which they are, so that
     PDFium gave the bare code. n_spaces: that were put in or taken out, n_accents: that were joined to their letters.
-    n_turned: lines that were put into the order of reading. n_silent: pieces that the file says are not read.
-    may_be_glued: many letters stand a little apart, where words may be that PDFium does not tell apart.
+    n_turned: lines that were put into the order of reading, n_unsure: for which there is another. n_silent: pieces
+    that the file says are not read. may_be_glued: many letters stand a little apart, where words may be that PDFium
+    does not tell apart.
     """
 
     text: str
@@ -45,6 +48,7 @@ class Glyphs:
     n_spaces: int = 0
     n_accents: int = 0
     n_turned: int = 0
+    n_unsure: int = 0
     n_silent: int = 0
     may_be_glued: bool = False
 
@@ -92,7 +96,7 @@ class _Reading:
                 self.characters[at] = "\r"
         self.boxes: Boxes = np.zeros((n_glyphs, 4), dtype=np.float32)
         self.unmapped: set[int] = set()
-        self.n_accents = self.n_turned = self.n_silent = 0
+        self.n_accents = self.n_turned = self.n_unsure = self.n_silent = 0
         self._measure()
         if given:
             self._say(words, given)
@@ -200,6 +204,7 @@ class _Reading:
             n_spaces=spaces.n_mended,
             n_accents=self.n_accents,
             n_turned=self.n_turned,
+            n_unsure=self.n_unsure,
             n_silent=self.n_silent,
             may_be_glued=may_be_glued,
         )
@@ -228,9 +233,10 @@ class _Reading:
         if float(bottoms.max() - bottoms.min()) > 0.7 * height:
             return None  # turned, or not on one line
         blanks = [(float(self.boxes[at][0]), float(self.boxes[at][2])) for at in line if self.characters[at].isspace()]
-        text = read_order(self._units(solid, blanks, height), rtl=page_rtl or is_rtl(plain)).strip()
-        self.n_turned += text != plain.strip()
-        return text
+        read = read_order(self._units(solid, blanks, height), rtl=page_rtl or is_rtl(plain))
+        self.n_turned += read.text.strip() != plain.strip()
+        self.n_unsure += read.is_unsure
+        return read.text.strip()
 
     def _units(self, solid: list[int], blanks: list[tuple[float, float]], height: float) -> list[str]:
         """The characters of each glyph, left to right, with a space where they stand apart: by much, or by little where
@@ -245,13 +251,13 @@ class _Reading:
                 last, end = at, left
                 continue
             is_mark = unicodedata.category(self.characters[at][0]) == "Mn" and last >= 0 and self._is_over(at, last)
-            if last >= 0 and units[-1] != " " and (is_mark or abs(left - float(self.boxes[last][0])) < 0.01):
+            if last >= 0 and units[-1] not in _PARTED and (is_mark or abs(left - float(self.boxes[last][0])) < 0.01):
                 units[-1] += self.characters[at]
                 continue
             apart = (left - end) / height if last >= 0 else 0.0
             is_blank = any(end - 0.05 * height <= (start + stop) / 2 <= left + 0.05 * height for start, stop in blanks)
-            if units and units[-1] != " " and (apart > _RTL_GAP or (apart > GAP and is_blank)):
-                units.append(" ")
+            if units and units[-1] not in _PARTED and (apart > _RTL_GAP or (apart > GAP and is_blank)):
+                units.append("\t" if apart > _FAR else " ")
             units.append(self.characters[at])
             last, end = at, max(end, right)
         return units

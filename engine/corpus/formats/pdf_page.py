@@ -191,4 +191,9 @@ def _on_characters(pages: Sequence[Page]) -> list[str]:
             "lines of Hebrew or Arabic were put into the order of reading by where their letters stand: {n} on {pages}",
             lambda page: page.read.n_turned,
         ),
+        *said(
+            "it is a guess whether a number stands before or behind the Latin word beside it, in lines from right to "
+            "left: {n} on {pages}",
+            lambda page: page.read.n_unsure,
+        ),
     ]

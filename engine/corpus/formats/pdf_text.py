@@ -77,7 +77,7 @@ class PageText:
 
     reader: "PDFium" or "pypdf"; "" where the page is lost. why: what speaks for pypdf, where it was taken. n_unread:
     characters that became U+FFFD, n_guessed: bare codes that were kept, n_private: of a private-use area.
-    is_unreadable: half of it or more cannot be read. n_spaces, n_accents, n_turned, n_silent: see Glyphs.
+    is_unreadable: half of it or more cannot be read. n_spaces, n_accents, n_turned, n_unsure, n_silent: see Glyphs.
     """
 
     text: str = ""
@@ -90,6 +90,7 @@ class PageText:
     n_spaces: int = 0
     n_accents: int = 0
     n_turned: int = 0
+    n_unsure: int = 0
     n_silent: int = 0
 
 
@@ -169,6 +170,7 @@ def _judged(glyphs: Glyphs, why: str = "") -> PageText:
         n_spaces=glyphs.n_spaces,
         n_accents=glyphs.n_accents,
         n_turned=glyphs.n_turned,
+        n_unsure=glyphs.n_unsure,
         n_silent=glyphs.n_silent,
     )
 

@@ -485,14 +485,14 @@ def test_lines_of_hebrew_and_arabic_come_in_the_order_of_reading(line: str, rtl:
 
 @pytest.mark.parametrize(("line", "rtl"), HEBREW.values(), ids=HEBREW)
 def test_the_order_of_reading(line: str, rtl: bool) -> None:
-    assert read_order(list(as_it_stands(line, rtl)), rtl=rtl) == line
-    assert read_order([], rtl=rtl) == ""
+    assert read_order(list(as_it_stands(line, rtl)), rtl=rtl).text == line
+    assert read_order([], rtl=rtl).text == ""
 
 
 def test_brackets_that_are_named_as_they_are_read() -> None:
     standing = "לחודש (כולל מס) מחיר"
     letters = list(as_it_stands(standing, True).translate(str.maketrans("()", ")(")))
-    assert read_order(letters, rtl=True) == standing
+    assert read_order(letters, rtl=True).text == standing
 
 
 def test_the_second_reader_is_asked_where_the_first_finds_no_page() -> None:
