@@ -8,7 +8,10 @@ from dataclasses import replace
 
 import pytest
 
+from app.counting import legible
 from app.verdicts import change, memory_missing, refuse_misfit, tokens_over, unseen_markdown, unseen_notice, why_unseen
+from engine.backend import About
+from engine.corpus.source import Corpus, KeptFile, Picture, Source
 from engine.errors import DoesNotFit
 from engine.memory.budget import Advice, Device, FewerPages, Need, Placement, Plan, Weight
 
@@ -84,3 +87,13 @@ def test_what_cannot_be_seen() -> None:
     assert unseen_notice(["a.png"], "M", unfit).startswith("M cannot see: the images of a.png are not sent. a.gguf")
     shown = unseen_markdown(["a*.png", "b.png"], "M", unfit, plain=lambda text: text.replace("*", r"\*"))
     assert shown.startswith(r"**a\*.png, b.png: M cannot see.** The images of 2 files are not sent. a.gguf is no")
+
+
+def test_what_the_model_cannot_see_says_what_else_lies_in_it() -> None:
+    notes = ("Inside this PDF is 1 file: plan.xlsx (64 bytes).", "Not read: plan.xlsx; save it.")
+    kept = KeptFile("PDF", b"%PDF-", scalable=True)
+    seen = Source("a.pdf", "pdf", "", 9, "d", (0,), None, kept, (Picture(1, 9, 9),), notes, nature="a scan")
+    (skipped,) = legible(Corpus((seen,)), About(name="Fake", window=1)).skipped
+    assert skipped.reason.startswith("1 page without text: a scan, and the model cannot see; ")
+    assert skipped.reason.endswith(". Inside this PDF is 1 file: plan.xlsx (64 bytes). Not read: plan.xlsx; save it")
+    assert not legible(Corpus((seen,)), About(name="Fake", window=1, image_rule="its own")).skipped

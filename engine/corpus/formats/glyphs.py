@@ -145,6 +145,8 @@ class _Reading:
                 self.characters[at] = ""
             if len(run) > 1 and len(beside) == 2 and all(each > " " for each in beside):
                 self.characters[run.start] = " "
+            elif beside == [" ", " "]:
+                self.characters[run.stop] = ""
 
     def _silent_runs(self, words: Any, silent: frozenset[int], given: dict[int, tuple[int, str]]) -> list[range]:
         runs: list[range] = []

@@ -5,11 +5,23 @@ import random
 import pytest
 
 from engine.corpus.source import Skipped, Source
-from tests.engine.corpus.formats.pdf_builder import build, many, one, read, shown
-from tests.engine.corpus.formats.test_pdf_enclosed import datasets, embedded, specification, stream
-from tests.engine.corpus.formats.test_pdf_pages import revisions
-from tests.engine.corpus.formats.test_pdf_text import LINES, composite, type3
-from tests.engine.corpus.formats.test_pdf_typed import DRAWING, widget
+from tests.engine.corpus.formats.pdf_builder import (
+    DRAWING,
+    build,
+    composite,
+    datasets,
+    embedded,
+    many,
+    one,
+    read,
+    revisions,
+    shown,
+    specification,
+    stream,
+    type3,
+    widget,
+)
+from tests.engine.corpus.formats.test_pdf_text import LINES
 
 WORDS = (
     b"null",
