@@ -6,6 +6,7 @@ in the page as it is written; it honours the innermost mark alone, and none that
 at line ends and around decoration do: nothing is read there. A page is changed in memory, and only there.
 """
 
+import codecs
 import ctypes
 from collections import Counter
 from collections.abc import Iterator
@@ -15,14 +16,13 @@ from typing import Any
 
 import pypdfium2.raw as pdfium
 
-from engine.corpus.formats.pdf_values import decoded
-
 _MOST_OBJECTS = 20_000
 _MOST_LOOKED_AT = 200  # texts by which a page's way up is known
 _MOST_ELEMENTS = 50_000
 _DEEPEST = 20  # forms in forms, marks around marks
 _ACTUAL_TEXT = b"ActualText"
 _GLANCE_BYTES = 64  # of the words of a mark: enough to know whether there are any
+_ENCODINGS = {codecs.BOM_UTF16_BE: "utf-16", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF8: "utf-8", b"": "latin-1"}
 _NOT_READ = "\u00ad\u200b\u2060\ufeff"  # a hyphen that is only drawn, and what has no width
 
 
@@ -113,7 +113,9 @@ def _words_of_mark(mark: Any) -> str | None:
     pdfium.FPDFPageObjMark_GetParamBlobValue(mark, _ACTUAL_TEXT, raw, _GLANCE_BYTES, ctypes.byref(n_bytes))
     if n_bytes.value > _GLANCE_BYTES:
         return "..."  # words, whichever
-    return decoded(bytes(raw[: n_bytes.value])).strip(_NOT_READ)
+    said = bytes(raw[: n_bytes.value])
+    mark = next((mark for mark in _ENCODINGS if said.startswith(mark)), b"")
+    return said.decode(_ENCODINGS[mark], "replace").strip(_NOT_READ)
 
 
 def words_by_structure(page: Any) -> dict[int, tuple[int, str]]:

@@ -175,6 +175,11 @@ def _on_characters(pages: Sequence[Page]) -> list[str]:
             lambda page: page.read.n_guessed,
         ),
         *said(
+            "the fonts' maps to characters make no words on {pages}, the names of their letters do: those were taken, "
+            "which is a guess",
+            lambda page: page.read.is_renamed,
+        ),
+        *said(
             "characters for private use, such as icons, of which nobody knows what they are: {n} on {pages}",
             lambda page: page.read.n_private,
         ),
