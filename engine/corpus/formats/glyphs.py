@@ -21,6 +21,7 @@ from engine.corpus.formats.spaces import GAP, Boxes, Spaces
 
 _FAR = 2.0  # heights: what stands so far apart is in two columns
 _PARTED = (" ", "\t")
+_RAISED = 0.85  # of the letters' height: a raised number has less
 _RTL_GAP = 0.27  # Arabic letters that do not join stand apart by 0.25 at most
 _HYPHENS = (2, 0xFFFE)  # what PDFium makes of a hyphen at the end of a line, which it joins to the next
 _RTL = re.compile(f"[{RTL_LETTERS}]")
@@ -215,10 +216,27 @@ class _Reading:
         """The glyphs of each line, without its end."""
         lines, start = [], 0
         for at, character in enumerate(self.characters):
-            if character == "\n" or at in self.hyphens:
+            if character == "\n" and self._goes_on(at):
+                self.characters[at] = ""
+            elif character == "\n" or at in self.hyphens:
                 lines.append(range(start, at + (at in self.hyphens)))
                 start = at + 1
         return [*lines, range(start, len(self.characters))]
+
+    def _goes_on(self, end: int) -> bool:
+        """Whether what PDFium takes for the end of a line is none: a small raised or lowered number stands before it or
+        behind it, and the line goes on beside that."""
+        before, after = end - 1, end + 1
+        while before >= 0 and not self.characters[before]:
+            before -= 1
+        if before < 0 or after >= len(self.characters) or "\n" in (self.characters[before], self.characters[after]):
+            return False
+        (_, top, right, bottom), second = self.boxes[before], self.boxes[after]
+        heights = sorted((float(self.heights[before]), float(self.heights[after])))
+        if heights[0] > _RAISED * heights[1]:
+            return False
+        overlap = min(float(top), float(second[1])) - max(float(bottom), float(second[3]))
+        return overlap > 0.5 * heights[0] and -0.1 < float(second[0] - right) / heights[1] < 0.5
 
     def _is_over(self, accent: int, letter: int) -> bool:
         middle = (self.boxes[accent][0] + self.boxes[accent][2]) / 2

@@ -1,5 +1,7 @@
-"""Pages whose fonts' maps to characters (/ToUnicode) are wrong: letters stand for other letters, by a rule of some
-program's own, and both readers believe them.
+"""What a page's fonts say of their letters besides, by names: where PDFium knows no name, and where maps are wrong.
+
+There are fonts whose maps to characters (/ToUnicode) take letters for other letters, by a rule of some program's own,
+and both readers believe them.
 
 A font that names its letters besides, in an encoding of its own, speaks against such a map; but so does one whose codes
 were given out anew, and there the map is right. So a page is read once more without the maps, and what reads as writing
@@ -25,6 +27,8 @@ _BASES = ("/WinAnsiEncoding", "/MacRomanEncoding", "/StandardEncoding")
 _BLOCK = re.compile(rb"beginbf(char|range)(.*?)endbf", re.DOTALL)
 _CODES = re.compile(rb"<\s*([0-9A-Fa-f\s]*)>|(\[)|(\])")
 _LETTER = re.compile(r"[^\W\d_]")
+_COUNTED = re.compile(r"[A-Za-z]{1,2}\d+")  # "a65", "g12": a program counted its glyphs
+_BY_NUMBER = re.compile(r"uni((?:[0-9A-F]{4})+)|u([0-9A-F]{4,6})")
 
 
 def reads_better(other: str, text: str) -> bool:
@@ -131,3 +135,39 @@ def _mapped(data: bytes) -> dict[int, int]:
             found.update((code, to + code - first) for code in range(first, min(last, 255) + 1))
             row = []
     return found
+
+
+def spelled_by_names(page: Any) -> dict[int, str]:
+    """What the codes of a page's fonts stand for by the names of their glyphs, as Adobe's rules for names have it:
+    "f_f_i" is "ffi", "a.sc" is "a". Codes on which its fonts do not agree are left out."""
+    fonts = mapping((mapping(page.get("/Resources")) or {}).get("/Font")) or {}
+    found: dict[int, str] = {}
+    for reference in fonts.values():
+        font = mapping(reference)
+        encoding = mapping(font.get("/Encoding")) if font is not None else None
+        code = 0
+        for each in (sequence(encoding.get("/Differences")) or [] if encoding is not None else [])[:_MOST_NAMES]:
+            item = resolved(each)
+            if isinstance(item, int):
+                code = item
+                continue
+            words = _spelled(str(item))
+            found[code] = words if found.get(code, words) == words else ""
+            code += 1
+    return {code: words for code, words in found.items() if words}
+
+
+def _spelled(name: str) -> str:
+    """The characters of a glyph's name, "" where a part of it says nothing."""
+    from pypdf._codecs.adobe_glyphs import adobe_glyphs  # the list of names, which pypdf keeps for itself
+
+    parts = []
+    for part in name.removeprefix("/").partition(".")[0].split("_"):
+        numbered = _BY_NUMBER.fullmatch(part)
+        if numbered is None:
+            parts.append("" if _COUNTED.fullmatch(part) else adobe_glyphs.get(f"/{part}", ""))
+        elif numbered[1]:
+            parts.append(bytes.fromhex(numbered[1]).decode("utf-16-be", "replace"))
+        else:
+            parts.append(chr(int(numbered[2], 16)) if int(numbered[2], 16) <= 0x10FFFF else "")
+    return "".join(parts) if all(parts) else ""

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.corpus.formats.format import without_surrogates
 from engine.corpus.formats.glyphs import Glyphs
-from engine.corpus.formats.pdf_maps import reads_better, without_maps
+from engine.corpus.formats.pdf_maps import reads_better, spelled_by_names, without_maps
 from engine.corpus.formats.pdf_tree import mapping, resolved
 from engine.corpus.source import Skipped
 
@@ -107,6 +107,8 @@ def read_page(opened: "Pages | None", page: Any, number: int, *, is_hybrid: bool
         second = _by_pypdf(page)
         why = "PDFium cannot open " + ("the file" if opened is None else "it" if second is not None else "")
         return _judged(Glyphs(second), why) if second is not None else PageText(reader="")
+    if glyphs.unmapped and page is not None:
+        glyphs = _spelled(glyphs, page)
     first = _judged(glyphs)
     n_letters = _n_letters(glyphs.text)
     if not n_letters and not glyphs.n_silent and page is not None and _shows_text(page):
@@ -129,6 +131,24 @@ def read_page(opened: "Pages | None", page: Any, number: int, *, is_hybrid: bool
         if _n_letters(second) > _LOST * n_letters:
             return _judged(Glyphs(second), "PDFium loses letters that stand in one place")
     return _renamed(first, page) or first
+
+
+def _spelled(glyphs: Glyphs, page: Any) -> Glyphs:
+    """The text with bare codes as the names of their glyphs have them, as far as those say something."""
+    names = spelled_by_names(page)
+    unmapped = set(glyphs.unmapped)
+    if not any(ord(glyphs.text[at]) in names for at in unmapped):
+        return glyphs
+    parts: list[str] = []
+    left: list[int] = []
+    length = 0
+    for at, character in enumerate(glyphs.text):
+        words = names.get(ord(character), "") if at in unmapped else character
+        if not words:
+            left.append(length)
+        parts.append(words or character)
+        length += len(parts[-1])
+    return replace(glyphs, text="".join(parts), unmapped=tuple(left))
 
 
 def _renamed(read: PageText, page: Any) -> PageText | None:

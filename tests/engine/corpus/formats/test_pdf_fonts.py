@@ -95,6 +95,34 @@ def test_encodings_that_differ(differences: bytes, codes: bytes, text: str) -> N
     assert only_page(by_font(codes, font % differences)) == text
 
 
+SPELLED = {
+    "a ligature in parts": (b"/f_f_i", "ffi"),
+    "another": (b"/T_h", "Th"),
+    "one of a feature": (b"/c_t.dlig", "ct"),
+    "a variant of a ligature": (b"/f_f.alt", "ff"),
+    "two by number": (b"/uni00660069", "fi"),
+    "beyond the first plane": (b"/u1F600", "\U0001f600"),
+    "parts by number": (b"/uni0066_uni0069", "fi"),
+}
+
+
+@pytest.mark.parametrize("code", [1, 65, 128])
+@pytest.mark.parametrize(("name", "text"), SPELLED.values(), ids=SPELLED)
+def test_names_of_glyphs_in_parts(name: bytes, text: str, code: int) -> None:
+    font = b"<< /Type /Font /Subtype /Type1 /BaseFont /Times-Roman /Encoding << /Differences [%d %s] >> >>" % (
+        code,
+        name,
+    )
+    assert only_page(by_font(b"o" + bytes((code,)) + b"ce", font)) == f"o{text}ce"
+
+
+@pytest.mark.parametrize("name", [b"/g41", b"/g_41", b"/c_g41", b"/glyph7", b"/uniXYZW"])
+def test_names_that_say_nothing_stay_unread(name: bytes) -> None:
+    font = b"<< /Type /Font /Subtype /Type1 /BaseFont /Times-Roman /Encoding << /Differences [1 %s] >> >>" % name
+    found = read(by_font(b"o\x01ce", font))
+    assert isinstance(found, Source) and pages_of(found) == ["o\ufffdce"] and len(found.notes) == 1
+
+
 MAPS = {
     "a line each": b"2 beginbfrange\n<01> <03> <0041>\n<04> <06> <0061>\nendbfrange\n",
     "on one line": b"2 beginbfrange <01> <03> <0041> <04> <06> <0061> endbfrange\n",

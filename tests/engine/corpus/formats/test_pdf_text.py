@@ -177,3 +177,21 @@ def test_the_second_reader_is_asked_where_the_first_finds_no_page() -> None:
 def test_fonts_that_need_no_map_raise_no_doubt() -> None:
     assert only_page(build(one(shown([b"Plain words, 48,500."])))) == "Plain words, 48,500."
     assert HELVETICA
+
+
+RAISED = {
+    "a note's number": (b"(The rent) Tj 5 Ts /F1 8 Tf (1) Tj 0 Ts /F1 12 Tf ( is due.) Tj", "The rent1 is due."),
+    "a smaller one": (b"(The rent) Tj 4 Ts /F1 6 Tf (12) Tj 0 Ts /F1 12 Tf ( is due.) Tj", "The rent12 is due."),
+    "a power": (b"(E = mc) Tj 5 Ts /F1 8 Tf (2) Tj 0 Ts /F1 12 Tf (, as said) Tj", "E = mc2, as said"),
+    "lowered": (b"(of CO) Tj -3 Ts /F1 8 Tf (2) Tj 0 Ts /F1 12 Tf ( a year) Tj", "of CO2 a year"),
+    "by its place": (b"(10 m) Tj /F1 7 Tf 24 5 Td (2) Tj /F1 12 Tf 4 -5 Td ( let) Tj", "10 m2 let"),
+    "at the end of a line": (
+        b"(The rent) Tj 5 Ts /F1 8 Tf (1) Tj 0 Ts /F1 12 Tf T* (is due.) Tj", "The rent1\nis due.",
+    ),
+    "first": (b"5 Ts /F1 8 Tf (1) Tj 0 Ts /F1 12 Tf ( See there.) Tj", "1 See there."),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "text"), RAISED.values(), ids=RAISED)
+def test_raised_and_lowered_numbers_part_no_line(content: bytes, text: str) -> None:
+    assert only_page(build(one(b"BT /F1 12 Tf 18 TL 72 720 Td %s ET" % content))) == text
