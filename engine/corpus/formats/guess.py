@@ -22,7 +22,7 @@ _COMPOSED = frozenset({"cp1258", "cp874"})
 WESTERN = ("en", "de", "fr", "es", "it", "pt", "nl", "sv", "da", "nb", "fi", "is", "ca", "gl", "eu", "ga", "af", "sq",
            "id", "et")  # fmt: skip
 CENTRAL = ("pl", "cs", "hu", "sk", "ro", "sh", "sl", "de", "en", "sq")
-_BALTIC = ("lt", "lv", "et", "en")
+BALTIC = ("lt", "lv", "et", "en")
 CYRILLIC = ("ru", "uk", "bg", "be", "sr", "mk")
 
 
@@ -51,7 +51,7 @@ CANDIDATES = (
     Candidate("cp1254", 3, ("tr", "en")),
     Candidate("cp1255", 3, ("he",)),
     Candidate("cp1256", 3, ("ar", "fa", "ur")),
-    Candidate("cp1257", 4, _BALTIC),
+    Candidate("cp1257", 4, BALTIC),
     Candidate("cp1258", 6, ("vi", "en")),
     Candidate("cp874", 3, ("th",)),
     Candidate("koi8_r", 4, ("ru", "bg")),
@@ -61,8 +61,8 @@ CANDIDATES = (
     Candidate("iso8859_5", 6, CYRILLIC),
     Candidate("iso8859_7", 5, ("el",)),
     Candidate("iso8859_6", 7, ("ar",)),
-    Candidate("iso8859_13", 7, _BALTIC),
-    Candidate("iso8859_4", 8, _BALTIC),
+    Candidate("iso8859_13", 7, BALTIC),
+    Candidate("iso8859_4", 8, BALTIC),
     Candidate("iso8859_16", 8, ("ro", "en")),
     Candidate("iso8859_3", 8, ("eo", "en")),
     Candidate("cp866", 4, ("ru", "uk", "be", "bg")),
@@ -78,7 +78,7 @@ CANDIDATES = (
     Candidate("cp855", 8, CYRILLIC),
     Candidate("cp737", 8, ("el",)),
     Candidate("cp857", 10, ("tr", "en")),
-    Candidate("cp775", 10, _BALTIC),
+    Candidate("cp775", 10, BALTIC),
     Candidate("cp862", 8, ("he",)),
 )
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from engine.corpus.formats.guess import CENTRAL, CYRILLIC, WESTERN, Candidate, ranking
+from engine.corpus.formats.guess import BALTIC, CENTRAL, CYRILLIC, WESTERN, Candidate, ranking
 
 _UNICODE_PATH = 0x7075  # APPNOTE 4.6.9: version, CRC-32 of the name that it stands for, the name in UTF-8
 _MOST_BYTES = 4 * 1024  # of the names that a guess is made from
@@ -46,7 +46,15 @@ _ENCODINGS = {
     Candidate("cp720", 1, ("ar", "fa", "ur")): "code page 720",
     Candidate("cp1256", 2.6, ("ar", "fa", "ur")): "Windows-1256",
     Candidate("cp874", 1.5, ("th",)): "Thai (code page 874)",
-    Candidate("euc_jp", 4.6, ("ja",)): "EUC-JP",
+    Candidate("euc_jp", 2.6, ("ja",)): "EUC-JP",
+    Candidate("cp775", 6, BALTIC): "code page 775",
+    Candidate("cp1257", 7, BALTIC): "Windows-1257",
+    Candidate("mac_roman", 7, WESTERN): "Mac Roman",
+    Candidate("cp860", 7, ("pt",)): "code page 860",
+    Candidate("cp861", 7, ("is",)): "code page 861",
+    Candidate("cp869", 7, ("el",)): "code page 869",
+    Candidate("cp855", 8, CYRILLIC): "code page 855",
+    Candidate("mac_cyrillic", 9, CYRILLIC): "Mac Cyrillic",
 }
 _IN_WORDS = {candidate.encoding: words for candidate, words in _ENCODINGS.items()}
 _WIDE = frozenset({"CJK", "HIRAGANA", "KATAKANA", "HALFWIDTH", "FULLWIDTH", "HANGUL", "IDEOGRAPHIC"})

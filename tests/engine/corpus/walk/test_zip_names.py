@@ -26,6 +26,12 @@ ARCHIVES = {
     "Windows-1253": ("cp1253", ["Συμβόλαιο.txt", "Νέος φάκελος/περιγραφή.txt"]),
     "code page 862": ("cp862", ["תיקייה חדשה/תיאור.txt", "ירושלים.txt"]),
     "Windows-1256": ("cp1256", ["مجلد جديد/وصف.txt", "القاهرة.txt"]),
+    "code page 775": ("cp775", ["Ąžuolas.txt", "Sutartis žemės.txt", "šūda.txt"]),
+    "Windows-1257": ("cp1257", ["Ąžuolas.txt", "Sutartis žemės.txt", "Pēteris.txt"]),
+    "code page 855": ("cp855", ["Уговор.txt", "Рачун за струју.txt", "Њушка.txt"]),
+    "code page 861": ("cp861", ["Þór.txt", "Samþykkt.txt", "Garðabær.txt"]),
+    "code page 869": ("cp869", ["Συμβόλαιο.txt", "Αθήνα.txt"]),
+    "Mac Roman": ("mac_roman", ["Résumé.txt", "Größe.txt", "Année/Début.txt"]),
     "Thai (code page 874)": ("cp874", ["โฟลเดอร์ใหม่/คำอธิบาย.txt", "กรุงเทพ.txt"]),
 }
 
