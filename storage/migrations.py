@@ -255,3 +255,11 @@ def files_of_sources(db: Database) -> None:
 def readers_of_sources(db: Database) -> None:
     """The library that a source's text was read with; NULL for all that was put before."""
     db.conn.execute("ALTER TABLE session_sources ADD COLUMN reader TEXT")
+
+
+@MIGRATIONS()
+def places_of_pictures(db: Database) -> None:
+    """A picture may have two more cells: where in the text it stands, and a digest of its own.
+
+    What was put before has neither and stays as it is. This keeps a Longdesk that knows three cells from reading five.
+    """

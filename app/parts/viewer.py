@@ -79,7 +79,10 @@ def _draw_head(session_id: str, pictures: Sequence[Seen], at: int) -> None:
     """The name, and the way to the pictures before and behind it."""
     seen = pictures[at]
     name = f"**Image {seen.number}** · " if seen.number else ""
-    page = f", page {seen.page} of {seen.link.n_pages:,}" if seen.link.n_pages else ""
+    n_pages, n_pictures = seen.link.n_pages, len(seen.link.pictures)
+    page = f", page {seen.page} of {n_pages:,}" if n_pages else ""
+    if n_pictures > 1 and not n_pages:
+        page = f", picture {seen.page} of {n_pictures:,}"
     with st.container(key="viewer-head", horizontal=True, vertical_alignment="center", gap="small", wrap=False):
         st.markdown(name + plain(seen.link.path) + page, width="stretch")
         if len(pictures) > 1:
