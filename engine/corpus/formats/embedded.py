@@ -119,12 +119,13 @@ class Embedded:
         return self._known[digest]
 
     def _read(self, data: bytes) -> Source | str:
-        """As an image file; of several pages the first. What is broken was decoded as well, and counts."""
+        """As an image file; of several pages the first. What is broken was decoded as well, and its pixels count."""
         file = whole_file("picture", data, replace(self._rules, draw_pages=NO_PAGES))
         name = IMAGE.recognise(file.head)
         if name is None:
             return file.head.other or ("there is no image in it" if data else "it is empty")
-        self._n_pixels += _n_pixels(data, name)
+        n_pixels = _n_pixels(data, name)
+        self._n_pixels += n_pixels if n_pixels <= self._rules.max_image_pixels else 0
         read = IMAGE.read(replace(file, file_format=name))
         if isinstance(read, Skipped):
             return read.reason.partition(";")[0]
@@ -200,7 +201,7 @@ def draw_embedded(name: str, file: KeptFile, *, number: int, width: int, height:
     """The picture of this number of a packed file; see `reader.draw`."""
     try:
         with ZipFile(BytesIO(file.data)) as members:
-            member = members.read(_ORDER).decode().split("\n")[number - 1]
+            member = dict(enumerate(members.read(_ORDER).decode().split("\n"), 1))[number]
             frame, format_name, _ = member.split(".")
             image = KeptFile(format_name, members.read(member))
     except Exception:  # zipfile raises many kinds on a damaged file

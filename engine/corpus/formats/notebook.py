@@ -254,9 +254,10 @@ def read_notebook(text: str, rules: Rules = DEFAULT_RULES) -> Words | str:
         return "it is put together in another way"
     except RecursionError:
         return "it is nested too deeply"
-    words, pictures, file, lost = reading.pictures.placed(without_surrogates("\n\n".join(blocks)))
+    words = without_surrogates("\n\n".join(blocks) + "\n") if blocks else ""
+    words, pictures, file, lost = reading.pictures.placed(words)
     reading.left_out.update(lost)
-    return f"{words}\n" if words else "", reading.notes, pictures, file
+    return words, reading.notes, pictures, file
 
 
 def _joined(lines: Any) -> str:
