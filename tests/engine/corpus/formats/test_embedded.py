@@ -92,7 +92,9 @@ def test_what_pillow_reads_is_shown_however_its_base64_is_written(kind: str, mim
     found = read(code("x", shown({"text/plain": "<Figure size 1x1>", f"image/{mime}": value})))
     assert [(each.number, each.width, each.height) for each in found.pictures] == [(1, 41, 23)]
     assert colours(found) == ["blue"] and found.notes == ()
-    size = "" if (kind, how) == ("WEBP", "unpadded") else ", 41 x 23"  # a text as ever: its size stands in the last byte
+    size = (
+        "" if (kind, how) == ("WEBP", "unpadded") else ", 41 x 23"
+    )  # a text as ever: its size stands in the last byte
     assert found.text.endswith(f"[plot{size}, left out]\n") and seen(found).endswith(f"[plot{size}]\n<1>")
 
 
