@@ -15,6 +15,7 @@ from app.images.jpegs import Drawing, draw
 from app.markdown import plain
 from app.verdicts import NOT_SENT
 from engine.backend import About, Skipped, View
+from engine.corpus.wording import counted
 from storage.records import SourceLink
 
 _LONGEST = 1344  # pixels that are drawn at most: four tiles, on a screen of two pixels a point
@@ -117,10 +118,10 @@ def cost_of(seen: Seen, about: About | None) -> str:
     n_tiles = columns * rows
     n_marks = view.n_tokens - view.n_cells
     if n_tiles == 1:
-        parts = f"1 tile of {about.tile_tokens:,} tokens and {n_marks:,} marks"
+        parts = f"1 tile of {about.tile_tokens:,} tokens and {counted(n_marks, 'mark')}"
     else:
         whole = f"the overview of {about.tile_tokens:,}"
-        parts = f"{columns} × {rows} tiles of {about.tile_tokens:,} tokens, {whole}, and {n_marks:,} marks"
+        parts = f"{columns} × {rows} tiles of {about.tile_tokens:,} tokens, {whole}, and {counted(n_marks, 'mark')}"
     return f"{parts}: {view.n_tokens:,} tokens, by {about.image_rule}. {sent}.{left_out}"
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from app.verdicts import CANNOT_SEE
 from engine.backend import Source
 from engine.corpus.formats.reader import has_text_pages
-from engine.corpus.wording import pages_in_words
+from engine.corpus.wording import counted, pages_in_words
 from storage.records import SourceLink
 
 
@@ -79,7 +79,7 @@ def notes_on(source: Source | SourceLink, *, sees: bool | None) -> tuple[str, ..
         pages = pages_in_words([picture.number for picture in source.pictures]).capitalize()
         sent, unsent = f"{pages} {are} sent {images}", f"{pages} {are} not sent {images}"
     elif n_pictures and source.pictures[0].span is not None:
-        pictures = "1 picture" if n_pictures == 1 else f"{n_pictures:,} pictures"
+        pictures = counted(n_pictures, "picture")
         sent = f"{pictures} in it {are} sent {images}, {'' if n_pictures == 1 else 'each '}where it stood"
         unsent = f"{pictures} in it {are} left out, with a mark where it stood"
     else:

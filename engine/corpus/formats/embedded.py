@@ -18,7 +18,7 @@ from engine.corpus.formats.format import quietly, whole_file
 from engine.corpus.formats.image import IMAGE
 from engine.corpus.rules import NO_PAGES, Rules
 from engine.corpus.source import LEFT_OUT, Cause, KeptFile, Picture, Pixels, Skipped, Source, digest_bytes, digest_text
-from engine.corpus.wording import ranges_in_words
+from engine.corpus.wording import counted, ranges_in_words
 
 SVG = "image/svg+xml"
 PACKED = "pictures"  # what a kept file of them goes by: a ZIP, with the members' names by number in _ORDER
@@ -154,11 +154,10 @@ class Embedded:
         """ "2 pictures of cells 3, 7 cannot be shown: a PNG image that is cut short or damaged." """
         for sentence, cells in list(self._said.items())[:_MOST_REASONS]:
             where = ranges_in_words(sorted(set(cells)))
-            pictures = "1 picture" if len(cells) == 1 else f"{len(cells):,} pictures"
-            yield f"{pictures} of cell{'' if len(set(cells)) == 1 else 's'} {where}{sentence}"
+            yield f"{counted(len(cells), 'picture')} of cell{'' if len(set(cells)) == 1 else 's'} {where}{sentence}"
         n_more = sum(map(len, list(self._said.values())[_MOST_REASONS:]))
         if n_more:
-            yield f"There is more to say of {n_more:,} other{'' if n_more == 1 else 's'}."
+            yield f"There is more to say of {counted(n_more, 'other')}."
 
 
 def _n_pixels(data: bytes, name: str) -> int:
