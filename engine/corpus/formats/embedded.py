@@ -82,7 +82,8 @@ class Embedded:
         self._begin, self._rules = f"\0{digest_text(text)}:", rules
         self.sign = re.compile(re.escape(self._begin) + r"(\d+)\0")
         self._marked: list[_Marked] = []
-        self._known: dict[str, Source | str] = {}  # by content: an image, or why it is none
+        self._by_text: dict[str, Source | str] = {}  # an image, or why it is none
+        self._by_content: dict[str, Source | str] = {}
         self._said: dict[str, list[int]] = {}  # what is to be said, and of which cells
         self._n_pixels = 0
 
@@ -91,7 +92,7 @@ class Embedded:
         none can, with a note of the first one's reason. mark, kind: see _Marked. cell: where it lies, from 1."""
         why = ""
         for text in forms:
-            found = self._looked_at(_decoded(text))
+            found = self._looked_at(text)
             if isinstance(found, Source):
                 for note in found.notes:
                     self._say(f": {note}", cell)
@@ -105,18 +106,22 @@ class Embedded:
     def _say(self, sentence: str, cell: int) -> None:
         self._said.setdefault(sentence, []).append(cell)
 
-    def _looked_at(self, data: bytes | None) -> Source | str:
-        if data is None:
-            return "its base64 is damaged"
+    def _looked_at(self, text: str) -> Source | str:
         if len(self._marked) >= _MOST:
             return f"there are over {_MOST:,} in the file"
+        if text not in self._by_text:
+            data = _decoded(text)
+            self._by_text[text] = "its base64 is damaged" if data is None else self._read_once(data)
+        return self._by_text[text]
+
+    def _read_once(self, data: bytes) -> Source | str:
         digest = digest_bytes(data)
-        if digest not in self._known:
+        if digest not in self._by_content:
             limit = _MOST_PIXELS * self._rules.max_image_pixels
             if self._n_pixels > limit:
                 return f"those before have over {limit:,} pixels in all"
-            self._known[digest] = self._read(data)
-        return self._known[digest]
+            self._by_content[digest] = self._read(data)
+        return self._by_content[digest]
 
     def _read(self, data: bytes) -> Source | str:
         """As an image file; of several pages the first. What is broken was decoded as well, and its pixels count."""

@@ -98,19 +98,16 @@ class _Reading:
             self._note_named(body)
         attached = cell.get("attachments")
         attached = attached if isinstance(attached, dict) else {}
-        named: set[str] = set()
+        named: dict[str, tuple[str, list[str]]] = {}  # once each, however often the text names them
 
         def marked(found: re.Match[str]) -> str:
-            named.add(found[1])
-            return self._attachment(found[1], attached.get(found[1]))
+            if found[1] not in named:
+                named[found[1]] = _attachment(found[1], attached.get(found[1]))
+            return self.mark("attachment", *named[found[1]])
 
         body = self._without_data_urls(_ATTACHED.sub(marked, body) if attached else body, is_shown=is_shown)
-        others = [self._attachment(name, data) for name, data in attached.items() if name not in named]
-        return "\n".join([body, *others]) if others else body
-
-    def _attachment(self, name: str, data: Any) -> str:
-        kind, value = next(iter(data.items()), ("", "")) if isinstance(data, dict) else ("", "")
-        return self.mark("attachment", f"{name}{stated_size(str(kind), _joined(value))}", _forms(data) if kind else ())
+        others = [_attachment(name, data) for name, data in attached.items() if name not in named]
+        return "\n".join([body, *(self.mark("attachment", *other) for other in others)])
 
     def _outputs(self, outputs: Any) -> Iterator[str]:
         """One text each; what was printed to one stream in pieces is one."""
@@ -293,6 +290,12 @@ def _title(chart: Any) -> str:
         if isinstance(found, str) and found.strip():
             return f' "{" ".join(found.split())[:120]}"'
     return ""
+
+
+def _attachment(name: str, data: Any) -> tuple[str, list[str]]:
+    """What its mark says, and the forms that it has."""
+    kind, value = next(iter(data.items()), ("", "")) if isinstance(data, dict) else ("", "")
+    return f"{name}{stated_size(str(kind), _joined(value))}", [*_forms(data)] if kind else []
 
 
 def _forms(data: Mapping[Any, Any]) -> Iterator[str]:

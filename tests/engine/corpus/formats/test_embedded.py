@@ -61,8 +61,7 @@ def colours(source: Source) -> list[str]:
     names = []
     for picture in source.pictures:
         assert source.kept_file is not None
-        size = {"width": picture.width, "height": picture.height}
-        drawn = draw("a.ipynb", source.kept_file, number=picture.number, **size)
+        drawn = draw("a.ipynb", source.kept_file, number=picture.number, width=picture.width, height=picture.height)
         assert isinstance(drawn, Pixels) and (drawn.width, drawn.height) == (picture.width, picture.height)
         pixels = np.frombuffer(drawn.data, dtype=np.uint8).reshape(drawn.height, drawn.width, 3).astype(int)
         middle = pixels[drawn.height // 2, drawn.width // 2]
@@ -212,14 +211,16 @@ def bomb(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
-NOISE = Pillow.effect_noise((64, 64), 80)
-CUT = (lambda out: (NOISE.save(out, "PNG"), out.getvalue()[:900])[1])(io.BytesIO())
+def noise(side: int) -> bytes:
+    out = io.BytesIO()
+    Pillow.effect_noise((side, side), 90).save(out, "PNG")
+    return out.getvalue()
 
 
 @pytest.mark.parametrize(
     ("value", "why"),
     [
-        (b64(CUT), "a PNG image that is cut short or damaged"),
+        (b64(noise(64)[:900]), "a PNG image that is cut short or damaged"),
         (b64(image(kind="JPEG")[:300]), "a JPEG image that is cut short or damaged"),
         (b64(bomb(60_000, 60_000)), "60,000 x 60,000 pixels, over the limit of 100,000,000 in all for an image"),
         ("%%%" + b64(RED), "its base64 is damaged"),
@@ -292,10 +293,9 @@ def test_a_picture_whose_mark_is_in_no_text_is_left_out() -> None:
 
 
 def test_a_picture_that_stands_twice_is_kept_once() -> None:
-    noise = io.BytesIO()
-    Pillow.effect_noise((300, 300), 90).save(noise, "PNG")
-    once = read(markdown("![](attachment:a.png)", a_png=noise.getvalue()))
-    often = read(markdown("![](attachment:a.png)\n" * 30, a_png=noise.getvalue()))
+    large = noise(300)
+    once = read(markdown("![](attachment:a.png)", a_png=large))
+    often = read(markdown("![](attachment:a.png)\n" * 30, a_png=large))
     assert len(often.pictures) == 30 and len({each.digest for each in often.pictures}) == 1
     assert once.kept_file is not None and often.kept_file is not None
     assert len(often.kept_file.data) < len(once.kept_file.data) + 5_000
