@@ -258,6 +258,12 @@ def readers_of_sources(db: Database) -> None:
 
 
 @MIGRATIONS()
+def folders_of_sources(db: Database) -> None:
+    """The folder that a source was given with; NULL for all that was put before, so that its prompt stays as it is."""
+    db.conn.execute("ALTER TABLE session_sources ADD COLUMN folder TEXT")
+
+
+@MIGRATIONS()
 def places_of_pictures(db: Database) -> None:
     """A picture may have two more cells: where in the text it stands, and a digest of its own.
 

@@ -37,6 +37,13 @@ def test_a_document_is_its_wrapper_and_its_text(opened: OpenModel) -> None:
     assert (document.path, document.digest) == ("src/a.py", digest_text(text))
 
 
+def test_the_folder_that_was_given_is_named(llama: OpenModel) -> None:
+    """So that a question can speak of it. What an earlier version put into a session has none, and stays as it is."""
+    (document,) = encode_documents(llama.tokenizer, [replace(source("src/a.py", ""), folder='a"b')], IdCache())
+    head = llama.tokenizer.encode('<document path="src/a.py" folder="a&quot;b">\n')
+    np.testing.assert_array_equal(document.ids[: len(head)], head)
+
+
 def test_counts_do_not_depend_on_company(opened: OpenModel) -> None:
     sources = [source(f"{n}.txt", "x " * n + "\n") for n in range(20)] + [source("same.txt", "x x \n"), source("", "")]
     together = encode_documents(opened.tokenizer, sources, IdCache())
