@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tests.models.shape import ONE_HEAD
+
 _LEAST = 64
 UBATCHES = (512, 256)  # tokens at once, of the two fresh runs
 
@@ -25,7 +27,7 @@ class Ground:
     """
 
     model: str
-    shape: dict[str, int] = field(default_factory=dict)
+    shape: dict[str, Any] = field(default_factory=dict)
     window: int
     chunked: bool
     shortest: int
@@ -45,16 +47,14 @@ class Ground:
         return min(n_tokens, end) - common
 
 
-# Attention takes nearly all of the time. What is kept are cells, which all heads share: one misses them as four do
-ONE_HEAD = {"n_head": 1, "n_head_kv": 1}
-
+SCOUT = {"n_layer": 4, "vocab": "none", **ONE_HEAD}
 GROUNDS = {
     "llama": Ground(model="llama", shape=ONE_HEAD, window=0, chunked=False, shortest=1_000, longest=3_000),
     "gemma3": Ground(model="gemma3", shape=ONE_HEAD, window=512, chunked=False, shortest=1_600, longest=4_000),
     # as short as shows it: corpora that end before a chunk does, questions that lead into the next
     "scout": Ground(
         model="scout",
-        shape={"n_layer": 4, **ONE_HEAD},
+        shape=SCOUT,
         window=8_192,
         chunked=True,
         shortest=8_320,
@@ -64,7 +64,7 @@ GROUNDS = {
     # three chunks, so that an edit may be in the second
     "scout-long": Ground(
         model="scout",
-        shape={"n_layer": 4, **ONE_HEAD},
+        shape=SCOUT,
         window=8_192,
         chunked=True,
         shortest=16_500,

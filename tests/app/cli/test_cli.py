@@ -15,6 +15,8 @@ from engine.local.opened import OpenModel, open_model
 from engine.prompt.prompt import Exchange, Part
 from tests.command_line import CommandLine
 from tests.held import held, is_told
+from tests.models.cache import cached
+from tests.models.scout import SMALL as SMALL_SCOUT
 from tests.patience import PATIENCE_S, until
 
 
@@ -297,9 +299,9 @@ class TestStopping:
     @pytest.mark.slow
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_a_signal_in_mid_prefill_ends_with_130_and_keeps_the_turn(
-        self, tmp_path: Path, scout_gguf: Path, number: signal.Signals
+        self, tmp_path: Path, number: signal.Signals
     ) -> None:
-        longdesk = CommandLine(tmp_path / "home", scout_gguf)
+        longdesk = CommandLine(tmp_path / "home", cached("scout", **SMALL_SCOUT))
         process = self._asking_a_lot(longdesk, tmp_path)
         with held(process.pid) as engine:
             process.send_signal(number)
@@ -312,10 +314,8 @@ class TestStopping:
         assert again["reused_tokens"] > 0  # what was read before the signal was kept
 
     @pytest.mark.slow
-    def test_kill_9_of_the_parent_leaves_no_child_and_an_interrupted_turn(
-        self, tmp_path: Path, scout_gguf: Path
-    ) -> None:
-        longdesk = CommandLine(tmp_path / "home", scout_gguf)
+    def test_kill_9_of_the_parent_leaves_no_child_and_an_interrupted_turn(self, tmp_path: Path) -> None:
+        longdesk = CommandLine(tmp_path / "home", cached("scout", **SMALL_SCOUT))
         process = self._asking_a_lot(longdesk, tmp_path)
         with held(process.pid):
             children = children_of(process.pid)
@@ -328,8 +328,8 @@ class TestStopping:
         assert longdesk("ask", "--session", session["id"], "-q", "Q", "--max-tokens", 2, "--json").code == 0
 
     @pytest.mark.slow
-    def test_two_may_not_answer_in_one_session(self, tmp_path: Path, scout_gguf: Path) -> None:
-        longdesk = CommandLine(tmp_path / "home", scout_gguf)
+    def test_two_may_not_answer_in_one_session(self, tmp_path: Path) -> None:
+        longdesk = CommandLine(tmp_path / "home", cached("scout", **SMALL_SCOUT))
         process = self._asking_a_lot(longdesk, tmp_path)
         with held(process.pid):
             session = longdesk("sessions", "list", "--json").document["sessions"][0]["id"]

@@ -17,7 +17,7 @@ from app.desk import Desk
 from app.settings import Settings
 from engine.corpus.collect import named_by_hand
 from engine.corpus.source import Cause, Skipped
-from engine.local.opened import OpenModel
+from engine.local.opened import open_model
 from engine.memory.fingerprint import fingerprint
 from engine.memory.projector import read_projector
 from engine.tokens.tiles import llama_cpp_tiling, size_within
@@ -26,6 +26,7 @@ from tests.engine.corpus.test_bad_images import mixed
 from tests.engine.tokens.test_tiles import MODELS
 from tests.held import held, is_told
 from tests.models.cache import cached
+from tests.models.scout import SMALL as SMALL_SCOUT
 from tests.patience import PATIENCE_S, until
 
 QUESTION = "Compare image 2 and image 5."
@@ -43,7 +44,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Scout-shaped model of four layers with its projector beside it."""
     folder = tmp_path_factory.mktemp("model")
     shutil.copyfile(cached("mmproj"), folder / "mmproj-scout.gguf")
-    return Path(shutil.copyfile(cached("scout", n_layer=4), folder / "scout.gguf"))
+    return Path(shutil.copyfile(cached("scout", **SMALL_SCOUT), folder / "scout.gguf"))
 
 
 @pytest.fixture
@@ -84,7 +85,7 @@ def n_runs(sizes: list[tuple[int, int]]) -> int:
 
 
 @pytest.mark.slow
-def test_ten_images_and_three_texts(longdesk: CommandLine, corpus: Path, scout: OpenModel) -> None:
+def test_ten_images_and_three_texts(longdesk: CommandLine, corpus: Path, model: Path) -> None:
     counted = longdesk("count", corpus, "--json").document
     kinds = [source["kind"] for source in counted["sources"]]
     assert (kinds.count("image"), kinds.count("text")) == (10, 3) and not counted["skipped"]
@@ -92,7 +93,7 @@ def test_ten_images_and_three_texts(longdesk: CommandLine, corpus: Path, scout: 
     assert numbers == list(range(1, 11))
 
     first = ask(longdesk, corpus)
-    n_question = len(scout.tokenizer.encode(QUESTION))
+    n_question = len(open_model(model).tokenizer.encode(QUESTION))
     assert first.answer["prompt_tokens"] == counted["total_tokens"] + n_question
     prefills = [event for event in first.events if event["event"] == "prefill"]
     assert prefills[-1]["done"] == prefills[-1]["total"] == first.answer["prompt_tokens"]

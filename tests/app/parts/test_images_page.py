@@ -25,6 +25,7 @@ from engine.corpus.collect import collect
 from engine.corpus.source import Source
 from engine.runtime.events import Prefill
 from tests.models.cache import cached
+from tests.models.scout import SMALL as SMALL_SCOUT
 from tests.patience import PATIENCE_S
 
 MAIN = Path(__file__).parents[3] / "app" / "main.py"
@@ -34,7 +35,7 @@ DrawPage = Callable[..., AppTest]
 @pytest.fixture(scope="module")
 def seeing(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Scout-shaped model with its projector beside it."""
-    return beside(tmp_path_factory.mktemp("model"), cached("scout", n_layer=4), cached("mmproj"))
+    return beside(tmp_path_factory.mktemp("model"), cached("scout", **SMALL_SCOUT), cached("mmproj"))
 
 
 def beside(folder: Path, model: Path, projector: Path) -> Path:
@@ -265,7 +266,7 @@ def test_images_added_to_a_model_that_cannot_see_wait_for_one_that_can(
     draw_page: DrawPage, tmp_path: Path, llama_gguf: Path, how: str
 ) -> None:
     (tmp_path / "blind").mkdir()
-    blind = Path(shutil.copy(cached("scout", n_layer=4), tmp_path / "blind" / "model.gguf"))
+    blind = Path(shutil.copy(cached("scout", **SMALL_SCOUT), tmp_path / "blind" / "model.gguf"))
     page = draw_page(model=llama_gguf if how == "another model" else blind)
     session = attach(page, {"photo.png": photo(), "scan.pdf": scan(2), "note.txt": b"Some words."}, "What is it?")
     assert labels(page)["photo.png"].endswith("*0* **image 1 · not sent: the model cannot see**")

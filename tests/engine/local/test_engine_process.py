@@ -23,9 +23,11 @@ from engine.runtime.keeping import Keeping
 from engine.runtime.settings import EngineSettings
 from tests.models import broken
 from tests.models.cache import cached
+from tests.models.scout import SMALL as SMALL_SCOUT
+from tests.models.shape import ONE_HEAD
 
 GREEDY = Sampling(max_tokens=8)
-SMALL: dict[str, dict[str, Any]] = {"scout": {"n_layer": 4}, "gemma3": {}}
+SMALL: dict[str, dict[str, Any]] = {"scout": {**SMALL_SCOUT, **ONE_HEAD}, "gemma3": ONE_HEAD}
 BINDING = Binding(model="m", llama_cpp="1", kv_k="f16", kv_v="f16")
 
 
@@ -59,8 +61,8 @@ def llama(llama_gguf: Path) -> Iterator[EngineProcess]:
 
 
 @pytest.fixture
-def scout(scout_gguf: Path) -> Iterator[EngineProcess]:
-    model = EngineProcess(EngineSettings(model=scout_gguf, placement=Placement(n_ctx=20_480)))
+def scout() -> Iterator[EngineProcess]:
+    model = EngineProcess(EngineSettings(model=cached("scout", **SMALL["scout"]), placement=Placement(n_ctx=20_480)))
     yield model
     model.close()
 
@@ -101,9 +103,9 @@ def test_the_same_prompt_again_decodes_one_token(llama: EngineProcess) -> None:
 
 def test_a_rewind_across_chunks_answers_as_a_fresh_run(scout: EngineProcess) -> None:
     """Going back to the middle of Llama 4's first chunk after the windowed cells moved on: re-decode from its start."""
-    ids = random_ids(18_000, n_vocab=200_000)
+    ids = random_ids(18_000)
     run(scout, ids, Sampling(max_tokens=1))
-    edited = np.concatenate([ids[:9_000], random_ids(500, seed=2, n_vocab=200_000)]).astype(np.int32)
+    edited = np.concatenate([ids[:9_000], random_ids(500, seed=2)]).astype(np.int32)
     again = end_of(run(scout, edited, Sampling(max_tokens=4)))
     assert again.reused_tokens == 8_192
     fresh = EngineProcess(scout.settings)
@@ -112,7 +114,7 @@ def test_a_rewind_across_chunks_answers_as_a_fresh_run(scout: EngineProcess) -> 
 
 
 def test_cancelling_in_prefill_stops_it_and_keeps_what_was_read(scout: EngineProcess) -> None:
-    ids = random_ids(18_000, n_vocab=200_000)
+    ids = random_ids(18_000)
     cancel, done = Flag(), 0
     for event in scout.generate(prompt_of(ids), GREEDY, cancel=cancel):
         if isinstance(event, Prefill):
@@ -205,11 +207,8 @@ def test_closing_twice_and_asking_again_is_fine(llama: EngineProcess) -> None:
 
 
 @pytest.mark.parametrize("which", ["llama", "scout", "gemma3"])
-def test_a_kv_state_on_disk_is_as_good_as_the_live_cache(
-    which: str, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
-    path: Path = request.getfixturevalue(f"{which}_gguf")
-    settings = EngineSettings(model=path, placement=Placement(n_ctx=4096))
+def test_a_kv_state_on_disk_is_as_good_as_the_live_cache(which: str, tmp_path: Path) -> None:
+    settings = EngineSettings(model=cached(which, **SMALL.get(which, {})), placement=Placement(n_ctx=4096))
     ids = random_ids(1_500)
     model = EngineProcess(settings)
     first = end_of(run(model, ids))

@@ -7,8 +7,8 @@ import pytest
 
 from engine.runtime.cells import Layers, blank, cells_of
 from tests.models.cache import cached
+from tests.models.shape import ONE_HEAD
 from tests.ring import Step, any_steps, turns
-from tests.walks import ONE_HEAD
 
 MOST_BY_ROUNDING = 0.1  # in a logit of the small Gemma; cells that are missing make it 0.7 to 16
 K, V = (struct.pack("<iQ", 1, 64), 64), (struct.pack("<iQ", 8, 34), 34)
