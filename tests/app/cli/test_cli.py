@@ -2,18 +2,21 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from engine.local.opened import OpenModel, open_model
 from engine.prompt.prompt import Exchange, Part
-from tests.command_line import CommandLine
+from tests.command_line import CommandLine, Run
 from tests.held import held, is_told
 from tests.models.cache import cached
 from tests.models.scout import SMALL as SMALL_SCOUT
@@ -27,13 +30,50 @@ def longdesk(tmp_path: Path, llama_gguf: Path) -> CommandLine:
 
 @pytest.fixture
 def corpus(tmp_path: Path) -> Path:
-    folder = tmp_path / "corpus"
+    return write_corpus(tmp_path / "corpus")
+
+
+def write_corpus(folder: Path) -> Path:
     (folder / "src").mkdir(parents=True)
     (folder / "README.md").write_text("# Bridges\n\nThe bridge at Ulm is 42 metres long.\n")
     (folder / "src" / "main.py").write_text("def main():\n    return 42\n")
     (folder / "src" / "data.bin").write_bytes(bytes(range(256)) * 4)
     (folder / "package-lock.json").write_text("{}\n" * 50)
     return folder
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A home in which the corpus was asked about once, "Q" with a reply of four tokens, and that answer."""
+
+    longdesk: CommandLine
+    corpus: Path
+    answer: dict[str, Any]
+
+    def again(self, *arguments: object, max_tokens: int = 2) -> Run:
+        """ "Q" once more, in the same session."""
+        how = ("--session", self.answer["session"], "-q", "Q", "--max-tokens", max_tokens, "--json")
+        return self.longdesk("ask", *arguments, *how)
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """The session as it is now."""
+        document: dict[str, Any] = self.longdesk("sessions", "show", self.answer["session"], "--json").document
+        return document
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory, llama_gguf: Path) -> Begun:
+    folder = tmp_path_factory.mktemp("begun")
+    longdesk, corpus = CommandLine(folder / "home", llama_gguf), write_corpus(folder / "corpus")
+    return Begun(longdesk, corpus, longdesk("ask", corpus, "-q", "Q", "--max-tokens", 4, "--json").answer)
+
+
+@pytest.fixture
+def begun(first: Begun, tmp_path: Path) -> Begun:
+    """A copy of that home for each test. The corpus is all tests' and stays as it is."""
+    home = Path(shutil.copytree(first.longdesk.home, tmp_path / "home"))
+    return replace(first, longdesk=replace(first.longdesk, home=home))
 
 
 def children_of(pid: int) -> list[psutil.Process]:
@@ -131,15 +171,15 @@ class TestAsk:
 
     @pytest.mark.slow
     def test_a_second_question_in_a_new_process_decodes_only_its_own_tokens(
-        self, longdesk: CommandLine, corpus: Path, llama_gguf: Path
+        self, begun: Begun, llama_gguf: Path
     ) -> None:
-        first = longdesk("ask", corpus, "-q", "How long?", "--max-tokens", 12, "--json").answer
-        second = longdesk("ask", "--session", first["session"], "-q", "Where is it?", "--max-tokens", 4, "--json")
+        session = begun.answer["session"]
+        second = begun.longdesk("ask", "--session", session, "-q", "Where is it?", "--max-tokens", 4, "--json")
         answer = second.answer
         fresh = answer["prompt_tokens"] - answer["reused_tokens"]
         opened = open_model(llama_gguf)
         assert fresh <= _around_a_question(opened) + len(opened.tokenizer.encode("Where is it?")) + 1
-        assert answer["session"] == first["session"]
+        assert answer["session"] == session
         last_prefill = [event for event in second.events if event["event"] == "prefill"][-1]
         assert last_prefill["reused"] == answer["reused_tokens"] <= last_prefill["total"] - 1
 
@@ -150,10 +190,8 @@ class TestAsk:
         assert second["reused_tokens"] == 0
 
     @pytest.mark.slow
-    def test_another_kv_type_reads_again(self, longdesk: CommandLine, corpus: Path) -> None:
-        first = longdesk("ask", corpus, "-q", "Q", "--max-tokens", 4, "--json").answer
-        again = ("ask", "--session", first["session"], "-q", "Q", "--max-tokens", 4, "--kv", "q8_0", "--json")
-        assert longdesk(*again).answer["reused_tokens"] == 0
+    def test_another_kv_type_reads_again(self, begun: Begun) -> None:
+        assert begun.again("--kv", "q8_0", max_tokens=4).answer["reused_tokens"] == 0
 
     @pytest.mark.slow
     def test_an_edited_file_is_sent_as_it_is_now(self, longdesk: CommandLine, corpus: Path) -> None:
@@ -169,55 +207,51 @@ class TestAsk:
         assert 0 < second["reused_tokens"] < first["prompt_tokens"]
 
     @pytest.mark.slow
-    def test_exclude_leaves_out_what_the_session_has(self, longdesk: CommandLine, corpus: Path) -> None:
-        session = longdesk("ask", corpus, "-q", "Q", "--max-tokens", 2, "--json").answer["session"]
-        run = longdesk("ask", "--session", session, "-q", "Q", "--exclude", "src", "--max-tokens", 2, "--json")
+    def test_exclude_leaves_out_what_the_session_has(self, begun: Begun) -> None:
+        run = begun.again("--exclude", "src")
         assert run.code == 0 and "src/main.py is left out" in run.err
-        sources = longdesk("sessions", "show", session, "--json").document["sources"]
-        assert {source["path"]: source["enabled"] for source in sources} == {"README.md": True, "src/main.py": False}
+        enabled = {source["path"]: source["enabled"] for source in begun.shown["sources"]}
+        assert enabled == {"README.md": True, "src/main.py": False}
 
     @pytest.mark.slow
-    def test_what_was_left_out_is_sent_again_when_it_is_named(self, longdesk: CommandLine, corpus: Path) -> None:
-        ask = ("-q", "Q", "--max-tokens", 2, "--json")
-        first = longdesk("ask", corpus, *ask).answer
-        again = ("ask", *ask, "--session", first["session"])
-        without = longdesk(*again, "--exclude", "src").answer
-        found = longdesk(*again, corpus)
+    def test_what_was_left_out_is_sent_again_when_it_is_named(self, begun: Begun) -> None:
+        without = begun.again("--exclude", "src").answer
+        found = begun.again(begun.corpus)
         assert "src/main.py stays left out of this session. To send it again, name it without the folder" in found.err
-        named = longdesk(*again, corpus / "src" / "main.py")
+        named = begun.again(begun.corpus / "src" / "main.py")
         assert "src/main.py was left out and named again: sent from here on." in named.err
         tokens = [answer["prompt_tokens"] for answer in (without, found.answer, named.answer)]
-        assert tokens[1] - tokens[0] < first["prompt_tokens"] / 2 and tokens[2] > tokens[1]
-        shown = longdesk("sessions", "show", first["session"], "--json").document
-        assert all(source["enabled"] for source in shown["sources"])
+        assert tokens[1] - tokens[0] < begun.answer["prompt_tokens"] / 2 and tokens[2] > tokens[1]
+        assert all(source["enabled"] for source in begun.shown["sources"])
 
     @pytest.mark.slow
-    def test_another_file_of_the_same_path_is_sent_beside_the_first(
-        self, longdesk: CommandLine, corpus: Path, tmp_path: Path
-    ) -> None:
-        session = longdesk("ask", corpus, "-q", "Q", "--max-tokens", 2, "--json").answer["session"]
+    def test_another_file_of_the_same_path_is_sent_beside_the_first(self, begun: Begun, tmp_path: Path) -> None:
         other = tmp_path / "other" / "README.md"
         other.parent.mkdir()
         other.write_text("Another one.\n")
-        run = longdesk("ask", other, "--session", session, "-q", "Q", "--max-tokens", 2)
+        run = begun.again(other)
         assert run.code == 0 and "Sent beside other files of the same path: other/README.md." in run.err
-        shown = longdesk("sessions", "show", session, "--json").document
-        assert [source["path"] for source in shown["sources"]] == ["README.md", "src/main.py", "other/README.md"]
-
-    def test_a_session_keeps_its_instruction(self, longdesk: CommandLine, corpus: Path) -> None:
-        session = longdesk("ask", corpus, "-q", "Q", "--max-tokens", 2, "--json").answer["session"]
-        assert longdesk("ask", "--session", session, "-q", "Q", "--system", "Be a pirate.").code == 2
+        assert [source["path"] for source in begun.shown["sources"]] == [
+            "README.md", "src/main.py", "other/README.md",
+        ]  # fmt: skip
 
     @pytest.mark.slow
-    def test_a_damaged_kv_state_is_not_used(self, longdesk: CommandLine, corpus: Path) -> None:
-        ask = ("-q", "Q", "--max-tokens", 4, "--json")
-        first = longdesk("ask", corpus, *ask).answer
-        (state,) = (longdesk.home / "snapshots").glob("*.kv")
+    def test_a_session_keeps_its_instruction(self, begun: Begun) -> None:
+        assert begun.again("--system", "Be a pirate.").code == 2
+
+    @pytest.mark.slow
+    def test_a_damaged_kv_state_is_not_used(self, begun: Begun) -> None:
+        (state,) = (begun.longdesk.home / "snapshots").glob("*.kv")
         damaged = bytearray(state.read_bytes())
         damaged[-4000:-3000] = bytes(byte ^ 0x55 for byte in damaged[-4000:-3000])
         state.write_bytes(damaged)
-        again = longdesk("ask", "--session", first["session"], *ask)
+        again = begun.again(max_tokens=4)
         assert again.code == 0 and again.answer["reused_tokens"] == 0
+
+    @pytest.mark.slow
+    def test_a_kv_state_that_is_whole_is_used(self, begun: Begun) -> None:
+        """Or the tests of those that are not would prove nothing."""
+        assert begun.again(max_tokens=4).answer["reused_tokens"] > 0
 
     @pytest.mark.slow
     def test_a_reader_that_leaves_in_mid_answer_is_no_trouble(self, longdesk: CommandLine, corpus: Path) -> None:
