@@ -52,8 +52,8 @@ def draw_sources(
         counted=preview is not None,
         sees=sees,
     )
-    if len(links) <= _UNFOLD_UP_TO:
-        state.remember(f"unfolded-{session_id}-{len(links)}", lambda: _unfold(root, tree.unfolded))
+    few = len(links) <= _UNFOLD_UP_TO
+    state.remember(f"unfolded-{session_id}-{len(links)}", lambda: _unfold(root, tree.unfolded, all_below=few))
     with st.container(key="tree", gap=None):
         tree.draw(root, 0)
     if tree.n_hidden:
@@ -76,10 +76,12 @@ def draw_panel_head(total: str, note: str) -> None:
     st.html(f'<div class="panel-note">{note}</div>')
 
 
-def _unfold(folder: Folder, unfolded: set[str]) -> bool:
-    for inner in folder.folders.values():
-        unfolded.add(inner.path)
-        _unfold(inner, unfolded)
+def _unfold(folder: Folder, unfolded: set[str], *, all_below: bool) -> bool:
+    """Shows what a folder holds: all of it, or what lies in the only one at the top, as after a folder was dropped."""
+    if all_below or (len(folder.folders) == 1 and not folder.files):
+        for inner in folder.folders.values():
+            unfolded.add(inner.path)
+            _unfold(inner, unfolded, all_below=all_below)
     return True
 
 

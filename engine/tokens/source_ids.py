@@ -30,7 +30,7 @@ def encode_documents(
     parts = [_parts(source, first.get(source.path, 1), sees=sight is not None) for source in sources]
     texts = {digest: text for each in parts for part in each if isinstance(part, tuple) for digest, text in [part]}
     encoded = _encode_texts(tokenizer, texts, cache)
-    starts = tokenizer.encode_all([f'<document path="{escape(source.path)}">\n' for source in sources])
+    starts = tokenizer.encode_all([_start(source) for source in sources])
     end = tokenizer.encode(_END)
     return tuple(
         _document(
@@ -41,6 +41,11 @@ def encode_documents(
         )
         for source, start, each in zip(sources, starts, parts, strict=True)
     )
+
+
+def _start(source: Source) -> str:
+    folder = f' folder="{escape(source.folder)}"' if source.folder else ""
+    return f'<document path="{escape(source.path)}"{folder}>\n'
 
 
 _Text = tuple[str, str]  # its digest, and itself
@@ -83,7 +88,8 @@ def _document(tokenizer: Tokenizer, source: Source, parts: Sequence[Ids | View],
         path=source.path,
         digest=source.digest,
         ids=np.concatenate([part.ids if isinstance(part, View) else part for part in parts]),
-        unrepresentable=tokenizer.unrepresentable(source.text) + tokenizer.unrepresentable(source.path),
+        unrepresentable=tokenizer.unrepresentable(source.text)
+        + tokenizer.unrepresentable(source.path + (source.folder or "")),
         shown=tuple(shown),
         unseen=len(source.pictures) - len(shown),
         first_number=first_number,
