@@ -81,6 +81,7 @@ def children_of(pid: int) -> list[psutil.Process]:
 
 
 class TestCount:
+    @pytest.mark.slow  # 2.2 s
     def test_the_document(self, longdesk: CommandLine, corpus: Path) -> None:
         run = longdesk("count", corpus, "--json")
         assert run.code == 0
@@ -103,6 +104,7 @@ class TestCount:
         named = longdesk("count", corpus / "package-lock.json", "--json").document
         assert [source["path"] for source in named["sources"]] == ["package-lock.json"]
 
+    @pytest.mark.slow  # 1.8 s
     def test_for_people(self, longdesk: CommandLine, corpus: Path) -> None:
         run = longdesk("count", corpus)
         assert run.code == 0 and "src/main.py" in run.out and "2 skipped" in run.out and run.err == ""
@@ -124,6 +126,7 @@ class TestPlan:
         "runtime_bytes", "total_bytes", "devices", "fits", "verdict", "advice", "estimated",
     }  # fmt: skip
 
+    @pytest.mark.slow  # 4.0 s
     def test_the_document(self, longdesk: CommandLine, corpus: Path) -> None:
         run = longdesk("plan", corpus, "--json")
         document = run.document
@@ -135,10 +138,12 @@ class TestPlan:
         assert {"name", "kind", "free_bytes", "total_bytes", "needed_bytes"} <= device.keys()
         assert device["kind"] == "ram" and 0 < device["free_bytes"] <= device["total_bytes"]
 
+    @pytest.mark.slow  # 1.4 s
     def test_without_a_corpus_the_model_alone(self, longdesk: CommandLine) -> None:
         document = longdesk("plan", "--ctx", "4K", "--json").document
         assert document["prompt_tokens"] == 0 and document["context_tokens"] == 4096
 
+    @pytest.mark.slow  # 2.8 s
     def test_over_the_window_prints_its_document_and_exits_with_3(self, longdesk: CommandLine, corpus: Path) -> None:
         run = longdesk("plan", corpus, "--ctx", 100, "--reply", 90, "--json")
         assert run.code == 3 and run.document["verdict"] == "over_window" and not run.document["fits"]
@@ -146,12 +151,14 @@ class TestPlan:
             {"change", "saves_bytes", "saves_tokens"} <= advice.keys() for advice in run.document["advice"]
         )
 
+    @pytest.mark.slow  # 2.5 s
     def test_kv_types_cost_what_they_cost(self, longdesk: CommandLine) -> None:
         sizes = [longdesk("plan", "--ctx", "4K", "--kv", kv, "--json").document["kv_bytes"] for kv in ("f16", "q8_0")]
         assert sizes[1] * 64 == sizes[0] * 34
 
 
 class TestAsk:
+    @pytest.mark.slow  # 3.2 s
     def test_the_events(self, longdesk: CommandLine, corpus: Path) -> None:
         run = longdesk("ask", corpus, "-q", "How long?", "--max-tokens", 12, "--json")
         assert run.code == 0
@@ -266,6 +273,7 @@ class TestAsk:
         turns = longdesk("sessions", "show", session, "--json").document["turns"]
         assert turns[0]["stop"] == "cancelled" and turns[0]["text"]
 
+    @pytest.mark.slow  # 3.2 s
     def test_a_question_that_is_no_utf8_is_read_all_the_same(self, longdesk: CommandLine, corpus: Path) -> None:
         answer = longdesk("ask", corpus, "-q", os.fsdecode(b"caf\xe9"), "--max-tokens", 2, "--json").answer
         shown = longdesk("sessions", "show", answer["session"], "--json").document
@@ -289,6 +297,7 @@ class TestAsk:
         )
         assert longdesk(*ask).answer["text"] == longdesk(*ask).answer["text"]
 
+    @pytest.mark.slow  # 2.9 s
     def test_for_people_the_text_alone_goes_to_standard_output(self, longdesk: CommandLine, corpus: Path) -> None:
         run = longdesk("ask", corpus, "-q", "-", "--max-tokens", 6, stdin="How long is the bridge?\n")
         assert run.code == 0 and "tokens sent" in run.err and "session" not in run.out
@@ -303,6 +312,7 @@ class TestAsk:
         assert longdesk("sessions", "list", "--json").document == {"sessions": []}
         assert longdesk("ask", corpus, "-q", "Q", "--ctx", "4K", "--max-tokens", 512, "--exclude", "big.txt").code == 0
 
+    @pytest.mark.slow  # 3.7 s
     def test_control_tokens_in_a_file_stay_text(self, longdesk: CommandLine, corpus: Path, llama_gguf: Path) -> None:
         tokenizer = open_model(llama_gguf).tokenizer
         plain = longdesk("count", corpus / "README.md", "--json").document
@@ -314,6 +324,7 @@ class TestAsk:
 
 
 class TestStopping:
+    @pytest.mark.slow  # 1.9 s
     @pytest.mark.parametrize("begun", ["our code runs", "it imports", "it reads"])
     def test_a_signal_at_any_early_time_is_a_quiet_130(self, longdesk: CommandLine, corpus: Path, begun: str) -> None:
         """Before the first of these, Python itself says what it likes."""
@@ -412,6 +423,7 @@ class TestSessions:
         assert not list((longdesk.home / "snapshots").iterdir())
         assert longdesk("sessions", "list", "--json").document == {"sessions": []}
 
+    @pytest.mark.slow  # 3.9 s
     def test_an_unknown_session_is_a_usage_error(self, longdesk: CommandLine) -> None:
         for command in (("show",), ("delete",), ("export",)):
             assert longdesk("sessions", *command, "nope").code == 2
@@ -429,6 +441,7 @@ class TestSessions:
         )
         assert longdesk("sessions", "show", begun["session"], "--json").document["model"] == str(longdesk.model)
 
+    @pytest.mark.slow  # 1.4 s
     def test_home_belongs_to_the_user_alone(self, longdesk: CommandLine) -> None:
         longdesk("sessions", "list")
         assert longdesk.home.stat().st_mode & 0o777 == 0o700
@@ -446,6 +459,7 @@ def test_many_at_once_over_one_home_lose_nothing(longdesk: CommandLine, corpus: 
     assert [session["turns"] for session in listed] == [1] * 4
 
 
+@pytest.mark.slow  # 2.4 s
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -472,6 +486,7 @@ def test_a_wrong_call_exits_with_2_and_says_what_is_wrong(longdesk: CommandLine,
     assert run.code == 2 and run.out == "" and len(run.err) > 20
 
 
+@pytest.mark.slow  # 2.3 s
 def test_output_that_nobody_reads_to_the_end_is_no_traceback(longdesk: CommandLine, corpus: Path) -> None:
     process = longdesk.start("count", corpus)
     assert process.stdout is not None and process.stderr is not None

@@ -35,6 +35,7 @@ def longdesk(tmp_path: Path, llama_gguf: Path) -> CommandLine:
 # --- with nothing on this machine
 
 
+@pytest.mark.slow  # 2.5 s
 @pytest.mark.parametrize(
     ("ctx", "flags", "mib"),
     [

@@ -125,6 +125,7 @@ def looks(page: AppTest, place: str) -> list[str]:
     return [button.label for button in page.button if f"-{place}-" in str(button.key)]
 
 
+@pytest.mark.slow  # 1.7 s
 def test_numbers_grids_and_tokens_stand_at_the_names(draw_page: DrawPage) -> None:
     page = draw_page()
     assert "images, scans" in texts(page)
@@ -143,6 +144,7 @@ def test_numbers_grids_and_tokens_stand_at_the_names(draw_page: DrawPage) -> Non
     assert texts(page).count("--ld-picture:url(data:image/jpeg") == 3  # a scan of several pages has one thumbnail
 
 
+@pytest.mark.slow  # 1.4 s
 def test_the_viewer_shows_tiles_and_their_tokens(draw_page: DrawPage) -> None:
     page = draw_page()
     attach(page, {"a.png": photo(1000, 1000), "b.png": photo(300, 200), "s.pdf": scan(2)})
@@ -164,6 +166,7 @@ def thumbnail(page: AppTest, name: str):  # type: ignore[no-untyped-def]
     return next(button for button in page.button if button.label == f"Look at {name}")
 
 
+@pytest.mark.slow  # 1.6 s
 def test_a_projector_without_a_grid_says_its_total(draw_page: DrawPage, tmp_path: Path) -> None:
     (tmp_path / "gemma").mkdir()
     page = draw_page(
@@ -176,6 +179,7 @@ def test_a_projector_without_a_grid_says_its_total(draw_page: DrawPage, tmp_path
     assert "look-plain" in texts(page)
 
 
+@pytest.mark.slow  # 1.7 s
 def test_fewer_tiles_are_fewer_tokens_and_what_is_sent(draw_page: DrawPage) -> None:
     page = draw_page()
     session = attach(page, {"a.png": photo(1000, 1000)})
@@ -195,6 +199,7 @@ def test_fewer_tiles_are_fewer_tokens_and_what_is_sent(draw_page: DrawPage) -> N
     assert [picture.end - picture.start for picture in begun.pictures] == [4 * 144 + 144 + 2 + 5]
 
 
+@pytest.mark.slow  # 1.2 s
 def test_one_click_follows_the_advice_on_images(draw_page: DrawPage) -> None:
     page = draw_page()
     session = attach(page, {"a.pdf": scan(4), "b.pdf": scan(3), "note.txt": b"A note."})  # 7 pages of 3x3 tiles: 10,000
@@ -228,6 +233,7 @@ def test_a_new_session_keeps_what_the_settings_said(draw_page: DrawPage) -> None
     assert "--mmproj" in {flag for option in cli.commands["up"].params for flag in option.opts}
 
 
+@pytest.mark.slow  # 1.8 s
 def test_images_are_shown_at_the_question_they_joined_with(draw_page: DrawPage) -> None:
     page = draw_page()
     session = attach(page, {"a.png": photo(300, 200), "b.png": photo(300, 200, seed=2)}, "What are these?")
@@ -240,6 +246,7 @@ def test_images_are_shown_at_the_question_they_joined_with(draw_page: DrawPage) 
     assert [(link.path, link.turn_index) for link in links] == [("a.png", 0), ("b.png", 0), ("c.png", 1)]
 
 
+@pytest.mark.slow  # 1.2 s
 def test_a_second_pasted_picture_replaces_nothing(draw_page: DrawPage) -> None:
     page = draw_page()
     attach(page, {"image.png": photo(300, 200)})
@@ -249,6 +256,7 @@ def test_a_second_pasted_picture_replaces_nothing(draw_page: DrawPage) -> None:
     assert [link.path for link in links] == ["image.png", "image 2.png", "a.txt"]
 
 
+@pytest.mark.slow  # 1.7 s
 def test_a_model_that_cannot_see_says_so_and_what_to_do(draw_page: DrawPage, llama_gguf: Path) -> None:
     page = draw_page(model=llama_gguf)
     assert "images, scans" not in texts(page)
@@ -261,6 +269,7 @@ def test_a_model_that_cannot_see_says_so_and_what_to_do(draw_page: DrawPage, lla
     assert len(state.house().desk.turns(session)) == 1
 
 
+@pytest.mark.slow  # 5.0 s
 @pytest.mark.parametrize("how", ["another model", "its projector is added"])
 def test_images_added_to_a_model_that_cannot_see_wait_for_one_that_can(
     draw_page: DrawPage, tmp_path: Path, llama_gguf: Path, how: str
@@ -290,6 +299,7 @@ def answered(events: Sequence[object]) -> Answered:
     return events[-1]
 
 
+@pytest.mark.slow  # 2.1 s
 def test_notes_say_what_the_model_of_now_is_sent(draw_page: DrawPage, llama_gguf: Path, tmp_path: Path) -> None:
     page = draw_page()
     session = attach(page, {"scan.pdf": scan(2)})
@@ -300,6 +310,7 @@ def test_notes_say_what_the_model_of_now_is_sent(draw_page: DrawPage, llama_gguf
     assert "scan.pdf: Pages 1-2 are sent as images to a model that sees." in texts(page)
 
 
+@pytest.mark.slow  # 2.3 s
 def test_a_session_with_images_under_a_model_that_cannot_see(draw_page: DrawPage, llama_gguf: Path) -> None:
     session = attach(draw_page(), {"photo.png": photo(), "scan.pdf": scan(2), "note.txt": b"Some words."})
     page = draw_page(model=llama_gguf, session=session)
@@ -335,6 +346,7 @@ UGLY = {
 }
 
 
+@pytest.mark.slow  # 1.2 s
 def test_odd_images_are_drawn_or_said(draw_page: DrawPage) -> None:
     page = draw_page()
     session = attach(page, UGLY)
@@ -370,6 +382,7 @@ def drawn(source: Source, longest: int) -> Drawing:
     return drawing
 
 
+@pytest.mark.slow  # 1.1 s
 def test_thumbnails_come_bit_by_bit_and_once(draw_page: DrawPage, monkeypatch: pytest.MonkeyPatch) -> None:
     page = draw_page()
     session = attach(page, {f"{n}.png": photo(40 + n, 30) for n in range(6)})

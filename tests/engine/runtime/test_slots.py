@@ -25,6 +25,7 @@ def test_a_ring_of_windowed_cells_gives_a_fresh_runs_logits(kv_type: str) -> Non
     assert sum(turn.reused > 0 for turn in taken) > len(taken) / 2
 
 
+@pytest.mark.slow  # 1.5 s
 def test_tokens_that_fill_a_batch_up_may_go_over_the_rings_end() -> None:
     """24 of them behind token 1,014, on a ring of 1,024 cells; what follows goes on there."""
     steps = [

@@ -212,6 +212,7 @@ def test_sliding_windows_and_pictures_whose_cells_see_each_other() -> None:
     assert close(kept, first) and same(on, first)
 
 
+@pytest.mark.slow  # 1.2 s
 def test_fewer_at_once_than_a_picture_needs_is_an_error_and_no_wrong_answer(tmp_path: Path) -> None:
     model, projector = cached(**MODELS["gemma3"]), cached("mmproj", projector="gemma3")
     sight = sight_of(model, projector)
@@ -226,6 +227,7 @@ def test_fewer_at_once_than_a_picture_needs_is_an_error_and_no_wrong_answer(tmp_
     engine.close()
 
 
+@pytest.mark.slow  # 1.5 s
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="resident memory is read from /proc")
 def test_a_plan_says_no_less_than_a_projector_takes(tmp_path: Path) -> None:
     engine = EngineProcess(settings(tmp_path))
