@@ -305,6 +305,7 @@ def test_whatever_is_shown_is_read_or_leaves_a_mark() -> None:
         assert "w1" in words or "left out]" in words, kind
 
 
+@pytest.mark.slow  # 6.0 s
 def test_no_notebook_makes_the_reader_fail() -> None:
     chance = random.Random(12)
     whole = written(
