@@ -99,3 +99,8 @@ def pages_in_words(numbers: Sequence[int]) -> str:
 def listed(paths: Sequence[str]) -> str:
     """ "a.txt, b.txt": the first five, and how many more there are."""
     return ", ".join(paths[:_NAMED]) + (f" and {len(paths) - _NAMED:,} more" if len(paths) > _NAMED else "")
+
+
+def with_notes(reason: str, notes: Sequence[str]) -> str:
+    """A reason, and sentences behind it: what is known all the same of a file that is skipped."""
+    return ". ".join([reason, *(note.removesuffix(".") for note in notes)])

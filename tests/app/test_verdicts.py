@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from app.counting import legible
 from app.jobs import Phase, Progress
 from app.parts.devices import placement_words
 from app.parts.turns import line_of
@@ -21,6 +22,8 @@ from app.verdicts import (
     unseen_notice,
     why_unseen,
 )
+from engine.backend import About
+from engine.corpus.source import Corpus, KeptFile, Picture, Source
 from engine.errors import DoesNotFit
 from engine.memory.budget import Advice, Device, FewerPages, Need, Placement, Plan, Weight
 
@@ -108,3 +111,13 @@ def test_one_of_a_kind_is_said_as_one() -> None:
     assert placement_words(one) == "1 layer is on GPUs, counting the output. The experts of 1 layer stay in RAM."
     said = [line_of(Progress(phase=Phase.WRITING, n_tokens=n)) for n in (0, 1, 2, 1_200)]
     assert said == [f"Writing · {n} token{s}" for n, s in (("0", "s"), ("1", ""), ("2", "s"), ("1,200", "s"))]
+
+
+def test_what_the_model_cannot_see_says_what_else_lies_in_it() -> None:
+    notes = ("Inside this PDF is 1 file: plan.xlsx (64 bytes).", "Not read: plan.xlsx; save it.")
+    kept = KeptFile("PDF", b"%PDF-", scalable=True)
+    seen = Source("a.pdf", "pdf", "", 9, "d", (0,), None, kept, (Picture(1, 9, 9),), notes, nature="a scan")
+    (skipped,) = legible(Corpus((seen,)), About(name="Fake", window=1)).skipped
+    assert skipped.reason.startswith("1 page without text: a scan, and the model cannot see; ")
+    assert skipped.reason.endswith(". Inside this PDF is 1 file: plan.xlsx (64 bytes). Not read: plan.xlsx; save it")
+    assert not legible(Corpus((seen,)), About(name="Fake", window=1, image_rule="its own")).skipped
