@@ -304,8 +304,10 @@ class _Reading:
                 self._read_inner_zip(tree, found, start, lies_at, nesting)
             else:
                 take = self._reader(tree, found.path, included=found.included)
-                read = tree.read_file(found.where, found.path, take)
-                self._take(_final(read, tree, nesting), tree, found.where, lies_at)
+                read = _final(tree.read_file(found.where, found.path, take), tree, nesting)
+                if isinstance(read, Source):
+                    read = replace(read, folder=start.root_name.removesuffix(".zip"))
+                self._take(read, tree, found.where, lies_at)
 
     def _reader(self, tree: Tree, path: str, *, included: bool) -> Take:
         keep = self.uploaded and isinstance(tree, DiskTree)

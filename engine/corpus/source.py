@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import blake2b
 
+LEFT_OUT = ", left out"  # at the end of a mark, such as "[plot, left out]", for what is not in the text
+
 
 class Cause(StrEnum):
     """Why something was skipped; `Skipped.reason` says it in words."""
@@ -43,12 +45,18 @@ class KeptFile:
 class Picture:
     """Something in a source to look at: width and height in pixels, upright (EXIF orientation applied).
 
-    number: of the page or frame that it is, from 1.
+    number: of the page, frame or picture of its file that it is, from 1.
+    span: of one that stands within the text, characters from where the text says that it is left out, in the word of
+    LEFT_OUT, up to where it stands; None for one that stands behind the text of its page.
+    digest: hex blake2b-128 of what it is drawn from, "" where that is the file as a whole.
     """
 
     number: int
     width: int
     height: int
+    # Digests of PDFs are made of this as Python writes it: what was added since is not to stand in it.
+    span: tuple[int, int] | None = field(default=None, repr=False)
+    digest: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +81,19 @@ class Source:
     page_starts: character offset of each page's first character in text, ascending; empty when there are no pages.
     encoding: of a text file as Python names it; None where it does not apply.
     reader: the library that its text was read with, where there are several: "PDFium", "pypdf", "PDFium, pypdf".
-    pictures: what a model that sees is shown, by ascending number; each stands behind the text of its page.
+    pictures: what a model that sees is shown, by ascending number; each stands behind the text of its page, or where
+    its span ends. What says in the text that it is left out is not given to who sees it.
     kept_file: what they are drawn from, None where there is nothing to draw. It may be there without any picture: one
     that is not shown now can be drawn by another choice of pages.
     notes: sentences the user should see: pages without text, a guessed encoding, bytes replaced. Which pages are sent
     as pictures is up to the model, and not among them.
+    folder: the name of the folder or zip that was given and that it lies in, so that a question can speak of it; None
+    of a file that was given itself.
     origin: where it lies on this machine, absolute, links resolved; a member of a zip below the zip's own place. None
     for what came from elsewhere, such as an upload. It tells a source from another one of the same path.
     volatility: how often it may be expected to change, against the others of its corpus; 0 where nothing is known.
     nature: what its pages are where none of them has words ("a scan"); "" where it is not known, as after storing.
-    What a source is does not depend on these three.
+    What a source is does not depend on these three, nor on folder.
     """
 
     path: str
@@ -96,6 +107,7 @@ class Source:
     pictures: tuple[Picture, ...] = ()
     notes: tuple[str, ...] = ()
     reader: str | None = None
+    folder: str | None = field(default=None, compare=False)
     origin: str | None = field(default=None, repr=False, compare=False)
     volatility: float = field(default=0.0, repr=False, compare=False)
     nature: str = field(default="", repr=False, compare=False)
@@ -112,6 +124,14 @@ class Source:
         starts = self.page_starts or (0,)
         pages = enumerate(zip(starts, (*starts[1:], len(self.text)), strict=True), 1)
         return all(not self.text[start:end].removeprefix(f"[page {n}]").strip() for n, (start, end) in pages)
+
+    def span_of(self, picture: Picture) -> tuple[int, int]:
+        """Characters of the text that say that a picture is left out, if any do; it stands where they end."""
+        if picture.span is not None:
+            return picture.span
+        starts = self.page_starts
+        end = starts[picture.number] if picture.number < len(starts) else len(self.text)
+        return end, end
 
     def page_at(self, offset: int) -> int | None:
         """1-based number of the page that holds the character at `offset`; None without pages."""

@@ -57,10 +57,15 @@ class Names:
         return unique
 
 
+def counted(number: int, one: str, many: str = "") -> str:
+    """ "1 file", "1,240 files". many: of a word that does not just take an s."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
 def size_in_words(n_bytes: int) -> str:
     """ "812 bytes", "64.0 KiB", "2.0 GiB": binary units, one decimal."""
     if n_bytes < KIB:
-        return f"{n_bytes:,} byte{'' if n_bytes == 1 else 's'}"
+        return counted(n_bytes, "byte")
     for unit, name in ((KIB, "KiB"), (MIB, "MiB")):
         if n_bytes < 1024 * unit - unit // 20:  # 1,023.96 KiB would round to "1024.0 KiB"
             return f"{n_bytes / unit:.1f} {name}"

@@ -5,7 +5,7 @@ from html import escape
 
 import numpy as np
 
-from engine.corpus.source import Picture, Source, digest_text
+from engine.corpus.source import LEFT_OUT, Picture, Source, digest_text
 from engine.tokens.document import Document, IdCache, Ids, Shown, View, number_pictures
 from engine.tokens.encode import Tokenizer
 from engine.tokens.sight import Sight
@@ -30,7 +30,7 @@ def encode_documents(
     parts = [_parts(source, first.get(source.path, 1), sees=sight is not None) for source in sources]
     texts = {digest: text for each in parts for part in each if isinstance(part, tuple) for digest, text in [part]}
     encoded = _encode_texts(tokenizer, texts, cache)
-    starts = tokenizer.encode_all([f'<document path="{escape(source.path)}">\n' for source in sources])
+    starts = tokenizer.encode_all([_start(source) for source in sources])
     end = tokenizer.encode(_END)
     return tuple(
         _document(
@@ -43,6 +43,11 @@ def encode_documents(
     )
 
 
+def _start(source: Source) -> str:
+    folder = f' folder="{escape(source.folder)}"' if source.folder else ""
+    return f'<document path="{escape(source.path)}"{folder}>\n'
+
+
 _Text = tuple[str, str]  # its digest, and itself
 
 
@@ -53,8 +58,10 @@ def _parts(source: Source, first: int, *, sees: bool) -> list[_Text | Picture]:
     parts: list[_Text | Picture] = []
     begun, before = 0, ""
     for number, picture in enumerate(source.pictures, first):
-        ends = source.page_starts[picture.number] if picture.number < len(source.page_starts) else len(source.text)
-        text = f"{before}{source.text[begun:ends]}[image {number}]\n"
+        says, ends = source.span_of(picture)
+        text = source.text[begun:says] + source.text[says:ends].removeprefix(LEFT_OUT)
+        line_end = "\n" if text and not text.endswith("\n") else ""
+        text = f"{before}{text}{line_end}[image {number}]\n"
         parts += [(digest_text(text), text), picture]
         begun, before = ends, "\n"
     text = before + source.text[begun:]
@@ -83,7 +90,8 @@ def _document(tokenizer: Tokenizer, source: Source, parts: Sequence[Ids | View],
         path=source.path,
         digest=source.digest,
         ids=np.concatenate([part.ids if isinstance(part, View) else part for part in parts]),
-        unrepresentable=tokenizer.unrepresentable(source.text) + tokenizer.unrepresentable(source.path),
+        unrepresentable=tokenizer.unrepresentable(source.text)
+        + tokenizer.unrepresentable(source.path + (source.folder or "")),
         shown=tuple(shown),
         unseen=len(source.pictures) - len(shown),
         first_number=first_number,

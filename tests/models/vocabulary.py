@@ -100,11 +100,15 @@ def llama4_tokenizer() -> "tiktoken.Encoding":
 
 
 @cache
-def llama4_vocabulary() -> BytePairVocabulary:
-    """Llama 4's 202,048 tokens out of the package llama-models, as conversions of Scout-Instruct hold them."""
-    ranks = _llama4_ranks()
-    special = llama4_tokenizer()._special_tokens
-    names = sorted(special, key=special.__getitem__)
+def llama4_vocabulary(*, n_ranks: int | None = None) -> BytePairVocabulary:
+    """Llama 4's 202,048 tokens out of the package llama-models, as conversions of Scout-Instruct hold them.
+
+    n_ranks: only so many of the 200,000 that are no special ones, the most frequent. They are a vocabulary themselves.
+    """
+    ranks = dict(list(_llama4_ranks().items())[:n_ranks])
+    ids = llama4_tokenizer()._special_tokens
+    names = sorted(ids, key=ids.__getitem__)
+    special = {name: len(ranks) + place for place, name in enumerate(names)}
     normal = tuple(gpt2_text(token) for token in ranks)
     return BytePairVocabulary(
         pre="llama4",

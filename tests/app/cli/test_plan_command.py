@@ -15,6 +15,8 @@ from engine.memory.dry_run import DryRun
 from engine.memory.kv_cache import kv_bytes
 from tests.command_line import CommandLine, Run
 from tests.models.cache import cached
+from tests.models.scout import SMALL as SMALL_SCOUT
+from tests.models.shape import ONE_HEAD
 
 MIB, GIB = 1 << 20, 1 << 30
 TOKEN_KV_BYTES = 12 * 2 * 8 * 128 * 2  # of the twelve layers that see everything, at f16
@@ -33,6 +35,7 @@ def longdesk(tmp_path: Path, llama_gguf: Path) -> CommandLine:
 # --- with nothing on this machine
 
 
+@pytest.mark.slow  # 2.5 s
 @pytest.mark.parametrize(
     ("ctx", "flags", "mib"),
     [
@@ -210,8 +213,8 @@ def test_a_question_that_does_not_fit_is_refused_before_anything_runs(
 
 @pytest.mark.slow
 def test_thirty_thousand_tokens_of_a_scout_end_to_end(longdesk: CommandLine, tmp_path: Path) -> None:
-    scout_gguf = cached("scout", n_layer=4)  # three layers with chunks, one that sees everything
-    (tmp_path / "book.txt").write_text(" ".join(f"word{at % 4_001} and" for at in range(8_500)))
+    scout_gguf = cached("scout", **SMALL_SCOUT, **ONE_HEAD)  # three layers with chunks, one that sees everything
+    (tmp_path / "book.txt").write_text(" ".join(f"word{at % 4_001} and" for at in range(5_300)))
     how = ("--model", scout_gguf, "--ctx", "40K")
     code, document = plan(longdesk, tmp_path / "book.txt", *how, "--reply", "8")
     assert code == 0 and document["prompt_tokens"] > 30_000

@@ -127,7 +127,7 @@ def test_every_answer_equals_a_fresh_one_and_the_budget_is_never_passed(
     assert 0.5 * BUDGET_BYTES < watch.most_bytes <= BUDGET_BYTES
     assert sum(len(room.evicted) for _, room in rooms) >= 5
     assert [room.refusal for _, room in rooms if room.refusal] == []
-    assert {answer.turn.stop for answer in answers} == {"length"}
+    assert {answer.turn.stop for answer in answers} <= {"length", "end"}
     assert not any("not used" in notice or "not kept" in notice for answer in answers for notice in answer.notices)
 
     compared = compare(model, [Asked(answer.prompt, answer.turn.reply_ids) for answer in answers])
@@ -137,6 +137,7 @@ def test_every_answer_equals_a_fresh_one_and_the_budget_is_never_passed(
     assert sum(reused) > 0.7 * sum(each.n_tokens for each in compared), "or being equal would be no wonder"
 
 
+@pytest.mark.slow  # 1.4 s
 @pytest.mark.parametrize(
     ("name", "changes"), [("gemma3", {"n_window": WINDOW}), ("gemma3", {}), ("llama", {})], ids=str
 )
@@ -152,6 +153,7 @@ def test_the_room_that_is_made_for_a_state_is_enough_and_little_more(
     assert 0.9 * asked <= state.stat().st_size <= asked
 
 
+@pytest.mark.slow  # 1.4 s
 def test_the_room_for_checkpoints_is_given_back_when_the_answer_is_there(
     tmp_path: Path, rooms: list[tuple[int, Room]]
 ) -> None:

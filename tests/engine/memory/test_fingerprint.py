@@ -265,6 +265,7 @@ class Asked:
         return (self.turn.reused_tokens or 0) / (self.turn.prompt_tokens or 1)
 
 
+@pytest.mark.slow  # 6.1 s
 def test_a_twin_in_its_place_is_not_given_its_states(
     settings: Settings, model: Path, corpus: Path, tmp_path: Path
 ) -> None:
@@ -278,6 +279,7 @@ def test_a_twin_in_its_place_is_not_given_its_states(
     assert Asked(settings, corpus).reused > 0.9  # of its own
 
 
+@pytest.mark.slow  # 3.4 s
 def test_a_model_replaced_under_a_running_engine(settings: Settings, model: Path, corpus: Path, tmp_path: Path) -> None:
     desk = Desk(settings)
     try:
@@ -297,6 +299,7 @@ def test_a_model_replaced_under_a_running_engine(settings: Settings, model: Path
         desk.close()
 
 
+@pytest.mark.slow  # 4.3 s
 def test_a_copy_is_given_its_states(settings: Settings, model: Path, corpus: Path, tmp_path: Path) -> None:
     Asked(settings, corpus)
     moved = tmp_path / "elsewhere.gguf"
@@ -306,6 +309,7 @@ def test_a_copy_is_given_its_states(settings: Settings, model: Path, corpus: Pat
         assert asked.reused > 0.9 and not asked.notices
 
 
+@pytest.mark.slow  # 2.7 s
 def test_a_large_model_is_not_read_before_its_first_answer(
     settings: Settings, corpus: Path, large: None, no_reading: None
 ) -> None:
@@ -315,6 +319,7 @@ def test_a_large_model_is_not_read_before_its_first_answer(
     assert again.reused > 0.9 and not again.notices and Phase.CHECKING not in again.phases
 
 
+@pytest.mark.slow  # 3.7 s
 def test_a_copy_of_a_large_model_is_read_first(
     settings: Settings, model: Path, corpus: Path, large: None, tmp_path: Path
 ) -> None:
@@ -325,6 +330,7 @@ def test_a_copy_of_a_large_model_is_read_first(
     assert Phase.CHECKING not in Asked(copied, corpus).phases
 
 
+@pytest.mark.slow  # 3.2 s
 def test_a_twin_of_a_large_model_is_read_first_and_refused(
     settings: Settings, model: Path, corpus: Path, large: None, tmp_path: Path
 ) -> None:
@@ -335,6 +341,7 @@ def test_a_twin_of_a_large_model_is_read_first_and_refused(
     assert asked.reused == 0 and any("another model file" in notice for notice in asked.notices), asked.notices
 
 
+@pytest.mark.slow  # 3.6 s
 def test_a_large_model_that_nobody_read_in_time(
     settings: Settings, model: Path, corpus: Path, large: None, no_reading: None, tmp_path: Path
 ) -> None:

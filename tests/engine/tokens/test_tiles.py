@@ -25,9 +25,10 @@ from engine.tokens.tiles import (
 )
 from tests.models import broken
 from tests.models.cache import cached
+from tests.models.scout import SMALL as SMALL_SCOUT
 
 MODELS: dict[str, dict[str, Any]] = {
-    "llama4": {"name": "scout"},
+    "llama4": {"name": "scout", **SMALL_SCOUT},
     "gemma3": {"name": "gemma3", "vision": True},
     "qwen2vl": {"name": "qwen2", "vision": True},
     "qwen3vl": {"name": "qwen3vl"},
