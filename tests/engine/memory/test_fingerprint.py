@@ -26,6 +26,8 @@ from engine.runtime.binding import is_read
 from engine.runtime.checkpoint import Speeds
 from engine.runtime.events import Checking
 from tests.command_line import CommandLine
+from tests.models.cache import cached
+from tests.models.scout import SMALL as SMALL_SCOUT
 
 _TEXT = "".join(f"the quick brown fox {line} jumps over the lazy dog {line % 7}\n" for line in range(120))
 
@@ -389,9 +391,9 @@ def test_the_page_plans_with_what_is_not_proved_yet_without_reading(
         desk.close()
 
 
-def test_the_command_line_says_it_for_a_scout(scout_gguf: Path, tmp_path: Path) -> None:
+def test_the_command_line_says_it_for_a_scout(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text(_TEXT)
-    model = copy(scout_gguf, tmp_path / "scout.gguf")
+    model = copy(cached("scout", **SMALL_SCOUT), tmp_path / "scout.gguf")
     longdesk = CommandLine(tmp_path / "home", model)
     ask = ("ask", tmp_path / "a.txt", "-q", "How many lines?", "--max-tokens", 4, "--json")
     first, again = longdesk(*ask), longdesk(*ask)
