@@ -14,7 +14,7 @@ from engine.corpus.rules import ALL_PAGES, BARE_AMONG, BARE_PAGES, parse_pages
 from engine.errors import UsageError
 from engine.memory.budget import DEFAULT_REPLY, Wanted
 from engine.memory.catalog.entry import find
-from engine.memory.kv_cache import KV_TYPES
+from engine.tensor_types import KV_TYPES
 from engine.tokens.tiles import MOST_TILES
 
 STARTER = "starter"

@@ -35,7 +35,7 @@ FLOORS = (
     ("app.local_engine", "app.engines", "app.next_turn"),
     ("app.previews", "app.question"),
     ("app.answering", "app.export"),
-    ("app.desk",),
+    ("app.desk", "app.archive"),
     ("app.cli", "app.command", "app.open_browser"),
     (
         "app.uploads",

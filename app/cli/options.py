@@ -10,7 +10,7 @@ from app.models.places import refuse_as_path
 from app.sizes import parse_bytes, parse_tokens
 from engine.corpus.walk.streams import STDIN
 from engine.errors import UsageError
-from engine.memory.kv_cache import KV_TYPES
+from engine.tensor_types import KV_TYPES
 from engine.tokens.tiles import MOST_TILES
 
 _MOST_TOKENS = 1 << 31  # llama.cpp counts them in 32 bits

@@ -96,9 +96,10 @@ class ChatTemplate:
 def read_template(source: str, *, bos: str, eos: str) -> ChatTemplate:
     """The template for a model that brings `source` ('' for none). What does not render gives way to PLAIN."""
     trials = (_slots(_TRIAL_TURNS, system=True), _slots(_TRIAL_TURNS, system=False))
+    firsts = (_slots(1, system=True), _slots(1, system=False))  # will be asked for: the same process does them too
     if source:
-        answers = render(source, tuple(map(_turns, trials)), bos=bos, eos=eos, today=None)
-        for folds_system, rendered, slots in zip((False, True), answers, trials, strict=True):
+        answers = render(source, tuple(map(_turns, trials + firsts)), bos=bos, eos=eos, today=None)
+        for folds_system, rendered, slots in zip((False, True), answers, trials, strict=False):
             with suppress(ModelRefused):
                 _split(rendered, slots)
                 return ChatTemplate(source, "model", bos, eos, folds_system)
@@ -133,11 +134,30 @@ def _split(rendered: Rendered, slots: Sequence[Slot]) -> tuple[Piece, ...]:
     return tuple(pieces)
 
 
-@lru_cache(maxsize=128)  # starting a process takes 0.1 s, and the same few conversations come again and again
 def render(
     source: str, conversations: tuple[Turns, ...], *, bos: str, eos: str, today: date | None
 ) -> tuple[Rendered, ...]:
-    """Each conversation, rendered up to the next reply. today: what strftime_now says. Raises EngineFailed."""
+    """Each conversation, rendered up to the next reply. today: what strftime_now says. Raises EngineFailed.
+
+    Starting a process takes 0.1 s, and the same few conversations come again and again: they are kept.
+    """
+    known = _rendered(source, bos, eos, today)
+    missing = tuple(turns for turns in conversations if turns not in known)
+    if missing:
+        known.update(zip(missing, _render_apart(source, missing, bos, eos, today), strict=True))
+    return tuple(known[turns] for turns in conversations)
+
+
+@lru_cache(maxsize=32)
+def _rendered(source: str, bos: str, eos: str, today: date | None) -> dict[Turns, Rendered]:
+    """What was rendered in this process, to be added to."""
+    return {}
+
+
+def _render_apart(
+    source: str, conversations: tuple[Turns, ...], bos: str, eos: str, today: date | None
+) -> tuple[Rendered, ...]:
+    """As render, in a child process."""
     request = {
         "source": source,
         "conversations": [[{"role": role, "content": text} for role, text in turns] for turns in conversations],

@@ -79,6 +79,11 @@ REFERENCE_IS_TIKTOKEN = frozenset({"llama4", "gpt-4o"})
 _SCHEMES = {_O200K: "o200k", _CL100K: "gpt4", _QWEN2: "qwen2", _GPT2: "gpt2"}
 
 
+def scheme_of(pattern: str) -> str:
+    """What gigatoken calls a pattern; '' where it does not know it."""
+    return _SCHEMES.get(pattern, "")
+
+
 class EncoderPanicked(Exception):
     """tiktoken's Rust code gave up on a text."""
 
@@ -147,7 +152,7 @@ class BytePairEncoder:
     def _quick(self) -> Callable[[str], Any] | None:
         """gigatoken's encoder of these ranks; None where it is not there, or does not know the pattern or the ranks."""
         with self._lock:
-            return _quick_encoder(self._ranks, _SCHEMES.get(self._pattern, ""))
+            return _quick_encoder(self._ranks, scheme_of(self._pattern))
 
     def _one(self, text: str) -> Ids:
         try:

@@ -5,7 +5,7 @@ from html import escape
 
 import numpy as np
 
-from engine.corpus.source import Picture, Source, digest_text
+from engine.corpus.source import LEFT_OUT, Picture, Source, digest_text
 from engine.tokens.document import Document, IdCache, Ids, Shown, View, number_pictures
 from engine.tokens.encode import Tokenizer
 from engine.tokens.sight import Sight
@@ -58,8 +58,10 @@ def _parts(source: Source, first: int, *, sees: bool) -> list[_Text | Picture]:
     parts: list[_Text | Picture] = []
     begun, before = 0, ""
     for number, picture in enumerate(source.pictures, first):
-        ends = source.page_starts[picture.number] if picture.number < len(source.page_starts) else len(source.text)
-        text = f"{before}{source.text[begun:ends]}[image {number}]\n"
+        says, ends = source.span_of(picture)
+        text = source.text[begun:says] + source.text[says:ends].removeprefix(LEFT_OUT)
+        line_end = "\n" if text and not text.endswith("\n") else ""
+        text = f"{before}{text}{line_end}[image {number}]\n"
         parts += [(digest_text(text), text), picture]
         begun, before = ends, "\n"
     text = before + source.text[begun:]

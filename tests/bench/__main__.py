@@ -8,6 +8,7 @@ from tests.bench.table import HEAD
 
 BENCHMARKS = (
     "count",
+    "startup",
     "encodings",
     "limits",
     "runtime",

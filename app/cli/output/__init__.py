@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from engine.backend import Skipped
+from engine.corpus.source import Skipped
 
 Json = dict[str, Any]
 

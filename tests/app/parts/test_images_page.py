@@ -24,6 +24,8 @@ from app.question import Answered, Begun, Looking, Question
 from engine.corpus.collect import collect
 from engine.corpus.source import Source
 from engine.runtime.events import Prefill
+from tests.engine.corpus.formats.test_embedded import b64
+from tests.engine.corpus.formats.test_notebook import code, shown, written
 from tests.models.cache import cached
 from tests.models.scout import SMALL as SMALL_SCOUT
 from tests.patience import PATIENCE_S
@@ -160,6 +162,25 @@ def test_the_viewer_shows_tiles_and_their_tokens(draw_page: DrawPage) -> None:
     assert page.button(key="viewer-Next").disabled
     page.button(key="viewer-Previous").click().run()
     assert "s.pdf, page 1 of 2" in texts(page)
+
+
+def test_the_pictures_of_a_notebook_are_images_of_the_session(draw_page: DrawPage, llama_gguf: Path) -> None:
+    plots = (shown({"image/png": b64(photo(300 + 400 * at, 200, seed=at))}) for at in range(2))
+    page = draw_page()
+    session = attach(page, {"a.png": photo(300, 200), "n.ipynb": written(code("x", *plots))})
+    assert labels(page)["n.ipynb"].endswith("**images 2–3**") and "n.ipynb" not in "".join(
+        one.value for one in page.error
+    )
+    assert looks(page, "tree") == ["Look at image 1", "Look at images 2–3"]
+    assert texts(page).count("--ld-picture:url(data:image/jpeg") == 2
+    assert "2 pictures in it are sent as images, each where it stood." in texts(page)
+    thumbnail(page, "images 2–3").click().run()
+    assert "n.ipynb, picture 1 of 2" in texts(page) and "Sent as 300 × 200 pixels." in texts(page)
+    page.button(key="viewer-Next").click().run()
+    assert "n.ipynb, picture 2 of 2" in texts(page) and page.button(key="viewer-Next").disabled
+    page = draw_page(model=llama_gguf, session=session)
+    assert "2 pictures in it are left out, with a mark where it stood: the model cannot see." in texts(page)
+    assert "not sent" in labels(page)["n.ipynb"]
 
 
 def thumbnail(page: AppTest, name: str):  # type: ignore[no-untyped-def]

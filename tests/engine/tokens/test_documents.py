@@ -7,10 +7,12 @@ from threading import Thread
 import numpy as np
 import pytest
 
-from engine.corpus.source import Source, digest_text
+from engine.corpus.source import KeptFile, Picture, Source, digest_text
 from engine.local.opened import OpenModel
-from engine.tokens.document import Document, IdCache
+from engine.tokens.document import Document, IdCache, common_prefix
 from engine.tokens.source_ids import encode_documents
+from tests.models.cache import cached
+from tests.sighted import sight_of
 
 MODELS = ["scout", "llama", "gemma3", "starter"]
 
@@ -134,3 +136,58 @@ def test_the_cache_may_be_used_from_threads() -> None:
 def test_documents_compare_by_content() -> None:
     assert Document("a", "d", ids(3)) == Document("a", "d", ids(4))  # ids follow from the digest
     assert "array" not in repr(Document("a", "d", ids(3)))
+
+
+def notebook(*pictures: Picture, text: str) -> Source:
+    plain = source("a.ipynb", text)
+    return replace(plain, kind="notebook", pictures=pictures, kept_file=KeptFile("pictures", b"x"))
+
+
+def test_pictures_stand_within_a_text_where_their_spans_end(scout: OpenModel) -> None:
+    """In lines of their own, also in mid-line and side by side; who cannot see is given the text as it stands."""
+    text = "one\n[plot, left out]\ntwo (![a]([b, left out]) and [c, left out][d, left out]), left out]\n"
+    ends = [text.index("two"), text.index(" and"), text.index("[d"), text.index("), left")]
+    marks = [text.index(", left out]", text.index(begin)) for begin in ("[plot", "[b", "[c", "[d")]
+    sizes = ((40, 20), (700, 300), (30, 30), (336, 336))
+    spans = list(zip(marks, ends, strict=True))
+    pictures = [Picture(at, *size, span, f"d{at}") for at, (size, span) in enumerate(zip(sizes, spans, strict=True), 1)]
+    one, sight = notebook(*pictures, text=text), sight_of(cached("scout"), cached("mmproj"))
+    (document,) = encode_documents(scout.tokenizer, [one], IdCache(), sight=sight, numbers={"a.ipynb": 5})
+    views = [sight.view(one.kept_file, one.digest, picture) for picture in pictures] if one.kept_file else []
+    texts = [
+        "one\n[plot]\n[image 5]\n", "\ntwo (![a]([b])\n[image 6]\n", "\n and [c]\n[image 7]\n", "\n[d]\n[image 8]\n",
+        "\n), left out]\n",
+    ]  # fmt: skip
+    encode = scout.tokenizer.encode
+    parts = [encode('<document path="a.ipynb">\n')]
+    for at, piece in enumerate(texts):
+        parts += [encode(piece), *(view.ids for view in views[at : at + 1])]
+    parts.append(encode("\n</document>\n"))
+    np.testing.assert_array_equal(document.ids, np.concatenate(parts))
+    assert document.n_tokens == sum(map(len, parts))
+    assert [(shown.number, shown.view, shown.is_page) for shown in document.shown] == [
+        (5 + at, view, False) for at, view in enumerate(views)
+    ]
+    for shown in document.shown:
+        np.testing.assert_array_equal(document.ids[shown.start :][: shown.view.n_tokens], shown.view.ids)
+    (blind,) = encode_documents(scout.tokenizer, [one], IdCache())
+    (plain,) = encode_documents(scout.tokenizer, [source("a.ipynb", text)], IdCache())
+    np.testing.assert_array_equal(blind.ids, plain.ids)
+    assert (blind.unseen, blind.shown) == (4, ())
+
+
+def test_an_edit_elsewhere_leaves_a_picture_its_ids(scout: OpenModel) -> None:
+    sight = sight_of(cached("scout"), cached("mmproj"))
+    text = "[plot, left out]\nwords\n[plot, left out]\n"
+    second = text.index(", left", 10)
+    first, last = Picture(1, 40, 20, (5, 17), "d1"), Picture(2, 40, 20, (second, len(text)), "d2")
+    edited = replace(last, span=(second + 5, len(text) + 5))
+    sources = [
+        notebook(first, last, text=text),
+        notebook(first, edited, text=text.replace("words", "other words"[:10])),
+    ]
+    sources.append(notebook(Picture(1, 40, 20, last.span, "d2"), text=text))
+    documents = [encode_documents(scout.tokenizer, [each], IdCache(), sight=sight)[0] for each in sources]
+    assert common_prefix(documents[0].ids, documents[1].ids) > documents[0].shown[0].start + 146
+    keys = [[shown.view.key for shown in document.shown] for document in documents]
+    assert keys[0] == keys[1] and keys[2] == keys[0][1:] and len(set(keys[0])) == 2

@@ -1,6 +1,9 @@
 """engine.tokens.proof and gigatoken: taken where it equals tiktoken on texts made to hurt, and nowhere else."""
 
-from collections.abc import Callable
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +13,14 @@ from engine.gguf import read_header
 from engine.local.opened import OpenModel
 from engine.tokens import byte_pairs
 from engine.tokens.byte_pairs import PATTERNS, BytePairEncoder, quick_version
+from engine.tokens.document import Ids
 from engine.tokens.encode import Proof, Tokenizer, byte_pair_encoder
 from engine.tokens.llama_tokenizer import LlamaTokenizer
-from engine.tokens.proof import SAMPLE, hurtful_texts, open_tokenizer, prove, read_proof
+from engine.tokens.proof import SAMPLE, how_encoded, hurtful_texts, open_tokenizer, prove, read_proof, write_proof
 from engine.tokens.vocabulary import Alphabet, Vocabulary, read_vocabulary
 from tests.models.cache import cached
 from tests.models.variants import llama_with
+from tests.patience import PATIENCE_S
 
 Quick = Callable[[str], object]
 
@@ -124,6 +129,118 @@ def test_a_proof_of_another_version_of_the_library_is_made_again(
     assert read_proof(tmp_path, vocabulary) is not None and quick_version()
     monkeypatch.setattr("engine.tokens.proof.quick_version", lambda: "99.0")
     assert read_proof(tmp_path, vocabulary) is None
+
+
+@pytest.fixture
+def kept(llama: OpenModel, tmp_path: Path) -> Path:
+    """The file of a proof that is believed."""
+    vocabulary = llama.tokenizer.vocabulary
+    write_proof(tmp_path, vocabulary, llama.tokenizer.proof)
+    assert read_proof(tmp_path, vocabulary) == llama.tokenizer.proof
+    return next(tmp_path.iterdir())
+
+
+def believed(llama: OpenModel, kept: Path) -> bool:
+    return read_proof(kept.parent, llama.tokenizer.vocabulary) is not None
+
+
+def test_a_proof_with_a_flipped_bit_anywhere_is_not_believed(llama: OpenModel, kept: Path) -> None:
+    whole = kept.read_bytes()
+    for at in range(len(whole)):
+        for bit in (0, 5):
+            flipped = bytearray(whole)
+            flipped[at] ^= 1 << bit
+            kept.write_bytes(flipped)
+            found = read_proof(kept.parent, llama.tokenizer.vocabulary)
+            assert found in (None, llama.tokenizer.proof), flipped[max(0, at - 20) : at + 20]  # white space may change
+
+
+def test_a_proof_that_was_cut_is_not_believed(llama: OpenModel, kept: Path) -> None:
+    whole = kept.read_bytes()
+    for length in range(len(whole)):
+        kept.write_bytes(whole[:length])
+        assert not believed(llama, kept)
+    kept.write_bytes(whole + b"{}")
+    assert not believed(llama, kept)
+
+
+def test_another_vocabularys_proof_is_not_believed(llama: OpenModel, scout: OpenModel, kept: Path) -> None:
+    folder = kept.parent / "other"
+    write_proof(folder, scout.tokenizer.vocabulary, scout.tokenizer.proof)
+    next(folder.iterdir()).replace(kept)
+    assert not believed(llama, kept)
+
+
+def test_a_proof_that_a_stranger_may_have_written_is_not_believed(
+    llama: OpenModel, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for mode in (0o620, 0o602, 0o666):
+        kept.chmod(mode)
+        assert not believed(llama, kept)
+    kept.chmod(0o644)
+    assert believed(llama, kept)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "geteuid", lambda: kept.stat().st_uid + 1)
+        assert not believed(llama, kept)
+    elsewhere = kept.rename(kept.with_name("elsewhere"))
+    kept.symlink_to(elsewhere)
+    assert not believed(llama, kept)
+    kept.unlink()
+    os.mkfifo(kept)
+    assert not believed(llama, kept)
+    kept.unlink()
+    kept.mkdir()
+    assert not believed(llama, kept)
+    kept.rmdir()
+    kept.write_bytes(b" " * (9 << 20) + elsewhere.read_bytes())
+    assert not believed(llama, kept)
+
+
+def test_what_is_not_believed_is_made_anew(llama_gguf: Path, tmp_path: Path) -> None:
+    header = read_header(llama_gguf)
+    first = open_tokenizer(header, cache=tmp_path)
+    (path,) = tmp_path.iterdir()
+    whole = path.read_bytes()
+    path.write_bytes(
+        whole.replace(b'"add_bos": true', b'"add_bos": false').replace(b'"control": [', b'"control": [9, ')
+    )
+    assert open_tokenizer(header, cache=tmp_path).proof == first.proof
+    assert path.read_bytes() == whole and list(tmp_path.iterdir()) == [path]
+
+
+def test_two_processes_at_once_leave_one_whole_proof(llama_gguf: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from engine.gguf import read_header\n"
+        "from engine.tokens.proof import open_tokenizer\n"
+        "print(open_tokenizer(read_header(Path(sys.argv[1])), cache=Path(sys.argv[2])).proof)"
+    )
+    command = [sys.executable, "-c", code, llama_gguf, tmp_path]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8") for _ in range(2)]
+    proofs = {process.communicate(timeout=PATIENCE_S)[0] for process in both}
+    assert len(proofs) == 1 and len(list(tmp_path.iterdir())) == 1
+    vocabulary = read_vocabulary(read_header(llama_gguf))
+    assert f"{read_proof(tmp_path, vocabulary)}\n" in proofs
+
+
+def test_it_is_said_which_encoder_is_taken_and_why(scout: OpenModel, starter: OpenModel, gemma3: OpenModel) -> None:
+    quick = f"gigatoken {quick_version()}, equal to tiktoken on 2,036"
+    assert quick in how_encoded(scout.tokenizer.proof) and "llama.cpp on 33 texts" in how_encoded(scout.tokenizer.proof)
+    assert "no faster one, since gigatoken does not know the pattern 'smollm'" in how_encoded(starter.tokenizer.proof)
+    assert how_encoded(gemma3.tokenizer.proof).startswith("llama.cpp's own, since tiktoken")
+
+
+def test_where_a_text_differs_it_is_said_which(llama_gguf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, wrong = LlamaTokenizer.encode, SAMPLE[0]
+
+    def off_by_one(self: LlamaTokenizer, texts: Sequence[str]) -> list[Ids]:
+        return [ids[1:] if text == wrong else ids for text, ids in zip(texts, plain(self, texts), strict=True)]
+
+    monkeypatch.setattr(LlamaTokenizer, "encode", off_by_one)
+    llama = LlamaTokenizer(llama_gguf)
+    proof = prove(read_vocabulary(read_header(llama_gguf)), llama)
+    llama.close()
+    said = "llama.cpp's own, since tiktoken and llama.cpp differ on 1 of 36 texts, such as 'The quick brown fox jump"
+    assert how_encoded(proof).startswith(said)
 
 
 def test_generated_texts_are_the_same_again() -> None:

@@ -5,8 +5,11 @@ import pytest
 from engine.corpus.source import Source
 from tests.engine.corpus.formats.pdf_builder import (
     BODY_TEXT,
+    DRAWING,
+    DRAWN_TEXT,
     Objects,
     build,
+    form,
     many,
     one,
     page,
@@ -14,25 +17,8 @@ from tests.engine.corpus.formats.pdf_builder import (
     read,
     shown,
     stream,
+    widget,
 )
-
-DRAWN_TEXT = "Borrower: Mara Ellis, amount 48,500 EUR"
-DRAWING = stream(
-    shown([DRAWN_TEXT.encode()], x=2, y=12),
-    b"/Type /XObject /Subtype /Form /BBox [0 0 328 40] /Resources << /Font << /F1 5 0 R >> >>",
-)
-
-
-def widget(more: bytes, *, y: int = 600) -> bytes:
-    flags = b"" if b"/F " in more else b"/F 4"
-    return b"<< /Type /Annot /Subtype /Widget /Rect [72 %d 300 %d] %s %s >>" % (y, y + 20, flags, more)
-
-
-def form(widgets: Objects, more: Objects | None = None, *, fields: bytes | None = None, acroform: bytes = b"") -> bytes:
-    """A page of text with these widgets."""
-    kids = b" ".join(b"%d 0 R" % number for number in widgets)
-    catalog = b"/AcroForm << /Fields [%s] %s >>" % (kids if fields is None else fields, acroform)
-    return build(one(extra={**widgets, **(more or {})}, more=b"/Annots [%s]" % kids, catalog=catalog))
 
 
 def typed(data: bytes) -> list[str]:
