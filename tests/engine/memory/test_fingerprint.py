@@ -353,6 +353,7 @@ def test_a_large_model_that_nobody_read_in_time(
     assert asked.reused == 0 and any("changed or moved since" in notice for notice in asked.notices), asked.notices
 
 
+@pytest.mark.slow  # 5.4 s
 def test_a_large_model_is_not_read_for_a_few_tokens(
     settings: Settings, model: Path, corpus: Path, large: None, tmp_path: Path
 ) -> None:
@@ -367,6 +368,7 @@ def test_a_large_model_is_not_read_for_a_few_tokens(
         assert (asked.reused > 0.9) == is_read_first == (Phase.CHECKING in asked.phases), (tokens_per_s, file_s)
 
 
+@pytest.mark.slow  # 3.0 s
 def test_checking_can_be_cancelled(
     settings: Settings, model: Path, corpus: Path, large: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -378,6 +380,7 @@ def test_checking_can_be_cancelled(
     assert Asked(copied, corpus).reused > 0.9
 
 
+@pytest.mark.slow  # 2.4 s
 def test_the_page_plans_with_what_is_not_proved_yet_without_reading(
     settings: Settings, model: Path, corpus: Path, large: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -391,6 +394,7 @@ def test_the_page_plans_with_what_is_not_proved_yet_without_reading(
         desk.close()
 
 
+@pytest.mark.slow  # 25.5 s
 def test_the_command_line_says_it_for_a_scout(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text(_TEXT)
     model = copy(cached("scout", **SMALL_SCOUT), tmp_path / "scout.gguf")
