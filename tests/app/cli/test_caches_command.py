@@ -111,6 +111,7 @@ def test_prune(longdesk: CommandLine) -> None:
     assert len(longdesk("sessions", "list", "--json").document["sessions"]) == 4
 
 
+@pytest.mark.slow  # 1.0 s
 @pytest.mark.parametrize("arguments", [("--to", "-1"), ("--to", "1X"), ("--older-than", "-1"), ("--older-than", "x")])
 def test_a_wrong_call(longdesk: CommandLine, arguments: tuple[str, ...]) -> None:
     run = longdesk("snapshots", "prune", *arguments)

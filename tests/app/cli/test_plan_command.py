@@ -60,6 +60,7 @@ def test_the_kv_cache_of_scout_as_the_engine_has_it(
     assert code == (0 if document["fits"] else 3)
 
 
+@pytest.mark.slow  # 2.5 s
 def test_a_plan_without_a_corpus_makes_no_home(longdesk: CommandLine, tmp_path: Path) -> None:
     code, _ = plan(longdesk, "--model", "scout-q4_k_m", "--ctx", "4096")
     assert code in (0, 3) and not longdesk.home.exists()
@@ -68,6 +69,7 @@ def test_a_plan_without_a_corpus_makes_no_home(longdesk: CommandLine, tmp_path: 
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
 
 
+@pytest.mark.slow  # 2.4 s
 def test_a_plan_without_a_corpus_opens_no_database_and_sweeps_nothing(longdesk: CommandLine) -> None:
     orphan = longdesk.home / "snapshots" / "9999999-0.kv"  # whose writer is long dead: a sweep deletes it
     orphan.parent.mkdir(parents=True)
@@ -93,6 +95,7 @@ def test_a_plan_of_ten_million_tokens_takes_no_gigabyte(longdesk: CommandLine) -
     assert 100 * MIB < peak < 1000 * 1000 * 1000
 
 
+@pytest.mark.slow  # 4.5 s
 def test_what_is_not_on_this_machine_is_planned_not_counted(longdesk: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("one two three")
     for command in (("count",), ("plan",), ("ask", "-q", "What?")):
@@ -134,6 +137,7 @@ def test_a_kv_type_that_cannot_run_is_refused_with_the_reason(longdesk: CommandL
     assert longdesk("plan", "--model", narrow).code == 0
 
 
+@pytest.mark.slow  # 2.5 s
 def test_a_model_that_llama_cpp_refuses_leaves_no_trace(
     longdesk: CommandLine, llama_gguf: Path, tmp_path: Path
 ) -> None:

@@ -27,7 +27,7 @@ from tests.models.scout import SMALL as SMALL_SCOUT
 from tests.models.shape import ONE_HEAD
 
 GREEDY = Sampling(max_tokens=8)
-SMALL: dict[str, dict[str, Any]] = {"scout": {**SMALL_SCOUT, **ONE_HEAD}, "gemma3": ONE_HEAD}
+SMALL: dict[str, dict[str, Any]] = {"scout": {**SMALL_SCOUT, **ONE_HEAD}, "gemma3": {}}
 BINDING = Binding(model="m", llama_cpp="1", kv_k="f16", kv_v="f16")
 
 

@@ -55,6 +55,7 @@ def parts(prompt: Prompt) -> list[str]:
     return [segment.path or segment.part.value for segment in prompt.segments if segment.n_tokens]
 
 
+@pytest.mark.slow  # 4.9 s
 @pytest.mark.parametrize("system", ["", "Be brief."])
 def test_turns_extend_each_other(opened: OpenModel, system: str) -> None:
     exchanges = conversation(opened.tokenizer, 5)

@@ -153,6 +153,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.slow  # 2.0 s
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_ones_only_fail(name: str) -> None:
     assert template(HOSTILE[name] + LOOP + MESSAGE + END).name == "plain", name

@@ -138,6 +138,7 @@ def test_many_names_are_guessed_from_some(tmp_path: Path) -> None:
     assert decoded[-1].text == "合同/第19999号文件.txt" and decoded[0].guess == "GBK"
 
 
+@pytest.mark.slow  # 2.6 s
 def test_most_archives_of_two_dozen_languages_are_read_right() -> None:
     right, all_of = measured()
     assert share(1, right, all_of) >= 0.96 and share(2, right, all_of) >= 0.99
