@@ -16,7 +16,7 @@ from engine.corpus.rules import Rules
 from engine.local.opened import open_model
 from engine.prompt.prompt import Part
 from engine.tokens.byte_pairs import PATTERNS
-from engine.tokens.document import IdCache
+from engine.tokens.id_cache import IdCache
 from tests.bench.table import Row, interleave, seconds
 from tests.models.cache import cached
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.corpus.collect import collect, refuse_empty
+from engine.corpus.collect import collect
+from engine.corpus.refusing import refuse_empty
 from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, Corpus
 from engine.corpus.walk.zip_names import RawName, decode_names
