@@ -255,3 +255,9 @@ def files_of_sources(db: Database) -> None:
 def readers_of_sources(db: Database) -> None:
     """The library that a source's text was read with; NULL for all that was put before."""
     db.conn.execute("ALTER TABLE session_sources ADD COLUMN reader TEXT")
+
+
+@MIGRATIONS()
+def folders_of_sources(db: Database) -> None:
+    """The folder that a source was given with; NULL for all that was put before, so that its prompt stays as it is."""
+    db.conn.execute("ALTER TABLE session_sources ADD COLUMN folder TEXT")

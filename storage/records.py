@@ -120,6 +120,7 @@ class SourceLink:
     origin: str | None = None
     pictures: tuple[Picture, ...] = ()
     reader: str | None = None
+    folder: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -210,8 +210,8 @@ def _link_all(
 
 
 _LINK = """INSERT INTO session_sources (session_id, position, turn_index, path, kind, digest, n_bytes, encoding,
-    text_content, file_content, file_format, file_scalable, notes, page_starts, origin, pictures, reader)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (session_id, path) DO UPDATE SET
+    text_content, file_content, file_format, file_scalable, notes, page_starts, origin, pictures, reader, folder)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (session_id, path) DO UPDATE SET
     kind = excluded.kind, digest = excluded.digest, n_bytes = excluded.n_bytes, encoding = excluded.encoding,
     text_content = excluded.text_content, file_content = excluded.file_content, file_format = excluded.file_format,
     file_scalable = excluded.file_scalable, notes = excluded.notes, page_starts = excluded.page_starts,
@@ -234,6 +234,7 @@ def _cells(source: Source, body: _Body) -> tuple[Any, ...]:
         pack_text(source.origin),
         json.dumps([(picture.number, picture.width, picture.height) for picture in source.pictures]),
         source.reader,
+        pack_text(source.folder),
     )
 
 
@@ -253,6 +254,7 @@ def _link(row: sqlite3.Row) -> SourceLink:
         origin=unpack_optional(row["origin"]),
         pictures=_pictures(row["pictures"]),
         reader=row["reader"],
+        folder=unpack_optional(row["folder"]),
     )
 
 
@@ -274,6 +276,7 @@ def _session_source(row: sqlite3.Row) -> SessionSource:
         pictures=_pictures(row["pictures"]),
         notes=tuple(json.loads(row["notes"])),
         reader=row["reader"],
+        folder=unpack_optional(row["folder"]),
         origin=unpack_optional(row["origin"]),
     )
     return SessionSource(source, row["position"], row["turn_index"], bool(row["enabled"]))

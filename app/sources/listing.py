@@ -44,10 +44,13 @@ class Folder:
 
 
 def build_tree(links: Iterable[SourceLink], tokens: Mapping[str, int]) -> Folder:
-    """The root folder of these sources, with the tokens of each by its path."""
+    """The root folder of these sources, with the tokens of each by its path. What was given with a folder or a zip lies
+    below the name of that."""
     root = Folder("", "")
     for link in links:
         *parents, name = link.path.split("/")
+        if link.folder and parents[:1] != [link.folder]:
+            parents.insert(0, link.folder)
         n_tokens = tokens.get(link.path)
         folder = root
         _count(folder, link, n_tokens or 0)

@@ -111,6 +111,16 @@ def _final(found: Source | Skipped, tree: Tree, nesting: int) -> Source | Skippe
     return replace(found, reason=ZIP_IN_ZIP) if isinstance(tree, ZipTree) else found
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A source, and what its reader does not know of it."""
+
+    source: Source
+    origin: str | None
+    trace: Trace
+    folder: str | None
+
+
 @dataclass(slots=True)
 class _Reading:
     """A corpus in the making."""
@@ -119,23 +129,25 @@ class _Reading:
     on_file: Callable[[Source | Skipped], None]
     uploaded: bool
     readings: Readings | None
-    sources: list[Source] = field(default_factory=list)
+    found: list[_Found] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     names: Names = field(default_factory=Names)
-    traces: list[Trace] = field(default_factory=list)  # one a source
     roots: list[str] = field(default_factory=list)
     given: set[str] = field(default_factory=set)
     origins: set[str | None] = field(default_factory=set)  # of all that was read below the roots before
 
+    @property
+    def sources(self) -> list[Source]:
+        """As their readers gave them."""
+        return [found.source for found in self.found]
+
     def corpus(self) -> Corpus:
-        """What was read, each source with what is known of how often it changes."""
+        """What was read, each source with where it lies and with what is known of how often it changes."""
         uploaded = self.uploaded
-        traces = [
-            replace(trace, file=None, modified=None) if uploaded and trace.file else trace for trace in self.traces
-        ]
+        traces = [_NO_TRACE if uploaded and found.trace.file else found.trace for found in self.found]
         sources = tuple(
-            source.changed(origin=None if uploaded else source.origin, volatility=volatility)
-            for source, volatility in zip(self.sources, volatilities(traces), strict=True)
+            found.source.changed(origin=None if uploaded else found.origin, folder=found.folder, volatility=volatility)
+            for found, volatility in zip(self.found, volatilities(traces), strict=True)
         )
         sources = tuple(with_absent_noted(sources, self.rules))
         if uploaded:
@@ -144,12 +156,10 @@ class _Reading:
 
     def read_root(self, given: Path) -> None:
         """A path as the user gave it; of what an earlier one led to, nothing is read again."""
-        begun = len(self.sources)
+        begun = len(self.found)
         self._read_root(given)
-        new = [at for at in range(begun, len(self.sources)) if self._is_new(self.sources[at].origin)]
-        self.sources[begun:] = [self.sources[at] for at in new]
-        self.traces[begun:] = [self.traces[at] for at in new]
-        self.origins.update(source.origin for source in self.sources[begun:])
+        self.found[begun:] = [found for found in self.found[begun:] if self._is_new(found.origin)]
+        self.origins.update(found.origin for found in self.found[begun:])
 
     def _is_new(self, origin: str | None) -> bool:
         return origin is None or origin not in self.origins  # None: two pipes are two
@@ -190,7 +200,8 @@ class _Reading:
         else:
             self.given.add(str(path))
             place = self.readings.place(str(path.parent), self.rules) if self.readings is not None else None
-            self._read_on_disk(tree, place, str(path), name, str(path), included=True)
+            seen = self._see(tree, place, str(path), name, included=True)
+            self._take(seen.found, str(path), Trace(str(path), seen.modified))
 
     def _is_excluded(self, name: str, raw_name: str, n_bytes: int | None) -> bool:
         reason = why_excluded(self.rules.exclude, raw_name)
@@ -221,6 +232,7 @@ class _Reading:
 
     def _read_below(self, tree: Tree, start: Start, origin: str | None, *, nesting: int) -> None:
         """origin: where the root, or the zip below it, lies; a file in it lies below that. None: it came by a pipe."""
+        folder = start.root_name.removesuffix(".zip")
         known = self.readings if isinstance(tree, DiskTree) else None
         place = known.place(str(start.where), self.rules) if known is not None else None
         for found in Walk(tree, self.rules, self.names, start):
@@ -233,21 +245,19 @@ class _Reading:
             if found.included and ending(found.path) == "zip" and nesting < _MAX_NESTING:
                 self._read_inner_zip(tree, found, start, lies_at, nesting)
             elif isinstance(tree, DiskTree):
-                self._read_on_disk(tree, place, found.where, found.path, lies_at, included=found.included)
+                seen = self._see(tree, place, found.where, found.path, included=found.included)
+                self._take(seen.found, lies_at, Trace(found.where, seen.modified), folder)
             else:
                 read = tree.read_file(found.where, found.path, self._reader(found.path, included=found.included))
-                self._take(_final(read, tree, nesting), lies_at, Trace(None, tree.modified(found.where)))
+                trace = Trace(None, tree.modified(found.where))
+                self._take(_final(read, tree, nesting), lies_at, trace, folder)
 
-    def _read_on_disk(
-        self, tree: DiskTree, place: Place | None, where: str, path: str, origin: str | None, *, included: bool
-    ) -> None:
+    def _see(self, tree: DiskTree, place: Place | None, where: str, path: str, *, included: bool) -> Seen:
         """place: what is known of the files of a folder that it lies in."""
         take = self._reader(path, included=included, keep=self.uploaded)
         if place is None:
-            seen = Seen(tree.read_file(where, path, take), tree.modified(where))
-        else:
-            seen = place.see(where, path, lambda: tree.read_file(where, path, take), included=included)
-        self._take(seen.found, origin, Trace(where, seen.modified))
+            return Seen(tree.read_file(where, path, take), tree.modified(where))
+        return place.see(where, path, lambda: tree.read_file(where, path, take), included=included)
 
     def _reader(self, path: str, *, included: bool, keep: bool = False) -> Take:
         return lambda n_bytes, read: read_content(path, n_bytes, read, self.rules, included=included, keep=keep)
@@ -274,11 +284,16 @@ class _Reading:
             start = Start(tree.root, start.root_name, raw_path=start.raw_path)
             return self._read_below(tree, start, origin, nesting=nesting)
 
-    def _take(self, found: Source | Skipped, origin: str | None = None, trace: Trace = _NO_TRACE) -> None:
-        """origin: on this machine. What is skipped is asked for neither."""
+    def _take(
+        self,
+        found: Source | Skipped,
+        origin: str | None = None,
+        trace: Trace = _NO_TRACE,
+        folder: str | None = None,
+    ) -> None:
+        """origin: on this machine. folder: see Source. What is skipped is asked for neither."""
         if isinstance(found, Source):
-            self.sources.append(found if origin is None else found.changed(origin=origin))
-            self.traces.append(trace)
+            self.found.append(_Found(found, origin, trace, folder))
         else:
             self.skipped.append(found)
         self.on_file(found)

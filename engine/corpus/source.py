@@ -79,11 +79,13 @@ class Source:
     that is not shown now can be drawn by another choice of pages.
     notes: sentences the user should see: pages without text, a guessed encoding, bytes replaced. Which pages are sent
     as pictures is up to the model, and not among them.
+    folder: the name of the folder or zip that was given and that it lies in, so that a question can speak of it; None
+    of a file that was given itself.
     origin: where it lies on this machine, absolute, links resolved; a member of a zip below the zip's own place. None
     for what came from elsewhere, such as an upload. It tells a source from another one of the same path.
     volatility: how often it may be expected to change, against the others of its corpus; 0 where nothing is known.
     nature: what its pages are where none of them has words ("a scan"); "" where it is not known, as after storing.
-    What a source is does not depend on these three.
+    What a source is does not depend on these three, nor on folder.
     """
 
     path: str
@@ -97,6 +99,7 @@ class Source:
     pictures: tuple[Picture, ...] = ()
     notes: tuple[str, ...] = ()
     reader: str | None = None
+    folder: str | None = field(default=None, compare=False)
     origin: str | None = field(default=None, repr=False, compare=False)
     volatility: float = field(default=0.0, repr=False, compare=False)
     nature: str = field(default="", repr=False, compare=False)

@@ -6,8 +6,7 @@ Every other field of a source is in its record, whatever fields there are. Which
 """
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass, replace
 from enum import Enum
 from functools import cache
 from operator import attrgetter, itemgetter
@@ -17,9 +16,10 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from engine.corpus.source import KeptFile, Skipped, Source
 from engine.errors import SourceRefused
 
-GIVEN = ("path", "origin", "volatility")  # set by who reads, every time
+GIVEN = ("path", "folder", "origin", "volatility")  # set by who reads, every time
 _LATER = ("text",)
 _PLAIN = (str, int, float, bool)
+_set = object.__setattr__  # they are frozen
 
 
 class UnreadSource(Source):
@@ -37,12 +37,12 @@ class UnreadSource(Source):
     @property
     def text(self) -> str:
         if self._text is None:
-            object.__setattr__(self, "_text", self._whole().text)
+            _set(self, "_text", self._whole().text)
         return self._text or ""
 
     @text.setter
     def text(self, text: str | None) -> None:
-        object.__setattr__(self, "_text", text)
+        _set(self, "_text", text)
 
     @property
     def n_characters(self) -> int:
@@ -53,12 +53,11 @@ class UnreadSource(Source):
         return self._is_wordless if self._text is None else super().is_wordless
 
     def changed(self, **changes: Any) -> Source:
+        if self._text is not None:
+            return replace(self, **changes)
         other = object.__new__(UnreadSource)
         for name in _SLOTS:
-            with suppress(AttributeError):  # of one that was made by `replace`
-                object.__setattr__(other, name, getattr(self, name))
-        for name, value in changes.items():
-            object.__setattr__(other, name, value)
+            _set(other, name, changes[name] if name in changes else getattr(self, name))
         return other
 
     def __eq__(self, other: object) -> bool:
@@ -77,12 +76,12 @@ class UnreadFile(KeptFile):
     @property
     def data(self) -> bytes:
         if self._data is None:
-            object.__setattr__(self, "_data", self._whole().data)
+            _set(self, "_data", self._whole().data)
         return self._data or b""
 
     @data.setter
     def data(self, data: bytes | None) -> None:
-        object.__setattr__(self, "_data", data)
+        _set(self, "_data", data)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, KeptFile) and _compared(self, KeptFile) == _compared(other, KeptFile)
@@ -129,7 +128,7 @@ def unpacked(record: Mapping[str, Any], path: str, read: Callable[[], Source | S
         ("_is_wordless", _typed(record["wordless"], bool)),
         ("_whole", whole),
     ):
-        object.__setattr__(source, name, value)
+        _set(source, name, value)
     return source
 
 
@@ -159,10 +158,15 @@ def _plain(value: Any) -> Any:
 def _fields_from(record: Mapping[str, Any], kind: Any, whole: Callable[[], Any]) -> dict[str, Any]:
     """whole: gives the same value with all that it has."""
     kinds = _kinds(kind)
-    return {
-        name: _from_plain(each, kinds[name], _then(whole, attrgetter(name)))
-        for name, each in _typed(record, dict).items()
-    }
+    values = {}
+    for name, value in _typed(record, dict).items():
+        kind_of_it = kinds[name]
+        values[name] = (
+            _typed(value, kind_of_it)
+            if kind_of_it in _PLAIN
+            else _from_plain(value, kind_of_it, _then(whole, attrgetter(name)))
+        )
+    return values
 
 
 def _from_plain(value: Any, kind: Any, whole: Callable[[], Any]) -> Any:
@@ -184,7 +188,7 @@ def _from_plain(value: Any, kind: Any, whole: Callable[[], Any]) -> Any:
         return kind(**values)
     later: Any = None
     file = UnreadFile(data=later, **values)
-    object.__setattr__(file, "_whole", whole)
+    _set(file, "_whole", whole)
     return file
 
 

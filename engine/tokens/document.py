@@ -103,8 +103,8 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A source as the prompt carries it: `<document path="...">`, the text, `</document>`; its pictures behind the
-    pages that they show, each below a line such as "[image 2]" by which a question can name it.
+    """A source as the prompt carries it: `<document path="..." folder="...">`, the text, `</document>`; its pictures
+    behind the pages that they show, each below a line such as "[image 2]" by which a question can name it.
 
     ids: int32, shape [n_tokens], wrapper included: what is decoded, see Sight for pictures. shown: those, in order.
     unrepresentable: characters that the vocabulary has no token for, with how often they occur; they are not in the

@@ -140,8 +140,11 @@ class KeptIds:
         found = {digest: ids[start:end] for digest, start, end in places if digest in wanted}
         if sum(map(len, found.values())) * _MOSTLY < len(ids):
             found = {digest: some.copy() for digest, some in found.items()}
-        missing = pack.unrepresentable
-        return {digest: Encoded(some, Counter(missing.get(digest, {}))) for digest, some in found.items()}
+        missing, none = pack.unrepresentable, Counter[str]()
+        return {
+            digest: Encoded(some, Counter(missing[digest]) if digest in missing else none)
+            for digest, some in found.items()
+        }
 
 
 def _packed(encoded: Mapping[str, Encoded]) -> tuple[bytes, list[memoryview]]:

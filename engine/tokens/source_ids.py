@@ -32,7 +32,7 @@ def encode_documents(
     first = number_pictures(sources) if numbers is None else numbers
     parts = [_parts(source, first.get(source.path, 1), sees=sight is not None) for source in sources]
     encoded = encode_texts(tokenizer, (part for each in parts for part in each if isinstance(part, Text)), cache)
-    starts = tokenizer.encode_all([f'<document path="{escape(source.path)}">\n' for source in sources])
+    starts = tokenizer.encode_all([_start(source) for source in sources])
     end = tokenizer.encode(_END)
 
     def within(source: Source, part: Text | Picture) -> Encoded | View:
@@ -42,6 +42,11 @@ def encode_documents(
         _document(tokenizer, source, [start, *(within(source, part) for part in each), end], first.get(source.path, 1))
         for source, start, each in zip(sources, starts, parts, strict=True)
     )
+
+
+def _start(source: Source) -> str:
+    folder = f' folder="{escape(source.folder)}"' if source.folder else ""
+    return f'<document path="{escape(source.path)}"{folder}>\n'
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +90,7 @@ def _document(
     tokenizer: Tokenizer, source: Source, parts: Sequence[Ids | Encoded | View], first_number: int
 ) -> Document:
     shown: list[Shown] = []
-    unrepresentable = tokenizer.unrepresentable(source.path)
+    unrepresentable = tokenizer.unrepresentable(source.path + (source.folder or ""))
     pictures, at = iter(source.pictures), 0
     ids: list[Ids] = []
     for part in parts:

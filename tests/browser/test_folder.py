@@ -39,7 +39,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def wait_for_zone(page: DeskPage) -> None:
-    """Waits until the zone stands on the page: before, its script does not listen yet, and Streamlit takes all drops."""
+    """Waits until the zone stands on the page: before, its script does not listen, and Streamlit takes all drops."""
     page.page.locator(ZONE).first.wait_for(state="attached")
 
 

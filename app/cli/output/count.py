@@ -35,6 +35,7 @@ def count_json(count: Count) -> Json:
         "sources": [
             {
                 "path": source.path,
+                "folder": source.folder,
                 "kind": source.kind,
                 "tokens": document.n_tokens,
                 "bytes": source.n_bytes,

@@ -123,7 +123,11 @@ def redraw(source: Source, rules: Rules, *, data: bytes | None = None) -> Source
     if isinstance(read, Skipped):
         return read
     return replace(
-        read, kept_file=read.kept_file or source.kept_file, origin=source.origin, volatility=source.volatility
+        read,
+        kept_file=read.kept_file or source.kept_file,
+        origin=source.origin,
+        volatility=source.volatility,
+        folder=source.folder,
     )
 
 

@@ -218,9 +218,10 @@ def larger(settings: Settings, corpus: Path, tmp_path: Path) -> Settings:
     store.close()
     text = (corpus / "a.txt").read_text()
     for name in ("b", "c"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "a.txt").write_text(text + f"{name}: many ships passed the lighthouse\n" * 270)
-        ask(settings, tmp_path / name)
+        copy = tmp_path / name / corpus.name  # a document says which folder it was given with
+        copy.mkdir(parents=True)
+        (copy / "a.txt").write_text(text + f"{name}: many ships passed the lighthouse\n" * 270)
+        ask(settings, copy)
     return settings
 
 
@@ -236,8 +237,8 @@ def test_a_state_too_large_for_the_context_is_said_once_where_it_would_save_much
     assert number(lost) > 3_000 and 7_000 < number(held) <= number(needed) <= 8_192
     again = ask(small, corpus, "And how many words?")
     assert again.notices == () and (again.turn.reused_tokens or 0) > 3_000
-    (tmp_path / "b" / "a.txt").write_text("".join(f"{line} swans\n" for line in range(400)))
-    other = ask(small, tmp_path / "b")
+    (tmp_path / "b" / corpus.name / "a.txt").write_text("".join(f"{line} swans\n" for line in range(400)))
+    other = ask(small, tmp_path / "b" / corpus.name)
     assert other.notices == (), "only the instruction is shared"
 
 

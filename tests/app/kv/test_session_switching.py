@@ -127,7 +127,7 @@ def test_every_answer_equals_a_fresh_one_and_the_budget_is_never_passed(
     assert 0.5 * BUDGET_BYTES < watch.most_bytes <= BUDGET_BYTES
     assert sum(len(room.evicted) for _, room in rooms) >= 5
     assert [room.refusal for _, room in rooms if room.refusal] == []
-    assert {answer.turn.stop for answer in answers} == {"length"}
+    assert {answer.turn.stop for answer in answers} <= {"length", "end"}
     assert not any("not used" in notice or "not kept" in notice for answer in answers for notice in answer.notices)
 
     compared = compare(model, [Asked(answer.prompt, answer.turn.reply_ids) for answer in answers])

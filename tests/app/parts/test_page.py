@@ -105,7 +105,7 @@ def test_a_suggested_question_is_asked_with_a_click(draw: Draw, tmp_path: Path) 
     assert not suggestions(page) and "question reads" not in everything(page)
     page.button(key="example").click().run()
     assert suggestions(page) == [each.question for each in SUGGESTIONS]
-    assert "The first question reads 1,336 tokens" in everything(page), "with the tiny model's vocabulary"
+    assert "The first question reads 1,371 tokens" in everything(page), "with the tiny model's vocabulary"
     assert "Later ones read only what is new." in everything(page)
     page.button(key="suggested-1").click().run()
     assert not page.exception

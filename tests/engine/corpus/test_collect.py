@@ -3,6 +3,7 @@
 import os
 import random
 import socket
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,14 @@ def test_paths_of_several_roots_are_unique(tmp_path: Path) -> None:
     again = collect(roots, Rules(include=frozenset({"two/node_modules/"})))
     assert "node_modules/x" in paths(again)
     assert [skipped.path for skipped in again.skipped] == ["node_modules/"]
+
+
+def test_a_source_knows_the_folder_or_zip_that_it_was_given_with(tmp_path: Path) -> None:
+    write(tmp_path, "itsdangerous/src/a.py", "b.py")
+    with zipfile.ZipFile(tmp_path / "click-main.zip", "w") as zipped:
+        zipped.writestr("src/c.py", "c")
+    corpus = collect([tmp_path / "itsdangerous", tmp_path / "b.py", tmp_path / "click-main.zip"])
+    assert [source.folder for source in corpus.sources] == ["itsdangerous", None, "click-main"]
 
 
 def test_what_is_given_twice_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """engine.tokens.source_ids: sources as ids, cached by content."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -32,6 +33,13 @@ def test_a_document_is_its_wrapper_and_its_text(opened: OpenModel) -> None:
     np.testing.assert_array_equal(document.ids, np.concatenate(parts))
     assert document.n_tokens == sum(map(len, parts)) and document.ids.dtype == np.int32
     assert (document.path, document.digest) == ("src/a.py", digest_text(text))
+
+
+def test_the_folder_that_was_given_is_named(llama: OpenModel) -> None:
+    """So that a question can speak of it. What an earlier version put into a session has none, and stays as it is."""
+    (document,) = encode_documents(llama.tokenizer, [replace(source("src/a.py", ""), folder='a"b')], IdCache())
+    head = llama.tokenizer.encode('<document path="src/a.py" folder="a&quot;b">\n')
+    np.testing.assert_array_equal(document.ids[: len(head)], head)
 
 
 def test_counts_do_not_depend_on_company(opened: OpenModel) -> None:
