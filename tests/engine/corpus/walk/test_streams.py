@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.corpus.collect import collect, named_by_hand, refuse_empty
+from engine.corpus.collect import collect
+from engine.corpus.refusing import named_by_hand, refuse_empty
 from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, Corpus
 from engine.errors import SourceRefused
