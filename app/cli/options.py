@@ -98,6 +98,9 @@ CORPUS = together(
         "--tile-separators/--no-tile-separators", default=None, help="Send Llama 4's marks between tiles. Default: yes."
     ),
 )
+READ_AGAIN = click.option(
+    "--read-again", is_flag=True, help="Open files too that did not change since they were counted."
+)
 CONTEXT = together(
     click.option("--ctx", "n_ctx", type=Tokens(), metavar="N|auto", help="Tokens of the context (128K, 1M)."),
     click.option(

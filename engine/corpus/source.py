@@ -1,9 +1,10 @@
 """The values that a corpus is made of. Reading is left to the modules beside this one, counting to engine.tokens."""
 
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from hashlib import blake2b
+from typing import Any
 
 LEFT_OUT = ", left out"  # at the end of a mark, such as "[plot, left out]", for what is not in the text
 
@@ -117,6 +118,11 @@ class Source:
         return len(self.page_starts) or None
 
     @property
+    def n_characters(self) -> int:
+        """Of its text."""
+        return len(self.text)
+
+    @property
     def is_wordless(self) -> bool:
         """Whether it is pictures and nothing else: an image, a scan. There is nothing in it for who cannot see."""
         if self.kept_file is None and not self.pictures:
@@ -132,6 +138,10 @@ class Source:
         starts = self.page_starts
         end = starts[picture.number] if picture.number < len(starts) else len(self.text)
         return end, end
+
+    def changed(self, **changes: Any) -> "Source":
+        """The same with other values of some fields. Nothing is read for that, see `readings`."""
+        return replace(self, **changes)
 
     def page_at(self, offset: int) -> int | None:
         """1-based number of the page that holds the character at `offset`; None without pages."""

@@ -16,11 +16,12 @@ from engine.memory.projector import LLAMA4, Projector, projector_for, unfit_besi
 from engine.prompt.layout import lay_out
 from engine.prompt.prompt import Exchange, Prompt
 from engine.prompt.template import ChatTemplate, read_template
-from engine.tokens.document import Document, IdCache
+from engine.tokens.document import Document
 from engine.tokens.encode import Tokenizer
+from engine.tokens.id_cache import IdCache
 from engine.tokens.proof import open_tokenizer
 from engine.tokens.sight import Sight
-from engine.tokens.source_ids import encode_documents
+from engine.tokens.source_ids import encode_documents, encode_texts, text_of
 from engine.tokens.tiles import MOST_TILES
 
 _PIXEL_BYTES = 12  # of an image on its way to the encoder: decoded, as bytes, in llama.cpp, and some
@@ -46,6 +47,10 @@ class OpenModel:
     ) -> tuple[Document, ...]:
         """Every source as ids; see encode_documents."""
         return encode_documents(self.tokenizer, sources, cache, sight=self.sight, numbers=numbers)
+
+    def encode_ahead(self, sources: Sequence[Source], cache: IdCache) -> None:
+        """Puts the ids of these sources into the cache; of those without pictures, whose text is in one piece."""
+        encode_texts(self.tokenizer, [text_of(source) for source in sources if not source.pictures], cache)
 
     def limited(self, max_tiles: int) -> "OpenModel":
         """The same, but its images are scaled down to that many tiles at most."""

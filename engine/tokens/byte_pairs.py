@@ -125,7 +125,10 @@ class BytePairEncoder:
         """Ids of each text. Raises EncoderPanicked."""
         n_characters = sum(map(len, texts))
         one = self._one
-        if self._is_quick and n_characters >= _MANY and self._quick is not None:
+        is_many = (
+            n_characters >= _MANY or "_quick" in self.__dict__
+        )  # once it has the vocabulary, nothing is too little
+        if self._is_quick and is_many and self._quick is not None:
             one = self._one_quickly
         if n_characters < _BATCH:
             return [one(text) for text in texts]

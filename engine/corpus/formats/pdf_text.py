@@ -157,7 +157,7 @@ def _renamed(read: PageText, page: Any) -> PageText | None:
     n_common = sum(word.lower() in _COMMON for word in words)
     if page is None or read.n_turned or n_common > max(_BY_CHANCE, _COMMON_SHARE * len(words)):
         return None
-    data = without_maps(page)
+    data = without_maps(page) if any("/ToUnicode" in font for font in _fonts(page)) else b""
     if not data:
         return None
     from engine.corpus.formats.pdfium import open_pages
@@ -276,10 +276,13 @@ def _shows_text(page: Any) -> bool:
 
 def _has_maps(page: Any) -> bool:
     """Whether each font that a page names has a map to characters, and there is one."""
-    fonts = mapping((mapping(page.get("/Resources")) or {}).get("/Font")) or {}
-    found = [mapping(font) for font in fonts.values()]
-    needing = [font for font in found if font is not None and not _is_plain(font)]
+    needing = [font for font in _fonts(page) if not _is_plain(font)]
     return bool(needing) and all("/ToUnicode" in font for font in needing)
+
+
+def _fonts(page: Any) -> list[dict[str, Any]]:
+    fonts = mapping((mapping(page.get("/Resources")) or {}).get("/Font")) or {}
+    return [font for each in fonts.values() if (font := mapping(each)) is not None]
 
 
 def _is_plain(font: dict[str, Any]) -> bool:

@@ -15,7 +15,7 @@ from app.cli.output.answer import tell_skipped
 from app.cli.output.count import count_json
 from app.desk import Desk
 from app.settings import Settings
-from engine.corpus.collect import named_by_hand
+from engine.corpus.refusing import named_by_hand
 from engine.corpus.source import Cause, Skipped
 from engine.local.opened import open_model
 from engine.memory.fingerprint import fingerprint

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from pypdf import PdfWriter
-from reportlab.pdfgen.canvas import Canvas
 
 from tests.command_line import CommandLine
 from tests.models import broken
+from tests.pdfs import written
 
 
 @pytest.fixture
@@ -19,11 +19,7 @@ def longdesk(tmp_path: Path, llama_gguf: Path) -> CommandLine:
 
 
 def pdf(path: Path, *pages: str) -> Path:
-    canvas = Canvas(str(path))
-    for text in pages:
-        canvas.drawString(72, 720, text)
-        canvas.showPage()
-    canvas.save()
+    path.write_bytes(written(*pages))
     return path
 
 

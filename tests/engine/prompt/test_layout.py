@@ -10,8 +10,9 @@ from engine.local.opened import OpenModel
 from engine.prompt.layout import lay_out
 from engine.prompt.prompt import Exchange, Part, Prompt
 from engine.prompt.template import ChatTemplate, read_template
-from engine.tokens.document import Document, IdCache, common_prefix
+from engine.tokens.document import Document, common_prefix
 from engine.tokens.encode import Tokenizer
+from engine.tokens.id_cache import IdCache
 from engine.tokens.source_ids import encode_documents
 from tests.models.llama import TEMPLATES
 

@@ -2,14 +2,14 @@
 
 from collections import Counter
 from dataclasses import replace
-from threading import Thread
 
 import numpy as np
 import pytest
 
 from engine.corpus.source import KeptFile, Picture, Source, digest_text
 from engine.local.opened import OpenModel
-from engine.tokens.document import Document, IdCache, common_prefix
+from engine.tokens.document import Document, common_prefix
+from engine.tokens.id_cache import IdCache
 from engine.tokens.source_ids import encode_documents
 from tests.models.cache import cached
 from tests.sighted import sight_of
@@ -97,40 +97,6 @@ def test_the_cache_keeps_vocabularies_apart(llama: OpenModel, gemma3: OpenModel)
 
 def ids(n: int) -> np.ndarray:
     return np.arange(n, dtype=np.int32)
-
-
-def test_the_cache_is_bounded() -> None:
-    cache = IdCache(max_ids=100)
-    cache.put("v", "a", ids(40))
-    cache.put("v", "b", ids(40))
-    assert cache.get("v", "a") is not None  # used: b is the oldest now
-    cache.put("v", "c", ids(40))
-    assert cache.get("v", "b") is None and cache.get("v", "a") is not None and cache.get("v", "c") is not None
-    cache.put("v", "huge", ids(1_000))  # larger than all: kept alone, until the next comes
-    assert cache.get("v", "huge") is not None and cache.get("v", "a") is None
-    cache.put("v", "d", ids(1))
-    assert cache.get("v", "huge") is None and cache.get("v", "d") is not None
-    cache.put("v", "d", ids(1))
-    cache.put("v", "e", ids(99))
-    assert cache.get("v", "d") is not None and cache.get("v", "e") is not None
-    assert cache.get("w", "e") is None
-
-
-def test_the_cache_may_be_used_from_threads() -> None:
-    cache = IdCache(max_ids=1_000)
-
-    def use(start: int) -> None:
-        for n in range(start, start + 2_000):
-            cache.put("v", str(n % 300), ids(n % 300 % 50))
-            found = cache.get("v", str(n % 300))
-            assert found is None or len(found) == n % 300 % 50
-
-    threads = [Thread(target=use, args=(start,)) for start in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert cache._n_ids == sum(map(len, cache._kept.values())) <= 1_000
 
 
 def test_documents_compare_by_content() -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.corpus.collect import collect, refuse_empty
+from engine.corpus.collect import collect
+from engine.corpus.refusing import refuse_empty
 from engine.corpus.rules import Rules
 from engine.corpus.wording import printable
 from engine.errors import SourceRefused

@@ -1,0 +1,58 @@
+"""The quicker encoder against tiktoken, a pattern at a time: random texts that are made to hurt, and every file of the
+standard library and site-packages. Where one text has other ids, a vocabulary is not taken that way."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from engine.tokens.byte_pairs import PATTERNS, BytePairEncoder
+from engine.tokens.proof import hurtful_texts
+from tests.bench.count import make_tree
+from tests.bench.table import Row
+from tests.models.vocabulary import llama4_vocabulary
+
+_PRE = ("llama4", "llama-bpe", "qwen2", "gpt-2")  # a name of each pattern that the quicker encoder knows
+_N_RANDOM, _A_TIME = 100_000, 5_000
+
+
+def rows(*, texts: int = _N_RANDOM) -> Iterator[Row]:
+    """A row for each pattern and kind of text: how many have other ids, of how many. texts: random ones."""
+    with TemporaryDirectory(prefix="longdesk-bench-") as folder:
+        tree = make_tree(Path(folder) / "tree")
+        paths = sorted(path for path in tree.rglob("*") if path.is_file())
+        for pre in _PRE:
+            encoder = BytePairEncoder(_ranks(), PATTERNS[pre], quick=True)
+            differing = _differing(encoder, texts, lambda at, n: hurtful_texts(n, seed=at + 1))
+            yield Row(f"random texts with other ids, {pre}", len(differing), texts, "", 0.0)
+            differing = _differing(encoder, len(paths), lambda at, n: [_text(path) for path in paths[at : at + n]])
+            for at in differing:
+                print(f"{pre}: {paths[at].relative_to(tree)} has other ids", file=sys.stderr)
+            yield Row(f"files of the tree with other ids, {pre}", len(differing), len(paths), "", 0.0)
+
+
+def _differing(encoder: BytePairEncoder, n_texts: int, texts: Callable[[int, int], Sequence[str]]) -> list[int]:
+    """The numbers of texts that the two encode differently."""
+    found = []
+    for begun in range(0, n_texts, _A_TIME):
+        some = texts(begun, min(_A_TIME, n_texts - begun))
+        quick = encoder.encode_quickly(some)
+        assert quick is not None, "the quicker encoder is not there"
+        slow = [encoder._one(text) for text in some]
+        pairs = zip(slow, quick, strict=True)
+        found += [begun + at for at, (one, other) in enumerate(pairs) if not np.array_equal(one, other)]
+    return found
+
+
+def _ranks() -> dict[bytes, int]:
+    """Llama 4's: as large as any, so that whatever a pattern cuts becomes other tokens where it is cut otherwise."""
+    from engine.tokens.vocabulary import _printable_alphabet
+
+    vocabulary, alphabet = llama4_vocabulary(), _printable_alphabet()
+    return {text.translate(alphabet).encode("latin-1"): at for at, text in enumerate(vocabulary.tokens[:200_000])}
+
+
+def _text(path: Path) -> str:
+    return path.read_bytes().decode("utf-8", "replace")
