@@ -50,6 +50,7 @@ def encoder_of(vocabulary: Vocabulary, pre: str | None = None) -> tuple[BytePair
     return BytePairEncoder(ranks, PATTERNS[pre or vocabulary.pre], quick=True), Alphabet(vocabulary)
 
 
+@pytest.mark.slow  # 2.6 s
 @pytest.mark.parametrize("pre", ["llama4", "llama-bpe", "qwen2", "gpt-2"])
 def test_gigatoken_equals_tiktoken(pre: str, scout: OpenModel, real_texts: list[str]) -> None:
     """Each of its patterns, with Llama 4's 200,000 words."""
@@ -61,6 +62,7 @@ def test_gigatoken_equals_tiktoken(pre: str, scout: OpenModel, real_texts: list[
         assert theirs.dtype == np.int32 and np.array_equal(ours, theirs), text
 
 
+@pytest.mark.slow  # 2.0 s
 def test_few_texts_go_to_tiktoken_and_many_to_gigatoken(
     scout: OpenModel, real_texts: list[str], counted: list[int]
 ) -> None:
@@ -208,6 +210,7 @@ def test_what_is_not_believed_is_made_anew(llama_gguf: Path, tmp_path: Path) -> 
     assert path.read_bytes() == whole and list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.slow  # 1.6 s
 def test_two_processes_at_once_leave_one_whole_proof(llama_gguf: Path, tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from engine.gguf import read_header\n"

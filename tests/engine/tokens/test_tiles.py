@@ -58,6 +58,7 @@ def counter(projector: str) -> Iterator[ImageCounter]:
     counter.close()
 
 
+@pytest.mark.slow  # 2.1 s
 def test_llama_cpps_tiles_are_what_mtmd_counts() -> None:
     counter = ImageCounter(cached(**MODELS["llama4"]), cached("mmproj"))
     sizes = random_sizes(2_000) + EDGES
@@ -70,6 +71,7 @@ def test_llama_cpps_tiles_are_what_mtmd_counts() -> None:
     assert len({(llama_cpp_tiling(*size).columns, llama_cpp_tiling(*size).rows) for size in sizes}) == 9
 
 
+@pytest.mark.slow  # 1.6 s
 def test_tiles_of_another_size_are_counted_by_the_same_rule() -> None:
     projector = read_projector(cached("mmproj", image_size=224, merge=4))
     counter = ImageCounter(cached(**MODELS["llama4"]), projector.path)
