@@ -26,7 +26,7 @@ _LONGEST_RUN = 200_000
 _HALF_RUN = _LONGEST_RUN // 2
 _LONG_RUN = re.compile(rf"(?<!\s)\s{{{_LONGEST_RUN},}}|(?<!\S)\S{{{_LONGEST_RUN},}}")
 _SLICE = 8_192  # characters
-_IDS = 1  # raise it when a change here or in PATTERNS makes other ids of a text: kept ones are void then
+_IDS = 2  # raise it when a change here or in PATTERNS makes other ids of a text: kept ones are void then
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@ standard library and site-packages. Where one text has other ids, a vocabulary i
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,10 +13,11 @@ from engine.tokens.byte_pairs import PATTERNS, BytePairEncoder
 from engine.tokens.proof import hurtful_texts
 from tests.bench.count import make_tree
 from tests.bench.table import Row
-from tests.models.vocabulary import llama4_vocabulary
+from tests.models.vocabulary import llama4_ranks
 
+# with Llama 4's ranks, as many as any: whatever a pattern cuts elsewhere becomes other ids
 _PRE = ("llama4", "llama-bpe", "qwen2", "gpt-2")  # a name of each pattern that the quicker encoder knows
-_N_RANDOM, _A_TIME = 100_000, 5_000
+_N_RANDOM, _A_TIME, _N_CHARACTERS = 100_000, 5_000, 0x110000 - 0x800
 
 
 def rows(*, texts: int = _N_RANDOM) -> Iterator[Row]:
@@ -24,9 +26,10 @@ def rows(*, texts: int = _N_RANDOM) -> Iterator[Row]:
         tree = make_tree(Path(folder) / "tree")
         paths = sorted(path for path in tree.rglob("*") if path.is_file())
         for pre in _PRE:
-            encoder = BytePairEncoder(_ranks(), PATTERNS[pre], quick=True)
+            encoder = BytePairEncoder(llama4_ranks(), PATTERNS[pre], quick=True)
             differing = _differing(encoder, texts, lambda at, n: hurtful_texts(n, seed=at + 1))
             yield Row(f"random texts with other ids, {pre}", len(differing), texts, "", 0.0)
+            yield Row(f"characters with other ids, {pre}", _n_characters(pre), _N_CHARACTERS, "", 0.0)
             differing = _differing(encoder, len(paths), lambda at, n: [_text(path) for path in paths[at : at + n]])
             for at in differing:
                 print(f"{pre}: {paths[at].relative_to(tree)} has other ids", file=sys.stderr)
@@ -46,12 +49,26 @@ def _differing(encoder: BytePairEncoder, n_texts: int, texts: Callable[[int, int
     return found
 
 
-def _ranks() -> dict[bytes, int]:
-    """Llama 4's: as large as any, so that whatever a pattern cuts becomes other tokens where it is cut otherwise."""
-    from engine.tokens.vocabulary import _printable_alphabet
+def _n_characters(pre: str) -> int:
+    """Characters, 64 at a time, that are encoded differently somewhere between others.
 
-    vocabulary, alphabet = llama4_vocabulary(), _printable_alphabet()
-    return {text.translate(alphabet).encode("latin-1"): at for at, text in enumerate(vocabulary.tokens[:200_000])}
+    Every two bytes are a token here, so that it shows wherever one of the two parts a text.
+    """
+    ranks = {
+        bytes(each): at for at, each in enumerate([(one,) for one in range(256)] + list(product(range(256), repeat=2)))
+    }
+    encoder = BytePairEncoder(ranks, PATTERNS[pre], quick=True)
+    characters = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
+    texts = ["".join(map(_between, characters[at : at + 64])) for at in range(0, len(characters), 64)]
+    quick = encoder.encode_quickly(texts)
+    assert quick is not None
+    return 64 * sum(not np.array_equal(encoder._one(text), ids) for text, ids in zip(texts, quick, strict=True))
+
+
+def _between(character: str) -> str:
+    """Beside letters of two scripts, signs, digits, white space and itself."""
+    neighbours = ("a", "\u1010", "!", "a", "!", "1", "\n", "'", character, "s ")
+    return "".join(f"{neighbour}{character}{neighbour} " for neighbour in neighbours) + f"{character}b'{character}s\n"
 
 
 def _text(path: Path) -> str:

@@ -105,7 +105,7 @@ def llama4_vocabulary(*, n_ranks: int | None = None) -> BytePairVocabulary:
 
     n_ranks: only so many of the 200,000 that are no special ones, the most frequent. They are a vocabulary themselves.
     """
-    ranks = dict(list(_llama4_ranks().items())[:n_ranks])
+    ranks = dict(list(llama4_ranks().items())[:n_ranks])
     ids = llama4_tokenizer()._special_tokens
     names = sorted(ids, key=ids.__getitem__)
     special = {name: len(ranks) + place for place, name in enumerate(names)}
@@ -140,7 +140,7 @@ def llama3_vocabulary(*, n_ranks: int = 2_000, add_bos: bool = True) -> BytePair
 
     The first ranks of a BPE vocabulary are one themselves, so Llama 4's serve; the splitting pattern is Llama 3's.
     """
-    ranks = dict(list(_llama4_ranks().items())[:n_ranks])
+    ranks = dict(list(llama4_ranks().items())[:n_ranks])
     special = {name: n_ranks + place for place, name in enumerate(LLAMA3_SPECIAL)}
     return BytePairVocabulary(
         pre="llama-bpe",
@@ -204,7 +204,7 @@ def gemma3_vocabulary(*, n_pieces: int = 2_000) -> PieceVocabulary:
     piece could be put together.
     """
     texts = dict.fromkeys(chr(code) for code in range(0x20, 0x7F))
-    for token in _llama4_ranks():
+    for token in llama4_ranks():
         if len(texts) == n_pieces:
             break
         with suppress(UnicodeDecodeError):
@@ -228,7 +228,7 @@ def gemma3_vocabulary(*, n_pieces: int = 2_000) -> PieceVocabulary:
 
 
 @cache
-def _llama4_ranks() -> dict[bytes, int]:
+def llama4_ranks() -> dict[bytes, int]:
     """The 200,000 byte sequences in the order of their ranks, which are their ids."""
     spec = importlib.util.find_spec("llama_models")
     if spec is None or spec.origin is None:
