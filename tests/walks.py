@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tests.models.scout import SMALL
 from tests.models.shape import ONE_HEAD
 
 _LEAST = 64
@@ -47,7 +48,7 @@ class Ground:
         return min(n_tokens, end) - common
 
 
-SCOUT = {"n_layer": 4, "vocab": "none", **ONE_HEAD}
+SCOUT = {**SMALL, **ONE_HEAD}
 GROUNDS = {
     "llama": Ground(model="llama", shape=ONE_HEAD, window=0, chunked=False, shortest=1_000, longest=3_000),
     "gemma3": Ground(model="gemma3", shape=ONE_HEAD, window=512, chunked=False, shortest=1_600, longest=4_000),
@@ -59,7 +60,6 @@ GROUNDS = {
         chunked=True,
         shortest=8_320,
         longest=9_300,
-        n_ids=199_000,
     ),
     # three chunks, so that an edit may be in the second
     "scout-long": Ground(
@@ -69,7 +69,6 @@ GROUNDS = {
         chunked=True,
         shortest=16_500,
         longest=18_400,
-        n_ids=199_000,
     ),
 }
 

@@ -35,6 +35,7 @@ PLAIN = (
 _TRIAL_TURNS = 3
 _CPU_S, _WALL_S = 2, 60  # rendering takes milliseconds; the rest is for a machine that is busy
 _MEMORY_BYTES = 512 << 20
+_FAILED = "it takes too much time or memory"
 _MAX_RENDERED = 1 << 20  # characters; placeholders are short, so more than this is no chat template
 
 Turns = tuple[tuple[str, str], ...]  # role and content of each message
@@ -104,6 +105,23 @@ def read_template(source: str, *, bos: str, eos: str) -> ChatTemplate:
                 _split(rendered, slots)
                 return ChatTemplate(source, "model", bos, eos, folds_system)
     return ChatTemplate(PLAIN, "plain", bos, eos)
+
+
+def kept_renderings(source: str, *, bos: str, eos: str) -> list[Any]:
+    """What was rendered of a template in this process, as JSON; nothing where its process failed, which may pass."""
+    rendered = _rendered(source, bos, eos, None)
+    if any(each.fault == _FAILED for each in rendered.values()):
+        return []
+    return [(turns, each.text, each.fault) for turns, each in rendered.items()]
+
+
+def recall_renderings(source: str, *, bos: str, eos: str, kept: list[Any]) -> None:
+    """Takes what kept_renderings gave another process, so that no process is started for it. Errors: TypeError,
+    ValueError for what it never gives."""
+    found = {
+        tuple((str(role), str(text)) for role, text in turns): Rendered(text, fault) for turns, text, fault in kept
+    }
+    _rendered(source, bos, eos, None).update(found)
 
 
 def _slots(n_turns: int, *, system: bool) -> list[Slot]:
@@ -180,7 +198,7 @@ def _render_apart(
             f"No process can be started: {error.strerror}.", "Close other programs and ask again."
         ) from None
     if child is None or child.returncode != 0:
-        return (Rendered(fault="it takes too much time or memory"),) * len(conversations)
+        return (Rendered(fault=_FAILED),) * len(conversations)
     return tuple(Rendered(**answer) for answer in json.loads(child.stdout))
 
 

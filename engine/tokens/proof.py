@@ -8,7 +8,7 @@ import json
 import os
 import random
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from hashlib import blake2b
@@ -123,11 +123,10 @@ def _comparable(text: str, pre: str) -> bool:
 
 def read_proof(folder: Path, vocabulary: Vocabulary) -> Proof | None:
     """The proof kept for a vocabulary; None where there is none, one that other versions made, or one that is not
-    believed: a cut or changed file, another vocabulary's, one that another user wrote or could have."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        kept = json.loads(_own_file(_path(folder, vocabulary)))
-        checksum = kept.pop("checksum")
-        if checksum == _checksum(kept) and (kept.pop("stamp"), kept.pop("vocabulary")) == (_stamp(), vocabulary.digest):
+    believed: a cut or changed file, another vocabulary's, one that another user wrote or could have.
+    """
+    with suppress(ValueError, KeyError, TypeError):
+        if kept := read_kept(_path(folder, vocabulary), _stamp(vocabulary)):
             facts = kept.pop("facts")
             known = Facts(tuple(facts["control"]), facts["bos_id"], facts["add_bos"])
             proof = Proof(facts=known, **kept)
@@ -136,17 +135,35 @@ def read_proof(folder: Path, vocabulary: Vocabulary) -> Proof | None:
 
 
 def write_proof(folder: Path, vocabulary: Vocabulary, proof: Proof) -> None:
-    """Keeps a proof, whole or not at all. A folder that cannot be written costs the next start a second."""
-    kept = {"stamp": _stamp(), "vocabulary": vocabulary.digest, **asdict(proof)}
+    """Keeps a proof. A folder that cannot be written costs the next start a second, nothing else."""
+    write_kept(_path(folder, vocabulary), _stamp(vocabulary), asdict(proof))
+
+
+def read_kept(path: Path, stamp: str) -> dict[str, Any] | None:
+    """What write_kept wrote there under this stamp; None where there is nothing that can be believed."""
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        kept: dict[str, Any] = json.loads(_own_file(path))
+        checksum = kept.pop("checksum")
+        if checksum == _checksum(kept) and kept.pop("stamp") == stamp:
+            return kept
+    return None
+
+
+def write_kept(path: Path, stamp: str, fields: Mapping[str, Any]) -> None:
+    """Writes a file of JSON whole or not at all, into a folder that is made; nothing where that cannot be done.
+
+    stamp: what it is of, and all that it hangs on: versions, digests.
+    """
+    kept = {"stamp": stamp, **fields}
     with suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile("w", dir=folder, delete=False) as file:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
             json.dump({**kept, "checksum": _checksum(kept)}, file)
-        os.replace(file.name, _path(folder, vocabulary))
+        os.replace(file.name, path)
 
 
 def _checksum(kept: dict[str, Any]) -> str:
-    """Of all else that a proof's file holds."""
+    """Of all else that a file holds."""
     return blake2b(json.dumps(kept, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
@@ -165,9 +182,9 @@ def _path(folder: Path, vocabulary: Vocabulary) -> Path:
     return folder / f"vocabulary-{vocabulary.digest}.json"
 
 
-def _stamp() -> str:
-    quick = f"gigatoken {quick_version()}"
-    return f"{_VERSION} llama-cpp-python {version('llama-cpp-python')} tiktoken {version('tiktoken')} {quick}"
+def _stamp(vocabulary: Vocabulary) -> str:
+    versions = f"llama-cpp-python {version('llama-cpp-python')} tiktoken {version('tiktoken')}"
+    return f"{_VERSION} {versions} gigatoken {quick_version()} vocabulary {vocabulary.digest}"
 
 
 def hurtful_texts(n: int, *, seed: int = 0) -> list[str]:

@@ -227,6 +227,7 @@ def pdf_of(*scanned: bool) -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.slow  # 1.8 s
 def test_an_uploaded_pdf_is_opened_once_by_each_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Until its tokens stand in the prompt, with pages drawn or without: pypdf for its text, PDFium for its looks."""
     opened: list[str] = []

@@ -67,6 +67,7 @@ def plain(value: object) -> object:
     return list(value) if isinstance(value, StringArray) else value
 
 
+@pytest.mark.slow  # 5.1 s
 @pytest.mark.parametrize("name", MODELS)
 def test_headers_equal_gguf_pys(name: str, request: pytest.FixtureRequest) -> None:
     path = request.getfixturevalue(name)

@@ -59,6 +59,17 @@ def test_lists_of_sessions_import_no_engine(home: Path, arguments: tuple[str, ..
     assert not imported(home, *arguments) & (ENGINE | READERS | ENCODERS | PAGE | REST | OURS)
 
 
+def test_a_count_of_text_imports_no_engine_and_no_page(home: Path, tmp_path: Path, llama_gguf: Path) -> None:
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    (corpus / "a.txt").write_text("A few words.\n")
+    arguments = ("count", str(corpus), "--model", str(llama_gguf))
+    imported(home, *arguments)  # the vocabulary is proved now
+    loaded = imported(home, *arguments)
+    assert {"numpy", "tiktoken"} <= loaded
+    assert not loaded & (ENGINE | PAGE | REST | {"gigatoken", "awkward", "pypdf", "chardet", "cryptography"})
+
+
 def test_a_new_home_does_not_hide_what_is_imported(tmp_path: Path) -> None:
     """The test of this test: what is imported shows."""
     assert "sqlite_utils" in imported(tmp_path, "sessions", "list")

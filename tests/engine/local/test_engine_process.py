@@ -82,6 +82,7 @@ def test_events_come_in_order_and_add_up(llama: EngineProcess) -> None:
     assert [event.n_tokens for event in texts] == sorted(event.n_tokens for event in texts)
 
 
+@pytest.mark.slow  # 1.4 s
 def test_a_follow_up_decodes_its_own_tokens_and_one(llama: EngineProcess) -> None:
     ids = random_ids(600)
     first = end_of(run(llama, ids))

@@ -27,6 +27,7 @@ def opened(request: pytest.FixtureRequest) -> OpenModel:
     return model
 
 
+@pytest.mark.slow  # 4.1 s
 def test_a_document_is_its_wrapper_and_its_text(opened: OpenModel) -> None:
     text = "line\r\n größe\n\n"
     (document,) = encode_documents(opened.tokenizer, [source("src/a.py", text)], IdCache())

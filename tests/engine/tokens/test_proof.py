@@ -65,6 +65,7 @@ def test_letters_of_a_newer_unicode_are_tiktokens(pre: str, character: str) -> N
     assert np.array_equal(quick.encode([text])[0], found[0])
 
 
+@pytest.mark.slow  # 2.6 s
 @pytest.mark.parametrize("pre", ["llama4", "llama-bpe", "qwen2", "gpt-2"])
 def test_gigatoken_equals_tiktoken(pre: str, scout: OpenModel, real_texts: list[str]) -> None:
     """Each of its patterns, with Llama 4's 200,000 words."""
@@ -77,6 +78,7 @@ def test_gigatoken_equals_tiktoken(pre: str, scout: OpenModel, real_texts: list[
         assert theirs.dtype == np.int32 and np.array_equal(ours, theirs), text
 
 
+@pytest.mark.slow  # 2.0 s
 def test_few_texts_go_to_tiktoken_and_many_to_gigatoken(
     scout: OpenModel, real_texts: list[str], counted: list[int]
 ) -> None:
@@ -225,6 +227,7 @@ def test_what_is_not_believed_is_made_anew(llama_gguf: Path, tmp_path: Path) -> 
     assert path.read_bytes() == whole and list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.slow  # 1.6 s
 def test_two_processes_at_once_leave_one_whole_proof(llama_gguf: Path, tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from engine.gguf import read_header\n"

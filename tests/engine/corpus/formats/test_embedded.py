@@ -351,6 +351,7 @@ def test_a_packed_file_that_is_damaged_is_skipped() -> None:
         assert isinstance(drawn, Pixels) or drawn.cause is Cause.BROKEN
 
 
+@pytest.mark.slow  # 1.1 s
 def test_damaged_pictures_never_raise_and_draw_what_was_measured(capfd: pytest.CaptureFixture[str]) -> None:
     chance = random.Random(5)
     whole = [image("blue", (33, 21), kind) for kind in ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "JPEG2000")]

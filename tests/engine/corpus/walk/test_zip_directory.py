@@ -170,6 +170,7 @@ def test_mutated_zips_never_raise_and_nothing_is_lost_in_silence(tmp_path: Path)
         assert all(source.path.isprintable() for source in corpus.sources)
 
 
+@pytest.mark.slow  # 1.4 s
 def test_every_member_is_a_source_or_has_a_reason(tmp_path: Path) -> None:
     chance = random.Random(7)
     pieces = [
