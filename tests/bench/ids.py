@@ -38,13 +38,11 @@ def rows(*, texts: int = _N_RANDOM) -> Iterator[Row]:
 
 def _differing(encoder: BytePairEncoder, n_texts: int, texts: Callable[[int, int], Sequence[str]]) -> list[int]:
     """The numbers of texts that the two encode differently."""
+    assert encoder._quick is not None, "the quicker encoder is not there"
     found = []
     for begun in range(0, n_texts, _A_TIME):
         some = texts(begun, min(_A_TIME, n_texts - begun))
-        quick = encoder.encode_quickly(some)
-        assert quick is not None, "the quicker encoder is not there"
-        slow = [encoder._one(text) for text in some]
-        pairs = zip(slow, quick, strict=True)
+        pairs = [(encoder._one(text), encoder._one_quickly(text)) for text in some]
         found += [begun + at for at, (one, other) in enumerate(pairs) if not np.array_equal(one, other)]
     return found
 
