@@ -66,6 +66,7 @@ UGLY = [
 ]
 
 
+@pytest.mark.slow  # 2.1 s
 def test_what_is_put_comes_back_exactly(store: Store, session: str) -> None:
     draw = random.Random(4)
     alphabets = ["ab\n", "\0\r\n", "\ud800\udfff😀é", "".join(map(chr, range(0x100, 0x3000, 7)))]

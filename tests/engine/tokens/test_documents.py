@@ -45,6 +45,7 @@ def test_the_folder_that_was_given_is_named(llama: OpenModel) -> None:
     np.testing.assert_array_equal(document.ids[: len(head)], head)
 
 
+@pytest.mark.slow  # 3.7 s
 def test_counts_do_not_depend_on_company(opened: OpenModel) -> None:
     sources = [source(f"{n}.txt", "x " * n + "\n") for n in range(20)] + [source("same.txt", "x x \n"), source("", "")]
     together = encode_documents(opened.tokenizer, sources, IdCache())

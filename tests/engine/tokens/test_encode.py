@@ -60,6 +60,7 @@ def test_llama_4s_ids_equal_metas(scout: OpenModel, llama4_tokenizer: tiktoken.E
     assert_equal_ids(scout.tokenizer, texts, [llama4_tokenizer.encode_ordinary(text) for text in texts])
 
 
+@pytest.mark.slow  # 1.1 s
 @pytest.mark.parametrize(("name", "encoder"), [("llama", "tiktoken"), ("gemma3", "llama.cpp"), ("starter", "tiktoken")])
 def test_ids_equal_llama_cpps(name: str, encoder: str, real_texts: list[str], request: pytest.FixtureRequest) -> None:
     opened: OpenModel = request.getfixturevalue(name)

@@ -112,6 +112,7 @@ def test_a_vocabulary_by_its_merge_list_or_with_holes(tmp_path: Path, real_texts
     assert within.encode_quickly(real_texts[:1]) is None and len(within.encode(real_texts[:1])[0])
 
 
+@pytest.mark.slow  # 1.7 s
 def test_a_library_that_differs_is_not_taken(llama_gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By one text of the generated ones; or that raises, or is not there."""
     make = byte_pairs._quick_encoder
@@ -163,6 +164,7 @@ def believed(llama: OpenModel, kept: Path) -> bool:
     return read_proof(kept.parent, llama.tokenizer.vocabulary) is not None
 
 
+@pytest.mark.slow  # 1.5 s
 def test_a_proof_with_a_flipped_bit_anywhere_is_not_believed(llama: OpenModel, kept: Path) -> None:
     whole = kept.read_bytes()
     for at in range(len(whole)):
