@@ -9,6 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from threading import Event as Flag
 
+import click
 import pytest
 import streamlit as st
 from PIL import Image as Pillow
@@ -251,7 +252,9 @@ def test_a_new_session_keeps_what_the_settings_said(draw_page: DrawPage) -> None
     assert desk.settings_of(None).max_tiles == 2
     desk.limit_tiles(session.id, 5)
     assert desk.settings_of(desk.session(session.id).session).max_tiles == 5
-    assert "--mmproj" in {flag for option in cli.commands["up"].params for flag in option.opts}
+    up = cli.get_command(click.Context(cli), "up")
+    assert up is not None
+    assert "--mmproj" in {flag for option in up.params for flag in option.opts}
 
 
 @pytest.mark.slow  # 1.8 s
