@@ -261,11 +261,11 @@ class _Cursor:
 
     def _heads_one_by_one(self, count: int) -> tuple[NDArray[np.int64], int]:
         """As _plain_heads, of exactly so many strings, whatever they hold."""
-        unpack, heads, at = struct.Struct("<Q").unpack_from, [], self.at
-        for _ in range(count):
+        unpack, heads, at = struct.Struct("<Q").unpack_from, [0] * count, self.at
+        for number in range(count):
             if at + 8 > len(self.buffer):
                 self._need(at + 8)
-            heads.append(at - self.at)
+            heads[number] = at - self.at
             at += 8 + unpack(self.buffer, at)[0]
         return np.array(heads, np.int64), at - self.at
 
