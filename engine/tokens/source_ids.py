@@ -1,5 +1,6 @@
 """What a source costs in a prompt: its wrapper and its text as ids, cached by content."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -16,6 +17,15 @@ _END = "\n</document>\n"
 _AT_ONCE = 4 << 20  # characters: as many as make the quicker encoder pay, see `byte_pairs`
 
 
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text by its digest. whole: gives it, where its ids are not known; it may have to be read for that."""
+
+    digest: str
+    n_characters: int
+    whole: Callable[[], str]
+
+
 def encode_documents(
     tokenizer: Tokenizer,
     sources: Sequence[Source],
@@ -30,32 +40,24 @@ def encode_documents(
     counted through from 1. Raises as Sight.view does.
     """
     first = number_pictures(sources) if numbers is None else numbers
-    parts = [_parts(source, first.get(source.path, 1), sees=sight is not None) for source in sources]
+    end = _piece(_END)
+    parts = [
+        [_start(source), *_parts(source, first.get(source.path, 1), sees=sight is not None), end] for source in sources
+    ]
     encoded = encode_texts(tokenizer, (part for each in parts for part in each if isinstance(part, Text)), cache)
-    starts = tokenizer.encode_all([_start(source) for source in sources])
-    end = tokenizer.encode(_END)
 
     def within(source: Source, part: Text | Picture) -> Encoded | View:
         return encoded[part.digest] if isinstance(part, Text) else _view(part, source, sight)
 
     return tuple(
-        _document(tokenizer, source, [start, *(within(source, part) for part in each), end], first.get(source.path, 1))
-        for source, start, each in zip(sources, starts, parts, strict=True)
+        _document(source, [within(source, part) for part in each], first.get(source.path, 1))
+        for source, each in zip(sources, parts, strict=True)
     )
 
 
-def _start(source: Source) -> str:
+def _start(source: Source) -> Text:
     folder = f' folder="{escape(source.folder)}"' if source.folder else ""
-    return f'<document path="{escape(source.path)}"{folder}>\n'
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """A text by its digest. whole: gives it, where its ids are not known; it may have to be read for that."""
-
-    digest: str
-    n_characters: int
-    whole: Callable[[], str]
+    return _piece(f'<document path="{escape(source.path)}"{folder}>\n')
 
 
 def text_of(source: Source) -> Text:
@@ -88,11 +90,9 @@ def _view(picture: Picture, source: Source, sight: Sight | None) -> View:
     return sight.view(source.kept_file, source.digest, picture)
 
 
-def _document(
-    tokenizer: Tokenizer, source: Source, parts: Sequence[Ids | Encoded | View], first_number: int
-) -> Document:
+def _document(source: Source, parts: Sequence[Encoded | View], first_number: int) -> Document:
     shown: list[Shown] = []
-    unrepresentable = tokenizer.unrepresentable(source.path + (source.folder or ""))
+    unrepresentable = Counter[str]()
     pictures, at = iter(source.pictures), 0
     ids: list[Ids] = []
     for part in parts:
@@ -100,9 +100,9 @@ def _document(
             assert source.kept_file is not None
             number, is_page = first_number + len(shown), source.n_pages is not None
             shown.append(Shown(at, part, next(pictures), source.kept_file, number, is_page))
-        elif isinstance(part, Encoded):
+        elif part.unrepresentable:
             unrepresentable += part.unrepresentable
-        ids.append(part if isinstance(part, np.ndarray) else part.ids)
+        ids.append(part.ids)
         at += len(ids[-1])
     return Document(
         path=source.path,
