@@ -34,7 +34,7 @@ from engine.tokens.encode import Proof, Tokenizer, byte_pair_encoder
 from engine.tokens.llama_tokenizer import Facts, LlamaTokenizer
 from engine.tokens.vocabulary import Alphabet, Vocabulary, read_vocabulary
 
-_VERSION = 4  # raise it when a change to the proof, to its samples or to PATTERNS makes old proofs void
+_VERSION = 5  # raise it when a change to the proof, to its samples or to PATTERNS makes old proofs void
 ENCODERS = ("ids", "merges", "llama.cpp")
 _MOST_BYTES = 8 << 20  # of a proof's file; its control tokens are most of it
 

@@ -13,10 +13,10 @@ from engine.tokens.byte_pairs import PATTERNS, BytePairEncoder
 from engine.tokens.proof import hurtful_texts
 from tests.bench.count import make_tree
 from tests.bench.table import Row
-from tests.models.vocabulary import llama4_ranks
+from tests.models.vocabulary import llama4_ranks, ranks_for
 
 # with Llama 4's ranks, as many as any: whatever a pattern cuts elsewhere becomes other ids
-_PRE = ("llama4", "llama-bpe", "qwen2", "gpt-2")  # a name of each pattern that the quicker encoder knows
+_PRE = ("llama4", "llama-bpe", "qwen2", "gpt-2", "smollm")  # a name of each pattern that the quicker encoder knows
 _N_RANDOM, _A_TIME, _N_CHARACTERS = 100_000, 5_000, 0x110000 - 0x800
 
 
@@ -26,7 +26,7 @@ def rows(*, texts: int = _N_RANDOM) -> Iterator[Row]:
         tree = make_tree(Path(folder) / "tree")
         paths = sorted(path for path in tree.rglob("*") if path.is_file())
         for pre in _PRE:
-            encoder = BytePairEncoder(llama4_ranks(), PATTERNS[pre], quick=True)
+            encoder = BytePairEncoder(ranks_for(pre, llama4_ranks()), PATTERNS[pre], quick=True)
             differing = _differing(encoder, texts, lambda at, n: hurtful_texts(n, seed=at + 1))
             yield Row(f"random texts with other ids, {pre}", len(differing), texts, "", 0.0)
             yield Row(f"characters with other ids, {pre}", _n_characters(pre), _N_CHARACTERS, "", 0.0)
@@ -55,7 +55,7 @@ def _n_characters(pre: str) -> int:
     ranks = {
         bytes(each): at for at, each in enumerate([(one,) for one in range(256)] + list(product(range(256), repeat=2)))
     }
-    encoder = BytePairEncoder(ranks, PATTERNS[pre], quick=True)
+    encoder = BytePairEncoder(ranks_for(pre, ranks), PATTERNS[pre], quick=True)
     characters = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
     texts = ["".join(map(_between, characters[at : at + 64])) for at in range(0, len(characters), 64)]
     quick = encoder.encode_quickly(texts)

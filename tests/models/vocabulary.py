@@ -2,6 +2,7 @@
 
 import base64
 import importlib.util
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING
 import gguf
 import numpy as np
 import numpy.typing as npt
+
+from engine.tokens.byte_pairs import PATTERNS
 
 if TYPE_CHECKING:
     import tiktoken
@@ -225,6 +228,12 @@ def gemma3_vocabulary(*, n_pieces: int = 2_000) -> PieceVocabulary:
         unknown=3,
         pad=0,
     )
+
+
+def ranks_for(pre: str, ranks: Mapping[bytes, int]) -> dict[bytes, int]:
+    """Those that a vocabulary of this pattern may have: where digits stand apart, none has a digit and more."""
+    apart = PATTERNS[pre] == PATTERNS["smollm"]
+    return {raw: at for raw, at in ranks.items() if not (apart and len(raw) > 1 and set(raw) & set(b"0123456789"))}
 
 
 @cache

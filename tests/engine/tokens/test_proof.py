@@ -1,6 +1,7 @@
 """engine.tokens.proof and gigatoken: taken where it equals tiktoken on texts made to hurt, and nowhere else."""
 
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -21,6 +22,7 @@ from engine.tokens.proof import SAMPLE, how_encoded, hurtful_texts, open_tokeniz
 from engine.tokens.vocabulary import Alphabet, Vocabulary, read_vocabulary
 from tests.models.cache import cached
 from tests.models.variants import llama_with
+from tests.models.vocabulary import ranks_for
 from tests.patience import PATIENCE_S
 
 Quick = Callable[[str], object]
@@ -49,15 +51,16 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def encoder_of(
     vocabulary: Vocabulary, pre: str | None = None, *, quick: bool = True
 ) -> tuple[BytePairEncoder, Alphabet]:
-    ranks = {raw: number for raw, number in vocabulary.ranks.items()}
+    ranks = ranks_for(pre or vocabulary.pre, vocabulary.ranks)
     return BytePairEncoder(ranks, PATTERNS[pre or vocabulary.pre], quick=quick), Alphabet(vocabulary)
 
 
-@pytest.mark.parametrize("pre", ["llama4", "llama-bpe", "qwen2", "gpt-2"])
+@pytest.mark.parametrize("pre", ["llama4", "llama-bpe", "qwen2", "gpt-2", "smollm"])
 @pytest.mark.parametrize("character", ["\u088f", "\u1add", "\ua7d2", "\U00016ea0", "\U0001e6ff", "\U00032a76"])
 def test_letters_of_a_newer_unicode_are_tiktokens(pre: str, character: str) -> None:
     """gigatoken knows them as letters, tiktoken does not. With every two bytes a token it shows where they differ."""
     ranks = {raw: at for at, raw in enumerate(map(bytes, [*product(range(256)), *product(range(256), repeat=2)]))}
+    ranks = ranks_for(pre, ranks)
     text = f"a{character}a \u1010{character}\u1010 !{character}! 1{character}1 '{character}s"
     quick, plain = (BytePairEncoder(ranks, PATTERNS[pre], quick=is_quick) for is_quick in (True, False))
     found = quick.encode_quickly([text])
@@ -66,7 +69,7 @@ def test_letters_of_a_newer_unicode_are_tiktokens(pre: str, character: str) -> N
 
 
 @pytest.mark.slow  # 2.6 s
-@pytest.mark.parametrize("pre", ["llama4", "llama-bpe", "qwen2", "gpt-2"])
+@pytest.mark.parametrize("pre", ["llama4", "llama-bpe", "qwen2", "gpt-2", "smollm"])
 def test_gigatoken_equals_tiktoken(pre: str, scout: OpenModel, real_texts: list[str]) -> None:
     """Each of its patterns, with Llama 4's 200,000 words."""
     encoder, alphabet = encoder_of(scout.tokenizer.vocabulary, pre)
@@ -244,10 +247,25 @@ def test_two_processes_at_once_leave_one_whole_proof(llama_gguf: Path, tmp_path:
     assert f"{read_proof(tmp_path, vocabulary)}\n" in proofs
 
 
+def test_digits_that_stand_apart_are_encoded_quickly_where_no_word_has_one(starter: OpenModel) -> None:
+    """A word such as "12" or " 1" would be made where the pattern makes none."""
+    encoder, _ = encoder_of(starter.tokenizer.vocabulary)
+    rng = random.Random(3)
+    pieces = [" ", "  ", "\n", "\t", "\u00a0", "\u2003", "a", "foo", "'s", "1", "23", "\u00b2", "\u0661", "-",
+              "...", "\u00e9", "\u4e00", "\x1c", "\u216b", "\U0001d7d9", "\U00016d70", "!\n", "\r\n", "0x1F", " 7"]  # fmt: skip
+    texts = ["".join(rng.choices(pieces, k=rng.randint(1, 12))) for _ in range(5_000)]
+    quick = encoder.encode_quickly(texts)
+    assert quick is not None
+    for text, ours in zip(texts, quick, strict=True):
+        assert np.array_equal(ours, encoder._one(text)), text
+    ranks = {**starter.tokenizer.vocabulary.ranks, b"12": 49_152}
+    assert BytePairEncoder(ranks, PATTERNS["smollm"], quick=True)._quick is None
+
+
 def test_it_is_said_which_encoder_is_taken_and_why(scout: OpenModel, starter: OpenModel, gemma3: OpenModel) -> None:
     quick = f"gigatoken {quick_version()}, equal to tiktoken on 2,036"
     assert quick in how_encoded(scout.tokenizer.proof) and "llama.cpp on 33 texts" in how_encoded(scout.tokenizer.proof)
-    assert "no faster one, since gigatoken does not know the pattern 'smollm'" in how_encoded(starter.tokenizer.proof)
+    assert quick in how_encoded(starter.tokenizer.proof), "whose digits stand apart"
     assert how_encoded(gemma3.tokenizer.proof).startswith("llama.cpp's own, since tiktoken")
 
 
