@@ -251,7 +251,8 @@ def test_a_downloaded_model_counts_by_its_name(hub: Hub, tmp_path: Path, scout_g
     assert verified.code == 4  # it is no Scout by its size
     checks = {check["check"]: check["passed"] for check in verified.document["checks"]}
     assert checks == {
-        "header": True, "parts": True, "model": True, "size": False, "vocabulary": True, "template": True,
+        "header": True, "parts": True, "model": True, "size": False,
+        "vocabulary": True, "template": True, "tokenizer": True,
     }  # fmt: skip
 
 

@@ -52,7 +52,7 @@ def test_a_state_of_a_ring_of_another_length_is_used_all_the_same() -> None:
         Step("from another's file", 2_900, 2_300, 2_800),
         Step("after a stop", 2_890, 2_800, 2_800),
     ]
-    taken = turns(cached("gemma3", **ONE_HEAD), steps)
+    taken = turns(cached("gemma3"), steps)
     assert [turn.reused > 0 for turn in taken] == [turn.step.common > 0 for turn in taken]
     assert max(turn.differs for turn in taken) < MOST_BY_ROUNDING
 
