@@ -21,6 +21,7 @@ from engine.corpus.formats.spaces import GAP, Boxes, Spaces
 
 _FAR = 2.0  # heights: what stands so far apart is in two columns
 _PARTED = (" ", "\t")
+_CLEAR = 0.05  # of the smaller glyph's height: what lies between two lines at least
 _RAISED = 0.85  # of the letters' height: a raised number has less
 _RTL_GAP = 0.27  # Arabic letters that do not join stand apart by 0.25 at most
 _HYPHENS = (2, 0xFFFE)  # what PDFium makes of a hyphen at the end of a line, which it joins to the next
@@ -214,14 +215,30 @@ class _Reading:
 
     def _lines(self) -> list[range]:
         """The glyphs of each line, without its end."""
-        lines, start = [], 0
+        lines, start, unended = [], 0, self._unended()
         for at, character in enumerate(self.characters):
+            if at in unended and at > start:
+                lines.append(range(start, at))
+                start = at
             if character == "\n" and self._goes_on(at):
                 self.characters[at] = ""
             elif character == "\n" or at in self.hyphens:
                 lines.append(range(start, at + (at in self.hyphens)))
                 start = at + 1
         return [*lines, range(start, len(self.characters))]
+
+    def _unended(self) -> set[int]:
+        """Glyphs that begin a line which PDFium takes for the end of the one above or below: they stand clear of it
+        and near where it ends, as a page's number does below its last word. A column of single letters is none."""
+        solid = np.flatnonzero([bool(each) and each not in _BLANK for each in self.characters])
+        if len(solid) < 3:
+            return set()
+        left, top, right, bottom = self.boxes[solid].T
+        height = np.minimum(self.heights[solid[:-1]], self.heights[solid[1:]])
+        apart = np.maximum(bottom[:-1] - top[1:], bottom[1:] - top[:-1]) / height
+        begins = (np.diff(solid) == 1) & (apart > _CLEAR) & (left[1:] < right[:-1] + 0.5 * height)
+        begins[1:] &= apart[:-1] < 0
+        return set(solid[1:][1:][begins[1:]].tolist())
 
     def _goes_on(self, end: int) -> bool:
         """Whether what PDFium takes for the end of a line is none: a small raised or lowered number stands before it or

@@ -195,3 +195,26 @@ RAISED = {
 @pytest.mark.parametrize(("content", "text"), RAISED.values(), ids=RAISED)
 def test_raised_and_lowered_numbers_part_no_line(content: bytes, text: str) -> None:
     assert only_page(build(one(b"BT /F1 12 Tf 18 TL 72 720 Td %s ET" % content))) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (b"/F1 150 Tf 1 0 0 -1 0 0 Tm 7480 -11300 Td (2) Tj", "last word.\n2"),
+        (b"/F1 120 Tf 1 0 0 -1 0 0 Tm 7440 -11260 Td (2) Tj", "last word.\n2"),
+        (b"/F1 200 Tf 1 0 0 -1 0 0 Tm 7400 -11250 Td (2) Tj", "last word.\n2"),
+        (b"/F1 150 Tf 1 0 0 -1 0 0 Tm 7480 -11330 Td (12) Tj", "last word.\n12"),
+        (b"/F1 150 Tf 1 0 0 -1 0 0 Tm 7480 -10700 Td (2) Tj", "last word.\n2"),
+        (b"/F1 120 Tf 1 0 0 -1 0 0 Tm 7480 -10930 Td (2) Tj", "last word.2"),  # raised
+        (b"/F1 200 Tf 1 0 0 -1 0 0 Tm 7480 -11000 Td (2) Tj", "last word.2"),
+    ],
+)
+def test_a_pages_number_below_the_last_letter_is_a_line_of_its_own(number: bytes, text: str) -> None:
+    """Where a program shows each letter by itself, PDFium takes it for the line's next one."""
+    line = b"BT /F1 200 Tf 1 0 0 -1 0 0 Tm 6600 -11000 Td (last word) Tj 820 0 Td (.) Tj ET"
+    assert only_page(build(one(b"q 0.06 0 0 -0.06 0 792 cm %s BT %s ET Q" % (line, number)))) == text
+
+
+def test_a_column_of_single_letters_is_no_lines() -> None:
+    letters = b" ".join(b"1 0 0 1 400 %d Tm (%c) Tj" % (300 - 20 * at, letter) for at, letter in enumerate(b"DRAFT"))
+    assert only_page(build(one(b"BT /F1 12 Tf %s ET" % letters))) == "DRAFT"
