@@ -187,7 +187,7 @@ ANNOTATIONS = {
     "redaction": (b"/Subtype /Redact /OverlayText (WITHHELD)", ["[redaction] WITHHELD"]),
     "hidden note": (b"/Subtype /Text /F 2 /Contents (Do not show.)", ["[hidden note] Do not show."]),
     "of a kind to come": (b"/Subtype /Hologram /Contents (Shiny.)", ["[comment on hologram] Shiny."]),
-    "of no kind": (b"/Contents (Bare.)", ["[comment on none] Bare."]),
+    "of no kind": (b"/Contents (Bare.)", ["[comment] Bare."]),
     "in UTF-16": (b"/Subtype /Text /Contents <FEFF00DC0062006500720067006100620065>", ["[note] Übergabe"]),
     "over lines": (b"/Subtype /Text /Contents (One.\\rTwo.)", ["[note] One.", "Two."]),
 }  # fmt: skip
@@ -256,3 +256,23 @@ def test_a_page_with_nothing_but_what_was_typed_is_no_scan() -> None:
     for draw_pages in ("never", "bare"):
         found = read(build(one(b"", {6: typed_in}, more=b"/Annots [6 0 R]")), draw_pages=draw_pages)
         assert pages_of(found) == ["[text box] Paid"]
+
+
+@pytest.mark.parametrize(
+    ("value", "note"),
+    [
+        (b"<< /Odd (Ann) >>", "Form fields whose value is no text were left out: a."),
+        (b"[<< /Odd (Ann) >>]", "Form fields whose value is no text were left out: a."),
+        (b"[]", None),
+        (b"<< >>", None),
+        (b"()", None),
+    ],
+)
+def test_a_value_that_is_no_text_is_said(value: bytes, note: str | None) -> None:
+    found = read(form({10: widget(b"/FT /Tx /T (a) /V " + value)}))
+    assert isinstance(found, Source) and found.notes == ((note,) if note else ())
+
+
+def test_an_annotation_without_a_kind_is_a_comment() -> None:
+    objects = {20: b"<< /Contents (Ann) /T (Bo) /Rect [0 0 9 9] >>"}
+    assert typed(build(one(extra=objects, more=b"/Annots [20 0 R]"))) == ["[comment by Bo] Ann"]
