@@ -25,7 +25,7 @@ from engine.corpus.unread import packed, unpacked
 from engine.kept_files import KeptFiles
 
 _ENDING = ".read"
-_LIBRARIES = ("pypdf", "pypdfium2", "pillow", "chardet")
+_LIBRARIES = ("pypdf", "pypdfium2", "pillow")
 _TICK_NS = 100_000_000  # the kernel's clock for files moves every 1 to 10 ms
 _COARSE_TICK_NS = 2_000_000_000  # FAT's, and where times have no fractions
 _STABLE = frozenset(Cause) - {Cause.UNREADABLE}  # what the same bytes are skipped for again

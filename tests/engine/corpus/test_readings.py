@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from engine.corpus import readings
 from engine.corpus.collect import collect
 from engine.corpus.readings import Readings
 from engine.corpus.rules import Rules
@@ -210,3 +213,10 @@ def test_without_a_place_for_the_cache_all_is_read(folder: Path, tmp_path: Path)
 
 def test_files_whose_times_tell_nothing_are_not_known(tmp_path: Path) -> None:
     assert Readings(KeptFiles(tmp_path, 1 << 20)).place("/proc/self", Rules()) is None
+
+
+def test_the_libraries_that_it_names_are_installed_with_longdesk() -> None:
+    """Not only with its tests: their versions are asked for wherever files are counted."""
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
+    installed = {re.split(r"[^\w-]", each)[0].lower() for each in project["dependencies"]}
+    assert set(readings._LIBRARIES) <= installed
