@@ -1,7 +1,6 @@
 """Archive: the sessions of a home, for whoever wants to read them and nothing else.
 
-What Desk says of them, from the same store, without what Desk needs for reading, counting and asking: importing that
-takes five times as long as listing all sessions.
+What Desk says of them, from the same store, without importing what Desk needs for reading, counting and asking.
 """
 
 from collections.abc import Iterator
