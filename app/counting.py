@@ -19,6 +19,7 @@ from engine.backend import (
     number_pictures,
 )
 from engine.corpus.formats.reader import has_text_pages
+from engine.corpus.wording import with_notes
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +61,15 @@ def legible(corpus: Corpus, about: About) -> Corpus:
     """What of a corpus an engine can read: one that cannot see skips what is nothing but pictures, and says why."""
     if about.sees:
         return corpus
-    unseen = [
-        Skipped(
-            source.path, Cause.NO_VISION, why_unseen(_n_text_pages(source), about.unfit, source.nature), source.n_bytes
-        )
-        for source in corpus.sources
-        if source.is_wordless
-    ]
+    unseen = [_unseen(source, about) for source in corpus.sources if source.is_wordless]
     read = tuple(source for source in corpus.sources if not source.is_wordless)
     return replace(corpus, sources=read, skipped=(*corpus.skipped, *unseen))
+
+
+def _unseen(source: Source, about: About) -> Skipped:
+    n_pages = _n_text_pages(source)
+    why = why_unseen(n_pages, about.unfit, source.nature)
+    return Skipped(source.path, Cause.NO_VISION, with_notes(why, source.notes if n_pages else ()), source.n_bytes)
 
 
 def _n_text_pages(source: Source) -> int:

@@ -23,12 +23,12 @@ from app.local_engine import Running
 from app.next_turn import documents_of, prepare, standing_instruction
 from app.previews import Preview, preview_of
 from app.question import DeskEvent, Notice, Question, Waiting
+from app.reading import Tell, read, read_to_count
 from app.session_settings import SessionSettings, begun_with, settings_of
 from app.settings import Settings
 from app.sources.joining import arrange, join_session, write_down
 from engine.backend import About, Advice, Backend, Corpus, Exchange, Plan, Prompt, Wanted
-from engine.corpus.collect import collect
-from engine.corpus.rules import NO_PAGES, Rules
+from engine.corpus.rules import Rules
 from engine.corpus.walk.folder_walk import excludes
 from engine.errors import LongdeskError
 from engine.memory.planner import Planner
@@ -84,14 +84,21 @@ class Desk:
 
     # a corpus
 
-    def read(self, paths: Sequence[Path], rules: Rules = Rules(), *, uploaded: bool = False) -> Corpus:
+    def read(
+        self, paths: Sequence[Path], rules: Rules = Rules(), *, uploaded: bool = False, tell: Tell | None = None
+    ) -> Corpus:
         """What lies at these paths, images too: whether they are seen is up to the model that a session is asked with.
 
         uploaded: the paths are copies; where they lie and when they were written means nothing. Which pages are drawn
         is up to the settings where the rules do not say it. Raises UsageError for a path that is not there.
         """
-        draw_pages = self.settings.draw_pages if rules.draw_pages == NO_PAGES else rules.draw_pages
-        return collect(paths, replace(rules, draw_pages=draw_pages), uploaded=uploaded)
+        return read(paths, rules, self.settings, uploaded=uploaded, tell=tell)
+
+    def read_to_count(
+        self, paths: Sequence[Path], rules: Rules = Rules(), *, read_again: bool = False, tell: Tell | None = None
+    ) -> Corpus:
+        """The same, to be counted and no more: see `reading`. Raises as read and backend do."""
+        return read_to_count(paths, rules, self.settings, self.backend(), read_again=read_again, tell=tell)
 
     def legible(self, corpus: Corpus) -> Corpus:
         """What of a corpus the model can read: one that cannot see skips images and scans. Raises as backend does."""
@@ -115,7 +122,6 @@ class Desk:
 
     def warm_up(self) -> None:
         """Lets llama.cpp look at the model while a corpus is still being read and counted: a plan will ask it soon."""
-
         Thread(target=self._engines.local.look_at, args=(self.settings.model,), daemon=True).start()
 
     def plan(self, count: Count | None = None, *, wanted: Wanted | None = None) -> Plan:

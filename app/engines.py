@@ -21,6 +21,7 @@ from engine.backend import (
     Finished,
     IdCache,
     Ids,
+    KeptIds,
     Plan,
     Prefill,
     Prompt,
@@ -66,6 +67,10 @@ class LocalBackend:
         """See Backend.documents."""
         opened = self.opened if max_tiles is None else self.opened.limited(max_tiles)
         return opened.documents(sources, self.ids, numbers)
+
+    def encode_ahead(self, sources: Sequence[Source]) -> None:
+        """See Backend.encode_ahead."""
+        self.opened.encode_ahead(sources, self.ids)
 
     def encode(self, text: str) -> Ids:
         """See Backend.encode."""
@@ -159,7 +164,7 @@ class Engines:
         speeds: Speeds | None = None,
     ) -> None:
         self.local = LocalEngine(settings, index, speeds)
-        self._given, self._ids = backend, IdCache()
+        self._given, self._ids = backend, IdCache(kept=KeptIds(settings.count_cache))
 
     def backend(self, model: str) -> Backend:
         """The engine of this name, ready to count and plan with. May be called from any thread. Raises as open does."""

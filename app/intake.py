@@ -18,7 +18,7 @@ from app.question import Notice
 from app.sources.joining import is_another
 from app.uploads import Upload, is_pasted, private_folder, write
 from engine.backend import Corpus, Skipped, Source
-from engine.corpus.collect import refuse_empty
+from engine.corpus.refusing import refuse_empty
 from engine.corpus.rules import Rules
 from engine.corpus.wording import printable
 from engine.errors import SourceRefused, UsageError

@@ -5,7 +5,8 @@ from dataclasses import asdict, astuple, dataclass
 from typing import Any
 
 from app.settings import Settings
-from engine.backend import Cause, Sampling, Skipped
+from engine.corpus.source import Cause, Skipped
+from engine.runtime.events import Sampling
 from engine.tokens.tiles import MOST_TILES
 from storage.records import Session, Turn
 

@@ -12,9 +12,10 @@ from platformdirs import user_data_path
 from app.sizes import parse_bytes
 from engine.corpus.rules import ALL_PAGES, BARE_AMONG, BARE_PAGES, parse_pages
 from engine.errors import UsageError
+from engine.kept_files import KeptFiles
 from engine.memory.budget import DEFAULT_REPLY, Wanted
 from engine.memory.catalog.entry import find
-from engine.memory.kv_cache import KV_TYPES
+from engine.tensor_types import KV_TYPES
 from engine.tokens.tiles import MOST_TILES
 
 STARTER = "starter"
@@ -32,7 +33,7 @@ class Settings:
     scaled down to that many tiles at most. tile_separators: Llama 4's marks between tiles are sent. draw_pages: which
     pages of a PDF a model that sees is shown: 'bare' (those without text), 'all', these ('1-23,30'), or those of these
     without text ('bare:1-23,30'). snapshot: whether KV states are kept; snapshot_budget: bytes that they may take on
-    the disk, None to choose.
+    the disk, None to choose. count_cache_budget: bytes that ids and readings of counted files may take, 0 to keep none.
     """
 
     home: Path
@@ -55,6 +56,7 @@ class Settings:
     draw_pages: str = BARE_PAGES
     snapshot: bool = True
     snapshot_budget: int | None = None
+    count_cache_budget: int = 1 << 30
 
     def __post_init__(self) -> None:
         """Raises UsageError for a value that no engine could take, wherever it was set."""
@@ -62,6 +64,7 @@ class Settings:
             ("n_ctx", self.n_ctx is None or self.n_ctx >= 1, "at least 1"),
             ("reply_tokens", self.reply_tokens >= 1, "at least 1"),
             ("snapshot_budget", self.snapshot_budget is None or self.snapshot_budget >= 0, "0 or more"),
+            ("count_cache_budget", self.count_cache_budget >= 0, "0 or more"),
             ("n_threads", self.n_threads >= 0, "0 or more"),
             ("temperature", 0 <= self.temperature <= 10, "from 0 to 10"),
             ("top_p", 0 <= self.top_p <= 1, "from 0 to 1"),
@@ -83,6 +86,11 @@ class Settings:
     def cache(self) -> Path:
         """Where proofs about vocabularies and files that stand for models are kept: nothing of the user's."""
         return self.home / "cache"
+
+    @property
+    def count_cache(self) -> KeptFiles:
+        """What is kept of files that were counted: the ids of their texts, and how each was read."""
+        return KeptFiles(self.cache / "counts", self.count_cache_budget)
 
 
 def _names_pages(draw_pages: str) -> bool:
@@ -157,6 +165,7 @@ _FILE_TYPES: dict[str, type | tuple[type, ...]] = {
     "draw_pages": str,
     "snapshot": bool,
     "snapshot_budget": (int, str),
+    "count_cache_budget": (int, str),
 }
 
 
@@ -177,9 +186,10 @@ def _from_file(path: Path) -> dict[str, Any]:
             values[name] = tuple(expanded(Path(str(folder))) for folder in values[name])
     if "mmproj" in values:
         values["mmproj"] = expanded(Path(values["mmproj"]))
-    if isinstance(budget := values.get("snapshot_budget"), str):
-        try:
-            values["snapshot_budget"] = parse_bytes(budget)
-        except ValueError as error:
-            raise UsageError(f"{path} sets snapshot_budget: {error}") from None
+    for name in ("snapshot_budget", "count_cache_budget"):
+        if isinstance(budget := values.get(name), str):
+            try:
+                values[name] = parse_bytes(budget)
+            except ValueError as error:
+                raise UsageError(f"{path} sets {name}: {error}") from None
     return values

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from app.sizes import show_bytes
 from engine.backend import Advice, Plan, Verdict, Weight
-from engine.corpus.wording import listed
+from engine.corpus.wording import counted, listed
 from engine.errors import DoesNotFit
 
 CANNOT_SEE = "the model cannot see"
@@ -37,7 +37,7 @@ def verdict(plan: Plan) -> str:
 def tokens_over(plan: Plan) -> str:
     """By how much a plan is over the window, without a full stop."""
     if plan.over_tokens:
-        return f"{plan.over_tokens:,} tokens over"
+        return f"{counted(plan.over_tokens, 'token')} over"
     return f"A context of {plan.context_tokens:,} tokens is more than the model's window"
 
 
@@ -79,7 +79,7 @@ def change(plan: Plan, advice: Advice, *, options: bool = True) -> str:
     if advice.reply_tokens is not None:
         shorter = advice.reply_tokens
         flags = _named(f"--max-tokens {shorter}, with plan --reply {shorter}", options)
-        return f"Keep {shorter:,} tokens for the reply instead of {plan.reply_tokens:,}{flags}."
+        return f"Keep {counted(shorter, 'token')} for the reply instead of {plan.reply_tokens:,}{flags}."
     if advice.n_ubatch is not None:
         return f"Compute fewer tokens at once, which is slower{_named(f'--ubatch {advice.n_ubatch}', options)}."
     if advice.kv_device is not None:
@@ -115,9 +115,9 @@ def _another_context(plan: Plan, advice: Advice, n_ctx: int, options: bool) -> s
 
 
 def _less_to_read(advice: Advice, options: bool) -> str:
-    saved, fewer = f"{advice.saves_tokens:,} tokens less", advice.fewer_pages
+    saved, fewer = f"{counted(advice.saves_tokens, 'token')} less", advice.fewer_pages
     if advice.max_tiles is not None:
-        tiles = "1 tile" if advice.max_tiles == 1 else f"{advice.max_tiles} tiles"
+        tiles = counted(advice.max_tiles, "tile")
         less = f"Scale images down to {tiles} at most, {saved}{_named(f'--max-tiles {advice.max_tiles}', options)}"
     elif fewer is not None:
         fit = "fits: send that one alone" if fewer.n_left == 1 else "fit: send those alone"
@@ -163,7 +163,7 @@ def why_unseen(n_pages: int, unfit: Sequence[str], nature: str = "") -> str:
     """Why a source that is nothing but pictures is skipped. n_pages: of a scan, 0 for an image. unfit: as above.
     nature: see Source."""
     what = f": {nature}" if nature else ""
-    pages = f"{n_pages:,} page{'' if n_pages == 1 else 's'} without text{what}, and " if n_pages else ""
+    pages = f"{counted(n_pages, 'page')} without text{what}, and " if n_pages else ""
     remedy = "choose one with a vision projector, or put its mmproj file beside it"
     return f"{pages}{CANNOT_SEE}; {' '.join((*unfit, remedy.capitalize())) if unfit else remedy}"
 
@@ -199,7 +199,7 @@ def first_reading(n_tokens: int, seconds: float | None, *, is_guess: bool = Fals
         took = f", ~{about} on this machine (a guess: this model read nothing here yet)"
     elif seconds is not None:
         took = f", about {_about(max(seconds, 1.0))} on this machine"
-    return f"The {which} question reads {n_tokens:,} tokens{took}. Later ones read only what is new."
+    return f"The {which} question reads {counted(n_tokens, 'token')}{took}. Later ones read only what is new."
 
 
 def _to_one_figure(seconds: float) -> float:

@@ -26,7 +26,8 @@ from engine.runtime.events import (
     Stop,
     Text,
 )
-from engine.tokens.document import Document, IdCache, Ids, View, number_pictures
+from engine.tokens.document import Document, Ids, View, number_pictures
+from engine.tokens.id_cache import IdCache, KeptIds
 
 __all__ = [
     "About",
@@ -43,6 +44,7 @@ __all__ = [
     "Gauge",
     "IdCache",
     "Ids",
+    "KeptIds",
     "Loading",
     "Need",
     "Part",
@@ -131,6 +133,9 @@ class Backend(Protocol):
         numbers: what each source's first picture is called, by path. max_tiles: of an image; None for as many as there
         may be.
         """
+
+    def encode_ahead(self, sources: Sequence[Source]) -> None:
+        """Lets `documents` be quicker with these, from whatever thread; it may do nothing."""
 
     def encode(self, text: str) -> Ids:
         """A text's ids, int32 of shape [n_tokens], special tokens off."""

@@ -261,3 +261,11 @@ def readers_of_sources(db: Database) -> None:
 def folders_of_sources(db: Database) -> None:
     """The folder that a source was given with; NULL for all that was put before, so that its prompt stays as it is."""
     db.conn.execute("ALTER TABLE session_sources ADD COLUMN folder TEXT")
+
+
+@MIGRATIONS()
+def places_of_pictures(db: Database) -> None:
+    """A picture may have two more cells: where in the text it stands, and a digest of its own.
+
+    What was put before has neither and stays as it is. This keeps a Longdesk that knows three cells from reading five.
+    """

@@ -232,7 +232,7 @@ def _cells(source: Source, body: _Body) -> tuple[Any, ...]:
         json.dumps(source.notes),
         json.dumps(source.page_starts),
         pack_text(source.origin),
-        json.dumps([(picture.number, picture.width, picture.height) for picture in source.pictures]),
+        json.dumps([_packed(picture) for picture in source.pictures]),
         source.reader,
         pack_text(source.folder),
     )
@@ -282,5 +282,15 @@ def _session_source(row: sqlite3.Row) -> SessionSource:
     return SessionSource(source, row["position"], row["turn_index"], bool(row["enabled"]))
 
 
+def _packed(picture: Picture) -> tuple[Any, ...]:
+    """The picture's cells; most have no place and no digest of their own."""
+    size = (picture.number, picture.width, picture.height)
+    return size if picture.span is None else (*size, picture.span, picture.digest)
+
+
 def _pictures(packed: str) -> tuple[Picture, ...]:
-    return tuple(Picture(*cells) for cells in json.loads(packed))
+    return tuple(_picture(*cells) for cells in json.loads(packed))
+
+
+def _picture(number: int, width: int, height: int, span: list[int] | None = None, digest: str = "") -> Picture:
+    return Picture(number, width, height, (span[0], span[1]) if span else None, digest)

@@ -4,6 +4,7 @@ import importlib.util
 import os
 import signal
 import sysconfig
+from collections import Counter
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,16 @@ def pytest_configure() -> None:
     if worker and hasattr(os, "sched_setaffinity"):
         cores, n_workers = sorted(os.sched_getaffinity(0)), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
         os.sched_setaffinity(0, cores[int(worker) :: n_workers][:2] or cores)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests first, those with most of them before all: a worker that took one last would go on alone.
+
+    Quick ones are many and fill up the end. `make test` deals out files in this order (--no-loadscope-reorder).
+    """
+    n_slow = Counter(item.path for item in items for name in ("slow", "browser") if item.get_closest_marker(name))
+    items.sort(key=lambda item: -n_slow[item.path])  # in a file, the order stays
 
 
 @pytest.hookimpl(wrapper=True)

@@ -75,7 +75,7 @@ def points(name: str, *, kv_type: str, n_steps: int, seed: int = 0, floors: bool
     floors: whether the second fresh run is made. Without it the floor counts as none, and less is allowed.
     """
     ground = GROUNDS[name]
-    model = cached(ground.model, **({"n_layer": ground.layers} if ground.layers else {}))
+    model = cached(ground.model, **ground.shape)
     job = {"name": name, "model": str(model), "kv_type": kv_type, "n_steps": n_steps, "seed": seed, "floors": floors}
     return [Point(**fields) for fields in sent("tests.exactness", job)]
 

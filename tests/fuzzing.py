@@ -8,6 +8,7 @@ Children read them, a few hundred each: one that hangs or dies is counted agains
 """
 
 import argparse
+import base64
 import io
 import json
 import os
@@ -61,10 +62,11 @@ def packed_pdf() -> bytes:
 
 def notebook() -> bytes:
     """Cells with outputs of all kinds."""
+    png = base64.b64encode(image("PNG")()).decode()
     data = {
         "text/plain": ["<IPython.core.display.HTML object>"],
         "text/html": ["<table><tr><th>North</th><td>8812</td></tr></table>"],
-        "image/png": "iVBORw0KGgo=",
+        "image/png": png,
         "application/json": {"rows": [1, 2, 3]},
     }
     outputs: list[dict[str, Any]] = [
@@ -73,7 +75,13 @@ def notebook() -> bytes:
         {"output_type": "error", "ename": "KeyError", "evalue": "'x'", "traceback": ["\x1b[31mKeyError\x1b[0m"]},
     ]
     cells: list[dict[str, Any]] = [
-        {"cell_type": "markdown", "metadata": {}, "source": ["# Margins\n", "![a](attachment:a.png)"]},
+        {
+            "cell_type": "markdown",
+            "metadata": {},
+            "source": ["# Margins\n", "![a](attachment:a.png)"],
+            "attachments": {"a.png": {"image/png": png}},
+        },
+        {"cell_type": "markdown", "metadata": {}, "source": f"![b](data:image/png;base64,{png}) ![c](c.png)"},
         {"cell_type": "code", "execution_count": 1, "metadata": {}, "source": "df.head()", "outputs": outputs},
         {"cell_type": "raw", "metadata": {}, "source": "raw"},
     ]

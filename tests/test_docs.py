@@ -17,7 +17,7 @@ from app.cli.output.caches import list_json, pruned_json, verified_json
 from app.kv.disk import Kept, Verified
 from app.settings import Settings, read_settings
 from engine.memory.catalog.entry import find
-from engine.memory.kv_cache import KV_TYPES
+from engine.tensor_types import KV_TYPES
 from storage.records import Snapshot
 from tests.bench.__main__ import BENCHMARKS
 from tests.screenshots import IMAGES, MOST_BYTES, SIZE
@@ -176,7 +176,10 @@ def sentences(page: str) -> Iterator[str]:
 
 def commands(group: click.Group, prefix: str = "") -> Iterator[tuple[str, click.Command]]:
     """Every command that can be run, by its whole name."""
-    for name, command in group.commands.items():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
         if isinstance(command, click.Group):
             yield from commands(command, f"{prefix}{name} ")
         else:

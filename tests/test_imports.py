@@ -20,7 +20,7 @@ MODULES = frozenset(map(module_of, FILES))
 # where several fit a module, the longest counts. Every module is on one.
 FLOORS = (
     ("engine.errors", "engine.tensor_types"),
-    ("engine.gguf", "engine.child"),
+    ("engine.gguf", "engine.child", "engine.kept_files"),
     ("engine.corpus",),
     ("engine.tokens", "engine.memory"),
     ("engine.prompt",),
@@ -30,12 +30,12 @@ FLOORS = (
     ("storage",),
     ("app.sizes", "app.markdown", "app.answers", "app.guides", "app.sources", "app.verdicts"),
     ("app.settings", "app.models", "app.counting"),
-    ("app.session_settings",),
+    ("app.session_settings", "app.reading"),
     ("app.kv", "app.images", "app.attachments"),
     ("app.local_engine", "app.engines", "app.next_turn"),
     ("app.previews", "app.question"),
     ("app.answering", "app.export"),
-    ("app.desk",),
+    ("app.desk", "app.archive"),
     ("app.cli", "app.command", "app.open_browser"),
     (
         "app.uploads",

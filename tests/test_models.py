@@ -17,6 +17,7 @@ from tests.models.__main__ import main
 from tests.models.cache import BUILDERS, REPO, build, cached
 from tests.models.llama import TEMPLATES
 from tests.models.probe import Probe, probe
+from tests.models.scout import SMALL as SMALL_SCOUT
 from tests.models.split import split
 
 ABORTED = -6
@@ -81,24 +82,19 @@ def test_llama_cpp_splits_words_at_combining_marks(scout_gguf: Path, llama4_toke
 
 
 @pytest.mark.slow
-def test_scout_depends_on_its_far_context(
-    scout_gguf: Path, llama4_tokenizer: tiktoken.Encoding, sample_texts: list[str]
-) -> None:
-    ids = llama4_tokenizer.encode_ordinary("\n".join(sample_texts))[:9_000]
-    edited = ids[:1_000] + ids[5_000:5_500] + ids[1_500:]  # windowed layers at the end see nothing before 8,192
-    result = probe(scout_gguf, prompts=[ids, edited], n_ctx=9_216, n_reply=8)
+def test_scout_depends_on_its_far_context() -> None:
+    ids = np.random.default_rng(0).integers(300, 1_800, 9_000).tolist()
+    edited = ids[:1_000] + ids[5_000:7_000] + ids[3_000:]  # windowed layers at the end see nothing before 8,192
+    result = probe(cached("scout", **SMALL_SCOUT), prompts=[ids, edited], n_ctx=9_216, n_reply=8)
     assert result.status == 0, result.log
     assert_healthy(result)
     assert_logits_differ(result, by=0.5)
 
 
 @pytest.mark.slow
-def test_scout_decodes_20000_tokens(
-    scout_gguf: Path, llama4_tokenizer: tiktoken.Encoding, sample_texts: list[str]
-) -> None:
-    ids = llama4_tokenizer.encode_ordinary("\n".join(sample_texts))[:20_000]
-    assert len(ids) == 20_000
-    result = probe(scout_gguf, prompts=[ids], n_ctx=20_480, n_reply=8)
+def test_scout_decodes_20000_tokens() -> None:
+    ids = np.random.default_rng(0).integers(300, 1_800, 20_000).tolist()
+    result = probe(cached("scout", **SMALL_SCOUT), prompts=[ids], n_ctx=20_480, n_reply=8)
     assert result.status == 0, result.log
     assert_healthy(result)
 

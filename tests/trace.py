@@ -31,7 +31,6 @@ from threading import Event as Flag
 
 import pypdf
 import pypdfium2
-from reportlab.pdfgen import canvas
 
 from app.command import main as longdesk
 from app.desk import Desk
@@ -43,6 +42,7 @@ from storage.snapshots import Snapshots
 from tests.command_line import CommandLine
 from tests.models.cache import cached
 from tests.passing import HOUSES, ROOT, Passed, Passing
+from tests.pdfs import written
 
 _PATIENCE_S = 300
 _CALLS = {
@@ -141,7 +141,7 @@ def upload(scene: Scene) -> Passed:
     with closing(Desk(scene.settings)) as desk, closing(Intake(desk)) as intake:
         desk.begin_session("before")  # the page has opened the store long ago
         with scene.passing.stretch() as found:
-            delivery = intake.read_uploads([Upload("two pages.pdf", _pdf("The first page.", "The second page."))])
+            delivery = intake.read_uploads([Upload("two pages.pdf", written("The first page.", "The second page."))])
             session = desk.begin_session(delivery.title).id
             intake.add(session, delivery)
             preview = desk.preview(session)
@@ -165,16 +165,6 @@ class Upload(BytesIO):
     def __init__(self, name: str, data: bytes) -> None:
         super().__init__(data)
         self.name = name
-
-
-def _pdf(*pages: str) -> bytes:
-    file = BytesIO()
-    drawing = canvas.Canvas(file, invariant=True)
-    for text in pages:
-        drawing.drawString(72, 720, text)
-        drawing.showPage()
-    drawing.save()
-    return file.getvalue()
 
 
 def traced(walk: str) -> Passed:

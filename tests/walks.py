@@ -5,11 +5,14 @@ to 0.4 in a logit, and that is not what is looked for. Pure arithmetic; what com
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from tests.models.scout import SMALL
+from tests.models.shape import ONE_HEAD
 
 _LEAST = 64
 UBATCHES = (512, 256)  # tokens at once, of the two fresh runs
@@ -21,11 +24,11 @@ Ids = npt.NDArray[np.int32]
 class Ground:
     """What to walk on. window: the model's, 0 without one; chunked: whether it sees its own chunk of that many alone.
 
-    layers: the model's, None for as many as its builder makes. shortest, longest: tokens of a prompt.
+    shape: what its builder is to make otherwise. shortest, longest: tokens of a prompt.
     """
 
     model: str
-    layers: int | None = None
+    shape: dict[str, Any] = field(default_factory=dict)
     window: int
     chunked: bool
     shortest: int
@@ -45,14 +48,27 @@ class Ground:
         return min(n_tokens, end) - common
 
 
+SCOUT = {**SMALL, **ONE_HEAD}
 GROUNDS = {
-    "llama": Ground(model="llama", window=0, chunked=False, shortest=1_000, longest=3_000),
-    "gemma3": Ground(model="gemma3", window=512, chunked=False, shortest=1_600, longest=4_000),
+    "llama": Ground(model="llama", shape=ONE_HEAD, window=0, chunked=False, shortest=1_000, longest=3_000),
+    "gemma3": Ground(model="gemma3", shape=ONE_HEAD, window=512, chunked=False, shortest=1_600, longest=4_000),
     # as short as shows it: corpora that end before a chunk does, questions that lead into the next
-    "scout": Ground(model="scout", layers=4, window=8_192, chunked=True, shortest=8_320, longest=9_300, n_ids=199_000),
+    "scout": Ground(
+        model="scout",
+        shape=SCOUT,
+        window=8_192,
+        chunked=True,
+        shortest=8_320,
+        longest=9_300,
+    ),
     # three chunks, so that an edit may be in the second
     "scout-long": Ground(
-        model="scout", layers=4, window=8_192, chunked=True, shortest=16_500, longest=18_400, n_ids=199_000
+        model="scout",
+        shape=SCOUT,
+        window=8_192,
+        chunked=True,
+        shortest=16_500,
+        longest=18_400,
     ),
 }
 

@@ -3,6 +3,10 @@
 import struct
 import zlib
 from dataclasses import dataclass
+from pathlib import Path
+
+from engine.corpus.collect import collect
+from engine.corpus.source import Corpus
 
 UTF8 = 0x800
 
@@ -41,3 +45,13 @@ def unicode_path(name: str, stands_for: bytes) -> bytes:
     """The extra field 0x7075: a name in UTF-8 in place of another one."""
     content = struct.pack("<BL", 1, zlib.crc32(stands_for)) + name.encode()
     return struct.pack("<HH", 0x7075, len(content)) + content
+
+
+def read(folder: Path, *entries: Entry, **how: object) -> Corpus:
+    path = folder / "x.zip"
+    path.write_bytes(raw_zip(*entries, **how))  # type: ignore[arg-type]
+    return collect([path])
+
+
+def found(corpus: Corpus) -> list[str]:
+    return [source.path for source in corpus.sources]

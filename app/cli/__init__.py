@@ -1,7 +1,8 @@
 """The command line: a thin door on Desk. The document goes to standard output, everything else to standard error.
 
 Scripts rely on the names, the JSON and the exit codes here: 0 done, 1 failed while running, 2 usage, 3 does not fit,
-4 input refused, 130 cancelled. One noun a module; a command is added to the group here.
+4 input refused, 130 cancelled. One noun a module; a command is added to COMMANDS, and its module is imported when it is
+called: what the others stand on costs it nothing.
 """
 
 import io
@@ -9,16 +10,45 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from importlib import import_module
 
 import click
 
-from app.cli.corpus import ask, count, plan
-from app.cli.models import models
-from app.cli.page import up
-from app.cli.sessions import sessions
 from app.cli.signals import INTERRUPTED, interrupt
-from app.cli.snapshots import snapshots
 from engine.errors import Cancelled, DoesNotFit, InputRefused, LongdeskError, UsageError
+
+# of each command the module that has a function of its name, and the sentence that --help says of it
+COMMANDS = {
+    "up": ("page", "Open the web page."),
+    "count": ("corpus", "Count the tokens of files, folders, zips and PDFs, with the model's own vocabulary."),
+    "plan": ("corpus", "Say whether a corpus and a reply fit, before anything is loaded."),
+    "ask": ("corpus", "Ask a question about files, folders, zips and PDFs."),
+    "sessions": ("sessions", "List, show, rename, export, search and delete sessions."),
+    "models": ("models", "The catalogue of models: list, find, download and verify them."),
+    "snapshots": ("snapshots", "The KV caches kept on disk: list, verify and prune them."),
+}
+
+
+class Commands(click.Group):
+    """The commands of COMMANDS, each imported when it is asked for."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"app.cli.{COMMANDS[name][0]}"), name)
+        return command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list in --help, with what COMMANDS says of each."""
+        names = self.list_commands(context)
+        width = formatter.width - 6 - max(map(len, names))
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, click.Command(name, help=COMMANDS[name][1]).get_short_help_str(width)) for name in names]
+            )
 
 
 def main() -> None:
@@ -59,11 +89,7 @@ def _exit_code(error: LongdeskError) -> int:
     return next((code for kind, code in codes if isinstance(error, kind)), 1)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="longdesk")
 def cli() -> None:
     """Put a whole corpus in front of a long-context model, and be exact about it."""
-
-
-for _command in (up, count, plan, ask, sessions, models, snapshots):
-    cli.add_command(_command)

@@ -12,15 +12,15 @@ from typing import Any
 import click
 
 from app.cli.desk import open_desk
-from app.cli.options import CONTEXT, CORPUS, JSON, Tokens
+from app.cli.options import CONTEXT, CORPUS, JSON, READ_AGAIN, Tokens
 from app.cli.output.answer import print_answer, show_checking, tell_skipped
-from app.cli.output.count import print_count
+from app.cli.output.count import print_count, show_reading
 from app.cli.output.plan import print_plan
 from app.cli.signals import cancelling, deaf
 from app.desk import Desk
 from app.question import Answered, Question
 from engine.backend import Corpus
-from engine.corpus.collect import named_by_hand, refuse_empty
+from engine.corpus.refusing import named_by_hand, refuse_empty
 from engine.corpus.rules import Rules
 from engine.corpus.walk.streams import is_stdin
 from engine.errors import Cancelled, LongdeskError, UsageError
@@ -28,12 +28,13 @@ from engine.errors import Cancelled, LongdeskError, UsageError
 
 @click.command()
 @CORPUS
+@READ_AGAIN
 @JSON
-def count(paths: Sequence[Path], exclude: tuple[str, ...], as_json: bool, **flags: Any) -> None:
+def count(paths: Sequence[Path], exclude: tuple[str, ...], read_again: bool, as_json: bool, **flags: Any) -> None:
     """Count the tokens of files, folders, zips and PDFs, with the model's own vocabulary."""
     _need_paths(paths)
     with open_desk(**flags) as desk:
-        print_count(desk.count(_read(desk, paths, exclude)), as_json=as_json)
+        print_count(desk.count(_read_to_count(desk, paths, exclude, read_again)), as_json=as_json)
 
 
 @click.command()
@@ -48,17 +49,19 @@ def count(paths: Sequence[Path], exclude: tuple[str, ...], as_json: bool, **flag
     help="Tokens computed at once. Default: 512, or less.",
 )
 @click.option("--reply", "reply_tokens", type=Tokens(), help="Tokens kept for the reply.")
+@READ_AGAIN
 @JSON
 def plan(
-    paths: Sequence[Path], exclude: tuple[str, ...], swa_full: bool, n_ubatch: int | None, as_json: bool, **flags: Any
-) -> int:
+    paths: Sequence[Path], exclude: tuple[str, ...], swa_full: bool, n_ubatch: int | None, read_again: bool,
+    as_json: bool, **flags: Any
+) -> int:  # fmt: skip
     """Say whether a corpus and a reply fit, before anything is loaded."""
     with open_desk(makes_home=bool(paths), **flags) as desk:
         if paths:
             desk.warm_up()
         else:
             desk.wake()
-        counted = desk.count(_read(desk, paths, exclude)) if paths else None
+        counted = desk.count(_read_to_count(desk, paths, exclude, read_again)) if paths else None
         wanted = replace(desk.settings.wanted, n_ubatch=n_ubatch, swa_full=swa_full)
         planned = desk.plan(counted, wanted=wanted) if counted else desk.plan_for(None, wanted)
         print_plan(planned, as_json=as_json)
@@ -155,8 +158,17 @@ def _learn(desk: Desk) -> None:
 def _read(desk: Desk, paths: Sequence[Path], exclude: tuple[str, ...], *, joins: bool = False) -> Corpus:
     """joins: a session, where images wait for a model that can see them; there is nothing else to ask about else."""
     desk.about()  # a model that cannot be used is said before a corpus is read
-    corpus = desk.read(paths, Rules(exclude=exclude, pipes=True))
+    with show_reading() as tell:
+        corpus = desk.read(paths, Rules(exclude=exclude, pipes=True), tell=tell)
     refuse_empty(corpus if joins else desk.legible(corpus), paths)
+    return corpus
+
+
+def _read_to_count(desk: Desk, paths: Sequence[Path], exclude: tuple[str, ...], read_again: bool) -> Corpus:
+    desk.about()
+    with show_reading() as tell:
+        corpus = desk.read_to_count(paths, Rules(exclude=exclude, pipes=True), read_again=read_again, tell=tell)
+    refuse_empty(desk.legible(corpus), paths)
     return corpus
 
 

@@ -10,7 +10,7 @@ from app.models.places import refuse_as_path
 from app.sizes import parse_bytes, parse_tokens
 from engine.corpus.walk.streams import STDIN
 from engine.errors import UsageError
-from engine.memory.kv_cache import KV_TYPES
+from engine.tensor_types import KV_TYPES
 from engine.tokens.tiles import MOST_TILES
 
 _MOST_TOKENS = 1 << 31  # llama.cpp counts them in 32 bits
@@ -97,6 +97,9 @@ CORPUS = together(
     click.option(
         "--tile-separators/--no-tile-separators", default=None, help="Send Llama 4's marks between tiles. Default: yes."
     ),
+)
+READ_AGAIN = click.option(
+    "--read-again", is_flag=True, help="Open files too that did not change since they were counted."
 )
 CONTEXT = together(
     click.option("--ctx", "n_ctx", type=Tokens(), metavar="N|auto", help="Tokens of the context (128K, 1M)."),

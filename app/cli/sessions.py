@@ -2,7 +2,7 @@
 
 import click
 
-from app.cli.desk import open_desk
+from app.archive import open_archive
 from app.cli.options import JSON
 from app.cli.output.session import print_deleted, print_hits, print_renamed, print_session, print_sessions
 
@@ -16,8 +16,8 @@ def sessions() -> None:
 @JSON
 def list_sessions(as_json: bool) -> None:
     """All sessions, the newest first."""
-    with open_desk() as desk:
-        print_sessions(desk.sessions(), as_json=as_json)
+    with open_archive() as archive:
+        print_sessions(archive.sessions(), as_json=as_json)
 
 
 @sessions.command()
@@ -25,9 +25,9 @@ def list_sessions(as_json: bool) -> None:
 @JSON
 def show(session_id: str, as_json: bool) -> None:
     """One session: its sources, questions and answers."""
-    with open_desk() as desk:
-        record = desk.record(session_id)
-        print_session(record, max_tiles=desk.settings_of(record.session).max_tiles, as_json=as_json)
+    with open_archive() as archive:
+        record = archive.record(session_id)
+        print_session(record, max_tiles=archive.settings_of(record.session).max_tiles, as_json=as_json)
 
 
 @sessions.command()
@@ -36,8 +36,8 @@ def show(session_id: str, as_json: bool) -> None:
 @JSON
 def rename(session_id: str, title: str, as_json: bool) -> None:
     """Give a session another title."""
-    with open_desk() as desk:
-        print_renamed(desk.rename(session_id, title), as_json=as_json)
+    with open_archive() as archive:
+        print_renamed(archive.rename(session_id, title), as_json=as_json)
 
 
 @sessions.command()
@@ -46,9 +46,11 @@ def rename(session_id: str, title: str, as_json: bool) -> None:
 @JSON
 def export(session_id: str, layout: str, as_json: bool) -> None:
     """Write a session as Markdown or JSON."""
-    with open_desk() as desk:
-        record = desk.record(session_id)
-        print_session(record, max_tiles=desk.settings_of(record.session).max_tiles, as_json=as_json or layout == "json")
+    with open_archive() as archive:
+        record = archive.record(session_id)
+        print_session(
+            record, max_tiles=archive.settings_of(record.session).max_tiles, as_json=as_json or layout == "json"
+        )
 
 
 @sessions.command()
@@ -56,8 +58,8 @@ def export(session_id: str, layout: str, as_json: bool) -> None:
 @JSON
 def search(text: str, as_json: bool) -> None:
     """Sessions in which every word of TEXT occurs."""
-    with open_desk() as desk:
-        print_hits(desk.search(text), as_json=as_json)
+    with open_archive() as archive:
+        print_hits(archive.search(text), as_json=as_json)
 
 
 @sessions.command()
@@ -65,5 +67,7 @@ def search(text: str, as_json: bool) -> None:
 @JSON
 def delete(session_id: str, as_json: bool) -> None:
     """Delete a session with its answers and its KV cache."""
+    from app.cli.desk import open_desk  # a whole Desk: the KV cache goes too
+
     with open_desk() as desk:
         print_deleted(desk.delete_session(session_id), as_json=as_json)

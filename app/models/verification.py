@@ -13,7 +13,7 @@ from engine.memory.card import ModelCard, read_card
 from engine.memory.catalog.entry import ENTRIES, Entry
 from engine.prompt.template import read_template
 from engine.tokens.encode import Tokenizer
-from engine.tokens.proof import open_tokenizer
+from engine.tokens.proof import how_encoded, open_tokenizer
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -100,6 +100,7 @@ class _Checking:
             return
         try:
             yield Check("vocabulary", True, f"{len(tokenizer.vocabulary):,} tokens, proved against llama.cpp")
+            yield Check("tokenizer", True, how_encoded(tokenizer.proof))
             yield _template(header, tokenizer)
         finally:
             tokenizer.close()

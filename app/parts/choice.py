@@ -10,7 +10,7 @@ from app.sizes import parse_tokens, show_bytes, show_tokens
 from engine.backend import Wanted
 from engine.errors import LongdeskError
 from engine.memory.catalog.entry import ENTRIES, find
-from engine.memory.kv_cache import KV_TYPES
+from engine.tensor_types import KV_TYPES
 
 _CURRENT = "current"
 _UBATCHES = (128, 256, 512, 1024, 2048)

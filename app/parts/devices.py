@@ -6,6 +6,7 @@ import streamlit as st
 
 from app.sizes import show_bytes
 from engine.backend import Need, Plan
+from engine.corpus.wording import counted
 
 # Weights come last: what is over the end of the device is then theirs first, and they can be read from disk again.
 _PARTS = (("kv", "KV cache"), ("compute", "Compute"), ("runtime", "Engine"), ("weights", "Weights"))
@@ -26,9 +27,9 @@ def placement_words(plan: Plan) -> str:
     """How the model is placed, as far as it is not as usual: all in RAM, 512 tokens computed at once."""
     placement, words = plan.placed, []
     if placement.n_gpu_layers:
-        words.append(f"{placement.n_gpu_layers:,} layers are on GPUs, counting the output.")
+        words.append(f"{counted(placement.n_gpu_layers, 'layer is', 'layers are')} on GPUs, counting the output.")
         if placement.expert_layers_in_ram:
-            words.append(f"The experts of {placement.expert_layers_in_ram:,} layers stay in RAM.")
+            words.append(f"The experts of {counted(placement.expert_layers_in_ram, 'layer')} stay in RAM.")
         if not placement.kv_on_gpu:
             words.append("The KV cache stays in RAM.")
     if placement.n_ubatch < _USUAL_UBATCH:

@@ -21,6 +21,7 @@ from app.sizes import show_bytes
 from app.sources.listing import File, Folder, build_tree, how_read, lacks_pages, notes_on, pages_sent
 from app.verdicts import NOT_SENT
 from engine.backend import About, Skipped
+from engine.corpus.wording import counted
 from storage.records import Session, SourceLink
 
 _ROWS = 120  # rows drawn before "Show more"
@@ -37,7 +38,7 @@ def draw_sources(
     root = build_tree(links, preview.tokens if preview else {})
     total = f"{root.sent_tokens:,}" if preview else "not counted"
     left_out = root.n_sources - root.n_enabled
-    files = "1 file" if root.n_sources == 1 else f"{root.n_sources:,} files"
+    files = counted(root.n_sources, "file")
     note = f"{root.n_enabled:,} of {files} sent" if left_out else files
     draw_panel_head(total, note)
     if about is not None and about.sees and preview is not None:
@@ -58,7 +59,7 @@ def draw_sources(
         tree.draw(root, 0)
     if tree.n_hidden:
         st.button(
-            f"Show more ({tree.n_hidden:,} rows)",
+            f"Show more ({counted(tree.n_hidden, 'row')})",
             key="more-sources",
             type="tertiary",
             on_click=state.show_more,
@@ -137,8 +138,9 @@ class _Tree:
             )
             some = 0 < folder.n_enabled < folder.n_sources
             part = f"{folder.n_enabled:,}/{folder.n_sources:,} · " if some else ""
-            tokens = f"{folder.sent_tokens if some else folder.n_tokens:,}" if self.counted else "files"
-            label = f"{plain(folder.name)}/ *{part or ('' if self.counted else f'{folder.n_sources:,} ')}{tokens}*"
+            files = f"{part}files" if some else counted(folder.n_sources, "file")
+            tokens = f"{part}{folder.sent_tokens if some else folder.n_tokens:,}" if self.counted else files
+            label = f"{plain(folder.name)}/ *{tokens}*"
             self._draw_check(key, label, folder.n_enabled > 0, tuple(link.path for link in folder.sources()))
 
     def _draw_file(self, file: File, depth: int) -> None:
@@ -201,11 +203,12 @@ def _draw_notes(links: tuple[SourceLink, ...], preview: Preview | None, *, sees:
     notes = [f"{plain(link.path)}: {plain(note)}" for link in links for note in notes_on(link, sees=sees)]
     if preview:
         notes += [
-            f"{plain(path)}: {n:,} characters that this vocabulary has no token for were left out"
+            f"{plain(path)}: {counted(n, 'character')} that this vocabulary has no token for "
+            f"{'was' if n == 1 else 'were'} left out"
             for path, n in preview.unrepresentable.items()
         ]
     if notes:
-        with st.expander("1 note" if len(notes) == 1 else f"{len(notes):,} notes", icon=":material/info:"):
+        with st.expander(counted(len(notes), "note"), icon=":material/info:"):
             st.caption("  \n".join(notes[:100]))
 
 

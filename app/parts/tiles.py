@@ -7,6 +7,7 @@ import streamlit as st
 from app import state
 from app.images.albums import Album
 from engine.backend import About
+from engine.corpus.wording import counted
 from engine.tokens.tiles import MOST_TILES
 from storage.records import Session, SourceLink
 
@@ -18,7 +19,7 @@ def draw_tiles(session: Session, links: Sequence[SourceLink], albums: Mapping[st
     sent = [albums[link.path] for link in links if link.enabled and link.path in albums]
     n_pictures = sum(len(album.views) for album in sent)
     n_tokens = sum(album.n_tokens for album in sent)
-    images = "1 image" if n_pictures == 1 else f"{n_pictures:,} images"
+    images = counted(n_pictures, "image")
     with st.container(key="tiles", gap=None):
         st.html(f'<div class="tiles-note"><span>{images} by {about.image_rule}</span><b>{n_tokens:,}</b></div>')
         if about.has_tiles:

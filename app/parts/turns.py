@@ -12,6 +12,7 @@ from app.jobs import Job, Phase, Progress
 from app.markdown import literal_html, plain
 from app.question import Looking
 from app.sizes import show_seconds
+from engine.corpus.wording import counted
 from storage.records import Turn
 
 _ENDS = {
@@ -101,7 +102,7 @@ def line_of(progress: Progress) -> str:
         case Phase.READING:
             return _reading(progress)
         case Phase.WRITING:
-            return f"Writing · {progress.n_tokens:,} tokens"
+            return f"Writing · {counted(progress.n_tokens, 'token')}"
     return "Starting"
 
 
@@ -147,7 +148,7 @@ def receipt(turn: Turn) -> str:
     """The small line under an answer: why it ended where that is not plain, and what was sent."""
     parts = [_ENDS[turn.stop].capitalize()] if turn.stop in _ENDS else []
     if turn.stop == "length" and turn.reply_tokens:
-        parts = [f"{parts[0]} of {turn.reply_tokens:,} tokens"]
+        parts = [f"{parts[0]} of {counted(turn.reply_tokens, 'token')}"]
     if turn.prompt_tokens is not None:
         sent = turn.prompt_tokens if turn.text or turn.stop == "end" else turn.prefill_done or 0
         parts.append(f"sent {sent:,} of {turn.prompt_tokens:,}")

@@ -15,6 +15,7 @@ from app.images.jpegs import Drawing, draw
 from app.markdown import plain
 from app.verdicts import NOT_SENT
 from engine.backend import About, Skipped, View
+from engine.corpus.wording import counted
 from storage.records import SourceLink
 
 _LONGEST = 1344  # pixels that are drawn at most: four tiles, on a screen of two pixels a point
@@ -79,7 +80,10 @@ def _draw_head(session_id: str, pictures: Sequence[Seen], at: int) -> None:
     """The name, and the way to the pictures before and behind it."""
     seen = pictures[at]
     name = f"**Image {seen.number}** · " if seen.number else ""
-    page = f", page {seen.page} of {seen.link.n_pages:,}" if seen.link.n_pages else ""
+    n_pages, n_pictures = seen.link.n_pages, len(seen.link.pictures)
+    page = f", page {seen.page} of {n_pages:,}" if n_pages else ""
+    if n_pictures > 1 and not n_pages:
+        page = f", picture {seen.page} of {n_pictures:,}"
     with st.container(key="viewer-head", horizontal=True, vertical_alignment="center", gap="small", wrap=False):
         st.markdown(name + plain(seen.link.path) + page, width="stretch")
         if len(pictures) > 1:
@@ -114,10 +118,10 @@ def cost_of(seen: Seen, about: About | None) -> str:
     n_tiles = columns * rows
     n_marks = view.n_tokens - view.n_cells
     if n_tiles == 1:
-        parts = f"1 tile of {about.tile_tokens:,} tokens and {n_marks:,} marks"
+        parts = f"1 tile of {about.tile_tokens:,} tokens and {counted(n_marks, 'mark')}"
     else:
         whole = f"the overview of {about.tile_tokens:,}"
-        parts = f"{columns} × {rows} tiles of {about.tile_tokens:,} tokens, {whole}, and {n_marks:,} marks"
+        parts = f"{columns} × {rows} tiles of {about.tile_tokens:,} tokens, {whole}, and {counted(n_marks, 'mark')}"
     return f"{parts}: {view.n_tokens:,} tokens, by {about.image_rule}. {sent}.{left_out}"
 
 

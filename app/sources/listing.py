@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from app.verdicts import CANNOT_SEE
 from engine.backend import Source
 from engine.corpus.formats.reader import has_text_pages
-from engine.corpus.wording import pages_in_words
+from engine.corpus.wording import counted, pages_in_words
 from storage.records import SourceLink
 
 
@@ -71,20 +71,25 @@ def _count(folder: Folder, link: SourceLink, n_tokens: int) -> None:
 
 
 def notes_on(source: Source | SourceLink, *, sees: bool | None) -> tuple[str, ...]:
-    """Sentences: which pages of a PDF are sent as images, then what else is to be said.
+    """Sentences: which pages of a PDF and how many pictures of a notebook are sent as images, then what else is to be
+    said.
 
     sees: whether the model sees, None where no model can be used.
     """
-    if not (source.pictures and has_text_pages(source.kind)):
+    n_pictures = len(source.pictures)
+    are, images = ("is", "as an image") if n_pictures == 1 else ("are", "as images")
+    if n_pictures and has_text_pages(source.kind):
+        pages = pages_in_words([picture.number for picture in source.pictures]).capitalize()
+        sent, unsent = f"{pages} {are} sent {images}", f"{pages} {are} not sent {images}"
+    elif n_pictures and source.pictures[0].span is not None:
+        pictures = counted(n_pictures, "picture")
+        sent = f"{pictures} in it {are} sent {images}, {'' if n_pictures == 1 else 'each '}where it stood"
+        unsent = f"{pictures} in it {are} left out, with a mark where it stood"
+    else:
         return source.notes
-    one = len(source.pictures) == 1
-    pages = pages_in_words([picture.number for picture in source.pictures]).capitalize()
-    are, images = ("is", "as an image") if one else ("are", "as images")
     if sees is None:
-        return f"{pages} {are} sent {images} to a model that sees.", *source.notes
-    if sees:
-        return f"{pages} {are} sent {images}.", *source.notes
-    return f"{pages} {are} not sent {images}: {CANNOT_SEE}.", *source.notes
+        return f"{sent} to a model that sees.", *source.notes
+    return f"{sent}." if sees else f"{unsent}: {CANNOT_SEE}.", *source.notes
 
 
 def how_read(source: Source | SourceLink) -> str:

@@ -8,6 +8,7 @@ from app import state
 from app.export import session_markdown
 from app.markdown import plain, when
 from app.parts.sessions import delete, open_session, rename
+from engine.corpus.wording import counted
 from storage.records import SessionSummary
 
 _ROWS = 50
@@ -43,7 +44,7 @@ def draw() -> None:
 
 def _draw_row(session: SessionSummary, snippet: str) -> None:
     with st.container(key=f"history-{session.id}", horizontal=True, vertical_alignment="center"):
-        turns = f"{session.turns:,} question{'' if session.turns == 1 else 's'}"
+        turns = counted(session.turns, "question")
         lines = [f"**{plain(session.title)}**", f":small[{when(session.updated)} · {turns} · {plain(session.model)}]"]
         if snippet and snippet != session.title:
             lines.append(f":small[{plain(snippet)}]")

@@ -12,6 +12,7 @@ from app.parts.devices import draw_devices, placement_words
 from app.parts.guides import draw_guides
 from app.parts.remedies import draw_finding
 from engine.backend import Plan, Wanted
+from engine.corpus.wording import counted
 from engine.errors import LongdeskError
 
 _KV_TYPES = ("f16", "q8_0", "q4_0")
@@ -61,12 +62,9 @@ def _draw_plan(model: str | None, wanted: Wanted) -> None:
     notes = [placement_words(plan)]
     if prompt_tokens:
         other = model is not None and model != state.house().desk.settings.model
-        counted = (
-            f"~{prompt_tokens:,} tokens, counted with the current model's vocabulary,"
-            if other
-            else (f"{prompt_tokens:,} tokens")
-        )
-        notes.append(f"With the {counted} of the open session, and {plan.reply_tokens:,} for the reply.")
+        tokens = counted(prompt_tokens, "token")
+        tokens = f"~{tokens}, counted with the current model's vocabulary," if other else tokens
+        notes.append(f"With the {tokens} of the open session, and {plan.reply_tokens:,} for the reply.")
     if any(notes):
         st.caption(" ".join(notes))
     with st.spinner("Asking llama.cpp about other contexts"):

@@ -9,6 +9,7 @@ from app import state
 from app.kv.disk import Kept, Tier, model_words, session_words
 from app.markdown import plain, sentence_of, when
 from app.sizes import show_bytes
+from engine.corpus.wording import counted
 from engine.errors import LongdeskError
 from storage.records import Snapshot
 
@@ -71,7 +72,7 @@ def _draw_several(kept: Kept) -> None:
 def _draw_row(snapshot: Snapshot) -> None:
     with st.container(key=f"cache-{snapshot.path.stem}", horizontal=True, vertical_alignment="center"):
         facts = (
-            f"{snapshot.n_tokens:,} tokens",
+            counted(snapshot.n_tokens, "token"),
             show_bytes(snapshot.n_bytes),
             f"{plain(model_words(snapshot))}, {plain(snapshot.kv_type)} KV",
             f"used {when(snapshot.last_used)}",
@@ -83,9 +84,8 @@ def _draw_row(snapshot: Snapshot) -> None:
 
 @st.dialog("Delete the KV cache?", icon=":material/delete:")
 def _delete(snapshot: Snapshot) -> None:
-    st.markdown(
-        f"**{plain(session_words(snapshot))}**: {snapshot.n_tokens:,} tokens are read again when they are asked about."
-    )
+    are = "is read again when it is" if snapshot.n_tokens == 1 else "are read again when they are"
+    st.markdown(f"**{plain(session_words(snapshot))}**: {counted(snapshot.n_tokens, 'token')} {are} asked about.")
     if _is_sure():
         _go(lambda: _tier().delete(snapshot.path))
 
@@ -97,7 +97,7 @@ def _delete_several(choice: str, snapshots: tuple[Snapshot, ...]) -> None:
         return
     freed = show_bytes(sum(snapshot.n_bytes for snapshot in snapshots))
     n_gone = len(snapshots)
-    st.markdown(f"{choice}: {n_gone:,} KV cache{'' if n_gone == 1 else 's'}, {freed}. The sessions stay.")
+    st.markdown(f"{choice}: {counted(n_gone, 'KV cache')}, {freed}. The sessions stay.")
     if _is_sure():
         age = _AGES[choice]
         _go(lambda: _tier().prune(older_than=age) if age is not None else _tier().prune(to_bytes=0))

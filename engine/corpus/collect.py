@@ -1,18 +1,21 @@
-"""The way in: files, folders and zips to one Corpus. Owns the order, and what a path given by name outranks."""
+"""The way in: files, folders and zips to one Corpus. Owns the order, and what a path given by name outranks.
+
+What is said where nothing is left to read is left to `refusing`, what is known of files from before to `readings`.
+"""
 
 import os
 import stat
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-from engine.corpus.formats.reader import NESTED_ZIP, read_content, recognise, refuse_absent, with_absent_noted
+from engine.corpus.formats.reader import read_content, recognise, refuse_absent, with_absent_noted
 from engine.corpus.formats.sniff import HEAD_BYTES, ending, look
 from engine.corpus.order.ordering import Trace, volatilities
-from engine.corpus.rules import DEFAULT_RULES, Rules
+from engine.corpus.readings import Place, Readings, Seen
+from engine.corpus.rules import DEFAULT_RULES, NESTED_ZIP, ZIP_IN_ZIP, ZIP_TOO_DEEP, Rules
 from engine.corpus.source import Cause, Corpus, Skipped, Source
 from engine.corpus.walk.checkout import checkout_above, level_above
 from engine.corpus.walk.disk_tree import DiskTree, more_than
@@ -21,11 +24,9 @@ from engine.corpus.walk.git_index import tracked_in
 from engine.corpus.walk.streams import is_stdin, is_stream, read_stream, stream_name
 from engine.corpus.walk.zip_tree import ZipTree, open_zip
 from engine.corpus.wording import Names, printable
-from engine.errors import SourceRefused, UsageError
+from engine.errors import UsageError
 
-_ZIP_IN_ZIP = "an archive inside an archive; give it by itself to read it"
-_ZIP_TOO_DEEP = "an archive in an archive in another; give it by itself to read it"
-_NAMED = 3  # of what was skipped, when nothing is left
+_NO_TRACE = Trace(None, None)
 _MAX_NESTING = 1  # a zip in a folder or in a zip may be brought back, a zip in that one may not
 
 
@@ -33,8 +34,9 @@ def collect(
     paths: Sequence[Path],
     rules: Rules = DEFAULT_RULES,
     *,
-    on_file: Callable[[int], None] | None = None,
+    on_file: Callable[[Source | Skipped], None] | None = None,
     uploaded: bool = False,
+    readings: Readings | None = None,
 ) -> Corpus:
     """Everything readable at these paths, and what was skipped and why.
 
@@ -42,10 +44,12 @@ def collect(
     read whatever those say, but not against --exclude; so is a pipe, with Rules.pipes. Paths are relative to what was
     given, POSIX and unique. Order: the paths as given, below each by path, folder by folder, "page 2" before "page 10".
 
-    on_file: called after every file that was read or tried, with the number of them so far.
+    on_file: called with everything that was read or is skipped, as it comes. What it raises ends the reading.
     uploaded: the paths are copies that tell nothing of where the files lie and when they changed; git is not asked. A
     file with pages is kept, but in a zip: it cannot be read again when other pages are to be drawn.
     What is given twice, or with a folder that it lies in, stands where it was found first.
+    readings: what is known of files on disk; those that did not change since are not opened. What is read anew is known
+    from then on.
 
     Errors: UsageError where a path does not exist, or no file has a page that Rules.draw_pages names. Anything wrong
     with a file becomes a Skipped.
@@ -54,9 +58,11 @@ def collect(
         if not _exists(path):
             fact = f"There is no file or folder at {printable(str(path))}."
             raise UsageError(fact, "Check the spelling; a relative path starts from the current folder.")
-    reading = _Reading(rules, on_file or (lambda n_files: None), uploaded)
+    reading = _Reading(rules, on_file or (lambda found: None), uploaded, readings if not uploaded else None)
     for path in _once(paths):
         reading.read_root(path)
+    if readings is not None:
+        readings.save()
     if not uploaded:
         refuse_absent(reading.sources, reading.skipped, rules)
     return reading.corpus()
@@ -68,84 +74,6 @@ def _once(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         first.setdefault(os.path.realpath(path), Path(path))
     return list(first.values())
-
-
-def refuse_empty(corpus: Corpus, paths: Sequence[Path], *, on_page: bool = False) -> None:
-    """Nothing where the corpus holds a source. Errors: SourceRefused where it holds none, saying why, and what to do
-    at that door."""
-    if corpus.sources:
-        return
-    given = ", ".join(printable(str(path)) for path in paths)
-    if not corpus.skipped:
-        raise SourceRefused(f"There are no files in {given}.", "Give a file, a folder or a zip that holds some.")
-    zipped = all(path.suffix.lower() == ".zip" for path in paths)
-    if len(corpus.skipped) == 1:
-        skipped = corpus.skipped[0]
-        remedy = _remedy_for(skipped, zipped=zipped, on_page=on_page)
-        raise SourceRefused(f"{skipped.path} was skipped: {skipped.reason}.", remedy)
-    counts = Counter(map(_in_a_word, corpus.skipped)).most_common(3)
-    causes = ", ".join(f"{n_files:,} {cause}" for cause, n_files in counts)
-    n_skipped, reasons = len(corpus.skipped), _first_reasons(corpus.skipped)
-    fact = f"Nothing to read is left of {given}: all {n_skipped:,} entries were skipped ({causes}).{reasons}"
-    if any(skipped.can_include for skipped in corpus.skipped):
-        back = "Give what you need by itself" if on_page else "Bring back what you need by naming it"
-        back = "Unpack it and give what you need by itself" if zipped else back
-        raise SourceRefused(fact, f"{back}, or give other files.")
-    raise SourceRefused(fact, "Give other files: text, PDF or images.")
-
-
-def _first_reasons(skipped: Sequence[Skipped]) -> str:
-    named = "".join(f" {one.path}: {one.reason}." for one in skipped[:_NAMED])
-    return named + (f" So are {len(skipped) - _NAMED:,} more." if len(skipped) > _NAMED else "")
-
-
-def _in_a_word(skipped: Skipped) -> str:
-    return "archives" if skipped.reason in (NESTED_ZIP, _ZIP_IN_ZIP, _ZIP_TOO_DEEP) else _CAUSES[skipped.cause]
-
-
-def named_by_hand(skipped: Sequence[Skipped], paths: Sequence[Path]) -> tuple[Skipped, ...]:
-    """Those that were given themselves, not found in a folder or a zip; what is called alike there counts as such."""
-    names = {name for path in paths for name in _names(path)}
-    return tuple(one for one in skipped if one.path in names)
-
-
-def _names(path: Path) -> tuple[str, str]:
-    """The paths by which a file that is given itself goes: its name, below its folder's where that is taken."""
-    given = Path(os.path.abspath(path))
-    name = printable(stream_name(path) if stream_name(path) != path.name else given.name)
-    return name, f"{printable(given.parent.name or 'root')}/{name}"
-
-
-def _remedy_for(skipped: Skipped, *, zipped: bool, on_page: bool) -> str:
-    """zipped: it lies in a zip, where nothing can be named by itself."""
-    if skipped.cause is Cause.EXCLUDED:
-        return 'Empty the field "Leave out what matches".' if on_page else "Leave that --exclude away."
-    if ";" in skipped.reason:  # behind it stands what to do
-        return ""
-    if not skipped.can_include:
-        return "Give another file."
-    if zipped:
-        return "Unpack the zip and give the file by itself, or give another one."
-    return f"{'Give it by itself' if on_page else 'Bring it back by naming it'}, or give another file."
-
-
-_CAUSES = {
-    Cause.EMPTY: "empty",
-    Cause.BINARY: "not text",
-    Cause.TOO_LARGE: "too large",
-    Cause.ENCRYPTED: "behind a password",
-    Cause.BROKEN: "damaged",
-    Cause.UNREADABLE: "not readable",
-    Cause.IGNORED: "ignored by .gitignore",
-    Cause.EXCLUDED: "left out by --exclude",
-    Cause.GENERATED: "left out by default",
-    Cause.LINK: "links",
-    Cause.UNSAFE: "unsafe",
-    Cause.NO_TEXT: "without text",
-    Cause.NO_PAGE: "without a page that --draw-pages names",
-    Cause.NO_VISION: "images that the model cannot see",
-    Cause.GONE: "not there any more",
-}
 
 
 def _exists(path: Path) -> bool:
@@ -179,8 +107,18 @@ def _final(found: Source | Skipped, tree: Tree, nesting: int) -> Source | Skippe
     if not isinstance(found, Skipped) or found.reason != NESTED_ZIP:
         return found
     if nesting >= _MAX_NESTING:
-        return replace(found, reason=_ZIP_TOO_DEEP, can_include=False)
-    return replace(found, reason=_ZIP_IN_ZIP) if isinstance(tree, ZipTree) else found
+        return replace(found, reason=ZIP_TOO_DEEP, can_include=False)
+    return replace(found, reason=ZIP_IN_ZIP) if isinstance(tree, ZipTree) else found
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A source, and what its reader does not know of it."""
+
+    source: Source
+    origin: str | None
+    trace: Trace
+    folder: str | None
 
 
 @dataclass(slots=True)
@@ -188,26 +126,28 @@ class _Reading:
     """A corpus in the making."""
 
     rules: Rules
-    on_file: Callable[[int], None]
+    on_file: Callable[[Source | Skipped], None]
     uploaded: bool
-    sources: list[Source] = field(default_factory=list)
+    readings: Readings | None
+    found: list[_Found] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     names: Names = field(default_factory=Names)
-    n_files: int = 0
-    traces: list[Trace] = field(default_factory=list)  # one a source
     roots: list[str] = field(default_factory=list)
     given: set[str] = field(default_factory=set)
     origins: set[str | None] = field(default_factory=set)  # of all that was read below the roots before
 
+    @property
+    def sources(self) -> list[Source]:
+        """As their readers gave them."""
+        return [found.source for found in self.found]
+
     def corpus(self) -> Corpus:
-        """What was read, each source with what is known of how often it changes."""
+        """What was read, each source with where it lies and with what is known of how often it changes."""
         uploaded = self.uploaded
-        traces = [
-            replace(trace, file=None, modified=None) if uploaded and trace.file else trace for trace in self.traces
-        ]
+        traces = [_NO_TRACE if uploaded and found.trace.file else found.trace for found in self.found]
         sources = tuple(
-            replace(source, origin=None if uploaded else source.origin, volatility=volatility)
-            for source, volatility in zip(self.sources, volatilities(traces), strict=True)
+            found.source.changed(origin=None if uploaded else found.origin, folder=found.folder, volatility=volatility)
+            for found, volatility in zip(self.found, volatilities(traces), strict=True)
         )
         sources = tuple(with_absent_noted(sources, self.rules))
         if uploaded:
@@ -216,12 +156,10 @@ class _Reading:
 
     def read_root(self, given: Path) -> None:
         """A path as the user gave it; of what an earlier one led to, nothing is read again."""
-        begun = len(self.sources)
+        begun = len(self.found)
         self._read_root(given)
-        new = [at for at in range(begun, len(self.sources)) if self._is_new(self.sources[at].origin)]
-        self.sources[begun:] = [self.sources[at] for at in new]
-        self.traces[begun:] = [self.traces[at] for at in new]
-        self.origins.update(source.origin for source in self.sources[begun:])
+        self.found[begun:] = [found for found in self.found[begun:] if self._is_new(found.origin)]
+        self.origins.update(found.origin for found in self.found[begun:])
 
     def _is_new(self, origin: str | None) -> bool:
         return origin is None or origin not in self.origins  # None: two pipes are two
@@ -261,8 +199,9 @@ class _Reading:
             self._read_zip(path, name, Start(None, name), str(path), nesting=0)
         else:
             self.given.add(str(path))
-            found = tree.read_file(str(path), name, self._reader(tree, name, included=True))
-            self._take(found, tree, str(path), str(path))
+            place = self.readings.place(str(path.parent), self.rules) if self.readings is not None else None
+            seen = self._see(tree, place, str(path), name, included=True)
+            self._take(seen.found, str(path), Trace(str(path), seen.modified))
 
     def _is_excluded(self, name: str, raw_name: str, n_bytes: int | None) -> bool:
         reason = why_excluded(self.rules.exclude, raw_name)
@@ -293,6 +232,9 @@ class _Reading:
 
     def _read_below(self, tree: Tree, start: Start, origin: str | None, *, nesting: int) -> None:
         """origin: where the root, or the zip below it, lies; a file in it lies below that. None: it came by a pipe."""
+        folder = start.root_name.removesuffix(".zip")
+        known = self.readings if isinstance(tree, DiskTree) else None
+        place = known.place(str(start.where), self.rules) if known is not None else None
         for found in Walk(tree, self.rules, self.names, start):
             if isinstance(found, Skipped):
                 self._take(found)
@@ -302,15 +244,22 @@ class _Reading:
             )
             if found.included and ending(found.path) == "zip" and nesting < _MAX_NESTING:
                 self._read_inner_zip(tree, found, start, lies_at, nesting)
+            elif isinstance(tree, DiskTree):
+                seen = self._see(tree, place, found.where, found.path, included=found.included)
+                self._take(seen.found, lies_at, Trace(found.where, seen.modified), folder)
             else:
-                take = self._reader(tree, found.path, included=found.included)
-                read = _final(tree.read_file(found.where, found.path, take), tree, nesting)
-                if isinstance(read, Source):
-                    read = replace(read, folder=start.root_name.removesuffix(".zip"))
-                self._take(read, tree, found.where, lies_at)
+                read = tree.read_file(found.where, found.path, self._reader(found.path, included=found.included))
+                trace = Trace(None, tree.modified(found.where))
+                self._take(_final(read, tree, nesting), lies_at, trace, folder)
 
-    def _reader(self, tree: Tree, path: str, *, included: bool) -> Take:
-        keep = self.uploaded and isinstance(tree, DiskTree)
+    def _see(self, tree: DiskTree, place: Place | None, where: str, path: str, *, included: bool) -> Seen:
+        """place: what is known of the files of a folder that it lies in."""
+        take = self._reader(path, included=included, keep=self.uploaded)
+        if place is None:
+            return Seen(tree.read_file(where, path, take), tree.modified(where))
+        return place.see(where, path, lambda: tree.read_file(where, path, take), included=included)
+
+    def _reader(self, path: str, *, included: bool, keep: bool = False) -> Take:
         return lambda n_bytes, read: read_content(path, n_bytes, read, self.rules, included=included, keep=keep)
 
     def _read_inner_zip(self, tree: Tree, found: File, start: Start, origin: str | None, nesting: int) -> None:
@@ -319,7 +268,7 @@ class _Reading:
         if not isinstance(tree, ZipTree):
             return self._read_zip(Path(found.where), found.path, inner, origin, nesting=nesting + 1)
         if found.where.n_bytes > self.rules.max_file_bytes:
-            return self._take(tree.read_file(found.where, found.path, self._reader(tree, found.path, included=True)))
+            return self._take(tree.read_file(found.where, found.path, self._reader(found.path, included=True)))
         data = tree.read_bytes(found.where, found.path)
         if isinstance(data, Skipped):
             return self._take(data)
@@ -336,14 +285,15 @@ class _Reading:
             return self._read_below(tree, start, origin, nesting=nesting)
 
     def _take(
-        self, found: Source | Skipped, tree: Tree | None = None, where: Any = None, origin: str | None = None
+        self,
+        found: Source | Skipped,
+        origin: str | None = None,
+        trace: Trace = _NO_TRACE,
+        folder: str | None = None,
     ) -> None:
-        """tree, where: None for what came by a pipe. origin: on this machine. What is skipped is asked for none."""
+        """origin: on this machine. folder: see Source. What is skipped is asked for neither."""
         if isinstance(found, Source):
-            self.sources.append(replace(found, origin=origin))
-            modified = tree.modified(where) if tree is not None else None
-            self.traces.append(Trace(where if isinstance(tree, DiskTree) else None, modified))
+            self.found.append(_Found(found, origin, trace, folder))
         else:
             self.skipped.append(found)
-        self.n_files += 1
-        self.on_file(self.n_files)
+        self.on_file(found)

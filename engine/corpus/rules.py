@@ -10,6 +10,10 @@ from functools import lru_cache
 NO_PAGES, BARE_PAGES, ALL_PAGES = "never", "bare", "all"  # of Rules.draw_pages
 BARE_AMONG = "bare:"  # before the numbers of pages
 
+NESTED_ZIP = "an archive inside a folder; give it by itself to read it"
+ZIP_IN_ZIP = "an archive inside an archive; give it by itself to read it"
+ZIP_TOO_DEEP = "an archive in an archive in another; give it by itself to read it"
+
 _MIB = 1024 * 1024
 
 _VERSION_CONTROL = "version control data"

@@ -1,9 +1,12 @@
 """The values that a corpus is made of. Reading is left to the modules beside this one, counting to engine.tokens."""
 
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from hashlib import blake2b
+from typing import Any
+
+LEFT_OUT = ", left out"  # at the end of a mark, such as "[plot, left out]", for what is not in the text
 
 
 class Cause(StrEnum):
@@ -43,12 +46,18 @@ class KeptFile:
 class Picture:
     """Something in a source to look at: width and height in pixels, upright (EXIF orientation applied).
 
-    number: of the page or frame that it is, from 1.
+    number: of the page, frame or picture of its file that it is, from 1.
+    span: of one that stands within the text, characters from where the text says that it is left out, in the word of
+    LEFT_OUT, up to where it stands; None for one that stands behind the text of its page.
+    digest: hex blake2b-128 of what it is drawn from, "" where that is the file as a whole.
     """
 
     number: int
     width: int
     height: int
+    # Digests of PDFs are made of this as Python writes it: what was added since is not to stand in it.
+    span: tuple[int, int] | None = field(default=None, repr=False)
+    digest: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +82,8 @@ class Source:
     page_starts: character offset of each page's first character in text, ascending; empty when there are no pages.
     encoding: of a text file as Python names it; None where it does not apply.
     reader: the library that its text was read with, where there are several: "PDFium", "pypdf", "PDFium, pypdf".
-    pictures: what a model that sees is shown, by ascending number; each stands behind the text of its page.
+    pictures: what a model that sees is shown, by ascending number; each stands behind the text of its page, or where
+    its span ends. What says in the text that it is left out is not given to who sees it.
     kept_file: what they are drawn from, None where there is nothing to draw. It may be there without any picture: one
     that is not shown now can be drawn by another choice of pages.
     notes: sentences the user should see: pages without text, a guessed encoding, bytes replaced. Which pages are sent
@@ -108,6 +118,11 @@ class Source:
         return len(self.page_starts) or None
 
     @property
+    def n_characters(self) -> int:
+        """Of its text."""
+        return len(self.text)
+
+    @property
     def is_wordless(self) -> bool:
         """Whether it is pictures and nothing else: an image, a scan. There is nothing in it for who cannot see."""
         if self.kept_file is None and not self.pictures:
@@ -115,6 +130,18 @@ class Source:
         starts = self.page_starts or (0,)
         pages = enumerate(zip(starts, (*starts[1:], len(self.text)), strict=True), 1)
         return all(not self.text[start:end].removeprefix(f"[page {n}]").strip() for n, (start, end) in pages)
+
+    def span_of(self, picture: Picture) -> tuple[int, int]:
+        """Characters of the text that say that a picture is left out, if any do; it stands where they end."""
+        if picture.span is not None:
+            return picture.span
+        starts = self.page_starts
+        end = starts[picture.number] if picture.number < len(starts) else len(self.text)
+        return end, end
+
+    def changed(self, **changes: Any) -> "Source":
+        """The same with other values of some fields. Nothing is read for that, see `readings`."""
+        return replace(self, **changes)
 
     def page_at(self, offset: int) -> int | None:
         """1-based number of the page that holds the character at `offset`; None without pages."""

@@ -57,10 +57,15 @@ class Names:
         return unique
 
 
+def counted(number: int, one: str, many: str = "") -> str:
+    """ "1 file", "1,240 files". many: of a word that does not just take an s."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
 def size_in_words(n_bytes: int) -> str:
     """ "812 bytes", "64.0 KiB", "2.0 GiB": binary units, one decimal."""
     if n_bytes < KIB:
-        return f"{n_bytes:,} byte{'' if n_bytes == 1 else 's'}"
+        return counted(n_bytes, "byte")
     for unit, name in ((KIB, "KiB"), (MIB, "MiB")):
         if n_bytes < 1024 * unit - unit // 20:  # 1,023.96 KiB would round to "1024.0 KiB"
             return f"{n_bytes / unit:.1f} {name}"
@@ -94,3 +99,8 @@ def pages_in_words(numbers: Sequence[int]) -> str:
 def listed(paths: Sequence[str]) -> str:
     """ "a.txt, b.txt": the first five, and how many more there are."""
     return ", ".join(paths[:_NAMED]) + (f" and {len(paths) - _NAMED:,} more" if len(paths) > _NAMED else "")
+
+
+def with_notes(reason: str, notes: Sequence[str]) -> str:
+    """A reason, and sentences behind it: what is known all the same of a file that is skipped."""
+    return ". ".join([reason, *(note.removesuffix(".") for note in notes)])

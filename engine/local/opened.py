@@ -1,29 +1,34 @@
 """A model that is open for reading: all that counting and laying out need, with nothing of it loaded to run."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
+from hashlib import blake2b
+from importlib.metadata import version
 from pathlib import Path
 
 from engine.corpus.source import Source
 from engine.errors import ModelRefused
-from engine.gguf import read_header
+from engine.gguf import Header, read_header
 from engine.memory.budget import Wanted, Weight
 from engine.memory.card import ModelCard, read_card
 from engine.memory.fingerprint import fingerprint
 from engine.memory.projector import LLAMA4, Projector, projector_for, unfit_beside
 from engine.prompt.layout import lay_out
 from engine.prompt.prompt import Exchange, Prompt
-from engine.prompt.template import ChatTemplate, read_template
-from engine.tokens.document import Document, IdCache
+from engine.prompt.template import ChatTemplate, kept_renderings, read_template, recall_renderings
+from engine.tokens.document import Document
 from engine.tokens.encode import Tokenizer
-from engine.tokens.proof import open_tokenizer
+from engine.tokens.id_cache import IdCache
+from engine.tokens.proof import open_tokenizer, read_kept, write_kept
 from engine.tokens.sight import Sight
-from engine.tokens.source_ids import encode_documents
+from engine.tokens.source_ids import encode_documents, encode_texts, text_of
 from engine.tokens.tiles import MOST_TILES
 
 _PIXEL_BYTES = 12  # of an image on its way to the encoder: decoded, as bytes, in llama.cpp, and some
+_RENDERING = 1  # raise it when a template is rendered otherwise
 _NAME_TOKENS = 4  # the fewest that a line such as "[image 2]" takes
 
 
@@ -46,6 +51,10 @@ class OpenModel:
     ) -> tuple[Document, ...]:
         """Every source as ids; see encode_documents."""
         return encode_documents(self.tokenizer, sources, cache, sight=self.sight, numbers=numbers)
+
+    def encode_ahead(self, sources: Sequence[Source], cache: IdCache) -> None:
+        """Puts the ids of these sources into the cache; of those without pictures, whose text is in one piece."""
+        encode_texts(self.tokenizer, [text_of(source) for source in sources if not source.pictures], cache)
 
     def limited(self, max_tiles: int) -> "OpenModel":
         """The same, but its images are scaled down to that many tiles at most."""
@@ -109,6 +118,23 @@ def _pages(document: Document) -> dict[int, int]:
     return {shown.picture.number: shown.view.n_tokens + _NAME_TOKENS for shown in drawn}
 
 
+def _template(header: Header, tokenizer: Tokenizer, cache: Path | None) -> ChatTemplate:
+    """The chat template, tried; what came of that is kept, since a process that renders takes 0.1 s to start."""
+    source, vocabulary = header.text("tokenizer.chat_template"), tokenizer.vocabulary
+    bos, eos = vocabulary.text_of(tokenizer.facts.bos_id), vocabulary.text_of(vocabulary.eos_id)
+    if cache is None or not source:
+        return read_template(source, bos=bos, eos=eos)
+    stamp = f"{_RENDERING} jinja2 {version('jinja2')} {blake2b(repr((source, bos, eos)).encode()).hexdigest()}"
+    path = cache / f"template-{blake2b(stamp.encode(), digest_size=16).hexdigest()}.json"
+    if kept := read_kept(path, stamp):
+        with suppress(KeyError, TypeError, ValueError):
+            recall_renderings(source, bos=bos, eos=eos, kept=kept["rendered"])
+    template = read_template(source, bos=bos, eos=eos)
+    if kept is None and (rendered := kept_renderings(source, bos=bos, eos=eos)):
+        write_kept(path, stamp, {"rendered": rendered})
+    return template
+
+
 def open_model(
     path: Path,
     *,
@@ -126,11 +152,7 @@ def open_model(
     card = read_card(header)
     tokenizer = open_tokenizer(header, cache=cache)
     vocabulary = tokenizer.vocabulary
-    template = read_template(
-        header.text("tokenizer.chat_template"),
-        bos=vocabulary.text_of(tokenizer.facts.bos_id),
-        eos=vocabulary.text_of(vocabulary.eos_id),
-    )
+    template = _template(header, tokenizer, cache)
     projector = projector_for(card, mmproj)
     if projector is None:
         return OpenModel(card, tokenizer, template, unfit=unfit_beside(card))

@@ -2,12 +2,11 @@
 
 from engine.errors import UsageError
 from engine.memory.card import Layer, ModelCard
-from engine.tensor_types import TENSOR_TYPES
+from engine.tensor_types import KV_TYPES, TENSOR_TYPES
 
 _PAD = 256  # cells are allocated in blocks of this many
 # of a KV state's file beside K and V: a token, a cell's position and sequence, a layer's types and sizes, the manifest
 _ID_BYTES, _CELL_BYTES, _LAYER_BYTES, _MANIFEST_BYTES = 4, 24, 64, 8192
-KV_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
 _BLOCKS = {type_.name.lower(): type_ for type_ in TENSOR_TYPES.values() if type_.name.lower() in KV_TYPES}
 GGML_NUMBERS = {type_.name.lower(): number for number, type_ in TENSOR_TYPES.items() if type_.name.lower() in KV_TYPES}
 

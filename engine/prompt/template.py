@@ -35,6 +35,7 @@ PLAIN = (
 _TRIAL_TURNS = 3
 _CPU_S, _WALL_S = 2, 60  # rendering takes milliseconds; the rest is for a machine that is busy
 _MEMORY_BYTES = 512 << 20
+_FAILED = "it takes too much time or memory"
 _MAX_RENDERED = 1 << 20  # characters; placeholders are short, so more than this is no chat template
 
 Turns = tuple[tuple[str, str], ...]  # role and content of each message
@@ -96,13 +97,31 @@ class ChatTemplate:
 def read_template(source: str, *, bos: str, eos: str) -> ChatTemplate:
     """The template for a model that brings `source` ('' for none). What does not render gives way to PLAIN."""
     trials = (_slots(_TRIAL_TURNS, system=True), _slots(_TRIAL_TURNS, system=False))
+    firsts = (_slots(1, system=True), _slots(1, system=False))  # will be asked for: the same process does them too
     if source:
-        answers = render(source, tuple(map(_turns, trials)), bos=bos, eos=eos, today=None)
-        for folds_system, rendered, slots in zip((False, True), answers, trials, strict=True):
+        answers = render(source, tuple(map(_turns, trials + firsts)), bos=bos, eos=eos, today=None)
+        for folds_system, rendered, slots in zip((False, True), answers, trials, strict=False):
             with suppress(ModelRefused):
                 _split(rendered, slots)
                 return ChatTemplate(source, "model", bos, eos, folds_system)
     return ChatTemplate(PLAIN, "plain", bos, eos)
+
+
+def kept_renderings(source: str, *, bos: str, eos: str) -> list[Any]:
+    """What was rendered of a template in this process, as JSON; nothing where its process failed, which may pass."""
+    rendered = _rendered(source, bos, eos, None)
+    if any(each.fault == _FAILED for each in rendered.values()):
+        return []
+    return [(turns, each.text, each.fault) for turns, each in rendered.items()]
+
+
+def recall_renderings(source: str, *, bos: str, eos: str, kept: list[Any]) -> None:
+    """Takes what kept_renderings gave another process, so that no process is started for it. Errors: TypeError,
+    ValueError for what it never gives."""
+    found = {
+        tuple((str(role), str(text)) for role, text in turns): Rendered(text, fault) for turns, text, fault in kept
+    }
+    _rendered(source, bos, eos, None).update(found)
 
 
 def _slots(n_turns: int, *, system: bool) -> list[Slot]:
@@ -133,11 +152,30 @@ def _split(rendered: Rendered, slots: Sequence[Slot]) -> tuple[Piece, ...]:
     return tuple(pieces)
 
 
-@lru_cache(maxsize=128)  # starting a process takes 0.1 s, and the same few conversations come again and again
 def render(
     source: str, conversations: tuple[Turns, ...], *, bos: str, eos: str, today: date | None
 ) -> tuple[Rendered, ...]:
-    """Each conversation, rendered up to the next reply. today: what strftime_now says. Raises EngineFailed."""
+    """Each conversation, rendered up to the next reply. today: what strftime_now says. Raises EngineFailed.
+
+    Starting a process takes 0.1 s, and the same few conversations come again and again: they are kept.
+    """
+    known = _rendered(source, bos, eos, today)
+    missing = tuple(turns for turns in conversations if turns not in known)
+    if missing:
+        known.update(zip(missing, _render_apart(source, missing, bos, eos, today), strict=True))
+    return tuple(known[turns] for turns in conversations)
+
+
+@lru_cache(maxsize=32)
+def _rendered(source: str, bos: str, eos: str, today: date | None) -> dict[Turns, Rendered]:
+    """What was rendered in this process, to be added to."""
+    return {}
+
+
+def _render_apart(
+    source: str, conversations: tuple[Turns, ...], bos: str, eos: str, today: date | None
+) -> tuple[Rendered, ...]:
+    """As render, in a child process."""
     request = {
         "source": source,
         "conversations": [[{"role": role, "content": text} for role, text in turns] for turns in conversations],
@@ -160,7 +198,7 @@ def render(
             f"No process can be started: {error.strerror}.", "Close other programs and ask again."
         ) from None
     if child is None or child.returncode != 0:
-        return (Rendered(fault="it takes too much time or memory"),) * len(conversations)
+        return (Rendered(fault=_FAILED),) * len(conversations)
     return tuple(Rendered(**answer) for answer in json.loads(child.stdout))
 
 

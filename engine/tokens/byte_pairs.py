@@ -8,10 +8,12 @@ speed. Sources: tiktoken's o200k_base and cl100k_base, llama.cpp's llama-vocab.c
 
 import base64
 import os
+import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
 from tempfile import TemporaryDirectory
 from threading import Lock
@@ -19,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import tiktoken
+from numpy.typing import NDArray
 
 from engine.tokens.document import Ids
 
@@ -75,8 +78,24 @@ PATTERNS = {
 REFERENCE_IS_TIKTOKEN = frozenset({"llama4", "gpt-4o"})
 
 
-# what gigatoken calls the patterns that it knows
-_SCHEMES = {_O200K: "o200k", _CL100K: "gpt4", _QWEN2: "qwen2", _GPT2: "gpt2"}
+# what gigatoken calls the patterns that it knows; GPT-2's serves for the one with digits apart, see _with_digits_apart
+_SCHEMES = {_O200K: "o200k", _CL100K: "gpt4", _QWEN2: "qwen2", _GPT2: "gpt2", _SMOLLM: "gpt2"}
+_BEFORE_DIGIT = re.compile(r"(?<=\s\s)(?=[0-9])")
+
+
+def scheme_of(pattern: str) -> str:
+    """What gigatoken calls a pattern; '' where it does not know it."""
+    return _SCHEMES.get(pattern, "")
+
+
+# letters and digits of Unicode 17, first and last, which gigatoken 0.10 knows as such and tiktoken 0.14 does not: found
+# by encoding every character between others with both (`python -m tests.bench ids`)
+_NEWER = (
+    (0x88F, 0x88F), (0xC5C, 0xC5C), (0xCDC, 0xCDC), (0x1ACF, 0x1ADD), (0x1AE0, 0x1AEB), (0xA7CE, 0xA7D4),
+    (0xA7F1, 0xA7F1), (0x10940, 0x10959), (0x10EC5, 0x10EC7), (0x10EFA, 0x10EFB), (0x11B60, 0x11B67),
+    (0x11DB0, 0x11DE9), (0x16EA0, 0x16ED3), (0x16FF2, 0x16FF6), (0x187F8, 0x187FF), (0x18D09, 0x18D1E),
+    (0x18D80, 0x18DF2), (0x1E6C0, 0x1E6FF), (0x2B73A, 0x2B73F), (0x2CEA2, 0x2CEAD), (0x323B0, 0x33479),
+)  # fmt: skip
 
 
 class EncoderPanicked(Exception):
@@ -120,7 +139,8 @@ class BytePairEncoder:
         """Ids of each text. Raises EncoderPanicked."""
         n_characters = sum(map(len, texts))
         one = self._one
-        if self._is_quick and n_characters >= _MANY and self._quick is not None:
+        is_many = n_characters >= _MANY or "_quick" in self.__dict__  # once the vocabulary is handed over
+        if self._is_quick and is_many and self._quick is not None:
             one = self._one_quickly
         if n_characters < _BATCH:
             return [one(text) for text in texts]
@@ -133,10 +153,18 @@ class BytePairEncoder:
         Errors: whatever it raises.
         """
         quick = self._quick if _is_made_in_order(self._ranks) else None
-        return None if quick is None else [self._named(quick(text).view(np.int32)) for text in texts]
+        if quick is None:
+            return None
+        return [self._one(text) if self._is_odd(text) else self._named(quick(text).view(np.int32)) for text in texts]
+
+    def _is_odd(self, text: str) -> bool:
+        """Whether tiktoken has to encode it."""
+        return not text.isascii() and (_is_newer(text) or (self._pattern is _SMOLLM and _has_numbers(text)))
 
     def _one_quickly(self, text: str) -> Ids:
         assert self._quick is not None
+        if self._is_odd(text):
+            return self._one(text)
         try:
             ranks = self._quick(text)
         except Exception:
@@ -147,7 +175,8 @@ class BytePairEncoder:
     def _quick(self) -> Callable[[str], Any] | None:
         """gigatoken's encoder of these ranks; None where it is not there, or does not know the pattern or the ranks."""
         with self._lock:
-            return _quick_encoder(self._ranks, _SCHEMES.get(self._pattern, ""))
+            quick = _quick_encoder(self._ranks, scheme_of(self._pattern))
+            return _with_digits_apart(quick, self._ranks) if quick and self._pattern is _SMOLLM else quick
 
     def _one(self, text: str) -> Ids:
         try:
@@ -160,6 +189,47 @@ class BytePairEncoder:
 
     def _named(self, ranks: Ids) -> Ids:
         return self._ids[ranks] if self._ids is not None else ranks
+
+
+def _is_newer(text: str) -> bool:
+    """Whether the two might part it at other places. Looking for it takes 2 ns a character."""
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+    beyond = codes[codes >= _NEWER[0][0]]
+    return bool(len(beyond)) and any(((beyond >= first) & (beyond <= last)).any() for first, last in _NEWER)
+
+
+def _with_digits_apart(quick: Callable[[str], Any], ranks: Mapping[bytes, int]) -> Callable[[str], Any] | None:
+    """GPT-2's pattern as the one that takes digits one by one, for words of which none holds a digit and more: then
+    digits never merge, and only white space before one is parted otherwise, which is cut there. None for other words.
+    Texts with numbers beyond ASCII are not for it, see `_has_numbers`."""
+    if any(map(_has_digit, ranks)):
+        return None
+
+    def encode(text: str) -> Any:
+        cuts = [match.start() for match in _BEFORE_DIGIT.finditer(text)]
+        if not cuts:
+            return quick(text)
+        return np.concatenate([quick(text[a:b]) for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)])
+
+    return encode
+
+
+def _has_digit(raw: bytes) -> bool:
+    return len(raw) > 1 and any(0x30 <= byte <= 0x39 for byte in raw)
+
+
+def _has_numbers(text: str) -> bool:
+    """Whether it has numbers beyond ASCII, or what Python's Unicode does not know and so might be one."""
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+    beyond = codes[codes >= 0x80]
+    table = _numbers()
+    return bool((beyond >= len(table)).any() or table[np.minimum(beyond, len(table) - 1)].any())
+
+
+@cache
+def _numbers() -> NDArray[np.bool_]:
+    categories = (unicodedata.category(chr(code)) for code in range(_NEWER[-1][0]))
+    return np.array([each[0] == "N" or each == "Cn" for each in categories])
 
 
 def _is_made_in_order(ranks: Mapping[bytes, int]) -> bool:

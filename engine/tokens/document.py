@@ -1,12 +1,12 @@
-"""A source as a prompt carries it: ids, with those that stand for its pictures. Values, and the cache of ids.
+"""A source as a prompt carries it: ids, with those that stand for its pictures. Values only.
 
-How a source becomes one is left to `source_ids`, how a picture does to `sight`; prompts are engine.prompt's.
+How a source becomes one is left to `source_ids`, how a picture does to `sight`, keeping ids to `id_cache`; prompts are
+engine.prompt's.
 """
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,7 +104,8 @@ class Shown:
 @dataclass(frozen=True, slots=True)
 class Document:
     """A source as the prompt carries it: `<document path="..." folder="...">`, the text, `</document>`; its pictures
-    behind the pages that they show, each below a line such as "[image 2]" by which a question can name it.
+    where they stand in it or behind the pages that they show, each below a line such as "[image 2]" by which a question
+    can name it.
 
     ids: int32, shape [n_tokens], wrapper included: what is decoded, see Sight for pictures. shown: those, in order.
     unrepresentable: characters that the vocabulary has no token for, with how often they occur; they are not in the
@@ -135,30 +136,3 @@ def number_pictures(sources: Iterable[Source]) -> dict[str, int]:
             numbers[source.path] = next_number
             next_number += len(source.pictures)
     return numbers
-
-
-class IdCache:
-    """Ids of texts by vocabulary and content, least recently used first out. Safe to use from several threads.
-
-    max_ids bounds the memory: 4 bytes an id.
-    """
-
-    def __init__(self, max_ids: int = 32_000_000) -> None:
-        self._max_ids, self._n_ids = max_ids, 0
-        self._kept: OrderedDict[tuple[str, str], Ids] = OrderedDict()
-        self._lock = Lock()
-
-    def get(self, vocabulary: str, digest: str) -> Ids | None:
-        with self._lock:
-            ids = self._kept.get((vocabulary, digest))
-            if ids is not None:
-                self._kept.move_to_end((vocabulary, digest))
-            return ids
-
-    def put(self, vocabulary: str, digest: str, ids: Ids) -> None:
-        with self._lock:
-            if (vocabulary, digest) not in self._kept:
-                self._kept[vocabulary, digest] = ids
-                self._n_ids += len(ids)
-            while self._n_ids > self._max_ids and len(self._kept) > 1:
-                self._n_ids -= len(self._kept.popitem(last=False)[1])

@@ -1,28 +1,42 @@
 """A model file's tokenizer, with the encoder that may stand for llama.cpp's: proved once, kept in a cache folder.
 
-tiktoken is held against llama.cpp, gigatoken against tiktoken. Encoding is left to `encode`.
+tiktoken is held against llama.cpp, gigatoken against tiktoken. Encoding is left to `encode`. What is kept is believed
+only whole, of this vocabulary, of these versions, and of this user.
 """
 
 import json
 import os
 import random
+import stat
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import Any
 from unicodedata import category
 
 import numpy as np
 
 from engine.gguf import Header
-from engine.tokens.byte_pairs import PATTERNS, REFERENCE_IS_TIKTOKEN, BytePairEncoder, EncoderPanicked, quick_version
+from engine.tokens.byte_pairs import (
+    PATTERNS,
+    REFERENCE_IS_TIKTOKEN,
+    BytePairEncoder,
+    EncoderPanicked,
+    quick_version,
+    scheme_of,
+)
+from engine.tokens.document import Ids
 from engine.tokens.encode import Proof, Tokenizer, byte_pair_encoder
 from engine.tokens.llama_tokenizer import Facts, LlamaTokenizer
 from engine.tokens.vocabulary import Alphabet, Vocabulary, read_vocabulary
 
-_VERSION = 3  # raise it when a change to the proof, to its samples or to PATTERNS makes old proofs void
+_VERSION = 5  # raise it when a change to the proof, to its samples or to PATTERNS makes old proofs void
 ENCODERS = ("ids", "merges", "llama.cpp")
+_MOST_BYTES = 8 << 20  # of a proof's file; its control tokens are most of it
 
 
 def open_tokenizer(header: Header, *, cache: Path | None = None) -> Tokenizer:
@@ -47,27 +61,59 @@ def open_tokenizer(header: Header, *, cache: Path | None = None) -> Tokenizer:
 def prove(vocabulary: Vocabulary, llama: LlamaTokenizer) -> Proof:
     """Holds tiktoken against llama.cpp on SAMPLE. Raises ModelRefused, EngineDied."""
     facts = llama.facts()
-    if vocabulary.is_byte_level and vocabulary.pre in PATTERNS:
-        by_merges = not vocabulary.is_in_merge_order
-        with suppress(KeyError, ValueError, EncoderPanicked):
-            encoder = byte_pair_encoder(vocabulary, facts.control, by_merges=by_merges)
-            alphabet = Alphabet(vocabulary)
-            texts = [alphabet.representable(text) for text in SAMPLE if _comparable(text, vocabulary.pre)]
-            pairs = zip(encoder.encode(texts), llama.encode(texts), strict=True)
-            if all(np.array_equal(ours, theirs) for ours, theirs in pairs):
-                return Proof("merges" if by_merges else "ids", facts, _is_quick(encoder, alphabet))
-    return Proof("llama.cpp", facts)
+    if not vocabulary.is_byte_level:
+        return Proof("llama.cpp", facts, doubt="tiktoken knows no tokens but pairs of bytes")
+    if vocabulary.pre not in PATTERNS:
+        return Proof("llama.cpp", facts, doubt=f"tiktoken's pattern for {vocabulary.pre!r} is not known")
+    doubt, by_merges = "tiktoken does not take its tokens", not vocabulary.is_in_merge_order
+    with suppress(KeyError, ValueError, EncoderPanicked):
+        encoder, alphabet = byte_pair_encoder(vocabulary, facts.control, by_merges=by_merges), Alphabet(vocabulary)
+        texts = [alphabet.representable(text) for text in SAMPLE if _comparable(text, vocabulary.pre)]
+        doubt = _differing("tiktoken", encoder.encode(texts), "llama.cpp", llama.encode(texts), texts)
+        if not doubt:
+            proof = Proof("merges" if by_merges else "ids", facts, n_texts=len(texts))
+            return _with_quick(proof, encoder, alphabet, vocabulary.pre)
+    return Proof("llama.cpp", facts, doubt=doubt)
 
 
-def _is_quick(encoder: BytePairEncoder, alphabet: Alphabet) -> bool:
-    """Whether gigatoken equals tiktoken on SAMPLE, the marks that llama.cpp's pattern lacks included, and on generated
-    texts that are made to hurt."""
+def _with_quick(proof: Proof, encoder: BytePairEncoder, alphabet: Alphabet, pre: str) -> Proof:
+    """The proof, with whether gigatoken equals tiktoken on SAMPLE, the marks that llama.cpp's pattern lacks included,
+    and on generated texts that are made to hurt."""
+    if not quick_version():
+        return replace(proof, doubt="gigatoken is not installed")
+    if not scheme_of(PATTERNS[pre]):
+        return replace(proof, doubt=f"gigatoken does not know the pattern {pre!r}")
     texts = [alphabet.representable(text) for text in (*SAMPLE, *hurtful_texts(_N_HURTFUL))]
     try:
         quick = encoder.encode_quickly(texts)
-    except Exception:  # it is young: whatever it raises, it is not taken
-        return False
-    return quick is not None and all(map(np.array_equal, encoder.encode(texts), quick))
+    except Exception as error:  # it is young: whatever it raises, it is not taken
+        return replace(proof, doubt=f"gigatoken failed ({type(error).__name__})")
+    if quick is None:
+        return replace(proof, doubt="gigatoken does not take its tokens")
+    if doubt := _differing("gigatoken", quick, "tiktoken", encoder.encode(texts), texts):
+        return replace(proof, doubt=doubt)
+    return replace(proof, quick=True, n_quick_texts=len(texts))
+
+
+def how_encoded(proof: Proof) -> str:
+    """Which encoder is taken, on what proof, and why not the next faster one, in words."""
+    if proof.encoder == "llama.cpp":
+        return f"llama.cpp's own, since {proof.doubt}"
+    order = ", by its list of merges" if proof.encoder == "merges" else ""
+    held = f"tiktoken {version('tiktoken')}{order}, equal to llama.cpp on {proof.n_texts:,} texts made to hurt"
+    if proof.quick:
+        return f"{held}; for much text gigatoken {quick_version()}, equal to tiktoken on {proof.n_quick_texts:,}"
+    return f"{held}; no faster one, since {proof.doubt}"
+
+
+def _differing(one: str, ids: Sequence[Ids], other: str, others: Sequence[Ids], texts: Sequence[str]) -> str:
+    """What two encoders make different ids of, in a clause; '' where there is nothing."""
+    pairs = zip(texts, ids, others, strict=True)
+    differing = [text for text, ours, theirs in pairs if not np.array_equal(ours, theirs)]
+    if not differing:
+        return ""
+    first = min(differing, key=len)[:_SHOWN]
+    return f"{one} and {other} differ on {len(differing):,} of {len(texts):,} texts, such as {first!r}"
 
 
 def _comparable(text: str, pre: str) -> bool:
@@ -76,32 +122,69 @@ def _comparable(text: str, pre: str) -> bool:
 
 
 def read_proof(folder: Path, vocabulary: Vocabulary) -> Proof | None:
-    """The proof kept for a vocabulary; None where there is none, or one that other versions made."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        kept = json.loads(_path(folder, vocabulary).read_text())
-        if kept["stamp"] == _stamp() and kept["encoder"] in ENCODERS:
-            facts = kept["facts"]
+    """The proof kept for a vocabulary; None where there is none, one that other versions made, or one that is not
+    believed: a cut or changed file, another vocabulary's, one that another user wrote or could have.
+    """
+    with suppress(ValueError, KeyError, TypeError):
+        if kept := read_kept(_path(folder, vocabulary), _stamp(vocabulary)):
+            facts = kept.pop("facts")
             known = Facts(tuple(facts["control"]), facts["bos_id"], facts["add_bos"])
-            return Proof(kept["encoder"], known, kept["quick"] is True)
+            proof = Proof(facts=known, **kept)
+            return proof if proof.encoder in ENCODERS else None
     return None
 
 
 def write_proof(folder: Path, vocabulary: Vocabulary, proof: Proof) -> None:
     """Keeps a proof. A folder that cannot be written costs the next start a second, nothing else."""
+    write_kept(_path(folder, vocabulary), _stamp(vocabulary), asdict(proof))
+
+
+def read_kept(path: Path, stamp: str) -> dict[str, Any] | None:
+    """What write_kept wrote there under this stamp; None where there is nothing that can be believed."""
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        kept: dict[str, Any] = json.loads(_own_file(path))
+        checksum = kept.pop("checksum")
+        if checksum == _checksum(kept) and kept.pop("stamp") == stamp:
+            return kept
+    return None
+
+
+def write_kept(path: Path, stamp: str, fields: Mapping[str, Any]) -> None:
+    """Writes a file of JSON whole or not at all, into a folder that is made; nothing where that cannot be done.
+
+    stamp: what it is of, and all that it hangs on: versions, digests.
+    """
+    kept = {"stamp": stamp, **fields}
     with suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile("w", dir=folder, delete=False) as file:
-            json.dump({"stamp": _stamp(), **asdict(proof)}, file)
-        os.replace(file.name, _path(folder, vocabulary))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+            json.dump({**kept, "checksum": _checksum(kept)}, file)
+        os.replace(file.name, path)
+
+
+def _checksum(kept: dict[str, Any]) -> str:
+    """Of all else that a file holds."""
+    return blake2b(json.dumps(kept, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def _own_file(path: Path) -> bytes:
+    """What a file of this user's holds. Raises OSError, also for a link, a pipe, and what others may have written."""
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    with open(os.open(path, flags), "rb") as file:
+        found = os.fstat(file.fileno())
+        is_ours = not hasattr(os, "geteuid") or (found.st_uid == os.geteuid() and not found.st_mode & 0o022)
+        if not stat.S_ISREG(found.st_mode) or not is_ours or found.st_size > _MOST_BYTES:
+            raise OSError("not a file of ours")
+        return file.read()
 
 
 def _path(folder: Path, vocabulary: Vocabulary) -> Path:
     return folder / f"vocabulary-{vocabulary.digest}.json"
 
 
-def _stamp() -> str:
-    quick = f"gigatoken {quick_version()}"
-    return f"{_VERSION} llama-cpp-python {version('llama-cpp-python')} tiktoken {version('tiktoken')} {quick}"
+def _stamp(vocabulary: Vocabulary) -> str:
+    versions = f"llama-cpp-python {version('llama-cpp-python')} tiktoken {version('tiktoken')}"
+    return f"{_VERSION} {versions} gigatoken {quick_version()} vocabulary {vocabulary.digest}"
 
 
 def hurtful_texts(n: int, *, seed: int = 0) -> list[str]:
@@ -132,6 +215,7 @@ def _run(chance: random.Random) -> str:
 
 _HURTFUL = (_any_characters, _mixed_scripts, _signs, _run)
 _N_HURTFUL = 2_000
+_SHOWN = 24  # characters of a text that differs
 _SCRIPTS = (
     range(0x20, 0x7F), range(0xA0, 0x250), range(0x300, 0x370), range(0x370, 0x600), range(0x600, 0x700),
     range(0x900, 0xE80), range(0x1F00, 0x2070), range(0x3040, 0x30FF), range(0x4E00, 0x9FFF), range(0xAC00, 0xD7A4),

@@ -51,12 +51,14 @@ class Sight:
         self.rule = "llama.cpp's tiles" if self.has_tiles else RULE
 
     def view(self, file: KeptFile, digest: str, picture: Picture) -> View:
-        """A picture of a source with this digest, drawn from this file.
+        """A picture of a source with this digest, drawn from this file. One that has a digest of its own is the same
+        wherever it lies.
 
         Raises InputRefused for a size that cannot be read, ModelRefused when llama.cpp does not take the projector.
         """
         size, tiling = self._size(picture, scalable=file.scalable)
-        key = f"{self._digest} {digest} {picture.number} {size.width}x{size.height}"
+        seen = f"{picture.digest} 1" if picture.digest else f"{digest} {picture.number}"
+        key = f"{self._digest} {seen} {size.width}x{size.height}"
         counted = None if tiling else self._count(size)
         pieces = self._tile_pieces(tiling) if tiling else list(counted.pieces) if counted else []
         n_cells = sum(piece for piece in pieces if isinstance(piece, int))

@@ -1,16 +1,29 @@
 """What a source costs in a prompt: its wrapper and its text as ids, cached by content."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 
 import numpy as np
 
-from engine.corpus.source import Picture, Source, digest_text
-from engine.tokens.document import Document, IdCache, Ids, Shown, View, number_pictures
+from engine.corpus.source import LEFT_OUT, Picture, Source, digest_text
+from engine.tokens.document import Document, Ids, Shown, View, number_pictures
 from engine.tokens.encode import Tokenizer
+from engine.tokens.id_cache import Encoded, IdCache
 from engine.tokens.sight import Sight
 
 _END = "\n</document>\n"
+_AT_ONCE = 4 << 20  # characters: as many as make the quicker encoder pay, see `byte_pairs`
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text by its digest. whole: gives it, where its ids are not known; it may have to be read for that."""
+
+    digest: str
+    n_characters: int
+    whole: Callable[[], str]
 
 
 def encode_documents(
@@ -27,69 +40,75 @@ def encode_documents(
     counted through from 1. Raises as Sight.view does.
     """
     first = number_pictures(sources) if numbers is None else numbers
-    parts = [_parts(source, first.get(source.path, 1), sees=sight is not None) for source in sources]
-    texts = {digest: text for each in parts for part in each if isinstance(part, tuple) for digest, text in [part]}
-    encoded = _encode_texts(tokenizer, texts, cache)
-    starts = tokenizer.encode_all([_start(source) for source in sources])
-    end = tokenizer.encode(_END)
+    end = _piece(_END)
+    parts = [
+        [_start(source), *_parts(source, first.get(source.path, 1), sees=sight is not None), end] for source in sources
+    ]
+    encoded = encode_texts(tokenizer, (part for each in parts for part in each if isinstance(part, Text)), cache)
+
+    def within(source: Source, part: Text | Picture) -> Encoded | View:
+        return encoded[part.digest] if isinstance(part, Text) else _view(part, source, sight)
+
     return tuple(
-        _document(
-            tokenizer,
-            source,
-            [start, *(_ids(part, source, encoded, sight) for part in each), end],
-            first.get(source.path, 1),
-        )
-        for source, start, each in zip(sources, starts, parts, strict=True)
+        _document(source, [within(source, part) for part in each], first.get(source.path, 1))
+        for source, each in zip(sources, parts, strict=True)
     )
 
 
-def _start(source: Source) -> str:
+def _start(source: Source) -> Text:
     folder = f' folder="{escape(source.folder)}"' if source.folder else ""
-    return f'<document path="{escape(source.path)}"{folder}>\n'
+    return _piece(f'<document path="{escape(source.path)}"{folder}>\n')
 
 
-_Text = tuple[str, str]  # its digest, and itself
+def text_of(source: Source) -> Text:
+    """All text of a source."""
+    digest = digest_text(source.text) if source.pictures else source.digest
+    return Text(digest, source.n_characters, lambda: source.text)
 
 
-def _parts(source: Source, first: int, *, sees: bool) -> list[_Text | Picture]:
+def _parts(source: Source, first: int, *, sees: bool) -> list[Text | Picture]:
     """The texts and pictures that a source is made of, in order."""
     if not source.pictures or not sees:
-        return [(source.digest if not source.pictures else digest_text(source.text), source.text)]
-    parts: list[_Text | Picture] = []
+        return [text_of(source)]
+    parts: list[Text | Picture] = []
     begun, before = 0, ""
     for number, picture in enumerate(source.pictures, first):
-        ends = source.page_starts[picture.number] if picture.number < len(source.page_starts) else len(source.text)
-        text = f"{before}{source.text[begun:ends]}[image {number}]\n"
-        parts += [(digest_text(text), text), picture]
+        says, ends = source.span_of(picture)
+        text = source.text[begun:says] + source.text[says:ends].removeprefix(LEFT_OUT)
+        line_end = "\n" if text and not text.endswith("\n") else ""
+        parts += [_piece(f"{before}{text}{line_end}[image {number}]\n"), picture]
         begun, before = ends, "\n"
-    text = before + source.text[begun:]
-    return [*parts, (digest_text(text), text)]
+    return [*parts, _piece(before + source.text[begun:])]
 
 
-def _ids(part: _Text | Picture, source: Source, encoded: Mapping[str, Ids], sight: Sight | None) -> Ids | View:
-    if isinstance(part, tuple):
-        return encoded[part[0]]
+def _piece(text: str) -> Text:
+    return Text(digest_text(text), len(text), lambda: text)
+
+
+def _view(picture: Picture, source: Source, sight: Sight | None) -> View:
     assert source.kept_file is not None and sight is not None
-    return sight.view(source.kept_file, source.digest, part)
+    return sight.view(source.kept_file, source.digest, picture)
 
 
-def _document(tokenizer: Tokenizer, source: Source, parts: Sequence[Ids | View], first_number: int) -> Document:
+def _document(source: Source, parts: Sequence[Encoded | View], first_number: int) -> Document:
     shown: list[Shown] = []
+    unrepresentable = Counter[str]()
     pictures, at = iter(source.pictures), 0
+    ids: list[Ids] = []
     for part in parts:
         if isinstance(part, View):
             assert source.kept_file is not None
             number, is_page = first_number + len(shown), source.n_pages is not None
             shown.append(Shown(at, part, next(pictures), source.kept_file, number, is_page))
-            at += part.n_tokens
-        else:
-            at += len(part)
+        elif part.unrepresentable:
+            unrepresentable += part.unrepresentable
+        ids.append(part.ids)
+        at += len(ids[-1])
     return Document(
         path=source.path,
         digest=source.digest,
-        ids=np.concatenate([part.ids if isinstance(part, View) else part for part in parts]),
-        unrepresentable=tokenizer.unrepresentable(source.text)
-        + tokenizer.unrepresentable(source.path + (source.folder or "")),
+        ids=np.concatenate(ids),
+        unrepresentable=unrepresentable,
         shown=tuple(shown),
         unseen=len(source.pictures) - len(shown),
         first_number=first_number,
@@ -98,12 +117,26 @@ def _document(tokenizer: Tokenizer, source: Source, parts: Sequence[Ids | View],
     )
 
 
-def _encode_texts(tokenizer: Tokenizer, texts: dict[str, str], cache: IdCache) -> dict[str, Ids]:
-    """Ids by digest: kept ones from the cache, the rest encoded in one go."""
-    vocabulary = tokenizer.vocabulary.digest
-    bodies = {digest: ids for digest in texts if (ids := cache.get(vocabulary, digest)) is not None}
-    fresh = [digest for digest in texts if digest not in bodies]
-    for digest, ids in zip(fresh, tokenizer.encode_all([texts[digest] for digest in fresh]), strict=True):
-        cache.put(vocabulary, digest, ids)
-        bodies[digest] = ids
-    return bodies
+def encode_texts(tokenizer: Tokenizer, texts: Iterable[Text], cache: IdCache) -> dict[str, Encoded]:
+    """Ids by digest: kept ones from the cache, the rest encoded, some millions of characters at a time."""
+    by_digest = {text.digest: text for text in texts}
+    found = cache.get(tokenizer.key, by_digest)
+    fresh: dict[str, Encoded] = {}
+    for some in _batches([text for digest, text in by_digest.items() if digest not in found]):
+        whole = [text.whole() for text in some]
+        for text, ids, content in zip(some, tokenizer.encode_all(whole), whole, strict=True):
+            fresh[text.digest] = Encoded(ids, tokenizer.unrepresentable(content))
+    cache.put(tokenizer.key, fresh)
+    return found | fresh
+
+
+def _batches(texts: Sequence[Text]) -> Iterator[Sequence[Text]]:
+    """The texts in order: what has to be read for its ids is not held all at once."""
+    size, begun = 0, 0
+    for at, text in enumerate(texts, 1):
+        size += text.n_characters
+        if size >= _AT_ONCE:
+            yield texts[begun:at]
+            size, begun = 0, at
+    if begun < len(texts):
+        yield texts[begun:]

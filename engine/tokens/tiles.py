@@ -10,12 +10,11 @@ Sources: llama.cpp 0c1e57098, tools/mtmd/mtmd-image.cpp (llava_uhd) and clip.cpp
 llama-models 0.3.0, llama4/chat_format.py (_encode_image).
 """
 
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-
-import numpy as np
 
 SIDE = 336  # pixels of a tile
 TILE_TOKENS = 144
@@ -171,9 +170,17 @@ def _loss(width: int, height: int, grid: tuple[int, int], side: int) -> tuple[in
     """The image's pixels that a grid keeps, negative, and the grid's pixels that are left over: less is better."""
     columns, rows = grid
     scale = min(_quotient(columns * side, width), _quotient(rows * side, height))
-    kept = min(int(np.float32(width) * scale) * int(np.float32(height) * scale), width * height)
+    kept = min(int(_single(_single(width) * scale)) * int(_single(_single(height) * scale)), width * height)
     return -kept, columns * rows * side * side - kept
 
 
-def _quotient(part: int, whole: int) -> np.float32:
-    return np.float32(part) / np.float32(whole)
+def _quotient(part: int, whole: int) -> float:
+    return _single(_single(part) / _single(whole))
+
+
+def _single(number: float) -> float:
+    """In single precision. A product or quotient of two such is rounded as in C: a double has more than twice the bits.
+
+    Without numpy, which takes longer to import than all that asks this module for a constant."""
+    rounded: float = struct.unpack("f", struct.pack("f", number))[0]
+    return rounded

@@ -10,6 +10,7 @@ from functools import cached_property
 from hashlib import blake2b
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.errors import ModelRefused
 from engine.gguf import Header, StringArray
@@ -47,36 +48,25 @@ class Vocabulary:
     @cached_property
     def specials(self) -> Mapping[str, int]:
         """Texts that become one token where special tokens are on: control, unknown and user-defined ones."""
-        wanted = (_CONTROL, _UNKNOWN, _USER_DEFINED)
-        return {
-            text: number
-            for number, (text, type_) in enumerate(zip(self.texts, self.types, strict=True))
-            if type_ in wanted and text
-        }
+        return self.texts_of(np.flatnonzero(self._are_special).tolist())
 
     @cached_property
     def ranks(self) -> Mapping[bytes, int]:
         """Byte-level BPE: the bytes of every ordinary token -> its id, in order of ids."""
-        alphabet = _printable_alphabet()
-        ranks: dict[bytes, int] = {}
-        for number, (text, type_) in enumerate(zip(self.texts, self.types, strict=True)):
-            if type_ in (_CONTROL, _UNKNOWN, _USER_DEFINED):
-                continue
-            try:
-                ranks[text.translate(alphabet).encode("latin-1")] = number  # of two equal ones llama.cpp takes the last
-            except UnicodeEncodeError:
-                continue  # not in the alphabet: no byte-level token, nothing can become it
-        return ranks
+        raw, is_whole = _raw_bytes(self.texts)
+        taken = is_whole & ~self._are_special  # what is not in the alphabet is no token of bytes: nothing becomes it
+        if taken.all():
+            return dict(zip(raw, range(len(raw)), strict=True))  # of two equal ones llama.cpp takes the last
+        return {raw[number]: number for number in np.flatnonzero(taken).tolist()}
 
     @cached_property
     def merged(self) -> tuple[bytes, ...]:
         """Byte-level BPE: what each merge makes, in the order in which merges apply."""
-        alphabet = _printable_alphabet()
-        made = []
-        for merge in self.merges:
-            left, _, right = merge.partition(" ")
-            made.append((left + right).translate(alphabet).encode("latin-1", "replace"))
-        return tuple(made)
+        return tuple(_raw_bytes(self.merges, joins=True)[0])
+
+    @cached_property
+    def _are_special(self) -> NDArray[np.bool_]:
+        return np.isin(np.array(self.types), (_CONTROL, _UNKNOWN, _USER_DEFINED))
 
     @cached_property
     def is_in_merge_order(self) -> bool:
@@ -86,8 +76,8 @@ class Vocabulary:
 
     def texts_of(self, tokens: Collection[int]) -> Mapping[str, int]:
         """Texts as stored -> ids, for those tokens that have a text."""
-        wanted = set(tokens)
-        return {text: number for number, text in enumerate(self.texts) if number in wanted and text}
+        inside = sorted(number for number in set(tokens) if 0 <= number < len(self))
+        return {text: number for number in inside if (text := self.texts[number])}
 
     def text_of(self, token: int | None) -> str:
         """A token's text as stored; '' for None or an id outside the vocabulary."""
@@ -174,14 +164,64 @@ def _digest(header: Header) -> str:
     return digest.hexdigest()
 
 
-def _printable_alphabet() -> dict[int, int]:
-    """GPT-2's alphabet the way back: code point of the printable stand-in -> byte, for str.translate.
+def _raw_bytes(texts: StringArray, *, joins: bool = False) -> tuple[list[bytes], NDArray[np.bool_]]:
+    """The bytes that each text stands for in GPT-2's printable alphabet, and whether all of its characters are in it.
 
-    Code points below 256 that stand for no byte are sent out of latin-1, so that encoding shows them.
+    "?" stands for those that are not. joins: the texts are merges, two parts with a space between them that goes.
+    All texts at once: 200,000 take 0.05 s of processor time, one by one 0.25 s.
     """
+    data = np.frombuffer(texts.data, np.uint8)
+    is_text = np.ones(len(data), bool)
+    is_text[(texts.heads[:, None] + np.arange(8)).ravel()] = False
+    n_bytes = np.diff(texts.heads, append=len(data)) - 8
+    body = data[is_text]
+    try:
+        codes = np.frombuffer(body.tobytes().decode().encode("utf-32-le"), np.uint32)
+    except UnicodeDecodeError:
+        return _raw_bytes_one_by_one(texts, joins=joins)
+    continues = (body & 0xC0) == 0x80  # bytes of UTF-8 behind a character's first
+    ends = np.cumsum(n_bytes)
+    if continues[(ends - n_bytes)[n_bytes > 0]].any():  # no UTF-8, which the text before it makes look so
+        return _raw_bytes_one_by_one(texts, joins=joins)
+    ends = _n_before(~continues, ends)  # in characters
+    if joins:
+        is_space = codes == ord(" ")
+        spaces = _n_before(is_space, ends)
+        if (np.diff(spaces, prepend=0) != 1).any():
+            return _raw_bytes_one_by_one(texts, joins=joins)
+        codes, ends = codes[~is_space], ends - spaces
+    raw = _ALPHABET[np.minimum(codes, len(_ALPHABET) - 1)]
+    plain = np.where(raw < 0, ord("?"), raw).astype(np.uint8).tobytes()
+    bounds = [0, *ends.tolist()]
+    parts = [plain[start:end] for start, end in zip(bounds, bounds[1:], strict=False)]
+    return parts, np.diff(_n_before(raw < 0, ends), prepend=0) == 0
+
+
+def _n_before(flags: NDArray[np.bool_], ends: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many flags are set before each place."""
+    if not flags.any():
+        return np.zeros(len(ends), np.int64)
+    return np.concatenate(([0], np.cumsum(flags, dtype=np.int32)))[ends].astype(np.int64)
+
+
+def _raw_bytes_one_by_one(texts: StringArray, *, joins: bool) -> tuple[list[bytes], NDArray[np.bool_]]:
+    """As _raw_bytes, of whatever a file may hold."""
+    parts, are_whole = [], []
+    for text in texts:
+        left, _, right = text.partition(" ") if joins else (text, "", "")
+        bytes_ = [_BYTES.get(character, -1) for character in left + right]
+        parts.append(bytes(ord("?") if byte < 0 else byte for byte in bytes_))
+        are_whole.append(-1 not in bytes_)
+    return parts, np.array(are_whole, bool)
+
+
+def _printable_alphabet() -> dict[str, int]:
+    """GPT-2's alphabet the way back: the printable stand-in -> its byte."""
     plain = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     others = [byte for byte in range(256) if byte not in set(plain)]
-    table = {byte: 0xFFFF for byte in others}
-    table.update({byte: byte for byte in plain})
-    table.update({256 + n: byte for n, byte in enumerate(others)})
-    return table
+    return {chr(byte): byte for byte in plain} | {chr(256 + n): byte for n, byte in enumerate(others)}
+
+
+_BYTES = _printable_alphabet()
+# by code point, -1 for those that stand for no byte and, at the end, for all that come later
+_ALPHABET = np.array([_BYTES.get(chr(code), -1) for code in range(max(map(ord, _BYTES)) + 2)], np.int16)

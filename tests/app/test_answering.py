@@ -23,6 +23,7 @@ def desk(tmp_path: Path, llama_gguf: Path) -> Iterator[Desk]:
     desk.close()
 
 
+@pytest.mark.slow  # 1.2 s
 def test_a_text_passes_at_most_four_generators(desk: Desk) -> None:
     """From the engine's child to a door."""
     passed: list[str] = []

@@ -58,6 +58,7 @@ def ended(events: Sequence[DeskEvent]) -> Turn:
     return events[-1].turn
 
 
+@pytest.mark.slow  # 1.8 s
 def test_events_begin_with_the_turn_and_end_with_the_stored_one(new_desk: NewDesk, corpus: Path) -> None:
     desk = new_desk()
     events = list(desk.ask(Question(text="Q", corpus=desk.read([corpus])), cancel=Flag()))
@@ -76,6 +77,7 @@ def test_images_are_skipped_with_the_reason_and_never_without_a_word(new_desk: N
     assert [(skipped.path, skipped.cause) for skipped in counted.skipped] == [("photo.png", Cause.NO_VISION)]
 
 
+@pytest.mark.slow  # 1.3 s
 def test_looking_ahead_costs_what_asking_costs(new_desk: NewDesk, corpus: Path) -> None:
     desk = new_desk()
     session = desk.begin_session("t")
@@ -102,6 +104,7 @@ def test_what_changed_last_stands_last_wherever_a_prompt_is_laid_out(new_desk: N
     assert counted.prompt.ids().tolist() == ahead.prompt.ids().tolist()
 
 
+@pytest.mark.slow  # 1.7 s
 def test_what_was_deleted_is_said_and_sent_no_more(
     new_desk: NewDesk, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,6 +133,7 @@ def test_what_was_deleted_is_said_and_sent_no_more(
     ]
 
 
+@pytest.mark.slow  # 1.7 s
 def test_what_is_read_again_is_said_before(new_desk: NewDesk, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.next_turn.reading_speed", lambda turns, model: 100.0)
     desk = new_desk()
@@ -145,6 +149,7 @@ def test_what_is_read_again_is_said_before(new_desk: NewDesk, corpus: Path, monk
     assert replaced.startswith("Replaced by what was given now") and read_again.startswith("Re-reading ")
 
 
+@pytest.mark.slow  # 1.3 s
 def test_what_was_read_is_kept_once_nobody_asks_for_a_while(
     new_desk: NewDesk, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -210,6 +215,7 @@ def test_a_context_that_is_too_small_is_replaced_and_the_kv_state_carried_over(
     assert grown.reused_tokens == (first.prompt_tokens or 0) + (first.reply_tokens or 0) - (first.stop == "length")
 
 
+@pytest.mark.slow  # 2.0 s
 def test_sessions_that_take_turns_lose_nothing(new_desk: NewDesk, corpus: Path) -> None:
     desk = new_desk()
     read = desk.read([corpus]).sources
@@ -225,6 +231,7 @@ def test_sessions_that_take_turns_lose_nothing(new_desk: NewDesk, corpus: Path) 
     assert len(list((desk.settings.home / "snapshots").iterdir())) <= 2
 
 
+@pytest.mark.slow  # 2.5 s
 def test_a_cancelled_question_moves_its_sources_to_the_next(new_desk: NewDesk, corpus: Path) -> None:
     desk = new_desk()
     cancel = Flag()
@@ -236,6 +243,7 @@ def test_a_cancelled_question_moves_its_sources_to_the_next(new_desk: NewDesk, c
     assert turn.prompt_tokens == answer(alone, Question(text="Q", corpus=alone.read([corpus]))).prompt_tokens
 
 
+@pytest.mark.slow  # 2.1 s
 def test_an_engine_that_is_killed_in_mid_answer_is_an_error_and_the_text_stays(new_desk: NewDesk, corpus: Path) -> None:
     desk = new_desk(reply_tokens=3_000)
     turn = None
@@ -251,6 +259,7 @@ def test_an_engine_that_is_killed_in_mid_answer_is_an_error_and_the_text_stays(n
     assert answer(short, Question(text="Q2", session=turn.session_id)).stop in ("end", "length")
 
 
+@pytest.mark.slow  # 1.5 s
 def test_replies_are_replayed_as_sampled(new_desk: NewDesk, corpus: Path) -> None:
     desk = new_desk(temperature=1.5, min_p=0.0, seed=3, reply_tokens=60)
     turn = answer(desk, Question(text="Q", corpus=desk.read([corpus])))
@@ -260,6 +269,7 @@ def test_replies_are_replayed_as_sampled(new_desk: NewDesk, corpus: Path) -> Non
     assert replayed == [list(turn.reply_ids)]
 
 
+@pytest.mark.slow  # 5.8 s
 def test_what_a_question_loses_is_said(new_desk: NewDesk, corpus: Path, starter_gguf: Path) -> None:
     desk = new_desk(model=str(starter_gguf), reply_tokens=1)
     source = desk.read([corpus / "part0.txt"]).sources

@@ -89,6 +89,7 @@ def test_an_answer_keeps_to_itself(keep: Keep, text: str) -> None:
     assert_whole(keep, [text])
 
 
+@pytest.mark.slow  # 1.0 s
 def test_generated_answers_keep_to_themselves(keep: Keep) -> None:
     assert_whole(keep, [answer(random.Random(seed)) for seed in range(150)])
     assert_whole(keep, [*PIECES, *TRICKS])

@@ -21,6 +21,7 @@ from app.settings import Settings
 from app.uploads import safe_parts
 from engine.errors import SourceRefused, UsageError
 from tests.models.cache import cached
+from tests.models.scout import SMALL as SMALL_SCOUT
 
 
 class Sent(BytesIO):
@@ -226,6 +227,7 @@ def pdf_of(*scanned: bool) -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.slow  # 1.8 s
 def test_an_uploaded_pdf_is_opened_once_by_each_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Until its tokens stand in the prompt, with pages drawn or without: pypdf for its text, PDFium for its looks."""
     opened: list[str] = []
@@ -241,7 +243,7 @@ def test_an_uploaded_pdf_is_opened_once_by_each_library(tmp_path: Path, monkeypa
 
     count(pypdf.PdfReader, "pypdf")
     count(pypdfium2.PdfDocument, "PDFium")
-    model, projector = cached("scout", n_layer=4), cached("mmproj")
+    model, projector = cached("scout", **SMALL_SCOUT), cached("mmproj")
     desk = Desk(Settings(home=tmp_path / "home", model=str(model), mmproj=projector))
     with closing(desk), closing(Intake(desk)) as intake:
         for data, drawn in ((pdf_of(False, True, True), [2, 3]), (pdf_of(False, False), [])):

@@ -86,6 +86,7 @@ def test_sources_with_their_pictures_and_files(desk: Desk) -> None:
     assert scan is not None and [picture.number for picture in scan.source.pictures] == [1, 2, 3]
 
 
+@pytest.mark.slow  # 1.4 s
 def test_a_saved_kv_cache(desk: Desk) -> None:
     """All that was read before, the last reply included, is not read again."""
     session = session_of(desk)

@@ -8,7 +8,22 @@ from dataclasses import replace
 
 import pytest
 
-from app.verdicts import change, memory_missing, refuse_misfit, tokens_over, unseen_markdown, unseen_notice, why_unseen
+from app.counting import legible
+from app.jobs import Phase, Progress
+from app.parts.devices import placement_words
+from app.parts.turns import line_of
+from app.verdicts import (
+    change,
+    first_reading,
+    memory_missing,
+    refuse_misfit,
+    tokens_over,
+    unseen_markdown,
+    unseen_notice,
+    why_unseen,
+)
+from engine.backend import About
+from engine.corpus.source import Corpus, KeptFile, Picture, Source
 from engine.errors import DoesNotFit
 from engine.memory.budget import Advice, Device, FewerPages, Need, Placement, Plan, Weight
 
@@ -84,3 +99,25 @@ def test_what_cannot_be_seen() -> None:
     assert unseen_notice(["a.png"], "M", unfit).startswith("M cannot see: the images of a.png are not sent. a.gguf")
     shown = unseen_markdown(["a*.png", "b.png"], "M", unfit, plain=lambda text: text.replace("*", r"\*"))
     assert shown.startswith(r"**a\*.png, b.png: M cannot see.** The images of 2 files are not sent. a.gguf is no")
+
+
+def test_one_of_a_kind_is_said_as_one() -> None:
+    one = replace(OVER, prompt_tokens=7_193, placement=Placement(n_ctx=8_192, n_gpu_layers=1, expert_layers_in_ram=1))
+    assert tokens_over(one) == "1 token over"
+    assert change(one, Advice(reply_tokens=1), options=False) == "Keep 1 token for the reply instead of 1,000."
+    assert change(one, Advice(max_tiles=2, saves_tokens=1), options=False).endswith("2 tiles at most, 1 token less.")
+    assert first_reading(1, None).startswith("The first question reads 1 token.")
+    assert why_unseen(1, ()).startswith("1 page without text, and ")
+    assert placement_words(one) == "1 layer is on GPUs, counting the output. The experts of 1 layer stay in RAM."
+    said = [line_of(Progress(phase=Phase.WRITING, n_tokens=n)) for n in (0, 1, 2, 1_200)]
+    assert said == [f"Writing · {n} token{s}" for n, s in (("0", "s"), ("1", ""), ("2", "s"), ("1,200", "s"))]
+
+
+def test_what_the_model_cannot_see_says_what_else_lies_in_it() -> None:
+    notes = ("Inside this PDF is 1 file: plan.xlsx (64 bytes).", "Not read: plan.xlsx; save it.")
+    kept = KeptFile("PDF", b"%PDF-", scalable=True)
+    seen = Source("a.pdf", "pdf", "", 9, "d", (0,), None, kept, (Picture(1, 9, 9),), notes, nature="a scan")
+    (skipped,) = legible(Corpus((seen,)), About(name="Fake", window=1)).skipped
+    assert skipped.reason.startswith("1 page without text: a scan, and the model cannot see; ")
+    assert skipped.reason.endswith(". Inside this PDF is 1 file: plan.xlsx (64 bytes). Not read: plan.xlsx; save it")
+    assert not legible(Corpus((seen,)), About(name="Fake", window=1, image_rule="its own")).skipped

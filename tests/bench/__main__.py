@@ -1,13 +1,22 @@
-"""`python -m tests.bench [NAME]...`: runs the benchmarks and exits with 1 where a limit is passed."""
+"""`python -m tests.bench [NAME]... [--times N] [--texts N] [--peers FOLDER]...`: runs the benchmarks, and exits with 1
+where a limit is passed.
 
+For those that take them: --times, how often each side is measured; --texts, how many are made; --peers, where other
+programs lie.
+"""
+
+import argparse
 import sys
 import time
 from importlib import import_module
+from inspect import signature
 
 from tests.bench.table import HEAD
 
 BENCHMARKS = (
     "count",
+    "startup",
+    "ids",
     "encodings",
     "limits",
     "runtime",
@@ -26,13 +35,21 @@ BENCHMARKS = (
 )
 
 
-def main(names: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Runs the named benchmarks, or all."""
-    failed = 0
+    options = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    options.add_argument("names", nargs="*", metavar="NAME")
+    options.add_argument("--times", type=int)
+    options.add_argument("--texts", type=int)
+    options.add_argument("--peers", action="append")
+    given = vars(options.parse_args(arguments))
+    names, failed = given.pop("names"), 0
     print(HEAD, flush=True)
     for name in names or BENCHMARKS:
         begun = time.monotonic()
-        for row in import_module(f"tests.bench.{name}").rows():
+        rows = import_module(f"tests.bench.{name}").rows
+        taken = {key: value for key, value in given.items() if value is not None and key in signature(rows).parameters}
+        for row in rows(**taken):
             print(row, flush=True)
             failed += not row.holds
         print(f"{name}: {time.monotonic() - begun:,.0f} s", file=sys.stderr, flush=True)

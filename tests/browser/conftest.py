@@ -59,14 +59,14 @@ def open_page(browser) -> Iterator[Callable[..., DeskPage]]:  # type: ignore[no-
     contexts = []
 
     def open_one(
-        server: Server, path: str = "/", *, size: tuple[int, int] = (1280, 800), dark: bool = False
+        server: Server, path: str = "/", *, size: tuple[int, int] = (1280, 800), dark: bool = False, **shows: str
     ) -> DeskPage:
         context = browser.new_context(
             viewport={"width": size[0], "height": size[1]}, color_scheme="dark" if dark else "light"
         )
         contexts.append(context)
         page = DeskPage(context.new_page(), server)
-        page.open(path)
+        page.open(path, **shows)
         return page
 
     yield open_one

@@ -19,10 +19,11 @@ class DeskPage:
         self.server = server
         page.set_default_timeout(1_000 * PATIENCE_S)
 
-    def open(self, path: str = "/") -> None:
+    def open(self, path: str = "/", *, shows: str = "[data-testid=stChatInputTextArea]") -> None:
+        """Goes there, and waits until it shows that."""
         self.page.goto(self.server.url + path)
         self.page.wait_for_selector(".wordmark")
-        self.page.wait_for_selector("[data-testid=stChatInputTextArea]")
+        self.page.wait_for_selector(shows)
         self.settle()
 
     def reload(self) -> None:

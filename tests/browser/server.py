@@ -32,7 +32,7 @@ class Held:
 class Server:
     """`longdesk up` on a free port. Its log lies beside its home."""
 
-    def __init__(self, home: Path, *options: str, reply_tokens: int = 120) -> None:
+    def __init__(self, home: Path, *options: str, reply_tokens: int = 60) -> None:
         self.home = home
         self.options = options
         self.log = home.with_name(home.name + ".log")

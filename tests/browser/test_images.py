@@ -15,6 +15,7 @@ from tests.browser.server import Server
 from tests.engine.corpus.test_bad_images import scan
 from tests.held import is_told
 from tests.models.cache import cached
+from tests.models.scout import SMALL as SMALL_SCOUT
 from tests.patience import until
 
 Open = Callable[..., DeskPage]
@@ -50,7 +51,7 @@ PASTE = """([box, names]) => {
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
     shutil.copy(cached("mmproj"), folder / "mmproj.gguf")
-    return Path(shutil.copy(cached("scout", n_layer=4), folder / "scout.gguf"))
+    return Path(shutil.copy(cached("scout", **SMALL_SCOUT), folder / "scout.gguf"))
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from tests.browser.desk_page import DeskPage
 from tests.browser.server import Server
 from tests.engine.corpus.test_bad_images import scan
 from tests.models.cache import cached
+from tests.models.scout import SMALL as SMALL_SCOUT
 
 Open = Callable[..., DeskPage]
 
@@ -22,7 +23,7 @@ Open = Callable[..., DeskPage]
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("model")
     shutil.copy(cached("mmproj"), folder / "mmproj.gguf")
-    model = Path(shutil.copy(cached("scout", n_layer=4), folder / "scout.gguf"))
+    model = Path(shutil.copy(cached("scout", **SMALL_SCOUT), folder / "scout.gguf"))
     started = Server(tmp_path_factory.mktemp("desk") / "home", "--model", str(model), reply_tokens=6)
     started.start()
     yield started

@@ -11,10 +11,7 @@ Open = Callable[..., DeskPage]
 
 def plan_page(server: Server, open_page: Open, query: str = "", **how: Any) -> DeskPage:
     """A tab that shows the plan of an address, drawn to its end."""
-    page = open_page(server, **how)
-    page.page.goto(f"{server.url}/plan{query}")
-    page.page.locator("table.contexts").wait_for()
-    page.settle()
+    page: DeskPage = open_page(server, f"/plan{query}", shows="table.contexts", **how)
     return page
 
 

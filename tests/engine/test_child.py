@@ -144,6 +144,7 @@ def test_no_process_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
     assert n_descriptors() == before
 
 
+@pytest.mark.slow  # 4.7 s
 def test_fifty_starts_leave_nothing_behind() -> None:
     before = n_descriptors()
     for n in range(50):

@@ -1,6 +1,7 @@
 """engine.gguf: equal to gguf-py where a file is whole, a sentence where it is not."""
 
 import os
+import random
 import struct
 from pathlib import Path
 
@@ -66,6 +67,7 @@ def plain(value: object) -> object:
     return list(value) if isinstance(value, StringArray) else value
 
 
+@pytest.mark.slow  # 5.1 s
 @pytest.mark.parametrize("name", MODELS)
 def test_headers_equal_gguf_pys(name: str, request: pytest.FixtureRequest) -> None:
     path = request.getfixturevalue(name)
@@ -230,3 +232,44 @@ def test_a_large_file_is_not_read(scout_gguf: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(
         header.integers("tokenizer.ggml.token_type"), read_header(sparse).integers("tokenizer.ggml.token_type")
     )
+
+
+def strings_of(n: int, longest: int, seed: int) -> list[bytes]:
+    """Random ones, of which some are empty and some hold what a length looks like."""
+    chance = random.Random(seed)
+    odd = (b"", b"\0" * 7, b"\0" * 9, b"a" + b"\0" * 8 + b"b", struct.pack("<QQ", 3, 5), b"x\0")
+    return [
+        chance.choice(odd) if chance.random() < 0.02 else chance.randbytes(chance.randrange(longest)) for _ in range(n)
+    ]
+
+
+STRINGS = {
+    "none": [],
+    "one": [b"a"],
+    "empty ones": [b""] * 500,
+    "plain": [b"ab", b"c" * 255, b""] * 9_000,
+    "long ones": [b"a" * 256, b"b", b"c" * 70_000, b"d" * 255, b"e" * 300_000, b"f"],
+    "a block's end in every place": [b"x" * (at % 97) for at in range(20_000)],
+    "short and odd": strings_of(30_000, 20, 1),
+    "long and odd": strings_of(3_000, 600, 2),
+    "zeros": [bytes(n % 40) for n in range(20_000)],
+}
+
+
+@pytest.mark.parametrize("strings", STRINGS.values(), ids=STRINGS)
+def test_arrays_of_strings_are_found_at_once_as_one_by_one(tmp_path: Path, strings: list[bytes]) -> None:
+    """Between two other fields: where one ends wrongly, the next is nonsense."""
+    array = struct.pack("<IQ", 8, len(strings)) + b"".join(struct.pack("<Q", len(each)) + each for each in strings)
+    pairs = (pair("a", 8, text("before")), pair("b", 9, array), pair("c", 8, text("behind")))
+    header = read_header(write(tmp_path, small_gguf(pairs)))
+    found = header.strings("b")
+    assert list(found.raw()) == strings and len(found) == len(strings)
+    assert (header.text("a"), header.text("c")) == ("before", "behind")
+    assert [found[at] for at in range(0, len(strings), 97)] == list(found)[::97]
+
+
+def test_many_strings_that_are_not_plain_to_see_are_no_trap(tmp_path: Path) -> None:
+    """Half a million, each with what ends the quick way: found one by one, not looked for anew each time."""
+    each = struct.pack("<Q", 9) + bytes(8) + b"x"
+    array = struct.pack("<IQ", 8, 500_000) + each * 500_000
+    assert len(read_header(write(tmp_path, small_gguf((pair("b", 9, array),)))).strings("b")) == 500_000

@@ -110,6 +110,7 @@ def _head_of(path: Path, start: int) -> tuple[bytes, int]:
         return file.read(start), path.stat().st_size
 
 
+@pytest.mark.slow  # 6.5 s
 def test_no_mutation_does_more_than_refuse(tmp_path: Path) -> None:
     seeds, spoil, path = seed_files(tmp_path), mutations(0), tmp_path / "x.gguf"
     results: list[object] = []
@@ -186,6 +187,7 @@ def odd_model(source: random.Random) -> bytes:
     return small_gguf(tuple(rows), (tensor("token_embd.weight", (64, 4)),), n_data=1_024)
 
 
+@pytest.mark.slow  # 2.0 s
 def test_no_field_does_more_than_refuse(tmp_path: Path) -> None:
     path, source = tmp_path / "x.gguf", random.Random(0)
     results: list[object] = []
@@ -238,6 +240,7 @@ def hostile(folder: Path, name: str) -> Path:
     return path
 
 
+@pytest.mark.slow  # 5.5 s
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_header_costs_little(name: str, tmp_path: Path) -> None:
     """Two calls for each of two million empty strings are most."""

@@ -2,6 +2,7 @@
 
 import base64
 import importlib.util
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING
 import gguf
 import numpy as np
 import numpy.typing as npt
+
+from engine.tokens.byte_pairs import PATTERNS
 
 if TYPE_CHECKING:
     import tiktoken
@@ -100,11 +103,15 @@ def llama4_tokenizer() -> "tiktoken.Encoding":
 
 
 @cache
-def llama4_vocabulary() -> BytePairVocabulary:
-    """Llama 4's 202,048 tokens out of the package llama-models, as conversions of Scout-Instruct hold them."""
-    ranks = _llama4_ranks()
-    special = llama4_tokenizer()._special_tokens
-    names = sorted(special, key=special.__getitem__)
+def llama4_vocabulary(*, n_ranks: int | None = None) -> BytePairVocabulary:
+    """Llama 4's 202,048 tokens out of the package llama-models, as conversions of Scout-Instruct hold them.
+
+    n_ranks: only so many of the 200,000 that are no special ones, the most frequent. They are a vocabulary themselves.
+    """
+    ranks = dict(list(llama4_ranks().items())[:n_ranks])
+    ids = llama4_tokenizer()._special_tokens
+    names = sorted(ids, key=ids.__getitem__)
+    special = {name: len(ranks) + place for place, name in enumerate(names)}
     normal = tuple(gpt2_text(token) for token in ranks)
     return BytePairVocabulary(
         pre="llama4",
@@ -136,7 +143,7 @@ def llama3_vocabulary(*, n_ranks: int = 2_000, add_bos: bool = True) -> BytePair
 
     The first ranks of a BPE vocabulary are one themselves, so Llama 4's serve; the splitting pattern is Llama 3's.
     """
-    ranks = dict(list(_llama4_ranks().items())[:n_ranks])
+    ranks = dict(list(llama4_ranks().items())[:n_ranks])
     special = {name: n_ranks + place for place, name in enumerate(LLAMA3_SPECIAL)}
     return BytePairVocabulary(
         pre="llama-bpe",
@@ -200,7 +207,7 @@ def gemma3_vocabulary(*, n_pieces: int = 2_000) -> PieceVocabulary:
     piece could be put together.
     """
     texts = dict.fromkeys(chr(code) for code in range(0x20, 0x7F))
-    for token in _llama4_ranks():
+    for token in llama4_ranks():
         if len(texts) == n_pieces:
             break
         with suppress(UnicodeDecodeError):
@@ -223,8 +230,14 @@ def gemma3_vocabulary(*, n_pieces: int = 2_000) -> PieceVocabulary:
     )
 
 
+def ranks_for(pre: str, ranks: Mapping[bytes, int]) -> dict[bytes, int]:
+    """Those that a vocabulary of this pattern may have: where digits stand apart, none has a digit and more."""
+    apart = PATTERNS[pre] == PATTERNS["smollm"]
+    return {raw: at for raw, at in ranks.items() if not (apart and len(raw) > 1 and set(raw) & set(b"0123456789"))}
+
+
 @cache
-def _llama4_ranks() -> dict[bytes, int]:
+def llama4_ranks() -> dict[bytes, int]:
     """The 200,000 byte sequences in the order of their ranks, which are their ids."""
     spec = importlib.util.find_spec("llama_models")
     if spec is None or spec.origin is None:

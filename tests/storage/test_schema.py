@@ -242,6 +242,7 @@ for number in range(6):
 """
 
 
+@pytest.mark.slow  # 3.6 s
 def test_processes_that_open_a_new_home_at_once_never_collide(tmp_path: Path) -> None:
     command = [sys.executable, "-W", "error", "-c", OPENING_TOGETHER, str(tmp_path), "4"]
     children = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(4)]

@@ -98,6 +98,7 @@ def keep_many(store: Store, folder: Path, n_blocks: int) -> list[bytes]:
     return [*blocks[:-1], b"x" * 16]
 
 
+@pytest.mark.slow  # 1.1 s
 def test_ten_million_tokens_are_looked_up_at_once(store: Store, tmp_path: Path) -> None:
     """Ten times the tokens take a few steps more."""
     short, long = keep_many(store, tmp_path, 4_100), keep_many(store, tmp_path, 41_000)

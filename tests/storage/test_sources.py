@@ -1,5 +1,7 @@
+import json
 import random
 import sqlite3
+from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from io import BytesIO
@@ -7,8 +9,11 @@ from pathlib import Path
 
 import pytest
 import sqlite_utils
+from PIL import Image as Pillow
 from reportlab.pdfgen.canvas import Canvas
 
+from engine.corpus.formats.format import whole_file
+from engine.corpus.formats.notebook import NOTEBOOK
 from engine.corpus.formats.reader import redraw
 from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, KeptFile, Picture, Skipped, Source, digest_bytes, digest_text
@@ -61,6 +66,7 @@ UGLY = [
 ]
 
 
+@pytest.mark.slow  # 2.1 s
 def test_what_is_put_comes_back_exactly(store: Store, session: str) -> None:
     draw = random.Random(4)
     alphabets = ["ab\n", "\0\r\n", "\ud800\udfff😀é", "".join(map(chr, range(0x100, 0x3000, 7)))]
@@ -93,6 +99,23 @@ def test_images_come_back_with_their_bytes(store: Store, session: str) -> None:
     assert [link.has_file for link in links] == [True] * 5 + [False]
     assert links[0].pictures == (Picture(1, 640, 480),) and links[4].pictures == ()
     assert links[3].n_pages == 1
+
+
+def test_pictures_within_a_text_come_back_at_their_places(store: Store, session: str) -> None:
+    png = BytesIO()
+    Pillow.new("RGB", (40, 20), "red").save(png, "PNG")
+    output = {"output_type": "display_data", "data": {"image/png": b64encode(png.getvalue()).decode()}}
+    cells = [{"cell_type": "code", "source": f"x{at}", "outputs": [output]} for at in range(3)]
+    read = NOTEBOOK.read(whole_file("a.ipynb", json.dumps({"cells": cells}).encode(), Rules()))
+    assert isinstance(read, Source) and len(read.pictures) == 3
+    store.sources.put(session, [read, image_source("b.png", b"x")], turn_index=0)
+    (back, image), links = put(store, session), store.sources.links(session)
+    assert back == read and back.pictures[1].span == read.pictures[1].span is not None
+    assert back.kept_file is not None and read.kept_file is not None and back.kept_file.data == read.kept_file.data
+    assert (links[0].pictures, links[1].pictures) == (read.pictures, image.pictures)
+    with store._database.read() as connection:
+        packed = [row[0] for row in connection.execute("SELECT pictures FROM session_sources ORDER BY position")]
+    assert packed[1] == "[[1, 640, 480]]" and len(json.loads(packed[0])[0]) == 5
 
 
 def test_a_content_is_stored_once(store: Store, session: str) -> None:

@@ -9,15 +9,31 @@ from typing import Any
 
 import click
 
-from engine.backend import Skipped
+from engine.corpus.source import Skipped
 
 Json = dict[str, Any]
 
 
 def print_document(document: Json | str) -> None:
     """Prints what a command was asked for: a document as JSON, or its text."""
-    shown = document if isinstance(document, str) else json.dumps(document, ensure_ascii=False, indent=2)
+    shown = document if isinstance(document, str) else json_text(document)
     click.echo(shown, color=True)  # else it would take escape sequences out of what a model wrote
+
+
+def json_text(document: Json) -> str:
+    """A key a line, and an element of a list a line: json's own indenting is slow of many sources."""
+    lines = (f"  {_compact(key)}: {_lines(value)}" for key, value in document.items())
+    return "{\n" + ",\n".join(lines) + "\n}"
+
+
+def _lines(value: Any) -> str:
+    if not isinstance(value, list) or not value:
+        return _compact(value)
+    return "[\n" + ",\n".join(f"    {_compact(each)}" for each in value) + "\n  ]"
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def skipped_json(skipped: Iterable[Skipped]) -> list[Json]:

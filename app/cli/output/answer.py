@@ -12,6 +12,7 @@ from app.cli.output import Json, skipped_json
 from app.question import Answered, Begun, DeskEvent, Notice
 from app.sizes import show_seconds
 from engine.backend import Checking, Gauge, Loading, Prefill, Skipped, Text
+from engine.corpus.wording import counted
 from storage.records import Turn
 
 _NAMED = 5  # files that get a sentence of their own
@@ -70,8 +71,9 @@ def show_checking(share: float) -> None:
 def _receipt(answered: Answered) -> str:
     turn = answered.turn
     return (
-        f"session {turn.session_id} · {turn.prompt_tokens or 0:,} tokens sent, {turn.reused_tokens or 0:,} of them "
-        f"from cache · {turn.reply_tokens or 0:,} in the reply · first text after {turn.ttft_s or 0:.1f} s"
+        f"session {turn.session_id} · {counted(turn.prompt_tokens or 0, 'token')} sent, "
+        f"{turn.reused_tokens or 0:,} of them from cache · {turn.reply_tokens or 0:,} in the reply · "
+        f"first text after {turn.ttft_s or 0:.1f} s"
     )
 
 
@@ -80,8 +82,8 @@ def tell_skipped(skipped: Sequence[Skipped], refused: Sequence[Skipped]) -> None
     for one in refused[:_NAMED]:
         click.echo(f"{one.path} was skipped: {one.reason}.", err=True)
     if rest := len(skipped) - len(refused[:_NAMED]):
-        more = " more" if refused else ""
-        click.echo(f"{rest:,}{more} file{'' if rest == 1 else 's'} skipped; `longdesk count` says why.", err=True)
+        files = counted(rest, "more file" if refused else "file")
+        click.echo(f"{files} skipped; `longdesk count` says why.", err=True)
 
 
 def event_json(event: DeskEvent, skipped: Sequence[Skipped] = ()) -> Json | None:

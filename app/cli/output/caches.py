@@ -8,6 +8,7 @@ import click
 from app.cli.output import Json, print_document
 from app.kv.disk import Kept, Verified, model_words, session_words
 from app.sizes import show_bytes
+from engine.corpus.wording import counted
 from storage.records import Snapshot
 
 
@@ -106,4 +107,4 @@ def pruned_text(evicted: Sequence[Snapshot], left: Kept) -> str:
 
 
 def _count(number: int) -> str:
-    return f"{number:,} kept KV cache{'' if number == 1 else 's'}"
+    return counted(number, "kept KV cache")

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 from app.cli.output import Json, print_document, skipped_json
-from app.cli.output.answer import turn_json
-from app.export import picture_numbers, session_markdown
 from storage.records import Hit, Session, SessionRecord, SessionSummary
 
 
 def print_session(record: SessionRecord, *, max_tiles: int, as_json: bool) -> None:
     """Prints the whole of one session. max_tiles: that its images have at most."""
+    from app.export import session_markdown  # with a parser of Markdown, which no list needs
+
     print_document(session_json(record, max_tiles=max_tiles) if as_json else session_markdown(record))
 
 
@@ -36,6 +36,9 @@ def print_deleted(session_id: str, *, as_json: bool) -> None:
 
 def session_json(record: SessionRecord, *, max_tiles: int) -> Json:
     """The document of `sessions show --json` and of `export --format json`."""
+    from app.cli.output.answer import turn_json  # with what an engine says, which no list needs
+    from app.export import picture_numbers
+
     session, numbers = record.session, picture_numbers(record)
     return {
         "id": session.id,

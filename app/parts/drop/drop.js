@@ -144,7 +144,7 @@ class Zone {
     try {
       this.show("busy");
       this.progress("Looking through the folder");
-      const listed = await list(signal, (n) => this.progress(`${words(n)} files seen`));
+      const listed = await list(signal, (n) => this.progress(seen(n)));
       const left = new Set(); // what cannot be read, and the user wants the rest without: places and paths
       let sent = null;
       while (!sent) sent = await this.attempt(data.address, listed, left, signal);
@@ -162,7 +162,7 @@ class Zone {
 
   /** One round: list, rules, files. Gives null where it is to be done again without what turned out to be unreadable. */
   async attempt(address, { items, closed }, left, signal) {
-    this.progress(`${words(items.length)} files seen`);
+    this.progress(seen(items.length));
     const list = { files: items.map((item) => item.path), closed };
     const { id, rules } = await ask(address, JSON.stringify(list), signal);
     const forget = () => fetch(`${address}/${id}`, { method: "DELETE", keepalive: true }).catch(() => {});
@@ -435,6 +435,10 @@ function understood(status, text) {
 
 function words(n) {
   return n.toLocaleString("en-US");
+}
+
+function seen(n_files) {
+  return `${words(n_files)} ${n_files === 1 ? "file" : "files"} seen`;
 }
 
 function cannotRead(paths) {

@@ -13,6 +13,7 @@ from engine.corpus.formats.declared import Declared, declared
 from engine.corpus.formats.guess import Guess, ranking, reading_cost
 from engine.corpus.formats.shifted import read_shifted
 from engine.corpus.formats.wide import Wide, read_marked, read_unmarked
+from engine.corpus.wording import counted
 
 _HEAD = 8000  # bytes at the start that tell text from binary, where nothing else makes one doubt
 _MARKS = (
@@ -65,7 +66,8 @@ def decode(data: bytes) -> Decoded | None:
     if text.isascii():
         # one byte is found ten times as fast as two
         if (b"\x1b" in data or b"~" in data) and (shifted := read_shifted(data)):
-            bad = (f"{shifted.n_bad:,} characters were replaced by \ufffd.",) if shifted.n_bad else ()
+            were = "character was", "characters were"
+            bad = (f"{counted(shifted.n_bad, *were)} replaced by \ufffd.",) if shifted.n_bad else ()
             return Decoded(shifted.text, shifted.encoding, bad)
         notes = _notes_on(text)
     else:

@@ -8,6 +8,7 @@ How many of some 1,500 texts in 43 languages and 37 encodings come out wholly ri
 import codecs
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.corpus.formats.letters import cost, languages
@@ -18,31 +19,11 @@ _BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
 _BEHIND = 60.0  # bits: who is so far behind after the first bytes does not come in first
 _COMPOSED = frozenset({"cp1258", "cp874"})
 
-_WESTERN = (
-    "en",
-    "de",
-    "fr",
-    "es",
-    "it",
-    "pt",
-    "nl",
-    "sv",
-    "da",
-    "nb",
-    "fi",
-    "is",
-    "ca",
-    "gl",
-    "eu",
-    "ga",
-    "af",
-    "sq",
-    "id",
-    "et",
-)
-_CENTRAL = ("pl", "cs", "hu", "sk", "ro", "sh", "sl", "de", "en", "sq")
-_BALTIC = ("lt", "lv", "et", "en")
-_CYRILLIC = ("ru", "uk", "bg", "be", "sr", "mk")
+WESTERN = ("en", "de", "fr", "es", "it", "pt", "nl", "sv", "da", "nb", "fi", "is", "ca", "gl", "eu", "ga", "af", "sq",
+           "id", "et")  # fmt: skip
+CENTRAL = ("pl", "cs", "hu", "sk", "ro", "sh", "sl", "de", "en", "sq")
+BALTIC = ("lt", "lv", "et", "en")
+CYRILLIC = ("ru", "uk", "bg", "be", "sr", "mk")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +36,9 @@ class Candidate:
 
 
 CANDIDATES = (
-    Candidate("cp1252", 0, _WESTERN),
-    Candidate("cp1251", 2, _CYRILLIC),
-    Candidate("cp1250", 5, _CENTRAL),
+    Candidate("cp1252", 0, WESTERN),
+    Candidate("cp1251", 2, CYRILLIC),
+    Candidate("cp1250", 5, CENTRAL),
     Candidate("gb18030", 2, ("zh", "tw")),
     Candidate("cp932", 2, ("ja",)),
     Candidate("big5hkscs", 3, ("tw",)),
@@ -70,34 +51,34 @@ CANDIDATES = (
     Candidate("cp1254", 3, ("tr", "en")),
     Candidate("cp1255", 3, ("he",)),
     Candidate("cp1256", 3, ("ar", "fa", "ur")),
-    Candidate("cp1257", 4, _BALTIC),
+    Candidate("cp1257", 4, BALTIC),
     Candidate("cp1258", 6, ("vi", "en")),
     Candidate("cp874", 3, ("th",)),
     Candidate("koi8_r", 4, ("ru", "bg")),
     Candidate("koi8_u", 5, ("uk", "ru", "be")),
-    Candidate("iso8859_2", 6, _CENTRAL),
-    Candidate("iso8859_15", 5, (*_WESTERN, "et")),
-    Candidate("iso8859_5", 6, _CYRILLIC),
+    Candidate("iso8859_2", 6, CENTRAL),
+    Candidate("iso8859_15", 5, (*WESTERN, "et")),
+    Candidate("iso8859_5", 6, CYRILLIC),
     Candidate("iso8859_7", 5, ("el",)),
     Candidate("iso8859_6", 7, ("ar",)),
-    Candidate("iso8859_13", 7, _BALTIC),
-    Candidate("iso8859_4", 8, _BALTIC),
+    Candidate("iso8859_13", 7, BALTIC),
+    Candidate("iso8859_4", 8, BALTIC),
     Candidate("iso8859_16", 8, ("ro", "en")),
     Candidate("iso8859_3", 8, ("eo", "en")),
     Candidate("cp866", 4, ("ru", "uk", "be", "bg")),
-    Candidate("cp850", 5, _WESTERN),
-    Candidate("cp858", 6, _WESTERN),
-    Candidate("cp437", 5, _WESTERN),
-    Candidate("cp852", 6, _CENTRAL),
-    Candidate("mac_roman", 5, _WESTERN),
-    Candidate("mac_latin2", 9, _CENTRAL),
-    Candidate("mac_cyrillic", 7, _CYRILLIC),
+    Candidate("cp850", 5, WESTERN),
+    Candidate("cp858", 6, WESTERN),
+    Candidate("cp437", 5, WESTERN),
+    Candidate("cp852", 6, CENTRAL),
+    Candidate("mac_roman", 5, WESTERN),
+    Candidate("mac_latin2", 9, CENTRAL),
+    Candidate("mac_cyrillic", 7, CYRILLIC),
     Candidate("mac_greek", 9, ("el",)),
     Candidate("mac_turkish", 8, ("tr", "en")),
-    Candidate("cp855", 8, _CYRILLIC),
+    Candidate("cp855", 8, CYRILLIC),
     Candidate("cp737", 8, ("el",)),
     Candidate("cp857", 10, ("tr", "en")),
-    Candidate("cp775", 10, _BALTIC),
+    Candidate("cp775", 10, BALTIC),
     Candidate("cp862", 8, ("he",)),
 )
 
@@ -115,17 +96,17 @@ class Guess:
         return self.cost / self.n_bytes
 
 
-def ranking(data: bytes) -> list[Guess]:
+def ranking(data: bytes, candidates: Sequence[Candidate] = CANDIDATES) -> list[Guess]:
     """The encodings that a text may be in, the likeliest first; those that are out of the question left away."""
     sample = surroundings(data)
     if len(sample) <= _FIRST_BYTES:
-        return _ranked(sample, CANDIDATES)
-    first = _ranked(sample[:_FIRST_BYTES], CANDIDATES)
+        return _ranked(sample, candidates)
+    first = _ranked(sample[:_FIRST_BYTES], candidates)
     near = {guess.encoding for guess in first if guess.cost <= first[0].cost + _BEHIND}
-    return _ranked(sample, tuple(each for each in CANDIDATES if each.encoding in near))
+    return _ranked(sample, [each for each in candidates if each.encoding in near])
 
 
-def _ranked(sample: bytes, candidates: tuple[Candidate, ...]) -> list[Guess]:
+def _ranked(sample: bytes, candidates: Sequence[Candidate]) -> list[Guess]:
     found = []
     for each in candidates:
         found.append(Guess(each.encoding, each.bits + _cost(sample, each.encoding, each.languages), len(sample)))

@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator
 from html import unescape
 
+from engine.corpus.source import LEFT_OUT
+
 _BLOCKS = frozenset((
     "address", "article", "aside", "blockquote", "body", "br", "caption", "center", "dd", "details", "div", "dl", "dt",
     "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr", "html",
@@ -36,9 +38,10 @@ _LONGEST_TAG, _MOST_ENDS = 8000, 16  # characters that attributes are looked for
 
 
 class _Words:
-    """Collects lines. left_out: what has left its mark."""
+    """Collects lines. left_out: what has left its mark. sign: see `words_of`."""
 
-    def __init__(self) -> None:
+    def __init__(self, sign: re.Pattern[str] | None) -> None:
+        self._sign = sign
         self.lines: list[str] = [""]
         self.left_out: list[str] = []
         self._unread: list[str] = []  # open elements whose content is not read
@@ -65,8 +68,11 @@ class _Words:
             if tag == self._unread[-1]:
                 self._unread.append(tag)
             return
-        if tag in _MARKED or tag == "img":
-            self._mark(" ".join(f"image {_attribute(piece, 'alt')}".split()) if tag == "img" else _MARKED[tag])
+        if tag == "img":
+            found = self._sign.search(piece[:_LONGEST_TAG]) if self._sign else None
+            self._mark(" ".join(f"image {_attribute(piece, 'alt')}".split()), found[0] if found else "")
+        if tag in _MARKED:
+            self._mark(_MARKED[tag])
         if tag in _SILENT or tag in _MARKED:
             self._unread.append(tag)
             return
@@ -136,9 +142,10 @@ class _Words:
         self._has_heads = is_head and (self._has_heads or not self._cells)
         self._cells += 1
 
-    def _mark(self, name: str) -> None:
-        self.left_out.append(name.split(" ")[0])
-        self._add(f"[{name}, left out]")
+    def _mark(self, name: str, sign: str = "") -> None:
+        if not sign:
+            self.left_out.append(name.split(" ")[0])
+        self._add(f"[{name}{LEFT_OUT}]{sign}")
 
 
 def _pieces(html: str) -> Iterator[tuple[str, bool]]:
@@ -193,8 +200,11 @@ def _attribute(piece: str, name: str) -> str:
     return ""
 
 
-def words_of(html: str) -> tuple[str, tuple[str, ...]]:
-    """The words, and the kinds of what was left out, each of which has left a mark such as "[image, left out]"."""
-    reader = _Words()
+def words_of(html: str, sign: re.Pattern[str] | None = None) -> tuple[str, tuple[str, ...]]:
+    """The words, and the kinds of what was left out, each of which has left a mark such as "[image, left out]".
+
+    sign: of pictures that can be shown; the mark of one that has it in its tag is followed by it, and not counted.
+    """
+    reader = _Words(sign)
     reader.feed(html)
     return "\n".join(line.rstrip() for line in reader.lines).strip("\n"), tuple(reader.left_out)

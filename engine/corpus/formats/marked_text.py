@@ -2,12 +2,16 @@
 drawn (/ActualText, ISO 32000-2, 14.9.4). Who calls this holds the lock on PDFium, see `pdfium`.
 
 PDFium reads lines in the order in which they lie on the page as it is shown, and loses it where they stand upright only
-in the page as it is written; and it honours the innermost mark alone. A page is changed in memory, and only there.
+in the page as it is written; it honours the innermost mark alone, and none that gives no words, as those around hyphens
+at line ends and around decoration do: nothing is read there. A page is changed in memory, and only there.
 """
 
+import codecs
 import ctypes
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pypdfium2.raw as pdfium
@@ -15,29 +19,65 @@ import pypdfium2.raw as pdfium
 _MOST_OBJECTS = 20_000
 _MOST_LOOKED_AT = 200  # texts by which a page's way up is known
 _MOST_ELEMENTS = 50_000
+_DEEPEST = 20  # forms in forms, marks around marks
 _ACTUAL_TEXT = b"ActualText"
+_GLANCE_BYTES = 64  # of the words of a mark: enough to know whether there are any
+_ENCODINGS = {codecs.BOM_UTF16_BE: "utf-16", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF8: "utf-8", b"": "latin-1"}
+_NOT_READ = "\u00ad\u200b\u2060\ufeff"  # a hyphen that is only drawn, and what has no width
 
 
-def made_upright(page: Any) -> int:
+@dataclass(frozen=True, slots=True)
+class MadeReady:
+    """What a page turned out to be. quarter: the quarters by which its text is turned, counted against the clock.
+    silent: the addresses of text objects that a mark says are not read."""
+
+    quarter: int
+    silent: frozenset[int]
+
+
+def made_ready(page: Any) -> MadeReady:
     """Turns an open page so that most of its text stands upright, and takes away the marks that keep PDFium from the
-    words which a mark around them gives. Gives the quarters by which the text is turned, counted against the clock."""
+    words which a mark around them gives."""
     quarters: Counter[int] = Counter()
-    for found in _texts(page):
-        if quarters.total() < _MOST_LOOKED_AT:
+    silent: set[int] = set()
+    said: dict[int, str | None] = {}
+    for found, is_in_form in _texts(page):
+        if quarters.total() < _MOST_LOOKED_AT and not is_in_form:
             quarters[_quarter(found)] += 1
-        if pdfium.FPDFPageObj_CountMarks(found) > 1:
-            _lay_open(found)
+        n_marks = pdfium.FPDFPageObj_CountMarks(found)
+        if n_marks > 0 and _words_of_marks(found, n_marks, said) == "":
+            silent.add(address_of(found))
     quarter = quarters.most_common(1)[0][0] if quarters else pdfium.FPDFPage_GetRotation(page)
     if quarter != pdfium.FPDFPage_GetRotation(page):
         pdfium.FPDFPage_SetRotation(page, quarter)
-    return quarter if quarters else 0
+    return MadeReady(quarter if quarters else 0, frozenset(silent))
 
 
-def _texts(page: Any) -> Iterator[Any]:
-    for at in range(min(pdfium.FPDFPage_CountObjects(page), _MOST_OBJECTS)):
-        found = pdfium.FPDFPage_GetObject(page, at)
-        if found and pdfium.FPDFPageObj_GetType(found) == pdfium.FPDF_PAGEOBJ_TEXT:
-            yield found
+def _texts(page: Any) -> Iterator[tuple[Any, bool]]:
+    """The text objects of a page and of the forms on it, and whether they are in one."""
+    n_left = _MOST_OBJECTS
+    counts, gets = [pdfium.FPDFPage_CountObjects(page)], [partial(pdfium.FPDFPage_GetObject, page)]
+    at = [0]
+    while counts and n_left > 0:
+        if at[-1] >= counts[-1]:
+            for each in (counts, gets, at):
+                each.pop()
+            continue
+        found = gets[-1](at[-1])
+        at[-1] += 1
+        n_left -= 1
+        kind = pdfium.FPDFPageObj_GetType(found) if found else pdfium.FPDF_PAGEOBJ_UNKNOWN
+        if kind == pdfium.FPDF_PAGEOBJ_TEXT:
+            yield found, len(counts) > 1
+        elif kind == pdfium.FPDF_PAGEOBJ_FORM and len(counts) < _DEEPEST:
+            counts.append(pdfium.FPDFFormObj_CountObjects(found))
+            gets.append(partial(pdfium.FPDFFormObj_GetObject, found))
+            at.append(0)
+
+
+def address_of(found: Any) -> int:
+    """By which a page object is known among the others of its page."""
+    return ctypes.cast(found, ctypes.c_void_p).value or 0
 
 
 def _quarter(found: Any) -> int:
@@ -49,16 +89,33 @@ def _quarter(found: Any) -> int:
     return 1 if matrix.b > 0 else 3
 
 
-def _lay_open(found: Any) -> None:
-    """Removes the marks within the one that gives the words."""
-    marks = [pdfium.FPDFPageObj_GetMark(found, at) for at in range(pdfium.FPDFPageObj_CountMarks(found))]
-    is_given = [
-        pdfium.FPDFPageObjMark_GetParamValueType(mark, _ACTUAL_TEXT) == pdfium.FPDF_OBJECT_STRING for mark in marks
-    ]
-    if any(is_given) and not is_given[-1]:
-        last = len(marks) - 1 - is_given[::-1].index(True)
-        for mark in reversed(marks[last + 1 :]):
-            pdfium.FPDFPageObj_RemoveMark(found, mark)
+def _words_of_marks(found: Any, n_marks: int, said: dict[int, str | None]) -> str | None:
+    """What the marks around a text give for it, None where they give nothing, "" where it is not read. The outermost
+    one counts; those within it are taken away, for PDFium goes by the innermost. said: what marks give, by address."""
+    marks = [pdfium.FPDFPageObj_GetMark(found, at) for at in range(min(n_marks, _DEEPEST))]
+    for at, mark in enumerate(marks):
+        address = address_of(mark)
+        if address not in said:
+            said[address] = _words_of_mark(mark)
+        words = said[address]
+        if words is not None:
+            for inner in reversed(marks[at + 1 :]):
+                pdfium.FPDFPageObj_RemoveMark(found, inner)
+            return words
+    return None
+
+
+def _words_of_mark(mark: Any) -> str | None:
+    if pdfium.FPDFPageObjMark_GetParamValueType(mark, _ACTUAL_TEXT) != pdfium.FPDF_OBJECT_STRING:
+        return None
+    raw, n_bytes = (ctypes.c_ubyte * _GLANCE_BYTES)(), ctypes.c_ulong()
+    # as bytes: what PDFium gives as a string is not decoded
+    pdfium.FPDFPageObjMark_GetParamBlobValue(mark, _ACTUAL_TEXT, raw, _GLANCE_BYTES, ctypes.byref(n_bytes))
+    if n_bytes.value > _GLANCE_BYTES:
+        return "..."  # words, whichever
+    said = bytes(raw[: n_bytes.value])
+    mark = next((mark for mark in _ENCODINGS if said.startswith(mark)), b"")
+    return said.decode(_ENCODINGS[mark], "replace").strip(_NOT_READ)
 
 
 def words_by_structure(page: Any) -> dict[int, tuple[int, str]]:

@@ -2,28 +2,33 @@
 
 Of an output that is kept in several forms, the richest that can be read is taken: Markdown and LaTeX before plain text,
 and tables of HTML or JSON where the plain text says no more than what kind of object it was. What cannot be read as
-text, such as a plot, leaves a mark where it stood, and a note says how many of a kind. A picture of a notebook is no
-page of a document, so it is not shown to a model that sees.
+text, such as a plot, leaves a mark where it stood. Pictures that lie in the notebook are shown there to a model that
+sees: outputs, attachments, and data in the addresses of Markdown and HTML; see `embedded`. Of all else a note says how
+many of a kind are left out. What Markdown names by a path or an address is not fetched.
 """
 
-import base64
-import binascii
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from io import BytesIO
 from typing import Any
 
-from engine.corpus.formats.format import Format, Incoming, quietly, without_surrogates
+from engine.corpus.formats.embedded import PACKED, SVG, Embedded, draw_embedded, stated_size
+from engine.corpus.formats.format import Format, Incoming, without_surrogates
 from engine.corpus.formats.html_words import words_of
 from engine.corpus.formats.text import read_text
-from engine.corpus.source import Cause, Skipped, Source, digest_text
+from engine.corpus.rules import DEFAULT_RULES, Rules
+from engine.corpus.source import LEFT_OUT, Cause, KeptFile, Picture, Skipped, Source, digest_text
+from engine.corpus.wording import listed
 
 _ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\^_]")
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+);base64,[A-Za-z0-9+/=\s]{64,}?(?=[^A-Za-z0-9+/=\s]|$)")
 _ATTACHED = re.compile(r"attachment:([^)\s\"'>]+)")
+_NAMED = re.compile(  # an image in Markdown, by the address that it has
+    r"!\[[^\[\]\n]{0,500}\]\(\s{0,9}<?([^)\s>]{1,500})|<img\b[^<>]{0,2000}?\bsrc\s*=\s*[\"']?([^\"'\s<>]{1,500})",
+    re.IGNORECASE,
+)
 _NAMELESS = re.compile(  # what plain text says of an object that has nothing to say of itself
     r"\s*[\[(]?(?:<(?:[\w.]+\s+)?[\w.]*\s*object(?: at 0x[0-9a-fA-F]+)?>|<[^<>\n]+ at 0x[0-9a-fA-F]+>"
     r"|<Figure[^\n]*>|<[A-Z]\w+(?: \d+)? object>[^\n]*(?:\n[^\n]*){0,8}|alt\.\w*Chart\(\.\.\.\))[\])]?\s*"
@@ -52,26 +57,32 @@ _CHARTS = {  # kinds of data that a program draws
     "javascript": "script",
     "pdf": "PDF",
 }
-_SVG_SIDE = r"<svg[^>]{0,500}?\sSIDE=[\"']([\d.]+)"
-_HEAD_CHARACTERS = 64 * 1024  # of a picture in base64: its size stands in there
 
 
 @dataclass(slots=True)
 class _Reading:
-    """A notebook on its way to text. left_out: the kinds of what has left its mark."""
+    """A notebook on its way to text. left_out: the kinds of what has left its mark and is not shown. named: images that
+    are not in it. cell: which one is read."""
 
+    pictures: Embedded
     left_out: Counter[str] = field(default_factory=Counter)
+    named: dict[str, None] = field(default_factory=dict)
+    cell: int = 0
 
-    def mark(self, kind: str, what: str = "") -> str:
-        self.left_out[kind] += 1
-        return f"[{what or kind}, left out]"
+    def mark(self, kind: str, what: str = "", forms: Iterable[str] = ()) -> str:
+        """forms: of a picture, each as base64, the best first."""
+        text = f"[{what or kind}{LEFT_OUT}]"
+        sign = self.pictures.add(forms, mark=len(text), kind=kind, cell=self.cell)
+        self.left_out[kind] += not sign
+        return text + sign
 
     def blocks(self, number: int, cell: Any) -> Iterator[str]:
+        self.cell = number
         if not isinstance(cell, dict):
             yield self.mark("entry that is no cell", f"entry {number}, which is no cell")
             return
         kind = str(cell.get("cell_type", "cell"))
-        body = self._source(cell, _joined(cell.get("source", cell.get("input", ""))))
+        body = self._source(cell, _joined(cell.get("source", cell.get("input", ""))), is_shown=kind == "markdown")
         if kind == "heading":  # of format 3
             level = cell.get("level", 1)
             body = "#" * (level if isinstance(level, int) and 0 < level < 7 else 1) + " " + body
@@ -81,23 +92,22 @@ class _Reading:
         if outputs:
             yield f"[output of cell {number}]\n" + "\n".join(outputs)
 
-    def _source(self, cell: Mapping[str, Any], body: str) -> str:
-        """With a mark for each picture that lies in the text or is attached to it."""
+    def _source(self, cell: Mapping[str, Any], body: str, *, is_shown: bool) -> str:
+        """With a mark for each picture that lies in the text or is attached to it. is_shown: as Markdown."""
+        if is_shown:
+            self._note_named(body)
         attached = cell.get("attachments")
         attached = attached if isinstance(attached, dict) else {}
-        named: set[str] = set()
+        named: dict[str, tuple[str, list[str]]] = {}  # once each, however often the text names them
 
         def marked(found: re.Match[str]) -> str:
-            named.add(found[1])
-            return self._attachment(found[1], attached.get(found[1]))
+            if found[1] not in named:
+                named[found[1]] = _attachment(found[1], attached.get(found[1]))
+            return self.mark("attachment", *named[found[1]])
 
-        body = self._without_data_urls(_ATTACHED.sub(marked, body) if attached else body)
-        others = [self._attachment(name, data) for name, data in attached.items() if name not in named]
-        return "\n".join([body, *others]) if others else body
-
-    def _attachment(self, name: str, data: Any) -> str:
-        kind, value = next(iter(data.items()), ("", "")) if isinstance(data, dict) else ("", "")
-        return self.mark("attachment", f"{name}{_size(str(kind), value)}")
+        body = self._without_data_urls(_ATTACHED.sub(marked, body) if attached else body, is_shown=is_shown)
+        others = [_attachment(name, data) for name, data in attached.items() if name not in named]
+        return "\n".join([body, *(self.mark("attachment", *other) for other in others)])
 
     def _outputs(self, outputs: Any) -> Iterator[str]:
         """One text each; what was printed to one stream in pieces is one."""
@@ -142,7 +152,8 @@ class _Reading:
         marks = "".join(f"{mark}\n" for mark in self._marks(data))
         for kind in ("text/markdown", "text/latex"):
             if kind in data and (words := _plain(_joined(data[kind]))).strip():
-                return marks + self._without_data_urls(words)
+                self._note_named(words)
+                return marks + self._without_data_urls(words, is_shown=True)
         plain = _plain(_joined(data.get("text/plain", "")))
         if plain.strip() and not _NAMELESS.fullmatch(plain):
             return marks + self._without_data_urls(plain)
@@ -157,7 +168,8 @@ class _Reading:
     def _others(self, data: Mapping[str, Any], *, has_marks: bool) -> Iterator[str]:
         """What is readable besides plain text, one after the other."""
         if "text/html" in data:
-            words, left_out = words_of(self._without_data_urls(_joined(data["text/html"])))
+            html = self._without_data_urls(_joined(data["text/html"]), is_shown=True)
+            words, left_out = words_of(html, self.pictures.sign)
             self.left_out.update(left_out)
             yield words
         for kind, value in data.items():
@@ -175,9 +187,11 @@ class _Reading:
         plain = _joined(data.get("text/plain", ""))
         pictures = [kind for kind in data if kind.startswith(_SEEN)]
         if pictures:
-            kind = min(pictures, key=lambda each: (each == "image/svg+xml", each))
+            kind = min(pictures, key=lambda each: (each == SVG, each))
             name = "plot" if plain.startswith("<Figure") else kind
-            yield self.mark(name, name + _size(kind, data[kind]))
+            others = {other: data[other] for other in pictures if other != kind}
+            forms = _forms({kind: data[kind], **others}) if kind.startswith("image/") else ()
+            yield self.mark(name, name + stated_size(kind, _joined(data[kind])), forms)
             return
         for kind in data:
             name = next((name for sign, name in _CHARTS.items() if kind.startswith(f"application/{sign}")), "")
@@ -185,22 +199,39 @@ class _Reading:
                 yield self.mark(name, name + _title(data[kind]))
                 return
 
-    def _without_data_urls(self, text: str) -> str:
-        return _DATA_URL.sub(lambda found: self.mark(found[1]), text)
+    def _without_data_urls(self, text: str, *, is_shown: bool = False) -> str:
+        """is_shown: as Markdown or HTML, so that what is data in it is seen."""
+
+        def marked(found: re.Match[str]) -> str:
+            return self.mark(found[1], forms=_forms({found[1]: found[0].partition(",")[2]}) if is_shown else ())
+
+        return _DATA_URL.sub(marked, text)
+
+    def _note_named(self, markdown: str) -> None:
+        for found in _NAMED.finditer(markdown):
+            name = found[1] or found[2]
+            if not name.lower().startswith(("attachment:", "data:")):
+                self.named[name if len(name) <= 100 else f"{name[:100]}…"] = None
 
     @property
     def notes(self) -> tuple[str, ...]:
         """ "Left out, each with a mark where it stood: 2 plots, 1 widget." """
-        if not self.left_out:
-            return ()
-        kinds = (f"{n_times:,} x {kind}" for kind, n_times in sorted(self.left_out.items()))
-        return (f"Left out, each with a mark where it stood: {', '.join(kinds)}.",)
+        notes = [*self.pictures.notes()]
+        if left_out := +self.left_out:
+            kinds = (f"{n_times:,} x {kind}" for kind, n_times in sorted(left_out.items()))
+            notes.insert(0, f"Left out, each with a mark where it stood: {', '.join(kinds)}.")
+        if self.named:
+            notes.append(f"Images that Markdown names are not fetched: {listed([*self.named])}.")
+        return tuple(notes)
 
 
-def read_notebook(text: str) -> tuple[str, tuple[str, ...]] | str:
-    """The cells as text, each below a line such as "[cell 3, code]", and notes on what was left out; "" without a cell
-    that holds anything. A str alone says why `text` is no notebook."""
-    reading = _Reading()
+Words = tuple[str, tuple[str, ...], tuple[Picture, ...], KeptFile | None]
+
+
+def read_notebook(text: str, rules: Rules = DEFAULT_RULES) -> Words | str:
+    """The cells as text, each below a line such as "[cell 3, code]"; notes; the pictures, and what they are drawn from.
+    Nothing of these without a cell that holds anything. A str alone says why `text` is no notebook."""
+    reading = _Reading(Embedded(text, rules))
     try:
         document = json.loads(text)
         if not isinstance(document, dict):
@@ -220,7 +251,10 @@ def read_notebook(text: str) -> tuple[str, tuple[str, ...]] | str:
         return "it is put together in another way"
     except RecursionError:
         return "it is nested too deeply"
-    return ("\n\n".join(blocks) + "\n" if blocks else "", reading.notes)
+    words = without_surrogates("\n\n".join(blocks) + "\n") if blocks else ""
+    words, pictures, file, lost = reading.pictures.placed(words)
+    reading.left_out.update(lost)
+    return words, reading.notes, pictures, file
 
 
 def _joined(lines: Any) -> str:
@@ -258,23 +292,15 @@ def _title(chart: Any) -> str:
     return ""
 
 
-def _size(kind: str, value: Any) -> str:
-    """ ", 640 x 480" of a picture, in pixels; "" where that cannot be told."""
-    text = _joined(value)
-    if kind == "image/svg+xml":
-        sides = [re.search(_SVG_SIDE.replace("SIDE", side), text[:_HEAD_CHARACTERS]) for side in ("width", "height")]
-        return ", " + " x ".join(f"{float(side[1]):.0f}" for side in sides if side) if all(sides) else ""
-    if not kind.startswith("image/"):
-        return ""
-    from PIL import Image
+def _attachment(name: str, data: Any) -> tuple[str, list[str]]:
+    """What its mark says, and the forms that it has."""
+    kind, value = next(iter(data.items()), ("", "")) if isinstance(data, dict) else ("", "")
+    return f"{name}{stated_size(str(kind), _joined(value))}", [*_forms(data)] if kind else []
 
-    packed = "".join(text[:_HEAD_CHARACTERS].split())
-    try:
-        data = base64.b64decode(packed[: len(packed) // 4 * 4])
-        with quietly(), Image.open(BytesIO(data)) as picture:
-            return f", {picture.width} x {picture.height}"
-    except (OSError, ValueError, SyntaxError, binascii.Error, Image.DecompressionBombError):
-        return ""
+
+def _forms(data: Mapping[Any, Any]) -> Iterator[str]:
+    """The base64 of what shows pixels. An SVG does not: it is a drawing in words of its own."""
+    return (_joined(value) for kind, value in data.items() if str(kind).startswith("image/") and kind != SVG)
 
 
 def _read(file: Incoming) -> Source | Skipped:
@@ -282,19 +308,24 @@ def _read(file: Incoming) -> Source | Skipped:
     read = read_text(file)
     if isinstance(read, Skipped):
         return read
-    cells = read_notebook(read.text)
+    cells = read_notebook(read.text, file.rules)
     if isinstance(cells, str):
         note = f"Called a notebook but not readable as one ({cells}); taken as plain text."
         return replace(read, notes=(*read.notes, note))
-    words, notes = cells
-    if not words:
+    text, notes, pictures, kept = cells
+    if not text:
         return file.skipped(Cause.NO_TEXT, "a notebook without cells")
-    text = without_surrogates(words)
-    return replace(read, kind=NOTEBOOK.kind, text=text, digest=digest_text(text), notes=(*read.notes, *notes))
+    digest = digest_text(text)
+    if pictures:
+        digest = digest_text(f"{digest} {[(each.digest, each.span) for each in pictures]}")
+    read = replace(read, kind=NOTEBOOK.kind, text=text, digest=digest, notes=(*read.notes, *notes))
+    return replace(read, pictures=pictures, kept_file=kept)
 
 
 NOTEBOOK = Format(
     kind="notebook",
     recognise=lambda head: "a notebook" if head.ending == "ipynb" and not head.other else None,
     read=_read,
+    draw=draw_embedded,
+    drawn_from=frozenset({PACKED}),
 )

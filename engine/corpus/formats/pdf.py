@@ -18,7 +18,7 @@ from engine.corpus.formats.pdf_tree import Tree, Unwrapped, flat_copy, is_conten
 from engine.corpus.formats.sniff import Head
 from engine.corpus.rules import NO_PAGES
 from engine.corpus.source import Cause, KeptFile, Picture, Pixels, Skipped, Source, digest_bytes, digest_text
-from engine.corpus.wording import over_limit
+from engine.corpus.wording import over_limit, with_notes
 
 if TYPE_CHECKING:  # PDFium takes 0.1 s to import, and most folders hold no PDF
     from pypdf import PageObject
@@ -126,8 +126,6 @@ def _is_astray(tree: Tree, seen: "Pages") -> bool:
 def _read(file: Incoming, data: bytes, opened: _Opened) -> Source | Skipped:
     typed = _typed_in(opened.tree)
     pages = [_page(opened, typed, number) for number in range(1, opened.n_pages + 1)]
-    if opened.seen is None and all(page.failed for page in pages):
-        return file.skipped(Cause.BROKEN, "a PDF that is cut short or damaged (no page could be read)")
     notes = list(opened.body.notes)
     if opened.is_flat:
         notes.append("PDFium does not find every page as the file lies; it was given a copy with the pages in one row.")
@@ -139,6 +137,9 @@ def _read(file: Incoming, data: bytes, opened: _Opened) -> Source | Skipped:
         notes += [*typed.left.notes(), *more]
     if opened.seen is not None:
         pages = looked_at(pages, opened.seen)
+    elif all(page.failed and not page.typed for page in pages):
+        why = "a PDF that is cut short or damaged (no page could be read)"
+        return file.skipped(Cause.BROKEN, with_notes(why, notes))
     return _with_pictures(file, data, opened, pages, notes)
 
 
@@ -204,7 +205,8 @@ def _with_pictures(
 
 def _as_source(file: Incoming, pages: list[Page], notes: list[str], drawn: frozenset[int]) -> Source | Skipped:
     if not drawn and all(page.is_wordless for page in pages):
-        return _without_text(file, pages)
+        skipped = _without_text(file, pages)
+        return replace(skipped, reason=with_notes(skipped.reason, notes))
     parts, starts, offset = [], [], 0
     for number, page in enumerate(pages, 1):
         part = f"[page {number}]\n{page.text}\n\n" if page.text else f"[page {number}]\n\n"

@@ -103,7 +103,9 @@ def nature_in_words(pages: Sequence[Page]) -> str:
     kinds = []
     if any(page.scanned for page in pages):
         kinds.append("a scan")
-    if any(page.drawn and not page.is_unread for page in pages):
+    if any(page.read.n_silent for page in pages):
+        kinds.append("signs that the file says are not read")
+    if any(page.drawn and not page.is_unread and not page.read.n_silent for page in pages):
         kinds.append("a drawing (a plan or a map, or letters turned into shapes)")
     if any(page.is_unread for page in pages):
         kinds.append("letters in fonts that do not say which they are")
@@ -173,6 +175,11 @@ def _on_characters(pages: Sequence[Page]) -> list[str]:
             lambda page: page.read.n_guessed,
         ),
         *said(
+            "the fonts' maps to characters make no words on {pages}, the names of their letters do: those were taken, "
+            "which is a guess",
+            lambda page: page.read.is_renamed,
+        ),
+        *said(
             "characters for private use, such as icons, of which nobody knows what they are: {n} on {pages}",
             lambda page: page.read.n_private,
         ),
@@ -180,9 +187,18 @@ def _on_characters(pages: Sequence[Page]) -> list[str]:
             "spaces were put where letters stand apart, or taken out where they do not: {n} on {pages}",
             lambda page: page.read.n_spaces,
         ),
+        *said(
+            "signs that the file says are not read, such as hyphens at line ends, were left out: {n} on {pages}",
+            lambda page: page.read.n_silent,
+        ),
         *said("accents were put on the letters that they stand over: {n} on {pages}", lambda page: page.read.n_accents),
         *said(
             "lines of Hebrew or Arabic were put into the order of reading by where their letters stand: {n} on {pages}",
             lambda page: page.read.n_turned,
+        ),
+        *said(
+            "it is a guess whether a number stands before or behind the Latin word beside it, in lines from right to "
+            "left: {n} on {pages}",
+            lambda page: page.read.n_unsure,
         ),
     ]

@@ -7,15 +7,15 @@ and its order against where the letters stand. pypdf is asked where there is dou
 2. The file is a hybrid: it has tables for old and for new readers, and PDFium may have believed the wrong ones.
 3. PDFium's text has characters that are no text (control or private-use characters, replacements), or bare codes of
    fonts that do not say which characters they hold, while every font of the page has a map of its own.
-
 4. Many letters stand a little apart, less than words do and more than letters, or many stand in one place: words may be
    glued together, or letters lost.
+5. Few words are of those that every text has, and a font's map to characters contradicts its encoding: see `pdf_maps`.
+   There it is PDFium again that is asked, without the map.
 
 pypdf's text is taken where it has letters and PDFium's has none (1), where it has a fifth more letters (2), where fewer
 of its characters are no text (3), and where it makes more words of the same letters or has more letters (4); else
-PDFium's. Words in CJK
-fonts without a map of their own, words without space glyphs, fonts with encodings of their own and /ActualText need no
-second reader: pypdf is the worse one at all four.
+PDFium's. Words in CJK fonts without a map of their own, words without space glyphs, fonts with encodings of their own
+and /ActualText need no second reader: pypdf is the worse one at all four.
 
 What no reader can know is not sent as if it were text. A bare code is kept as a guess where codes make words of a
 language (TeX's bitmap fonts do; what their ligatures are is known), or are few; else it is a U+FFFD, as every control
@@ -29,7 +29,9 @@ from typing import TYPE_CHECKING, Any
 
 from engine.corpus.formats.format import without_surrogates
 from engine.corpus.formats.glyphs import Glyphs
+from engine.corpus.formats.pdf_maps import reads_better, spelled_by_names, without_maps
 from engine.corpus.formats.pdf_tree import mapping, resolved
+from engine.corpus.source import Skipped
 
 if TYPE_CHECKING:
     from engine.corpus.formats.pdfium import Pages
@@ -57,6 +59,7 @@ _OLD_TEX = {  # OT1
 _MOST_CONTENT = 4 << 20  # bytes; a page of text has 10,000, a map millions, and pypdf takes a second for each
 _MORE = 1.2
 _LOST = 1.05
+_BY_CHANCE = 2  # words of one language that are common ones in another
 _COMMON_SHARE = 0.04  # of the words of a text: of English ones, a third
 _COMMON = frozenset(
     word
@@ -77,7 +80,8 @@ class PageText:
 
     reader: "PDFium" or "pypdf"; "" where the page is lost. why: what speaks for pypdf, where it was taken. n_unread:
     characters that became U+FFFD, n_guessed: bare codes that were kept, n_private: of a private-use area.
-    is_unreadable: half of it or more cannot be read. n_spaces, n_accents, n_turned: see Glyphs.
+    is_unreadable: half of it or more cannot be read. is_renamed: read by the names of letters, for the fonts' maps are
+    wrong. n_spaces, n_accents, n_turned, n_unsure, n_silent: see Glyphs.
     """
 
     text: str = ""
@@ -90,6 +94,9 @@ class PageText:
     n_spaces: int = 0
     n_accents: int = 0
     n_turned: int = 0
+    n_unsure: int = 0
+    n_silent: int = 0
+    is_renamed: bool = False
 
 
 def read_page(opened: "Pages | None", page: Any, number: int, *, is_hybrid: bool) -> PageText:
@@ -100,9 +107,11 @@ def read_page(opened: "Pages | None", page: Any, number: int, *, is_hybrid: bool
         second = _by_pypdf(page)
         why = "PDFium cannot open " + ("the file" if opened is None else "it" if second is not None else "")
         return _judged(Glyphs(second), why) if second is not None else PageText(reader="")
+    if glyphs.unmapped and page is not None:
+        glyphs = _spelled(glyphs, page)
     first = _judged(glyphs)
     n_letters = _n_letters(glyphs.text)
-    if not n_letters and page is not None and _shows_text(page):
+    if not n_letters and not glyphs.n_silent and page is not None and _shows_text(page):
         second = _by_pypdf(page) or ""
         return _judged(Glyphs(second), "PDFium finds no text") if _n_letters(second) else first
     if is_hybrid:
@@ -121,7 +130,46 @@ def read_page(opened: "Pages | None", page: Any, number: int, *, is_hybrid: bool
             return _judged(Glyphs(second), "PDFium glues words together")
         if _n_letters(second) > _LOST * n_letters:
             return _judged(Glyphs(second), "PDFium loses letters that stand in one place")
-    return first
+    return _renamed(first, page) or first
+
+
+def _spelled(glyphs: Glyphs, page: Any) -> Glyphs:
+    """The text with bare codes as the names of their glyphs have them, as far as those say something."""
+    names = spelled_by_names(page)
+    unmapped = set(glyphs.unmapped)
+    if not any(ord(glyphs.text[at]) in names for at in unmapped):
+        return glyphs
+    parts: list[str] = []
+    left: list[int] = []
+    length = 0
+    for at, character in enumerate(glyphs.text):
+        words = names.get(ord(character), "") if at in unmapped else character
+        if not words:
+            left.append(length)
+        parts.append(words or character)
+        length += len(parts[-1])
+    return replace(glyphs, text="".join(parts), unmapped=tuple(left))
+
+
+def _renamed(read: PageText, page: Any) -> PageText | None:
+    """The page by the names of its letters, where its fonts' maps make no words and those do."""
+    words = _WORD.findall(read.text)
+    n_common = sum(word.lower() in _COMMON for word in words)
+    if page is None or read.n_turned or n_common > max(_BY_CHANCE, _COMMON_SHARE * len(words)):
+        return None
+    data = without_maps(page) if any("/ToUnicode" in font for font in _fonts(page)) else b""
+    if not data:
+        return None
+    from engine.corpus.formats.pdfium import open_pages
+
+    pages = open_pages("", data)
+    if isinstance(pages, Skipped):
+        return None
+    with pages:
+        glyphs = pages.glyphs(1)
+    if glyphs is None or glyphs.unmapped or not reads_better(glyphs.text, read.text):
+        return None
+    return replace(_judged(glyphs), is_renamed=True)
 
 
 def _tells_words_apart(second: str, first: str) -> bool:
@@ -168,6 +216,8 @@ def _judged(glyphs: Glyphs, why: str = "") -> PageText:
         n_spaces=glyphs.n_spaces,
         n_accents=glyphs.n_accents,
         n_turned=glyphs.n_turned,
+        n_unsure=glyphs.n_unsure,
+        n_silent=glyphs.n_silent,
     )
 
 
@@ -226,10 +276,13 @@ def _shows_text(page: Any) -> bool:
 
 def _has_maps(page: Any) -> bool:
     """Whether each font that a page names has a map to characters, and there is one."""
-    fonts = mapping((mapping(page.get("/Resources")) or {}).get("/Font")) or {}
-    found = [mapping(font) for font in fonts.values()]
-    needing = [font for font in found if font is not None and not _is_plain(font)]
+    needing = [font for font in _fonts(page) if not _is_plain(font)]
     return bool(needing) and all("/ToUnicode" in font for font in needing)
+
+
+def _fonts(page: Any) -> list[dict[str, Any]]:
+    fonts = mapping((mapping(page.get("/Resources")) or {}).get("/Font")) or {}
+    return [font for each in fonts.values() if (font := mapping(each)) is not None]
 
 
 def _is_plain(font: dict[str, Any]) -> bool:

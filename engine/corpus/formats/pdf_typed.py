@@ -42,6 +42,7 @@ class Left:
     marks: Counter[str] = field(default_factory=Counter)
     hidden: list[str] = field(default_factory=list)
     passwords: list[str] = field(default_factory=list)
+    wordless: list[str] = field(default_factory=list)  # fields whose value is of a kind that holds no words
     n_links: int = 0
 
     def notes(self) -> list[str]:
@@ -63,6 +64,9 @@ class Left:
             notes.append(
                 f"What was typed as a password was left out: {listed([name or 'a field' for name in self.passwords])}."
             )
+        if self.wordless:
+            names = listed([name or "a field" for name in self.wordless])
+            notes.append(f"Form fields whose value is no text were left out: {names}.")
         if self.n_links:
             are = "link's address is" if self.n_links == 1 else "links' addresses are"
             notes.append(f"{self.n_links:,} {are} not sent.")
@@ -164,7 +168,10 @@ class TypedIn:
         if value.strip():
             fields.add(id(owner))
         elif not is_button:
-            return [_Entry(label, "", _drawing(widget))]
+            drawing, held = _drawing(widget), resolved(_inherited(chain, "/V"))
+            if drawing is None and isinstance(held, dict | list) and held and not hasattr(held, "get_data"):
+                self.left.wordless.append(name)
+            return [_Entry(label, "", drawing)]
         if flags & _PASSWORD and not is_button and value.strip():
             self.left.passwords.append(name)
             return []
@@ -222,7 +229,7 @@ def _comment(annotation: dict[str, Any], kind: str) -> Iterator[_Entry]:
         if kind == "/Popup" and words.strip() and mapping(annotation.get("/Parent")) is None:
             yield _Entry("note", words)
         return
-    name = _KINDS.get(kind) or kind.lstrip("/").lower()
+    name = _KINDS.get(kind) or (kind.lstrip("/").lower() if kind != "None" else "annotation of no kind")
     author = one_line(value_in_words(annotation.get("/T")))[:100]
     by = f" by {author}" if author else ""
     if kind in ("/Text", "/FreeText"):
@@ -233,7 +240,7 @@ def _comment(annotation: dict[str, Any], kind: str) -> Iterator[_Entry]:
     if kind == "/Redact" and (overlay := value_in_words(annotation.get("/OverlayText"))).strip():
         yield _Entry(name, overlay)
     if words.strip():
-        yield _Entry(f"comment{by} on {name}", words)
+        yield _Entry(f"comment{by} on {name}" if kind != "None" else f"comment{by}", words)
     if kind == "/Stamp":
         drawing = _drawing(annotation)
         (drawn,) = _texts_of_drawings([drawing], None) if drawing is not None else ("",)

@@ -12,12 +12,10 @@ from engine.corpus.formats.notebook import NOTEBOOK
 from engine.corpus.formats.pdf import PDF
 from engine.corpus.formats.sniff import HEAD_BYTES, Head, describe, ending, is_called_image, look
 from engine.corpus.formats.text import TEXT
-from engine.corpus.rules import Rules
+from engine.corpus.rules import NESTED_ZIP, Rules
 from engine.corpus.source import Cause, KeptFile, Pixels, Skipped, Source
 from engine.corpus.wording import over_limit, printable, ranges_in_words
 from engine.errors import UsageError
-
-NESTED_ZIP = "an archive inside a folder; give it by itself to read it"
 
 FORMATS = (IMAGE, PDF, NOTEBOOK, TEXT)
 """The first that recognises a file reads it: those with a signature of their own before those that go by a name."""
@@ -158,4 +156,4 @@ def with_absent_noted(sources: Sequence[Source], rules: Rules) -> list[Source]:
         return list(sources)
     are = "page {} is" if len(beyond) == 1 else "pages {} are"
     note = f"{are.format(ranges_in_words(beyond)).capitalize()} not there: the last is page {n_pages}."
-    return [replace(source, notes=(*source.notes, note)) if source is longest else source for source in sources]
+    return [source.changed(notes=(*source.notes, note)) if source is longest else source for source in sources]

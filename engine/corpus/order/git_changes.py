@@ -46,8 +46,7 @@ class Histories:
             self._rates[checkout] = read_rates(Path(checkout), max_seconds=self._seconds) or {}
             self._seconds -= monotonic() - begun
         rates = self._rates[checkout]
-        below = (os.fsencode(os.path.relpath(file, checkout).replace(os.sep, "/")) for file in files)
-        return [rates.get(path, 0.0) for path in below]
+        return [rates.get(_below(checkout, file), 0.0) for file in files]
 
     def checkout_of(self, file: str) -> str | None:
         """The root of the checkout that a file lies in, if any. The path is absolute, its links resolved."""
@@ -62,6 +61,11 @@ class Histories:
                 above = os.path.dirname(folder)
                 self._checkouts[folder] = None if above == folder else self._checkout_above(above)
         return self._checkouts[folder]
+
+
+def _below(checkout: str, file: str) -> bytes:
+    """A file's path as git has it. It lies in the checkout: to ask for a path between any two takes long."""
+    return os.fsencode(file[len(checkout.rstrip(os.sep)) + 1 :].replace(os.sep, "/"))
 
 
 def read_rates(
@@ -182,7 +186,7 @@ def in_work(checkout: str, files: Sequence[str]) -> list[bool]:
     index = read_index(checkout)
     if index is None:
         return [False] * len(files)
-    known = [index.get(os.fsencode(os.path.relpath(file, checkout).replace(os.sep, "/"))) for file in files]
+    known = [index.get(_below(checkout, file)) for file in files]
     if not any(known):
         return [False] * len(files)
     written = [each is not None and _is_written(file, each) for file, each in zip(files, known, strict=True)]

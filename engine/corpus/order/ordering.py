@@ -56,7 +56,7 @@ def estimated_tokens(source: Source) -> float:
     times as much for a page of A4, up to 2.5 times for a long strip. A model that cannot see takes less of a source
     that has both.
     """
-    words = (_WRAPPER_CHARACTERS + len(source.text)) / _CHARACTERS_A_TOKEN
+    words = (_WRAPPER_CHARACTERS + source.n_characters) / _CHARACTERS_A_TOKEN
     return words + sum(map(_picture_tokens, source.pictures))
 
 

@@ -1,7 +1,8 @@
 """Every file below a folder, in order, or why it is left out: --exclude, the defaults, .gitignore, links, specials.
 
 Owns the order of files and of the reasons, and what is asked of a place that holds files: a folder on disk
-(`disk_tree`), the inside of a zip (`zip_tree`). What becomes of a file, and of a zip, is left to `collect`.
+(`disk_tree`), the inside of a zip (`zip_tree`), a list of paths (`listed_tree`). What becomes of a file, and of a zip,
+is left to `collect`.
 """
 
 import os
@@ -42,8 +43,8 @@ class Entry:
     where: Any
 
 
-class Tree(Protocol):
-    """A place with files in it."""
+class Listing(Protocol):
+    """A place with files in it, as far as a walk must know it: folders, and the files that rules stand in."""
 
     def list_folder(self, where: Any) -> list[Entry]:
         """The entries, in any order. Errors: OSError."""
@@ -57,11 +58,15 @@ class Tree(Protocol):
     def size(self, where: Any) -> int | None:
         """The size of a file in bytes, None where it cannot be told."""
 
-    def modified(self, where: Any) -> float | None:
-        """When a file was last written, in seconds from any fixed moment; None where it cannot be told."""
-
     def identity(self, where: Any) -> object | None:
         """Tells a folder from every other; None where no folder can come up twice."""
+
+
+class Tree(Listing, Protocol):
+    """A place whose files can be read."""
+
+    def modified(self, where: Any) -> float | None:
+        """When a file was last written, in seconds from any fixed moment; None where it cannot be told."""
 
     def read_file(self, where: Any, path: str, take: Take) -> Source | Skipped:
         """What `take` makes of the file, or why it cannot be opened or read to its end, under `path`."""
@@ -123,7 +128,7 @@ class _Folder:
 class Walk:
     """One root's files. State: the folders seen, so that none is read twice."""
 
-    tree: Tree
+    tree: Listing
     rules: Rules
     names: Names
     start: Start

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from engine.corpus.rules import Rules, why_folder_left_out
-from engine.corpus.source import Skipped, Source
+from engine.corpus.source import Skipped
 from engine.corpus.walk.checkout import EXCLUDE, MAX_IGNORE_BYTES
-from engine.corpus.walk.folder_walk import Entry, EntryKind, File, Start, Take, Walk
+from engine.corpus.walk.folder_walk import Entry, EntryKind, File, Start, Walk
 from engine.corpus.wording import Names, printable
 
 _Found = TypeVar("_Found")
@@ -125,14 +125,8 @@ class ListedTree:
     def size(self, where: int) -> int | None:
         return None
 
-    def modified(self, where: int) -> float | None:
-        return None
-
     def identity(self, where: _Node) -> object | None:
         return None
-
-    def read_file(self, where: int, path: str, take: Take) -> Source | Skipped:
-        raise NotImplementedError("a list has no contents")
 
     def _read(self, where: _Node, *path: str) -> bytes | None:
         *folders, name = path

@@ -246,6 +246,7 @@ def test_directions_are_found_block_by_block() -> None:
     assert '<figure class="code" dir="ltr">' in html
 
 
+@pytest.mark.slow  # 1.7 s
 def test_an_answer_that_grows_is_drawn_as_it_is_when_it_has_ended() -> None:
     for text in generated():
         growing, chance = Growing(), random.Random(text)
@@ -324,6 +325,7 @@ NASTY = (
 )
 
 
+@pytest.mark.slow  # 2.1 s
 @pytest.mark.parametrize("piece", NASTY)
 def test_work_grows_with_the_length(piece: str) -> None:
     """Twice the text, at most twice the work, and a little."""
@@ -332,6 +334,7 @@ def test_work_grows_with_the_length(piece: str) -> None:
     assert whole < 2.4 * half + 2_000, (half, whole)
 
 
+@pytest.mark.slow  # 2.0 s
 @pytest.mark.parametrize("piece", NASTY)
 def test_very_long_answers_are_drawn(piece: str) -> None:
     assert blocks_of.__wrapped__(piece * (100_000 // len(piece)) + "\nEnd.")

@@ -50,6 +50,7 @@ def test_an_empty_home(longdesk: CommandLine) -> None:
     assert longdesk("snapshots", "prune", "--all", "--json").document["removed"] == []
 
 
+@pytest.mark.slow  # 1.6 s
 def test_the_list_says_what_each_holds(longdesk: CommandLine) -> None:
     put(longdesk, "old")
     path = put(longdesk, "new", "What is a bridge?", model_name="Llama 4 Scout")
@@ -65,6 +66,7 @@ def test_the_list_says_what_each_holds(longdesk: CommandLine) -> None:
     assert "model c0ffeec0  (no session)" in text and "2 kept KV caches: 2.0 MiB of " in text
 
 
+@pytest.mark.slow  # 2.1 s
 def test_verify_removes_what_is_broken(longdesk: CommandLine) -> None:
     paths = {name: put(longdesk, name, name) for name in ("whole", "flipped", "short", "gone")}
     assert longdesk("snapshots", "verify").out == "4 kept KV caches checked, 0 broken.\n"
@@ -109,6 +111,7 @@ def test_prune(longdesk: CommandLine) -> None:
     assert len(longdesk("sessions", "list", "--json").document["sessions"]) == 4
 
 
+@pytest.mark.slow  # 1.0 s
 @pytest.mark.parametrize("arguments", [("--to", "-1"), ("--to", "1X"), ("--older-than", "-1"), ("--older-than", "x")])
 def test_a_wrong_call(longdesk: CommandLine, arguments: tuple[str, ...]) -> None:
     run = longdesk("snapshots", "prune", *arguments)

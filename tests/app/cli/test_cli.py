@@ -2,19 +2,24 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from engine.local.opened import OpenModel, open_model
 from engine.prompt.prompt import Exchange, Part
-from tests.command_line import CommandLine
+from tests.command_line import CommandLine, Run
 from tests.held import held, is_told
+from tests.models.cache import cached
+from tests.models.scout import SMALL as SMALL_SCOUT
 from tests.patience import PATIENCE_S, until
 
 
@@ -25,7 +30,10 @@ def longdesk(tmp_path: Path, llama_gguf: Path) -> CommandLine:
 
 @pytest.fixture
 def corpus(tmp_path: Path) -> Path:
-    folder = tmp_path / "corpus"
+    return write_corpus(tmp_path / "corpus")
+
+
+def write_corpus(folder: Path) -> Path:
     (folder / "src").mkdir(parents=True)
     (folder / "README.md").write_text("# Bridges\n\nThe bridge at Ulm is 42 metres long.\n")
     (folder / "src" / "main.py").write_text("def main():\n    return 42\n")
@@ -34,11 +42,46 @@ def corpus(tmp_path: Path) -> Path:
     return folder
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A home in which the corpus was asked about once, "Q" with a reply of four tokens, and that answer."""
+
+    longdesk: CommandLine
+    corpus: Path
+    answer: dict[str, Any]
+
+    def again(self, *arguments: object, max_tokens: int = 2) -> Run:
+        """ "Q" once more, in the same session."""
+        how = ("--session", self.answer["session"], "-q", "Q", "--max-tokens", max_tokens, "--json")
+        return self.longdesk("ask", *arguments, *how)
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """The session as it is now."""
+        document: dict[str, Any] = self.longdesk("sessions", "show", self.answer["session"], "--json").document
+        return document
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory, llama_gguf: Path) -> Begun:
+    folder = tmp_path_factory.mktemp("begun")
+    longdesk, corpus = CommandLine(folder / "home", llama_gguf), write_corpus(folder / "corpus")
+    return Begun(longdesk, corpus, longdesk("ask", corpus, "-q", "Q", "--max-tokens", 4, "--json").answer)
+
+
+@pytest.fixture
+def begun(first: Begun, tmp_path: Path) -> Begun:
+    """A copy of that home for each test. The corpus is all tests' and stays as it is."""
+    home = Path(shutil.copytree(first.longdesk.home, tmp_path / "home"))
+    return replace(first, longdesk=replace(first.longdesk, home=home))
+
+
 def children_of(pid: int) -> list[psutil.Process]:
     return psutil.Process(pid).children(recursive=True)
 
 
 class TestCount:
+    @pytest.mark.slow  # 2.2 s
     def test_the_document(self, longdesk: CommandLine, corpus: Path) -> None:
         run = longdesk("count", corpus, "--json")
         assert run.code == 0
@@ -61,6 +104,7 @@ class TestCount:
         named = longdesk("count", corpus / "package-lock.json", "--json").document
         assert [source["path"] for source in named["sources"]] == ["package-lock.json"]
 
+    @pytest.mark.slow  # 1.8 s
     def test_for_people(self, longdesk: CommandLine, corpus: Path) -> None:
         run = longdesk("count", corpus)
         assert run.code == 0 and "src/main.py" in run.out and "2 skipped" in run.out and run.err == ""
@@ -82,6 +126,7 @@ class TestPlan:
         "runtime_bytes", "total_bytes", "devices", "fits", "verdict", "advice", "estimated",
     }  # fmt: skip
 
+    @pytest.mark.slow  # 4.0 s
     def test_the_document(self, longdesk: CommandLine, corpus: Path) -> None:
         run = longdesk("plan", corpus, "--json")
         document = run.document
@@ -93,10 +138,12 @@ class TestPlan:
         assert {"name", "kind", "free_bytes", "total_bytes", "needed_bytes"} <= device.keys()
         assert device["kind"] == "ram" and 0 < device["free_bytes"] <= device["total_bytes"]
 
+    @pytest.mark.slow  # 1.4 s
     def test_without_a_corpus_the_model_alone(self, longdesk: CommandLine) -> None:
         document = longdesk("plan", "--ctx", "4K", "--json").document
         assert document["prompt_tokens"] == 0 and document["context_tokens"] == 4096
 
+    @pytest.mark.slow  # 2.8 s
     def test_over_the_window_prints_its_document_and_exits_with_3(self, longdesk: CommandLine, corpus: Path) -> None:
         run = longdesk("plan", corpus, "--ctx", 100, "--reply", 90, "--json")
         assert run.code == 3 and run.document["verdict"] == "over_window" and not run.document["fits"]
@@ -104,12 +151,14 @@ class TestPlan:
             {"change", "saves_bytes", "saves_tokens"} <= advice.keys() for advice in run.document["advice"]
         )
 
+    @pytest.mark.slow  # 2.5 s
     def test_kv_types_cost_what_they_cost(self, longdesk: CommandLine) -> None:
         sizes = [longdesk("plan", "--ctx", "4K", "--kv", kv, "--json").document["kv_bytes"] for kv in ("f16", "q8_0")]
         assert sizes[1] * 64 == sizes[0] * 34
 
 
 class TestAsk:
+    @pytest.mark.slow  # 3.2 s
     def test_the_events(self, longdesk: CommandLine, corpus: Path) -> None:
         run = longdesk("ask", corpus, "-q", "How long?", "--max-tokens", 12, "--json")
         assert run.code == 0
@@ -129,15 +178,15 @@ class TestAsk:
 
     @pytest.mark.slow
     def test_a_second_question_in_a_new_process_decodes_only_its_own_tokens(
-        self, longdesk: CommandLine, corpus: Path, llama_gguf: Path
+        self, begun: Begun, llama_gguf: Path
     ) -> None:
-        first = longdesk("ask", corpus, "-q", "How long?", "--max-tokens", 12, "--json").answer
-        second = longdesk("ask", "--session", first["session"], "-q", "Where is it?", "--max-tokens", 4, "--json")
+        session = begun.answer["session"]
+        second = begun.longdesk("ask", "--session", session, "-q", "Where is it?", "--max-tokens", 4, "--json")
         answer = second.answer
         fresh = answer["prompt_tokens"] - answer["reused_tokens"]
         opened = open_model(llama_gguf)
         assert fresh <= _around_a_question(opened) + len(opened.tokenizer.encode("Where is it?")) + 1
-        assert answer["session"] == first["session"]
+        assert answer["session"] == session
         last_prefill = [event for event in second.events if event["event"] == "prefill"][-1]
         assert last_prefill["reused"] == answer["reused_tokens"] <= last_prefill["total"] - 1
 
@@ -148,10 +197,8 @@ class TestAsk:
         assert second["reused_tokens"] == 0
 
     @pytest.mark.slow
-    def test_another_kv_type_reads_again(self, longdesk: CommandLine, corpus: Path) -> None:
-        first = longdesk("ask", corpus, "-q", "Q", "--max-tokens", 4, "--json").answer
-        again = ("ask", "--session", first["session"], "-q", "Q", "--max-tokens", 4, "--kv", "q8_0", "--json")
-        assert longdesk(*again).answer["reused_tokens"] == 0
+    def test_another_kv_type_reads_again(self, begun: Begun) -> None:
+        assert begun.again("--kv", "q8_0", max_tokens=4).answer["reused_tokens"] == 0
 
     @pytest.mark.slow
     def test_an_edited_file_is_sent_as_it_is_now(self, longdesk: CommandLine, corpus: Path) -> None:
@@ -167,55 +214,51 @@ class TestAsk:
         assert 0 < second["reused_tokens"] < first["prompt_tokens"]
 
     @pytest.mark.slow
-    def test_exclude_leaves_out_what_the_session_has(self, longdesk: CommandLine, corpus: Path) -> None:
-        session = longdesk("ask", corpus, "-q", "Q", "--max-tokens", 2, "--json").answer["session"]
-        run = longdesk("ask", "--session", session, "-q", "Q", "--exclude", "src", "--max-tokens", 2, "--json")
+    def test_exclude_leaves_out_what_the_session_has(self, begun: Begun) -> None:
+        run = begun.again("--exclude", "src")
         assert run.code == 0 and "src/main.py is left out" in run.err
-        sources = longdesk("sessions", "show", session, "--json").document["sources"]
-        assert {source["path"]: source["enabled"] for source in sources} == {"README.md": True, "src/main.py": False}
+        enabled = {source["path"]: source["enabled"] for source in begun.shown["sources"]}
+        assert enabled == {"README.md": True, "src/main.py": False}
 
     @pytest.mark.slow
-    def test_what_was_left_out_is_sent_again_when_it_is_named(self, longdesk: CommandLine, corpus: Path) -> None:
-        ask = ("-q", "Q", "--max-tokens", 2, "--json")
-        first = longdesk("ask", corpus, *ask).answer
-        again = ("ask", *ask, "--session", first["session"])
-        without = longdesk(*again, "--exclude", "src").answer
-        found = longdesk(*again, corpus)
+    def test_what_was_left_out_is_sent_again_when_it_is_named(self, begun: Begun) -> None:
+        without = begun.again("--exclude", "src").answer
+        found = begun.again(begun.corpus)
         assert "src/main.py stays left out of this session. To send it again, name it without the folder" in found.err
-        named = longdesk(*again, corpus / "src" / "main.py")
+        named = begun.again(begun.corpus / "src" / "main.py")
         assert "src/main.py was left out and named again: sent from here on." in named.err
         tokens = [answer["prompt_tokens"] for answer in (without, found.answer, named.answer)]
-        assert tokens[1] - tokens[0] < first["prompt_tokens"] / 2 and tokens[2] > tokens[1]
-        shown = longdesk("sessions", "show", first["session"], "--json").document
-        assert all(source["enabled"] for source in shown["sources"])
+        assert tokens[1] - tokens[0] < begun.answer["prompt_tokens"] / 2 and tokens[2] > tokens[1]
+        assert all(source["enabled"] for source in begun.shown["sources"])
 
     @pytest.mark.slow
-    def test_another_file_of_the_same_path_is_sent_beside_the_first(
-        self, longdesk: CommandLine, corpus: Path, tmp_path: Path
-    ) -> None:
-        session = longdesk("ask", corpus, "-q", "Q", "--max-tokens", 2, "--json").answer["session"]
+    def test_another_file_of_the_same_path_is_sent_beside_the_first(self, begun: Begun, tmp_path: Path) -> None:
         other = tmp_path / "other" / "README.md"
         other.parent.mkdir()
         other.write_text("Another one.\n")
-        run = longdesk("ask", other, "--session", session, "-q", "Q", "--max-tokens", 2)
+        run = begun.again(other)
         assert run.code == 0 and "Sent beside other files of the same path: other/README.md." in run.err
-        shown = longdesk("sessions", "show", session, "--json").document
-        assert [source["path"] for source in shown["sources"]] == ["README.md", "src/main.py", "other/README.md"]
-
-    def test_a_session_keeps_its_instruction(self, longdesk: CommandLine, corpus: Path) -> None:
-        session = longdesk("ask", corpus, "-q", "Q", "--max-tokens", 2, "--json").answer["session"]
-        assert longdesk("ask", "--session", session, "-q", "Q", "--system", "Be a pirate.").code == 2
+        assert [source["path"] for source in begun.shown["sources"]] == [
+            "README.md", "src/main.py", "other/README.md",
+        ]  # fmt: skip
 
     @pytest.mark.slow
-    def test_a_damaged_kv_state_is_not_used(self, longdesk: CommandLine, corpus: Path) -> None:
-        ask = ("-q", "Q", "--max-tokens", 4, "--json")
-        first = longdesk("ask", corpus, *ask).answer
-        (state,) = (longdesk.home / "snapshots").glob("*.kv")
+    def test_a_session_keeps_its_instruction(self, begun: Begun) -> None:
+        assert begun.again("--system", "Be a pirate.").code == 2
+
+    @pytest.mark.slow
+    def test_a_damaged_kv_state_is_not_used(self, begun: Begun) -> None:
+        (state,) = (begun.longdesk.home / "snapshots").glob("*.kv")
         damaged = bytearray(state.read_bytes())
         damaged[-4000:-3000] = bytes(byte ^ 0x55 for byte in damaged[-4000:-3000])
         state.write_bytes(damaged)
-        again = longdesk("ask", "--session", first["session"], *ask)
+        again = begun.again(max_tokens=4)
         assert again.code == 0 and again.answer["reused_tokens"] == 0
+
+    @pytest.mark.slow
+    def test_a_kv_state_that_is_whole_is_used(self, begun: Begun) -> None:
+        """Or the tests of those that are not would prove nothing."""
+        assert begun.again(max_tokens=4).answer["reused_tokens"] > 0
 
     @pytest.mark.slow
     def test_a_reader_that_leaves_in_mid_answer_is_no_trouble(self, longdesk: CommandLine, corpus: Path) -> None:
@@ -230,6 +273,7 @@ class TestAsk:
         turns = longdesk("sessions", "show", session, "--json").document["turns"]
         assert turns[0]["stop"] == "cancelled" and turns[0]["text"]
 
+    @pytest.mark.slow  # 3.2 s
     def test_a_question_that_is_no_utf8_is_read_all_the_same(self, longdesk: CommandLine, corpus: Path) -> None:
         answer = longdesk("ask", corpus, "-q", os.fsdecode(b"caf\xe9"), "--max-tokens", 2, "--json").answer
         shown = longdesk("sessions", "show", answer["session"], "--json").document
@@ -253,6 +297,7 @@ class TestAsk:
         )
         assert longdesk(*ask).answer["text"] == longdesk(*ask).answer["text"]
 
+    @pytest.mark.slow  # 2.9 s
     def test_for_people_the_text_alone_goes_to_standard_output(self, longdesk: CommandLine, corpus: Path) -> None:
         run = longdesk("ask", corpus, "-q", "-", "--max-tokens", 6, stdin="How long is the bridge?\n")
         assert run.code == 0 and "tokens sent" in run.err and "session" not in run.out
@@ -267,6 +312,7 @@ class TestAsk:
         assert longdesk("sessions", "list", "--json").document == {"sessions": []}
         assert longdesk("ask", corpus, "-q", "Q", "--ctx", "4K", "--max-tokens", 512, "--exclude", "big.txt").code == 0
 
+    @pytest.mark.slow  # 3.7 s
     def test_control_tokens_in_a_file_stay_text(self, longdesk: CommandLine, corpus: Path, llama_gguf: Path) -> None:
         tokenizer = open_model(llama_gguf).tokenizer
         plain = longdesk("count", corpus / "README.md", "--json").document
@@ -278,6 +324,7 @@ class TestAsk:
 
 
 class TestStopping:
+    @pytest.mark.slow  # 1.9 s
     @pytest.mark.parametrize("begun", ["our code runs", "it imports", "it reads"])
     def test_a_signal_at_any_early_time_is_a_quiet_130(self, longdesk: CommandLine, corpus: Path, begun: str) -> None:
         """Before the first of these, Python itself says what it likes."""
@@ -297,9 +344,9 @@ class TestStopping:
     @pytest.mark.slow
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_a_signal_in_mid_prefill_ends_with_130_and_keeps_the_turn(
-        self, tmp_path: Path, scout_gguf: Path, number: signal.Signals
+        self, tmp_path: Path, number: signal.Signals
     ) -> None:
-        longdesk = CommandLine(tmp_path / "home", scout_gguf)
+        longdesk = CommandLine(tmp_path / "home", cached("scout", **SMALL_SCOUT))
         process = self._asking_a_lot(longdesk, tmp_path)
         with held(process.pid) as engine:
             process.send_signal(number)
@@ -312,10 +359,8 @@ class TestStopping:
         assert again["reused_tokens"] > 0  # what was read before the signal was kept
 
     @pytest.mark.slow
-    def test_kill_9_of_the_parent_leaves_no_child_and_an_interrupted_turn(
-        self, tmp_path: Path, scout_gguf: Path
-    ) -> None:
-        longdesk = CommandLine(tmp_path / "home", scout_gguf)
+    def test_kill_9_of_the_parent_leaves_no_child_and_an_interrupted_turn(self, tmp_path: Path) -> None:
+        longdesk = CommandLine(tmp_path / "home", cached("scout", **SMALL_SCOUT))
         process = self._asking_a_lot(longdesk, tmp_path)
         with held(process.pid):
             children = children_of(process.pid)
@@ -328,8 +373,8 @@ class TestStopping:
         assert longdesk("ask", "--session", session["id"], "-q", "Q", "--max-tokens", 2, "--json").code == 0
 
     @pytest.mark.slow
-    def test_two_may_not_answer_in_one_session(self, tmp_path: Path, scout_gguf: Path) -> None:
-        longdesk = CommandLine(tmp_path / "home", scout_gguf)
+    def test_two_may_not_answer_in_one_session(self, tmp_path: Path) -> None:
+        longdesk = CommandLine(tmp_path / "home", cached("scout", **SMALL_SCOUT))
         process = self._asking_a_lot(longdesk, tmp_path)
         with held(process.pid):
             session = longdesk("sessions", "list", "--json").document["sessions"][0]["id"]
@@ -378,6 +423,7 @@ class TestSessions:
         assert not list((longdesk.home / "snapshots").iterdir())
         assert longdesk("sessions", "list", "--json").document == {"sessions": []}
 
+    @pytest.mark.slow  # 3.9 s
     def test_an_unknown_session_is_a_usage_error(self, longdesk: CommandLine) -> None:
         for command in (("show",), ("delete",), ("export",)):
             assert longdesk("sessions", *command, "nope").code == 2
@@ -395,6 +441,7 @@ class TestSessions:
         )
         assert longdesk("sessions", "show", begun["session"], "--json").document["model"] == str(longdesk.model)
 
+    @pytest.mark.slow  # 1.4 s
     def test_home_belongs_to_the_user_alone(self, longdesk: CommandLine) -> None:
         longdesk("sessions", "list")
         assert longdesk.home.stat().st_mode & 0o777 == 0o700
@@ -412,6 +459,7 @@ def test_many_at_once_over_one_home_lose_nothing(longdesk: CommandLine, corpus: 
     assert [session["turns"] for session in listed] == [1] * 4
 
 
+@pytest.mark.slow  # 2.4 s
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -438,6 +486,7 @@ def test_a_wrong_call_exits_with_2_and_says_what_is_wrong(longdesk: CommandLine,
     assert run.code == 2 and run.out == "" and len(run.err) > 20
 
 
+@pytest.mark.slow  # 2.3 s
 def test_output_that_nobody_reads_to_the_end_is_no_traceback(longdesk: CommandLine, corpus: Path) -> None:
     process = longdesk.start("count", corpus)
     assert process.stdout is not None and process.stderr is not None

@@ -15,9 +15,9 @@ from app.cli.output.answer import tell_skipped
 from app.cli.output.count import count_json
 from app.desk import Desk
 from app.settings import Settings
-from engine.corpus.collect import named_by_hand
+from engine.corpus.refusing import named_by_hand
 from engine.corpus.source import Cause, Skipped
-from engine.local.opened import OpenModel
+from engine.local.opened import open_model
 from engine.memory.fingerprint import fingerprint
 from engine.memory.projector import read_projector
 from engine.tokens.tiles import llama_cpp_tiling, size_within
@@ -26,6 +26,7 @@ from tests.engine.corpus.test_bad_images import mixed
 from tests.engine.tokens.test_tiles import MODELS
 from tests.held import held, is_told
 from tests.models.cache import cached
+from tests.models.scout import SMALL as SMALL_SCOUT
 from tests.patience import PATIENCE_S, until
 
 QUESTION = "Compare image 2 and image 5."
@@ -43,7 +44,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Scout-shaped model of four layers with its projector beside it."""
     folder = tmp_path_factory.mktemp("model")
     shutil.copyfile(cached("mmproj"), folder / "mmproj-scout.gguf")
-    return Path(shutil.copyfile(cached("scout", n_layer=4), folder / "scout.gguf"))
+    return Path(shutil.copyfile(cached("scout", **SMALL_SCOUT), folder / "scout.gguf"))
 
 
 @pytest.fixture
@@ -84,7 +85,7 @@ def n_runs(sizes: list[tuple[int, int]]) -> int:
 
 
 @pytest.mark.slow
-def test_ten_images_and_three_texts(longdesk: CommandLine, corpus: Path, scout: OpenModel) -> None:
+def test_ten_images_and_three_texts(longdesk: CommandLine, corpus: Path, model: Path) -> None:
     counted = longdesk("count", corpus, "--json").document
     kinds = [source["kind"] for source in counted["sources"]]
     assert (kinds.count("image"), kinds.count("text")) == (10, 3) and not counted["skipped"]
@@ -92,7 +93,7 @@ def test_ten_images_and_three_texts(longdesk: CommandLine, corpus: Path, scout: 
     assert numbers == list(range(1, 11))
 
     first = ask(longdesk, corpus)
-    n_question = len(scout.tokenizer.encode(QUESTION))
+    n_question = len(open_model(model).tokenizer.encode(QUESTION))
     assert first.answer["prompt_tokens"] == counted["total_tokens"] + n_question
     prefills = [event for event in first.events if event["event"] == "prefill"]
     assert prefills[-1]["done"] == prefills[-1]["total"] == first.answer["prompt_tokens"]
@@ -316,6 +317,7 @@ def test_a_model_of_qwen_vls_kind_is_asked_about_two_images_and_asked_again(tmp_
     assert swapped.answer["text"] == anew.answer["text"]
 
 
+@pytest.mark.slow  # 6.3 s
 def test_where_a_model_places_images_by_a_rule_of_its_own_it_is_not_asked_about_them(tmp_path: Path) -> None:
     """Hunyuan VL's: read as Qwen VL's are, they would be answered wrongly, and nobody would know."""
     longdesk = CommandLine(tmp_path / "home", cached("qwen3vl", architecture="hunyuan_vl"))
@@ -328,6 +330,7 @@ def test_where_a_model_places_images_by_a_rule_of_its_own_it_is_not_asked_about_
     assert longdesk("sessions", "list", "--json").document == {"sessions": []}
 
 
+@pytest.mark.slow  # 6.2 s
 @pytest.mark.parametrize(("max_tiles", "separators"), [(9, True), (9, False), (4, True), (1, False)])
 def test_fewer_tiles_and_no_separators_are_counted(
     max_tiles: int, separators: bool, tmp_path: Path, model: Path
@@ -346,6 +349,7 @@ def test_fewer_tiles_and_no_separators_are_counted(
     assert counted["template_tokens"] + sum(each["tokens"] for each in counted["sources"]) == counted["total_tokens"]
 
 
+@pytest.mark.slow  # 13.5 s
 def test_fewer_tiles_without_separators_are_read_as_counted(longdesk: CommandLine, tmp_path: Path) -> None:
     image, flags = photo(tmp_path / "page.png", (850, 1_100), 1), ("--max-tiles", 4, "--no-tile-separators")
     counted = longdesk("count", image, *flags, "--json").document
@@ -353,6 +357,7 @@ def test_fewer_tiles_without_separators_are_read_as_counted(longdesk: CommandLin
     assert run.answer["prompt_tokens"] == counted["total_tokens"] + 1 and run.answer["encoded"] == 5
 
 
+@pytest.mark.slow  # 22.3 s
 def test_images_given_to_a_model_that_cannot_see_wait_for_one_that_can(tmp_path: Path, model: Path) -> None:
     longdesk, blind = CommandLine(tmp_path / "home", model), ("--model", cached("llama"))
     image, text = photo(tmp_path / "image.png", (300, 200), 1), tmp_path / "note.txt"
@@ -371,6 +376,7 @@ def test_images_given_to_a_model_that_cannot_see_wait_for_one_that_can(tmp_path:
     assert ask(longdesk, "--session", session, "--model", model).answer["encoded"] == 2
 
 
+@pytest.mark.slow  # 9.5 s
 def test_pages_are_noted_as_the_model_is_sent_them(tmp_path: Path, longdesk: CommandLine) -> None:
     pages = [Pillow.new("L", (620, 877), 40 * page) for page in range(2)]
     pages[0].save(tmp_path / "scan.pdf", save_all=True, append_images=pages[1:])
@@ -401,6 +407,7 @@ def flags_of(advice: dict[str, object]) -> tuple[object, ...]:
     return "--draw-pages", advice["draw_pages"]
 
 
+@pytest.mark.slow  # 33.0 s
 def test_advice_on_many_images_and_scans_leads_to_a_fit(longdesk: CommandLine, tmp_path: Path) -> None:
     folder = tmp_path / "corpus"
     folder.mkdir()
@@ -425,6 +432,7 @@ def test_advice_on_many_images_and_scans_leads_to_a_fit(longdesk: CommandLine, t
         assert refused.code == 3 and all(one["change"].split(",")[0].split(" and ")[0] in refused.err for one in images)
 
 
+@pytest.mark.slow  # 25.1 s
 def test_advice_is_followed_in_a_session_too(longdesk: CommandLine, tmp_path: Path) -> None:
     pdf, image = scan(tmp_path / "scan.pdf", 3), photo(tmp_path / "image.png", (700, 500), 1)
     first = ask(longdesk, pdf, image, "--max-tiles", 1, "--draw-pages", "1")

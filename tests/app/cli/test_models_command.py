@@ -70,6 +70,7 @@ def error(run: Run, code: int) -> str:
     return run.err
 
 
+@pytest.mark.slow  # 1.8 s
 def test_list_shows_every_entry_and_what_is_here(machine: Machine) -> None:
     here = put(own(machine.home), f"{STEM}-Q4_K_M-00001-of-00002.gguf", f"{STEM}-Q4_K_M-00002-of-00002.gguf")
     put(machine.home / ".lmstudio" / "models" / "a" / "b", f"{STEM}-Q8_0-00001-of-00003.gguf")  # the others are missing
@@ -142,6 +143,7 @@ def test_a_name_means_the_file_on_disk_or_is_refused(tmp_path: Path, monkeypatch
     assert find_plannable("scout", settings) == whole
 
 
+@pytest.mark.slow  # 1.4 s
 def test_counting_and_asking_need_the_file(machine: Machine) -> None:
     (machine.home / "a.txt").write_text("words")
     for command in (("count",), ("ask", "-q", "?")):
@@ -149,6 +151,7 @@ def test_counting_and_asking_need_the_file(machine: Machine) -> None:
         assert "longdesk models get maverick-ud-iq1_s" in refused
 
 
+@pytest.mark.slow  # 1.7 s
 @pytest.mark.parametrize(
     ("command", "given", "remedy"),
     [
@@ -167,6 +170,7 @@ def test_a_model_given_as_a_path_names_the_option_that_was_meant(
     assert f"There is no file or folder at {given}." in refused and remedy in refused
 
 
+@pytest.mark.slow  # 2.5 s
 def test_a_file_that_is_called_like_a_model_is_read(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     (machine.home / "scout").write_text("A scout goes ahead.")
     monkeypatch.chdir(machine.home)
@@ -174,6 +178,7 @@ def test_a_file_that_is_called_like_a_model_is_read(machine: Machine, monkeypatc
     assert counted.code == 0 and [source["path"] for source in counted.document["sources"]] == ["scout"]
 
 
+@pytest.mark.slow  # 1.9 s
 def test_get_fetches_all_parts_and_only_those(hub: Hub, tmp_path: Path) -> None:
     got = at(hub, tmp_path)("models", "get", "scout", "--json")
     assert got.code == 0, got.err
@@ -186,6 +191,7 @@ def test_get_fetches_all_parts_and_only_those(hub: Hub, tmp_path: Path) -> None:
     assert again.out == f"{got.document['path']}\n" and len(hub.paths) == 3  # it is there: nothing is asked
 
 
+@pytest.mark.slow  # 1.1 s
 def test_what_is_there_is_kept_and_what_was_cut_off_goes_on(hub: Hub, tmp_path: Path) -> None:
     first, second = TWO_PARTS
     put(own(tmp_path), "x")
@@ -198,6 +204,7 @@ def test_what_is_there_is_kept_and_what_was_cut_off_goes_on(hub: Hub, tmp_path: 
     assert hub.ranges == ["", f"bytes={CHUNK}-"]
 
 
+@pytest.mark.slow  # 2.6 s
 def test_ctrl_c_leaves_a_part_that_the_next_run_goes_on_with(hub: Hub, tmp_path: Path) -> None:
     hub.stall_after = 11 << 20
     name = f"Q3_K_M/{STEM}-Q3_K_M.gguf"
@@ -244,18 +251,22 @@ def test_a_downloaded_model_counts_by_its_name(hub: Hub, tmp_path: Path, scout_g
     assert verified.code == 4  # it is no Scout by its size
     checks = {check["check"]: check["passed"] for check in verified.document["checks"]}
     assert checks == {
-        "header": True, "parts": True, "model": True, "size": False, "vocabulary": True, "template": True,
+        "header": True, "parts": True, "model": True, "size": False,
+        "vocabulary": True, "template": True, "tokenizer": True,
     }  # fmt: skip
 
 
+@pytest.mark.slow  # 3.5 s
 def test_verify_names_each_check(machine: Machine, starter_gguf: Path) -> None:
     good = machine("models", "verify", starter_gguf, "--digest", "--json")
     assert good.code == 0 and good.document["passed"] and good.document["name"] is None
     assert good.document["sha256"] == {starter_gguf.name: sha256_of(starter_gguf)}
     text = machine("models", "verify", starter_gguf).out
     assert "ok      header" in text and "vocabulary: 49,152 tokens" in text and "template: renders" in text
+    assert "ok      tokenizer: tiktoken" in text and "for much text gigatoken" in text
 
 
+@pytest.mark.slow  # 1.1 s
 def test_verify_says_what_is_wrong(tmp_path: Path, llama_gguf: Path, starter_gguf: Path) -> None:
     def failed(path: Path) -> str:
         checks = verify(path, cache=tmp_path / "cache").checks

@@ -23,16 +23,19 @@ def found(document: Any) -> list[tuple[str, str, int]]:
     return [(source["path"], source["kind"], source["bytes"]) for source in document["sources"]]
 
 
+@pytest.mark.slow  # 1.9 s
 @pytest.mark.parametrize("name", ["-", "/dev/stdin", "/dev/fd/0"])
 def test_standard_input_is_a_source(longdesk: CommandLine, name: str) -> None:
     assert found(longdesk("count", "--json", name, stdin="hello\n").document) == [("stdin", "text", 6)]
 
 
+@pytest.mark.slow  # 1.7 s
 def test_a_file_that_is_called_so_is_given_with_its_folder(longdesk: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "-").write_text("a file\n")
     assert found(longdesk("count", "--json", tmp_path / "-").document) == [("-", "text", 7)]
 
 
+@pytest.mark.slow  # 2.1 s
 def test_what_a_shell_puts_in_place_of_a_command(longdesk: CommandLine) -> None:
     command = f"{LONGDESK} count --json <(echo hello) <(echo of another) - < <(echo third)"
     ended = subprocess.run(
@@ -46,6 +49,7 @@ def test_what_a_shell_puts_in_place_of_a_command(longdesk: CommandLine) -> None:
     assert '"stdin"' in ended.stdout and ended.stdout.count('"dev/fd/') == 2
 
 
+@pytest.mark.slow  # 6.9 s
 def test_a_question_and_a_source_by_pipe(longdesk: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("The fee is 4,200.")
     asked = longdesk("ask", tmp_path / "a.txt", "-q", "-", "--json", "--max-tokens", "2", stdin="What is the fee?")
@@ -65,6 +69,7 @@ def test_both_by_standard_input_is_a_mistake(longdesk: CommandLine, name: str) -
     assert "Standard input cannot be the question and a source. Give the question with -q TEXT." in refused.err
 
 
+@pytest.mark.slow  # 2.3 s
 def test_nothing_on_standard_input(longdesk: CommandLine) -> None:
     refused = longdesk("count", "-", stdin="")
     assert refused.code == 4 and "stdin was skipped: 0 bytes. Give another file." in refused.err
@@ -75,6 +80,7 @@ def test_nothing_on_standard_input(longdesk: CommandLine) -> None:
     assert closed.returncode == 4 and "Traceback" not in closed.stderr
 
 
+@pytest.mark.slow  # 1.8 s
 def test_a_file_as_standard_input(longdesk: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("hello\n")
     command = f"{LONGDESK} count --json - < {tmp_path / 'a.txt'}"

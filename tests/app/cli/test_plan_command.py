@@ -15,6 +15,8 @@ from engine.memory.dry_run import DryRun
 from engine.memory.kv_cache import kv_bytes
 from tests.command_line import CommandLine, Run
 from tests.models.cache import cached
+from tests.models.scout import SMALL as SMALL_SCOUT
+from tests.models.shape import ONE_HEAD
 
 MIB, GIB = 1 << 20, 1 << 30
 TOKEN_KV_BYTES = 12 * 2 * 8 * 128 * 2  # of the twelve layers that see everything, at f16
@@ -33,6 +35,7 @@ def longdesk(tmp_path: Path, llama_gguf: Path) -> CommandLine:
 # --- with nothing on this machine
 
 
+@pytest.mark.slow  # 2.5 s
 @pytest.mark.parametrize(
     ("ctx", "flags", "mib"),
     [
@@ -57,6 +60,7 @@ def test_the_kv_cache_of_scout_as_the_engine_has_it(
     assert code == (0 if document["fits"] else 3)
 
 
+@pytest.mark.slow  # 2.5 s
 def test_a_plan_without_a_corpus_makes_no_home(longdesk: CommandLine, tmp_path: Path) -> None:
     code, _ = plan(longdesk, "--model", "scout-q4_k_m", "--ctx", "4096")
     assert code in (0, 3) and not longdesk.home.exists()
@@ -65,6 +69,7 @@ def test_a_plan_without_a_corpus_makes_no_home(longdesk: CommandLine, tmp_path: 
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
 
 
+@pytest.mark.slow  # 2.4 s
 def test_a_plan_without_a_corpus_opens_no_database_and_sweeps_nothing(longdesk: CommandLine) -> None:
     orphan = longdesk.home / "snapshots" / "9999999-0.kv"  # whose writer is long dead: a sweep deletes it
     orphan.parent.mkdir(parents=True)
@@ -90,6 +95,7 @@ def test_a_plan_of_ten_million_tokens_takes_no_gigabyte(longdesk: CommandLine) -
     assert 100 * MIB < peak < 1000 * 1000 * 1000
 
 
+@pytest.mark.slow  # 4.5 s
 def test_what_is_not_on_this_machine_is_planned_not_counted(longdesk: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("one two three")
     for command in (("count",), ("plan",), ("ask", "-q", "What?")):
@@ -131,6 +137,7 @@ def test_a_kv_type_that_cannot_run_is_refused_with_the_reason(longdesk: CommandL
     assert longdesk("plan", "--model", narrow).code == 0
 
 
+@pytest.mark.slow  # 2.5 s
 def test_a_model_that_llama_cpp_refuses_leaves_no_trace(
     longdesk: CommandLine, llama_gguf: Path, tmp_path: Path
 ) -> None:
@@ -210,8 +217,8 @@ def test_a_question_that_does_not_fit_is_refused_before_anything_runs(
 
 @pytest.mark.slow
 def test_thirty_thousand_tokens_of_a_scout_end_to_end(longdesk: CommandLine, tmp_path: Path) -> None:
-    scout_gguf = cached("scout", n_layer=4)  # three layers with chunks, one that sees everything
-    (tmp_path / "book.txt").write_text(" ".join(f"word{at % 4_001} and" for at in range(8_500)))
+    scout_gguf = cached("scout", **SMALL_SCOUT, **ONE_HEAD)  # three layers with chunks, one that sees everything
+    (tmp_path / "book.txt").write_text(" ".join(f"word{at % 4_001} and" for at in range(5_300)))
     how = ("--model", scout_gguf, "--ctx", "40K")
     code, document = plan(longdesk, tmp_path / "book.txt", *how, "--reply", "8")
     assert code == 0 and document["prompt_tokens"] > 30_000

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from pypdf import PdfWriter
-from reportlab.pdfgen.canvas import Canvas
 
 from tests.command_line import CommandLine
 from tests.models import broken
+from tests.pdfs import written
 
 
 @pytest.fixture
@@ -19,11 +19,7 @@ def longdesk(tmp_path: Path, llama_gguf: Path) -> CommandLine:
 
 
 def pdf(path: Path, *pages: str) -> Path:
-    canvas = Canvas(str(path))
-    for text in pages:
-        canvas.drawString(72, 720, text)
-        canvas.showPage()
-    canvas.save()
+    path.write_bytes(written(*pages))
     return path
 
 
@@ -93,6 +89,7 @@ REFUSED: list[tuple[Callable[[Path], Path], str]] = [
 ]
 
 
+@pytest.mark.slow  # 2.3 s
 @pytest.mark.parametrize(("make", "telling"), REFUSED, ids=[make.__name__ for make, _ in REFUSED])
 @pytest.mark.parametrize("command", ["count", "ask"])
 def test_alone_it_is_refused_with_a_sentence(
@@ -104,6 +101,7 @@ def test_alone_it_is_refused_with_a_sentence(
     assert run.err.count("\n") == 1 and run.err.rstrip().endswith(".")
 
 
+@pytest.mark.slow  # 2.8 s
 def test_all_of_it_beside_good_files_costs_nothing_but_a_line_each(longdesk: CommandLine, tmp_path: Path) -> None:
     folder = tmp_path / "corpus"
     folder.mkdir()
@@ -116,11 +114,13 @@ def test_all_of_it_beside_good_files_costs_nothing_but_a_line_each(longdesk: Com
     assert set(made) <= skipped.keys() and all(len(reason) > 5 for reason in skipped.values())
 
 
+@pytest.mark.slow  # 1.6 s
 def test_a_missing_path_is_a_usage_error(longdesk: CommandLine, tmp_path: Path) -> None:
     run = longdesk("count", tmp_path / "nowhere")
     assert run.code == 2 and "nowhere" in run.err and run.out == ""
 
 
+@pytest.mark.slow  # 1.7 s
 @pytest.mark.parametrize(
     ("make", "telling"),
     [
@@ -151,6 +151,7 @@ def test_a_model_file_that_cannot_run_is_refused_from_its_header(
     assert run.code == 4 and telling in run.err and run.out == ""
 
 
+@pytest.mark.slow  # 4.4 s
 @pytest.mark.parametrize("when", ["load", "context"])
 def test_a_model_that_llama_cpp_breaks_off_on_is_refused_before_anything_begins(
     longdesk: CommandLine, tmp_path: Path, when: str
@@ -164,6 +165,7 @@ def test_a_model_that_llama_cpp_breaks_off_on_is_refused_before_anything_begins(
     assert longdesk("sessions", "list", "--json").document == {"sessions": []}
 
 
+@pytest.mark.slow  # 5.4 s
 def test_a_model_that_crashes_llama_cpp_later_is_a_failure_and_the_session_stays(
     longdesk: CommandLine, tmp_path: Path
 ) -> None:

@@ -13,8 +13,10 @@ from app.settings import Settings
 from engine.runtime import state_file
 from engine.runtime.checkpoint import Speeds
 from tests.models.cache import cached
+from tests.models.scout import SMALL as SMALL_SCOUT
+from tests.models.shape import ONE_HEAD
 
-MODELS = {"llama": {}, "gemma3": {"n_window": 128}, "scout": {"n_layer": 4}}
+MODELS = {"llama": {}, "gemma3": {"n_window": 128}, "scout": {**SMALL_SCOUT, **ONE_HEAD}}
 
 
 @pytest.fixture(params=MODELS)

@@ -84,6 +84,7 @@ def until_text(desk: Desk, question: Question, counted: Counter[str]) -> tuple[C
     return before, event
 
 
+@pytest.mark.slow  # 2.6 s
 def test_a_question_looks_once(settings: Settings, tmp_path: Path, counted: Counter[str]) -> None:
     """A follow-up, a new session on the same files, and both after a restart."""
     desk = Desk(settings)
@@ -106,6 +107,7 @@ def test_a_question_looks_once(settings: Settings, tmp_path: Path, counted: Coun
     desk.close()
 
 
+@pytest.mark.slow  # 1.4 s
 def test_a_state_file_is_opened_once_for_its_promise(settings: Settings, tmp_path: Path) -> None:
     desk = Desk(settings)
     *_, end = desk.ask(Question(text="Which?", corpus=desk.read([tmp_path / "corpus"])), cancel=Flag())

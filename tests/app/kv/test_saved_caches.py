@@ -154,6 +154,7 @@ DAMAGE: dict[str, Callable[[Path], None]] = {
 }
 
 
+@pytest.mark.slow  # 2.9 s
 @pytest.mark.parametrize("name", DAMAGE)
 def test_a_damaged_state_is_said_and_answered_without(
     name: str, settings: Settings, plain: tuple[Settings, Answer], corpus: Path
@@ -174,6 +175,7 @@ def test_an_unharmed_state_is_used_without_a_word(
     assert answer.notices == ()
 
 
+@pytest.mark.slow  # 1.9 s
 def test_a_damaged_state_gives_way_to_a_whole_one(settings: Settings, corpus: Path) -> None:
     """Or every question from now on would find it, complain, and read everything."""
     [state] = states(settings)
@@ -184,12 +186,14 @@ def test_a_damaged_state_gives_way_to_a_whole_one(settings: Settings, corpus: Pa
     assert again.notices == ()
 
 
+@pytest.mark.slow  # 1.2 s
 def test_a_state_that_is_gone_is_no_trouble(settings: Settings, plain: tuple[Settings, Answer], corpus: Path) -> None:
     states(settings)[0].unlink()
     answer = ask(settings, corpus)
     assert (answer.turn.reused_tokens, answer.turn.reply_ids) == (0, plain[1].turn.reply_ids)
 
 
+@pytest.mark.slow  # 6.9 s
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -265,6 +269,7 @@ def number(text: str) -> int:
     return int(text.replace(",", ""))
 
 
+@pytest.mark.slow  # 2.8 s
 def test_another_models_state_in_its_place_is_not_used(settings: Settings, corpus: Path, tmp_path: Path) -> None:
     """The index says that it is this model's; the file knows better."""
     twin = replace(settings, home=tmp_path / "twin", model=str(cached("llama", seed=1)))
@@ -277,6 +282,7 @@ def test_another_models_state_in_its_place_is_not_used(settings: Settings, corpu
     assert any("another model file" in notice for notice in answer.notices), answer.notices
 
 
+@pytest.mark.slow  # 4.3 s
 def test_two_states_in_each_others_place(
     settings: Settings, plain: tuple[Settings, Answer], corpus: Path, tmp_path: Path
 ) -> None:
@@ -301,6 +307,7 @@ def test_two_states_in_each_others_place(
         assert (again.turn.reused_tokens or 0) > 0.9 * (again.turn.prompt_tokens or 0) and again.notices == ()
 
 
+@pytest.mark.slow  # 2.4 s
 def test_the_command_line_says_it_too(settings: Settings, plain: tuple[Settings, Answer], corpus: Path) -> None:
     flip(0.5)(states(settings)[0])
     longdesk = CommandLine(settings.home, settings.model)
@@ -309,6 +316,7 @@ def test_the_command_line_says_it_too(settings: Settings, plain: tuple[Settings,
     assert asked.answer["reused_tokens"] == 0 and asked.answer["text"] == plain[1].turn.text
 
 
+@pytest.mark.slow  # 1.1 s
 def test_an_engine_that_is_killed_leaves_what_was_kept(settings: Settings, corpus: Path) -> None:
     desk = Desk(settings)
     [session] = desk.sessions()

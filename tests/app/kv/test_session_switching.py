@@ -137,6 +137,7 @@ def test_every_answer_equals_a_fresh_one_and_the_budget_is_never_passed(
     assert sum(reused) > 0.7 * sum(each.n_tokens for each in compared), "or being equal would be no wonder"
 
 
+@pytest.mark.slow  # 1.4 s
 @pytest.mark.parametrize(
     ("name", "changes"), [("gemma3", {"n_window": WINDOW}), ("gemma3", {}), ("llama", {})], ids=str
 )
@@ -152,6 +153,7 @@ def test_the_room_that_is_made_for_a_state_is_enough_and_little_more(
     assert 0.9 * asked <= state.stat().st_size <= asked
 
 
+@pytest.mark.slow  # 1.4 s
 def test_the_room_for_checkpoints_is_given_back_when_the_answer_is_there(
     tmp_path: Path, rooms: list[tuple[int, Room]]
 ) -> None:

@@ -107,6 +107,7 @@ def test_what_is_measured_counts_where_nothing_is_given() -> None:
     assert given.speeds.tokens_per_s == 10_000.0 and not given.is_worth_writing(100, 10 * GIB)
 
 
+@pytest.mark.slow  # 1.9 s
 @pytest.mark.parametrize(
     ("tokens_per_s", "checkpoints"),
     [(20.0, [1_024, 2_048, 3_072]), (150.0, [1_024, 2_048, 3_072]), (1_000.0, []), (1e7, [])],

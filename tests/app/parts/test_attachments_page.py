@@ -45,6 +45,7 @@ def three_and_a_letter() -> dict[str, bytes]:
     return {**images, "letter.txt": b"A letter."}
 
 
+@pytest.mark.slow  # 3.0 s
 def test_only_what_is_sent_counts_and_stands_at_the_question(draw_page: DrawPage) -> None:
     page = draw_page()
     session = attach(page, three_and_a_letter())
@@ -65,6 +66,7 @@ def test_only_what_is_sent_counts_and_stands_at_the_question(draw_page: DrawPage
     assert "<span>0 images by llama.cpp's tiles</span><b>0</b>" in texts(page) and page.slider
 
 
+@pytest.mark.slow  # 3.2 s
 def test_an_image_has_one_number_everywhere(draw_page: DrawPage) -> None:
     page = draw_page()
     session = attach(page, {**three_and_a_letter(), "s.pdf": scan(2)})
@@ -87,6 +89,7 @@ def test_an_image_has_one_number_everywhere(draw_page: DrawPage) -> None:
         assert f"**Image {number}** · {path}" in texts(page)
 
 
+@pytest.mark.slow  # 2.5 s
 def test_the_last_images_are_seen_and_more_can_be_opened(draw_page: DrawPage) -> None:
     page = draw_page()
     attach(page, {f"{n:02}.png": photo(40 + n, 30) for n in range(13)})
@@ -99,6 +102,7 @@ def test_the_last_images_are_seen_and_more_can_be_opened(draw_page: DrawPage) ->
     assert not [button for button in page.button if str(button.key).startswith("earlier-")]
 
 
+@pytest.mark.slow  # 2.0 s
 def test_an_image_that_was_replaced_is_not_shown_as_the_one_that_was_sent(draw_page: DrawPage) -> None:
     page = draw_page()
     attach(page, {"a.png": photo(300, 200), "b.png": photo(300, 200, seed=2)}, "What are these?")
@@ -129,6 +133,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.slow  # 2.2 s
 def test_refused_files_are_named_at_the_question(draw_page: DrawPage) -> None:
     page = draw_page()
     session = attach(page, {"good.png": photo(), **{name: data for name, (data, _) in REFUSED.items()}}, "What is it?")
@@ -147,6 +152,7 @@ def said_of(page: AppTest) -> list[str]:
     return [one.value for one in page.markdown if one.value.startswith(":material/block:")]
 
 
+@pytest.mark.slow  # 2.1 s
 def test_many_refused_files_are_a_count(draw_page: DrawPage) -> None:
     page = draw_page()
     attach(page, {f"{n}.png": b"" for n in range(7)}, "What are they?")
@@ -155,6 +161,7 @@ def test_many_refused_files_are_a_count(draw_page: DrawPage) -> None:
     assert count.label == "7 attached files were not read: why" and len(said_of(page)) == 7
 
 
+@pytest.mark.slow  # 1.9 s
 @pytest.mark.parametrize("n_files", [2, 7])
 def test_refused_files_without_a_question_are_said_until_the_next(draw_page: DrawPage, n_files: int) -> None:
     page = draw_page()

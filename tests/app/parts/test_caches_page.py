@@ -110,6 +110,7 @@ def test_a_deletion_that_fails_says_why(draw: Draw, home: Path, monkeypatch: pyt
     assert "Permission denied" in everything(page) and path.exists()
 
 
+@pytest.mark.slow  # 1.1 s
 def test_the_sidebar_leads_there_and_says_how_much(draw: Draw, home: Path) -> None:
     put(home, "a", "t", 300)
     page = AppTest.from_file(str(MAIN), default_timeout=PATIENCE_S).run()

@@ -9,6 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from threading import Event as Flag
 
+import click
 import pytest
 import streamlit as st
 from PIL import Image as Pillow
@@ -24,7 +25,10 @@ from app.question import Answered, Begun, Looking, Question
 from engine.corpus.collect import collect
 from engine.corpus.source import Source
 from engine.runtime.events import Prefill
+from tests.engine.corpus.formats.test_embedded import b64
+from tests.engine.corpus.formats.test_notebook import code, shown, written
 from tests.models.cache import cached
+from tests.models.scout import SMALL as SMALL_SCOUT
 from tests.patience import PATIENCE_S
 
 MAIN = Path(__file__).parents[3] / "app" / "main.py"
@@ -34,7 +38,7 @@ DrawPage = Callable[..., AppTest]
 @pytest.fixture(scope="module")
 def seeing(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Scout-shaped model with its projector beside it."""
-    return beside(tmp_path_factory.mktemp("model"), cached("scout", n_layer=4), cached("mmproj"))
+    return beside(tmp_path_factory.mktemp("model"), cached("scout", **SMALL_SCOUT), cached("mmproj"))
 
 
 def beside(folder: Path, model: Path, projector: Path) -> Path:
@@ -124,6 +128,7 @@ def looks(page: AppTest, place: str) -> list[str]:
     return [button.label for button in page.button if f"-{place}-" in str(button.key)]
 
 
+@pytest.mark.slow  # 1.7 s
 def test_numbers_grids_and_tokens_stand_at_the_names(draw_page: DrawPage) -> None:
     page = draw_page()
     assert "images, scans" in texts(page)
@@ -142,6 +147,7 @@ def test_numbers_grids_and_tokens_stand_at_the_names(draw_page: DrawPage) -> Non
     assert texts(page).count("--ld-picture:url(data:image/jpeg") == 3  # a scan of several pages has one thumbnail
 
 
+@pytest.mark.slow  # 1.4 s
 def test_the_viewer_shows_tiles_and_their_tokens(draw_page: DrawPage) -> None:
     page = draw_page()
     attach(page, {"a.png": photo(1000, 1000), "b.png": photo(300, 200), "s.pdf": scan(2)})
@@ -159,10 +165,30 @@ def test_the_viewer_shows_tiles_and_their_tokens(draw_page: DrawPage) -> None:
     assert "s.pdf, page 1 of 2" in texts(page)
 
 
+def test_the_pictures_of_a_notebook_are_images_of_the_session(draw_page: DrawPage, llama_gguf: Path) -> None:
+    plots = (shown({"image/png": b64(photo(300 + 400 * at, 200, seed=at))}) for at in range(2))
+    page = draw_page()
+    session = attach(page, {"a.png": photo(300, 200), "n.ipynb": written(code("x", *plots))})
+    assert labels(page)["n.ipynb"].endswith("**images 2–3**") and "n.ipynb" not in "".join(
+        one.value for one in page.error
+    )
+    assert looks(page, "tree") == ["Look at image 1", "Look at images 2–3"]
+    assert texts(page).count("--ld-picture:url(data:image/jpeg") == 2
+    assert "2 pictures in it are sent as images, each where it stood." in texts(page)
+    thumbnail(page, "images 2–3").click().run()
+    assert "n.ipynb, picture 1 of 2" in texts(page) and "Sent as 300 × 200 pixels." in texts(page)
+    page.button(key="viewer-Next").click().run()
+    assert "n.ipynb, picture 2 of 2" in texts(page) and page.button(key="viewer-Next").disabled
+    page = draw_page(model=llama_gguf, session=session)
+    assert "2 pictures in it are left out, with a mark where it stood: the model cannot see." in texts(page)
+    assert "not sent" in labels(page)["n.ipynb"]
+
+
 def thumbnail(page: AppTest, name: str):  # type: ignore[no-untyped-def]
     return next(button for button in page.button if button.label == f"Look at {name}")
 
 
+@pytest.mark.slow  # 1.6 s
 def test_a_projector_without_a_grid_says_its_total(draw_page: DrawPage, tmp_path: Path) -> None:
     (tmp_path / "gemma").mkdir()
     page = draw_page(
@@ -175,6 +201,7 @@ def test_a_projector_without_a_grid_says_its_total(draw_page: DrawPage, tmp_path
     assert "look-plain" in texts(page)
 
 
+@pytest.mark.slow  # 1.7 s
 def test_fewer_tiles_are_fewer_tokens_and_what_is_sent(draw_page: DrawPage) -> None:
     page = draw_page()
     session = attach(page, {"a.png": photo(1000, 1000)})
@@ -194,6 +221,7 @@ def test_fewer_tiles_are_fewer_tokens_and_what_is_sent(draw_page: DrawPage) -> N
     assert [picture.end - picture.start for picture in begun.pictures] == [4 * 144 + 144 + 2 + 5]
 
 
+@pytest.mark.slow  # 1.2 s
 def test_one_click_follows_the_advice_on_images(draw_page: DrawPage) -> None:
     page = draw_page()
     session = attach(page, {"a.pdf": scan(4), "b.pdf": scan(3), "note.txt": b"A note."})  # 7 pages of 3x3 tiles: 10,000
@@ -224,9 +252,12 @@ def test_a_new_session_keeps_what_the_settings_said(draw_page: DrawPage) -> None
     assert desk.settings_of(None).max_tiles == 2
     desk.limit_tiles(session.id, 5)
     assert desk.settings_of(desk.session(session.id).session).max_tiles == 5
-    assert "--mmproj" in {flag for option in cli.commands["up"].params for flag in option.opts}
+    up = cli.get_command(click.Context(cli), "up")
+    assert up is not None
+    assert "--mmproj" in {flag for option in up.params for flag in option.opts}
 
 
+@pytest.mark.slow  # 1.8 s
 def test_images_are_shown_at_the_question_they_joined_with(draw_page: DrawPage) -> None:
     page = draw_page()
     session = attach(page, {"a.png": photo(300, 200), "b.png": photo(300, 200, seed=2)}, "What are these?")
@@ -239,6 +270,7 @@ def test_images_are_shown_at_the_question_they_joined_with(draw_page: DrawPage) 
     assert [(link.path, link.turn_index) for link in links] == [("a.png", 0), ("b.png", 0), ("c.png", 1)]
 
 
+@pytest.mark.slow  # 1.2 s
 def test_a_second_pasted_picture_replaces_nothing(draw_page: DrawPage) -> None:
     page = draw_page()
     attach(page, {"image.png": photo(300, 200)})
@@ -248,6 +280,7 @@ def test_a_second_pasted_picture_replaces_nothing(draw_page: DrawPage) -> None:
     assert [link.path for link in links] == ["image.png", "image 2.png", "a.txt"]
 
 
+@pytest.mark.slow  # 1.7 s
 def test_a_model_that_cannot_see_says_so_and_what_to_do(draw_page: DrawPage, llama_gguf: Path) -> None:
     page = draw_page(model=llama_gguf)
     assert "images, scans" not in texts(page)
@@ -260,12 +293,13 @@ def test_a_model_that_cannot_see_says_so_and_what_to_do(draw_page: DrawPage, lla
     assert len(state.house().desk.turns(session)) == 1
 
 
+@pytest.mark.slow  # 5.0 s
 @pytest.mark.parametrize("how", ["another model", "its projector is added"])
 def test_images_added_to_a_model_that_cannot_see_wait_for_one_that_can(
     draw_page: DrawPage, tmp_path: Path, llama_gguf: Path, how: str
 ) -> None:
     (tmp_path / "blind").mkdir()
-    blind = Path(shutil.copy(cached("scout", n_layer=4), tmp_path / "blind" / "model.gguf"))
+    blind = Path(shutil.copy(cached("scout", **SMALL_SCOUT), tmp_path / "blind" / "model.gguf"))
     page = draw_page(model=llama_gguf if how == "another model" else blind)
     session = attach(page, {"photo.png": photo(), "scan.pdf": scan(2), "note.txt": b"Some words."}, "What is it?")
     assert labels(page)["photo.png"].endswith("*0* **image 1 · not sent: the model cannot see**")
@@ -289,6 +323,7 @@ def answered(events: Sequence[object]) -> Answered:
     return events[-1]
 
 
+@pytest.mark.slow  # 2.1 s
 def test_notes_say_what_the_model_of_now_is_sent(draw_page: DrawPage, llama_gguf: Path, tmp_path: Path) -> None:
     page = draw_page()
     session = attach(page, {"scan.pdf": scan(2)})
@@ -299,6 +334,7 @@ def test_notes_say_what_the_model_of_now_is_sent(draw_page: DrawPage, llama_gguf
     assert "scan.pdf: Pages 1-2 are sent as images to a model that sees." in texts(page)
 
 
+@pytest.mark.slow  # 2.3 s
 def test_a_session_with_images_under_a_model_that_cannot_see(draw_page: DrawPage, llama_gguf: Path) -> None:
     session = attach(draw_page(), {"photo.png": photo(), "scan.pdf": scan(2), "note.txt": b"Some words."})
     page = draw_page(model=llama_gguf, session=session)
@@ -334,6 +370,7 @@ UGLY = {
 }
 
 
+@pytest.mark.slow  # 1.2 s
 def test_odd_images_are_drawn_or_said(draw_page: DrawPage) -> None:
     page = draw_page()
     session = attach(page, UGLY)
@@ -369,6 +406,7 @@ def drawn(source: Source, longest: int) -> Drawing:
     return drawing
 
 
+@pytest.mark.slow  # 1.1 s
 def test_thumbnails_come_bit_by_bit_and_once(draw_page: DrawPage, monkeypatch: pytest.MonkeyPatch) -> None:
     page = draw_page()
     session = attach(page, {f"{n}.png": photo(40 + n, 30) for n in range(6)})

@@ -73,6 +73,7 @@ def test_the_empty_desk_says_what_comes_next(draw: Draw) -> None:
     assert "Corpus <b>0</b>" in everything(page)
 
 
+@pytest.mark.slow  # 1.1 s
 def test_a_session_that_is_gone(draw: Draw) -> None:
     page = draw(session="nosuchone")
     assert "There is no session nosuchone." in sentences(page)
@@ -80,6 +81,7 @@ def test_a_session_that_is_gone(draw: Draw) -> None:
     assert page.header[0].value == "Put a corpus on the desk"
 
 
+@pytest.mark.slow  # 1.1 s
 def test_loading_the_example_and_leaving_it_out(draw: Draw) -> None:
     page = draw()
     page.button(key="example").click().run()
@@ -98,6 +100,7 @@ def suggestions(page: AppTest) -> list[str]:
     return [button.label for button in page.button if (button.key or "").startswith("suggested-")]
 
 
+@pytest.mark.slow  # 1.8 s
 def test_a_suggested_question_is_asked_with_a_click(draw: Draw, tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "config.toml").write_text("reply_tokens = 8\n")
@@ -128,6 +131,7 @@ def test_questions_are_suggested_about_the_whole_example_alone(draw: Draw) -> No
     assert suggestions(page)
 
 
+@pytest.mark.slow  # 1.1 s
 def test_over_the_window_is_a_button(draw: Draw, tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "config.toml").write_text("n_ctx = 1792\nreply_tokens = 512\n")
@@ -150,6 +154,7 @@ def test_too_little_memory_is_a_verdict_of_its_own(draw: Draw, monkeypatch: pyte
     assert page.chat_input[0].disabled
 
 
+@pytest.mark.slow  # 1.1 s
 def test_weights_that_do_not_fit_are_slow_not_refused(draw: Draw, monkeypatch: pytest.MonkeyPatch) -> None:
     draw()
     desk = state.house().desk
@@ -185,6 +190,7 @@ def test_a_setting_that_is_not_known(draw: Draw, tmp_path: Path) -> None:
     assert "colour" in sentences(draw())
 
 
+@pytest.mark.slow  # 5.3 s
 def test_asking_without_sources_and_asking_again(draw: Draw) -> None:
     page = draw()
     page.chat_input[0].set_value("Say something.").run()
@@ -210,6 +216,7 @@ def test_what_is_read_again_is_said_before_asking(draw: Draw, monkeypatch: pytes
     assert "Re-reading" in everything(page) and "before the next answer." in everything(page)
 
 
+@pytest.mark.slow  # 1.6 s
 def test_what_adding_changed_is_said_until_the_next_question(draw: Draw, tmp_path: Path) -> None:
     folder = tmp_path / "notes"
     folder.mkdir()
@@ -244,6 +251,7 @@ def test_what_adding_changed_is_said_until_the_next_question(draw: Draw, tmp_pat
     assert "was deleted" not in everything(page.run())
 
 
+@pytest.mark.slow  # 1.1 s
 def test_the_list_of_all_sessions(draw: Draw) -> None:
     draw()
     state.house().desk.begin_session("*bold* [link](x)")

@@ -49,6 +49,7 @@ def total(page: AppTest) -> int:
     return int(texts(page).split('data-prompt-tokens="')[1].split('"')[0])
 
 
+@pytest.mark.slow  # 1.7 s
 def test_pages_can_be_chosen_and_the_way_back(draw_page: DrawPage) -> None:
     page = draw_page()
     session = attach(page, {"s.pdf": scan(3), "text.pdf": written(2), "note.txt": b"A note."})
@@ -72,6 +73,7 @@ def test_pages_can_be_chosen_and_the_way_back(draw_page: DrawPage) -> None:
     assert total(page) == begun
 
 
+@pytest.mark.slow  # 1.1 s
 @pytest.mark.parametrize("numbers", ["3-1", "one", "9", "0"])
 def test_a_wrong_value_is_said(draw_page: DrawPage, numbers: str) -> None:
     page = draw_page()
@@ -84,6 +86,7 @@ def test_a_wrong_value_is_said(draw_page: DrawPage, numbers: str) -> None:
     assert drawn(session)["s.pdf"] == [1, 3] and not any("names no pages" in one.value for one in page.caption)
 
 
+@pytest.mark.slow  # 1.1 s
 def test_what_no_page_is_left_of_comes_back(draw_page: DrawPage) -> None:
     page = draw_page()
     frames = [Pillow.new("L", (300, 400), 40 * n) for n in range(3)]
@@ -97,6 +100,7 @@ def test_what_no_page_is_left_of_comes_back(draw_page: DrawPage) -> None:
     assert "nothing of it is sent" not in texts(page)
 
 
+@pytest.mark.slow  # 1.0 s
 def test_what_is_added_later_follows_the_choice(draw_page: DrawPage) -> None:
     page = draw_page()
     session = attach(page, {"first.pdf": written(1)})
@@ -105,6 +109,7 @@ def test_what_is_added_later_follows_the_choice(draw_page: DrawPage) -> None:
     assert drawn(session) == {"first.pdf": [1], "second.pdf": [1, 2]}
 
 
+@pytest.mark.slow  # 1.4 s
 def test_a_file_of_this_machine_is_drawn_from_where_it_lies(draw_page: DrawPage, tmp_path: Path) -> None:
     (tmp_path / "text.pdf").write_bytes(written(2))
     page = draw_page()
@@ -122,6 +127,7 @@ def test_a_file_of_this_machine_is_drawn_from_where_it_lies(draw_page: DrawPage,
     assert drawn(session) == {"text.pdf": [1]}  # of the file that was read
 
 
+@pytest.mark.slow  # 1.3 s
 def test_a_file_that_is_not_there_any_more_is_said(draw_page: DrawPage, tmp_path: Path) -> None:
     (tmp_path / "text.pdf").write_bytes(written(2))
     draw_page()

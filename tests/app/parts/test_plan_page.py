@@ -68,6 +68,7 @@ def free(monkeypatch: pytest.MonkeyPatch, n_bytes: int) -> None:
     monkeypatch.setattr(LocalEngine, "hardware", hardware)
 
 
+@pytest.mark.slow  # 1.3 s
 def test_the_figures_are_those_of_the_plan(draw: Draw) -> None:
     shown = text(draw(ctx="4096", kv="q8_0"))
     plan = state.house().desk.plan_for(None, Wanted(n_ctx=4096, kv_type="q8_0"))
@@ -77,12 +78,14 @@ def test_the_figures_are_those_of_the_plan(draw: Draw) -> None:
     assert "longdesk plan --ctx 4096 --kv q8_0" in shown
 
 
+@pytest.mark.slow  # 1.3 s
 def test_contexts_over_the_window_say_so(draw: Draw) -> None:
     page = draw()
     window = state.house().desk.window()
     assert text(page).count(f"over the window of {show_tokens(window)}") == 5  # the marks from 32K on
 
 
+@pytest.mark.slow  # 1.2 s
 def test_over_the_window_one_click_mends_it(draw: Draw) -> None:
     page = draw(ctx="1M")
     assert "Over the window." in text(page)
@@ -92,6 +95,7 @@ def test_over_the_window_one_click_mends_it(draw: Draw) -> None:
     assert "Over the window." not in text(page)
 
 
+@pytest.mark.slow  # 1.1 s
 def test_over_memory_says_by_how_much(draw: Draw, monkeypatch: pytest.MonkeyPatch) -> None:
     free(monkeypatch, 1 << 20)
     page = draw(ctx="4096")
@@ -99,6 +103,7 @@ def test_over_memory_says_by_how_much(draw: Draw, monkeypatch: pytest.MonkeyPatc
     assert "Missing <b>" in text(page)
 
 
+@pytest.mark.slow  # 1.1 s
 def test_what_is_no_number_of_tokens(draw: Draw) -> None:
     page = draw(ctx="many")
     assert "is no number of tokens" in text(page)
@@ -106,6 +111,7 @@ def test_what_is_no_number_of_tokens(draw: Draw) -> None:
     assert "1,024 tokens" in text(page)
 
 
+@pytest.mark.slow  # 1.3 s
 def test_a_usual_context_is_one_click(draw: Draw) -> None:
     page = draw()
     page.button_group(key="ctx-mark").set_value("4K").run()
@@ -113,6 +119,7 @@ def test_a_usual_context_is_one_click(draw: Draw) -> None:
     assert page.query_params["ctx"] == "4K"
 
 
+@pytest.mark.slow  # 1.3 s
 def test_an_address_that_names_what_is_not_there_shows_the_current_model(draw: Draw) -> None:
     page = draw(model="no-such", kv="q9_9")
     assert page.selectbox(key="model").value == "current"

@@ -76,6 +76,7 @@ def is_of(segment: Segment, path: str) -> bool:
     return segment.part is Part.SOURCE and segment.path == path
 
 
+@pytest.mark.slow  # 2.2 s
 def test_an_edit_leaves_what_stands_before_it(desk: Desk, folder: Path) -> None:
     first = Asked(desk, folder)
     assert first.order == ["0.txt", "1.txt", "2.txt", "3.txt", "4.txt"]
@@ -88,6 +89,7 @@ def test_an_edit_leaves_what_stands_before_it(desk: Desk, folder: Path) -> None:
     assert third.order == second.order and third.reused >= third.tokens_before("2.txt")
 
 
+@pytest.mark.slow  # 2.1 s
 def test_what_an_edit_moved_back_is_found_again(desk: Desk, folder: Path) -> None:
     """Between two states of a folder, as branches are: each has its own order, and both are kept."""
     first = Asked(desk, folder)
@@ -98,6 +100,7 @@ def test_what_an_edit_moved_back_is_found_again(desk: Desk, folder: Path) -> Non
     assert back.order == first.order and back.reused >= back.tokens_before("4.txt")
 
 
+@pytest.mark.slow  # 2.3 s
 def test_new_files_go_behind_and_what_is_excluded_cuts_the_beginning(desk: Desk, folder: Path) -> None:
     write(folder, 0, "written last", LONG_AGO + 1_000)
     first = Asked(desk, folder)
@@ -110,6 +113,7 @@ def test_new_files_go_behind_and_what_is_excluded_cuts_the_beginning(desk: Desk,
     assert fewer.order[:2] == ["1.txt", "2.txt"] and fewer.reused >= fewer.tokens_before("4.txt")
 
 
+@pytest.mark.slow  # 2.1 s
 @needs_git
 def test_in_a_checkout_commits_do_not_move_what_stayed(desk: Desk, folder: Path, git: Git) -> None:
     git(folder, "init", "-q")
@@ -159,6 +163,7 @@ def begin_many(store: Store, n_sources: int) -> tuple[Source, ...]:
     return every
 
 
+@pytest.mark.slow  # 1.7 s
 def test_thousands_of_files_and_many_sessions_are_looked_through_at_once(tmp_path: Path) -> None:
     """Ten times as many take ten times as much."""
 

@@ -198,6 +198,7 @@ def test_an_encrypted_scan_is_refused(desk: Desk, tmp_path: Path) -> None:
     assert "password" in skipped.reason
 
 
+@pytest.mark.slow  # 1.5 s
 def test_a_scan_that_does_not_fit_with_nothing_to_leave_out(settings: Settings, tmp_path: Path) -> None:
     desk = Desk(Settings(**{**vars_of(settings), "n_ctx": 300, "reply_tokens": 100}))
     with pytest.raises(DoesNotFit) as refused:
@@ -206,6 +207,7 @@ def test_a_scan_that_does_not_fit_with_nothing_to_leave_out(settings: Settings, 
     desk.close()
 
 
+@pytest.mark.slow  # 3.0 s
 def test_hundreds_of_pages_and_images_are_counted_at_once(desk: Desk, tmp_path: Path) -> None:
     scan(tmp_path / "scan.pdf", 200)
     for seed in range(200):
@@ -258,6 +260,7 @@ def test_a_projector_beside_that_cannot_serve_is_said(settings: Settings, tmp_pa
     desk.close()
 
 
+@pytest.mark.slow  # 4.2 s
 def test_a_projector_that_crashes_llama_cpp_ends_one_turn_and_no_more(settings: Settings, tmp_path: Path) -> None:
     photo(20, 20).save(tmp_path / "image.png")
     mmproj = absurd(cached("mmproj", projector="gemma3"), tmp_path / "mmproj.gguf")

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.corpus.collect import collect, refuse_empty
+from engine.corpus.collect import collect
+from engine.corpus.refusing import refuse_empty
 from engine.corpus.rules import Rules
-from engine.corpus.source import Cause, Corpus, Skipped, digest_text
+from engine.corpus.source import Cause, Corpus, Skipped, Source, digest_text
 from engine.corpus.wording import printable
 from engine.errors import SourceRefused, UsageError
 from tests.work import bytes_read
@@ -300,11 +301,14 @@ def test_folders_may_lie_deep(tmp_path: Path) -> None:
     assert paths(collect([tmp_path])) == ["d/" * 400 + "a.txt"]
 
 
-def test_progress_counts_every_file(tmp_path: Path) -> None:
+def test_every_file_is_told_of_as_it_comes(tmp_path: Path) -> None:
     write(tmp_path, "a", "b", "c/d")
-    seen: list[int] = []
-    collect([tmp_path], on_file=seen.append)
-    assert seen == [1, 2, 3]
+    (tmp_path / "b").write_bytes(b"")
+    seen: list[Source | Skipped] = []
+    corpus = collect([tmp_path], on_file=seen.append)
+    assert [found.path for found in seen] == ["a", "b", "c/d"]
+    assert [type(found) for found in seen] == [Source, Skipped, Source]
+    assert corpus.skipped == (seen[1],)
 
 
 def test_relative_paths_and_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

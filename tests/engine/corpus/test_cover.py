@@ -9,11 +9,12 @@ from PIL import Image as Pillow
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
-from engine.corpus.collect import collect, refuse_empty
+from engine.corpus.collect import collect
 from engine.corpus.formats.cover import Cover
 from engine.corpus.formats.format import whole_file
 from engine.corpus.formats.pdf import read_pdf
 from engine.corpus.formats.pdfium import Pages, open_pages
+from engine.corpus.refusing import refuse_empty
 from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, Skipped, Source
 from engine.errors import UsageError

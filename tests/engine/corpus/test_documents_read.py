@@ -20,17 +20,7 @@ from engine.corpus.formats.format import Format, Incoming, whole_file
 from engine.corpus.formats.pdf import read_pdf
 from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, KeptFile, Picture, Pixels, Skipped, Source, digest_bytes, digest_text
-
-
-def make_pdf(*pages: str) -> bytes:
-    out = io.BytesIO()
-    drawing = canvas.Canvas(out, invariant=True)
-    for page in pages:
-        for number, line in enumerate(page.splitlines()):
-            drawing.drawString(72, 720 - 14 * number, line)
-        drawing.showPage()
-    drawing.save()
-    return out.getvalue()
+from tests.pdfs import written
 
 
 def encrypted(data: bytes, user: str, algorithm: str) -> bytes:
@@ -65,7 +55,7 @@ def read(folder: Path, data: bytes, name: str, rules: Rules | None = None) -> So
 
 
 def test_pdf_pages_are_marked(tmp_path: Path) -> None:
-    found = read(tmp_path, make_pdf("Alpha one", "Beta two\nand more", "Gamma"), "a.pdf")
+    found = read(tmp_path, written("Alpha one", "Beta two\nand more", "Gamma"), "a.pdf")
     assert isinstance(found, Source) and found.kind == "pdf"
     assert found.n_pages == 3
     assert [found.text[start:].splitlines()[0] for start in found.page_starts] == ["[page 1]", "[page 2]", "[page 3]"]
@@ -76,12 +66,12 @@ def test_pdf_pages_are_marked(tmp_path: Path) -> None:
 
 
 def test_a_pdf_is_known_by_its_content(tmp_path: Path) -> None:
-    found = read(tmp_path, make_pdf("Alpha"), "a.dat")
+    found = read(tmp_path, written("Alpha"), "a.dat")
     assert isinstance(found, Source) and found.kind == "pdf"
 
 
 def test_pages_without_anything_are_noted(tmp_path: Path) -> None:
-    found = read(tmp_path, make_pdf("One", "", "Three", "", "", "Six"), "a.pdf")
+    found = read(tmp_path, written("One", "", "Three", "", "", "Six"), "a.pdf")
     assert isinstance(found, Source)
     assert found.notes == ("Pages 2, 4-5 are blank.",)
     assert found.n_pages == 6
@@ -96,9 +86,9 @@ def test_a_scan_is_said_to_be_one(tmp_path: Path, data: bytes) -> None:
 
 @pytest.mark.parametrize("algorithm", ["RC4-128", "AES-128", "AES-256"])
 def test_encrypted_pdfs(tmp_path: Path, algorithm: str) -> None:
-    open_to_all = read(tmp_path, encrypted(make_pdf("Alpha"), "", algorithm), "a.pdf")
+    open_to_all = read(tmp_path, encrypted(written("Alpha"), "", algorithm), "a.pdf")
     assert isinstance(open_to_all, Source) and "Alpha" in open_to_all.text
-    closed = read(tmp_path, encrypted(make_pdf("Alpha"), "secret", algorithm), "b.pdf")
+    closed = read(tmp_path, encrypted(written("Alpha"), "secret", algorithm), "b.pdf")
     assert isinstance(closed, Skipped) and closed.cause is Cause.ENCRYPTED
     assert closed.reason == "a PDF behind a password; save a copy without one and give that"
 
@@ -108,7 +98,7 @@ def test_encrypted_pdfs(tmp_path: Path, algorithm: str) -> None:
     [
         b"%PDF-1.7\n",
         b"%PDF-1.7\nnothing of the kind",
-        make_pdf("Alpha")[:300],
+        written("Alpha")[:300],
         b"%PDF-1.7\n" + b"[" * 100_000,
         b"%PDF-1.7\nxref\n0 1\n0000000000 65535 f \ntrailer << /Root 1 0 R /Prev 9 >>\nstartxref\n9\n%%EOF",
     ],
@@ -122,7 +112,7 @@ def test_broken_pdfs(tmp_path: Path, data: bytes, capfd: pytest.CaptureFixture[s
 
 
 def test_no_damage_to_a_pdf_raises_or_warns(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    data = make_pdf("Alpha", "Beta")
+    data = written("Alpha", "Beta")
     chance = random.Random(1)
     for _ in range(60):
         damaged = bytearray(data)
@@ -250,13 +240,13 @@ def test_digests_stay_what_they_were(tmp_path: Path) -> None:
         return found.digest
 
     cells = {"cells": [{"cell_type": "code", "source": "1", "outputs": []}]}
-    png, scanned, written = make_image("PNG"), scan(), make_pdf("Some words.")
+    png, scanned, typed = make_image("PNG"), scan(), written("Some words.")
     tiff = make_image("TIFF", save_all=True, append_images=[Pillow.new("RGB", (60, 20))])
     assert digest("a.py", b"print('x')\n") == digest_bytes(b"print('x')\n")
     assert digest("b.txt", "é\n".encode("utf-16")) == digest_bytes("é\n".encode())
     assert digest("c.ipynb", json.dumps(cells).encode()) == digest_bytes(b"[cell 1, code]\n1\n")
     assert digest("d.png", png) == digest_bytes(png)
-    assert digest("e.pdf", written, "bare") == digest_bytes(b"[page 1]\nSome words.\n\n")
+    assert digest("e.pdf", typed, "bare") == digest_bytes(b"[page 1]\nSome words.\n\n")
     pages, text = (
         (f"Picture(number={number}, width=713, height=1008)" for number in (1, 2)),
         b"[page 1]\n\n[page 2]\n\n",

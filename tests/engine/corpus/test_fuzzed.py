@@ -5,6 +5,7 @@ import pytest
 from tests.fuzzing import SEEDS, faults_of, inputs
 
 
+@pytest.mark.slow  # 2.1 s
 @pytest.mark.parametrize("first", [0, 150])
 def test_no_mutated_file_is_too_much(first: int) -> None:
     assert faults_of(range(first, first + 150), seed=1) == []

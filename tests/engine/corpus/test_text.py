@@ -10,7 +10,7 @@ from engine.corpus.formats.guess import surroundings
 from engine.corpus.formats.reader import FORMATS, recognise
 from engine.corpus.formats.sniff import look
 from engine.corpus.formats.text import decode
-from engine.corpus.wording import MIB, Names, natural_key, over_limit, pages_in_words, printable, size_in_words
+from engine.corpus.wording import MIB, Names, counted, natural_key, over_limit, pages_in_words, printable, size_in_words
 
 GERMAN = "Zwölf Boxkämpfer jagen Viktor quer über den großen Sylter Deich.\r\nFür Ärger sorgt die Öffnung.\n"
 RUSSIAN = (
@@ -199,3 +199,5 @@ def test_wording() -> None:
     assert over_limit(64 * MIB + 1, 64 * MIB, "text") == "67,108,865 bytes, over the limit of 67,108,864 bytes for text"
     assert pages_in_words([3]) == "page 3"
     assert pages_in_words([3, 7, 8, 9]) == "pages 3, 7-9"
+    assert [counted(n, "file") for n in (0, 1, 2, 1_240)] == ["0 files", "1 file", "2 files", "1,240 files"]
+    assert [counted(n, "entry is", "entries are") for n in (1, 2)] == ["1 entry is", "2 entries are"]

@@ -23,9 +23,11 @@ from engine.runtime.keeping import Keeping
 from engine.runtime.settings import EngineSettings
 from tests.models import broken
 from tests.models.cache import cached
+from tests.models.scout import SMALL as SMALL_SCOUT
+from tests.models.shape import ONE_HEAD
 
 GREEDY = Sampling(max_tokens=8)
-SMALL: dict[str, dict[str, Any]] = {"scout": {"n_layer": 4}, "gemma3": {}}
+SMALL: dict[str, dict[str, Any]] = {"scout": {**SMALL_SCOUT, **ONE_HEAD}, "gemma3": {}}
 BINDING = Binding(model="m", llama_cpp="1", kv_k="f16", kv_v="f16")
 
 
@@ -59,8 +61,8 @@ def llama(llama_gguf: Path) -> Iterator[EngineProcess]:
 
 
 @pytest.fixture
-def scout(scout_gguf: Path) -> Iterator[EngineProcess]:
-    model = EngineProcess(EngineSettings(model=scout_gguf, placement=Placement(n_ctx=20_480)))
+def scout() -> Iterator[EngineProcess]:
+    model = EngineProcess(EngineSettings(model=cached("scout", **SMALL["scout"]), placement=Placement(n_ctx=20_480)))
     yield model
     model.close()
 
@@ -80,6 +82,7 @@ def test_events_come_in_order_and_add_up(llama: EngineProcess) -> None:
     assert [event.n_tokens for event in texts] == sorted(event.n_tokens for event in texts)
 
 
+@pytest.mark.slow  # 1.4 s
 def test_a_follow_up_decodes_its_own_tokens_and_one(llama: EngineProcess) -> None:
     ids = random_ids(600)
     first = end_of(run(llama, ids))
@@ -99,11 +102,12 @@ def test_the_same_prompt_again_decodes_one_token(llama: EngineProcess) -> None:
     assert second.reply_ids == first.reply_ids
 
 
+@pytest.mark.slow  # 8.1 s
 def test_a_rewind_across_chunks_answers_as_a_fresh_run(scout: EngineProcess) -> None:
     """Going back to the middle of Llama 4's first chunk after the windowed cells moved on: re-decode from its start."""
-    ids = random_ids(18_000, n_vocab=200_000)
+    ids = random_ids(18_000)
     run(scout, ids, Sampling(max_tokens=1))
-    edited = np.concatenate([ids[:9_000], random_ids(500, seed=2, n_vocab=200_000)]).astype(np.int32)
+    edited = np.concatenate([ids[:9_000], random_ids(500, seed=2)]).astype(np.int32)
     again = end_of(run(scout, edited, Sampling(max_tokens=4)))
     assert again.reused_tokens == 8_192
     fresh = EngineProcess(scout.settings)
@@ -112,7 +116,7 @@ def test_a_rewind_across_chunks_answers_as_a_fresh_run(scout: EngineProcess) -> 
 
 
 def test_cancelling_in_prefill_stops_it_and_keeps_what_was_read(scout: EngineProcess) -> None:
-    ids = random_ids(18_000, n_vocab=200_000)
+    ids = random_ids(18_000)
     cancel, done = Flag(), 0
     for event in scout.generate(prompt_of(ids), GREEDY, cancel=cancel):
         if isinstance(event, Prefill):
@@ -125,6 +129,7 @@ def test_cancelling_in_prefill_stops_it_and_keeps_what_was_read(scout: EnginePro
     assert again.reused_tokens == 1_999
 
 
+@pytest.mark.slow  # 1.6 s
 def test_cancelling_in_generation_keeps_the_reply_so_far(starter_gguf: Path) -> None:
     model = EngineProcess(EngineSettings(model=starter_gguf, placement=Placement(n_ctx=2048)))
     cancel = Flag()
@@ -153,6 +158,7 @@ def test_a_reply_stops_where_the_cache_is_full(llama_gguf: Path) -> None:
     assert end.stop in (Stop.LENGTH, Stop.END) and len(end.reply_ids) <= 7
 
 
+@pytest.mark.slow  # 1.0 s
 def test_whoever_stops_listening_stops_the_engine(llama: EngineProcess) -> None:
     events = llama.generate(prompt_of(random_ids(3_000)), Sampling(max_tokens=900), cancel=Flag())
     next(event for event in events if isinstance(event, Prefill))
@@ -182,6 +188,7 @@ def test_a_model_that_crashes_llama_cpp_ends_only_the_child(when: str, tmp_path:
     assert "Traceback" not in str(caught.value)
 
 
+@pytest.mark.slow  # 1.1 s
 def test_a_load_that_failed_fails_the_same_way_again(tmp_path: Path, llama_gguf: Path) -> None:
     model = EngineProcess(EngineSettings(model=tmp_path / "gone.gguf", placement=Placement(n_ctx=512)))
     for _ in range(2):
@@ -190,6 +197,7 @@ def test_a_load_that_failed_fails_the_same_way_again(tmp_path: Path, llama_gguf:
         assert model.pid is None
 
 
+@pytest.mark.slow  # 1.2 s
 def test_whoever_stops_listening_while_it_loads_is_no_trouble_to_the_next(llama: EngineProcess) -> None:
     events = llama.generate(prompt_of(random_ids(50)), GREEDY, cancel=Flag())
     assert isinstance(next(events), Loading)
@@ -197,6 +205,7 @@ def test_whoever_stops_listening_while_it_loads_is_no_trouble_to_the_next(llama:
     assert end_of(run(llama, random_ids(50))).stop is not Stop.ERROR
 
 
+@pytest.mark.slow  # 1.1 s
 def test_closing_twice_and_asking_again_is_fine(llama: EngineProcess) -> None:
     run(llama, random_ids(50))
     llama.close()
@@ -204,12 +213,10 @@ def test_closing_twice_and_asking_again_is_fine(llama: EngineProcess) -> None:
     assert end_of(run(llama, random_ids(50))).load_s > 0
 
 
+@pytest.mark.slow  # 5.5 s
 @pytest.mark.parametrize("which", ["llama", "scout", "gemma3"])
-def test_a_kv_state_on_disk_is_as_good_as_the_live_cache(
-    which: str, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
-    path: Path = request.getfixturevalue(f"{which}_gguf")
-    settings = EngineSettings(model=path, placement=Placement(n_ctx=4096))
+def test_a_kv_state_on_disk_is_as_good_as_the_live_cache(which: str, tmp_path: Path) -> None:
+    settings = EngineSettings(model=cached(which, **SMALL.get(which, {})), placement=Placement(n_ctx=4096))
     ids = random_ids(1_500)
     model = EngineProcess(settings)
     first = end_of(run(model, ids))
@@ -229,6 +236,7 @@ def test_a_kv_state_on_disk_is_as_good_as_the_live_cache(
     assert restored.reply_ids == fresh.reply_ids and fresh.reused_tokens == 0
 
 
+@pytest.mark.slow  # 1.5 s
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -251,6 +259,7 @@ def test_a_state_of_something_else_is_not_used(
     assert [words in event.text for event in events if isinstance(event, Remark)] == [True]
 
 
+@pytest.mark.slow  # 6.2 s
 @pytest.mark.parametrize(("which", "n_corpus"), [("gemma3", 2_000), ("scout", 9_000)])
 def test_another_question_on_the_same_corpus_reads_the_question_only(which: str, n_corpus: int, tmp_path: Path) -> None:
     """Though the windows have moved on: their cells were copied at the corpus's end. Live, and from a file."""
@@ -275,6 +284,7 @@ def test_another_question_on_the_same_corpus_reads_the_question_only(which: str,
     assert [live.reply_ids, restored.reply_ids] == [end.reply_ids for end in fresh]
 
 
+@pytest.mark.slow  # 3.7 s
 def test_checkpoints_of_a_long_prefill(tmp_path: Path) -> None:
     """A child that is killed in a prefill costs what it read since its last checkpoint, and no more."""
     slow = Speeds(tokens_per_s=100.0)
@@ -297,6 +307,7 @@ def test_checkpoints_of_a_long_prefill(tmp_path: Path) -> None:
     model.close()
 
 
+@pytest.mark.slow  # 1.6 s
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.9, 0.999])
 def test_a_state_file_that_is_cut_short_is_not_used(llama: EngineProcess, tmp_path: Path, share: float) -> None:
     ids = random_ids(800)
@@ -312,6 +323,7 @@ def test_a_state_file_that_is_cut_short_is_not_used(llama: EngineProcess, tmp_pa
     assert [event.text for event in events if isinstance(event, Remark)][0].startswith("A kept KV state was not used: ")
 
 
+@pytest.mark.slow  # 1.7 s
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.3, 0.7, 0.9999])
 def test_a_state_file_with_a_flipped_byte_is_not_used(llama: EngineProcess, tmp_path: Path, share: float) -> None:
     ids = random_ids(800)
@@ -331,6 +343,7 @@ def test_a_state_file_with_a_flipped_byte_is_not_used(llama: EngineProcess, tmp_
     assert [event.text for event in events if isinstance(event, Remark)][0].startswith("A kept KV state was not used: ")
 
 
+@pytest.mark.slow  # 1.4 s
 def test_a_failure_of_the_child_is_raised_at_once_and_the_next_question_is_answered(llama: EngineProcess) -> None:
     run(llama, random_ids(100))
     with pytest.raises(EngineFailed, match="is full"):

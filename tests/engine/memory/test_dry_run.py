@@ -91,6 +91,7 @@ def test_a_kv_type_that_does_not_divide_a_head(dry_run: DryRun) -> None:
     assert dry_run.measure(card, Placement(n_ctx=512)).kv_bytes
 
 
+@pytest.mark.slow  # 1.6 s
 def test_a_model_that_kills_llama_cpp(dry_run: DryRun, llama_gguf: Path, tmp_path: Path) -> None:
     for when in ("load", "context"):
         with pytest.raises(ModelRefused, match=r"breaks off on .*: GGML_ASSERT\(.*\) failed\."):

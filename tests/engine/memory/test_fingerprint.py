@@ -26,6 +26,8 @@ from engine.runtime.binding import is_read
 from engine.runtime.checkpoint import Speeds
 from engine.runtime.events import Checking
 from tests.command_line import CommandLine
+from tests.models.cache import cached
+from tests.models.scout import SMALL as SMALL_SCOUT
 
 _TEXT = "".join(f"the quick brown fox {line} jumps over the lazy dog {line % 7}\n" for line in range(120))
 
@@ -265,6 +267,7 @@ class Asked:
         return (self.turn.reused_tokens or 0) / (self.turn.prompt_tokens or 1)
 
 
+@pytest.mark.slow  # 6.1 s
 def test_a_twin_in_its_place_is_not_given_its_states(
     settings: Settings, model: Path, corpus: Path, tmp_path: Path
 ) -> None:
@@ -278,6 +281,7 @@ def test_a_twin_in_its_place_is_not_given_its_states(
     assert Asked(settings, corpus).reused > 0.9  # of its own
 
 
+@pytest.mark.slow  # 3.4 s
 def test_a_model_replaced_under_a_running_engine(settings: Settings, model: Path, corpus: Path, tmp_path: Path) -> None:
     desk = Desk(settings)
     try:
@@ -297,6 +301,7 @@ def test_a_model_replaced_under_a_running_engine(settings: Settings, model: Path
         desk.close()
 
 
+@pytest.mark.slow  # 4.3 s
 def test_a_copy_is_given_its_states(settings: Settings, model: Path, corpus: Path, tmp_path: Path) -> None:
     Asked(settings, corpus)
     moved = tmp_path / "elsewhere.gguf"
@@ -306,6 +311,7 @@ def test_a_copy_is_given_its_states(settings: Settings, model: Path, corpus: Pat
         assert asked.reused > 0.9 and not asked.notices
 
 
+@pytest.mark.slow  # 2.7 s
 def test_a_large_model_is_not_read_before_its_first_answer(
     settings: Settings, corpus: Path, large: None, no_reading: None
 ) -> None:
@@ -315,6 +321,7 @@ def test_a_large_model_is_not_read_before_its_first_answer(
     assert again.reused > 0.9 and not again.notices and Phase.CHECKING not in again.phases
 
 
+@pytest.mark.slow  # 3.7 s
 def test_a_copy_of_a_large_model_is_read_first(
     settings: Settings, model: Path, corpus: Path, large: None, tmp_path: Path
 ) -> None:
@@ -325,6 +332,7 @@ def test_a_copy_of_a_large_model_is_read_first(
     assert Phase.CHECKING not in Asked(copied, corpus).phases
 
 
+@pytest.mark.slow  # 3.2 s
 def test_a_twin_of_a_large_model_is_read_first_and_refused(
     settings: Settings, model: Path, corpus: Path, large: None, tmp_path: Path
 ) -> None:
@@ -335,6 +343,7 @@ def test_a_twin_of_a_large_model_is_read_first_and_refused(
     assert asked.reused == 0 and any("another model file" in notice for notice in asked.notices), asked.notices
 
 
+@pytest.mark.slow  # 3.6 s
 def test_a_large_model_that_nobody_read_in_time(
     settings: Settings, model: Path, corpus: Path, large: None, no_reading: None, tmp_path: Path
 ) -> None:
@@ -344,6 +353,7 @@ def test_a_large_model_that_nobody_read_in_time(
     assert asked.reused == 0 and any("changed or moved since" in notice for notice in asked.notices), asked.notices
 
 
+@pytest.mark.slow  # 5.4 s
 def test_a_large_model_is_not_read_for_a_few_tokens(
     settings: Settings, model: Path, corpus: Path, large: None, tmp_path: Path
 ) -> None:
@@ -358,6 +368,7 @@ def test_a_large_model_is_not_read_for_a_few_tokens(
         assert (asked.reused > 0.9) == is_read_first == (Phase.CHECKING in asked.phases), (tokens_per_s, file_s)
 
 
+@pytest.mark.slow  # 3.0 s
 def test_checking_can_be_cancelled(
     settings: Settings, model: Path, corpus: Path, large: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -369,6 +380,7 @@ def test_checking_can_be_cancelled(
     assert Asked(copied, corpus).reused > 0.9
 
 
+@pytest.mark.slow  # 2.4 s
 def test_the_page_plans_with_what_is_not_proved_yet_without_reading(
     settings: Settings, model: Path, corpus: Path, large: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -382,9 +394,10 @@ def test_the_page_plans_with_what_is_not_proved_yet_without_reading(
         desk.close()
 
 
-def test_the_command_line_says_it_for_a_scout(scout_gguf: Path, tmp_path: Path) -> None:
+@pytest.mark.slow  # 25.5 s
+def test_the_command_line_says_it_for_a_scout(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text(_TEXT)
-    model = copy(scout_gguf, tmp_path / "scout.gguf")
+    model = copy(cached("scout", **SMALL_SCOUT), tmp_path / "scout.gguf")
     longdesk = CommandLine(tmp_path / "home", model)
     ask = ("ask", tmp_path / "a.txt", "-q", "How many lines?", "--max-tokens", 4, "--json")
     first, again = longdesk(*ask), longdesk(*ask)

@@ -145,6 +145,7 @@ print(json.dumps([before.total_bytes, before.free_bytes, after.free_bytes]))
     assert before - after == pytest.approx(300 << 20, rel=0.1)
 
 
+@pytest.mark.slow  # 4.4 s
 def test_the_verdict_in_a_real_cgroup_of_2_gib(tmp_path: Path) -> None:
     """2 GiB of KV cache: the machine may have them, the container has not."""
     command = ("plan", "--model", str(cached("scout")), "--ctx", "4000000", "--json")

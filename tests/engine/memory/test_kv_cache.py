@@ -16,7 +16,8 @@ import pytest
 from engine.errors import UsageError
 from engine.gguf import read_header
 from engine.memory.card import ModelCard, read_card
-from engine.memory.kv_cache import GGML_NUMBERS, KV_TYPES, kv_bytes, pad, row_bytes
+from engine.memory.kv_cache import GGML_NUMBERS, kv_bytes, pad, row_bytes
+from engine.tensor_types import KV_TYPES
 from tests.models import header
 from tests.models.cache import cached
 from tests.models.contexts import Contexts

@@ -25,6 +25,7 @@ def with_a_black_block(picture: Picture) -> Picture:
     return changed
 
 
+@pytest.mark.slow  # 3.6 s
 @pytest.mark.parametrize(
     "projector", [pytest.param(name, marks=pytest.mark.slow if name == "idefics3" else ()) for name in MODELS]
 )
@@ -47,11 +48,12 @@ def test_every_projector_runs_and_costs_what_is_counted(projector: str) -> None:
         assert np.abs(seen.logits[0] - seen.logits[other]).max() > 0.02, other
 
 
+@pytest.mark.slow  # 5.2 s
 def test_separators_cost_what_is_counted_and_change_the_answer() -> None:
     pictures = [photo(300, 300), photo(900, 300), photo(1000, 1000)]
     prompts = [[BEFORE, picture, AFTER] for picture in pictures]
-    without = look(cached("scout"), cached("mmproj"), prompts)
-    between = look(cached("scout"), cached("mmproj"), prompts, separators=True)
+    without = look(cached(**MODELS["llama4"]), cached("mmproj"), prompts)
+    between = look(cached(**MODELS["llama4"]), cached("mmproj"), prompts, separators=True)
     assert without.logits is not None and between.logits is not None, between.log
     for place, picture in enumerate(pictures):
         tiling = llama_cpp_tiling(picture.shape[1], picture.shape[0])
@@ -61,14 +63,18 @@ def test_separators_cost_what_is_counted_and_change_the_answer() -> None:
     assert without.cells[-1] == 140 + 1_442 and between.cells[-1] == 140 + 1_452
 
 
+@pytest.mark.slow  # 1.9 s
 def test_two_images_may_not_be_swapped_unseen() -> None:
     one, other = photo(400, 300, seed=1), photo(400, 300, seed=2)
-    seen = look(cached("scout"), cached("mmproj"), [[BEFORE, one, other, AFTER], [BEFORE, other, one, AFTER]])
+    seen = look(
+        cached(**MODELS["llama4"]), cached("mmproj"), [[BEFORE, one, other, AFTER], [BEFORE, other, one, AFTER]]
+    )
     assert seen.logits is not None and np.abs(seen.logits[0] - seen.logits[1]).max() > 0.02
 
 
+@pytest.mark.slow  # 1.4 s
 def test_a_projector_of_another_width_is_refused_by_mtmd_too() -> None:
-    assert look(cached("scout"), cached("mmproj", projector="qwen2vl"), [[[1]]]).status == 5
+    assert look(cached(**MODELS["llama4"]), cached("mmproj", projector="qwen2vl"), [[[1]]]).status == 5
 
 
 @pytest.mark.parametrize("projector", MODELS)

@@ -100,7 +100,7 @@ def test_at_the_edge_of_the_window() -> None:
     assert fits.advice == () and refuse_misfit(fits) is None
     over = plan(7_193)
     assert (over.verdict, over.fits, over.over_tokens, over.context_tokens) == (Verdict.OVER_WINDOW, False, 1, 8_192)
-    with pytest.raises(DoesNotFit, match="^1 tokens over: the prompt has 7,193 and the reply keeps 1,000, of 8,192"):
+    with pytest.raises(DoesNotFit, match="^1 token over: the prompt has 7,193 and the reply keeps 1,000, of 8,192"):
         refuse_misfit(over)
 
 

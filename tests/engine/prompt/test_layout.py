@@ -10,8 +10,9 @@ from engine.local.opened import OpenModel
 from engine.prompt.layout import lay_out
 from engine.prompt.prompt import Exchange, Part, Prompt
 from engine.prompt.template import ChatTemplate, read_template
-from engine.tokens.document import Document, IdCache, common_prefix
+from engine.tokens.document import Document, common_prefix
 from engine.tokens.encode import Tokenizer
+from engine.tokens.id_cache import IdCache
 from engine.tokens.source_ids import encode_documents
 from tests.models.llama import TEMPLATES
 
@@ -55,6 +56,7 @@ def parts(prompt: Prompt) -> list[str]:
     return [segment.path or segment.part.value for segment in prompt.segments if segment.n_tokens]
 
 
+@pytest.mark.slow  # 4.9 s
 @pytest.mark.parametrize("system", ["", "Be brief."])
 def test_turns_extend_each_other(opened: OpenModel, system: str) -> None:
     exchanges = conversation(opened.tokenizer, 5)

@@ -153,6 +153,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.slow  # 2.0 s
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_ones_only_fail(name: str) -> None:
     assert template(HOSTILE[name] + LOOP + MESSAGE + END).name == "plain", name
@@ -187,7 +188,7 @@ def test_a_conversation_is_rendered_once(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("engine.prompt.template.subprocess.run", refuse)
     assert chat.pieces(2, system=True, today=date(2027, 1, 1)) == first  # it prints no date
     with pytest.raises(EngineFailed, match="No process can be started: Resource temporarily unavailable"):
-        chat.pieces(3, system=True, today=TODAY)
+        chat.pieces(5, system=True, today=TODAY)
 
 
 def test_the_working_directory_is_nobodys_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

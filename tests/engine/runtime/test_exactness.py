@@ -9,12 +9,14 @@ import pytest
 from tests.exactness import Point, points
 from tests.walks import GROUNDS, UBATCHES, walk
 
-WALKS = [("llama", "f16", 5), ("llama", "q8_0", 5), ("gemma3", "f16", 5), ("gemma3", "q8_0", 5)]
-LONG_WALKS = [("scout", "f16", 5), ("scout", "q8_0", 2)]  # the second point goes on from a file
+WALKS = [
+    *(("llama", "f16", 5), ("llama", "q8_0", 5), ("gemma3", "f16", 5), ("gemma3", "q8_0", 5)),
+    *(("scout", "f16", 5), ("scout", "q8_0", 2)),  # the second point goes on from a file
+]
 _walked: dict[tuple[str, str, int], list[Point]] = {}
 
 
-@pytest.fixture(params=[*WALKS, *(pytest.param(each, marks=pytest.mark.slow) for each in LONG_WALKS)], ids=str)
+@pytest.fixture(params=WALKS, ids=str)
 def walked(request: pytest.FixtureRequest) -> list[Point]:
     name, kv_type, n_steps = request.param
     if request.param not in _walked:
@@ -22,16 +24,18 @@ def walked(request: pytest.FixtureRequest) -> list[Point]:
     return _walked[request.param]
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # a walk takes 3 to 22 s, once for all three tests
 def test_what_is_kept_is_exact(walked: list[Point]) -> None:
     assert [point for point in walked if not point.exact] == []
 
 
+@pytest.mark.slow
 def test_on_a_cpu_it_is_the_same_to_the_bit(walked: list[Point]) -> None:
     """More than is asked for: cells lie where the fresh run has them, and are summed in the same order."""
     assert [point for point in walked if point.ours] == []
 
 
+@pytest.mark.slow
 def test_going_back_as_llama_cpp_lets_it_is_seen_to_be_wrong(walked: list[Point]) -> None:
     """Or these walks would prove nothing."""
     wrong = [point for point in walked if point.naive_is_wrong]

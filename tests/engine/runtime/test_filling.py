@@ -32,6 +32,7 @@ def test_what_is_filled_up(n_tokens: int, changes: dict[str, object], n_paramete
     assert filling(n_tokens, placement, n_parameters=n_parameters) == n_more
 
 
+@pytest.mark.slow  # 2.0 s
 @pytest.mark.parametrize("name", ["llama", "gemma3"])
 def test_a_filled_batch_gives_a_long_ones_logits(name: str) -> None:
     rows = short_batches(cached(name), depth=1_600, sizes=(1, 7, 40, 63))
@@ -39,6 +40,7 @@ def test_a_filled_batch_gives_a_long_ones_logits(name: str) -> None:
     assert any(row.plain_differs > 0 for row in rows), "llama.cpp computes them alike: filling is needless"
 
 
+@pytest.mark.slow  # 6.1 s
 @pytest.mark.parametrize("kv_type", ["q8_0", "bf16"])
 def test_a_single_token_is_read_as_one_of_several(kv_type: str) -> None:
     """A prompt that is there already but for its last token."""

@@ -87,6 +87,7 @@ PICTURE = [BEFORE, photo(500, 400), AFTER]
 LARGE = [BEFORE, photo(1000, 700, 1), BETWEEN, photo(640, 90, 2), AFTER]
 
 
+@pytest.mark.slow  # 4.6 s
 @each_kind
 def test_pictures_are_placed_as_mtmds_own_helper_places_them(kind: str) -> None:
     """One of 900 cells among them, more than are decoded at once, and some that are cut into short batches."""
@@ -103,6 +104,7 @@ def test_pictures_are_placed_as_mtmds_own_helper_places_them(kind: str) -> None:
     assert same(ours[0], filled[0])  # 192 cells and a short batch, in place of one
 
 
+@pytest.mark.slow  # 2.6 s
 def test_dimensions_that_a_models_architecture_leaves_to_its_file_are_seen() -> None:
     """With the vocabulary alone llama.cpp takes such a model, GLM's that see among them, for one of one dimension."""
     pair = cached("qwen3vl", architecture="hunyuan_vl"), cached("mmproj", projector="qwen2vl")
@@ -113,6 +115,7 @@ def test_dimensions_that_a_models_architecture_leaves_to_its_file_are_seen() -> 
     assert theirs.positions[0] < theirs.cells[0]
 
 
+@pytest.mark.slow  # 4.0 s
 def test_a_reply_goes_on_at_the_position_behind_the_prompt() -> None:
     longer = told(*model_of(), [Ask(parts=PICTURE)], max_tokens=9, fills=False)[0]
     for n_replied in (1, 4, 8):
@@ -125,6 +128,7 @@ FOLLOW_UP = [*LARGE[:-1], AFTER + BETWEEN]
 EDITED = [*LARGE[:2], BETWEEN[:-5] + BEFORE[:40], *LARGE[3:]]
 
 
+@pytest.mark.slow  # 4.9 s
 @each_kind
 def test_a_prompt_that_changes_keeps_what_it_shares_and_encodes_nothing_twice(kind: str) -> None:
     moved = [BEFORE[:-9] + BETWEEN, *LARGE[1:]]  # all of it stands elsewhere, and so is read again
@@ -142,6 +146,7 @@ def test_a_prompt_that_changes_keeps_what_it_shares_and_encodes_nothing_twice(ki
     assert [answer.reused for answer in answers[:5]] == [0, n_tokens, n_tokens - 1, n_edited, len(BEFORE) - 9]
 
 
+@pytest.mark.slow  # 4.5 s
 @each_kind
 def test_a_kept_state_goes_on_as_what_was_kept(kind: str) -> None:
     parts = [LARGE, LARGE, FOLLOW_UP, LARGE, EDITED]
@@ -151,6 +156,7 @@ def test_a_kept_state_goes_on_as_what_was_kept(kind: str) -> None:
     assert all(answer.encoded == 0 and answer.reused > 700 for answer in answers[1:])
 
 
+@pytest.mark.slow  # 5.5 s
 @pytest.mark.parametrize("how", ["stop_at", "abort_at"])
 def test_a_picture_that_is_cancelled_within_is_gone_on_with(how: str) -> None:
     """Between two batches of it what was read stays; llama.cpp takes an aborted batch back with all of the picture."""

@@ -7,6 +7,7 @@ import pytest
 
 from engine.runtime.cells import Layers, blank, cells_of
 from tests.models.cache import cached
+from tests.models.shape import ONE_HEAD
 from tests.ring import Step, any_steps, turns
 
 MOST_BY_ROUNDING = 0.1  # in a logit of the small Gemma; cells that are missing make it 0.7 to 16
@@ -19,11 +20,12 @@ TRANSPOSED = Layers(struct.pack("<II", 1, 1), (K, (struct.pack("<iII", 1, 2, 32)
 @pytest.mark.parametrize("kv_type", ["f16", "q8_0"])
 def test_a_ring_of_windowed_cells_gives_a_fresh_runs_logits(kv_type: str) -> None:
     """Whatever was removed, stopped or read back before, at the end of the ring and elsewhere."""
-    taken = turns(cached("gemma3"), any_steps(20, longest=3_000), kv_type=kv_type)
+    taken = turns(cached("gemma3", **ONE_HEAD), any_steps(20, longest=3_000), kv_type=kv_type)
     assert [turn for turn in taken if turn.differs] == []
     assert sum(turn.reused > 0 for turn in taken) > len(taken) / 2
 
 
+@pytest.mark.slow  # 1.5 s
 def test_tokens_that_fill_a_batch_up_may_go_over_the_rings_end() -> None:
     """24 of them behind token 1,014, on a ring of 1,024 cells; what follows goes on there."""
     steps = [
@@ -34,7 +36,7 @@ def test_tokens_that_fill_a_batch_up_may_go_over_the_rings_end() -> None:
         Step("live", 2_040, 2_000, 2_000),
         Step("from a file", 2_700, 2_040, 2_600),
     ]
-    taken = turns(cached("gemma3"), steps)
+    taken = turns(cached("gemma3", **ONE_HEAD), steps)
     assert [turn.differs for turn in taken] == [0.0] * 6
     assert [turn.reused for turn in taken] == [0, 974, 1_014, 1_600, 2_000, 2_000]
 

@@ -17,6 +17,7 @@ from tests.bench.memory import resident
 from tests.engine.tokens.test_tiles import MODELS
 from tests.models.cache import cached
 from tests.models.look import look
+from tests.models.shape import ONE_HEAD
 from tests.sighted import Ask, Photo, Told, prompt_of, sight_of, told
 
 # text of at least 64 tokens around every picture: larger batches give the same to the bit
@@ -84,7 +85,9 @@ def test_only_what_is_shown_decides_and_nothing_is_encoded_twice() -> None:
     follow_up = Ask(parts=[*first[:-1], AFTER + BETWEEN])
     edited = Ask(parts=[BEFORE[:-2] + [7, 8], *first[1:]])
     asks = [Ask(parts=first), again, follow_up, kept, edited, swapped, block, emptied]
-    base, same_one, longer, restarted, after_edit, swap, pixels, anew = told(cached("scout"), cached("mmproj"), asks)
+    base, same_one, longer, restarted, after_edit, swap, pixels, anew = told(
+        cached(**MODELS["llama4"]), cached("mmproj"), asks
+    )
     assert base.encoded == 6 and base.reused == 0  # two tiles and an overview each
     assert same(base, same_one) and same_one.reused == base.n_tokens - 1 and same_one.encoded == 0
     assert longer.reused >= base.n_tokens and longer.encoded == 0
@@ -123,7 +126,7 @@ def test_a_damaged_tile_is_encoded_again_alone(damage: str, tmp_path: Path) -> N
 
 def settings(folder: Path, *, n_ctx: int = 4_096, projector: str | None = "llama4") -> EngineSettings:
     return EngineSettings(
-        model=cached("scout"),
+        model=cached(**MODELS["llama4"]),
         placement=Placement(n_ctx=n_ctx),
         projector=cached("mmproj", projector=projector) if projector else None,
         embeddings=folder / "embeddings",
@@ -144,7 +147,7 @@ def test_a_cancel_within_a_picture_keeps_what_was_read_and_encoded() -> None:
     asks = [Ask(parts=parts), Ask(parts=parts, fresh=True, emptied=True, stop_at=500), Ask(parts=parts)]
     asks += [Ask(parts=parts, fresh=True, emptied=True, stop_at=500), Ask(parts=parts, kept=True)]
     asks += [Ask(parts=parts, fresh=True, emptied=True, stop_at=500), Ask(parts=parts, fresh=True), stopped]
-    whole, cut, on, _, from_file, _, restarted, _ = told(cached("scout"), cached("mmproj"), asks)
+    whole, cut, on, _, from_file, _, restarted, _ = told(cached(**MODELS["llama4"]), cached("mmproj"), asks)
     assert cut.stop == "cancelled" and 500 <= cut.done[-1] < 660 and cut.encoded < 5
     assert on.reused == cut.done[-1] and same(whole, on) and on.encoded == 10 - cut.encoded
     assert from_file.reused == cut.done[-1] and same(whole, from_file) and from_file.encoded == 10 - cut.encoded
@@ -171,7 +174,7 @@ def test_chunks_of_attention_may_begin_within_a_picture() -> None:
         Ask(parts=[*head, AFTER[1:]], fresh=True),
         Ask(parts=replaced, fresh=True),
     ]
-    answers = told(cached("scout", n_layer=4), cached("mmproj"), asks, n_ctx=12_288)
+    answers = told(cached(**MODELS["llama4"], **ONE_HEAD), cached("mmproj"), asks, n_ctx=12_288)
     first, _, shorter, kept, edited, other, *fresh = answers
     assert first.done[-1] - first.done[0] == first.n_tokens and first.encoded == 60
     assert shorter.reused == kept.reused == anchor and edited.reused == anchor - len(BETWEEN)
@@ -209,6 +212,7 @@ def test_sliding_windows_and_pictures_whose_cells_see_each_other() -> None:
     assert close(kept, first) and same(on, first)
 
 
+@pytest.mark.slow  # 1.2 s
 def test_fewer_at_once_than_a_picture_needs_is_an_error_and_no_wrong_answer(tmp_path: Path) -> None:
     model, projector = cached(**MODELS["gemma3"]), cached("mmproj", projector="gemma3")
     sight = sight_of(model, projector)
@@ -223,6 +227,7 @@ def test_fewer_at_once_than_a_picture_needs_is_an_error_and_no_wrong_answer(tmp_
     engine.close()
 
 
+@pytest.mark.slow  # 1.5 s
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="resident memory is read from /proc")
 def test_a_plan_says_no_less_than_a_projector_takes(tmp_path: Path) -> None:
     engine = EngineProcess(settings(tmp_path))
@@ -241,7 +246,7 @@ def test_a_plan_says_no_less_than_a_projector_takes(tmp_path: Path) -> None:
 
 
 def test_an_engine_without_a_projector_says_so(tmp_path: Path) -> None:
-    prompt = prompt_of([BEFORE, photo(60, 60), AFTER], sight_of(cached("scout"), cached("mmproj")))
+    prompt = prompt_of([BEFORE, photo(60, 60), AFTER], sight_of(cached(**MODELS["llama4"]), cached("mmproj")))
     engine = EngineProcess(settings(tmp_path, projector=None))
     with pytest.raises(EngineFailed, match="started without a vision projector"):
         end_of(engine, prompt)

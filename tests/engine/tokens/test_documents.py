@@ -2,15 +2,17 @@
 
 from collections import Counter
 from dataclasses import replace
-from threading import Thread
 
 import numpy as np
 import pytest
 
-from engine.corpus.source import Source, digest_text
+from engine.corpus.source import KeptFile, Picture, Source, digest_text
 from engine.local.opened import OpenModel
-from engine.tokens.document import Document, IdCache
+from engine.tokens.document import Document, common_prefix
+from engine.tokens.id_cache import IdCache
 from engine.tokens.source_ids import encode_documents
+from tests.models.cache import cached
+from tests.sighted import sight_of
 
 MODELS = ["scout", "llama", "gemma3", "starter"]
 
@@ -25,6 +27,7 @@ def opened(request: pytest.FixtureRequest) -> OpenModel:
     return model
 
 
+@pytest.mark.slow  # 4.1 s
 def test_a_document_is_its_wrapper_and_its_text(opened: OpenModel) -> None:
     text = "line\r\n größe\n\n"
     (document,) = encode_documents(opened.tokenizer, [source("src/a.py", text)], IdCache())
@@ -42,6 +45,7 @@ def test_the_folder_that_was_given_is_named(llama: OpenModel) -> None:
     np.testing.assert_array_equal(document.ids[: len(head)], head)
 
 
+@pytest.mark.slow  # 3.7 s
 def test_counts_do_not_depend_on_company(opened: OpenModel) -> None:
     sources = [source(f"{n}.txt", "x " * n + "\n") for n in range(20)] + [source("same.txt", "x x \n"), source("", "")]
     together = encode_documents(opened.tokenizer, sources, IdCache())
@@ -97,40 +101,61 @@ def ids(n: int) -> np.ndarray:
     return np.arange(n, dtype=np.int32)
 
 
-def test_the_cache_is_bounded() -> None:
-    cache = IdCache(max_ids=100)
-    cache.put("v", "a", ids(40))
-    cache.put("v", "b", ids(40))
-    assert cache.get("v", "a") is not None  # used: b is the oldest now
-    cache.put("v", "c", ids(40))
-    assert cache.get("v", "b") is None and cache.get("v", "a") is not None and cache.get("v", "c") is not None
-    cache.put("v", "huge", ids(1_000))  # larger than all: kept alone, until the next comes
-    assert cache.get("v", "huge") is not None and cache.get("v", "a") is None
-    cache.put("v", "d", ids(1))
-    assert cache.get("v", "huge") is None and cache.get("v", "d") is not None
-    cache.put("v", "d", ids(1))
-    cache.put("v", "e", ids(99))
-    assert cache.get("v", "d") is not None and cache.get("v", "e") is not None
-    assert cache.get("w", "e") is None
-
-
-def test_the_cache_may_be_used_from_threads() -> None:
-    cache = IdCache(max_ids=1_000)
-
-    def use(start: int) -> None:
-        for n in range(start, start + 2_000):
-            cache.put("v", str(n % 300), ids(n % 300 % 50))
-            found = cache.get("v", str(n % 300))
-            assert found is None or len(found) == n % 300 % 50
-
-    threads = [Thread(target=use, args=(start,)) for start in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert cache._n_ids == sum(map(len, cache._kept.values())) <= 1_000
-
-
 def test_documents_compare_by_content() -> None:
     assert Document("a", "d", ids(3)) == Document("a", "d", ids(4))  # ids follow from the digest
     assert "array" not in repr(Document("a", "d", ids(3)))
+
+
+def notebook(*pictures: Picture, text: str) -> Source:
+    plain = source("a.ipynb", text)
+    return replace(plain, kind="notebook", pictures=pictures, kept_file=KeptFile("pictures", b"x"))
+
+
+def test_pictures_stand_within_a_text_where_their_spans_end(scout: OpenModel) -> None:
+    """In lines of their own, also in mid-line and side by side; who cannot see is given the text as it stands."""
+    text = "one\n[plot, left out]\ntwo (![a]([b, left out]) and [c, left out][d, left out]), left out]\n"
+    ends = [text.index("two"), text.index(" and"), text.index("[d"), text.index("), left")]
+    marks = [text.index(", left out]", text.index(begin)) for begin in ("[plot", "[b", "[c", "[d")]
+    sizes = ((40, 20), (700, 300), (30, 30), (336, 336))
+    spans = list(zip(marks, ends, strict=True))
+    pictures = [Picture(at, *size, span, f"d{at}") for at, (size, span) in enumerate(zip(sizes, spans, strict=True), 1)]
+    one, sight = notebook(*pictures, text=text), sight_of(cached("scout"), cached("mmproj"))
+    (document,) = encode_documents(scout.tokenizer, [one], IdCache(), sight=sight, numbers={"a.ipynb": 5})
+    views = [sight.view(one.kept_file, one.digest, picture) for picture in pictures] if one.kept_file else []
+    texts = [
+        "one\n[plot]\n[image 5]\n", "\ntwo (![a]([b])\n[image 6]\n", "\n and [c]\n[image 7]\n", "\n[d]\n[image 8]\n",
+        "\n), left out]\n",
+    ]  # fmt: skip
+    encode = scout.tokenizer.encode
+    parts = [encode('<document path="a.ipynb">\n')]
+    for at, piece in enumerate(texts):
+        parts += [encode(piece), *(view.ids for view in views[at : at + 1])]
+    parts.append(encode("\n</document>\n"))
+    np.testing.assert_array_equal(document.ids, np.concatenate(parts))
+    assert document.n_tokens == sum(map(len, parts))
+    assert [(shown.number, shown.view, shown.is_page) for shown in document.shown] == [
+        (5 + at, view, False) for at, view in enumerate(views)
+    ]
+    for shown in document.shown:
+        np.testing.assert_array_equal(document.ids[shown.start :][: shown.view.n_tokens], shown.view.ids)
+    (blind,) = encode_documents(scout.tokenizer, [one], IdCache())
+    (plain,) = encode_documents(scout.tokenizer, [source("a.ipynb", text)], IdCache())
+    np.testing.assert_array_equal(blind.ids, plain.ids)
+    assert (blind.unseen, blind.shown) == (4, ())
+
+
+def test_an_edit_elsewhere_leaves_a_picture_its_ids(scout: OpenModel) -> None:
+    sight = sight_of(cached("scout"), cached("mmproj"))
+    text = "[plot, left out]\nwords\n[plot, left out]\n"
+    second = text.index(", left", 10)
+    first, last = Picture(1, 40, 20, (5, 17), "d1"), Picture(2, 40, 20, (second, len(text)), "d2")
+    edited = replace(last, span=(second + 5, len(text) + 5))
+    sources = [
+        notebook(first, last, text=text),
+        notebook(first, edited, text=text.replace("words", "other words"[:10])),
+    ]
+    sources.append(notebook(Picture(1, 40, 20, last.span, "d2"), text=text))
+    documents = [encode_documents(scout.tokenizer, [each], IdCache(), sight=sight)[0] for each in sources]
+    assert common_prefix(documents[0].ids, documents[1].ids) > documents[0].shown[0].start + 146
+    keys = [[shown.view.key for shown in document.shown] for document in documents]
+    assert keys[0] == keys[1] and keys[2] == keys[0][1:] and len(set(keys[0])) == 2

@@ -60,6 +60,7 @@ def test_llama_4s_ids_equal_metas(scout: OpenModel, llama4_tokenizer: tiktoken.E
     assert_equal_ids(scout.tokenizer, texts, [llama4_tokenizer.encode_ordinary(text) for text in texts])
 
 
+@pytest.mark.slow  # 1.1 s
 @pytest.mark.parametrize(("name", "encoder"), [("llama", "tiktoken"), ("gemma3", "llama.cpp"), ("starter", "tiktoken")])
 def test_ids_equal_llama_cpps(name: str, encoder: str, real_texts: list[str], request: pytest.FixtureRequest) -> None:
     opened: OpenModel = request.getfixturevalue(name)
@@ -100,6 +101,7 @@ def spellings(specials: Sequence[str]) -> list[str]:
     return [*specials, "".join(specials), " ".join(specials), *inside]
 
 
+@pytest.mark.slow  # 1.5 s
 @each_model
 def test_no_text_becomes_a_control_token(tokenizer: Tokenizer) -> None:
     texts = spellings(list(tokenizer.specials))
@@ -178,6 +180,7 @@ def test_user_defined_tokens_of_the_template_are_control(tmp_path: Path) -> None
     tokenizer.close()
 
 
+@pytest.mark.slow  # 1.8 s
 def test_no_space_is_put_before_a_text(tmp_path: Path, gemma3: OpenModel, real_texts: list[str]) -> None:
     """Files of Llama 2's and Phi 3's kind ask for one, but texts here are pieces of a longer one."""
     path = gemma3_with(tmp_path / "x.gguf", add_space_prefix=True)
@@ -245,6 +248,7 @@ def test_a_sentencepiece_vocabulary_without_bytes(tmp_path: Path) -> None:
 # --- sizes
 
 
+@pytest.mark.slow  # 3.2 s
 @pytest.mark.parametrize("tokenizer", ["scout", "gemma3", "starter"], indirect=True)
 @pytest.mark.parametrize("text", KINDS)
 def test_a_million_characters_of_a_kind(tokenizer: Tokenizer, text: str) -> None:
@@ -290,6 +294,7 @@ def test_a_text_that_tiktoken_gives_up_on_goes_to_llama_cpp(llama_gguf: Path, mo
 # --- which encoder
 
 
+@pytest.mark.slow  # 1.7 s
 def test_ids_that_are_not_in_merge_order(tmp_path: Path, real_texts: list[str]) -> None:
     path = llama_with(tmp_path / "x.gguf", shuffled=True)
     tokenizer = open_tokenizer(read_header(path))
@@ -311,6 +316,7 @@ def test_two_rare_ids_out_of_order_are_seen(tmp_path: Path) -> None:
     assert read_vocabulary(read_header(llama)).is_in_merge_order
 
 
+@pytest.mark.slow  # 2.3 s
 def test_a_pattern_that_differs_falls_back(tmp_path: Path, real_texts: list[str]) -> None:
     path = llama_with(tmp_path / "x.gguf", pre="gpt-2")
     wrong = PATTERNS | {"gpt-2": PATTERNS["qwen2"]}
@@ -323,6 +329,7 @@ def test_a_pattern_that_differs_falls_back(tmp_path: Path, real_texts: list[str]
     assert open_tokenizer(read_header(path)).encoder_name == "tiktoken"
 
 
+@pytest.mark.slow  # 2.1 s
 def test_a_pre_tokenizer_without_a_pattern_falls_back(tmp_path: Path, real_texts: list[str]) -> None:
     path = llama_with(tmp_path / "x.gguf", pre="falcon")
     tokenizer = open_tokenizer(read_header(path))
@@ -369,6 +376,7 @@ def test_a_proof_that_is_stale_or_spoilt_is_made_again(spoil: object, llama: Ope
     assert read_proof(tmp_path, vocabulary) is None
 
 
+@pytest.mark.slow  # 1.3 s
 def test_a_cache_that_cannot_be_used_costs_nothing_else(llama_gguf: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for folder in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/nonsuch")):

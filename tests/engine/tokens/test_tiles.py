@@ -25,9 +25,10 @@ from engine.tokens.tiles import (
 )
 from tests.models import broken
 from tests.models.cache import cached
+from tests.models.scout import SMALL as SMALL_SCOUT
 
 MODELS: dict[str, dict[str, Any]] = {
-    "llama4": {"name": "scout"},
+    "llama4": {"name": "scout", **SMALL_SCOUT},
     "gemma3": {"name": "gemma3", "vision": True},
     "qwen2vl": {"name": "qwen2", "vision": True},
     "qwen3vl": {"name": "qwen3vl"},
@@ -57,8 +58,9 @@ def counter(projector: str) -> Iterator[ImageCounter]:
     counter.close()
 
 
+@pytest.mark.slow  # 2.1 s
 def test_llama_cpps_tiles_are_what_mtmd_counts() -> None:
-    counter = ImageCounter(cached("scout"), cached("mmproj"))
+    counter = ImageCounter(cached(**MODELS["llama4"]), cached("mmproj"))
     sizes = random_sizes(2_000) + EDGES
     counted = counter.count(sizes)
     counter.close()
@@ -69,9 +71,10 @@ def test_llama_cpps_tiles_are_what_mtmd_counts() -> None:
     assert len({(llama_cpp_tiling(*size).columns, llama_cpp_tiling(*size).rows) for size in sizes}) == 9
 
 
+@pytest.mark.slow  # 1.6 s
 def test_tiles_of_another_size_are_counted_by_the_same_rule() -> None:
     projector = read_projector(cached("mmproj", image_size=224, merge=4))
-    counter = ImageCounter(cached("scout"), projector.path)
+    counter = ImageCounter(cached(**MODELS["llama4"]), projector.path)
     sizes = random_sizes(200, seed=1)
     for (width, height), count in zip(sizes, counter.count(sizes), strict=True):
         tiling = llama_cpp_tiling(width, height, side=projector.image_size, tile_tokens=projector.tile_tokens)

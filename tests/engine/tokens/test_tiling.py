@@ -12,6 +12,7 @@ def longdesk(tmp_path: Path, llama_gguf: Path) -> CommandLine:
     return CommandLine(tmp_path / "home", llama_gguf)
 
 
+@pytest.mark.slow  # 8.1 s
 def test_a_session_keeps_its_limit_until_it_is_given_another(longdesk: CommandLine, tmp_path: Path) -> None:
     def limit_of(session: str) -> int:
         return int(longdesk("sessions", "show", session, "--json").document["max_tiles"])

@@ -1,15 +1,19 @@
 """engine.tokens.vocabulary: what a header says of tokens."""
 
+import random
+import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 import gguf
+import numpy as np
 import pytest
 import tiktoken
 
 from engine.errors import ModelRefused
-from engine.gguf import read_header
+from engine.gguf import StringArray, read_header
 from engine.local.opened import OpenModel, open_model
-from engine.tokens.vocabulary import read_vocabulary
+from engine.tokens.vocabulary import _raw_bytes, _raw_bytes_one_by_one, read_vocabulary
 from tests.models.cache import cached
 from tests.models.variants import gemma3_with, llama_with
 from tests.models.vocabulary import gpt2_text
@@ -97,3 +101,50 @@ def test_types_that_do_not_match_are_refused(tmp_path: Path) -> None:
     writer.close()
     with pytest.raises(ModelRefused, match="it has 2 tokens but 1 token types"):
         read_vocabulary(read_header(path))
+
+
+def array_of(parts: Sequence[bytes]) -> StringArray:
+    heads = np.cumsum([0, *(8 + len(part) for part in parts)])[:-1].astype(np.int64)
+    return StringArray(b"".join(struct.pack("<Q", len(part)) + part for part in parts), heads)
+
+
+ODD_PARTS = {
+    "alphabet": [b"a", "Ġthe".encode(), "Ċ".encode(), "ÃŁ".encode(), b"x" * 300],
+    "empty ones": [b"", b"a", b"", b"", "Ġ".encode(), b""],
+    "outside": [b"a b", "中".encode(), "\u00ad".encode(), "🙂a".encode(), b"\x00", b"ok"],
+    "no UTF-8": [b"a\xff", b"b", b"\xc3"],
+    "no UTF-8 that joins": [b"a\xc3", b"\xa9b", b"c"],
+    "none": [],
+}
+
+
+@pytest.mark.parametrize("parts", ODD_PARTS.values(), ids=ODD_PARTS)
+def test_all_texts_at_once_are_those_one_by_one(parts: list[bytes]) -> None:
+    slowly, are_whole = _raw_bytes_one_by_one(array_of(parts), joins=False)
+    quickly, too = _raw_bytes(array_of(parts))
+    assert quickly == slowly and too.tolist() == are_whole.tolist()
+
+
+ODD_MERGES = {
+    "merges": ["Ġ t".encode(), b"h e", "ÃŁ Ċ".encode()],
+    "no space": [b"ab", b"c d"],
+    "two spaces": [b"a b c", b"d e"],
+    "spaces at the ends": [b" a", b"b ", b" "],
+    "outside": ["中 a".encode(), b"a \x00"],
+    "as many spaces as merges": [b"ab", b"c d e", b"f g"],
+}
+
+
+@pytest.mark.parametrize("parts", ODD_MERGES.values(), ids=ODD_MERGES)
+def test_all_merges_at_once_are_those_one_by_one(parts: list[bytes]) -> None:
+    assert _raw_bytes(array_of(parts), joins=True)[0] == _raw_bytes_one_by_one(array_of(parts), joins=True)[0]
+
+
+def test_random_texts_at_once_are_those_one_by_one() -> None:
+    chance = random.Random(0)
+    signs = ["a", "b", "Ġ", "Ċ", "Ã", " ", "中", "\u00ad"]
+    for _ in range(300):
+        parts = ["".join(chance.choices(signs, k=chance.randrange(5))).encode() for _ in range(chance.randrange(9))]
+        for joins in (False, True):
+            slowly, quickly = (read(array_of(parts), joins=joins) for read in (_raw_bytes_one_by_one, _raw_bytes))
+            assert quickly[0] == slowly[0] and quickly[1].tolist() == slowly[1].tolist(), (parts, joins)

@@ -1,9 +1,15 @@
 """PDFs written by hand, object by object: what programs make when they make it wrong."""
 
+import io
+import struct
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
+
+from PIL import Image as Pillow
+from reportlab.lib.utils import ImageReader
+from reportlab.pdfgen import canvas
 
 from engine.corpus.formats.format import whole_file
 from engine.corpus.formats.reader import read_content
@@ -11,8 +17,10 @@ from engine.corpus.rules import Rules
 from engine.corpus.source import Skipped, Source
 
 HELVETICA = b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>"
+TWO_FONTS = b"/F1 5 0 R /F2 6 0 R"
+ONE_BYTE = b"1 begincodespacerange\n<00> <FF>\nendcodespacerange\n"
+DRAWN_TEXT = "Borrower: Mara Ellis, amount 48,500 EUR"
 BODY_TEXT = "Loan agreement between the parties named below, in full text.\nThe sum is 48,500."
-
 Objects = Mapping[int, bytes]
 
 
@@ -158,3 +166,135 @@ def pages_of(found: Source | Skipped) -> list[str]:
     for number, part in enumerate(parts, 1):
         assert part.startswith(f"[page {number}]\n"), part
     return [part.split("\n", 1)[1].strip("\n") for part in parts]
+
+
+def by_font(codes: bytes, font: bytes, more: dict[int, bytes] | None = None) -> bytes:
+    """A page that shows these codes in this font."""
+    content = b"BT /F2 12 Tf 72 700 Td <%s> Tj ET\n" % codes.hex().encode()
+    return build(one(content, {6: font, **(more or {})}, fonts=TWO_FONTS))
+
+
+def type3(codes: bytes, *, lines: int = 1, names: bytes = b"1 /a1 /a2 /a3") -> bytes:
+    """A font of drawn boxes without a map, as old TeX makes them."""
+    glyph = stream(b"500 0 0 0 500 700 d1 50 0 400 600 re f")
+    procedures = b" ".join(b"%s 7 0 R" % name for name in names.split() if name.startswith(b"/"))
+    first = int(names.split()[0])
+    n_glyphs = names.count(b"/")
+    font = (
+        b"<< /Type /Font /Subtype /Type3 /FontBBox [0 0 600 700] /FontMatrix [0.001 0 0 0.001 0 0] /FirstChar %d "
+        b"/LastChar %d /Widths [%s] /CharProcs << %s >> /Encoding << /Type /Encoding /Differences [%s] >> "
+        b"/Resources << >> >>" % (first, first + n_glyphs - 1, b"500 " * n_glyphs, procedures, names)
+    )
+    content = b"".join(
+        b"BT /F2 12 Tf 72 %d Td <%s> Tj ET\n" % (720 - 16 * at, codes.hex().encode()) for at in range(lines)
+    )
+    return build(one(content, {6: font, 7: glyph}, fonts=TWO_FONTS))
+
+
+def identity(codes: bytes) -> bytes:
+    font = b"<< /Type /Font /Subtype /Type0 /BaseFont /AAAAAA+F /Encoding /Identity-H /DescendantFonts [7 0 R] >>"
+    below = (
+        b"<< /Type /Font /Subtype /CIDFontType2 /BaseFont /AAAAAA+F /CIDSystemInfo << /Registry (Adobe) /Ordering "
+        b"(Identity) /Supplement 0 >> /DW 600 >>"
+    )
+    return by_font(codes, font, {7: below})
+
+
+def only_page(data: bytes) -> str:
+    found = read(data)
+    assert isinstance(found, Source), found
+    (text,) = pages_of(found)
+    assert found.notes == (), found.notes
+    return text
+
+
+def specification(name: bytes, at: int, *, more: bytes = b"") -> bytes:
+    return b"<< /Type /Filespec /F (%s) /EF << /F %d 0 R >> %s >>" % (name, at, more)
+
+
+def embedded(data: bytes, *, packed: bool = False) -> bytes:
+    return stream(data, b"/Type /EmbeddedFile", packed=packed)
+
+
+def holding(*files: tuple[bytes, bytes], catalog: bytes = b"") -> bytes:
+    """A page of text, and these files."""
+    objects: dict[int, bytes] = {}
+    names = b""
+    for at, (name, data) in enumerate(files):
+        objects |= {20 + 2 * at: specification(name, 21 + 2 * at), 21 + 2 * at: embedded(data)}
+        names += b"(%s) %d 0 R " % (name, 20 + 2 * at)
+    catalog += b"/Names << /EmbeddedFiles << /Names [%s] >> >>" % names
+    return build(one(extra=objects, catalog=catalog))
+
+
+def datasets(data: str) -> bytes:
+    return (
+        f"<xfa:datasets xmlns:xfa='http://www.xfa.org/schema/xfa-data/1.0/'><xfa:data>{data}</xfa:data></xfa:datasets>"
+    ).encode()  # fmt: skip
+
+
+DRAWING = stream(
+    shown([DRAWN_TEXT.encode()], x=2, y=12),
+    b"/Type /XObject /Subtype /Form /BBox [0 0 328 40] /Resources << /Font << /F1 5 0 R >> >>",
+)
+
+
+def widget(more: bytes, *, y: int = 600) -> bytes:
+    flags = b"" if b"/F " in more else b"/F 4"
+    return b"<< /Type /Annot /Subtype /Widget /Rect [72 %d 300 %d] %s %s >>" % (y, y + 20, flags, more)
+
+
+def form(widgets: Objects, more: Objects | None = None, *, fields: bytes | None = None, acroform: bytes = b"") -> bytes:
+    """A page of text with these widgets."""
+    kids = b" ".join(b"%d 0 R" % number for number in widgets)
+    catalog = b"/AcroForm << /Fields [%s] %s >>" % (kids if fields is None else fields, acroform)
+    return build(one(extra={**widgets, **(more or {})}, more=b"/Annots [%s]" % kids, catalog=catalog))
+
+
+def revisions(number: int) -> bytes:
+    """Two pages in an object stream, and a third that a second revision adds under this number. The first revision's
+    own cross-reference stream was number 90."""
+
+    def revision(plain: dict[int, bytes], packed: dict[int, list[tuple[int, bytes]]], own: int, before: bytes,
+                 previous: int | None) -> tuple[bytes, int]:  # fmt: skip
+        out, entries = bytearray(before), {}
+        for key, data in sorted(plain.items()):
+            entries[key] = (1, len(out), 0)
+            out += b"%d 0 obj\n" % key + data + b"\nendobj\n"
+        for key, members in packed.items():
+            index = bodies = b""
+            for at, (member, data) in enumerate(members):
+                index, bodies = index + b"%d %d " % (member, len(bodies)), bodies + data + b"\n"
+                entries[member] = (2, key, at)
+            entries[key] = (1, len(out), 0)
+            what = b"/Type /ObjStm /N %d /First %d" % (len(members), len(index))
+            out += b"%d 0 obj\n" % key + stream(index + bodies, what, packed=True) + b"\nendobj\n"
+        place = len(out)
+        entries[own] = (1, place, 0)
+        rows = b"".join(struct.pack(">BIH", *entries[key]) for key in sorted(entries))
+        what = b"/Type /XRef /Size 100 /Root 1 0 R /W [1 4 2] /Index [%s]" % b" ".join(
+            b"%d 1" % key for key in sorted(entries)
+        )
+        what += b" /Prev %d" % previous if previous is not None else b""
+        out += b"%d 0 obj\n" % own + stream(rows, what, packed=True) + b"\nendobj\nstartxref\n%d\n%%%%EOF\n" % place
+        return bytes(out), place
+
+    contents = [stream(shown([b"Page text " + word])) for word in (b"ONE", b"TWO", b"THREE")]
+    tree = b"<< /Type /Pages /Kids [%s] /Count %d >>"
+    first, place = revision(
+        {5: HELVETICA, 20: contents[0], 21: contents[1]},
+        {30: [(1, b"<< /Type /Catalog /Pages 2 0 R >>"), (2, tree % (b"10 0 R 11 0 R", 2)), (10, page(20)),
+              (11, page(21))]},
+        90, b"%PDF-1.5\n%\xe2\xe3\xcf\xd3\n", None,
+    )  # fmt: skip
+    added = {31: [(2, tree % (b"10 0 R 11 0 R %d 0 R" % number, 3))]}
+    return revision({22: contents[2], number: page(22)}, added, 91, first, place)[0]
+
+
+def picture(*, words: str = "") -> bytes:
+    out = io.BytesIO()
+    drawing = canvas.Canvas(out, invariant=True)
+    drawing.drawImage(ImageReader(Pillow.radial_gradient("L").resize((300, 400))), 0, 0, 595, 842)
+    drawing.drawString(10, 10, words)
+    drawing.save()
+    return out.getvalue()

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image as Pillow
 
+from app.sources.listing import notes_on
 from engine.corpus.formats.format import whole_file
 from engine.corpus.formats.html_words import words_of
 from engine.corpus.formats.notebook import NOTEBOOK, read_notebook
@@ -92,6 +93,7 @@ def test_the_richest_form_that_can_be_read_is_taken(data: dict[str, Any], words:
         assert output_of(shown(data, kind)) == words
 
 
+SHOWN = {"plot", "image/jpeg"}  # to a model that sees: tests of pictures stand in test_embedded
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="89pt" height="188.0pt"><text>a</text></svg>'
 
 
@@ -152,7 +154,9 @@ def test_what_cannot_be_read_leaves_a_mark_and_a_note(data: dict[str, Any], word
     found = read(written(code("x", shown(data))))
     assert isinstance(found, Source)
     assert found.text == f"[cell 1, code]\nx\n\n[output of cell 1]\n{words}\n"
-    assert len(found.notes) == 1 and f"1 x {kind}" in found.notes[0] and "left out" in found.notes[0].lower()
+    said = "1 picture in it is left out" if found.pictures else f"1 x {kind}"
+    notes = notes_on(found, sees=False)
+    assert said in notes[0] and "left out" in notes[0].lower() and len(found.pictures) == (kind in SHOWN)
 
 
 def test_streams_in_pieces_are_one_and_stand_apart_from_each_other() -> None:
@@ -194,7 +198,12 @@ def test_attachments_and_pictures_in_markdown() -> None:
         "[cell 1, markdown]\nSee ![it]([ab.png, 64 x 32, left out])\n[loose.png, left out]\n\n"
         "[cell 2, markdown]\n![x]([image/png, left out])\n"
     )
-    assert found.notes == ("Left out, each with a mark where it stood: 2 x attachment, 1 x image/png.",)
+    assert [(each.width, each.height) for each in found.pictures] == [(64, 32)]
+    assert found.notes == (
+        "Left out, each with a mark where it stood: 1 x attachment, 1 x image/png.",
+        "1 picture of cell 1 cannot be shown: its base64 is damaged.",
+        "1 picture of cell 2 cannot be shown: there is no image in it.",
+    )
 
 
 def test_format_3() -> None:
@@ -296,6 +305,7 @@ def test_whatever_is_shown_is_read_or_leaves_a_mark() -> None:
         assert "w1" in words or "left out]" in words, kind
 
 
+@pytest.mark.slow  # 6.0 s
 def test_no_notebook_makes_the_reader_fail() -> None:
     chance = random.Random(12)
     whole = written(

@@ -1,5 +1,7 @@
 """formats.pdf_enclosed: files inside a PDF, portfolios and XFA forms are said, and what can be read of them is."""
 
+import base64
+
 import pytest
 
 from engine.corpus.source import Cause, Skipped, Source
@@ -7,36 +9,21 @@ from tests.engine.corpus.formats.pdf_builder import (
     BODY_TEXT,
     Objects,
     build,
+    datasets,
+    embedded,
+    holding,
     many,
     one,
     page,
     pages_of,
     read,
     shown,
+    specification,
     stream,
 )
 
 MEMO = "The memo: the budget is 9 million."
 INSIDE = "Inside this PDF is 1 file: {}."
-
-
-def specification(name: bytes, at: int, *, more: bytes = b"") -> bytes:
-    return b"<< /Type /Filespec /F (%s) /EF << /F %d 0 R >> %s >>" % (name, at, more)
-
-
-def embedded(data: bytes, *, packed: bool = False) -> bytes:
-    return stream(data, b"/Type /EmbeddedFile", packed=packed)
-
-
-def holding(*files: tuple[bytes, bytes], catalog: bytes = b"") -> bytes:
-    """A page of text, and these files."""
-    objects: dict[int, bytes] = {}
-    names = b""
-    for at, (name, data) in enumerate(files):
-        objects |= {20 + 2 * at: specification(name, 21 + 2 * at), 21 + 2 * at: embedded(data)}
-        names += b"(%s) %d 0 R " % (name, 20 + 2 * at)
-    catalog += b"/Names << /EmbeddedFiles << /Names [%s] >> >>" % names
-    return build(one(extra=objects, catalog=catalog))
 
 
 def below(data: bytes) -> str:
@@ -121,6 +108,37 @@ def test_a_scan_in_a_portfolio_is_named() -> None:
     assert isinstance(found, Source) and found.notes[-1].startswith("Not read: scan.pdf;")
 
 
+OUTLINES = b"0 0 m 5 9 l 9 0 l h f\n" * 30
+LEFT = {
+    "a workbook": (b"/AF [20 0 R]", {}, b"", "Inside this PDF is 1 file: plan.xlsx (64 bytes). Not read: plan.xlsx; "),
+    "in the list": (
+        b"/Names << /EmbeddedFiles << /Names [(a) 20 0 R] >> >>", {}, b"", "Inside this PDF is 1 file: plan.xlsx",
+    ),
+    "a portfolio": (b"/Collection << >> /AF [20 0 R]", {}, b"", "This PDF is a portfolio, a cover around 1 file: plan"),
+    "a pin on the page": (
+        b"", {31: b"<< /Subtype /FileAttachment /Rect [0 0 9 9] /FS 20 0 R >>"}, b"31 0 R", "Not read: plan.xlsx; save",
+    ),
+    "an XFA form": (b"/AcroForm << /XFA 32 0 R >>", {32: stream(b"<xfa")}, b"", "This PDF is an XFA form. The data"),
+    "a damaged annotation": (b"", {}, b"99 0 R", "1 annotation is damaged and left out, on page 1"),
+    "a link": (
+        b"", {31: b"<< /Subtype /Link /Rect [0 0 9 9] /A << /S /URI /URI (https://example.org) >> >>"}, b"31 0 R",
+        "1 link's address is not sent",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("catalog", "more", "annotations", "said"), LEFT.values(), ids=LEFT)
+def test_a_pdf_that_is_skipped_says_what_else_lies_in_it(
+    catalog: bytes, more: Objects, annotations: bytes, said: str
+) -> None:
+    objects = {20: specification(b"plan.xlsx", 21), 21: embedded(b"PK\x03\x04" + bytes(60)), **more}
+    data = build(one(OUTLINES, objects, catalog=catalog, more=b"/Annots [%s]" % annotations))
+    found = read(data)
+    assert isinstance(found, Skipped) and found.cause is Cause.NO_TEXT
+    assert found.reason.startswith("1 page without text: a drawing") and said in found.reason
+    assert not found.reason.endswith(".") and ".." not in found.reason
+
+
 PLACES = {
     "a tree of names": (
         b"/Names << /EmbeddedFiles << /Kids [30 0 R 30 0 R] >> >>",
@@ -173,14 +191,6 @@ XFA_NOTES = (
     "This PDF is an XFA form, whose pages are made by the program that opens it; print it to a new PDF to send them.",
     "The data of the XFA form was read: 2 values.",
 )
-
-
-def datasets(data: str) -> bytes:
-    return (
-        f"<xfa:datasets xmlns:xfa='http://www.xfa.org/schema/xfa-data/1.0/'><xfa:data>{data}</xfa:data></xfa:datasets>"
-    ).encode()  # fmt: skip
-
-
 FORM = "<form1><Applicant>Noor Haddad</Applicant><Sum>12000</Sum></form1>"
 WHOLE = b"<xdp:xdp xmlns:xdp='http://ns.adobe.com/xdp/'>" + datasets(FORM) + b"</xdp:xdp>"
 XFA = {
@@ -282,7 +292,6 @@ def test_other_names_say_nothing(name: str) -> None:
 
 
 def in_base64(data: bytes, *, before: bytes = b"", width: int = 76) -> bytes:
-    import base64
 
     packed = base64.b64encode(data)
     return before + b"\n".join(packed[at : at + width] for at in range(0, len(packed), width)) + b"\n"

@@ -5,11 +5,24 @@ import random
 import pytest
 
 from engine.corpus.source import Skipped, Source
-from tests.engine.corpus.formats.pdf_builder import build, many, one, read, shown
-from tests.engine.corpus.formats.test_pdf_enclosed import datasets, embedded, specification, stream
-from tests.engine.corpus.formats.test_pdf_pages import revisions
-from tests.engine.corpus.formats.test_pdf_text import LINES, composite, type3
-from tests.engine.corpus.formats.test_pdf_typed import DRAWING, widget
+from tests.engine.corpus.formats.pdf_builder import (
+    DRAWING,
+    build,
+    composite,
+    datasets,
+    embedded,
+    many,
+    one,
+    read,
+    revisions,
+    shown,
+    specification,
+    stream,
+    type3,
+    widget,
+)
+from tests.engine.corpus.formats.test_pdf_maps import NAMES, page_of, shifted
+from tests.engine.corpus.formats.test_pdf_text import LINES
 
 WORDS = (
     b"null",
@@ -48,12 +61,25 @@ def everything() -> bytes:
     return build(one(extra=objects, more=b"/Annots [10 0 R 11 0 R 12 0 R 13 0 R]", catalog=catalog))
 
 
+def marked() -> bytes:
+    """Spans that give words, that are not read, and that lie in each other and in a form."""
+    span = b"/Span << /ActualText %s >> BDC (%s) Tj EMC "
+    inner = b"/P << /MCID 0 >> BDC " + span % (b"<FEFF>", b"--") + b"EMC "
+    drawn = stream(b"BT /F1 12 Tf 9 9 Td %s ET" % inner, b"/Type /XObject /Subtype /Form /BBox [0 0 99 99]")
+    content = span % (b"(one)", b"I") + span % (b"<FEFF00AD>", b"-") + b"T* " + inner + b"(two) Tj 5 Ts (3) Tj"
+    return build(
+        one(b"BT /F1 12 Tf 18 TL 72 720 Td %s ET /X1 Do" % content, {9: drawn}, resources=b"/XObject << /X1 9 0 R >>")
+    )
+
+
 SEEDS = {
     "all kinds of things": everything(),
     "pages": build(many(3)),
     "packed": revisions(90),
     "a composite font": composite(LINES, lambda letter: 540, gap=250),
     "drawn letters": type3(bytes((1, 2, 3)) * 9),
+    "marks": marked(),
+    "a wrong map": page_of("The tenant shall pay the rent within five days of each month.", NAMES, shifted),
     "words": build(one(shown([b"Some words, and some more of them."]))),
 }
 

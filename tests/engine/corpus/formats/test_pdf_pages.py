@@ -1,24 +1,21 @@
 """formats.pdf: every page under its own number, whatever is wrong with the file around it; and why nothing is left."""
 
 import io
-import struct
 
 import pytest
-from PIL import Image as Pillow
 from pypdf import PdfReader, PdfWriter
-from reportlab.lib.utils import ImageReader
-from reportlab.pdfgen import canvas
 
 from engine.corpus.source import Cause, Skipped, Source
 from tests.engine.corpus.formats.pdf_builder import (
-    HELVETICA,
     build,
     kids,
     many,
     one,
     page,
     pages_of,
+    picture,
     read,
+    revisions,
     shown,
     stream,
 )
@@ -85,46 +82,6 @@ def test_a_lost_page_is_named_and_renumbers_no_other(objects: dict[int, bytes]) 
     assert isinstance(found, Source) and found.notes == ("Page 2 could not be read.",)
 
 
-def revisions(number: int) -> bytes:
-    """Two pages in an object stream, and a third that a second revision adds under this number. The first revision's
-    own cross-reference stream was number 90."""
-
-    def revision(plain: dict[int, bytes], packed: dict[int, list[tuple[int, bytes]]], own: int, before: bytes,
-                 previous: int | None) -> tuple[bytes, int]:  # fmt: skip
-        out, entries = bytearray(before), {}
-        for key, data in sorted(plain.items()):
-            entries[key] = (1, len(out), 0)
-            out += b"%d 0 obj\n" % key + data + b"\nendobj\n"
-        for key, members in packed.items():
-            index = bodies = b""
-            for at, (member, data) in enumerate(members):
-                index, bodies = index + b"%d %d " % (member, len(bodies)), bodies + data + b"\n"
-                entries[member] = (2, key, at)
-            entries[key] = (1, len(out), 0)
-            what = b"/Type /ObjStm /N %d /First %d" % (len(members), len(index))
-            out += b"%d 0 obj\n" % key + stream(index + bodies, what, packed=True) + b"\nendobj\n"
-        place = len(out)
-        entries[own] = (1, place, 0)
-        rows = b"".join(struct.pack(">BIH", *entries[key]) for key in sorted(entries))
-        what = b"/Type /XRef /Size 100 /Root 1 0 R /W [1 4 2] /Index [%s]" % b" ".join(
-            b"%d 1" % key for key in sorted(entries)
-        )
-        what += b" /Prev %d" % previous if previous is not None else b""
-        out += b"%d 0 obj\n" % own + stream(rows, what, packed=True) + b"\nendobj\nstartxref\n%d\n%%%%EOF\n" % place
-        return bytes(out), place
-
-    contents = [stream(shown([b"Page text " + word])) for word in (b"ONE", b"TWO", b"THREE")]
-    tree = b"<< /Type /Pages /Kids [%s] /Count %d >>"
-    first, place = revision(
-        {5: HELVETICA, 20: contents[0], 21: contents[1]},
-        {30: [(1, b"<< /Type /Catalog /Pages 2 0 R >>"), (2, tree % (b"10 0 R 11 0 R", 2)), (10, page(20)),
-              (11, page(21))]},
-        90, b"%PDF-1.5\n%\xe2\xe3\xcf\xd3\n", None,
-    )  # fmt: skip
-    added = {31: [(2, tree % (b"10 0 R 11 0 R %d 0 R" % number, 3))]}
-    return revision({22: contents[2], number: page(22)}, added, 91, first, place)[0]
-
-
 @pytest.mark.parametrize("number", [90, 12, 40, 99])
 def test_a_page_under_a_number_that_was_used_before(number: int) -> None:
     found = read(revisions(number))
@@ -154,15 +111,6 @@ def test_a_large_drawing_costs_no_words(n_strokes: int) -> None:
     )
     objects = one() | {4: stream(shown([b"Map legend: river 5, scale 1:25000"]) + strokes, packed=True)}
     assert pages_of(read(build(objects))) == ["Map legend: river 5, scale 1:25000"]
-
-
-def picture(*, words: str = "") -> bytes:
-    out = io.BytesIO()
-    drawing = canvas.Canvas(out, invariant=True)
-    drawing.drawImage(ImageReader(Pillow.radial_gradient("L").resize((300, 400))), 0, 0, 595, 842)
-    drawing.drawString(10, 10, words)
-    drawing.save()
-    return out.getvalue()
 
 
 STROKES = b"".join(b"%d 100 m %d 700 l S\n" % (at, at + 3) for at in range(300))

@@ -5,8 +5,11 @@ import pytest
 from engine.corpus.source import Source
 from tests.engine.corpus.formats.pdf_builder import (
     BODY_TEXT,
+    DRAWING,
+    DRAWN_TEXT,
     Objects,
     build,
+    form,
     many,
     one,
     page,
@@ -14,25 +17,8 @@ from tests.engine.corpus.formats.pdf_builder import (
     read,
     shown,
     stream,
+    widget,
 )
-
-DRAWN_TEXT = "Borrower: Mara Ellis, amount 48,500 EUR"
-DRAWING = stream(
-    shown([DRAWN_TEXT.encode()], x=2, y=12),
-    b"/Type /XObject /Subtype /Form /BBox [0 0 328 40] /Resources << /Font << /F1 5 0 R >> >>",
-)
-
-
-def widget(more: bytes, *, y: int = 600) -> bytes:
-    flags = b"" if b"/F " in more else b"/F 4"
-    return b"<< /Type /Annot /Subtype /Widget /Rect [72 %d 300 %d] %s %s >>" % (y, y + 20, flags, more)
-
-
-def form(widgets: Objects, more: Objects | None = None, *, fields: bytes | None = None, acroform: bytes = b"") -> bytes:
-    """A page of text with these widgets."""
-    kids = b" ".join(b"%d 0 R" % number for number in widgets)
-    catalog = b"/AcroForm << /Fields [%s] %s >>" % (kids if fields is None else fields, acroform)
-    return build(one(extra={**widgets, **(more or {})}, more=b"/Annots [%s]" % kids, catalog=catalog))
 
 
 def typed(data: bytes) -> list[str]:
@@ -201,7 +187,7 @@ ANNOTATIONS = {
     "redaction": (b"/Subtype /Redact /OverlayText (WITHHELD)", ["[redaction] WITHHELD"]),
     "hidden note": (b"/Subtype /Text /F 2 /Contents (Do not show.)", ["[hidden note] Do not show."]),
     "of a kind to come": (b"/Subtype /Hologram /Contents (Shiny.)", ["[comment on hologram] Shiny."]),
-    "of no kind": (b"/Contents (Bare.)", ["[comment on none] Bare."]),
+    "of no kind": (b"/Contents (Bare.)", ["[comment] Bare."]),
     "in UTF-16": (b"/Subtype /Text /Contents <FEFF00DC0062006500720067006100620065>", ["[note] Übergabe"]),
     "over lines": (b"/Subtype /Text /Contents (One.\\rTwo.)", ["[note] One.", "Two."]),
 }  # fmt: skip
@@ -270,3 +256,23 @@ def test_a_page_with_nothing_but_what_was_typed_is_no_scan() -> None:
     for draw_pages in ("never", "bare"):
         found = read(build(one(b"", {6: typed_in}, more=b"/Annots [6 0 R]")), draw_pages=draw_pages)
         assert pages_of(found) == ["[text box] Paid"]
+
+
+@pytest.mark.parametrize(
+    ("value", "note"),
+    [
+        (b"<< /Odd (Ann) >>", "Form fields whose value is no text were left out: a."),
+        (b"[<< /Odd (Ann) >>]", "Form fields whose value is no text were left out: a."),
+        (b"[]", None),
+        (b"<< >>", None),
+        (b"()", None),
+    ],
+)
+def test_a_value_that_is_no_text_is_said(value: bytes, note: str | None) -> None:
+    found = read(form({10: widget(b"/FT /Tx /T (a) /V " + value)}))
+    assert isinstance(found, Source) and found.notes == ((note,) if note else ())
+
+
+def test_an_annotation_without_a_kind_is_a_comment() -> None:
+    objects = {20: b"<< /Contents (Ann) /T (Bo) /Rect [0 0 9 9] >>"}
+    assert typed(build(one(extra=objects, more=b"/Annots [20 0 R]"))) == ["[comment by Bo] Ann"]

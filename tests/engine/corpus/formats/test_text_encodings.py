@@ -289,6 +289,7 @@ def test_fields_that_control_characters_separate(line: bytes) -> None:
     assert found.notes[-1].startswith("Control characters stand in it, and were kept: ")
 
 
+@pytest.mark.slow  # 16.4 s
 def test_the_shares_of_texts_that_are_wholly_right() -> None:
     """In all encodings together; `python -m tests.bench encodings` shows each."""
     right: dict[bool, list[bool]] = defaultdict(list)
@@ -303,6 +304,7 @@ def test_the_shares_of_texts_that_are_wholly_right() -> None:
     assert sum(right[False]) >= 0.95 * len(right[False])
 
 
+@pytest.mark.slow  # 7.2 s
 def test_no_text_makes_the_reader_fail_and_nothing_goes_without_a_note() -> None:
     chance = random.Random(12)
     texts = [sample.data for sample in samples()]

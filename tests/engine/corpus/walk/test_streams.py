@@ -6,12 +6,13 @@ import threading
 from pathlib import Path
 
 import pytest
-from reportlab.pdfgen.canvas import Canvas
 
-from engine.corpus.collect import collect, named_by_hand, refuse_empty
+from engine.corpus.collect import collect
+from engine.corpus.refusing import named_by_hand, refuse_empty
 from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, Corpus
 from engine.errors import SourceRefused
+from tests.pdfs import written
 from tests.zips import Entry, raw_zip
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no fifos there")
@@ -40,13 +41,6 @@ def through_a_descriptor(data: bytes, rules: Rules = PIPES) -> Corpus:
         os.close(reading)
 
 
-def pdf(folder: Path) -> bytes:
-    canvas = Canvas(str(folder / "x.pdf"))
-    canvas.drawString(72, 720, "The rent is 4,200 a month, payable in advance.")
-    canvas.save()
-    return (folder / "x.pdf").read_bytes()
-
-
 def test_a_named_pipe_goes_by_its_name_and_is_what_it_holds(tmp_path: Path) -> None:
     (source,) = through_a_fifo(tmp_path, "Größe\n".encode()).sources
     assert (source.path, source.kind, source.text, source.n_bytes) == ("pipe", "text", "Größe\n", 8)
@@ -54,7 +48,7 @@ def test_a_named_pipe_goes_by_its_name_and_is_what_it_holds(tmp_path: Path) -> N
 
 
 def test_a_pdf_a_notebook_and_a_zip_through_a_pipe(tmp_path: Path) -> None:
-    (source,) = through_a_descriptor(pdf(tmp_path)).sources
+    (source,) = through_a_descriptor(written("The rent is 4,200 a month, payable in advance.")).sources
     assert (source.kind, source.n_pages) == ("pdf", 1) and "4,200" in source.text
     cells = [{"cell_type": "markdown", "metadata": {}, "source": "# Margins"}]
     book = json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}).encode()

@@ -1,0 +1,157 @@
+"""What is known of files from reading them before: a file that is as it was is not opened again.
+
+A part of the count cache: a file of it for a folder that was read. A file is as it was where its size, inode and times
+are, for the same reader and the same rules; one that was written in the very moment in which it was read may have been
+changed since without its times telling, and is not trusted, as in git. What a record holds is left to `unread`.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import cache
+from hashlib import blake2b
+from importlib.metadata import version
+from pathlib import Path
+from stat import S_ISREG
+from typing import Any
+
+from engine.corpus.rules import Rules
+from engine.corpus.source import Cause, Skipped, Source
+from engine.corpus.unread import packed, unpacked
+from engine.kept_files import KeptFiles
+
+_ENDING = ".read"
+_LIBRARIES = ("pypdf", "pypdfium2", "pillow")
+_TICK_NS = 100_000_000  # the kernel's clock for files moves every 1 to 10 ms
+_COARSE_TICK_NS = 2_000_000_000  # FAT's, and where times have no fractions
+_STABLE = frozenset(Cause) - {Cause.UNREADABLE}  # what the same bytes are skipped for again
+_ALIVE = ("/proc/", "/sys/", "/dev/")  # whose files change without their times telling
+
+Read = Callable[[], Source | Skipped]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A file that was read, or known. modified: when it was last written, in seconds; None where it cannot be told."""
+
+    found: Source | Skipped
+    modified: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """look: what the file's size, inode and times were. found: see `unread.packed`."""
+
+    look: list[int]
+    found: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Place:
+    """A folder's files as they are known, by their path below it and whether they were brought back."""
+
+    root: str
+    _read_again: bool
+    _now_ns: Callable[[], int]
+    _known: dict[str, _Record]
+    _met: set[str] = field(default_factory=set)
+    _fresh: dict[str, _Record] = field(default_factory=dict)
+
+    def see(self, where: str, path: str, read: Read, *, included: bool) -> Seen:
+        """A file of the folder, which goes by `path`: as it is known, or else as `read` gives it."""
+        try:
+            status = os.lstat(where)
+        except (OSError, ValueError):
+            return Seen(read(), None)
+        key = ("+" if included else "-") + where.removeprefix(self.root)
+        self._met.add(key)
+        look, record = _look(status), self._known.get(key)
+        if record is not None and record.look == look and not self._read_again:
+            with suppress(ValueError, TypeError, KeyError):
+                return Seen(unpacked(record.found, path, read), status.st_mtime)
+        begun_ns = self._now_ns()
+        found = read()
+        if _is_settled(status, begun_ns) and (isinstance(found, Source) or found.cause in _STABLE):
+            with suppress(OSError):
+                if _look(os.lstat(where)) == look:
+                    self._fresh[key] = _Record(look, packed(found))
+        return Seen(found, status.st_mtime)
+
+    def records(self) -> dict[str, _Record] | None:
+        """All that is known now, of files that are there; None where that is nothing new."""
+        if not self._fresh:
+            return None
+        kept = {
+            key: record
+            for key, record in self._known.items()
+            if key in self._met or os.path.lexists(self.root + key[1:])
+        }
+        return kept | self._fresh
+
+
+class Readings:
+    """What is known of the files below any folder. For one reading of a corpus.
+
+    read_again: nothing that is known is believed. now_ns: the clock that files' times are held against.
+    """
+
+    def __init__(self, files: KeptFiles, *, read_again: bool = False, now_ns: Callable[[], int] = time.time_ns) -> None:
+        self._files, self._read_again, self._now_ns = files, read_again, now_ns
+        self._places: dict[str, Place] = {}
+
+    def place(self, root: str, rules: Rules) -> Place | None:
+        """A folder, for the files in it; None where files change without their times telling."""
+        if f"{root}/".startswith(_ALIVE):
+            return None
+        name = _name(root, rules)
+        if name not in self._places:
+            self._places[name] = Place(root, self._read_again, self._now_ns, self._load(name))
+        return self._places[name]
+
+    def save(self) -> None:
+        """Keeps what was read anew."""
+        for name, place in self._places.items():
+            if (records := place.records()) is not None:
+                rows = {key: [*record.look, record.found] for key, record in records.items()}
+                self._files.write(name, json.dumps({"reader": _reader(), "files": rows}).encode())
+
+    def _load(self, name: str) -> dict[str, _Record]:
+        head = self._files.read_head(name)
+        with suppress(ValueError, KeyError, TypeError, AttributeError):
+            kept = json.loads(head or b"{}")
+            if kept.get("reader") == _reader():
+                return {key: _Record(row[:-1], row[-1]) for key, row in kept["files"].items()}
+        return {}
+
+
+def _look(status: os.stat_result) -> list[int]:
+    return [status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns]
+
+
+def _is_settled(status: os.stat_result, begun_ns: int) -> bool:
+    """Whether a later change would show in the file's times: it was not written just before it was read."""
+    times = (status.st_mtime_ns, status.st_ctime_ns)
+    tick_ns = _TICK_NS if all(each % 1_000_000_000 for each in times) else _COARSE_TICK_NS
+    return S_ISREG(status.st_mode) and max(times) + tick_ns < begun_ns
+
+
+def _name(root: str, rules: Rules) -> str:
+    """By the folder and by the rules that change what is read of a file."""
+    reading = replace(rules, exclude=(), include=frozenset(), pipes=False)
+    return blake2b(os.fsencode(root) + repr(reading).encode(), digest_size=16).hexdigest() + _ENDING
+
+
+@cache
+def _reader() -> str:
+    """Tells the code that reads from any other: its files, and the libraries that it stands on."""
+    parts: list[object] = [sys.version, *map(version, _LIBRARIES)]
+    for folder, _, names in sorted(os.walk(Path(__file__).parent)):
+        for name in sorted(names):
+            if name.endswith((".py", ".txt")):
+                status = os.stat(os.path.join(folder, name))
+                parts.append((os.path.basename(folder), name, status.st_size, status.st_mtime_ns))
+    return blake2b(repr(parts).encode(), digest_size=16).hexdigest()
