@@ -45,5 +45,5 @@ class Citation:
 def citation_from(fields: Mapping[str, Any]) -> Citation:
     """The way back from to_json. Unknown fields are left out, since a newer version may have written them."""
     known = {name: value for name, value in fields.items() if name in Citation.__slots__}
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in known.items()}
-    return Citation(**{**values, "status": Status(values["status"])})
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in known.items()}
+    return Citation(**{**values, "status": Status(str(values["status"]))})
