@@ -9,7 +9,7 @@ from threading import Event, Thread
 import pytest
 
 from app.cli.output.count import line_of, show_reading
-from app.reading import Progress, Reading, read, read_to_count
+from app.reading import Doing, Progress, Reading, read, read_to_count
 from app.settings import Settings
 from engine.backend import Source
 from engine.corpus.rules import Rules
@@ -51,8 +51,12 @@ class Noting(FakeBackend):
 def test_each_file_is_told_of_with_its_name_and_what_was_read_so_far(folder: Path, tmp_path: Path) -> None:
     told: list[Progress] = []
     read([folder], Rules(), Settings(home=tmp_path / "home"), tell=told.append)
-    assert [each.path for each in told] == [*(f"{at}.txt" for at in range(6)), "none.txt"]
-    assert [each.n_files for each in told] == list(range(1, 8))
+    found, told = told[:7], told[7:]
+    assert {each.doing for each in found} == {Doing.FINDING} and {each.doing for each in told} == {Doing.READING}
+    for each in (found, told):
+        assert [one.path for one in each] == [*(f"{at}.txt" for at in range(6)), "none.txt"]
+        assert [one.n_files for one in each] == list(range(1, 8))
+    assert {each.n_total for each in told} == {7}
     assert told[0].n_bytes == len(LONG) + 2 and told[-1].n_bytes == 6 * (len(LONG) + 2)
     assert all(a.seconds <= b.seconds for a, b in zip(told, told[1:], strict=False))
 
@@ -63,7 +67,7 @@ def test_ids_are_made_while_files_are_read(folder: Path, tmp_path: Path) -> None
     backend = Noting(gate)
 
     def tell(progress: Progress) -> None:
-        if progress.path == "none.txt":
+        if progress.path == "none.txt" and progress.doing is Doing.READING:
             assert backend.reached.wait(60)
             gate.set()
 
@@ -93,6 +97,8 @@ def test_a_stop_reads_no_further_file_and_begins_no_further_ids(
     backend = Noting(gate)
 
     def tell(progress: Progress) -> None:
+        if progress.doing is Doing.FINDING:
+            return
         told.append(progress.path)
         if progress.path == "3.txt":
             assert backend.reached.wait(60)  # the first are being encoded, the next ones wait
@@ -112,7 +118,7 @@ def test_a_stop_waits_for_nothing_that_has_not_begun() -> None:
 
     def open_gate() -> None:
         """Once the ids that have not begun are given up."""
-        while not reading._encoding[-1].cancelled():
+        while not reading._encoding[-1].done.cancelled():
             time.sleep(0.01)
         gate.set()
 
