@@ -5,6 +5,7 @@ Which files these are, and what is known of them already, is left to engine.corp
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from pathlib import Path
@@ -17,6 +18,7 @@ from engine.corpus.collect import collect
 from engine.corpus.readings import Readings
 from engine.corpus.rules import NO_PAGES, Rules
 from engine.corpus.unread import UnreadSource
+from engine.errors import LongdeskError
 
 _AT_ONCE = 4 << 20  # characters: from so many on, the quicker encoder pays
 _TELLING_S = 1.0  # from then on, what it took so far says something of the rest
@@ -71,12 +73,17 @@ def read(
     paths: Sequence[Path],
     rules: Rules,
     settings: Settings,
+    backend: Callable[[], Backend],
     *,
     uploaded: bool = False,
     tell: Tell | None = None,
-    encode: Encode | None = None,
 ) -> Corpus:
-    """See Desk.read. encode: makes ids meanwhile, of all that is read."""
+    """See Desk.read. backend: that makes the ids."""
+
+    def encode(sources: Sequence[Source]) -> None:
+        with suppress(LongdeskError):  # whoever counts hears of it
+            backend().encode_ahead(sources)
+
     with Reading(encode, tell, to_the_last=True) as reading:
         drawing = _drawing(rules, settings)
         return collect(paths, drawing, uploaded=uploaded, on_found=reading.find, on_file=reading.take)

@@ -50,7 +50,7 @@ class Noting(FakeBackend):
 
 def test_each_file_is_told_of_with_its_name_and_what_was_read_so_far(folder: Path, tmp_path: Path) -> None:
     told: list[Progress] = []
-    read([folder], Rules(), Settings(home=tmp_path / "home"), tell=told.append)
+    read([folder], Rules(), Settings(home=tmp_path / "home"), Noting, tell=told.append)
     found, told = told[:7], told[7:]
     assert {each.doing for each in found} == {Doing.FINDING} and {each.doing for each in told} == {Doing.READING}
     for each in (found, told):
