@@ -7,6 +7,7 @@ left to `intake`, drawing to the page, which polls. No Streamlit here: a thread 
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from threading import Event, Lock, Thread
@@ -161,8 +162,9 @@ class Addition:
 class Additions:
     """The additions of this process. Safe to use from several threads."""
 
-    def __init__(self, desk: Beginner, intake: Adder, jobs: Asker) -> None:
-        self._desk, self._intake, self._jobs = desk, intake, jobs
+    def __init__(self, desk: Beginner, intake: Adder, jobs: Asker, *, count: Callable[[str], object]) -> None:
+        """count: a session with what was added, before it is said to be done: then nobody who looks at it waits."""
+        self._desk, self._intake, self._jobs, self._count = desk, intake, jobs, count
         self._running: list[Addition] = []
         self._coming: set[str] = set()  # sessions that have an id and nothing else yet
         self._lock = Lock()
@@ -261,6 +263,8 @@ class Additions:
             raise
         self._begin(addition.session_id, delivery.title, with_sources=delivery.has_sources)
         notices = self._intake.add(addition.session_id, delivery)
+        with suppress(LongdeskError):  # whoever looks at it hears of it
+            self._count(addition.session_id)
         return {"notices": tuple(notice.text for notice in notices), "refused": delivery.refused}
 
     def _begin(self, session_id: str, title: str, *, with_sources: bool) -> None:

@@ -51,9 +51,14 @@ def house() -> House:
     """Opened by the first page that is drawn. Raises LongdeskError, and tries again at the next one."""
     desk = Desk(read_settings())
     thumbnails = Thumbnailer(desk.source)
-    jobs, intake = Jobs(desk), Intake(desk)
-    additions = Additions(desk, intake, jobs)
-    opened = House(desk, jobs, intake, additions, Previews(desk.preview), Forecasts(desk.planner), thumbnails)
+    jobs, intake, previews = Jobs(desk), Intake(desk), Previews(desk.preview)
+
+    def count(session_id: str) -> None:
+        seen = desk.session(session_id)
+        previews.of(seen.session, seen.links, seen.turns, asked_of=desk.about())
+
+    additions = Additions(desk, intake, jobs, count=count)
+    opened = House(desk, jobs, intake, additions, previews, Forecasts(desk.planner), thumbnails)
     atexit.register(opened.close)
     return opened
 

@@ -55,10 +55,10 @@ def line_of(standing: Standing) -> str:
     parts = [f"{progress.n_files:,} of {counted(progress.n_total or progress.n_files, 'file')}"]
     if progress.doing is Doing.READING:
         parts += [_short(progress.path), f"{show_bytes(progress.bytes_per_s)}/s"]
-    if progress.left_s is not None:
+    if progress.left_s is not None and progress.left_s >= 1:
         parts.append(f"{show_seconds(progress.left_s)} left")
     line = " · ".join(parts)
-    return f"Reading {line}" if progress.doing is Doing.READING else f"Counting tokens of {line}"
+    return f"Reading {line}" if progress.doing is Doing.READING else f"Counting tokens · {line}"
 
 
 def _draw_live(session_id: str | None, drawn: Sequence[str]) -> None:

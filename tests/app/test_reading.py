@@ -3,6 +3,7 @@
 import io
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from threading import Event, Thread
 
@@ -14,6 +15,7 @@ from app.settings import Settings
 from engine.backend import Source
 from engine.corpus.rules import Rules
 from engine.corpus.source import digest_text
+from engine.errors import ModelRefused
 from tests.fake_backend import FakeBackend
 
 LONG = "word " * 900_000  # as many characters as are encoded at once
@@ -139,10 +141,56 @@ def test_what_goes_wrong_with_ids_is_not_lost() -> None:
         reading.take(source(LONG))
 
 
+def test_the_wait_for_ids_is_told_of_and_can_be_stopped() -> None:
+    gate, told = Event(), list[Progress]()
+    backend = Noting(gate)
+
+    def tell(progress: Progress) -> None:
+        told.append(progress)
+        if progress.doing is Doing.COUNTING:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), Reading(backend.encode_ahead, tell) as reading:
+        reading.take(source(LONG, "0"))
+        reading.take(source(LONG, "1"))
+    gate.set()
+    assert [each.doing for each in told] == [Doing.READING, Doing.READING, Doing.COUNTING]
+    assert (told[-1].n_files, told[-1].n_total) == (0, 2) and told[-1].share == 0.0
+
+
+def test_a_corpus_that_is_read_has_ids_to_the_last_file_and_one_that_is_counted_leaves_few_to_whoever_counts() -> None:
+    for to_the_last, ahead in ((True, ["0", "1", "little"]), (False, ["0", "1"])):
+        backend = Noting()
+        with Reading(backend.encode_ahead, to_the_last=to_the_last) as reading:
+            for path, text in (("0", LONG), ("1", LONG), ("little", "a few words")):
+                reading.take(source(text, path))
+        assert backend.ahead == ahead
+
+
+def test_a_model_that_cannot_count_does_not_keep_a_corpus_from_being_read(folder: Path, tmp_path: Path) -> None:
+    def refused() -> FakeBackend:
+        raise ModelRefused("There is no such model.")
+
+    assert len(read([folder], Rules(), Settings(home=tmp_path / "home"), refused).sources) == 6
+
+
+def test_of_how_many_files_and_how_long_is_left() -> None:
+    progress = Progress(n_files=1_000, n_bytes=12_900_000, seconds=2.0, path="src/core.py", n_total=4_000)
+    assert progress.share == 0.25 and progress.left_s == 6.0
+    assert replace(progress, seconds=0.5).left_s is None, "too early to tell"
+    assert replace(progress, n_total=None).share is None and replace(progress, n_total=None).left_s is None
+    assert replace(progress, doing=Doing.FINDING).share is None
+    assert replace(progress, n_files=4_001).share == 1.0
+
+
 def test_the_line_on_a_terminal() -> None:
     progress = Progress(n_files=1_204, n_bytes=12_900_000, seconds=0.25, path="src/core.py")
     assert line_of(progress) == "Reading 1,204 files · 12.3 MiB · 49.2 MiB/s · src/core.py"
     assert Progress(0, 0, 0.0, "").bytes_per_s == 0.0
+    progress = replace(progress, seconds=2.0, n_total=4_000)
+    assert line_of(progress) == "Reading 1,204 of 4,000 files · 12.3 MiB · 6.2 MiB/s · 5 s left · src/core.py"
+    assert line_of(replace(progress, doing=Doing.FINDING)) == "Looking for files · 1,204 found · src/core.py"
+    assert line_of(replace(progress, doing=Doing.COUNTING)) == "Counting tokens · 1,204 of 4,000 files · 5 s left"
 
 
 class Terminal(io.StringIO):

@@ -125,7 +125,8 @@ def show_reading() -> Iterator[Callable[[Progress], None] | None]:
 
 def line_of(progress: Progress) -> str:
     """ "Reading 1,204 of 4,100 files · 12.3 MiB · 40.1 MiB/s · 3 s left · src/core.py"."""
-    left = "" if progress.left_s is None else f" · {show_seconds(progress.left_s)} left"
+    left_s = progress.left_s or 0.0
+    left = f" · {show_seconds(left_s)} left" if left_s >= 1 else ""
     if progress.doing is Doing.FINDING:
         return f"Looking for files · {progress.n_files:,} found · {progress.path}"
     files = (

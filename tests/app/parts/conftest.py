@@ -6,7 +6,6 @@ from tests.patience import PATIENCE_S
 
 
 @pytest.fixture(autouse=True)
-def patient_page(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However slow the machine is, the page waits for what is read, but in tests of that wait."""
-    if request.node.get_closest_marker("impatient") is None:
-        monkeypatch.setattr("app.parts.adding.SOON_S", PATIENCE_S)
+def patient_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine is, the page waits for what is read in a moment elsewhere."""
+    monkeypatch.setattr("app.parts.adding.SOON_S", PATIENCE_S)
