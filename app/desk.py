@@ -13,12 +13,12 @@ from functools import cached_property
 from pathlib import Path
 from threading import Event as Flag
 from threading import Lock, Thread, Timer
+from typing import TYPE_CHECKING
 
 from app.answering import answer
 from app.counting import Count, count, legible
 from app.engines import Engines
 from app.images.page_choice import choose
-from app.kv.disk import Tier, remove
 from app.local_engine import Running
 from app.next_turn import documents_of, prepare, standing_instruction
 from app.previews import Preview, preview_of
@@ -32,9 +32,12 @@ from engine.corpus.rules import Rules
 from engine.corpus.walk.folder_walk import excludes
 from engine.errors import LongdeskError
 from engine.memory.planner import Planner
-from engine.runtime.checkpoint import Speeds
 from storage.records import Hit, Session, SessionOverview, SessionRecord, SessionSource, SessionSummary, Turn
 from storage.store import Store
+
+if TYPE_CHECKING:
+    from app.kv.disk import Tier
+    from engine.runtime.checkpoint import Speeds
 
 _CANCEL_POLL_S = 0.2
 _IDLE_S = 5.0  # without a question, until the KV cache is saved
@@ -48,7 +51,7 @@ class Desk:
     no database.
     """
 
-    def __init__(self, settings: Settings, *, backend: Backend | None = None, speeds: Speeds | None = None) -> None:
+    def __init__(self, settings: Settings, *, backend: Backend | None = None, speeds: "Speeds | None" = None) -> None:
         self.settings = settings
         self._opening = Lock()
         self._engines = Engines(settings, lambda: self._store.snapshots, backend=backend, speeds=speeds)
@@ -195,9 +198,7 @@ class Desk:
     def delete_session(self, session_id: str) -> str:
         """Removes a session with its turns and its saved KV cache; its whole id. Raises SessionBusy, UsageError."""
         whole = self._store.sessions.get(session_id).id
-        files = self._store.sessions.delete(whole)
-        self._engines.local.forget(whole)
-        remove(files)
+        self._engines.local.forget(whole, self._store.sessions.delete(whole))
         return whole
 
     # a session's sources
@@ -285,8 +286,10 @@ class Desk:
     # what is saved
 
     @property
-    def saved(self) -> Tier:
+    def saved(self) -> "Tier":
         """The saved KV caches of this home."""
+        from app.kv.disk import Tier
+
         return Tier(self.settings, self._store.snapshots)
 
     def save(self) -> Notice | None:

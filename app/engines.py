@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from threading import Event as Flag
+from typing import TYPE_CHECKING
 
-from app.kv.reuse import KvReuse
 from app.local_engine import LocalEngine
 from app.settings import Settings
 from engine.backend import (
@@ -33,8 +33,11 @@ from engine.backend import (
 from engine.errors import EngineFailed
 from engine.local.opened import OpenModel
 from engine.memory.planner import Planner, make_plan
-from engine.runtime.checkpoint import Speeds
-from storage.snapshots import Snapshots
+
+if TYPE_CHECKING:
+    from app.kv.reuse import KvReuse
+    from engine.runtime.checkpoint import Speeds
+    from storage.snapshots import Snapshots
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,8 @@ class LocalBackend:
     ) -> Generator[Event, None, None]:
         """See Backend.generate. It is made sure of which model it is before a saved KV cache is used; cancelled while
         the model's files are read for that, it uses nothing that hangs on them."""
+        from app.kv.reuse import KvReuse
+
         reuse, caches = case.reuse, self.engine.keeper.caches
         assert isinstance(reuse, KvReuse)
         projector = self.opened.projector if case.prompt.shown else None
@@ -136,7 +141,7 @@ class LocalBackend:
                 keeper.drop(session_id)
             raise
 
-    def _roomier(self, plan: Plan, prompt: Prompt, wanted: Wanted, reuse: KvReuse) -> Plan:
+    def _roomier(self, plan: Plan, prompt: Prompt, wanted: Wanted, reuse: "KvReuse") -> Plan:
         """With a larger context, where a saved cache that saves a long read needs one and nothing else changes."""
         n_ctx, placement = reuse.room(plan.context_tokens), plan.placed
         if n_ctx <= plan.context_tokens:
@@ -158,10 +163,10 @@ class Engines:
     def __init__(
         self,
         settings: Settings,
-        index: Callable[[], Snapshots],
+        index: "Callable[[], Snapshots]",
         *,
         backend: Backend | None = None,
-        speeds: Speeds | None = None,
+        speeds: "Speeds | None" = None,
     ) -> None:
         self.local = LocalEngine(settings, index, speeds)
         self._given, self._ids = backend, IdCache(kept=KeptIds(settings.count_cache))

@@ -29,7 +29,7 @@ FLOORS = (
     ("engine.local",),
     ("storage",),
     ("app.sizes", "app.markdown", "app.answers", "app.guides", "app.sources", "app.verdicts"),
-    ("app.settings", "app.models", "app.counting"),
+    ("app.settings", "app.models", "app.counting", "app.kept_count"),
     ("app.session_settings", "app.reading"),
     ("app.kv", "app.images", "app.attachments"),
     ("app.local_engine", "app.engines", "app.next_turn"),

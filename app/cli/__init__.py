@@ -20,7 +20,7 @@ from engine.errors import Cancelled, DoesNotFit, InputRefused, LongdeskError, Us
 # of each command the module that has a function of its name, and the sentence that --help says of it
 COMMANDS = {
     "up": ("page", "Open the web page."),
-    "count": ("corpus", "Count the tokens of files, folders, zips and PDFs, with the model's own vocabulary."),
+    "count": ("count", "Count the tokens of files, folders, zips and PDFs, with the model's own vocabulary."),
     "plan": ("corpus", "Say whether a corpus and a reply fit, before anything is loaded."),
     "ask": ("corpus", "Ask a question about files, folders, zips and PDFs."),
     "sessions": ("sessions", "List, show, rename, export, search and delete sessions."),
