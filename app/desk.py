@@ -91,11 +91,12 @@ class Desk:
         self, paths: Sequence[Path], rules: Rules = Rules(), *, uploaded: bool = False, tell: Tell | None = None
     ) -> Corpus:
         """What lies at these paths, images too: whether they are seen is up to the model that a session is asked with.
+        The ids of its text are made meanwhile, where that can be used.
 
         uploaded: the paths are copies; where they lie and when they were written means nothing. Which pages are drawn
         is up to the settings where the rules do not say it. Raises UsageError for a path that is not there.
         """
-        return read(paths, rules, self.settings, uploaded=uploaded, tell=tell)
+        return read(paths, rules, self.settings, self.backend, uploaded=uploaded, tell=tell)
 
     def read_to_count(
         self, paths: Sequence[Path], rules: Rules = Rules(), *, read_again: bool = False, tell: Tell | None = None
@@ -178,17 +179,16 @@ class Desk:
         """One source with what it holds; None where the session has none of this path."""
         return self._store.sources.one(session_id, path)
 
-    def begin_session(self, title: str, *, with_sources: bool = True) -> Session:
-        """A new session without turns. Its date and its standing instruction stay as they are now.
-
-        Its first question gives it its title, unless it was renamed by then.
-        """
+    def begin_session(self, title: str, *, with_sources: bool = True, session_id: str | None = None) -> Session:
+        """A new session without turns. Its date and its standing instruction stay as they are now. Its first question
+        gives it its title, unless it was renamed by then. session_id: one that was drawn for it."""
         return self._store.sessions.create(
             title=title,
             model=self.settings.model,
             system=standing_instruction(self.settings, with_sources),
             frozen_date=date.today().isoformat(),
             settings=begun_with(self.settings, untitled=title).to_json(),
+            session_id=session_id,
         )
 
     def rename(self, session_id: str, title: str) -> Session:

@@ -14,7 +14,7 @@ from importlib import import_module
 
 import click
 
-from app.cli.signals import INTERRUPTED, interrupt
+from app.cli.signals import INTERRUPTED, interrupt, leave
 from engine.errors import Cancelled, DoesNotFit, InputRefused, LongdeskError, UsageError
 
 # of each command the module that has a function of its name, and the sentence that --help says of it
@@ -58,7 +58,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="replace")  # documents are UTF-8 whatever the locale
-    sys.exit(_run())
+    leave(_run())
 
 
 def _run() -> int:

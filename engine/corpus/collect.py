@@ -33,6 +33,7 @@ def collect(
     paths: Sequence[Path],
     rules: Rules = DEFAULT_RULES,
     *,
+    on_found: Callable[[int, str], None] | None = None,
     on_file: Callable[[Source | Skipped], None] | None = None,
     uploaded: bool = False,
     readings: Readings | None = None,
@@ -43,7 +44,9 @@ def collect(
     read whatever those say, but not against --exclude; so is a pipe, with Rules.pipes. Paths are relative to what was
     given, POSIX and unique. Order: the paths as given, below each by path, folder by folder, "page 2" before "page 10".
 
-    on_file: called with everything that was read or is skipped, as it comes. What it raises ends the reading.
+    on_found: called with each path that is found, before what lies below the same folder is read, and with how many are
+    known of by then. on_file: called with everything that was read or is skipped, as it comes. What they raise ends the
+    reading.
     uploaded: the paths are copies that tell nothing of where the files lie and when they changed; git is not asked. A
     file with pages is kept, but in a zip: it cannot be read again when other pages are to be drawn.
     What is given twice, or with a folder that it lies in, stands where it was found first.
@@ -57,8 +60,16 @@ def collect(
         if not _exists(path):
             fact = f"There is no file or folder at {printable(str(path))}."
             raise UsageError(fact, "Check the spelling; a relative path starts from the current folder.")
-    reading = _Reading(rules, on_file or (lambda found: None), uploaded, readings if not uploaded else None)
-    for path in once(paths):
+    reading = _Reading(
+        rules,
+        on_found or (lambda n_known, path: None),
+        on_file or (lambda found: None),
+        uploaded,
+        readings if not uploaded else None,
+    )
+    roots = once(paths)
+    reading.n_known = len(roots)
+    for path in roots:
         reading.read_root(path)
     if readings is not None:
         readings.save()
@@ -117,9 +128,11 @@ class _Reading:
     """A corpus in the making."""
 
     rules: Rules
+    on_found: Callable[[int, str], None]
     on_file: Callable[[Source | Skipped], None]
     uploaded: bool
     readings: Readings | None
+    n_known: int = 0  # files, read or to come; of a folder that was not walked yet, one
     found: list[_Found] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     names: Names = field(default_factory=Names)
@@ -234,7 +247,7 @@ class _Reading:
         folder = start.root_name.removesuffix(".zip")
         known = self.readings if isinstance(tree, DiskTree) else None
         place = known.place(str(start.where), self.rules) if known is not None else None
-        for found in Walk(tree, self.rules, self.names, start):
+        for found in self._walked(Walk(tree, self.rules, self.names, start)):
             if isinstance(found, Skipped):
                 if known is not None:
                     known.survey.skip(found)
@@ -255,6 +268,16 @@ class _Reading:
                 read = tree.read_file(found.where, found.path, self._reader(found.path, included=found.included))
                 trace = Trace(None, tree.modified(found.where))
                 self._take(_final(read, tree, nesting), lies_at, trace, folder)
+
+    def _walked(self, walk: Walk) -> list[File | Skipped]:
+        """All of it, so that how many there are is known before the first is read."""
+        found: list[File | Skipped] = []
+        self.n_known -= 1  # the folder or zip itself
+        for each in walk:
+            found.append(each)
+            self.n_known += 1
+            self.on_found(self.n_known, each.path)
+        return found
 
     def _see(self, tree: DiskTree, place: Place | None, where: str, path: str, *, included: bool) -> Seen:
         """place: what is known of the files of a folder that it lies in."""

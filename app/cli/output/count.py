@@ -11,10 +11,11 @@ import click
 
 from app.cli.output import Json, skipped_json
 from app.counting import Count
-from app.reading import Progress
-from app.sizes import show_bytes
+from app.reading import Doing, Progress
+from app.sizes import show_bytes, show_seconds
 from app.sources.listing import notes_on
 from engine.backend import Document
+from engine.corpus.wording import counted
 
 _EVERY_S = 0.1
 _FIRST_S = 0.5  # what is read sooner needs no line
@@ -95,9 +96,20 @@ def show_reading() -> Iterator[Callable[[Progress], None] | None]:
 
 
 def line_of(progress: Progress) -> str:
-    """ "Reading 1,204 files · 12.3 MiB · 40.1 MiB/s · src/core.py"."""
+    """ "Reading 1,204 of 4,100 files · 12.3 MiB · 40.1 MiB/s · 3 s left · src/core.py"."""
+    left_s = progress.left_s or 0.0
+    left = f" · {show_seconds(left_s)} left" if left_s >= 1 else ""
+    if progress.doing is Doing.FINDING:
+        return f"Looking for files · {progress.n_files:,} found · {progress.path}"
+    files = (
+        f"{progress.n_files:,} of {counted(progress.n_total, 'file')}"
+        if progress.n_total
+        else counted(progress.n_files, "file")
+    )
+    if progress.doing is Doing.COUNTING:
+        return f"Counting tokens · {files}{left}"
     read, rate = show_bytes(progress.n_bytes), show_bytes(progress.bytes_per_s)
-    return f"Reading {progress.n_files:,} files · {read} · {rate}/s · {progress.path}"
+    return f"Reading {files} · {read} · {rate}/s{left} · {progress.path}"
 
 
 def _write_over(line: str) -> None:
