@@ -127,4 +127,22 @@ class Finished:
     error: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What was found for one statement of an answer: words of a source that the model could only copy.
+
+    statement: its number among those that were given. document: the number of the source where the words stand first,
+    None where no words were found; start, end: bytes of its text in UTF-8. n_places: how often they stand in all that
+    was sent. lowest: the log-probability of their least likely token, in nats. n_tokens: decoded for it.
+    """
+
+    statement: int
+    document: int | None = None
+    start: int = 0
+    end: int = 0
+    n_places: int = 0
+    lowest: float | None = None
+    n_tokens: int = 0
+
+
 Event = Checking | Loading | Remark | Prefill | Text | Finished
