@@ -73,7 +73,7 @@ APART = (
         ),
     ),
 )
-STORAGE_MAY_IMPORT = {"engine.errors", "engine.corpus.source"}
+STORAGE_MAY_IMPORT = {"engine.errors", "engine.corpus.source", "engine.answer.citations"}
 
 Graph = Mapping[str, Collection[str]]
 

@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
-from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.answer.citations import Status as Status  # whoever finds needs it
 from engine.runtime.quotes.index import KEY_BYTES, QuoteIndex, build
 from engine.runtime.quotes.text import Place, join, normalized
 
@@ -34,14 +34,6 @@ _SEED_BYTES = 12
 _MOST_SEEDS = 2_000  # places of a word's beginning: more tell nothing of where a passage is
 _MOST_PLACES = 5  # that are compared with a quote that stands nowhere
 _NEAR = 0.7
-
-
-class Status(StrEnum):
-    """What became of a quote; the value of `status` in citations."""
-
-    VERIFIED = "verified"
-    ALTERED = "altered"
-    MISSING = "missing"
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,7 +140,7 @@ def turn_json(turn: Turn, *without: str) -> Json:
         "load_s": turn.load_s,
         "prefill_s": turn.prefill_s,
         "ttft_s": turn.ttft_s,
-        "citations": turn.citations,
+        "citations": None if turn.citations is None else [citation.to_json() for citation in turn.citations],
         "receipt": turn.receipt,
     }
     return {name: value for name, value in fields.items() if name not in without}
