@@ -1,8 +1,8 @@
 """Held quotes behind random answers of tiny models, beside an engine that answers the same and quotes nothing. In a
 child process of its own: `python -m tests.quoted`, with a job as JSON coming in.
 
-Weights are random, so the floor is taken away, and all of the vocabulary is looked at: whatever is likeliest of what may be written is written. Checked is what
-must hold of every quote and of the KV cache, whatever a model finds likely.
+Weights are random, so the floor is taken away, and all of the vocabulary is looked at: whatever is likeliest of what
+may be written is written. Checked is what must hold of every quote and of the KV cache, whatever a model finds likely.
 """
 
 import ctypes
@@ -22,9 +22,11 @@ from tests.exactness import answered, differ
 
 _N_REPLY = 24
 _PIECES = (
-    "def word(text):\r\n\treturn text  # as it is\r\n", "The same line again and again.\n", "\u6771\u4eac\u306f\u65e5\u672c\u306e\u9996\u90fd\u3067\u3042\u308b\u3002",
-    "caf\u00e9 na\u00efve \u00a0 wide\u3000space ", "\U0001f600\U0001f680 ok \u0440\u0443\u0441\u0441\u043a\u0438\u0439 ", "a</quote>b </quot <", "x\t\t\ty\n\n\n", "abcabcabcab ", "1.5 <= n < 20, f(x)[0] ",
-    "The same line ends otherwise. ", "\u0939\u093f\u0928\u094d\u0926\u0940 \u0e44\u0e17\u0e22 ", "_under_score ", "-- \u2014 \u201cquoted\u201d ",
+    "def word(text):\r\n\treturn text  # as it is\r\n", "The same line again and again.\n", "caf\u00e9 na\u00efve ",
+    "\u6771\u4eac\u306f\u65e5\u672c\u306e\u9996\u90fd\u3067\u3042\u308b\u3002", "\u00a0 wide\u3000space ",
+    "\U0001f600\U0001f680 ok \u0440\u0443\u0441\u0441\u043a\u0438\u0439 ", "a</quote>b </quot <", "x\t\t\ty\n\n\n",
+    "abcabcabcab ", "1.5 <= n < 20, f(x)[0] ", "The same line ends otherwise. ", "_under_score ",
+    "\u0939\u093f\u0928\u094d\u0926\u0940 \u0e44\u0e17\u0e22 ", "-- \u2014 \u201cquoted\u201d ",
 )  # fmt: skip
 
 
@@ -40,12 +42,13 @@ class Round:
     remarks: tuple[str, ...]
 
 
-def rounds(model: Path, *, lengths: list[int], n_statements: int = 4, kv_type: str = "f16", n_ubatch: int = 256,
-           seed: int = 0, stop_after: int | None = None) -> list[Round]:  # fmt: skip
-    """Answers to prompts of these lengths, one after the other, with other sources each time. stop_after: tokens of
-    evidence until it is cancelled. Raises AssertionError when the child fails."""
-    job = {"model": str(model), "lengths": lengths, "n_statements": n_statements, "kv_type": kv_type}
-    job |= {"n_ubatch": n_ubatch, "seed": seed, "stop_after": stop_after}
+def rounds(model: Path, *, lengths: list[int], n_statements: int = 4, kv_type: str = "f16", seed: int = 0,
+           stop_after: int | None = None, spare: int = 512) -> list[Round]:  # fmt: skip
+    """Answers to prompts of these lengths, one after the other, with other sources each time. stop_after: how often it
+    is asked whether it was cancelled until it was. spare: cells behind the longest prompt. Raises AssertionError when
+    the child fails."""
+    job = {"model": str(model), "lengths": lengths, "n_statements": n_statements, "kv_type": kv_type, "seed": seed}
+    job |= {"stop_after": stop_after, "spare": spare}
     return [Round(**fields) for fields in sent("tests.quoted", job)]
 
 
@@ -61,7 +64,7 @@ def _played(job: dict[str, Any]) -> Iterator[Round]:
     from engine.runtime.llama import LlamaModel
     from engine.runtime.settings import EngineSettings
 
-    placement = Placement(n_ctx=max(job["lengths"]) + 512, kv_type=job["kv_type"], n_ubatch=job["n_ubatch"])
+    placement = Placement(n_ctx=max(job["lengths"]) + job["spare"], kv_type=job["kv_type"], n_ubatch=256)
     settings = EngineSettings(model=Path(job["model"]), placement=placement, n_threads=1)
     engine, plain = (LlamaModel(settings, lambda share: None) for _ in range(2))
     draw, ids = random.Random(job["seed"]), np.empty(0, dtype=np.int32)
@@ -82,6 +85,7 @@ def _played(job: dict[str, Any]) -> Iterator[Round]:
 def _quoted(engine: Any, prompt: Any, reply: Any, draw: random.Random, job: dict[str, Any], differs: float) -> Round:
     from engine.runtime.events import Evidence
     from engine.runtime.quotes import evidence, writing
+    from engine.runtime.quotes.evidence import write_quote
     from engine.runtime.quotes.index import build
     from engine.runtime.quotes.text import join
     from engine.runtime.quotes.writing import Asked
@@ -92,18 +96,20 @@ def _quoted(engine: Any, prompt: Any, reply: Any, draw: random.Random, job: dict
     ends = sorted(draw.randint(1, max(1, len(text))) for _ in range(job["n_statements"]))
     openings = [np.array([draw.randrange(300, 1_900) for _ in range(9)], dtype=np.int32)] * 3
     asked = Asked(
-        ids=np.concatenate([prompt, np.array(reply, dtype=np.int32)]), n_prompt=len(prompt), ends=ends,
-        openings=openings, floor=-1e9, apart=draw.random() < 0.2,
+        ids=np.concatenate([prompt, np.array(reply, dtype=np.int32)]), n_prompt=len(prompt),
+        statements=[(0, end) for end in ends],
+        openings=openings, floor=-1e9, apart=len(prompt) < job["spare"] - 250 and draw.random() < 0.2,
     )  # fmt: skip
     evidence._CANDIDATES = 1 << 20  # what may be written is seldom among the likeliest
     before, held = _state(engine), engine.cached_ids.copy()
     written: list[Any] = []
-    whole, writing.write_quote = writing.write_quote, lambda *given, **named: _kept(written, whole(*given, **named))
+    whole = write_quote
+    writing.write_quote = lambda *given, **named: _kept(written, whole(*given, **named))  # type: ignore[attr-defined]
     if job["stop_after"] is not None:
         left = [job["stop_after"]]
         once, engine._quoting._cancelled = engine._quoting._cancelled, lambda: _counted(left)
     events = list(engine.evidence(asked, index))
-    writing.write_quote = whole
+    writing.write_quote = whole  # type: ignore[attr-defined]
     if job["stop_after"] is not None:
         engine._quoting._cancelled = once
     found = [event for event in events if isinstance(event, Evidence)]

@@ -137,8 +137,9 @@ class EngineProcess:
         ids: Ids,
         *,
         n_prompt: int,
-        ends: Sequence[int],
+        statements: Sequence[tuple[int, int]],
         openings: Sequence[Ids],
+        question: str,
         documents: Documents,
         apart: bool = False,
         floor: float = LOWEST,
@@ -154,9 +155,9 @@ class EngineProcess:
         sizes, data = documents.packed() if apart else (None, b"")
         if not apart:
             self._tell_of(documents)
-        fields = {"do": "evidence", "n_ids": len(ids), "n_prompt": n_prompt, "ends": list(ends), "sizes": sizes}
-        lists = [opening.tolist() for opening in openings]
-        self._send({**fields, "openings": lists, "floor": floor}, ids.astype("<i4").tobytes() + data)
+        fields = {"n_ids": len(ids), "n_prompt": n_prompt, "statements": list(statements), "question": question}
+        fields |= {"openings": [opening.tolist() for opening in openings], "sizes": sizes, "floor": floor}
+        self._send({"do": "evidence", **fields}, ids.astype("<i4").tobytes() + data)
         self._answering = True
         try:
             while (frame := self._next(cancel)).fields["event"] != "quoted":

@@ -1,5 +1,6 @@
 """What happens while an engine answers: how a reply is sampled, and the events on the way to its end. Values only."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -125,6 +126,14 @@ class Finished:
     encoded: int = 0  # see Prefill
     gauge: Gauge | None = None
     error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Replied:
+    """A reply as it was sampled, without the token that ended it, and its text."""
+
+    ids: Sequence[int]
+    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

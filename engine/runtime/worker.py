@@ -136,7 +136,8 @@ class Worker:
         asked = Asked(
             ids=np.frombuffer(call.payload[:n_bytes], dtype="<i4"),
             n_prompt=fields["n_prompt"],
-            ends=fields["ends"],
+            statements=[(start, end) for start, end in fields["statements"]],
+            question=fields["question"],
             openings=[np.array(ids, dtype=np.int32) for ids in fields["openings"]],
             apart=sizes is not None,
             floor=fields["floor"],

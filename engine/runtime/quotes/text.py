@@ -71,7 +71,7 @@ class Documents:
 
     def packed(self) -> tuple[list[int], bytes]:
         """The bytes of each in UTF-8, and all of them one behind the other."""
-        parts = [text.encode("utf-8", "replace") for text in self.texts]
+        parts = [text.encode("utf-8", "surrogatepass") for text in self.texts]
         return [len(part) for part in parts], b"".join(parts)
 
 

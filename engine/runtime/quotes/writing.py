@@ -20,9 +20,10 @@ from engine.runtime.cache import Aside, KvCache
 from engine.runtime.events import Evidence, Remark
 from engine.runtime.quotes.evidence import LOWEST, MOST_TOKENS, Logits, Written, write_quote
 from engine.runtime.quotes.index import QuoteIndex
+from engine.runtime.quotes.machine import everywhere
+from engine.runtime.quotes.nearby import Nearby, nearby
 from engine.tokens.document import Ids
 
-OPENING = "The words that show this: <quote>"  # behind up to two line ends
 _ABORTED, _NO_SLOT = 2, 1  # answers of llama_decode
 NO_WAY_BACK = "This model's memory cannot go back to a statement of its answer, so no words are looked for."
 NO_ROOM = "The context is full, so no words are looked for that show the answer: a larger --ctx has room."
@@ -33,17 +34,28 @@ MOVED_ON = "The model's windows have moved on from the beginning of so long an a
 class Asked:
     """An answer and its statements.
 
-    ids: the prompt's n_prompt ids, then the reply's. ends: where each statement ends, in characters of the reply's
-    text, ascending. openings: the ids of OPENING behind two line ends, one, and none. apart: the ids are not those of
-    the cache; they are decoded from position 0, and taken back too. floor: see write_quote.
+    ids: the prompt's n_prompt ids, then the reply's. statements: characters of the reply's text, from and to, in order.
+    openings: what opens a quote, as ids behind two line ends, one, and none. question: that was answered. apart: the
+    ids are not those of the cache; they are decoded from position 0, and taken back too. floor: see write_quote.
     """
 
     ids: Ids
     n_prompt: int
-    ends: Sequence[int]
+    statements: Sequence[tuple[int, int]]
     openings: Sequence[Ids]
+    question: str = ""
     apart: bool = False
     floor: float = LOWEST
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A statement by its number, the ids up to its end, and those that open a quote there."""
+
+    number: int
+    statement: str
+    end: int
+    opening: Ids
 
 
 class _Stopped(Exception):
@@ -65,8 +77,7 @@ class Quoting:
     def evidence(self, asked: Asked, index: QuoteIndex) -> Iterator[Evidence | Remark]:
         """An Evidence for each statement that words can be looked for behind, in order, and a Remark where that is not
         all of them. Ends when it is cancelled. Raises EngineFailed when llama.cpp fails."""
-        ends = [asked.n_prompt + n for n in self._ends(asked)]
-        places = [(number, end, self._opening(asked, number, end)) for number, end in enumerate(ends)]
+        places = self._places(asked)
         try:
             if asked.apart:
                 yield from self._apart(asked, places, index)
@@ -75,41 +86,46 @@ class Quoting:
         except _Stopped:
             return
 
-    def _behind(self, asked: Asked, places: Sequence[tuple[int, int, Ids]], index: QuoteIndex) -> Iterator[Any]:
+    def _behind(self, asked: Asked, places: Sequence[_Place], index: QuoteIndex) -> Iterator[Evidence | Remark]:
         """Each behind its statement in the cache."""
         held, told = len(self._kv), set[str]()
         if held < len(asked.ids) - 1 or not np.array_equal(self._kv.ids, asked.ids[:held]):
             return  # something else was read since
-        for number, end, opening in places:
-            start = min(end, held)
-            more = np.concatenate([asked.ids[start:end], opening])
+        for place in places:
+            start = min(place.end, held)
+            more = np.concatenate([asked.ids[start : place.end], place.opening])
             if (reason := self._misses(start, len(more) + MOST_TOKENS)) is not None:
                 if reason not in told:
                     yield Remark(reason)
                 told.add(reason)
                 continue
+            near = nearby(index, place.statement, asked.question)
+            if near.is_hopeless:
+                yield Evidence(statement=place.number)
+                continue
             with self._kv.aside(start) as aside:
-                written = self._quote(aside, more, index, asked.floor)
+                written = self._quote(aside, more, near, asked.floor)
             if written.cancelled:
                 return
-            yield _found(number, written, index, len(more))
+            yield _found(place.number, written, index, len(more))
 
-    def _apart(self, asked: Asked, places: Sequence[tuple[int, int, Ids]], index: QuoteIndex) -> Iterator[Any]:
+    def _apart(self, asked: Asked, places: Sequence[_Place], index: QuoteIndex) -> Iterator[Evidence | Remark]:
         """The whole of it from position 0 on, statement by statement."""
-        n_most = len(asked.ids) + MOST_TOKENS + max(len(opening) for _, _, opening in places)
+        n_most = len(asked.ids) + MOST_TOKENS + max(len(place.opening) for place in places)
         if self._misses(0, n_most) is not None:
             yield Remark(NO_ROOM)
             return
         with self._kv.aside(0) as aside:
             read = 0
-            for number, end, opening in places:
-                self._decode(aside, asked.ids[read:end], read)
-                read = end
-                written = self._quote(aside, opening, index, asked.floor, at=end)
-                self._take_back(end)
+            for place in places:
+                self._decode(aside, asked.ids[read : place.end], read)
+                read = place.end
+                near = nearby(index, place.statement, asked.question)
+                written = self._quote(aside, place.opening, near, asked.floor, at=read)
+                self._take_back(read)
                 if written.cancelled:
                     return
-                yield _found(number, written, index, len(opening))
+                yield _found(place.number, written, index, len(place.opening))
 
     def _misses(self, n_tokens: int, n_more: int) -> str | None:
         """Why n_more tokens cannot be decoded behind the first n_tokens."""
@@ -119,12 +135,12 @@ class Quoting:
             return None
         return MOVED_ON if self._kv.has_windows else NO_WAY_BACK
 
-    def _quote(self, aside: Aside, opening: Ids, index: QuoteIndex, floor: float, *, at: int | None = None) -> Written:
+    def _quote(self, aside: Aside, opening: Ids, near: Nearby, floor: float, *, at: int | None = None) -> Written:
         """One quote behind these ids. at: where they begin, None for where `aside` does."""
         position = aside.position if at is None else at
         logits = self._decode(aside, opening, position)
         pen = _Pen(self, aside, position + len(opening))
-        return write_quote(pen, logits, index, self.piece, self._is_end, floor=floor)
+        return write_quote(pen, logits, near.index, self.piece, self._is_end, floor=floor, accepts=near.shows)
 
     def _decode(self, aside: Aside, ids: Ids, position: int) -> Logits:
         """The logits behind ids, decoded from a position on; shape [n_vocab], good until the next call."""
@@ -146,18 +162,20 @@ class Quoting:
     def _take_back(self, position: int) -> None:
         llama_cpp.llama_memory_seq_rm(self._memory, 0, position, -1)
 
-    def _ends(self, asked: Asked) -> list[int]:
-        """Tokens of the reply up to the end of each statement."""
+    def _places(self, asked: Asked) -> list[_Place]:
+        """Where each statement ends in ids, and what opens a quote there."""
+        pieces = list(map(self.piece, asked.ids[asked.n_prompt :].tolist()))
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        pieces = map(self.piece, asked.ids[asked.n_prompt :].tolist())
-        lengths = np.cumsum([len(decoder.decode(piece)) for piece in pieces] or [0])
-        return [min(int(np.searchsorted(lengths, end)) + 1, len(lengths)) for end in asked.ends]
-
-    def _opening(self, asked: Asked, number: int, end: int) -> Ids:
-        """That which makes two line ends, with those that stand behind the statement in its last token."""
-        last = b"".join(map(self.piece, asked.ids[max(asked.n_prompt, end - 2) : end].tolist()))
-        n_blank = last[len(last.rstrip()) :].count(b"\n")
-        return asked.openings[min(n_blank, 2)]
+        parts = [decoder.decode(piece) for piece in pieces]
+        text, lengths = "".join(parts), np.cumsum([len(part) for part in parts] or [0])
+        places = []
+        for number, (start, end) in enumerate(asked.statements):
+            n_tokens = min(int(np.searchsorted(lengths, end)) + 1, len(pieces))
+            last = b"".join(pieces[max(0, n_tokens - 2) : n_tokens])
+            n_line_ends = last[len(last.rstrip()) :].count(b"\n")  # there are to be two
+            opening = asked.openings[min(n_line_ends, 2)]
+            places.append(_Place(number, text[start:end], asked.n_prompt + n_tokens, opening))
+        return places
 
     def _piece(self, token: int) -> bytes:
         room = 256
@@ -193,14 +211,15 @@ def _found(number: int, written: Written, index: QuoteIndex, n_opening: int) -> 
     n_tokens, quote = n_opening + written.n_passes, written.quote
     if quote is None:
         return Evidence(statement=number, n_tokens=n_tokens)
-    first = int(quote.starts.min())
+    first = int(quote.starts.min())  # of the places that are near
     place = index.text.place(first, first + len(quote.words))
+    all_places = everywhere(index, quote.words)
     return Evidence(
         statement=number,
         document=place.document,
         start=place.start,
         end=place.end,
-        n_places=quote.n_places,
+        n_places=all_places.n_places if all_places is not None else quote.n_places,
         lowest=written.lowest,
         n_tokens=n_tokens,
     )
