@@ -48,7 +48,7 @@ def print_answer(
         elif isinstance(event, Text):
             click.echo(event.text, nl=False, color=True)  # as it is, escape sequences included
         _show_progress(event, as_json)
-    if cited is not None:
+    if cited is not None and cited.n_done:
         click.echo(_cost(cited), err=True)
     if as_json and answered is not None:
         click.echo(json.dumps(event_json(answered, skipped), ensure_ascii=False))
