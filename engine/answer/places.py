@@ -5,7 +5,9 @@ file, line ends of whatever kind included; but a byte order mark at its head is 
 Of a file in another encoding, of PDFs and notebooks they are bytes of nothing but that text.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,10 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.answer.citations import Citation, Status
-from engine.corpus.formats.notebook import NOTEBOOK, cell_starts
+from engine.corpus.formats.notebook import NOTEBOOK
 from engine.corpus.formats.reader import find_words
 from engine.corpus.source import KeptFile, Source
 from engine.runtime.quotes.text import Place
+
+_CELL_MARK = re.compile(r"(?:\A|\n\n)\[cell (\d{1,9}), [^\n]{0,200}\](?=\n)")
 
 FileOf = Callable[[Source], KeptFile | None]
 
@@ -33,7 +37,9 @@ class Places:
     file_of: the file that a source was read from, None where it is not there; for boxes on the pages of PDFs.
     """
 
-    def __init__(self, sources: Sequence[Source], *, file_of: FileOf = kept_file_of) -> None:
+    def __init__(self, sources: Sequence[Source], *, file_of: _CELL_MARK = re.compile(r"(?:\A|\n\n)\[cell (\d{1,9}), [^\n]{0,200}\](?=\n)")
+
+FileOf = kept_file_of) -> None:
         self.sources = tuple(sources)
         self.documents = tuple(source.text.encode("utf-8", "surrogatepass") for source in sources)
         self._file_of = file_of
@@ -126,8 +132,29 @@ class _Layout:
 
     @cached_property
     def _cells(self) -> tuple[NDArray[np.int64], Sequence[int]]:
-        cells: Mapping[int, int] = cell_starts(self.source.text)
+        cells = _cell_starts(self.source.text)
         return _byte_starts(self.source.text, list(cells.values())), list(cells)
+
+
+def _cell_starts(text: str) -> dict[int, int]:
+    """Where each cell begins in what was read of a notebook, by the cell's number: the first character of its mark.
+
+    A cell's own words may look like a mark. Marks ascend, so the longest row of ascending ones is taken for them.
+    """
+    marks = [(int(found[1]), found.start(1) - len("[cell ")) for found in _CELL_MARK.finditer(text)]
+    tails: list[int] = []  # the smallest number that a row of each length ends with
+    ends: list[int] = []  # which mark that is
+    before: list[int] = []
+    for at, (number, _) in enumerate(marks):
+        length = bisect_left(tails, number)
+        tails[length : length + 1] = [number]
+        ends[length : length + 1] = [at]
+        before.append(ends[length - 1] if length else -1)
+    starts, at = {}, ends[-1] if ends else -1
+    while at >= 0:
+        starts[marks[at][0]] = marks[at][1]
+        at = before[at]
+    return dict(reversed(starts.items()))
 
 
 def _byte_starts(text: str, starts: Sequence[int]) -> NDArray[np.int64]:
