@@ -37,9 +37,7 @@ class Places:
     file_of: the file that a source was read from, None where it is not there; for boxes on the pages of PDFs.
     """
 
-    def __init__(self, sources: Sequence[Source], *, file_of: _CELL_MARK = re.compile(r"(?:\A|\n\n)\[cell (\d{1,9}), [^\n]{0,200}\](?=\n)")
-
-FileOf = kept_file_of) -> None:
+    def __init__(self, sources: Sequence[Source], *, file_of: FileOf = kept_file_of) -> None:
         self.sources = tuple(sources)
         self.documents = tuple(source.text.encode("utf-8", "surrogatepass") for source in sources)
         self._file_of = file_of
