@@ -28,8 +28,13 @@ _LIKE = {
 }  # fmt: skip
 _PLAIN = {letter.encode(): plain.encode() for plain, letters in _LIKE.items() for letter in letters}
 _LETTER = rb"[A-Za-z\x80-\xff]"
-_HYPHEN = rb"(?<=" + _LETTER + rb")(?:-|\xe2\x80\x90|\xc2\xad)[ \t]*\r?\n[ \t]*(?=[a-z\x80-\xff])"
-_FOLDED = re.compile(b"|".join([*map(re.escape, _PLAIN), _HYPHEN]))
+_GOES_ON = rb"[ \t]*\r?\n[ \t]*(?=[a-z\x80-\xff])"
+# each alternative begins with its own bytes, not with what is to stand before them: so it is searched for fast
+_HYPHEN = b"|".join(
+    re.escape(hyphen) + rb"(?<=" + _LETTER + re.escape(hyphen) + rb")" + _GOES_ON
+    for hyphen in (b"-", b"\xe2\x80\x90", b"\xc2\xad")
+)
+_FOLDED = re.compile(b"|".join([_HYPHEN, *map(re.escape, _PLAIN)]))
 _MARKS = bytes(code for code in range(0x20, 0x7F) if not chr(code).isalnum() and chr(code) != "_")
 _LONG, _MOST_LONG = 256, 500  # bytes of a passage from which on no more places of it are looked at
 _SEED_BYTES = 12
