@@ -6,11 +6,13 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from threading import Event as Flag
 from time import monotonic
+from typing import Any
 
 from app.attachments import candidates, joining
-from app.citing import cite
+from app.citing import Sent, cite
 from app.next_turn import PreparedTurn, prepare
 from app.question import Answered, Begun, DeskEvent, Notice, Question, looking_at
+from app.receipts import Sending, receipt_of
 from app.session_settings import TurnSettings, begun_with, sampling_of
 from app.settings import Settings
 from app.sources.joining import Joining, join_session, write_down
@@ -51,7 +53,7 @@ def answer(
             lease = stack.enter_context(store.leases.acquire(session.id))
         assert lease is not None
         asked = _begin(turn, session, lease, question, backend, store, settings)
-        record = _Record(asked, store, question.read_s)
+        record = _Record(asked, store, question.read_s, _Receipts(turn, backend, store, settings))
         sources = _quotable(turn, backend, settings)
         try:
             yield Begun(asked, turn.case.plan, looking_at(turn.case.prompt))
@@ -69,7 +71,13 @@ def answer(
                 record.end(Outcome(text=record.text, stop=Stop.CANCELLED))
             raise
     # the session is free again: what follows keeps nobody from asking
-    yield from cite(record.turn, turn.case, sources, backend=backend, store=store, settings=settings, stop=uncited)
+    sent = Sent(
+        case=turn.case,
+        sources=tuple(at.source for at in turn.sent),
+        quotable=sources,
+        shown=turn.conversation.numbers if backend.about.sees else None,
+    )
+    yield from cite(record.turn, sent, backend=backend, store=store, settings=settings, stop=uncited)
 
 
 def _quotable(turn: PreparedTurn, backend: Backend, settings: Settings) -> tuple[Source, ...]:
@@ -141,6 +149,32 @@ def _begin(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Receipts:
+    """What a turn's receipt is made of."""
+
+    prepared: PreparedTurn
+    backend: Backend
+    store: Store
+    settings: Settings
+
+    def of(self, turn: Turn) -> dict[str, Any]:
+        prepared, talk = self.prepared, self.prepared.conversation
+        sending = Sending(
+            case=prepared.case,
+            answered=tuple(earlier.index for earlier in talk.answered),
+            placed=tuple((at.source, at.enabled) for at in prepared.placed),
+            numbers=talk.numbers,
+            unseen=talk.unseen,
+            only=turn.settings.get("only") is not None,
+            system=prepared.system,
+            today=prepared.today,
+            own=prepared.settings,
+        )
+        skipped = self.store.sources.skipped(turn.session_id)
+        return receipt_of(turn, sending, skipped=skipped, backend=self.backend, settings=self.settings).to_json()
+
+
 @dataclass(slots=True)
 class _Record:
     """What is kept of an answer while it comes. read_s: what reading the sources took."""
@@ -148,6 +182,7 @@ class _Record:
     turn: Turn
     store: Store
     read_s: float
+    receipts: _Receipts
     text: str = ""
     told_at: float = 0.0
     ended: bool = False
@@ -167,7 +202,8 @@ class _Record:
     def end(self, outcome: Outcome) -> Turn:
         """The turn as it is stored now."""
         self.ended = True
-        self.turn = self.store.turns.finish(self.turn.id, outcome)
+        turn = self.store.turns.finish(self.turn.id, outcome)
+        self.turn = self.store.turns.cite(turn.id, receipt=self.receipts.of(turn))
         return self.turn
 
     def _outcome(self, event: Finished) -> Outcome:

@@ -34,8 +34,8 @@ FLOORS = (
     ("app.kv", "app.images", "app.attachments"),
     ("app.local_engine", "app.engines", "app.next_turn"),
     ("app.previews", "app.question"),
-    ("app.citing",),
-    ("app.answering", "app.export"),
+    ("app.citing", "app.receipts", "app.found_again"),
+    ("app.answering", "app.export", "app.checking_again"),
     ("app.desk", "app.archive"),
     ("app.cli", "app.command", "app.open_browser"),
     (

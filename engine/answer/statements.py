@@ -117,10 +117,19 @@ class _Block:
     is_item: bool = False
 
 
+def answer_start(text: str) -> int:
+    """Where an answer itself begins, behind what its model thought aloud."""
+    opening = _THOUGHT.match(text, len(text) - len(text.lstrip()))
+    closing = text.find(f"</{opening[0][1:]}") if opening else -1
+    if opening is None:
+        return 0
+    return len(text) if closing < 0 else closing + len(opening[0]) + 1
+
+
 def statements(text: str) -> tuple[Span, ...]:
     """The statements of an answer in order, each as characters of it, from and up to; without blanks at their ends."""
     found: list[Span] = []
-    blocks = list(_blocks(text, _behind_thoughts(text)))
+    blocks = list(_blocks(text, answer_start(text)))
     for number, block in enumerate(blocks):
         follower = blocks[number + 1] if number + 1 < len(blocks) else None
         if block.kind is _Kind.WHOLE:
@@ -129,15 +138,6 @@ def statements(text: str) -> tuple[Span, ...]:
             introduces = follower is not None and (follower.is_item or follower.kind is _Kind.WHOLE)
             found += _stating(text, _joined(text, _sentences(text, block.start, block.end)), introduces=introduces)
     return tuple(found)
-
-
-def _behind_thoughts(text: str) -> int:
-    """Where the answer itself begins."""
-    opening = _THOUGHT.match(text, len(text) - len(text.lstrip()))
-    closing = text.find(f"</{opening[0][1:]}") if opening else -1
-    if opening is None:
-        return 0
-    return len(text) if closing < 0 else closing + len(opening[0]) + 1
 
 
 def _blocks(text: str, begin: int) -> Iterator[_Block]:

@@ -14,7 +14,7 @@ from app.question import Answered, Begun, Cited, DeskEvent, Notice
 from app.sizes import show_seconds
 from engine.answer.citations import Citation, Status
 from engine.backend import Checking, Gauge, Loading, Prefill, Skipped, Text
-from engine.corpus.wording import counted
+from engine.corpus.wording import counted, printable
 from storage.records import Turn
 
 _NAMED = 5  # files that get a sentence of their own
@@ -56,16 +56,25 @@ def print_answer(
 
 
 def print_citations(turn: Turn, *, since: Answered | None = None) -> None:
-    """A line for each statement of an answer: its beginning, and the words that show it with their place. since: of
-    that on no line is printed."""
+    """A line for each citation of an answer: the beginning of its statement, and the words that show it with their
+    place. since: of that on no line is printed."""
     n_printed = len(since.turn.citations or ()) if since is not None else 0
     for citation in (turn.citations or ())[n_printed:]:
         start, end = citation.statement
-        statement = f"{_short(turn.text[start:end], _STATEMENT)}: "
-        if citation.status is Status.MISSING:
-            click.echo(f"{statement}no words found that show this")
-        else:
-            click.echo(f'{statement}"{_short(citation.quote, _QUOTE)}" ({_place(citation)})')
+        click.echo(f"{_short(turn.text[start:end], _STATEMENT)}: {citation_text(citation)}")
+
+
+def citation_text(citation: Citation) -> str:
+    """What became of a quote, and where; for people."""
+    quote = f'"{_short(citation.quote, _QUOTE)}"'
+    if citation.status is Status.VERIFIED:
+        return f"{quote} ({_place(citation)})"
+    if citation.status is Status.ALTERED:
+        return f"{quote} stands nowhere in these words; see {_place(citation)}"
+    if citation.image is not None:
+        where = f", page {citation.page}" if citation.page is not None else ""
+        return f"see image {citation.image} ({printable(citation.path or '')}{where})"
+    return f"{quote} stands in none of the sources" if citation.quote else "no words found that show this"
 
 
 def _place(citation: Citation) -> str:
@@ -74,16 +83,16 @@ def _place(citation: Citation) -> str:
     page = f", page {citation.page}" if citation.page is not None else ""
     cell = f", cell {citation.cell}" if citation.cell is not None else ""
     more = f", and in {counted(citation.places - 1, 'more place')}" if citation.places > 1 else ""
-    return f"{citation.path}{lines}{page}{cell}{more}"
+    return f"{printable(citation.path or '')}{lines}{page}{cell}{more}"
 
 
 def _short(text: str, width: int) -> str:
-    words = " ".join(text.split())
+    words = printable(" ".join(text.split()))
     return words if len(words) <= width else words[: width - 1].rstrip() + "\u2026"
 
 
 def _cost(cited: Cited) -> str:
-    found = sum(citation.status is not Status.MISSING for citation in cited.turn.citations or ())
+    found = sum(each.held and each.status is not Status.MISSING for each in cited.turn.citations or ())
     return f"words found for {found:,} of {counted(cited.n_done, 'statement')} · {counted(cited.n_tokens, 'token')}"
 
 

@@ -9,7 +9,6 @@ many of a kind are left out. What Markdown names by a path or an address is not 
 
 import json
 import re
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -46,7 +45,6 @@ _FORMAT_3 = {
     "svg": "image/svg+xml",
     "pdf": "application/pdf",
 }
-_CELL_MARK = re.compile(r"(?:\A|\n\n)\[cell (\d{1,9}), [^\n]{0,200}\](?=\n)")
 _SEEN = ("image/", "video/", "audio/")
 _CHARTS = {  # kinds of data that a program draws
     "vnd.plotly": "Plotly chart",
@@ -257,27 +255,6 @@ def read_notebook(text: str, rules: Rules = DEFAULT_RULES) -> Words | str:
     words, pictures, file, lost = reading.pictures.placed(words)
     reading.left_out.update(lost)
     return words, reading.notes, pictures, file
-
-
-def cell_starts(text: str) -> dict[int, int]:
-    """Where each cell begins in what read_notebook made of it, by the cell's number: the first character of its mark.
-
-    A cell's own words may look like a mark. Marks ascend, so the longest row of ascending ones is taken for them.
-    """
-    marks = [(int(found[1]), found.start(1) - len("[cell ")) for found in _CELL_MARK.finditer(text)]
-    tails: list[int] = []  # the smallest number that a row of each length ends with
-    ends: list[int] = []  # which mark that is
-    before: list[int] = []
-    for at, (number, _) in enumerate(marks):
-        length = bisect_left(tails, number)
-        tails[length : length + 1] = [number]
-        ends[length : length + 1] = [at]
-        before.append(ends[length - 1] if length else -1)
-    starts, at = {}, ends[-1] if ends else -1
-    while at >= 0:
-        starts[marks[at][0]] = marks[at][1]
-        at = before[at]
-    return dict(reversed(starts.items()))
 
 
 def _joined(lines: Any) -> str:
