@@ -17,15 +17,18 @@ from engine.backend import (
     Checking,
     Document,
     Event,
+    Evidence,
     Exchange,
     Finished,
     IdCache,
     Ids,
     KeptIds,
+    Origin,
     Plan,
     Prefill,
     Prompt,
     Remark,
+    Replied,
     Sampling,
     Source,
     Wanted,
@@ -56,12 +59,21 @@ class LocalBackend:
             name=opened.card.name,
             window=opened.card.window,
             vocabulary=opened.tokenizer.vocabulary.digest,
+            origin=Origin(
+                file=str(opened.card.path),
+                n_bytes=sum(file.n_bytes for file in opened.card.files),
+                header_digest=opened.header_digest,
+                architecture=opened.card.architecture,
+                quantization=opened.card.quantization,
+                projector=str(opened.projector.path) if opened.projector is not None else None,
+            ),
             keeps_kv=True,
             reports_capacity=True,
             image_rule=opened.sight.rule if opened.sight is not None else None,
             has_tiles=opened.sight is not None and opened.sight.has_tiles,
             tile_tokens=opened.projector.tile_tokens if opened.projector is not None else 0,
             unfit=opened.unfit,
+            holds_quotes=True,
         )
 
     def documents(
@@ -108,11 +120,12 @@ class LocalBackend:
         return Case(prompt, plan, reuse, self.opened.refusal_of(prompt))
 
     def generate(
-        self, case: Case, sampling: Sampling, *, session_id: str, cancel: Flag
+        self, case: Case, sampling: Sampling, *, session_id: str, cancel: Flag, quotable: Sequence[Source] = ()
     ) -> Generator[Event, None, None]:
         """See Backend.generate. It is made sure of which model it is before a saved KV cache is used; cancelled while
         the model's files are read for that, it uses nothing that hangs on them."""
         from app.kv.reuse import KvReuse
+        from engine.local.quoting import documents_of
 
         reuse, caches = case.reuse, self.engine.keeper.caches
         assert isinstance(reuse, KvReuse)
@@ -128,7 +141,9 @@ class LocalBackend:
             yield Remark(reuse.remark)
         has_read, keeper = False, self.engine.keeper
         try:
-            with closing(process.generate(case.prompt, sampling, cancel=cancel)) as events:
+            documents = documents_of(quotable) if quotable else None
+            generated = process.generate(case.prompt, sampling, cancel=cancel, documents=documents)
+            with closing(generated) as events:
                 for event in events:
                     has_read |= isinstance(event, Prefill)  # the first comes when a saved cache has been restored
                     if isinstance(event, Finished):
@@ -140,6 +155,35 @@ class LocalBackend:
             if not has_read:  # the cache that it was to start from may have been at fault: the next asks anew
                 keeper.drop(session_id)
             raise
+
+    def evidence(
+        self,
+        case: Case,
+        reply: Replied,
+        statements: Sequence[tuple[int, int]],
+        *,
+        question: str,
+        quotable: Sequence[Source],
+        anyway: bool,
+        cancel: Flag,
+    ) -> Generator[Evidence | Remark, None, None]:
+        """See Backend.evidence."""
+        from engine.local.quoting import QuoteTrial, evidence
+
+        process = self.engine.running
+        if process is not None:
+            trial = QuoteTrial(self.opened, self.engine.fingerprint(self.opened), self.engine.cache)
+            yield from evidence(
+                process,
+                trial,
+                case.prompt,
+                reply,
+                statements,
+                question=question,
+                quotable=quotable,
+                anyway=anyway,
+                cancel=cancel,
+            )
 
     def _roomier(self, plan: Plan, prompt: Prompt, wanted: Wanted, reuse: "KvReuse") -> Plan:
         """With a larger context, where a saved cache that saves a long read needs one and nothing else changes."""
