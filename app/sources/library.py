@@ -17,7 +17,7 @@ _LARGE = 8 << 20  # characters: of such, one is kept
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """A source with its text opened. page_spans: characters of each page, where there are pages."""
+    """A source with its text opened."""
 
     source: Source = field(repr=False)
     reading: Reading
