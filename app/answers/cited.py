@@ -103,7 +103,7 @@ def compared(quoted: str, stands: str) -> list[tuple[str, str]] | None:
         if what == "equal":
             pieces.append(("same", "".join(theirs[a:b])))
         else:
-            pieces += [("gone", "".join(theirs[a:b]))] * (b > a) + [("new", "".join(ours[c:d]))] * (d > c)
+            pieces += [("new", "".join(ours[c:d]))] * (d > c) + [("gone", "".join(theirs[a:b]))] * (b > a)
     return pieces
 
 

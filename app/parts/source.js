@@ -24,9 +24,13 @@ class View {
     this.parent = parent;
     this.onKey = (event) => this.keyed(event);
     this.onSelect = () => this.selected();
+    this.onMove = () => this.fit();
     document.addEventListener("keydown", this.onKey);
     document.addEventListener("selectionchange", this.onSelect);
+    document.addEventListener("scroll", this.onMove, true);
     this.build();
+    this.sizes = new ResizeObserver(this.onMove);
+    for (const part of [document.documentElement, bottom()]) if (part) this.sizes.observe(part);
   }
 
   build() {
@@ -112,7 +116,9 @@ class View {
     else if (data.image) this.drawPicture(data);
     this.drawFoot(data);
     this.askHere.hidden = true;
+    this.fit();
     this.show(data);
+    this.keepInSight();
     if (isOpened || (isNew && !this.root.contains(document.activeElement))) this.root.focus({ preventScroll: true });
   }
 
@@ -172,30 +178,30 @@ class View {
   }
 
   drawPicture(data) {
-    const picture = make("div", "picture");
+    const sheet = make("div", "sheet");
     const image = new Image();
     image.alt = data.name || this.root.getAttribute("aria-label");
     if (data.image.address.startsWith(JPEG)) image.src = data.image.address;
-    picture.append(image);
-    picture.style.aspectRatio = `${data.image.width} / ${data.image.height}`;
+    sheet.append(image);
+    sheet.style.aspectRatio = `${data.image.width} / ${data.image.height}`;
     if (data.tiles) {
       const [columns, rows, tokens] = data.tiles;
-      picture.classList.add("tiled");
-      picture.style.aspectRatio = `${columns} / ${rows}`;
+      sheet.classList.add("tiled");
+      sheet.style.aspectRatio = `${columns} / ${rows}`;
       for (let at = 0; at < columns * rows; at++) {
         const tile = make("i", data.lit_tiles.includes(at) ? "tile lit" : "tile");
         place(tile, [(at % columns) / columns, Math.floor(at / columns) / rows, ((at % columns) + 1) / columns, (Math.floor(at / columns) + 1) / rows]);
         tile.append(make("span", "", tokens.toLocaleString("en")));
-        picture.append(tile);
+        sheet.append(tile);
       }
     }
     for (const shares of data.boxes) {
       const box = make("i", "box");
       place(box, shares);
-      picture.append(box);
+      sheet.append(box);
     }
-    if (data.whole) picture.classList.add("whole");
-    this.body.append(picture);
+    if (data.whole) sheet.classList.add("whole");
+    this.body.append(sheet);
   }
 
   drawFoot(data) {
@@ -213,10 +219,10 @@ class View {
   }
 
   drawMoving({ before, after, total, rows }) {
-    this.leaf("Earlier lines", before !== null, () => this.act({ what: "rows", start: before, scroll: "bottom" }));
+    this.leaf("Earlier", before !== null, () => this.act({ what: "rows", start: before, scroll: "bottom" }));
     const [first, last] = [rows[0][0], rows[rows.length - 1][0]].map((line) => line.toLocaleString("en"));
     this.foot.append(make("span", "", `Lines ${first}–${last} of ${total.toLocaleString("en")}`));
-    this.leaf("Later lines", after !== null, () => this.act({ what: "rows", start: after, scroll: "top" }));
+    this.leaf("Later", after !== null, () => this.act({ what: "rows", start: after, scroll: "top" }));
     if (total < 2) return;
     const label = make("label", "to-line", "Line ");
     const line = make("input", "");
@@ -259,6 +265,27 @@ class View {
     }
   }
 
+  /** Down to the question field, whose height depends on what is written there. */
+  fit() {
+    const room = (bottom()?.getBoundingClientRect().top ?? innerHeight) - this.root.getBoundingClientRect().top - 12;
+    this.root.style.setProperty("--room", `${Math.max(288, Math.round(room))}px`);
+  }
+
+  /** The chat grew narrower: the button that was pressed is to be seen yet. */
+  keepInSight() {
+    const button = this.opener();
+    if (!button || getComputedStyle(this.root).position === "fixed") return;
+    const { top, bottom: low } = button.getBoundingClientRect();
+    if (top < 110 || low > (bottom()?.getBoundingClientRect().top ?? innerHeight)) button.scrollIntoView({ block: "center" });
+  }
+
+  opener() {
+    const { opener, path } = this.data;
+    return opener
+      ? document.querySelector(`.st-key-turn-${Number(opener.turn)} .answer button.cite[data-cite="${Number(opener.number)}"]`)
+      : [...document.querySelectorAll(".st-key-tree [class*='st-key-open-'] button")].find((one) => one.textContent.trim() === `Open ${path}`);
+  }
+
   find(step) {
     clearTimeout(this.typing);
     const words = this.search.value;
@@ -288,10 +315,7 @@ class View {
   }
 
   back(left) {
-    const { opener, path } = this.data;
-    const there = opener
-      ? document.querySelector(`.st-key-turn-${Number(opener.turn)} .answer button.cite[data-cite="${Number(opener.number)}"]`)
-      : [...document.querySelectorAll(".st-key-tree [class*='st-key-open-'] button")].find((one) => one.textContent.trim() === `Open ${path}`);
+    const there = this.opener();
     if (there?.checkVisibility()) there.focus();
     else if (left) setTimeout(() => this.back(left - 1), 50);
   }
@@ -348,10 +372,14 @@ class View {
   remove() {
     document.removeEventListener("keydown", this.onKey);
     document.removeEventListener("selectionchange", this.onSelect);
+    document.removeEventListener("scroll", this.onMove, true);
+    this.sizes.disconnect();
     clearTimeout(this.typing);
     this.root.remove();
   }
 }
+
+const bottom = () => document.querySelector("[data-testid=stBottom]");
 
 function make(name, className, words) {
   const made = document.createElement(name);

@@ -154,14 +154,14 @@ def _citation(cited: Sequence[Citation], opened: state.Opened) -> dict[str, Any]
     places = [(at, each.path) for at, each in enumerate(cited, 1) if each.path is not None]
     before = [each for each in places if each[0] < number]
     behind = [each for each in places if each[0] > number]
-    place = shown(place_of(citation))
+    place = shown(place_of(citation)).removeprefix(shown(citation.path or ""))
+    where = f"{'lines' if '–' in place else 'line'} {place[1:]}" if place.startswith(":") else place.lstrip(", ")
     return {
         "number": number,
         "of": len(cited),
         "status": citation.status.value,
         "standing": standing_of(citation),
-        "where": place.removeprefix(shown(citation.path or "")).lstrip(":, ") or "",
-        "lines": citation.lines if citation.page is None and citation.image is None else None,
+        "where": where,
         "previous": before[-1] if before else None,
         "next": behind[0] if behind else None,
     }
