@@ -50,7 +50,7 @@ class House:
 class Opened:
     """A source that stands open beside the chat of this tab, and how it is looked at.
 
-    cited: the index of a turn and the number of its citation; None where it was opened from the tree. nth: how often
+    cited: the id of a turn and the number of its citation; None where it was opened from the tree. nth: how often
     something was opened, or looked at otherwise, before. start: the first character of the rows that are shown, None
     for those around what is cited. mode: "page", "text" or "picture"; "" for the one that suits it. words, hit: what is
     searched for, and which of its places is looked at. scroll: what comes into sight: "lit", "top" or "bottom".

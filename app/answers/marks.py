@@ -33,8 +33,8 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A line of a paragraph, or a block of another kind as a whole. line, column: where it begins in the answer; offset:
-    in the paragraph."""
+    """A line of a paragraph, or a block of another kind as a whole. line, column: where it begins in the answer;
+    offset: in the paragraph."""
 
     line: int
     column: int

@@ -28,7 +28,8 @@ if (!document.querySelector("meta[http-equiv=x-dns-prefetch-control]")) {
 export default function ({ data, parentElement, setTriggerValue }) {
   const answer = parentElement.querySelector(":scope > .answer") ?? begin(parentElement);
   answer.sampled = data;
-  answer.open = (number) => setTriggerValue("cite", number);
+  answer.open = (number) => setTriggerValue("cite", { turn: data.turn, number });
+  answer.dataset.turn = data.turn ?? "";
   const blocks = answer.firstChild;
   data.blocks.forEach(([html], at) => {
     const block = blocks.children[at] ?? blocks.appendChild(document.createElement("div"));

@@ -118,6 +118,7 @@ class View {
     this.askHere.hidden = true;
     this.fit();
     this.show(data);
+    this.mark(data.number);
     this.keepInSight();
     if (isOpened || (isNew && !this.root.contains(document.activeElement))) this.root.focus({ preventScroll: true });
   }
@@ -280,10 +281,17 @@ class View {
   }
 
   opener() {
-    const { opener, path } = this.data;
-    return opener
-      ? document.querySelector(`.st-key-turn-${Number(opener.turn)} .answer button.cite[data-cite="${Number(opener.number)}"]`)
+    const { turn, number, path } = this.data;
+    return turn
+      ? document.querySelector(`.answer[data-turn="${Number(turn)}"] button.cite[data-cite="${Number(number)}"]`)
       : [...document.querySelectorAll(".st-key-tree [class*='st-key-open-'] button")].find((one) => one.textContent.trim() === `Open ${path}`);
+  }
+
+  /** Which of the answer's buttons is pressed; Python draws the answer anew only when a source is opened or closed. */
+  mark(number) {
+    for (const one of document.querySelectorAll(`.answer[data-turn="${Number(this.data.turn)}"] [data-cite]`)) {
+      one.setAttribute("aria-pressed", String(Number(one.dataset.cite) === number));
+    }
   }
 
   find(step) {
@@ -310,6 +318,7 @@ class View {
   close() {
     this.closing = true;
     this.root.hidden = true;
+    this.mark(null);
     this.act({ what: "close" });
     this.back(60);
   }

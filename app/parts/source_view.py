@@ -4,6 +4,7 @@ Opened by a citation's button or by a name in the tree (state.open_source). What
 only the part that is looked at is sent there, as text and numbers, never as HTML.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +14,15 @@ import streamlit as st
 
 from app import state
 from app.answers.cited import ACTING, compared, numbered, place_of, shown, standing_of
-from app.images.jpegs import Drawing, draw, draw_page
-from app.parts.viewer import Seen, cost_of
+from app.parts.source_pages import figure_of, page_of, picture_of
+from app.parts.viewer import Seen
 from app.sources.excerpts import Excerpt, pieces_of
 from app.sources.library import Volume
 from engine.answer.citations import Citation, Status
 from engine.backend import About
 from storage.records import SourceLink, Turn
 
-_LONGEST = 1600  # pixels of a page or image
+_CELL_MARK = re.compile(r"(?:\A|\n\n)\[cell (\d{1,9}), ")
 _MOST_QUOTE = 4_000  # characters of an altered passage that are compared
 _KEY = "source-view"
 
@@ -91,7 +92,7 @@ def data_of(desk: _Desk, opened: state.Opened) -> dict[str, Any]:
         "scroll": opened.scroll,
         "title": shown(opened.path.rsplit("/", 1)[-1]),
         "path": shown(opened.path),
-        "opener": {"turn": opened.cited[0], "number": opened.cited[1]} if opened.cited else None,
+        "turn": opened.cited[0] if opened.cited else None,
         "notices": [],
         **_citation(cited, opened),
     }
@@ -116,7 +117,7 @@ def _look(
 ) -> dict[str, Any]:
     """The page, the picture or the rows, by what suits the source where nothing was chosen."""
     modes = _modes(link)
-    seen = _picture(desk, opened, link, citation)
+    seen = picture_of(desk.pictures, opened, link, citation)
     mode = opened.mode if opened.mode in modes else modes[0]
     if not opened.mode and citation is not None and citation.image is None and citation.page is None:
         mode = "text" if "text" in modes else mode
@@ -125,7 +126,8 @@ def _look(
     found = {"mode": mode, "modes": modes if len(modes) > 1 else []}
     if mode == "text":
         return {**found, **_rows(opened, volume, citation)}
-    drawn = _page(opened, link, volume, citation) if mode == "page" else _figure(desk, opened, volume, citation, seen)
+    is_page = mode == "page"
+    drawn = page_of(opened, link, volume, citation) if is_page else figure_of(volume, citation, seen, desk.about)
     if isinstance(drawn, str) and "text" in modes:
         return {**found, "mode": "text", **_rows(opened, volume, citation), "notices": [drawn]}
     return {**found, **({"mode": "none", "notices": [drawn]} if isinstance(drawn, str) else drawn)}
@@ -140,7 +142,7 @@ def _modes(link: SourceLink) -> list[str]:
 
 
 def _cited(turns: Sequence[Turn], cited: tuple[int, int] | None) -> tuple[Citation, ...]:
-    turn = next((each for each in turns if cited and each.index == cited[0]), None)
+    turn = next((each for each in turns if cited and each.id == cited[0]), None)
     citations = numbered(turn.citations) if turn is not None else ()
     return citations if cited and 0 < cited[1] <= len(citations) else ()
 
@@ -217,9 +219,8 @@ def _lit(volume: Volume, citation: Citation | None) -> tuple[int, int] | None:
     if citation.bytes is not None:
         lit = volume.reading.span_of_bytes(citation.bytes)
         words = volume.source.text[slice(*lit)]
-        if citation.status is not Status.VERIFIED or citation.source_digest in (None, volume.source.digest) or (
-            words.split() == citation.quote.split()
-        ):
+        same = citation.source_digest in (None, volume.source.digest)
+        if same or words.split() == citation.quote.split():
             return lit
     if citation.quote and (start := volume.source.text.find(citation.quote)) >= 0:  # the source was changed
         return start, start + len(citation.quote)
@@ -230,7 +231,7 @@ def _lit(volume: Volume, citation: Citation | None) -> tuple[int, int] | None:
 
 def _drawn(
     volume: Volume, excerpt: Excerpt, marks: list[tuple[int, int, str]], citation: Citation | None
-) -> list[tuple[int, int, int, list[Any]]]:
+) -> list[tuple[int, int, int, list[Any], str]]:
     """Each row's line, piece, first character and runs. Of a notebook, the rows of the cited cell are marked, too."""
     colours = state.house().library.colours(volume, excerpt)
     cell = _cell(volume, citation)
@@ -251,95 +252,12 @@ def _cell(volume: Volume, citation: Citation | None) -> tuple[int, int] | None:
     """Characters of the notebook's cell that is cited, its output included."""
     if citation is None or citation.cell is None or volume.source.kind != "notebook":
         return None
-    text = "\n" + volume.source.text
-    start = text.find(f"\n[cell {citation.cell}, ")
-    end = text.find(f"\n[cell {citation.cell + 1}, ", start + 1)
-    return (start, len(text) if end < 0 else end - 1) if start >= 0 else None
-
-
-def _page(opened: state.Opened, link: SourceLink, volume: Volume, citation: Citation | None) -> dict[str, Any] | str:
-    """A PDF's page with the passage boxed; or why it cannot be shown."""
-    n_pages = link.n_pages or 1
-    cited = citation.page if citation is not None and citation.page else None
-    number = min(opened.page or cited or 1, n_pages)
-    file = volume.file()
-    if file is None:
-        return "Its pages cannot be drawn, for the file was not kept and is not where it was: this is its text."
-    drawing = draw_page(link.path, file, number, _LONGEST)
-    if not isinstance(drawing, Drawing):
-        return f"Page {number} cannot be drawn: {drawing.reason}. This is its text."
-    boxes = [citation.box] if citation is not None and citation.box and number == cited else []
-    return {"page": {"number": number, "of": n_pages}, "image": _image(drawing), "boxes": boxes, "cited": cited}
-
-
-def _picture(
-    desk: _Desk, opened: state.Opened, link: SourceLink, citation: Citation | None
-) -> tuple[int, Seen] | None:
-    """The picture of the source that is looked at, and which of its pictures it is."""
-    own = [each for each in desk.pictures if each.link.path == link.path]
-    wanted = citation.image if citation is not None and opened.page is None else None
-    page = opened.page or (citation.page if citation is not None else None)
-    for at, seen in enumerate(own):
-        if (wanted is not None and seen.number == wanted) or (wanted is None and page == at + 1):
-            return at, seen
-    return (0, own[0]) if own else None
-
-
-def _figure(
-    desk: _Desk, opened: state.Opened, volume: Volume, citation: Citation | None, found: tuple[int, Seen] | None
-) -> dict[str, Any] | str:
-    """A picture as the model is shown it, under its tiles, those that the box touches lit; or why it cannot be shown."""
-    if found is None:
-        return "This source has no picture that could be shown."
-    at, seen = found
-    drawing = draw(volume.source, seen.page, _LONGEST)
-    if not isinstance(drawing, Drawing):
-        return f"It cannot be shown: {drawing.reason}."
-    is_cited = citation is not None and (citation.image in (None, seen.number))
-    box = citation.box if is_cited and citation is not None else None
-    tiles = seen.view.tiles if seen.view is not None and seen.view.tiles else None
-    place = placed(drawing.width, drawing.height, tiles) if tiles else (0.0, 0.0, 1.0, 1.0)
-    boxes = [within(box, place)] if box else []
-    return {
-        "page": {"number": at + 1, "of": len(seen.link.pictures)},
-        "image": _image(drawing),
-        "boxes": boxes,
-        "whole": is_cited and not boxes,
-        "tiles": [*tiles, desk.about.tile_tokens if desk.about else 0] if tiles and tiles[0] * tiles[1] > 1 else None,
-        "lit_tiles": touched(boxes[0], tiles) if boxes and tiles else [],
-        "cost": cost_of(seen, desk.about),
-        "name": f"Image {seen.number}" if seen.number else "",
-    }
-
-
-def placed(width: int, height: int, tiles: tuple[int, int]) -> tuple[float, float, float, float]:
-    """Where an image lies on its tiles, as shares of them: scaled into their middle whole."""
-    shape, room = width / height, tiles[0] / tiles[1]
-    wide, high = (1.0, room / shape) if shape >= room else (shape / room, 1.0)
-    return (1 - wide) / 2, (1 - high) / 2, (1 + wide) / 2, (1 + high) / 2
-
-
-def within(box: Sequence[float], place: Sequence[float]) -> tuple[float, float, float, float]:
-    """A box on an image as shares of what the image lies on."""
-    left, top, right, bottom = place
-    wide, high = right - left, bottom - top
-    return left + box[0] * wide, top + box[1] * high, left + box[2] * wide, top + box[3] * high
-
-
-def touched(box: Sequence[float], tiles: tuple[int, int]) -> list[int]:
-    """The tiles that a box lies on, row by row from 0."""
-    columns, rows = tiles
-    return [
-        row * columns + column
-        for row in range(rows)
-        for column in range(columns)
-        if column / columns < box[2] > box[0] < (column + 1) / columns
-        and row / rows < box[3] > box[1] < (row + 1) / rows
-    ]
-
-
-def _image(drawing: Drawing) -> dict[str, Any]:
-    return {"address": drawing.address, "width": drawing.width, "height": drawing.height}
+    lit = _lit(volume, citation)
+    marks = [(int(mark[1]), mark.start(1) - len("[cell ")) for mark in _CELL_MARK.finditer(volume.source.text)]
+    starts = [at for number, at in marks if number == citation.cell and (lit is None or at <= lit[0])]
+    if not starts:
+        return None
+    return starts[-1], next((at for number, at in marks if number > citation.cell and at > starts[-1]), 1 << 60)
 
 
 def _one_line(words: str) -> str:

@@ -182,7 +182,8 @@ def _draw_cited(session_id: str, turn: Turn) -> None:
         "cited": rows_of(turn.text, citations),
         "summary": summary_of(citations),
         "places": [citation.path is not None for citation in citations],
-        "open": cited[1] if cited and cited[0] == turn.index else None,
+        "open": cited[1] if cited and cited[0] == turn.id else None,
+        "turn": turn.id,
     }
     _draw_answer(f"{session_id}-{turn.index}", turn.text, blocks, **beside)
 
@@ -194,12 +195,13 @@ def _draw_answer(key: str, text: str, blocks: tuple[Block, ...], **beside: Any) 
 
 
 def _open_cited(key: str) -> None:
-    """A citation's button was pressed."""
-    session_id, _, index = key.removeprefix("answer-").rpartition("-")
-    number = getattr(state.value(key), "cite", None)
+    """A citation's button was pressed: that of a turn, by the turn's id and its number."""
+    pressed, session_id = getattr(state.value(key), "cite", None), state.session_id()
+    if not isinstance(pressed, dict) or session_id is None:
+        return
     with state.telling():
-        turns = state.house().desk.turns(session_id)
-        cited = numbered(turns[int(index)].citations) if int(index) < len(turns) else ()
-        path = cited[number - 1].path if isinstance(number, int) and 0 < number <= len(cited) else None
-        if path is not None:
-            state.open_source(session_id, path, (int(index), number))
+        turn = next((each for each in state.house().desk.turns(session_id) if each.id == pressed.get("turn")), None)
+        number, cited = int(pressed.get("number", 0)), numbered(turn.citations) if turn is not None else ()
+        path = cited[number - 1].path if turn is not None and 0 < number <= len(cited) else None
+        if turn is not None and path is not None:
+            state.open_source(session_id, path, (turn.id, number))

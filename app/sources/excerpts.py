@@ -49,8 +49,9 @@ class Reading:
 
     @cached_property
     def _starts(self) -> list[int]:
-        """Of the lines. What ends the text ends its last line, and begins no other."""
-        starts = [0, *(end.end() for end in re.finditer("\n", self.text))]
+        """Of the lines, which end with LF, CR LF or CR. What ends the text ends its last line, and begins no other."""
+        ends = "\r\n?|\n" if "\r" in self.text else "\n"
+        starts = [0, *(end.end() for end in re.finditer(ends, self.text))]
         return starts[:-1] if len(starts) > 1 and starts[-1] == len(self.text) else starts
 
     @property
@@ -142,8 +143,8 @@ class Reading:
     def _line_end(self, at: int) -> int:
         """Where the line of a character ends, before what ends it."""
         begin, end = self.start_of(self.line_at(at)), self._next_line(at)
-        ending = 2 if self.text[begin:end].endswith("\r\n") else self.text[end - 1 : end] == "\n" if end > begin else 0
-        return max(begin, end - int(ending))
+        tail = self.text[max(begin, end - 2) : end]
+        return end - (2 if tail == "\r\n" else tail[-1:] in ("\n", "\r"))
 
 
 def pieces_of(row: Row, colours: Sequence[tuple[int, int, str]], marks: Sequence[tuple[int, int, str]]) -> list[Any]:

@@ -3,7 +3,6 @@
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from threading import Lock
 
 from app.sources.colouring import Colour, Colourist
@@ -27,19 +26,6 @@ class Volume:
         starts = (*self.source.page_starts, len(self.source.text))
         number = min(max(1, number), max(1, len(starts) - 1))
         return (starts[number - 1], starts[number]) if len(starts) > 1 else (0, len(self.source.text))
-
-    def file(self) -> bytes | None:
-        """What its pages are drawn from: what was kept, else what lies on this machine where it was read, if that has
-        still as many bytes. None without one."""
-        if self.source.kept_file is not None:
-            return self.source.kept_file.data
-        place = Path(self.source.origin) if self.source.origin else None
-        try:
-            if place is not None and place.stat().st_size == self.source.n_bytes:
-                return place.read_bytes()
-        except OSError:  # gone, or inside a zip
-            pass
-        return None
 
 
 class Library:

@@ -26,7 +26,8 @@ from tests.pdfs import written
 
 Open = Callable[..., DeskPage]
 DANGERS = (
-    "<script>window.ran = 1; fetch('http://203.0.113.7/s')</script> and <img src=http://203.0.113.7/i onerror=window.ran=1>\n"
+    "<script>window.ran = 1; fetch('http://203.0.113.7/s')</script> and "
+    "<img src=http://203.0.113.7/i onerror=window.ran=1>\n"
     "![x](http://203.0.113.7/p.png) [press](javascript:window.ran=1) \x1b]8;;http://203.0.113.7/\x07link\x1b]8;;\x07\n"
     "if access:\u202e } \u2066fi\u2069 # reversed\n"
 )
@@ -52,20 +53,26 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Source]:
     code = [f"def row_{n}(trees: int) -> int:\n    # row {n}\n    return trees * {n}\n\n" for n in range(1, 160)]
     (folder / "src" / "rows.py").write_text("".join(code))
     (folder / "danger.md").write_text(DANGERS * 3)
-    pages = [f"Page {n} of the lease.\nThe rent of month {n} is {700 + n} euros.\n" + "More words.\n" * 30 for n in (1, 2, 3)]
+    pages = [
+        f"Page {n} of the lease.\nThe rent of month {n} is {700 + n} euros.\n" + "More words.\n" * 30 for n in (1, 2, 3)
+    ]
     (folder / "lease.pdf").write_bytes(written(*pages))
-    cells = [
-        {"cell_type": "markdown", "metadata": {}, "source": f"# Part {n}"} if n % 2
-        else {"cell_type": "code", "metadata": {}, "source": f"total_{n} = sum(range({n}))\nprint(total_{n})", "outputs": [],
-              "execution_count": n}
-        for n in range(1, 41)
-    ]  # fmt: skip
-    (folder / "study.ipynb").write_text(json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
+    cells = [_cell(n) for n in range(1, 41)]
+    (folder / "study.ipynb").write_text(
+        json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+    )
     picture = Pillow.new("RGB", (1000, 640), (222, 214, 190))
     ImageDraw.Draw(picture).rectangle((640, 60, 900, 240), fill=(120, 40, 40))
     picture.save(folder / "plan.png")
     (folder / "large.txt").write_text("".join(f"line {n} of a large file\n" for n in range(1, 30_001)) + "x" * 300_000)
     return {each.path: each for each in collect([folder]).sources}
+
+
+def _cell(n: int) -> dict[str, Any]:
+    if n % 2:
+        return {"cell_type": "markdown", "metadata": {}, "source": f"# Part {n}"}
+    code = f"total_{n} = sum(range({n}))\nprint(total_{n})"
+    return {"cell_type": "code", "metadata": {}, "source": code, "outputs": [], "execution_count": n}
 
 
 @pytest.fixture(scope="module")
@@ -119,18 +126,26 @@ def keep(store: Store, sources: dict[str, Source], citations: Sequence[Citation]
 def cited(sources: dict[str, Source]) -> list[Citation]:
     rows, lease, study, plan = (sources[f"{name}"] for name in _paths(sources))
     code = "def row_70(trees: int) -> int:\n    # row 70\n    return trees * 70"
-    altered = "return trees * 80"
+    altered = quoting(ANSWER, "Twelve trees are multiplied by eighty.", rows, "return trees * 89")
+    shed = Citation(
+        statement=_span("The plan shows a shed in the upper right."),
+        status=Status.VERIFIED,
+        path=plan.path,
+        source_digest=plan.digest,
+        image=1,
+        box=(0.64, 0.09, 0.9, 0.38),
+    )
+    rent = "The rent of month 2 is 702 euros."
     return [
         quoting(ANSWER, "Each row is counted on its own, **times its number.**", rows, code),
-        quoting(ANSWER, "The rent of the second month is 702 euros.", lease, "The rent of month 2 is 702 euros.",
-                page=2, box=(0.12, 0.15, 0.42, 0.17)),
+        quoting(
+            ANSWER, "The rent of the second month is 702 euros.", lease, rent, page=2, box=(0.12, 0.15, 0.42, 0.17)
+        ),
         quoting(ANSWER, "The tenth cell adds up nine numbers.", study, "total_10 = sum(range(10))", cell=10),
-        Citation(statement=_span("The plan shows a shed in the upper right."), status=Status.VERIFIED, places=1, path=plan.path,
-                 source_digest=plan.digest, image=1, box=(0.64, 0.09, 0.9, 0.38)),
-        replace(quoting(ANSWER, "Twelve trees are multiplied by eighty.", rows, "return trees * 89"), quote=altered,
-                status=Status.ALTERED, places=0),
+        shed,
+        replace(altered, quote="return trees * 80", status=Status.ALTERED, places=0),
         Citation(statement=_span("Nobody knows who planted them."), status=Status.MISSING),
-    ]  # fmt: skip
+    ]
 
 
 def _span(words: str) -> tuple[int, int]:
@@ -197,7 +212,9 @@ def test_a_citation_in_a_pdf(page: DeskPage) -> None:
     box.wait_for()
     until(lambda: page.page.evaluate("document.querySelector('.source img').naturalWidth > 0"))
     paper, frame = (found.bounding_box() for found in (view.locator(".sheet"), box))
-    assert abs(frame["x"] - paper["x"] - 0.12 * paper["width"]) < 2 and abs(frame["height"] - 0.02 * paper["height"]) < 2
+    assert (
+        abs(frame["x"] - paper["x"] - 0.12 * paper["width"]) < 2 and abs(frame["height"] - 0.02 * paper["height"]) < 2
+    )
     assert "Page 2 of 3" in view.inner_text()
     view.get_by_role("button", name="Next page").click()
     view.get_by_text("Page 3 of 3").wait_for()
@@ -256,12 +273,13 @@ def test_by_keyboard_alone(page: DeskPage) -> None:
     assert page.page.locator(".st-key-panel").is_visible()
 
 
-def test_two_hundred_citations(
-    server: Server, store: Store, sources: dict[str, Source], open_page: Open
-) -> None:
+def test_two_hundred_citations(server: Server, store: Store, sources: dict[str, Source], open_page: Open) -> None:
     rows = sources[_paths(sources)[0]]
     text = "".join(f"Statement {n:03} of many holds. " for n in range(200))
-    many = [quoting(text, f"Statement {n:03} of many holds.", rows, f"return trees * {n % 150 + 1}\n".strip()) for n in range(200)]
+    many = [
+        quoting(text, f"Statement {n:03} of many holds.", rows, f"return trees * {n % 150 + 1}\n".strip())
+        for n in range(200)
+    ]
     page = open_page(server)
     show(page, keep(store, sources, many, text))
     assert page.page.locator(".answer > :first-child button.cite").count() == 200
@@ -274,9 +292,7 @@ def test_two_hundred_citations(
     page.page.locator(".source[aria-label^='Citation 199:']").wait_for()
 
 
-def test_nothing_that_is_quoted_acts(
-    server: Server, store: Store, sources: dict[str, Source], open_page: Open
-) -> None:
+def test_nothing_that_is_quoted_acts(server: Server, store: Store, sources: dict[str, Source], open_page: Open) -> None:
     """Scripts, images and links of an answer, and of the source that it cites; and what turns a line around."""
     danger = next(each for path, each in sources.items() if path.endswith("danger.md"))
     text = "It says so.\n\n" + DANGERS
