@@ -14,8 +14,8 @@ import streamlit as st
 
 from app import state
 from app.answers.cited import ACTING, compared, numbered, place_of, shown, standing_of
-from app.parts.source_pages import figure_of, page_of, picture_of
-from app.parts.viewer import Seen
+from app.parts.source_pages import figure_of, page_of
+from app.parts.viewer import Seen, cost_of
 from app.sources.excerpts import Excerpt, pieces_of
 from app.sources.library import Volume
 from engine.answer.citations import Citation, Status
@@ -117,7 +117,7 @@ def _look(
 ) -> dict[str, Any]:
     """The page, the picture or the rows, by what suits the source where nothing was chosen."""
     modes = _modes(link)
-    seen = picture_of(desk.pictures, opened, link, citation)
+    seen = _picture(desk.pictures, opened, link, citation)
     mode = opened.mode if opened.mode in modes else modes[0]
     if not opened.mode and citation is not None and citation.image is None and citation.page is None:
         mode = "text" if "text" in modes else mode
@@ -126,8 +126,7 @@ def _look(
     found = {"mode": mode, "modes": modes if len(modes) > 1 else []}
     if mode == "text":
         return {**found, **_rows(opened, volume, citation)}
-    is_page = mode == "page"
-    drawn = page_of(opened, link, volume, citation) if is_page else figure_of(volume, citation, seen, desk.about)
+    drawn = _page(opened, link, volume, citation) if mode == "page" else _figure(desk, volume, citation, seen)
     if isinstance(drawn, str) and "text" in modes:
         return {**found, "mode": "text", **_rows(opened, volume, citation), "notices": [drawn]}
     return {**found, **({"mode": "none", "notices": [drawn]} if isinstance(drawn, str) else drawn)}
@@ -258,6 +257,40 @@ def _cell(volume: Volume, citation: Citation | None) -> tuple[int, int] | None:
     if not starts:
         return None
     return starts[-1], next((at for number, at in marks if number > citation.cell and at > starts[-1]), 1 << 60)
+
+
+def _page(opened: state.Opened, link: SourceLink, volume: Volume, citation: Citation | None) -> dict[str, Any] | str:
+    cited = citation.page if citation is not None else None
+    n_pages = link.n_pages or 1
+    return page_of(volume.source, min(opened.page or cited or 1, n_pages), n_pages, citation)
+
+
+def _figure(
+    desk: _Desk, volume: Volume, citation: Citation | None, found: tuple[int, Seen] | None
+) -> dict[str, Any] | str:
+    """A picture, what it costs, and which of the source's pictures it is."""
+    if found is None:
+        return "This source has no picture that could be shown."
+    at, seen = found
+    its_own = citation if citation is not None and citation.image in (None, seen.number) else None
+    drawn = figure_of(volume.source, seen.page, seen.view, desk.about.tile_tokens if desk.about else 0, its_own)
+    if isinstance(drawn, str):
+        return drawn
+    about = {"cost": cost_of(seen, desk.about), "name": f"Image {seen.number}" if seen.number else ""}
+    return {**drawn, **about, "page": {"number": at + 1, "of": len(seen.link.pictures)}}
+
+
+def _picture(
+    pictures: Sequence[Seen], opened: state.Opened, link: SourceLink, citation: Citation | None
+) -> tuple[int, Seen] | None:
+    """The picture of the source that is looked at, and which of its pictures it is."""
+    own = [each for each in pictures if each.link.path == link.path]
+    wanted = citation.image if citation is not None and opened.page is None else None
+    page = opened.page or (citation.page if citation is not None else None)
+    for at, seen in enumerate(own):
+        if (wanted is not None and seen.number == wanted) or (wanted is None and page == at + 1):
+            return at, seen
+    return (0, own[0]) if own else None
 
 
 def _one_line(words: str) -> str:
