@@ -32,7 +32,7 @@ _mount = st.components.v2.component(
 
 
 @dataclass(frozen=True, slots=True)
-class _Desk:
+class Beside:
     """What the page knows while it is drawn."""
 
     session_id: str
@@ -48,10 +48,10 @@ def draw_source_view(
     """The source that stands open, if one does. It is drawn again by itself, so that turning a leaf redraws no chat."""
     if state.opened(session_id) is not None:
         with st.container(key=_KEY):
-            st.fragment(_draw)(_Desk(session_id, links, turns, pictures, about))
+            st.fragment(_draw)(Beside(session_id, links, turns, pictures, about))
 
 
-def _draw(desk: _Desk) -> None:
+def _draw(desk: Beside) -> None:
     opened = state.opened(desk.session_id)
     if opened is None:
         st.rerun()
@@ -83,7 +83,7 @@ def _act() -> None:
             state.look_within(words=words, hit=max(0, hit), start=None, line=None, scroll="lit")
 
 
-def data_of(desk: _Desk, opened: state.Opened) -> dict[str, Any]:
+def data_of(desk: Beside, opened: state.Opened) -> dict[str, Any]:
     """All that the browser is told, as JSON."""
     link = next((each for each in desk.links if each.path == opened.path), None)
     cited = _cited(desk.turns, opened.cited)
@@ -113,7 +113,7 @@ def data_of(desk: _Desk, opened: state.Opened) -> dict[str, Any]:
 
 
 def _look(
-    desk: _Desk, opened: state.Opened, link: SourceLink, volume: Volume, citation: Citation | None
+    desk: Beside, opened: state.Opened, link: SourceLink, volume: Volume, citation: Citation | None
 ) -> dict[str, Any]:
     """The page, the picture or the rows, by what suits the source where nothing was chosen."""
     modes = _modes(link)
@@ -266,7 +266,7 @@ def _page(opened: state.Opened, link: SourceLink, volume: Volume, citation: Cita
 
 
 def _figure(
-    desk: _Desk, volume: Volume, citation: Citation | None, found: tuple[int, Seen] | None
+    desk: Beside, volume: Volume, citation: Citation | None, found: tuple[int, Seen] | None
 ) -> dict[str, Any] | str:
     """A picture, what it costs, and which of the source's pictures it is."""
     if found is None:
