@@ -5,6 +5,7 @@ only the part that is looked at is sent there, as text and numbers, never as HTM
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -205,10 +206,25 @@ def _rows(opened: state.Opened, volume: Volume, citation: Citation | None) -> di
         "before": reading.before(excerpt).rows[0].start if first else None,
         "after": reading.after(excerpt).rows[0].start if end < len(reading.text) else None,
         "total": reading.n_lines,
+        "parts": _parts(volume, excerpt),
         "found": {"words": opened.words, "n": len(hits), "at": hit} if opened.words else None,
         "target": "now" if hits else "here" if opened.line is not None else "lit" if lit else "page",
         "at": looked_at[0],
     }
+
+
+def _parts(volume: Volume, excerpt: Excerpt) -> list[tuple[int, str]]:
+    """What the model knows places by, pages and cells, each with its first character, as far as they are shown."""
+    parts = [(at, f"page {number:,}") for number, at in enumerate(volume.source.page_starts, 1)]
+    if volume.source.kind == "notebook":
+        parts = [(at, f"cell {number:,}") for number, at in _cells(volume)]
+    behind = bisect_right(parts, excerpt.rows[0].start, key=lambda part: part[0])
+    return [part for part in parts[max(0, behind - 1) :] if part[0] < excerpt.end]
+
+
+def _cells(volume: Volume) -> list[tuple[int, int]]:
+    """The number of each cell of a notebook, and its first character."""
+    return [(int(mark[1]), mark.start(1) - len("[cell ")) for mark in _CELL_MARK.finditer(volume.source.text)]
 
 
 def _lit(volume: Volume, citation: Citation | None) -> tuple[int, int] | None:
@@ -252,7 +268,7 @@ def _cell(volume: Volume, citation: Citation | None) -> tuple[int, int] | None:
     if citation is None or citation.cell is None or volume.source.kind != "notebook":
         return None
     lit = _lit(volume, citation)
-    marks = [(int(mark[1]), mark.start(1) - len("[cell ")) for mark in _CELL_MARK.finditer(volume.source.text)]
+    marks = _cells(volume)
     starts = [at for number, at in marks if number == citation.cell and (lit is None or at <= lit[0])]
     if not starts:
         return None
@@ -262,7 +278,12 @@ def _cell(volume: Volume, citation: Citation | None) -> tuple[int, int] | None:
 def _page(opened: state.Opened, link: SourceLink, volume: Volume, citation: Citation | None) -> dict[str, Any] | str:
     cited = citation.page if citation is not None else None
     n_pages = link.n_pages or 1
-    return page_of(volume.source, min(opened.page or cited or 1, n_pages), n_pages, citation)
+    number = min(opened.page or cited or 1, n_pages)
+    what = f"page {number} {citation.box if citation else None} {cited}"
+    drawn: dict[str, Any] | str = state.house().library.drawn(
+        volume, what, lambda: page_of(volume.source, number, n_pages, citation)
+    )
+    return drawn
 
 
 def _figure(

@@ -273,6 +273,15 @@ def test_by_keyboard_alone(page: DeskPage) -> None:
     assert page.page.locator(".st-key-panel").is_visible()
 
 
+def test_what_is_copied_has_no_buttons_in_it(page: DeskPage) -> None:
+    page.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    paragraph = page.page.locator(".answer p").first
+    selected = "(one) => { getSelection().selectAllChildren(one); return getSelection().toString() }"
+    assert paragraph.evaluate(selected).strip() == "Each row is counted on its own, times its number."
+    page.page.locator(".answer-foot button.copy").first.click()
+    until(lambda: page.page.evaluate("navigator.clipboard.readText()") == ANSWER)
+
+
 def test_two_hundred_citations(server: Server, store: Store, sources: dict[str, Source], open_page: Open) -> None:
     rows = sources[_paths(sources)[0]]
     text = "".join(f"Statement {n:03} of many holds. " for n in range(200))

@@ -118,7 +118,8 @@ def test_a_source_that_is_gone(store: Store, sources: dict[str, Source]) -> None
 
 
 def test_altered_words_come_with_the_difference(store: Store, sources: dict[str, Source]) -> None:
-    altered = replace(cite(sources["rows.py"], "row_30():\n    return 30"), quote="row_30(): return 31", status=Status.ALTERED)
+    stands = cite(sources["rows.py"], "row_30():\n    return 30")
+    altered = replace(stands, quote="row_30(): return 31", status=Status.ALTERED)
     data = sent(store, keep(store, sources, altered), "rows.py", 1)
     assert [tuple(piece) for piece in data["pieces"]][1:3] == [("new", "31"), ("gone", "30")]
     assert lit(data) == "row_30():    return 30", "what stands there"
@@ -131,7 +132,8 @@ def test_a_page_with_its_box_and_as_text(store: Store, sources: dict[str, Source
     assert data["mode"] == "page" and data["page"] == {"number": 2, "of": 2} and data["boxes"] == [cited.box]
     assert data["image"]["address"].startswith("data:image/jpeg;base64,") and data["where"] == "page 2"
     assert sent(store, session, "lease.pdf", 1, page=1)["boxes"] == []
-    assert lit(sent(store, session, "lease.pdf", 1, mode="text")) == "The rent is 702."
+    text = sent(store, session, "lease.pdf", 1, mode="text")
+    assert lit(text) == "The rent is 702." and [words for _, words in text["parts"]] == ["page 1", "page 2"]
     assert sent(store, session, "lease.pdf", words="rent")["found"] == {"words": "rent", "n": 2, "at": 0}
 
 
