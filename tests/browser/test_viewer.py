@@ -39,7 +39,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("model")
     shutil.copy(cached("mmproj"), folder / "mmproj.gguf")
     model = Path(shutil.copy(cached("scout", **SMALL_SCOUT), folder / "scout.gguf"))
-    started = Server(tmp_path_factory.mktemp("desk") / "home", "--model", str(model))
+    started = Server(tmp_path_factory.mktemp("desk") / "home", "--model", str(model), reply_tokens=16)
     started.start()
     yield started
     started.stop()
