@@ -26,6 +26,9 @@ from app.sources.library import Library
 from engine.errors import LongdeskError
 
 
+NOWHERE = ""  # what is told of no session
+
+
 @dataclass(frozen=True, slots=True)
 class House:
     """What the process has once, whoever looks at it."""
