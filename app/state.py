@@ -25,7 +25,6 @@ from app.settings import read_settings
 from app.sources.library import Library
 from engine.errors import LongdeskError
 
-
 NOWHERE = ""  # what is told of no session
 
 
