@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from threading import Event as Flag
+from typing import TYPE_CHECKING
 
-from app.kv.reuse import KvReuse
 from app.local_engine import LocalEngine
 from app.settings import Settings
 from engine.backend import (
@@ -17,15 +17,18 @@ from engine.backend import (
     Checking,
     Document,
     Event,
+    Evidence,
     Exchange,
     Finished,
     IdCache,
     Ids,
     KeptIds,
+    Origin,
     Plan,
     Prefill,
     Prompt,
     Remark,
+    Replied,
     Sampling,
     Source,
     Wanted,
@@ -33,8 +36,11 @@ from engine.backend import (
 from engine.errors import EngineFailed
 from engine.local.opened import OpenModel
 from engine.memory.planner import Planner, make_plan
-from engine.runtime.checkpoint import Speeds
-from storage.snapshots import Snapshots
+
+if TYPE_CHECKING:
+    from app.kv.reuse import KvReuse
+    from engine.runtime.checkpoint import Speeds
+    from storage.snapshots import Snapshots
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +59,21 @@ class LocalBackend:
             name=opened.card.name,
             window=opened.card.window,
             vocabulary=opened.tokenizer.vocabulary.digest,
+            origin=Origin(
+                file=str(opened.card.path),
+                n_bytes=sum(file.n_bytes for file in opened.card.files),
+                header_digest=opened.header_digest,
+                architecture=opened.card.architecture,
+                quantization=opened.card.quantization,
+                projector=str(opened.projector.path) if opened.projector is not None else None,
+            ),
             keeps_kv=True,
             reports_capacity=True,
             image_rule=opened.sight.rule if opened.sight is not None else None,
             has_tiles=opened.sight is not None and opened.sight.has_tiles,
             tile_tokens=opened.projector.tile_tokens if opened.projector is not None else 0,
             unfit=opened.unfit,
+            holds_quotes=True,
         )
 
     def documents(
@@ -105,10 +120,13 @@ class LocalBackend:
         return Case(prompt, plan, reuse, self.opened.refusal_of(prompt))
 
     def generate(
-        self, case: Case, sampling: Sampling, *, session_id: str, cancel: Flag
+        self, case: Case, sampling: Sampling, *, session_id: str, cancel: Flag, quotable: Sequence[Source] = ()
     ) -> Generator[Event, None, None]:
         """See Backend.generate. It is made sure of which model it is before a saved KV cache is used; cancelled while
         the model's files are read for that, it uses nothing that hangs on them."""
+        from app.kv.reuse import KvReuse
+        from engine.local.quoting import documents_of
+
         reuse, caches = case.reuse, self.engine.keeper.caches
         assert isinstance(reuse, KvReuse)
         projector = self.opened.projector if case.prompt.shown else None
@@ -123,7 +141,9 @@ class LocalBackend:
             yield Remark(reuse.remark)
         has_read, keeper = False, self.engine.keeper
         try:
-            with closing(process.generate(case.prompt, sampling, cancel=cancel)) as events:
+            documents = documents_of(quotable) if quotable else None
+            generated = process.generate(case.prompt, sampling, cancel=cancel, documents=documents)
+            with closing(generated) as events:
                 for event in events:
                     has_read |= isinstance(event, Prefill)  # the first comes when a saved cache has been restored
                     if isinstance(event, Finished):
@@ -136,7 +156,36 @@ class LocalBackend:
                 keeper.drop(session_id)
             raise
 
-    def _roomier(self, plan: Plan, prompt: Prompt, wanted: Wanted, reuse: KvReuse) -> Plan:
+    def evidence(
+        self,
+        case: Case,
+        reply: Replied,
+        statements: Sequence[tuple[int, int]],
+        *,
+        question: str,
+        quotable: Sequence[Source],
+        anyway: bool,
+        cancel: Flag,
+    ) -> Generator[Evidence | Remark, None, None]:
+        """See Backend.evidence."""
+        from engine.local.quoting import QuoteTrial, evidence
+
+        process = self.engine.running
+        if process is not None:
+            trial = QuoteTrial(self.opened, self.engine.fingerprint(self.opened), self.engine.cache)
+            yield from evidence(
+                process,
+                trial,
+                case.prompt,
+                reply,
+                statements,
+                question=question,
+                quotable=quotable,
+                anyway=anyway,
+                cancel=cancel,
+            )
+
+    def _roomier(self, plan: Plan, prompt: Prompt, wanted: Wanted, reuse: "KvReuse") -> Plan:
         """With a larger context, where a saved cache that saves a long read needs one and nothing else changes."""
         n_ctx, placement = reuse.room(plan.context_tokens), plan.placed
         if n_ctx <= plan.context_tokens:
@@ -158,10 +207,10 @@ class Engines:
     def __init__(
         self,
         settings: Settings,
-        index: Callable[[], Snapshots],
+        index: "Callable[[], Snapshots]",
         *,
         backend: Backend | None = None,
-        speeds: Speeds | None = None,
+        speeds: "Speeds | None" = None,
     ) -> None:
         self.local = LocalEngine(settings, index, speeds)
         self._given, self._ids = backend, IdCache(kept=KeptIds(settings.count_cache))

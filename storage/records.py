@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from engine.answer.citations import Citation
 from engine.corpus.source import Picture, Skipped, Source
 
 Span = tuple[int, int]  # characters of a text, from and up to
@@ -45,7 +46,6 @@ class Outcome:
     """How a turn ended.
 
     stop: "end", "length", "cancelled" or "error". reply_ids: the sampled ids, to be replayed as they are.
-    citations, receipt: anything that is JSON; None until they are built.
     """
 
     text: str = field(repr=False)
@@ -59,8 +59,6 @@ class Outcome:
     load_s: float | None = None
     prefill_s: float | None = None
     ttft_s: float | None = None
-    citations: Any = None
-    receipt: Any = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +69,8 @@ class Turn:
     stop: as in Outcome, "interrupted" when its process died, None while it runs.
     vocabulary: hash of the vocabulary that reply_ids belong to.
     settings: what it was asked with; app.session_settings.TurnSettings says what. prefill_done: tokens read so far.
+    citations: None where nobody has looked for any yet. receipt: what was sent, JSON, see engine.answer.receipt; None
+    of turns that are older, or that nothing was sent for. Turns.cite writes both.
     created, finished: ISO 8601 UTC; finished is None while it runs, the last sign of life of an interrupted one.
     """
 
@@ -92,8 +92,8 @@ class Turn:
     load_s: float | None
     prefill_s: float | None
     ttft_s: float | None
-    citations: Any
-    receipt: Any
+    citations: tuple[Citation, ...] | None
+    receipt: dict[str, Any] | None
     created: str
     finished: str | None
 

@@ -4,9 +4,10 @@ A running turn has stop None. Its text lies in pieces, so that appending costs w
 """
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from engine.answer.citations import Citation, citation_from
 from engine.errors import SessionBusy, UsageError
 from storage.columns import (
     pack_ids,
@@ -111,14 +112,28 @@ class Turns:
             touch_session(connection, row["session_id"])
             return _turn(connection, row)
 
+    def cite(
+        self, turn_id: int, citations: Sequence[Citation] | None = None, receipt: Mapping[str, Any] | None = None
+    ) -> Turn:
+        """Keeps what was found for an answer, in place of what was kept before; None leaves what is there.
+
+        Raises UsageError as get does.
+        """
+        found = None if citations is None else [citation.to_json() for citation in citations]
+        with self._database.write() as connection:
+            row = connection.execute(
+                """UPDATE turns SET citations = coalesce(?, citations), receipt = coalesce(?, receipt) WHERE id = ?
+                RETURNING *""",
+                (pack_json(found), pack_json(receipt and dict(receipt)), turn_id),
+            ).fetchone()
+            return _found(connection, row, turn_id)
+
     def get(self, turn_id: int) -> Turn:
         """One turn, also while it runs: the page reads the text so far here. Raises UsageError without such a turn."""
         heal(self._database)
         with self._database.read() as connection:
             row = connection.execute("SELECT * FROM turns WHERE id = ?", (turn_id,)).fetchone()
-            if row is None:
-                raise UsageError(f"There is no turn {turn_id}.", "Its session was deleted.")
-            return _turn(connection, row)
+            return _found(connection, row, turn_id)
 
     def of(self, session_id: str) -> tuple[Turn, ...]:
         """All turns of a session in order. Raises UsageError without such a session."""
@@ -179,7 +194,7 @@ def _pieces(connection: sqlite3.Connection, turn_id: int) -> str:
 
 _FINISH = """UPDATE turns SET written = ?, stop = ?, text = ?, reply_ids = ?, error = ?,
     prompt_tokens = coalesce(?, prompt_tokens), reused_tokens = coalesce(?, reused_tokens), reply_tokens = ?,
-    read_s = ?, load_s = ?, prefill_s = ?, ttft_s = ?, citations = ?, receipt = ? WHERE id = ?"""
+    read_s = ?, load_s = ?, prefill_s = ?, ttft_s = ? WHERE id = ?"""
 
 
 def _cells(outcome: Outcome) -> tuple[Any, ...]:
@@ -196,8 +211,6 @@ def _cells(outcome: Outcome) -> tuple[Any, ...]:
         outcome.load_s,
         outcome.prefill_s,
         outcome.ttft_s,
-        pack_json(outcome.citations),
-        pack_json(outcome.receipt),
     )
 
 
@@ -205,6 +218,16 @@ _AS_THEY_ARE = (
     *("id", "session_id", "stop", "vocabulary", "prefill_done", "prompt_tokens", "reused_tokens", "reply_tokens"),
     *("read_s", "load_s", "prefill_s", "ttft_s"),
 )
+
+
+def _found(connection: sqlite3.Connection, row: sqlite3.Row | None, turn_id: int) -> Turn:
+    if row is None:
+        raise UsageError(f"There is no turn {turn_id}.", "Its session was deleted.")
+    return _turn(connection, row)
+
+
+def _citations(cell: Any) -> tuple[Citation, ...] | None:
+    return None if cell is None else tuple(map(citation_from, unpack_json(cell)))
 
 
 def _turn(connection: sqlite3.Connection, row: sqlite3.Row) -> Turn:
@@ -216,7 +239,7 @@ def _turn(connection: sqlite3.Connection, row: sqlite3.Row) -> Turn:
         reply_ids=unpack_ids(row["reply_ids"]),
         settings=unpack_json(row["settings"]),
         error=unpack_optional(row["error"]),
-        citations=unpack_json(row["citations"]),
+        citations=_citations(row["citations"]),
         receipt=unpack_json(row["receipt"]),
         created=unpack_time(row["created"]),
         finished=None if running else unpack_time(row["written"]),

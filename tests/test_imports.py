@@ -29,12 +29,13 @@ FLOORS = (
     ("engine.local",),
     ("storage",),
     ("app.sizes", "app.markdown", "app.answers", "app.guides", "app.sources", "app.verdicts"),
-    ("app.settings", "app.models", "app.counting"),
+    ("app.settings", "app.models", "app.counting", "app.kept_count"),
     ("app.session_settings", "app.reading"),
     ("app.kv", "app.images", "app.attachments"),
     ("app.local_engine", "app.engines", "app.next_turn"),
     ("app.previews", "app.question"),
-    ("app.answering", "app.export"),
+    ("app.citing", "app.receipts", "app.found_again"),
+    ("app.answering", "app.export", "app.checking_again"),
     ("app.desk", "app.archive"),
     ("app.cli", "app.command", "app.open_browser"),
     (
@@ -75,7 +76,7 @@ APART = (
         ),
     ),
 )
-STORAGE_MAY_IMPORT = {"engine.errors", "engine.corpus.source"}
+STORAGE_MAY_IMPORT = {"engine.errors", "engine.corpus.source", "engine.answer.citations"}
 
 Graph = Mapping[str, Collection[str]]
 
@@ -229,6 +230,7 @@ def test_loading_the_command_line_loads_no_engine() -> None:
         "engine.runtime.decoder",
         "engine.runtime.llama",
         "engine.runtime.log",
+        "engine.runtime.quotes.writing",
         "engine.runtime.sampling",
         "engine.runtime.slots",
         "engine.runtime.snapshot",

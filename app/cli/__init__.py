@@ -20,10 +20,10 @@ from engine.errors import Cancelled, DoesNotFit, InputRefused, LongdeskError, Us
 # of each command the module that has a function of its name, and the sentence that --help says of it
 COMMANDS = {
     "up": ("page", "Open the web page."),
-    "count": ("corpus", "Count the tokens of files, folders, zips and PDFs, with the model's own vocabulary."),
+    "count": ("count", "Count the tokens of files, folders, zips and PDFs, with the model's own vocabulary."),
     "plan": ("corpus", "Say whether a corpus and a reply fit, before anything is loaded."),
     "ask": ("corpus", "Ask a question about files, folders, zips and PDFs."),
-    "sessions": ("sessions", "List, show, rename, export, search and delete sessions."),
+    "sessions": ("sessions", "List, show, rename, export, verify, search and delete sessions."),
     "models": ("models", "The catalogue of models: list, find, download and verify them."),
     "snapshots": ("snapshots", "The KV caches kept on disk: list, verify and prune them."),
 }

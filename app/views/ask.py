@@ -9,11 +9,13 @@ from app import state
 from app.attachments import joined_with, joining
 from app.first_read import first_read
 from app.images.jpegs import Wish
+from app.jobs import Job
 from app.markdown import plain, sentence_of
 from app.parts.adding import bring_back, draw_adding, draw_example_button, take_uploads
 from app.parts.changes import draw_changes
-from app.parts.coming import NOWHERE, draw_coming, hear
+from app.parts.coming import draw_coming, hear
 from app.parts.enclosures import candidates_of, draw_joined, draw_refused
+from app.parts.source_view import draw_source_view
 from app.parts.sources import draw_panel_head, draw_skipped, draw_sources
 from app.parts.strip import draw_rereading, draw_strip, draw_unseen, draw_verdict
 from app.parts.thumbnails import draw_thumbnails
@@ -28,6 +30,7 @@ from engine.errors import LongdeskError
 from storage.records import Session, Turn
 
 _POLL_S = 0.3
+_CITING_POLL_S = 1.0
 _COLUMNS = (2, 1)  # where the style sheet does not know better
 
 
@@ -46,11 +49,14 @@ def draw() -> None:
     chat, sources = st.columns(_COLUMNS, gap="medium")
     with chat:
         wishes = _draw_chat(scene, scene.session.id)
+    pictures = pictures_of(scene.links, scene.albums)
+    with sources:
+        draw_source_view(scene.session.id, scene.links, scene.turns, pictures, scene.about)
     with sources, st.container(key="panel", gap="small"):
         wishes += _draw_panel(scene, scene.session)
         draw_thumbnails(scene.session.id, wishes)
     _draw_input(scene, beside=True)
-    draw_viewer(scene.session.id, pictures_of(scene.links, scene.albums), scene.about)
+    draw_viewer(scene.session.id, pictures, scene.about)
 
 
 def _draw_head(scene: Scene) -> None:
@@ -86,7 +92,7 @@ def _rereading(scene: Scene) -> str | None:
 
 def _draw_empty(scene: Scene) -> None:
     with st.container(key="empty"):
-        draw_changes(NOWHERE)
+        draw_changes(state.NOWHERE)
         if scene.coming is not None:
             st.header("The files are being read", anchor=False)
             st.markdown("Ask meanwhile, or add more: a question waits until they are read.")
@@ -122,6 +128,8 @@ def _draw_chat(scene: Scene, session_id: str) -> list[Wish]:
             draw_unasked(job)
     elif job is not None and job.progress.error:
         st.error(plain(job.progress.error), icon=":material/error:")
+    elif job is not None and job.citing:
+        st.fragment(_draw_citing, run_every=_CITING_POLL_S)(session_id, _n_cited(job))
     elif not done and not scene.blocked:
         st.markdown("The sources are on the desk. Ask about them below." if scene.links else "Ask, or add sources.")
     for notice in job.progress.notices if job else ():
@@ -160,6 +168,23 @@ def _draw_live(session_id: str, index: int, begun: bool) -> None:
     if (job is None and turn is None) or (turn is not None and not begun):
         st.rerun()
     draw_running(session_id, index, turn, job)
+
+
+def _draw_citing(session_id: str, n_drawn: int) -> None:
+    """That words are looked for which show the last answer; draws the whole page when some were found, and at the end.
+
+    n_drawn: statements that were looked at when the page was drawn.
+    """
+    job = state.house().jobs.of(session_id)
+    if job is None or not job.citing or _n_cited(job) != n_drawn:
+        st.rerun()
+    cited = job.progress.cited
+    share = f" · {cited.n_done:,} of {cited.n_statements:,} statements" if cited is not None else ""
+    st.caption(f":material/format_quote: Looking for the words that show this{share}")
+
+
+def _n_cited(job: Job) -> int:
+    return job.progress.cited.n_done if job.progress.cited is not None else 0
 
 
 def _draw_panel(scene: Scene, session: Session) -> list[Wish]:

@@ -2,9 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from typing import Any
 
-from engine.answer.finding import Status
+
+class Status(StrEnum):
+    """What became of a quote; the value of `status` in citations."""
+
+    VERIFIED = "verified"
+    ALTERED = "altered"
+    MISSING = "missing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

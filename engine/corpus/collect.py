@@ -17,11 +17,10 @@ from engine.corpus.order.ordering import Trace, volatilities
 from engine.corpus.readings import Place, Readings, Seen
 from engine.corpus.rules import DEFAULT_RULES, NESTED_ZIP, ZIP_IN_ZIP, ZIP_TOO_DEEP, Rules
 from engine.corpus.source import Cause, Corpus, Skipped, Source
-from engine.corpus.walk.checkout import checkout_above, level_above
 from engine.corpus.walk.disk_tree import DiskTree, more_than
 from engine.corpus.walk.folder_walk import File, Start, Take, Tree, Walk, skip_special, skip_unreadable, why_excluded
-from engine.corpus.walk.git_index import tracked_in
 from engine.corpus.walk.streams import is_stdin, is_stream, read_stream, stream_name
+from engine.corpus.walk.survey import once, start_at
 from engine.corpus.walk.zip_tree import ZipTree, open_zip
 from engine.corpus.wording import Names, printable
 from engine.errors import UsageError
@@ -68,7 +67,7 @@ def collect(
         uploaded,
         readings if not uploaded else None,
     )
-    roots = _once(paths)
+    roots = once(paths)
     reading.n_known = len(roots)
     for path in roots:
         reading.read_root(path)
@@ -77,14 +76,6 @@ def collect(
     if not uploaded:
         refuse_absent(reading.sources, reading.skipped, rules)
     return reading.corpus()
-
-
-def _once(paths: Sequence[Path]) -> list[Path]:
-    """The paths without those that lead to the place of an earlier one."""
-    first: dict[str, Path] = {}
-    for path in paths:
-        first.setdefault(os.path.realpath(path), Path(path))
-    return list(first.values())
 
 
 def _exists(path: Path) -> bool:
@@ -165,7 +156,8 @@ class _Reading:
         sources = tuple(with_absent_noted(sources, self.rules))
         if uploaded:
             return Corpus(sources, tuple(self.skipped))
-        return Corpus(sources, tuple(self.skipped), tuple(self.roots), frozenset(self.given))
+        survey = self.readings.survey.digest if self.readings is not None else None
+        return Corpus(sources, tuple(self.skipped), tuple(self.roots), frozenset(self.given), survey)
 
     def read_root(self, given: Path) -> None:
         """A path as the user gave it; of what an earlier one led to, nothing is read again."""
@@ -187,17 +179,23 @@ class _Reading:
             path = given.resolve()
             mode = os.stat(path).st_mode
         except OSError as error:
+            self._distrust()
             return self._take(skip_unreadable(self.names.claim(name, parent_name), error))
-        if not stat.S_ISDIR(mode):
+        if stat.S_ISDIR(mode):
+            self.roots.append(str(path))
+            tree = DiskTree(str(path), self.rules.max_file_bytes)
+            return self._read_below(tree, start_at(path, name), str(path), nesting=0)
+        if self.readings is None:
             return self._read_given_file(path, absolute.name, parent_name, mode)
-        start = Start(str(path), name)
-        checkout = checkout_above(path)
-        if checkout is not None:
-            level, prefix = level_above(checkout, path)
-            start = replace(start, level=level, prefix=prefix, tracked=tracked_in(str(checkout)))
-        self.roots.append(str(path))
-        tree = DiskTree(str(path), self.rules.max_file_bytes)
-        return self._read_below(tree, start, str(path), nesting=0)
+        look = self.readings.look_given(path)
+        self._read_given_file(path, absolute.name, parent_name, mode)
+        self.readings.survey.add(str(path), look if look == self.readings.look_given(path) else None)
+        return None
+
+    def _distrust(self) -> None:
+        """What comes now cannot be told from other things by looking at it."""
+        if self.readings is not None:
+            self.readings.survey.distrust()
 
     def _read_given_file(self, path: Path, raw_name: str, parent_name: str, mode: int) -> None:
         """A file given by name. Default rules and .gitignore do not count; --exclude does."""
@@ -225,6 +223,7 @@ class _Reading:
 
     def _read_pipe(self, path: Path) -> None:
         """Standard input or another pipe given by name. What it is shows in its content alone."""
+        self._distrust()
         raw_name = stream_name(path)
         name = self.names.claim(printable(raw_name), "pipe")
         if self._is_excluded(name, raw_name, None):
@@ -250,15 +249,20 @@ class _Reading:
         place = known.place(str(start.where), self.rules) if known is not None else None
         for found in self._walked(Walk(tree, self.rules, self.names, start)):
             if isinstance(found, Skipped):
+                if known is not None:
+                    known.survey.skip(found)
                 self._take(found)
                 continue
             lies_at = (
                 f"{origin.rstrip(os.sep)}{os.sep}{found.raw_path.removeprefix(start.raw_path)}" if origin else None
             )
             if found.included and ending(found.path) == "zip" and nesting < _MAX_NESTING:
+                self._distrust()
                 self._read_inner_zip(tree, found, start, lies_at, nesting)
             elif isinstance(tree, DiskTree):
                 seen = self._see(tree, place, found.where, found.path, included=found.included)
+                if known is not None:
+                    known.survey.add(found, seen.look)
                 self._take(seen.found, lies_at, Trace(found.where, seen.modified), folder)
             else:
                 read = tree.read_file(found.where, found.path, self._reader(found.path, included=found.included))

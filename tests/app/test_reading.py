@@ -78,7 +78,7 @@ def test_ids_are_made_while_files_are_read(folder: Path, tmp_path: Path) -> None
 
 
 def test_what_is_known_is_not_encoded_again(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.corpus.readings._is_settled", lambda status, begun_ns: True)
+    monkeypatch.setattr("engine.corpus.readings.is_settled", lambda status, begun_ns: True)
     settings = Settings(home=tmp_path / "home")
     read_to_count([folder], Rules(), settings, Noting())
     again = Noting()

@@ -1,8 +1,10 @@
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from engine.answer.citations import Citation, Status
 from engine.errors import SessionBusy, UsageError
 from storage.leases import Lease
 from storage.records import Outcome
@@ -44,8 +46,6 @@ def test_a_turn_from_begin_to_end(store: Store, lease: Lease) -> None:
         load_s=0.2,
         prefill_s=0.3,
         ttft_s=0.4,
-        citations=[{"path": "a", "lines": [1, 2], "page": None, "quote": "\udcff", "status": "verified"}],
-        receipt={"sent": 7},
     )
     ended = store.turns.finish(begun.id, outcome)
     assert ended == store.turns.get(begun.id) == store.turns.of(lease.session_id)[0]
@@ -54,6 +54,50 @@ def test_a_turn_from_begin_to_end(store: Store, lease: Lease) -> None:
     assert ended.vocabulary == "v1" and ended.finished is not None and ended.finished.endswith("Z")
     with store._database.read() as connection:
         assert connection.execute("SELECT count(*) FROM pieces").fetchone()[0] == 0
+
+
+CITED = (
+    Citation(
+        statement=(0, 9),
+        status=Status.VERIFIED,
+        quote="as it \udcff stands",
+        places=2,
+        held=True,
+        logprob=-0.25,
+        path="a/\udce4.pdf",
+        source_digest="d",
+        bytes=(3, 17),
+        lines=(1, 2),
+        page=7,
+        box=(0.1, 0.2, 0.5, 0.25),
+    ),
+    Citation(statement=(10, 20), status=Status.MISSING),
+)
+
+
+def test_citations_and_the_receipt_come_behind_the_answer(store: Store, lease: Lease) -> None:
+    turn = store.turns.begin(lease, question="q")
+    ended = store.turns.finish(turn.id, Outcome(text="It stands. It falls.", stop="end"))
+    assert (ended.citations, ended.receipt) == (None, None)
+    assert store.turns.cite(turn.id, CITED[:1]).citations == CITED[:1]
+    grown = store.turns.cite(turn.id, CITED)
+    assert grown.citations == CITED and grown.receipt is None
+    whole = store.turns.cite(turn.id, receipt={"sent": 7, "sources": [["a", None]]})
+    assert whole == store.turns.get(turn.id) == store.turns.of(lease.session_id)[0]
+    assert whole.citations == CITED and whole.receipt == {"sent": 7, "sources": [["a", None]]}
+    assert whole.text == "It stands. It falls." and whole.finished == ended.finished
+    assert store.turns.cite(turn.id, ()).citations == ()  # looked, and found none
+    with pytest.raises(UsageError, match="no turn 99"):
+        store.turns.cite(99, CITED)
+
+
+def test_citations_of_a_newer_longdesk_are_read_as_far_as_they_are_known(store: Store, lease: Lease) -> None:
+    turn = store.turns.begin(lease, question="q")
+    store.turns.finish(turn.id, Outcome(text="t", stop="end"))
+    cell = json.dumps([{**CITED[0].to_json(), "supports": True}])
+    with store._database.write() as connection:
+        connection.execute("UPDATE turns SET citations = ? WHERE id = ?", (cell, turn.id))
+    assert store.turns.get(turn.id).citations == CITED[:1]
 
 
 def test_turns_are_numbered_in_their_session(store: Store, lease: Lease) -> None:
