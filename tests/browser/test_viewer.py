@@ -344,7 +344,7 @@ def test_a_name_in_the_tree_opens_it_and_the_box_alone_checks(page: DeskPage) ->
     view.wait_for(state="detached")
     page.settle()
     assert box.is_checked()
-    page.page.mouse.click(*((at := row.locator("label > span").first.bounding_box())["x"] + 8, at["y"] + 8))
+    page.check("rows.py")
     until(lambda: not box.is_checked())
     assert not page.page.locator(".source").count()
 
