@@ -39,6 +39,7 @@ class Store:
         return SessionOverview(
             session=session,
             turns=self.turns.of(session.id),
+            next_index=self.turns.next_index(session.id),
             links=self.sources.links(session.id),
             skipped=self.sources.skipped(session.id),
         )
@@ -46,9 +47,12 @@ class Store:
     def record(self, session_id: str) -> SessionRecord:
         """The whole session. Raises UsageError as sessions.get does."""
         session = self.sessions.get(session_id)
+        turns, every = self.turns.of(session.id), self.turns.all(session.id)
+        current = {turn.index for turn in turns}
         return SessionRecord(
             session=session,
-            turns=self.turns.of(session.id),
+            turns=turns,
+            others=tuple(turn for turn in every if turn.index not in current),
             sources=self.sources.of(session.id),
             skipped=self.sources.skipped(session.id),
         )
