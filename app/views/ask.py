@@ -12,6 +12,7 @@ from app.images.jpegs import Wish
 from app.markdown import plain, sentence_of
 from app.parts.adding import draw_adding, draw_example_button, take_attached, take_uploads
 from app.parts.changes import draw_changes
+from app.parts.draft import BOX, clear_draft, draw_draft, follow_draft
 from app.parts.enclosures import candidates_of, draw_joined, draw_refused
 from app.parts.sources import draw_panel_head, draw_skipped, draw_sources
 from app.parts.strip import draw_rereading, draw_strip, draw_unseen, draw_verdict
@@ -176,12 +177,14 @@ def _draw_input(scene: Scene, *, beside: bool) -> None:
             suggested = _draw_suggestions()
         if not blocked and scene.preview is not None:
             _draw_first_read(first_read(state.house().desk, scene.preview, scene.turns))
+        follow_draft(scene.session_id)
         given = st.chat_input(
             blocked or "Ask about the whole corpus",
-            key="ask",
+            key=BOX,
             accept_file="multiple",
             disabled=blocked is not None,
         )
+        draw_draft(scene.session_id)
     if isinstance(given, ChatInputValue):
         _ask(scene, given.text.strip(), given.files)
     elif suggested is not None:
@@ -217,6 +220,7 @@ def _ask(scene: Scene, text: str, files: Sequence[Upload] = ()) -> None:
         if text and session_id is None:
             session_id = house.desk.begin_session("New session", with_sources=False).id
         if text and session_id is not None:
+            clear_draft(session_id)
             house.jobs.ask(session_id, text, refused=refused)
         state.go_to(session_id)
     st.rerun()
