@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 
 from app.images.albums import name_of
 from engine.backend import number_pictures
-from storage.records import SessionRecord
+from storage.records import SessionRecord, Turn
 
 _ENDS = {
     "length": "cut at the reply's limit",
@@ -35,15 +35,29 @@ def session_markdown(record: SessionRecord) -> str:
     lines = [f"# {_named(session.title)}", "", begun, ""]
     if record.sources:
         lines += ["Sources:", "", *_source_lines(record), ""]
-    for number, turn in enumerate(record.turns, 1):
-        if _is_literal(turn.question):
-            lines += [f"## {turn.question}", ""]
-        else:
-            lines += [f"## Question {number}", "", _fenced(turn.question, "text"), ""]
-        lines += [turn.text if _keeps_to_itself(turn.text) else _fenced(turn.text, "markdown"), ""]
-        if turn.stop != "end":
-            lines += [f"({_ENDS.get(turn.stop or '', 'running')})", ""]
+    for turn in record.turns:
+        lines += _turn_lines(turn, marked=bool(record.others))
+    if record.others:
+        lines += ["---", "", "Of other branches:", ""]
+    for turn in record.others:
+        lines += _turn_lines(turn, marked=True)
     return "\n".join(lines)
+
+
+def _turn_lines(turn: Turn, *, marked: bool) -> list[str]:
+    """A question and its answer. marked: with its number, and the one that it follows."""
+    lines = []
+    if _is_literal(turn.question):
+        lines += [f"## {turn.question}", ""]
+    else:
+        lines += [f"## Question {turn.index + 1}", "", _fenced(turn.question, "text"), ""]
+    if marked:
+        after = "the first" if turn.parent is None else f"after {turn.parent + 1}"
+        lines += [f"(question {turn.index + 1}, {after})", ""]
+    lines += [turn.text if _keeps_to_itself(turn.text) else _fenced(turn.text, "markdown"), ""]
+    if turn.stop != "end":
+        lines += [f"({_ENDS.get(turn.stop or '', 'running')})", ""]
+    return lines
 
 
 def picture_numbers(record: SessionRecord) -> Mapping[str, int]:

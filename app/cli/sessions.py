@@ -4,7 +4,7 @@ import click
 
 from app.archive import open_archive
 from app.cli.options import JSON
-from app.cli.output.session import print_deleted, print_hits, print_renamed, print_session, print_sessions
+from app.cli.output.session import print_branch, print_deleted, print_hits, print_renamed, print_session, print_sessions
 
 
 @click.group()
@@ -51,6 +51,18 @@ def export(session_id: str, layout: str, as_json: bool) -> None:
         print_session(
             record, max_tiles=archive.settings_of(record.session).max_tiles, as_json=as_json or layout == "json"
         )
+
+
+@sessions.command()
+@click.argument("session_id", metavar="ID")
+@click.argument("number", type=click.IntRange(1), metavar="N")
+@JSON
+def branch(session_id: str, number: int, as_json: bool) -> None:
+    """Go back to the branch of question N: it is shown, and the next question goes on from its end."""
+    with open_archive() as archive:
+        whole = archive.session(session_id).session.id
+        archive.choose_branch(whole, number - 1)
+        print_branch(whole, archive.turns(whole), as_json=as_json)
 
 
 @sessions.command()

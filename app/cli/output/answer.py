@@ -29,6 +29,7 @@ def print_answer(
     for event in events:
         if isinstance(event, Begun):
             begun.set()
+            _print_beginning(event.turn.text, as_json)
         if as_json and (line := event_json(event, skipped)) is not None:
             click.echo(json.dumps(line, ensure_ascii=False))
         elif isinstance(event, Text):
@@ -41,6 +42,14 @@ def print_answer(
                 click.echo(_receipt(event), err=True)
             return event
     return None
+
+
+def _print_beginning(text: str, as_json: bool) -> None:
+    """What a reply that goes on says already, so that all of it is printed."""
+    if text and as_json:
+        click.echo(json.dumps({"event": "text", "text": text}, ensure_ascii=False))
+    elif text:
+        click.echo(text, nl=False, color=True)
 
 
 def _show_progress(event: DeskEvent, as_json: bool) -> None:
@@ -108,7 +117,7 @@ def event_json(event: DeskEvent, skipped: Sequence[Skipped] = ()) -> Json | None
             return {
                 "event": "answer",
                 "session": turn.session_id,
-                **turn_json(turn, "question", "index", "created"),
+                **turn_json(turn, "question", "created"),
                 "encoded": event.encoded,
                 "skipped": skipped_json(skipped),
                 **_kv_json(event.gauge),

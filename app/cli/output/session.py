@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from app.cli.output import Json, print_document, skipped_json
-from storage.records import Hit, Session, SessionRecord, SessionSummary
+from storage.records import Hit, Session, SessionRecord, SessionSummary, Turn
 
 
 def print_session(record: SessionRecord, *, max_tiles: int, as_json: bool) -> None:
@@ -20,13 +20,20 @@ def print_sessions(sessions: Sequence[SessionSummary], *, as_json: bool) -> None
 
 def print_hits(hits: Sequence[Hit], *, as_json: bool) -> None:
     """Prints what a search found."""
-    lines = [f"{hit.session_id}  {hit.title}" for hit in hits]
+    lines = [f"{hit.session_id}  {hit.title}{'' if hit.current else '  (on another branch)'}" for hit in hits]
     print_document(hits_json(hits) if as_json else "\n".join(lines))
 
 
 def print_renamed(session: Session, *, as_json: bool) -> None:
     """Prints what a session is called now."""
     print_document({"id": session.id, "title": session.title} if as_json else f"{session.id}  {session.title}")
+
+
+def print_branch(session_id: str, turns: Sequence[Turn], *, as_json: bool) -> None:
+    """Prints the turns of the branch that the session shows now."""
+    document = {"id": session_id, "turns": [{"index": turn.index, "question": turn.question} for turn in turns]}
+    lines = [f"{turn.index + 1:>4}  {' '.join(turn.question.split())}" for turn in turns]
+    print_document(document if as_json else "\n".join(lines))
 
 
 def print_deleted(session_id: str, *, as_json: bool) -> None:
@@ -40,6 +47,7 @@ def session_json(record: SessionRecord, *, max_tiles: int) -> Json:
     from app.export import picture_numbers
 
     session, numbers = record.session, picture_numbers(record)
+    current = {turn.index for turn in record.turns}
     return {
         "id": session.id,
         "title": session.title,
@@ -64,7 +72,9 @@ def session_json(record: SessionRecord, *, max_tiles: int) -> Json:
             for placed in record.sources
         ],
         "skipped": skipped_json(record.skipped),
-        "turns": [turn_json(turn) for turn in record.turns],
+        "turns": [
+            {**turn_json(turn), "parent": turn.parent, "current": turn.index in current} for turn in record.all_turns
+        ],
     }
 
 
@@ -102,6 +112,7 @@ def hits_json(hits: Sequence[Hit]) -> Json:
                 "updated": hit.updated,
                 "turn": hit.turn_index,
                 "snippet": hit.snippet,
+                "current": hit.current,
             }
             for hit in hits
         ]
