@@ -94,7 +94,8 @@ def _resolved(question: Question, session: Session | None, store: Store) -> tupl
             raise UsageError(f"Questions follow on question {at + 1}: its reply stays as it is.", "Ask it again.")
     only = asked_with(before).only if question.only is None else question.only
     found = (before,) if question.goes_on is not None else tuple(turns[index] for index in before.alternatives)
-    return replace(question, text=question.text or before.question, only=only), found
+    text = before.question if question.goes_on is not None else question.text or before.question
+    return replace(question, text=text, only=only), found
 
 
 def _varied(

@@ -5,13 +5,34 @@ Desk is one too. By itself it needs nothing of what Desk imports for reading, co
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from threading import Lock
+from typing import Any
 
 from app.session_settings import SessionSettings, settings_of
 from app.settings import Settings, read_settings
+from engine.errors import UsageError
+from storage.identity import is_id
 from storage.records import Hit, Session, SessionOverview, SessionRecord, SessionSource, SessionSummary, Turn
 from storage.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """The session of an export. is_new: whether it was not there before. has_its_id: whether its id is the export's."""
+
+    session: Session
+    is_new: bool
+    has_its_id: bool
+
+    @property
+    def sentence(self) -> str:
+        """What became of it."""
+        if not self.is_new:
+            return f"Session {self.session.id} is here already, with all of it. Nothing was changed."
+        told = f"Imported as session {self.session.id}."
+        return told if self.has_its_id else f"{told} Another session here has the id of the export."
 
 
 class Archive:
@@ -67,6 +88,42 @@ class Archive:
     def keep_draft(self, session_id: str, text: str) -> None:
         """Keeps it, in place of the one before."""
         self._store.sessions.keep_draft(session_id, text)
+
+    def export(self, session_id: str, *, with_sources: bool = True) -> bytes:
+        """A session as JSON, to be kept elsewhere and imported again. Raises as session does."""
+        from app.exchange.document import to_bytes  # here and below: no list of sessions needs these
+
+        return to_bytes(self._document(session_id, with_sources=with_sources))
+
+    def take_in(self, data: bytes) -> Imported:
+        """Stores the session of an export: all of it, or nothing. The one that is there already, with all that the
+        export holds, is left alone; where another has its id, or it is none, it is given a new one.
+
+        Raises InputRefused for what is no export.
+        """
+        from app.exchange.document import export_document, to_bytes
+        from app.exchange.reading import read_export
+
+        record = read_export(data)
+        id = record.session.id
+        try:
+            there = self._document(id) if is_id(id) else None
+        except UsageError:
+            there = None
+        if there is not None:
+            max_tiles = self.settings_of(record.session).max_tiles
+            if to_bytes(there) == to_bytes(export_document(record, max_tiles=max_tiles)):
+                return Imported(self._store.sessions.get(id), is_new=False, has_its_id=True)
+        has_its_id = is_id(id) and there is None
+        session = self._store.put(record, id=id if has_its_id else None)
+        return Imported(session, is_new=True, has_its_id=has_its_id)
+
+    def _document(self, session_id: str, *, with_sources: bool = True) -> dict[str, Any]:
+        from app.exchange.document import export_document
+
+        record = self.record(session_id)
+        max_tiles = self.settings_of(record.session).max_tiles
+        return export_document(record, max_tiles=max_tiles, with_sources=with_sources)
 
     def settings_of(self, session: Session | None) -> SessionSettings:
         """What a session was begun with or changed to; None for one that is not begun."""

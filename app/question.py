@@ -11,7 +11,7 @@ class Question:
     """One call of ask. corpus: what was read for it, beside the session's own sources. session None begins a new one.
 
     beside: the index of a turn in whose place it is asked, on a branch of its own; with the text '' it is the question
-    of that turn. goes_on: the index of the turn whose reply goes on where it was cut; the text is '' then.
+    of that turn. goes_on: the index of the turn whose reply goes on where it was cut; the text is that turn's then.
     as_set: it is sampled as the settings say, even if that gives the same reply to the same question again.
 
     refused: files that the user attached to it by hand and that could not be read; the turn keeps them. only: the paths

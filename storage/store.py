@@ -3,8 +3,9 @@
 from pathlib import Path
 from types import TracebackType
 
+from storage.importing import put_session
 from storage.leases import Leases
-from storage.records import SessionOverview, SessionRecord
+from storage.records import Session, SessionOverview, SessionRecord
 from storage.schema import Database
 from storage.search import Search
 from storage.sessions import Sessions
@@ -56,6 +57,10 @@ class Store:
             sources=self.sources.of(session.id),
             skipped=self.sources.skipped(session.id),
         )
+
+    def put(self, record: SessionRecord, *, id: str | None = None) -> Session:
+        """Stores a whole session, or nothing of it; see importing.put_session."""
+        return put_session(self._database, record, id=id)
 
     def close(self) -> None:
         """Closes the database. Closing twice is allowed."""

@@ -11,6 +11,7 @@ from app.first_read import first_read
 from app.images.jpegs import Wish
 from app.markdown import plain, sentence_of
 from app.parts.adding import draw_adding, draw_example_button, take_attached, take_uploads
+from app.parts.branches import draw_actions
 from app.parts.changes import draw_changes
 from app.parts.draft import BOX, clear_draft, draw_draft, follow_draft
 from app.parts.enclosures import candidates_of, draw_joined, draw_refused
@@ -97,21 +98,25 @@ def _draw_empty(scene: Scene) -> None:
 
 def _draw_chat(scene: Scene, session_id: str) -> list[Wish]:
     """The questions and answers. Returns the thumbnails that they want."""
-    done = [turn for turn in scene.turns if turn.stop is not None]
-    wishes = []
+    done, wishes = scene.done, []
     for turn in done:
         with st.container(key=f"turn-{turn.index}", gap="small"):
             wishes += _draw_enclosures(scene, session_id, turn, turn.index)
             with st.container():  # a fragment has one, too: so the browser keeps what it drew while the answer ran
                 draw_turn(session_id, turn)
-    job = scene.job
+            is_last = turn is done[-1] and not scene.busy
+            draw_actions(session_id, turn, is_last=is_last, blocked=scene.blocked is not None)
+    job, running = scene.job, scene.running or scene.resumed
     if scene.busy:
-        with st.container(key=f"turn-{len(done)}", gap="small"):
-            wishes += _draw_enclosures(scene, session_id, scene.running, len(done))
-            st.fragment(_draw_live, run_every=_POLL_S)(session_id, len(done), scene.running is not None)
+        with st.container(key=f"turn-{scene.pending}", gap="small"):
+            wishes += _draw_enclosures(scene, session_id, running, scene.pending)
+            begun = scene.resumed.text if scene.resumed else ""
+            live = (session_id, scene.pending, scene.running is not None, begun)
+            st.fragment(_draw_live, run_every=_POLL_S)(*live)
+            st.html('<div class="actions-room"></div>')  # where its buttons come, so that nothing jumps then
     elif job is not None and job.progress.turn is None:
-        with st.container(key=f"turn-{len(done)}", gap="small"):
-            draw_refused(job.question.refused, len(done))
+        with st.container(key=f"turn-{scene.pending}", gap="small"):
+            draw_refused(job.question.refused, scene.pending)
             draw_unasked(job)
     elif job is not None and job.progress.error:
         st.error(plain(job.progress.error), icon=":material/error:")
@@ -120,7 +125,7 @@ def _draw_chat(scene: Scene, session_id: str) -> list[Wish]:
     for notice in job.progress.notices if job else ():
         st.caption(plain(notice))
     if scene.turns or job:
-        draw_end(session_id, len(done) if scene.busy else max(0, len(done) - 1))
+        draw_end(session_id, scene.pending if scene.busy or not done else done[-1].index)
     return wishes
 
 
@@ -137,10 +142,11 @@ def _draw_enclosures(scene: Scene, session_id: str, turn: Turn | None, index: in
     return wishes
 
 
-def _draw_live(session_id: str, index: int, begun: bool) -> None:
+def _draw_live(session_id: str, index: int, begun: bool, text: str) -> None:
     """Draws the answer that runs, again and again; when its turn begins and when it ends, the whole page.
 
-    index: of its turn. begun: whether the page was drawn with the turn in it: then the session has its title.
+    index: of its turn. begun: whether the page was drawn with the turn in it: then the session has its title. text:
+    what the reply says already, where it goes on.
     """
     house = state.house()
     job = house.jobs.of(session_id)
@@ -152,7 +158,7 @@ def _draw_live(session_id: str, index: int, begun: bool) -> None:
     turn = turns[-1] if turns and turns[-1].stop is None else None
     if (job is None and turn is None) or (turn is not None and not begun):
         st.rerun()
-    draw_running(session_id, index, turn, job)
+    draw_running(session_id, index, turn, job, text)
 
 
 def _draw_panel(scene: Scene, session: Session) -> list[Wish]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from app.archive import Imported
 from app.cli.output import Json, print_document, skipped_json
 from storage.records import Hit, Session, SessionRecord, SessionSummary, Turn
 
@@ -34,6 +35,12 @@ def print_branch(session_id: str, turns: Sequence[Turn], *, as_json: bool) -> No
     document = {"id": session_id, "turns": [{"index": turn.index, "question": turn.question} for turn in turns]}
     lines = [f"{turn.index + 1:>4}  {' '.join(turn.question.split())}" for turn in turns]
     print_document(document if as_json else "\n".join(lines))
+
+
+def print_imported(imported: Imported, *, as_json: bool) -> None:
+    """Prints which session an export has become."""
+    document = {"id": imported.session.id, "title": imported.session.title, "new": imported.is_new}
+    print_document(document if as_json else imported.sentence)
 
 
 def print_deleted(session_id: str, *, as_json: bool) -> None:
