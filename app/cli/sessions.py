@@ -64,9 +64,9 @@ def export(session_id: str, layout: str, no_sources: bool, as_json: bool) -> Non
         if as_json or layout == "json":
             print_bytes(archive.export(session_id, with_sources=not no_sources))
         elif layout == "html":
-            from app.export_html import session_html
+            from app.exchange.page import session_page
 
-            print_bytes(session_html(archive.record(session_id), with_images=not no_sources).encode())
+            print_bytes(session_page(archive.record(session_id), with_images=not no_sources))
         else:
             record = archive.record(session_id)
             print_session(record, max_tiles=archive.settings_of(record.session).max_tiles, as_json=False)

@@ -50,7 +50,8 @@ def _with_own_digests(file: KeptFile | None, pictures: tuple[Picture, ...]) -> t
     if not any(picture.digest for picture in pictures):
         return pictures
     members = _members(file) if file is not None and file.format == PACKED else {}
-    return tuple(replace(each, digest=members.get(each.number, "")) for each in pictures)
+    # one that stands behind its text is drawn from the file as a whole
+    return tuple(replace(each, digest=members.get(each.number, "") if each.span else "") for each in pictures)
 
 
 def _members(file: KeptFile) -> dict[int, str]:

@@ -1,12 +1,13 @@
 """JSON that a stranger wrote, read field by field: what is missing or of another kind is said with its place."""
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
 from engine.errors import InputRefused
 
 MOST_NUMBER = 2**53 - 1  # JSON's own: beyond it, other programs would have written another number
+
+_LONGEST_WORD = 200
 
 
 class Fields:
@@ -36,6 +37,16 @@ class Fields:
             raise self.refusal(name, "a text")
         return value
 
+    def word(self, name: str) -> str:
+        """A short text of characters that can be written anywhere: a digest, a name of an encoding."""
+        value = self.text(name)
+        if len(value) > _LONGEST_WORD or not value.isprintable():
+            raise self.refusal(name, "a short text")
+        return value
+
+    def word_or_none(self, name: str) -> str | None:
+        return self.word(name) if name in self else None
+
     def text_or_none(self, name: str) -> str | None:
         return self.text(name) if name in self else None
 
@@ -55,9 +66,9 @@ class Fields:
         value = self._values.get(name)
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= MOST_NUMBER:
             raise self.refusal(name, "a number")
-        return value
+        return float(value)
 
     def numbers(self, name: str, *, least: int = 0, most: int = MOST_NUMBER) -> tuple[int, ...]:
         return tuple(self._whole(name, value, least, most) for value in self.list(name))

@@ -140,7 +140,7 @@ def _source(fields: Fields) -> Source:
             data = b64decode(kept.text("data"), validate=True)
         except (Base64Error, ValueError):
             raise kept.refusal("data", "base64") from None
-        file = KeptFile(kept.text("format"), data, scalable=kept.flag("scalable"))
+        file = KeptFile(kept.word("format"), data, scalable=kept.flag("scalable"))
     starts = fields.numbers("page_starts", most=len(text))
     if list(starts) != sorted(starts) or not fields.text("path"):
         raise fields.refusal("page_starts", "in order") if fields.text("path") else fields.refusal("path", "a path")
@@ -151,13 +151,13 @@ def _source(fields: Fields) -> Source:
         kind=fields.text("kind"),
         text=text,
         n_bytes=fields.number("bytes"),
-        digest=fields.text("digest"),
+        digest=fields.word("digest"),
         page_starts=starts,
-        encoding=fields.text_or_none("encoding"),
+        encoding=fields.word_or_none("encoding"),
         kept_file=file,
         pictures=tuple(_picture(each, len(text)) for each in fields.each("pictures")) if file else (),
         notes=fields.texts("notes"),
-        reader=fields.text_or_none("reader"),
+        reader=fields.word_or_none("reader"),
         folder=fields.text_or_none("folder"),
     )
 
@@ -170,7 +170,7 @@ def _picture(fields: Fields, n_characters: int) -> Picture:
     if span is not None and (len(span) != 2 or span[0] > span[1]):
         raise fields.refusal("span", "two places in the text")
     number = fields.number("number", least=1, most=_ID)
-    return Picture(number, width, height, (span[0], span[1]) if span else None, fields.text("digest"))
+    return Picture(number, width, height, (span[0], span[1]) if span else None, fields.word("digest"))
 
 
 def _skipped(fields: Fields) -> Skipped:
@@ -198,7 +198,7 @@ def _turn(at: int, fields: Fields, renamed: dict[str, str]) -> Turn:
         text=fields.text("text"),
         stop=fields.text("stop"),
         reply_ids=fields.numbers("reply_ids", least=-_ID, most=_ID - 1),
-        vocabulary=fields.text_or_none("vocabulary"),
+        vocabulary=fields.word_or_none("vocabulary"),
         settings=_asked_with(fields, renamed),
         error=fields.text_or_none("error"),
         prefill_done=fields.number_or_none("prefill_done"),

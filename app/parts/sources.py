@@ -152,13 +152,26 @@ class _Tree:
         notes = "  \n".join(plain(note) for note in remarks if note) or None
         key, label = self._key(link.path, depth), plain(file.name) + tokens
         if not link.pictures:
-            self._draw_check(key, label + _about(link, None), link.enabled, (link.path,), help=notes)
+            with st.container(key=f"{key}-file", gap=None):
+                self._draw_check(key, label + _about(link, None), link.enabled, (link.path,), help=notes)
+                self._draw_name(key, link.path)
             return
         album, wish = self.albums.get(link.path), first_wish(link)
         self.wishes.append(wish)
         with st.container(key=f"{key}-pic", gap=None):
             draw_thumbnail(self.session_id, wish, f"Look at {album.name if album else plain(file.name)}", place="tree")
             self._draw_check(key, label + _about(link, album), link.enabled, (link.path,), help=notes)
+            self._draw_name(key, link.path)
+
+    def _draw_name(self, key: str, path: str) -> None:
+        """A button that lies over the name that the check box shows: a click there opens the source."""
+        st.button(
+            f"Open {plain(path)}",
+            key=f"open-{key}",
+            type="tertiary",
+            on_click=state.open_source,
+            args=(self.session_id, path),
+        )
 
     def _draw_check(self, key: str, label: str, value: bool, paths: tuple[str, ...], help: str | None = None) -> None:
         state.follow(key, value)

@@ -15,6 +15,7 @@ from app.parts.branches import draw_actions
 from app.parts.changes import draw_changes
 from app.parts.draft import BOX, clear_draft, draw_draft, follow_draft
 from app.parts.enclosures import candidates_of, draw_joined, draw_refused
+from app.parts.source_view import draw_source_view
 from app.parts.sources import draw_panel_head, draw_skipped, draw_sources
 from app.parts.strip import draw_rereading, draw_strip, draw_unseen, draw_verdict
 from app.parts.thumbnails import draw_thumbnails
@@ -46,11 +47,14 @@ def draw() -> None:
     chat, sources = st.columns(_COLUMNS, gap="medium")
     with chat:
         wishes = _draw_chat(scene, scene.session.id)
+    pictures = pictures_of(scene.links, scene.albums)
+    with sources:
+        draw_source_view(scene.session.id, scene.links, scene.turns, pictures, scene.about)
     with sources, st.container(key="panel", gap="small"):
         wishes += _draw_panel(scene, scene.session)
         draw_thumbnails(scene.session.id, wishes)
     _draw_input(scene, beside=True)
-    draw_viewer(scene.session.id, pictures_of(scene.links, scene.albums), scene.about)
+    draw_viewer(scene.session.id, pictures, scene.about)
 
 
 def _draw_head(scene: Scene) -> None:

@@ -22,7 +22,7 @@ def print_document(document: Json | str) -> None:
 
 def print_bytes(document: bytes) -> None:
     """Prints a document that is a file, to the byte."""
-    click.get_binary_stream("stdout").write(document)
+    click.echo(document, nl=False)
 
 
 def json_text(document: Json) -> str:
