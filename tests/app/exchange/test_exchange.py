@@ -268,7 +268,7 @@ def look_at(desk: Desk, session: str) -> None:
     exported = desk.export(session)
     imported = desk.take_in(exported)
     again = desk.export(imported.session.id)
-    assert not imported.is_new, [pair for pair in zip(exported.split(b"\n"), again.split(b"\n")) if pair[0] != pair[1]]
+    assert not imported.is_new and again == exported
 
 
 class _Reader(HTMLParser):
