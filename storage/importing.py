@@ -9,12 +9,11 @@ from storage.identity import draw_id
 from storage.records import Session, SessionRecord, Turn
 from storage.schema import Database
 from storage.search import TITLE_INDEX, index_passage
-from storage.sessions import read_session
 from storage.sources import link_placed, packed_contents, put_skipped_rows
 
 
-def put_session(database: Database, record: SessionRecord, *, id: str | None = None) -> Session:
-    """Stores a session with its times as they are. id: None for a new one, else one that no session has.
+def put_session(database: Database, record: SessionRecord, *, id: str | None = None) -> str:
+    """Stores a session with its times as they are; its id. id: None for a new one, else one that no session has.
 
     The turns' own ids and session ids are not looked at. Raises StorageFailed as every writing does.
     """
@@ -29,7 +28,7 @@ def put_session(database: Database, record: SessionRecord, *, id: str | None = N
             _put_turn(connection, session_id, turn)
         if record.turns:
             choose_leaf(connection, session_id, record.turns[-1].index)
-        return read_session(connection, session_id)
+    return session_id
 
 
 def _put_head(connection: sqlite3.Connection, session_id: str, session: Session) -> None:

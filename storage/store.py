@@ -60,7 +60,7 @@ class Store:
 
     def put(self, record: SessionRecord, *, id: str | None = None) -> Session:
         """Stores a whole session, or nothing of it; see importing.put_session."""
-        return put_session(self._database, record, id=id)
+        return self.sessions.get(put_session(self._database, record, id=id))
 
     def close(self) -> None:
         """Closes the database. Closing twice is allowed."""

@@ -34,7 +34,7 @@ FLOORS = (
     ("app.kv", "app.images", "app.attachments"),
     ("app.local_engine", "app.engines", "app.next_turn"),
     ("app.previews", "app.question"),
-    ("app.answering", "app.export"),
+    ("app.answering", "app.export", "app.exchange"),
     ("app.desk", "app.archive"),
     ("app.cli", "app.command", "app.open_browser"),
     (
