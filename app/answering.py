@@ -1,20 +1,23 @@
 """One question on its way, straight down: the lease, what it sends, a refusal, its turn in the store, the engine's
-events, and what is kept of them."""
+events, what is kept of them, and what shows the answer."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from threading import Event as Flag
 from time import monotonic
+from typing import Any
 
 from app.attachments import candidates, joining
+from app.citing import Sent, cite
 from app.next_turn import PreparedTurn, prepare
 from app.question import Answered, Begun, DeskEvent, Notice, Question, looking_at
+from app.receipts import Sending, receipt_of
 from app.session_settings import TurnSettings, asked_with, begun_with, sampling_of
 from app.settings import Settings
 from app.sources.joining import Joining, join_session, write_down
 from app.verdicts import refuse_misfit, unseen_notice
-from engine.backend import Backend, Corpus, Event, Finished, Prefill, Remark, Sampling, Stop, Text
+from engine.backend import Backend, Corpus, Event, Finished, Prefill, Remark, Sampling, Source, Stop, Text
 from engine.errors import LongdeskError, UsageError
 from storage.leases import Lease
 from storage.records import Outcome, Session, Turn
@@ -26,9 +29,9 @@ _PROGRESS_S = 0.5  # how often the store hears of the prefill
 
 
 def answer(
-    question: Question, *, backend: Backend, store: Store, settings: Settings, cancel: Flag
+    question: Question, *, backend: Backend, store: Store, settings: Settings, cancel: Flag, uncited: Flag
 ) -> Iterator[DeskEvent]:
-    """See Desk.ask. Only one runs at a time, which Desk sees to."""
+    """See Desk.ask. Only one runs at a time, which Desk sees to. uncited: set when the answer is all that is wanted."""
     session = store.sessions.get(question.session) if question.session is not None else None
     with ExitStack() as stack:
         lease = stack.enter_context(store.leases.acquire(session.id)) if session is not None else None
@@ -59,11 +62,13 @@ def answer(
             asked = _begin(turn, session, lease, question, sampling, backend, store, settings)
         else:
             asked = _resume(turn, resumed, lease, sampling, backend, store, settings)
-        record = _Record(asked, store, question.read_s, resumed.text if resumed else "", turn.begun.tolist())
+        receipts, before = _Receipts(turn, backend, store, settings), resumed.text if resumed else ""
+        record = _Record(asked, store, question.read_s, receipts, before, turn.begun.tolist())
+        sources = _quotable(turn, backend, settings)
         try:
             yield Begun(asked, turn.case.plan, looking_at(turn.case.prompt))
             yield from (*varied, *notices)
-            events = backend.generate(turn.case, sampling, session_id=session.id, cancel=cancel)
+            events = backend.generate(turn.case, sampling, session_id=session.id, cancel=cancel, quotable=sources)
             with closing(events):
                 for event in events:
                     yield record.keep(event)
@@ -73,6 +78,21 @@ def answer(
             if not record.ended:
                 record.break_off(Stop.CANCELLED)
             raise
+    # the session is free again: what follows keeps nobody from asking
+    sent = Sent(
+        case=replace(turn.case, prompt=turn.case.prompt.unbegun),
+        sources=tuple(at.source for at in turn.sent),
+        quotable=sources,
+        shown=turn.conversation.numbers if backend.about.sees else None,
+    )
+    yield from cite(record.turn, sent, backend=backend, store=store, settings=settings, stop=uncited)
+
+
+def _quotable(turn: PreparedTurn, backend: Backend, settings: Settings) -> tuple[Source, ...]:
+    """The sources that are sent and have words, where this engine and the settings let it quote them; else none."""
+    if settings.quotes is False or not backend.about.holds_quotes:
+        return ()
+    return tuple(at.source for at in turn.sent if at.source.text.strip())
 
 
 def _resolved(question: Question, session: Session | None, store: Store) -> tuple[Question, tuple[Turn, ...]]:
@@ -203,6 +223,32 @@ def _resume(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Receipts:
+    """What a turn's receipt is made of."""
+
+    prepared: PreparedTurn
+    backend: Backend
+    store: Store
+    settings: Settings
+
+    def of(self, turn: Turn) -> dict[str, Any]:
+        prepared, talk = self.prepared, self.prepared.conversation
+        sending = Sending(
+            case=prepared.case,
+            answered=tuple(earlier.index for earlier in talk.answered),
+            placed=tuple((at.source, at.enabled) for at in prepared.placed),
+            numbers=talk.numbers,
+            unseen=talk.unseen,
+            only=turn.settings.get("only") is not None,
+            system=prepared.system,
+            today=prepared.today,
+            own=prepared.settings,
+        )
+        skipped = self.store.sources.skipped(turn.session_id)
+        return receipt_of(turn, sending, skipped=skipped, backend=self.backend, settings=self.settings).to_json()
+
+
 @dataclass(slots=True)
 class _Record:
     """What is kept of an answer while it comes. read_s: what reading the sources took.
@@ -213,6 +259,7 @@ class _Record:
     turn: Turn
     store: Store
     read_s: float
+    receipts: _Receipts
     text: str
     ids: list[int]
     n_begun: int = field(init=False)
@@ -239,7 +286,9 @@ class _Record:
     def end(self, outcome: Outcome) -> Turn:
         """The turn as it is stored now."""
         self.ended = True
-        return self.store.turns.finish(self.turn.id, outcome)
+        turn = self.store.turns.finish(self.turn.id, outcome)
+        self.turn = self.store.turns.cite(turn.id, receipt=self.receipts.of(turn))
+        return self.turn
 
     def break_off(self, stop: Stop, error: str | None = None) -> Turn:
         """The turn as it is stored now, with what was sampled so far."""

@@ -22,7 +22,7 @@ from app.kv.disk import Tier, remove
 from app.local_engine import Running
 from app.next_turn import documents_of, prepare, standing_instruction
 from app.previews import Preview, preview_of
-from app.question import DeskEvent, Notice, Question, Waiting
+from app.question import DeskEvent, Line, Notice, Question, Unwanted
 from app.reading import Tell, read, read_to_count
 from app.session_settings import begun_with
 from app.settings import Settings
@@ -35,7 +35,6 @@ from engine.memory.planner import Planner
 from engine.runtime.checkpoint import Speeds
 from storage.records import Session
 
-_CANCEL_POLL_S = 0.2
 _IDLE_S = 5.0  # without a question, until the KV cache is saved
 
 
@@ -50,18 +49,18 @@ class Desk(Archive):
     def __init__(self, settings: Settings, *, backend: Backend | None = None, speeds: Speeds | None = None) -> None:
         super().__init__(settings)
         self._engines = Engines(settings, lambda: self._store.snapshots, backend=backend, speeds=speeds)
-        self._asking, self._learning = Lock(), Lock()
+        self._line, self._learning = Line(), Lock()
         self._closed = False
         self._idle = Timer(_IDLE_S, lambda: None)
 
     # the model
 
-    def backend(self) -> Backend:
-        """The engine that is asked, ready to count and plan with.
+    def backend(self, model: str | None = None) -> Backend:
+        """The engine that is asked, or the one that this --model value names, ready to count and plan with.
 
         Raises ModelRefused for a file that cannot be used, UsageError for a name that is not known.
         """
-        return self._engines.backend(self.settings.model)
+        return self._engines.backend(model or self.settings.model)
 
     def about(self) -> About:
         """What the engine is that is asked. Raises as backend does."""
@@ -230,22 +229,22 @@ class Desk(Archive):
         return preview_of(turn, documents_of(turn, backend), sees=backend.about.sees)
 
     def ask(self, question: Question, *, cancel: Flag) -> Generator[DeskEvent, None, None]:
-        """Answers a question and keeps the turn. Ends with Answered, also when it was cancelled or the engine broke.
+        """Answers a question and keeps the turn. Answered comes also when it was cancelled or the engine broke; then
+        Cited, as long as words are found that show the answer, which a next question ends.
 
         Waits while another question runs; cancelled by then, it ends without an event and leaves no trace. Raises,
         before the turn exists: DoesNotFit, SessionBusy, UsageError, ModelRefused.
         """
         self._idle.cancel()
-        if not self._asking.acquire(blocking=False):
-            yield Waiting()
-            while not self._asking.acquire(timeout=_CANCEL_POLL_S):
-                if cancel.is_set():
-                    return
+        if not (yield from self._line.wait(cancel)):
+            return
         try:
-            backend = self.backend()
-            yield from answer(question, backend=backend, store=self._store, settings=self.settings, cancel=cancel)
+            backend, uncited = self.backend(), Unwanted(cancel, lambda: self._closed or self._line.is_long)
+            yield from answer(
+                question, backend=backend, store=self._store, settings=self.settings, cancel=cancel, uncited=uncited
+            )
         finally:
-            self._asking.release()
+            self._line.engine.release()
             self._save_when_idle()
 
     # what is saved
@@ -257,7 +256,7 @@ class Desk(Archive):
 
     def save(self) -> Notice | None:
         """Saves the KV cache of the session that the engine holds; a notice when that was not possible."""
-        with self._asking:
+        with self._line.engine:
             told = self._engines.local.save()
         return Notice(told) if isinstance(told, str) else None
 
@@ -274,7 +273,7 @@ class Desk(Archive):
         """Saves the KV cache, ends the engine and closes the store."""
         self._closed = True
         self._idle.cancel()
-        with self._asking:  # an idle save under way ends first
+        with self._line.engine:  # an idle save under way ends first
             self._engines.local.close()
         super().close()
 
@@ -282,11 +281,11 @@ class Desk(Archive):
         """Saves the KV cache once nobody has asked for a while: no answer waits for it, and seldom a question."""
 
         def save() -> None:
-            if self._asking.acquire(blocking=False):
+            if self._line.engine.acquire(blocking=False):
                 try:
                     self._engines.local.save()
                 finally:
-                    self._asking.release()
+                    self._line.engine.release()
             self._learn_unheard()
 
         self._idle.cancel()

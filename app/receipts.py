@@ -1,15 +1,15 @@
 """The receipt of a turn: what of a session was sent with it, what was left out and by whom, with what it was asked."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
 from importlib.metadata import version
 from typing import Any
 
-from app.next_turn import PreparedTurn
-from app.session_settings import sampling_of
+from app.session_settings import SessionSettings, asked_with
 from app.settings import Settings
 from engine.answer.receipt import LeftOut, Receipt, SentSource, prompt_hash
-from engine.backend import Backend, Cause, Part, Skipped
+from engine.backend import Backend, Case, Cause, Part, Skipped, Source
 from engine.corpus.source import digest_text
 from engine.errors import LongdeskError
 from storage.records import Turn
@@ -29,14 +29,32 @@ _BY = {
 }  # all others: "reading"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sending:
+    """A turn as it was asked. answered: the indexes of the turns that its prompt holds, in order. placed: all sources
+    of the session, and whether each was sent. numbers, unseen: see Conversation. only: the question was asked about
+    some of the sources. own: the session's settings."""
+
+    case: Case
+    answered: tuple[int, ...]
+    placed: tuple[tuple[Source, bool], ...]
+    numbers: Mapping[str, int]
+    unseen: tuple[str, ...]
+    only: bool
+    system: str
+    today: date
+    own: SessionSettings
+
+
 def receipt_of(
-    turn: Turn, prepared: PreparedTurn, *, skipped: Sequence[Skipped], backend: Backend, settings: Settings
+    turn: Turn, sending: Sending, *, skipped: Sequence[Skipped], backend: Backend, settings: Settings
 ) -> Receipt:
-    """Of a turn that has ended. prepared: as it was asked. skipped: all that the session lists as such."""
-    prompt = prepared.case.prompt
-    sources = tuple(_sent(turn, prepared))
-    left_out = tuple(_left_out(prepared, sources, skipped, backend, only=turn.settings.get("only") is not None))
-    counted = [left.tokens for left in left_out if left.path in {at.source.path for at in prepared.placed}]
+    """Of a turn that has ended. skipped: all that the session lists as such."""
+    prompt, plan = sending.case.prompt, sending.case.plan
+    sources = tuple(_sent(turn, sending))
+    left_out = tuple(_left_out(sending, sources, skipped, backend))
+    placed = {source.path for source, _ in sending.placed}
+    counted = [left.tokens for left in left_out if left.path in placed]
     sent_tokens = sum(source.tokens for source in sources)
     return Receipt(
         longdesk=version("longdesk"),
@@ -51,23 +69,23 @@ def receipt_of(
         reused_tokens=turn.reused_tokens or 0,
         reply_tokens=turn.reply_tokens or 0,
         model=_model(backend, settings),
-        kv_type=prepared.case.plan.kv_type or settings.kv_type,
-        context_tokens=prepared.case.plan.context_tokens,
-        settings=_settings(prepared, settings),
-        system=prepared.system,
-        date=prepared.today.isoformat(),
-        history=tuple(earlier.index for earlier in prepared.conversation.answered),
+        kv_type=plan.kv_type or settings.kv_type,
+        context_tokens=plan.context_tokens,
+        settings={**asdict(asked_with(turn).sampling), **_settings(sending, settings)},
+        system=sending.system,
+        date=sending.today.isoformat(),
+        history=sending.answered,
         prompt_hash=prompt_hash(prompt),
         times={name: getattr(turn, name) for name in ("read_s", "load_s", "prefill_s", "ttft_s")},
     )
 
 
-def _sent(turn: Turn, prepared: PreparedTurn) -> Iterator[SentSource]:
+def _sent(turn: Turn, sending: Sending) -> Iterator[SentSource]:
     """The sources as they stand in the prompt, each with the turn that carries it."""
-    carriers = [*(earlier.index for earlier in prepared.conversation.answered), turn.index]
-    by_path = {at.source.path: at.source for at in prepared.placed}
+    carriers = [*sending.answered, turn.index]
+    by_path = {source.path: source for source, _ in sending.placed}
     at = 0
-    for segment in prepared.case.prompt.segments:
+    for segment in sending.case.prompt.segments:
         at += segment.part is Part.REPLY
         if segment.part is not Part.SOURCE or segment.path not in by_path:
             continue
@@ -78,41 +96,45 @@ def _sent(turn: Turn, prepared: PreparedTurn) -> Iterator[SentSource]:
             text_digest=digest_text(source.text) if source.pictures else source.digest,
             tokens=segment.n_tokens,
             turn=carriers[min(at, len(carriers) - 1)],
-            first_image=prepared.conversation.numbers.get(source.path),
+            first_image=sending.numbers.get(source.path),
         )
 
 
 def _left_out(
-    prepared: PreparedTurn, sources: Sequence[SentSource], skipped: Sequence[Skipped], backend: Backend, *, only: bool
+    sending: Sending, sources: Sequence[SentSource], skipped: Sequence[Skipped], backend: Backend
 ) -> Iterator[LeftOut]:
-    """only: the question was asked about some of the sources."""
     sent, why = {source.path for source in sources}, {one.path: one for one in skipped}
-    unsent = [at for at in prepared.placed if at.source.path not in sent]
-    tokens: dict[str, int] = {}
-    if sum(at.source.n_characters for at in unsent) <= _MOST_COUNTED:
-        try:
-            told = backend.documents([at.source for at in unsent], prepared.conversation.numbers)
-            tokens = {document.path: document.n_tokens for document in told}
-        except LongdeskError:  # a picture that cannot be counted
-            tokens = {}
-    for at in unsent:
-        path = at.source.path
+    unsent = [(source, enabled) for source, enabled in sending.placed if source.path not in sent]
+    tokens = _counted([source for source, _ in unsent], sending, backend)
+    for source, enabled in unsent:
+        path = source.path
         if path in why:
-            yield LeftOut(path=path, by=_by(why[path]), reason=why[path].reason, tokens=tokens.get(path))
-        elif at.enabled:
-            reason = "nothing but pictures, which the model cannot see"
-            yield LeftOut(path=path, by=_MODEL, reason=reason, tokens=0)
-        elif only:
-            yield LeftOut(path=path, by=_QUESTION, reason="asked about others", tokens=tokens.get(path))
+            by, reason = _by(why[path]), why[path].reason
+        elif enabled:
+            by, reason = _MODEL, "nothing but pictures, which the model cannot see"
+        elif sending.only:
+            by, reason = _QUESTION, "asked about others"
         else:
-            yield LeftOut(path=path, by=_YOU, reason="left out of the session", tokens=tokens.get(path))
-    for path in prepared.conversation.unseen:
+            by, reason = _YOU, "left out of the session"
+        yield LeftOut(path=path, by=by, reason=reason, tokens=tokens.get(path))
+    for path in sending.unseen:
         if path in sent:
             yield LeftOut(path=path, by=_MODEL, reason="its pictures, which the model cannot see", tokens=0)
-    placed = {at.source.path for at in prepared.placed}
+    placed = {source.path for source, _ in sending.placed}
     for one in skipped:
         if one.path not in placed:
             yield LeftOut(path=one.path, by=_by(one), reason=one.reason)
+
+
+def _counted(sources: Sequence[Source], sending: Sending, backend: Backend) -> dict[str, int]:
+    """What each would cost, by path; none where that takes long, or cannot be said."""
+    if sum(source.n_characters for source in sources) > _MOST_COUNTED:
+        return {}
+    try:
+        documents = backend.documents(sources, sending.numbers, max_tiles=sending.own.max_tiles)
+    except LongdeskError:  # a picture that cannot be counted
+        return {}
+    return {document.path: document.n_tokens for document in documents}
 
 
 def _by(skipped: Skipped) -> str:
@@ -134,11 +156,10 @@ def _model(backend: Backend, settings: Settings) -> dict[str, Any]:
     }
 
 
-def _settings(prepared: PreparedTurn, settings: Settings) -> dict[str, Any]:
+def _settings(sending: Sending, settings: Settings) -> dict[str, Any]:
     return {
-        **asdict(sampling_of(settings)),
-        "max_tiles": prepared.settings.max_tiles,
-        "draw_pages": prepared.settings.draw_pages,
+        "max_tiles": sending.own.max_tiles,
+        "draw_pages": sending.own.draw_pages,
         "tile_separators": settings.tile_separators,
         "kv_device": settings.kv_device,
         "threads": settings.n_threads,

@@ -34,7 +34,8 @@ FLOORS = (
     ("app.kv", "app.images", "app.attachments"),
     ("app.local_engine", "app.engines", "app.next_turn"),
     ("app.previews", "app.question"),
-    ("app.answering", "app.export", "app.exchange"),
+    ("app.citing", "app.receipts", "app.found_again"),
+    ("app.answering", "app.export", "app.exchange", "app.checking_again"),
     ("app.desk", "app.archive"),
     ("app.cli", "app.command", "app.open_browser"),
     (
@@ -227,6 +228,7 @@ def test_loading_the_command_line_loads_no_engine() -> None:
         "engine.runtime.decoder",
         "engine.runtime.llama",
         "engine.runtime.log",
+        "engine.runtime.quotes.writing",
         "engine.runtime.sampling",
         "engine.runtime.slots",
         "engine.runtime.snapshot",

@@ -120,7 +120,11 @@ def _row(text: str, number: int, citation: Citation) -> str:
     quote = f'<span class="words">“{_html(words)}”</span>'
     if not citation.quote:
         is_bare = citation.status is Status.MISSING
-        quote = f'{NO_WORDS}: <span class="words">{_html(words)}</span>' if is_bare else "<span>The image</span>"
+        quote = (
+            f'{NO_WORDS}: <span class="words">{_html(words)}</span>'
+            if is_bare
+            else f"<span>Image {citation.image or 1:,}</span>"
+        )
     where = f'<span class="where">{_html(place)}</span> · ' if place else ""
     sign = f'<span class="sign" aria-hidden="true">{_SIGNS[citation.status]}</span>'
     return (

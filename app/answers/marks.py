@@ -16,6 +16,7 @@ from markdown_it.rules_inline import StateInline, text
 from markdown_it.token import Token
 
 _LINE_END = re.compile(r"\r\n?|\n")
+_BOX = re.compile(r"\[[ xX]\]\s")
 _BEHIND = frozenset(("fence", "code_block", "literal", "formula_block", "text", "hr"))  # blocks without inline marks
 _FAR = 1 << 60
 
@@ -66,11 +67,18 @@ def _place(state: StateCore) -> None:
         piece = pieces[max(0, bisect_right(places, (line, max(0, column - 1))) - 1)]
         if piece.token.type == "inline":
             within = (column if line == piece.line else _FAR) - piece.column
-            at = piece.offset + min(max(within, 0), piece.length)
+            at = len(piece.token.content[: piece.offset + min(max(within, 0), piece.length)].rstrip(" "))
+            at = max(at, _end_of_box(piece.token.content))  # blanks at a line's end are a break
             piece.token.meta.setdefault("marks", []).append((at, mark))
         else:
             behind.setdefault(id(piece.token), []).append(mark)
     state.tokens = [each for token in state.tokens for each in _with_marks(token, behind.get(id(token), []))]
+
+
+def _end_of_box(content: str) -> int:
+    """Of the "[x] " that a task begins with, and that is to be read as one."""
+    box = _BOX.match(content)
+    return box.end() if box else 0
 
 
 def _with_marks(token: Token, marks: list[Mark]) -> list[Token]:

@@ -1,4 +1,4 @@
-"""`sessions`: what is kept, listed, shown, renamed, exported, imported, searched and deleted."""
+"""`sessions`: what is kept, listed, shown, renamed, exported, imported, verified, searched and deleted."""
 
 import sys
 from pathlib import Path
@@ -16,13 +16,14 @@ from app.cli.output.session import (
     print_renamed,
     print_session,
     print_sessions,
+    print_verified,
 )
 from engine.errors import UsageError
 
 
 @click.group()
 def sessions() -> None:
-    """List, show, rename, export, import, search and delete sessions."""
+    """List, show, rename, export, import, verify, search and delete sessions."""
 
 
 @sessions.command("list")
@@ -103,6 +104,21 @@ def branch(session_id: str, number: int, as_json: bool) -> None:
         whole = archive.session(session_id).session.id
         archive.choose_branch(whole, number - 1)
         print_branch(whole, archive.turns(whole), as_json=as_json)
+
+
+@sessions.command()
+@click.argument("session_id", metavar="ID")
+@JSON
+def verify(session_id: str, as_json: bool) -> int:
+    """Check a session's receipts and citations again: exits with 1 where one does not hold."""
+    from app.checking_again import verify_session
+    from app.cli.desk import open_desk  # a whole Desk: the prompts are laid out again
+
+    with open_desk() as desk:
+        record = desk.record(session_id)
+        checked = verify_session(record, desk.backend)
+        print_verified(record.session, checked, as_json=as_json)
+        return 1 if checked.faults else 0
 
 
 @sessions.command()

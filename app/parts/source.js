@@ -365,7 +365,8 @@ class View {
       return;
     }
     const [first, last] = [taken[0].line, taken[taken.length - 1].line];
-    const place = `${this.data.path}:${first}${last > first ? `–${last}` : ""}`;
+    const part = this.data.parts.findLast(([start]) => start <= taken[0].start)?.[1];
+    const place = this.data.path + (part ? `, ${part}` : `:${first}${last > first ? `–${last}` : ""}`);
     let passage = "";
     taken.forEach((row, at) => (passage += (at && !row.piece ? "\n> " : at ? "" : "> ") + texts[at]));
     write(`> ${place}\n${passage}\n\n`);

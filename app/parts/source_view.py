@@ -5,6 +5,7 @@ only the part that is looked at is sent there, as text and numbers, never as HTM
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,8 @@ import streamlit as st
 
 from app import state
 from app.answers.cited import ACTING, compared, numbered, place_of, shown, standing_of
-from app.parts.source_pages import figure_of, page_of, picture_of
-from app.parts.viewer import Seen
+from app.parts.source_pages import figure_of, page_of
+from app.parts.viewer import Seen, cost_of
 from app.sources.excerpts import Excerpt, pieces_of
 from app.sources.library import Volume
 from engine.answer.citations import Citation, Status
@@ -32,7 +33,7 @@ _mount = st.components.v2.component(
 
 
 @dataclass(frozen=True, slots=True)
-class _Desk:
+class Beside:
     """What the page knows while it is drawn."""
 
     session_id: str
@@ -48,10 +49,10 @@ def draw_source_view(
     """The source that stands open, if one does. It is drawn again by itself, so that turning a leaf redraws no chat."""
     if state.opened(session_id) is not None:
         with st.container(key=_KEY):
-            st.fragment(_draw)(_Desk(session_id, links, turns, pictures, about))
+            st.fragment(_draw)(Beside(session_id, links, turns, pictures, about))
 
 
-def _draw(desk: _Desk) -> None:
+def _draw(desk: Beside) -> None:
     opened = state.opened(desk.session_id)
     if opened is None:
         st.rerun()
@@ -83,7 +84,7 @@ def _act() -> None:
             state.look_within(words=words, hit=max(0, hit), start=None, line=None, scroll="lit")
 
 
-def data_of(desk: _Desk, opened: state.Opened) -> dict[str, Any]:
+def data_of(desk: Beside, opened: state.Opened) -> dict[str, Any]:
     """All that the browser is told, as JSON."""
     link = next((each for each in desk.links if each.path == opened.path), None)
     cited = _cited(desk.turns, opened.cited)
@@ -113,11 +114,11 @@ def data_of(desk: _Desk, opened: state.Opened) -> dict[str, Any]:
 
 
 def _look(
-    desk: _Desk, opened: state.Opened, link: SourceLink, volume: Volume, citation: Citation | None
+    desk: Beside, opened: state.Opened, link: SourceLink, volume: Volume, citation: Citation | None
 ) -> dict[str, Any]:
     """The page, the picture or the rows, by what suits the source where nothing was chosen."""
     modes = _modes(link)
-    seen = picture_of(desk.pictures, opened, link, citation)
+    seen = _picture(desk.pictures, opened, link, citation)
     mode = opened.mode if opened.mode in modes else modes[0]
     if not opened.mode and citation is not None and citation.image is None and citation.page is None:
         mode = "text" if "text" in modes else mode
@@ -126,8 +127,7 @@ def _look(
     found = {"mode": mode, "modes": modes if len(modes) > 1 else []}
     if mode == "text":
         return {**found, **_rows(opened, volume, citation)}
-    is_page = mode == "page"
-    drawn = page_of(opened, link, volume, citation) if is_page else figure_of(volume, citation, seen, desk.about)
+    drawn = _page(opened, link, volume, citation) if mode == "page" else _figure(desk, volume, citation, seen)
     if isinstance(drawn, str) and "text" in modes:
         return {**found, "mode": "text", **_rows(opened, volume, citation), "notices": [drawn]}
     return {**found, **({"mode": "none", "notices": [drawn]} if isinstance(drawn, str) else drawn)}
@@ -206,10 +206,25 @@ def _rows(opened: state.Opened, volume: Volume, citation: Citation | None) -> di
         "before": reading.before(excerpt).rows[0].start if first else None,
         "after": reading.after(excerpt).rows[0].start if end < len(reading.text) else None,
         "total": reading.n_lines,
+        "parts": _parts(volume, excerpt),
         "found": {"words": opened.words, "n": len(hits), "at": hit} if opened.words else None,
         "target": "now" if hits else "here" if opened.line is not None else "lit" if lit else "page",
         "at": looked_at[0],
     }
+
+
+def _parts(volume: Volume, excerpt: Excerpt) -> list[tuple[int, str]]:
+    """What the model knows places by, pages and cells, each with its first character, as far as they are shown."""
+    parts = [(at, f"page {number:,}") for number, at in enumerate(volume.source.page_starts, 1)]
+    if volume.source.kind == "notebook":
+        parts = [(at, f"cell {number:,}") for number, at in _cells(volume)]
+    behind = bisect_right(parts, excerpt.rows[0].start, key=lambda part: part[0])
+    return [part for part in parts[max(0, behind - 1) :] if part[0] < excerpt.end]
+
+
+def _cells(volume: Volume) -> list[tuple[int, int]]:
+    """The number of each cell of a notebook, and its first character."""
+    return [(int(mark[1]), mark.start(1) - len("[cell ")) for mark in _CELL_MARK.finditer(volume.source.text)]
 
 
 def _lit(volume: Volume, citation: Citation | None) -> tuple[int, int] | None:
@@ -253,11 +268,50 @@ def _cell(volume: Volume, citation: Citation | None) -> tuple[int, int] | None:
     if citation is None or citation.cell is None or volume.source.kind != "notebook":
         return None
     lit = _lit(volume, citation)
-    marks = [(int(mark[1]), mark.start(1) - len("[cell ")) for mark in _CELL_MARK.finditer(volume.source.text)]
+    marks = _cells(volume)
     starts = [at for number, at in marks if number == citation.cell and (lit is None or at <= lit[0])]
     if not starts:
         return None
     return starts[-1], next((at for number, at in marks if number > citation.cell and at > starts[-1]), 1 << 60)
+
+
+def _page(opened: state.Opened, link: SourceLink, volume: Volume, citation: Citation | None) -> dict[str, Any] | str:
+    cited = citation.page if citation is not None else None
+    n_pages = link.n_pages or 1
+    number = min(opened.page or cited or 1, n_pages)
+    what = f"page {number} {citation.box if citation else None} {cited}"
+    drawn: dict[str, Any] | str = state.house().library.drawn(
+        volume, what, lambda: page_of(volume.source, number, n_pages, citation)
+    )
+    return drawn
+
+
+def _figure(
+    desk: Beside, volume: Volume, citation: Citation | None, found: tuple[int, Seen] | None
+) -> dict[str, Any] | str:
+    """A picture, what it costs, and which of the source's pictures it is."""
+    if found is None:
+        return "This source has no picture that could be shown."
+    at, seen = found
+    its_own = citation if citation is not None and citation.image in (None, seen.number) else None
+    drawn = figure_of(volume.source, seen.page, seen.view, desk.about.tile_tokens if desk.about else 0, its_own)
+    if isinstance(drawn, str):
+        return drawn
+    about = {"cost": cost_of(seen, desk.about), "name": f"Image {seen.number}" if seen.number else ""}
+    return {**drawn, **about, "page": {"number": at + 1, "of": len(seen.link.pictures)}}
+
+
+def _picture(
+    pictures: Sequence[Seen], opened: state.Opened, link: SourceLink, citation: Citation | None
+) -> tuple[int, Seen] | None:
+    """The picture of the source that is looked at, and which of its pictures it is."""
+    own = [each for each in pictures if each.link.path == link.path]
+    wanted = citation.image if citation is not None and opened.page is None else None
+    page = opened.page or (citation.page if citation is not None else None)
+    for at, seen in enumerate(own):
+        if (wanted is not None and seen.number == wanted) or (wanted is None and page == at + 1):
+            return at, seen
+    return (0, own[0]) if own else None
 
 
 def _one_line(words: str) -> str:

@@ -55,9 +55,12 @@ class Colourist:
 
     def close(self) -> None:
         with self._lock:
-            if self._child is not None:
-                self._child.close()
-                self._child = None
+            self._end()
+
+    def _end(self) -> None:
+        if self._child is not None:
+            self._child.close()
+            self._child = None
 
     def _asked(self, path: str, kind: str, text: str, start: int, end: int) -> tuple[Colour, ...]:
         if any(len(line) > _LONGEST_LINE for line in text[start:end].split("\n")):
@@ -65,15 +68,14 @@ class Colourist:
         begin = text.rfind("\n", 0, max(0, start - _BEFORE)) + 1 if start > _BEFORE else 0
         try:
             if self._child is None or not self._child.alive:
+                self._end()
                 self._child = Child(__name__)
             self._child.send({"path": path, "kind": kind}, text[begin:end].encode("utf-8", "replace"))
             frame = self._child.receive(_PATIENCE_S)
         except LongdeskError:
-            self._child = None
-            return ()
+            frame = None
         if frame is None:
-            self._child.close()
-            self._child = None
+            self._end()
             return ()
         found = ((begin + a, begin + b, str(name)) for a, b, name in frame.fields["colours"])
         return tuple(one for one in found if one[1] > start)

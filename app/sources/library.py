@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Lock
+from typing import Any
 
 from app.sources.colouring import Colour, Colourist
 from app.sources.excerpts import Excerpt, Reading
@@ -36,6 +37,7 @@ class Library:
         self._source = source
         self._volumes: OrderedDict[tuple[str, str, str], Volume] = OrderedDict()
         self._found: OrderedDict[tuple[str, str], tuple[int, ...]] = OrderedDict()
+        self._drawn: OrderedDict[tuple[str, str], Any] = OrderedDict()
         self._lock = Lock()
         self._colourist = Colourist()
 
@@ -68,6 +70,19 @@ class Library:
         """The syntax colours of rows; none where no language is known for the source."""
         source, start = volume.source, excerpt.rows[0].start
         return self._colourist.colours(source.digest, source.path, source.kind, source.text, start, excerpt.end)
+
+    def drawn(self, volume: Volume, what: str, make: Callable[[], Any]) -> Any:
+        """What was drawn of a source, made where it is not kept: a page is drawn once, however often it is shown."""
+        key = (f"{volume.source.path} {volume.source.digest}", what)
+        with self._lock:
+            if key in self._drawn:
+                return self._drawn[key]
+        made = make()
+        with self._lock:
+            self._drawn[key] = made
+            while len(self._drawn) > _KEPT:
+                self._drawn.popitem(last=False)
+        return made
 
     def close(self) -> None:
         self._colourist.close()

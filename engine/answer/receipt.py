@@ -87,13 +87,14 @@ class Receipt:
 
     def to_json(self) -> dict[str, Any]:
         """Its fields, and how much was sent of all that there is."""
+        listed = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
         n_sent = len(self.sources)
         n_partly = sum(left.path in {source.path for source in self.sources} for left in self.left_out)
         return {
             "sources_sent": n_sent,
             "sources_all": n_sent + len(self.left_out) - n_partly,
             "tokens_sent": self.tokens_sent,
-            **asdict(self),
+            **listed,
             "seed": self.settings.get("seed"),
             "prompt_hash_of": HASHED,
         }

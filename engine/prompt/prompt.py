@@ -78,6 +78,11 @@ class Prompt:
         last = self.segments[-1] if self.segments else None
         return last.n_tokens if last is not None and last.part is Part.REPLY else 0
 
+    @property
+    def unbegun(self) -> "Prompt":
+        """The same without the beginning of its reply."""
+        return Prompt(self.segments[:-1]) if self.n_begun else self
+
     def begun_with(self, ids: Ids) -> "Prompt":
         """The same, with the beginning of its reply."""
         return Prompt((*self.segments, Segment(Part.REPLY, ids))) if len(ids) else self

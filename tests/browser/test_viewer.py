@@ -39,7 +39,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("model")
     shutil.copy(cached("mmproj"), folder / "mmproj.gguf")
     model = Path(shutil.copy(cached("scout", **SMALL_SCOUT), folder / "scout.gguf"))
-    started = Server(tmp_path_factory.mktemp("desk") / "home", "--model", str(model))
+    started = Server(tmp_path_factory.mktemp("desk") / "home", "--model", str(model), reply_tokens=16)
     started.start()
     yield started
     started.stop()
@@ -271,6 +271,15 @@ def test_by_keyboard_alone(page: DeskPage) -> None:
     page.page.locator(".source").wait_for(state="detached")
     until(lambda: page.page.evaluate(f"{active}.dataset.cite") == "2")
     assert page.page.locator(".st-key-panel").is_visible()
+
+
+def test_what_is_copied_has_no_buttons_in_it(page: DeskPage) -> None:
+    page.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    paragraph = page.page.locator(".answer p").first
+    selected = "(one) => { getSelection().selectAllChildren(one); return getSelection().toString() }"
+    assert paragraph.evaluate(selected).strip() == "Each row is counted on its own, times its number."
+    page.page.locator(".answer-foot button.copy").first.click()
+    until(lambda: page.page.evaluate("navigator.clipboard.readText()") == ANSWER)
 
 
 def test_two_hundred_citations(server: Server, store: Store, sources: dict[str, Source], open_page: Open) -> None:

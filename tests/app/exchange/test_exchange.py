@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from app.archive import Archive
+from app.checking_again import verify_session
 from app.desk import Desk
 from app.exchange.document import export_document
 from app.exchange.page import session_page
@@ -261,6 +262,7 @@ def look_at(desk: Desk, session: str) -> None:
     record = desk.record(session)
     session_markdown(record)
     session_page(record)
+    verify_session(record, lambda model: desk.backend())
     desk.session(session)
     desk.search("another")
     with suppress(LongdeskError):  # a question about a source that it does not have
