@@ -4,7 +4,7 @@ Desk is one too. By itself it needs nothing of what Desk imports for reading, co
 """
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from threading import Lock
@@ -13,7 +13,6 @@ from typing import Any
 from app.session_settings import SessionSettings, settings_of
 from app.settings import Settings, read_settings
 from engine.errors import UsageError
-from storage.identity import is_id
 from storage.records import Hit, Session, SessionOverview, SessionRecord, SessionSource, SessionSummary, Turn
 from storage.store import Store
 
@@ -89,11 +88,23 @@ class Archive:
         """Keeps it, in place of the one before."""
         self._store.sessions.keep_draft(session_id, text)
 
-    def export(self, session_id: str, *, with_sources: bool = True) -> bytes:
-        """A session as JSON, to be kept elsewhere and imported again. Raises as session does."""
-        from app.exchange.document import to_bytes  # here and below: no list of sessions needs these
+    def export(self, session_id: str, layout: str = "json", *, with_sources: bool = True) -> bytes:
+        """A session as a file: "json", to be imported again, "md" or "html". Raises as session does.
 
-        return to_bytes(self._document(session_id, with_sources=with_sources))
+        with_sources: with what they hold; without, JSON cannot be imported, and HTML has no images.
+        """
+        if layout == "json":
+            from app.exchange.document import to_bytes  # here and below: no list of sessions needs these
+
+            return to_bytes(self._document(session_id, with_sources=with_sources))
+        if layout == "html":
+            from app.exchange.page import session_page
+            from app.images.jpegs import draw
+
+            return session_page(self.record(session_id), draw=draw if with_sources else None)
+        from app.export import session_markdown
+
+        return f"{session_markdown(self.record(session_id))}\n".encode("utf-8", "replace")
 
     def take_in(self, data: bytes) -> Imported:
         """Stores the session of an export: all of it, or nothing. The one that is there already, with all that the
@@ -106,17 +117,12 @@ class Archive:
 
         record = read_export(data)
         id = record.session.id
-        try:
-            there = self._document(id) if is_id(id) else None
-        except UsageError:
-            there = None
-        if there is not None:
+        with suppress(UsageError):  # there is none of this id
             max_tiles = self.settings_of(record.session).max_tiles
-            if to_bytes(there) == to_bytes(export_document(record, max_tiles=max_tiles)):
+            if to_bytes(self._document(id)) == to_bytes(export_document(record, max_tiles=max_tiles)):
                 return Imported(self._store.sessions.get(id), is_new=False, has_its_id=True)
-        has_its_id = is_id(id) and there is None
-        session = self._store.put(record, id=id if has_its_id else None)
-        return Imported(session, is_new=True, has_its_id=has_its_id)
+        session = self._store.put(record)
+        return Imported(session, is_new=True, has_its_id=session.id == id)
 
     def _document(self, session_id: str, *, with_sources: bool = True) -> dict[str, Any]:
         from app.exchange.document import export_document

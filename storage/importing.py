@@ -5,21 +5,24 @@ import sqlite3
 from storage.branches import choose_leaf
 from storage.columns import pack_ids, pack_json, pack_text
 from storage.contents import put_rows
-from storage.identity import draw_id
+from storage.identity import draw_id, is_id
 from storage.records import Session, SessionRecord, Turn
 from storage.schema import Database
 from storage.search import TITLE_INDEX, index_passage
 from storage.sources import link_placed, packed_contents, put_skipped_rows
 
 
-def put_session(database: Database, record: SessionRecord, *, id: str | None = None) -> str:
-    """Stores a session with its times as they are; its id. id: None for a new one, else one that no session has.
+def put_session(database: Database, record: SessionRecord) -> str:
+    """Stores a session with its times as they are; its id, which is a new one where another session has its own.
 
     The turns' own ids and session ids are not looked at. Raises StorageFailed as every writing does.
     """
-    session_id = id or draw_id()
+    session_id = record.session.id
     contents = packed_contents([at.source for at in record.sources])  # before the lock is taken
     with database.write() as connection:
+        taken = connection.execute("SELECT 1 FROM sessions WHERE id = ?", (pack_text(session_id),)).fetchone()
+        if taken or not is_id(session_id):
+            session_id = draw_id()
         _put_head(connection, session_id, record.session)
         put_rows(connection, contents)
         link_placed(connection, session_id, record.sources)

@@ -58,9 +58,9 @@ class Store:
             skipped=self.sources.skipped(session.id),
         )
 
-    def put(self, record: SessionRecord, *, id: str | None = None) -> Session:
+    def put(self, record: SessionRecord) -> Session:
         """Stores a whole session, or nothing of it; see importing.put_session."""
-        return self.sessions.get(put_session(self._database, record, id=id))
+        return self.sessions.get(put_session(self._database, record))
 
     def close(self) -> None:
         """Closes the database. Closing twice is allowed."""

@@ -62,15 +62,7 @@ def rename(session_id: str, title: str, as_json: bool) -> None:
 def export(session_id: str, layout: str, no_sources: bool, as_json: bool) -> None:
     """Write a session as Markdown, as JSON that can be imported, or as one HTML page."""
     with open_archive() as archive:
-        if as_json or layout == "json":
-            print_bytes(archive.export(session_id, with_sources=not no_sources))
-        elif layout == "html":
-            from app.exchange.page import session_page
-
-            print_bytes(session_page(archive.record(session_id), with_images=not no_sources))
-        else:
-            record = archive.record(session_id)
-            print_session(record, max_tiles=archive.settings_of(record.session).max_tiles, as_json=False)
+        print_bytes(archive.export(session_id, "json" if as_json else layout, with_sources=not no_sources))
 
 
 @sessions.command("import")
@@ -80,7 +72,7 @@ def take_in(file: Path, as_json: bool) -> None:
     """Bring back a session that was exported as JSON; - is standard input."""
     with open_archive() as archive:
         imported = archive.take_in(_read(file))
-        print_imported(imported, as_json=as_json)
+        print_imported(imported.session, imported.sentence, is_new=imported.is_new, as_json=as_json)
 
 
 def _read(file: Path) -> bytes:

@@ -5,7 +5,7 @@ What people and models wrote stands in it as text. The page forbids scripts and 
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,11 @@ from app.answers.cited import compared, marks_of, numbered, place_of, standing_o
 from app.answers.markup import blocks_of
 from app.export import ENDS, picture_numbers
 from app.images.albums import name_of
-from app.images.jpegs import Drawing, draw
 from app.sources.excerpts import Reading
 from engine.answer.citations import Citation, Status
-from engine.backend import Source
 from storage.records import SessionRecord, SessionSource, Turn
 
+Draw = Callable[..., Any]  # of a source, a picture's number and the longer side in pixels: a Drawing, or Skipped
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 _LONGEST = 320  # pixels of an image
 _MOST_IMAGES = 200
@@ -29,8 +28,8 @@ _BUTTON = re.compile(r'<button type="button" class="copy"[^>]*>[^<]*</button>')
 _CITE = re.compile(r'<button type="button" class="cite (\w+)" data-cite="(\d+)"( aria-label="[^"]*")>\d+</button>')
 
 
-def session_page(record: SessionRecord, *, with_images: bool = True) -> bytes:
-    """The page, in UTF-8. with_images: with the session's pictures, small."""
+def session_page(record: SessionRecord, *, draw: Draw | None = None) -> bytes:
+    """The page, in UTF-8. draw: app.images.jpegs.draw; None for a page without pictures."""
     session = record.session
     style = (Path(__file__).with_name("export.css")).read_text(encoding="utf-8")
     readings = {placed.source.path: Reading(placed.source.text) for placed in record.sources}
@@ -43,7 +42,7 @@ def session_page(record: SessionRecord, *, with_images: bool = True) -> bytes:
         f'<header><h1 dir="auto">{_shown(session.title)}</h1>',
         f'<p class="about">Longdesk session {_shown(session.id)}, begun {_shown(session.created)}, model '
         f"{_shown(session.model)}</p></header>",
-        *_sources(record, with_images),
+        *_sources(record, draw),
         *(part for turn in record.turns for part in _turn(turn, readings)),
     ]
     if record.others:
@@ -53,7 +52,7 @@ def session_page(record: SessionRecord, *, with_images: bool = True) -> bytes:
     return "\n".join([*parts, "</body>\n</html>\n"]).encode()
 
 
-def _sources(record: SessionRecord, with_images: bool) -> Iterator[str]:
+def _sources(record: SessionRecord, draw: Draw | None) -> Iterator[str]:
     if not record.sources:
         return
     numbers, why = picture_numbers(record), {skipped.path: skipped.reason for skipped in record.skipped}
@@ -61,11 +60,11 @@ def _sources(record: SessionRecord, with_images: bool) -> Iterator[str]:
     for placed in record.sources:
         yield f"<li>{_shown(placed.source.path)}{_marks(placed, numbers, why.get(placed.source.path))}</li>"
     yield "</ul></details>"
-    pictures = [(at.source, each.number, numbers[at.source.path] + n)
+    pictures = [(at, each.number, numbers[at.source.path] + n)
                 for at in record.sources if at.enabled for n, each in enumerate(at.source.pictures)]  # fmt: skip
-    if with_images and pictures:
+    if draw is not None and pictures:
         yield f'<details open><summary>Images ({len(pictures):,})</summary><div class="images">'
-        yield from (_image(*each) for each in pictures[:_MOST_IMAGES])
+        yield from (_image(draw, *each) for each in pictures[:_MOST_IMAGES])
         if len(pictures) > _MOST_IMAGES:
             yield f"<p>The first {_MOST_IMAGES} of them.</p>"
         yield "</div></details>"
@@ -82,10 +81,11 @@ def _marks(placed: SessionSource, numbers: Mapping[str, int], why: str | None) -
     return f' <span class="about">({_shown("; ".join(marks))})</span>' if marks else ""
 
 
-def _image(source: Source, number: int, called: int) -> str:
+def _image(draw: Draw, placed: SessionSource, number: int, called: int) -> str:
+    source = placed.source
     drawn = draw(source, number, _LONGEST)
     name = _shown(f"image {called}: {source.path}" + (f", page {number}" if source.n_pages else ""))
-    if not isinstance(drawn, Drawing):
+    if not hasattr(drawn, "address"):  # Skipped
         return f"<figure><figcaption>{name}, cannot be drawn</figcaption></figure>"
     size = f'width="{drawn.width}" height="{drawn.height}"'
     return f'<figure><img src="{drawn.address}" {size} alt="{name}"><figcaption>{name}</figcaption></figure>'

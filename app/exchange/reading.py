@@ -13,9 +13,8 @@ from app.exchange.document import VERSION
 from app.exchange.fields import MOST_NUMBER, Fields
 from app.session_settings import asked_with
 from engine.answer.citations import Citation, citation_from
-from engine.backend import Cause, Picture, Skipped, Source
 from engine.corpus.rules import Rules
-from engine.corpus.source import KeptFile
+from engine.corpus.source import Cause, KeptFile, Picture, Skipped, Source
 from engine.errors import InputRefused
 from storage.records import Session, SessionRecord, SessionSource, Turn
 

@@ -1,12 +1,18 @@
 """Taking a session out as a file, and bringing one in."""
 
-from collections.abc import Callable
+from functools import partial
 
 import streamlit as st
 
 from app import state
 from app.markdown import plain
 from app.parts.sessions import open_session
+
+_FORMATS = (
+    ("Page", "html", "One HTML file that needs nothing else", "text/html"),
+    ("Markdown", "md", "Questions and answers as text", "text/markdown"),
+    ("JSON", "json", "All of it, to be imported again", "application/json"),
+)
 
 
 @st.dialog("Export the session", icon=":material/download:")
@@ -19,10 +25,17 @@ def export(session_id: str, title: str) -> None:
         key="export-whole",
         help="JSON without it cannot be imported; a page without it has no images.",
     )
-    name = f"longdesk-{session_id}"
-    _draw("Page", "One HTML file that needs nothing else", f"{name}.html", "text/html", _page(session_id, whole))
-    _draw("Markdown", "Questions and answers as text", f"{name}.md", "text/markdown", _markdown(session_id))
-    _draw("JSON", "All of it, to be imported again", f"{name}.json", "application/json", _json(session_id, whole))
+    for label, layout, what, mime in _FORMATS:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.download_button(
+                label,
+                key=f"export-{layout}",
+                data=partial(state.house().desk.export, session_id, layout, with_sources=whole),
+                file_name=f"longdesk-{session_id}.{layout}",
+                mime=mime,
+                on_click="ignore",
+            )
+            st.caption(what)
 
 
 def draw_import() -> None:
@@ -39,31 +52,3 @@ def draw_import() -> None:
         state.tell(imported.session.id, () if imported.has_its_id and imported.is_new else (imported.sentence,))
         open_session(imported.session.id)
     st.rerun()
-
-
-def _draw(label: str, what: str, name: str, mime: str, data: Callable[[], bytes]) -> None:
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.download_button(label, key=f"export-{label}", data=data, file_name=name, mime=mime, on_click="ignore")
-        st.caption(what)
-
-
-def _page(session_id: str, whole: bool) -> Callable[[], bytes]:
-    def page() -> bytes:
-        from app.exchange.page import session_page
-
-        return session_page(state.house().desk.record(session_id), with_images=whole)
-
-    return page
-
-
-def _markdown(session_id: str) -> Callable[[], bytes]:
-    def markdown() -> bytes:
-        from app.export import session_markdown
-
-        return session_markdown(state.house().desk.record(session_id)).encode("utf-8", "replace")
-
-    return markdown
-
-
-def _json(session_id: str, whole: bool) -> Callable[[], bytes]:
-    return lambda: state.house().desk.export(session_id, with_sources=whole)

@@ -13,7 +13,6 @@ from app.answers.cited import marks_of, numbered, rows_of, summary_of
 from app.answers.markup import Block, Growing, blocks_of
 from app.jobs import Job, Phase, Progress
 from app.markdown import literal_html, plain
-from app.parts.branches import draw_edit, draw_unasked_actions, is_edited
 from app.question import Looking
 from app.session_settings import asked_with
 from app.sizes import show_seconds
@@ -36,11 +35,9 @@ _mount_answer = st.components.v2.component(
 )
 
 
-def draw_turn(session_id: str, turn: Turn) -> None:
-    """A turn that has ended."""
-    if is_edited(turn):
-        draw_edit(session_id, turn)
-    else:
+def draw_turn(session_id: str, turn: Turn, *, asks: bool = True) -> None:
+    """A turn that has ended. asks: with its question, which something else stands in the place of otherwise."""
+    if asks:
         _draw_question(turn.question)
     _draw_cited(session_id, turn)
     with st.container(key=f"foot-{turn.id}", gap="small"):
@@ -101,7 +98,6 @@ def draw_unasked(job: Job) -> None:
     """A question that never became a turn, and why."""
     _draw_question(job.question.text)
     st.error(plain(job.progress.error or "It was stopped before it began."), icon=":material/block:")
-    draw_unasked_actions(job)
 
 
 def line_of(progress: Progress) -> str:

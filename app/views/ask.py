@@ -12,7 +12,7 @@ from app.images.jpegs import Wish
 from app.jobs import Job
 from app.markdown import plain, sentence_of
 from app.parts.adding import draw_adding, draw_example_button, take_attached, take_uploads
-from app.parts.branches import draw_actions
+from app.parts.branches import draw_actions, draw_edit, draw_unasked_actions, is_edited
 from app.parts.changes import draw_changes
 from app.parts.draft import BOX, clear_draft, draw_draft, follow_draft
 from app.parts.enclosures import candidates_of, draw_joined, draw_refused
@@ -109,7 +109,9 @@ def _draw_chat(scene: Scene, session_id: str) -> list[Wish]:
         with st.container(key=f"turn-{turn.index}", gap="small"):
             wishes += _draw_enclosures(scene, session_id, turn, turn.index)
             with st.container():  # a fragment has one, too: so the browser keeps what it drew while the answer ran
-                draw_turn(session_id, turn)
+                if edited := is_edited(turn):
+                    draw_edit(session_id, turn)
+                draw_turn(session_id, turn, asks=not edited)
             is_last = turn is done[-1] and not scene.busy
             draw_actions(session_id, turn, is_last=is_last, blocked=scene.blocked is not None)
     job, running = scene.job, scene.running or scene.resumed
@@ -124,6 +126,7 @@ def _draw_chat(scene: Scene, session_id: str) -> list[Wish]:
         with st.container(key=f"turn-{scene.pending}", gap="small"):
             draw_refused(job.question.refused, scene.pending)
             draw_unasked(job)
+            draw_unasked_actions(job)
     elif job is not None and job.progress.error:
         st.error(plain(job.progress.error), icon=":material/error:")
     elif job is not None and job.citing:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from app.archive import Imported
 from app.cli.output import Json, print_document, skipped_json
 from engine.corpus.wording import counted
 from storage.records import Hit, Session, SessionRecord, SessionSummary, Turn
@@ -42,10 +41,10 @@ def print_branch(session_id: str, turns: Sequence[Turn], *, as_json: bool) -> No
     print_document(document if as_json else "\n".join(lines))
 
 
-def print_imported(imported: Imported, *, as_json: bool) -> None:
-    """Prints which session an export has become."""
-    document = {"id": imported.session.id, "title": imported.session.title, "new": imported.is_new}
-    print_document(document if as_json else imported.sentence)
+def print_imported(session: Session, told: str, *, is_new: bool, as_json: bool) -> None:
+    """Prints which session an export has become, and what is told of that."""
+    document = {"id": session.id, "title": session.title, "new": is_new}
+    print_document(document if as_json else told)
 
 
 def print_deleted(session_id: str, *, as_json: bool) -> None:

@@ -19,6 +19,7 @@ from app.desk import Desk
 from app.exchange.document import export_document
 from app.exchange.page import session_page
 from app.export import session_markdown
+from app.images.jpegs import draw
 from app.question import Answered, Question
 from app.settings import Settings
 from engine.answer.citations import Citation, Status
@@ -261,7 +262,7 @@ def look_at(desk: Desk, session: str) -> None:
     """All that the doors do with a session that was not asked anything."""
     record = desk.record(session)
     session_markdown(record)
-    session_page(record)
+    session_page(record, draw=draw)
     verify_session(record, lambda model: desk.backend())
     desk.session(session)
     desk.search("another")
@@ -311,7 +312,7 @@ def is_inert(page: bytes) -> bool:
 def test_the_page_holds_all_of_it_and_does_nothing(new_desk: NewDesk, tmp_path: Path) -> None:
     desk = new_desk("one", answer=lambda question: f"{SCRIPT} returns 42")
     session = rich(desk, tmp_path / "corpus")
-    page = session_page(desk.record(session))
+    page = session_page(desk.record(session), draw=draw)
     assert is_inert(page), [each for each in elements(page) if each[0] in ("script", "img")]
     shown = "".join(_Reader(page).texts)
     for words in (
@@ -328,7 +329,7 @@ def test_the_page_holds_all_of_it_and_does_nothing(new_desk: NewDesk, tmp_path: 
     images = [attributes for tag, attributes in elements(page) if tag == "img"]
     assert len(images) == 1 + 3 + 2 + 1 and all(each["alt"] for each in images)
     assert b"@import" not in page and b"url(" not in page
-    small = session_page(desk.record(session), with_images=False)
+    small = session_page(desk.record(session))
     assert not [tag for tag, _ in elements(small) if tag == "img"]
 
 
