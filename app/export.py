@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from markdown_it import MarkdownIt
 
 from app.answers.cited import NO_WORDS, numbered, place_of, standing_of
-from app.images.albums import name_of
+from app.sizes import name_of
 from engine.answer.citations import Citation
 from engine.backend import number_pictures
 from storage.records import SessionRecord, Turn

@@ -12,6 +12,7 @@ from typing import Any
 import streamlit as st
 from streamlit.navigation.page import Page
 
+from app.additions import Addition, Additions
 from app.desk import Desk
 from app.folders import FOLDERS
 from app.forecast import Forecasts
@@ -32,6 +33,7 @@ class House:
     desk: Desk
     jobs: Jobs
     intake: Intake
+    additions: Additions
     previews: Previews
     forecasts: Forecasts
     thumbnails: Thumbnailer
@@ -40,6 +42,7 @@ class House:
     def close(self) -> None:
         """Stops the answers, keeps the KV state, deletes copies of uploads."""
         atexit.unregister(self.close)
+        self.additions.close()
         self.jobs.close()
         self.intake.close()
         self.library.close()
@@ -74,8 +77,14 @@ def house() -> House:
     """Opened by the first page that is drawn. Raises LongdeskError, and tries again at the next one."""
     desk = Desk(read_settings())
     thumbnails = Thumbnailer(desk.source)
-    previews, forecasts, library = Previews(desk.preview), Forecasts(desk.planner), Library(desk.source)
-    opened = House(desk, Jobs(desk), Intake(desk), previews, forecasts, thumbnails, library)
+    jobs, intake, previews, library = Jobs(desk), Intake(desk), Previews(desk.preview), Library(desk.source)
+
+    def count(session_id: str) -> None:
+        seen = desk.session(session_id)
+        previews.of(seen.session, seen.links, seen.turns, asked_of=desk.about())
+
+    additions = Additions(desk, intake, jobs, count=count)
+    opened = House(desk, jobs, intake, additions, previews, Forecasts(desk.planner), thumbnails, library)
     atexit.register(opened.close)
     return opened
 
@@ -242,6 +251,17 @@ def told(session: str) -> tuple[str, ...]:
 def hush(session: str) -> None:
     """Takes them away: they were read, or the next question was asked."""
     st.session_state.pop(f"told-{session}", None)
+
+
+def watch(addition: Addition) -> None:
+    """What comes of an addition is to be told in this tab: see `ended`."""
+    st.session_state.setdefault("watched", {})[addition.id] = addition
+
+
+def ended() -> tuple[Addition, ...]:
+    """The additions that this tab watched and that are done; once each."""
+    watched: dict[str, Addition] = st.session_state.get("watched", {})
+    return tuple(watched.pop(each.id) for each in list(watched.values()) if not each.running)
 
 
 def remember(key: str, make: Callable[[], Any]) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 from app.answers.cited import compared, marks_of, numbered, place_of, standing_of
 from app.answers.markup import blocks_of
 from app.export import ENDS, picture_numbers
-from app.images.albums import name_of
+from app.sizes import name_of
 from app.sources.excerpts import Reading
 from engine.answer.citations import Citation, Status
 from storage.records import SessionRecord, SessionSource, Turn

@@ -4,7 +4,7 @@ Only what is unfolded is drawn, a page at a time, so that 5,000 files cost no mo
 file that is sent as images has a thumbnail of the first one, which opens the viewer.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import blake2b
 
 import streamlit as st
@@ -225,8 +225,9 @@ def _draw_notes(links: tuple[SourceLink, ...], preview: Preview | None, *, sees:
             st.caption("  \n".join(notes[:100]))
 
 
-def draw_skipped(session_id: str, skipped: tuple[Skipped, ...]) -> None:
-    """What was left out and why, each with a button where the user can overrule it."""
+def draw_skipped(session_id: str, skipped: tuple[Skipped, ...], bring_back: Callable[[str, str], None]) -> None:
+    """What was left out and why, each with a button where the user can overrule it: it calls bring_back with session
+    and path."""
     if not skipped:
         return
     intake = state.house().intake
@@ -240,7 +241,7 @@ def draw_skipped(session_id: str, skipped: tuple[Skipped, ...]) -> None:
                     st.button(
                         "Bring back",
                         key=f"bring-{session_id}-{at}",
-                        on_click=_bring_back,
+                        on_click=bring_back,
                         args=(session_id, one.path),
                     )
                 elif one.can_include:
@@ -253,8 +254,3 @@ def draw_skipped(session_id: str, skipped: tuple[Skipped, ...]) -> None:
                 on_click=state.show_more,
                 args=(f"skipped-{session_id}", 4 * _SKIPPED_ROWS),
             )
-
-
-def _bring_back(session_id: str, path: str) -> None:
-    with state.telling():
-        state.house().intake.bring_back(session_id, path)

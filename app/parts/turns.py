@@ -61,7 +61,7 @@ def draw_running(session_id: str, index: int, turn: Turn | None, job: Job | None
         share = share_of(progress) if progress else None
         if job is not None and job.stopping:
             line, share = "Stopping", None
-        st.html(_status_html(line, share), width="stretch")
+        st.html(status_html(line, share), width="stretch")
         if job is not None:
             st.button(
                 "Stop",
@@ -72,7 +72,8 @@ def draw_running(session_id: str, index: int, turn: Turn | None, job: Job | None
             )
 
 
-def _status_html(line: str, share: float | None) -> str:
+def status_html(line: str, share: float | None) -> str:
+    """What is being done, and a bar where it is known how much of it."""
     width = 0.0 if share is None else 100 * share
     track = f'<div class="track{"" if share is not None else " off"}"><i style="width:{width:.1f}%"></i></div>'
     return f'<div class="status" role="status"><span><i class="dot"></i>{escape(line)}</span>{track}</div>'

@@ -21,9 +21,12 @@ class Scene:
 
     turns: of the current branch. done: those that have ended and stand above what runs or was asked last. pending: the
     index of the turn that runs, or that the next question will have. resumed: the turn whose reply goes on now.
+    coming: the id of a session that is begun once its first files are read. later: the question that waits for files.
     """
 
     session: Session | None
+    coming: str | None = None
+    later: str | None = None
     turns: tuple[Turn, ...] = ()
     done: tuple[Turn, ...] = ()
     pending: int = 0
@@ -56,7 +59,7 @@ class Scene:
 
     @property
     def session_id(self) -> str | None:
-        return self.session.id if self.session else None
+        return self.session.id if self.session else self.coming
 
     @property
     def running(self) -> Turn | None:
@@ -76,6 +79,8 @@ class Scene:
         """Why nothing can be asked now."""
         if self.busy:
             return "An answer is running. Stop it, or wait, to ask the next"
+        if self.later is not None:
+            return "A question waits until the files are read"
         if self.error is not None:
             return "Asking needs a model that can be used"
         if self.plan is not None and not self.plan.fits:
@@ -89,10 +94,14 @@ def look() -> Scene:
     wanted = state.session_id()
     if wanted is None:
         return _counted(Scene(None))
+    additions = house.additions
+    later = next((each.standing.question for each in additions.of(wanted) if each.standing.question), None)
+    if additions.is_coming(wanted):
+        return _counted(Scene(None, coming=wanted, later=later))
     try:
         seen = house.desk.session(wanted)
         job = house.jobs.of(seen.session.id)
-        scene = Scene(seen.session, turns=seen.turns, links=seen.links, skipped=seen.skipped, job=job)
+        scene = Scene(seen.session, turns=seen.turns, links=seen.links, skipped=seen.skipped, job=job, later=later)
         scene = _going_on(scene, seen.next_index)
     except LongdeskError as error:
         state.say(sentence_of(error))
