@@ -25,6 +25,8 @@ from app.settings import read_settings
 from app.sources.library import Library
 from engine.errors import LongdeskError
 
+NOWHERE = ""  # what is told of no session
+
 
 @dataclass(frozen=True, slots=True)
 class House:

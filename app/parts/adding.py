@@ -9,7 +9,6 @@ from app.additions import Read
 from app.arrival import Arrival
 from app.intake import Delivery
 from app.markdown import plain
-from app.parts.coming import NOWHERE
 from app.parts.dropping import draw_drop
 from app.reading import Tell
 from app.suggestions import EXAMPLE
@@ -145,7 +144,7 @@ def _take(
     addition.join(SOON_S)
     try:
         state.watch(addition)
-        state.hush(NOWHERE)
+        state.hush(state.NOWHERE)
     finally:
         state.go_to(addition.session_id)
 

@@ -13,7 +13,6 @@ from app.sizes import show_bytes, show_seconds
 from engine.backend import Skipped
 from engine.corpus.wording import counted
 
-NOWHERE = ""  # what is told of no session
 _POLL_S = 0.3
 _MOST_NAMED = 5  # refused files that a sentence each is said of
 _MOST_PATH = 48  # characters of a path
@@ -38,7 +37,7 @@ def hear() -> None:
             state.go_to(None)
         if standing.error is not None:
             state.say(plain(standing.error))
-        state.tell(NOWHERE if is_gone else addition.session_id, _sentences(addition))
+        state.tell(state.NOWHERE if is_gone else addition.session_id, _sentences(addition))
 
 
 def line_of(standing: Standing) -> str:

@@ -14,7 +14,7 @@ from app.markdown import plain, sentence_of
 from app.parts.adding import bring_back, draw_adding, draw_example_button, take_uploads
 from app.parts.branches import draw_actions, draw_edit, draw_unasked_actions, is_edited
 from app.parts.changes import draw_changes
-from app.parts.coming import NOWHERE, draw_coming, hear
+from app.parts.coming import draw_coming, hear
 from app.parts.draft import BOX, clear_draft, draw_draft, follow_draft
 from app.parts.enclosures import candidates_of, draw_joined, draw_refused
 from app.parts.source_view import draw_source_view
@@ -94,7 +94,7 @@ def _rereading(scene: Scene) -> str | None:
 
 def _draw_empty(scene: Scene) -> None:
     with st.container(key="empty"):
-        draw_changes(NOWHERE)
+        draw_changes(state.NOWHERE)
         if scene.coming is not None:
             st.header("The files are being read", anchor=False)
             st.markdown("Ask meanwhile, or add more: a question waits until they are read.")
