@@ -6,10 +6,12 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from threading import Event as Flag
 from time import monotonic
+from typing import Any
 
 from app.attachments import candidates, joining
 from app.next_turn import PreparedTurn, prepare
 from app.question import Answered, Begun, DeskEvent, Notice, Question, looking_at
+from app.receipts import Sending, receipt_of
 from app.session_settings import TurnSettings, begun_with, sampling_of
 from app.settings import Settings
 from app.sources.joining import Joining, join_session, write_down
@@ -51,7 +53,7 @@ def answer(
             lease = stack.enter_context(store.leases.acquire(session.id))
         assert lease is not None
         asked = _begin(turn, session, lease, question, backend, store, settings)
-        record = _Record(asked, store, question.read_s)
+        record = _Record(asked, store, question.read_s, _Receipts(turn, backend, store, settings))
         try:
             yield Begun(asked, turn.case.plan, looking_at(turn.case.prompt))
             yield from notices
@@ -129,6 +131,32 @@ def _begin(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Receipts:
+    """What a turn's receipt is made of."""
+
+    prepared: PreparedTurn
+    backend: Backend
+    store: Store
+    settings: Settings
+
+    def of(self, turn: Turn) -> dict[str, Any]:
+        prepared, talk = self.prepared, self.prepared.conversation
+        sending = Sending(
+            case=prepared.case,
+            answered=tuple(earlier.index for earlier in talk.answered),
+            placed=tuple((at.source, at.enabled) for at in prepared.placed),
+            numbers=talk.numbers,
+            unseen=talk.unseen,
+            only=turn.settings.get("only") is not None,
+            system=prepared.system,
+            today=prepared.today,
+            own=prepared.settings,
+        )
+        skipped = self.store.sources.skipped(turn.session_id)
+        return receipt_of(turn, sending, skipped=skipped, backend=self.backend, settings=self.settings).to_json()
+
+
 @dataclass(slots=True)
 class _Record:
     """What is kept of an answer while it comes. read_s: what reading the sources took."""
@@ -136,6 +164,7 @@ class _Record:
     turn: Turn
     store: Store
     read_s: float
+    receipts: _Receipts
     text: str = ""
     told_at: float = 0.0
     ended: bool = False
@@ -155,7 +184,8 @@ class _Record:
     def end(self, outcome: Outcome) -> Turn:
         """The turn as it is stored now."""
         self.ended = True
-        return self.store.turns.finish(self.turn.id, outcome)
+        turn = self.store.turns.finish(self.turn.id, outcome)
+        return self.store.turns.cite(turn.id, receipt=self.receipts.of(turn))
 
     def _outcome(self, event: Finished) -> Outcome:
         return Outcome(

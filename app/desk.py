@@ -58,12 +58,12 @@ class Desk:
 
     # the model
 
-    def backend(self) -> Backend:
-        """The engine that is asked, ready to count and plan with.
+    def backend(self, model: str | None = None) -> Backend:
+        """The engine that is asked, or the one that this --model value names, ready to count and plan with.
 
         Raises ModelRefused for a file that cannot be used, UsageError for a name that is not known.
         """
-        return self._engines.backend(self.settings.model)
+        return self._engines.backend(model or self.settings.model)
 
     def about(self) -> About:
         """What the engine is that is asked. Raises as backend does."""

@@ -37,14 +37,16 @@ class Placed:
 class Conversation:
     """What the next question stands on: the exchanges so far, and the sources that it carries itself.
 
-    numbers: of each source's first picture, by path. They are of all that the session has, sent or not, so that a
-    picture keeps its number. unseen: the paths of those whose pictures this model cannot see.
+    answered: the turns that the exchanges are of. numbers: of each source's first picture, by path. They are of all
+    that the session has, sent or not, so that a picture keeps its number. unseen: the paths of those whose pictures
+    this model cannot see.
     """
 
     history: tuple[Exchange, ...]
     sources: tuple[Source, ...]
     numbers: Mapping[str, int]
     unseen: tuple[str, ...] = ()
+    answered: tuple[Turn, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,18 +167,19 @@ def converse(
     sent = [place for place in placed if place.enabled]
     unseen = () if sees else tuple(place.source.path for place in sent if place.source.pictures)
     waiting = [place for place in sent if sees or not place.source.is_wordless]
-    exchanges = []
+    exchanges, answered = [], []
     for turn in turns:
-        reply = _reply_ids(turn, backend)
+        reply = reply_ids(turn, backend)
         if not len(reply):
             continue
         due = [place.source for place in waiting if place.turn_index <= turn.index]
         waiting = [place for place in waiting if place.turn_index > turn.index]
         exchanges.append(Exchange(turn.question, backend.documents(due, numbers, max_tiles=max_tiles), reply))
-    return Conversation(tuple(exchanges), tuple(place.source for place in waiting), numbers, unseen)
+        answered.append(turn)
+    return Conversation(tuple(exchanges), tuple(place.source for place in waiting), numbers, unseen, tuple(answered))
 
 
-def _reply_ids(turn: Turn, backend: Backend) -> Ids:
+def reply_ids(turn: Turn, backend: Backend) -> Ids:
     """The ids as they were sampled; the text's own ids where the model has changed or the turn was interrupted."""
     if turn.reply_ids and turn.vocabulary == backend.about.vocabulary:
         return np.array(turn.reply_ids, dtype=np.int32)

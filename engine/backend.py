@@ -47,6 +47,7 @@ __all__ = [
     "KeptIds",
     "Loading",
     "Need",
+    "Origin",
     "Part",
     "Picture",
     "Plan",
@@ -69,11 +70,25 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Which files a model is. file: the first of them. n_bytes: of all. header_digest: of their headers, vocabulary and
+    template included. projector: the file that lets it see."""
+
+    file: str
+    n_bytes: int
+    header_digest: str
+    architecture: str
+    quantization: str
+    projector: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class About:
     """What an engine is, told before it runs.
 
     name: the model's, as people call it. window: the most tokens that prompt and reply may have. vocabulary: which ids
-    are its own, '' where nobody knows. counts_exactly: its counts are the ids that are decoded, no estimates.
+    are its own, '' where nobody knows. origin: its files, None where they are elsewhere.
+    counts_exactly: its counts are the ids that are decoded, no estimates.
     keeps_kv: what it read can be kept on this machine. reports_capacity: its plans say what is free now.
     image_rule: whose rule counts images, None where it cannot see. has_tiles: it cuts images into tiles, of tile_tokens
     tokens each. unfit: sentences on what was to make it see, and cannot.
@@ -82,6 +97,7 @@ class About:
     name: str
     window: int
     vocabulary: str = ""
+    origin: Origin | None = None
     counts_exactly: bool = True
     keeps_kv: bool = False
     reports_capacity: bool = False

@@ -34,7 +34,7 @@ FLOORS = (
     ("app.kv", "app.images", "app.attachments"),
     ("app.local_engine", "app.engines", "app.next_turn"),
     ("app.previews", "app.question"),
-    ("app.answering", "app.export"),
+    ("app.answering", "app.export", "app.receipts", "app.found_again", "app.checking_again"),
     ("app.desk", "app.archive"),
     ("app.serve",),
     ("app.cli", "app.command", "app.open_browser"),

@@ -1,15 +1,22 @@
-"""`sessions`: what is kept, listed, shown, renamed, exported, searched and deleted."""
+"""`sessions`: what is kept, listed, shown, renamed, exported, verified, searched and deleted."""
 
 import click
 
 from app.archive import open_archive
 from app.cli.options import JSON
-from app.cli.output.session import print_deleted, print_hits, print_renamed, print_session, print_sessions
+from app.cli.output.session import (
+    print_deleted,
+    print_hits,
+    print_renamed,
+    print_session,
+    print_sessions,
+    print_verified,
+)
 
 
 @click.group()
 def sessions() -> None:
-    """List, show, rename, export, search and delete sessions."""
+    """List, show, rename, export, verify, search and delete sessions."""
 
 
 @sessions.command("list")
@@ -51,6 +58,21 @@ def export(session_id: str, layout: str, as_json: bool) -> None:
         print_session(
             record, max_tiles=archive.settings_of(record.session).max_tiles, as_json=as_json or layout == "json"
         )
+
+
+@sessions.command()
+@click.argument("session_id", metavar="ID")
+@JSON
+def verify(session_id: str, as_json: bool) -> int:
+    """Check a session's receipts and citations again: exits with 1 where one does not hold."""
+    from app.checking_again import verify_session
+    from app.cli.desk import open_desk  # a whole Desk: the prompts are laid out again
+
+    with open_desk() as desk:
+        record = desk.record(session_id)
+        checked = verify_session(record, desk.backend)
+        print_verified(record.session, checked, as_json=as_json)
+        return 1 if checked.faults else 0
 
 
 @sessions.command()

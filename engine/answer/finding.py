@@ -28,12 +28,23 @@ _LIKE = {
 }  # fmt: skip
 _PLAIN = {letter.encode(): plain.encode() for plain, letters in _LIKE.items() for letter in letters}
 _LETTER = rb"[A-Za-z\x80-\xff]"
-_HYPHEN = rb"(?<=" + _LETTER + rb")(?:-|\xe2\x80\x90|\xc2\xad)[ \t]*\r?\n[ \t]*(?=[a-z\x80-\xff])"
-_FOLDED = re.compile(b"|".join([*map(re.escape, _PLAIN), _HYPHEN]))
+_GOES_ON = rb"[ \t]*\r?\n[ \t]*(?=[a-z\x80-\xff])"
+# each alternative begins with its own bytes, not with what is to stand before them: so it is searched for fast
+_HYPHEN = b"|".join(
+    re.escape(hyphen) + rb"(?<=" + _LETTER + re.escape(hyphen) + rb")" + _GOES_ON
+    for hyphen in (b"-", b"\xe2\x80\x90", b"\xc2\xad")
+)
+_FOLDED = re.compile(b"|".join([_HYPHEN, *map(re.escape, _PLAIN)]))
+_MARKS = bytes(code for code in range(0x20, 0x7F) if not chr(code).isalnum() and chr(code) != "_")
+_LONG, _MOST_LONG = 256, 500  # bytes of a passage from which on no more places of it are looked at
 _SEED_BYTES = 12
 _MOST_SEEDS = 2_000  # places of a word's beginning: more tell nothing of where a passage is
 _MOST_PLACES = 5  # that are compared with a quote that stands nowhere
-_NEAR = 0.7
+_APART = 64  # bytes: words that were put in or left out move what follows
+_AROUND = 24  # bytes on each side of a place that are compared too
+_NEAR = 0.7  # of the bytes, in whole words and marks
+_PIECE = re.compile(rb"[A-Za-z0-9_\x80-\xfe]+|[^\sA-Za-z0-9_\x80-\xff]")
+_MOST_COMPARED = 2_000  # bytes of a passage
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +103,7 @@ class Finder:
         return self.documents[place.document][place.start : place.end].decode(errors="replace")
 
     def _near(self, words: bytes) -> Found:
-        folding = self._foldings[0]
+        folding, words = self._foldings[0], words[:_MOST_COMPARED]
         best, where = _NEAR, None
         for start in _likely(folding.index, words):
             ratio, span = _compared(folding.index, words, start)
@@ -140,13 +151,17 @@ def _fold(document: bytes, *, keep_hyphens: bool) -> tuple[bytes, _Moved]:
 def _starts(index: QuoteIndex, words: bytes) -> list[int]:
     """Where these bytes stand whole, in order: not within a longer word."""
     data = index.text.data
-    within = index.narrow(index.everything, words[:KEY_BYTES])
-    starts = index.places(within).astype(np.int64)
-    starts = starts[starts + len(words) < len(data)]
-    for at in range(KEY_BYTES, len(words)):
+    lead = len(words) - len(words.lstrip(_MARKS))  # the index has the first mark of a run only
+    lead = lead if lead < len(words) else 0
+    within = index.narrow(index.everything, words[lead : lead + KEY_BYTES])
+    starts = index.places(within).astype(np.int64) - lead
+    starts = starts[(starts >= 0) & (starts + len(words) < len(data))]
+    for at in (*range(lead), *range(lead + KEY_BYTES, len(words))):
         starts = starts[data[starts + at] == words[at]]
         if not len(starts):
             return []
+        if at >= _LONG and len(starts) > _MOST_LONG:
+            starts = np.sort(starts)[:_MOST_LONG]
     ends = words[-1:].isalnum()
     return sorted(start for start in starts.tolist() if not (ends and _goes_on(data, start + len(words))))
 
@@ -158,23 +173,26 @@ def _goes_on(data: NDArray[np.uint8], at: int) -> bool:
 def _likely(index: QuoteIndex, words: bytes) -> Iterator[int]:
     """Where a passage like this may begin: where several of its words stand as far apart as here."""
     votes: Counter[int] = Counter()
+    begins: dict[int, int] = {}
     for match in re.finditer(rb"\S+", words):
         seed = words[match.start() : match.start() + _SEED_BYTES]
         within = index.narrow(index.everything, seed[:KEY_BYTES])
         if len(seed) < KEY_BYTES or len(within) > _MOST_SEEDS:
             continue
         for place in index.places(within).tolist():
-            votes[(place - match.start()) // 64] += 1
+            begin = place - match.start()
+            votes[begin // _APART] += 1
+            begins.setdefault(begin // _APART, begin)
     for bucket, _ in votes.most_common(_MOST_PLACES):
-        yield bucket * 64
+        yield begins[bucket]
 
 
 def _compared(index: QuoteIndex, words: bytes, start: int) -> tuple[float, tuple[int, int]]:
     """How alike the passage around there is, from 0 to 1, and where it begins and ends."""
     data = index.text.data
-    begin = max(1, start - 32)
-    around = data[begin : start + 96 + len(words) * 5 // 4].tobytes()
-    theirs, ours = list(re.finditer(rb"[^\s\xff]+", around)), re.findall(rb"\S+", words)
+    begin = max(1, start - _AROUND)
+    around = data[begin : start + _AROUND + len(words) * 9 // 8].tobytes()
+    theirs, ours = list(_PIECE.finditer(around)), _PIECE.findall(words)
     matcher = SequenceMatcher(None, ours, [match[0] for match in theirs], autojunk=False)
     blocks = [block for block in matcher.get_matching_blocks() if block.size]
     if not blocks:
@@ -184,6 +202,7 @@ def _compared(index: QuoteIndex, words: bytes, start: int) -> tuple[float, tuple
     high = min(len(theirs), last.b + last.size + len(ours) - last.a - last.size)
     if b"\xff" in around[theirs[low].start() : theirs[high - 1].end()]:
         return 0.0, (begin, begin + 1)
-    n_alike = sum(block.size for block in blocks)
-    ratio = 2 * n_alike / (len(ours) + high - low)
+    n_alike = sum(len(piece) for block in blocks for piece in ours[block.a : block.a + block.size])
+    n_theirs = sum(len(match[0]) for match in theirs[low:high])
+    ratio = 2 * n_alike / (sum(map(len, ours)) + n_theirs)
     return ratio, (begin + theirs[low].start(), begin + theirs[high - 1].end())

@@ -101,6 +101,11 @@ class OpenModel:
             "Leave the images out, or ask a model such as Llama 4, Gemma 3 or Qwen 3 VL.",
         )
 
+    @property
+    def header_digest(self) -> str:
+        """Hex, of all that stands before the weights."""
+        return blake2b("".join(file.header_digest for file in self.card.files).encode(), digest_size=16).hexdigest()
+
     def close(self) -> None:
         """Ends the children that count."""
         self.tokenizer.close()

@@ -17,6 +17,7 @@ BENCHMARKS = (
     "count",
     "startup",
     "ids",
+    "found",
     "encodings",
     "limits",
     "runtime",

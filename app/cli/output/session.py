@@ -1,9 +1,14 @@
 """What `sessions` prints."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from app.cli.output import Json, print_document, skipped_json
+from engine.corpus.wording import counted
 from storage.records import Hit, Session, SessionRecord, SessionSummary
+
+if TYPE_CHECKING:  # with all that a prompt is laid out with, which no list needs
+    from app.checking_again import Verification
 
 
 def print_session(record: SessionRecord, *, max_tiles: int, as_json: bool) -> None:
@@ -32,6 +37,35 @@ def print_renamed(session: Session, *, as_json: bool) -> None:
 def print_deleted(session_id: str, *, as_json: bool) -> None:
     """Prints which session is gone."""
     print_document({"deleted": session_id} if as_json else f"Deleted {session_id}.")
+
+
+def print_verified(session: Session, checked: "Verification", *, as_json: bool) -> None:
+    """Prints what came of checking a session again."""
+    print_document(verified_json(session, checked) if as_json else verified_text(checked))
+
+
+def verified_json(session: Session, checked: "Verification") -> Json:
+    """The document of `sessions verify --json`."""
+    return {
+        "id": session.id,
+        "holds": not checked.faults,
+        "turns": checked.n_turns,
+        "sources": checked.n_sources,
+        "citations": checked.n_citations,
+        "prompts": checked.n_prompts,
+        "faults": checked.faults,
+        "unchecked": checked.unchecked,
+    }
+
+
+def verified_text(checked: "Verification") -> str:
+    """What holds in one line, then a line for what does not, or could not be checked."""
+    held = (
+        f"{counted(checked.n_turns, 'question')}: {counted(checked.n_sources, 'source')}, "
+        f"{counted(checked.n_citations, 'citation')} and {counted(checked.n_prompts, 'prompt')} hold."
+    )
+    end = [] if checked.faults else ["Nothing was found that does not hold."]
+    return "\n".join([held, *(f"Does not hold: {fault}" for fault in checked.faults), *checked.unchecked, *end])
 
 
 def session_json(record: SessionRecord, *, max_tiles: int) -> Json:

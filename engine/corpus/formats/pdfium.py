@@ -15,12 +15,14 @@ from threading import RLock
 from time import monotonic
 from types import TracebackType
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 import pypdfium2
 import pypdfium2.raw as pdfium
 
 from engine.corpus.formats.cover import Cover, cover_of
+from engine.corpus.formats.format import Box
 from engine.corpus.formats.glyphs import Glyphs, glyphs_of
 from engine.corpus.formats.pdf_tree import lock_in_words, unwrapped
 from engine.corpus.source import Cause, Pixels, Skipped
@@ -34,6 +36,7 @@ _PATIENCE_S = 30.0  # a page; text takes 10 ms, a scan at 300 dots an inch 100 m
 _LOCK = RLock()
 _FLAGS = pdfium.FPDF_ANNOT | pdfium.FPDF_REVERSE_BYTE_ORDER  # annotations too; red first
 _WHITE = (255, 255, 255, 255)
+_FINE = 1 << 20  # steps that a side of a page is measured in
 _FEW_OBJECTS = 20  # what an empty page may have: white backgrounds, lines of spaces
 _GLANCE_PIXELS = 200  # the longer side at which a page is looked at for being empty
 
@@ -127,6 +130,18 @@ class Pages:
                 page.close()
         return None
 
+    def find(self, number: int, words: str, before: str) -> Box | None:
+        """Where words stand on a page (from 1), see `reader.find_words`."""
+        if not 1 <= number <= len(self.sizes) or self.sizes[number - 1] is None:
+            return None
+        with _LOCK, suppress(pypdfium2.PdfiumError, IndexError):
+            page = self._document[number - 1]
+            try:
+                return _find(page, _letters(words), _letters(before))
+            finally:
+                page.close()
+        return None
+
     def copy(self) -> bytes:
         """The PDF as PDFium writes it: its tables anew, its lock off. b"" where it cannot."""
         out = BytesIO()
@@ -186,6 +201,71 @@ def _draw(page: Any, bitmap: Any, deadline: _Deadline) -> bool:
     if page.formenv is not None:
         pdfium.FPDF_FFLDraw(page.formenv, bitmap, page, *place, _FLAGS)
     return True
+
+
+def _letters(text: str) -> str:
+    """The letters and digits of a text in their plainest form: by these it is found again."""
+    return "".join(letter for letter in normalize("NFKD", text).casefold() if letter.isalnum())
+
+
+def _find(page: Any, words: str, before: str) -> Box | None:
+    text = pdfium.FPDFText_LoadPage(page)
+    if not words or not text:
+        return None
+    try:
+        n_glyphs = max(0, pdfium.FPDFText_CountChars(text))
+        plain, glyphs = _plain_glyphs(text, n_glyphs)
+        at = _nth(plain, words, _times(before, words))
+        return None if at < 0 else _box_around(page, text, sorted(set(glyphs[at : at + len(words)])))
+    finally:
+        pdfium.FPDFText_ClosePage(text)
+
+
+def _plain_glyphs(text: Any, n_glyphs: int) -> tuple[str, list[int]]:
+    """The letters and digits of a page, and which glyph each is of."""
+    plain, glyphs = [], []
+    for at in range(n_glyphs):
+        code = pdfium.FPDFText_GetUnicode(text, at)
+        for letter in _letters(chr(code)) if 0 < code <= 0x10FFFF else "":
+            plain.append(letter)
+            glyphs.append(at)
+    return "".join(plain), glyphs
+
+
+def _times(text: str, words: str) -> int:
+    """How often words stand in a text, over each other too."""
+    n_times, at = 0, text.find(words)
+    while at >= 0:
+        n_times, at = n_times + 1, text.find(words, at + 1)
+    return n_times
+
+
+def _nth(plain: str, words: str, n_before: int) -> int:
+    """Where words stand for the time after so many; the last time before that where they do not; -1 where never."""
+    found = plain.find(words)
+    for _ in range(n_before):
+        following = plain.find(words, found + 1)
+        if found < 0 or following < 0:
+            break
+        found = following
+    return found
+
+
+def _box_around(page: Any, text: Any, glyphs: list[int]) -> Box | None:
+    """Around these glyphs, as shares of the page as it is drawn."""
+    corners: list[tuple[float, float]] = []
+    x, y = ctypes.c_int(), ctypes.c_int()
+    for at in glyphs:
+        box = pdfium.FS_RECTF()
+        if not pdfium.FPDFText_GetLooseCharBox(text, at, box):
+            continue
+        for across, up in ((box.left, box.top), (box.right, box.bottom)):
+            if pdfium.FPDF_PageToDevice(page, 0, 0, _FINE, _FINE, 0, across, up, x, y):
+                corners.append((x.value / _FINE, y.value / _FINE))
+    if not corners:
+        return None
+    across, down = ([min(1.0, max(0.0, each)) for each in values] for values in zip(*corners, strict=True))
+    return (min(across), min(down), max(across), max(down)) if max(across) > min(across) else None
 
 
 def _size(document: Any, number: int) -> PageSize | None:

@@ -1,0 +1,170 @@
+"""A session's receipts and citations, checked again against what is stored: `longdesk sessions verify`.
+
+What holds is counted, what does not is said in a sentence each, and so is what could not be checked.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+
+from app.next_turn import reply_ids
+from engine.answer.citations import Citation, Status
+from engine.answer.places import Places
+from engine.answer.receipt import Receipt, SentSource, prompt_hash, receipt_from
+from engine.backend import Backend, Exchange, Prompt, Source
+from engine.corpus.source import digest_text
+from engine.errors import LongdeskError
+from engine.runtime.quotes.text import Place, normalized
+from storage.records import SessionRecord, Turn
+
+BackendOf = Callable[[str], Backend]
+
+
+@dataclass(slots=True)
+class Verification:
+    """What came of checking. faults: what does not hold; unchecked: what could not be checked, and why; sentences both.
+    The numbers are of what was checked and holds."""
+
+    n_turns: int = 0
+    n_sources: int = 0
+    n_citations: int = 0
+    n_prompts: int = 0
+    faults: list[str] = field(default_factory=list)
+    unchecked: list[str] = field(default_factory=list)
+
+
+def verify_session(record: SessionRecord, backend_of: BackendOf) -> Verification:
+    """Checks all turns of a session: that what was sent is what is kept, that verified words stand at their places, and
+    that the prompt is the one that was hashed.
+
+    backend_of: the engine that a --model value names. Where it raises as Desk.backend does, the prompt is not checked.
+    """
+    return _Check(record, backend_of).run()
+
+
+class _Check:
+    def __init__(self, record: SessionRecord, backend_of: BackendOf) -> None:
+        self._record, self._backend_of = record, backend_of
+        self._sources = {placed.source.path: placed.source for placed in record.sources}
+        self._turns = {turn.index: turn for turn in record.turns}
+        self._digests: dict[str, str] = {}
+        self._places: dict[str, Places] = {}
+        self._done = Verification()
+
+    def run(self) -> Verification:
+        for turn in self._record.turns:
+            if turn.stop is not None:
+                self._check(turn)
+        return self._done
+
+    def _check(self, turn: Turn) -> None:
+        named, done = f"Question {turn.index + 1}", self._done
+        done.n_turns += 1
+        for number, citation in enumerate(turn.citations or (), 1):
+            if citation.status is not Status.VERIFIED:
+                continue
+            why = self._citation_fault(citation, turn)
+            done.n_citations += why is None
+            if why is not None:
+                done.faults.append(f"{named}, citation {number}: {why}.")
+        if turn.receipt is None:
+            done.unchecked.append(f"{named} has no receipt: it is older than receipts, or its answer was cut off.")
+            return
+        try:
+            receipt = receipt_from(turn.receipt)
+        except (KeyError, TypeError, AttributeError) as error:
+            done.faults.append(f"{named}: its receipt cannot be read ({error!r}).")
+            return
+        faults = [why for sent in receipt.sources if (why := self._source_fault(sent)) is not None]
+        done.n_sources += len(receipt.sources) - len(faults)
+        faults += _count_faults(turn, receipt)
+        done.faults += [f"{named}: {why}." for why in faults]
+        if faults:
+            done.unchecked.append(
+                f"{named}: its prompt was not laid out again, since what it is made of does not hold."
+            )
+        else:
+            self._check_prompt(named, turn, receipt)
+
+    def _source_fault(self, sent: SentSource) -> str | None:
+        source = self._sources.get(sent.path)
+        if source is None:
+            return f"{sent.path} was sent, and is not kept with the session"
+        if self._digest(source) != (source.digest if not source.pictures else sent.text_digest):
+            return f"the text that is kept of {sent.path} is not the one that its digest is of"
+        if source.digest != sent.digest:
+            return f"{sent.path} is kept as it was read later; what was sent is another text"
+        return None
+
+    def _digest(self, source: Source) -> str:
+        """Of its text as it is kept."""
+        if source.path not in self._digests:
+            self._digests[source.path] = digest_text(source.text)
+        return self._digests[source.path]
+
+    def _citation_fault(self, citation: Citation, turn: Turn) -> str | None:
+        start, end = citation.statement
+        if not 0 <= start <= end <= len(turn.text):
+            return "its statement is not within the answer"
+        source = self._sources.get(citation.path or "")
+        if source is None or citation.bytes is None:
+            return f"{citation.path or 'its source'} is not kept with the session"
+        if source.digest != citation.source_digest:
+            return f"{citation.path} is kept as it was read later; its words are not looked for there"
+        if source.path not in self._places:
+            self._places[source.path] = Places([source], file_of=lambda source: None)
+        places = self._places[source.path]
+        begin, behind = citation.bytes
+        if not 0 <= begin < behind <= len(places.documents[0]):
+            return f"{citation.path} has no bytes {begin:,} to {behind:,}"
+        again = places.citation(Place(0, begin, behind), statement=citation.statement)
+        if normalized(again.quote.encode()) != normalized(citation.quote.encode("utf-8", "replace")):
+            return f"other words stand at bytes {begin:,} to {behind:,} of {citation.path}"
+        if (again.lines, again.page, again.cell) != (citation.lines, citation.page, citation.cell):
+            return f"the words stand in {citation.path}, but in other lines, or on another page"
+        return None
+
+    def _check_prompt(self, named: str, turn: Turn, receipt: Receipt) -> None:
+        why = "its model could not be opened"
+        try:
+            backend = self._backend_of(str(receipt.model.get("asked_as")))
+            why = " and ".join(_differences(backend, receipt.model))
+            prompt = None if why else self._prompt(turn, receipt, backend)
+        except LongdeskError as error:
+            prompt, why = None, f"{why}: {error}"
+        if prompt is None:
+            self._done.unchecked.append(f"{named}: its prompt was not laid out again; {why.rstrip('.')}.")
+        elif prompt_hash(prompt) == receipt.prompt_hash:
+            self._done.n_prompts += 1
+        else:
+            self._done.faults.append(f"{named}: its prompt, laid out again, is not the one that was sent.")
+
+    def _prompt(self, turn: Turn, receipt: Receipt, backend: Backend) -> Prompt:
+        """The prompt of a turn, from what is stored."""
+        numbers = {sent.path: sent.first_image for sent in receipt.sources if sent.first_image is not None}
+        exchanges = []
+        for index in (*receipt.history, turn.index):
+            asked = turn if index == turn.index else self._turns[index]
+            sources = [self._sources[sent.path] for sent in receipt.sources if sent.turn == index]
+            documents = backend.documents(sources, numbers, max_tiles=receipt.settings.get("max_tiles"))
+            reply = None if asked is turn else reply_ids(asked, backend)
+            exchanges.append(Exchange(asked.question, documents, reply))
+        return backend.lay_out(exchanges, system=receipt.system, today=date.fromisoformat(receipt.date))
+
+
+def _count_faults(turn: Turn, receipt: Receipt) -> Iterator[str]:
+    if receipt.reply_tokens != len(turn.reply_ids):
+        yield f"the receipt has {receipt.reply_tokens:,} tokens of reply, and {len(turn.reply_ids):,} are kept"
+    if receipt.prompt_tokens != sum(receipt.tokens.values()):
+        yield "the tokens of the receipt do not add up to its prompt"
+
+
+def _differences(backend: Backend, model: Mapping[str, object]) -> Iterator[str]:
+    """What of a model is not as it was."""
+    about, origin = backend.about, backend.about.origin
+    if origin is None:
+        yield f"{about.name} is not a file on this machine"
+    elif origin.header_digest != model.get("header_digest") or origin.n_bytes != model.get("bytes"):
+        yield f"{origin.file} is another model than the one that was asked"
+    elif origin.projector != model.get("projector"):
+        yield "images would be read with another projector"

@@ -1,0 +1,81 @@
+"""What an answer quotes, found again in the sources that were sent: quotes that nobody held while they were written.
+
+Setting up takes seconds for tens of megabytes, so the last corpus stays ready for the next answer.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from threading import Lock
+
+from engine.answer.citations import Citation
+from engine.answer.finding import Finder, finder
+from engine.answer.images import cite_images
+from engine.answer.places import Places
+from engine.answer.quotations import cite_quotations, quotations
+from engine.corpus.source import KeptFile, Source
+from engine.errors import LongdeskError
+
+_MOST_KEPT = 64 << 20  # bytes of text: five times as much in memory
+
+
+def found_again(
+    text: str, sources: Sequence[Source], *, question: str = "", shown: Mapping[str, int] | None = None
+) -> tuple[Citation, ...]:
+    """The citations of an answer's own quotes, and of the images that it names, by the statements that they stand for.
+
+    sources: those that were sent, of any kind. question: what is quoted of it is no quote of the sources. shown: of a
+    model that sees, what the first picture of each source is called, by path.
+    """
+    worded = tuple(source for source in sources if source.n_characters)
+    found = list[Citation]()
+    if worded and quotations(text):
+        places, prepared = _READY.of(worded)
+        found += cite_quotations(text, places, prepared, question=question)
+    if shown is not None:
+        pictured = [source for source in sources if source.pictures]
+        found += cite_images(text, pictured, shown)
+    return tuple(sorted(found, key=lambda citation: citation.statement))
+
+
+def file_of(source: Source) -> KeptFile | None:
+    """The file that a source was read from: the one that is kept, or the one that lies there still."""
+    if source.kept_file is not None:
+        return source.kept_file
+    if source.kind != "pdf" or not source.origin:
+        return None
+    try:
+        data = Path(source.origin).read_bytes()
+    except OSError:  # gone, or inside a zip
+        return None
+    return KeptFile("PDF", data, scalable=True) if len(data) == source.n_bytes else None
+
+
+class _Ready:
+    """The sources of the last answer, ready to find quotes in."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._key: tuple[str, ...] = ()
+        self._kept: tuple[Places, Finder] | None = None
+
+    def of(self, sources: Sequence[Source]) -> tuple[Places, Finder]:
+        key = tuple(part for source in sources for part in (source.path, source.digest))
+        with self._lock:
+            if self._kept is not None and key == self._key:
+                return self._kept
+            self._kept = None  # before there are two
+            places = Places(sources, file_of=_file_or_none)
+            made = places, finder(places.documents)
+            if sum(map(len, places.documents)) <= _MOST_KEPT:
+                self._key, self._kept = key, made
+            return made
+
+
+def _file_or_none(source: Source) -> KeptFile | None:
+    try:
+        return file_of(source)
+    except LongdeskError:  # it was to be read when it is asked for, and is another now
+        return None
+
+
+_READY = _Ready()

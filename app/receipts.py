@@ -1,0 +1,168 @@
+"""The receipt of a turn: what of a session was sent with it, what was left out and by whom, with what it was asked."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from importlib.metadata import version
+from typing import Any
+
+from app.session_settings import SessionSettings, sampling_of
+from app.settings import Settings
+from engine.answer.receipt import LeftOut, Receipt, SentSource, prompt_hash
+from engine.backend import Backend, Case, Cause, Part, Skipped, Source
+from engine.corpus.source import digest_text
+from engine.errors import LongdeskError
+from storage.records import Turn
+
+_MOST_COUNTED = 4_000_000  # characters of what was left out: more is not counted for a receipt
+_YOU, _QUESTION, _MODEL = "you", "question", "model"
+_BY = {
+    Cause.EXCLUDED: _YOU,
+    Cause.NO_PAGE: _YOU,
+    Cause.IGNORED: "rule",
+    Cause.GENERATED: "rule",
+    Cause.LINK: "rule",
+    Cause.UNSAFE: "rule",
+    Cause.TOO_LARGE: "size",
+    Cause.NO_VISION: _MODEL,
+    Cause.GONE: "gone",
+}  # all others: "reading"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sending:
+    """A turn as it was asked. answered: the indexes of the turns that its prompt holds, in order. placed: all sources
+    of the session, and whether each was sent. numbers, unseen: see Conversation. only: the question was asked about
+    some of the sources. own: the session's settings."""
+
+    case: Case
+    answered: tuple[int, ...]
+    placed: tuple[tuple[Source, bool], ...]
+    numbers: Mapping[str, int]
+    unseen: tuple[str, ...]
+    only: bool
+    system: str
+    today: date
+    own: SessionSettings
+
+
+def receipt_of(
+    turn: Turn, sending: Sending, *, skipped: Sequence[Skipped], backend: Backend, settings: Settings
+) -> Receipt:
+    """Of a turn that has ended. skipped: all that the session lists as such."""
+    prompt, plan = sending.case.prompt, sending.case.plan
+    sources = tuple(_sent(turn, sending))
+    left_out = tuple(_left_out(sending, sources, skipped, backend))
+    placed = {source.path for source, _ in sending.placed}
+    counted = [left.tokens for left in left_out if left.path in placed]
+    sent_tokens = sum(source.tokens for source in sources)
+    return Receipt(
+        longdesk=version("longdesk"),
+        asked=turn.created,
+        answered=turn.finished,
+        sources=sources,
+        left_out=left_out,
+        tokens_all=None if None in counted else sent_tokens + sum(each or 0 for each in counted),
+        tokens={str(part): prompt.count(part) for part in Part},
+        prompt_tokens=prompt.n_tokens,
+        read_tokens=max(0, (turn.prompt_tokens or 0) - (turn.reused_tokens or 0)),
+        reused_tokens=turn.reused_tokens or 0,
+        reply_tokens=turn.reply_tokens or 0,
+        model=_model(backend, settings),
+        kv_type=plan.kv_type or settings.kv_type,
+        context_tokens=plan.context_tokens,
+        settings=_settings(sending, settings),
+        system=sending.system,
+        date=sending.today.isoformat(),
+        history=sending.answered,
+        prompt_hash=prompt_hash(prompt),
+        times={name: getattr(turn, name) for name in ("read_s", "load_s", "prefill_s", "ttft_s")},
+    )
+
+
+def _sent(turn: Turn, sending: Sending) -> Iterator[SentSource]:
+    """The sources as they stand in the prompt, each with the turn that carries it."""
+    carriers = [*sending.answered, turn.index]
+    by_path = {source.path: source for source, _ in sending.placed}
+    at = 0
+    for segment in sending.case.prompt.segments:
+        at += segment.part is Part.REPLY
+        if segment.part is not Part.SOURCE or segment.path not in by_path:
+            continue
+        source = by_path[segment.path]
+        yield SentSource(
+            path=source.path,
+            digest=source.digest,
+            text_digest=digest_text(source.text) if source.pictures else source.digest,
+            tokens=segment.n_tokens,
+            turn=carriers[min(at, len(carriers) - 1)],
+            first_image=sending.numbers.get(source.path),
+        )
+
+
+def _left_out(
+    sending: Sending, sources: Sequence[SentSource], skipped: Sequence[Skipped], backend: Backend
+) -> Iterator[LeftOut]:
+    sent, why = {source.path for source in sources}, {one.path: one for one in skipped}
+    unsent = [(source, enabled) for source, enabled in sending.placed if source.path not in sent]
+    tokens = _counted([source for source, _ in unsent], sending, backend)
+    for source, enabled in unsent:
+        path = source.path
+        if path in why:
+            by, reason = _by(why[path]), why[path].reason
+        elif enabled:
+            by, reason = _MODEL, "nothing but pictures, which the model cannot see"
+        elif sending.only:
+            by, reason = _QUESTION, "asked about others"
+        else:
+            by, reason = _YOU, "left out of the session"
+        yield LeftOut(path=path, by=by, reason=reason, tokens=tokens.get(path))
+    for path in sending.unseen:
+        if path in sent:
+            yield LeftOut(path=path, by=_MODEL, reason="its pictures, which the model cannot see", tokens=0)
+    placed = {source.path for source, _ in sending.placed}
+    for one in skipped:
+        if one.path not in placed:
+            yield LeftOut(path=one.path, by=_by(one), reason=one.reason)
+
+
+def _counted(sources: Sequence[Source], sending: Sending, backend: Backend) -> dict[str, int]:
+    """What each would cost, by path; none where that takes long, or cannot be said."""
+    if sum(source.n_characters for source in sources) > _MOST_COUNTED:
+        return {}
+    try:
+        documents = backend.documents(sources, sending.numbers, max_tiles=sending.own.max_tiles)
+    except LongdeskError:  # a picture that cannot be counted
+        return {}
+    return {document.path: document.n_tokens for document in documents}
+
+
+def _by(skipped: Skipped) -> str:
+    return _BY.get(skipped.cause, "reading")
+
+
+def _model(backend: Backend, settings: Settings) -> dict[str, Any]:
+    about, origin = backend.about, backend.about.origin
+    return {
+        "name": about.name,
+        "asked_as": settings.model,
+        "vocabulary": about.vocabulary,
+        "file": origin and origin.file,
+        "bytes": origin and origin.n_bytes,
+        "header_digest": origin and origin.header_digest,
+        "architecture": origin and origin.architecture,
+        "quantization": origin and origin.quantization,
+        "projector": origin and origin.projector,
+    }
+
+
+def _settings(sending: Sending, settings: Settings) -> dict[str, Any]:
+    return {
+        **asdict(sampling_of(settings)),
+        "max_tiles": sending.own.max_tiles,
+        "draw_pages": sending.own.draw_pages,
+        "tile_separators": settings.tile_separators,
+        "kv_device": settings.kv_device,
+        "threads": settings.n_threads,
+        "snapshot": settings.snapshot,
+    }
