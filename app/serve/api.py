@@ -77,7 +77,8 @@ class Api:
         wanted = chat_request(await _body(request), models=self._names, settings=self._service.settings)
         answer = _Answer(self._id, wanted)
         if not wanted.stream:
-            return JSONResponse(await _unless_left(request, self._whole(answer)))
+            whole = await _unless_left(request, self._whole(answer))
+            return Response(json.dumps(whole), media_type="application/json")  # in ASCII: text may hold anything
         pieces = self._pieces(answer)
         first = await _unless_left(request, anext(pieces))  # a refusal comes before it, and has a status of its own
         return StreamingResponse(_joined(first, pieces), media_type="text/event-stream")
@@ -181,7 +182,7 @@ def _usage(turn: Turn) -> Fields:
 
 
 def _line(fields: Fields) -> str:
-    return f"data: {json.dumps(fields, ensure_ascii=False)}\n\n"
+    return f"data: {json.dumps(fields)}\n\n"
 
 
 async def _joined(first: str, rest: AsyncGenerator[str, None]) -> AsyncIterator[str]:

@@ -133,7 +133,7 @@ class Conversations:
                 )
                 stop = turn.stop if turn.stop in _ENDS else "cancelled"
                 self._store.turns.finish(begun.id, Outcome(text=turn.text, stop=stop, reply_ids=turn.reply_ids))
-                self._store.turns.cite(begun.id, turn.citations, turn.receipt)
+                self._store.turns.cite(begun.id, turn.citations)  # a receipt is of the session that sent it
             for said in past[len(shared) :]:
                 begun = self._store.turns.begin(lease, question=said.question)
                 self._store.turns.finish(begun.id, Outcome(text=said.reply, stop="end"))
