@@ -108,7 +108,7 @@ class _Tools:
             "lines": [first, last],
             "n_lines": lines.n_lines,
             "pages": [source.page_at(start), source.page_at(max(start, stop - 1))] if source.page_starts else None,
-            "text": _sound(source.text[start:stop]),
+            "text": source.text[start:stop],
             "more": f"It goes on: read again with first_line={next_line}" if cut else None,
         }
 
@@ -231,7 +231,7 @@ def _hit(source: Source, lines: _Lines, offset: int, n_around: int) -> Fields:
         "line": line,
         "page": source.page_at(offset),
         "first_line": max(1, line - n_around),
-        "text": _sound("\n".join(lines.around(line, n_around))),
+        "text": "\n".join(lines.around(line, n_around)),
     }
 
 
@@ -247,7 +247,7 @@ def _answer(reply: Reply) -> CallToolResult:
         "answer": turn.text,
         "stop": turn.stop,
         "session": turn.session_id,
-        "citations": None if citations is None else [_cited_json(citation) for citation in citations],
+        "citations": None if citations is None else [citation.to_json() for citation in citations],
         "receipt": turn.receipt,
         "notices": list(reply.notices),
         "prompt_tokens": turn.prompt_tokens,
@@ -257,15 +257,6 @@ def _answer(reply: Reply) -> CallToolResult:
     return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=data)
 
 
-def _cited_json(citation: Citation) -> Fields:
-    return {**citation.to_json(), "quote": _sound(citation.quote)}
-
-
-def _sound(text: str) -> str:
-    """Without halves of characters, which a notebook's JSON can hold and UTF-8 cannot."""
-    return text.encode("utf-8", "replace").decode()
-
-
 def _cited(citation: Citation) -> str:
     """One line of a citation: what became of it, where, and the words."""
     place = citation.path or "nowhere"
@@ -273,5 +264,5 @@ def _cited(citation: Citation) -> str:
         place += f", page {citation.page}"
     elif citation.lines is not None:
         place += f", lines {citation.lines[0]} to {citation.lines[1]}"
-    words = _sound(citation.quote) or "no words found that show this"
+    words = citation.quote or "no words found that show this"
     return f"- {citation.status}: {place}: {words}"
