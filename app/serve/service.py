@@ -13,7 +13,7 @@ from threading import Lock, Thread
 
 from app.counting import Count
 from app.desk import Desk
-from app.question import Begun, DeskEvent, Notice, Question
+from app.question import Answered, Begun, DeskEvent, Notice, Question
 from app.serve.asked import Asked
 from app.serve.conversations import Conversations
 from engine.backend import Corpus, Document, Source
@@ -79,7 +79,7 @@ class Service:
             only=asked.only,
             settings=asked.settings,
         )
-        begun, notices = None, []
+        begun, notices, is_free = None, [], False
         try:
             with closing(self._desk.ask(question, cancel=cancel)) as events:
                 for event in events:
@@ -87,12 +87,16 @@ class Service:
                         begun = event.turn
                     elif isinstance(event, Notice):
                         notices.append(event.text)
+                    elif isinstance(event, Answered) and begun is not None and not is_free:
+                        is_free = True  # what may follow keeps nobody from going on in the session
+                        talks.leave(place, answered=begun.session_id)
                     yield event
             if begun is not None:
                 [turn] = [each for each in self._desk.turns(begun.session_id) if each.id == begun.id]
                 yield Reply(turn, tuple(notices))
         finally:
-            talks.leave(place, answered=begun.session_id if begun is not None else None)
+            if not is_free:
+                talks.leave(place, answered=begun.session_id if begun is not None else None)
 
     async def hear(self, asked: Asked) -> AsyncGenerator[Heard, None]:
         """The same in an event loop. Left before its end, it cancels the question. Raises Crowded too."""
