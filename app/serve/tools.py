@@ -9,6 +9,8 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import aclosing
+from importlib.metadata import version
+from inspect import getdoc
 from itertools import islice
 from typing import Any
 
@@ -48,10 +50,12 @@ def http_app(service: Service) -> Starlette:
 
 def tools_of(service: Service) -> MCPServer:
     """A server of the tools."""
-    server = MCPServer("longdesk", title="Longdesk", instructions=_INSTRUCTIONS, log_level="ERROR")
+    server = MCPServer(
+        "longdesk", title="Longdesk", instructions=_INSTRUCTIONS, version=version("longdesk"), log_level="ERROR"
+    )
     tools = _Tools(service)
     for tool in (tools.list_sources, tools.read, tools.search, tools.ask):
-        server.add_tool(tool, annotations=_READ_ONLY)
+        server.add_tool(tool, description=getdoc(tool), annotations=_READ_ONLY)
     return server
 
 

@@ -26,11 +26,11 @@ Use = Callable[[Client], Awaitable[None]]
 
 
 @asynccontextmanager
-async def over_http(server: Serving, token: str = TOKEN) -> AsyncIterator[Client]:
+async def over_http(server: Serving, token: str = TOKEN, mode: str = "auto") -> AsyncIterator[Client]:
     headers = {"Authorization": f"Bearer {token}"}
     async with (
         httpx2.AsyncClient(headers=headers, timeout=PATIENCE_S) as http,
-        Client(streamable_http_client(f"{server.url}/mcp", http_client=http)) as client,
+        Client(streamable_http_client(f"{server.url}/mcp", http_client=http), mode=mode) as client,
     ):
         yield client
 
@@ -80,9 +80,12 @@ async def look(client: Client) -> None:
     assert part["prompt_tokens"] < answer["prompt_tokens"] / 2
 
 
-def test_over_http(server: Serving) -> None:
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+def test_over_http(server: Serving, mode: str) -> None:
+    """legacy: clients that begin with a handshake, as most do."""
+
     async def use() -> None:
-        async with over_http(server) as client:
+        async with over_http(server, mode=mode) as client:
             await look(client)
 
     asyncio.run(use())
