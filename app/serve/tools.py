@@ -33,6 +33,7 @@ _MOST_COUNTED = 1_000  # hits behind those
 _MOST_AROUND = 20  # lines
 _MOST_LINE = 500  # characters of a line that a hit shows
 _MOST_SESSIONS = 100
+_LINE_END = re.compile(r"\r\n?|\n")
 _READ_ONLY = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 _INSTRUCTIONS = (
     "A corpus of files that a model on this machine has read whole. ask answers a question about all of it, with "
@@ -89,31 +90,29 @@ class _Tools:
 
     def read(
         self, path: str, first_line: int = 1, last_line: int | None = None,
-        first_page: int | None = None, last_page: int | None = None,
+        first_page: int | None = None, last_page: int | None = None, skip: int = 0,
     ) -> Fields:  # fmt: skip
         """Reads the text of one source, by the path that list_sources gives: all of it, lines, or pages of a PDF.
 
         first_line, last_line: from 1, the last included. first_page, last_page: the same for pages, in place of lines.
+        skip: so many characters of that, which an earlier answer had.
         """
         source = self._source(path)
         lines = _Lines(source.text)
         if first_page is not None or last_page is not None:
-            start, end = _pages(source, first_page or 1, last_page)
+            begin, end = _pages(source, first_page or 1, last_page)
         else:
-            start, end = lines.span(first_line, last_line)
-        stop = min(end, start + _MOST_READ)
-        cut = stop < end
-        if cut and (whole := source.text.rfind("\n", start, stop) + 1) > start:
-            stop = whole
-        first, last = lines.at(start), lines.at(max(start, stop - 1))
-        next_line = last + 1 if source.text[stop - 1 : stop] == "\n" else last
+            begin, end = lines.span(first_line, last_line)
+        start = min(end, begin + max(skip, 0))
+        stop = lines.last_start(start, start + _MOST_READ) if end > start + _MOST_READ else end
+        last = max(start, stop - 1)
         return {
             "path": path,
-            "lines": [first, last],
+            "lines": [lines.at(start), lines.at(last)],
             "n_lines": lines.n_lines,
-            "pages": [source.page_at(start), source.page_at(max(start, stop - 1))] if source.page_starts else None,
+            "pages": [source.page_at(start), source.page_at(last)] if source.page_starts else None,
             "text": source.text[start:stop],
-            "more": f"It goes on: read again with first_line={next_line}" if cut else None,
+            "more": f"It goes on: read the same again with skip={stop - begin}" if stop < end else None,
         }
 
     def search(
@@ -166,7 +165,7 @@ class _Tools:
             "path": source.path,
             "kind": source.kind,
             "tokens": self._service.document(source.path).n_tokens,
-            "lines": source.text.count("\n") + (source.text[-1:] not in ("", "\n")),
+            "lines": _Lines(source.text).n_lines if source.text else 0,
             "pages": source.n_pages,
         }
 
@@ -185,11 +184,11 @@ class _Tools:
 
 
 class _Lines:
-    """Where the lines of a text begin; they end at line feeds."""
+    """Where the lines of a text begin, numbered as those of citations are: they end with LF, CR LF or CR."""
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._starts = [0, *(match.end() for match in re.finditer("\n", text))]
+        self._starts = [0, *(match.end() for match in _LINE_END.finditer(text))]
         if len(self._starts) > 1 and self._starts[-1] == len(text):
             self._starts.pop()
 
@@ -208,10 +207,17 @@ class _Lines:
             raise ToolError(f"There are no such lines: the source has lines 1 to {self.n_lines:,}.")
         return self._starts[first - 1], self._starts[last] if last < self.n_lines else len(self._text)
 
+    def last_start(self, after: int, most: int) -> int:
+        """Where the last line begins that does so behind `after` and up to `most`; `most` where none does."""
+        start = self._starts[self.at(most) - 1]
+        return start if start > after else most
+
     def around(self, line: int, n_around: int) -> list[str]:
         """A line with those before and behind it, long ones cut where it shows."""
         start, end = self.span(max(1, line - n_around), line + n_around)
-        found = self._text[start:end].splitlines()
+        found = _LINE_END.split(self._text[start:end])
+        if not found[-1]:  # behind the last line's end
+            found.pop()
         return [
             each if len(each) <= _MOST_LINE else f"{each[:_MOST_LINE]}… [{len(each):,} characters]" for each in found
         ]

@@ -131,6 +131,41 @@ def test_reading_and_searching(server: Serving) -> None:
     asyncio.run(use())
 
 
+def test_what_is_too_long_for_one_answer_is_read_in_several(longdesk: CommandLine, tmp_path: Path) -> None:
+    """Also where one line is too long, and where lines end otherwise."""
+    texts = {
+        "lines.txt": "".join(f"This is line {number}.\n" for number in range(1, 6_001)),
+        "one.txt": "word " * 30_000,
+        "old.txt": "".join(f"Line {number}.\r" for number in range(1, 9_001)),
+        "dos.txt": "a\r\nb\r\n",
+    }
+    folder = tmp_path / "long"
+    folder.mkdir()
+    for name, content in texts.items():
+        (folder / name).write_bytes(content.encode())
+
+    async def use() -> None:
+        async with over_stdio(longdesk, folder) as client:
+            listed = data(await client.call_tool("list_sources"))["sources"]
+            assert {source["path"]: source["lines"] for source in listed} == {
+                "lines.txt": 6_000, "one.txt": 1, "old.txt": 9_000, "dos.txt": 2
+            }  # fmt: skip
+            for name, content in texts.items():
+                found, more, last_line = "", "skip=0", 0
+                while more:
+                    assert more.rpartition("skip=")[2] == str(len(found))
+                    part = data(await client.call_tool("read", {"path": name, "skip": len(found)}))
+                    assert 0 < len(part["text"]) <= 50_000 and part["lines"][0] == max(
+                        1, last_line + (name != "one.txt")
+                    )
+                    found, more, last_line = found + part["text"], part["more"], part["lines"][1]
+                assert found == content
+            part = data(await client.call_tool("search", {"text": "Line 8999", "around": 1}))
+            assert part["hits"][0]["text"].splitlines() == ["Line 8998.", "Line 8999.", "Line 9000."]
+
+    asyncio.run(use())
+
+
 @pytest.mark.parametrize(
     ("tool", "arguments", "said"),
     [
