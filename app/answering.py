@@ -1,5 +1,5 @@
 """One question on its way, straight down: the lease, what it sends, a refusal, its turn in the store, the engine's
-events, and what is kept of them."""
+events, what is kept of them, and what shows the answer."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -9,6 +9,7 @@ from time import monotonic
 from typing import Any
 
 from app.attachments import candidates, joining
+from app.citing import Sent, cite
 from app.next_turn import PreparedTurn, prepare
 from app.question import Answered, Begun, DeskEvent, Notice, Question, looking_at
 from app.receipts import Sending, receipt_of
@@ -16,7 +17,7 @@ from app.session_settings import TurnSettings, begun_with, sampling_of
 from app.settings import Settings
 from app.sources.joining import Joining, join_session, write_down
 from app.verdicts import refuse_misfit, unseen_notice
-from engine.backend import Backend, Corpus, Event, Finished, Prefill, Remark, Stop, Text
+from engine.backend import Backend, Corpus, Event, Finished, Prefill, Remark, Source, Stop, Text
 from engine.errors import LongdeskError
 from storage.leases import Lease
 from storage.records import Outcome, Session, Turn
@@ -27,9 +28,9 @@ _PROGRESS_S = 0.5  # how often the store hears of the prefill
 
 
 def answer(
-    question: Question, *, backend: Backend, store: Store, settings: Settings, cancel: Flag
+    question: Question, *, backend: Backend, store: Store, settings: Settings, cancel: Flag, uncited: Flag
 ) -> Iterator[DeskEvent]:
-    """See Desk.ask. Only one runs at a time, which Desk sees to."""
+    """See Desk.ask. Only one runs at a time, which Desk sees to. uncited: set when the answer is all that is wanted."""
     settings = question.settings or settings
     session = store.sessions.get(question.session) if question.session is not None else None
     with ExitStack() as stack:
@@ -54,10 +55,13 @@ def answer(
         assert lease is not None
         asked = _begin(turn, session, lease, question, backend, store, settings)
         record = _Record(asked, store, question.read_s, _Receipts(turn, backend, store, settings))
+        sources = _quotable(turn, backend, settings)
         try:
             yield Begun(asked, turn.case.plan, looking_at(turn.case.prompt))
             yield from notices
-            events = backend.generate(turn.case, sampling_of(settings), session_id=session.id, cancel=cancel)
+            events = backend.generate(
+                turn.case, sampling_of(settings), session_id=session.id, cancel=cancel, quotable=sources
+            )
             with closing(events):
                 for event in events:
                     yield record.keep(event)
@@ -67,6 +71,21 @@ def answer(
             if not record.ended:
                 record.end(Outcome(text=record.text, stop=Stop.CANCELLED))
             raise
+    # the session is free again: what follows keeps nobody from asking
+    sent = Sent(
+        case=turn.case,
+        sources=tuple(at.source for at in turn.sent),
+        quotable=sources,
+        shown=turn.conversation.numbers if backend.about.sees else None,
+    )
+    yield from cite(record.turn, sent, backend=backend, store=store, settings=settings, stop=uncited)
+
+
+def _quotable(turn: PreparedTurn, backend: Backend, settings: Settings) -> tuple[Source, ...]:
+    """The sources that are sent and have words, where this engine and the settings let it quote them; else none."""
+    if settings.quotes is False or not backend.about.holds_quotes:
+        return ()
+    return tuple(at.source for at in turn.sent if at.source.text.strip())
 
 
 def _refuse(turn: PreparedTurn) -> None:
@@ -185,7 +204,8 @@ class _Record:
         """The turn as it is stored now."""
         self.ended = True
         turn = self.store.turns.finish(self.turn.id, outcome)
-        return self.store.turns.cite(turn.id, receipt=self.receipts.of(turn))
+        self.turn = self.store.turns.cite(turn.id, receipt=self.receipts.of(turn))
+        return self.turn
 
     def _outcome(self, event: Finished) -> Outcome:
         return Outcome(

@@ -112,7 +112,7 @@ class _Check:
         if source.digest != citation.source_digest:
             return f"{citation.path} is kept as it was read later; its words are not looked for there"
         if source.path not in self._places:
-            self._places[source.path] = Places([source], file_of=lambda source: None)
+            self._places[source.path] = Places([source])
         places = self._places[source.path]
         begin, behind = citation.bytes
         if not 0 <= begin < behind <= len(places.documents[0]):

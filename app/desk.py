@@ -22,7 +22,7 @@ from app.kv.disk import Tier, remove
 from app.local_engine import Running
 from app.next_turn import documents_of, prepare, standing_instruction
 from app.previews import Preview, preview_of
-from app.question import DeskEvent, Notice, Question, Waiting
+from app.question import DeskEvent, Line, Notice, Question, Unwanted
 from app.reading import Tell, read, read_to_count
 from app.session_settings import SessionSettings, begun_with, settings_of
 from app.settings import Settings
@@ -36,7 +36,6 @@ from engine.runtime.checkpoint import Speeds
 from storage.records import Hit, Session, SessionOverview, SessionRecord, SessionSource, SessionSummary, Turn
 from storage.store import Store
 
-_CANCEL_POLL_S = 0.2
 _IDLE_S = 5.0  # without a question, until the KV cache is saved
 
 
@@ -52,7 +51,7 @@ class Desk:
         self.settings = settings
         self._opening = Lock()
         self._engines = Engines(settings, lambda: self._store.snapshots, backend=backend, speeds=speeds)
-        self._asking, self._learning = Lock(), Lock()
+        self._line, self._learning = Line(), Lock()
         self._closed = False
         self._idle = Timer(_IDLE_S, lambda: None)
 
@@ -264,22 +263,22 @@ class Desk:
         return preview_of(turn, documents_of(turn, backend), sees=backend.about.sees)
 
     def ask(self, question: Question, *, cancel: Flag) -> Generator[DeskEvent, None, None]:
-        """Answers a question and keeps the turn. Ends with Answered, also when it was cancelled or the engine broke.
+        """Answers a question and keeps the turn. Answered comes also when it was cancelled or the engine broke; then
+        Cited, as long as words are found that show the answer, which a next question ends.
 
         Waits while another question runs; cancelled by then, it ends without an event and leaves no trace. Raises,
         before the turn exists: DoesNotFit, SessionBusy, UsageError, ModelRefused.
         """
         self._idle.cancel()
-        if not self._asking.acquire(blocking=False):
-            yield Waiting()
-            while not self._asking.acquire(timeout=_CANCEL_POLL_S):
-                if cancel.is_set():
-                    return
+        if not (yield from self._line.wait(cancel)):
+            return
         try:
-            backend = self.backend()
-            yield from answer(question, backend=backend, store=self._store, settings=self.settings, cancel=cancel)
+            backend, uncited = self.backend(), Unwanted(cancel, lambda: self._closed or self._line.is_long)
+            yield from answer(
+                question, backend=backend, store=self._store, settings=self.settings, cancel=cancel, uncited=uncited
+            )
         finally:
-            self._asking.release()
+            self._line.engine.release()
             self._save_when_idle()
 
     # what is saved
@@ -291,7 +290,7 @@ class Desk:
 
     def save(self) -> Notice | None:
         """Saves the KV cache of the session that the engine holds; a notice when that was not possible."""
-        with self._asking:
+        with self._line.engine:
             told = self._engines.local.save()
         return Notice(told) if isinstance(told, str) else None
 
@@ -308,7 +307,7 @@ class Desk:
         """Saves the KV cache, ends the engine and closes the store."""
         self._closed = True
         self._idle.cancel()
-        with self._asking:  # an idle save under way ends first
+        with self._line.engine:  # an idle save under way ends first
             self._engines.local.close()
         if "_opened_store" in self.__dict__:
             self._opened_store.close()
@@ -326,11 +325,11 @@ class Desk:
         """Saves the KV cache once nobody has asked for a while: no answer waits for it, and seldom a question."""
 
         def save() -> None:
-            if self._asking.acquire(blocking=False):
+            if self._line.engine.acquire(blocking=False):
                 try:
                     self._engines.local.save()
                 finally:
-                    self._asking.release()
+                    self._line.engine.release()
             self._learn_unheard()
 
         self._idle.cancel()

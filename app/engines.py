@@ -17,6 +17,7 @@ from engine.backend import (
     Checking,
     Document,
     Event,
+    Evidence,
     Exchange,
     Finished,
     IdCache,
@@ -27,12 +28,14 @@ from engine.backend import (
     Prefill,
     Prompt,
     Remark,
+    Replied,
     Sampling,
     Source,
     Wanted,
 )
 from engine.errors import EngineFailed
 from engine.local.opened import OpenModel
+from engine.local.quoting import QuoteTrial, documents_of, evidence
 from engine.memory.planner import Planner, make_plan
 from engine.runtime.checkpoint import Speeds
 from storage.snapshots import Snapshots
@@ -68,6 +71,7 @@ class LocalBackend:
             has_tiles=opened.sight is not None and opened.sight.has_tiles,
             tile_tokens=opened.projector.tile_tokens if opened.projector is not None else 0,
             unfit=opened.unfit,
+            holds_quotes=True,
         )
 
     def documents(
@@ -114,7 +118,7 @@ class LocalBackend:
         return Case(prompt, plan, reuse, self.opened.refusal_of(prompt))
 
     def generate(
-        self, case: Case, sampling: Sampling, *, session_id: str, cancel: Flag
+        self, case: Case, sampling: Sampling, *, session_id: str, cancel: Flag, quotable: Sequence[Source] = ()
     ) -> Generator[Event, None, None]:
         """See Backend.generate. It is made sure of which model it is before a saved KV cache is used; cancelled while
         the model's files are read for that, it uses nothing that hangs on them."""
@@ -132,7 +136,9 @@ class LocalBackend:
             yield Remark(reuse.remark)
         has_read, keeper = False, self.engine.keeper
         try:
-            with closing(process.generate(case.prompt, sampling, cancel=cancel)) as events:
+            documents = documents_of(quotable) if quotable else None
+            generated = process.generate(case.prompt, sampling, cancel=cancel, documents=documents)
+            with closing(generated) as events:
                 for event in events:
                     has_read |= isinstance(event, Prefill)  # the first comes when a saved cache has been restored
                     if isinstance(event, Finished):
@@ -144,6 +150,33 @@ class LocalBackend:
             if not has_read:  # the cache that it was to start from may have been at fault: the next asks anew
                 keeper.drop(session_id)
             raise
+
+    def evidence(
+        self,
+        case: Case,
+        reply: Replied,
+        statements: Sequence[tuple[int, int]],
+        *,
+        question: str,
+        quotable: Sequence[Source],
+        anyway: bool,
+        cancel: Flag,
+    ) -> Generator[Evidence | Remark, None, None]:
+        """See Backend.evidence."""
+        process = self.engine.running
+        if process is not None:
+            trial = QuoteTrial(self.opened, self.engine.fingerprint(self.opened), self.engine.cache)
+            yield from evidence(
+                process,
+                trial,
+                case.prompt,
+                reply,
+                statements,
+                question=question,
+                quotable=quotable,
+                anyway=anyway,
+                cancel=cancel,
+            )
 
     def _roomier(self, plan: Plan, prompt: Prompt, wanted: Wanted, reuse: KvReuse) -> Plan:
         """With a larger context, where a saved cache that saves a long read needs one and nothing else changes."""

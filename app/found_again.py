@@ -5,16 +5,18 @@ Setting up takes seconds for tens of megabytes, so the last corpus stays ready f
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from threading import Lock
+from threading import Event as Flag
+from threading import Lock, Thread
 
 from engine.answer.citations import Citation
 from engine.answer.finding import Finder, finder
 from engine.answer.images import cite_images
-from engine.answer.places import Places
+from engine.answer.places import Box, Places
 from engine.answer.quotations import cite_quotations, quotations
 from engine.corpus.source import KeptFile, Source
 from engine.errors import LongdeskError
 
+_POLL_S = 0.05
 _MOST_KEPT = 64 << 20  # bytes of text: five times as much in memory
 
 
@@ -37,6 +39,28 @@ def found_again(
     return tuple(sorted(found, key=lambda citation: citation.statement))
 
 
+def found_until(
+    stop: Flag, text: str, sources: Sequence[Source], *, question: str, shown: Mapping[str, int] | None
+) -> tuple[Citation, ...] | None:
+    """The same; None where it was stopped before. What was set up by then serves the next answer. Raises as it does."""
+    found: list[tuple[Citation, ...]] = []
+    failed: list[Exception] = []
+
+    def find() -> None:
+        try:
+            found.append(found_again(text, sources, question=question, shown=shown))
+        except Exception as error:  # whoever waits raises it
+            failed.append(error)
+
+    thread = Thread(target=find, daemon=True)
+    thread.start()
+    while thread.is_alive() and not stop.is_set():
+        thread.join(_POLL_S)
+    if failed:
+        raise failed[0]
+    return found[0] if found else None
+
+
 def file_of(source: Source) -> KeptFile | None:
     """The file that a source was read from: the one that is kept, or the one that lies there still."""
     if source.kept_file is not None:
@@ -48,6 +72,17 @@ def file_of(source: Source) -> KeptFile | None:
     except OSError:  # gone, or inside a zip
         return None
     return KeptFile("PDF", data, scalable=True) if len(data) == source.n_bytes else None
+
+
+def box_of(source: Source, *, page: int, words: str, before: str) -> Box | None:
+    """Where words stand on a page of a source, see Places; None where its file is not there."""
+    from engine.corpus.formats.pdfium import find_words  # PDFium takes 0.1 s to import
+
+    try:
+        file = file_of(source)
+        return find_words(file, number=page, words=words, before=before) if file is not None else None
+    except LongdeskError:  # its bytes are to be read when they are asked for, and are others now
+        return None
 
 
 class _Ready:
@@ -64,18 +99,11 @@ class _Ready:
             if self._kept is not None and key == self._key:
                 return self._kept
             self._kept = None  # before there are two
-            places = Places(sources, file_of=_file_or_none)
+            places = Places(sources, box_of=box_of)
             made = places, finder(places.documents)
             if sum(map(len, places.documents)) <= _MOST_KEPT:
                 self._key, self._kept = key, made
             return made
-
-
-def _file_or_none(source: Source) -> KeptFile | None:
-    try:
-        return file_of(source)
-    except LongdeskError:  # it was to be read when it is asked for, and is another now
-        return None
 
 
 _READY = _Ready()

@@ -12,7 +12,7 @@ from threading import Event as Flag
 from threading import Lock, Thread
 from typing import Protocol
 
-from app.question import Answered, Begun, DeskEvent, Looking, Notice, Question, Waiting
+from app.question import Answered, Begun, Cited, DeskEvent, Looking, Notice, Question, Waiting
 from engine.backend import Checking, Loading, Plan, Prefill, Skipped, Text
 from engine.errors import LongdeskError, SessionBusy
 from storage.records import Turn
@@ -30,6 +30,7 @@ class Phase(Enum):
     LOADING = auto()
     READING = auto()
     WRITING = auto()
+    CITING = auto()  # the answer is there; words are looked for that show it
     DONE = auto()
 
 
@@ -45,6 +46,7 @@ class Progress:
     prefill: Prefill | None = None
     text: str = ""
     n_tokens: int = 0  # of the reply, so far
+    cited: Cited | None = None  # what was found last that shows the answer
     notices: tuple[str, ...] = ()
     error: str | None = None
 
@@ -74,7 +76,13 @@ class Job:
 
     @property
     def running(self) -> bool:
-        return self._progress.phase is not Phase.DONE
+        """Whether the answer is on its way. What shows it may still be looked for when it is there."""
+        return self._progress.phase not in (Phase.CITING, Phase.DONE)
+
+    @property
+    def citing(self) -> bool:
+        """Whether words are looked for that show the answer, which is there: a next question ends that."""
+        return self._progress.phase is Phase.CITING
 
     @property
     def stopping(self) -> bool:
@@ -122,8 +130,10 @@ def advance(progress: Progress, event: DeskEvent) -> Progress:
             return replace(progress, phase=Phase.WRITING, text=progress.text + event.text, n_tokens=event.n_tokens)
         case Notice():
             return replace(progress, notices=(*progress.notices, event.text))
+        case Cited():
+            return replace(progress, turn=event.turn, cited=event)
         case Answered():
-            return replace(progress, turn=event.turn)
+            return replace(progress, phase=Phase.CITING, turn=event.turn)
     return progress
 
 
@@ -143,6 +153,8 @@ class Jobs:
             before = self._jobs.get(session_id)
             if self._closed or (before is not None and before.running):
                 raise SessionBusy("An answer is running in this session.", "Wait until it is done, or stop it.")
+            if before is not None:
+                before.stop()  # what it still looks for is not to keep this one waiting
             self._jobs[session_id] = job
             job.start()
         return job
@@ -161,13 +173,14 @@ class Jobs:
         with self._lock:
             job = self._jobs.get(session_id)
             if job is not None and not job.running:
+                job.stop()
                 del self._jobs[session_id]
 
     def close(self) -> None:
         """Stops all answers, keeping what they have written and the KV state, and closes Desk."""
         with self._lock:
             self._closed = True
-            jobs = [job for job in self._jobs.values() if job.running]
+            jobs = [job for job in self._jobs.values() if job.running or job.citing]
         for job in jobs:
             job.stop()
         for job in jobs:

@@ -140,6 +140,15 @@ class LocalEngine:
         with suppress(LongdeskError):  # whoever asks it hears of it
             self._dry_run.start()
 
+    @property
+    def cache(self) -> Path:
+        """Where is kept what can be made again."""
+        return self._settings.cache
+
+    def fingerprint(self, opened: OpenModel) -> str:
+        """Of a model's files, by samples of them."""
+        return self.keeper.caches.identify(opened.card, None).identity.fingerprint
+
     def look_at(self, model: str) -> None:
         """Lets llama.cpp look at a model: a plan will ask it soon. May be called from any thread."""
         with suppress(LongdeskError):  # whoever needs the answer hears of it

@@ -1,10 +1,15 @@
-"""A question as both doors put it, and what they hear of it until it is answered."""
+"""A question as both doors put it, the line that it stands in, and what is heard of it until it is answered."""
 
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
+from threading import Event as Flag
+from threading import Lock
 
 from app.settings import Settings
 from engine.backend import Corpus, Event, Gauge, Plan, Prompt, Skipped
 from storage.records import Turn
+
+_POLL_S = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,11 +67,62 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The last event: the turn as it was stored, the KV cache as it is now, and how often the vision encoder ran."""
+    """The answer is there: the turn as it was stored, the KV cache as it is now, and how often the vision encoder ran.
+
+    What follows is no part of it: words that show its statements may be looked for.
+    """
 
     turn: Turn
     gauge: Gauge | None = None
     encoded: int = 0
 
 
-DeskEvent = Event | Waiting | Begun | Notice | Answered
+@dataclass(frozen=True, slots=True)
+class Cited(Answered):
+    """The turn with what was found so far to show its answer. n_done: statements that were looked at, of n_statements;
+    n_tokens: decoded for them."""
+
+    n_done: int = 0
+    n_statements: int = 0
+    n_tokens: int = 0
+
+
+DeskEvent = Event | Waiting | Begun | Notice | Answered | Cited
+
+
+class Line:
+    """The questions of a process, one of which has the engine. engine: held by whoever has it."""
+
+    def __init__(self) -> None:
+        self.engine = Lock()
+        self._waiting: set[Flag] = set()
+
+    @property
+    def is_long(self) -> bool:
+        """Whether another question waits."""
+        return bool(self._waiting)
+
+    def wait(self, cancel: Flag) -> Generator[Waiting, None, bool]:
+        """Until this question has the engine; False where it was cancelled before."""
+        if self.engine.acquire(blocking=False):
+            return True
+        self._waiting.add(cancel)
+        try:
+            yield Waiting()
+            while not self.engine.acquire(timeout=_POLL_S):
+                if cancel.is_set():
+                    return False
+            return True
+        finally:
+            self._waiting.discard(cancel)
+
+
+class Unwanted(Flag):
+    """Set once nobody wants what follows an answer: it was stopped, or something else is to be done."""
+
+    def __init__(self, cancel: Flag, is_busy: Callable[[], bool]) -> None:
+        super().__init__()
+        self._cancel, self._is_busy = cancel, is_busy
+
+    def is_set(self) -> bool:
+        return super().is_set() or self._cancel.is_set() or self._is_busy()

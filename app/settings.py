@@ -33,7 +33,9 @@ class Settings:
     scaled down to that many tiles at most. tile_separators: Llama 4's marks between tiles are sent. draw_pages: which
     pages of a PDF a model that sees is shown: 'bare' (those without text), 'all', these ('1-23,30'), or those of these
     without text ('bare:1-23,30'). snapshot: whether KV states are kept; snapshot_budget: bytes that they may take on
-    the disk, None to choose. count_cache_budget: bytes that ids and readings of counted files may take, 0 to keep none.
+    the disk, None to choose. quotes: whether words of the sources are looked for that show an answer; None does so with
+    models that were found to be good at it. count_cache_budget: bytes that ids and readings of counted files may take,
+    0 to keep none.
     """
 
     home: Path
@@ -56,6 +58,7 @@ class Settings:
     draw_pages: str = BARE_PAGES
     snapshot: bool = True
     snapshot_budget: int | None = None
+    quotes: bool | None = None
     count_cache_budget: int = 1 << 30
 
     def __post_init__(self) -> None:
@@ -165,6 +168,7 @@ _FILE_TYPES: dict[str, type | tuple[type, ...]] = {
     "draw_pages": str,
     "snapshot": bool,
     "snapshot_budget": (int, str),
+    "quotes": bool,
     "count_cache_budget": (int, str),
 }
 

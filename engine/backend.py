@@ -17,11 +17,13 @@ from engine.prompt.prompt import Exchange, Part, Prompt, Segment
 from engine.runtime.events import (
     Checking,
     Event,
+    Evidence,
     Finished,
     Gauge,
     Loading,
     Prefill,
     Remark,
+    Replied,
     Sampling,
     Stop,
     Text,
@@ -39,6 +41,7 @@ __all__ = [
     "Corpus",
     "Document",
     "Event",
+    "Evidence",
     "Exchange",
     "Finished",
     "Gauge",
@@ -54,6 +57,7 @@ __all__ = [
     "Prefill",
     "Prompt",
     "Remark",
+    "Replied",
     "Reuse",
     "Sampling",
     "Segment",
@@ -91,7 +95,8 @@ class About:
     counts_exactly: its counts are the ids that are decoded, no estimates.
     keeps_kv: what it read can be kept on this machine. reports_capacity: its plans say what is free now.
     image_rule: whose rule counts images, None where it cannot see. has_tiles: it cuts images into tiles, of tile_tokens
-    tokens each. unfit: sentences on what was to make it see, and cannot.
+    tokens each. unfit: sentences on what was to make it see, and cannot. holds_quotes: it can be kept from quoting
+    what does not stand in the sources.
     """
 
     name: str
@@ -105,6 +110,7 @@ class About:
     has_tiles: bool = False
     tile_tokens: int = 0
     unfit: tuple[str, ...] = ()
+    holds_quotes: bool = False
 
     @property
     def sees(self) -> bool:
@@ -172,10 +178,29 @@ class Backend(Protocol):
         """As plan, and what of the prompt need not be read again."""
 
     def generate(
-        self, case: Case, sampling: Sampling, *, session_id: str, cancel: Flag
+        self, case: Case, sampling: Sampling, *, session_id: str, cancel: Flag, quotable: Sequence[Source] = ()
     ) -> Generator[Event, None, None]:
         """Reads what is not kept of the prompt, and samples a reply. Ends with Finished, also when cancelled.
 
-        session_id: whose question it is. Raises EngineFailed or EngineDied when the engine breaks; the next call starts
-        a new one.
+        session_id: whose question it is. quotable: what will be quoted from, to be made ready meanwhile. Raises
+        EngineFailed or EngineDied when the engine breaks; the next call starts a new one.
+        """
+
+    def evidence(
+        self,
+        case: Case,
+        reply: Replied,
+        statements: Sequence[tuple[int, int]],
+        *,
+        question: str,
+        quotable: Sequence[Source],
+        anyway: bool,
+        cancel: Flag,
+    ) -> Generator[Evidence | Remark, None, None]:
+        """Looks for words of the sources that show the statements of the answer that was generated last, if this engine
+        holds quotes: an Evidence for each statement that was looked at, Remarks on those that were not.
+
+        statements: characters of the reply's text, from and to. question: that it answers. anyway: also where the model
+        was found to be no good at it. Nothing of the answer changes, nor of what the next question need not read. A
+        cancel ends it at once. Raises as generate does.
         """

@@ -18,6 +18,7 @@ from engine.backend import (
     Case,
     Document,
     Event,
+    Evidence,
     Exchange,
     Finished,
     Ids,
@@ -25,6 +26,8 @@ from engine.backend import (
     Plan,
     Prefill,
     Prompt,
+    Remark,
+    Replied,
     Reuse,
     Sampling,
     Segment,
@@ -42,13 +45,23 @@ Answer = Callable[[str], str]
 class FakeBackend:
     """See Backend. window: in words. answer: the reply to a question; breaks_at: the word of it at which it fails.
 
-    asked: the cases that it was asked, in order. A character that is no ASCII it cannot represent.
+    asked: the cases that it was asked, in order. A character that is no ASCII it cannot represent. shows: the words
+    that it finds for a statement, "" for none; without it, it cannot hold quotes. looking: called before each
+    statement is looked at.
     """
 
     def __init__(
-        self, *, window: int = 10_000, answer: Answer = lambda question: "So it is", breaks_at: int | None = None
+        self,
+        *,
+        window: int = 10_000,
+        answer: Answer = lambda question: "So it is",
+        breaks_at: int | None = None,
+        shows: Answer | None = None,
+        looking: Callable[[], None] = lambda: None,
     ) -> None:
-        self.about = About(name="Fake", window=window, vocabulary="words", keeps_kv=False)
+        holds = shows is not None
+        self.about = About(name="Fake", window=window, vocabulary="words", keeps_kv=False, holds_quotes=holds)
+        self.shows, self.looking = shows, looking
         self.answer, self.breaks_at = answer, breaks_at
         self.asked: list[Case] = []
         self._words: dict[str, int] = {}
@@ -107,7 +120,7 @@ class FakeBackend:
         return Case(prompt, self.plan(prompt, wanted, exchanges), Reuse(kept, tokens_per_s=1e6))
 
     def generate(
-        self, case: Case, sampling: Sampling, *, session_id: str, cancel: Flag
+        self, case: Case, sampling: Sampling, *, session_id: str, cancel: Flag, quotable: Sequence[Source] = ()
     ) -> Generator[Event, None, None]:
         self.asked.append(case)
         total, reused = case.prompt.n_tokens, case.reuse.n_tokens or 0
@@ -133,6 +146,33 @@ class FakeBackend:
             ttft_s=0.001,
             generate_s=0.001,
         )
+
+    def evidence(
+        self,
+        case: Case,
+        reply: Replied,
+        statements: Sequence[tuple[int, int]],
+        *,
+        question: str,
+        quotable: Sequence[Source],
+        anyway: bool,
+        cancel: Flag,
+    ) -> Generator[Evidence | Remark, None, None]:
+        for number, (start, end) in enumerate(statements):
+            self.looking()
+            if cancel.is_set() or self.shows is None:
+                return
+            words = self.shows(reply.text[start:end]).encode()
+            texts = [source.text.encode() for source in quotable]
+            at = next((place for place, text in enumerate(texts) if words and words in text), None)
+            if at is None:
+                yield Evidence(statement=number, n_tokens=20)
+                continue
+            begin, n_places = texts[at].index(words), sum(text.count(words) for text in texts)
+            yield Evidence(
+                statement=number, document=at, start=begin, end=begin + len(words), n_places=n_places, lowest=-0.5,
+                n_tokens=20,
+            )  # fmt: skip
 
     def question(self, case: Case) -> str:
         """The last question of a case, in words."""

@@ -81,6 +81,11 @@ def plan(
 @click.option("--min-p", type=click.FloatRange(0, 1), metavar="P")
 @click.option("--seed", type=int, metavar="S")
 @click.option("--no-snapshot", is_flag=True, help="Do not keep the KV cache for the session's next question.")
+@click.option(
+    "--quotes/--no-quotes",
+    default=None,
+    help="Look for the words that show each statement of the answer, or do not. Default: with models good at it.",
+)
 @JSON
 def ask(
     paths: Sequence[Path], exclude: tuple[str, ...], model: str | None, question: str,

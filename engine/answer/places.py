@@ -7,40 +7,41 @@ Of a file in another encoding, of PDFs and notebooks they are bytes of nothing b
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.answer.citations import Citation, Status
-from engine.corpus.formats.notebook import NOTEBOOK
-from engine.corpus.formats.reader import find_words
-from engine.corpus.source import KeptFile, Source
+from engine.corpus.source import Source
 from engine.runtime.quotes.text import Place
 
+_NOTEBOOK = "notebook"  # the kind of such sources
 _CELL_MARK = re.compile(r"(?:\A|\n\n)\[cell (\d{1,9}), [^\n]{0,200}\](?=\n)")
 
-FileOf = Callable[[Source], KeptFile | None]
+Box = tuple[float, float, float, float]
 
 
-def kept_file_of(source: Source) -> KeptFile | None:
-    """The file that is kept with a source."""
-    return source.kept_file
+class BoxOf(Protocol):
+    """Where words stand on a page of a source, from 1; before: what of the page's text stands before them. None where
+    that cannot be told. See `pdfium.find_words`."""
+
+    def __call__(self, source: Source, *, page: int, words: str, before: str) -> Box | None: ...
 
 
 class Places:
     """The sources of a prompt, to be cited from. documents: the UTF-8 of each, by which places number them.
 
-    file_of: the file that a source was read from, None where it is not there; for boxes on the pages of PDFs.
+    box_of: finds words on pages; without it no citation has a box.
     """
 
-    def __init__(self, sources: Sequence[Source], *, file_of: FileOf = kept_file_of) -> None:
+    def __init__(self, sources: Sequence[Source], *, box_of: BoxOf | None = None) -> None:
         self.sources = tuple(sources)
         self.documents = tuple(source.text.encode("utf-8", "surrogatepass") for source in sources)
-        self._file_of = file_of
+        self._box_of = box_of
         self._layouts: dict[int, _Layout] = {}
 
     def citation(
@@ -70,18 +71,15 @@ class Places:
             self._layouts[document] = _Layout(self.sources[document], self.documents[document])
         return self._layouts[document]
 
-    def _box(self, place: Place, layout: "_Layout", page: int | None) -> tuple[float, float, float, float] | None:
+    def _box(self, place: Place, layout: "_Layout", page: int | None) -> Box | None:
         """On the page where the passage begins, of what of it stands there."""
-        if page is None:
-            return None
-        file = self._file_of(self.sources[place.document])
-        if file is None:
+        if page is None or self._box_of is None:
             return None
         begin, end = layout.page_span(page)
         data = self.documents[place.document]
         words = data[place.start : min(place.end, end)].decode(errors="replace")
         before = data[begin : place.start].decode(errors="replace")
-        return find_words(file, number=page, words=words, before=before)
+        return self._box_of(self.sources[place.document], page=page, words=words, before=before)
 
 
 @dataclass(frozen=True)
@@ -107,7 +105,7 @@ class _Layout:
         return start + len(mark) * self.data.startswith(mark, start), end
 
     def cell(self, at: int) -> int | None:
-        if self.source.kind != NOTEBOOK.kind:
+        if self.source.kind != _NOTEBOOK:
             return None
         starts, numbers = self._cells
         found = int(np.searchsorted(starts, at, "right")) - 1

@@ -1,7 +1,7 @@
 """llama.cpp in a process of its own, as the rest of Longdesk drives it: the parent's side of `runtime.worker`."""
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from threading import Event as Flag
@@ -13,13 +13,27 @@ from engine.child import MODEL_SUSPECT, Child, Frame
 from engine.errors import EngineDied, EngineFailed
 from engine.prompt.prompt import Prompt
 from engine.runtime.binding import Binding
-from engine.runtime.events import Checkpoint, Event, Finished, Gauge, Loading, Prefill, Remark, Sampling, Stop, Text
+from engine.runtime.events import (
+    Checkpoint,
+    Event,
+    Evidence,
+    Finished,
+    Gauge,
+    Loading,
+    Prefill,
+    Remark,
+    Sampling,
+    Stop,
+    Text,
+)
 from engine.runtime.keeping import Keeping
 from engine.runtime.pictures import pictures_of
+from engine.runtime.quotes.evidence import LOWEST
+from engine.runtime.quotes.text import Documents
 from engine.runtime.settings import EngineSettings
 from engine.tokens.document import Ids
 
-_LAST = ("finished", "failed")  # the child's last word on a generation
+_LAST = ("finished", "failed", "quoted")  # the child's last word on a generation, or on evidence
 _STOP_S = 30.0  # a decode step of a large model on a slow machine, and some
 _POLL_S = 0.05  # how soon a cancel is seen while the child is busy
 
@@ -47,6 +61,7 @@ class EngineProcess:
         self._on_checkpoint: Callable[[SavedState], None] | None = None
         self._answering = False
         self._told_to_stop = False  # the child knows of the cancel
+        self._told_of = ""  # the digest of what it quotes from
         self.gauge: Gauge | None = None  # as of the last event
         self.held: Ids = np.empty(0, dtype=np.int32)  # what the KV cache holds, as of the last generation
 
@@ -62,11 +77,13 @@ class EngineProcess:
         """
         self._keeping, self._on_checkpoint = keeping, on_checkpoint
 
-    def generate(self, prompt: Prompt, sampling: Sampling, *, cancel: Flag) -> Generator[Event, None, None]:
+    def generate(
+        self, prompt: Prompt, sampling: Sampling, *, cancel: Flag, documents: Documents | None = None
+    ) -> Generator[Event, None, None]:
         """Reads the prompt, reusing what the cache holds of it exactly, and samples a reply.
 
-        Ends with Finished also when cancelled. Raises EngineFailed or EngineDied when the engine breaks; the next call
-        starts a new one.
+        documents: what will be quoted from; it is made ready beside the reading. Ends with Finished also when
+        cancelled. Raises EngineFailed or EngineDied when the engine breaks; the next call starts a new one.
         """
         load_s = 0.0
         if self.pid is None:
@@ -83,6 +100,8 @@ class EngineProcess:
         if cancel.is_set():
             yield _cancelled(prompt, load_s)
             return
+        if documents is not None:
+            self._tell_of(documents)
         keeping = self._keeping.fields() if self._keeping else None
         pictures = pictures_of(prompt)
         shown = {"pictures": pictures.fields()}
@@ -111,6 +130,41 @@ class EngineProcess:
                     return
         finally:
             if self._answering and self.pid is not None:  # whoever listened has gone away: keep what was read
+                self._stop()
+
+    def evidence(
+        self,
+        ids: Ids,
+        *,
+        n_prompt: int,
+        statements: Sequence[tuple[int, int]],
+        openings: Sequence[Ids],
+        question: str,
+        documents: Documents,
+        apart: bool = False,
+        floor: float = LOWEST,
+        cancel: Flag,
+    ) -> Generator[Evidence | Remark, None, None]:
+        """Looks for words of the documents that show the statements of the answer that was given last; see Asked.
+
+        An Evidence for each statement that was looked at. A cancel ends it at once. Nothing where the engine is gone.
+        Raises as generate does.
+        """
+        if self.pid is None or cancel.is_set():
+            return
+        sizes, data = documents.packed() if apart else (None, b"")
+        if not apart:
+            self._tell_of(documents)
+        fields = {"n_ids": len(ids), "n_prompt": n_prompt, "statements": list(statements), "question": question}
+        fields |= {"openings": [opening.tolist() for opening in openings], "sizes": sizes, "floor": floor}
+        self._send({"do": "evidence", **fields}, ids.astype("<i4").tobytes() + data)
+        self._answering = True
+        try:
+            while (frame := self._next(cancel)).fields["event"] != "quoted":
+                told: dict[str, Any] = dict(frame.fields)
+                yield Evidence(**told) if told.pop("event") == "evidence" else Remark(**told)
+        finally:
+            if self._answering and self.pid is not None:
                 self._stop()
 
     def save(self, binding: Binding, path: Path) -> SavedState | None:
@@ -150,6 +204,7 @@ class EngineProcess:
         """Starts the child and loads the model; yields the share loaded. A cancel ends the child."""
         self.close()
         self._child = Child("engine.runtime.worker")
+        self._told_of = ""
         self._send({"do": "load", **self.settings.fields()})
         while not cancel.is_set():
             frame = self._heard()
@@ -199,13 +254,20 @@ class EngineProcess:
         )
 
     def _send(self, fields: dict[str, Any], payload: bytes = b"") -> None:
-        if fields["do"] in ("load", "generate", "save"):
+        if fields["do"] in ("load", "generate", "evidence", "save"):
             self._told_to_stop = False
         try:
             self._living().send(fields, payload)
         except EngineDied:
             self._child = None
             raise
+
+    def _tell_of(self, documents: Documents) -> None:
+        """Gives the child what it is to quote from, once."""
+        if documents.digest != self._told_of:
+            sizes, data = documents.packed()
+            self._send({"do": "sources", "sizes": sizes}, data)
+            self._told_of = documents.digest
 
     def _living(self) -> Child:
         if self._child is None:

@@ -1,5 +1,6 @@
 """What happens while an engine answers: how a reply is sampled, and the events on the way to its end. Values only."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -125,6 +126,32 @@ class Finished:
     encoded: int = 0  # see Prefill
     gauge: Gauge | None = None
     error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Replied:
+    """A reply as it was sampled, without the token that ended it, and its text."""
+
+    ids: Sequence[int]
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What was found for one statement of an answer: words of a source that the model could only copy.
+
+    statement: its number among those that were given. document: the number of the source where the words stand first,
+    None where no words were found; start, end: bytes of its text in UTF-8. n_places: how often they stand in all that
+    was sent. lowest: the log-probability of their least likely token, in nats. n_tokens: decoded for it.
+    """
+
+    statement: int
+    document: int | None = None
+    start: int = 0
+    end: int = 0
+    n_places: int = 0
+    lowest: float | None = None
+    n_tokens: int = 0
 
 
 Event = Checking | Loading | Remark | Prefill | Text | Finished

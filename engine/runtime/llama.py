@@ -21,11 +21,13 @@ from engine.runtime.binding import Binding
 from engine.runtime.cache import KvCache
 from engine.runtime.checkpoint import Checkpoints
 from engine.runtime.decoder import Decoder, has_dims
-from engine.runtime.events import Checkpoint, Finished, Gauge, Prefill, Remark, Sampling, Stop, Text
+from engine.runtime.events import Checkpoint, Evidence, Finished, Gauge, Prefill, Remark, Sampling, Stop, Text
 from engine.runtime.keeping import Keeping
 from engine.runtime.log import kv_places, listen, windowed_cells
 from engine.runtime.pictures import Picture
 from engine.runtime.prefix import Attention, CacheShape
+from engine.runtime.quotes.index import QuoteIndex
+from engine.runtime.quotes.writing import Asked, Quoting
 from engine.runtime.reply import Reply
 from engine.runtime.sampling import Sampler
 from engine.runtime.settings import EngineSettings
@@ -55,6 +57,9 @@ class LlamaModel:
         n_slots, swa_full = windowed_cells(self._sizes), settings.placement.swa_full
         self._cache = KvCache(self._context, self._cache_shape(), n_slots=n_slots, swa_full=swa_full)
         self._decoder = Decoder(self._model, self._context, self._cache, settings, self._words)
+        self._quoting = Quoting(
+            self._model, self._context, self._cache, settings.placement.n_ubatch, cancelled=lambda: self.cancelled
+        )
         llama_cpp.llama_set_abort_callback(self._context, _FLAG_IS_SET, ctypes.addressof(self._flag))
 
     @property
@@ -80,7 +85,8 @@ class LlamaModel:
         return self._decoder.n_encoded
 
     @property
-    def _cancelled(self) -> bool:
+    def cancelled(self) -> bool:
+        """Whether it was told to stop."""
         return self._flag[0] == b"\x01"
 
     def save(self, binding: Binding, path: Path) -> int:
@@ -119,7 +125,7 @@ class LlamaModel:
             )
         read = perf_counter()
         reply = Reply(begun)
-        if len(self._cache) == len(ids) and not self._cancelled:
+        if len(self._cache) == len(ids) and not self.cancelled:
             yield from self._sample(sampling, reply)
         ended = perf_counter()
         yield Finished(
@@ -136,6 +142,11 @@ class LlamaModel:
             gauge=self._gauge(len(self._cache)),
         )
 
+    def evidence(self, asked: Asked, index: QuoteIndex) -> Iterator[Evidence | Remark]:
+        """Looks for words that show the statements of the last answer; the cache stays that of the answer. See
+        Quoting.evidence."""
+        return self._quoting.evidence(asked, index)
+
     def _prefill(self, ids: Ids, anchor: int, keeping: Keeping | None) -> Iterator[int | Checkpoint]:
         """Decodes what is missing of ids, batch by batch; yields how many tokens of the prompt are done."""
         begun = perf_counter()
@@ -144,7 +155,7 @@ class LlamaModel:
             checkpoints = Checkpoints(
                 keeping.checkpoint, keeping.checkpoint_bytes, n_held=len(self._cache), speeds=keeping.speeds
             )
-        while len(self._cache) < len(ids) and not self._cancelled:
+        while len(self._cache) < len(ids) and not self.cancelled:
             at = len(self._cache)
             end = self._decoder.read_on(ids, at, anchor)
             if end == at:
@@ -180,7 +191,7 @@ class LlamaModel:
                 if llama_cpp.llama_vocab_is_eog(self._vocab, token):
                     reply.stop = Stop.END
                     break
-                reply.add(token, self._piece(token))
+                reply.add(token, self._quoting.piece(token))
                 if text := reply.due():
                     yield Text(text, len(reply.ids), self._gauge(n_cached))
                 if len(reply.ids) >= sampling.max_tokens or n_cached >= self.n_ctx:
@@ -191,7 +202,7 @@ class LlamaModel:
                     break
                 cached.append(one)
                 n_cached += 1
-                if self._cancelled:
+                if self.cancelled:
                     break
         finally:
             if len(self._cache):  # a decode that failed has cleared it
@@ -199,12 +210,6 @@ class LlamaModel:
             sampler.free()
         if text := reply.due(last=True):
             yield Text(text, len(reply.ids), self._gauge(len(self._cache)))
-
-    def _piece(self, token: int) -> bytes:
-        room = 256
-        buffer = ctypes.create_string_buffer(room)
-        n_bytes = llama_cpp.llama_token_to_piece(self._vocab, token, buffer, room, 0, False)
-        return buffer.raw[: max(0, n_bytes)]
 
     def _load(self, on_load: Callable[[float], None]) -> Any:
         parameters = ModelParameters(self.settings.placement)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from engine.runtime.cells import Cells, Layers, blank, cells_of
 from engine.runtime.window import WINDOWED_ONLY
 
-_SIDE = 1  # a sequence that no batch has
+SIDE = 1  # a sequence that no batch has: nothing but llama.cpp's own bookkeeping, it takes no memory
 
 
 class Slots:
@@ -55,7 +55,7 @@ class Slots:
         """Blanks for positions that are behind the window, then the copy."""
         if not self._blank(np.arange(blanks.start, blanks.stop), 0):
             return False
-        llama_cpp.llama_memory_seq_cp(self._memory, 0, _SIDE, blanks.start, blanks.stop)
+        llama_cpp.llama_memory_seq_cp(self._memory, 0, SIDE, blanks.start, blanks.stop)
         if not self._read(data, offset, size, 0):  # takes the place of all that sequence 0 alone has
             return False
         self._give_back(blanks.start, blanks.stop)
@@ -67,9 +67,9 @@ class Slots:
         positions[: gap.start] += 1
         if not self._blank(positions, 0):
             return False
-        llama_cpp.llama_memory_seq_cp(self._memory, 0, _SIDE, position, position + 1)  # those of the gap
+        llama_cpp.llama_memory_seq_cp(self._memory, 0, SIDE, position, position + 1)  # those of the gap
         is_read = self._read(data, offset, size, 0)
-        llama_cpp.llama_memory_seq_rm(self._memory, _SIDE, -1, -1)  # the next cell goes where the first of them was
+        llama_cpp.llama_memory_seq_rm(self._memory, SIDE, -1, -1)  # the next cell goes where the first of them was
         return is_read
 
     def go_on_at(self, position: int, *, after: int, lowest: int) -> bool:
@@ -84,15 +84,15 @@ class Slots:
         start = position - position % n_slots
         if lowest <= start:
             return False
-        if self._layers is None or not self._blank(np.arange(start, lowest), _SIDE):
+        if self._layers is None or not self._blank(np.arange(start, lowest), SIDE):
             return False
         self._give_back(start, lowest)
         return True
 
     def _give_back(self, start: int, end: int) -> None:
         """Cells of the side sequence become sequence 0's: their slots are free once the window reaches them."""
-        llama_cpp.llama_memory_seq_cp(self._memory, _SIDE, 0, start, end)
-        llama_cpp.llama_memory_seq_rm(self._memory, _SIDE, -1, -1)
+        llama_cpp.llama_memory_seq_cp(self._memory, SIDE, 0, start, end)
+        llama_cpp.llama_memory_seq_rm(self._memory, SIDE, -1, -1)
 
     def _blank(self, positions: npt.NDArray[np.int64], sequence: int) -> bool:
         """Cells without content at these positions, in the first slots that are free."""

@@ -21,7 +21,12 @@ from engine.runtime.events import Checkpoint, Sampling
 from engine.runtime.keeping import keeping_from
 from engine.runtime.llama import LlamaModel
 from engine.runtime.pictures import Picture, pictures_from
+from engine.runtime.quotes.index import IndexToCome
+from engine.runtime.quotes.text import documents_from
+from engine.runtime.quotes.writing import Asked
 from engine.runtime.settings import settings_from
+
+_POLL_S = 0.05
 
 
 class Worker:
@@ -32,6 +37,7 @@ class Worker:
         self._model: LlamaModel | None = None
         self._calls: SimpleQueue[Frame] = SimpleQueue()
         self._files: SimpleQueue[bytes | None] = SimpleQueue()  # None: nobody waits for it any more
+        self._index = IndexToCome(())  # of what was sent
         self._file: tuple[int, bytes] | None = None  # the one that came last, and its number
 
     def serve(self) -> None:
@@ -58,7 +64,10 @@ class Worker:
             if frame.fields["do"] == "file":
                 self._files.put(frame.payload)
                 continue
-            if frame.fields["do"] == "generate" and self._model is not None:
+            if frame.fields["do"] == "sources":
+                self._index = IndexToCome(documents_from(frame.fields["sizes"], frame.payload))
+                continue
+            if frame.fields["do"] in ("generate", "evidence") and self._model is not None:
                 self._model.uncancel()  # here, in the order of the pipe: a cancel that follows must not be lost
             self._calls.put(frame)
         os._exit(0)  # no cleaning up: a decode may be running in the other thread
@@ -69,6 +78,8 @@ class Worker:
                 self._load(call)
             case "generate":
                 self._generate(call)
+            case "evidence":
+                self._quote(call)
             case "save":
                 self._save(Path(call.fields["path"]), call.fields["binding"])
 
@@ -115,6 +126,28 @@ class Worker:
                 return None
             self._file = picture.file, data
         return self._file[1]
+
+    def _quote(self, call: Frame) -> None:
+        """Looks for evidence; says so when that is over."""
+        model, fields = self._loaded(), call.fields
+        n_bytes, sizes, to_come = 4 * fields["n_ids"], fields["sizes"], self._index
+        if sizes is not None:  # it is looked for in sources of its own
+            to_come = IndexToCome(documents_from(sizes, call.payload[n_bytes:]))
+        asked = Asked(
+            ids=np.frombuffer(call.payload[:n_bytes], dtype="<i4"),
+            n_prompt=fields["n_prompt"],
+            statements=[(start, end) for start, end in fields["statements"]],
+            question=fields["question"],
+            openings=[np.array(ids, dtype=np.int32) for ids in fields["openings"]],
+            apart=sizes is not None,
+            floor=fields["floor"],
+        )
+        index = None
+        while index is None and not model.cancelled:
+            index = to_come.wait(_POLL_S)
+        for event in model.evidence(asked, index) if index is not None else ():
+            self._channel.send({"event": type(event).__name__.lower(), **asdict(event)})
+        self._channel.send({"event": "quoted"})
 
     def _save(self, path: Path, binding: dict[str, Any]) -> None:
         model = self._loaded()

@@ -3,19 +3,22 @@
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from threading import Event as Flag
 from typing import Any
 
 import click
 
 from app.cli.output import Json, skipped_json
-from app.question import Answered, Begun, DeskEvent, Notice
+from app.question import Answered, Begun, Cited, DeskEvent, Notice
 from app.sizes import show_seconds
+from engine.answer.citations import Citation, Status
 from engine.backend import Checking, Gauge, Loading, Prefill, Skipped, Text
-from engine.corpus.wording import counted
+from engine.corpus.wording import counted, printable
 from storage.records import Turn
 
 _NAMED = 5  # files that get a sentence of their own
+_STATEMENT, _QUOTE = 48, 160  # characters of each that are printed
 
 
 def print_answer(
@@ -23,24 +26,74 @@ def print_answer(
 ) -> Answered | None:
     """Prints events as they come: JSON lines, or the text with the progress on standard error.
 
-    begun: set once the turn stands in the store. skipped: what of the paths that were given is not sent, for the JSON.
-    None where the question was given up before it began.
+    begun: set once the turn stands in the store. skipped: what of the paths that were given is not sent, for the JSON,
+    whose last line waits for all that shows the answer. None where the question was given up before it began.
     """
+    answered, cited = None, None
     for event in events:
         if isinstance(event, Begun):
             begun.set()
-        if as_json and (line := event_json(event, skipped)) is not None:
-            click.echo(json.dumps(line, ensure_ascii=False))
-        elif isinstance(event, Text):
-            click.echo(event.text, nl=False, color=True)  # as it is, escape sequences included
-        else:
-            _show_progress(event, as_json)
-        if isinstance(event, Answered):
+        if isinstance(event, Cited) and answered is not None:
+            if not as_json:
+                print_citations(event.turn, since=cited)
+            answered, cited = replace(answered, turn=event.turn), event
+        elif isinstance(event, Answered):
+            answered = event
             if not as_json:
                 click.echo()
                 click.echo(_receipt(event), err=True)
-            return event
-    return None
+            continue
+        elif as_json and (line := event_json(event, skipped)) is not None:
+            click.echo(json.dumps(line, ensure_ascii=False))
+        elif isinstance(event, Text):
+            click.echo(event.text, nl=False, color=True)  # as it is, escape sequences included
+        _show_progress(event, as_json)
+    if cited is not None and cited.n_done:
+        click.echo(_cost(cited), err=True)
+    if as_json and answered is not None:
+        click.echo(json.dumps(event_json(answered, skipped), ensure_ascii=False))
+    return answered
+
+
+def print_citations(turn: Turn, *, since: Answered | None = None) -> None:
+    """A line for each citation of an answer: the beginning of its statement, and the words that show it with their
+    place. since: of that on no line is printed."""
+    n_printed = len(since.turn.citations or ()) if since is not None else 0
+    for citation in (turn.citations or ())[n_printed:]:
+        start, end = citation.statement
+        click.echo(f"{_short(turn.text[start:end], _STATEMENT)}: {citation_text(citation)}")
+
+
+def citation_text(citation: Citation) -> str:
+    """What became of a quote, and where; for people."""
+    quote = f'"{_short(citation.quote, _QUOTE)}"'
+    if citation.status is Status.VERIFIED:
+        return f"{quote} ({_place(citation)})"
+    if citation.status is Status.ALTERED:
+        return f"{quote} stands nowhere in these words; see {_place(citation)}"
+    if citation.image is not None:
+        where = f", page {citation.page}" if citation.page is not None else ""
+        return f"see image {citation.image} ({printable(citation.path or '')}{where})"
+    return f"{quote} stands in none of the sources" if citation.quote else "no words found that show this"
+
+
+def _place(citation: Citation) -> str:
+    first, last = citation.lines or (0, 0)
+    lines = "" if citation.lines is None else f":{first}" if first == last else f":{first}-{last}"
+    page = f", page {citation.page}" if citation.page is not None else ""
+    cell = f", cell {citation.cell}" if citation.cell is not None else ""
+    more = f", and in {counted(citation.places - 1, 'more place')}" if citation.places > 1 else ""
+    return f"{printable(citation.path or '')}{lines}{page}{cell}{more}"
+
+
+def _short(text: str, width: int) -> str:
+    words = printable(" ".join(text.split()))
+    return words if len(words) <= width else words[: width - 1].rstrip() + "\u2026"
+
+
+def _cost(cited: Cited) -> str:
+    found = sum(each.held and each.status is not Status.MISSING for each in cited.turn.citations or ())
+    return f"words found for {found:,} of {counted(cited.n_done, 'statement')} · {counted(cited.n_tokens, 'token')}"
 
 
 def _show_progress(event: DeskEvent, as_json: bool) -> None:

@@ -56,25 +56,14 @@ class Draw(Protocol):
         """See `reader.draw`."""
 
 
-Box = tuple[float, float, float, float]  # left, top, right, bottom as shares of width and height from the upper left
-
-
-class FindWords(Protocol):
-    """Where words stand on a page."""
-
-    def __call__(self, file: KeptFile, *, number: int, words: str, before: str) -> Box | None:
-        """See `reader.find_words`."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Format:
     """A format that sources come in.
 
     kind: what its sources are called, see Source.kind. recognise: what a file is called whose head this is, None where
     it is of another format. read: the file as a source, or why it is none. draw: its pictures, None where it has none;
-    drawn_from: the names that its kept files go by. find_words: None where its pages have no words. endings: of names
-    that its files have. has_text_pages: whether it has pages of text, some of which may be drawn, so that it is worth
-    saying which.
+    drawn_from: the names that its kept files go by. endings: of names that its files have. has_text_pages: whether it
+    has pages of text, some of which may be drawn, so that it is worth saying which.
     """
 
     kind: str
@@ -82,7 +71,6 @@ class Format:
     read: Callable[[Incoming], Source | Skipped]
     draw: Draw | None = None
     drawn_from: frozenset[str] = frozenset()
-    find_words: FindWords | None = None
     endings: frozenset[str] = frozenset()
     has_text_pages: bool = False
 

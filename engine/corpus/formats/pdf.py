@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from engine.corpus.formats.format import Box, Format, Incoming, quietly, whole_file, without_surrogates
+from engine.corpus.formats.format import Format, Incoming, quietly, whole_file, without_surrogates
 from engine.corpus.formats.pdf_page import Page, looked_at, nature_in_words, notes_on
 from engine.corpus.formats.pdf_text import read_page
 from engine.corpus.formats.pdf_tree import Tree, Unwrapped, flat_copy, is_content_lost, is_wrapped, open_tree, unwrapped
@@ -251,24 +251,12 @@ def _draw(name: str, file: KeptFile, *, number: int, width: int, height: int, qu
         return pages.draw(number, width, height)
 
 
-def _find_words(file: KeptFile, *, number: int, words: str, before: str) -> Box | None:
-    from engine.corpus.formats.pdfium import open_pages
-
-    with quietly():
-        pages = open_pages("", file.data)
-        if isinstance(pages, Skipped):
-            return None
-        with pages:
-            return pages.find(number, words, before)
-
-
 PDF = Format(
     kind="pdf",
     recognise=_recognise,
     read=read_pdf,
     draw=_draw,
     drawn_from=frozenset({_FORMAT}),
-    find_words=_find_words,
     endings=frozenset({"pdf"}),
     has_text_pages=True,
 )

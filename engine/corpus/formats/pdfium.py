@@ -22,10 +22,9 @@ import pypdfium2
 import pypdfium2.raw as pdfium
 
 from engine.corpus.formats.cover import Cover, cover_of
-from engine.corpus.formats.format import Box
 from engine.corpus.formats.glyphs import Glyphs, glyphs_of
 from engine.corpus.formats.pdf_tree import lock_in_words, unwrapped
-from engine.corpus.source import Cause, Pixels, Skipped
+from engine.corpus.source import Cause, KeptFile, Pixels, Skipped
 
 # it logs advice on how to build it anew where a form asks for more; a level here needs no lock, see format.quietly
 logging.getLogger("pypdfium2").setLevel(logging.CRITICAL + 1)
@@ -36,6 +35,8 @@ _PATIENCE_S = 30.0  # a page; text takes 10 ms, a scan at 300 dots an inch 100 m
 _LOCK = RLock()
 _FLAGS = pdfium.FPDF_ANNOT | pdfium.FPDF_REVERSE_BYTE_ORDER  # annotations too; red first
 _WHITE = (255, 255, 255, 255)
+Box = tuple[float, float, float, float]  # left, top, right, bottom: shares of width and height from the upper left
+
 _FINE = 1 << 20  # steps that a side of a page is measured in
 _FEW_OBJECTS = 20  # what an empty page may have: white backgrounds, lines of spaces
 _GLANCE_PIXELS = 200  # the longer side at which a page is looked at for being empty
@@ -52,6 +53,19 @@ class PageSize:
         """Width and height in pixels at which the longer of them is long_side; at least 1."""
         scale = long_side / max(self.width, self.height)
         return max(1, round(self.width * scale)), max(1, round(self.height * scale))
+
+
+def find_words(file: KeptFile, *, number: int, words: str, before: str = "") -> Box | None:
+    """The box around words on a page of a PDF, from 1; None where they are not found there, or the file is none.
+
+    before: what of the page's text stands before them, which tells one place of the same words from another. Blanks,
+    marks, accents and capitals count for nothing; words that no page has as letters, those of a scan, are not found.
+    """
+    pages = open_pages("", file.data) if file.format == "PDF" else None
+    if pages is None or isinstance(pages, Skipped):
+        return None
+    with pages:
+        return pages.find(number, words, before)
 
 
 def open_pages(path: str, data: bytes) -> "Pages | Skipped":
@@ -131,7 +145,7 @@ class Pages:
         return None
 
     def find(self, number: int, words: str, before: str) -> Box | None:
-        """Where words stand on a page (from 1), see `reader.find_words`."""
+        """Where words stand on a page (from 1), see `find_words`."""
         if not 1 <= number <= len(self.sizes) or self.sizes[number - 1] is None:
             return None
         with _LOCK, suppress(pypdfium2.PdfiumError, IndexError):

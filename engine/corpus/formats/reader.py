@@ -6,7 +6,7 @@ A new format is a module beside this one and an entry in FORMATS. Where the byte
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from engine.corpus.formats.format import Box, Format, Incoming, whole_file
+from engine.corpus.formats.format import Format, Incoming, whole_file
 from engine.corpus.formats.image import IMAGE
 from engine.corpus.formats.notebook import NOTEBOOK
 from engine.corpus.formats.pdf import PDF
@@ -104,18 +104,6 @@ def draw(name: str, file: KeptFile, *, number: int, width: int, height: int, qui
         if each.draw is not None and file.format in each.drawn_from:
             return each.draw(name, file, number=number, width=width, height=height, quick=quick)
     return Skipped(name, Cause.BROKEN, f"a file in {file.format}, which cannot be drawn", len(file.data))
-
-
-def find_words(file: KeptFile, *, number: int, words: str, before: str = "") -> Box | None:
-    """The box around words on the page of this number, from 1; None where they are not found there.
-
-    before: what of the page's text stands before them, which tells one place of the same words from another. Blanks,
-    marks, accents and capitals count for nothing; words that no page has as letters, those of a scan, are not found.
-    """
-    for each in FORMATS:
-        if each.find_words is not None and file.format in each.drawn_from:
-            return each.find_words(file, number=number, words=words, before=before)
-    return None
 
 
 def redraw(source: Source, rules: Rules, *, data: bytes | None = None) -> Source | Skipped:

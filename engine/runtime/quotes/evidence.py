@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from engine.runtime.quotes.index import QuoteIndex
 from engine.runtime.quotes.machine import Quote, State, allows, close, opened, step
 
+OPENING = "The words that show this: <quote>"  # what is put behind a statement, behind two line ends
 LOWEST = -2.5  # nats, of every token and of the mark: of 23 quotes it kept 15 of 16 relevant ones and none of 7 others
 MOST_STARTS = 5
 MOST_TOKENS = 64
@@ -54,17 +55,25 @@ class _Attempt:
 
 
 def write_quote(
-    pen: Pen, logits: Logits, index: QuoteIndex, piece: Callable[[int], bytes], is_end: Callable[[int], bool]
+    pen: Pen,
+    logits: Logits,
+    index: QuoteIndex,
+    piece: Callable[[int], bytes],
+    is_end: Callable[[int], bool],
+    *,
+    floor: float = LOWEST,
+    accepts: Callable[[Quote], bool] = lambda quote: True,
 ) -> Written:
     """One quote, or none. logits: behind the opening mark, shape [n_vocab].
 
-    piece: a token's bytes, b"" for those that are no text. is_end: whether a token ends a reply.
+    piece: a token's bytes, b"" for those that are no text. is_end: whether a token ends a reply. floor: the least
+    log-probability of every token, in nats. accepts: another is looked for in place of one that it does not.
     """
     first, struck, n_passes = logits.copy(), set[int](), 0
     for _ in range(MOST_STARTS):
-        attempt = _attempt(pen, first, index, piece, is_end, struck)
+        attempt = _attempt(pen, first, index, piece, is_end, struck, floor)
         n_passes += attempt.n_passes
-        if attempt.quote is not None or attempt.cancelled:
+        if attempt.cancelled or (attempt.quote is not None and accepts(attempt.quote)):
             return Written(attempt.quote, attempt.lowest, n_passes, attempt.cancelled)
         if attempt.first is None:
             break
@@ -81,6 +90,7 @@ def _attempt(
     piece: Callable[[int], bytes],
     is_end: Callable[[int], bool],
     struck: set[int],
+    floor: float,
 ) -> _Attempt:
     state, states, lowest = opened(index), list[tuple[State, float]](), 0.0
     first: int | None = None
@@ -90,7 +100,7 @@ def _attempt(
             return _Attempt(first, None, lowest, n_passes)
         first = token if first is None else first
         lowest = min(lowest, _log_probability(logits, token))
-        if lowest < LOWEST:
+        if lowest < floor:
             return _Attempt(first, None, lowest, n_passes)
         if is_end(token):
             return _Attempt(first, close(state), lowest, n_passes)

@@ -4,12 +4,14 @@ A quote begins where a word or a run of marks does, or at any character that is 
 their first 8 bytes; bisection reads the text itself, so that the index takes 4 bytes for each of them and no more.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from threading import Thread
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.runtime.quotes.text import SEAM, Bytes, SentText
+from engine.runtime.quotes.text import SEAM, Bytes, SentText, join
 
 KEY_BYTES = 8
 _MANY = 1 << 22  # positions whose keys are computed at once: 32 MiB
@@ -74,6 +76,27 @@ def build(text: SentText) -> QuoteIndex:
     for at in range(0, len(positions), _MANY):
         keys[at : at + _MANY] = keys_at(text.data, positions[at : at + _MANY])
     return QuoteIndex(text, positions[np.argsort(keys)])
+
+
+class IndexToCome:
+    """An index that a thread of its own makes, while the model reads the prompt."""
+
+    def __init__(self, documents: Sequence[bytes]) -> None:
+        """documents: the UTF-8 of each."""
+        self._documents: Sequence[bytes] = documents
+        self._index: QuoteIndex | None = None
+        self._thread = Thread(target=self._build, daemon=True)
+        self._thread.start()
+
+    def wait(self, timeout_s: float) -> QuoteIndex | None:
+        """It, None where it is not there by then."""
+        self._thread.join(timeout_s)
+        return self._index
+
+    def _build(self) -> None:
+        text = join(self._documents)
+        self._documents = ()
+        self._index = build(text)
 
 
 def keys_at(data: Bytes, positions: NDArray[np.int32] | NDArray[np.int64]) -> NDArray[np.uint64]:

@@ -172,6 +172,11 @@ def step(state: State, token: bytes) -> State:
     return State(places, blank, closing, closed)
 
 
+def everywhere(index: QuoteIndex, words: bytes) -> Quote | None:
+    """All places of words that could be quoted; None where they stand nowhere so."""
+    return close(State(Places.everywhere(index).narrowed(words), blank=False))
+
+
 def close(state: State) -> Quote | None:
     """The quote as it would be if it ended here: at a word's end, with one letter or digit at least; else None. Where
     the words stand within longer words too, those places are left out."""

@@ -6,6 +6,7 @@ are joined by a byte that UTF-8 never has, so that no quote goes from one into t
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +60,25 @@ class SentText:
 
     def _source_byte(self, position: int) -> int:
         return position + int(self.deltas[np.searchsorted(self.breaks, position, "right") - 1])
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """What an answer may be quoted from: texts in the order of the prompt, and a digest of them all."""
+
+    digest: str
+    texts: Sequence[str] = field(repr=False)
+
+    def packed(self) -> tuple[list[int], bytes]:
+        """The bytes of each in UTF-8, and all of them one behind the other."""
+        parts = [text.encode("utf-8", "surrogatepass") for text in self.texts]
+        return [len(part) for part in parts], b"".join(parts)
+
+
+def documents_from(sizes: Sequence[int], data: bytes) -> list[bytes]:
+    """The way back from packed."""
+    ends = list(accumulate(sizes))
+    return [data[end - size : end] for size, end in zip(sizes, ends, strict=True)]
 
 
 def normalized(data: bytes) -> bytes:

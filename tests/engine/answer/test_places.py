@@ -10,8 +10,9 @@ from pypdf import PdfReader, PdfWriter
 from reportlab.pdfgen.canvas import Canvas
 
 from engine.answer.citations import Citation, Status, citation_from
-from engine.answer.places import Places
+from engine.answer.places import Box, Places
 from engine.corpus.collect import collect
+from engine.corpus.formats.pdfium import find_words
 from engine.corpus.rules import Rules
 from engine.corpus.source import KeptFile, Source
 from engine.runtime.quotes.text import Place
@@ -25,7 +26,10 @@ def source_of(tmp_path: Path, name: str, data: bytes) -> Source:
 
 
 def cited(source: Source, words: str, *, file: bytes | None = None, nth: int = 0) -> Citation:
-    places = Places([source], file_of=lambda source: KeptFile("PDF", file) if file else None)
+    def box_of(source: Source, *, page: int, words: str, before: str) -> Box | None:
+        return find_words(KeptFile("PDF", file), number=page, words=words, before=before) if file else None
+
+    places = Places([source], box_of=box_of)
     start = [match.start() for match in re.finditer(re.escape(words.encode()), places.documents[0])][nth]
     return places.citation(Place(0, start, start + len(words.encode())), statement=(0, 5))
 

@@ -1,0 +1,96 @@
+"""What shows an answer, once it is there: what it quotes is found again, and for every other statement the model is
+made to quote what was sent."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from threading import Event as Flag
+
+from app.found_again import box_of, found_until
+from app.question import Cited, Notice
+from app.settings import Settings
+from engine.answer.citations import Citation, Status
+from engine.answer.places import Places
+from engine.answer.statements import statements
+from engine.backend import Backend, Case, Evidence, Remark, Replied, Source
+from engine.errors import LongdeskError
+from engine.runtime.quotes.text import Place
+from storage.records import Turn
+from storage.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """What an answer stands on. case: that was asked. sources: all that were sent. quotable: of them, those that the
+    model may be made to quote. shown: see found_again."""
+
+    case: Case
+    sources: tuple[Source, ...]
+    quotable: tuple[Source, ...] = ()
+    shown: Mapping[str, int] | None = None
+
+
+def cite(
+    turn: Turn, sent: Sent, *, backend: Backend, store: Store, settings: Settings, stop: Flag
+) -> Iterator[Cited | Notice]:
+    """Finds again what a turn's answer quotes, then looks for words that show each other statement of it, and keeps
+    both with it as they come.
+
+    What was found is kept when this is stopped, or the engine breaks. Ends with Cited where anything was tried.
+    """
+    if not turn.text:
+        return
+    try:
+        found = found_until(stop, turn.text, sent.sources, question=turn.question, shown=sent.shown)
+        if found is None:
+            return
+        shown = {each.statement for each in found if each.status is Status.VERIFIED or each.image is not None}
+        spans = tuple(span for span in statements(turn.text) if span not in shown)
+        goes_on = turn.stop in ("end", "length") and bool(spans and sent.quotable and turn.reply_ids)
+        if found or not goes_on:
+            turn = store.turns.cite(turn.id, found)
+            yield Cited(turn, n_statements=len(spans) if goes_on else 0)
+    except LongdeskError as error:  # the answer itself is there
+        yield Notice(f"What the answer quotes was not looked for: {error}")
+        return
+    if goes_on:
+        yield from _evidence(turn, sent, spans, backend=backend, store=store, settings=settings, stop=stop)
+
+
+def _evidence(
+    turn: Turn,
+    sent: Sent,
+    spans: Sequence[tuple[int, int]],
+    *,
+    backend: Backend,
+    store: Store,
+    settings: Settings,
+    stop: Flag,
+) -> Iterator[Cited | Notice]:
+    reply, sources = Replied(turn.reply_ids, turn.text), sent.quotable
+    told = backend.evidence(
+        sent.case, reply, spans, question=turn.question, quotable=sources, anyway=settings.quotes is True, cancel=stop
+    )
+    places, citations, n_done, n_tokens = Places(sources, box_of=box_of), [*(turn.citations or ())], 0, 0
+    try:
+        with closing(told):
+            for event in told:
+                if isinstance(event, Remark):
+                    yield Notice(event.text)
+                    continue
+                citations.append(_citation(event, spans[event.statement], places))
+                n_done, n_tokens = n_done + 1, n_tokens + event.n_tokens
+                turn = store.turns.cite(turn.id, citations)
+                yield Cited(turn, n_done=n_done, n_statements=len(spans), n_tokens=n_tokens)
+        if citations != (ordered := sorted(citations, key=lambda citation: citation.statement)):
+            turn = store.turns.cite(turn.id, ordered)
+    except LongdeskError as error:
+        yield Notice(f"The search for words that show the answer broke off: {error}")
+    yield Cited(turn, n_done=n_done, n_statements=len(spans), n_tokens=n_tokens)
+
+
+def _citation(found: Evidence, statement: tuple[int, int], places: Places) -> Citation:
+    if found.document is None:
+        return Citation(statement=statement, status=Status.MISSING, held=True)
+    place = Place(found.document, found.start, found.end)
+    return places.citation(place, statement=statement, places=found.n_places, held=True, logprob=found.lowest)

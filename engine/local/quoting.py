@@ -1,0 +1,176 @@
+"""Evidence for an answer of a model on this machine, and the trial by which it is known whether the model is any good:
+a small text, statements about it, and where the words are that show them.
+
+A model that is no good finds words that stand there and show nothing; so it is tried once, behind its first answer, and
+what came of that is kept. How quotes are written is left to engine.runtime.quotes.
+"""
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from hashlib import blake2b
+from importlib.metadata import version
+from pathlib import Path
+from threading import Event as Flag
+
+import numpy as np
+
+from engine.corpus.source import Source, digest_text
+from engine.local.opened import OpenModel
+from engine.local.process import EngineProcess
+from engine.prompt.layout import SYSTEM
+from engine.prompt.prompt import Exchange, Prompt
+from engine.runtime.events import Evidence, Remark, Replied
+from engine.runtime.quotes.evidence import OPENING
+from engine.runtime.quotes.text import Documents
+from engine.tokens.id_cache import IdCache
+from engine.tokens.proof import read_kept, write_kept
+from engine.tokens.source_ids import text_of
+
+Span = tuple[int, int]  # characters of a reply, from and to
+_VERSION = 1  # raise it when the trial changes, so that models are tried anew
+_NEEDED = 3  # passages that have to be found
+_TEXTS = (
+    ("ferry.txt", "Timetable of the island ferry\n\nThe first boat departs from the north pier at 6:50 each morning. "
+     "Between June and September a second boat is put in at noon. Dogs travel without a ticket, bicycles for 4 euros.\n"
+     "In a gale warning the skipper alone decides whether the boat leaves the harbour.\n"),
+    ("kiln.md", "# Firing the small kiln\n\nThe door stays locked until the chamber has cooled below 90 degrees. "
+     "Glazed pieces are set on the upper shelf, raw clay on the lower one.\nA firing takes eleven hours. Write the "
+     "date and your name into the blue book before you switch it on.\n"),
+    ("pump.py", "MAX_RETRIES = 5\n\n\ndef start(pump):\n    if pump.pressure > 3.2:\n        raise Overload(\"vent the "
+     "line before starting\")\n    pump.run(speed=SLOW)\n"),
+)  # fmt: skip
+_QUESTION = "What do the documents say about the ferry, the kiln and the pump?"
+# a statement, and the passage that shows it
+_STATEMENTS = (
+    ("The ferry's first boat of the day leaves at 6:50.", "The first boat departs from the north pier at 6:50"),
+    ("Dogs do not need a ticket.", "Dogs travel without a ticket, bicycles for 4 euros."),
+    ("A firing of the kiln lasts eleven hours.", "A firing takes eleven hours."),
+    ("The kiln's door is locked until it has cooled below 90 degrees.", "The door stays locked until the chamber has "
+     "cooled below 90 degrees."),
+    ("The pump refuses to start above a pressure of 3.2.", "if pump.pressure > 3.2:\n        raise Overload(\"vent the "
+     "line before starting\")"),
+)  # fmt: skip
+
+
+def documents_of(sources: Sequence[Source]) -> Documents:
+    """What may be quoted of sources: their texts."""
+    digest = blake2b("".join(text_of(source).digest for source in sources).encode(), digest_size=16).hexdigest()
+    return Documents(digest, [source.text for source in sources])
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteTrial:
+    """Whether a model finds the words of _TEXTS that show _STATEMENTS. fingerprint: of its files. folder: where the
+    outcome is kept."""
+
+    opened: OpenModel = field(repr=False)
+    fingerprint: str
+    folder: Path
+
+    @property
+    def n_statements(self) -> int:
+        return len(_STATEMENTS)
+
+    def known(self) -> int | None:
+        """How many passages it found; None where it was not tried."""
+        kept = read_kept(self._path, self._stamp)
+        n_found = kept.get("n_found") if kept else None
+        return n_found if isinstance(n_found, int) else None
+
+    def run(self, process: EngineProcess, cancel: Flag) -> int | None:
+        """Tries it, and keeps how many it found; None where it was cancelled, or there was no room for it."""
+        prompt, reply, spans = self._laid_out()
+        told = _ask(process, self.opened, prompt, reply, spans, _sources(), question="", apart=True, cancel=cancel)
+        found = [event for event in told if isinstance(event, Evidence)]
+        if len(found) < len(_STATEMENTS):
+            return None
+        n_found = sum(_shows(event) for event in found)
+        write_kept(self._path, self._stamp, {"n_found": n_found})
+        return n_found
+
+    def _laid_out(self) -> tuple[Prompt, Replied, list[Span]]:
+        documents = self.opened.documents(_sources(), IdCache())
+        prompt = self.opened.prompt([Exchange(_QUESTION, documents)], system=SYSTEM, today=date(2025, 1, 1))
+        text, spans = "", []
+        for statement, _ in _STATEMENTS:
+            text += " " if text else ""
+            spans.append((len(text), len(text) + len(statement)))
+            text += statement
+        return prompt, Replied(self.opened.tokenizer.encode(text).tolist(), text), spans
+
+    @property
+    def _stamp(self) -> str:
+        return f"quotes {_VERSION} llama-cpp-python {version('llama-cpp-python')} {self.fingerprint}"
+
+    @property
+    def _path(self) -> Path:
+        return self.folder / f"quotes-{blake2b(self._stamp.encode(), digest_size=16).hexdigest()}.json"
+
+
+def evidence(
+    process: EngineProcess,
+    trial: QuoteTrial,
+    prompt: Prompt,
+    reply: Replied,
+    statements: Sequence[Span],
+    *,
+    question: str,
+    quotable: Sequence[Source],
+    anyway: bool,
+    cancel: Flag,
+) -> Generator[Evidence | Remark, None, None]:
+    """See Backend.evidence. The first time, the model is tried."""
+    if not anyway:
+        n_found = trial.known()
+        n_found = trial.run(process, cancel) if n_found is None else n_found
+        if n_found is not None and n_found < _NEEDED:
+            yield Remark(
+                f"Quotes are off with {trial.opened.card.name}: tried on a small text, it found the words that show a "
+                f"statement for {n_found} of {trial.n_statements}. --quotes looks for them all the same."
+            )
+            return
+    yield from _ask(
+        process, trial.opened, prompt, reply, statements, quotable, question=question, apart=False, cancel=cancel
+    )
+
+
+def _ask(
+    process: EngineProcess,
+    opened: OpenModel,
+    prompt: Prompt,
+    reply: Replied,
+    statements: Sequence[Span],
+    sources: Sequence[Source],
+    *,
+    question: str,
+    apart: bool,
+    cancel: Flag,
+) -> Generator[Evidence | Remark, None, None]:
+    return process.evidence(
+        np.concatenate([prompt.ids(), np.array(reply.ids, dtype=np.int32)]),
+        n_prompt=prompt.n_tokens,
+        statements=statements,
+        openings=[opened.tokenizer.encode("\n" * n_ends + OPENING) for n_ends in (2, 1, 0)],
+        question=question,
+        documents=documents_of(sources),
+        apart=apart,
+        cancel=cancel,
+    )
+
+
+def _sources() -> list[Source]:
+    return [
+        Source(path=path, kind="text", text=text, n_bytes=len(text.encode()), digest=digest_text(text))
+        for path, text in _TEXTS
+    ]
+
+
+def _shows(found: Evidence) -> bool:
+    """Whether a quote touches the passage that shows its statement."""
+    passage = _STATEMENTS[found.statement][1].encode()
+    for number, (_, text) in enumerate(_TEXTS):
+        start = text.encode().find(passage)
+        if start >= 0:
+            return number == found.document and found.start < start + len(passage) and found.end > start
+    return False

@@ -1,0 +1,165 @@
+"""Where in all that was sent a statement may be shown, by the words that it shares with it: numpy over a QuoteIndex.
+
+A small model that may begin a quote anywhere begins it at the title, or where it began the last one. So it begins
+where the statement's rarer words stand together; and what it quotes must have some of them around it. Both say nothing
+of what the words mean. A statement in another language than the sources shares none, and is left to the model alone.
+"""
+
+import re
+from dataclasses import dataclass, field
+from math import log
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.runtime.quotes.index import KEY_BYTES, QuoteIndex
+from engine.runtime.quotes.machine import Quote
+
+_TERM = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d]\w*")
+_UNSPACED = 0x2E80  # from here on, words are not parted by blanks: two characters make a term
+_STEM = 6  # characters of a word that stand for all its forms
+_BUCKET_BITS = 7  # 128 bytes
+_MOST_PASSAGES = 6
+_MOST_PLACES = 4_000  # of a term: one that stands in more tells nothing of where
+_OF_CONTEXT = 0.3  # what the question's words weigh beside the statement's, to find the place
+_OF_ASKED = 0.5  # what the statement's words weigh that the question has too
+_OF_ABSENT_NAMES = 2  # what numbers and names weigh that stand nowhere
+_AROUND = 160  # bytes before and behind a quote whose words count too
+_NEEDED = 0.38  # of the weight of a statement's terms
+_KNOWN = 0.3  # of its words must stand somewhere, or it is in another language
+_COMMON = (  # English words that tell nothing of what is spoken of; other languages' are told by how often they stand
+    "a about after all also am an and any are as at be because been before being between both but by can could "
+    "did do does down each for from get gets had has have he her here his i if in into is it its just let lets "
+    "like made make makes may me might more most must my no nor not of off on only onto or other our out over own "
+    "s same shall she should so some such t than that the their them then there these they this those through to "
+    "too under up us use used uses using very was we were what when where which while who whom whose will with "
+    "without would you your"
+)
+_STOP = frozenset(_COMMON.split())
+Positions = NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class _Term:
+    """A word, or two characters of a script without blanks. stem: the first bytes of all its forms, in small letters.
+    is_common: it tells nothing of what is spoken of. is_name: a number, or written as no plain word is."""
+
+    stem: bytes
+    is_common: bool
+    is_name: bool
+    word: str
+
+
+@dataclass(frozen=True, slots=True)
+class Nearby:
+    """What is known of a statement in an index. weights: of its terms, by their first bytes in small letters. index:
+    the places where a quote may begin. known: the weight of those that stand anywhere. is_foreign: it is
+    of another language than what was sent."""
+
+    index: QuoteIndex = field(repr=False)
+    weights: dict[bytes, float]
+    known: float
+    is_foreign: bool
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether no quote can show it."""
+        return not self.is_foreign and self.known < _NEEDED * sum(self.weights.values())
+
+    def shows(self, quote: Quote) -> bool:
+        """Whether enough of the statement's words stand in a quote and around it, at its first place."""
+        total = sum(self.weights.values())
+        if self.is_foreign or not total:
+            return True
+        data, start = self.index.text.data, int(quote.starts.min())
+        low, high = max(0, start - _AROUND), start + len(quote.words) + _AROUND
+        around = data[low:high].tobytes().decode("utf-8", "replace")
+        there = {term.stem for term in _terms(around)}
+        return sum(weight for stem, weight in self.weights.items() if stem in there) >= _NEEDED * total
+
+
+def nearby(index: QuoteIndex, statement: str, context: str = "") -> Nearby:
+    """context: what the statement answers. It tells of what a statement speaks that says "it"; what the statement has
+    from there is less than what it adds."""
+    weights: dict[bytes, float] = {}
+    votes, n_known, weight_known, terms, asked = (
+        [],
+        0,
+        0.0,
+        _terms(statement),
+        {term.stem: term for term in _terms(context)},
+    )
+    for term in terms:
+        places = _places(index, term)
+        n_known += bool(len(places))
+        if term.is_common or term.stem in weights:
+            continue
+        weight = _rarity(index, places)
+        votes.append((places, weight))
+        weight *= _OF_ABSENT_NAMES if term.is_name and not len(places) else 1
+        weights[term.stem] = weight * (_OF_ASKED if term.stem in asked else 1)
+        weight_known += weights[term.stem] if len(places) else 0.0
+    if terms and n_known < _KNOWN * len(terms):
+        return Nearby(index, weights, weight_known, is_foreign=True)
+    for term in asked.values():
+        if not term.is_common and term.stem not in weights:
+            places = _places(index, term)
+            votes.append((places, _OF_CONTEXT * _rarity(index, places)))
+    return Nearby(_around(index, votes), weights, weight_known, is_foreign=False)
+
+
+def _rarity(index: QuoteIndex, places: Positions) -> float:
+    return log(1 + len(index.positions) / (1 + len(places)))
+
+
+def _around(index: QuoteIndex, votes: list[tuple[Positions, float]]) -> QuoteIndex:
+    """The same, beginning only where terms stand together; the whole of it where none stands anywhere."""
+    n_buckets = (len(index.text.data) >> _BUCKET_BITS) + 1
+    scores = np.zeros(n_buckets, dtype=np.float32)
+    for places, weight in votes:
+        if len(places) <= _MOST_PLACES:
+            scores[np.unique(places >> _BUCKET_BITS)] += weight
+    if not scores.any():
+        return index
+    joint = scores.copy()
+    joint[1:] += scores[:-1] / 2
+    joint[:-1] += scores[1:] / 2
+    n_best = min(_MOST_PASSAGES, n_buckets)
+    best = np.argpartition(-joint, n_best - 1)[:n_best]
+    keep = np.zeros(n_buckets, dtype=np.bool_)
+    for step in (-1, 0, 1):
+        keep[np.clip(best[joint[best] > 0] + step, 0, n_buckets - 1)] = True
+    return QuoteIndex(index.text, index.positions[keep[index.positions >> _BUCKET_BITS]])
+
+
+def _terms(text: str) -> list[_Term]:
+    """The terms of a text, in order."""
+    found = []
+    for match in _TERM.finditer(text):
+        word = match[0]
+        if ord(word[0]) >= _UNSPACED:
+            found += [_Term(word[at : at + 2].encode(), False, False, word[at]) for at in range(max(1, len(word) - 1))]
+            continue
+        small = word.lower()
+        is_name = word[0].isdigit() or "_" in word or word[1:] != small[1:]
+        is_common = small in _STOP or (len(word) == 1 and not word.isdigit())
+        found.append(_Term(_stem(small).encode("utf-8", "replace")[:KEY_BYTES], is_common, is_name, word))
+    return found
+
+
+def _stem(word: str) -> str:
+    """What forms of a word begin with alike, as far as its ending tells."""
+    if word[0].isdigit():
+        return word
+    for ending in ("ing", "ed", "es", "s"):
+        if word.endswith(ending) and len(word) - len(ending) >= 3:
+            word = word[: -len(ending)]
+            break
+    return word[:_STEM].removesuffix("e") if len(word) > 3 else word
+
+
+def _places(index: QuoteIndex, term: _Term) -> Positions:
+    """Where words begin with it: as it is written, in small letters, with a large one first, or in large ones alone."""
+    stem = term.stem.decode("utf-8", "ignore")
+    forms = {form.encode()[:KEY_BYTES] for form in (stem, stem.capitalize(), stem.upper(), term.word[: len(stem)])}
+    return np.concatenate([index.places(index.narrow(index.everything, form)) for form in forms])

@@ -1,0 +1,225 @@
+"""Evidence behind the statements of an answer: the model that gave it opens a quote there, held to what was sent.
+
+The answer is done and stays as it is, and so does the KV cache: what is decoded here is taken back (`KvCache.aside`).
+Which statements there are, and what is made of the places, is left to whoever asks.
+"""
+
+import codecs
+import ctypes
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import llama_cpp
+import numpy as np
+
+from engine.errors import EngineFailed
+from engine.runtime.batch import Batch
+from engine.runtime.cache import Aside, KvCache
+from engine.runtime.events import Evidence, Remark
+from engine.runtime.quotes.evidence import LOWEST, MOST_TOKENS, Logits, Written, write_quote
+from engine.runtime.quotes.index import QuoteIndex
+from engine.runtime.quotes.machine import everywhere
+from engine.runtime.quotes.nearby import Nearby, nearby
+from engine.tokens.document import Ids
+
+_ABORTED, _NO_SLOT = 2, 1  # answers of llama_decode
+NO_WAY_BACK = "This model's memory cannot go back to a statement of its answer, so no words are looked for."
+NO_ROOM = "The context is full, so no words are looked for that show the answer: a larger --ctx has room."
+MOVED_ON = "The model's windows have moved on from the beginning of so long an answer: no words are looked for there."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """An answer and its statements.
+
+    ids: the prompt's n_prompt ids, then the reply's. statements: characters of the reply's text, from and to, in order.
+    openings: what opens a quote, as ids behind two line ends, one, and none. question: that was answered. apart: the
+    ids are not those of the cache; they are decoded from position 0, and taken back too. floor: see write_quote.
+    """
+
+    ids: Ids
+    n_prompt: int
+    statements: Sequence[tuple[int, int]]
+    openings: Sequence[Ids]
+    question: str = ""
+    apart: bool = False
+    floor: float = LOWEST
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A statement by its number, the ids up to its end, and those that open a quote there."""
+
+    number: int
+    statement: str
+    end: int
+    opening: Ids
+
+
+class _Stopped(Exception):
+    """It was cancelled, or there was no room after all."""
+
+
+class Quoting:
+    """Writes held quotes with a context that another has decoded an answer in."""
+
+    def __init__(self, model: Any, context: Any, kv: KvCache, n_ubatch: int, *, cancelled: Callable[[], bool]) -> None:
+        self._context, self._kv, self._n_ubatch, self._cancelled = context, kv, n_ubatch, cancelled
+        self._memory = llama_cpp.llama_get_memory(context)
+        self._n_ctx = int(llama_cpp.llama_n_ctx(context))
+        self._vocab = llama_cpp.llama_model_get_vocab(model)
+        self._n_vocab = int(llama_cpp.llama_vocab_n_tokens(self._vocab))
+        self._batch = Batch(n_ubatch)
+        self.piece = cache(self._piece)  # a search asks for the same ones again and again
+
+    def evidence(self, asked: Asked, index: QuoteIndex) -> Iterator[Evidence | Remark]:
+        """An Evidence for each statement that words can be looked for behind, in order, and a Remark where that is not
+        all of them. Ends when it is cancelled. Raises EngineFailed when llama.cpp fails."""
+        places = self._places(asked)
+        try:
+            if asked.apart:
+                yield from self._apart(asked, places, index)
+            else:
+                yield from self._behind(asked, places, index)
+        except _Stopped:
+            return
+
+    def _behind(self, asked: Asked, places: Sequence[_Place], index: QuoteIndex) -> Iterator[Evidence | Remark]:
+        """Each behind its statement in the cache."""
+        held, told = len(self._kv), set[str]()
+        if held < len(asked.ids) - 1 or not np.array_equal(self._kv.ids, asked.ids[:held]):
+            return  # something else was read since
+        for place in places:
+            start = min(place.end, held)
+            more = np.concatenate([asked.ids[start : place.end], place.opening])
+            if (reason := self._misses(start, len(more) + MOST_TOKENS)) is not None:
+                if reason not in told:
+                    yield Remark(reason)
+                told.add(reason)
+                continue
+            near = nearby(index, place.statement, asked.question)
+            if near.is_hopeless:
+                yield Evidence(statement=place.number)
+                continue
+            with self._kv.aside(start) as aside:
+                written = self._quote(aside, more, near, asked.floor)
+            if written.cancelled:
+                return
+            yield _found(place.number, written, index, len(more))
+
+    def _apart(self, asked: Asked, places: Sequence[_Place], index: QuoteIndex) -> Iterator[Evidence | Remark]:
+        """The whole of it from position 0 on, statement by statement."""
+        n_most = len(asked.ids) + MOST_TOKENS + max(len(place.opening) for place in places)
+        if self._misses(0, n_most) is not None:
+            yield Remark(NO_ROOM)
+            return
+        with self._kv.aside(0) as aside:
+            read = 0
+            for place in places:
+                self._decode(aside, asked.ids[read : place.end], read)
+                read = place.end
+                near = nearby(index, place.statement, asked.question)
+                written = self._quote(aside, place.opening, near, asked.floor, at=read)
+                self._take_back(read)
+                if written.cancelled:
+                    return
+                yield _found(place.number, written, index, len(place.opening))
+
+    def _misses(self, n_tokens: int, n_more: int) -> str | None:
+        """Why n_more tokens cannot be decoded behind the first n_tokens."""
+        if len(self._kv) + n_more > self._n_ctx:
+            return NO_ROOM
+        if self._kv.has_room_aside(n_tokens, n_more):
+            return None
+        return MOVED_ON if self._kv.has_windows else NO_WAY_BACK
+
+    def _quote(self, aside: Aside, opening: Ids, near: Nearby, floor: float, *, at: int | None = None) -> Written:
+        """One quote behind these ids. at: where they begin, None for where `aside` does."""
+        position = aside.position if at is None else at
+        logits = self._decode(aside, opening, position)
+        pen = _Pen(self, aside, position + len(opening))
+        return write_quote(pen, logits, near.index, self.piece, self._is_end, floor=floor, accepts=near.shows)
+
+    def _decode(self, aside: Aside, ids: Ids, position: int) -> Logits:
+        """The logits behind ids, decoded from a position on; shape [n_vocab], good until the next call."""
+        for at in range(0, len(ids), self._n_ubatch):
+            part = ids[at : at + self._n_ubatch]
+            if self._cancelled():
+                raise _Stopped
+            aside.end = max(aside.end, position + at + len(part))
+            answer = llama_cpp.llama_decode(self._context, self._batch.fill(part, position + at, True))
+            if answer in (_ABORTED, _NO_SLOT):
+                raise _Stopped
+            if answer != 0:
+                self._kv.clear()  # what a failed decode left behind is not to be trusted
+                raise EngineFailed(f"llama.cpp could not decode behind the answer (code {answer}).", "Ask again.")
+        logits = llama_cpp.llama_get_logits_ith(self._context, -1)
+        values = (ctypes.c_float * self._n_vocab).from_address(ctypes.addressof(logits.contents))
+        return np.frombuffer(memoryview(values).cast("B"), dtype=np.float32)
+
+    def _take_back(self, position: int) -> None:
+        llama_cpp.llama_memory_seq_rm(self._memory, 0, position, -1)
+
+    def _places(self, asked: Asked) -> list[_Place]:
+        """Where each statement ends in ids, and what opens a quote there."""
+        pieces = list(map(self.piece, asked.ids[asked.n_prompt :].tolist()))
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        parts = [decoder.decode(piece) for piece in pieces]
+        text, lengths = "".join(parts), np.cumsum([len(part) for part in parts] or [0])
+        places = []
+        for number, (start, end) in enumerate(asked.statements):
+            n_tokens = min(int(np.searchsorted(lengths, end)) + 1, len(pieces))
+            last = b"".join(pieces[max(0, n_tokens - 2) : n_tokens])
+            n_line_ends = last[len(last.rstrip()) :].count(b"\n")  # there are to be two
+            opening = asked.openings[min(n_line_ends, 2)]
+            places.append(_Place(number, text[start:end], asked.n_prompt + n_tokens, opening))
+        return places
+
+    def _piece(self, token: int) -> bytes:
+        room = 256
+        buffer = ctypes.create_string_buffer(room)
+        n_bytes = llama_cpp.llama_token_to_piece(self._vocab, token, buffer, room, 0, False)
+        return buffer.raw[: max(0, n_bytes)]
+
+    def _is_end(self, token: int) -> bool:
+        return bool(llama_cpp.llama_vocab_is_eog(self._vocab, token))
+
+
+class _Pen:
+    """See Pen: writes behind an opening."""
+
+    def __init__(self, quoting: Quoting, aside: Aside, start: int) -> None:
+        self._quoting, self._aside, self._start, self._at = quoting, aside, start, start
+
+    def write(self, token: int) -> Logits | None:
+        try:
+            logits = self._quoting._decode(self._aside, np.array([token], dtype=np.int32), self._at)
+        except _Stopped:
+            return None
+        self._at += 1
+        return logits
+
+    def go_back(self) -> bool:
+        self._quoting._take_back(self._start)
+        self._at = self._start
+        return True
+
+
+def _found(number: int, written: Written, index: QuoteIndex, n_opening: int) -> Evidence:
+    n_tokens, quote = n_opening + written.n_passes, written.quote
+    if quote is None:
+        return Evidence(statement=number, n_tokens=n_tokens)
+    first = int(quote.starts.min())  # of the places that are near
+    place = index.text.place(first, first + len(quote.words))
+    all_places = everywhere(index, quote.words)
+    return Evidence(
+        statement=number,
+        document=place.document,
+        start=place.start,
+        end=place.end,
+        n_places=all_places.n_places if all_places is not None else quote.n_places,
+        lowest=written.lowest,
+        n_tokens=n_tokens,
+    )

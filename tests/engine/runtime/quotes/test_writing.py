@@ -1,0 +1,54 @@
+"""Quotes behind answers of tiny real models: they stand where they are said to, and the KV cache stays the answer's."""
+
+from typing import Any
+
+import pytest
+
+from tests.models.cache import cached
+from tests.models.scout import SMALL
+from tests.models.shape import ONE_HEAD
+from tests.quoted import Round, rounds
+
+SHAPES: dict[str, dict[str, Any]] = {"llama": ONE_HEAD, "gemma3": ONE_HEAD, "scout": {**SMALL, **ONE_HEAD}}
+LLAMA = [400 + 40 * number for number in range(40)]
+# windows of 512 tokens on a ring of 768 cells: its end is met at 768, 1,536 and 2,304
+GEMMA = [300, 500, 640, 700, 744, 760, 770, 900, 1_000, 1_290, 1_500, 1_512, 1_530, 1_560, 2_000, 2_270, 2_300, 2_400]
+SCOUT = [8_100, 8_180, 8_300, 8_400, 16_340, 16_390, 16_500]  # chunks of 8,192 tokens
+
+
+def checked(played: list[Round]) -> list[Round]:
+    assert [wrong for each in played for wrong in each.wrong] == []
+    assert [each.differs for each in played] == [0.0] * len(played)
+    return played
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(5))
+def test_whatever_a_model_likes_it_quotes_what_stands_there(seed: int) -> None:
+    """And the next answer is that of an engine which quoted nothing, to the bit."""
+    played = checked(rounds(cached("llama", **SHAPES["llama"]), lengths=LLAMA, n_statements=8, seed=seed))
+    assert sum(each.n_tried for each in played) >= 8 * len(played) * 3 / 4
+    assert sum(each.n_found for each in played) >= len(played)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "lengths"), [("gemma3", GEMMA), ("scout", SCOUT)])
+@pytest.mark.parametrize("kv_type", ["f16", "q8_0"])
+def test_windows_stay_what_they_were(name: str, lengths: list[int], kv_type: str) -> None:
+    """Wherever the answer ends on the ring of their cells."""
+    played = checked(rounds(cached(name, **SHAPES[name]), lengths=lengths, kv_type=kv_type))
+    assert sum(each.n_found for each in played) > len(lengths)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["llama", "gemma3"])
+@pytest.mark.parametrize("stop_after", [1, 3, 12, 40])
+def test_a_cancel_leaves_nothing_behind(name: str, stop_after: int) -> None:
+    played = checked(rounds(cached(name, **SHAPES[name]), lengths=GEMMA, stop_after=stop_after))
+    assert sum(each.n_tried for each in played) < 4 * len(played)
+
+
+@pytest.mark.slow
+def test_a_context_without_room_says_so() -> None:
+    [full] = rounds(cached("llama", **SHAPES["llama"]), lengths=[1_000], spare=50)
+    assert full.n_tried == 0 and full.wrong == () and any("full" in remark for remark in full.remarks)
