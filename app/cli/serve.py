@@ -39,6 +39,11 @@ _WARNED = "The server can be reached from other machines, and what it sends is n
 @click.option("--max-tokens", "reply_tokens", type=Tokens(), help="Tokens kept for a reply that does not say how many.")
 @click.option("--no-snapshot", is_flag=True, help="Do not keep the KV cache for the next start.")
 @click.option(
+    "--quotes/--no-quotes",
+    default=None,
+    help="Look for the words that show each statement of an answer, or do not. Default: with models good at it.",
+)
+@click.option(
     "--mcp",
     "transport",
     type=click.Choice(("http", "stdio")),

@@ -69,8 +69,9 @@ def chat_request(body: bytes, *, models: Sequence[str], settings: Settings) -> C
     _refuse_others(fields)
     _refuse_model(fields.get("model"), models)
     past, text = _conversation(fields.get("messages"))
+    own = _own(fields)
     options = _typed(fields, "stream_options", dict, "an object") or {}
-    asked = Asked(text=text, past=past, only=_only(fields), settings=_settings(fields, settings))
+    asked = Asked(text=text, past=past, only=_only(own), settings=_settings(fields, own, settings))
     stream = bool(_typed(fields, "stream", bool, "true or false"))
     return ChatRequest(asked, stream, stream and bool(options.get("include_usage")))
 
@@ -171,7 +172,7 @@ def _clean(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _settings(fields: Mapping[str, Any], settings: Settings) -> Settings:
+def _settings(fields: Mapping[str, Any], own: Mapping[str, Any], settings: Settings) -> Settings:
     """The server's, with what the request wants otherwise. Raises UsageError for what no engine could take."""
     changes: dict[str, Any] = {}
     for name in ("temperature", "top_p", "min_p"):
@@ -186,18 +187,28 @@ def _settings(fields: Mapping[str, Any], settings: Settings) -> Settings:
             if not 1 <= value <= _MOST_TOKENS:
                 raise BadRequest(f"{name} is out of range.", f"It must be from 1 to {_MOST_TOKENS:,}.", param=name)
             changes["reply_tokens"] = value
+    if (quotes := _typed(own, "quotes", bool, "true or false")) is not None:
+        changes["quotes"] = quotes
     try:
         return replace(settings, **changes)
     except UsageError as error:
         raise BadRequest(error.fact, error.remedy, param=error.fact.partition(" ")[0]) from None
 
 
-def _only(fields: Mapping[str, Any]) -> frozenset[str] | None:
-    """The paths that it is asked about: {"longdesk": {"only": ["src/"]}}."""
-    own = _typed(fields, "longdesk", dict, "an object") or {}
-    if unknown := own.keys() - {"only"}:
-        name = sorted(unknown)[0][:100]
-        raise BadRequest(f"longdesk has no {name}.", "It takes only, a list of paths.", param="longdesk")
+def _own(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What only Longdesk knows: {"longdesk": {"only": ["src/"], "quotes": false}}."""
+    own: Mapping[str, Any] = _typed(fields, "longdesk", dict, "an object") or {}
+    if unknown := own.keys() - {"only", "quotes"}:
+        raise BadRequest(
+            f"longdesk has no {sorted(unknown)[0][:100]}.",
+            "It takes only, a list of paths, and quotes.",
+            param="longdesk",
+        )
+    return own
+
+
+def _only(own: Mapping[str, Any]) -> frozenset[str] | None:
+    """The paths that it is asked about."""
     only = own.get("only")
     if only is None:
         return None

@@ -87,6 +87,11 @@ def test_only_some_sources() -> None:
     assert request(say("user", "A?"), longdesk={"only": ["a.py", "src/"]}).asked.only == {"a.py", "src/"}
 
 
+def test_no_words_that_show_the_answer() -> None:
+    settings = request(say("user", "A?"), longdesk={"quotes": False}).asked.settings
+    assert settings is not None and settings.quotes is False and SETTINGS.quotes is None
+
+
 def test_what_changes_nothing_may_be_said() -> None:
     fields = {"user": "me", "n": 1, "stop": None, "tools": [], "presence_penalty": 0.0, "logit_bias": {}, "store": True}
     assert request(say("user", "A?"), response_format={"type": "text"}, **fields).asked.text == "A?"
@@ -121,6 +126,7 @@ def test_what_changes_nothing_may_be_said() -> None:
         ({"stream_options": []}, "stream_options", "is not an object"),
         ({"longdesk": []}, "longdesk", "is not an object"),
         ({"longdesk": {"sources": []}}, "longdesk", "longdesk has no sources"),
+        ({"longdesk": {"quotes": 1}}, "quotes", "is not true or false"),
         ({"longdesk": {"only": []}}, "longdesk", "no list of paths"),
         ({"longdesk": {"only": [1]}}, "longdesk", "no list of paths"),
         ({"messages": None}, "messages", "not a list of messages"),
