@@ -2,8 +2,9 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +14,15 @@ from app.cli.desk import open_desk
 from app.cli.options import CONTEXT, CORPUS, Tokens
 from app.cli.output.count import show_reading
 from app.desk import Desk
-from app.serve.conversations import Conversations
-from app.serve.guard import is_loopback, token_of
-from app.serve.http import listen, serve_http
+from app.serve.conversations import corpus_of
+from app.serve.http import serve_http
 from app.serve.service import Service
 from app.serve.tools import serve_stdio
-from app.verdicts import verdict
-from engine.backend import Corpus
 from engine.corpus.refusing import refuse_empty
 from engine.corpus.rules import Rules
 from engine.corpus.walk.streams import is_stdin
 from engine.corpus.wording import counted
 from engine.errors import SourceRefused, UsageError
-from storage.store import Store
-
-_WARNED = "The server can be reached from other machines, and what it sends is not encrypted. Let a proxy do that."
 
 
 @click.command()
@@ -69,7 +64,7 @@ def serve(
         if transport == "stdio":
             serve_stdio(service)
         else:
-            _serve_http(service, host, port)
+            serve_http(service, host, port, partial(click.echo, err=True))
     return 0
 
 
@@ -90,22 +85,29 @@ def _serving(
     if session is not None:
         session = _take_up(desk, session, keeps_model=keeps_model)
     desk.about()  # a model that cannot be used is said before a corpus is read
-    corpus = Corpus()
+    corpus = None
     if paths:
         with show_reading() as tell:
             corpus = desk.read(paths, Rules(exclude=exclude, pipes=True), tell=tell)
         refuse_empty(desk.legible(corpus), paths)
     if session is not None:
-        corpus = _joined(desk, session, corpus, exclude)
-    count = desk.count(corpus)
-    plan = desk.plan(count)
-    click.echo(f"{counted(len(count.sources), 'source')}, {counted(count.total_tokens, 'token')}.", err=True)
-    if not plan.fits:
-        click.echo(f"{verdict(plan)} Questions about all of it will be refused; `longdesk plan` says more.", err=True)
-    with closing(Store(desk.settings.home)) as store:
-        conversations = Conversations(desk, store, corpus, session)
-        with closing(Service(desk, conversations, count)) as service:
-            yield service
+        notices = desk.add_sources(session, corpus) if corpus is not None else ()
+        left_out = desk.leave_out(session, exclude) if exclude else ()
+        _tell(*(notice.text for notice in notices), *(f"{path} is left out from now on." for path in left_out))
+        corpus = corpus_of(desk, session)
+        if not corpus.sources:
+            raise SourceRefused("The session sends no source.", "Name files or folders beside it.")
+    assert corpus is not None
+    with closing(Service(desk, corpus, session)) as service:
+        _tell(f"{counted(len(service.sources), 'source')}, {counted(service.n_tokens, 'token')}.")
+        if not service.plan.fits:
+            _tell("It does not fit. Questions about all of it will be refused; `longdesk plan` says more.")
+        yield service
+
+
+def _tell(*sentences: str) -> None:
+    for sentence in sentences:
+        click.echo(sentence, err=True)
 
 
 def _take_up(desk: Desk, session: str, *, keeps_model: bool) -> str:
@@ -119,29 +121,3 @@ def _take_up(desk: Desk, session: str, *, keeps_model: bool) -> str:
         desk.settings, system=record.system or "", max_tiles=own.max_tiles, draw_pages=own.draw_pages
     )
     return record.id
-
-
-def _joined(desk: Desk, session: str, corpus: Corpus, exclude: tuple[str, ...]) -> Corpus:
-    """All that the session sends, with what was read beside it."""
-    notices = desk.add_sources(session, corpus) if corpus != Corpus() else ()
-    left_out = desk.leave_out(session, exclude) if exclude else ()
-    for sentence in (*(notice.text for notice in notices), *(f"{path} is left out from now on." for path in left_out)):
-        click.echo(sentence, err=True)
-    sources = tuple(placed.source for placed in desk.record(session).sources if placed.enabled)
-    if not sources:
-        raise SourceRefused("The session sends no source.", "Name files or folders beside it.")
-    return Corpus(sources)
-
-
-def _serve_http(service: Service, host: str, port: int) -> None:
-    token, where = token_of(service.settings.home)
-    listening = listen(host, port)
-    with closing(listening):
-        address = listening.getsockname()
-        name = f"[{address[0]}]" if ":" in address[0] else address[0]
-        click.echo(f"Longdesk answers at http://{name}:{address[1]}/v1, MCP at /mcp (Ctrl-C ends it).", err=True)
-        click.echo(f"The token is in {where}: send it as `Authorization: Bearer TOKEN`.", err=True)
-        if not is_loopback(host):
-            click.echo(_WARNED, err=True)
-        with suppress(KeyboardInterrupt):  # a signal is the way to end it
-            serve_http(service, listening, token=token, host=host)

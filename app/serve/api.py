@@ -19,13 +19,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from app.question import Begun
 from app.serve.guard import error_response
 from app.serve.messages import BadRequest, ChatRequest, chat_request
-from app.serve.service import Crowded, Heard, Reply, Service
-from engine.backend import Prefill, Text
+from app.serve.service import Begun, Crowded, Heard, Prefill, Reply, Service, Text
 from engine.errors import DoesNotFit, EngineFailed, InputRefused, LongdeskError, SessionBusy, UsageError
-from storage.records import Turn
 
 _MOST_BYTES = 32 << 20  # of a request
 _BODY_S = 60.0  # until it has to be there
@@ -117,10 +114,10 @@ class _Answer:
 
     def completion(self, reply: Reply) -> Fields:
         """All of it at once."""
-        turn = _whole_turn(reply)
-        message = {"role": "assistant", "content": turn.text, "refusal": None, **_extras(reply)}
-        choice = {"index": 0, "message": message, "finish_reason": _finish(turn), "logprobs": None}
-        return {**self._fields, "object": "chat.completion", "choices": [choice], "usage": _usage(turn)}
+        _refuse_broken(reply)
+        message = {"role": "assistant", "content": reply.turn.text, "refusal": None, **_extras(reply)}
+        choice = {"index": 0, "message": message, "finish_reason": _finish(reply), "logprobs": None}
+        return {**self._fields, "object": "chat.completion", "choices": [choice], "usage": _usage(reply)}
 
     def pieces(self, event: Heard) -> list[str]:
         """What an event adds to a stream."""
@@ -132,9 +129,9 @@ class _Answer:
             case Text():
                 return [self._piece({"content": event.text})]
             case Reply():
-                turn = _whole_turn(event)
-                end = self._piece(_extras(event), _finish(turn))
-                usage = _line({**self._chunk(), "choices": [], "usage": _usage(turn)})
+                _refuse_broken(event)
+                end = self._piece(_extras(event), _finish(event))
+                usage = _line({**self._chunk(), "choices": [], "usage": _usage(event)})
                 return [end, usage] if self.wanted.with_usage else [end]
         return []
 
@@ -146,14 +143,13 @@ class _Answer:
         return {**self._fields, "object": "chat.completion.chunk"}
 
 
-def _whole_turn(reply: Reply) -> Turn:
+def _refuse_broken(reply: Reply) -> None:
     if reply.turn.stop == "error":
         raise EngineFailed(reply.turn.error or "The engine broke off.")
-    return reply.turn
 
 
-def _finish(turn: Turn) -> str:
-    return "length" if turn.stop == "length" else "stop"
+def _finish(reply: Reply) -> str:
+    return "length" if reply.turn.stop == "length" else "stop"
 
 
 def _extras(reply: Reply) -> Fields:
@@ -171,12 +167,13 @@ def _extras(reply: Reply) -> Fields:
     }
 
 
-def _usage(turn: Turn) -> Fields:
-    prompt, reply = turn.prompt_tokens or 0, turn.reply_tokens or 0
+def _usage(reply: Reply) -> Fields:
+    turn = reply.turn
+    n_prompt, n_reply = turn.prompt_tokens or 0, turn.reply_tokens or 0
     return {
-        "prompt_tokens": prompt,
-        "completion_tokens": reply,
-        "total_tokens": prompt + reply,
+        "prompt_tokens": n_prompt,
+        "completion_tokens": n_reply,
+        "total_tokens": n_prompt + n_reply,
         "prompt_tokens_details": {"cached_tokens": turn.reused_tokens or 0},
     }
 

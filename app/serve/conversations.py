@@ -25,6 +25,11 @@ _MOST_REMEMBERED = 20_000  # beginnings of conversations, 100 bytes each
 _ENDS = ("end", "length", "cancelled", "error")
 
 
+def corpus_of(desk: Desk, session: str) -> Corpus:
+    """All that a session sends, as a corpus of its own. Raises UsageError without such a session."""
+    return Corpus(tuple(placed.source for placed in desk.record(session).sources if placed.enabled))
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a conversation goes on: in a session that there is (None: in a new one without a past). is_new: the session
@@ -37,12 +42,12 @@ class Place:
 class Conversations:
     """Those over one corpus, of this process. May be used from any thread.
 
-    store: of Desk's home; the past of a copied session is written there. session: one whose sources the corpus is, and
-    that may go on itself; None where the corpus was read from files.
+    session: one whose sources the corpus is, and that may go on itself; None where the corpus was read from files.
     """
 
-    def __init__(self, desk: Desk, store: Store, corpus: Corpus, session: str | None = None) -> None:
-        self._desk, self._store, self.corpus = desk, store, corpus
+    def __init__(self, desk: Desk, corpus: Corpus, session: str | None = None) -> None:
+        self._desk, self.corpus = desk, corpus
+        self._store = Store(desk.settings.home)  # the past of a copied session is written there
         self._known: OrderedDict[bytes, str] = OrderedDict()  # of what was said, a session that begins so
         self._busy: set[str] = set()
         self._own: set[str] = set()
@@ -50,9 +55,9 @@ class Conversations:
         if session is not None:
             self.remember(session)
 
-    def knows(self, session: str) -> bool:
-        """Whether a session is one of this corpus's."""
-        return session in self._own
+    def close(self) -> None:
+        """Nothing is entered any more."""
+        self._store.close()
 
     def enter(self, past: Sequence[Said]) -> Place:
         """A place for a conversation with this past; nobody else gets it until it is left. Raises as Desk does."""

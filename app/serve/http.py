@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Callable
+from contextlib import closing, suppress
 
 import uvicorn
 from starlette.exceptions import HTTPException
@@ -11,13 +12,14 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from app.serve.api import Api
-from app.serve.guard import Guard, error_response
+from app.serve.guard import Guard, error_response, is_loopback, token_of
 from app.serve.service import Service
 from app.serve.tools import http_app
 from engine.errors import LongdeskError
 
 _GRACE_S = 10  # until what still runs at the end is cut off
 _MOST_CONNECTIONS = 200
+_WARNED = "The server can be reached from other machines, and what it sends is not encrypted. Let a proxy do that."
 
 
 def application(service: Service, *, token: str, host: str) -> ASGIApp:
@@ -64,16 +66,27 @@ def listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-def serve_http(service: Service, listening: socket.socket, *, token: str, host: str) -> None:
-    """Answers until a signal ends it; answers that run are stopped then, and kept."""
-    config = uvicorn.Config(
-        application(service, token=token, host=host),
-        log_config=None,
-        access_log=False,
-        ws="none",
-        server_header=False,
-        limit_concurrency=_MOST_CONNECTIONS,
-        timeout_graceful_shutdown=_GRACE_S,
-    )
-    server = _Server(config, service.stop)
-    asyncio.run(server.serve(sockets=[listening]))
+def serve_http(service: Service, host: str, port: int, tell: Callable[[str], None]) -> None:
+    """Answers until a signal ends it; answers that run are stopped then, and kept. tell: hears where it answers.
+
+    Raises LongdeskError where nothing can listen there, and as token_of.
+    """
+    token, where = token_of(service.settings.home)
+    with closing(listen(host, port)) as listening:
+        address = listening.getsockname()
+        name = f"[{address[0]}]" if ":" in address[0] else address[0]
+        tell(f"Longdesk answers at http://{name}:{address[1]}/v1, MCP at /mcp (Ctrl-C ends it).")
+        tell(f"The token is in {where}: send it as `Authorization: Bearer TOKEN`.")
+        if not is_loopback(host):
+            tell(_WARNED)
+        config = uvicorn.Config(
+            application(service, token=token, host=host),
+            log_config=None,
+            access_log=False,
+            ws="none",
+            server_header=False,
+            limit_concurrency=_MOST_CONNECTIONS,
+            timeout_graceful_shutdown=_GRACE_S,
+        )
+        with suppress(KeyboardInterrupt):  # a signal is the way to end it
+            asyncio.run(_Server(config, service.stop).serve(sockets=[listening]))

@@ -1,4 +1,5 @@
-"""Service: what both ways in (api, tools) ask: one corpus, its sources as they were counted, and its questions.
+"""Service: what both ways in (api, tools) ask: one corpus, its sources as they were counted, and its questions. What is
+heard of a question is at hand here too.
 
 One engine answers, so questions come one after the other, whoever asks. Each is asked in a thread of its own and heard
 in the event loop; whoever stops listening cancels it.
@@ -11,14 +12,15 @@ from dataclasses import dataclass
 from threading import Event as Flag
 from threading import Lock, Thread
 
-from app.counting import Count
 from app.desk import Desk
 from app.question import Answered, Begun, DeskEvent, Notice, Question
 from app.serve.asked import Asked
 from app.serve.conversations import Conversations
-from engine.backend import Corpus, Document, Source
+from engine.backend import Corpus, Document, Prefill, Source, Text
 from engine.errors import LongdeskError
 from storage.records import Turn
+
+__all__ = ["MOST_AT_ONCE", "Begun", "Crowded", "Heard", "Prefill", "Reply", "Service", "Source", "Text"]
 
 MOST_AT_ONCE = 32  # questions that run or wait
 _PATIENCE_S = 30.0  # how long the end of the program waits for answers to stop
@@ -40,14 +42,15 @@ Heard = DeskEvent | Reply
 
 
 class Service:
-    """Questions about one corpus. count: of what of it the model can read."""
+    """Questions about one corpus. session: see Conversations."""
 
-    def __init__(self, desk: Desk, conversations: Conversations, count: Count) -> None:
+    def __init__(self, desk: Desk, corpus: Corpus, session: str | None = None) -> None:
         self.settings, self.about = desk.settings, desk.about()
-        self.n_tokens = count.total_tokens
+        count = desk.count(corpus)
+        self.plan, self.n_tokens = desk.plan(count), count.total_tokens
         self._sources = {source.path: source for source in count.sources}
         self._documents = {document.path: document for document in count.documents}
-        self._desk, self._conversations = desk, conversations
+        self._desk, self._conversations = desk, Conversations(desk, corpus, session)
         self._running: dict[Thread, Flag] = {}
         self._lock = Lock()
         self._closed = False
@@ -139,6 +142,7 @@ class Service:
         self.stop()
         for thread in list(self._running):
             thread.join(_PATIENCE_S)
+        self._conversations.close()
 
     def _admit(self, thread: Thread, cancel: Flag) -> None:
         with self._lock:

@@ -21,9 +21,8 @@ from mcp_types import CallToolResult, TextContent, ToolAnnotations
 from starlette.applications import Starlette
 
 from app.serve.asked import Asked
-from app.serve.service import Reply, Service
+from app.serve.service import Prefill, Reply, Service, Source
 from engine.answer.citations import Citation
-from engine.backend import Prefill, Source
 from engine.errors import EngineFailed, LongdeskError
 
 _MOST_LISTED = 500

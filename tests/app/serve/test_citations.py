@@ -18,11 +18,9 @@ from mcp.client.streamable_http import streamable_http_client
 from openai import OpenAI
 
 from app.desk import Desk
-from app.serve.conversations import Conversations
 from app.serve.http import application, listen
 from app.serve.service import Service
 from app.settings import Settings
-from storage.store import Store
 from tests.fake_backend import FakeBackend
 from tests.patience import PATIENCE_S, until
 from tests.serving import TOKEN
@@ -41,10 +39,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     )
     with ExitStack() as stack:
         desk = stack.enter_context(closing(Desk(Settings(home=folder / "home", model="fake"), backend=backend)))
-        store = stack.enter_context(Store(desk.settings.home))
-        corpus = desk.read([folder / "boats.md"])
-        talks = Conversations(desk, store, corpus)
-        service = stack.enter_context(closing(Service(desk, talks, desk.count(corpus))))
+        service = stack.enter_context(closing(Service(desk, desk.read([folder / "boats.md"]))))
         listening = stack.enter_context(closing(listen("127.0.0.1", 0)))
         yield from _served(service, listening)
 
@@ -96,7 +91,7 @@ def test_none_are_looked_for_where_nobody_wants_them(client: OpenAI) -> None:
     answer = client.chat.completions.create(
         model="fake", messages=[{"role": "user", "content": "When?"}], extra_body={"longdesk": {"quotes": False}}
     )
-    assert (answer.choices[0].message.model_extra or {})["citations"] is None
+    assert (answer.choices[0].message.model_extra or {})["citations"] == []
 
 
 def test_a_conversation_goes_on_as_soon_as_its_text_is_there(client: OpenAI) -> None:

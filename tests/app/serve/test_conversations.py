@@ -11,13 +11,11 @@ import pytest
 from app.desk import Desk
 from app.question import Answered
 from app.serve.asked import Asked, Said
-from app.serve.conversations import Conversations
 from app.serve.service import MOST_AT_ONCE, Crowded, Reply, Service
 from app.settings import Settings
 from engine.backend import Text
 from engine.errors import DoesNotFit, UsageError
 from storage.records import Turn
-from storage.store import Store
 from tests.fake_backend import FakeBackend, sent
 from tests.patience import until
 
@@ -47,12 +45,9 @@ def desk(tmp_path: Path, backend: FakeBackend) -> Iterator[Desk]:
 @pytest.fixture
 def serve(desk: Desk, corpus: Path) -> Iterator[Serve]:
     with ExitStack() as stack:
-        store = stack.enter_context(Store(desk.settings.home))
 
         def build(session: str | None = None) -> Service:
-            read = desk.read([corpus])
-            talks = Conversations(desk, store, read, session)
-            return stack.enter_context(closing(Service(desk, talks, desk.count(read))))
+            return stack.enter_context(closing(Service(desk, desk.read([corpus]), session)))
 
         yield build
 
