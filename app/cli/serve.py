@@ -21,7 +21,6 @@ from app.serve.tools import serve_stdio
 from engine.corpus.refusing import refuse_empty
 from engine.corpus.rules import Rules
 from engine.corpus.walk.streams import is_stdin
-from engine.corpus.wording import counted
 from engine.errors import SourceRefused, UsageError
 
 
@@ -99,7 +98,7 @@ def _serving(
             raise SourceRefused("The session sends no source.", "Name files or folders beside it.")
     assert corpus is not None
     with closing(Service(desk, corpus, session)) as service:
-        _tell(f"{counted(len(service.sources), 'source')}, {counted(service.n_tokens, 'token')}.")
+        _tell(f"Sources: {len(service.sources):,}. Tokens: {service.n_tokens:,}.")
         if not service.plan.fits:
             _tell("It does not fit. Questions about all of it will be refused; `longdesk plan` says more.")
         yield service

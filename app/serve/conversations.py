@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from threading import Lock
 
-from app.answering import title_of
 from app.desk import Desk
 from app.serve.asked import Said
 from engine.backend import Corpus
@@ -22,6 +21,7 @@ from storage.records import Outcome, Turn
 from storage.store import Store
 
 _MOST_REMEMBERED = 20_000  # beginnings of conversations, 100 bytes each
+_TITLE_LENGTH = 60
 _ENDS = ("end", "length", "cancelled", "error")
 
 
@@ -129,7 +129,7 @@ class Conversations:
 
     def _begin(self, past: Sequence[Said], shared: Sequence[Turn]) -> str:
         """A new session with this past. shared: the turns of another that say the beginning of it, with their ids."""
-        session = self._desk.begin_session(title_of(past[0].question)).id
+        session = self._desk.begin_session(" ".join(past[0].question.split())[:_TITLE_LENGTH]).id
         self._desk.add_sources(session, self.corpus)
         with self._store.leases.acquire(session) as lease:
             for turn in shared:

@@ -22,7 +22,6 @@ from starlette.applications import Starlette
 
 from app.serve.asked import Asked
 from app.serve.service import Prefill, Reply, Service, Source
-from engine.answer.citations import Citation
 from engine.errors import EngineFailed, LongdeskError
 
 _MOST_LISTED = 500
@@ -251,7 +250,7 @@ def _answer(reply: Reply) -> CallToolResult:
         raise EngineFailed(turn.error or "The engine broke off.")
     text = turn.text + ("\n\n[cut at the reply's limit]" if turn.stop == "length" else "")
     if citations:
-        text += "\n\nCitations:\n" + "\n".join(map(_cited, citations))
+        text += "\n\n" + "\n".join(("Citations:", *_cited(reply)))
     data = {
         "answer": turn.text,
         "stop": turn.stop,
@@ -266,12 +265,13 @@ def _answer(reply: Reply) -> CallToolResult:
     return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=data)
 
 
-def _cited(citation: Citation) -> str:
-    """One line of a citation: what became of it, where, and the words."""
-    place = citation.path or "nowhere"
-    if citation.page is not None:
-        place += f", page {citation.page}"
-    elif citation.lines is not None:
-        place += f", lines {citation.lines[0]} to {citation.lines[1]}"
-    words = citation.quote or "no words found that show this"
-    return f"- {citation.status}: {place}: {words}"
+def _cited(reply: Reply) -> Iterator[str]:
+    """A line for each citation: what became of it, where, and the words."""
+    for citation in reply.turn.citations or ():
+        place = citation.path or "nowhere"
+        if citation.page is not None:
+            place += f", page {citation.page}"
+        elif citation.lines is not None:
+            place += f", lines {citation.lines[0]} to {citation.lines[1]}"
+        words = citation.quote or "no words found that show this"
+        yield f"- {citation.status}: {place}: {words}"

@@ -227,7 +227,7 @@ def test_standard_output_is_the_protocol_s_alone(longdesk: CommandLine, corpus: 
         timeout=PATIENCE_S,
         check=False,
     )
-    assert (ended.returncode, ended.stdout) == (0, "") and "3 sources" in ended.stderr
+    assert (ended.returncode, ended.stdout) == (0, "") and "Sources: 3." in ended.stderr
 
 
 def test_a_polite_kill_ends_it_while_the_input_is_open(longdesk: CommandLine, corpus: Path) -> None:
@@ -241,6 +241,6 @@ def test_a_polite_kill_ends_it_while_the_input_is_open(longdesk: CommandLine, co
     )
     with process:
         assert process.stderr is not None
-        assert any("3 sources" in line for line in process.stderr)
+        assert any("Sources: 3." in line for line in process.stderr)
         process.terminate()
         assert process.wait(PATIENCE_S) in (0, 130)
