@@ -20,6 +20,7 @@ _UNSPACED = 0x2E80  # from here on, words are not parted by blanks: two characte
 _STEM = 6  # characters of a word that stand for all its forms
 _BUCKET_BITS = 7  # 128 bytes
 _MOST_PASSAGES = 6
+_OF_BEST = 0.75  # of the score of the best passage, for others to be passages too
 _MOST_PLACES = 4_000  # of a term: one that stands in more tells nothing of where
 _OF_CONTEXT = 0.3  # what the question's words weigh beside the statement's, to find the place
 _OF_ASKED = 0.5  # what the statement's words weigh that the question has too
@@ -126,9 +127,10 @@ def _around(index: QuoteIndex, votes: list[tuple[Positions, float]]) -> QuoteInd
     joint[:-1] += scores[1:] / 2
     n_best = min(_MOST_PASSAGES, n_buckets)
     best = np.argpartition(-joint, n_best - 1)[:n_best]
+    best = best[joint[best] >= _OF_BEST * joint[best].max()]
     keep = np.zeros(n_buckets, dtype=np.bool_)
     for step in (-1, 0, 1):
-        keep[np.clip(best[joint[best] > 0] + step, 0, n_buckets - 1)] = True
+        keep[np.clip(best + step, 0, n_buckets - 1)] = True
     return QuoteIndex(index.text, index.positions[keep[index.positions >> _BUCKET_BITS]])
 
 
