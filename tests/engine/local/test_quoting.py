@@ -1,4 +1,4 @@
-"""Evidence from the engine's child, on a tiny real model: what is left of the answer, cancels, deaths, and the trial."""
+"""Evidence from the engine's child, on a tiny real model: what is left of the answer, cancels, deaths, the trial."""
 
 import os
 import signal
