@@ -13,12 +13,12 @@ from functools import cached_property
 from pathlib import Path
 from threading import Event as Flag
 from threading import Lock, Thread, Timer
+from typing import TYPE_CHECKING
 
 from app.answering import answer
 from app.counting import Count, count, legible
 from app.engines import Engines
 from app.images.page_choice import choose
-from app.kv.disk import Tier, remove
 from app.local_engine import Running
 from app.next_turn import documents_of, prepare, standing_instruction
 from app.previews import Preview, preview_of
@@ -32,9 +32,12 @@ from engine.corpus.rules import Rules
 from engine.corpus.walk.folder_walk import excludes
 from engine.errors import LongdeskError
 from engine.memory.planner import Planner
-from engine.runtime.checkpoint import Speeds
 from storage.records import Hit, Session, SessionOverview, SessionRecord, SessionSource, SessionSummary, Turn
 from storage.store import Store
+
+if TYPE_CHECKING:
+    from app.kv.disk import Tier
+    from engine.runtime.checkpoint import Speeds
 
 _IDLE_S = 5.0  # without a question, until the KV cache is saved
 
@@ -47,7 +50,7 @@ class Desk:
     no database.
     """
 
-    def __init__(self, settings: Settings, *, backend: Backend | None = None, speeds: Speeds | None = None) -> None:
+    def __init__(self, settings: Settings, *, backend: Backend | None = None, speeds: "Speeds | None" = None) -> None:
         self.settings = settings
         self._opening = Lock()
         self._engines = Engines(settings, lambda: self._store.snapshots, backend=backend, speeds=speeds)
@@ -87,11 +90,12 @@ class Desk:
         self, paths: Sequence[Path], rules: Rules = Rules(), *, uploaded: bool = False, tell: Tell | None = None
     ) -> Corpus:
         """What lies at these paths, images too: whether they are seen is up to the model that a session is asked with.
+        The ids of its text are made meanwhile, where that can be used.
 
         uploaded: the paths are copies; where they lie and when they were written means nothing. Which pages are drawn
         is up to the settings where the rules do not say it. Raises UsageError for a path that is not there.
         """
-        return read(paths, rules, self.settings, uploaded=uploaded, tell=tell)
+        return read(paths, rules, self.settings, self.backend, uploaded=uploaded, tell=tell)
 
     def read_to_count(
         self, paths: Sequence[Path], rules: Rules = Rules(), *, read_again: bool = False, tell: Tell | None = None
@@ -174,17 +178,16 @@ class Desk:
         """One source with what it holds; None where the session has none of this path."""
         return self._store.sources.one(session_id, path)
 
-    def begin_session(self, title: str, *, with_sources: bool = True) -> Session:
-        """A new session without turns. Its date and its standing instruction stay as they are now.
-
-        Its first question gives it its title, unless it was renamed by then.
-        """
+    def begin_session(self, title: str, *, with_sources: bool = True, session_id: str | None = None) -> Session:
+        """A new session without turns. Its date and its standing instruction stay as they are now. Its first question
+        gives it its title, unless it was renamed by then. session_id: one that was drawn for it."""
         return self._store.sessions.create(
             title=title,
             model=self.settings.model,
             system=standing_instruction(self.settings, with_sources),
             frozen_date=date.today().isoformat(),
             settings=begun_with(self.settings, untitled=title).to_json(),
+            session_id=session_id,
         )
 
     def rename(self, session_id: str, title: str) -> Session:
@@ -194,9 +197,7 @@ class Desk:
     def delete_session(self, session_id: str) -> str:
         """Removes a session with its turns and its saved KV cache; its whole id. Raises SessionBusy, UsageError."""
         whole = self._store.sessions.get(session_id).id
-        files = self._store.sessions.delete(whole)
-        self._engines.local.forget(whole)
-        remove(files)
+        self._engines.local.forget(whole, self._store.sessions.delete(whole))
         return whole
 
     # a session's sources
@@ -284,8 +285,10 @@ class Desk:
     # what is saved
 
     @property
-    def saved(self) -> Tier:
+    def saved(self) -> "Tier":
         """The saved KV caches of this home."""
+        from app.kv.disk import Tier
+
         return Tier(self.settings, self._store.snapshots)
 
     def save(self) -> Notice | None:

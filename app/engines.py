@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from threading import Event as Flag
+from typing import TYPE_CHECKING
 
-from app.kv.reuse import KvReuse
 from app.local_engine import LocalEngine
 from app.settings import Settings
 from engine.backend import (
@@ -35,10 +35,12 @@ from engine.backend import (
 )
 from engine.errors import EngineFailed
 from engine.local.opened import OpenModel
-from engine.local.quoting import QuoteTrial, documents_of, evidence
 from engine.memory.planner import Planner, make_plan
-from engine.runtime.checkpoint import Speeds
-from storage.snapshots import Snapshots
+
+if TYPE_CHECKING:
+    from app.kv.reuse import KvReuse
+    from engine.runtime.checkpoint import Speeds
+    from storage.snapshots import Snapshots
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,9 @@ class LocalBackend:
     ) -> Generator[Event, None, None]:
         """See Backend.generate. It is made sure of which model it is before a saved KV cache is used; cancelled while
         the model's files are read for that, it uses nothing that hangs on them."""
+        from app.kv.reuse import KvReuse
+        from engine.local.quoting import documents_of
+
         reuse, caches = case.reuse, self.engine.keeper.caches
         assert isinstance(reuse, KvReuse)
         projector = self.opened.projector if case.prompt.shown else None
@@ -163,6 +168,8 @@ class LocalBackend:
         cancel: Flag,
     ) -> Generator[Evidence | Remark, None, None]:
         """See Backend.evidence."""
+        from engine.local.quoting import QuoteTrial, evidence
+
         process = self.engine.running
         if process is not None:
             trial = QuoteTrial(self.opened, self.engine.fingerprint(self.opened), self.engine.cache)
@@ -178,7 +185,7 @@ class LocalBackend:
                 cancel=cancel,
             )
 
-    def _roomier(self, plan: Plan, prompt: Prompt, wanted: Wanted, reuse: KvReuse) -> Plan:
+    def _roomier(self, plan: Plan, prompt: Prompt, wanted: Wanted, reuse: "KvReuse") -> Plan:
         """With a larger context, where a saved cache that saves a long read needs one and nothing else changes."""
         n_ctx, placement = reuse.room(plan.context_tokens), plan.placed
         if n_ctx <= plan.context_tokens:
@@ -200,10 +207,10 @@ class Engines:
     def __init__(
         self,
         settings: Settings,
-        index: Callable[[], Snapshots],
+        index: "Callable[[], Snapshots]",
         *,
         backend: Backend | None = None,
-        speeds: Speeds | None = None,
+        speeds: "Speeds | None" = None,
     ) -> None:
         self.local = LocalEngine(settings, index, speeds)
         self._given, self._ids = backend, IdCache(kept=KeptIds(settings.count_cache))

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from markdown_it import MarkdownIt
 
-from app.images.albums import name_of
+from app.sizes import name_of
 from engine.backend import number_pictures
 from storage.records import SessionRecord
 

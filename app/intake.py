@@ -15,6 +15,7 @@ from types import MappingProxyType
 from app.arrival import Arrival
 from app.desk import Desk
 from app.question import Notice
+from app.reading import Tell
 from app.sources.joining import is_another
 from app.uploads import Upload, is_pasted, private_folder, write
 from engine.backend import Corpus, Skipped, Source
@@ -43,9 +44,10 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What was read and waits to be added to a session."""
+    """What was read and waits to be added to a session. brought_back: the path of what was skipped there until now."""
 
     parts: tuple[tuple[Origin, Corpus], ...]
+    brought_back: str | None = None
 
     @property
     def title(self) -> str:
@@ -87,45 +89,56 @@ class Intake:
         exclude: tuple[str, ...] = (),
         session: str | None = None,
         may_be_empty: bool = False,
+        tell: Tell | None = None,
     ) -> Delivery:
         """Copies uploads into a private folder and reads them. Raises SourceRefused when nothing can be read, unless
         it may be empty.
 
-        session: that they will be added to; what was pasted replaces nothing there.
+        session: that they will be added to; what was pasted replaces nothing there. tell: as for Desk.read, here and
+        below; where it raises, nothing is left of what was copied.
         """
         folder = private_folder(self._desk.settings.home)
         try:
             tops = write(uploads, folder, self._pasted(session) if session is not None else frozenset())
-            return self._read(tops, exclude, private=folder, session=session, may_be_empty=may_be_empty)
+            return self._read(tops, exclude, private=folder, session=session, may_be_empty=may_be_empty, tell=tell)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
 
-    def read_arrival(self, arrival: Arrival, *, session: str | None = None) -> Delivery:
+    def read_arrival(self, arrival: Arrival, *, session: str | None = None, tell: Tell | None = None) -> Delivery:
         """Reads folders that the browser has sent as a whole. What it did not send is skipped, with its reason. Raises
         SourceRefused when nothing can be read."""
         try:
             return self._read(
-                arrival.tops, arrival.exclude, private=arrival.folder, session=session, left_out=arrival.left_out
+                arrival.tops,
+                arrival.exclude,
+                private=arrival.folder,
+                session=session,
+                left_out=arrival.left_out,
+                tell=tell,
             )
         except BaseException:
             arrival.discard()
             raise
 
-    def read_path(self, text: str, *, exclude: tuple[str, ...] = (), session: str | None = None) -> Delivery:
+    def read_path(
+        self, text: str, *, exclude: tuple[str, ...] = (), session: str | None = None, tell: Tell | None = None
+    ) -> Delivery:
         """Reads a file or folder of this machine, if it lies in one of the roots after links are followed.
 
         Raises UsageError for one that does not, SourceRefused when nothing can be read.
         """
         path = self._inside_roots(text)
-        return self._read([path], exclude, session=session)
+        return self._read([path], exclude, session=session, tell=tell)
 
-    def read_folder(self, path: Path) -> Delivery:
+    def read_folder(self, path: Path, *, tell: Tell | None = None) -> Delivery:
         """Reads a folder of Longdesk's own: the example."""
-        return self._read([path], ())
+        return self._read([path], (), tell=tell)
 
     def add(self, session_id: str, delivery: Delivery) -> tuple[Notice, ...]:
         """Adds what was read to a session. Returns what that changed of what was there."""
+        if delivery.brought_back is not None:
+            return self._add_back(session_id, delivery, delivery.brought_back)
         notices: list[Notice] = []
         for origin, corpus in delivery.parts:
             with self._lock:
@@ -136,47 +149,60 @@ class Intake:
             with self._lock:
                 _remember(record, origin, corpus)
         if not any(skipped.can_include for _, corpus in delivery.parts for skipped in corpus.skipped):
-            for origin, _ in delivery.parts:
-                if origin.private:
-                    shutil.rmtree(origin.private, ignore_errors=True)
+            self._delete_copies([origin for origin, _ in delivery.parts])
         return tuple(notices)
+
+    def discard(self, delivery: Delivery) -> None:
+        """What was read is not to be added after all."""
+        if delivery.brought_back is None:  # else its copies still serve the session
+            self._delete_copies([origin for origin, _ in delivery.parts])
 
     def can_bring_back(self, session_id: str, path: str) -> bool:
         """Whether the place that a skipped file was read from is still known and there."""
         found = self._origin_of(session_id, path)
         return found is not None and all(each.exists() for each in found[1].paths)
 
-    def bring_back(self, session_id: str, path: str) -> None:
-        """Reads a skipped file or folder after all and adds it. Raises UsageError or SourceRefused where that fails."""
+    def read_back(self, session_id: str, path: str, *, tell: Tell | None = None) -> Delivery:
+        """Reads a skipped file or folder after all. Raises UsageError or SourceRefused where that fails."""
         found = self._origin_of(session_id, path)
         if found is None or not self.can_bring_back(session_id, path):
             raise UsageError(f"The place that {path} was read from is not there any more.", "Add it again.")
-        at, origin = found
-        inner = path.removeprefix(origin.prefix)
-        origin = replace(origin, include=origin.include | {inner})
-        corpus = _prefixed(self._read_origin(origin, session_id), origin.prefix)
+        inner = path.removeprefix(found[1].prefix)
+        origin = replace(found[1], include=found[1].include | {inner})
+        corpus = _prefixed(self._read_origin(origin, session_id, tell), origin.prefix)
         brought = _below(corpus, path)
         if not brought.sources:
             reason = next((skipped.reason for skipped in brought.skipped), "nothing in it can be read")
             raise SourceRefused(f"{path} cannot be brought back: {reason}.")
-        self._desk.add_sources(session_id, brought, brought_back=path)
+        return Delivery(((origin, brought),), brought_back=path)
+
+    def _add_back(self, session_id: str, delivery: Delivery, path: str) -> tuple[Notice, ...]:
+        ((origin, brought),) = delivery.parts
+        found = self._origin_of(session_id, path)
+        if found is None:
+            raise UsageError(f"The place that {path} was read from is not there any more.", "Add it again.")
+        notices = self._desk.add_sources(session_id, brought, brought_back=path)
         with self._lock:
-            record = self._records[session_id]
-            record.origins[at] = origin
+            record, at = self._records[session_id], found[0]
+            record.origins[at] = replace(origin, include=record.origins[at].include | origin.include)
             record.came_from.update(dict.fromkeys(_paths(brought), at))
+        return notices
 
     def forget(self, session_id: str) -> None:
         """Deletes what was kept for a session."""
         with self._lock:
             record = self._records.pop(session_id, None)
-        for origin in record.origins if record else ():
-            if origin.private:
-                shutil.rmtree(origin.private, ignore_errors=True)
+        self._delete_copies(record.origins if record else ())
 
     def close(self) -> None:
         """Deletes all private copies."""
         for session_id in list(self._records):
             self.forget(session_id)
+
+    def _delete_copies(self, origins: Sequence[Origin]) -> None:
+        for origin in origins:
+            if origin.private:
+                shutil.rmtree(origin.private, ignore_errors=True)
 
     def _pasted(self, session_id: str) -> frozenset[str]:
         """The paths of a session that pasted pictures have, and may not have again."""
@@ -192,6 +218,7 @@ class Intake:
         session: str | None = None,
         may_be_empty: bool = False,
         left_out: Mapping[Path, tuple[Skipped, ...]] = MappingProxyType({}),
+        tell: Tell | None = None,
     ) -> Delivery:
         """Single files are read together; each folder and each zip by itself, so that it can get a prefix.
 
@@ -203,7 +230,7 @@ class Intake:
             there = tuple(path for path in group if path in tops)
             origin = Origin(title, there, exclude, private=private, can_replace=_is_single(group[0]))
             absent = [skipped for path in group for skipped in left_out.get(path, ())]
-            parts.append((origin, _with_absent(self._read_origin(origin, session), absent)))
+            parts.append((origin, _with_absent(self._read_origin(origin, session, tell), absent)))
         whole = Corpus(
             tuple(source for _, corpus in parts for source in corpus.sources),
             tuple(skipped for _, corpus in parts for skipped in corpus.skipped),
@@ -212,10 +239,10 @@ class Intake:
             refuse_empty(whole, [Path(path.name) for path in dict.fromkeys((*tops, *left_out))], on_page=True)
         return Delivery(tuple(parts))
 
-    def _read_origin(self, origin: Origin, session: str | None) -> Corpus:
+    def _read_origin(self, origin: Origin, session: str | None, tell: Tell | None) -> Corpus:
         """What lies there, with the pages drawn that the session chose."""
         rules = Rules(exclude=origin.exclude, include=origin.include, draw_pages=self._pages_of(session))
-        return self._desk.read(origin.paths, rules, uploaded=origin.private is not None)
+        return self._desk.read(origin.paths, rules, uploaded=origin.private is not None, tell=tell)
 
     def _pages_of(self, session: str | None) -> str:
         begun = self._desk.session(session).session if session is not None else None

@@ -5,16 +5,13 @@ carried over on disk, which is `kv.saving`'s. What a question sends is left to `
 """
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
+from typing import TYPE_CHECKING
 
-import psutil
-
-from app.kv.reuse import KvReuse, WhichModel
-from app.kv.saving import Keeper
 from app.models.shelf import Shelf
 from app.settings import Settings
 from engine.backend import (
@@ -27,15 +24,19 @@ from engine.backend import (
 )
 from engine.errors import LongdeskError
 from engine.local.opened import OpenModel
-from engine.local.process import EngineProcess
 from engine.memory.budget import Device, Hardware, Measured, Placement
 from engine.memory.card import ModelCard
 from engine.memory.dry_run import DryRun
 from engine.memory.hardware import ram
 from engine.memory.planner import Planner, make_plan
-from engine.runtime.checkpoint import Speeds
-from engine.runtime.settings import EngineSettings
-from storage.snapshots import Snapshots
+
+if TYPE_CHECKING:  # what runs an engine and keeps its caches: a count does without
+    from app.kv.reuse import KvReuse, WhichModel
+    from app.kv.saving import Keeper
+    from engine.local.process import EngineProcess
+    from engine.runtime.checkpoint import Speeds
+    from engine.runtime.settings import EngineSettings
+    from storage.snapshots import Snapshots
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class LocalEngine:
     index: gives that of what is saved, which is opened when it is needed and not before. speeds: see Keeper.
     """
 
-    def __init__(self, settings: Settings, index: Callable[[], Snapshots], speeds: Speeds | None = None) -> None:
+    def __init__(self, settings: Settings, index: "Callable[[], Snapshots]", speeds: "Speeds | None" = None) -> None:
         self._settings, self._index, self._speeds = settings, index, speeds
         self._engine: EngineProcess | None = None
         self._model: WhichModel | None = None  # that the engine runs
@@ -67,8 +68,10 @@ class LocalEngine:
         self._hiring = Lock()  # a preview and a question may come at once, and there is one Keeper for both
 
     @property
-    def keeper(self) -> Keeper:
+    def keeper(self) -> "Keeper":
         """Keeps what the engines read; there from when it is first asked for. May be called from any thread."""
+        from app.kv.saving import Keeper
+
         with self._hiring:
             if self._keeper is None:
                 self._keeper = Keeper(self._settings, self._index(), self._speeds)
@@ -104,7 +107,7 @@ class LocalEngine:
         )
 
     @property
-    def running(self) -> EngineProcess | None:
+    def running(self) -> "EngineProcess | None":
         engine = self._engine
         return engine if engine is not None and engine.pid is not None else None
 
@@ -158,7 +161,7 @@ class LocalEngine:
         """What llama.cpp says that a placement takes; see DryRun.measure. May be called from any thread."""
         return self._dry_run.measure(card, placement)
 
-    def reuse(self, opened: OpenModel, plan: Plan, prompt: Prompt) -> KvReuse:
+    def reuse(self, opened: OpenModel, plan: Plan, prompt: Prompt) -> "KvReuse":
         """What of a prompt need not be read, were it asked now. May be called from any thread."""
         caches, engine = self.keeper.caches, self.running
         model, placement, held = caches.identify(opened.card, opened.projector), plan.placed, None
@@ -167,12 +170,14 @@ class LocalEngine:
             placement = engine.settings.placement if self._serves(engine, plan, prompt) else placement
         return caches.find(opened.card, model, placement, prompt, held)
 
-    def ready(self, opened: OpenModel, case: Case, reuse: KvReuse, session_id: str) -> EngineProcess:
+    def ready(self, opened: OpenModel, case: Case, reuse: "KvReuse", session_id: str) -> "EngineProcess":
         """The engine for this prompt: the running one where it has room, else a new one; told what it may start from.
 
         What the running one has read and the prompt does not share is saved first, where reading it again would take
         longer.
         """
+        from engine.local.process import EngineProcess
+
         plan, prompt, engine = case.plan, case.prompt, self._engine
         serves = engine is not None and self._model == reuse.model and self._serves(engine, plan, prompt)
         if engine is not None and (not serves or self.keeper.loses(engine, reuse)):
@@ -201,10 +206,13 @@ class LocalEngine:
         """See SavedCaches.learn. Raises as open does."""
         yield from self.keeper.caches.learn(self._shelf.open(model).card)
 
-    def forget(self, session_id: str) -> None:
-        """The session was deleted: what the engine holds of it is not to be saved any more."""
+    def forget(self, session_id: str, files: Sequence[Path]) -> None:
+        """The session was deleted: what the engine holds of it is not to be saved any more, and these files go."""
+        from app.kv.disk import remove
+
         if self.running is not None:
             self.keeper.forget(session_id)
+        remove(files)
 
     def close(self) -> None:
         """Saves what is not saved yet and ends the engine."""
@@ -217,8 +225,10 @@ class LocalEngine:
             self._dry_run.close()
             self._shelf.close()
 
-    def _engine_settings(self, opened: OpenModel, plan: Plan) -> EngineSettings:
+    def _engine_settings(self, opened: OpenModel, plan: Plan) -> "EngineSettings":
         """What a new engine is started with."""
+        from engine.runtime.settings import EngineSettings
+
         return EngineSettings(
             model=opened.card.path,
             placement=plan.placed,
@@ -228,7 +238,7 @@ class LocalEngine:
             n_threads=self._settings.n_threads,
         )
 
-    def _serves(self, engine: EngineProcess, plan: Plan, prompt: Prompt) -> bool:
+    def _serves(self, engine: "EngineProcess", plan: Plan, prompt: Prompt) -> bool:
         """Whether a running engine can take the question as it is, though a new one might be placed otherwise."""
         running = engine.settings.placement
         asked_for = self._settings.n_ctx is None or running.n_ctx == self._settings.n_ctx
@@ -239,6 +249,8 @@ class LocalEngine:
 
 def _own_bytes(pid: int | None) -> int:
     """What a child of ours holds for itself."""
+    import psutil  # it takes a while, and a count does without
+
     with suppress(psutil.Error):
         if pid is not None:
             memory = psutil.Process(pid).memory_info()

@@ -1,4 +1,4 @@
-"""Numbers as people write and read them: 128K tokens, 7.2 GiB, 1 min 5 s."""
+"""Numbers as people write and read them: 128K tokens, 7.2 GiB, 1 min 5 s, images 3–8."""
 
 import re
 
@@ -48,3 +48,10 @@ def show_seconds(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def name_of(first_number: int, n_pictures: int) -> str:
+    """ "image 2", "images 3–8"."""
+    if n_pictures == 1:
+        return f"image {first_number}"
+    return f"images {first_number}–{first_number + n_pictures - 1}"

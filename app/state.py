@@ -6,12 +6,13 @@ The only file that touches st.session_state and st.cache_resource. "Session" is 
 import atexit
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import streamlit as st
 from streamlit.navigation.page import Page
 
+from app.additions import Addition, Additions
 from app.desk import Desk
 from app.folders import FOLDERS
 from app.forecast import Forecasts
@@ -21,7 +22,10 @@ from app.jobs import Jobs
 from app.markdown import sentence_of
 from app.previews import Previews
 from app.settings import read_settings
+from app.sources.library import Library
 from engine.errors import LongdeskError
+
+NOWHERE = ""  # what is told of no session
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +35,43 @@ class House:
     desk: Desk
     jobs: Jobs
     intake: Intake
+    additions: Additions
     previews: Previews
     forecasts: Forecasts
     thumbnails: Thumbnailer
+    library: Library
 
     def close(self) -> None:
         """Stops the answers, keeps the KV state, deletes copies of uploads."""
         atexit.unregister(self.close)
+        self.additions.close()
         self.jobs.close()
         self.intake.close()
+        self.library.close()
         FOLDERS.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A source that stands open beside the chat of this tab, and how it is looked at.
+
+    cited: the id of a turn and the number of its citation; None where it was opened from the tree. nth: how often
+    something was opened, or looked at otherwise, before. start: the first character of the rows that are shown, None
+    for those around what is cited. mode: "page", "text" or "picture"; "" for the one that suits it. words, hit: what is
+    searched for, and which of its places is looked at. scroll: what comes into sight: "lit", "top" or "bottom".
+    """
+
+    session: str
+    path: str
+    cited: tuple[int, int] | None = None
+    nth: int = 0
+    mode: str = ""
+    page: int | None = None
+    start: int | None = None
+    line: int | None = None
+    words: str = ""
+    hit: int = 0
+    scroll: str = "lit"
 
 
 @st.cache_resource(show_spinner=False)
@@ -48,7 +79,14 @@ def house() -> House:
     """Opened by the first page that is drawn. Raises LongdeskError, and tries again at the next one."""
     desk = Desk(read_settings())
     thumbnails = Thumbnailer(desk.source)
-    opened = House(desk, Jobs(desk), Intake(desk), Previews(desk.preview), Forecasts(desk.planner), thumbnails)
+    jobs, intake, previews, library = Jobs(desk), Intake(desk), Previews(desk.preview), Library(desk.source)
+
+    def count(session_id: str) -> None:
+        seen = desk.session(session_id)
+        previews.of(seen.session, seen.links, seen.turns, asked_of=desk.about())
+
+    additions = Additions(desk, intake, jobs, count=count)
+    opened = House(desk, jobs, intake, additions, previews, Forecasts(desk.planner), thumbnails, library)
     atexit.register(opened.close)
     return opened
 
@@ -130,6 +168,26 @@ def look_away() -> None:
     st.session_state.pop("viewed", None)
 
 
+def open_source(session: str, path: str, cited: tuple[int, int] | None = None) -> None:
+    """Opens a source beside the chat, at a citation or at its beginning; from the next redraw on."""
+    before: Opened | None = st.session_state.get("opened")
+    nth = before.nth + 1 if before else 0
+    st.session_state["opened"] = Opened(session=session, path=path, cited=cited, nth=nth)
+
+
+def opened(session: str) -> Opened | None:
+    """What stands open beside the chat of this session."""
+    kept: Opened | None = st.session_state.get("opened")
+    return kept if kept is not None and kept.session == session and kept.path else None
+
+
+def look_within(**changes: Any) -> None:
+    """Looks otherwise at what stands open; path="" closes it."""
+    kept: Opened | None = st.session_state.get("opened")
+    if kept is not None:
+        st.session_state["opened"] = replace(kept, nth=kept.nth + 1, **changes)
+
+
 def open_folders(session: str) -> set[str]:
     """The paths of the folders that this tab shows the inside of."""
     unfolded: set[str] = st.session_state.setdefault(f"open-{session}", set())
@@ -190,6 +248,17 @@ def told(session: str) -> tuple[str, ...]:
 def hush(session: str) -> None:
     """Takes them away: they were read, or the next question was asked."""
     st.session_state.pop(f"told-{session}", None)
+
+
+def watch(addition: Addition) -> None:
+    """What comes of an addition is to be told in this tab: see `ended`."""
+    st.session_state.setdefault("watched", {})[addition.id] = addition
+
+
+def ended() -> tuple[Addition, ...]:
+    """The additions that this tab watched and that are done; once each."""
+    watched: dict[str, Addition] = st.session_state.get("watched", {})
+    return tuple(watched.pop(each.id) for each in list(watched.values()) if not each.running)
 
 
 def remember(key: str, make: Callable[[], Any]) -> Any:

@@ -192,6 +192,10 @@ class Child:
             self._process.wait()
         self._stderr.close()
 
+    def kill(self) -> None:
+        """Ends the child while another thread may wait for its answer, which hears of it; to be closed all the same."""
+        self._process.kill()
+
     def _last_words(self) -> str:
         """The line of its output that says most: a failed assertion, else the last error; 300 characters of it."""
         with contextlib.suppress(OSError, ValueError):

@@ -13,12 +13,14 @@ import time
 from dataclasses import dataclass
 from functools import cache
 from types import TracebackType
-
-import psutil
+from typing import TYPE_CHECKING
 
 from engine.errors import SessionBusy
 from storage.identity import require_session
 from storage.schema import Database
+
+if TYPE_CHECKING:
+    from psutil import Process
 
 STALE_AFTER_S = 60.0
 START_TOLERANCE_S = 1.5  # the boot time is given in whole seconds and can flicker by one
@@ -35,6 +37,8 @@ class Holder:
 
     def is_alive(self) -> bool:
         """Whether that very process still runs; a zombie does not."""
+        import psutil  # it takes a while, and a count does without
+
         if self.host != this_host():
             return abs(time.time() - self.heartbeat) <= STALE_AFTER_S
         try:
@@ -139,6 +143,8 @@ def holder_of(row: sqlite3.Row) -> Holder:
 
 def this_process() -> Holder:
     """Ourselves, alive now."""
+    import psutil
+
     return Holder(os.getpid(), _started(psutil.Process()), this_host(), time.time())
 
 
@@ -155,6 +161,8 @@ def this_host() -> str:
     return " ".join(parts)
 
 
-def _started(process: psutil.Process) -> float:
+def _started(process: "Process") -> float:
+    import psutil
+
     # create_time alone moves when the clock is set, and the living would look dead.
     return float(process.create_time() - psutil.boot_time())

@@ -33,9 +33,11 @@ class Sessions:
         system: str | None = None,
         frozen_date: str | None = None,
         settings: Mapping[str, Any] | None = None,
+        session_id: str | None = None,
     ) -> Session:
-        """A new session, at the top of the list. frozen_date: today where it is not given."""
-        at, session_id = pack_time(), draw_id()
+        """A new session, at the top of the list. frozen_date: today where it is not given. session_id: as `draw_id`
+        drew it before; by then, what comes into the session could be told from what comes into others."""
+        at, session_id = pack_time(), session_id or draw_id()
         with self._database.write() as connection:
             connection.execute(
                 """INSERT INTO sessions (id, title, created, updated, model, system, frozen_date, settings)

@@ -16,6 +16,7 @@ from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
 from app.answers.formulas import add_formulas
+from app.answers.marks import add_marks
 
 LINE_END = re.compile(r"\r\n?|\n")
 _DEEPEST = 24  # lists and quotes within each other: what lies deeper is shown as it was written
@@ -37,6 +38,7 @@ def make_parser(renderer: type[RendererHTML]) -> MarkdownIt:
     parser.block.ruler.at("table", _table, {"alt": ["paragraph", "reference"]})
     parser.inline.ruler.at("image", _image)
     add_formulas(parser)
+    add_marks(parser)
     parser.validateLink = lambda url: _LINK.match(url) is not None  # type: ignore[method-assign]
     return parser
 

@@ -19,6 +19,7 @@ from markdown_it.utils import EnvType, OptionsDict
 
 from app.answers.dialect import LINE_END, make_parser
 from app.answers.formulas import mathml
+from app.answers.marks import Mark
 
 _MARKS = re.compile(r"[-=*_+#>|`~:$\\\[\]\s]*|\s*\d{1,9}[.)]?\s*")  # a line that may yet become anything
 _HEADING = {"h1": "h3", "h2": "h4", "h3": "h5", "h4": "h6", "h5": "h6", "h6": "h6"}  # below the page's own
@@ -33,9 +34,9 @@ class Block:
 
 
 @lru_cache(maxsize=256)
-def blocks_of(text: str) -> tuple[Block, ...]:
-    """An answer that has ended."""
-    return tuple(block for _, block in _numbered(text))
+def blocks_of(text: str, marks: tuple[Mark, ...] = ()) -> tuple[Block, ...]:
+    """An answer that has ended, with the buttons of its citations."""
+    return tuple(block for _, block in _numbered(text, marks))
 
 
 class Growing:
@@ -70,10 +71,10 @@ def _offset(text: str, line: int) -> int:
     return at
 
 
-def _numbered(text: str) -> list[tuple[int, Block]]:
+def _numbered(text: str, marks: tuple[Mark, ...] = ()) -> list[tuple[int, Block]]:
     """The blocks, each with the line that it begins at."""
     ends = LINE_END.findall(text) + [""]
-    tokens = _PARSER.parse(text)
+    tokens = _PARSER.parse(text, {"marks": marks, "text": text})
     blocks, start, level = [], 0, 0
     for at, token in enumerate(tokens):
         level += token.nesting
@@ -133,6 +134,13 @@ class _Renderer(RendererHTML):
     def task_end(self, tokens: Sequence[Token], at: int, options: OptionsDict, env: EnvType) -> str:
         return "</span></label>"
 
+    def cite(self, tokens: Sequence[Token], at: int, options: OptionsDict, env: EnvType) -> str:
+        return "".join(map(_button, tokens[at].meta["marks"]))
+
+    def cites(self, tokens: Sequence[Token], at: int, options: OptionsDict, env: EnvType) -> str:
+        """Behind a block that cannot hold them."""
+        return f'<p class="cites">{self.cite(tokens, at, options, env)}</p>'
+
     def table_open(self, tokens: Sequence[Token], at: int, options: OptionsDict, env: EnvType) -> str:
         return '<div class="table" role="region" aria-label="Table" tabindex="0"><table dir="auto">'
 
@@ -149,6 +157,13 @@ class _Renderer(RendererHTML):
             return f"</{tag}>"
         given = "".join(f' {name}="{escape(value)}"' for name, value in _attributes(token))
         return f"<{tag}{given}>"
+
+
+def _button(mark: Mark) -> str:
+    return (
+        f'<button type="button" class="cite {mark.look}" data-cite="{mark.number}" aria-label="{escape(mark.label)}">'
+        f"{mark.number}</button>"
+    )
 
 
 def _attributes(token: Token) -> list[tuple[str, str]]:

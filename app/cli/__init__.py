@@ -14,13 +14,13 @@ from importlib import import_module
 
 import click
 
-from app.cli.signals import INTERRUPTED, interrupt
+from app.cli.signals import INTERRUPTED, interrupt, leave
 from engine.errors import Cancelled, DoesNotFit, InputRefused, LongdeskError, UsageError
 
 # of each command the module that has a function of its name, and the sentence that --help says of it
 COMMANDS = {
     "up": ("page", "Open the web page."),
-    "count": ("corpus", "Count the tokens of files, folders, zips and PDFs, with the model's own vocabulary."),
+    "count": ("count", "Count the tokens of files, folders, zips and PDFs, with the model's own vocabulary."),
     "plan": ("corpus", "Say whether a corpus and a reply fit, before anything is loaded."),
     "ask": ("corpus", "Ask a question about files, folders, zips and PDFs."),
     "sessions": ("sessions", "List, show, rename, export, verify, search and delete sessions."),
@@ -58,7 +58,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="replace")  # documents are UTF-8 whatever the locale
-    sys.exit(_run())
+    leave(_run())
 
 
 def _run() -> int:

@@ -1,4 +1,4 @@
-"""`count`, `plan` and `ask`: the commands over a corpus."""
+"""`plan` and `ask`: the commands over a corpus; and how `count` counts what is not known."""
 
 import sys
 from collections.abc import Sequence
@@ -13,8 +13,9 @@ import click
 
 from app.cli.desk import open_desk
 from app.cli.options import CONTEXT, CORPUS, JSON, READ_AGAIN, Tokens
+from app.cli.output import Json
 from app.cli.output.answer import print_answer, show_checking, tell_skipped
-from app.cli.output.count import print_count, show_reading
+from app.cli.output.count import count_json, show_reading
 from app.cli.output.plan import print_plan
 from app.cli.signals import cancelling, deaf
 from app.desk import Desk
@@ -26,15 +27,11 @@ from engine.corpus.walk.streams import is_stdin
 from engine.errors import Cancelled, LongdeskError, UsageError
 
 
-@click.command()
-@CORPUS
-@READ_AGAIN
-@JSON
-def count(paths: Sequence[Path], exclude: tuple[str, ...], read_again: bool, as_json: bool, **flags: Any) -> None:
-    """Count the tokens of files, folders, zips and PDFs, with the model's own vocabulary."""
-    _need_paths(paths)
+def count_anew(paths: Sequence[Path], rules: Rules, *, read_again: bool, **flags: Any) -> tuple[Json, str | None]:
+    """The document of `count --json`, and the corpus's survey."""
     with open_desk(**flags) as desk:
-        print_count(desk.count(_read_to_count(desk, paths, exclude, read_again)), as_json=as_json)
+        corpus = _read_to_count(desk, paths, rules, read_again)
+        return count_json(desk.count(corpus)), corpus.survey
 
 
 @click.command()
@@ -61,7 +58,8 @@ def plan(
             desk.warm_up()
         else:
             desk.wake()
-        counted = desk.count(_read_to_count(desk, paths, exclude, read_again)) if paths else None
+        rules = Rules(exclude=exclude, pipes=True)
+        counted = desk.count(_read_to_count(desk, paths, rules, read_again)) if paths else None
         wanted = replace(desk.settings.wanted, n_ubatch=n_ubatch, swa_full=swa_full)
         planned = desk.plan(counted, wanted=wanted) if counted else desk.plan_for(None, wanted)
         print_plan(planned, as_json=as_json)
@@ -169,17 +167,12 @@ def _read(desk: Desk, paths: Sequence[Path], exclude: tuple[str, ...], *, joins:
     return corpus
 
 
-def _read_to_count(desk: Desk, paths: Sequence[Path], exclude: tuple[str, ...], read_again: bool) -> Corpus:
+def _read_to_count(desk: Desk, paths: Sequence[Path], rules: Rules, read_again: bool) -> Corpus:
     desk.about()
     with show_reading() as tell:
-        corpus = desk.read_to_count(paths, Rules(exclude=exclude, pipes=True), read_again=read_again, tell=tell)
+        corpus = desk.read_to_count(paths, rules, read_again=read_again, tell=tell)
     refuse_empty(desk.legible(corpus), paths)
     return corpus
-
-
-def _need_paths(paths: Sequence[Path]) -> None:
-    if not paths:
-        raise UsageError("There is nothing to count.", "Name a file or folder.")
 
 
 def _question_text(question: str) -> str:

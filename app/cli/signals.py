@@ -1,10 +1,17 @@
 """Ctrl-C and a polite kill: what they end, what they stop, and when they wait."""
 
+import atexit
+import os
 import signal
+import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Event as Flag
+from time import monotonic
 from typing import Any
+
+_GRACE_S = 0.2
 
 INTERRUPTED = Flag()  # a signal came, whatever a library made of it
 
@@ -12,6 +19,22 @@ INTERRUPTED = Flag()  # a signal came, whatever a library made of it
 def interrupt(number: int, frame: object) -> None:
     INTERRUPTED.set()
     raise KeyboardInterrupt
+
+
+def leave(code: int) -> None:
+    """Ends the process. After a signal, no thread that still computes is waited for: nobody wants its ids any more, and
+    what is being written is put in its place whole or not at all."""
+    if INTERRUPTED.is_set():
+        end = monotonic() + _GRACE_S
+        for thread in threading.enumerate():
+            if thread is not threading.current_thread() and not thread.daemon:
+                thread.join(max(0.0, end - monotonic()))
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        atexit._run_exitfuncs()  # temporary folders go
+        os._exit(code)
+    sys.exit(code)
 
 
 @contextmanager

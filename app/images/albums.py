@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from app.sizes import name_of
 from engine.backend import Document, View
 
 
@@ -30,13 +31,6 @@ class Album:
     @property
     def n_tokens(self) -> int:
         return sum(view.n_tokens for view in self.views)
-
-
-def name_of(first_number: int, n_pictures: int) -> str:
-    """ "image 2", "images 3–8"."""
-    if n_pictures == 1:
-        return f"image {first_number}"
-    return f"images {first_number}–{first_number + n_pictures - 1}"
 
 
 def albums_of(documents: Iterable[Document]) -> dict[str, Album]:

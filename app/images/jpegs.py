@@ -42,7 +42,25 @@ def draw(source: Source, number: int, longest: int) -> Drawing | Skipped:
     picture = next((each for each in source.pictures if each.number == number), None)
     if picture is None or source.kept_file is None:
         return Skipped(source.path, Cause.BROKEN, f"it has no page {number}")
-    pixels = _pixels(source.path, source.kept_file, picture, longest)
+    return _packed(_pixels(source.path, source.kept_file, picture, longest))
+
+
+def draw_page(path: str, pdf: bytes, number: int, longest: int) -> Drawing | Skipped:
+    """A page of a PDF, whether it is sent as a picture or not, its longer side so many pixels."""
+    from engine.corpus.formats.pdfium import open_pages  # 0.1 s, and most sessions have no PDF
+
+    pages = open_pages(path, pdf)
+    if isinstance(pages, Skipped):
+        return pages
+    try:
+        size = pages.sizes[number - 1] if 0 < number <= len(pages.sizes) else None
+        width, height = size.pixels(longest) if size is not None else (1, 1)
+        return _packed(pages.draw(number, width, height))
+    finally:
+        pages.close()
+
+
+def _packed(pixels: Pixels | Skipped) -> Drawing | Skipped:
     if isinstance(pixels, Skipped):
         return pixels
     file = BytesIO()

@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import psutil
-
 from app.kv.disk_lock import Reservations, reserving
 from app.settings import Settings
 from app.sizes import show_bytes
@@ -268,6 +266,8 @@ def _is_left_behind(file: Path) -> bool:
 
 def _is_running(pid: str) -> bool:
     """Whether there is such a process; a name without a number says nothing, so that it may."""
+    import psutil  # it takes a while, and a count does without
+
     return not pid.isdecimal() or psutil.pid_exists(int(pid))
 
 

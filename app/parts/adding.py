@@ -1,21 +1,23 @@
 """The ways to hand sources over: files and zips, a folder, a path on this machine, the example."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 
 import streamlit as st
 
 from app import state
+from app.additions import Read
 from app.arrival import Arrival
 from app.intake import Delivery
-from app.markdown import plain, sentence_of
+from app.markdown import plain
 from app.parts.dropping import draw_drop
+from app.reading import Tell
 from app.suggestions import EXAMPLE
 from app.uploads import Upload
 from engine.backend import Skipped
 from engine.corpus.source import Cause
-from engine.errors import LongdeskError
+from engine.corpus.wording import counted, listed
 
-_MOST_NAMED = 5  # refused files that a sentence each is said of
+SOON_S = 1.0  # what is read sooner than that stands on the page at once, without a line of its progress
 
 
 def draw_adding(session_id: str | None, *, sees: bool, wide: bool = False) -> None:
@@ -61,7 +63,13 @@ def _draw_path(session_id: str | None, exclude: tuple[str, ...]) -> None:
         )
         given = st.form_submit_button("Add", icon=":material/add:")
     if given and text.strip():
-        _take(session_id, lambda: state.house().intake.read_path(text, exclude=exclude, session=session_id))
+        intake = state.house().intake
+        title = text.strip().rstrip("/").rpartition("/")[2] or text
+        _take(
+            session_id,
+            title,
+            lambda session, tell: intake.read_path(text, exclude=exclude, session=session, tell=tell),
+        )
         st.rerun()
 
 
@@ -74,63 +82,71 @@ def draw_example_button(*, primary: bool) -> None:
         help="Five files of a bicycle hire: code, texts and a PDF.",
         key="example",
     ):
-        _take(None, lambda: state.house().intake.read_folder(EXAMPLE))
+        intake = state.house().intake
+        _take(None, "The example", lambda _, tell: intake.read_folder(EXAMPLE, tell=tell))
         st.rerun()
 
 
 def take_uploads(
-    session_id: str | None, uploads: Sequence[Upload], exclude: tuple[str, ...] = (), *, widget: str | None = None
+    session_id: str | None,
+    uploads: Sequence[Upload],
+    exclude: tuple[str, ...] = (),
+    *,
+    widget: str | None = None,
+    question: str | None = None,
 ) -> None:
-    """Reads uploads into the session, or into a new one, which this tab then shows. widget: is emptied by it."""
-    intake = state.house().intake
-    refused = _take(session_id, lambda: intake.read_uploads(uploads, exclude=exclude, session=session_id), widget)
-    told_in = state.session_id()
-    if told_in is not None:
-        state.tell(told_in, _sentences(refused))
+    """Reads uploads into the session, or into a new one, which this tab then shows. widget: is emptied by it.
+
+    question: that they were attached to, which is asked even where nothing of them can be read.
+    """
+    intake, may_be_empty = state.house().intake, question is not None
+
+    def read(session: str | None, tell: Tell) -> Delivery:
+        return intake.read_uploads(uploads, exclude=exclude, session=session, may_be_empty=may_be_empty, tell=tell)
+
+    title = uploads[0].name if len(uploads) == 1 else counted(len(uploads), "file")
+    _take(session_id, title, read, widget=widget, question=question)
 
 
 def take_arrival(session_id: str | None, arrival: Arrival) -> None:
     """The same with folders that were dropped. Files that were to come and did not are named."""
     intake = state.house().intake
-    refused = _take(session_id, lambda: intake.read_arrival(arrival, session=session_id))
     failed = [one for skipped in arrival.left_out.values() for one in skipped if one.cause is Cause.UNREADABLE]
-    told_in = state.session_id()
-    if told_in is not None:
-        state.tell(told_in, _sentences([*refused, *(one for one in failed if one not in refused)]))
+    title = listed([path.name for path in dict.fromkeys((*arrival.tops, *arrival.left_out))])
+    _take(
+        session_id, title, lambda session, tell: intake.read_arrival(arrival, session=session, tell=tell), lost=failed
+    )
 
 
-def take_attached(session_id: str | None, uploads: Sequence[Upload]) -> tuple[Skipped, ...]:
-    """The same with what was attached to a question, which is asked even where nothing of it can be read. Returns the
-    files that were refused."""
+def bring_back(session_id: str, path: str) -> None:
+    """Reads after all what was skipped."""
     intake = state.house().intake
-    return _take(session_id, lambda: intake.read_uploads(uploads, session=session_id, may_be_empty=True))
+    _take(session_id, path, lambda _, tell: intake.read_back(session_id, path, tell=tell))
 
 
-def _sentences(refused: Sequence[Skipped]) -> Iterator[str]:
-    """What was refused, and why; many are a count."""
-    if len(refused) > _MOST_NAMED:
-        yield f"{len(refused):,} of the files could not be read; the list of what was skipped says why."
-        return
-    for one in refused:
-        yield f"{one.path} was not read: {one.reason}."
+def _take(
+    session_id: str | None,
+    title: str,
+    read: Read,
+    *,
+    widget: str | None = None,
+    question: str | None = None,
+    lost: Sequence[Skipped] = (),
+) -> None:
+    """Lets it be read, and waits for what is read in a moment. lost: what is to be named besides what is refused.
 
-
-def _take(session_id: str | None, read: Callable[[], Delivery], widget: str | None = None) -> tuple[Skipped, ...]:
-    """Between the spinner's first and last moment nothing is drawn: no redraw can cut in and have it done twice."""
-    house = state.house()
-    with st.spinner("Reading the files"):
-        if widget is not None:
-            state.renew(widget)
-        try:
-            delivery = read()
-            if session_id is None:
-                session_id = house.desk.begin_session(delivery.title, with_sources=delivery.has_sources).id
-            state.tell(session_id, (notice.text for notice in house.intake.add(session_id, delivery)))
-        except LongdeskError as error:
-            state.say(sentence_of(error))
-            return ()
-        state.go_to(session_id)
-        return delivery.refused
+    Where a redraw cuts in, it does so before the widget is emptied, or when the reading has begun: it is done once.
+    """
+    additions = state.house().additions
+    if widget is not None:
+        state.renew(widget)
+    addition = additions.add(session_id, title, read, question=question, lost=tuple(lost))
+    addition.join(SOON_S)
+    try:
+        state.watch(addition)
+        state.hush(state.NOWHERE)
+    finally:
+        state.go_to(addition.session_id)
 
 
 def _excludes(text: str) -> tuple[str, ...]:

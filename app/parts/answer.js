@@ -7,12 +7,13 @@ const ELEMENTS = new Set(
     "mstyle msub msubsup msup mtable mtd mtext mtr munder munderover none").split(" "),
 );
 const ATTRIBUTES = new Set(
-  ("class dir start href target rel title role tabindex type disabled checked data-to data-code aria-label aria-hidden " +
+  ("class dir start href target rel title role tabindex type disabled checked data-to data-code data-cite aria-label aria-hidden " +
     "accent accentunder columnalign columnlines display displaystyle fence form largeop linethickness mathvariant " +
     "movablelimits notation rowlines scriptlevel separator stretchy symmetric columnspacing depth height lspace mathsize " +
     "maxsize minsize rowspacing rspace voffset width alttext").split(" "),
 );
 const COPIED_MS = 2000;
+const LISTED = 6; // citations that are listed without a click
 
 document.addEventListener("copy", copyFormulas);
 
@@ -24,9 +25,11 @@ if (!document.querySelector("meta[http-equiv=x-dns-prefetch-control]")) {
   document.head.append(meta);
 }
 
-export default function ({ data, parentElement }) {
+export default function ({ data, parentElement, setTriggerValue }) {
   const answer = parentElement.querySelector(":scope > .answer") ?? begin(parentElement);
   answer.sampled = data;
+  answer.open = (number) => setTriggerValue("cite", { turn: data.turn, number });
+  answer.dataset.turn = data.turn ?? "";
   const blocks = answer.firstChild;
   data.blocks.forEach(([html], at) => {
     const block = blocks.children[at] ?? blocks.appendChild(document.createElement("div"));
@@ -35,7 +38,43 @@ export default function ({ data, parentElement }) {
     liken(block, parse(html));
   });
   while (blocks.children.length > data.blocks.length) blocks.lastChild.remove();
+  list(answer, data);
+  for (const button of answer.querySelectorAll("[data-cite]")) {
+    button.setAttribute("aria-pressed", String(Number(button.dataset.cite) === data.open));
+  }
   answer.hidden = data.blocks.length === 0;
+}
+
+// The citations below the answer: a few of them, or all where one is asked for.
+function list(answer, { cited = [], summary = "" }) {
+  const [head, rows] = answer.querySelector(":scope > .citations").children;
+  answer.querySelector(":scope > .citations").hidden = cited.length === 0;
+  head.firstChild.textContent = summary;
+  head.lastChild.hidden = cited.length <= LISTED;
+  head.lastChild.textContent = answer.listsAll ? "Show fewer" : `Show all ${cited.length.toLocaleString("en")}`;
+  head.lastChild.setAttribute("aria-expanded", String(Boolean(answer.listsAll)));
+  const wanted = answer.listsAll ? cited : cited.slice(0, LISTED);
+  wanted.forEach((html, at) => {
+    const row = rows.children[at] ?? rows.appendChild(document.createElement("li"));
+    if (row.drawn === html) return;
+    row.drawn = html;
+    liken(row, parse(html));
+  });
+  while (rows.children.length > wanted.length) rows.lastChild.remove();
+}
+
+// A citation that names no place leads to its line in the list.
+function openCited(button, answer) {
+  const number = Number(button.dataset.cite);
+  if (answer.sampled.places[number - 1]) {
+    answer.open(number);
+    return;
+  }
+  answer.listsAll ||= number > LISTED;
+  list(answer, answer.sampled);
+  const row = answer.querySelector(`:scope > .citations button[data-cite="${number}"]`);
+  row.scrollIntoView({ block: "nearest" });
+  row.focus();
 }
 
 function begin(parent) {
@@ -51,10 +90,24 @@ function begin(parent) {
   spoken.className = "spoken";
   spoken.setAttribute("role", "status");
   foot.append(copy, spoken);
-  answer.append(document.createElement("div"), foot);
+  const cited = document.createElement("div");
+  cited.className = "citations";
+  cited.hidden = true;
+  const head = document.createElement("div");
+  const more = document.createElement("button");
+  more.type = "button";
+  more.className = "more";
+  more.addEventListener("click", () => {
+    answer.listsAll = !answer.listsAll;
+    list(answer, answer.sampled);
+  });
+  head.append(document.createElement("span"), more);
+  cited.append(head, document.createElement("ol"));
+  answer.append(document.createElement("div"), foot, cited);
   answer.addEventListener("click", (event) => {
-    const button = event.target.closest("button.copy");
-    if (button) copyFor(button, answer);
+    const button = event.target.closest("button.copy, button[data-cite]");
+    if (button?.dataset.cite) openCited(button, answer);
+    else if (button) copyFor(button, answer);
   });
   parent.append(answer);
   return answer;

@@ -6,11 +6,12 @@ import streamlit as st
 
 from app import state
 from app.attachments import Candidate
-from app.images.albums import Album, name_of
+from app.images.albums import Album
 from app.images.jpegs import Wish
 from app.markdown import plain
 from app.parts.thumbnails import draw_thumbnail, first_wish
 from app.session_settings import Joined
+from app.sizes import name_of
 from engine.backend import Skipped
 from storage.records import SourceLink
 

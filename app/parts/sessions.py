@@ -36,7 +36,8 @@ def draw_sessions() -> None:
 
 def _draw_row(session_id: str, title: str, snippet: str) -> None:
     current = session_id == state.session_id()
-    running = any(job.session_id == session_id for job in state.house().jobs.running())
+    house = state.house()
+    running = any(job.session_id == session_id for job in house.jobs.running()) or house.additions.of(session_id)
     with st.container(key=f"session-{'current-' if current else ''}{session_id}", horizontal=True, gap=None,
                       vertical_alignment="center", wrap=False):  # fmt: skip
         if st.button(
@@ -87,6 +88,7 @@ def delete(session_id: str, title: str) -> None:
             except LongdeskError as error:
                 st.error(sentence_of(error))
                 return
+            house.additions.forget(session_id)
             house.jobs.forget(session_id)
             house.intake.forget(session_id)
             if state.session_id() == session_id:

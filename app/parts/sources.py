@@ -4,7 +4,7 @@ Only what is unfolded is drawn, a page at a time, so that 5,000 files cost no mo
 file that is sent as images has a thumbnail of the first one, which opens the viewer.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import blake2b
 
 import streamlit as st
@@ -152,13 +152,26 @@ class _Tree:
         notes = "  \n".join(plain(note) for note in remarks if note) or None
         key, label = self._key(link.path, depth), plain(file.name) + tokens
         if not link.pictures:
-            self._draw_check(key, label + _about(link, None), link.enabled, (link.path,), help=notes)
+            with st.container(key=f"{key}-file", gap=None):
+                self._draw_check(key, label + _about(link, None), link.enabled, (link.path,), help=notes)
+                self._draw_name(key, link.path)
             return
         album, wish = self.albums.get(link.path), first_wish(link)
         self.wishes.append(wish)
         with st.container(key=f"{key}-pic", gap=None):
             draw_thumbnail(self.session_id, wish, f"Look at {album.name if album else plain(file.name)}", place="tree")
             self._draw_check(key, label + _about(link, album), link.enabled, (link.path,), help=notes)
+            self._draw_name(key, link.path)
+
+    def _draw_name(self, key: str, path: str) -> None:
+        """A button that lies over the name that the check box shows: a click there opens the source."""
+        st.button(
+            f"Open {plain(path)}",
+            key=f"open-{key}",
+            type="tertiary",
+            on_click=state.open_source,
+            args=(self.session_id, path),
+        )
 
     def _draw_check(self, key: str, label: str, value: bool, paths: tuple[str, ...], help: str | None = None) -> None:
         state.follow(key, value)
@@ -212,8 +225,9 @@ def _draw_notes(links: tuple[SourceLink, ...], preview: Preview | None, *, sees:
             st.caption("  \n".join(notes[:100]))
 
 
-def draw_skipped(session_id: str, skipped: tuple[Skipped, ...]) -> None:
-    """What was left out and why, each with a button where the user can overrule it."""
+def draw_skipped(session_id: str, skipped: tuple[Skipped, ...], bring_back: Callable[[str, str], None]) -> None:
+    """What was left out and why, each with a button where the user can overrule it: it calls bring_back with session
+    and path."""
     if not skipped:
         return
     intake = state.house().intake
@@ -227,7 +241,7 @@ def draw_skipped(session_id: str, skipped: tuple[Skipped, ...]) -> None:
                     st.button(
                         "Bring back",
                         key=f"bring-{session_id}-{at}",
-                        on_click=_bring_back,
+                        on_click=bring_back,
                         args=(session_id, one.path),
                     )
                 elif one.can_include:
@@ -240,8 +254,3 @@ def draw_skipped(session_id: str, skipped: tuple[Skipped, ...]) -> None:
                 on_click=state.show_more,
                 args=(f"skipped-{session_id}", 4 * _SKIPPED_ROWS),
             )
-
-
-def _bring_back(session_id: str, path: str) -> None:
-    with state.telling():
-        state.house().intake.bring_back(session_id, path)

@@ -1,12 +1,15 @@
 """A question and its answer: as it is kept, and while it comes in. Both have the same elements in the same order, so
 that nothing jumps when the one becomes the other."""
 
+from functools import partial
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
 from app import state
+from app.answers.cited import marks_of, numbered, rows_of, summary_of
 from app.answers.markup import Block, Growing, blocks_of
 from app.jobs import Job, Phase, Progress
 from app.markdown import literal_html, plain
@@ -32,7 +35,7 @@ _mount_answer = st.components.v2.component(
 def draw_turn(session_id: str, turn: Turn) -> None:
     """A turn that has ended."""
     _draw_question(turn.question)
-    _draw_answer(f"{session_id}-{turn.index}", turn.text, blocks_of(turn.text))
+    _draw_cited(session_id, turn)
     with st.container(key=f"foot-{turn.id}", gap="small"):
         st.html(f'<div class="receipt">{escape(receipt(turn))}</div>')
         if turn.stop == "error" and turn.error:
@@ -51,7 +54,7 @@ def draw_running(session_id: str, index: int, turn: Turn | None, job: Job | None
         share = share_of(progress) if progress else None
         if job is not None and job.stopping:
             line, share = "Stopping", None
-        st.html(_status_html(line, share), width="stretch")
+        st.html(status_html(line, share), width="stretch")
         if job is not None:
             st.button(
                 "Stop",
@@ -62,7 +65,8 @@ def draw_running(session_id: str, index: int, turn: Turn | None, job: Job | None
             )
 
 
-def _status_html(line: str, share: float | None) -> str:
+def status_html(line: str, share: float | None) -> str:
+    """What is being done, and a bar where it is known how much of it."""
     width = 0.0 if share is None else 100 * share
     track = f'<div class="track{"" if share is not None else " off"}"><i style="width:{width:.1f}%"></i></div>'
     return f'<div class="status" role="status"><span><i class="dot"></i>{escape(line)}</span>{track}</div>'
@@ -169,7 +173,36 @@ def _draw_question(question: str) -> None:
     st.html(f'<div class="question" dir="auto">{literal_html(question)}</div>')
 
 
-def _draw_answer(key: str, text: str, blocks: tuple[Block, ...]) -> None:
+def _draw_cited(session_id: str, turn: Turn) -> None:
+    """An answer with a button behind each statement that has a citation, and the list of them."""
+    citations = numbered(turn.citations)
+    blocks = blocks_of(turn.text, marks_of(turn.text, citations))
+    opened = state.opened(session_id)
+    cited = opened.cited if opened else None
+    beside = {
+        "cited": rows_of(turn.text, citations),
+        "summary": summary_of(citations),
+        "places": [citation.path is not None for citation in citations],
+        "open": cited[1] if cited and cited[0] == turn.id else None,
+        "turn": turn.id,
+    }
+    _draw_answer(f"{session_id}-{turn.index}", turn.text, blocks, **beside)
+
+
+def _draw_answer(key: str, text: str, blocks: tuple[Block, ...], **beside: Any) -> None:
     """key: the same while it runs and when it is done, so that the browser keeps what it has drawn."""
-    data = {"text": text, "blocks": [(block.html, block.codes) for block in blocks]}
-    _mount_answer(key=f"answer-{key}", data=data)
+    data = {"text": text, "blocks": [(block.html, block.codes) for block in blocks], **beside}
+    _mount_answer(key=f"answer-{key}", data=data, on_cite_change=partial(_open_cited, f"answer-{key}"))
+
+
+def _open_cited(key: str) -> None:
+    """A citation's button was pressed: that of a turn, by the turn's id and its number."""
+    pressed, session_id = getattr(state.value(key), "cite", None), state.session_id()
+    if not isinstance(pressed, dict) or session_id is None:
+        return
+    with state.telling():
+        turn = next((each for each in state.house().desk.turns(session_id) if each.id == pressed.get("turn")), None)
+        number, cited = int(pressed.get("number", 0)), numbered(turn.citations) if turn is not None else ()
+        path = cited[number - 1].path if turn is not None and 0 < number <= len(cited) else None
+        if turn is not None and path is not None:
+            state.open_source(session_id, path, (turn.id, number))

@@ -11,9 +11,11 @@ from app.first_read import first_read
 from app.images.jpegs import Wish
 from app.jobs import Job
 from app.markdown import plain, sentence_of
-from app.parts.adding import draw_adding, draw_example_button, take_attached, take_uploads
+from app.parts.adding import bring_back, draw_adding, draw_example_button, take_uploads
 from app.parts.changes import draw_changes
+from app.parts.coming import draw_coming, hear
 from app.parts.enclosures import candidates_of, draw_joined, draw_refused
+from app.parts.source_view import draw_source_view
 from app.parts.sources import draw_panel_head, draw_skipped, draw_sources
 from app.parts.strip import draw_rereading, draw_strip, draw_unseen, draw_verdict
 from app.parts.thumbnails import draw_thumbnails
@@ -24,7 +26,6 @@ from app.settings import STARTER
 from app.suggestions import SUGGESTIONS, holds_example
 from app.uploads import Upload
 from app.views.scene import Scene, look
-from engine.backend import Skipped
 from engine.errors import LongdeskError
 from storage.records import Session, Turn
 
@@ -35,10 +36,12 @@ _COLUMNS = (2, 1)  # where the style sheet does not know better
 
 def draw() -> None:
     """Draws the page."""
+    hear()
     scene = look()
     _draw_head(scene)
     for sentence in state.said():
         st.error(sentence, icon=":material/error:")
+    draw_coming(scene.session_id)
     if scene.session is None or scene.empty:
         _draw_empty(scene)
         _draw_input(scene, beside=False)
@@ -46,11 +49,14 @@ def draw() -> None:
     chat, sources = st.columns(_COLUMNS, gap="medium")
     with chat:
         wishes = _draw_chat(scene, scene.session.id)
+    pictures = pictures_of(scene.links, scene.albums)
+    with sources:
+        draw_source_view(scene.session.id, scene.links, scene.turns, pictures, scene.about)
     with sources, st.container(key="panel", gap="small"):
         wishes += _draw_panel(scene, scene.session)
         draw_thumbnails(scene.session.id, wishes)
     _draw_input(scene, beside=True)
-    draw_viewer(scene.session.id, pictures_of(scene.links, scene.albums), scene.about)
+    draw_viewer(scene.session.id, pictures, scene.about)
 
 
 def _draw_head(scene: Scene) -> None:
@@ -86,6 +92,12 @@ def _rereading(scene: Scene) -> str | None:
 
 def _draw_empty(scene: Scene) -> None:
     with st.container(key="empty"):
+        draw_changes(state.NOWHERE)
+        if scene.coming is not None:
+            st.header("The files are being read", anchor=False)
+            st.markdown("Ask meanwhile, or add more: a question waits until they are read.")
+            draw_adding(scene.session_id, sees=scene.sees, wide=True)
+            return
         st.header("Put a corpus on the desk", anchor=False)
         images = "images, scans, " if scene.sees else ""
         st.markdown(
@@ -183,7 +195,7 @@ def _draw_panel(scene: Scene, session: Session) -> list[Wish]:
     else:
         draw_panel_head("", "None yet. Add some below.")
     draw_changes(session.id)
-    draw_skipped(session.id, scene.skipped)
+    draw_skipped(session.id, scene.skipped, bring_back)
     with st.expander("Add sources", icon=":material/add:", expanded=not scene.links):
         draw_adding(session.id, sees=scene.sees)
     return wishes
@@ -224,20 +236,16 @@ def _draw_first_read(sentence: str | None) -> None:
 
 
 def _ask(scene: Scene, text: str, files: Sequence[Upload] = ()) -> None:
-    """Adds what was attached, then begins to answer what was asked."""
+    """Begins to answer what was asked: once it is read, where something was attached or is being read."""
     house, session_id = state.house(), scene.session_id
-    refused: tuple[Skipped, ...] = ()
     if text and session_id is not None:
         state.hush(session_id)  # before what is attached now has something to say
-    if files and text:
-        refused = take_attached(session_id, files)
-    elif files:
-        take_uploads(session_id, files)
-    session_id = state.session_id() if files else session_id
-    with state.telling():
-        if text and session_id is None:
-            session_id = house.desk.begin_session("New session", with_sources=False).id
-        if text and session_id is not None:
-            house.jobs.ask(session_id, text, refused=refused)
-        state.go_to(session_id)
+    if files:
+        take_uploads(session_id, files, question=text or None)
+    elif text and (session_id is None or not house.additions.ask_after(session_id, text)):
+        with state.telling():
+            if session_id is None:
+                session_id = house.desk.begin_session("New session", with_sources=False).id
+            house.jobs.ask(session_id, text)
+            state.go_to(session_id)
     st.rerun()

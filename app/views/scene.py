@@ -17,9 +17,14 @@ from storage.records import Session, SourceLink, Turn
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A session, or the empty desk. about, plan and budget are None where the model cannot be used: error says why."""
+    """A session, or the empty desk. about, plan and budget are None where the model cannot be used: error says why.
+
+    coming: the id of a session that is begun once its first files are read. later: the question that waits for files.
+    """
 
     session: Session | None
+    coming: str | None = None
+    later: str | None = None
     turns: tuple[Turn, ...] = ()
     links: tuple[SourceLink, ...] = ()
     skipped: tuple[Skipped, ...] = ()
@@ -49,7 +54,7 @@ class Scene:
 
     @property
     def session_id(self) -> str | None:
-        return self.session.id if self.session else None
+        return self.session.id if self.session else self.coming
 
     @property
     def running(self) -> Turn | None:
@@ -69,6 +74,8 @@ class Scene:
         """Why nothing can be asked now."""
         if self.busy:
             return "An answer is running. Stop it, or wait, to ask the next"
+        if self.later is not None:
+            return "A question waits until the files are read"
         if self.error is not None:
             return "Asking needs a model that can be used"
         if self.plan is not None and not self.plan.fits:
@@ -82,10 +89,14 @@ def look() -> Scene:
     wanted = state.session_id()
     if wanted is None:
         return _counted(Scene(None))
+    additions = house.additions
+    later = next((each.standing.question for each in additions.of(wanted) if each.standing.question), None)
+    if additions.is_coming(wanted):
+        return _counted(Scene(None, coming=wanted, later=later))
     try:
         seen = house.desk.session(wanted)
         job = house.jobs.of(seen.session.id)
-        scene = Scene(seen.session, turns=seen.turns, links=seen.links, skipped=seen.skipped, job=job)
+        scene = Scene(seen.session, turns=seen.turns, links=seen.links, skipped=seen.skipped, job=job, later=later)
     except LongdeskError as error:
         state.say(sentence_of(error))
         state.go_to(None)

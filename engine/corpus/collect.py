@@ -17,11 +17,10 @@ from engine.corpus.order.ordering import Trace, volatilities
 from engine.corpus.readings import Place, Readings, Seen
 from engine.corpus.rules import DEFAULT_RULES, NESTED_ZIP, ZIP_IN_ZIP, ZIP_TOO_DEEP, Rules
 from engine.corpus.source import Cause, Corpus, Skipped, Source
-from engine.corpus.walk.checkout import checkout_above, level_above
 from engine.corpus.walk.disk_tree import DiskTree, more_than
 from engine.corpus.walk.folder_walk import File, Start, Take, Tree, Walk, skip_special, skip_unreadable, why_excluded
-from engine.corpus.walk.git_index import tracked_in
 from engine.corpus.walk.streams import is_stdin, is_stream, read_stream, stream_name
+from engine.corpus.walk.survey import once, start_at
 from engine.corpus.walk.zip_tree import ZipTree, open_zip
 from engine.corpus.wording import Names, printable
 from engine.errors import UsageError
@@ -34,6 +33,7 @@ def collect(
     paths: Sequence[Path],
     rules: Rules = DEFAULT_RULES,
     *,
+    on_found: Callable[[int, str], None] | None = None,
     on_file: Callable[[Source | Skipped], None] | None = None,
     uploaded: bool = False,
     readings: Readings | None = None,
@@ -44,7 +44,9 @@ def collect(
     read whatever those say, but not against --exclude; so is a pipe, with Rules.pipes. Paths are relative to what was
     given, POSIX and unique. Order: the paths as given, below each by path, folder by folder, "page 2" before "page 10".
 
-    on_file: called with everything that was read or is skipped, as it comes. What it raises ends the reading.
+    on_found: called with each path that is found, before what lies below the same folder is read, and with how many are
+    known of by then. on_file: called with everything that was read or is skipped, as it comes. What they raise ends the
+    reading.
     uploaded: the paths are copies that tell nothing of where the files lie and when they changed; git is not asked. A
     file with pages is kept, but in a zip: it cannot be read again when other pages are to be drawn.
     What is given twice, or with a folder that it lies in, stands where it was found first.
@@ -58,22 +60,22 @@ def collect(
         if not _exists(path):
             fact = f"There is no file or folder at {printable(str(path))}."
             raise UsageError(fact, "Check the spelling; a relative path starts from the current folder.")
-    reading = _Reading(rules, on_file or (lambda found: None), uploaded, readings if not uploaded else None)
-    for path in _once(paths):
+    reading = _Reading(
+        rules,
+        on_found or (lambda n_known, path: None),
+        on_file or (lambda found: None),
+        uploaded,
+        readings if not uploaded else None,
+    )
+    roots = once(paths)
+    reading.n_known = len(roots)
+    for path in roots:
         reading.read_root(path)
     if readings is not None:
         readings.save()
     if not uploaded:
         refuse_absent(reading.sources, reading.skipped, rules)
     return reading.corpus()
-
-
-def _once(paths: Sequence[Path]) -> list[Path]:
-    """The paths without those that lead to the place of an earlier one."""
-    first: dict[str, Path] = {}
-    for path in paths:
-        first.setdefault(os.path.realpath(path), Path(path))
-    return list(first.values())
 
 
 def _exists(path: Path) -> bool:
@@ -126,9 +128,11 @@ class _Reading:
     """A corpus in the making."""
 
     rules: Rules
+    on_found: Callable[[int, str], None]
     on_file: Callable[[Source | Skipped], None]
     uploaded: bool
     readings: Readings | None
+    n_known: int = 0  # files, read or to come; of a folder that was not walked yet, one
     found: list[_Found] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     names: Names = field(default_factory=Names)
@@ -152,7 +156,8 @@ class _Reading:
         sources = tuple(with_absent_noted(sources, self.rules))
         if uploaded:
             return Corpus(sources, tuple(self.skipped))
-        return Corpus(sources, tuple(self.skipped), tuple(self.roots), frozenset(self.given))
+        survey = self.readings.survey.digest if self.readings is not None else None
+        return Corpus(sources, tuple(self.skipped), tuple(self.roots), frozenset(self.given), survey)
 
     def read_root(self, given: Path) -> None:
         """A path as the user gave it; of what an earlier one led to, nothing is read again."""
@@ -174,17 +179,23 @@ class _Reading:
             path = given.resolve()
             mode = os.stat(path).st_mode
         except OSError as error:
+            self._distrust()
             return self._take(skip_unreadable(self.names.claim(name, parent_name), error))
-        if not stat.S_ISDIR(mode):
+        if stat.S_ISDIR(mode):
+            self.roots.append(str(path))
+            tree = DiskTree(str(path), self.rules.max_file_bytes)
+            return self._read_below(tree, start_at(path, name), str(path), nesting=0)
+        if self.readings is None:
             return self._read_given_file(path, absolute.name, parent_name, mode)
-        start = Start(str(path), name)
-        checkout = checkout_above(path)
-        if checkout is not None:
-            level, prefix = level_above(checkout, path)
-            start = replace(start, level=level, prefix=prefix, tracked=tracked_in(str(checkout)))
-        self.roots.append(str(path))
-        tree = DiskTree(str(path), self.rules.max_file_bytes)
-        return self._read_below(tree, start, str(path), nesting=0)
+        look = self.readings.look_given(path)
+        self._read_given_file(path, absolute.name, parent_name, mode)
+        self.readings.survey.add(str(path), look if look == self.readings.look_given(path) else None)
+        return None
+
+    def _distrust(self) -> None:
+        """What comes now cannot be told from other things by looking at it."""
+        if self.readings is not None:
+            self.readings.survey.distrust()
 
     def _read_given_file(self, path: Path, raw_name: str, parent_name: str, mode: int) -> None:
         """A file given by name. Default rules and .gitignore do not count; --exclude does."""
@@ -212,6 +223,7 @@ class _Reading:
 
     def _read_pipe(self, path: Path) -> None:
         """Standard input or another pipe given by name. What it is shows in its content alone."""
+        self._distrust()
         raw_name = stream_name(path)
         name = self.names.claim(printable(raw_name), "pipe")
         if self._is_excluded(name, raw_name, None):
@@ -235,22 +247,37 @@ class _Reading:
         folder = start.root_name.removesuffix(".zip")
         known = self.readings if isinstance(tree, DiskTree) else None
         place = known.place(str(start.where), self.rules) if known is not None else None
-        for found in Walk(tree, self.rules, self.names, start):
+        for found in self._walked(Walk(tree, self.rules, self.names, start)):
             if isinstance(found, Skipped):
+                if known is not None:
+                    known.survey.skip(found)
                 self._take(found)
                 continue
             lies_at = (
                 f"{origin.rstrip(os.sep)}{os.sep}{found.raw_path.removeprefix(start.raw_path)}" if origin else None
             )
             if found.included and ending(found.path) == "zip" and nesting < _MAX_NESTING:
+                self._distrust()
                 self._read_inner_zip(tree, found, start, lies_at, nesting)
             elif isinstance(tree, DiskTree):
                 seen = self._see(tree, place, found.where, found.path, included=found.included)
+                if known is not None:
+                    known.survey.add(found, seen.look)
                 self._take(seen.found, lies_at, Trace(found.where, seen.modified), folder)
             else:
                 read = tree.read_file(found.where, found.path, self._reader(found.path, included=found.included))
                 trace = Trace(None, tree.modified(found.where))
                 self._take(_final(read, tree, nesting), lies_at, trace, folder)
+
+    def _walked(self, walk: Walk) -> list[File | Skipped]:
+        """All of it, so that how many there are is known before the first is read."""
+        found: list[File | Skipped] = []
+        self.n_known -= 1  # the folder or zip itself
+        for each in walk:
+            found.append(each)
+            self.n_known += 1
+            self.on_found(self.n_known, each.path)
+        return found
 
     def _see(self, tree: DiskTree, place: Place | None, where: str, path: str, *, included: bool) -> Seen:
         """place: what is known of the files of a folder that it lies in."""

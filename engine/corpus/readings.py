@@ -1,8 +1,7 @@
 """What is known of files from reading them before: a file that is as it was is not opened again.
 
-A part of the count cache: a file of it for a folder that was read. A file is as it was where its size, inode and times
-are, for the same reader and the same rules; one that was written in the very moment in which it was read may have been
-changed since without its times telling, and is not trusted, as in git. What a record holds is left to `unread`.
+A part of the count cache: a file of it for a folder that was read. A file is as it was where `walk.survey` says so, for
+the same reader and the same rules. What a record holds is left to `unread`.
 """
 
 import json
@@ -16,37 +15,36 @@ from functools import cache
 from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
-from stat import S_ISREG
 from typing import Any
 
 from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, Skipped, Source
 from engine.corpus.unread import packed, unpacked
+from engine.corpus.walk.survey import Look, Survey, is_alive, is_settled, look_at, look_given
 from engine.kept_files import KeptFiles
 
 _ENDING = ".read"
 _LIBRARIES = ("pypdf", "pypdfium2", "pillow")
-_TICK_NS = 100_000_000  # the kernel's clock for files moves every 1 to 10 ms
-_COARSE_TICK_NS = 2_000_000_000  # FAT's, and where times have no fractions
 _STABLE = frozenset(Cause) - {Cause.UNREADABLE}  # what the same bytes are skipped for again
-_ALIVE = ("/proc/", "/sys/", "/dev/")  # whose files change without their times telling
 
 Read = Callable[[], Source | Skipped]
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A file that was read, or known. modified: when it was last written, in seconds; None where it cannot be told."""
+    """A file that was read, or known. modified: when it was last written, in seconds; None where it cannot be told.
+    look: what it is told by; None where it would be read again."""
 
     found: Source | Skipped
     modified: float | None
+    look: Look | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Record:
     """look: what the file's size, inode and times were. found: see `unread.packed`."""
 
-    look: list[int]
+    look: Look
     found: dict[str, Any]
 
 
@@ -69,16 +67,17 @@ class Place:
             return Seen(read(), None)
         key = ("+" if included else "-") + where.removeprefix(self.root)
         self._met.add(key)
-        look, record = _look(status), self._known.get(key)
+        look, record = look_at(status), self._known.get(key)
         if record is not None and record.look == look and not self._read_again:
             with suppress(ValueError, TypeError, KeyError):
-                return Seen(unpacked(record.found, path, read), status.st_mtime)
+                return Seen(unpacked(record.found, path, read), status.st_mtime, look)
         begun_ns = self._now_ns()
         found = read()
-        if _is_settled(status, begun_ns) and (isinstance(found, Source) or found.cause in _STABLE):
+        if is_settled(status, begun_ns) and (isinstance(found, Source) or found.cause in _STABLE):
             with suppress(OSError):
-                if _look(os.lstat(where)) == look:
+                if look_at(os.lstat(where)) == look:
                     self._fresh[key] = _Record(look, packed(found))
+                    return Seen(found, status.st_mtime, look)
         return Seen(found, status.st_mtime)
 
     def records(self) -> dict[str, _Record] | None:
@@ -96,16 +95,24 @@ class Place:
 class Readings:
     """What is known of the files below any folder. For one reading of a corpus.
 
-    read_again: nothing that is known is believed. now_ns: the clock that files' times are held against.
+    read_again: nothing that is known is believed. now_ns: the clock that files' times are held against. survey: what
+    the reading comes across.
     """
 
     def __init__(self, files: KeptFiles, *, read_again: bool = False, now_ns: Callable[[], int] = time.time_ns) -> None:
         self._files, self._read_again, self._now_ns = files, read_again, now_ns
         self._places: dict[str, Place] = {}
+        self.survey = Survey()
+
+    def look_given(self, path: Path) -> Look | None:
+        """What a file given by name is told by now; None where that cannot be trusted."""
+        with suppress(OSError, ValueError):
+            return look_given(path, self._now_ns())
+        return None
 
     def place(self, root: str, rules: Rules) -> Place | None:
         """A folder, for the files in it; None where files change without their times telling."""
-        if f"{root}/".startswith(_ALIVE):
+        if is_alive(root):
             return None
         name = _name(root, rules)
         if name not in self._places:
@@ -121,22 +128,11 @@ class Readings:
 
     def _load(self, name: str) -> dict[str, _Record]:
         head = self._files.read_head(name)
-        with suppress(ValueError, KeyError, TypeError, AttributeError):
+        with suppress(ValueError, KeyError, TypeError, AttributeError, IndexError):
             kept = json.loads(head or b"{}")
             if kept.get("reader") == _reader():
-                return {key: _Record(row[:-1], row[-1]) for key, row in kept["files"].items()}
+                return {key: _Record((row[0], row[1], row[2], row[3]), row[4]) for key, row in kept["files"].items()}
         return {}
-
-
-def _look(status: os.stat_result) -> list[int]:
-    return [status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns]
-
-
-def _is_settled(status: os.stat_result, begun_ns: int) -> bool:
-    """Whether a later change would show in the file's times: it was not written just before it was read."""
-    times = (status.st_mtime_ns, status.st_ctime_ns)
-    tick_ns = _TICK_NS if all(each % 1_000_000_000 for each in times) else _COARSE_TICK_NS
-    return S_ISREG(status.st_mode) and max(times) + tick_ns < begun_ns
 
 
 def _name(root: str, rules: Rules) -> str:

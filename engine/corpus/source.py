@@ -169,12 +169,14 @@ class Corpus:
 
     roots: the folders and zips that were read, each as the origin of what lies in it begins; none for uploads.
     given: the origins of files that were named by themselves, not found in one of those; none for uploads.
+    survey: tells what was come across, see `walk.survey`; None where that cannot be told, or nobody asked.
     """
 
     sources: tuple[Source, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     roots: tuple[str, ...] = field(default=(), compare=False)
     given: frozenset[str] = field(default=frozenset(), compare=False)
+    survey: str | None = field(default=None, compare=False)
 
 
 def digest_text(text: str) -> str:

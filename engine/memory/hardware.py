@@ -6,13 +6,13 @@ What GPUs there are is read in a child process, by engine.memory.gpus; the value
 from contextlib import suppress
 from pathlib import Path
 
-import psutil
-
 from engine.memory.budget import Device
 
 
 def ram() -> Device:
     """Main memory: MemAvailable or what the tightest cgroup above this process leaves, whichever is less."""
+    import psutil  # it takes a while, and a count does without
+
     memory = psutil.virtual_memory()
     free, total = memory.available, memory.total
     for limit, used in cgroup_limits():

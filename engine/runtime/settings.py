@@ -5,8 +5,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from engine.memory.budget import Placement, placement_from
 
 
@@ -55,5 +53,7 @@ def settings_from(fields: dict[str, Any]) -> EngineSettings:
 
 def usable_cores() -> int:
     """Physical cores, or fewer where this process is bound to fewer: hyperthreads only slow llama.cpp down."""
+    import psutil  # it takes a while, and a count does without
+
     bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(bound, psutil.cpu_count(logical=False) or bound))

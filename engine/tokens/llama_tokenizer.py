@@ -17,6 +17,8 @@ from engine.child import Channel, Child, Frame, channel_of_child, offer_to_oom_k
 from engine.errors import EngineDied, ModelRefused
 from engine.tokens.document import Ids
 
+_PATIENCE_S = 0.1  # with an answer that is nearly there
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -55,9 +57,15 @@ class LlamaTokenizer:
         return np.split(np.frombuffer(answer.payload, dtype="<i4"), np.cumsum(answer.fields["counts"])[:-1])
 
     def close(self) -> None:
-        """Ends the child, once nobody waits for it; it starts again when it is needed."""
-        with self._lock:
+        """Ends the child; it starts again when it is needed. Whoever still waits for ids then gets EngineDied."""
+        if not self._lock.acquire(timeout=_PATIENCE_S):
+            if (child := self._child) is not None:
+                child.kill()  # megabytes may be on their way, and whoever closes wants none of them
+            self._lock.acquire()
+        try:
             self._close()
+        finally:
+            self._lock.release()
 
     def _ask(self, fields: dict[str, Any], payload: bytes = b"") -> Frame:
         with self._lock:

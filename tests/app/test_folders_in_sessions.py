@@ -56,7 +56,7 @@ def test_a_session_has_the_folder_and_says_what_was_left_out(desk: Desk, intake:
     assert skipped["x.log"].can_include and "not sent" not in skipped["x.log"].reason
     path = skipped["x.log"].path
     assert intake.can_bring_back(session, path)
-    intake.bring_back(session, path)
+    intake.add(session, intake.read_back(session, path))
     assert path in {link.path for link in desk.session(session).links}
 
 

@@ -128,7 +128,7 @@ def test_what_was_left_out_is_brought_back(desk: Desk, intake: Intake) -> None:
     (skipped,) = desk.session(session).skipped
     assert skipped.path == "node_modules/"
     assert intake.can_bring_back(session, skipped.path)
-    intake.bring_back(session, skipped.path)
+    intake.add(session, intake.read_back(session, skipped.path))
     assert paths(desk, session) == ["a.py", "node_modules/m.py", "node_modules/n.py"]
     assert not desk.session(session).skipped
 
@@ -137,7 +137,7 @@ def test_bringing_back_outranks_exclude_and_finds_prefixed_paths(desk: Desk, int
     session = add(desk, intake, Sent("one.zip", zipped(a_py="a = 1", b_py="b = 1")))
     add(desk, intake, Sent("two.zip", zipped(a_py="a = 2", b_py="b = 2")), session=session, exclude=("b.py",))
     assert paths(desk, session) == ["a.py", "b.py", "two/a.py"]
-    intake.bring_back(session, "two/b.py")
+    intake.add(session, intake.read_back(session, "two/b.py"))
     kept = {each.source.path: each.source.text for each in desk.record(session).sources}
     assert (kept["b.py"], kept["two/b.py"]) == ("b = 1", "b = 2")
 
@@ -147,7 +147,7 @@ def test_what_was_read_by_another_process_cannot_be_brought_back(desk: Desk, int
     later = Intake(desk)
     assert not later.can_bring_back(session, "node_modules/")
     with pytest.raises(UsageError, match="Add it again"):
-        later.bring_back(session, "node_modules/")
+        later.add(session, later.read_back(session, "node_modules/"))
 
 
 def test_nothing_readable_is_refused_without_a_private_path(desk: Desk, intake: Intake) -> None:

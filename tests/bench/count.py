@@ -36,8 +36,9 @@ from tests.models.writer import NoWeights, new_gguf
 
 _ENDINGS = (".py", ".pyi", ".txt", ".md", ".rst", ".json", ".html", ".js", ".css", ".toml", ".cfg", ".h", ".pyx", ".c")
 _LARGEST_FILE, _LEAST_BYTES, _LEAST_FILES = 2_000_000, 86_000_000, 4_000
+_SPECIALS = (b"<|endoftext|>", b"<|fim_", b"<|endofprompt|>")  # in a text they make code2prompt count nothing
 _MODELS = (("Llama 4", 0.5), ("Llama 3", 0.6), ("Qwen 2", 0.6))
-_SECOND, _PEERS, _MEMORY_MIB = None, 1 / 3, 1024
+_SECOND, _PEERS, _MEMORY_MIB = 0.1, 1 / 3, 1024
 _ALONE = """
 import base64, sys
 import tiktoken
@@ -100,7 +101,7 @@ def _rows(sides: Sequence["_Side"], took: dict[str, list[Usage]], tree: Path) ->
         yield Row(f"processor time, {side.name}, by reading and tiktoken", ours, theirs, "s", limit)
     for side in sides:
         ours, theirs = (_median(took[f"{what} {side.name}"], "cpu_s") for what in ("second", "first"))
-        yield Row(f"a second count, {side.name}, by the first (goal 0.1)", ours, theirs, "s", _SECOND)
+        yield Row(f"a second count, {side.name}, by the first", ours, theirs, "s", _SECOND)
     peak = _median(took["first Llama 4"], "peak_mib")
     yield Row("peak memory of a first count, by 1 GiB", peak, _MEMORY_MIB, "MiB", 1.0)
 
@@ -143,6 +144,8 @@ def make_tree(folder: Path) -> Path:
             for each in sorted(files):
                 path = Path(above, each)
                 if not each.endswith(_ENDINGS) or not 0 < path.stat().st_size <= _LARGEST_FILE:
+                    continue
+                if any(special in path.read_bytes() for special in _SPECIALS):
                     continue
                 copy = folder / name / path.relative_to(root)
                 copy.parent.mkdir(parents=True, exist_ok=True)
@@ -206,6 +209,8 @@ def _run(command: Sequence[str], environment: dict[str, str] | None = None) -> U
         (err if process.returncode else out).seek(0)
         said = (err if process.returncode else out).read().decode(errors="replace")
     words = f"failed with {process.returncode}: {said[-200:]}" if process.returncode else said
+    if "Token count: 0" in said:  # so code2prompt says that it could not count
+        words = "failed: it packed the tree and counted nothing; does TIKTOKEN_CACHE_DIR hold the vocabulary?"
     return Usage(usage.ru_utime + usage.ru_stime, wall_s, usage.ru_maxrss / 1024, words)
 
 

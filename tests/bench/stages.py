@@ -7,7 +7,8 @@ from pathlib import Path
 from statistics import median
 from time import process_time
 
-from app.cli.output.count import count_text
+from app.cli.count import count_text
+from app.cli.output.count import count_json
 from app.counting import Count
 from app.desk import Desk
 from app.engines import LocalBackend
@@ -67,7 +68,7 @@ def _figures(tree: Path, desk: Desk) -> dict[str, float]:
     figures["first count: keep readings"] = max(0.0, _cpu_s(lambda: collect([tree], _RULES, readings=anew)) - plain)
     counted: list[Count] = []
     figures["first count: join, order, lay out"] = _cpu_s(lambda: counted.append(desk.count(corpus)))
-    figures["first count: print"] = _cpu_s(lambda: count_text(counted[0]))
+    figures["first count: print"] = _cpu_s(lambda: count_text(count_json(counted[0])))
     shutil.rmtree(desk.settings.count_cache.folder)
     figures["first count: all"] = _whole(desk, tree)
     second: list[Corpus] = []
@@ -83,7 +84,7 @@ def _figures(tree: Path, desk: Desk) -> dict[str, float]:
 def _whole(desk: Desk, tree: Path) -> float:
     """All of a count, as far as nothing is in memory."""
     _backend(desk, IdCache(kept=KeptIds(desk.settings.count_cache)))
-    return _cpu_s(lambda: count_text(desk.count(desk.read_to_count([tree], _RULES))))
+    return _cpu_s(lambda: count_text(count_json(desk.count(desk.read_to_count([tree], _RULES)))))
 
 
 def _backend(desk: Desk, ids: IdCache) -> LocalBackend:

@@ -47,12 +47,13 @@ def rows() -> Iterator[Row]:
         for name, arguments, limit in (
             ("longdesk --help", ("--help",), _COMMAND_S),
             ("longdesk sessions list", ("sessions", "list"), _COMMAND_S),
-            (f"longdesk count, {_SMALL} small files, starter", ("count", corpus), _COUNT_S),
+            (f"longdesk count, {_SMALL} small files, starter, again", ("count", corpus), _COMMAND_S),
+            ("the same, opening every file (--read-again)", ("count", corpus, "--read-again"), _COUNT_S),
         ):
             yield Row(name, _command(home, starter, LONGDESK, *arguments), limit, "s", 1.0)
         scout = cached("scout")
-        name = f"longdesk count, {_SMALL} small files, Llama 4"
-        yield Row(name, _command(home, scout, LONGDESK, "count", corpus), _COUNT_S, "s", None)
+        name = f"longdesk count --read-again, {_SMALL} small files, Llama 4"
+        yield Row(name, _command(home, scout, LONGDESK, "count", corpus, "--read-again"), _COUNT_S, "s", None)
         for name, model in (("Llama 4", scout), ("starter", starter)):
             yield from _vocabulary(name, model, Path(folder, "cache"))
 

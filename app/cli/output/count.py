@@ -1,4 +1,5 @@
-"""What `count` prints, and how far reading a corpus is, on a terminal's standard error."""
+"""What comes of counting: on a terminal's standard error how far reading a corpus is, then the document of
+`count --json`, which says all that `count` can print."""
 
 import shutil
 import sys
@@ -8,25 +9,20 @@ from time import monotonic
 
 import click
 
-from app.cli.output import Json, print_document, skipped_json
+from app.cli.output import Json, skipped_json
 from app.counting import Count
-from app.images.albums import name_of
-from app.reading import Progress
-from app.sizes import show_bytes
+from app.reading import Doing, Progress
+from app.sizes import show_bytes, show_seconds
 from app.sources.listing import notes_on
 from engine.backend import Document
+from engine.corpus.wording import counted
 
 _EVERY_S = 0.1
 _FIRST_S = 0.5  # what is read sooner needs no line
 
 
-def print_count(count: Count, *, as_json: bool) -> None:
-    """Prints what a corpus costs."""
-    print_document(count_json(count) if as_json else count_text(count))
-
-
 def count_json(count: Count) -> Json:
-    """The document of `count --json`."""
+    """Reads the same from JSON as it was before."""
     return {
         "model": count.model,
         "total_tokens": count.total_tokens,
@@ -60,29 +56,6 @@ def count_json(count: Count) -> Json:
         ],
         "skipped": skipped_json(count.skipped),
     }
-
-
-def count_text(count: Count) -> str:
-    """A table: tokens and path of every source, and what its images are called, then the sum and what was skipped."""
-    lines = [f"{document.n_tokens:>12,}  {document.path}{_called(document)}" for document in count.documents]
-    if count.image_rule is not None and any(document.shown for document in count.documents):
-        lines.append(f"{'':>12}  images by {count.image_rule}")
-    lines.append(f"{count.template_tokens:>12,}  (chat template and instruction)")
-    lines.append(f"{count.total_tokens:>12,}  tokens in all, with {count.model}")
-    lines += [
-        f"{'':>12}  {document.path}: {note}"
-        for source, document in zip(count.sources, count.documents, strict=True)
-        for note in (*notes_on(source, sees=count.sees), *_unrepresentable(document.unrepresentable))
-    ]
-    if count.skipped:
-        lines.append(f"\n{len(count.skipped):,} skipped:")
-        lines += [f"  {skipped.path}: {skipped.reason}" for skipped in count.skipped]
-    return "\n".join(lines)
-
-
-def _called(document: Document) -> str:
-    """What a question can call a source's images, in brackets; nothing where it has none."""
-    return f" ({name_of(document.first_number, len(document.shown))})" if document.shown else ""
 
 
 def _tiles(document: Document) -> list[int] | None:
@@ -123,9 +96,20 @@ def show_reading() -> Iterator[Callable[[Progress], None] | None]:
 
 
 def line_of(progress: Progress) -> str:
-    """ "Reading 1,204 files · 12.3 MiB · 40.1 MiB/s · src/core.py"."""
+    """ "Reading 1,204 of 4,100 files · 12.3 MiB · 40.1 MiB/s · 3 s left · src/core.py"."""
+    left_s = progress.left_s or 0.0
+    left = f" · {show_seconds(left_s)} left" if left_s >= 1 else ""
+    if progress.doing is Doing.FINDING:
+        return f"Looking for files · {progress.n_files:,} found · {progress.path}"
+    files = (
+        f"{progress.n_files:,} of {counted(progress.n_total, 'file')}"
+        if progress.n_total
+        else counted(progress.n_files, "file")
+    )
+    if progress.doing is Doing.COUNTING:
+        return f"Counting tokens · {files}{left}"
     read, rate = show_bytes(progress.n_bytes), show_bytes(progress.bytes_per_s)
-    return f"Reading {progress.n_files:,} files · {read} · {rate}/s · {progress.path}"
+    return f"Reading {files} · {read} · {rate}/s{left} · {progress.path}"
 
 
 def _write_over(line: str) -> None:

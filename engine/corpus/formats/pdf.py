@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from engine.corpus.formats.format import Format, Incoming, quietly, whole_file, without_surrogates
 from engine.corpus.formats.pdf_page import Page, looked_at, nature_in_words, notes_on
-from engine.corpus.formats.pdf_text import read_page
 from engine.corpus.formats.pdf_tree import Tree, Unwrapped, flat_copy, is_content_lost, is_wrapped, open_tree, unwrapped
 from engine.corpus.formats.sniff import Head
 from engine.corpus.rules import NO_PAGES
@@ -164,6 +163,8 @@ def _below(file: Incoming, tree: Tree, typed: "TypedIn") -> tuple[str, list[str]
 
 
 def _page(opened: _Opened, typed: "TypedIn | None", number: int) -> Page:
+    from engine.corpus.formats.pdf_text import read_page
+
     page = opened.page(number)
     is_hybrid = opened.tree is not None and opened.tree.is_hybrid
     read = read_page(opened.seen, page, number, is_hybrid=is_hybrid)

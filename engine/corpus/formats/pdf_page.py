@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from engine.corpus.formats.pdf_text import PageText
 from engine.corpus.wording import pages_in_words, ranges_in_words
 
 if TYPE_CHECKING:
     from engine.corpus.formats.cover import Cover
+    from engine.corpus.formats.pdf_text import PageText
     from engine.corpus.formats.pdfium import Pages
 
 # Characters are counted without white space; a page of text has 1,500 to 3,000 of them.
@@ -33,7 +33,7 @@ class Page:
     there is nothing on it at all. imaged: there is text, and the page is mostly an image all the same. scanned: images
     lie on it. drawn: shapes and no image do."""
 
-    read: PageText
+    read: "PageText"
     typed: str = ""
     failed: bool = False
     bare: bool = False

@@ -7,22 +7,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image as Pillow
-from PIL import ImageOps
 
 from engine.corpus.formats.format import quietly
 from engine.corpus.formats.png_chunks import without_stumbling_blocks
 from engine.corpus.rules import DEFAULT_RULES, Rules
 from engine.corpus.source import Cause, Pixels, Skipped
 
+if TYPE_CHECKING:  # a folder without images does without Pillow: functions import it
+    from PIL import Image as Pillow
+
 _TRANSPOSED = frozenset({5, 6, 7, 8})  # the EXIF orientations that lie on their side
 _ORIENTATION_TAG = 0x0112
 _SEE_THROUGH = frozenset({"RGBA", "LA", "PA", "RGBa", "La"})
 _DEEP = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
 _MOST_FRAMES = 10_000
+_LANCZOS = 1  # as Pillow's Resampling has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ def read_pixels(
                 picture.draft(None, (max(width, height),) * 2)  # of both sides: it may yet be turned
             rgb = _in_rgb(_upright(picture))
             if width is not None and height is not None and rgb.size != (width, height):
-                rgb = rgb.resize((width, height), Pillow.Resampling.LANCZOS, reducing_gap=3.0)
+                rgb = rgb.resize((width, height), _LANCZOS, reducing_gap=3.0)
             return Pixels(rgb.width, rgb.height, rgb.tobytes())
     except Exception:  # plugins raise anything on a broken file, SyntaxError and struct.error too
         return broken_image(path, format_name, len(data))
@@ -89,7 +91,7 @@ def frame_sizes(
         return broken_image(path, format_name, len(data))
 
 
-def upright_size(picture: Pillow.Image) -> tuple[int, int]:
+def upright_size(picture: "Pillow.Image") -> tuple[int, int]:
     """Width and height once the picture is turned as its EXIF data asks. Pillow's TIFF reader turns by itself."""
     width, height = _size(picture)
     if picture.format != "TIFF" and _orientation(picture) in _TRANSPOSED:
@@ -97,7 +99,7 @@ def upright_size(picture: Pillow.Image) -> tuple[int, int]:
     return width, height
 
 
-def _orientation(picture: Pillow.Image) -> int | None:
+def _orientation(picture: "Pillow.Image") -> int | None:
     """As EXIF or XMP data has it; None without, and where that is damaged."""
     try:
         orientation: int | None = picture.getexif().get(_ORIENTATION_TAG)
@@ -106,7 +108,7 @@ def _orientation(picture: Pillow.Image) -> int | None:
     return orientation
 
 
-def is_damaged_exif(picture: Pillow.Image) -> bool:
+def is_damaged_exif(picture: "Pillow.Image") -> bool:
     """Whether there is EXIF data that cannot be read. That costs the image nothing but its orientation."""
     try:
         picture.getexif()
@@ -115,7 +117,7 @@ def is_damaged_exif(picture: Pillow.Image) -> bool:
     return False
 
 
-def _size(picture: Pillow.Image) -> tuple[int, int]:
+def _size(picture: "Pillow.Image") -> tuple[int, int]:
     """Width and height as they will be decoded: an icon's are not bound to be what its directory says."""
     icon: Any = getattr(picture, "ico", None)
     size: tuple[int, int] = icon.frame(icon.getentryindex(picture.size)).size if icon else picture.size
@@ -123,11 +125,13 @@ def _size(picture: Pillow.Image) -> tuple[int, int]:
 
 
 @contextmanager
-def opened_image(path: str, data: bytes, format_name: str) -> Iterator[Pillow.Image]:
+def opened_image(path: str, data: bytes, format_name: str) -> Iterator["Pillow.Image"]:
     """A file in Pillow's format of this name; KeyError for one that Pillow does not read.
 
     Pillow's own open() complains of large images by a global setting; here the size is looked at by us.
     """
+    from PIL import Image as Pillow
+
     with quietly():
         Pillow.preinit()  # the common formats alone: init() imports all of Pillow's, for 70 ms
         if format_name not in Pillow.OPEN:
@@ -141,7 +145,7 @@ def as_decoded(data: bytes, format_name: str) -> tuple[bytes, tuple[str, ...]]:
     return without_stumbling_blocks(data) if format_name == "PNG" else (data, ())
 
 
-def too_many_pixels(path: str, picture: Pillow.Image, n_bytes: int, rules: Rules) -> Skipped | None:
+def too_many_pixels(path: str, picture: "Pillow.Image", n_bytes: int, rules: Rules) -> Skipped | None:
     """Why an image is too large to be decoded; None where it is not."""
     width, height = _size(picture)
     if width * height <= rules.max_image_pixels:
@@ -151,7 +155,7 @@ def too_many_pixels(path: str, picture: Pillow.Image, n_bytes: int, rules: Rules
     return Skipped(path, Cause.TOO_LARGE, reason, n_bytes)
 
 
-def _decodes(picture: Pillow.Image) -> bool:
+def _decodes(picture: "Pillow.Image") -> bool:
     """Whether the frame that is looked at can be decoded to its end."""
     try:
         picture.load()
@@ -167,7 +171,9 @@ def broken_image(path: str, format_name: str, n_bytes: int) -> Skipped:
     return Skipped(path, Cause.BROKEN, f"{what}; copy or save it anew", n_bytes)
 
 
-def _upright(picture: Pillow.Image) -> Pillow.Image:
+def _upright(picture: "Pillow.Image") -> "Pillow.Image":
+    from PIL import ImageOps
+
     picture.load()
     try:
         ImageOps.exif_transpose(picture, in_place=True)  # a copy less: a photo of 60 million pixels has 180 MB
@@ -178,20 +184,24 @@ def _upright(picture: Pillow.Image) -> Pillow.Image:
     return picture
 
 
-def _in_rgb(picture: Pillow.Image) -> Pillow.Image:
+def _in_rgb(picture: "Pillow.Image") -> "Pillow.Image":
     if picture.mode in _DEEP:
         picture = _narrowed(picture)
     if picture.mode in _SEE_THROUGH or "transparency" in picture.info:
+        from PIL import Image as Pillow
+
         picture = picture.convert("RGBA")
         return Pillow.alpha_composite(Pillow.new("RGBA", picture.size, "white"), picture).convert("RGB")
     return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
-def _narrowed(picture: Pillow.Image) -> Pillow.Image:
+def _narrowed(picture: "Pillow.Image") -> "Pillow.Image":
     """Gray of 16 or 32 bits, or of floats, in eight: convert() would cut off what is above 255.
 
     16 bits keep their upper eight. Wider ones do not say what is white: it is what they hold at most.
     """
+    from PIL import Image as Pillow
+
     values = np.asarray(picture)
     if picture.mode.startswith("I;16") or (picture.mode == "I" and 255 < values.max(initial=0) < 1 << 16):
         return Pillow.fromarray((values.clip(0) >> 8).astype(np.uint8))

@@ -85,7 +85,7 @@ def test_a_broken_cache_changes_nothing(tmp_path: Path, llama_gguf: Path, folder
     longdesk = CommandLine(tmp_path / "home", llama_gguf)
     wanted = longdesk("count", folder, "--json").document
     kept = sorted((longdesk.home / "cache" / "counts").iterdir())
-    assert {path.suffix for path in kept} == {".ids", ".read"}
+    assert {path.suffix for path in kept} == {".ids", ".read", ".count"}
     contents = [path.read_bytes() for path in kept]
     for path, content, other in zip(kept, contents, reversed(contents), strict=True):
         middle = len(content) * 2 // 3
