@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from engine.runtime.quotes.machine import MARK
 from tests.errand import sent
 from tests.exactness import answered, differ
 
@@ -158,8 +157,6 @@ def _wrong(event: Any, quote: Any, texts: list[str]) -> list[str]:
         wrong.append(f"{event.n_places} places of {n_places} for {quote.words!r}")
     if not any(letter.isalnum() for letter in words.decode(errors="replace")):
         wrong.append(f"{words!r} has no word")
-    if words.endswith(MARK):
-        wrong.append("the mark was taken in")
     return wrong
 
 

@@ -1,6 +1,6 @@
 """Words that show an answer, looked for behind it. What a held quote costs with 40 MB of sources, in processor time.
-And with a real model (`python -m tests.bench evidence --model FILE`): what is found for questions whose answers are known,
-and for questions that the sources do not answer.
+And with a real model (`python -m tests.bench evidence --model FILE`): what is found for questions whose answers are
+known, and for questions that the sources do not answer.
 
 The sources are modules of the standard library and pages of its language reference. The floor and all else were fixed
 on other questions before.
