@@ -32,6 +32,7 @@ def answer(
     question: Question, *, backend: Backend, store: Store, settings: Settings, cancel: Flag, uncited: Flag
 ) -> Iterator[DeskEvent]:
     """See Desk.ask. Only one runs at a time, which Desk sees to. uncited: set when the answer is all that is wanted."""
+    settings = question.settings or settings
     session = store.sessions.get(question.session) if question.session is not None else None
     with ExitStack() as stack:
         lease = stack.enter_context(store.leases.acquire(session.id)) if session is not None else None

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from threading import Event as Flag
 from threading import Lock
 
+from app.settings import Settings
 from engine.backend import Corpus, Event, Gauge, Plan, Prompt, Skipped
 from storage.records import Turn
 
@@ -21,6 +22,7 @@ class Question:
 
     refused: files that the user attached to it by hand and that could not be read; the turn keeps them. only: the paths
     of the session's sources that it is asked about, None for all that are sent; a slash at the end makes it a folder.
+    settings: that this one is asked with, in place of Desk's own; of them, those of sampling and of the reply's length.
     """
 
     text: str
@@ -31,6 +33,7 @@ class Question:
     beside: int | None = None
     goes_on: int | None = None
     as_set: bool = False
+    settings: Settings | None = None
     read_s: float = 0.0  # what reading the sources took
 
 

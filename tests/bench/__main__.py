@@ -1,8 +1,8 @@
-"""`python -m tests.bench [NAME]... [--times N] [--texts N] [--peers FOLDER]...`: runs the benchmarks, and exits with 1
-where a limit is passed.
+"""`python -m tests.bench [NAME]... [--times N] [--texts N] [--peers FOLDER]... [--model FILE]`: runs the benchmarks,
+and exits with 1 where a limit is passed.
 
 For those that take them: --times, how often each side is measured; --texts, how many are made; --peers, where other
-programs lie.
+programs lie; --model, a real one.
 """
 
 import argparse
@@ -18,6 +18,7 @@ BENCHMARKS = (
     "startup",
     "ids",
     "found",
+    "evidence",
     "encodings",
     "limits",
     "runtime",
@@ -43,6 +44,7 @@ def main(arguments: list[str]) -> int:
     options.add_argument("--times", type=int)
     options.add_argument("--texts", type=int)
     options.add_argument("--peers", action="append")
+    options.add_argument("--model")
     given = vars(options.parse_args(arguments))
     names, failed = given.pop("names"), 0
     print(HEAD, flush=True)

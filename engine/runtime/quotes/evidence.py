@@ -17,6 +17,7 @@ from engine.runtime.quotes.machine import Quote, State, allows, close, opened, s
 
 OPENING = "The words that show this: <quote>"  # what is put behind a statement, behind two line ends
 LOWEST = -2.5  # nats, of every token and of the mark: of 23 quotes it kept 15 of 16 relevant ones and none of 7 others
+LOWEST_FIRST = -6.0  # of the first token, where it may begin but in few places
 MOST_STARTS = 5
 MOST_TOKENS = 64
 _CANDIDATES = 256  # of the likeliest tokens: behind them nothing is likely enough to be worth a search
@@ -62,16 +63,20 @@ def write_quote(
     is_end: Callable[[int], bool],
     *,
     floor: float = LOWEST,
+    first_floor: float | None = None,
     accepts: Callable[[Quote], bool] = lambda quote: True,
 ) -> Written:
     """One quote, or none. logits: behind the opening mark, shape [n_vocab].
 
     piece: a token's bytes, b"" for those that are no text. is_end: whether a token ends a reply. floor: the least
-    log-probability of every token, in nats. accepts: another is looked for in place of one that it does not.
+    log-probability of every token, in nats; first_floor: of the first, where that is another. accepts: another quote is
+    looked for in place of one that it does not.
     """
     first, struck, n_passes = logits.copy(), set[int](), 0
     for _ in range(MOST_STARTS):
-        attempt = _attempt(pen, first, index, piece, is_end, struck, floor)
+        attempt = _attempt(
+            pen, first, index, piece, is_end, struck, floor, floor if first_floor is None else first_floor
+        )
         n_passes += attempt.n_passes
         if attempt.cancelled or (attempt.quote is not None and accepts(attempt.quote)):
             return Written(attempt.quote, attempt.lowest, n_passes, attempt.cancelled)
@@ -91,6 +96,7 @@ def _attempt(
     is_end: Callable[[int], bool],
     struck: set[int],
     floor: float,
+    first_floor: float,
 ) -> _Attempt:
     state, states, lowest = opened(index), list[tuple[State, float]](), 0.0
     first: int | None = None
@@ -99,8 +105,9 @@ def _attempt(
         if token is None:
             return _Attempt(first, None, lowest, n_passes)
         first = token if first is None else first
-        lowest = min(lowest, _log_probability(logits, token))
-        if lowest < floor:
+        probability = _log_probability(logits, token)
+        lowest = min(lowest, probability)
+        if probability < (floor if states else first_floor):
             return _Attempt(first, None, lowest, n_passes)
         if is_end(token):
             return _Attempt(first, close(state), lowest, n_passes)
@@ -127,16 +134,19 @@ def _likeliest(
     logits: Logits, state: State, piece: Callable[[int], bytes], is_end: Callable[[int], bool], struck: set[int]
 ) -> int | None:
     """The likeliest token that may be written; None where none of the likeliest may."""
+
+    def may(token: int) -> bool:
+        return token not in struck and (close(state) is not None if is_end(token) else allows(state, piece(token)))
+
+    first = int(logits.argmax())
+    if may(first):  # nearly always; to put more of them in order takes many times as long
+        return first
     n_candidates = min(_CANDIDATES, len(logits))
     candidates = np.argpartition(logits, len(logits) - n_candidates)[len(logits) - n_candidates :]
-    for token in candidates[np.argsort(-logits[candidates], kind="stable")].tolist():
-        if token in struck:
-            continue
-        if close(state) is not None if is_end(token) else allows(state, piece(token)):
-            return int(token)
-    return None
+    ordered = candidates[np.argsort(-logits[candidates], kind="stable")].tolist()
+    return next((int(token) for token in ordered if may(token)), None)
 
 
 def _log_probability(logits: Logits, token: int) -> float:
     largest = logits.max()
-    return float(logits[token] - largest - np.log(np.exp(logits - largest, dtype=np.float64).sum()))
+    return float(logits[token] - largest - np.log(np.exp(logits - largest).sum(dtype=np.float64)))

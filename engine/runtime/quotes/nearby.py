@@ -7,6 +7,7 @@ of what the words mean. A statement in another language than the sources shares 
 
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import log
 
 import numpy as np
@@ -20,11 +21,13 @@ _UNSPACED = 0x2E80  # from here on, words are not parted by blanks: two characte
 _STEM = 6  # characters of a word that stand for all its forms
 _BUCKET_BITS = 7  # 128 bytes
 _MOST_PASSAGES = 6
+_OF_BEST = 0.75  # of the score of the best passage, for others to be passages too, and for what is quoted
+_USUAL_BYTES, _MOST_TRIED = 60, 400  # of a quote; places from which the best is told
 _MOST_PLACES = 4_000  # of a term: one that stands in more tells nothing of where
 _OF_CONTEXT = 0.3  # what the question's words weigh beside the statement's, to find the place
 _OF_ASKED = 0.5  # what the statement's words weigh that the question has too
 _OF_ABSENT_NAMES = 2  # what numbers and names weigh that stand nowhere
-_AROUND = 160  # bytes before and behind a quote whose words count too
+_AROUND = 80  # bytes before and behind a quote whose words count too
 _NEEDED = 0.38  # of the weight of a statement's terms
 _KNOWN = 0.3  # of its words must stand somewhere, or it is in another language
 _COMMON = (  # English words that tell nothing of what is spoken of; other languages' are told by how often they stand
@@ -50,7 +53,7 @@ class _Term:
     word: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Nearby:
     """What is known of a statement in an index. weights: of its terms, by their first bytes in small letters. index:
     the places where a quote may begin. known: the weight of those that stand anywhere. is_foreign: it is
@@ -67,15 +70,23 @@ class Nearby:
         return not self.is_foreign and self.known < _NEEDED * sum(self.weights.values())
 
     def shows(self, quote: Quote) -> bool:
-        """Whether enough of the statement's words stand in a quote and around it, at its first place."""
-        total = sum(self.weights.values())
-        if self.is_foreign or not total:
+        """Whether enough of the statement's words stand in a quote and around it, at its first place: of all, and of
+        what stands together anywhere near."""
+        if self.is_foreign or not self.weights:
             return True
-        data, start = self.index.text.data, int(quote.starts.min())
-        low, high = max(0, start - _AROUND), start + len(quote.words) + _AROUND
-        around = data[low:high].tobytes().decode("utf-8", "replace")
-        there = {term.stem for term in _terms(around)}
-        return sum(weight for stem, weight in self.weights.items() if stem in there) >= _NEEDED * total
+        share = self._share(int(quote.starts.min()), len(quote.words))
+        return share >= max(_NEEDED, _OF_BEST * self._best)
+
+    @cached_property
+    def _best(self) -> float:
+        starts = np.sort(self.index.positions)[:: max(1, len(self.index.positions) // _MOST_TRIED)]
+        return max((self._share(start, _USUAL_BYTES) for start in starts.tolist()), default=0.0)
+
+    def _share(self, start: int, n_bytes: int) -> float:
+        """Of the weight of the statement's terms, those around there."""
+        around = self.index.text.data[max(0, start - _AROUND) : start + n_bytes + _AROUND]
+        there = {term.stem for term in _terms(around.tobytes().decode("utf-8", "replace"))}
+        return sum(weight for stem, weight in self.weights.items() if stem in there) / sum(self.weights.values())
 
 
 def nearby(index: QuoteIndex, statement: str, context: str = "") -> Nearby:
@@ -126,9 +137,10 @@ def _around(index: QuoteIndex, votes: list[tuple[Positions, float]]) -> QuoteInd
     joint[:-1] += scores[1:] / 2
     n_best = min(_MOST_PASSAGES, n_buckets)
     best = np.argpartition(-joint, n_best - 1)[:n_best]
+    best = best[joint[best] >= _OF_BEST * joint[best].max()]
     keep = np.zeros(n_buckets, dtype=np.bool_)
     for step in (-1, 0, 1):
-        keep[np.clip(best[joint[best] > 0] + step, 0, n_buckets - 1)] = True
+        keep[np.clip(best + step, 0, n_buckets - 1)] = True
     return QuoteIndex(index.text, index.positions[keep[index.positions >> _BUCKET_BITS]])
 
 

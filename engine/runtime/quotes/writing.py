@@ -18,7 +18,7 @@ from engine.errors import EngineFailed
 from engine.runtime.batch import Batch
 from engine.runtime.cache import Aside, KvCache
 from engine.runtime.events import Evidence, Remark
-from engine.runtime.quotes.evidence import LOWEST, MOST_TOKENS, Logits, Written, write_quote
+from engine.runtime.quotes.evidence import LOWEST, LOWEST_FIRST, MOST_TOKENS, Logits, Written, write_quote
 from engine.runtime.quotes.index import QuoteIndex
 from engine.runtime.quotes.machine import everywhere
 from engine.runtime.quotes.nearby import Nearby, nearby
@@ -140,7 +140,10 @@ class Quoting:
         position = aside.position if at is None else at
         logits = self._decode(aside, opening, position)
         pen = _Pen(self, aside, position + len(opening))
-        return write_quote(pen, logits, near.index, self.piece, self._is_end, floor=floor, accepts=near.shows)
+        first = floor if near.is_foreign else min(floor, LOWEST_FIRST)
+        return write_quote(
+            pen, logits, near.index, self.piece, self._is_end, floor=floor, first_floor=first, accepts=near.shows
+        )
 
     def _decode(self, aside: Aside, ids: Ids, position: int) -> Logits:
         """The logits behind ids, decoded from a position on; shape [n_vocab], good until the next call."""
