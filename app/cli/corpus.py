@@ -72,7 +72,13 @@ def plan(
 @click.option("--session", metavar="ID", help="Go on in this session.")
 @click.option("--again", is_flag=True, help="Ask the session's last question again: a reply beside the old one.")
 @click.option("--continue", "goes_on", is_flag=True, help="Go on with the session's last reply where it was cut.")
-@click.option("--at", "number", type=click.IntRange(1), metavar="N", help="Question N, in place of the last one.")
+@click.option(
+    "--at",
+    "number",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Question N instead; with -q, another in its place.",
+)
 @CONTEXT
 @click.option("--threads", "n_threads", type=click.IntRange(1, 4096), metavar="N")
 @click.option("--system", metavar="TEXT", help="The standing instruction, in place of Longdesk's own.")
@@ -93,7 +99,7 @@ def ask(
     session: str | None, again: bool, goes_on: bool, number: int | None, no_snapshot: bool, as_json: bool,
     **flags: Any
 ) -> int:  # fmt: skip
-    """Ask a question about files, folders, zips and PDFs; with --at N and -q another one in a question's place."""
+    """Ask a question about files, folders, zips and PDFs."""
     if not paths and session is None:
         raise UsageError("There is nothing to ask about.", "Name a file or folder, or go on in a --session.")
     if question == "-" and any(map(is_stdin, paths)):
