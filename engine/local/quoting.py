@@ -6,6 +6,7 @@ what came of that is kept. How quotes are written is left to engine.runtime.quot
 """
 
 from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date
 from hashlib import blake2b
@@ -61,16 +62,12 @@ def documents_of(sources: Sequence[Source]) -> Documents:
 
 @dataclass(frozen=True, slots=True)
 class QuoteTrial:
-    """Whether a model finds the words of _TEXTS that show _STATEMENTS. fingerprint: of its files. folder: where the
+    """Whether a model finds the words of _TEXTS that show _STATEMENTS, _NEEDED of them. fingerprint: of its files. folder: where the
     outcome is kept."""
 
     opened: OpenModel = field(repr=False)
     fingerprint: str
     folder: Path
-
-    @property
-    def n_statements(self) -> int:
-        return len(_STATEMENTS)
 
     def known(self) -> int | None:
         """How many passages it found; None where it was not tried."""
@@ -79,13 +76,19 @@ class QuoteTrial:
         return n_found if isinstance(n_found, int) else None
 
     def run(self, process: EngineProcess, cancel: Flag) -> int | None:
-        """Tries it, and keeps how many it found; None where it was cancelled, or there was no room for it."""
+        """Tries it, and keeps how many it found until that was enough, or could not be any more; None where it was
+        cancelled, or there was no room for it."""
         prompt, reply, spans = self._laid_out()
         told = _ask(process, self.opened, prompt, reply, spans, _sources(), question="", apart=True, cancel=cancel)
-        found = [event for event in told if isinstance(event, Evidence)]
-        if len(found) < len(_STATEMENTS):
-            return None
-        n_found = sum(_shows(event) for event in found)
+        n_tried = n_found = 0
+        with closing(told):
+            for event in told:
+                n_tried += isinstance(event, Evidence)
+                n_found += isinstance(event, Evidence) and _shows(event)
+                if n_found == _NEEDED or n_tried - n_found > len(_STATEMENTS) - _NEEDED:
+                    break  # the rest changes nothing
+            else:
+                return None
         write_kept(self._path, self._stamp, {"n_found": n_found})
         return n_found
 
@@ -126,8 +129,8 @@ def evidence(
         n_found = trial.run(process, cancel) if n_found is None else n_found
         if n_found is not None and n_found < _NEEDED:
             yield Remark(
-                f"Quotes are off with {trial.opened.card.name}: tried on a small text, it found the words that show a "
-                f"statement for {n_found} of {trial.n_statements}. --quotes looks for them all the same."
+                f"Quotes are off with {trial.opened.card.name}: tried on a small text, it did not find the words that "
+                "show what is said of it. --quotes looks for them all the same."
             )
             return
     yield from _ask(
