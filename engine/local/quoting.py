@@ -62,8 +62,8 @@ def documents_of(sources: Sequence[Source]) -> Documents:
 
 @dataclass(frozen=True, slots=True)
 class QuoteTrial:
-    """Whether a model finds the words of _TEXTS that show _STATEMENTS, _NEEDED of them. fingerprint: of its files. folder: where the
-    outcome is kept."""
+    """Whether a model finds the words of _TEXTS that show _STATEMENTS, _NEEDED of them. fingerprint: of its files.
+    folder: where the outcome is kept."""
 
     opened: OpenModel = field(repr=False)
     fingerprint: str
