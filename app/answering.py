@@ -1,9 +1,9 @@
 """One question on its way, straight down: the lease, what it sends, a refusal, its turn in the store, the engine's
 events, what is kept of them, and what shows the answer."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from threading import Event as Flag
 from time import monotonic
 from typing import Any
@@ -13,17 +13,18 @@ from app.citing import Sent, cite
 from app.next_turn import PreparedTurn, prepare
 from app.question import Answered, Begun, DeskEvent, Notice, Question, looking_at
 from app.receipts import Sending, receipt_of
-from app.session_settings import TurnSettings, begun_with, sampling_of
+from app.session_settings import TurnSettings, asked_with, begun_with, sampling_of
 from app.settings import Settings
 from app.sources.joining import Joining, join_session, write_down
 from app.verdicts import refuse_misfit, unseen_notice
-from engine.backend import Backend, Corpus, Event, Finished, Prefill, Remark, Source, Stop, Text
-from engine.errors import LongdeskError
+from engine.backend import Backend, Corpus, Event, Finished, Prefill, Remark, Sampling, Source, Stop, Text
+from engine.errors import LongdeskError, UsageError
 from storage.leases import Lease
 from storage.records import Outcome, Session, Turn
 from storage.store import Store
 
 _TITLE_LENGTH = 60
+_WARMTH = 0.7  # the temperature at which a question is asked again whose reply would otherwise be the same
 _PROGRESS_S = 0.5  # how often the store hears of the prefill
 
 
@@ -31,9 +32,12 @@ def answer(
     question: Question, *, backend: Backend, store: Store, settings: Settings, cancel: Flag, uncited: Flag
 ) -> Iterator[DeskEvent]:
     """See Desk.ask. Only one runs at a time, which Desk sees to. uncited: set when the answer is all that is wanted."""
+    settings = question.settings or settings
     session = store.sessions.get(question.session) if question.session is not None else None
     with ExitStack() as stack:
         lease = stack.enter_context(store.leases.acquire(session.id)) if session is not None else None
+        question, there = _resolved(question, session, store)
+        resumed = there[0] if question.goes_on is not None else None
         joined = Joining()
         if question.corpus != Corpus():
             joined = join_session(store.sources, session.id if session else None, question.corpus)
@@ -45,34 +49,39 @@ def answer(
             settings=settings,
             joining=joined,
             only=question.only,
+            beside=question.beside,
+            resumed=resumed,
         )
         _refuse(turn)
+        sampling, varied = _varied(sampling_of(settings), turn, question, () if resumed else there)
         notices = tuple(_notices(turn, question, backend))  # before the engine turns to this prompt
         if session is None:
             session = _begin_session(turn, question, store, settings)
             lease = stack.enter_context(store.leases.acquire(session.id))
         assert lease is not None
-        asked = _begin(turn, session, lease, question, backend, store, settings)
-        record = _Record(asked, store, question.read_s, _Receipts(turn, backend, store, settings))
+        if resumed is None:
+            asked = _begin(turn, session, lease, question, sampling, backend, store, settings)
+        else:
+            asked = _resume(turn, resumed, lease, sampling, backend, store, settings)
+        receipts, before = _Receipts(turn, backend, store, settings), resumed.text if resumed else ""
+        record = _Record(asked, store, question.read_s, receipts, before, turn.begun.tolist())
         sources = _quotable(turn, backend, settings)
         try:
             yield Begun(asked, turn.case.plan, looking_at(turn.case.prompt))
-            yield from notices
-            events = backend.generate(
-                turn.case, sampling_of(settings), session_id=session.id, cancel=cancel, quotable=sources
-            )
+            yield from (*varied, *notices)
+            events = backend.generate(turn.case, sampling, session_id=session.id, cancel=cancel, quotable=sources)
             with closing(events):
                 for event in events:
                     yield record.keep(event)
         except LongdeskError as error:
-            yield Answered(record.end(Outcome(text=record.text, stop=Stop.ERROR, error=str(error))))
+            yield Answered(record.break_off(Stop.ERROR, str(error)))
         except GeneratorExit:  # nobody listens any more: what was written so far is kept
             if not record.ended:
-                record.end(Outcome(text=record.text, stop=Stop.CANCELLED))
+                record.break_off(Stop.CANCELLED)
             raise
     # the session is free again: what follows keeps nobody from asking
     sent = Sent(
-        case=turn.case,
+        case=replace(turn.case, prompt=turn.case.prompt.unbegun),
         sources=tuple(at.source for at in turn.sent),
         quotable=sources,
         shown=turn.conversation.numbers if backend.about.sees else None,
@@ -85,6 +94,50 @@ def _quotable(turn: PreparedTurn, backend: Backend, settings: Settings) -> tuple
     if settings.quotes is False or not backend.about.holds_quotes:
         return ()
     return tuple(at.source for at in turn.sent if at.source.text.strip())
+
+
+def _resolved(question: Question, session: Session | None, store: Store) -> tuple[Question, tuple[Turn, ...]]:
+    """The question with what it takes from the turn that it goes on with or stands beside; that turn, or all of those
+    that stand there.
+
+    Raises UsageError where there is no such turn, or its reply cannot go on.
+    """
+    at = question.goes_on if question.goes_on is not None else question.beside
+    if at is None:
+        return question, ()
+    if session is None:
+        raise UsageError("A new session has no question to go back to.", "Name the session.")
+    before, turns = store.turns.one(session.id, at), store.turns.all(session.id)
+    if question.goes_on is not None:
+        if before.stop == Stop.END:
+            raise UsageError(f"The reply to question {at + 1} is complete.", "Ask the next question, or ask it again.")
+        if any(turn.parent == at for turn in turns):
+            raise UsageError(f"Questions follow on question {at + 1}: its reply stays as it is.", "Ask it again.")
+    only = asked_with(before).only if question.only is None else question.only
+    found = (before,) if question.goes_on is not None else tuple(turns[index] for index in before.alternatives)
+    text = before.question if question.goes_on is not None else question.text or before.question
+    return replace(question, text=text, only=only), found
+
+
+def _varied(
+    sampling: Sampling, turn: PreparedTurn, question: Question, there: Sequence[Turn]
+) -> tuple[Sampling, tuple[Notice, ...]]:
+    """The sampling; another where one of the replies that are there is bound to come again, and a sentence on that."""
+
+    def comes_again(before: Turn) -> bool:
+        return (
+            before.stop in (Stop.END, Stop.LENGTH)
+            and before.question == question.text
+            and before.prompt_tokens == turn.case.prompt.n_tokens
+            and replace(asked_with(before).sampling, max_tokens=sampling.max_tokens) == sampling
+        )
+
+    settled = sampling.temperature == 0 or sampling.seed is not None
+    if question.as_set or not settled or not any(map(comes_again, there)):
+        return sampling, ()
+    varied = replace(sampling, temperature=sampling.temperature or _WARMTH, seed=None)
+    how = f"at temperature {varied.temperature:g}" if sampling.temperature == 0 else "with another seed"
+    return varied, (Notice(f"Asked again {how}: as before, it would give the same reply."),)
 
 
 def _refuse(turn: PreparedTurn) -> None:
@@ -122,6 +175,7 @@ def _begin(
     session: Session,
     lease: Lease,
     question: Question,
+    sampling: Sampling,
     backend: Backend,
     store: Store,
     settings: Settings,
@@ -131,7 +185,7 @@ def _begin(
         store.sessions.rename(session.id, title_of(question.text))
     if session.model != settings.model:
         store.sessions.change(session.id, model=settings.model)
-    write_down(store.sources, session.id, turn.joining, question.corpus.skipped, turn_index=len(turn.turns))
+    write_down(store.sources, session.id, turn.joining, question.corpus.skipped, turn_index=turn.index)
     sent = [(at.source, at.turn_index) for at in turn.sent]
     first_sent = joining(candidates(sent, turn.conversation.numbers), turn.turns) if backend.about.sees else ()
     return store.turns.begin(
@@ -141,11 +195,32 @@ def _begin(
         settings=TurnSettings(
             model=settings.model,
             kv_type=settings.kv_type,
-            sampling=sampling_of(settings),
+            sampling=sampling,
             joined=first_sent,
             refused=question.refused,
             only=question.only,
         ).to_json(),
+        beside=question.beside,
+    )
+
+
+def _resume(
+    turn: PreparedTurn,
+    before: Turn,
+    lease: Lease,
+    sampling: Sampling,
+    backend: Backend,
+    store: Store,
+    settings: Settings,
+) -> Turn:
+    """The turn runs again; what came with its question stays as it was."""
+    asked = replace(asked_with(before), model=settings.model, kv_type=settings.kv_type, sampling=sampling)
+    return store.turns.resume(
+        lease,
+        before.id,
+        reply_ids=turn.begun.tolist(),
+        vocabulary=backend.about.vocabulary,
+        settings=asked.to_json(),
     )
 
 
@@ -177,23 +252,33 @@ class _Receipts:
 
 @dataclass(slots=True)
 class _Record:
-    """What is kept of an answer while it comes. read_s: what reading the sources took."""
+    """What is kept of an answer while it comes. read_s: what reading the sources took.
+
+    text, ids: of the reply so far, also of its beginning where it goes on.
+    """
 
     turn: Turn
     store: Store
     read_s: float
     receipts: _Receipts
-    text: str = ""
+    text: str
+    ids: list[int]
+    n_begun: int = field(init=False)
     told_at: float = 0.0
     ended: bool = False
+
+    def __post_init__(self) -> None:
+        self.n_begun = len(self.ids)
 
     def keep(self, event: Event) -> DeskEvent:
         """Writes an event to the store; the event as the doors hear of it."""
         if isinstance(event, Finished):
             return Answered(self.end(self._outcome(event)), event.gauge, event.encoded)
         if isinstance(event, Text):  # at most 20 a second, 0.3 ms each: a kill loses nothing that was seen
-            self.text += event.text
-            self.store.turns.append_text(self.turn.id, self.text)
+            kept = self.text.removesuffix("\N{REPLACEMENT CHARACTER}") if event.mends else self.text
+            self.text = kept + event.text
+            self.ids += event.ids
+            self.store.turns.append_text(self.turn.id, self.text, self.ids)
         elif isinstance(event, Prefill) and (event.done == event.total or monotonic() - self.told_at > _PROGRESS_S):
             self.told_at = monotonic()
             self.store.turns.set_progress(self.turn.id, done=event.done, total=event.total, reused=event.reused)
@@ -206,15 +291,21 @@ class _Record:
         self.turn = self.store.turns.cite(turn.id, receipt=self.receipts.of(turn))
         return self.turn
 
+    def break_off(self, stop: Stop, error: str | None = None) -> Turn:
+        """The turn as it is stored now, with what was sampled so far."""
+        return self.end(Outcome(text=self.text, stop=stop, reply_ids=tuple(self.ids), error=error))
+
     def _outcome(self, event: Finished) -> Outcome:
+        reply_ids = (*self.ids[: self.n_begun], *event.reply_ids)
+        prompt_tokens = event.prompt_tokens - self.n_begun
         return Outcome(
             text=self.text,
             stop=event.stop,
-            reply_ids=event.reply_ids,
+            reply_ids=reply_ids,
             error=event.error,
-            prompt_tokens=event.prompt_tokens,
-            reused_tokens=event.reused_tokens,
-            reply_tokens=len(event.reply_ids),
+            prompt_tokens=prompt_tokens,
+            reused_tokens=min(event.reused_tokens, prompt_tokens),
+            reply_tokens=len(reply_ids),
             read_s=self.read_s,
             load_s=event.load_s,
             prefill_s=event.prefill_s,

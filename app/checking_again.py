@@ -46,13 +46,13 @@ class _Check:
     def __init__(self, record: SessionRecord, backend_of: BackendOf) -> None:
         self._record, self._backend_of = record, backend_of
         self._sources = {placed.source.path: placed.source for placed in record.sources}
-        self._turns = {turn.index: turn for turn in record.turns}
+        self._turns = {turn.index: turn for turn in record.all_turns}
         self._digests: dict[str, str] = {}
         self._places: dict[str, Places] = {}
         self._done = Verification()
 
     def run(self) -> Verification:
-        for turn in self._record.turns:
+        for turn in self._record.all_turns:
             if turn.stop is not None:
                 self._check(turn)
         return self._done
@@ -71,10 +71,12 @@ class _Check:
             done.unchecked.append(f"{named} has no receipt: it is older than receipts, or its answer was cut off.")
             return
         try:
-            receipt = receipt_from(turn.receipt)
-        except (KeyError, TypeError, AttributeError) as error:
+            self._check_receipt(named, turn, receipt_from(turn.receipt))
+        except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:  # one that was imported
             done.faults.append(f"{named}: its receipt cannot be read ({error!r}).")
-            return
+
+    def _check_receipt(self, named: str, turn: Turn, receipt: Receipt) -> None:
+        done = self._done
         faults = [why for sent in receipt.sources if (why := self._source_fault(sent)) is not None]
         done.n_sources += len(receipt.sources) - len(faults)
         faults += _count_faults(turn, receipt)

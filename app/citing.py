@@ -2,7 +2,7 @@
 made to quote what was sent."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from threading import Event as Flag
 
@@ -55,6 +55,19 @@ def cite(
         return
     if goes_on:
         yield from _evidence(turn, sent, spans, backend=backend, store=store, settings=settings, stop=stop)
+    with suppress(LongdeskError):  # the session may be gone by now
+        _catch_up(turn, sent, store, stop)
+
+
+def _catch_up(turn: Turn, sent: Sent, store: Store, stop: Flag) -> None:
+    """Finds again what earlier answers of the session quote, where nobody has looked: they are older than citations, or
+    a next question came before."""
+    for earlier in store.turns.of(turn.session_id):
+        if earlier.index >= turn.index or earlier.citations is not None or not earlier.text or stop.is_set():
+            continue
+        found = found_until(stop, earlier.text, sent.sources, question=earlier.question, shown=sent.shown)
+        if found:
+            store.turns.cite(earlier.id, found)
 
 
 def _evidence(
@@ -82,7 +95,8 @@ def _evidence(
                 n_done, n_tokens = n_done + 1, n_tokens + event.n_tokens
                 turn = store.turns.cite(turn.id, citations)
                 yield Cited(turn, n_done=n_done, n_statements=len(spans), n_tokens=n_tokens)
-        if citations != (ordered := sorted(citations, key=lambda citation: citation.statement)):
+        ordered = sorted(citations, key=lambda citation: citation.statement)
+        if citations != ordered or (turn.citations is None and not stop.is_set()):
             turn = store.turns.cite(turn.id, ordered)
     except LongdeskError as error:
         yield Notice(f"The search for words that show the answer broke off: {error}")

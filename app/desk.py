@@ -9,13 +9,13 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date
-from functools import cached_property
 from pathlib import Path
 from threading import Event as Flag
 from threading import Lock, Thread, Timer
 from typing import TYPE_CHECKING
 
 from app.answering import answer
+from app.archive import Archive
 from app.counting import Count, count, legible
 from app.engines import Engines
 from app.images.page_choice import choose
@@ -24,7 +24,7 @@ from app.next_turn import documents_of, prepare, standing_instruction
 from app.previews import Preview, preview_of
 from app.question import DeskEvent, Line, Notice, Question, Unwanted
 from app.reading import Tell, read, read_to_count
-from app.session_settings import SessionSettings, begun_with, settings_of
+from app.session_settings import begun_with
 from app.settings import Settings
 from app.sources.joining import arrange, join_session, write_down
 from engine.backend import About, Advice, Backend, Corpus, Exchange, Plan, Prompt, Wanted
@@ -32,8 +32,7 @@ from engine.corpus.rules import Rules
 from engine.corpus.walk.folder_walk import excludes
 from engine.errors import LongdeskError
 from engine.memory.planner import Planner
-from storage.records import Hit, Session, SessionOverview, SessionRecord, SessionSource, SessionSummary, Turn
-from storage.store import Store
+from storage.records import Session
 
 if TYPE_CHECKING:
     from app.kv.disk import Tier
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
 _IDLE_S = 5.0  # without a question, until the KV cache is saved
 
 
-class Desk:
+class Desk(Archive):
     """Everything Longdesk does, over one home and at most one running engine.
 
     backend: the engine that is asked in place of the one that the settings name. speeds: what this machine is taken to
@@ -51,8 +50,7 @@ class Desk:
     """
 
     def __init__(self, settings: Settings, *, backend: Backend | None = None, speeds: "Speeds | None" = None) -> None:
-        self.settings = settings
-        self._opening = Lock()
+        super().__init__(settings)
         self._engines = Engines(settings, lambda: self._store.snapshots, backend=backend, speeds=speeds)
         self._line, self._learning = Line(), Lock()
         self._closed = False
@@ -154,30 +152,6 @@ class Desk:
 
     # sessions
 
-    def sessions(self) -> tuple[SessionSummary, ...]:
-        """All of them, the newest update first."""
-        return self._store.sessions.list()
-
-    def search(self, text: str) -> tuple[Hit, ...]:
-        """Where these words occur in titles, questions and answers."""
-        return self._store.search(text)
-
-    def session(self, session_id: str) -> SessionOverview:
-        """A session, its turns and what its sources are. Raises UsageError without such a session."""
-        return self._store.overview(session_id)
-
-    def record(self, session_id: str) -> SessionRecord:
-        """All of a session, its sources' contents too. Raises UsageError without such a session."""
-        return self._store.record(session_id)
-
-    def turns(self, session_id: str) -> tuple[Turn, ...]:
-        """A session's turns, as far as they have come. Raises as session does."""
-        return self._store.turns.of(session_id)
-
-    def source(self, session_id: str, path: str) -> SessionSource | None:
-        """One source with what it holds; None where the session has none of this path."""
-        return self._store.sources.one(session_id, path)
-
     def begin_session(self, title: str, *, with_sources: bool = True, session_id: str | None = None) -> Session:
         """A new session without turns. Its date and its standing instruction stay as they are now. Its first question
         gives it its title, unless it was renamed by then. session_id: one that was drawn for it."""
@@ -189,10 +163,6 @@ class Desk:
             settings=begun_with(self.settings, untitled=title).to_json(),
             session_id=session_id,
         )
-
-    def rename(self, session_id: str, title: str) -> Session:
-        """Gives a session another title. Raises UsageError for an empty one, and as session does."""
-        return self._store.sessions.rename(session_id, title)
 
     def delete_session(self, session_id: str) -> str:
         """Removes a session with its turns and its saved KV cache; its whole id. Raises SessionBusy, UsageError."""
@@ -211,8 +181,8 @@ class Desk:
         in_folder: see joining.join. brought_back: the path that was listed as skipped, and is no more.
         """
         joining = join_session(self._store.sources, session_id, corpus, in_folder=in_folder)
-        n_turns = len(self._store.turns.of(session_id))
-        write_down(self._store.sources, session_id, joining, corpus.skipped, turn_index=n_turns)
+        index = self._store.turns.next_index(session_id)
+        write_down(self._store.sources, session_id, joining, corpus.skipped, turn_index=index)
         if brought_back is not None:
             self._store.sources.drop_skipped(session_id, brought_back)
         return tuple(map(Notice, joining.sentences()))
@@ -229,10 +199,6 @@ class Desk:
         )
         self.send(whole, matched, enabled=False)
         return matched
-
-    def settings_of(self, session: Session | None) -> SessionSettings:
-        """What a session was begun with or changed to; None for one that is not begun."""
-        return settings_of(session, self.settings)
 
     def limit_tiles(self, session_id: str, max_tiles: int) -> None:
         """From now on, images of this session are scaled down to that many tiles. Raises as session does."""
@@ -312,17 +278,7 @@ class Desk:
         self._idle.cancel()
         with self._line.engine:  # an idle save under way ends first
             self._engines.local.close()
-        if "_opened_store" in self.__dict__:
-            self._opened_store.close()
-
-    @property
-    def _store(self) -> Store:
-        with self._opening:
-            return self._opened_store
-
-    @cached_property
-    def _opened_store(self) -> Store:
-        return Store(self.settings.home)
+        super().close()
 
     def _save_when_idle(self) -> None:
         """Saves the KV cache once nobody has asked for a while: no answer waits for it, and seldom a question."""

@@ -5,16 +5,19 @@ is; where it would go on behind its end (an open fence, a comment), look like an
 (a definition), it stands between fences. Titles and paths that Markdown would change stand between backticks.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 
 from markdown_it import MarkdownIt
 
+from app.answers.cited import NO_WORDS, numbered, place_of, standing_of
 from app.sizes import name_of
+from engine.answer.citations import Citation
 from engine.backend import number_pictures
-from storage.records import SessionRecord
+from storage.records import SessionRecord, Turn
 
-_ENDS = {
+ENDS = {
     "length": "cut at the reply's limit",
     "cancelled": "stopped by you",
     "error": "broken off by an error",
@@ -35,15 +38,41 @@ def session_markdown(record: SessionRecord) -> str:
     lines = [f"# {_named(session.title)}", "", begun, ""]
     if record.sources:
         lines += ["Sources:", "", *_source_lines(record), ""]
-    for number, turn in enumerate(record.turns, 1):
-        if _is_literal(turn.question):
-            lines += [f"## {turn.question}", ""]
-        else:
-            lines += [f"## Question {number}", "", _fenced(turn.question, "text"), ""]
-        lines += [turn.text if _keeps_to_itself(turn.text) else _fenced(turn.text, "markdown"), ""]
-        if turn.stop != "end":
-            lines += [f"({_ENDS.get(turn.stop or '', 'running')})", ""]
+    for turn in record.turns:
+        lines += _turn_lines(turn, marked=bool(record.others))
+    if record.others:
+        lines += ["---", "", "Of other branches:", ""]
+    for turn in record.others:
+        lines += _turn_lines(turn, marked=True)
     return "\n".join(lines)
+
+
+def _turn_lines(turn: Turn, *, marked: bool) -> list[str]:
+    """A question and its answer. marked: with its number, and the one that it follows."""
+    lines = []
+    if _is_literal(turn.question):
+        lines += [f"## {turn.question}", ""]
+    else:
+        lines += [f"## Question {turn.index + 1}", "", _fenced(turn.question, "text"), ""]
+    if marked:
+        after = "the first" if turn.parent is None else f"after {turn.parent + 1}"
+        lines += [f"(question {turn.index + 1}, {after})", ""]
+    lines += [turn.text if _keeps_to_itself(turn.text) else _fenced(turn.text, "markdown"), ""]
+    if turn.stop != "end":
+        lines += [f"({ENDS.get(turn.stop or '', 'running')})", ""]
+    citations = numbered(turn.citations)
+    if citations:
+        lines += ["Citations:", "", *(_citation_line(turn, one) for one in citations), ""]
+    if turn.receipt:
+        lines += ["Receipt:", "", _fenced(json.dumps(turn.receipt, ensure_ascii=False, indent=1), "json"), ""]
+    return lines
+
+
+def _citation_line(turn: Turn, citation: Citation) -> str:
+    """A quote, its place, and what became of it."""
+    words = _named(citation.quote) if citation.quote else f"{NO_WORDS}: {_named(turn.text[slice(*citation.statement)])}"
+    place = place_of(citation)
+    return f"1. {words}" + (f", {_named(place)}" if place else "") + f" ({standing_of(citation)})"
 
 
 def picture_numbers(record: SessionRecord) -> Mapping[str, int]:

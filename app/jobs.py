@@ -119,7 +119,8 @@ def advance(progress: Progress, event: DeskEvent) -> Progress:
         case Waiting():
             return replace(progress, phase=Phase.WAITING)
         case Begun():
-            return replace(progress, phase=Phase.STARTING, turn=event.turn, plan=event.plan, pictures=event.pictures)
+            begun = replace(progress, phase=Phase.STARTING, turn=event.turn, plan=event.plan, text=event.turn.text)
+            return replace(begun, pictures=event.pictures)
         case Checking():
             return replace(progress, phase=Phase.CHECKING, loaded=event.share)
         case Loading():
@@ -146,9 +147,19 @@ class Jobs:
         self._lock = Lock()
         self._closed = False
 
-    def ask(self, session_id: str, text: str, *, refused: tuple[Skipped, ...] = ()) -> Job:
-        """Begins to answer. refused: see Question. Raises SessionBusy while an answer runs in this session."""
-        job = Job(self._desk, session_id, Question(text=text, session=session_id, refused=refused))
+    def ask(
+        self,
+        session_id: str,
+        text: str,
+        *,
+        refused: tuple[Skipped, ...] = (),
+        beside: int | None = None,
+        goes_on: int | None = None,
+    ) -> Job:
+        """Begins to answer. refused, beside, goes_on: see Question. Raises SessionBusy while an answer runs in this
+        session."""
+        question = Question(text=text, session=session_id, refused=refused, beside=beside, goes_on=goes_on)
+        job = Job(self._desk, session_id, question)
         with self._lock:
             before = self._jobs.get(session_id)
             if self._closed or (before is not None and before.running):

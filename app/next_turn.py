@@ -21,6 +21,7 @@ from storage.records import Session, SessionSource, Turn
 from storage.store import Store
 
 _NOTHING_JOINS = Joining()
+_NO_IDS: Ids = np.empty(0, dtype=np.int32)
 _MEASURABLE_TOKENS, _MEASURABLE_S = 256, 0.05
 
 
@@ -53,13 +54,15 @@ class Conversation:
 class PreparedTurn:
     """The next turn of a session, or the first of a new one, ready to be asked.
 
-    session: None for one that is not begun. turns: those before. placed: all sources with those that join, sent or not.
+    session: None for one that is not begun. turns: those before, on its branch. index: that it will have, or has where
+    its reply goes on from begun, the ids that it has so far. placed: all sources with those that join, sent or not.
     case: the prompt, its plan, and what of it need not be read. settings: the session's own. rereads: a sentence on
     what the session has read that is to be read again, None where next to nothing is.
     """
 
     session: Session | None
     turns: tuple[Turn, ...]
+    index: int
     joining: Joining
     placed: tuple[Placed, ...]
     conversation: Conversation
@@ -68,6 +71,7 @@ class PreparedTurn:
     settings: SessionSettings
     case: Case = field(repr=False)
     rereads: str | None = None
+    begun: Ids = field(default_factory=lambda: _NO_IDS, repr=False)
 
     @property
     def sent(self) -> tuple[Placed, ...]:
@@ -84,15 +88,23 @@ def prepare(
     settings: Settings,
     joining: Joining = _NOTHING_JOINS,
     only: frozenset[str] | None = None,
+    beside: int | None = None,
+    resumed: Turn | None = None,
 ) -> PreparedTurn:
     """The turn that asks this question. Nothing is loaded and nothing is written.
+
+    beside: the index of a turn in whose place it stands. resumed: the turn whose reply goes on; the question is its.
 
     joining: what a reading changes in the session. only: paths of the sources to ask about, None for all that are sent;
     a path with a slash at its end is a folder. Raises UsageError where no source has such a path, and as
     Backend.documents, lay_out and consider do.
     """
-    turns = store.turns.of(session.id) if session else ()
-    placed = place(store.sources.of(session.id) if session else (), joining, len(turns))
+    after = resumed.index if resumed else beside
+    turns = store.turns.of(session.id, before=after) if session else ()
+    index = resumed.index if resumed else store.turns.next_index(session.id) if session else 0
+    placed = place(store.sources.of(session.id) if session else (), joining, index)
+    if resumed is not None:  # what was added since waits for the next question
+        placed = tuple(replace(at, enabled=at.enabled and at.turn_index <= resumed.index) for at in placed)
     if only is not None:
         placed = _only(placed, only)
     own = settings_of(session, settings)
@@ -101,11 +113,13 @@ def prepare(
     today = date.fromisoformat(session.frozen_date) if session else date.today()
     carried = backend.documents(conversation.sources, conversation.numbers, max_tiles=own.max_tiles)
     exchanges = [*conversation.history, Exchange(question, carried)]
-    prompt = backend.lay_out(exchanges, system=system, today=today)
+    begun = reply_ids(resumed, backend) if resumed else _NO_IDS
+    prompt = backend.lay_out(exchanges, system=system, today=today).begun_with(begun)
     case = backend.consider(prompt, settings.wanted, exchanges)
     return PreparedTurn(
         session=session,
         turns=turns,
+        index=index,
         joining=joining,
         placed=placed,
         conversation=conversation,
@@ -114,6 +128,7 @@ def prepare(
         settings=own,
         case=case,
         rereads=_rereads(case, turns, settings.model),
+        begun=begun,
     )
 
 

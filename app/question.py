@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from threading import Event as Flag
 from threading import Lock
 
+from app.settings import Settings
 from engine.backend import Corpus, Event, Gauge, Plan, Prompt, Skipped
 from storage.records import Turn
 
@@ -15,8 +16,13 @@ _POLL_S = 0.2
 class Question:
     """One call of ask. corpus: what was read for it, beside the session's own sources. session None begins a new one.
 
+    beside: the index of a turn in whose place it is asked, on a branch of its own; with the text '' it is the question
+    of that turn. goes_on: the index of the turn whose reply goes on where it was cut; the text is that turn's then.
+    as_set: it is sampled as the settings say, even if that gives the same reply to the same question again.
+
     refused: files that the user attached to it by hand and that could not be read; the turn keeps them. only: the paths
     of the session's sources that it is asked about, None for all that are sent; a slash at the end makes it a folder.
+    settings: that this one is asked with, in place of Desk's own; of them, those of sampling and of the reply's length.
     """
 
     text: str
@@ -24,6 +30,10 @@ class Question:
     refused: tuple[Skipped, ...] = ()
     session: str | None = None
     only: frozenset[str] | None = None
+    beside: int | None = None
+    goes_on: int | None = None
+    as_set: bool = False
+    settings: Settings | None = None
     read_s: float = 0.0  # what reading the sources took
 
 

@@ -6,7 +6,7 @@ from datetime import date
 from importlib.metadata import version
 from typing import Any
 
-from app.session_settings import SessionSettings, sampling_of
+from app.session_settings import SessionSettings, asked_with
 from app.settings import Settings
 from engine.answer.receipt import LeftOut, Receipt, SentSource, prompt_hash
 from engine.backend import Backend, Case, Cause, Part, Skipped, Source
@@ -71,7 +71,7 @@ def receipt_of(
         model=_model(backend, settings),
         kv_type=plan.kv_type or settings.kv_type,
         context_tokens=plan.context_tokens,
-        settings=_settings(sending, settings),
+        settings={**asdict(asked_with(turn).sampling), **_settings(sending, settings)},
         system=sending.system,
         date=sending.today.isoformat(),
         history=sending.answered,
@@ -158,7 +158,6 @@ def _model(backend: Backend, settings: Settings) -> dict[str, Any]:
 
 def _settings(sending: Sending, settings: Settings) -> dict[str, Any]:
     return {
-        **asdict(sampling_of(settings)),
         "max_tiles": sending.own.max_tiles,
         "draw_pages": sending.own.draw_pages,
         "tile_separators": settings.tile_separators,

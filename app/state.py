@@ -152,6 +152,11 @@ def value(key: str, default: Any = None) -> Any:
     return st.session_state.get(key, default)
 
 
+def drop(key: str) -> None:
+    """Forgets what a widget or a memory of this tab holds."""
+    st.session_state.pop(key, None)
+
+
 def look_at(session: str, path: str, number: int) -> None:
     """Opens the viewer at a source's page or frame; from the next redraw on."""
     st.session_state["viewed"] = (session, path, number)

@@ -182,6 +182,7 @@ class Backend(Protocol):
     ) -> Generator[Event, None, None]:
         """Reads what is not kept of the prompt, and samples a reply. Ends with Finished, also when cancelled.
 
+        A prompt that ends with the beginning of its reply is gone on with; the events have what is new of it alone.
         session_id: whose question it is. quotable: what will be quoted from, to be made ready meanwhile. Raises
         EngineFailed or EngineDied when the engine breaks; the next call starts a new one.
         """

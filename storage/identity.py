@@ -16,6 +16,11 @@ def draw_id() -> str:
     return "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
 
 
+def is_id(text: str) -> bool:
+    """Whether it can be a session's id, whole."""
+    return len(text) == LENGTH and set(text) <= set(ALPHABET)
+
+
 def find_session(connection: sqlite3.Connection, beginning: str) -> str:
     """The whole id of the one session whose id is `beginning` or starts with it.
 

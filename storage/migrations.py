@@ -269,3 +269,21 @@ def places_of_pictures(db: Database) -> None:
 
     What was put before has neither and stays as it is. This keeps a Longdesk that knows three cells from reading five.
     """
+
+
+@MIGRATIONS()
+def branches_and_drafts(db: Database) -> None:
+    """Which turn a turn follows, and the last turn of the branch that a session shows: NULL where there is one branch.
+
+    A session's draft is what was typed and not asked yet. The ids of a turn that runs lie in pieces, as its text does.
+    """
+    db.conn.execute("ALTER TABLE turns ADD COLUMN parent INTEGER CHECK (parent >= 0 AND parent < position)")
+    db.conn.execute("UPDATE turns SET parent = position - 1 WHERE position > 0")
+    db.conn.execute("ALTER TABLE sessions ADD COLUMN leaf INTEGER")
+    db.conn.execute("ALTER TABLE sessions ADD COLUMN draft TEXT")
+    db.conn.execute("""CREATE TABLE id_pieces (
+        turn_id INTEGER NOT NULL REFERENCES turns(id) ON DELETE CASCADE,
+        until INTEGER NOT NULL,
+        ids BLOB NOT NULL,
+        PRIMARY KEY (turn_id, until)
+    )""")

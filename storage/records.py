@@ -65,7 +65,9 @@ class Outcome:
 class Turn:
     """One question and its answer.
 
-    id: of the turn in this database; index: 0-based in its session.
+    id: of the turn in this database; index: 0-based in its session, in the order in which turns were begun.
+    parent: the index of the turn that it follows, None for a first question. alternatives: the indexes of the turns
+    that stand in its place, each on a branch of its own, in order, itself among them.
     stop: as in Outcome, "interrupted" when its process died, None while it runs.
     vocabulary: hash of the vocabulary that reply_ids belong to.
     settings: what it was asked with; app.session_settings.TurnSettings says what. prefill_done: tokens read so far.
@@ -96,6 +98,8 @@ class Turn:
     receipt: dict[str, Any] | None
     created: str
     finished: str | None
+    parent: int | None = None
+    alternatives: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,22 +139,35 @@ class SessionSource:
 
 @dataclass(frozen=True, slots=True)
 class SessionOverview:
-    """A session as a page lists it: links to its sources, without what they hold."""
+    """A session as a page lists it: the turns of its current branch, links to its sources without what they hold.
+
+    next_index: that its next turn will have.
+    """
 
     session: Session
     turns: tuple[Turn, ...]
     links: tuple[SourceLink, ...]
     skipped: tuple[Skipped, ...]
+    next_index: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class SessionRecord:
-    """All of one session: what an export is rendered from."""
+    """All of one session: what an export is rendered from.
+
+    turns: of the current branch, in order. others: those of the other branches.
+    """
 
     session: Session
     turns: tuple[Turn, ...]
     sources: tuple[SessionSource, ...]
     skipped: tuple[Skipped, ...]
+    others: tuple[Turn, ...] = ()
+
+    @property
+    def all_turns(self) -> tuple[Turn, ...]:
+        """Of all branches, in the order in which they were begun."""
+        return tuple(sorted((*self.turns, *self.others), key=lambda turn: turn.index))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +213,8 @@ class Match:
 class Hit:
     """A session that holds every term, and the passage that holds most of them.
 
-    part: "title", "question" or "text"; turn_index is None for the title.
+    part: "title", "question" or "text"; turn_index is None for the title. current: whether it stands on the branch that
+    the session shows.
     matches: (start, end) of each term's first occurrence in snippet, ascending.
     """
 
@@ -207,3 +225,4 @@ class Hit:
     part: str
     snippet: str
     matches: tuple[Span, ...]
+    current: bool = True

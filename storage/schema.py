@@ -22,7 +22,7 @@ from engine.errors import LongdeskError
 
 FILE_NAME = "longdesk.db"
 APPLICATION_ID = 0x4C6F6E67  # "Long", in the file's header: whose database this is
-VERSION = 10  # how many migrations there are, kept in the header as user_version
+VERSION = 11  # how many migrations there are, kept in the header as user_version
 BUSY_S = 10.0
 WAL_BYTES_KEPT = 16 * 2**20
 
@@ -113,7 +113,9 @@ def _create(home: Path, path: Path) -> None:
             home.parent.mkdir(parents=True, exist_ok=True)
             with suppress(FileExistsError):  # another process was first
                 home.mkdir(mode=0o700)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        # One that is there stays shut: closing it would drop the locks that this process has on it.
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         if path.stat().st_mode & 0o077:
             path.chmod(0o600)
     except OSError as error:

@@ -9,6 +9,7 @@ import unicodedata
 from collections import defaultdict
 from functools import reduce
 
+from storage.branches import branch_to, read_leaf, read_parents
 from storage.columns import unpack_text
 from storage.records import Hit, Span
 from storage.schema import Database
@@ -110,6 +111,7 @@ def _hit(connection: sqlite3.Connection, session: sqlite3.Row, place: Place, ter
         ).fetchone()
         text = unpack_text(cell)
     snippet, matches = excerpt(text, terms)
+    branch = branch_to(read_parents(connection, session["id"]), read_leaf(connection, session["id"]))
     return Hit(
         session_id=session["id"],
         title=title,
@@ -118,6 +120,7 @@ def _hit(connection: sqlite3.Connection, session: sqlite3.Row, place: Place, ter
         part=part,
         snippet=snippet,
         matches=matches,
+        current=turn_index == TITLE_INDEX or turn_index in branch,
     )
 
 

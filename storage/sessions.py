@@ -111,6 +111,19 @@ class Sessions:
             )
             return read_session(connection, before.id)
 
+    def draft(self, session_id: str) -> str:
+        """What was typed in a session and not asked yet; '' for nothing, and without such a session."""
+        with self._database.read() as connection:
+            row = connection.execute("SELECT draft FROM sessions WHERE id = ?", (pack_text(session_id),)).fetchone()
+            return unpack_optional(row["draft"]) or "" if row is not None else ""
+
+    def keep_draft(self, session_id: str, text: str) -> None:
+        """Keeps it, in place of the one before; '' takes it away. The session keeps its place in the list."""
+        with self._database.write() as connection:
+            connection.execute(
+                "UPDATE sessions SET draft = ? WHERE id = ?", (pack_text(text or None), pack_text(session_id))
+            )
+
     def delete(self, session_id: str) -> tuple[Path, ...]:
         """Removes it with its turns, and with the contents and KV states that no other uses. Returns files to unlink.
 

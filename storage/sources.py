@@ -103,22 +103,7 @@ class Sources:
         """Keeps what was left out and why; a path that is there already gets the new reason. Raises as put does."""
         with self._database.write() as connection:
             require_session(connection, session_id)
-            connection.executemany(
-                """INSERT INTO session_skipped (session_id, path, cause, reason, n_bytes, can_include)
-                VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (session_id, path) DO UPDATE SET cause = excluded.cause,
-                reason = excluded.reason, n_bytes = excluded.n_bytes, can_include = excluded.can_include""",
-                [
-                    (
-                        session_id,
-                        pack_text(one.path),
-                        str(one.cause),
-                        pack_text(one.reason),
-                        one.n_bytes,
-                        one.can_include,
-                    )
-                    for one in skipped
-                ],
-            )
+            put_skipped_rows(connection, session_id, skipped)
 
     def drop_skipped(self, session_id: str, path: str) -> None:
         """Takes a path from the skipped: a folder that was brought back; a file leaves when it is put as a source."""
@@ -143,6 +128,36 @@ class Sources:
                 )
                 for row in rows
             )
+
+
+def put_skipped_rows(connection: sqlite3.Connection, session_id: str, skipped: Sequence[Skipped]) -> None:
+    """As Sources.put_skipped, within a transaction."""
+    connection.executemany(
+        """INSERT INTO session_skipped (session_id, path, cause, reason, n_bytes, can_include)
+        VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (session_id, path) DO UPDATE SET cause = excluded.cause,
+        reason = excluded.reason, n_bytes = excluded.n_bytes, can_include = excluded.can_include""",
+        [
+            (session_id, pack_text(one.path), str(one.cause), pack_text(one.reason), one.n_bytes, one.can_include)
+            for one in skipped
+        ],
+    )
+
+
+def packed_contents(sources: Sequence[Source]) -> list[tuple[str, bool, bytes]]:
+    """The rows of what the sources hold, each content once."""
+    bodies = [content for source in sources for content in (_text_content(source), _file_content(source)) if content]
+    return [content.packed() for content in {content.digest: content for content in bodies}.values()]
+
+
+def link_placed(connection: sqlite3.Connection, session_id: str, placed: Sequence[SessionSource]) -> None:
+    """Links sources to a session that has none, each at its place; what they hold is there."""
+    for at in placed:
+        body = _Body(_text_content(at.source), _file_content(at.source))
+        connection.execute(_LINK, (session_id, at.position, at.turn_index, *_cells(at.source, body)))
+    connection.executemany(
+        "UPDATE session_sources SET enabled = 0 WHERE session_id = ? AND path = ?",
+        [(session_id, pack_text(at.source.path)) for at in placed if not at.enabled],
+    )
 
 
 def linked_contents(connection: sqlite3.Connection, session_id: str) -> set[str]:

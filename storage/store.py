@@ -3,8 +3,9 @@
 from pathlib import Path
 from types import TracebackType
 
+from storage.importing import put_session
 from storage.leases import Leases
-from storage.records import SessionOverview, SessionRecord
+from storage.records import Session, SessionOverview, SessionRecord
 from storage.schema import Database
 from storage.search import Search
 from storage.sessions import Sessions
@@ -39,6 +40,7 @@ class Store:
         return SessionOverview(
             session=session,
             turns=self.turns.of(session.id),
+            next_index=self.turns.next_index(session.id),
             links=self.sources.links(session.id),
             skipped=self.sources.skipped(session.id),
         )
@@ -46,12 +48,19 @@ class Store:
     def record(self, session_id: str) -> SessionRecord:
         """The whole session. Raises UsageError as sessions.get does."""
         session = self.sessions.get(session_id)
+        turns, every = self.turns.of(session.id), self.turns.all(session.id)
+        current = {turn.index for turn in turns}
         return SessionRecord(
             session=session,
-            turns=self.turns.of(session.id),
+            turns=turns,
+            others=tuple(turn for turn in every if turn.index not in current),
             sources=self.sources.of(session.id),
             skipped=self.sources.skipped(session.id),
         )
+
+    def put(self, record: SessionRecord) -> Session:
+        """Stores a whole session, or nothing of it; see importing.put_session."""
+        return self.sessions.get(put_session(self._database, record))
 
     def close(self) -> None:
         """Closes the database. Closing twice is allowed."""

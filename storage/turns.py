@@ -7,24 +7,16 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from engine.answer.citations import Citation, citation_from
+from engine.answer.citations import Citation
 from engine.errors import SessionBusy, UsageError
-from storage.columns import (
-    pack_ids,
-    pack_json,
-    pack_text,
-    pack_time,
-    unpack_ids,
-    unpack_json,
-    unpack_optional,
-    unpack_text,
-    unpack_time,
-)
+from storage.branches import Parents, branch_to, choose_leaf, newest_leaf, read_leaf, read_parents
+from storage.columns import pack_ids, pack_json, pack_text, pack_time
 from storage.identity import find_session, touch_session
-from storage.leases import Lease, beat, holder_of
+from storage.leases import Lease, beat, holder_of, refuse_if_held
 from storage.records import Outcome, Turn
 from storage.schema import Database
 from storage.search import index_passage
+from storage.turn_rows import add_pieces, drop_pieces, read_pieces, read_turn, read_turns, turn_of
 
 INTERRUPTED = "interrupted"
 
@@ -36,26 +28,34 @@ class Turns:
         self._database = database
 
     def begin(
-        self, lease: Lease, *, question: str, vocabulary: str | None = None, settings: Mapping[str, Any] | None = None
+        self,
+        lease: Lease,
+        *,
+        question: str,
+        vocabulary: str | None = None,
+        settings: Mapping[str, Any] | None = None,
+        beside: int | None = None,
     ) -> Turn:
-        """Adds a running turn at the session's end; one that was left unfinished before it becomes interrupted.
+        """Adds a running turn at the end of the current branch; one that was left unfinished becomes interrupted.
 
-        Raises SessionBusy when the lease was lost, UsageError when the session was deleted.
+        beside: the index of a turn in whose place it stands, on a branch of its own. Its branch is the current one from
+        now on. Raises SessionBusy when the lease was lost, UsageError when the session or that turn is not there.
         """
         at, session_id = pack_time(), lease.session_id
         with self._database.write() as connection:
             beat(connection, session_id, lease.token)
-            for row in connection.execute(f"{_RUNNING} AND session_id = ?", (session_id,)).fetchall():
-                _interrupt(connection, row)
-            (index,) = connection.execute(
-                "SELECT coalesce(max(position) + 1, 0) FROM turns WHERE session_id = ?", (session_id,)
-            ).fetchone()
+            _interrupt_all(connection, session_id)
+            parents = read_parents(connection, session_id)
+            index = len(parents)
+            parent = read_leaf(connection, session_id) if beside is None else _parent_of(parents, beside)
             cursor = connection.execute(
-                """INSERT INTO turns (session_id, position, lease, created, written, vocabulary, settings, question)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
+                """INSERT INTO turns
+                (session_id, position, parent, lease, created, written, vocabulary, settings, question)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)""",
                 (
                     session_id,
                     index,
+                    parent,
                     lease.token,
                     at,
                     at,
@@ -64,27 +64,63 @@ class Turns:
                     pack_text(question),
                 ),
             )
+            choose_leaf(connection, session_id, index)
             index_passage(connection, session_id, index, "question", question)
             touch_session(connection, session_id)
-            row = connection.execute("SELECT * FROM turns WHERE id = ?", (cursor.lastrowid,)).fetchone()
-            return _turn(connection, row)
+            return read_turn(connection, cursor.lastrowid)
 
-    def append_text(self, turn_id: int, text_so_far: str) -> None:
+    def resume(
+        self,
+        lease: Lease,
+        turn_id: int,
+        *,
+        reply_ids: Sequence[int],
+        vocabulary: str | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> Turn:
+        """Lets a turn that has ended run again, so that its reply goes on; what it says so far stays.
+
+        reply_ids: of its text so far, in this vocabulary. What was found for its answer goes: it was of an answer that
+        was not whole. Raises as begin does.
+        """
+        with self._database.write() as connection:
+            beat(connection, lease.session_id, lease.token)
+            _interrupt_all(connection, lease.session_id)
+            row = connection.execute("SELECT * FROM turns WHERE id = ?", (turn_id,)).fetchone()
+            before = turn_of(connection, row, turn_id)
+            connection.execute(
+                """UPDATE turns SET stop = NULL, lease = ?, written = ?, error = NULL, citations = NULL, receipt = NULL,
+                vocabulary = ?, settings = ? WHERE id = ?""",
+                (lease.token, pack_time(), vocabulary, pack_json(dict(settings or before.settings)), turn_id),
+            )
+            # Its last character may be the sign for half of one, whose other half comes now: it is held back.
+            kept = before.text.removesuffix("\N{REPLACEMENT CHARACTER}")
+            add_pieces(connection, turn_id, kept, reply_ids)
+            parents = read_parents(connection, lease.session_id)
+            choose_leaf(connection, lease.session_id, newest_leaf(parents, before.index))
+            touch_session(connection, lease.session_id)
+            return read_turn(connection, turn_id)
+
+    def choose(self, session_id: str, index: int) -> None:
+        """Makes the newest branch through this turn the session's current one. Raises UsageError without such a turn,
+        SessionBusy while somebody answers in the session."""
+        with self._database.write() as connection:
+            whole = find_session(connection, session_id)
+            parents = read_parents(connection, whole)
+            _parent_of(parents, index)
+            refuse_if_held(connection, whole)
+            choose_leaf(connection, whole, newest_leaf(parents, index))
+
+    def append_text(self, turn_id: int, text_so_far: str, ids_so_far: Sequence[int] = ()) -> None:
         """Keeps the answer as far as it has come; only what is new since the last call is written.
 
-        text_so_far begins with what was given before. Renews the lease's heartbeat. Raises SessionBusy when the turn
-        is not running any more: another process took the session over, or it was deleted.
+        text_so_far begins with what was given before; ids_so_far, all that were sampled for it, do too. Renews the
+        lease's heartbeat. Raises SessionBusy when the turn is not running any more: another process took the session
+        over, or it was deleted.
         """
         with self._database.write() as connection:
             self._sign_of_life(connection, turn_id)
-            (n_kept,) = connection.execute(
-                "SELECT coalesce(max(until), 0) FROM pieces WHERE turn_id = ?", (turn_id,)
-            ).fetchone()
-            if len(text_so_far) > n_kept:
-                connection.execute(
-                    "INSERT INTO pieces (turn_id, until, text) VALUES (?, ?, ?)",
-                    (turn_id, len(text_so_far), pack_text(text_so_far[n_kept:])),
-                )
+            add_pieces(connection, turn_id, text_so_far, ids_so_far)
 
     def set_progress(self, turn_id: int, *, done: int, total: int, reused: int) -> None:
         """Keeps how far the prompt was read, in tokens. Renews the heartbeat and raises as append_text does."""
@@ -107,10 +143,10 @@ class Turns:
             row = connection.execute("SELECT * FROM turns WHERE id = ?", (turn_id,)).fetchone()
             if not cursor.rowcount:
                 raise UsageError("The session was deleted while it was being answered.", "Ask in a new one.")
-            connection.execute("DELETE FROM pieces WHERE turn_id = ?", (turn_id,))
+            drop_pieces(connection, turn_id)
             index_passage(connection, row["session_id"], row["position"], "text", outcome.text)
             touch_session(connection, row["session_id"])
-            return _turn(connection, row)
+            return read_turn(connection, turn_id)
 
     def cite(
         self, turn_id: int, citations: Sequence[Citation] | None = None, receipt: Mapping[str, Any] | None = None
@@ -126,20 +162,45 @@ class Turns:
                 RETURNING *""",
                 (pack_json(found), pack_json(receipt and dict(receipt)), turn_id),
             ).fetchone()
-            return _found(connection, row, turn_id)
+            return turn_of(connection, row, turn_id)
 
     def get(self, turn_id: int) -> Turn:
         """One turn, also while it runs: the page reads the text so far here. Raises UsageError without such a turn."""
         heal(self._database)
         with self._database.read() as connection:
             row = connection.execute("SELECT * FROM turns WHERE id = ?", (turn_id,)).fetchone()
-            return _found(connection, row, turn_id)
+            return turn_of(connection, row, turn_id)
 
-    def of(self, session_id: str) -> tuple[Turn, ...]:
-        """All turns of a session in order. Raises UsageError without such a session."""
+    def of(self, session_id: str, *, before: int | None = None) -> tuple[Turn, ...]:
+        """The turns of a session's current branch in order; before: those that lead to this turn, on whichever branch.
+
+        Raises UsageError without such a session or turn.
+        """
         heal(self._database)
         with self._database.read() as connection:
-            return read_turns(connection, find_session(connection, session_id))
+            whole = find_session(connection, session_id)
+            parents = read_parents(connection, whole)
+            leaf = read_leaf(connection, whole) if before is None else _parent_of(parents, before)
+            return read_turns(connection, whole, parents, branch_to(parents, leaf))
+
+    def all(self, session_id: str) -> tuple[Turn, ...]:
+        """The turns of all branches of a session, in the order in which they were begun. Raises as of does."""
+        heal(self._database)
+        with self._database.read() as connection:
+            whole = find_session(connection, session_id)
+            parents = read_parents(connection, whole)
+            return read_turns(connection, whole, parents, tuple(parents))
+
+    def one(self, session_id: str, index: int) -> Turn:
+        """The turn of this index. Raises as of does."""
+        turns = self.all(session_id)
+        _parent_of({turn.index: turn.parent for turn in turns}, index)
+        return turns[index]
+
+    def next_index(self, session_id: str) -> int:
+        """The index that the session's next turn will have."""
+        with self._database.read() as connection:
+            return len(read_parents(connection, session_id))
 
     def _sign_of_life(self, connection: sqlite3.Connection, turn_id: int) -> None:
         row = connection.execute(
@@ -163,10 +224,12 @@ def heal(database: Database) -> int:
         return len(orphans)
 
 
-def read_turns(connection: sqlite3.Connection, session_id: str) -> tuple[Turn, ...]:
-    """All turns of a session in order."""
-    rows = connection.execute("SELECT * FROM turns WHERE session_id = ? ORDER BY position", (session_id,)).fetchall()
-    return tuple(_turn(connection, row) for row in rows)
+def _parent_of(parents: Parents, index: int) -> int | None:
+    if index not in parents:
+        raise UsageError(
+            f"The session has no question {index + 1}.", "`longdesk sessions show` lists its questions and answers."
+        )
+    return parents[index]
 
 
 _RUNNING = "SELECT turns.id, turns.session_id, turns.position FROM turns WHERE stop IS NULL"
@@ -180,16 +243,19 @@ def _orphans(connection: sqlite3.Connection) -> list[sqlite3.Row]:
     return [row for row in rows if row["pid"] is None or not holder_of(row).is_alive()]
 
 
+def _interrupt_all(connection: sqlite3.Connection, session_id: str) -> None:
+    for row in connection.execute(f"{_RUNNING} AND session_id = ?", (session_id,)).fetchall():
+        _interrupt(connection, row)
+
+
 def _interrupt(connection: sqlite3.Connection, row: sqlite3.Row) -> None:
-    text = _pieces(connection, row["id"])
-    connection.execute("UPDATE turns SET stop = ?, text = ? WHERE id = ?", (INTERRUPTED, pack_text(text), row["id"]))
-    connection.execute("DELETE FROM pieces WHERE turn_id = ?", (row["id"],))
+    text, ids = read_pieces(connection, row["id"])
+    connection.execute(
+        "UPDATE turns SET stop = ?, text = ?, reply_ids = ? WHERE id = ?",
+        (INTERRUPTED, pack_text(text), ids, row["id"]),
+    )
+    drop_pieces(connection, row["id"])
     index_passage(connection, row["session_id"], row["position"], "text", text)
-
-
-def _pieces(connection: sqlite3.Connection, turn_id: int) -> str:
-    rows = connection.execute("SELECT text FROM pieces WHERE turn_id = ? ORDER BY until", (turn_id,))
-    return "".join(unpack_text(row["text"]) for row in rows)
 
 
 _FINISH = """UPDATE turns SET written = ?, stop = ?, text = ?, reply_ids = ?, error = ?,
@@ -211,37 +277,4 @@ def _cells(outcome: Outcome) -> tuple[Any, ...]:
         outcome.load_s,
         outcome.prefill_s,
         outcome.ttft_s,
-    )
-
-
-_AS_THEY_ARE = (
-    *("id", "session_id", "stop", "vocabulary", "prefill_done", "prompt_tokens", "reused_tokens", "reply_tokens"),
-    *("read_s", "load_s", "prefill_s", "ttft_s"),
-)
-
-
-def _found(connection: sqlite3.Connection, row: sqlite3.Row | None, turn_id: int) -> Turn:
-    if row is None:
-        raise UsageError(f"There is no turn {turn_id}.", "Its session was deleted.")
-    return _turn(connection, row)
-
-
-def _citations(cell: Any) -> tuple[Citation, ...] | None:
-    return None if cell is None else tuple(map(citation_from, unpack_json(cell)))
-
-
-def _turn(connection: sqlite3.Connection, row: sqlite3.Row) -> Turn:
-    running = row["stop"] is None
-    return Turn(
-        index=row["position"],
-        question=unpack_text(row["question"]),
-        text=_pieces(connection, row["id"]) if running else unpack_text(row["text"]),
-        reply_ids=unpack_ids(row["reply_ids"]),
-        settings=unpack_json(row["settings"]),
-        error=unpack_optional(row["error"]),
-        citations=_citations(row["citations"]),
-        receipt=unpack_json(row["receipt"]),
-        created=unpack_time(row["created"]),
-        finished=None if running else unpack_time(row["written"]),
-        **{name: row[name] for name in _AS_THEY_ARE},
     )

@@ -4,7 +4,8 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +42,16 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class CommandLine:
-    """`longdesk` with a home and a model of its own."""
+    """`longdesk` with a home and a model of its own. variables: more of its environment."""
 
     home: Path
     model: Path | str
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "LONGDESK_HOME": str(self.home), "LONGDESK_MODEL": str(self.model)}
+        own = {"LONGDESK_HOME": str(self.home), "LONGDESK_MODEL": str(self.model)}
+        return {**os.environ, **own, **self.variables}
 
     def __call__(self, *arguments: object, stdin: str | None = None) -> Run:
         """Runs it to its end. Whatever happens, no traceback may show."""

@@ -124,16 +124,16 @@ class FakeBackend:
     ) -> Generator[Event, None, None]:
         self.asked.append(case)
         total, reused = case.prompt.n_tokens, case.reuse.n_tokens or 0
-        reply, stop = [], Stop.END
+        begun, reply, stop = case.prompt.n_begun, [], Stop.END
         yield Prefill(total, total, reused, 0.001)
-        for word in self.answer(self.question(case)).split():
+        for word in self.answer(self.question(case)).split()[begun:]:
             if cancel.is_set() or len(reply) == sampling.max_tokens:
                 stop = Stop.CANCELLED if cancel.is_set() else Stop.LENGTH
                 break
-            if len(reply) == self.breaks_at:
+            if begun + len(reply) == self.breaks_at:
                 raise EngineFailed("The fake engine broke, as it was told to.")
             reply += self.encode(word).tolist()
-            yield Text(word if len(reply) == 1 else f" {word}", len(reply))
+            yield Text(word if begun + len(reply) == 1 else f" {word}", len(reply), ids=(reply[-1],))
         self._held = np.concatenate([case.prompt.ids(), np.array(reply, dtype=np.int32)])
         yield Finished(
             stop=stop,

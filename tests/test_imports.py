@@ -35,8 +35,9 @@ FLOORS = (
     ("app.local_engine", "app.engines", "app.next_turn"),
     ("app.previews", "app.question"),
     ("app.citing", "app.receipts", "app.found_again"),
-    ("app.answering", "app.export", "app.checking_again"),
+    ("app.answering", "app.export", "app.exchange", "app.checking_again"),
     ("app.desk", "app.archive"),
+    ("app.serve",),
     ("app.cli", "app.command", "app.open_browser"),
     (
         "app.uploads",
@@ -59,7 +60,7 @@ TO_COME: set[str] = set()  # named above, and not there yet
 APART = (
     (("engine.tokens",), ("engine.memory",)),
     (
-        ("app.cli", "app.command"),
+        ("app.cli", "app.command", "app.serve"),
         (
             "app.main",
             "app.state",

@@ -68,8 +68,11 @@ def plan(
 
 @click.command()
 @CORPUS
-@click.option("-q", "--question", required=True, metavar="TEXT|-", help="The question; - reads it from standard input.")
+@click.option("-q", "--question", metavar="TEXT|-", help="The question; - reads it from standard input.")
 @click.option("--session", metavar="ID", help="Go on in this session.")
+@click.option("--again", is_flag=True, help="Ask the session's last question again: a reply beside the old one.")
+@click.option("--continue", "goes_on", is_flag=True, help="Go on with the session's last reply where it was cut.")
+@click.option("--at", "number", type=click.IntRange(1), metavar="N", help="Question N, in place of the last one.")
 @CONTEXT
 @click.option("--threads", "n_threads", type=click.IntRange(1, 4096), metavar="N")
 @click.option("--system", metavar="TEXT", help="The standing instruction, in place of Longdesk's own.")
@@ -86,15 +89,17 @@ def plan(
 )
 @JSON
 def ask(
-    paths: Sequence[Path], exclude: tuple[str, ...], model: str | None, question: str,
-    session: str | None, no_snapshot: bool, as_json: bool, **flags: Any
+    paths: Sequence[Path], exclude: tuple[str, ...], model: str | None, question: str | None,
+    session: str | None, again: bool, goes_on: bool, number: int | None, no_snapshot: bool, as_json: bool,
+    **flags: Any
 ) -> int:  # fmt: skip
-    """Ask a question about files, folders, zips and PDFs."""
+    """Ask a question about files, folders, zips and PDFs; with --at N and -q another one in a question's place."""
     if not paths and session is None:
         raise UsageError("There is nothing to ask about.", "Name a file or folder, or go on in a --session.")
     if question == "-" and any(map(is_stdin, paths)):
         raise UsageError("Standard input cannot be the question and a source.", "Give the question with -q TEXT.")
-    text = _question_text(question)
+    _check_going_back(question, session, again, goes_on, number, paths)
+    text = "" if question is None else _question_text(question)
     if session is not None and flags["system"] is not None:
         raise UsageError("A session keeps the instruction that it was begun with.", "Leave --system out.")
     with open_desk(model=model, snapshot=False if no_snapshot else None, **flags) as desk:
@@ -112,7 +117,11 @@ def ask(
             refused=named_by_hand(corpus.skipped, paths),
             session=session,
             read_s=perf_counter() - read_from,
+            as_set=flags["temperature"] is not None or flags["seed"] is not None,
         )
+        if session is not None and (again or goes_on or number is not None):
+            at = number - 1 if number is not None else _last_question(desk, session)
+            asked = replace(asked, goes_on=at) if goes_on else replace(asked, beside=at)
         tell_skipped(corpus.skipped, asked.refused)
         answered = _answer(desk, asked, as_json)
         with deaf():
@@ -124,6 +133,30 @@ def ask(
     if answered.turn.stop == "error":
         click.echo(f"longdesk: {answered.turn.error}", err=True)
     return {"cancelled": 130, "error": 1}.get(answered.turn.stop or "", 0)
+
+
+def _check_going_back(
+    question: str | None, session: str | None, again: bool, goes_on: bool, number: int | None, paths: Sequence[Path]
+) -> None:
+    """Raises UsageError for options that do not go together."""
+    back = again or goes_on or number is not None
+    if back and session is None:
+        raise UsageError("Only a session has a question to go back to.", "Name it with --session.")
+    if again and goes_on:
+        raise UsageError("A question is asked again, or its reply goes on.", "Give --again or --continue.")
+    if (again or goes_on) and question is not None:
+        raise UsageError("The question is the session's own.", "Leave -q out, or ask another one with --at N and -q.")
+    if goes_on and paths:
+        raise UsageError("A reply goes on from what was sent with it.", "Add files with the next question.")
+    if question is None and not (again or goes_on):
+        raise UsageError("The question is missing.", "Give it with -q.")
+
+
+def _last_question(desk: Desk, session: str) -> int:
+    turns = desk.turns(session)
+    if not turns:
+        raise UsageError("The session has no question yet.", "Ask one with -q.")
+    return turns[-1].index
 
 
 def _change_session(desk: Desk, session: str, model: str | None, **flags: Any) -> None:

@@ -1,22 +1,29 @@
-"""`sessions`: what is kept, listed, shown, renamed, exported, verified, searched and deleted."""
+"""`sessions`: what is kept, listed, shown, renamed, exported, imported, verified, searched and deleted."""
+
+import sys
+from pathlib import Path
 
 import click
 
 from app.archive import open_archive
 from app.cli.options import JSON
+from app.cli.output import print_bytes
 from app.cli.output.session import (
+    print_branch,
     print_deleted,
     print_hits,
+    print_imported,
     print_renamed,
     print_session,
     print_sessions,
     print_verified,
 )
+from engine.errors import UsageError
 
 
 @click.group()
 def sessions() -> None:
-    """List, show, rename, export, verify, search and delete sessions."""
+    """List, show, rename, export, import, verify, search and delete sessions."""
 
 
 @sessions.command("list")
@@ -49,15 +56,46 @@ def rename(session_id: str, title: str, as_json: bool) -> None:
 
 @sessions.command()
 @click.argument("session_id", metavar="ID")
-@click.option("--format", "layout", type=click.Choice(("md", "json")), default="md", show_default=True)
+@click.option("--format", "layout", type=click.Choice(("md", "json", "html")), default="md", show_default=True)
+@click.option("--no-sources", is_flag=True, help="Leave out what the sources hold. Such JSON cannot be imported.")
 @JSON
-def export(session_id: str, layout: str, as_json: bool) -> None:
-    """Write a session as Markdown or JSON."""
+def export(session_id: str, layout: str, no_sources: bool, as_json: bool) -> None:
+    """Write a session as Markdown, as JSON that can be imported, or as one HTML page."""
     with open_archive() as archive:
-        record = archive.record(session_id)
-        print_session(
-            record, max_tiles=archive.settings_of(record.session).max_tiles, as_json=as_json or layout == "json"
-        )
+        print_bytes(archive.export(session_id, "json" if as_json else layout, with_sources=not no_sources))
+
+
+@sessions.command("import")
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True), metavar="FILE")
+@JSON
+def take_in(file: Path, as_json: bool) -> None:
+    """Bring back a session that was exported as JSON; - is standard input."""
+    with open_archive() as archive:
+        imported = archive.take_in(_read(file))
+        print_imported(imported.session, imported.sentence, is_new=imported.is_new, as_json=as_json)
+
+
+def _read(file: Path) -> bytes:
+    """The file, or of one that is too large what says so. Raises UsageError where it cannot be read."""
+    from app.exchange.reading import MOST_BYTES
+
+    try:
+        with sys.stdin.buffer if file == Path("-") else file.open("rb") as opened:
+            return opened.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}.", "Name the JSON file of an export.") from None
+
+
+@sessions.command()
+@click.argument("session_id", metavar="ID")
+@click.argument("number", type=click.IntRange(1), metavar="N")
+@JSON
+def branch(session_id: str, number: int, as_json: bool) -> None:
+    """Go back to the branch of question N: it is shown, and the next question goes on from its end."""
+    with open_archive() as archive:
+        whole = archive.session(session_id).session.id
+        archive.choose_branch(whole, number - 1)
+        print_branch(whole, archive.turns(whole), as_json=as_json)
 
 
 @sessions.command()

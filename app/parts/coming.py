@@ -31,8 +31,9 @@ def draw_coming(session_id: str | None) -> None:
 def hear() -> None:
     """Says what came of all that this tab has watched. A session that came to nothing is left."""
     for addition in state.ended():
-        standing = addition.standing
-        is_gone = addition.is_new and not state.house().additions.has_begun(addition.session_id)
+        standing, additions = addition.standing, state.house().additions
+        is_gone = addition.is_new and not additions.has_begun(addition.session_id)
+        is_gone = is_gone and not additions.is_coming(addition.session_id)  # with what is read after it
         if is_gone and state.session_id() == addition.session_id:
             state.go_to(None)
         if standing.error is not None:

@@ -129,7 +129,7 @@ class View {
     this.title.title = data.path;
     this.status.className = `status-of ${data.status ?? ""}`;
     this.status.textContent = data.status ? `${SIGNS[data.status]} ${data.standing}` : "";
-    this.where.textContent = [data.path === data.title ? "" : data.path, data.where].filter(Boolean).join(" · ");
+    this.where.textContent = [data.path === data.title ? "" : data.path, data.where, data.facts].filter(Boolean).join(" · ");
     this.turning.hidden = !data.number;
     this.count.textContent = data.number ? `[${data.number}] of ${data.of}` : "";
     this.previous.disabled = !data.previous;
@@ -208,6 +208,7 @@ class View {
   drawFoot(data) {
     this.foot.replaceChildren();
     if (data.cost) this.foot.append(make("span", "cost", data.cost));
+    if (data.image) this.drawZoom();
     if (data.page && data.page.of > 1) {
       const { number, of } = data.page;
       const what = data.mode === "page" ? "Page" : "Image";
@@ -217,6 +218,16 @@ class View {
     }
     if (data.mode === "text" && (data.before !== null || data.after !== null)) this.drawMoving(data);
     this.foot.hidden = !this.foot.childElementCount;
+  }
+
+  drawZoom() {
+    const zoom = this.button("", "Zoom", () => {
+      const isLarge = this.body.classList.toggle("zoomed");
+      zoom.setAttribute("aria-pressed", String(isLarge));
+      this.body.querySelector(".box")?.scrollIntoView({ block: "center", inline: "center" });
+    });
+    zoom.setAttribute("aria-pressed", "false");
+    this.foot.append(zoom);
   }
 
   drawMoving({ before, after, total, rows }) {

@@ -164,9 +164,18 @@ def _citation(cited: Sequence[Citation], opened: state.Opened) -> dict[str, Any]
         "status": citation.status.value,
         "standing": standing_of(citation),
         "where": where,
+        "facts": " · ".join(_facts(citation)),
         "previous": before[-1] if before else None,
         "next": behind[0] if behind else None,
     }
+
+
+def _facts(citation: Citation) -> list[str]:
+    """How a quote came about: what it is worth is another matter."""
+    facts = ["copied: the model could write no other words"] if citation.held else []
+    if citation.logprob is not None:
+        facts.append(f"lowest log-probability of a token: {citation.logprob:.2f}")
+    return facts
 
 
 def _size(link: SourceLink, volume: Volume) -> str:

@@ -14,6 +14,7 @@ from app.answers.markup import Block, Growing, blocks_of
 from app.jobs import Job, Phase, Progress
 from app.markdown import literal_html, plain
 from app.question import Looking
+from app.session_settings import asked_with
 from app.sizes import show_seconds
 from engine.corpus.wording import counted
 from storage.records import Turn
@@ -28,13 +29,16 @@ _ENDS = {
 
 # Not an iframe, and none of Streamlit's Markdown: see answer.js.
 _mount_answer = st.components.v2.component(
-    "longdesk_answer", js=Path(__file__).with_name("answer.js").read_text(encoding="utf-8"), isolate_styles=False
+    "longdesk_answer",
+    js="".join(Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("copy.js", "answer.js")),
+    isolate_styles=False,
 )
 
 
-def draw_turn(session_id: str, turn: Turn) -> None:
-    """A turn that has ended."""
-    _draw_question(turn.question)
+def draw_turn(session_id: str, turn: Turn, *, asks: bool = True) -> None:
+    """A turn that has ended. asks: with its question, which something else stands in the place of otherwise."""
+    if asks:
+        _draw_question(turn.question)
     _draw_cited(session_id, turn)
     with st.container(key=f"foot-{turn.id}", gap="small"):
         st.html(f'<div class="receipt">{escape(receipt(turn))}</div>')
@@ -42,11 +46,14 @@ def draw_turn(session_id: str, turn: Turn) -> None:
             st.error(plain(turn.error), icon=":material/error:")
 
 
-def draw_running(session_id: str, index: int, turn: Turn | None, job: Job | None) -> None:
-    """A turn that runs: in this process where there is a job, else in another one, as the store has it."""
+def draw_running(session_id: str, index: int, turn: Turn | None, job: Job | None, begun: str = "") -> None:
+    """A turn that runs: in this process where there is a job, else in another one, as the store has it.
+
+    begun: what its reply says already, where it goes on.
+    """
     progress = job.progress if job else None
     _draw_question(turn.question if turn else job.question.text if job else "")
-    text = progress.text if progress else turn.text if turn else ""
+    text = (progress.text if progress else turn.text if turn else "") or begun
     growing: Growing = state.remember("growing-answer", Growing)
     _draw_answer(f"{session_id}-{index}", text, growing.blocks(text))
     with st.container(key="running", horizontal=True, vertical_alignment="center", gap="small", wrap=False):
@@ -151,14 +158,15 @@ def line_elsewhere(turn: Turn | None) -> str:
 def receipt(turn: Turn) -> str:
     """The small line under an answer: why it ended where that is not plain, and what was sent."""
     parts = [_ENDS[turn.stop].capitalize()] if turn.stop in _ENDS else []
-    if turn.stop == "length" and turn.reply_tokens:
+    in_one = (turn.reply_tokens or 0) <= asked_with(turn).sampling.max_tokens  # not gone on with
+    if turn.stop == "length" and turn.reply_tokens and in_one:
         parts = [f"{parts[0]} of {counted(turn.reply_tokens, 'token')}"]
     if turn.prompt_tokens is not None:
         sent = turn.prompt_tokens if turn.text or turn.stop == "end" else turn.prefill_done or 0
         parts.append(f"sent {sent:,} of {turn.prompt_tokens:,}")
     if turn.reused_tokens:
         parts.append(f"{turn.reused_tokens:,} from cache")
-    if turn.reply_tokens and turn.stop != "length":
+    if turn.reply_tokens and not (turn.stop == "length" and in_one):
         parts.append(f"{turn.reply_tokens:,} in the reply")
     if turn.ttft_s is not None and turn.text:
         parts.append(f"first text after {_short(turn.ttft_s)}")

@@ -12,8 +12,10 @@ from app.images.jpegs import Wish
 from app.jobs import Job
 from app.markdown import plain, sentence_of
 from app.parts.adding import bring_back, draw_adding, draw_example_button, take_uploads
+from app.parts.branches import draw_actions, draw_edit, draw_unasked_actions, is_edited
 from app.parts.changes import draw_changes
 from app.parts.coming import draw_coming, hear
+from app.parts.draft import BOX, clear_draft, draw_draft, follow_draft
 from app.parts.enclosures import candidates_of, draw_joined, draw_refused
 from app.parts.source_view import draw_source_view
 from app.parts.sources import draw_panel_head, draw_skipped, draw_sources
@@ -110,22 +112,29 @@ def _draw_empty(scene: Scene) -> None:
 
 def _draw_chat(scene: Scene, session_id: str) -> list[Wish]:
     """The questions and answers. Returns the thumbnails that they want."""
-    done = [turn for turn in scene.turns if turn.stop is not None]
-    wishes = []
+    done, wishes = scene.done, []
     for turn in done:
         with st.container(key=f"turn-{turn.index}", gap="small"):
             wishes += _draw_enclosures(scene, session_id, turn, turn.index)
             with st.container():  # a fragment has one, too: so the browser keeps what it drew while the answer ran
-                draw_turn(session_id, turn)
-    job = scene.job
+                if edited := is_edited(turn):
+                    draw_edit(session_id, turn)
+                draw_turn(session_id, turn, asks=not edited)
+            is_last = turn is done[-1] and not scene.busy
+            draw_actions(session_id, turn, is_last=is_last, blocked=scene.blocked is not None)
+    job, running = scene.job, scene.running or scene.resumed
     if scene.busy:
-        with st.container(key=f"turn-{len(done)}", gap="small"):
-            wishes += _draw_enclosures(scene, session_id, scene.running, len(done))
-            st.fragment(_draw_live, run_every=_POLL_S)(session_id, len(done), scene.running is not None)
+        with st.container(key=f"turn-{scene.pending}", gap="small"):
+            wishes += _draw_enclosures(scene, session_id, running, scene.pending)
+            begun = scene.resumed.text if scene.resumed else ""
+            live = (session_id, scene.pending, scene.running is not None, begun)
+            st.fragment(_draw_live, run_every=_POLL_S)(*live)
+            st.html('<div class="actions-room"></div>')  # where its buttons come, so that nothing jumps then
     elif job is not None and job.progress.turn is None:
-        with st.container(key=f"turn-{len(done)}", gap="small"):
-            draw_refused(job.question.refused, len(done))
+        with st.container(key=f"turn-{scene.pending}", gap="small"):
+            draw_refused(job.question.refused, scene.pending)
             draw_unasked(job)
+            draw_unasked_actions(job)
     elif job is not None and job.progress.error:
         st.error(plain(job.progress.error), icon=":material/error:")
     elif job is not None and job.citing:
@@ -135,7 +144,7 @@ def _draw_chat(scene: Scene, session_id: str) -> list[Wish]:
     for notice in job.progress.notices if job else ():
         st.caption(plain(notice))
     if scene.turns or job:
-        draw_end(session_id, len(done) if scene.busy else max(0, len(done) - 1))
+        draw_end(session_id, scene.pending if scene.busy or not done else done[-1].index)
     return wishes
 
 
@@ -152,10 +161,11 @@ def _draw_enclosures(scene: Scene, session_id: str, turn: Turn | None, index: in
     return wishes
 
 
-def _draw_live(session_id: str, index: int, begun: bool) -> None:
+def _draw_live(session_id: str, index: int, begun: bool, text: str) -> None:
     """Draws the answer that runs, again and again; when its turn begins and when it ends, the whole page.
 
-    index: of its turn. begun: whether the page was drawn with the turn in it: then the session has its title.
+    index: of its turn. begun: whether the page was drawn with the turn in it: then the session has its title. text:
+    what the reply says already, where it goes on.
     """
     house = state.house()
     job = house.jobs.of(session_id)
@@ -167,7 +177,7 @@ def _draw_live(session_id: str, index: int, begun: bool) -> None:
     turn = turns[-1] if turns and turns[-1].stop is None else None
     if (job is None and turn is None) or (turn is not None and not begun):
         st.rerun()
-    draw_running(session_id, index, turn, job)
+    draw_running(session_id, index, turn, job, text)
 
 
 def _draw_citing(session_id: str, n_drawn: int) -> None:
@@ -209,12 +219,14 @@ def _draw_input(scene: Scene, *, beside: bool) -> None:
             suggested = _draw_suggestions()
         if not blocked and scene.preview is not None:
             _draw_first_read(first_read(state.house().desk, scene.preview, scene.turns))
+        follow_draft(scene.session_id)
         given = st.chat_input(
             blocked or "Ask about the whole corpus",
-            key="ask",
+            key=BOX,
             accept_file="multiple",
             disabled=blocked is not None,
         )
+        draw_draft(scene.session_id)
     if isinstance(given, ChatInputValue):
         _ask(scene, given.text.strip(), given.files)
     elif suggested is not None:
@@ -240,6 +252,7 @@ def _ask(scene: Scene, text: str, files: Sequence[Upload] = ()) -> None:
     house, session_id = state.house(), scene.session_id
     if text and session_id is not None:
         state.hush(session_id)  # before what is attached now has something to say
+        clear_draft(session_id)
     if files:
         take_uploads(session_id, files, question=text or None)
     elif text and (session_id is None or not house.additions.ask_after(session_id, text)):

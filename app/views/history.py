@@ -1,15 +1,13 @@
 """All sessions, with a search through everything that was asked and answered."""
 
-from functools import partial
-
 import streamlit as st
 
 from app import state
-from app.export import session_markdown
 from app.markdown import plain, when
+from app.parts.exporting import draw_import, export
 from app.parts.sessions import delete, open_session, rename
 from engine.corpus.wording import counted
-from storage.records import SessionSummary
+from storage.records import Hit, SessionSummary
 
 _ROWS = 50
 
@@ -19,6 +17,7 @@ def draw() -> None:
     desk = state.house().desk
     with st.container(key="history"):
         st.header("Sessions", anchor=False)
+        draw_import()
         sessions = desk.sessions()
         if not sessions:
             st.markdown("No session yet. Load the example or add your own files to begin one.")
@@ -26,7 +25,8 @@ def draw() -> None:
                 open_session(None)
             return
         text = st.text_input("Search titles, questions and answers", key="search-all", icon=":material/search:")
-        snippets = {hit.session_id: hit.snippet for hit in desk.search(text)} if text else None
+        found_in = {hit.session_id: hit for hit in desk.search(text)} if text else {}
+        snippets = {id: _snippet(hit) for id, hit in found_in.items()} if text else None
         found = [session for session in sessions if snippets is None or session.id in snippets]
         if not found:
             st.caption("Nothing found. Fewer words find more.")
@@ -51,20 +51,16 @@ def _draw_row(session: SessionSummary, snippet: str) -> None:
         st.markdown("  \n".join(lines), width="stretch")
         if st.button("Open", key=f"open-{session.id}"):
             open_session(session.id)
-        st.download_button(
-            "Export",
-            key=f"export-{session.id}",
-            data=partial(_export, session.id),
-            file_name=f"longdesk-{session.id}.md",
-            mime="text/markdown",
-            on_click="ignore",
-        )
+        exporting = st.button("Export", key=f"export-{session.id}")
         choice = st.menu_button("More", ["Rename", "Delete"], key=f"more-{session.id}", type="tertiary")
     if choice == "Rename":
         rename(session.id, session.title)
     elif choice == "Delete":
         delete(session.id, session.title)
+    elif exporting:
+        export(session.id, session.title)
 
 
-def _export(session_id: str) -> str:
-    return session_markdown(state.house().desk.record(session_id))
+def _snippet(hit: Hit) -> str:
+    """What was found, and where that is not what the session shows."""
+    return hit.snippet if hit.current else f"{hit.snippet} (on another branch)"

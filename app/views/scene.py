@@ -19,6 +19,8 @@ from storage.records import Session, SourceLink, Turn
 class Scene:
     """A session, or the empty desk. about, plan and budget are None where the model cannot be used: error says why.
 
+    turns: of the current branch. done: those that have ended and stand above what runs or was asked last. pending: the
+    index of the turn that runs, or that the next question will have. resumed: the turn whose reply goes on now.
     coming: the id of a session that is begun once its first files are read. later: the question that waits for files.
     """
 
@@ -26,6 +28,9 @@ class Scene:
     coming: str | None = None
     later: str | None = None
     turns: tuple[Turn, ...] = ()
+    done: tuple[Turn, ...] = ()
+    pending: int = 0
+    resumed: Turn | None = None
     links: tuple[SourceLink, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     job: Job | None = None
@@ -97,11 +102,29 @@ def look() -> Scene:
         seen = house.desk.session(wanted)
         job = house.jobs.of(seen.session.id)
         scene = Scene(seen.session, turns=seen.turns, links=seen.links, skipped=seen.skipped, job=job, later=later)
+        scene = _going_on(scene, seen.next_index)
     except LongdeskError as error:
         state.say(sentence_of(error))
         state.go_to(None)
         scene = Scene(None)
     return _counted(scene)
+
+
+def _going_on(scene: Scene, next_index: int) -> Scene:
+    """The scene with what stands above the turn that runs, be it in another one's place or one that goes on."""
+    done = tuple(turn for turn in scene.turns if turn.stop is not None)
+    if scene.running is not None:
+        return replace(scene, done=done, pending=scene.running.index)
+    if scene.job is None or not scene.job.running:
+        return replace(scene, done=done, pending=next_index)
+    question = scene.job.question
+    at = question.goes_on if question.goes_on is not None else question.beside
+    if at is not None and scene.session is not None:
+        done = state.house().desk.turns_before(scene.session.id, at)
+    if question.goes_on is None:
+        return replace(scene, done=done, pending=next_index)
+    resumed = next((turn for turn in scene.turns if turn.index == at), None)
+    return replace(scene, done=done, pending=question.goes_on, resumed=resumed)
 
 
 def _counted(scene: Scene) -> Scene:

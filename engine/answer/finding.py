@@ -91,7 +91,7 @@ class Finder:
 
     def find(self, quote: str) -> Found:
         """Where a quote stands. One without a letter or digit stands nowhere."""
-        words = normalized(_fold(quote.encode(), keep_hyphens=True)[0]).strip()
+        words = normalized(_fold(quote.encode("utf-8", "replace"), keep_hyphens=True)[0]).strip()
         if not any(letter.isalnum() for letter in quote):
             return Found(Status.MISSING)
         for folding in self._foldings:

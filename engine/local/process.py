@@ -105,7 +105,8 @@ class EngineProcess:
         keeping = self._keeping.fields() if self._keeping else None
         pictures = pictures_of(prompt)
         shown = {"pictures": pictures.fields()}
-        fields = {"do": "generate", "anchor": prompt.corpus_end, "keeping": keeping, **shown, **asdict(sampling)}
+        places = {"anchor": prompt.corpus_end, "n_begun": prompt.n_begun}
+        fields = {"do": "generate", **places, "keeping": keeping, **shown, **asdict(sampling)}
         ids = prompt.ids()
         self._send(fields, ids.astype("<i4").tobytes())
         self._answering = True
@@ -284,7 +285,7 @@ def _event(frame: Frame) -> Remark | Prefill | Checkpoint | Text | Finished:
         case "prefill":
             return Prefill(**fields)
         case "text":
-            return Text(**fields)
+            return Text(**{**fields, "ids": tuple(fields["ids"])})
         case "remark":
             return Remark(**fields)
         case "checkpoint":

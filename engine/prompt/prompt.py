@@ -72,6 +72,21 @@ class Prompt:
             end = at if segment.part is Part.SOURCE else end
         return end
 
+    @property
+    def n_begun(self) -> int:
+        """Tokens at the end that are the beginning of the reply, which goes on from them; 0 where none are."""
+        last = self.segments[-1] if self.segments else None
+        return last.n_tokens if last is not None and last.part is Part.REPLY else 0
+
+    @property
+    def unbegun(self) -> "Prompt":
+        """The same without the beginning of its reply."""
+        return Prompt(self.segments[:-1]) if self.n_begun else self
+
+    def begun_with(self, ids: Ids) -> "Prompt":
+        """The same, with the beginning of its reply."""
+        return Prompt((*self.segments, Segment(Part.REPLY, ids))) if len(ids) else self
+
     def count(self, *parts: Part) -> int:
         """Tokens in the segments of these parts."""
         return sum(segment.n_tokens for segment in self.segments if segment.part in parts)

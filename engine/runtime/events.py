@@ -98,11 +98,17 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """The next piece of the reply: whole characters, never half of one, and the number of tokens sampled so far."""
+    """The next piece of the reply: whole characters, never half of one, and the number of tokens sampled so far.
+
+    ids: those sampled since the piece before. mends: whether it begins with the other half of a character that the
+    reply's beginning, which stands in the prompt, ended with half of.
+    """
 
     text: str
     n_tokens: int
     gauge: Gauge | None = None
+    ids: tuple[int, ...] = ()
+    mends: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -102,13 +102,14 @@ class LlamaModel:
         keeping: Keeping | None = None,
         pictures: Sequence[Picture] = (),
         fetch: Fetch | None = None,
+        n_begun: int = 0,
     ) -> Iterator[Remark | Prefill | Checkpoint | Text | Finished]:
         """Decodes what the cache does not hold of the prompt, then samples.
 
         anchor: tokens up to the corpus's end, where the windowed cells are copied, since other questions begin alike.
         keeping: files to restore from where they keep more, and where checkpoints go. pictures: what the negative ids
-        are cells of; fetch: gives the files that they are drawn from. Cancelling keeps what was decoded. Raises
-        EngineFailed when llama.cpp fails.
+        are cells of; fetch: gives the files that they are drawn from. n_begun: ids at the end that the reply goes on
+        from; the events have what is new. Cancelling keeps what was decoded. Raises EngineFailed when llama.cpp fails.
         """
         begun = perf_counter()
         self._decoder.look_at(pictures, fetch)
@@ -124,7 +125,7 @@ class LlamaModel:
                 else Prefill(event, len(ids), reused, perf_counter() - restored, self._gauge(event), self._encoded)
             )
         read = perf_counter()
-        reply = Reply(begun)
+        reply = Reply(begun, b"".join(map(self._quoting.piece, ids[len(ids) - n_begun :].tolist())))
         if len(self._cache) == len(ids) and not self.cancelled:
             yield from self._sample(sampling, reply)
         ended = perf_counter()
@@ -193,7 +194,7 @@ class LlamaModel:
                     break
                 reply.add(token, self._quoting.piece(token))
                 if text := reply.due():
-                    yield Text(text, len(reply.ids), self._gauge(n_cached))
+                    yield self._text(text, reply, n_cached)
                 if len(reply.ids) >= sampling.max_tokens or n_cached >= self.n_ctx:
                     reply.stop = Stop.LENGTH
                     break
@@ -209,7 +210,11 @@ class LlamaModel:
                 self._cache.ids = np.concatenate(cached)
             sampler.free()
         if text := reply.due(last=True):
-            yield Text(text, len(reply.ids), self._gauge(len(self._cache)))
+            yield self._text(text, reply, len(self._cache))
+
+    def _text(self, text: str, reply: Reply, n_cached: int) -> Text:
+        mends, reply.mends = reply.mends, False
+        return Text(text, len(reply.ids), self._gauge(n_cached), reply.unsent(), mends)
 
     def _load(self, on_load: Callable[[float], None]) -> Any:
         parameters = ModelParameters(self.settings.placement)

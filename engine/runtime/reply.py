@@ -9,13 +9,19 @@ _FLUSH_S = 0.05  # text goes out at most this often: every frame wakes the paren
 
 
 class Reply:
-    """The tokens and the text of one reply, as they come."""
+    """The tokens and the text of one reply, as they come.
 
-    def __init__(self, begun: float) -> None:
+    before: the bytes of the tokens that it goes on from, where its beginning stands in the prompt.
+    """
+
+    def __init__(self, begun: float, before: bytes = b"") -> None:
         self.ids: list[int] = []
         self.stop = Stop.CANCELLED  # until something else ends it
         self.first_text_at: float | None = None
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._decoder.decode(before)
+        self.mends = bool(self._decoder.getstate()[0])  # what comes first is the rest of a character
+        self._n_sent = 0
         self._pending = ""
         self._sent_at = begun - _FLUSH_S
 
@@ -35,3 +41,8 @@ class Reply:
             self._sent_at = now
             self.first_text_at = self.first_text_at or now
         return text
+
+    def unsent(self) -> tuple[int, ...]:
+        """The ids that were sampled since this was asked last."""
+        ids, self._n_sent = tuple(self.ids[self._n_sent :]), len(self.ids)
+        return ids

@@ -98,6 +98,7 @@ class Worker:
     def _generate(self, call: Frame) -> None:
         model = self._loaded()
         anchor, keeping = call.fields.pop("anchor"), call.fields.pop("keeping")
+        n_begun = call.fields.pop("n_begun")
         pictures = pictures_from(call.fields.pop("pictures"))
         self._file = None
         while not self._files.empty():
@@ -109,6 +110,7 @@ class Worker:
             keeping=keeping_from(keeping) if keeping else None,
             pictures=pictures,
             fetch=self._fetch,
+            n_begun=n_begun,
         )
         for event in events:
             fields = asdict(event)

@@ -70,7 +70,8 @@ class LlamaTokenizer:
     def _ask(self, fields: dict[str, Any], payload: bytes = b"") -> Frame:
         with self._lock:
             if self._child is None:
-                self._child = self._open()
+                self._open()
+            assert self._child is not None
             try:
                 self._child.send(fields, payload)
                 frame = self._child.receive()
@@ -80,8 +81,8 @@ class LlamaTokenizer:
         assert frame is not None  # without a timeout
         return frame
 
-    def _open(self) -> Child:
-        child = Child("engine.tokens.llama_tokenizer")
+    def _open(self) -> None:
+        self._child = child = Child("engine.tokens.llama_tokenizer")  # before it is waited for: see close
         try:
             child.send({"do": "open", "path": str(self._path)})
             frame = child.receive()
@@ -89,12 +90,11 @@ class LlamaTokenizer:
         except EngineDied as error:
             reason = error.fact
         if reason:
-            child.close()
+            self._close()
             raise ModelRefused(
                 f"The vocabulary of {self._path} cannot be loaded: {reason}",
                 "The file may be damaged, or newer than this release of llama.cpp.",
             )
-        return child
 
     def _close(self) -> None:
         if self._child is not None:

@@ -88,6 +88,17 @@ def test_a_statement_that_quotes_truly_needs_no_more_words(new_desk: NewDesk, bo
     assert list(found) == sorted(found, key=lambda each: each.statement)
 
 
+def test_older_answers_are_caught_up_with(new_desk: NewDesk, boats: Path) -> None:
+    desk = new_desk(FakeBackend(answer=lambda question: _ANSWER if question == "When?" else "So it is"))
+    *_, first = desk.ask(Question(text="When?", corpus=desk.read([boats])), cancel=Flag())
+    assert isinstance(first, Cited)
+    with desk._store._database.write() as connection:
+        connection.execute("UPDATE turns SET citations = NULL")
+    *_, second = desk.ask(Question(text="And then?", session=first.turn.session_id), cancel=Flag())
+    assert isinstance(second, Cited) and second.turn.citations == ()
+    assert [turn.citations for turn in desk.turns(first.turn.session_id)] == [first.turn.citations, ()]
+
+
 def test_what_is_printed(new_desk: NewDesk, boats: Path, capsys: pytest.CaptureFixture[str]) -> None:
     desk = new_desk(FakeBackend(answer=lambda question: _ANSWER))
     question = Question(text="When?", corpus=desk.read([boats]))

@@ -70,6 +70,11 @@ class Server:
         lines = done.stdout.decode()
         return json.loads(lines if arguments[0] != "ask" else lines.splitlines()[-1])
 
+    def run(self, *arguments: str) -> bytes:
+        """What a command over the same home prints, as it is."""
+        command = [str(Path(sys.executable).with_name("longdesk")), *arguments]
+        return subprocess.run(command, env=self.environment, capture_output=True, timeout=PATIENCE_S, check=True).stdout
+
     def begin(self, *arguments: str) -> "subprocess.Popen[bytes]":
         """A command over the same home that is not waited for."""
         command = [str(Path(sys.executable).with_name("longdesk")), *arguments]

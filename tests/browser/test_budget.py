@@ -15,7 +15,7 @@ def test_leaving_out_a_source_counts_at_once(server: Server, open_page: Open, dr
     page = open_page(server)
     page.upload([dropped / "orchard.zip", dropped / "prices.pdf"])
     before, tokens = page.budget(), page.tokens_of("prices.pdf")
-    page.source("prices.pdf").locator("label").click()
+    page.check("prices.pdf")
     page.page.locator(".strip .part.corpus b").get_by_text(f"{before['Corpus'] - tokens:,}").wait_for()
     assert page.budget()["Free"] == before["Free"] + tokens
     page.settle()

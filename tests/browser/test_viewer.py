@@ -11,9 +11,12 @@ import pytest
 from PIL import Image as Pillow
 from PIL import ImageDraw
 
+from app.found_again import box_of
 from engine.answer.citations import Citation, Status
+from engine.answer.places import Places
 from engine.corpus.collect import collect
 from engine.corpus.source import Source
+from engine.runtime.quotes.text import Place
 from storage.records import Outcome
 from storage.store import Store
 from tests.browser.desk_page import DeskPage
@@ -135,17 +138,19 @@ def cited(sources: dict[str, Source]) -> list[Citation]:
         image=1,
         box=(0.64, 0.09, 0.9, 0.38),
     )
-    rent = "The rent of month 2 is 702 euros."
+    start = lease.text.encode().index(b"The rent of month 2 is 702 euros.")
+    rent = Places([lease], box_of=box_of).citation(Place(0, start, start + 33), statement=_span(RENT), places=1)
     return [
         quoting(ANSWER, "Each row is counted on its own, **times its number.**", rows, code),
-        quoting(
-            ANSWER, "The rent of the second month is 702 euros.", lease, rent, page=2, box=(0.12, 0.15, 0.42, 0.17)
-        ),
+        rent,
         quoting(ANSWER, "The tenth cell adds up nine numbers.", study, "total_10 = sum(range(10))", cell=10),
         shed,
         replace(altered, quote="return trees * 80", status=Status.ALTERED, places=0),
         Citation(statement=_span("Nobody knows who planted them."), status=Status.MISSING),
     ]
+
+
+RENT = "The rent of the second month is 702 euros."
 
 
 def _span(words: str) -> tuple[int, int]:
@@ -206,14 +211,17 @@ def test_a_citation_in_code(page: DeskPage) -> None:
     assert page.page.locator(".st-key-panel").is_hidden() and page.page.locator(".st-key-turn-0 .answer").is_visible()
 
 
-def test_a_citation_in_a_pdf(page: DeskPage) -> None:
+def test_a_citation_in_a_pdf(page: DeskPage, cited: list[Citation]) -> None:
+    left, top, _, bottom = cited[1].box or (0.0, 0.0, 0.0, 0.0)
+    assert 0.11 < left < 0.13 and 0.14 < top < bottom < 0.17, "as the words were found on the page"
     view = press(page, 2)
     box = view.locator(".sheet .box")
     box.wait_for()
     until(lambda: page.page.evaluate("document.querySelector('.source img').naturalWidth > 0"))
     paper, frame = (found.bounding_box() for found in (view.locator(".sheet"), box))
     assert (
-        abs(frame["x"] - paper["x"] - 0.12 * paper["width"]) < 2 and abs(frame["height"] - 0.02 * paper["height"]) < 2
+        abs(frame["x"] - paper["x"] - left * paper["width"]) < 2
+        and abs(frame["height"] - (bottom - top) * paper["height"]) < 2
     )
     assert "Page 2 of 3" in view.inner_text()
     view.get_by_role("button", name="Next page").click()
@@ -336,7 +344,7 @@ def test_a_name_in_the_tree_opens_it_and_the_box_alone_checks(page: DeskPage) ->
     view.wait_for(state="detached")
     page.settle()
     assert box.is_checked()
-    page.page.mouse.click(*((at := row.locator("label > span").first.bounding_box())["x"] + 8, at["y"] + 8))
+    page.check("rows.py")
     until(lambda: not box.is_checked())
     assert not page.page.locator(".source").count()
 

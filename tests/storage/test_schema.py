@@ -183,6 +183,20 @@ def test_a_lock_that_is_kept_too_long(tmp_path: Path, monkeypatch: pytest.Monkey
         store.sessions.create(title="t", model="m")
 
 
+def test_a_second_store_of_a_process_leaves_the_first_its_locks(tmp_path: Path) -> None:
+    """Without them another process takes itself for the last one, and removes the log that the first writes to."""
+    another = "import sys; from pathlib import Path; from storage.store import Store; "
+    another += "print(len(Store(Path(sys.argv[1])).sessions.list()))"
+    with Store(tmp_path) as first:
+        Store(tmp_path).close()
+        counted = []
+        for _ in range(3):
+            first.sessions.create(title="t", model="m")
+            run = [sys.executable, "-c", another, str(tmp_path)]
+            counted.append(subprocess.run(run, capture_output=True, check=True, timeout=PATIENCE_S, cwd=ROOT).stdout)
+    assert [int(number) for number in counted] == [1, 2, 3]
+
+
 def test_no_connection_comes_back_in_a_transaction(database: Database) -> None:
     class Stopped(BaseException):
         pass

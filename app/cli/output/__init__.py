@@ -20,6 +20,11 @@ def print_document(document: Json | str) -> None:
     click.echo(shown, color=True)  # else it would take escape sequences out of what a model wrote
 
 
+def print_bytes(document: bytes) -> None:
+    """Prints a document that is a file, to the byte."""
+    click.echo(document, nl=False)
+
+
 def json_text(document: Json) -> str:
     """A key a line, and an element of a list a line: json's own indenting is slow of many sources."""
     lines = (f"  {_compact(key)}: {_lines(value)}" for key, value in document.items())

@@ -33,6 +33,7 @@ def print_answer(
     for event in events:
         if isinstance(event, Begun):
             begun.set()
+            _print_beginning(event.turn.text, as_json)
         if isinstance(event, Cited) and answered is not None:
             if not as_json:
                 print_citations(event.turn, since=cited)
@@ -94,6 +95,14 @@ def _short(text: str, width: int) -> str:
 def _cost(cited: Cited) -> str:
     found = sum(each.held and each.status is not Status.MISSING for each in cited.turn.citations or ())
     return f"words found for {found:,} of {counted(cited.n_done, 'statement')} · {counted(cited.n_tokens, 'token')}"
+
+
+def _print_beginning(text: str, as_json: bool) -> None:
+    """What a reply that goes on says already, so that all of it is printed."""
+    if text and as_json:
+        click.echo(json.dumps({"event": "text", "text": text}, ensure_ascii=False))
+    elif text:
+        click.echo(text, nl=False, color=True)
 
 
 def _show_progress(event: DeskEvent, as_json: bool) -> None:
@@ -161,7 +170,7 @@ def event_json(event: DeskEvent, skipped: Sequence[Skipped] = ()) -> Json | None
             return {
                 "event": "answer",
                 "session": turn.session_id,
-                **turn_json(turn, "question", "index", "created"),
+                **turn_json(turn, "question", "created"),
                 "encoded": event.encoded,
                 "skipped": skipped_json(skipped),
                 **_kv_json(event.gauge),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from app.cli.output import Json, print_document, skipped_json
 from engine.corpus.wording import counted
-from storage.records import Hit, Session, SessionRecord, SessionSummary
+from storage.records import Hit, Session, SessionRecord, SessionSummary, Turn
 
 if TYPE_CHECKING:  # with all that a prompt is laid out with, which no list needs
     from app.checking_again import Verification
@@ -25,13 +25,26 @@ def print_sessions(sessions: Sequence[SessionSummary], *, as_json: bool) -> None
 
 def print_hits(hits: Sequence[Hit], *, as_json: bool) -> None:
     """Prints what a search found."""
-    lines = [f"{hit.session_id}  {hit.title}" for hit in hits]
+    lines = [f"{hit.session_id}  {hit.title}{'' if hit.current else '  (on another branch)'}" for hit in hits]
     print_document(hits_json(hits) if as_json else "\n".join(lines))
 
 
 def print_renamed(session: Session, *, as_json: bool) -> None:
     """Prints what a session is called now."""
     print_document({"id": session.id, "title": session.title} if as_json else f"{session.id}  {session.title}")
+
+
+def print_branch(session_id: str, turns: Sequence[Turn], *, as_json: bool) -> None:
+    """Prints the turns of the branch that the session shows now."""
+    document = {"id": session_id, "turns": [{"index": turn.index, "question": turn.question} for turn in turns]}
+    lines = [f"{turn.index + 1:>4}  {' '.join(turn.question.split())}" for turn in turns]
+    print_document(document if as_json else "\n".join(lines))
+
+
+def print_imported(session: Session, told: str, *, is_new: bool, as_json: bool) -> None:
+    """Prints which session an export has become, and what is told of that."""
+    document = {"id": session.id, "title": session.title, "new": is_new}
+    print_document(document if as_json else told)
 
 
 def print_deleted(session_id: str, *, as_json: bool) -> None:
@@ -74,6 +87,7 @@ def session_json(record: SessionRecord, *, max_tiles: int) -> Json:
     from app.export import picture_numbers
 
     session, numbers = record.session, picture_numbers(record)
+    current = {turn.index for turn in record.turns}
     return {
         "id": session.id,
         "title": session.title,
@@ -98,7 +112,9 @@ def session_json(record: SessionRecord, *, max_tiles: int) -> Json:
             for placed in record.sources
         ],
         "skipped": skipped_json(record.skipped),
-        "turns": [turn_json(turn) for turn in record.turns],
+        "turns": [
+            {**turn_json(turn), "parent": turn.parent, "current": turn.index in current} for turn in record.all_turns
+        ],
     }
 
 
@@ -136,6 +152,7 @@ def hits_json(hits: Sequence[Hit]) -> Json:
                 "updated": hit.updated,
                 "turn": hit.turn_index,
                 "snippet": hit.snippet,
+                "current": hit.current,
             }
             for hit in hits
         ]

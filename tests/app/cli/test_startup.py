@@ -15,7 +15,7 @@ from tests.patience import PATIENCE_S
 ENGINE = {"llama_cpp", "gguf", "jinja2", "huggingface_hub"}
 READERS = {"PIL", "pypdf", "pypdfium2", "pypdfium2_raw", "chardet", "cryptography"}
 ENCODERS = {"numpy", "tiktoken", "gigatoken", "awkward", "regex"}
-PAGE = {"streamlit", "starlette", "pandas", "markdown_it", "latex2mathml"}
+PAGE = {"streamlit", "starlette", "pandas", "markdown_it", "latex2mathml", "uvicorn", "mcp", "pydantic", "httpx2"}
 REST = {"sqlite_utils", "asyncio", "typer", "rich", "click_default_group"}
 OURS = {"app.desk", "app.cli.corpus", "engine.local.opened", "engine.corpus.collect"}
 

@@ -14,6 +14,7 @@ from app.additions import Stage, Standing
 from app.intake import Delivery, Intake
 from app.parts.coming import line_of
 from app.reading import Doing, Progress, Tell
+from app.suggestions import EXAMPLE
 from engine.errors import LongdeskError, SourceRefused
 from tests.patience import PATIENCE_S, until
 
@@ -178,6 +179,20 @@ def test_a_question_whose_files_are_stopped_is_not_lost(draw: Draw, reader: Read
     button(page, "Stop").click()
     run(page)
     assert "It was not asked: What does it cost?" in shown(page)
+
+
+@pytest.mark.slow  # 1 to 2 s
+def test_what_waits_behind_what_is_stopped_begins_the_session(draw: Draw, reader: Reader) -> None:
+    page = draw()
+    session = begin(page)
+    state.house().additions.add(session, "more", lambda _, tell: state.house().intake.read_folder(EXAMPLE, tell=tell))
+    assert "Waits for what is read before it" in shown(run(page))
+    state.house().additions.running()[0].stop()
+    run(page)
+    assert session_of(page) == session, "it is still coming"
+    end(reader)
+    run(page)
+    assert "5 files" in shown(page) and "Reading The example was stopped" in shown(page)
 
 
 @pytest.mark.slow  # 1 to 2 s

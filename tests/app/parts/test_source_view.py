@@ -99,6 +99,13 @@ def test_the_cited_words_are_lit(store: Store, sources: dict[str, Source]) -> No
     assert any("k" in run[0].split() for row in data["rows"] for run in row[3] if isinstance(run, list))
 
 
+def test_how_a_quote_came_about_stands_beside_its_place(store: Store, sources: dict[str, Source]) -> None:
+    found = cite(sources["rows.py"], "return 7", held=True, logprob=-0.417, places=11)
+    data = sent(store, keep(store, sources, found), "rows.py", 1)
+    assert data["standing"] == "verified, in 11 places"
+    assert "no other words" in data["facts"] and "-0.42" in data["facts"]
+
+
 def test_a_source_that_was_changed_says_so_and_lights_the_words_where_they_stand_now(
     store: Store, sources: dict[str, Source]
 ) -> None:

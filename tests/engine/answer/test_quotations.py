@@ -134,3 +134,25 @@ def test_an_answer_of_nothing_but_quotes_ends() -> None:
     assert len(many) == 1_000
     assert cited("```\n" + "a b " * 20_000 + "\n```", read("c.txt", b"a b " * 30_000))[0].status is Status.VERIFIED
     assert len(cited("```\n" + "a c b " * 20_000, read("c.txt", b"a b " * 30_000))) == 1
+
+
+_PIECES = (
+    *("def f(x):", "return max(x, 70)", "so it is", "The engine reads", "every page once"),
+    *("\ud800", "\x00", "\u6587", "\u00e9"),
+    *('"', "`", "```\n", "<quote>", "</quote>"),
+    *("\u201c", "\u201d", "\u00ab", "\u00bb", "> ", "- ", "[...]", "\u2026", "# ...\n"),
+    *(" ", "\n", "\n\n", ". ", "<think>", "</think>"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_whatever_an_answer_is_what_is_verified_stands_there(seed: int) -> None:
+    rng, places = random.Random(seed), Places([CODE, PROSE, Source("empty.txt", "text", "", 0, "d")])
+    found = finder(places.documents)
+    for _ in range(300):
+        text = "".join(rng.choices(_PIECES, k=rng.randrange(40)))
+        for each in cite_quotations(text, places, found):
+            assert 0 <= each.statement[0] < each.statement[1] <= len(text)
+            if each.status is Status.VERIFIED:
+                document = places.documents[[CODE.path, PROSE.path].index(each.path or "")]
+                assert each.bytes is not None and document[slice(*each.bytes)].decode() == each.quote

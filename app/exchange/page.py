@@ -1,0 +1,169 @@
+"""A session as one HTML page that needs nothing else: no script, nothing fetched, light and dark, images inlined small.
+
+What people and models wrote stands in it as text. The page forbids scripts and requests itself, for a second lock.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from app.answers.cited import compared, marks_of, numbered, place_of, standing_of
+from app.answers.markup import blocks_of
+from app.export import ENDS, picture_numbers
+from app.sizes import name_of
+from app.sources.excerpts import Reading
+from engine.answer.citations import Citation, Status
+from storage.records import SessionRecord, SessionSource, Turn
+
+Draw = Callable[..., Any]  # of a source, a picture's number and the longer side in pixels: a Drawing, or Skipped
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+_LONGEST = 320  # pixels of an image
+_MOST_IMAGES = 200
+_AROUND = 700  # characters before and behind the words, where a paragraph is that long
+_UNSENDABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
+_BUTTON = re.compile(r'<button type="button" class="copy"[^>]*>[^<]*</button>')
+_CITE = re.compile(r'<button type="button" class="cite (\w+)" data-cite="(\d+)"( aria-label="[^"]*")>\d+</button>')
+
+
+def session_page(record: SessionRecord, *, draw: Draw | None = None) -> bytes:
+    """The page, in UTF-8. draw: app.images.jpegs.draw; None for a page without pictures."""
+    session = record.session
+    style = (Path(__file__).with_name("export.css")).read_text(encoding="utf-8")
+    readings = {placed.source.path: Reading(placed.source.text) for placed in record.sources}
+    parts = [
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
+        f'<meta http-equiv="Content-Security-Policy" content="{escape(_POLICY)}">',
+        '<meta name="referrer" content="no-referrer">\n<meta http-equiv="x-dns-prefetch-control" content="off">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<title>{_shown(session.title)}</title>\n<style>\n{style}</style>\n</head>\n<body>",
+        f'<header><h1 dir="auto">{_shown(session.title)}</h1>',
+        f'<p class="about">Longdesk session {_shown(session.id)}, begun {_shown(session.created)}, model '
+        f"{_shown(session.model)}</p></header>",
+        *_sources(record, draw),
+        *(part for turn in record.turns for part in _turn(turn, readings)),
+    ]
+    if record.others:
+        parts += ["<details><summary>Other branches</summary>"]
+        parts += [part for turn in record.others for part in _turn(turn, readings)]
+        parts += ["</details>"]
+    return "\n".join([*parts, "</body>\n</html>\n"]).encode()
+
+
+def _sources(record: SessionRecord, draw: Draw | None) -> Iterator[str]:
+    if not record.sources:
+        return
+    numbers, why = picture_numbers(record), {skipped.path: skipped.reason for skipped in record.skipped}
+    yield f"<details><summary>Sources ({len(record.sources):,})</summary><ul>"
+    for placed in record.sources:
+        yield f"<li>{_shown(placed.source.path)}{_marks(placed, numbers, why.get(placed.source.path))}</li>"
+    yield "</ul></details>"
+    pictures = [(at, each.number, numbers[at.source.path] + n)
+                for at in record.sources if at.enabled for n, each in enumerate(at.source.pictures)]  # fmt: skip
+    if draw is not None and pictures:
+        yield f'<details open><summary>Images ({len(pictures):,})</summary><div class="images">'
+        yield from (_image(draw, *each) for each in pictures[:_MOST_IMAGES])
+        if len(pictures) > _MOST_IMAGES:
+            yield f"<p>The first {_MOST_IMAGES} of them.</p>"
+        yield "</div></details>"
+
+
+def _marks(placed: SessionSource, numbers: Mapping[str, int], why: str | None) -> str:
+    source, marks = placed.source, []
+    if source.n_pages:
+        marks.append(f"{source.n_pages:,} page{'' if source.n_pages == 1 else 's'}")
+    if source.pictures:
+        marks.append(name_of(numbers[source.path], len(source.pictures)))
+    if not placed.enabled:
+        marks.append(f"left out: {why}" if why else "left out")
+    return f' <span class="about">({_shown("; ".join(marks))})</span>' if marks else ""
+
+
+def _image(draw: Draw, placed: SessionSource, number: int, called: int) -> str:
+    source = placed.source
+    drawn = draw(source, number, _LONGEST)
+    name = _shown(f"image {called}: {source.path}" + (f", page {number}" if source.n_pages else ""))
+    if not hasattr(drawn, "address"):  # Skipped
+        return f"<figure><figcaption>{name}, cannot be drawn</figcaption></figure>"
+    size = f'width="{drawn.width}" height="{drawn.height}"'
+    return f'<figure><img src="{drawn.address}" {size} alt="{name}"><figcaption>{name}</figcaption></figure>'
+
+
+def _turn(turn: Turn, readings: Mapping[str, Reading]) -> Iterator[str]:
+    citations = numbered(turn.citations)
+    after = f", after {turn.parent + 1}" if len(turn.alternatives) > 1 and turn.parent is not None else ""
+    yield f'<section id="q{turn.index + 1}"><h2>Question {turn.index + 1}{after}</h2>'
+    yield f'<div class="question" dir="auto">{_shown(turn.question)}</div><div class="answer">'
+    for block in blocks_of(turn.text, marks_of(turn.text, citations)):
+        html = _BUTTON.sub("", _UNSENDABLE.sub("\N{REPLACEMENT CHARACTER}", block.html))
+        yield _CITE.sub(rf'<a class="cite \1" href="#c{turn.index + 1}-\2"\3>\2</a>', html)
+    yield "</div>"
+    if turn.stop != "end":
+        yield f'<p class="end">({_shown(ENDS.get(turn.stop or "", "running"))})</p>'
+    if citations:
+        yield '<ol class="citations">'
+        for number, citation in enumerate(citations, 1):
+            yield f'<li id="c{turn.index + 1}-{number}" class="{citation.status.value}">'
+            yield f"{_cited(citation, turn, readings)}</li>"
+        yield "</ol>"
+    if turn.receipt:
+        yield f'<details class="receipt"><summary>Receipt</summary>{_table(turn.receipt)}</details>'
+    yield "</section>"
+
+
+def _cited(citation: Citation, turn: Turn, readings: Mapping[str, Reading]) -> str:
+    """What the answer says, what became of its quote, and the words where they stand."""
+    place = place_of(citation)
+    if place and citation.lines and (citation.page or citation.cell):
+        first, last = citation.lines
+        place += f", lines {first}–{last}" if last > first else f", line {first}"
+    parts = [f'<span class="place">{_shown(place)}</span>'] if place else []
+    parts.append(f'<span class="standing">{_shown(standing_of(citation))}</span>')
+    head = " · ".join(parts)
+    reading = readings.get(citation.path or "")
+    if reading is None or citation.bytes is None:
+        words = citation.quote or turn.text[slice(*citation.statement)]
+        return f'{head}<blockquote dir="auto">{_shown(words)}</blockquote>'
+    start, end = reading.span_of_bytes(citation.bytes)
+    before, behind = _paragraph(reading.text, start, end)
+    text = reading.text
+    around = f"{_shown(text[before:start])}<mark>{_shown(text[start:end])}</mark>{_shown(text[end:behind])}"
+    said = ""
+    if citation.status is Status.ALTERED:
+        said = f'<p class="about">The answer has: {_difference(citation.quote, text[start:end])}</p>'
+    return f'{head}<blockquote dir="auto">{around}</blockquote>{said}'
+
+
+def _difference(quoted: str, stands: str) -> str:
+    tags = {"gone": "del", "new": "ins"}
+    pieces = compared(quoted, stands)
+    if pieces is None:
+        return _shown(quoted)
+    return "".join(
+        f"<{tags[what]}>{_shown(words)}</{tags[what]}>" if what in tags else _shown(words) for what, words in pieces
+    )
+
+
+def _paragraph(text: str, start: int, end: int) -> tuple[int, int]:
+    """The paragraph around a place: up to an empty line, or as much as is shown at most."""
+    low, high = max(0, start - _AROUND), min(len(text), end + _AROUND)
+    before = max((match.end() for match in re.finditer(r"\n[ \t\r]*\n", text[low:start])), default=None)
+    behind = re.search(r"\n[ \t\r]*\n", text[end:high])
+    first = low + before if before is not None else low if low == 0 else text.find("\n", low, start) + 1 or low
+    return first, end + behind.start() if behind else high
+
+
+def _table(receipt: Mapping[str, Any]) -> str:
+    """A receipt as rows; what is nested stands as JSON."""
+    rows = []
+    for name, value in receipt.items():
+        words = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        rows.append(f"<tr><th>{_shown(name)}</th><td>{_shown(words)}</td></tr>")
+    return f"<table>{''.join(rows)}</table>"
+
+
+def _shown(text: str) -> str:
+    """Text as HTML; what HTML and UTF-8 cannot hold as the sign that says so."""
+    return escape(_UNSENDABLE.sub("\N{REPLACEMENT CHARACTER}", text))

@@ -1,0 +1,59 @@
+"""One draft a session: what was typed into the box to ask in, and not asked yet.
+
+It is written down while it is typed (draft.js) and stands in the box again whenever the session is shown.
+"""
+
+from pathlib import Path
+
+import streamlit as st
+
+from app import state
+
+BOX = "ask"  # the key of the box to ask in
+
+_mount = st.components.v2.component(
+    "longdesk_draft", js=Path(__file__).with_name("draft.js").read_text(encoding="utf-8"), isolate_styles=False
+)
+
+
+def put_in_draft(session_id: str, text: str) -> None:
+    """Adds a text to a session's draft, below what is there; in the box from the next redraw on."""
+    desk = state.house().desk
+    before = desk.draft(session_id).rstrip()
+    desk.keep_draft(session_id, f"{before}\n\n{text}" if before else text)
+    state.drop("drafted")
+
+
+def clear_draft(session_id: str) -> None:
+    """It was asked."""
+    state.house().desk.keep_draft(session_id, "")
+
+
+def follow_draft(session_id: str | None) -> None:
+    """Before the box is drawn: puts the session's draft into it when another session is shown, or the draft was
+    changed by something else than typing."""
+    shown: tuple[str | None] | None = state.value("drafted")
+    if shown == (session_id,):
+        return
+    if shown != (None,) or session_id is None:  # else what was typed before there was a session goes on
+        state.follow(BOX, state.house().desk.draft(session_id) if session_id is not None else "")
+    state.follow("drafted", (session_id,))
+
+
+def draw_draft(session_id: str | None) -> None:
+    """Listens to the box. Nothing of it can be seen."""
+    kept = state.house().desk.draft(session_id) if session_id is not None else ""
+    _listen(session_id, kept)
+
+
+@st.fragment
+def _listen(session_id: str | None, kept: str) -> None:
+    """A fragment: what is typed redraws nothing else."""
+    _mount(key="draft", data={"session": session_id, "kept": kept}, on_typed_change=_keep)
+
+
+def _keep() -> None:
+    typed = (state.value("draft") or {}).get("typed") or {}
+    session_id, text = typed.get("session"), typed.get("text")
+    if isinstance(session_id, str) and isinstance(text, str):
+        state.house().desk.keep_draft(session_id, text)

@@ -1,0 +1,33 @@
+// The button that copies a question, to the byte.
+
+const SAID_MS = 2000;
+
+export default function ({ data, parentElement }) {
+  const there = parentElement.querySelector(":scope > .copy-question");
+  if (there) {
+    there.question = data.text;
+    return;
+  }
+  const box = document.createElement("span");
+  box.className = "copy-question";
+  box.question = data.text;
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "copy";
+  button.textContent = "Copy question";
+  const spoken = document.createElement("span");
+  spoken.className = "spoken";
+  spoken.setAttribute("role", "status");
+  button.addEventListener("click", async () => {
+    await copy(box.question);
+    button.classList.add("copied");
+    spoken.textContent = "Copied";
+    clearTimeout(button.timer);
+    button.timer = setTimeout(() => {
+      button.classList.remove("copied");
+      spoken.textContent = "";
+    }, SAID_MS);
+  });
+  box.append(button, spoken);
+  parentElement.append(box);
+}

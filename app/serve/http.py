@@ -1,0 +1,92 @@
+"""The web server of `longdesk serve`: both ways in, behind one guard, on one port."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from contextlib import closing, suppress
+
+import uvicorn
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from app.serve.api import Api
+from app.serve.guard import Guard, error_response, is_loopback, token_of
+from app.serve.service import Service
+from app.serve.tools import http_app
+from engine.errors import LongdeskError
+
+_GRACE_S = 10  # until what still runs at the end is cut off
+_MOST_CONNECTIONS = 200
+_WARNED = "The server can be reached from other machines, and what it sends is not encrypted. Let a proxy do that."
+
+
+def application(service: Service, *, token: str, host: str) -> ASGIApp:
+    """All that is served, behind its guard. host: see Guard."""
+    app = http_app(service)
+    app.router.routes.extend(Api(service).routes())
+    app.add_exception_handler(HTTPException, _unknown)
+    return Guard(app, token=token, host=host)
+
+
+async def _unknown(request: Request, error: Exception) -> Response:
+    """What no route answers."""
+    assert isinstance(error, HTTPException)
+    sentence = (
+        f"{request.method} {request.url.path[:200]} is not served. There are /v1/chat/completions, /v1/models, /mcp."
+    )
+    return error_response(error.status_code, sentence)
+
+
+class _Server(uvicorn.Server):
+    """Ends its answers before it waits for its connections."""
+
+    def __init__(self, config: uvicorn.Config, stop: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._stop = stop
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._stop()
+        await super().shutdown(sockets)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket at this address; port 0 takes one that is free. Raises LongdeskError when it is taken."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, kind, protocol)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen()
+    except (OSError, UnicodeError) as error:
+        raise LongdeskError(
+            f"Nothing can listen at {host}, port {port}: {error}.", "Choose another --port or --host."
+        ) from None
+    return listening
+
+
+def serve_http(service: Service, host: str, port: int, tell: Callable[[str], None]) -> None:
+    """Answers until a signal ends it; answers that run are stopped then, and kept. tell: hears where it answers.
+
+    Raises LongdeskError where nothing can listen there, and as token_of.
+    """
+    token, where = token_of(service.settings.home)
+    with closing(listen(host, port)) as listening:
+        address = listening.getsockname()
+        name = f"[{address[0]}]" if ":" in address[0] else address[0]
+        tell(f"Longdesk answers at http://{name}:{address[1]}/v1, MCP at /mcp (Ctrl-C ends it).")
+        tell(f"The token is in {where}: send it as `Authorization: Bearer TOKEN`.")
+        if not is_loopback(host):
+            tell(_WARNED)
+        config = uvicorn.Config(
+            application(service, token=token, host=host),
+            log_config=None,
+            access_log=False,
+            ws="none",
+            server_header=False,
+            limit_concurrency=_MOST_CONNECTIONS,
+            timeout_graceful_shutdown=_GRACE_S,
+        )
+        with suppress(KeyboardInterrupt):  # a signal is the way to end it
+            asyncio.run(_Server(config, service.stop).serve(sockets=[listening]))

@@ -1,0 +1,172 @@
+"""The chat in a real browser: drafts, branches, replies that go on, files that go out and come in."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser.desk_page import SCREENSHOTS, DeskPage
+from tests.browser.server import Server
+from tests.patience import until
+
+Open = Callable[..., DeskPage]
+
+BOX = "[data-testid=stChatInputTextArea]"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, llama_gguf: Path) -> Iterator[Server]:
+    """With a model that is quick; it is restarted on the way."""
+    started = Server(tmp_path_factory.mktemp("desk") / "home", "--model", str(llama_gguf), reply_tokens=200)
+    started.start()
+    yield started
+    started.stop()
+
+
+def typed(page: DeskPage) -> str:
+    return str(page.page.locator(BOX).input_value())
+
+
+def begin(page: DeskPage) -> str:
+    """A session with the example in it."""
+    page.page.get_by_role("button", name="New session").click()
+    page.settle()
+    page.page.get_by_role("button", name="Load the example").first.click()
+    page.page.locator(".panel-note").wait_for()
+    page.settle()
+    return page.session
+
+
+def test_a_draft_stays_with_its_session(server: Server, open_page: Open) -> None:
+    page = open_page(server)
+    first = begin(page)
+    page.page.locator(BOX).press_sequentially("Why is the rent", delay=5)
+    second = begin(page)
+    assert typed(page) == ""
+    page.page.locator(BOX).press_sequentially("What about", delay=5)
+    page.page.locator(BOX).press("Tab")
+    page.open(f"/?session={first}")
+    until(lambda: typed(page) == "Why is the rent")
+    page.page.locator(BOX).press_sequentially(" so high?", delay=5)
+    page.page.wait_for_timeout(1_500)
+    page.reload()
+    until(lambda: typed(page) == "Why is the rent so high?")
+    server.stop()
+    server.start()
+    page.open(f"/?session={second}")
+    until(lambda: typed(page) == "What about")
+    page.page.locator(BOX).press("Enter")
+    page.wait_for_end(0)
+    page.reload()
+    page.settle()
+    assert typed(page) == ""
+    page.open(f"/?session={first}")
+    until(lambda: typed(page) == "Why is the rent so high?")
+
+
+def press(page: DeskPage, turn: int, name: str) -> None:
+    button = page.page.locator(f".st-key-turn-{turn}").get_by_role("button", name=name, exact=True)
+    button.and_(page.page.locator(":enabled")).click()
+
+
+def questions(page: DeskPage) -> list[str]:
+    return [text.strip() for text in page.page.locator(".question").all_inner_texts()]
+
+
+def test_ask_again_edit_go_back_and_go_on_after_stop(server: Server, open_page: Open) -> None:
+    page = open_page(server)
+    session = begin(page)
+
+    def turns() -> list[dict[str, Any]]:
+        shown: list[dict[str, Any]] = server.longdesk("sessions", "show", session)["turns"]
+        return shown
+
+    page.ask("What does the lease say?")
+    page.wait_for_end(0)
+    page.settle()
+    press(page, 0, "Ask again")
+    page.wait_for_end(1)
+    page.settle()
+    assert questions(page) == ["What does the lease say?"] and page.page.get_by_text("2 of 2").count() == 1
+    page.shoot("asked-again")
+
+    press(page, 1, "Edit")
+    page.page.get_by_role("textbox", name="The question").fill("What does the pedal do?")
+    page.shoot("editing")
+    page.page.get_by_role("button", name="Ask this instead").click()
+    page.wait_for_end(2)
+    page.settle()
+    assert questions(page) == ["What does the pedal do?"] and page.page.get_by_text("3 of 3").count() == 1
+
+    page.ask("And what else?")
+    with server.holding(session):
+        page.page.get_by_role("button", name="Stop").click()
+        page.page.get_by_text("Stopping").wait_for()
+    assert "Stopped by you" in page.wait_for_end(3)
+    page.settle()
+    stopped = turns()[3]
+    page.reload()
+    press(page, 3, "Continue")
+    until(lambda: turns()[3]["stop"] not in ("cancelled", None))
+    page.wait_for_end(3)
+    page.settle()
+    gone_on = turns()[3]
+    assert gone_on["text"].startswith(stopped["text"].rstrip("\N{REPLACEMENT CHARACTER}"))
+    assert gone_on["reply_tokens"] > stopped["reply_tokens"]
+    page.shoot("gone-on")
+
+    press(page, 2, "Previous")
+    page.page.locator(".st-key-turn-1 .question").wait_for()
+    press(page, 1, "Previous")
+    page.page.locator(".st-key-turn-0 .question").wait_for()
+    page.page.get_by_text("1 of 3").wait_for()
+    assert not page.page.get_by_text("And what else?").count()
+    assert [turn["current"] for turn in turns()] == [True, False, False, False]
+
+    page.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    press(page, 0, "Copy question")
+    page.page.locator(".copy-question .copied").wait_for()
+    assert page.page.evaluate("() => navigator.clipboard.readText()") == "What does the lease say?"
+
+
+def test_a_session_goes_out_as_a_file_and_comes_in_again(server: Server, open_page: Open, tmp_path: Path) -> None:
+    page = open_page(server)
+    session = begin(page)
+    page.ask("What does the lease say?")
+    page.wait_for_end(0)
+    page.open("/sessions", shows=".st-key-history")
+    page.page.locator(f".st-key-export-{session} button").click()
+    saved = {}
+    for name, ending in (("Page", "html"), ("Markdown", "md"), ("JSON", "json")):
+        with page.page.expect_download() as download:
+            page.page.get_by_role("button", name=name, exact=True).click()
+        saved[ending] = tmp_path / download.value.suggested_filename
+        download.value.save_as(saved[ending])
+        assert saved[ending].name == f"longdesk-{session}.{ending}"
+    page.shoot("exporting")
+    exported = saved["json"].read_bytes()
+    assert exported == server.run("sessions", "export", session, "--format", "json")
+    server.longdesk("sessions", "delete", session)
+
+    page.open("/sessions", shows=".st-key-history")
+    page.page.get_by_text("Import a session").click()
+    bad = tmp_path / "bad.json"
+    bad.write_text("{}")
+    page.page.locator("[data-testid=stFileUploaderDropzoneInput]").set_input_files([str(bad)])
+    page.page.get_by_text("This is no export of a Longdesk session").wait_for()
+    page.page.get_by_text("Import a session").click()
+    page.page.locator("[data-testid=stFileUploaderDropzoneInput]").set_input_files([str(saved["json"])])
+    page.page.locator(".st-key-turn-0 .question").wait_for()
+    assert page.session == session
+    assert server.run("sessions", "export", session, "--format", "json") == exported
+
+    alone = page.page.context.new_page()
+    asked: list[str] = []
+    alone.on("request", lambda request: asked.append(request.url))
+    for scheme in ("light", "dark"):
+        alone.emulate_media(color_scheme=scheme)
+        alone.goto(saved["html"].as_uri())
+        alone.locator(".question").wait_for()
+        alone.screenshot(path=str(SCREENSHOTS / f"exported-{scheme}.png"))
+    assert {url.split(":")[0] for url in asked} == {"file"} and alone.evaluate("() => document.scripts.length") == 0
