@@ -31,6 +31,7 @@ from engine.tokens.source_ids import text_of
 Span = tuple[int, int]  # characters of a reply, from and to
 _VERSION = 1  # raise it when the trial changes, so that models are tried anew
 _NEEDED = 3  # passages that have to be found
+_SMALL_BYTES = 400 << 20  # of a model file
 _TEXTS = (
     ("ferry.txt", "Timetable of the island ferry\n\nThe first boat departs from the north pier at 6:50 each morning. "
      "Between June and September a second boat is put in at noon. Dogs travel without a ticket, bicycles for 4 euros.\n"
@@ -68,6 +69,12 @@ class QuoteTrial:
     opened: OpenModel = field(repr=False)
     fingerprint: str
     folder: Path
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether the model is so small that it may be no good at all: larger ones fail at a text as small as this one,
+        where every place is near, and find what shows a statement in longer ones."""
+        return self.opened.card.path.stat().st_size < _SMALL_BYTES
 
     def known(self) -> int | None:
         """How many passages it found; None where it was not tried."""
@@ -124,7 +131,7 @@ def evidence(
     cancel: Flag,
 ) -> Generator[Evidence | Remark, None, None]:
     """See Backend.evidence. The first time, the model is tried."""
-    if not anyway:
+    if not anyway and trial.is_needed:
         n_found = trial.known()
         n_found = trial.run(process, cancel) if n_found is None else n_found
         if n_found is not None and n_found < _NEEDED:
