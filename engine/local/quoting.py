@@ -6,6 +6,7 @@ what came of that is kept. How quotes are written is left to engine.runtime.quot
 """
 
 from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date
 from hashlib import blake2b
@@ -30,6 +31,7 @@ from engine.tokens.source_ids import text_of
 Span = tuple[int, int]  # characters of a reply, from and to
 _VERSION = 1  # raise it when the trial changes, so that models are tried anew
 _NEEDED = 3  # passages that have to be found
+_SMALL_BYTES = 400 << 20  # of a model file
 _TEXTS = (
     ("ferry.txt", "Timetable of the island ferry\n\nThe first boat departs from the north pier at 6:50 each morning. "
      "Between June and September a second boat is put in at noon. Dogs travel without a ticket, bicycles for 4 euros.\n"
@@ -61,16 +63,18 @@ def documents_of(sources: Sequence[Source]) -> Documents:
 
 @dataclass(frozen=True, slots=True)
 class QuoteTrial:
-    """Whether a model finds the words of _TEXTS that show _STATEMENTS. fingerprint: of its files. folder: where the
-    outcome is kept."""
+    """Whether a model finds the words of _TEXTS that show _STATEMENTS, _NEEDED of them. fingerprint: of its files.
+    folder: where the outcome is kept."""
 
     opened: OpenModel = field(repr=False)
     fingerprint: str
     folder: Path
 
     @property
-    def n_statements(self) -> int:
-        return len(_STATEMENTS)
+    def is_needed(self) -> bool:
+        """Whether the model is so small that it may be no good at all: larger ones fail at a text as small as this one,
+        where every place is near, and find what shows a statement in longer ones."""
+        return self.opened.card.path.stat().st_size < _SMALL_BYTES
 
     def known(self) -> int | None:
         """How many passages it found; None where it was not tried."""
@@ -79,13 +83,19 @@ class QuoteTrial:
         return n_found if isinstance(n_found, int) else None
 
     def run(self, process: EngineProcess, cancel: Flag) -> int | None:
-        """Tries it, and keeps how many it found; None where it was cancelled, or there was no room for it."""
+        """Tries it, and keeps how many it found until that was enough, or could not be any more; None where it was
+        cancelled, or there was no room for it."""
         prompt, reply, spans = self._laid_out()
         told = _ask(process, self.opened, prompt, reply, spans, _sources(), question="", apart=True, cancel=cancel)
-        found = [event for event in told if isinstance(event, Evidence)]
-        if len(found) < len(_STATEMENTS):
-            return None
-        n_found = sum(_shows(event) for event in found)
+        n_tried = n_found = 0
+        with closing(told):
+            for event in told:
+                n_tried += isinstance(event, Evidence)
+                n_found += isinstance(event, Evidence) and _shows(event)
+                if n_found == _NEEDED or n_tried - n_found > len(_STATEMENTS) - _NEEDED:
+                    break  # the rest changes nothing
+            else:
+                return None
         write_kept(self._path, self._stamp, {"n_found": n_found})
         return n_found
 
@@ -121,13 +131,13 @@ def evidence(
     cancel: Flag,
 ) -> Generator[Evidence | Remark, None, None]:
     """See Backend.evidence. The first time, the model is tried."""
-    if not anyway:
+    if not anyway and trial.is_needed:
         n_found = trial.known()
         n_found = trial.run(process, cancel) if n_found is None else n_found
         if n_found is not None and n_found < _NEEDED:
             yield Remark(
-                f"Quotes are off with {trial.opened.card.name}: tried on a small text, it found the words that show a "
-                f"statement for {n_found} of {trial.n_statements}. --quotes looks for them all the same."
+                f"Quotes are off with {trial.opened.card.name}: tried on a small text, it did not find the words that "
+                "show what is said of it. --quotes looks for them all the same."
             )
             return
     yield from _ask(

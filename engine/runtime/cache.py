@@ -6,7 +6,7 @@ told their positions (see `positions`).
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +23,6 @@ from engine.runtime.snapshot import load_state, save_state
 from engine.runtime.state_file import Promise, Unusable, is_loss, promise
 from engine.runtime.window import Window, take_window
 from engine.tokens.document import Ids, common_prefix
-
-
-@dataclass(slots=True)
-class Aside:
-    """A place in the cache where decoding leaves no trace. position: where it begins; end: where what was decoded there
-    ended, at its longest."""
-
-    position: int
-    end: int
 
 
 class KvCache:
@@ -102,36 +93,37 @@ class KvCache:
 
     def has_room_aside(self, n_tokens: int, n_more: int) -> bool:
         """Whether n_more tokens can be decoded behind the first n_tokens and all be taken back: what windowed layers
-        need there has not been overwritten, and their ring has slots that nothing needs."""
+        need there has not been overwritten, and behind the last cell their ring has so many slots that nothing needs.
+
+        Not over the ring's end: the slots that became free would then not be in the order in which they are taken.
+        """
+        n_slots = self._slots.n_slots
         if self.shape.attention is Attention.RECURRENT:
             return False
-        if not self.has_windows or not self._slots.n_slots:
+        if not self.has_windows or not n_slots:
             return not self.has_windows
         kept = keepable(n_tokens, n_cached=len(self.ids), pos_min=self._pos_min(), shape=self.shape)
         end, position = self.positions.of(len(self.ids)), self.positions.of(n_tokens)
         needed = end - (self.shape.pos_min_after(position) if n_tokens else self.shape.pos_min_after(end))
-        return kept == n_tokens and needed + n_more <= self._slots.n_slots
+        return kept == n_tokens and needed + n_more <= n_slots and end % n_slots + n_more <= n_slots
 
     @contextmanager
-    def aside(self, n_tokens: int) -> Iterator[Aside]:
-        """Within, the cache ends behind the first n_tokens, and goes on from there; afterwards it is what it was, to
-        the bit.
+    def aside(self, n_tokens: int) -> Iterator[int]:
+        """Within, the cache ends behind the first n_tokens, at the position that is given; afterwards it is what it
+        was, to the bit, whatever was decoded there.
 
         No cell is moved: those behind, and those that windows need, belong to a sequence of their own meanwhile, so
         that nothing takes their places. Ask has_room_aside before.
         """
-        memory, position, end = self._memory, self.positions.of(n_tokens), self.positions.of(len(self.ids))
+        memory, position = self._memory, self.positions.of(n_tokens)
         llama_cpp.llama_memory_seq_cp(memory, 0, SIDE, self.shape.pos_min_after(position), -1)
         llama_cpp.llama_memory_seq_rm(memory, 0, position, -1)
-        aside = Aside(position, position)
         try:
-            yield aside
+            yield position
         finally:
             llama_cpp.llama_memory_seq_rm(memory, 0, position, -1)
             llama_cpp.llama_memory_seq_cp(memory, SIDE, 0, position, -1)
             llama_cpp.llama_memory_seq_rm(memory, SIDE, -1, -1)
-            if len(self.ids):  # else what was decoded there failed, and all was forgotten
-                self._go_on_at(end, end + aside.end - position)
 
     def copy_window(self) -> None:
         """Remembers the windowed cells, to come back here exactly after the windows have moved on."""

@@ -16,7 +16,7 @@ import numpy as np
 
 from engine.errors import EngineFailed
 from engine.runtime.batch import Batch
-from engine.runtime.cache import Aside, KvCache
+from engine.runtime.cache import KvCache
 from engine.runtime.events import Evidence, Remark
 from engine.runtime.quotes.evidence import LOWEST, LOWEST_FIRST, MOST_TOKENS, Logits, Written, write_quote
 from engine.runtime.quotes.index import QuoteIndex
@@ -27,7 +27,7 @@ from engine.tokens.document import Ids
 _ABORTED, _NO_SLOT = 2, 1  # answers of llama_decode
 NO_WAY_BACK = "This model's memory cannot go back to a statement of its answer, so no words are looked for."
 NO_ROOM = "The context is full, so no words are looked for that show the answer: a larger --ctx has room."
-MOVED_ON = "The model's windows have moved on from the beginning of so long an answer: no words are looked for there."
+MOVED_ON = "The model's windows leave no room behind some statements of the answer: no words are looked for there."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +103,8 @@ class Quoting:
             if near.is_hopeless:
                 yield Evidence(statement=place.number)
                 continue
-            with self._kv.aside(start) as aside:
-                written = self._quote(aside, more, near, asked.floor)
+            with self._kv.aside(start) as position:
+                written = self._quote(position, more, near, asked.floor)
             if written.cancelled:
                 return
             yield _found(place.number, written, index, len(more))
@@ -115,13 +115,13 @@ class Quoting:
         if self._misses(0, n_most) is not None:
             yield Remark(NO_ROOM)
             return
-        with self._kv.aside(0) as aside:
+        with self._kv.aside(0):
             read = 0
             for place in places:
-                self._decode(aside, asked.ids[read : place.end], read)
+                self._decode(asked.ids[read : place.end], read)
                 read = place.end
                 near = nearby(index, place.statement, asked.question)
-                written = self._quote(aside, place.opening, near, asked.floor, at=read)
+                written = self._quote(read, place.opening, near, asked.floor)
                 self._take_back(read)
                 if written.cancelled:
                     return
@@ -135,23 +135,21 @@ class Quoting:
             return None
         return MOVED_ON if self._kv.has_windows else NO_WAY_BACK
 
-    def _quote(self, aside: Aside, opening: Ids, near: Nearby, floor: float, *, at: int | None = None) -> Written:
-        """One quote behind these ids. at: where they begin, None for where `aside` does."""
-        position = aside.position if at is None else at
-        logits = self._decode(aside, opening, position)
-        pen = _Pen(self, aside, position + len(opening))
+    def _quote(self, position: int, opening: Ids, near: Nearby, floor: float) -> Written:
+        """One quote behind these ids, which begin at a position."""
+        logits = self._decode(opening, position)
+        pen = _Pen(self, position + len(opening))
         first = floor if near.is_foreign else min(floor, LOWEST_FIRST)
         return write_quote(
             pen, logits, near.index, self.piece, self._is_end, floor=floor, first_floor=first, accepts=near.shows
         )
 
-    def _decode(self, aside: Aside, ids: Ids, position: int) -> Logits:
+    def _decode(self, ids: Ids, position: int) -> Logits:
         """The logits behind ids, decoded from a position on; shape [n_vocab], good until the next call."""
         for at in range(0, len(ids), self._n_ubatch):
             part = ids[at : at + self._n_ubatch]
             if self._cancelled():
                 raise _Stopped
-            aside.end = max(aside.end, position + at + len(part))
             answer = llama_cpp.llama_decode(self._context, self._batch.fill(part, position + at, True))
             if answer in (_ABORTED, _NO_SLOT):
                 raise _Stopped
@@ -193,12 +191,12 @@ class Quoting:
 class _Pen:
     """See Pen: writes behind an opening."""
 
-    def __init__(self, quoting: Quoting, aside: Aside, start: int) -> None:
-        self._quoting, self._aside, self._start, self._at = quoting, aside, start, start
+    def __init__(self, quoting: Quoting, start: int) -> None:
+        self._quoting, self._start, self._at = quoting, start, start
 
     def write(self, token: int) -> Logits | None:
         try:
-            logits = self._quoting._decode(self._aside, np.array([token], dtype=np.int32), self._at)
+            logits = self._quoting._decode(np.array([token], dtype=np.int32), self._at)
         except _Stopped:
             return None
         self._at += 1
