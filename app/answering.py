@@ -11,7 +11,7 @@ from typing import Any
 from app.attachments import candidates, joining
 from app.citing import Sent, cite
 from app.next_turn import PreparedTurn, prepare
-from app.question import Answered, Begun, DeskEvent, Notice, Question, looking_at
+from app.question import Answered, Begun, Cited, DeskEvent, Notice, Question, looking_at
 from app.receipts import Sending, receipt_of
 from app.session_settings import TurnSettings, asked_with, begun_with, sampling_of
 from app.settings import Settings
@@ -66,13 +66,16 @@ def answer(
         receipts, before = _Receipts(turn, backend, store, settings), resumed.text if resumed else ""
         record = _Record(asked, store, question.read_s, receipts, before, turn.begun.tolist())
         sources = _quotable(turn, backend, settings)
+        ended = Answered(asked)
         try:
             yield Begun(asked, turn.case.plan, looking_at(turn.case.prompt))
             yield from (*varied, *notices)
             events = backend.generate(turn.case, sampling, session_id=session.id, cancel=cancel, quotable=sources)
             with closing(events):
                 for event in events:
-                    yield record.keep(event)
+                    told = record.keep(event)
+                    ended = told if isinstance(told, Answered) else ended
+                    yield told
         except LongdeskError as error:
             yield Answered(record.break_off(Stop.ERROR, str(error)))
         except GeneratorExit:  # nobody listens any more: what was written so far is kept
@@ -86,7 +89,8 @@ def answer(
         quotable=sources,
         shown=turn.conversation.numbers if backend.about.sees else None,
     )
-    yield from cite(record.turn, sent, backend=backend, store=store, settings=settings, stop=uncited)
+    for found in cite(record.turn, sent, backend=backend, store=store, settings=settings, stop=uncited):
+        yield replace(found, gauge=ended.gauge, encoded=ended.encoded) if isinstance(found, Cited) else found
 
 
 def _quotable(turn: PreparedTurn, backend: Backend, settings: Settings) -> tuple[Source, ...]:

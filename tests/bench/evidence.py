@@ -15,9 +15,10 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from pydoc_data.topics import topics
+from statistics import median
 from tempfile import TemporaryDirectory
 from threading import Event as Flag
-from time import process_time
+from time import perf_counter, process_time
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from app.desk import Desk
 from app.question import Answered, Question
 from app.settings import Settings
 from engine.answer.citations import Citation, Status
+from engine.backend import Text
 from engine.runtime.quotes.evidence import write_quote
 from engine.runtime.quotes.index import QuoteIndex, build
 from engine.runtime.quotes.nearby import nearby
@@ -35,7 +37,9 @@ from tests.bench.table import Row
 _MB = 40
 _SETUP_S, _MEMORY = 2.0, 2.0
 _TOKEN_MS = 1.0  # a twentieth of what a model takes that writes 50 tokens a second
+_INSIDE = 1.05
 _RELEVANT, _NONE_FOUND = 80.0, 80.0  # per cent
+_ENOUGH = 4  # tokens of a reply, to tell what one takes
 _TOPICS = ("assert", "lambda", "nonlocal", "pass", "break", "return")
 _UNANSWERABLE = (
     "Which colour theme does graphlib use when it prints a graph?", "What is the maximum number of nodes in a graph?",
@@ -83,9 +87,13 @@ _ANSWERABLE = (
 
 def rows(model: str | None = None) -> Iterator[Row]:
     """model: a GGUF file of an instruct model."""
-    yield from _cost()
+    token_ms = []
+    for row in _cost():
+        yield row
+        if row.unit == "ms":
+            token_ms.append(row.ours)
     if model is not None:
-        yield from _quality(model)
+        yield from _quality(model, token_ms[0])
 
 
 def _cost() -> Iterator[Row]:
@@ -164,8 +172,12 @@ def _documents() -> Iterator[bytes]:
                 yield data
 
 
-def _quality(model: str) -> Iterator[Row]:
-    """Each question in a session of its own, without quotes and with them: the sources are read once."""
+def _quality(model: str, token_ms: float) -> Iterator[Row]:
+    """Each question in a session of its own, without quotes and with them: the sources are read once.
+
+    token_ms: what a token within a quote takes beyond the model's own time.
+    """
+    written_ms: list[float] = []
     with TemporaryDirectory() as folder:
         home, corpus = Path(folder) / "home", Path(folder) / "corpus"
         corpus.mkdir()
@@ -181,16 +193,26 @@ def _quality(model: str) -> Iterator[Row]:
             turns = []
             for quotes in (False, True):
                 desk.settings = replace(settings, quotes=quotes)
-                turns.append(_answered(desk, Question(text=question, corpus=desk.read([corpus]))))
+                turns.append(_answered(desk, Question(text=question, corpus=desk.read([corpus])), written_ms))
             pairs.append((turns[0], turns[1]))
             _tell(turns[1])
         desk.close()
         texts = {path.name: path.read_text(encoding="utf-8") for path in corpus.iterdir()}
+    plain_ms = median(written_ms)
+    yield Row(f"a token within a quote from {_MB} MB, by one outside", plain_ms + token_ms, plain_ms, "ms", _INSIDE)
     yield from _judged(pairs, texts)
 
 
-def _answered(desk: Desk, question: Question) -> Turn:
-    *_, last = desk.ask(question, cancel=Flag())
+def _answered(desk: Desk, question: Question, written_ms: list[float]) -> Turn:
+    """The turn as it ended. written_ms: gets what a token of the reply took."""
+    first: tuple[float, int] | None = None
+    for event in desk.ask(question, cancel=Flag()):
+        if isinstance(event, Text):
+            now = perf_counter(), event.n_tokens
+            if first is not None and now[1] - first[1] >= _ENOUGH:
+                written_ms.append(1_000 * (now[0] - first[0]) / (now[1] - first[1]))
+            first = first or now
+        last = event
     assert isinstance(last, Answered)
     return last.turn
 
