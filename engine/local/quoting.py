@@ -130,11 +130,13 @@ def evidence(
     anyway: bool,
     cancel: Flag,
 ) -> Generator[Evidence | Remark, None, None]:
-    """See Backend.evidence. The first time, the model is tried."""
+    """See Backend.evidence. The first time, the model is tried, and what came of that is said."""
     if not anyway and trial.is_needed:
-        n_found = trial.known()
-        n_found = trial.run(process, cancel) if n_found is None else n_found
+        known = trial.known()
+        n_found = trial.run(process, cancel) if known is None else known
         if n_found is not None and n_found < _NEEDED:
+            if known is not None:
+                return
             yield Remark(
                 f"Quotes are off with {trial.opened.card.name}: tried on a small text, it did not find the words that "
                 "show what is said of it. --quotes looks for them all the same."
