@@ -51,7 +51,7 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
 
 
 def at(hub: Hub, home: Path) -> Machine:
-    return Machine(home, "starter", hub.address)
+    return Machine(home, "starter", endpoint=hub.address)
 
 
 def own(home: Path, name: str = "scout-q4_k_m") -> Path:
