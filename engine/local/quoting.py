@@ -29,7 +29,7 @@ from engine.tokens.proof import read_kept, write_kept
 from engine.tokens.source_ids import text_of
 
 Span = tuple[int, int]  # characters of a reply, from and to
-_VERSION = 1  # raise it when the trial changes, so that models are tried anew
+_VERSION = 2  # raise it when the trial changes, so that models are tried anew
 _NEEDED = 3  # passages that have to be found
 _SMALL_BYTES = 400 << 20  # of a model file
 _TEXTS = (

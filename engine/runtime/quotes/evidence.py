@@ -20,6 +20,9 @@ LOWEST = -2.5  # nats, of every token and of the mark: of 23 quotes it kept 15 o
 LOWEST_FIRST = -6.0  # of the first token, where it may begin but in few places
 MOST_STARTS = 5
 MOST_TOKENS = 64
+MOST_PASSES = (
+    128  # of all starts together: a model that likes to copy would go on for nothing, and nobody waits for that
+)
 _CANDIDATES = 256  # of the likeliest tokens: behind them nothing is likely enough to be worth a search
 
 Logits = NDArray[np.float32]
@@ -65,22 +68,24 @@ def write_quote(
     floor: float = LOWEST,
     first_floor: float | None = None,
     accepts: Callable[[Quote], bool] = lambda quote: True,
+    n_starts: int = MOST_STARTS,
+    n_tokens: int = MOST_TOKENS,
 ) -> Written:
     """One quote, or none. logits: behind the opening mark, shape [n_vocab].
 
     piece: a token's bytes, b"" for those that are no text. is_end: whether a token ends a reply. floor: the least
     log-probability of every token, in nats; first_floor: of the first, where that is another. accepts: another quote is
-    looked for in place of one that it does not.
+    looked for in place of one that it does not. n_starts, n_tokens: that are tried at most, and that one of them has.
     """
     first, struck, n_passes = logits.copy(), set[int](), 0
-    for _ in range(MOST_STARTS):
+    for _ in range(n_starts):
         attempt = _attempt(
-            pen, first, index, piece, is_end, struck, floor, floor if first_floor is None else first_floor
+            pen, first, index, piece, is_end, struck, floor, floor if first_floor is None else first_floor, n_tokens
         )
         n_passes += attempt.n_passes
         if attempt.cancelled or (attempt.quote is not None and accepts(attempt.quote)):
             return Written(attempt.quote, attempt.lowest, n_passes, attempt.cancelled)
-        if attempt.first is None:
+        if attempt.first is None or n_passes >= MOST_PASSES:
             break
         struck.add(attempt.first)
         if attempt.n_passes and not pen.go_back():
@@ -97,10 +102,11 @@ def _attempt(
     struck: set[int],
     floor: float,
     first_floor: float,
+    n_tokens: int,
 ) -> _Attempt:
     state, states, lowest = opened(index), list[tuple[State, float]](), 0.0
     first: int | None = None
-    for n_passes in range(MOST_TOKENS):
+    for n_passes in range(n_tokens):
         token = _likeliest(logits, state, piece, is_end, struck if first is None else set())
         if token is None:
             return _Attempt(first, None, lowest, n_passes)

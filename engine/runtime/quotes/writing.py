@@ -18,13 +18,14 @@ from engine.errors import EngineFailed
 from engine.runtime.batch import Batch
 from engine.runtime.cache import KvCache
 from engine.runtime.events import Evidence, Remark
-from engine.runtime.quotes.evidence import LOWEST, LOWEST_FIRST, MOST_TOKENS, Logits, Written, write_quote
+from engine.runtime.quotes.evidence import LOWEST, LOWEST_FIRST, MOST_STARTS, MOST_TOKENS, Logits, Written, write_quote
 from engine.runtime.quotes.index import QuoteIndex
 from engine.runtime.quotes.machine import everywhere
 from engine.runtime.quotes.nearby import Nearby, nearby
 from engine.tokens.document import Ids
 
 _ABORTED, _NO_SLOT = 2, 1  # answers of llama_decode
+_TRIED_TOKENS = 16  # of the one quote that a model is tried with: whoever waits for it has an answer already
 NO_WAY_BACK = "This model's memory cannot go back to a statement of its answer, so no words are looked for."
 NO_ROOM = "The context is full, so no words are looked for that show the answer: a larger --ctx has room."
 MOVED_ON = "The model's windows leave no room behind some statements of the answer: no words are looked for there."
@@ -121,7 +122,7 @@ class Quoting:
                 self._decode(asked.ids[read : place.end], read)
                 read = place.end
                 near = nearby(index, place.statement, asked.question)
-                written = self._quote(read, place.opening, near, asked.floor)
+                written = self._quote(read, place.opening, near, asked.floor, n_starts=1, n_tokens=_TRIED_TOKENS)
                 self._take_back(read)
                 if written.cancelled:
                     return
@@ -135,13 +136,31 @@ class Quoting:
             return None
         return MOVED_ON if self._kv.has_windows else NO_WAY_BACK
 
-    def _quote(self, position: int, opening: Ids, near: Nearby, floor: float) -> Written:
+    def _quote(
+        self,
+        position: int,
+        opening: Ids,
+        near: Nearby,
+        floor: float,
+        *,
+        n_starts: int = MOST_STARTS,
+        n_tokens: int = MOST_TOKENS,
+    ) -> Written:
         """One quote behind these ids, which begin at a position."""
         logits = self._decode(opening, position)
         pen = _Pen(self, position + len(opening))
         first = floor if near.is_foreign else min(floor, LOWEST_FIRST)
         return write_quote(
-            pen, logits, near.index, self.piece, self._is_end, floor=floor, first_floor=first, accepts=near.shows
+            pen,
+            logits,
+            near.index,
+            self.piece,
+            self._is_end,
+            floor=floor,
+            first_floor=first,
+            accepts=near.shows,
+            n_starts=n_starts,
+            n_tokens=n_tokens,
         )
 
     def _decode(self, ids: Ids, position: int) -> Logits:
