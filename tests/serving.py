@@ -1,12 +1,15 @@
 """`longdesk serve` in a process of its own, as editors and scripts meet it."""
 
+import asyncio
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from threading import Thread
+from typing import Any, TypeVar
 
 import httpx2
 from openai import OpenAI
@@ -15,6 +18,8 @@ from tests.command_line import CommandLine
 from tests.patience import PATIENCE_S
 
 TOKEN = "a-token-of-this-test-alone"
+
+Result = TypeVar("Result")
 
 
 @dataclass
@@ -68,3 +73,9 @@ def serving(longdesk: CommandLine, *arguments: object) -> Iterator[Serving]:
             if stream is not None:
                 stream.close()
     assert code == 0 and "Traceback" not in "".join(server.said), server.said
+
+
+def run_apart(coroutine: Coroutine[Any, Any, Result]) -> Result:
+    """What a coroutine comes to, in a thread of its own: a browser's tests leave an event loop running in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()

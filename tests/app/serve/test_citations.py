@@ -23,7 +23,7 @@ from app.serve.service import Service
 from app.settings import Settings
 from tests.fake_backend import FakeBackend
 from tests.patience import PATIENCE_S, until
-from tests.serving import TOKEN
+from tests.serving import TOKEN, run_apart
 
 _TEXT = "# Boats\n\nThe boat leaves at seven.\nDogs travel free of charge.\n"
 _ANSWER = "The boat leaves at seven. It is painted blue."
@@ -116,4 +116,4 @@ def test_the_tool_s_answer_has_them(url: str) -> None:
         assert "- verified: boats.md, lines 3 to 3: boat leaves at seven" in text
         assert "- missing: nowhere: no words found that show this" in text
 
-    asyncio.run(use())
+    run_apart(use())

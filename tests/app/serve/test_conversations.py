@@ -18,6 +18,7 @@ from engine.errors import DoesNotFit, UsageError
 from storage.records import Turn
 from tests.fake_backend import FakeBackend, sent
 from tests.patience import until
+from tests.serving import run_apart
 
 Serve = Callable[..., Service]
 
@@ -167,7 +168,7 @@ def test_who_stops_listening_cancels(serve: Serve, desk: Desk) -> None:
                 if isinstance(event, Text):
                     break
 
-    asyncio.run(leave())
+    run_apart(leave())
     [session] = desk.sessions()
     until(lambda: desk.turns(session.id)[0].stop is not None)
     assert desk.turns(session.id)[0].text
@@ -197,7 +198,7 @@ def test_so_many_wait_and_no_more(serve: Serve, backend: FakeBackend) -> None:
         ended = await asyncio.gather(*waiting, return_exceptions=True)
         return ended.count(True), sum(isinstance(each, Crowded) for each in ended)
 
-    assert asyncio.run(crowd()) == (MOST_AT_ONCE, 3)
+    assert run_apart(crowd()) == (MOST_AT_ONCE, 3)
 
 
 def test_nothing_begins_in_a_service_that_ends(serve: Serve) -> None:
@@ -210,4 +211,4 @@ def test_nothing_begins_in_a_service_that_ends(serve: Serve) -> None:
                 pass
 
     with pytest.raises(Crowded):
-        asyncio.run(one())
+        run_apart(one())

@@ -18,7 +18,7 @@ from mcp_types import CallToolResult, TextContent
 from storage.store import Store
 from tests.command_line import LONGDESK, CommandLine
 from tests.patience import PATIENCE_S, until
-from tests.serving import TOKEN, Serving
+from tests.serving import TOKEN, Serving, run_apart
 
 pytestmark = pytest.mark.slow
 
@@ -88,7 +88,7 @@ def test_over_http(server: Serving, mode: str) -> None:
         async with over_http(server, mode=mode) as client:
             await look(client)
 
-    asyncio.run(use())
+    run_apart(use())
 
 
 def test_over_stdio(longdesk: CommandLine, corpus: Path) -> None:
@@ -96,7 +96,7 @@ def test_over_stdio(longdesk: CommandLine, corpus: Path) -> None:
         async with over_stdio(longdesk, corpus) as client:
             await look(client)
 
-    asyncio.run(use())
+    run_apart(use())
 
 
 def test_a_wrong_token_is_refused(server: Serving) -> None:
@@ -105,7 +105,7 @@ def test_a_wrong_token_is_refused(server: Serving) -> None:
             await client.list_tools()
 
     with pytest.raises(BaseExceptionGroup) as refused:
-        asyncio.run(use())
+        run_apart(use())
     assert refused.group_contains(MCPError)
     for token in (None, "another-token-of-that-length"):
         with server.http(token) as http:
@@ -128,7 +128,7 @@ def test_reading_and_searching(server: Serving) -> None:
             last = data(await client.call_tool("search", {"text": "of many", "start": 251}))
             assert [hit["line"] for hit in last["hits"]] == list(range(251, 301)) and last["more"] is None
 
-    asyncio.run(use())
+    run_apart(use())
 
 
 def test_what_is_too_long_for_one_answer_is_read_in_several(longdesk: CommandLine, tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_what_is_too_long_for_one_answer_is_read_in_several(longdesk: CommandLin
             part = data(await client.call_tool("search", {"text": "Line 8999", "around": 1}))
             assert part["hits"][0]["text"].splitlines() == ["Line 8998.", "Line 8999.", "Line 9000."]
 
-    asyncio.run(use())
+    run_apart(use())
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_what_cannot_be_is_refused_in_a_sentence(
         async with over_http(server) as client:
             return await client.call_tool(tool, arguments)
 
-    result = asyncio.run(use())
+    result = run_apart(use())
     assert result.is_error and said in text(result)
 
 
@@ -213,7 +213,7 @@ def test_a_call_that_is_given_up_stops_its_answer(longdesk: CommandLine, corpus:
             turns = store.turns.of(found) if found else ()
             return (turns[0].stop or "runs") if turns else None
 
-    asyncio.run(use())
+    run_apart(use())
 
 
 def test_standard_output_is_the_protocol_s_alone(longdesk: CommandLine, corpus: Path) -> None:
