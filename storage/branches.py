@@ -24,7 +24,7 @@ def read_parents(connection: sqlite3.Connection, session_id: str) -> dict[int, i
 def read_leaf(connection: sqlite3.Connection, session_id: str) -> int | None:
     """The last turn of the current branch; None without turns."""
     row = connection.execute(
-        """SELECT coalesce(leaf, (SELECT max(position) FROM turns WHERE session_id = id)) AS leaf
+        """SELECT coalesce(leaf, (SELECT max(position) FROM turns WHERE session_id = sessions.id)) AS leaf
         FROM sessions WHERE id = ?""",
         (pack_text(session_id),),
     ).fetchone()
