@@ -35,7 +35,10 @@ def follow_draft(session_id: str | None) -> None:
     shown: tuple[str | None] | None = state.value("drafted")
     if shown == (session_id,):
         return
-    if shown != (None,) or session_id is None:  # else what was typed before there was a session goes on
+    was = shown[0] if shown is not None else None
+    came_to_nothing = session_id is None and was is not None and not state.house().additions.has_begun(was)
+    # what was typed before there was a session goes on, and what was typed into one that never came to be
+    if not came_to_nothing and (shown != (None,) or session_id is None):
         state.follow(BOX, state.house().desk.draft(session_id) if session_id is not None else "")
     state.follow("drafted", (session_id,))
 
