@@ -17,7 +17,7 @@ from app.session_settings import TurnSettings, asked_with, begun_with, sampling_
 from app.settings import Settings
 from app.sources.joining import Joining, join_session, write_down
 from app.verdicts import refuse_misfit, unseen_notice
-from engine.backend import Backend, Corpus, Event, Finished, Prefill, Remark, Sampling, Source, Stop, Text
+from engine.backend import Backend, Corpus, Event, Finished, Gauge, Prefill, Remark, Sampling, Source, Stop, Text
 from engine.errors import LongdeskError, UsageError
 from storage.leases import Lease
 from storage.records import Outcome, Session, Turn
@@ -66,16 +66,13 @@ def answer(
         receipts, before = _Receipts(turn, backend, store, settings), resumed.text if resumed else ""
         record = _Record(asked, store, question.read_s, receipts, before, turn.begun.tolist())
         sources = _quotable(turn, backend, settings)
-        ended = Answered(asked)
         try:
             yield Begun(asked, turn.case.plan, looking_at(turn.case.prompt))
             yield from (*varied, *notices)
             events = backend.generate(turn.case, sampling, session_id=session.id, cancel=cancel, quotable=sources)
             with closing(events):
                 for event in events:
-                    told = record.keep(event)
-                    ended = told if isinstance(told, Answered) else ended
-                    yield told
+                    yield record.keep(event)
         except LongdeskError as error:
             yield Answered(record.break_off(Stop.ERROR, str(error)))
         except GeneratorExit:  # nobody listens any more: what was written so far is kept
@@ -90,7 +87,7 @@ def answer(
         shown=turn.conversation.numbers if backend.about.sees else None,
     )
     for found in cite(record.turn, sent, backend=backend, store=store, settings=settings, stop=uncited):
-        yield replace(found, gauge=ended.gauge, encoded=ended.encoded) if isinstance(found, Cited) else found
+        yield replace(found, gauge=record.gauge, encoded=record.encoded) if isinstance(found, Cited) else found
 
 
 def _quotable(turn: PreparedTurn, backend: Backend, settings: Settings) -> tuple[Source, ...]:
@@ -270,6 +267,8 @@ class _Record:
     n_begun: int = field(init=False)
     told_at: float = 0.0
     ended: bool = False
+    gauge: Gauge | None = None
+    encoded: int = 0
 
     def __post_init__(self) -> None:
         self.n_begun = len(self.ids)
@@ -277,6 +276,7 @@ class _Record:
     def keep(self, event: Event) -> DeskEvent:
         """Writes an event to the store; the event as the doors hear of it."""
         if isinstance(event, Finished):
+            self.gauge, self.encoded = event.gauge, event.encoded
             return Answered(self.end(self._outcome(event)), event.gauge, event.encoded)
         if isinstance(event, Text):  # at most 20 a second, 0.3 ms each: a kill loses nothing that was seen
             kept = self.text.removesuffix("\N{REPLACEMENT CHARACTER}") if event.mends else self.text

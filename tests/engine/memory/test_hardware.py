@@ -112,7 +112,7 @@ def test_the_lesser_counts(
     groups: list[tuple[int, int]], free: int, total: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     memory = SimpleNamespace(available=10 * GIB, total=16 * GIB)
-    monkeypatch.setattr(hardware.psutil, "virtual_memory", lambda: memory)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: memory)
     monkeypatch.setattr(hardware, "cgroup_limits", lambda: groups)
     assert ram() == Device("RAM", "ram", free, total)
 
