@@ -41,18 +41,21 @@ class KeptCount:
 
     def find(self) -> dict[str, Any] | None:
         """The document of `count --json`, where it still holds."""
-        head = self.files.read_head(self.name) if self.name else None
-        if head is None or head.decode(errors="replace") != survey(self.paths, self.rules):
+        if not self.name or self.files.read_head(self.name) is None:
             return None
-        with suppress(ValueError):
-            document = json.loads(self.files.read_body(self.name) or b"null")
-            return document if isinstance(document, dict) else None
+        told = survey(self.paths, self.rules)
+        with suppress(ValueError, KeyError, TypeError):
+            kept = json.loads(self.files.read_body(self.name) or b"null")  # of one moment: others may be writing
+            if told is not None and kept["survey"] == told:
+                document: dict[str, Any] = kept["document"]
+                return document
         return None
 
     def keep(self, document: dict[str, Any], survey: str | None) -> None:
         """survey: of the files that the document is of; see Corpus.survey."""
         if self.name and survey is not None and not any(source["images"] for source in document["sources"]):
-            self.files.write(self.name, survey.encode(), [json.dumps(document, ensure_ascii=False).encode()])
+            kept = json.dumps({"survey": survey, "document": document})
+            self.files.write(self.name, b"", [kept.encode()])
 
 
 def kept_count(paths: Sequence[Path], rules: Rules, settings: Settings) -> KeptCount:

@@ -12,7 +12,6 @@ const ATTRIBUTES = new Set(
     "movablelimits notation rowlines scriptlevel separator stretchy symmetric columnspacing depth height lspace mathsize " +
     "maxsize minsize rowspacing rspace voffset width alttext").split(" "),
 );
-const COPIED_MS = 2000;
 const LISTED = 6; // citations that are listed without a click
 
 document.addEventListener("copy", copyFormulas);
@@ -156,14 +155,7 @@ async function copyFor(button, answer) {
   const block = button.closest(".answer > div > div");
   const at = button.dataset.code;
   await copy(at === undefined ? text : blocks[[...block.parentNode.children].indexOf(block)][1][Number(at)]);
-  const spoken = answer.querySelector(":scope > .answer-foot > .spoken");
-  button.classList.add("copied");
-  spoken.textContent = "Copied";
-  clearTimeout(button.timer);
-  button.timer = setTimeout(() => {
-    button.classList.remove("copied");
-    spoken.textContent = "";
-  }, COPIED_MS);
+  sayCopied(button, answer.querySelector(":scope > .answer-foot > .spoken"));
 }
 
 // What is selected and copied has formulas as they were written: while it is read, they are shown so.

@@ -1,5 +1,7 @@
 // Copying text as it stands, for answer.js and question.js: each of them is read with this above it.
 
+const COPIED_MS = 2000;
+
 async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);
@@ -13,4 +15,15 @@ async function copy(text) {
     document.execCommand("copy");
     document.removeEventListener("copy", put);
   }
+}
+
+// Shows that it was done, on the button and to who cannot see it.
+function sayCopied(button, spoken) {
+  button.classList.add("copied");
+  spoken.textContent = "Copied";
+  clearTimeout(button.timer);
+  button.timer = setTimeout(() => {
+    button.classList.remove("copied");
+    spoken.textContent = "";
+  }, COPIED_MS);
 }

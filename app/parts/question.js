@@ -1,7 +1,5 @@
 // The button that copies a question, to the byte.
 
-const SAID_MS = 2000;
-
 export default function ({ data, parentElement }) {
   const there = parentElement.querySelector(":scope > .copy-question");
   if (there) {
@@ -20,13 +18,7 @@ export default function ({ data, parentElement }) {
   spoken.setAttribute("role", "status");
   button.addEventListener("click", async () => {
     await copy(box.question);
-    button.classList.add("copied");
-    spoken.textContent = "Copied";
-    clearTimeout(button.timer);
-    button.timer = setTimeout(() => {
-      button.classList.remove("copied");
-      spoken.textContent = "";
-    }, SAID_MS);
+    sayCopied(button, spoken);
   });
   box.append(button, spoken);
   parentElement.append(box);
