@@ -139,7 +139,7 @@ def evidence(
                 return
             yield Remark(
                 f"Quotes are off with {trial.opened.card.name}: tried on a small text, it did not find the words that "
-                "show what is said of it. --quotes looks for them all the same."
+                "show what is said of it. The setting quotes = true looks for them all the same."
             )
             return
     yield from _ask(

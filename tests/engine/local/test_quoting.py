@@ -131,7 +131,7 @@ def test_a_model_is_tried_once_and_one_that_is_no_good_is_left_alone(
     [remark] = asked(anyway=False)
     n_found = trial.known()
     assert n_found is not None and n_found < 3  # its weights are random
-    assert isinstance(remark, Remark) and "--quotes" in remark.text
+    assert isinstance(remark, Remark) and "quotes = true" in remark.text
     assert asked(anyway=False) == []  # by what was kept; it was said
     assert [type(event) for event in asked(anyway=True)] == [Evidence] * 3
     assert QuoteTrial(opened, "another model", tmp_path).known() is None
