@@ -280,7 +280,13 @@ class View {
   /** Down to the question field, whose height depends on what is written there. */
   fit() {
     const room = (bottom()?.getBoundingClientRect().top ?? innerHeight) - this.root.getBoundingClientRect().top - 12;
-    this.root.style.setProperty("--room", `${Math.max(288, Math.round(room))}px`);
+    const give = (height) => this.root.style.setProperty("--room", `${Math.max(288, Math.round(height))}px`);
+    give(room);
+    // beside a short chat it alone would make the page scroll, and its head would go below the budget
+    const page = this.root.closest('[data-testid="stMain"]');
+    const over = page ? page.scrollHeight - page.clientHeight : 0;
+    const chat = document.querySelector(".chat-end")?.getBoundingClientRect().bottom ?? Infinity;
+    if (over > 0 && chat < this.root.getBoundingClientRect().bottom) give(room - over);
   }
 
   /** The chat grew narrower: the button that was pressed is to be seen yet. */
