@@ -1,13 +1,18 @@
 // What is typed into the box to ask in goes to Longdesk a moment after, with the session that it was typed in, so that
 // it is there again after another session, a reload, a restart. Streamlit's own box tells nothing until it is sent.
+// What Longdesk has not got yet when the page is left stays with the browser, and goes to it from the next page.
 
 const BOX = "[data-testid=stChatInputTextArea]";
 const QUIET_MS = 400;
 
-const desk = (window.longdeskDraft ??= { session: null, tell: null, timer: 0, told: "", deaf: true });
+// session: undefined before anything was drawn, null where there is none. unkept: what Longdesk has not got yet.
+const desk = (window.longdeskDraft ??= { session: undefined, tell: null, timer: 0, told: "", unkept: null, deaf: true });
+
+const shelf = (session) => `longdesk-draft:${session ?? ""}`;
 
 function heard(event) {
   if (!event.target.matches?.(BOX)) return;
+  if (event.type === "input") desk.unkept = event.target.value;
   clearTimeout(desk.timer);
   desk.timer = setTimeout(tellNow, event.type === "input" ? QUIET_MS : 0);
 }
@@ -20,20 +25,34 @@ function tellNow() {
   desk.tell({ session: desk.session, text });
 }
 
+function left() {
+  if (desk.unkept !== null && document.querySelector(BOX)?.value === desk.unkept) { // else it was asked just now
+    localStorage.setItem(shelf(desk.session), desk.unkept);
+  }
+}
+
 if (desk.deaf) {
   desk.deaf = false;
   document.addEventListener("input", heard);
   document.addEventListener("focusout", heard); // a click elsewhere may lead away from here
+  window.addEventListener("pagehide", left);
 }
 
 /** Called by Streamlit at every redraw. data: the session, and what it keeps. */
 export default function ({ data, setStateValue }) {
-  const begun = desk.session === null && data.session !== null;
+  const begun = desk.session === null && data.session !== null; // what was typed before there was a session goes on
+  const shown = desk.session !== data.session && !begun;
   if (desk.session !== data.session) {
     clearTimeout(desk.timer);
     desk.told = data.kept;
   }
+  if (shown || desk.unkept === data.kept) desk.unkept = null;
   desk.session = data.session;
   desk.tell = (typed) => setStateValue("typed", typed);
-  if (begun) desk.timer = setTimeout(tellNow, QUIET_MS); // what was typed before there was a session
+  if (begun) desk.timer = setTimeout(tellNow, QUIET_MS);
+
+  const text = localStorage.getItem(shelf(data.session));
+  if (text === null) return;
+  if (shown && text !== data.kept) desk.tell({ session: data.session, text, back: true });
+  else localStorage.removeItem(shelf(data.session));
 }

@@ -43,20 +43,25 @@ def follow_draft(session_id: str | None) -> None:
     state.follow("drafted", (session_id,))
 
 
-def draw_draft(session_id: str | None) -> None:
-    """Listens to the box. Nothing of it can be seen."""
-    kept = state.house().desk.draft(session_id) if session_id is not None else ""
-    _listen(session_id, kept)
-
-
 @st.fragment
-def _listen(session_id: str | None, kept: str) -> None:
-    """A fragment: what is typed redraws nothing else."""
+def draw_draft(session_id: str | None) -> None:
+    """Listens to the box. Nothing of it can be seen. A fragment: what is typed redraws nothing else."""
+    if state.value("draft-came-back"):
+        state.drop("draft-came-back")
+        st.rerun()
+    kept = state.house().desk.draft(session_id) if session_id is not None else ""
     _mount(key="draft", data={"session": session_id, "kept": kept}, on_typed_change=_keep)
 
 
 def _keep() -> None:
+    """What the browser tells. "back": it had kept this itself when the page was left, and the box is without it."""
     typed = (state.value("draft") or {}).get("typed") or {}
-    session_id, text = typed.get("session"), typed.get("text")
-    if isinstance(session_id, str) and isinstance(text, str):
+    session_id, text, is_back = typed.get("session"), typed.get("text"), typed.get("back")
+    if not isinstance(text, str):
+        return
+    if isinstance(session_id, str):
         state.house().desk.keep_draft(session_id, text)
+    if is_back:
+        state.follow("drafted", (session_id,))
+        state.follow(BOX, text)
+        state.follow("draft-came-back", True)

@@ -65,6 +65,27 @@ def test_a_draft_stays_with_its_session(server: Server, open_page: Open) -> None
     until(lambda: typed(page) == "Why is the rent so high?")
 
 
+def test_what_was_typed_the_moment_before_the_page_was_left_is_there_again(server: Server, open_page: Open) -> None:
+    page = open_page(server)
+    page.page.locator(BOX).press_sequentially("before any sess")
+    page.reload()
+    until(lambda: typed(page) == "before any sess")
+    page.page.locator(BOX).press_sequentially("ion")
+    session = begin(page)
+    page.page.context.set_offline(True)  # whatever the browser tells comes to nothing
+    page.page.locator(BOX).fill("Who wrote the")
+    page.page.locator(BOX).press("Tab")
+    page.page.context.set_offline(False)
+    page.reload()
+    until(lambda: typed(page) == "Who wrote the")
+    page.page.locator(BOX).press_sequentially(" tide tables?")
+    page.page.locator(BOX).press("Enter")
+    page.wait_for_end(0)
+    page.reload()
+    page.settle()
+    assert typed(page) == "" and page.session == session
+
+
 def press(page: DeskPage, turn: int, name: str) -> None:
     button = page.page.locator(f".st-key-turn-{turn}").get_by_role("button", name=name, exact=True)
     button.and_(page.page.locator(":enabled")).click()
