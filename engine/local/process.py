@@ -105,7 +105,7 @@ class EngineProcess:
         keeping = self._keeping.fields() if self._keeping else None
         pictures = pictures_of(prompt)
         shown = {"pictures": pictures.fields()}
-        places = {"anchor": prompt.corpus_end, "n_begun": prompt.n_begun}
+        places = {"anchor": prompt.corpus_end, "n_begun": prompt.n_begun, "quotes": documents is not None}
         fields = {"do": "generate", **places, "keeping": keeping, **shown, **asdict(sampling)}
         ids = prompt.ids()
         self._send(fields, ids.astype("<i4").tobytes())

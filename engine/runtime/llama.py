@@ -55,7 +55,8 @@ class LlamaModel:
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
         self._n_vocab = llama_cpp.llama_vocab_n_tokens(self._vocab)
         n_slots, swa_full = windowed_cells(self._sizes), settings.placement.swa_full
-        self._cache = KvCache(self._context, self._cache_shape(), n_slots=n_slots, swa_full=swa_full)
+        shape, has_state = self._cache_shape(), self._moves_on and llama_cpp.llama_model_n_swa(self._model) <= 0
+        self._cache = KvCache(self._context, shape, n_slots=n_slots, swa_full=swa_full, has_state=has_state)
         self._decoder = Decoder(self._model, self._context, self._cache, settings, self._words)
         self._quoting = Quoting(
             self._model, self._context, self._cache, settings.placement.n_ubatch, cancelled=lambda: self.cancelled
@@ -103,13 +104,15 @@ class LlamaModel:
         pictures: Sequence[Picture] = (),
         fetch: Fetch | None = None,
         n_begun: int = 0,
+        quotes: bool = False,
     ) -> Iterator[Remark | Prefill | Checkpoint | Text | Finished]:
         """Decodes what the cache does not hold of the prompt, then samples.
 
         anchor: tokens up to the corpus's end, where the windowed cells are copied, since other questions begin alike.
         keeping: files to restore from where they keep more, and where checkpoints go. pictures: what the negative ids
         are cells of; fetch: gives the files that they are drawn from. n_begun: ids at the end that the reply goes on
-        from; the events have what is new. Cancelling keeps what was decoded. Raises EngineFailed when llama.cpp fails.
+        from; the events have what is new. quotes: evidence will be looked for behind its statements. Cancelling keeps
+        what was decoded. Raises EngineFailed when llama.cpp fails.
         """
         begun = perf_counter()
         self._decoder.look_at(pictures, fetch)
@@ -127,7 +130,7 @@ class LlamaModel:
         read = perf_counter()
         reply = Reply(begun, b"".join(map(self._quoting.piece, ids[len(ids) - n_begun :].tolist())))
         if len(self._cache) == len(ids) and not self.cancelled:
-            yield from self._sample(sampling, reply)
+            yield from self._sample(sampling, reply, quotes)
         ended = perf_counter()
         yield Finished(
             stop=reply.stop,
@@ -182,7 +185,7 @@ class LlamaModel:
         checkpoints.saved(n_tokens, n_bytes, perf_counter() - begun)
         yield Checkpoint(path, n_tokens, n_bytes)
 
-    def _sample(self, sampling: Sampling, reply: Reply) -> Iterator[Text]:
+    def _sample(self, sampling: Sampling, reply: Reply, quotes: bool) -> Iterator[Text]:
         sampler = Sampler(sampling, self._n_vocab)
         cached = [self._cache.ids]
         n_cached = len(self._cache)
@@ -198,6 +201,8 @@ class LlamaModel:
                 if len(reply.ids) >= sampling.max_tokens or n_cached >= self.n_ctx:
                     reply.stop = Stop.LENGTH
                     break
+                if quotes and len(reply.ids) == 1:  # not before its text was on its way
+                    self._cache.copy_start()
                 one = np.array([token], dtype=np.int32)
                 if not self._decoder.decode(one, n_cached, wants_logits=True):
                     break
@@ -248,9 +253,14 @@ class LlamaModel:
     def _gauge(self, used: int) -> Gauge:
         return Gauge(used, self.n_ctx, self._places)
 
+    @property
+    def _moves_on(self) -> bool:
+        """Whether layers have a state in place of keys and values."""
+        return bool(llama_cpp.llama_model_is_recurrent(self._model) or llama_cpp.llama_model_is_hybrid(self._model))
+
     def _cache_shape(self) -> CacheShape:
         window = int(llama_cpp.llama_model_n_swa(self._model))
-        if llama_cpp.llama_model_is_recurrent(self._model) or llama_cpp.llama_model_is_hybrid(self._model):
+        if self._moves_on:
             return CacheShape(Attention.RECURRENT)
         if window <= 0:
             return CacheShape(Attention.FULL)
