@@ -17,7 +17,7 @@ from engine.corpus.source import KeptFile, Source
 from engine.errors import LongdeskError
 
 _POLL_S = 0.05
-_MOST_KEPT = 64 << 20  # bytes of text: five times as much in memory
+_MOST_KEPT = 64 << 20  # bytes of text: twice as much in memory
 
 
 def found_again(

@@ -32,6 +32,23 @@ class BoxOf(Protocol):
     def __call__(self, source: Source, *, page: int, words: str, before: str) -> Box | None: ...
 
 
+class _Encoded(Sequence[bytes]):
+    """The UTF-8 of sources, each made when it is asked for: the last one is kept."""
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self._sources, self._kept = sources, (-1, b"")
+
+    def __len__(self) -> int:
+        return len(self._sources)
+
+    def __getitem__(self, number: Any) -> Any:
+        at, data = self._kept  # both at once, for others may ask at the same time
+        if at != number:
+            data = self._sources[number].text.encode("utf-8", "surrogatepass")
+            self._kept = number, data
+        return data
+
+
 class Places:
     """The sources of a prompt, to be cited from. documents: the UTF-8 of each, by which places number them.
 
@@ -40,7 +57,7 @@ class Places:
 
     def __init__(self, sources: Sequence[Source], *, box_of: BoxOf | None = None) -> None:
         self.sources = tuple(sources)
-        self.documents = tuple(source.text.encode("utf-8", "surrogatepass") for source in sources)
+        self.documents: Sequence[bytes] = _Encoded(self.sources)
         self._box_of = box_of
         self._layouts: dict[int, _Layout] = {}
 

@@ -17,7 +17,7 @@ from tests.quoting import Answers
 
 _MB = 40
 _QUOTES = 20
-_MOST_SETUP_S, _MOST_QUOTES_S, _MOST_MEMORY = 8.0, 1.0, 7.5
+_MOST_SETUP_S, _MOST_QUOTES_S, _MOST_MEMORY = 8.0, 1.0, 3.0
 
 
 def rows() -> Iterator[Row]:

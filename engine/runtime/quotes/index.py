@@ -142,11 +142,9 @@ class IndexToCome:
 
 def keys_at(data: Bytes, positions: NDArray[np.int32] | NDArray[np.int64]) -> NDArray[np.uint64]:
     """The 8 bytes at each position as one number, the first of them the largest part. data goes on for 8 bytes."""
-    keys = np.zeros(len(positions), dtype=np.uint64)
-    for byte in range(KEY_BYTES):
-        keys <<= np.uint64(8)
-        keys |= data[positions + byte]
-    return keys
+    n_places = max(0, len(data) - KEY_BYTES + 1)
+    windows: NDArray[np.uint64] = np.ndarray((n_places,), dtype=">u8", buffer=data, strides=(1,))  # of all places
+    return windows[positions].astype(np.uint64)
 
 
 def _beginnings(data: Bytes, low: int, high: int) -> Positions:

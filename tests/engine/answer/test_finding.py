@@ -68,7 +68,7 @@ def test_of_quotes_all_true_ones_are_found_where_they_stand_and_no_other_is_veri
         ("a long exam-\nple of it", "a long example of it", Status.VERIFIED),
         ("a well-\nknown case", "a well-known case", Status.VERIFIED),
         ("a well-known case", "a well-known case", Status.VERIFIED),
-        ("an exam-\nple of a well-\r\n  known case in well-known words", "an example of a well-known case in well-known words",
+        ("an exam-\nple of a well-\r\n  known case, as well-known", "an example of a well-known case, as well-known",
          Status.VERIFIED),
         ("a state-of-\nthe-art case", "state-of-the-art", Status.VERIFIED),
         ("a state-of-\nthe-art case", "state-ofthe-art", Status.VERIFIED),
