@@ -68,7 +68,9 @@ def place_of(citation: Citation) -> str:
     if citation.path is None:
         return ""
     if citation.page is not None:
-        return f"{citation.path}, page {citation.page:,}"
+        last = max((each.page for each in citation.boxes or ()), default=citation.page)
+        pages = f"page {citation.page:,}" if last <= citation.page else f"pages {citation.page:,}–{last:,}"
+        return f"{citation.path}, {pages}"
     if citation.cell is not None:
         return f"{citation.path}, cell {citation.cell:,}"
     if citation.image is not None:
