@@ -94,7 +94,7 @@ class _Ready:
         self._kept: tuple[Places, Finder] | None = None
 
     def of(self, sources: Sequence[Source]) -> tuple[Places, Finder]:
-        key = tuple(part for source in sources for part in (source.path, source.digest))
+        key = tuple(part for source in sources for part in (source.path, source.digest, source.encoding or ""))
         with self._lock:
             if self._kept is not None and key == self._key:
                 return self._kept
