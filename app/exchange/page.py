@@ -123,10 +123,10 @@ def _cited(citation: Citation, turn: Turn, readings: Mapping[str, Reading]) -> s
     parts.append(f'<span class="standing">{_shown(standing_of(citation))}</span>')
     head = " · ".join(parts)
     reading = readings.get(citation.path or "")
-    if reading is None or citation.bytes is None:
+    if reading is None or citation.text_span is None:
         words = citation.quote or turn.text[slice(*citation.statement)]
         return f'{head}<blockquote dir="auto">{_shown(words)}</blockquote>'
-    start, end = reading.span_of_bytes(citation.bytes)
+    start, end = reading.span_of_bytes(citation.text_span)
     before, behind = _paragraph(reading.text, start, end)
     text = reading.text
     around = f"{_shown(text[before:start])}<mark>{_shown(text[start:end])}</mark>{_shown(text[end:behind])}"

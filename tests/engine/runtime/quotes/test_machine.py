@@ -179,6 +179,7 @@ def test_places_within_longer_words_do_not_count() -> None:
 def test_a_quote_does_not_go_from_one_document_into_the_next() -> None:
     index, _ = whole(["one two", "three"])
     state = step(opened(index), b"two")
+    assert not allows(state, b"\xff") and not allows(state, b"\xffthree")  # a token for each byte: for that one, too
     assert not allows(state, b" three") and not allows(state, b"three") and allows(state, MARK)
 
 
