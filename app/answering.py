@@ -17,7 +17,20 @@ from app.session_settings import TurnSettings, asked_with, begun_with, sampling_
 from app.settings import Settings
 from app.sources.joining import Joining, join_session, write_down
 from app.verdicts import refuse_misfit, unseen_notice
-from engine.backend import Backend, Corpus, Event, Finished, Gauge, Prefill, Remark, Sampling, Source, Stop, Text
+from engine.backend import (
+    Backend,
+    Corpus,
+    Event,
+    Finished,
+    Gauge,
+    Prefill,
+    QuoteState,
+    Remark,
+    Sampling,
+    Source,
+    Stop,
+    Text,
+)
 from engine.errors import LongdeskError, UsageError
 from storage.leases import Lease
 from storage.records import Outcome, Session, Turn
@@ -92,7 +105,7 @@ def answer(
 
 def _quotable(turn: PreparedTurn, backend: Backend, settings: Settings) -> tuple[Source, ...]:
     """The sources that are sent and have words, where this engine and the settings let it quote them; else none."""
-    if settings.quotes is False or not backend.about.holds_quotes:
+    if backend.quotes().with_setting(settings.quotes).state is not QuoteState.ON:
         return ()
     return tuple(at.source for at in turn.sent if at.source.text.strip())
 

@@ -85,10 +85,12 @@ def _evidence(
         sent.case, reply, spans, question=turn.question, quotable=sources, anyway=settings.quotes is True, cancel=stop
     )
     places, citations, n_done, n_tokens = Places(sources, box_of=box_of), [*(turn.citations or ())], 0, 0
+    remarks: list[str] = []
     try:
         with closing(told):
             for event in told:
                 if isinstance(event, Remark):
+                    remarks.append(event.text)
                     yield Notice(event.text)
                     continue
                 citations.append(_citation(event, spans[event.statement], places))
@@ -98,6 +100,9 @@ def _evidence(
         ordered = sorted(citations, key=lambda citation: citation.statement)
         if citations != ordered or (turn.citations is None and not stop.is_set()):
             turn = store.turns.cite(turn.id, ordered)
+        if turn.receipt is not None:  # by now it may be known that the model is no good at it
+            quotes = backend.quotes().with_setting(settings.quotes).with_remarks(remarks)
+            turn = store.turns.cite(turn.id, receipt={**turn.receipt, "quotes": quotes.to_json()})
     except LongdeskError as error:
         yield Notice(f"The search for words that show the answer broke off: {error}")
     yield Cited(turn, n_done=n_done, n_statements=len(spans), n_tokens=n_tokens)

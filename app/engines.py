@@ -27,13 +27,14 @@ from engine.backend import (
     Plan,
     Prefill,
     Prompt,
+    Quotes,
     Remark,
     Replied,
     Sampling,
     Source,
     Wanted,
 )
-from engine.errors import EngineFailed
+from engine.errors import EngineFailed, ModelRefused
 from engine.local.opened import OpenModel
 from engine.memory.planner import Planner, make_plan
 
@@ -73,8 +74,16 @@ class LocalBackend:
             has_tiles=opened.sight is not None and opened.sight.has_tiles,
             tile_tokens=opened.projector.tile_tokens if opened.projector is not None else 0,
             unfit=opened.unfit,
-            holds_quotes=True,
         )
+
+    def quotes(self) -> Quotes:
+        """See Backend.quotes."""
+        from engine.local.quoting import quotes_of
+
+        try:
+            return quotes_of(self.opened.card, self.engine.cache)
+        except ModelRefused:  # its file went away: whoever asks it hears of that
+            return Quotes()
 
     def documents(
         self, sources: Sequence[Source], numbers: Mapping[str, int] | None = None, *, max_tiles: int | None = None

@@ -77,6 +77,7 @@ def receipt_of(
         history=sending.answered,
         prompt_hash=prompt_hash(prompt),
         times={name: getattr(turn, name) for name in ("read_s", "load_s", "prefill_s", "ttft_s")},
+        quotes=backend.quotes().with_setting(settings.quotes).to_json(),
     )
 
 

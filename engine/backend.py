@@ -10,6 +10,7 @@ from datetime import date
 from threading import Event as Flag
 from typing import Protocol
 
+from engine.answer.quotes import Quotes, QuoteState
 from engine.corpus.source import Cause, Corpus, Picture, Skipped, Source
 from engine.errors import LongdeskError
 from engine.memory.budget import Advice, Need, Plan, Verdict, Wanted, Weight
@@ -56,6 +57,8 @@ __all__ = [
     "Plan",
     "Prefill",
     "Prompt",
+    "QuoteState",
+    "Quotes",
     "Remark",
     "Replied",
     "Reuse",
@@ -95,8 +98,7 @@ class About:
     counts_exactly: its counts are the ids that are decoded, no estimates.
     keeps_kv: what it read can be kept on this machine. reports_capacity: its plans say what is free now.
     image_rule: whose rule counts images, None where it cannot see. has_tiles: it cuts images into tiles, of tile_tokens
-    tokens each. unfit: sentences on what was to make it see, and cannot. holds_quotes: it can be kept from quoting
-    what does not stand in the sources.
+    tokens each. unfit: sentences on what was to make it see, and cannot.
     """
 
     name: str
@@ -110,7 +112,6 @@ class About:
     has_tiles: bool = False
     tile_tokens: int = 0
     unfit: tuple[str, ...] = ()
-    holds_quotes: bool = False
 
     @property
     def sees(self) -> bool:
@@ -146,6 +147,9 @@ class Backend(Protocol):
     @property
     def about(self) -> About:
         """What it is."""
+
+    def quotes(self) -> Quotes:
+        """Whether words are looked for that show its answers, as far as is known; nothing is tried for that."""
 
     def documents(
         self, sources: Sequence[Source], numbers: Mapping[str, int] | None = None, *, max_tiles: int | None = None

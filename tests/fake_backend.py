@@ -12,6 +12,7 @@ from threading import Event as Flag
 
 import numpy as np
 
+from engine.answer.quotes import NOT_HELD
 from engine.backend import (
     About,
     Backend,
@@ -26,6 +27,8 @@ from engine.backend import (
     Plan,
     Prefill,
     Prompt,
+    Quotes,
+    QuoteState,
     Remark,
     Replied,
     Reuse,
@@ -59,13 +62,16 @@ class FakeBackend:
         shows: Answer | None = None,
         looking: Callable[[], None] = lambda: None,
     ) -> None:
-        holds = shows is not None
-        self.about = About(name="Fake", window=window, vocabulary="words", keeps_kv=False, holds_quotes=holds)
+        self.about = About(name="Fake", window=window, vocabulary="words", keeps_kv=False)
         self.shows, self.looking = shows, looking
+        self.found_quotes = Quotes()  # what is known of the model; a test may change it
         self.answer, self.breaks_at = answer, breaks_at
         self.asked: list[Case] = []
         self._words: dict[str, int] = {}
         self._held: Ids = np.empty(0, dtype=np.int32)
+
+    def quotes(self) -> Quotes:
+        return self.found_quotes if self.shows else Quotes(state=QuoteState.IMPOSSIBLE, reason=NOT_HELD)
 
     def documents(
         self, sources: Sequence[Source], numbers: Mapping[str, int] | None = None, *, max_tiles: int | None = None

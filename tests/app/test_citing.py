@@ -1,6 +1,6 @@
 """What shows an answer, behind it: kept as it comes, and in nobody's way. On an engine of words, in one process."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from threading import Event as Flag
@@ -13,6 +13,7 @@ from app.jobs import Jobs
 from app.question import Answered, Cited, DeskEvent, Notice, Question, Waiting
 from app.settings import Settings
 from engine.answer.citations import Status
+from engine.answer.quotes import Quotes, QuoteState
 from engine.errors import EngineFailed
 from storage.store import Store
 from tests.fake_backend import FakeBackend
@@ -76,6 +77,27 @@ def test_each_statement_gets_words_with_their_place_or_is_said_to_have_none(new_
     assert _ANSWER[slice(*dogs.statement)] == "Dogs need no ticket."
     assert (blue.status, blue.quote, blue.path, blue.held) == (Status.MISSING, "", None, True)
     assert end.status is Status.MISSING
+
+
+def test_the_receipt_says_whether_words_were_looked_for_and_why_not(new_desk: NewDesk, source: Path) -> None:
+    def quotes_of(backend: FakeBackend, **changes: object) -> Mapping[str, object]:
+        desk = new_desk(backend, **changes)
+        *_, end = ask(desk, source)
+        assert isinstance(end, Answered) and end.turn.receipt is not None
+        assert desk.turns(end.turn.session_id)[-1].receipt == end.turn.receipt
+        assert desk.quotes().state == end.turn.receipt["quotes"]["state"]
+        quotes: Mapping[str, object] = end.turn.receipt["quotes"]
+        return quotes
+
+    assert quotes_of(fake()) == {"state": "on", "reason": "", "found": None, "tried": None, "remarks": []}
+    off = quotes_of(fake(), quotes=False)
+    assert off["state"] == "off" and "--no-quotes" in str(off["reason"])
+    assert quotes_of(fake(shows=None))["state"] == quotes_of(fake(shows=None), quotes=True)["state"] == "impossible"
+    failed = Quotes(state=QuoteState.FAILED, reason="It is no good.", n_found=1, n_tried=4)
+    backend = fake()
+    backend.looking = lambda: setattr(backend, "found_quotes", failed)  # which shows behind the answer
+    assert quotes_of(backend) == {"state": "failed", "reason": "It is no good.", "found": 1, "tried": 4, "remarks": []}
+    assert quotes_of(backend, quotes=True)["state"] == "on"
 
 
 @pytest.mark.parametrize("quotes", [None, False])

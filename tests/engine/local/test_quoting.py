@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine.answer.quotes import QuoteState
 from engine.corpus.source import Source, digest_text
 from engine.errors import EngineDied
 from engine.local.opened import open_model
@@ -129,9 +130,11 @@ def test_a_model_is_tried_once_and_one_that_is_no_good_is_left_alone(
         )  # fmt: skip
 
     [remark] = asked(anyway=False)
-    n_found = trial.known()
-    assert n_found is not None and n_found < 3  # its weights are random
-    assert isinstance(remark, Remark) and "quotes = true" in remark.text
+    assert isinstance(remark, Remark)
+    outcome = trial.known()
+    assert outcome is not None and outcome.n_found is not None and outcome.n_found < 3  # its weights are random
+    assert outcome.state is QuoteState.FAILED and outcome.reason == remark.text
+    assert "quotes = true" in remark.text
     assert asked(anyway=False) == []  # by what was kept; it was said
     assert [type(event) for event in asked(anyway=True)] == [Evidence] * 3
     assert QuoteTrial(opened, "another model", tmp_path).known() is None
