@@ -21,6 +21,11 @@ _BY = {
     "gone": "gone from the disk",
 }
 _MOST_LINES = 400  # sources of a row; more are counted
+_QUOTES = {
+    "off": "quotes switched off",
+    "failed": "quotes off with this model",
+    "impossible": "quotes found again, not held",
+}
 _TIMES = {
     "read_s": "reading files",
     "load_s": "loading the model",
@@ -48,6 +53,12 @@ def receipt_rows(receipt: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
                 left.pop(key, None)
             rows.append((name, lines or ["none"]))
     return rows + [(name, [_json(value)]) for name, value in left.items()]
+
+
+def quotes_line(receipt: Mapping[str, Any] | None) -> str:
+    """That no words were looked for which show an answer, in some words: the receipt says why. "" where they were."""
+    quotes = (receipt or {}).get("quotes")
+    return _QUOTES.get(str(quotes.get("state")), "") if isinstance(quotes, dict) else ""
 
 
 def receipt_html(receipt: Mapping[str, Any]) -> str:
@@ -113,12 +124,22 @@ def _cache(receipt: Mapping[str, Any]) -> Iterator[str]:
 def _settings(receipt: Mapping[str, Any]) -> Iterator[str]:
     settings = dict(receipt["settings"])
     known = [how.format(settings.pop(name)) for name, how in _SAMPLING.items() if settings.get(name) is not None]
-    seed = settings.pop("seed", None)
-    yield ", ".join([*known, f"seed {seed}" if seed is not None else "no seed"])
+    seed, stops = settings.pop("seed", None), settings.pop("stops", None)
+    ends = [f"stops at {_json(stops)[1:-1]}"] if stops else []
+    yield ", ".join([*known, f"seed {seed}" if seed is not None else "no seed", *ends])
     if settings:
         yield ", ".join(
             f"{name} {value if isinstance(value, str) else _json(value)}" for name, value in settings.items()
         )
+
+
+def _quotes(receipt: Mapping[str, Any]) -> Iterator[str]:
+    quotes = receipt["quotes"]
+    if quotes is None:
+        return
+    tried = f": it found words {quotes['found']} times in {quotes['tried']}" if quotes["tried"] is not None else ""
+    yield str(quotes["reason"]) or f"looked for behind each statement{tried and ', the model was tried' + tried}"
+    yield from map(str, quotes["remarks"])
 
 
 def _times(receipt: Mapping[str, Any]) -> Iterator[str]:
@@ -146,6 +167,7 @@ _ROWS: tuple[tuple[str, tuple[str, ...], _Tell], ...] = (
     ("Model", ("model",), _model),
     ("KV cache", ("kv_type", "context_tokens"), _cache),
     ("Settings", ("settings", "seed"), _settings),
+    ("Words that show it", ("quotes",), _quotes),
     ("Instruction", ("system",), lambda receipt: iter([str(receipt["system"])] if receipt["system"] else [])),
     ("Date in it", ("date",), lambda receipt: iter([str(receipt["date"])])),
     ("Times", ("times",), _times),

@@ -90,7 +90,7 @@ class Quoting:
     def _behind(self, asked: Asked, places: Sequence[_Place], index: QuoteIndex) -> Iterator[Evidence | Remark]:
         """Each behind its statement in the cache."""
         held, told = len(self._kv), set[str]()
-        if held < len(asked.ids) - 1 or not np.array_equal(self._kv.ids, asked.ids[:held]):
+        if held < len(asked.ids) - 1 or not np.array_equal(self._kv.ids[: len(asked.ids)], asked.ids[:held]):
             return  # something else was read since
         for place in places:
             start = min(place.end, held)

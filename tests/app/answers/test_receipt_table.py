@@ -3,7 +3,7 @@
 import random
 from typing import Any
 
-from app.answers.receipt_table import receipt_html, receipt_rows
+from app.answers.receipt_table import quotes_line, receipt_html, receipt_rows
 from engine.answer.receipt import LeftOut, Receipt, SentSource
 
 RECEIPT = Receipt(
@@ -26,6 +26,7 @@ RECEIPT = Receipt(
     date="2026-05-01",
     history=(0, 2),
     prompt_hash="cafe",
+    quotes={"state": "failed", "reason": "Tried, it found none.", "found": 0, "tried": 3, "remarks": ["No room."]},
     times={"read_s": 0.25, "load_s": None, "prefill_s": 61.0, "ttft_s": 62.0},
 ).to_json()
 
@@ -38,7 +39,19 @@ def test_all_of_it_is_told_in_words() -> None:
     assert rows["Earlier in it"] == ["question 1, question 3"]
     assert rows["Model"] == ["Tiny, Q4_0", "/m/tiny.gguf, 2.0 KiB"]
     assert rows["Settings"] == ["at most 80 tokens, temperature 0.5, seed 7", "max_tiles 9, snapshot true"]
+    assert rows["Words that show it"] == ["Tried, it found none.", "No room."]
     assert not set(rows) & set(RECEIPT), "no key was left to be told as it is"
+
+
+def test_a_line_says_that_no_words_were_looked_for() -> None:
+    assert quotes_line(RECEIPT) == "quotes off with this model"
+    for quotes in (None, {}, [], {"state": "on"}, {"state": ["off"]}):
+        assert quotes_line({"quotes": quotes}) == ""
+    assert quotes_line(None) == "" == quotes_line({})
+    on = {"state": "on", "reason": "", "found": 3, "tried": 4, "remarks": []}
+    assert dict(receipt_rows({"quotes": on}))["Words that show it"] == [
+        "looked for behind each statement, the model was tried: it found words 3 times in 4"
+    ]
 
 
 def test_it_acts_nowhere() -> None:
