@@ -163,6 +163,7 @@ _FILE_TYPES: dict[str, type | tuple[type, ...]] = {
     "top_p": (int, float),
     "min_p": (int, float),
     "seed": int,
+    "stops": list,
     "system": str,
     "mmproj": str,
     "max_tiles": int,
@@ -190,6 +191,8 @@ def _from_file(path: Path) -> dict[str, Any]:
     for name in ("roots", "models"):
         if name in values:
             values[name] = tuple(expanded(Path(str(folder))) for folder in values[name])
+    if "stops" in values:
+        values["stops"] = tuple(map(str, values["stops"]))
     if "mmproj" in values:
         values["mmproj"] = expanded(Path(values["mmproj"]))
     for name in ("snapshot_budget", "count_cache_budget"):

@@ -21,11 +21,6 @@ _BY = {
     "gone": "gone from the disk",
 }
 _MOST_LINES = 400  # sources of a row; more are counted
-_QUOTES = {
-    "off": "quotes switched off",
-    "failed": "quotes off with this model",
-    "impossible": "quotes found again, not held",
-}
 _TIMES = {
     "read_s": "reading files",
     "load_s": "loading the model",
@@ -53,12 +48,6 @@ def receipt_rows(receipt: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
                 left.pop(key, None)
             rows.append((name, lines or ["none"]))
     return rows + [(name, [_json(value)]) for name, value in left.items()]
-
-
-def quotes_line(receipt: Mapping[str, Any] | None) -> str:
-    """That no words were looked for which show an answer, in some words: the receipt says why. "" where they were."""
-    quotes = (receipt or {}).get("quotes")
-    return _QUOTES.get(str(quotes.get("state")), "") if isinstance(quotes, dict) else ""
 
 
 def receipt_html(receipt: Mapping[str, Any]) -> str:

@@ -16,7 +16,6 @@ from app.export import ENDS, picture_numbers
 from app.sizes import name_of
 from app.sources.excerpts import Reading
 from engine.answer.citations import Citation, Status
-from engine.corpus.source import Source
 from storage.records import SessionRecord, SessionSource, Turn
 
 Draw = Callable[..., Any]  # of a source, a picture's number and the longer side in pixels: a Drawing, or Skipped
@@ -34,8 +33,7 @@ def session_page(record: SessionRecord, *, draw: Draw | None = None) -> bytes:
     """The page, in UTF-8. draw: app.images.jpegs.draw; None for a page without pictures."""
     session = record.session
     style = (Path(__file__).with_name("export.css")).read_text(encoding="utf-8")
-    sources = {placed.source.path: placed.source for placed in record.sources}
-    cited = _Cited(sources, draw)
+    cited = _Cited({placed.source.path: placed for placed in record.sources}, draw)
     parts = [
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
         f'<meta http-equiv="Content-Security-Policy" content="{escape(_POLICY)}">',
@@ -119,8 +117,8 @@ def _turn(turn: Turn, cited: "_Cited") -> Iterator[str]:
 class _Cited:
     """What stands below an answer for each of its citations. draw: see session_page."""
 
-    def __init__(self, sources: Mapping[str, Source], draw: Draw | None) -> None:
-        self._sources, self._draw = sources, draw
+    def __init__(self, placed: Mapping[str, SessionSource], draw: Draw | None) -> None:
+        self._placed, self._draw = placed, draw
         self._readings: dict[str, Reading] = {}
         self._n_images = 0
 
@@ -138,10 +136,11 @@ class _Cited:
         return " · ".join(parts) + self._shows(citation, turn)
 
     def _shows(self, citation: Citation, turn: Turn) -> str:
-        source = self._sources.get(citation.path or "")
-        if source is None or citation.bytes is None:
+        placed = self._placed.get(citation.path or "")
+        if placed is None or citation.bytes is None:
             said = f'<p class="said" dir="auto">{_shown(citation.quote or turn.text[slice(*citation.statement)])}</p>'
-            return said + self._image(source, citation)
+            return said + self._image(placed, citation)
+        source = placed.source
         if source.path not in self._readings:
             self._readings[source.path] = Reading(source.text)
         reading = self._readings[source.path]
@@ -155,11 +154,11 @@ class _Cited:
         kind = "" if source.kind == "pdf" else ' class="lines"'
         return f'<blockquote dir="auto"{kind}>{around}</blockquote>{said}'
 
-    def _image(self, source: Source | None, citation: Citation) -> str:
+    def _image(self, placed: SessionSource | None, citation: Citation) -> str:
         """The image that is meant, small, with its part boxed."""
-        if source is None or citation.image is None or not source.pictures or self._draw is None:
+        if placed is None or citation.image is None or not placed.source.pictures or self._draw is None:
             return ""
-        self._n_images += 1
+        self._n_images, source = self._n_images + 1, placed.source
         numbers = [picture.number for picture in source.pictures]
         number = citation.page if citation.page in numbers else numbers[0]
         drawn = self._draw(source, number, _LONGEST) if self._n_images <= _MOST_IMAGES else None

@@ -9,9 +9,8 @@ from typing import Any
 import streamlit as st
 
 from app import state
-from app.answers.cited import marks_of, numbered, rows_of, summary_of
+from app.answers.cited import marks_of, numbered, quotes_line, rows_of, summary_of
 from app.answers.markup import Block, Growing, blocks_of
-from app.answers.receipt_table import quotes_line
 from app.jobs import Job, Phase, Progress
 from app.markdown import literal_html, plain
 from app.question import Looking

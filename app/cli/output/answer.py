@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from app.answers.receipt_table import quotes_line
+from app.answers.cited import quotes_line
 from app.cli.output import Json, skipped_json
 from app.question import Answered, Begun, Cited, DeskEvent, Notice
 from app.sizes import show_seconds

@@ -3,7 +3,8 @@
 import random
 from typing import Any
 
-from app.answers.receipt_table import quotes_line, receipt_html, receipt_rows
+from app.answers.cited import quotes_line
+from app.answers.receipt_table import receipt_html, receipt_rows
 from engine.answer.receipt import LeftOut, Receipt, SentSource
 
 RECEIPT = Receipt(
