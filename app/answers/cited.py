@@ -5,9 +5,10 @@ were found. Which words bear a statement out is for the reader to judge.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 from html import escape
+from typing import Any
 
 from app.answers.marks import Mark
 from engine.answer.citations import Citation, Status
@@ -16,6 +17,11 @@ NO_WORDS = "No words found that show this"
 _LONGEST = 400  # characters of a quote in the list; the viewer has all of it
 _MOST_WORDS = 3_000  # that two passages are compared by
 _SIGNS = {Status.VERIFIED: "✓", Status.ALTERED: "≠", Status.MISSING: "?"}
+_QUOTES = {
+    "off": "quotes switched off",
+    "failed": "quotes off with this model",
+    "impossible": "quotes found again, not held",
+}
 _ROWS, _COLUMNS = ("upper", "middle", "lower"), ("left", "center", "right")
 # What acts on a terminal or on the direction of a line, and is not to act here.
 ACTING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -52,6 +58,12 @@ def summary_of(citations: Sequence[Citation]) -> str:
     if n_bare:
         parts.append(f"{n_bare:,} {'statement' if n_bare == 1 else 'statements'} without words")
     return " · ".join(parts)
+
+
+def quotes_line(receipt: Mapping[str, Any] | None) -> str:
+    """That no words were looked for which show an answer, in some words: the receipt says why. "" where they were."""
+    quotes = (receipt or {}).get("quotes")
+    return _QUOTES.get(str(quotes.get("state")), "") if isinstance(quotes, dict) else ""
 
 
 def standing_of(citation: Citation) -> str:

@@ -234,8 +234,9 @@ def _asked_with(fields: Fields, renamed: dict[str, str]) -> dict[str, Any]:
     for refused in at.list("refused") if "refused" in at else ():
         if len(refused) != 3 or not all(isinstance(each, str) for each in refused):
             raise at.refusal("refused", "a list of files")
-    if "only" in at:
-        at.texts("only")
+    for name in ("only", "stops"):
+        if name in at:
+            at.texts(name)
     if renamed and "joined" in at:
         joined = [[path, renamed.get(digest, digest), *rest] for path, digest, *rest in values["joined"]]
         return {**values, "joined": joined}

@@ -17,13 +17,15 @@ class Stop(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How the next token is chosen. temperature 0 is greedy; seed None draws one. max_tokens caps the reply."""
+    """How the next token is chosen. temperature 0 is greedy; seed None draws one. max_tokens caps the reply, which ends
+    before the first of these stops that it would hold."""
 
     max_tokens: int = 2048
     temperature: float = 0.0
     top_p: float = 0.95
     min_p: float = 0.05
     seed: int | None = None
+    stops: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

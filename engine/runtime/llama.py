@@ -128,7 +128,8 @@ class LlamaModel:
                 else Prefill(event, len(ids), reused, perf_counter() - restored, self._gauge(event), self._encoded)
             )
         read = perf_counter()
-        reply = Reply(begun, b"".join(map(self._quoting.piece, ids[len(ids) - n_begun :].tolist())))
+        before = b"".join(map(self._quoting.piece, ids[len(ids) - n_begun :].tolist()))
+        reply = Reply(begun, before, stops=sampling.stops)
         if len(self._cache) == len(ids) and not self.cancelled:
             yield from self._sample(sampling, reply, quotes)
         ended = perf_counter()
@@ -196,6 +197,8 @@ class LlamaModel:
                     reply.stop = Stop.END
                     break
                 reply.add(token, self._quoting.piece(token))
+                if reply.stopped:
+                    break
                 if text := reply.due():
                     yield self._text(text, reply, n_cached)
                 if len(reply.ids) >= sampling.max_tokens or n_cached >= self.n_ctx:

@@ -105,7 +105,7 @@ class Worker:
             self._files.get()
         events = model.generate(
             np.frombuffer(call.payload, dtype="<i4"),
-            Sampling(**call.fields),
+            Sampling(**{**call.fields, "stops": tuple(call.fields["stops"])}),
             anchor=anchor,
             keeping=keeping_from(keeping) if keeping else None,
             pictures=pictures,

@@ -118,9 +118,9 @@ class Quoting:
             yield _found(place.number, written, index, len(more))
 
     def _is_there(self, asked: Asked) -> bool:
-        """Whether the cache is that of the answer: nothing else was read since."""
+        """Whether the cache is that of the answer: nothing else was read since. It may hold what a stop took away."""
         held = len(self._kv)
-        return held >= len(asked.ids) - 1 and np.array_equal(self._kv.ids, asked.ids[:held])
+        return held >= len(asked.ids) - 1 and np.array_equal(self._kv.ids[: len(asked.ids)], asked.ids[:held])
 
     def _from_copy(self, asked: Asked, places: Sequence[_Place], index: QuoteIndex) -> Iterator[Evidence | Remark]:
         """The answer is read again from where there is a copy of what cannot be cut."""
