@@ -164,15 +164,15 @@ def _paths(sources: dict[str, Source]) -> list[str]:
 
 @pytest.fixture
 def page(server: Server, store: Store, sources: dict[str, Source], cited: list[Citation], open_page: Open) -> DeskPage:
-    opened = open_page(server)
-    show(opened, keep(store, sources, cited))
-    return opened
+    return show(open_page, server, keep(store, sources, cited))
 
 
-def show(page: DeskPage, session: str) -> None:
-    page.open(f"/?session={session}")
+def show(open_page: Open, server: Server, session: str, **how: Any) -> DeskPage:
+    """A tab that shows the session's answer."""
+    page = open_page(server, f"/?session={session}", **how)
     page.page.locator(".answer button.cite, .answer p").first.wait_for()
     page.settle()
+    return page
 
 
 def press(page: DeskPage, number: int) -> Any:
@@ -297,8 +297,7 @@ def test_two_hundred_citations(server: Server, store: Store, sources: dict[str, 
         quoting(text, f"Statement {n:03} of many holds.", rows, f"return trees * {n % 150 + 1}\n".strip())
         for n in range(200)
     ]
-    page = open_page(server)
-    show(page, keep(store, sources, many, text))
+    page = show(open_page, server, keep(store, sources, many, text))
     assert page.page.locator(".answer > :first-child button.cite").count() == 200
     assert page.page.locator(".citations li").count() == 6
     page.page.get_by_role("button", name="Show all 200").click()
@@ -318,7 +317,7 @@ def test_nothing_that_is_quoted_acts(server: Server, store: Store, sources: dict
     page.page.on("request", lambda request: requested.append(request.url))
     citations = [quoting(text, "It says so.", danger, quote)]
     citations.append(replace(citations[0], statement=(0, len(text)), status=Status.ALTERED, quote=quote + "<b>x</b>"))
-    show(page, keep(store, sources, citations, text))
+    page.open(f"/?session={keep(store, sources, citations, text)}")
     for number in (1, 2):
         view = press(page, number)
         assert "<script>" in view.inner_text()
@@ -404,8 +403,7 @@ def test_opening_while_another_answer_streams(
 ) -> None:
     small = {path: each for path, each in sources.items() if path.endswith(("rows.py",))}
     session = keep(store, small, cited[:1])
-    page = open_page(server)
-    show(page, session)
+    page = show(open_page, server, session)
     page.ask("Go on.")
     press(page, 1)
     page.wait_for_end(1)
@@ -419,8 +417,7 @@ def test_how_it_looks(
 ) -> None:
     session = keep(store, sources, cited)
     for name, how in {"light": {}, "dark": {"dark": True}, "phone": {"size": (390, 844)}}.items():
-        page = open_page(server, **how)
-        show(page, session)
+        page = show(open_page, server, session, **how)
         page.shoot(f"viewer-answer-{name}")
         for number in range(1, 6):
             press(page, number)
