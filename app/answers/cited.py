@@ -139,7 +139,7 @@ def _row(text: str, number: int, citation: Citation) -> str:
     status, place = citation.status.value, place_of(citation)
     quote = f'<span class="words">“{_html(words)}”</span>'
     if is_code(citation):
-        quote = f'<span class="words code">{_code(citation.quote)}</span>'
+        quote = f'<span class="words as-code">{_code(citation.quote)}</span>'
     if not citation.quote:
         is_bare = citation.status is Status.MISSING
         quote = (

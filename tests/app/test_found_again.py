@@ -139,7 +139,7 @@ def test_code_that_is_copied_whole_comes_out_as_it_stands_on_disk(
         assert data[start:end] == code.encode("utf-16-le" if encoding == "utf-16" else encoding.removesuffix("-sig"))
     turn = desk.turns(line["session"])[0]
     [row] = rows_of(turn.text, turn.citations or ())
-    assert f'<span class="words code">{escape(code)}</span>'.replace("\r\n", "\n") in row
+    assert f'<span class="words as-code">{escape(code)}</span>'.replace("\r\n", "\n") in row
     exported = session_markdown(desk.record(line["session"]))
     assert exported.count(f"\n   ```text\n   {code}".replace("\r\n", "\r\n   ")) == 1
     checked = verify_session(desk.record(line["session"]), desk.backend)

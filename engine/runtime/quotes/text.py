@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 SEAM = 0xFF  # between documents, and at both ends
 _BLANK = 0x20
 _PAD = 8  # bytes behind the last seam, so that 8 bytes can be read anywhere
-_BLOCK = 1 << 20  # bytes that are normalized at once: what that takes is many times as much
+_BLOCK = 1 << 20  # bytes that are normalized at once, 4 at least: what that takes is many times as much
 # white space of more than one byte: U+0085, U+00A0; U+1680, U+2000 to U+200A, U+2028, U+2029, U+202F, U+205F, U+3000
 _TWO = ((0xC2, (0x85, 0xA0)),)
 _THREE = (
