@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Any
 
 from app.attachments import candidates, joining
-from app.citing import Sent, cite
+from app.citing import Sent, cite, quotable
 from app.next_turn import PreparedTurn, prepare
 from app.question import Answered, Begun, Cited, DeskEvent, Notice, Question, looking_at
 from app.receipts import Sending, receipt_of
@@ -25,10 +25,8 @@ from engine.backend import (
     Gauge,
     HeldQuote,
     Prefill,
-    QuoteState,
     Remark,
     Sampling,
-    Source,
     Stop,
     Text,
 )
@@ -80,7 +78,7 @@ def answer(
             asked = _resume(turn, resumed, lease, sampling, backend, store, settings)
         receipts, before = _Receipts(turn, backend, store, settings), resumed.text if resumed else ""
         record = _Record(asked, store, question.read_s, receipts, before, turn.begun.tolist())
-        sources = _quotable(turn, backend, settings)
+        sources = quotable(turn.sources, backend, settings)
         try:
             yield Begun(asked, turn.case.plan, looking_at(turn.case.prompt))
             yield from (*varied, *notices)
@@ -97,7 +95,7 @@ def answer(
     # the session is free again: what follows keeps nobody from asking
     sent = Sent(
         case=replace(turn.case, prompt=turn.case.prompt.unbegun),
-        sources=tuple(at.source for at in turn.sent),
+        sources=turn.sources,
         quotable=sources,
         shown=turn.conversation.numbers if backend.about.sees else None,
         held=record.held,
@@ -110,16 +108,8 @@ def _generated(
     turn: PreparedTurn, sampling: Sampling, session_id: str, backend: Backend, settings: Settings, cancel: Flag
 ) -> Generator[Event, None, None]:
     told = _TAG in turn.system
-    words = _quotable(turn, backend, settings, told=told)
+    words = quotable(turn.sources, backend, settings, told=told)
     return backend.generate(turn.case, sampling, session_id=session_id, cancel=cancel, quotable=words, told=told)
-
-
-def _quotable(turn: PreparedTurn, backend: Backend, settings: Settings, *, told: bool = False) -> tuple[Source, ...]:
-    """The sources that are sent and have words, where it may quote them; told: however good it is at that."""
-    state = backend.quotes().with_setting(settings.quotes).state
-    if state is not QuoteState.ON and not (told and state is QuoteState.FAILED):
-        return ()
-    return tuple(at.source for at in turn.sent if at.source.text.strip())
 
 
 def _resolved(question: Question, session: Session | None, store: Store) -> tuple[Question, tuple[Turn, ...]]:
