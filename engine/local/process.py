@@ -110,14 +110,10 @@ class EngineProcess:
             return
         if documents is not None:
             self._tell_of(documents)
-        keeping = self._keeping.fields() if self._keeping else None
-        pictures = pictures_of(prompt)
-        shown = {"pictures": pictures.fields()}
-        places = {"anchor": prompt.corpus_end, "n_begun": prompt.n_begun, "quotes": documents is not None}
-        places["told"] = told and documents is not None
-        fields = {"do": "generate", **places, "keeping": keeping, **shown, **asdict(sampling)}
-        ids = prompt.ids()
-        self._send(fields, ids.astype("<i4").tobytes())
+        keeping, pictures, ids = self._keeping.fields() if self._keeping else None, pictures_of(prompt), prompt.ids()
+        quoting = {"quotes": documents is not None, "told": told and documents is not None}
+        fields = {"do": "generate", **_places(prompt), **quoting, "keeping": keeping, "pictures": pictures.fields()}
+        self._send({**fields, **asdict(sampling)}, ids.astype("<i4").tobytes())
         self._answering = True
         try:
             while True:
@@ -283,6 +279,10 @@ class EngineProcess:
         if self._child is None:
             raise EngineDied("The engine's process is gone.", "Ask again: a new engine starts.")
         return self._child
+
+
+def _places(prompt: Prompt) -> dict[str, int]:
+    return {"anchor": prompt.corpus_end, "n_begun": prompt.n_begun}
 
 
 def _event(frame: Frame) -> Remark | Prefill | Checkpoint | Text | Finished:
