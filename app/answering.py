@@ -1,7 +1,7 @@
 """One question on its way, straight down: the lease, what it sends, a refusal, its turn in the store, the engine's
 events, what is kept of them, and what shows the answer."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from threading import Event as Flag
@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Any
 
 from app.attachments import candidates, joining
-from app.citing import Sent, cite
+from app.citing import Sent, cite, quotable
 from app.next_turn import PreparedTurn, prepare
 from app.question import Answered, Begun, Cited, DeskEvent, Notice, Question, looking_at
 from app.receipts import Sending, receipt_of
@@ -23,11 +23,10 @@ from engine.backend import (
     Event,
     Finished,
     Gauge,
+    HeldQuote,
     Prefill,
-    QuoteState,
     Remark,
     Sampling,
-    Source,
     Stop,
     Text,
 )
@@ -38,6 +37,7 @@ from storage.store import Store
 
 _TITLE_LENGTH = 60
 _WARMTH = 0.7  # the temperature at which a question is asked again whose reply would otherwise be the same
+_TAG = "<quote>"  # a standing instruction that has it tells the model to quote within it
 _PROGRESS_S = 0.5  # how often the store hears of the prefill
 
 
@@ -78,11 +78,11 @@ def answer(
             asked = _resume(turn, resumed, lease, sampling, backend, store, settings)
         receipts, before = _Receipts(turn, backend, store, settings), resumed.text if resumed else ""
         record = _Record(asked, store, question.read_s, receipts, before, turn.begun.tolist())
-        sources = _quotable(turn, backend, settings)
+        sources = quotable(turn.sources, backend, settings)
         try:
             yield Begun(asked, turn.case.plan, looking_at(turn.case.prompt))
             yield from (*varied, *notices)
-            events = backend.generate(turn.case, sampling, session_id=session.id, cancel=cancel, quotable=sources)
+            events = _generated(turn, sampling, session.id, backend, settings, cancel)
             with closing(events):
                 for event in events:
                     yield record.keep(event)
@@ -95,19 +95,21 @@ def answer(
     # the session is free again: what follows keeps nobody from asking
     sent = Sent(
         case=replace(turn.case, prompt=turn.case.prompt.unbegun),
-        sources=tuple(at.source for at in turn.sent),
+        sources=turn.sources,
         quotable=sources,
         shown=turn.conversation.numbers if backend.about.sees else None,
+        held=record.held,
     )
     for found in cite(record.turn, sent, backend=backend, store=store, settings=settings, stop=uncited):
         yield replace(found, gauge=record.gauge, encoded=record.encoded) if isinstance(found, Cited) else found
 
 
-def _quotable(turn: PreparedTurn, backend: Backend, settings: Settings) -> tuple[Source, ...]:
-    """The sources that are sent and have words, where this engine and the settings let it quote them; else none."""
-    if backend.quotes().with_setting(settings.quotes).state is not QuoteState.ON:
-        return ()
-    return tuple(at.source for at in turn.sent if at.source.text.strip())
+def _generated(
+    turn: PreparedTurn, sampling: Sampling, session_id: str, backend: Backend, settings: Settings, cancel: Flag
+) -> Generator[Event, None, None]:
+    told = _TAG in turn.system
+    words = quotable(turn.sources, backend, settings, told=told)
+    return backend.generate(turn.case, sampling, session_id=session_id, cancel=cancel, quotable=words, told=told)
 
 
 def _resolved(question: Question, session: Session | None, store: Store) -> tuple[Question, tuple[Turn, ...]]:
@@ -282,6 +284,7 @@ class _Record:
     ended: bool = False
     gauge: Gauge | None = None
     encoded: int = 0
+    held: tuple[HeldQuote, ...] = ()
 
     def __post_init__(self) -> None:
         self.n_begun = len(self.ids)
@@ -289,7 +292,7 @@ class _Record:
     def keep(self, event: Event) -> DeskEvent:
         """Writes an event to the store; the event as the doors hear of it."""
         if isinstance(event, Finished):
-            self.gauge, self.encoded = event.gauge, event.encoded
+            self.gauge, self.encoded, self.held = event.gauge, event.encoded, event.held
             return Answered(self.end(self._outcome(event)), event.gauge, event.encoded)
         if isinstance(event, Text):  # at most 20 a second, 0.3 ms each: a kill loses nothing that was seen
             kept = self.text.removesuffix("\N{REPLACEMENT CHARACTER}") if event.mends else self.text

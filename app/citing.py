@@ -3,7 +3,7 @@ made to quote what was sent."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Event as Flag
 
 from app.found_again import box_of, found_until
@@ -12,9 +12,9 @@ from app.settings import Settings
 from engine.answer.citations import Citation, Status
 from engine.answer.places import Places
 from engine.answer.statements import statements
-from engine.backend import Backend, Case, Evidence, Remark, Replied, Source
+from engine.backend import Backend, Case, Evidence, HeldQuote, QuoteState, Remark, Replied, Source
 from engine.errors import LongdeskError
-from engine.runtime.quotes.text import Place
+from engine.runtime.quotes.text import Place, normalized
 from storage.records import Turn
 from storage.store import Store
 
@@ -22,12 +22,24 @@ from storage.store import Store
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
     """What an answer stands on. case: that was asked. sources: all that were sent. quotable: of them, those that the
-    model may be made to quote. shown: see found_again."""
+    model may be made to quote. shown: see found_again. held: what the answer quotes that could only be copied."""
 
     case: Case
     sources: tuple[Source, ...]
     quotable: tuple[Source, ...] = ()
     shown: Mapping[str, int] | None = None
+    held: tuple[HeldQuote, ...] = ()
+
+
+def quotable(
+    sources: Sequence[Source], backend: Backend, settings: Settings, *, told: bool = False
+) -> tuple[Source, ...]:
+    """Those of the sources that are sent which the model may be made to quote; none where the engine or the settings
+    are against it. told: it opens quotes itself, however good it is at that."""
+    state = backend.quotes().with_setting(settings.quotes).state
+    if state is not QuoteState.ON and not (told and state is QuoteState.FAILED):
+        return ()
+    return tuple(source for source in sources if source.text.strip())
 
 
 def cite(
@@ -44,6 +56,7 @@ def cite(
         found = found_until(stop, turn.text, sent.sources, question=turn.question, shown=sent.shown)
         if found is None:
             return
+        found = tuple(_held(citation, sent.held) for citation in found)
         shown = {each.statement for each in found if each.status is Status.VERIFIED or each.image is not None}
         spans = tuple(span for span in statements(turn.text) if span not in shown)
         goes_on = turn.stop in ("end", "length") and bool(spans and sent.quotable and turn.reply_ids)
@@ -106,6 +119,15 @@ def _evidence(
     except LongdeskError as error:
         yield Notice(f"The search for words that show the answer broke off: {error}")
     yield Cited(turn, n_done=n_done, n_statements=len(spans), n_tokens=n_tokens)
+
+
+def _held(citation: Citation, held: Sequence[HeldQuote]) -> Citation:
+    """Of what the answer quotes: whether it could only be copied, and how sure the model was."""
+    words = normalized(citation.quote.encode("utf-8", "surrogatepass")).strip()
+    for quote in held:
+        if citation.status is Status.VERIFIED and words == quote.words.strip().encode("utf-8", "surrogatepass"):
+            return replace(citation, held=True, logprob=quote.lowest)
+    return citation
 
 
 def _citation(found: Evidence, statement: tuple[int, int], places: Places) -> Citation:

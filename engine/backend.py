@@ -21,6 +21,7 @@ from engine.runtime.events import (
     Evidence,
     Finished,
     Gauge,
+    HeldQuote,
     Loading,
     Prefill,
     Remark,
@@ -46,6 +47,7 @@ __all__ = [
     "Exchange",
     "Finished",
     "Gauge",
+    "HeldQuote",
     "IdCache",
     "Ids",
     "KeptIds",
@@ -182,12 +184,21 @@ class Backend(Protocol):
         """As plan, and what of the prompt need not be read again."""
 
     def generate(
-        self, case: Case, sampling: Sampling, *, session_id: str, cancel: Flag, quotable: Sequence[Source] = ()
+        self,
+        case: Case,
+        sampling: Sampling,
+        *,
+        session_id: str,
+        cancel: Flag,
+        quotable: Sequence[Source] = (),
+        told: bool = False,
     ) -> Generator[Event, None, None]:
         """Reads what is not kept of the prompt, and samples a reply. Ends with Finished, also when cancelled.
 
         A prompt that ends with the beginning of its reply is gone on with; the events have what is new of it alone.
-        session_id: whose question it is. quotable: what will be quoted from, to be made ready meanwhile. Raises
+        session_id: whose question it is. quotable: what will be quoted from, to be made ready meanwhile. told:
+        the prompt tells the model to quote within <quote> and </quote>: it is kept from writing there what does not
+        stand in quotable, if this engine holds quotes. Raises
         EngineFailed or EngineDied when the engine breaks; the next call starts a new one.
         """
 

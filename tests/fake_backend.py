@@ -22,6 +22,7 @@ from engine.backend import (
     Evidence,
     Exchange,
     Finished,
+    HeldQuote,
     Ids,
     Part,
     Plan,
@@ -67,6 +68,7 @@ class FakeBackend:
         self.found_quotes = Quotes()  # what is known of the model; a test may change it
         self.answer, self.breaks_at = answer, breaks_at
         self.asked: list[Case] = []
+        self.told, self.held = False, tuple[HeldQuote, ...]()  # whether it was told to open quotes; those that it held
         self._words: dict[str, int] = {}
         self._held: Ids = np.empty(0, dtype=np.int32)
 
@@ -126,9 +128,17 @@ class FakeBackend:
         return Case(prompt, self.plan(prompt, wanted, exchanges), Reuse(kept, tokens_per_s=1e6))
 
     def generate(
-        self, case: Case, sampling: Sampling, *, session_id: str, cancel: Flag, quotable: Sequence[Source] = ()
+        self,
+        case: Case,
+        sampling: Sampling,
+        *,
+        session_id: str,
+        cancel: Flag,
+        quotable: Sequence[Source] = (),
+        told: bool = False,
     ) -> Generator[Event, None, None]:
         self.asked.append(case)
+        self.told = told
         total, reused = case.prompt.n_tokens, case.reuse.n_tokens or 0
         begun, reply, stop = case.prompt.n_begun, [], Stop.END
         yield Prefill(total, total, reused, 0.001)
@@ -151,6 +161,7 @@ class FakeBackend:
             prefill_s=0.001,
             ttft_s=0.001,
             generate_s=0.001,
+            held=self.held if told and quotable else (),
         )
 
     def evidence(

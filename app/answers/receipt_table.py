@@ -127,8 +127,8 @@ def _quotes(receipt: Mapping[str, Any]) -> Iterator[str]:
     if quotes is None:
         return
     tried = f": it found words {quotes['found']} times in {quotes['tried']}" if quotes["tried"] is not None else ""
-    yield str(quotes["reason"]) or f"looked for behind each statement{tried and ', the model was tried' + tried}"
-    yield from map(str, quotes["remarks"])
+    reason = str(quotes["reason"]) or f"looked for behind each statement{tried and ', the model was tried' + tried}"
+    yield from dict.fromkeys((reason, *map(str, quotes["remarks"])))  # the first time, the reason is a remark as well
 
 
 def _times(receipt: Mapping[str, Any]) -> Iterator[str]:

@@ -13,17 +13,16 @@ from typing import Any
 import llama_cpp
 import numpy as np
 
-from engine.errors import EngineFailed
 from engine.runtime.binding import Binding
 from engine.runtime.chain import BLOCK
 from engine.runtime.events import Remark
 from engine.runtime.positions import Positions
 from engine.runtime.prefix import Attention, CacheShape, Rewind, keepable, rewind_to
 from engine.runtime.recurrence import Recurrence
-from engine.runtime.slots import SIDE, Slots
+from engine.runtime.slots import Slots
 from engine.runtime.snapshot import load_state, save_state
 from engine.runtime.state_file import Promise, Unusable, is_loss, promise
-from engine.runtime.window import Window, take_window
+from engine.runtime.window import SIDE, Window, take_window
 from engine.tokens.document import Ids, common_prefix
 
 
@@ -44,7 +43,7 @@ class KvCache:
         self.has_windows = shape.attention in (Attention.CHUNKED, Attention.SLIDING) and not swa_full
         self._slots = Slots(context, n_slots if self.has_windows else 0)
         self._whole_from = 0  # cells of the windowed layers before this position are blank
-        self._recurrence = Recurrence(context) if has_state else None
+        self._recurrence = Recurrence(context, self.clear) if has_state else None
         self.ids: Ids = np.empty(0, dtype=np.int32)
         self.positions = Positions()
 
@@ -158,12 +157,8 @@ class KvCache:
         """
         memory, position = self._memory, self.positions.of(n_tokens)
         if self._recurrence is not None:
-            try:
-                with self._recurrence.aside(n_tokens, len(self.ids), position):
-                    yield position
-            except EngineFailed:
-                self.clear()
-                raise
+            with self._recurrence.aside(n_tokens, len(self.ids), position):
+                yield position
             return
         llama_cpp.llama_memory_seq_cp(memory, 0, SIDE, self.shape.pos_min_after(position), -1)
         llama_cpp.llama_memory_seq_rm(memory, 0, position, -1)

@@ -27,6 +27,7 @@ from engine.runtime.log import kv_places, listen, windowed_cells
 from engine.runtime.pictures import Picture
 from engine.runtime.prefix import Attention, CacheShape
 from engine.runtime.quotes.index import QuoteIndex
+from engine.runtime.quotes.tags import Tags
 from engine.runtime.quotes.writing import Asked, Quoting
 from engine.runtime.reply import Reply
 from engine.runtime.sampling import Sampler
@@ -105,14 +106,16 @@ class LlamaModel:
         fetch: Fetch | None = None,
         n_begun: int = 0,
         quotes: bool = False,
+        held_to: Callable[[], QuoteIndex | None] | None = None,
     ) -> Iterator[Remark | Prefill | Checkpoint | Text | Finished]:
         """Decodes what the cache does not hold of the prompt, then samples.
 
         anchor: tokens up to the corpus's end, where the windowed cells are copied, since other questions begin alike.
         keeping: files to restore from where they keep more, and where checkpoints go. pictures: what the negative ids
         are cells of; fetch: gives the files that they are drawn from. n_begun: ids at the end that the reply goes on
-        from; the events have what is new. quotes: evidence will be looked for behind its statements. Cancelling keeps
-        what was decoded. Raises EngineFailed when llama.cpp fails.
+        from; the events have what is new. quotes: evidence will be looked for behind its statements. held_to:
+        waits for what quotes are held to that the model opens itself; None where it was not told to, or it was
+        cancelled. Cancelling keeps what was decoded. Raises EngineFailed when llama.cpp fails.
         """
         begun = perf_counter()
         self._decoder.look_at(pictures, fetch)
@@ -129,9 +132,11 @@ class LlamaModel:
             )
         read = perf_counter()
         before = b"".join(map(self._quoting.piece, ids[len(ids) - n_begun :].tolist()))
-        reply = Reply(begun, before, stops=sampling.stops)
+        reply, tags = Reply(begun, before, stops=sampling.stops), None
         if len(self._cache) == len(ids) and not self.cancelled:
-            yield from self._sample(sampling, reply, quotes)
+            index = held_to() if held_to is not None else None
+            tags = self._quoting.tags(index, before) if index is not None else None
+            yield from self._sample(sampling, reply, quotes, tags)
         ended = perf_counter()
         yield Finished(
             stop=reply.stop,
@@ -145,6 +150,7 @@ class LlamaModel:
             generate_s=ended - read,
             encoded=self._encoded,
             gauge=self._gauge(len(self._cache)),
+            held=tuple(tags.quotes) if tags is not None else (),
         )
 
     def evidence(self, asked: Asked, index: QuoteIndex) -> Iterator[Evidence | Remark]:
@@ -186,16 +192,22 @@ class LlamaModel:
         checkpoints.saved(n_tokens, n_bytes, perf_counter() - begun)
         yield Checkpoint(path, n_tokens, n_bytes)
 
-    def _sample(self, sampling: Sampling, reply: Reply, quotes: bool) -> Iterator[Text]:
+    def _sample(self, sampling: Sampling, reply: Reply, quotes: bool, tags: Tags | None) -> Iterator[Text]:
         sampler = Sampler(sampling, self._n_vocab)
         cached = [self._cache.ids]
         n_cached = len(self._cache)
         try:
             while True:
-                token = sampler.sample(self._context)
+                if tags is not None and tags.chooses:
+                    token = tags.choose(self._quoting.logits())
+                else:
+                    token = sampler.sample(self._context)
+                    token = tags.instead_of(token) if tags is not None else token
                 if llama_cpp.llama_vocab_is_eog(self._vocab, token):
                     reply.stop = Stop.END
                     break
+                if tags is not None:
+                    tags.add(token)
                 reply.add(token, self._quoting.piece(token))
                 if reply.stopped:
                     break

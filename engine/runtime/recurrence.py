@@ -6,7 +6,7 @@ stay where they are), of one size however much was read: 50 to 150 MiB for model
 put back in 10 to 70 ms. (Measured; llama.cpp 0c1e57098, src/llama-memory-recurrent.cpp, src/llama-memory-hybrid.cpp.)
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,21 +14,20 @@ import llama_cpp
 
 from engine.errors import EngineFailed
 from engine.memory.hardware import ram
-from engine.runtime.slots import SIDE
-from engine.runtime.window import Window, put_window, size_of_window, take_window
+from engine.runtime.window import SIDE, Window, put_window, size_of_window, take_window
 
 _MOST_COPIES = 4  # at once: where the reply begins, its end, a statement's, and where its quote begins
 _SHARE_OF_RAM = 1 / 2  # of what is free
 
 
 class Recurrence:
-    """Of sequence 0 of a context whose model has no windows. Not thread-safe.
+    """Of sequence 0 of a context whose model has no windows. Not thread-safe. clear: forgets all of the sequence.
 
     start: the state behind the prompt whose reply was sampled last, None where no copy was made.
     """
 
-    def __init__(self, context: Any) -> None:
-        self._context, self._memory = context, llama_cpp.llama_get_memory(context)
+    def __init__(self, context: Any, clear: Callable[[], None]) -> None:
+        self._context, self._memory, self._clear = context, llama_cpp.llama_get_memory(context), clear
         self.start: Window | None = None
 
     @property
@@ -53,22 +52,21 @@ class Recurrence:
 
         All of the attention's cells belong to a sequence of their own meanwhile, so that nothing takes their places.
         To remove that sequence alone is refused as an error, since the state has no room for a second one. Raises
-        EngineFailed when llama.cpp refuses a copy; all is to be cleared then.
+        EngineFailed when llama.cpp refuses the last copy; all is cleared then.
         """
         memory, end = self._memory, self.take(n_held)
         copy = None if not n_tokens else end if n_tokens == n_held else self.start
         llama_cpp.llama_memory_seq_cp(memory, 0, SIDE, 0, -1)
         try:
             if not self.go_back(copy, position):
-                raise _refused("a state from before the end of the answer")
+                raise EngineFailed("llama.cpp did not go back to a copy of the model's state.")
             yield
         finally:
             llama_cpp.llama_memory_seq_keep(memory, SIDE)
             llama_cpp.llama_memory_seq_cp(memory, SIDE, 0, 0, -1)
             llama_cpp.llama_memory_seq_keep(memory, 0)
             if not put_window(self._context, end):
-                raise _refused("the state at the end of the answer")
-
-
-def _refused(what: str) -> EngineFailed:
-    return EngineFailed(f"llama.cpp did not take back {what}.", "Ask again: the corpus is read again.")
+                self._clear()
+                raise EngineFailed(
+                    "llama.cpp did not take back the state of the answer.", "Ask again: all is read again."
+                )

@@ -13,6 +13,7 @@ import llama_cpp
 
 from engine.errors import EngineFailed
 
+SIDE = 1  # a sequence that no batch has: nothing but llama.cpp's own bookkeeping, it takes no memory
 WINDOWED_ONLY = llama_cpp.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
 
 

@@ -14,6 +14,7 @@ from app.question import Answered, Cited, DeskEvent, Notice, Question, Waiting
 from app.settings import Settings
 from engine.answer.citations import Status
 from engine.answer.quotes import Quotes, QuoteState
+from engine.backend import HeldQuote
 from engine.errors import EngineFailed
 from storage.store import Store
 from tests.fake_backend import FakeBackend
@@ -98,6 +99,22 @@ def test_the_receipt_says_whether_words_were_looked_for_and_why_not(new_desk: Ne
     backend.looking = lambda: setattr(backend, "found_quotes", failed)  # which shows behind the answer
     assert quotes_of(backend) == {"state": "failed", "reason": "It is no good.", "found": 1, "tried": 4, "remarks": []}
     assert quotes_of(backend, quotes=True)["state"] == "on"
+
+
+def test_quotes_that_a_model_was_told_to_open_are_held_and_cited_so(new_desk: NewDesk, source: Path) -> None:
+    answer = "Yes: <quote>boat leaves at seven</quote>. And <quote>Dogs travel</quote> too."
+    backend = FakeBackend(answer=lambda question: answer, shows=shows)
+    backend.held = (HeldQuote("boat leaves at seven", -0.25),)
+    desk = new_desk(backend, system="Put the words that show it within <quote> and </quote>.")
+    *_, end = ask(desk, source)
+    assert isinstance(end, Answered) and backend.told
+    found = {each.quote: (each.status, each.held, each.logprob) for each in end.turn.citations or ()}
+    assert found["boat leaves at seven"] == (Status.VERIFIED, True, -0.25)
+    assert found["Dogs travel"] == (Status.VERIFIED, False, None)  # it stands there, and was not held
+    *_, end = ask(new_desk(backend, system="Answer."), source)
+    assert isinstance(end, Answered) and not backend.told and not any(
+        each.held for each in end.turn.citations or () if each.quote
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("quotes", [None, False])

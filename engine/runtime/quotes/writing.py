@@ -22,6 +22,7 @@ from engine.runtime.quotes.evidence import LOWEST, LOWEST_FIRST, MOST_STARTS, MO
 from engine.runtime.quotes.index import QuoteIndex
 from engine.runtime.quotes.machine import everywhere
 from engine.runtime.quotes.nearby import Nearby, nearby
+from engine.runtime.quotes.tags import Tags
 from engine.runtime.window import Window
 from engine.tokens.document import Ids
 
@@ -93,6 +94,10 @@ class Quoting:
                 yield from self._behind(asked, places, index)
         except _Stopped:
             return
+
+    def tags(self, index: QuoteIndex, before: bytes) -> Tags:
+        """Holds what a reply quotes itself. before: its beginning, where it goes on from one."""
+        return Tags(index, self.piece, self._is_end, self._n_vocab, before)
 
     def _behind(self, asked: Asked, places: Sequence[_Place], index: QuoteIndex) -> Iterator[Evidence | Remark]:
         """Each behind its statement in the cache."""
@@ -212,6 +217,10 @@ class Quoting:
             if answer != 0:
                 self._kv.clear()  # what a failed decode left behind is not to be trusted
                 raise EngineFailed(f"llama.cpp could not decode behind the answer (code {answer}).", "Ask again.")
+        return self.logits()
+
+    def logits(self) -> Logits:
+        """Those that were computed last; shape [n_vocab], good until the next decoding."""
         logits = llama_cpp.llama_get_logits_ith(self._context, -1)
         values = (ctypes.c_float * self._n_vocab).from_address(ctypes.addressof(logits.contents))
         return np.frombuffer(memoryview(values).cast("B"), dtype=np.float32)

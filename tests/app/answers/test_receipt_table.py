@@ -27,7 +27,13 @@ RECEIPT = Receipt(
     date="2026-05-01",
     history=(0, 2),
     prompt_hash="cafe",
-    quotes={"state": "failed", "reason": "Tried, it found none.", "found": 0, "tried": 3, "remarks": ["No room."]},
+    quotes={
+        "state": "failed",
+        "reason": "Tried, it found none.",
+        "found": 0,
+        "tried": 3,
+        "remarks": ["Tried, it found none.", "No room."],
+    },
     times={"read_s": 0.25, "load_s": None, "prefill_s": 61.0, "ttft_s": 62.0},
 ).to_json()
 

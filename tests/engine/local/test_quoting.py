@@ -18,7 +18,7 @@ from engine.local.process import EngineProcess
 from engine.local.quoting import QuoteTrial, documents_of, evidence
 from engine.memory.budget import Placement
 from engine.prompt.prompt import Part, Prompt, Segment
-from engine.runtime.events import Evidence, Finished, Remark, Replied, Sampling
+from engine.runtime.events import Evidence, Finished, Remark, Replied, Sampling, Text
 from engine.runtime.quotes.text import documents_from
 from engine.runtime.settings import EngineSettings
 from tests.models.cache import cached
@@ -29,7 +29,9 @@ SPANS = [(0, 4), (0, 9), (0, 14)]
 
 @pytest.fixture
 def engine(llama_gguf: Path) -> Iterator[EngineProcess]:
-    process = EngineProcess(EngineSettings(model=llama_gguf, placement=Placement(n_ctx=2048, n_ubatch=256)))
+    process = EngineProcess(
+        EngineSettings(model=llama_gguf, placement=Placement(n_ctx=2048, n_ubatch=256), n_threads=1)
+    )
     yield process
     process.close()
 
@@ -82,7 +84,9 @@ def test_the_next_question_reads_no_more_than_without_it(engine: EngineProcess) 
 @pytest.mark.parametrize(("model", "shape"), [("mamba", {}), ("hybrid", {"kind": "qwen35"})])
 def test_a_memory_that_cannot_go_back_writes_evidence_too(model: str, shape: dict[str, Any]) -> None:
     """Recurrent and hybrid models, through the engine's child: again and again, cut short, and the answer goes on."""
-    engine = EngineProcess(EngineSettings(model=cached(model, **shape), placement=Placement(n_ctx=2048, n_ubatch=256)))
+    engine = EngineProcess(
+        EngineSettings(model=cached(model, **shape), placement=Placement(n_ctx=2048, n_ubatch=256), n_threads=1)
+    )
     fresh = EngineProcess(engine.settings)
     try:
         ids = some_ids(400)
@@ -101,6 +105,29 @@ def test_a_memory_that_cannot_go_back_writes_evidence_too(model: str, shape: dic
     finally:
         engine.close()
         fresh.close()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_quote_that_the_model_opened_can_but_be_copied(engine: EngineProcess, llama_gguf: Path, seed: int) -> None:
+    """Told to open quotes, with random weights: the reply goes on from an opening mark, and is itself again behind the
+    closing one."""
+    opened = open_model(llama_gguf)
+    begun = opened.tokenizer.encode("It says: <quote>")
+    prompt = Prompt((Segment(Part.SOURCE, some_ids(300, seed=seed)),)).begun_with(begun)
+    sampling = Sampling(max_tokens=90, temperature=1.0, seed=seed)
+    *events, end = engine.generate(prompt, sampling, cancel=Flag(), documents=documents_of(sources()), told=True)
+    assert isinstance(end, Finished)
+    text = "".join(event.text for event in events if isinstance(event, Text))
+    words, mark, _ = text.partition("</quote>")
+    assert mark and len(end.held) <= 1
+    sent = " | ".join(" ".join(each.split()) for each in TEXTS)
+    assert (
+        " ".join(words.split()) in sent
+        and [quote.words for quote in end.held] == [" ".join(words.split())][: len(end.held)]
+    )
+    *_, plain = engine.generate(prompt, sampling, cancel=Flag(), documents=documents_of(sources()))
+    assert isinstance(plain, Finished) and plain.held == () and plain.reply_ids != end.reply_ids
+    opened.close()
 
 
 def test_of_another_answer_nothing_is_said(engine: EngineProcess) -> None:
