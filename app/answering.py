@@ -78,7 +78,6 @@ def answer(
             asked = _resume(turn, resumed, lease, sampling, backend, store, settings)
         receipts, before = _Receipts(turn, backend, store, settings), resumed.text if resumed else ""
         record = _Record(asked, store, question.read_s, receipts, before, turn.begun.tolist())
-        sources = quotable(turn.sources, backend, settings)
         try:
             yield Begun(asked, turn.case.plan, looking_at(turn.case.prompt))
             yield from (*varied, *notices)
@@ -96,7 +95,7 @@ def answer(
     sent = Sent(
         case=replace(turn.case, prompt=turn.case.prompt.unbegun),
         sources=turn.sources,
-        quotable=sources,
+        quotable=quotable(turn.sources, backend, settings),
         shown=turn.conversation.numbers if backend.about.sees else None,
         held=record.held,
     )
