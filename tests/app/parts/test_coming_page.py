@@ -52,7 +52,7 @@ def reader(monkeypatch: pytest.MonkeyPatch) -> Reader:
 @pytest.fixture
 def draw(tmp_path: Path, llama_gguf: Path, monkeypatch: pytest.MonkeyPatch, reader: Reader) -> Iterator[Draw]:
     """Draws the page over a home of its own, in a new tab each time."""
-    (tmp_path / "home").mkdir()
+    (tmp_path / "home").mkdir(exist_ok=True)
     (tmp_path / "home" / "config.toml").write_text("reply_tokens = 8\n")
     monkeypatch.setenv("LONGDESK_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("LONGDESK_MODEL", str(llama_gguf))
