@@ -51,9 +51,8 @@ def answer(
         lease = stack.enter_context(store.leases.acquire(session.id)) if session is not None else None
         question, there = _resolved(question, session, store)
         resumed = there[0] if question.goes_on is not None else None
-        joined = Joining()
-        if question.corpus != Corpus():
-            joined = join_session(store.sources, session.id if session else None, question.corpus)
+        corpus, into = question.corpus, session.id if session else None
+        joined = join_session(store.sources, into, corpus) if corpus != Corpus() else Joining()
         turn = prepare(
             session,
             question.text,
