@@ -27,6 +27,7 @@ from engine.backend import (
     Prefill,
     Remark,
     Sampling,
+    Source,
     Stop,
     Text,
 )
@@ -37,7 +38,7 @@ from storage.store import Store
 
 _TITLE_LENGTH = 60
 _WARMTH = 0.7  # the temperature at which a question is asked again whose reply would otherwise be the same
-_TAG = "<quote>"  # a standing instruction that has it tells the model to quote within it
+_TAG = "<quote>"  # a standing instruction, or a question, that has it tells the model to quote within it
 _PROGRESS_S = 0.5  # how often the store hears of the prefill
 
 
@@ -81,7 +82,7 @@ def answer(
         try:
             yield Begun(asked, turn.case.plan, looking_at(turn.case.prompt))
             yield from (*varied, *notices)
-            events = _generated(turn, sampling, session.id, backend, settings, cancel)
+            events = _generated(turn, question.text, sampling, session.id, backend, settings, cancel)
             with closing(events):
                 for event in events:
                     yield record.keep(event)
@@ -92,21 +93,31 @@ def answer(
                 record.break_off(Stop.CANCELLED)
             raise
     # the session is free again: what follows keeps nobody from asking
-    sent = Sent(
-        case=replace(turn.case, prompt=turn.case.prompt.unbegun),
-        sources=turn.sources,
-        quotable=sources,
-        shown=turn.conversation.numbers if backend.about.sees else None,
-        held=record.held,
-    )
+    sent = _sent(turn, sources, record.held, backend)
     for found in cite(record.turn, sent, backend=backend, store=store, settings=settings, stop=uncited):
         yield replace(found, gauge=record.gauge, encoded=record.encoded) if isinstance(found, Cited) else found
 
 
+def _sent(turn: PreparedTurn, sources: tuple[Source, ...], held: tuple[HeldQuote, ...], backend: Backend) -> Sent:
+    return Sent(
+        case=replace(turn.case, prompt=turn.case.prompt.unbegun),
+        sources=turn.sources,
+        quotable=sources,
+        shown=turn.conversation.numbers if backend.about.sees else None,
+        held=held,
+    )
+
+
 def _generated(
-    turn: PreparedTurn, sampling: Sampling, session_id: str, backend: Backend, settings: Settings, cancel: Flag
+    turn: PreparedTurn,
+    question: str,
+    sampling: Sampling,
+    session_id: str,
+    backend: Backend,
+    settings: Settings,
+    cancel: Flag,
 ) -> Generator[Event, None, None]:
-    told = _TAG in turn.system
+    told = _TAG in turn.system or _TAG in question
     words = quotable(turn.sources, backend, settings, told=told)
     return backend.generate(turn.case, sampling, session_id=session_id, cancel=cancel, quotable=words, told=told)
 
