@@ -326,8 +326,7 @@ class _Record:
         return self.end(Outcome(text=self.text, stop=stop, reply_ids=tuple(self.ids), error=error))
 
     def _outcome(self, event: Finished) -> Outcome:
-        reply_ids = (*self.ids[: self.n_begun], *event.reply_ids)
-        prompt_tokens = event.prompt_tokens - self.n_begun
+        reply_ids, prompt_tokens = (*self.ids[: self.n_begun], *event.reply_ids), event.prompt_tokens - self.n_begun
         return Outcome(
             text=self.text,
             stop=event.stop,

@@ -133,5 +133,5 @@ def _held(citation: Citation, held: Sequence[HeldQuote]) -> Citation:
 def _citation(found: Evidence, statement: tuple[int, int], places: Places) -> Citation:
     if found.document is None:
         return Citation(statement=statement, status=Status.MISSING, held=True)
-    place = Place(found.document, found.start, found.end)
+    place = places.indented(Place(found.document, found.start, found.end))
     return places.citation(place, statement=statement, places=found.n_places, held=True, logprob=found.lowest)

@@ -80,7 +80,9 @@ def place_of(citation: Citation) -> str:
     if citation.path is None:
         return ""
     if citation.page is not None:
-        return f"{citation.path}, page {citation.page:,}"
+        last = max((each.page for each in citation.boxes or ()), default=citation.page)
+        pages = f"page {citation.page:,}" if last <= citation.page else f"pages {citation.page:,}–{last:,}"
+        return f"{citation.path}, {pages}"
     if citation.cell is not None:
         return f"{citation.path}, cell {citation.cell:,}"
     if citation.image is not None:
@@ -124,12 +126,20 @@ def shown(text: str) -> str:
     return ACTING.sub(lambda sign: f"[U+{ord(sign[0]):04X}]", " ".join(text.split()))
 
 
+def is_code(citation: Citation) -> bool:
+    """Whether a quote is lines that stand below each other by their white space, and are shown so."""
+    later = citation.quote.splitlines()[1:]
+    return citation.page is None and any(line[:1] in (" ", "\t") for line in later if line.strip())
+
+
 def _row(text: str, number: int, citation: Citation) -> str:
     words = citation.quote or text[slice(*citation.statement)]
     words = shown(words[: _LONGEST + 1])
     words = words if len(words) <= _LONGEST else words[:_LONGEST].rstrip() + "…"
     status, place = citation.status.value, place_of(citation)
     quote = f'<span class="words">“{_html(words)}”</span>'
+    if is_code(citation):
+        quote = f'<span class="words as-code">{_code(citation.quote)}</span>'
     if not citation.quote:
         is_bare = citation.status is Status.MISSING
         quote = (
@@ -144,6 +154,13 @@ def _row(text: str, number: int, citation: Citation) -> str:
         f'<span class="quote" dir="auto">{quote}</span><span class="foot">{sign} {where}{_html(standing_of(citation))}'
         "</span></button>"
     )
+
+
+def _code(quote: str) -> str:
+    """The beginning of code as HTML, its white space as it is."""
+    lines = [ACTING.sub(lambda sign: f"[U+{ord(sign[0]):04X}]", line) for line in quote.splitlines()]
+    words = "\n".join(lines)
+    return escape(words if len(words) <= _LONGEST else words[:_LONGEST].rstrip() + "…")
 
 
 def _spoken(citation: Citation) -> str:

@@ -137,14 +137,14 @@ class _Cited:
 
     def _shows(self, citation: Citation, turn: Turn) -> str:
         placed = self._placed.get(citation.path or "")
-        if placed is None or citation.bytes is None:
+        if placed is None or citation.text_span is None:
             said = f'<p class="said" dir="auto">{_shown(citation.quote or turn.text[slice(*citation.statement)])}</p>'
             return said + self._image(placed, citation)
         source = placed.source
         if source.path not in self._readings:
             self._readings[source.path] = Reading(source.text)
         reading = self._readings[source.path]
-        start, end = reading.span_of_bytes(citation.bytes)
+        start, end = reading.span_of_bytes(citation.text_span)
         before, behind = _paragraph(reading.text, start, end)
         text = reading.text
         around = f"{_shown(text[before:start])}<mark>{_shown(text[start:end])}</mark>{_shown(text[end:behind])}"

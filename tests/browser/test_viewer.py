@@ -232,6 +232,36 @@ def test_a_citation_in_a_pdf(page: DeskPage, cited: list[Citation]) -> None:
     page.page.wait_for_function("() => document.querySelector('.source .row > .lit')?.innerText.includes('702 euros')")
 
 
+def test_a_passage_over_two_pages_has_a_box_on_both(
+    server: Server, store: Store, sources: dict[str, Source], open_page: Open
+) -> None:
+    lease = sources[_paths(sources)[1]]
+    data = lease.text.encode()
+    start, end = data.rindex(b"More words.", 0, data.index(b"[page 2]")), data.index(b"The rent of month 2")
+    place = Place(0, start, end - 1)
+    across = Places([lease], box_of=box_of).citation(place, statement=_span(RENT), places=1)
+    page = open_page(server)
+    show(page, keep(store, sources, [across]))
+    view = press(page, 1)
+    assert "pages 1–2" in view.locator(".where").inner_text()
+    first = view.locator(".sheet .box").bounding_box()
+    view.get_by_role("button", name="Next page").click()
+    view.get_by_text("Page 2 of 3").wait_for()
+    second = view.locator(".sheet .box").bounding_box()
+    sheet = view.locator(".sheet").bounding_box()
+    assert first and second and sheet and second["y"] - sheet["y"] < 0.2 * sheet["height"] < first["y"] - sheet["y"]
+
+
+def test_code_in_the_list_stands_as_in_its_source(
+    server: Server, store: Store, sources: dict[str, Source], open_page: Open
+) -> None:
+    code = "    # row 70\n    return trees * 70"
+    page = open_page(server)
+    show(page, keep(store, sources, [quoting(ANSWER, RENT, sources[_paths(sources)[0]], code)]))
+    words = page.page.locator(".citations .cited .words")
+    assert words.evaluate("element => element.innerText") == code
+
+
 def test_a_citation_in_a_notebook(page: DeskPage) -> None:
     view = press(page, 3)
     assert lit(page) == "total_10 = sum(range(10))"

@@ -23,7 +23,7 @@ from app.export import session_markdown
 from app.images.jpegs import draw
 from app.question import Answered, Question
 from app.settings import Settings
-from engine.answer.citations import Citation, Status
+from engine.answer.citations import Citation, PageBox, Status
 from engine.backend import Cause, Corpus, Skipped
 from engine.corpus.rules import Rules
 from engine.errors import InputRefused, LongdeskError
@@ -98,7 +98,8 @@ def rich(desk: Desk, folder: Path) -> str:
     found = ask(desk, UGLY, session=session, only=frozenset([link.path]))
     citation = Citation(
         statement=(0, 2), status=Status.VERIFIED, quote="return 42", places=9, held=True, logprob=-0.25, path=link.path,
-        source_digest=link.digest, bytes=(14, 23), lines=(2, 2), box=(0.1, 0.25, 1 / 3, 1.0),
+        source_digest=link.digest, bytes=(17, 26), text_bytes=(14, 23), lines=(2, 2), box=(0.1, 0.25, 1 / 3, 1.0),
+        boxes=(PageBox(1, (0.1, 0.25, 1 / 3, 1.0)), PageBox(2, (0.0, 0.0, 1.0, 0.5))),
     )  # fmt: skip
     bare = Citation(statement=(3, 8), status=Status.MISSING)
     store_of(desk).turns.cite(found.id, [citation, bare], {"tokens_sent": 7, "settings": {"seed": None}, "name": UGLY})
