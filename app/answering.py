@@ -27,6 +27,7 @@ from engine.backend import (
     Prefill,
     Remark,
     Sampling,
+    Source,
     Stop,
     Text,
 )
@@ -37,7 +38,7 @@ from storage.store import Store
 
 _TITLE_LENGTH = 60
 _WARMTH = 0.7  # the temperature at which a question is asked again whose reply would otherwise be the same
-_TAG = "<quote>"  # a standing instruction that has it tells the model to quote within it
+_TAG = "<quote>"  # a standing instruction, or a question, that has it tells the model to quote within it
 _PROGRESS_S = 0.5  # how often the store hears of the prefill
 
 
@@ -51,9 +52,8 @@ def answer(
         lease = stack.enter_context(store.leases.acquire(session.id)) if session is not None else None
         question, there = _resolved(question, session, store)
         resumed = there[0] if question.goes_on is not None else None
-        joined = Joining()
-        if question.corpus != Corpus():
-            joined = join_session(store.sources, session.id if session else None, question.corpus)
+        corpus, into = question.corpus, session.id if session else None
+        joined = join_session(store.sources, into, corpus) if corpus != Corpus() else Joining()
         turn = prepare(
             session,
             question.text,
@@ -78,10 +78,11 @@ def answer(
             asked = _resume(turn, resumed, lease, sampling, backend, store, settings)
         receipts, before = _Receipts(turn, backend, store, settings), resumed.text if resumed else ""
         record = _Record(asked, store, question.read_s, receipts, before, turn.begun.tolist())
+        sources = quotable(turn.sources, backend, settings)
         try:
             yield Begun(asked, turn.case.plan, looking_at(turn.case.prompt))
             yield from (*varied, *notices)
-            events = _generated(turn, sampling, session.id, backend, settings, cancel)
+            events = _generated(turn, question.text, sampling, session.id, backend, settings, cancel)
             with closing(events):
                 for event in events:
                     yield record.keep(event)
@@ -92,21 +93,31 @@ def answer(
                 record.break_off(Stop.CANCELLED)
             raise
     # the session is free again: what follows keeps nobody from asking
-    sent = Sent(
-        case=replace(turn.case, prompt=turn.case.prompt.unbegun),
-        sources=turn.sources,
-        quotable=quotable(turn.sources, backend, settings),
-        shown=turn.conversation.numbers if backend.about.sees else None,
-        held=record.held,
-    )
+    sent = _sent(turn, sources, record.held, backend)
     for found in cite(record.turn, sent, backend=backend, store=store, settings=settings, stop=uncited):
         yield replace(found, gauge=record.gauge, encoded=record.encoded) if isinstance(found, Cited) else found
 
 
+def _sent(turn: PreparedTurn, sources: tuple[Source, ...], held: tuple[HeldQuote, ...], backend: Backend) -> Sent:
+    return Sent(
+        case=replace(turn.case, prompt=turn.case.prompt.unbegun),
+        sources=turn.sources,
+        quotable=sources,
+        shown=turn.conversation.numbers if backend.about.sees else None,
+        held=held,
+    )
+
+
 def _generated(
-    turn: PreparedTurn, sampling: Sampling, session_id: str, backend: Backend, settings: Settings, cancel: Flag
+    turn: PreparedTurn,
+    question: str,
+    sampling: Sampling,
+    session_id: str,
+    backend: Backend,
+    settings: Settings,
+    cancel: Flag,
 ) -> Generator[Event, None, None]:
-    told = _TAG in turn.system
+    told = _TAG in turn.system or _TAG in question
     words = quotable(turn.sources, backend, settings, told=told)
     return backend.generate(turn.case, sampling, session_id=session_id, cancel=cancel, quotable=words, told=told)
 
@@ -315,8 +326,7 @@ class _Record:
         return self.end(Outcome(text=self.text, stop=stop, reply_ids=tuple(self.ids), error=error))
 
     def _outcome(self, event: Finished) -> Outcome:
-        reply_ids = (*self.ids[: self.n_begun], *event.reply_ids)
-        prompt_tokens = event.prompt_tokens - self.n_begun
+        reply_ids, prompt_tokens = (*self.ids[: self.n_begun], *event.reply_ids), event.prompt_tokens - self.n_begun
         return Outcome(
             text=self.text,
             stop=event.stop,

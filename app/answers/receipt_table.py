@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from app.markdown import literal_html
-from app.sizes import show_bytes
 from engine.corpus.wording import counted
 
 _BY = {
@@ -98,7 +97,7 @@ def _model(receipt: Mapping[str, Any]) -> Iterator[str]:
     about = (model["name"], model.get("architecture"), model.get("quantization"))
     yield ", ".join(str(each) for each in about if each)
     if model.get("file"):
-        size = f", {show_bytes(model['bytes'])}" if model.get("bytes") is not None else ""
+        size = f", {model['bytes']:,} bytes" if model.get("bytes") is not None else ""
         yield f"{model['file']}{size}"
     for name, what in (("projector", "projector"), ("header_digest", "header"), ("vocabulary", "vocabulary")):
         if model.get(name):

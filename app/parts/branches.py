@@ -10,7 +10,6 @@ import streamlit as st
 from app import state
 from app.answers.receipt_table import receipt_html
 from app.jobs import Job
-from app.markdown import code
 from app.parts.draft import put_in_draft
 from storage.records import Turn
 
@@ -75,7 +74,7 @@ def _draw_receipt(session_id: str, index: int, receipt: Mapping[str, Any]) -> No
     """What was sent with a question. It stays open while words are found that show the answer."""
     with st.container(key="receipt", gap="small"):
         st.html(receipt_html(receipt))
-        command = code(f"longdesk sessions verify {session_id}")
+        command = f"`longdesk sessions verify {session_id}`"
         st.caption(f"Question {index + 1:,}. {command} checks this again, and every citation, against what is stored.")
 
 

@@ -111,7 +111,10 @@ def test_quotes_that_a_model_was_told_to_open_are_held_and_cited_so(new_desk: Ne
     found = {each.quote: (each.status, each.held, each.logprob) for each in end.turn.citations or ()}
     assert found["boat leaves at seven"] == (Status.VERIFIED, True, -0.25)
     assert found["Dogs travel"] == (Status.VERIFIED, False, None)  # it stands there, and was not held
-    *_, end = ask(new_desk(backend, system="Answer."), source)
+    desk = new_desk(backend, system="Answer.")
+    for text in ("When? Give it as <quote>words</quote>.", "When?"):
+        *_, end = desk.ask(Question(text=text, corpus=desk.read([source])), cancel=Flag())
+        assert backend.told is ("<quote>" in text)
     assert isinstance(end, Answered) and not backend.told and not any(
         each.held for each in end.turn.citations or () if each.quote
     )  # fmt: skip

@@ -44,7 +44,7 @@ def test_all_of_it_is_told_in_words() -> None:
     assert rows["Left out"] == ["b.lock · by you: left out of the session · 900 tokens"]
     assert rows["Prompt"][0] == "1,300 tokens: 100 read, 1,200 from the KV cache"
     assert rows["Earlier in it"] == ["question 1, question 3"]
-    assert rows["Model"] == ["Tiny, Q4_0", "/m/tiny.gguf, 2.0 KiB"]
+    assert rows["Model"] == ["Tiny, Q4_0", "/m/tiny.gguf, 2,048 bytes"]
     assert rows["Settings"] == ["at most 80 tokens, temperature 0.5, seed 7", "max_tiles 9, snapshot true"]
     assert rows["Words that show it"] == ["Tried, it found none.", "No room."]
     assert not set(rows) & set(RECEIPT), "no key was left to be told as it is"
