@@ -78,11 +78,11 @@ def answer(
             asked = _resume(turn, resumed, lease, sampling, backend, store, settings)
         receipts, before = _Receipts(turn, backend, store, settings), resumed.text if resumed else ""
         record = _Record(asked, store, question.read_s, receipts, before, turn.begun.tolist())
-        sources = quotable(turn.sources, backend, settings)
+        sources, told = quotable(turn.sources, backend, settings), _TAG in turn.system + question.text
         try:
             yield Begun(asked, turn.case.plan, looking_at(turn.case.prompt))
             yield from (*varied, *notices)
-            events = _generated(turn, question.text, sampling, session.id, backend, settings, cancel)
+            events = _generated(turn, told, sampling, session.id, backend, settings, cancel)
             with closing(events):
                 for event in events:
                     yield record.keep(event)
@@ -109,17 +109,10 @@ def _sent(turn: PreparedTurn, sources: tuple[Source, ...], held: tuple[HeldQuote
 
 
 def _generated(
-    turn: PreparedTurn,
-    question: str,
-    sampling: Sampling,
-    session_id: str,
-    backend: Backend,
-    settings: Settings,
-    cancel: Flag,
+    turn: PreparedTurn, told: bool, sampling: Sampling, session: str, backend: Backend, settings: Settings, cancel: Flag
 ) -> Generator[Event, None, None]:
-    told = _TAG in turn.system or _TAG in question
     words = quotable(turn.sources, backend, settings, told=told)
-    return backend.generate(turn.case, sampling, session_id=session_id, cancel=cancel, quotable=words, told=told)
+    return backend.generate(turn.case, sampling, session_id=session, cancel=cancel, quotable=words, told=told)
 
 
 def _resolved(question: Question, session: Session | None, store: Store) -> tuple[Question, tuple[Turn, ...]]:
