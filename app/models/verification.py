@@ -9,7 +9,7 @@ from app.models.download import sha256_of
 from app.sizes import show_bytes
 from engine.errors import LongdeskError
 from engine.gguf import Header, read_header
-from engine.local.quoting import quotes_of
+from engine.local.quoting import is_tried, quotes_of
 from engine.memory.card import ModelCard, read_card
 from engine.memory.catalog.entry import ENTRIES, Entry
 from engine.prompt.template import read_template
@@ -123,7 +123,8 @@ def _quotes(card: ModelCard, cache: Path) -> Check:
     if quotes.reason:
         return Check("quotes", True, quotes.reason)
     if quotes.n_tried is None:
-        return Check("quotes", True, "on; the model is tried behind its first answer")
+        how = "the model is tried behind its first answer" if is_tried(card) else "a model of this size is not tried"
+        return Check("quotes", True, f"on; {how}")
     return Check(
         "quotes", True, f"on; tried on a small text, it found words {quotes.n_found} times in {quotes.n_tried}"
     )

@@ -64,6 +64,12 @@ def documents_of(sources: Sequence[Source]) -> Documents:
     return Documents(digest, [source.text for source in sources])
 
 
+def is_tried(card: ModelCard) -> bool:
+    """Whether a model is so small that it may be no good at all: larger ones fail at a text as small as this one, where
+    every place is near, and find what shows a statement in longer ones."""
+    return card.path.stat().st_size < _SMALL_BYTES
+
+
 @dataclass(frozen=True, slots=True)
 class QuoteTrial:
     """Whether a model finds the words of _TEXTS that show _STATEMENTS, _NEEDED of them. fingerprint: of its files.
@@ -72,12 +78,6 @@ class QuoteTrial:
     opened: OpenModel = field(repr=False)
     fingerprint: str
     folder: Path
-
-    @property
-    def is_needed(self) -> bool:
-        """Whether the model is so small that it may be no good at all: larger ones fail at a text as small as this one,
-        where every place is near, and find what shows a statement in longer ones."""
-        return self.opened.card.path.stat().st_size < _SMALL_BYTES
 
     def known(self) -> Quotes | None:
         """What came of it; None where it was not tried."""
@@ -160,7 +160,7 @@ def evidence(
     cancel: Flag,
 ) -> Generator[Evidence | Remark, None, None]:
     """See Backend.evidence. The first time, the model is tried, and what came of that is said."""
-    if not anyway and trial.is_needed:
+    if not anyway and is_tried(trial.opened.card):
         known = trial.known()
         outcome = trial.run(process, cancel) if known is None else known
         if outcome is not None and outcome.state is QuoteState.FAILED:
