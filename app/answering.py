@@ -9,8 +9,8 @@ from time import monotonic
 from typing import Any
 
 from app.attachments import candidates, joining
-from app.citing import Sent, cite, quotable
-from app.next_turn import PreparedTurn, prepare
+from app.citing import Sent, cite
+from app.next_turn import PreparedTurn, prepare, quotable
 from app.question import Answered, Begun, Cited, DeskEvent, Notice, Question, looking_at
 from app.receipts import Sending, receipt_of
 from app.session_settings import TurnSettings, asked_with, begun_with, sampling_of
