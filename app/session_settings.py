@@ -81,9 +81,8 @@ class TurnSettings:
     def to_json(self) -> dict[str, Any]:
         """As the store keeps it."""
         values: dict[str, Any] = {"model": self.model, "kv_type": self.kv_type, **asdict(self.sampling)}
-        if not self.sampling.stops:  # as turns that are older than stops have it
-            del values["stops"]
-        values["stops"] = list(self.sampling.stops)
+        if stops := list(values.pop("stops")):  # turns that are older have none
+            values["stops"] = stops
         if self.joined is not None:
             values["joined"] = [astuple(each) for each in self.joined]
         if self.refused:
