@@ -20,7 +20,7 @@ import streamlit as st  # noqa: E402
 from app import state  # noqa: E402
 from app.markdown import sentence_of  # noqa: E402
 from app.parts.engine import draw_engine  # noqa: E402
-from app.parts.sessions import draw_sessions, open_session  # noqa: E402
+from app.parts.sessions import draw_sessions  # noqa: E402
 from app.parts.strip import draw_plan_link  # noqa: E402
 from app.views import ask, history, plan, snapshots  # noqa: E402
 from engine.errors import LongdeskError  # noqa: E402
@@ -53,7 +53,7 @@ def draw_page() -> None:
 def _draw_sidebar() -> None:
     st.html('<div class="wordmark">Longdesk</div>')
     if st.button("New session", icon=":material/add:", width="stretch", key="new"):
-        open_session(None)
+        state.open_session(None)
     draw_sessions()
     st.page_link(state.page("sessions"), label="All sessions", icon=":material/history:")
     draw_plan_link("What fits")

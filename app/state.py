@@ -142,6 +142,11 @@ def page(name: str) -> Page:
     return kept
 
 
+def open_session(session_id: str | None) -> None:
+    """Shows a session on the page that asks, from wherever it is called; None: an empty one."""
+    st.switch_page(page("ask"), query_params={"session": session_id} if session_id else None)
+
+
 def follow(key: str, value: Any) -> None:
     """Makes a widget that is drawn next show what the store holds, whatever it was set to before."""
     st.session_state[key] = value

@@ -32,7 +32,6 @@ SINGLE_LINES = 60  # from so many on, a module may have one importer
 NOUNS = {
     "app.parts.changes": "a part of the page: what adding sources changed",
     "app.parts.contexts": "a part of the page: the usual contexts side by side",
-    "app.parts.exporting": "a part of the page: files of sessions that go out and come in",
     "app.parts.dropping": "a part of the page: the place to drop a folder, with its files for the browser",
     "app.parts.guides": "a part of the page: what the guides say",
     "app.parts.tiles": "a part of the page: the slider for tiles",

@@ -29,7 +29,14 @@ function left() {
   if (desk.unkept === null || document.querySelector(BOX)?.value !== desk.unkept) return; // it was asked just now
   // a session that was begun a moment ago stands in the address before it is drawn here
   const session = desk.session ?? new URLSearchParams(location.search).get("session");
-  localStorage.setItem(shelf(session), desk.unkept);
+  localStorage.setItem(shelf(session), JSON.stringify({ text: desk.unkept, over: desk.told ?? "" }));
+}
+
+/** What a page left behind, together with what another one may have written since: neither is lost. */
+function joined(left, kept) {
+  const { text, over } = JSON.parse(left);
+  if (over === kept || text.includes(kept)) return text;
+  return kept.includes(text) ? kept : `${kept}\n\n${text}`;
 }
 
 if (desk.deaf) {
@@ -52,8 +59,9 @@ export default function ({ data, setStateValue }) {
   desk.tell = (typed) => setStateValue("typed", typed);
   if (begun) desk.timer = setTimeout(tellNow, QUIET_MS);
 
-  const text = localStorage.getItem(shelf(data.session));
-  if (text === null) return;
+  const left = localStorage.getItem(shelf(data.session));
+  if (left === null) return;
+  const text = joined(left, data.kept);
   if (shown && text !== data.kept) desk.tell({ session: data.session, text, back: true });
   else localStorage.removeItem(shelf(data.session));
 }

@@ -6,7 +6,6 @@ import streamlit as st
 
 from app import state
 from app.markdown import plain
-from app.parts.sessions import open_session
 
 _FORMATS = (
     ("Page", "html", "One HTML file that needs nothing else", "text/html"),
@@ -50,5 +49,5 @@ def draw_import() -> None:
     with state.telling():
         imported = state.house().desk.take_in(bytes(file.getbuffer()))
         state.tell(imported.session.id, () if imported.has_its_id and imported.is_new else (imported.sentence,))
-        open_session(imported.session.id)
+        state.open_session(imported.session.id)
     st.rerun()

@@ -1,9 +1,10 @@
-"""The sidebar's list of sessions: opening, finding, renaming and deleting them."""
+"""The sidebar's list of sessions: opening, finding, renaming, exporting and deleting them."""
 
 import streamlit as st
 
 from app import state
 from app.markdown import plain, sentence_of
+from app.parts.exporting import export
 from engine.errors import LongdeskError
 
 _ROWS = 12
@@ -44,22 +45,19 @@ def _draw_row(session_id: str, title: str, snippet: str) -> None:
             plain(title), key=f"go-{session_id}", type="tertiary", width="stretch", wrap=False,
             icon=":material/pending:" if running else None,
         ):  # fmt: skip
-            open_session(session_id)
+            state.open_session(session_id)
         choice = st.menu_button(
-            "Rename or delete", ["Rename", "Delete"], key=f"menu-{session_id}", type="tertiary",
+            "Rename, export or delete", ["Rename", "Export", "Delete"], key=f"menu-{session_id}", type="tertiary",
             icon=":material/more_vert:",
         )  # fmt: skip
     if snippet:
         st.caption(plain(snippet))
     if choice == "Rename":
         rename(session_id, title)
+    elif choice == "Export":
+        export(session_id, title)
     elif choice == "Delete":
         delete(session_id, title)
-
-
-def open_session(session_id: str | None) -> None:
-    """Shows a session on the page that asks, from wherever it is called."""
-    st.switch_page(state.page("ask"), query_params={"session": session_id} if session_id else None)
 
 
 @st.dialog("Rename the session", icon=":material/edit:")

@@ -5,7 +5,7 @@ import streamlit as st
 from app import state
 from app.markdown import plain, when
 from app.parts.exporting import draw_import, export
-from app.parts.sessions import delete, open_session, rename
+from app.parts.sessions import delete, rename
 from engine.corpus.wording import counted
 from storage.records import Hit, SessionSummary
 
@@ -22,7 +22,7 @@ def draw() -> None:
         if not sessions:
             st.markdown("No session yet. Load the example or add your own files to begin one.")
             if st.button("Begin one", type="primary", icon=":material/add:"):
-                open_session(None)
+                state.open_session(None)
             return
         text = st.text_input("Search titles, questions and answers", key="search-all", icon=":material/search:")
         found_in = {hit.session_id: hit for hit in desk.search(text)} if text else {}
@@ -50,7 +50,7 @@ def _draw_row(session: SessionSummary, snippet: str) -> None:
             lines.append(f":small[{plain(snippet)}]")
         st.markdown("  \n".join(lines), width="stretch")
         if st.button("Open", key=f"open-{session.id}"):
-            open_session(session.id)
+            state.open_session(session.id)
         exporting = st.button("Export", key=f"export-{session.id}")
         choice = st.menu_button("More", ["Rename", "Delete"], key=f"more-{session.id}", type="tertiary")
     if choice == "Rename":

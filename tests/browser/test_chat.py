@@ -99,6 +99,23 @@ def test_what_was_typed_before_the_box_knew_its_session_is_there_again(server: S
     until(lambda: typed(page) == "How many boats?")
 
 
+def test_a_draft_that_another_tab_wrote_meanwhile_is_not_lost(server: Server, open_page: Open) -> None:
+    page = open_page(server)
+    session = begin(page)
+    other = open_page(server, f"/?session={session}")
+    deaf = "Object.defineProperty(window.longdeskDraft, 'tell', { get: () => () => {}, set() {} })"
+    page.page.evaluate(deaf)  # whatever it tells comes to nothing
+    page.page.locator(BOX).fill("Who pays?")
+    other.page.locator(BOX).fill("What is due?")
+    other.page.locator(BOX).press("Tab")
+    other.page.wait_for_timeout(1_500)
+    page.reload()
+    until(lambda: typed(page) == "What is due?\n\nWho pays?")
+    page.reload()
+    until(lambda: typed(page) != "")
+    assert typed(page) == "What is due?\n\nWho pays?", "and not once more"
+
+
 def press(page: DeskPage, turn: int, name: str) -> None:
     button = page.page.locator(f".st-key-turn-{turn}").get_by_role("button", name=name, exact=True)
     button.and_(page.page.locator(":enabled")).click()
@@ -198,6 +215,10 @@ def test_a_session_goes_out_as_a_file_and_comes_in_again(server: Server, open_pa
     session = begin(page)
     page.ask("What does the lease say?")
     page.wait_for_end(0)
+    page.page.locator(f".st-key-menu-{session} button").click()
+    page.page.get_by_text("Export", exact=True).click()
+    with page.page.expect_download() as beside:
+        page.page.get_by_role("button", name="JSON", exact=True).click()
     page.open("/sessions", shows=".st-key-history")
     page.page.locator(f".st-key-export-{session} button").click()
     saved = {}
@@ -209,6 +230,7 @@ def test_a_session_goes_out_as_a_file_and_comes_in_again(server: Server, open_pa
         assert saved[ending].name == f"longdesk-{session}.{ending}"
     page.shoot("exporting")
     exported = saved["json"].read_bytes()
+    assert beside.value.path().read_bytes() == exported, "the menu beside the session gives the same"
     assert exported == server.run("sessions", "export", session, "--format", "json")
     server.longdesk("sessions", "delete", session)
 
