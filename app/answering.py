@@ -9,15 +9,17 @@ from time import monotonic
 from typing import Any
 
 from app.attachments import candidates, joining
-from app.citing import Sent, cite
+from app.citing import Excerpt, Sent, cite
 from app.next_turn import PreparedTurn, prepare
+from app.passes.planning import plan_passes
+from app.passes.reading import read_in_passes
 from app.question import Answered, Begun, Cited, DeskEvent, Notice, Question, looking_at
 from app.receipts import Sending, receipt_of
 from app.session_settings import TurnSettings, asked_with, begun_with, sampling_of
 from app.settings import Settings
 from app.sources.joining import Joining, join_session, write_down
 from app.verdicts import refuse_misfit, unseen_notice
-from engine.backend import Backend, Corpus, Event, Finished, Gauge, Prefill, Remark, Sampling, Source, Stop, Text
+from engine.backend import Backend, Corpus, Event, Finished, Gauge, Prefill, Remark, Sampling, Stop, Text
 from engine.errors import LongdeskError, UsageError
 from storage.leases import Lease
 from storage.records import Outcome, Session, Turn
@@ -52,7 +54,11 @@ def answer(
             beside=question.beside,
             resumed=resumed,
         )
-        _refuse(turn)
+        planned = None
+        if question.in_passes:
+            planned = plan_passes(turn, question, backend=backend, store=store, settings=settings)
+        else:
+            _refuse(turn)
         sampling, varied = _varied(sampling_of(settings), turn, question, () if resumed else there)
         notices = tuple(_notices(turn, question, backend))  # before the engine turns to this prompt
         if session is None:
@@ -65,11 +71,19 @@ def answer(
             asked = _resume(turn, resumed, lease, sampling, backend, store, settings)
         receipts, before = _Receipts(turn, backend, store, settings), resumed.text if resumed else ""
         record = _Record(asked, store, question.read_s, receipts, before, turn.begun.tolist())
-        sources = _quotable(turn, backend, settings)
+        quotable = _quotable(turn, backend, settings)
         try:
             yield Begun(asked, turn.case.plan, looking_at(turn.case.prompt))
             yield from (*varied, *notices)
-            events = backend.generate(turn.case, sampling, session_id=session.id, cancel=cancel, quotable=sources)
+            if planned is not None:
+                made = yield from read_in_passes(planned.begun_in(session.id), turn.begun, cancel)
+                if made is None:
+                    yield Answered(record.break_off(Stop.CANCELLED))
+                    return
+                turn, quotable = replace(turn, case=made.case), made.quotable
+                receipts.prepared, receipts.passes = turn, made.passes
+            words = tuple(excerpt.source for excerpt in quotable)
+            events = backend.generate(turn.case, sampling, session_id=session.id, cancel=cancel, quotable=words)
             with closing(events):
                 for event in events:
                     yield record.keep(event)
@@ -83,18 +97,18 @@ def answer(
     sent = Sent(
         case=replace(turn.case, prompt=turn.case.prompt.unbegun),
         sources=tuple(at.source for at in turn.sent),
-        quotable=sources,
+        quotable=quotable,
         shown=turn.conversation.numbers if backend.about.sees else None,
     )
     for found in cite(record.turn, sent, backend=backend, store=store, settings=settings, stop=uncited):
         yield replace(found, gauge=record.gauge, encoded=record.encoded) if isinstance(found, Cited) else found
 
 
-def _quotable(turn: PreparedTurn, backend: Backend, settings: Settings) -> tuple[Source, ...]:
+def _quotable(turn: PreparedTurn, backend: Backend, settings: Settings) -> tuple[Excerpt, ...]:
     """The sources that are sent and have words, where this engine and the settings let it quote them; else none."""
     if settings.quotes is False or not backend.about.holds_quotes:
         return ()
-    return tuple(at.source for at in turn.sent if at.source.text.strip())
+    return tuple(Excerpt(at.source, at.source) for at in turn.sent if at.source.text.strip())
 
 
 def _resolved(question: Question, session: Session | None, store: Store) -> tuple[Question, tuple[Turn, ...]]:
@@ -117,6 +131,9 @@ def _resolved(question: Question, session: Session | None, store: Store) -> tupl
     only = asked_with(before).only if question.only is None else question.only
     found = (before,) if question.goes_on is not None else tuple(turns[index] for index in before.alternatives)
     text = before.question if question.goes_on is not None else question.text or before.question
+    asked, passes = asked_with(before), question.in_passes
+    if asked.in_passes and not passes:  # as it was asked
+        question = replace(question, in_passes=True, pass_tokens=asked.pass_tokens)
     return replace(question, text=text, only=only), found
 
 
@@ -200,6 +217,8 @@ def _begin(
             joined=first_sent,
             refused=question.refused,
             only=question.only,
+            in_passes=question.in_passes,
+            pass_tokens=question.pass_tokens,
         ).to_json(),
         beside=question.beside,
     )
@@ -225,14 +244,15 @@ def _resume(
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Receipts:
-    """What a turn's receipt is made of."""
+    """What a turn's receipt is made of. passes: see Sending."""
 
     prepared: PreparedTurn
     backend: Backend
     store: Store
     settings: Settings
+    passes: dict[str, Any] | None = None
 
     def of(self, turn: Turn) -> dict[str, Any]:
         prepared, talk = self.prepared, self.prepared.conversation
@@ -246,6 +266,7 @@ class _Receipts:
             system=prepared.system,
             today=prepared.today,
             own=prepared.settings,
+            passes=self.passes,
         )
         skipped = self.store.sources.skipped(turn.session_id)
         return receipt_of(turn, sending, skipped=skipped, backend=self.backend, settings=self.settings).to_json()

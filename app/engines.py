@@ -74,6 +74,7 @@ class LocalBackend:
             tile_tokens=opened.projector.tile_tokens if opened.projector is not None else 0,
             unfit=opened.unfit,
             holds_quotes=True,
+            holds_forms=True,
         )
 
     def documents(
@@ -120,7 +121,14 @@ class LocalBackend:
         return Case(prompt, plan, reuse, self.opened.refusal_of(prompt))
 
     def generate(
-        self, case: Case, sampling: Sampling, *, session_id: str, cancel: Flag, quotable: Sequence[Source] = ()
+        self,
+        case: Case,
+        sampling: Sampling,
+        *,
+        session_id: str,
+        cancel: Flag,
+        quotable: Sequence[Source] = (),
+        form: str | None = None,
     ) -> Generator[Event, None, None]:
         """See Backend.generate. It is made sure of which model it is before a saved KV cache is used; cancelled while
         the model's files are read for that, it uses nothing that hangs on them."""
@@ -142,7 +150,7 @@ class LocalBackend:
         has_read, keeper = False, self.engine.keeper
         try:
             documents = documents_of(quotable) if quotable else None
-            generated = process.generate(case.prompt, sampling, cancel=cancel, documents=documents)
+            generated = process.generate(case.prompt, sampling, cancel=cancel, documents=documents, form=form)
             with closing(generated) as events:
                 for event in events:
                     has_read |= isinstance(event, Prefill)  # the first comes when a saved cache has been restored

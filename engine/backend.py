@@ -96,7 +96,7 @@ class About:
     keeps_kv: what it read can be kept on this machine. reports_capacity: its plans say what is free now.
     image_rule: whose rule counts images, None where it cannot see. has_tiles: it cuts images into tiles, of tile_tokens
     tokens each. unfit: sentences on what was to make it see, and cannot. holds_quotes: it can be kept from quoting
-    what does not stand in the sources.
+    what does not stand in the sources. holds_forms: its replies can be held to a grammar.
     """
 
     name: str
@@ -111,6 +111,7 @@ class About:
     tile_tokens: int = 0
     unfit: tuple[str, ...] = ()
     holds_quotes: bool = False
+    holds_forms: bool = False
 
     @property
     def sees(self) -> bool:
@@ -178,13 +179,21 @@ class Backend(Protocol):
         """As plan, and what of the prompt need not be read again."""
 
     def generate(
-        self, case: Case, sampling: Sampling, *, session_id: str, cancel: Flag, quotable: Sequence[Source] = ()
+        self,
+        case: Case,
+        sampling: Sampling,
+        *,
+        session_id: str,
+        cancel: Flag,
+        quotable: Sequence[Source] = (),
+        form: str | None = None,
     ) -> Generator[Event, None, None]:
         """Reads what is not kept of the prompt, and samples a reply. Ends with Finished, also when cancelled.
 
         A prompt that ends with the beginning of its reply is gone on with; the events have what is new of it alone.
-        session_id: whose question it is. quotable: what will be quoted from, to be made ready meanwhile. Raises
-        EngineFailed or EngineDied when the engine breaks; the next call starts a new one.
+        session_id: whose question it is. quotable: what will be quoted from, to be made ready meanwhile. form: the
+        grammar that the reply is held to, in llguidance's Lark, where the engine can (holds_forms). Raises EngineFailed
+        or EngineDied when the engine breaks; the next call starts a new one.
         """
 
     def evidence(

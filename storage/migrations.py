@@ -287,3 +287,19 @@ def branches_and_drafts(db: Database) -> None:
         ids BLOB NOT NULL,
         PRIMARY KEY (turn_id, until)
     )""")
+
+
+@MIGRATIONS()
+def notes_of_passes(db: Database) -> None:
+    """What passes over a corpus found, by what they were asked, and how a session's corpus was sliced."""
+    db.conn.execute("""CREATE TABLE notes (
+        key TEXT PRIMARY KEY,
+        session_id TEXT NOT NULL REFERENCES sessions(id) ON DELETE CASCADE,
+        created TEXT NOT NULL,
+        note TEXT NOT NULL
+    )""")
+    db.conn.execute("CREATE INDEX notes_session ON notes(session_id)")
+    db.conn.execute("""CREATE TABLE session_slices (
+        session_id TEXT PRIMARY KEY REFERENCES sessions(id) ON DELETE CASCADE,
+        slices TEXT NOT NULL
+    )""")

@@ -120,7 +120,14 @@ class FakeBackend:
         return Case(prompt, self.plan(prompt, wanted, exchanges), Reuse(kept, tokens_per_s=1e6))
 
     def generate(
-        self, case: Case, sampling: Sampling, *, session_id: str, cancel: Flag, quotable: Sequence[Source] = ()
+        self,
+        case: Case,
+        sampling: Sampling,
+        *,
+        session_id: str,
+        cancel: Flag,
+        quotable: Sequence[Source] = (),
+        form: str | None = None,
     ) -> Generator[Event, None, None]:
         self.asked.append(case)
         total, reused = case.prompt.n_tokens, case.reuse.n_tokens or 0

@@ -78,12 +78,19 @@ class EngineProcess:
         self._keeping, self._on_checkpoint = keeping, on_checkpoint
 
     def generate(
-        self, prompt: Prompt, sampling: Sampling, *, cancel: Flag, documents: Documents | None = None
+        self,
+        prompt: Prompt,
+        sampling: Sampling,
+        *,
+        cancel: Flag,
+        documents: Documents | None = None,
+        form: str | None = None,
     ) -> Generator[Event, None, None]:
         """Reads the prompt, reusing what the cache holds of it exactly, and samples a reply.
 
-        documents: what will be quoted from; it is made ready beside the reading. Ends with Finished also when
-        cancelled. Raises EngineFailed or EngineDied when the engine breaks; the next call starts a new one.
+        documents: what will be quoted from; it is made ready beside the reading. form: the grammar that the reply is
+        held to, see engine.runtime.form. Ends with Finished also when cancelled. Raises EngineFailed or
+        EngineDied when the engine breaks; the next call starts a new one.
         """
         load_s = 0.0
         if self.pid is None:
@@ -105,7 +112,7 @@ class EngineProcess:
         keeping = self._keeping.fields() if self._keeping else None
         pictures = pictures_of(prompt)
         shown = {"pictures": pictures.fields()}
-        places = {"anchor": prompt.corpus_end, "n_begun": prompt.n_begun}
+        places = {"anchor": prompt.corpus_end, "n_begun": prompt.n_begun, "form": form}
         fields = {"do": "generate", **places, "keeping": keeping, **shown, **asdict(sampling)}
         ids = prompt.ids()
         self._send(fields, ids.astype("<i4").tobytes())

@@ -22,6 +22,7 @@ from engine.runtime.cache import KvCache
 from engine.runtime.checkpoint import Checkpoints
 from engine.runtime.decoder import Decoder, has_dims
 from engine.runtime.events import Checkpoint, Evidence, Finished, Gauge, Prefill, Remark, Sampling, Stop, Text
+from engine.runtime.form import Form, Vocabulary
 from engine.runtime.keeping import Keeping
 from engine.runtime.log import kv_places, listen, windowed_cells
 from engine.runtime.pictures import Picture
@@ -54,6 +55,7 @@ class LlamaModel:
         self._context, self._places = self._new_context()
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
         self._n_vocab = llama_cpp.llama_vocab_n_tokens(self._vocab)
+        self._vocabulary: Vocabulary | None = None  # once a form asks for it
         n_slots, swa_full = windowed_cells(self._sizes), settings.placement.swa_full
         self._cache = KvCache(self._context, self._cache_shape(), n_slots=n_slots, swa_full=swa_full)
         self._decoder = Decoder(self._model, self._context, self._cache, settings, self._words)
@@ -103,13 +105,15 @@ class LlamaModel:
         pictures: Sequence[Picture] = (),
         fetch: Fetch | None = None,
         n_begun: int = 0,
+        form: str | None = None,
     ) -> Iterator[Remark | Prefill | Checkpoint | Text | Finished]:
         """Decodes what the cache does not hold of the prompt, then samples.
 
         anchor: tokens up to the corpus's end, where the windowed cells are copied, since other questions begin alike.
         keeping: files to restore from where they keep more, and where checkpoints go. pictures: what the negative ids
         are cells of; fetch: gives the files that they are drawn from. n_begun: ids at the end that the reply goes on
-        from; the events have what is new. Cancelling keeps what was decoded. Raises EngineFailed when llama.cpp fails.
+        from; the events have what is new. form: the grammar that the reply is held to. Cancelling keeps what was
+        decoded. Raises EngineFailed when llama.cpp fails.
         """
         begun = perf_counter()
         self._decoder.look_at(pictures, fetch)
@@ -127,7 +131,7 @@ class LlamaModel:
         read = perf_counter()
         reply = Reply(begun, b"".join(map(self._quoting.piece, ids[len(ids) - n_begun :].tolist())))
         if len(self._cache) == len(ids) and not self.cancelled:
-            yield from self._sample(sampling, reply)
+            yield from self._sample(sampling, reply, form)
         ended = perf_counter()
         yield Finished(
             stop=reply.stop,
@@ -182,8 +186,8 @@ class LlamaModel:
         checkpoints.saved(n_tokens, n_bytes, perf_counter() - begun)
         yield Checkpoint(path, n_tokens, n_bytes)
 
-    def _sample(self, sampling: Sampling, reply: Reply) -> Iterator[Text]:
-        sampler = Sampler(sampling, self._n_vocab)
+    def _sample(self, sampling: Sampling, reply: Reply, form: str | None) -> Iterator[Text]:
+        sampler = Sampler(sampling, self._n_vocab, self._form(form) if form else None)
         cached = [self._cache.ids]
         n_cached = len(self._cache)
         try:
@@ -195,6 +199,9 @@ class LlamaModel:
                 reply.add(token, self._quoting.piece(token))
                 if text := reply.due():
                     yield self._text(text, reply, n_cached)
+                if sampler.is_over:
+                    reply.stop = Stop.END
+                    break
                 if len(reply.ids) >= sampling.max_tokens or n_cached >= self.n_ctx:
                     reply.stop = Stop.LENGTH
                     break
@@ -211,6 +218,11 @@ class LlamaModel:
             sampler.free()
         if text := reply.due(last=True):
             yield self._text(text, reply, len(self._cache))
+
+    def _form(self, grammar: str) -> Form:
+        if self._vocabulary is None:
+            self._vocabulary = Vocabulary(self._vocab)
+        return Form(self._vocabulary, grammar)
 
     def _text(self, text: str, reply: Reply, n_cached: int) -> Text:
         mends, reply.mends = reply.mends, False

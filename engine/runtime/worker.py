@@ -98,7 +98,7 @@ class Worker:
     def _generate(self, call: Frame) -> None:
         model = self._loaded()
         anchor, keeping = call.fields.pop("anchor"), call.fields.pop("keeping")
-        n_begun = call.fields.pop("n_begun")
+        n_begun, form = call.fields.pop("n_begun"), call.fields.pop("form")
         pictures = pictures_from(call.fields.pop("pictures"))
         self._file = None
         while not self._files.empty():
@@ -111,6 +111,7 @@ class Worker:
             pictures=pictures,
             fetch=self._fetch,
             n_begun=n_begun,
+            form=form,
         )
         for event in events:
             fields = asdict(event)
