@@ -1,33 +1,38 @@
 """One question on its way, straight down: the lease, what it sends, a refusal, its turn in the store, the engine's
 events, what is kept of them, and what shows the answer."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from threading import Event as Flag
-from time import monotonic
-from typing import Any
 
 from app.attachments import candidates, joining
-from app.citing import Excerpt, Sent, cite
+from app.citing import Excerpt, Sent, cite, quotable
 from app.next_turn import PreparedTurn, prepare
 from app.passes.planning import plan_passes
 from app.passes.reading import read_in_passes
 from app.question import Answered, Begun, Cited, DeskEvent, Notice, Question, looking_at
-from app.receipts import Sending, receipt_of
+from app.recording import Receipts, Record
 from app.session_settings import TurnSettings, asked_with, begun_with, sampling_of
 from app.settings import Settings
 from app.sources.joining import Joining, join_session, write_down
 from app.verdicts import refuse_misfit, unseen_notice
-from engine.backend import Backend, Corpus, Event, Finished, Gauge, Prefill, Remark, Sampling, Stop, Text
+from engine.backend import (
+    Backend,
+    Corpus,
+    Event,
+    HeldQuote,
+    Sampling,
+    Stop,
+)
 from engine.errors import LongdeskError, UsageError
 from storage.leases import Lease
-from storage.records import Outcome, Session, Turn
+from storage.records import Session, Turn
 from storage.store import Store
 
 _TITLE_LENGTH = 60
 _WARMTH = 0.7  # the temperature at which a question is asked again whose reply would otherwise be the same
-_PROGRESS_S = 0.5  # how often the store hears of the prefill
+_TAG = "<quote>"  # a standing instruction, or a question, that has it tells the model to quote within it
 
 
 def answer(
@@ -40,9 +45,8 @@ def answer(
         lease = stack.enter_context(store.leases.acquire(session.id)) if session is not None else None
         question, there = _resolved(question, session, store)
         resumed = there[0] if question.goes_on is not None else None
-        joined = Joining()
-        if question.corpus != Corpus():
-            joined = join_session(store.sources, session.id if session else None, question.corpus)
+        corpus, into = question.corpus, session.id if session else None
+        joined = join_session(store.sources, into, corpus) if corpus != Corpus() else Joining()
         turn = prepare(
             session,
             question.text,
@@ -69,9 +73,9 @@ def answer(
             asked = _begin(turn, session, lease, question, sampling, backend, store, settings)
         else:
             asked = _resume(turn, resumed, lease, sampling, backend, store, settings)
-        receipts, before = _Receipts(turn, backend, store, settings), resumed.text if resumed else ""
-        record = _Record(asked, store, question.read_s, receipts, before, turn.begun.tolist())
-        quotable = _quotable(turn, backend, settings)
+        receipts, before = Receipts(turn, backend, store, settings), resumed.text if resumed else ""
+        record = Record(asked, store, question.read_s, receipts, before, turn.begun.tolist())
+        excerpts, told = quotable(turn.sources, backend, settings), _TAG in turn.system + question.text
         try:
             yield Begun(asked, turn.case.plan, looking_at(turn.case.prompt))
             yield from (*varied, *notices)
@@ -80,10 +84,9 @@ def answer(
                 if made is None:
                     yield Answered(record.break_off(Stop.CANCELLED))
                     return
-                turn, quotable = replace(turn, case=made.case), made.quotable
+                turn, excerpts = replace(turn, case=made.case), made.quotable
                 receipts.prepared, receipts.passes = turn, made.passes
-            words = tuple(excerpt.source for excerpt in quotable)
-            events = backend.generate(turn.case, sampling, session_id=session.id, cancel=cancel, quotable=words)
+            events = _generated(turn, told, excerpts, sampling, session.id, backend, settings, cancel)
             with closing(events):
                 for event in events:
                     yield record.keep(event)
@@ -94,21 +97,35 @@ def answer(
                 record.break_off(Stop.CANCELLED)
             raise
     # the session is free again: what follows keeps nobody from asking
-    sent = Sent(
-        case=replace(turn.case, prompt=turn.case.prompt.unbegun),
-        sources=tuple(at.source for at in turn.sent),
-        quotable=quotable,
-        shown=turn.conversation.numbers if backend.about.sees else None,
-    )
+    sent = _sent(turn, excerpts, record.held, backend)
     for found in cite(record.turn, sent, backend=backend, store=store, settings=settings, stop=uncited):
         yield replace(found, gauge=record.gauge, encoded=record.encoded) if isinstance(found, Cited) else found
 
 
-def _quotable(turn: PreparedTurn, backend: Backend, settings: Settings) -> tuple[Excerpt, ...]:
-    """The sources that are sent and have words, where this engine and the settings let it quote them; else none."""
-    if settings.quotes is False or not backend.about.holds_quotes:
-        return ()
-    return tuple(Excerpt(at.source, at.source) for at in turn.sent if at.source.text.strip())
+def _sent(turn: PreparedTurn, excerpts: tuple[Excerpt, ...], held: tuple[HeldQuote, ...], backend: Backend) -> Sent:
+    return Sent(
+        case=replace(turn.case, prompt=turn.case.prompt.unbegun),
+        sources=turn.sources,
+        quotable=excerpts,
+        shown=turn.conversation.numbers if backend.about.sees else None,
+        held=held,
+    )
+
+
+def _generated(
+    turn: PreparedTurn,
+    told: bool,
+    excerpts: tuple[Excerpt, ...],
+    sampling: Sampling,
+    session: str,
+    backend: Backend,
+    settings: Settings,
+    cancel: Flag,
+) -> Generator[Event, None, None]:
+    if told and not excerpts:
+        excerpts = quotable(turn.sources, backend, settings, told=True)
+    words = tuple(excerpt.source for excerpt in excerpts)
+    return backend.generate(turn.case, sampling, session_id=session, cancel=cancel, quotable=words, told=told)
 
 
 def _resolved(question: Question, session: Session | None, store: Store) -> tuple[Question, tuple[Turn, ...]]:
@@ -242,100 +259,6 @@ def _resume(
         vocabulary=backend.about.vocabulary,
         settings=asked.to_json(),
     )
-
-
-@dataclass(slots=True)
-class _Receipts:
-    """What a turn's receipt is made of. passes: see Sending."""
-
-    prepared: PreparedTurn
-    backend: Backend
-    store: Store
-    settings: Settings
-    passes: dict[str, Any] | None = None
-
-    def of(self, turn: Turn) -> dict[str, Any]:
-        prepared, talk = self.prepared, self.prepared.conversation
-        sending = Sending(
-            case=prepared.case,
-            answered=tuple(earlier.index for earlier in talk.answered),
-            placed=tuple((at.source, at.enabled) for at in prepared.placed),
-            numbers=talk.numbers,
-            unseen=talk.unseen,
-            only=turn.settings.get("only") is not None,
-            system=prepared.system,
-            today=prepared.today,
-            own=prepared.settings,
-            passes=self.passes,
-        )
-        skipped = self.store.sources.skipped(turn.session_id)
-        return receipt_of(turn, sending, skipped=skipped, backend=self.backend, settings=self.settings).to_json()
-
-
-@dataclass(slots=True)
-class _Record:
-    """What is kept of an answer while it comes. read_s: what reading the sources took.
-
-    text, ids: of the reply so far, also of its beginning where it goes on.
-    """
-
-    turn: Turn
-    store: Store
-    read_s: float
-    receipts: _Receipts
-    text: str
-    ids: list[int]
-    n_begun: int = field(init=False)
-    told_at: float = 0.0
-    ended: bool = False
-    gauge: Gauge | None = None
-    encoded: int = 0
-
-    def __post_init__(self) -> None:
-        self.n_begun = len(self.ids)
-
-    def keep(self, event: Event) -> DeskEvent:
-        """Writes an event to the store; the event as the doors hear of it."""
-        if isinstance(event, Finished):
-            self.gauge, self.encoded = event.gauge, event.encoded
-            return Answered(self.end(self._outcome(event)), event.gauge, event.encoded)
-        if isinstance(event, Text):  # at most 20 a second, 0.3 ms each: a kill loses nothing that was seen
-            kept = self.text.removesuffix("\N{REPLACEMENT CHARACTER}") if event.mends else self.text
-            self.text = kept + event.text
-            self.ids += event.ids
-            self.store.turns.append_text(self.turn.id, self.text, self.ids)
-        elif isinstance(event, Prefill) and (event.done == event.total or monotonic() - self.told_at > _PROGRESS_S):
-            self.told_at = monotonic()
-            self.store.turns.set_progress(self.turn.id, done=event.done, total=event.total, reused=event.reused)
-        return Notice(event.text) if isinstance(event, Remark) else event
-
-    def end(self, outcome: Outcome) -> Turn:
-        """The turn as it is stored now."""
-        self.ended = True
-        turn = self.store.turns.finish(self.turn.id, outcome)
-        self.turn = self.store.turns.cite(turn.id, receipt=self.receipts.of(turn))
-        return self.turn
-
-    def break_off(self, stop: Stop, error: str | None = None) -> Turn:
-        """The turn as it is stored now, with what was sampled so far."""
-        return self.end(Outcome(text=self.text, stop=stop, reply_ids=tuple(self.ids), error=error))
-
-    def _outcome(self, event: Finished) -> Outcome:
-        reply_ids = (*self.ids[: self.n_begun], *event.reply_ids)
-        prompt_tokens = event.prompt_tokens - self.n_begun
-        return Outcome(
-            text=self.text,
-            stop=event.stop,
-            reply_ids=reply_ids,
-            error=event.error,
-            prompt_tokens=prompt_tokens,
-            reused_tokens=min(event.reused_tokens, prompt_tokens),
-            reply_tokens=len(reply_ids),
-            read_s=self.read_s,
-            load_s=event.load_s,
-            prefill_s=event.prefill_s,
-            ttft_s=event.ttft_s,
-        )
 
 
 def title_of(question: str) -> str:

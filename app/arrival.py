@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import IO
 
 from app.uploads import place, safe_parts
-from engine.backend import Skipped
+from engine.backend import Cause, Skipped
 from engine.corpus.rules import DEFAULT_RULES
-from engine.corpus.source import Cause
 from engine.corpus.walk.listed_tree import Choice, LeftOut
 from engine.corpus.wording import counted, over_limit, printable, size_in_words
 from engine.errors import InputRefused, SourceRefused

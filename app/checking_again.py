@@ -109,19 +109,22 @@ class _Check:
         if not 0 <= start <= end <= len(turn.text):
             return "its statement is not within the answer"
         source = self._sources.get(citation.path or "")
-        if source is None or citation.bytes is None:
+        if source is None or citation.text_span is None:
             return f"{citation.path or 'its source'} is not kept with the session"
         if source.digest != citation.source_digest:
             return f"{citation.path} is kept as it was read later; its words are not looked for there"
         if source.path not in self._places:
             self._places[source.path] = Places([source])
         places = self._places[source.path]
-        begin, behind = citation.bytes
+        begin, behind = citation.text_span
         if not 0 <= begin < behind <= len(places.documents[0]):
             return f"{citation.path} has no bytes {begin:,} to {behind:,}"
         again = places.citation(Place(0, begin, behind), statement=citation.statement)
         if normalized(again.quote.encode()) != normalized(citation.quote.encode("utf-8", "replace")):
             return f"other words stand at bytes {begin:,} to {behind:,} of {citation.path}"
+        older = citation.bytes == again.text_span  # before there were bytes of the file
+        if None not in (again.bytes, citation.bytes) and again.bytes != citation.bytes and not older:
+            return f"the words stand in {citation.path}, but at other bytes of the file"
         if (again.lines, again.page, again.cell) != (citation.lines, citation.page, citation.cell):
             return f"the words stand in {citation.path}, but in other lines, or on another page"
         return None

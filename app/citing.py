@@ -3,7 +3,7 @@ made to quote what was sent."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Event as Flag
 
 from app.found_again import box_of, found_until
@@ -12,9 +12,9 @@ from app.settings import Settings
 from engine.answer.citations import Citation, Status
 from engine.answer.places import Places
 from engine.answer.statements import statements
-from engine.backend import Backend, Case, Evidence, Remark, Replied, Source
+from engine.backend import Backend, Case, Evidence, HeldQuote, QuoteState, Remark, Replied, Source
 from engine.errors import LongdeskError
-from engine.runtime.quotes.text import Place
+from engine.runtime.quotes.text import Place, normalized
 from storage.records import Turn
 from storage.store import Store
 
@@ -31,12 +31,24 @@ class Excerpt:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
     """What an answer stands on. case: that was asked. sources: all that were sent. quotable: of them, what the model
-    may be made to quote. shown: see found_again."""
+    may be made to quote. shown: see found_again. held: what the answer quotes that could only be copied."""
 
     case: Case
     sources: tuple[Source, ...]
     quotable: tuple[Excerpt, ...] = ()
     shown: Mapping[str, int] | None = None
+    held: tuple[HeldQuote, ...] = ()
+
+
+def quotable(
+    sources: Sequence[Source], backend: Backend, settings: Settings, *, told: bool = False
+) -> tuple[Excerpt, ...]:
+    """Those of the sources that are sent which the model may be made to quote; none where the engine or the settings
+    are against it. told: it opens quotes itself, however good it is at that."""
+    state = backend.quotes().with_setting(settings.quotes).state
+    if state is not QuoteState.ON and not (told and state is QuoteState.FAILED):
+        return ()
+    return tuple(Excerpt(source, source) for source in sources if source.text.strip())
 
 
 def cite(
@@ -53,6 +65,7 @@ def cite(
         found = found_until(stop, turn.text, sent.sources, question=turn.question, shown=sent.shown)
         if found is None:
             return
+        found = tuple(_held(citation, sent.held) for citation in found)
         shown = {each.statement for each in found if each.status is Status.VERIFIED or each.image is not None}
         spans = tuple(span for span in statements(turn.text) if span not in shown)
         goes_on = turn.stop in ("end", "length") and bool(spans and sent.quotable and turn.reply_ids)
@@ -100,10 +113,12 @@ def _evidence(
         cancel=stop,
     )
     citations, n_done, n_tokens = [*(turn.citations or ())], 0, 0
+    remarks: list[str] = []
     try:
         with closing(told):
             for event in told:
                 if isinstance(event, Remark):
+                    remarks.append(event.text)
                     yield Notice(event.text)
                     continue
                 citations.append(quotable.citation(event, spans[event.statement]))
@@ -113,6 +128,9 @@ def _evidence(
         ordered = sorted(citations, key=lambda citation: citation.statement)
         if citations != ordered or (turn.citations is None and not stop.is_set()):
             turn = store.turns.cite(turn.id, ordered)
+        if turn.receipt is not None:  # by now it may be known that the model is no good at it
+            quotes = backend.quotes().with_setting(settings.quotes).with_remarks(remarks)
+            turn = store.turns.cite(turn.id, receipt={**turn.receipt, "quotes": quotes.to_json()})
     except LongdeskError as error:
         yield Notice(f"The search for words that show the answer broke off: {error}")
     yield Cited(turn, n_done=n_done, n_statements=len(spans), n_tokens=n_tokens)
@@ -133,5 +151,14 @@ class Quotable:
         if found.document is None:
             return Citation(statement=statement, status=Status.MISSING, held=True)
         document, first = self._begins[found.document]
-        place = Place(document, first + found.start, first + found.end)
+        place = self._places.indented(Place(document, first + found.start, first + found.end))
         return self._places.citation(place, statement=statement, places=found.n_places, held=True, logprob=found.lowest)
+
+
+def _held(citation: Citation, held: Sequence[HeldQuote]) -> Citation:
+    """Of what the answer quotes: whether it could only be copied, and how sure the model was."""
+    words = normalized(citation.quote.encode("utf-8", "surrogatepass")).strip()
+    for quote in held:
+        if citation.status is Status.VERIFIED and words == quote.words.strip().encode("utf-8", "surrogatepass"):
+            return replace(citation, held=True, logprob=quote.lowest)
+    return citation

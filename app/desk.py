@@ -27,7 +27,7 @@ from app.reading import Tell, read, read_to_count
 from app.session_settings import begun_with
 from app.settings import Settings
 from app.sources.joining import arrange, join_session, write_down
-from engine.backend import About, Advice, Backend, Corpus, Exchange, Plan, Prompt, Wanted
+from engine.backend import About, Advice, Backend, Corpus, Exchange, Plan, Prompt, Quotes, Wanted
 from engine.corpus.rules import Rules
 from engine.corpus.walk.folder_walk import excludes
 from engine.errors import LongdeskError
@@ -68,6 +68,11 @@ class Desk(Archive):
     def about(self) -> About:
         """What the engine is that is asked. Raises as backend does."""
         return self.backend().about
+
+    def quotes(self) -> Quotes:
+        """Whether words are looked for that show its answers, and why not, as far as is known. Raises as backend
+        does."""
+        return self.backend().quotes().with_setting(self.settings.quotes)
 
     def use_model_of(self, session_id: str) -> None:
         """From now on the model that this session was begun with. Raises UsageError without such a session."""

@@ -27,13 +27,14 @@ from engine.backend import (
     Plan,
     Prefill,
     Prompt,
+    Quotes,
     Remark,
     Replied,
     Sampling,
     Source,
     Wanted,
 )
-from engine.errors import EngineFailed
+from engine.errors import EngineFailed, ModelRefused
 from engine.local.opened import OpenModel
 from engine.memory.planner import Planner, make_plan
 
@@ -73,9 +74,17 @@ class LocalBackend:
             has_tiles=opened.sight is not None and opened.sight.has_tiles,
             tile_tokens=opened.projector.tile_tokens if opened.projector is not None else 0,
             unfit=opened.unfit,
-            holds_quotes=True,
             holds_forms=True,
         )
+
+    def quotes(self) -> Quotes:
+        """See Backend.quotes."""
+        from engine.local.quoting import quotes_of
+
+        try:
+            return quotes_of(self.opened.card, self.engine.cache)
+        except ModelRefused:  # its file went away: whoever asks it hears of that
+            return Quotes()
 
     def documents(
         self, sources: Sequence[Source], numbers: Mapping[str, int] | None = None, *, max_tiles: int | None = None
@@ -129,6 +138,7 @@ class LocalBackend:
         cancel: Flag,
         quotable: Sequence[Source] = (),
         form: str | None = None,
+        told: bool = False,
     ) -> Generator[Event, None, None]:
         """See Backend.generate. It is made sure of which model it is before a saved KV cache is used; cancelled while
         the model's files are read for that, it uses nothing that hangs on them."""
@@ -150,7 +160,9 @@ class LocalBackend:
         has_read, keeper = False, self.engine.keeper
         try:
             documents = documents_of(quotable) if quotable else None
-            generated = process.generate(case.prompt, sampling, cancel=cancel, documents=documents, form=form)
+            generated = process.generate(
+                case.prompt, sampling, cancel=cancel, documents=documents, form=form, told=told
+            )
             with closing(generated) as events:
                 for event in events:
                     has_read |= isinstance(event, Prefill)  # the first comes when a saved cache has been restored

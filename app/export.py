@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 
 from markdown_it import MarkdownIt
 
-from app.answers.cited import NO_WORDS, numbered, place_of, standing_of
+from app.answers.cited import NO_WORDS, is_code, numbered, place_of, standing_of
 from app.sizes import name_of
 from engine.answer.citations import Citation
 from engine.backend import number_pictures
@@ -72,6 +72,9 @@ def _citation_line(turn: Turn, citation: Citation) -> str:
     """A quote, its place, and what became of it."""
     words = _named(citation.quote) if citation.quote else f"{NO_WORDS}: {_named(turn.text[slice(*citation.statement)])}"
     place = place_of(citation)
+    if is_code(citation):
+        block = _fenced(citation.quote, "text").replace("\n", "\n   ")  # belongs to its list item
+        return f"1. {_named(place)} ({standing_of(citation)})\n\n   {block}\n"
     return f"1. {words}" + (f", {_named(place)}" if place else "") + f" ({standing_of(citation)})"
 
 

@@ -17,7 +17,7 @@ from engine.corpus.source import KeptFile, Source
 from engine.errors import LongdeskError
 
 _POLL_S = 0.05
-_MOST_KEPT = 64 << 20  # bytes of text: five times as much in memory
+_MOST_KEPT = 64 << 20  # bytes of text: twice as much in memory
 
 
 def found_again(
@@ -94,7 +94,7 @@ class _Ready:
         self._kept: tuple[Places, Finder] | None = None
 
     def of(self, sources: Sequence[Source]) -> tuple[Places, Finder]:
-        key = tuple(part for source in sources for part in (source.path, source.digest))
+        key = tuple(part for source in sources for part in (source.path, source.digest, source.encoding or ""))
         with self._lock:
             if self._kept is not None and key == self._key:
                 return self._kept

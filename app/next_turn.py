@@ -78,6 +78,11 @@ class PreparedTurn:
         """The sources that are sent."""
         return tuple(place for place in self.placed if place.enabled)
 
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """The same, without their places."""
+        return tuple(place.source for place in self.sent)
+
 
 def prepare(
     session: Session | None,

@@ -73,12 +73,13 @@ def receipt_of(
         model=_model(backend, settings),
         kv_type=plan.kv_type or settings.kv_type,
         context_tokens=plan.context_tokens,
-        settings={**asdict(asked_with(turn).sampling), **_settings(sending, settings)},
+        settings={**_sampling(turn), **_settings(sending, settings)},
         system=sending.system,
         date=sending.today.isoformat(),
         history=sending.answered,
         prompt_hash=prompt_hash(prompt),
         times={name: getattr(turn, name) for name in ("read_s", "load_s", "prefill_s", "ttft_s")},
+        quotes=backend.quotes().with_setting(settings.quotes).to_json(),
         passes=sending.passes,
     )
 
@@ -175,6 +176,11 @@ def _model(backend: Backend, settings: Settings) -> dict[str, Any]:
         "quantization": origin and origin.quantization,
         "projector": origin and origin.projector,
     }
+
+
+def _sampling(turn: Turn) -> dict[str, Any]:
+    sampling = asked_with(turn).sampling
+    return {**asdict(sampling), "stops": list(sampling.stops)}
 
 
 def _settings(sending: Sending, settings: Settings) -> dict[str, Any]:

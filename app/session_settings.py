@@ -83,6 +83,7 @@ class TurnSettings:
     def to_json(self) -> dict[str, Any]:
         """As the store keeps it."""
         values: dict[str, Any] = {"model": self.model, "kv_type": self.kv_type, **asdict(self.sampling)}
+        values["stops"] = list(self.sampling.stops)
         if self.joined is not None:
             values["joined"] = [astuple(each) for each in self.joined]
         if self.refused:
@@ -112,7 +113,7 @@ def asked_with(turn: Turn) -> TurnSettings:
 
 def _sampling(kept: Mapping[str, Any]) -> Sampling:
     known = {name: kept[name] for name in ("max_tokens", "temperature", "top_p", "min_p", "seed") if name in kept}
-    return Sampling(**known)
+    return Sampling(**known, stops=tuple(kept.get("stops") or ()))
 
 
 def sampling_of(settings: Settings) -> Sampling:
@@ -123,4 +124,5 @@ def sampling_of(settings: Settings) -> Sampling:
         top_p=settings.top_p,
         min_p=settings.min_p,
         seed=settings.seed,
+        stops=settings.stops,
     )

@@ -29,13 +29,13 @@ class Settings:
     home: LONGDESK_HOME, where all that the user owns lies. model: a GGUF file or a catalogue name. models: further
     folders that hold model files. roots: folders that the page may read. n_ctx: tokens of the context, None to choose.
     n_threads: 0 for all cores. reply_tokens: --reply and --max-tokens. system: the standing instruction, None for
-    Longdesk's own. mmproj: the vision projector, None for the one that lies beside the model. max_tiles: images are
-    scaled down to that many tiles at most. tile_separators: Llama 4's marks between tiles are sent. draw_pages: which
-    pages of a PDF a model that sees is shown: 'bare' (those without text), 'all', these ('1-23,30'), or those of these
-    without text ('bare:1-23,30'). snapshot: whether KV states are kept; snapshot_budget: bytes that they may take on
-    the disk, None to choose. quotes: whether words of the sources are looked for that show an answer; None does so with
-    models that were found to be good at it. count_cache_budget: bytes that ids and readings of counted files may take,
-    0 to keep none.
+    Longdesk's own. stops: texts before which a reply ends. mmproj: the vision projector, None for the one that lies
+    beside the model. max_tiles: images are scaled down to that many tiles at most. tile_separators: Llama 4's marks
+    between tiles are sent. draw_pages: which pages of a PDF a model that sees is shown: 'bare' (those without text),
+    'all', these ('1-23,30'), or those of these without text ('bare:1-23,30'). snapshot: whether KV states are kept;
+    snapshot_budget: bytes that they may take on the disk, None to choose. quotes: whether words of the sources are
+    looked for that show an answer; None does so with models that were found to be good at it. count_cache_budget: bytes
+    that ids and readings of counted files may take, 0 to keep none.
     """
 
     home: Path
@@ -51,6 +51,7 @@ class Settings:
     top_p: float = 0.95
     min_p: float = 0.05
     seed: int | None = None
+    stops: tuple[str, ...] = ()
     system: str | None = None
     mmproj: Path | None = None
     max_tiles: int = MOST_TILES
@@ -69,6 +70,7 @@ class Settings:
             ("snapshot_budget", self.snapshot_budget is None or self.snapshot_budget >= 0, "0 or more"),
             ("count_cache_budget", self.count_cache_budget >= 0, "0 or more"),
             ("n_threads", self.n_threads >= 0, "0 or more"),
+            ("stops", all(0 < len(stop) <= 1_000 for stop in self.stops), "texts of 1 to 1,000 characters"),
             ("temperature", 0 <= self.temperature <= 10, "from 0 to 10"),
             ("top_p", 0 <= self.top_p <= 1, "from 0 to 1"),
             ("min_p", 0 <= self.min_p <= 1, "from 0 to 1"),
@@ -161,6 +163,7 @@ _FILE_TYPES: dict[str, type | tuple[type, ...]] = {
     "top_p": (int, float),
     "min_p": (int, float),
     "seed": int,
+    "stops": list,
     "system": str,
     "mmproj": str,
     "max_tiles": int,
@@ -188,6 +191,8 @@ def _from_file(path: Path) -> dict[str, Any]:
     for name in ("roots", "models"):
         if name in values:
             values[name] = tuple(expanded(Path(str(folder))) for folder in values[name])
+    if "stops" in values:
+        values["stops"] = tuple(map(str, values["stops"]))
     if "mmproj" in values:
         values["mmproj"] = expanded(Path(values["mmproj"]))
     for name in ("snapshot_budget", "count_cache_budget"):

@@ -10,6 +10,7 @@ from datetime import date
 from threading import Event as Flag
 from typing import Protocol
 
+from engine.answer.quotes import Quotes, QuoteState
 from engine.corpus.source import Cause, Corpus, Picture, Skipped, Source
 from engine.errors import LongdeskError
 from engine.memory.budget import Advice, Need, Plan, Verdict, Wanted, Weight
@@ -20,6 +21,7 @@ from engine.runtime.events import (
     Evidence,
     Finished,
     Gauge,
+    HeldQuote,
     Loading,
     Prefill,
     Remark,
@@ -45,6 +47,7 @@ __all__ = [
     "Exchange",
     "Finished",
     "Gauge",
+    "HeldQuote",
     "IdCache",
     "Ids",
     "KeptIds",
@@ -56,6 +59,8 @@ __all__ = [
     "Plan",
     "Prefill",
     "Prompt",
+    "QuoteState",
+    "Quotes",
     "Remark",
     "Replied",
     "Reuse",
@@ -95,8 +100,8 @@ class About:
     counts_exactly: its counts are the ids that are decoded, no estimates.
     keeps_kv: what it read can be kept on this machine. reports_capacity: its plans say what is free now.
     image_rule: whose rule counts images, None where it cannot see. has_tiles: it cuts images into tiles, of tile_tokens
-    tokens each. unfit: sentences on what was to make it see, and cannot. holds_quotes: it can be kept from quoting
-    what does not stand in the sources. holds_forms: its replies can be held to a grammar.
+    tokens each. unfit: sentences on what was to make it see, and cannot. holds_forms: its replies can be held to a
+    grammar.
     """
 
     name: str
@@ -110,7 +115,6 @@ class About:
     has_tiles: bool = False
     tile_tokens: int = 0
     unfit: tuple[str, ...] = ()
-    holds_quotes: bool = False
     holds_forms: bool = False
 
     @property
@@ -147,6 +151,9 @@ class Backend(Protocol):
     @property
     def about(self) -> About:
         """What it is."""
+
+    def quotes(self) -> Quotes:
+        """Whether words are looked for that show its answers, as far as is known; nothing is tried for that."""
 
     def documents(
         self, sources: Sequence[Source], numbers: Mapping[str, int] | None = None, *, max_tiles: int | None = None
@@ -187,13 +194,16 @@ class Backend(Protocol):
         cancel: Flag,
         quotable: Sequence[Source] = (),
         form: str | None = None,
+        told: bool = False,
     ) -> Generator[Event, None, None]:
         """Reads what is not kept of the prompt, and samples a reply. Ends with Finished, also when cancelled.
 
         A prompt that ends with the beginning of its reply is gone on with; the events have what is new of it alone.
         session_id: whose question it is. quotable: what will be quoted from, to be made ready meanwhile. form: the
-        grammar that the reply is held to, in llguidance's Lark, where the engine can (holds_forms). Raises EngineFailed
-        or EngineDied when the engine breaks; the next call starts a new one.
+        grammar that the reply is held to, in llguidance's Lark, where the engine can (holds_forms). told: the prompt
+        tells the model to quote within <quote> and </quote>: it is kept from writing there what does not stand in
+        quotable, if this engine holds quotes. Raises EngineFailed or EngineDied when the engine breaks; the next call
+        starts a new one.
         """
 
     def evidence(

@@ -6,12 +6,15 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from tests.known import settled
 from tests.patience import PATIENCE_S
 
 LONGDESK = Path(sys.executable).with_name("longdesk")
+_OPEN_A_MODEL = ("ask", "count", "plan", "serve")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +45,13 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class CommandLine:
-    """`longdesk` with a home and a model of its own. variables: more of its environment."""
+    """`longdesk` with a home and a model of its own. variables: more of its environment. is_new: whether a new home
+    knows nothing of the model, as the first one on a machine."""
 
     home: Path
     model: Path | str
     variables: Mapping[str, str] = field(default_factory=dict)
+    is_new: bool = False
 
     @property
     def environment(self) -> dict[str, str]:
@@ -55,6 +60,7 @@ class CommandLine:
 
     def __call__(self, *arguments: object, stdin: str | None = None) -> Run:
         """Runs it to its end. Whatever happens, no traceback may show."""
+        self._settle(arguments)
         ended = subprocess.run(
             [LONGDESK, *map(str, arguments)],
             env=self.environment,
@@ -69,6 +75,7 @@ class CommandLine:
 
     def start(self, *arguments: object) -> subprocess.Popen[str]:
         """Starts it and comes back at once."""
+        self._settle(arguments)
         return subprocess.Popen(
             [LONGDESK, *map(str, arguments)],
             env=self.environment,
@@ -77,3 +84,11 @@ class CommandLine:
             stderr=subprocess.PIPE,
             encoding="utf-8",
         )
+
+    def _settle(self, arguments: tuple[object, ...]) -> None:
+        if self.is_new or not arguments or arguments[0] not in _OPEN_A_MODEL:
+            return
+        given = [each for flag, each in pairwise(arguments) if flag == "--model"]
+        model = given[-1] if given else self.model
+        if isinstance(model, Path):
+            settled(self.home, model)

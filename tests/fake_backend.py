@@ -12,6 +12,7 @@ from threading import Event as Flag
 
 import numpy as np
 
+from engine.answer.quotes import NOT_HELD
 from engine.backend import (
     About,
     Backend,
@@ -21,11 +22,14 @@ from engine.backend import (
     Evidence,
     Exchange,
     Finished,
+    HeldQuote,
     Ids,
     Part,
     Plan,
     Prefill,
     Prompt,
+    Quotes,
+    QuoteState,
     Remark,
     Replied,
     Reuse,
@@ -59,13 +63,17 @@ class FakeBackend:
         shows: Answer | None = None,
         looking: Callable[[], None] = lambda: None,
     ) -> None:
-        holds = shows is not None
-        self.about = About(name="Fake", window=window, vocabulary="words", keeps_kv=False, holds_quotes=holds)
+        self.about = About(name="Fake", window=window, vocabulary="words", keeps_kv=False)
         self.shows, self.looking = shows, looking
+        self.found_quotes = Quotes()  # what is known of the model; a test may change it
         self.answer, self.breaks_at = answer, breaks_at
         self.asked: list[Case] = []
+        self.told, self.held = False, tuple[HeldQuote, ...]()  # whether it was told to open quotes; those that it held
         self._words: dict[str, int] = {}
         self._held: Ids = np.empty(0, dtype=np.int32)
+
+    def quotes(self) -> Quotes:
+        return self.found_quotes if self.shows else Quotes(state=QuoteState.IMPOSSIBLE, reason=NOT_HELD)
 
     def documents(
         self, sources: Sequence[Source], numbers: Mapping[str, int] | None = None, *, max_tiles: int | None = None
@@ -128,8 +136,10 @@ class FakeBackend:
         cancel: Flag,
         quotable: Sequence[Source] = (),
         form: str | None = None,
+        told: bool = False,
     ) -> Generator[Event, None, None]:
         self.asked.append(case)
+        self.told = told
         total, reused = case.prompt.n_tokens, case.reuse.n_tokens or 0
         begun, reply, stop = case.prompt.n_begun, [], Stop.END
         yield Prefill(total, total, reused, 0.001)
@@ -152,6 +162,7 @@ class FakeBackend:
             prefill_s=0.001,
             ttft_s=0.001,
             generate_s=0.001,
+            held=self.held if told and quotable else (),
         )
 
     def evidence(

@@ -42,12 +42,12 @@ class Round:
 
 
 def rounds(model: Path, *, lengths: list[int], n_statements: int = 4, kv_type: str = "f16", seed: int = 0,
-           stop_after: int | None = None, spare: int = 512) -> list[Round]:  # fmt: skip
+           stop_after: int | None = None, spare: int = 512, copies: bool = True) -> list[Round]:  # fmt: skip
     """Answers to prompts of these lengths, one after the other, with other sources each time. stop_after: how often it
-    is asked whether it was cancelled until it was. spare: cells behind the longest prompt. Raises AssertionError when
-    the child fails."""
+    is asked whether it was cancelled until it was. spare: cells behind the longest prompt. copies: whether the state
+    where a reply begins is copied, where the model has one. Raises AssertionError when the child fails."""
     job = {"model": str(model), "lengths": lengths, "n_statements": n_statements, "kv_type": kv_type, "seed": seed}
-    job |= {"stop_after": stop_after, "spare": spare}
+    job |= {"stop_after": stop_after, "spare": spare, "copies": copies}
     return [Round(**fields) for fields in sent("tests.quoted", job)]
 
 
@@ -67,12 +67,15 @@ def _played(job: dict[str, Any]) -> Iterator[Round]:
     settings = EngineSettings(model=Path(job["model"]), placement=placement, n_threads=1)
     engine, plain = (LlamaModel(settings, lambda share: None) for _ in range(2))
     draw, ids = random.Random(job["seed"]), np.empty(0, dtype=np.int32)
+    quotes = job["copies"]
     for n_tokens in job["lengths"]:
         new = [draw.randrange(300, 1_900) for _ in range(n_tokens - len(ids))]
         ids = np.concatenate([ids[:n_tokens], np.array(new, dtype=np.int32)])
         rows, replies = [], []
         for each in (engine, plain):
-            _, reply, logits = answered(each, ids, n_reply=_N_REPLY, anchor=len(ids) // 2)
+            _, reply, logits = answered(
+                each, ids, n_reply=_N_REPLY, anchor=len(ids) // 2, quotes=quotes and each is engine
+            )
             rows.append(logits)
             replies.append(reply)
         differs = max((differ(a, b) for a, b in zip(*rows, strict=True)), default=0.0)

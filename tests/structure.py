@@ -38,7 +38,6 @@ NOUNS = {
     "app.parts.tiles": "a part of the page: the slider for tiles",
     "engine.runtime.filling": "which short batches are filled up: arithmetic with tests of its own",
     "engine.runtime.log": "llama.cpp's log: a callback that C calls",
-    "engine.runtime.reply": "a reply as it is sampled: ids, and text in whole characters",
     "engine.runtime.sampling": "llama.cpp's sampler chain: memory that belongs to C",
 }
 

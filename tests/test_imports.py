@@ -232,6 +232,7 @@ def test_loading_the_command_line_loads_no_engine() -> None:
         "engine.runtime.llama",
         "engine.runtime.log",
         "engine.runtime.quotes.writing",
+        "engine.runtime.recurrence",
         "engine.runtime.sampling",
         "engine.runtime.slots",
         "engine.runtime.snapshot",

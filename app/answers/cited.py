@@ -5,9 +5,10 @@ were found. Which words bear a statement out is for the reader to judge.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 from html import escape
+from typing import Any
 
 from app.answers.marks import Mark
 from engine.answer.citations import Citation, Status
@@ -16,6 +17,11 @@ NO_WORDS = "No words found that show this"
 _LONGEST = 400  # characters of a quote in the list; the viewer has all of it
 _MOST_WORDS = 3_000  # that two passages are compared by
 _SIGNS = {Status.VERIFIED: "✓", Status.ALTERED: "≠", Status.MISSING: "?"}
+_QUOTES = {
+    "off": "quotes switched off",
+    "failed": "quotes off with this model",
+    "impossible": "quotes found again, not held",
+}
 _ROWS, _COLUMNS = ("upper", "middle", "lower"), ("left", "center", "right")
 # What acts on a terminal or on the direction of a line, and is not to act here.
 ACTING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -54,6 +60,12 @@ def summary_of(citations: Sequence[Citation]) -> str:
     return " · ".join(parts)
 
 
+def quotes_line(receipt: Mapping[str, Any] | None) -> str:
+    """That no words were looked for which show an answer, in some words: the receipt says why. "" where they were."""
+    quotes = (receipt or {}).get("quotes")
+    return _QUOTES.get(str(quotes.get("state")), "") if isinstance(quotes, dict) else ""
+
+
 def standing_of(citation: Citation) -> str:
     """What became of the quote: "verified, in 3 places"."""
     if citation.status is Status.MISSING:
@@ -68,7 +80,9 @@ def place_of(citation: Citation) -> str:
     if citation.path is None:
         return ""
     if citation.page is not None:
-        return f"{citation.path}, page {citation.page:,}"
+        last = max((each.page for each in citation.boxes or ()), default=citation.page)
+        pages = f"page {citation.page:,}" if last <= citation.page else f"pages {citation.page:,}–{last:,}"
+        return f"{citation.path}, {pages}"
     if citation.cell is not None:
         return f"{citation.path}, cell {citation.cell:,}"
     if citation.image is not None:
@@ -112,12 +126,20 @@ def shown(text: str) -> str:
     return ACTING.sub(lambda sign: f"[U+{ord(sign[0]):04X}]", " ".join(text.split()))
 
 
+def is_code(citation: Citation) -> bool:
+    """Whether a quote is lines that stand below each other by their white space, and are shown so."""
+    later = citation.quote.splitlines()[1:]
+    return citation.page is None and any(line[:1] in (" ", "\t") for line in later if line.strip())
+
+
 def _row(text: str, number: int, citation: Citation) -> str:
     words = citation.quote or text[slice(*citation.statement)]
     words = shown(words[: _LONGEST + 1])
     words = words if len(words) <= _LONGEST else words[:_LONGEST].rstrip() + "…"
     status, place = citation.status.value, place_of(citation)
     quote = f'<span class="words">“{_html(words)}”</span>'
+    if is_code(citation):
+        quote = f'<span class="words as-code">{_code(citation.quote)}</span>'
     if not citation.quote:
         is_bare = citation.status is Status.MISSING
         quote = (
@@ -132,6 +154,13 @@ def _row(text: str, number: int, citation: Citation) -> str:
         f'<span class="quote" dir="auto">{quote}</span><span class="foot">{sign} {where}{_html(standing_of(citation))}'
         "</span></button>"
     )
+
+
+def _code(quote: str) -> str:
+    """The beginning of code as HTML, its white space as it is."""
+    lines = [ACTING.sub(lambda sign: f"[U+{ord(sign[0]):04X}]", line) for line in quote.splitlines()]
+    words = "\n".join(lines)
+    return escape(words if len(words) <= _LONGEST else words[:_LONGEST].rstrip() + "…")
 
 
 def _spoken(citation: Citation) -> str:

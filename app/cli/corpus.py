@@ -87,6 +87,7 @@ def plan(
 @click.option("--top-p", type=click.FloatRange(0, 1), metavar="P")
 @click.option("--min-p", type=click.FloatRange(0, 1), metavar="P")
 @click.option("--seed", type=int, metavar="S")
+@click.option("--stop", "stops", multiple=True, metavar="TEXT", help="End the reply before this text; may be repeated.")
 @click.option("--no-snapshot", is_flag=True, help="Do not keep the KV cache for the session's next question.")
 @click.option(
     "--quotes/--no-quotes",

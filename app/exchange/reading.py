@@ -234,8 +234,9 @@ def _asked_with(fields: Fields, renamed: dict[str, str]) -> dict[str, Any]:
     for refused in at.list("refused") if "refused" in at else ():
         if len(refused) != 3 or not all(isinstance(each, str) for each in refused):
             raise at.refusal("refused", "a list of files")
-    if "only" in at:
-        at.texts("only")
+    for name in ("only", "stops"):
+        if name in at:
+            at.texts(name)
     if renamed and "joined" in at:
         joined = [[path, renamed.get(digest, digest), *rest] for path, digest, *rest in values["joined"]]
         return {**values, "joined": joined}
@@ -251,12 +252,20 @@ def _citation(fields: Fields) -> Citation:
     fields.number("places")
     for name in ("page", "cell", "image"):
         fields.number_or_none(name)
-    for name in ("statement", "bytes", "lines"):
+    for name in ("statement", "bytes", "text_bytes", "lines"):
         if (name in fields or name == "statement") and len(fields.numbers(name)) != 2:
             raise fields.refusal(name, "two numbers")
     if "box" in fields and not _is_box(fields.list("box")):
         raise fields.refusal("box", "four shares of a page")
+    if "boxes" in fields and not all(map(_is_page_box, fields.list("boxes"))):
+        raise fields.refusal("boxes", "pages with four shares of each")
     return citation_from(fields.all)
+
+
+def _is_page_box(value: Any) -> bool:
+    if not isinstance(value, dict) or not isinstance(value.get("page"), int) or not isinstance(value.get("box"), list):
+        return False
+    return 0 < value["page"] <= MOST_NUMBER and _is_box(value["box"])
 
 
 def _is_box(values: list[Any]) -> bool:

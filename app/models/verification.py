@@ -9,6 +9,7 @@ from app.models.download import sha256_of
 from app.sizes import show_bytes
 from engine.errors import LongdeskError
 from engine.gguf import Header, read_header
+from engine.local.quoting import is_tried, quotes_of
 from engine.memory.card import ModelCard, read_card
 from engine.memory.catalog.entry import ENTRIES, Entry
 from engine.prompt.template import read_template
@@ -84,6 +85,7 @@ class _Checking:
         if self._entry is not None:
             yield self._size(card, self._entry)
         yield from self._words(header)
+        yield _quotes(card, self._cache)
 
     def _size(self, card: ModelCard, entry: Entry) -> Check:
         n_bytes = sum(file.n_bytes for file in card.files)
@@ -113,6 +115,19 @@ def _template(header: Header, tokenizer: Tokenizer) -> Check:
     bos, eos = vocabulary.text_of(tokenizer.facts.bos_id), vocabulary.text_of(vocabulary.eos_id)
     renders = read_template(source, bos=bos, eos=eos).name == "model"
     return Check("template", renders, "renders every turn" if renders else "does not render; a plain one would be used")
+
+
+def _quotes(card: ModelCard, cache: Path) -> Check:
+    """Whether words are looked for that show its answers: no fault of a file, but to be known of it."""
+    quotes = quotes_of(card, cache)
+    if quotes.reason:
+        return Check("quotes", True, quotes.reason)
+    if quotes.n_tried is None:
+        how = "the model is tried behind its first answer" if is_tried(card) else "a model of this size is not tried"
+        return Check("quotes", True, f"on; {how}")
+    return Check(
+        "quotes", True, f"on; tried on a small text, it found words {quotes.n_found} times in {quotes.n_tried}"
+    )
 
 
 def _described(card: ModelCard) -> str:

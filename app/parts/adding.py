@@ -13,8 +13,7 @@ from app.parts.dropping import draw_drop
 from app.reading import Tell
 from app.suggestions import EXAMPLE
 from app.uploads import Upload
-from engine.backend import Skipped
-from engine.corpus.source import Cause
+from engine.backend import Cause, Skipped
 from engine.corpus.wording import counted, listed
 
 SOON_S = 1.0  # what is read sooner than that stands on the page at once, without a line of its progress

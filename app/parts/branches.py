@@ -1,17 +1,20 @@
-"""What can be done with a question that was asked: copy it, edit it, ask it again, go on with its reply, and go to
-another question in its place."""
+"""What can be done with a question that was asked: copy it, edit it, ask it again, go on with its reply, go to another
+question in its place, and see its receipt."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
 from app import state
+from app.answers.receipt_table import receipt_html
 from app.jobs import Job
 from app.parts.draft import put_in_draft
 from storage.records import Turn
 
 _HERE = Path(__file__).parent
+_RECEIPT = "receipt-of"  # the id of the turn whose receipt is looked at
 _CUT = {"length", "cancelled", "error", "interrupted"}  # replies that can go on
 
 _mount_copy = st.components.v2.component(
@@ -48,8 +51,13 @@ def draw_actions(session_id: str, turn: Turn, *, is_last: bool, blocked: bool) -
         _button("Ask again", f"again-{turn.id}", blocked, _ask, session_id, turn.question, turn.index)
         if is_last and turn.stop in _CUT:
             _button("Continue", f"continue-{turn.id}", blocked, _go_on, session_id, turn)
+        if turn.receipt:
+            _button("Receipt", f"receipt-{turn.id}", False, state.follow, _RECEIPT, turn.id)
         if len(turn.alternatives) > 1:
             _draw_alternatives(session_id, turn, blocked)
+    if turn.receipt and state.value(_RECEIPT) == turn.id:
+        dialog = st.dialog("Receipt", width="medium", icon=":material/receipt_long:", on_dismiss=_put_receipt_away)
+        dialog(_draw_receipt)(session_id, turn.index, turn.receipt)
 
 
 def draw_unasked_actions(job: Job) -> None:
@@ -60,6 +68,18 @@ def draw_unasked_actions(job: Job) -> None:
         _button(
             "Ask again", "again-unasked", False, _ask, job.session_id, question.text, question.beside, question.goes_on
         )
+
+
+def _draw_receipt(session_id: str, index: int, receipt: Mapping[str, Any]) -> None:
+    """What was sent with a question. It stays open while words are found that show the answer."""
+    with st.container(key="receipt", gap="small"):
+        st.html(receipt_html(receipt))
+        command = f"`longdesk sessions verify {session_id}`"
+        st.caption(f"Question {index + 1:,}. {command} checks this again, and every citation, against what is stored.")
+
+
+def _put_receipt_away() -> None:
+    state.drop(_RECEIPT)
 
 
 def _draw_alternatives(session_id: str, turn: Turn, blocked: bool) -> None:

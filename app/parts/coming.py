@@ -18,9 +18,13 @@ _MOST_NAMED = 5  # refused files that a sentence each is said of
 _MOST_PATH = 48  # characters of a path
 
 
-def draw_coming(session_id: str | None) -> None:
-    """A line for everything that is being read, by whichever tab; looks again and again until it is done."""
-    running = state.house().additions.running()
+def draw_coming(session_id: str | None, before: Sequence[Addition]) -> None:
+    """A line for everything that is being read, by whichever tab; looks again and again until it is done.
+
+    before: what was being read before the page looked at the session. What has ended since may have changed it: then
+    the page is drawn again at once.
+    """
+    running = tuple(dict.fromkeys((*before, *state.house().additions.running())))
     for each in running:
         if each.session_id == session_id:
             state.watch(each)
@@ -28,8 +32,10 @@ def draw_coming(session_id: str | None) -> None:
         st.fragment(_draw_live, run_every=_POLL_S)(session_id, tuple(each.id for each in running))
 
 
-def hear() -> None:
-    """Says what came of all that this tab has watched. A session that came to nothing is left."""
+def hear() -> tuple[Addition, ...]:
+    """Says what came of all that this tab has watched, and gives what is being read. A session that came to nothing is
+    left."""
+    running = state.house().additions.running()
     for addition in state.ended():
         standing, additions = addition.standing, state.house().additions
         is_gone = addition.is_new and not additions.has_begun(addition.session_id)
@@ -39,6 +45,7 @@ def hear() -> None:
         if standing.error is not None:
             state.say(plain(standing.error))
         state.tell(state.NOWHERE if is_gone else addition.session_id, _sentences(addition))
+    return running
 
 
 def line_of(standing: Standing) -> str:

@@ -22,7 +22,9 @@ def page_of(source: Source, number: int, n_pages: int, citation: Citation | None
     drawing = draw_page(source.path, file.data, number, _LONGEST)
     if not isinstance(drawing, Drawing):
         return f"Page {number} cannot be drawn: {drawing.reason}. This is its text."
-    boxes = [citation.box] if citation is not None and citation.box and number == citation.page else []
+    boxes = [each.box for each in (citation.boxes or () if citation is not None else ()) if each.page == number]
+    if not boxes and citation is not None and citation.box and number == citation.page:
+        boxes = [citation.box]
     return {"page": {"number": number, "of": n_pages}, "image": _image(drawing), "boxes": boxes}
 
 

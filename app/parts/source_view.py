@@ -106,8 +106,8 @@ def data_of(desk: Beside, opened: state.Opened) -> dict[str, Any]:
     if opened.cited is None:
         data["where"] = _size(link, volume)
     data |= _look(desk, opened, link, volume, citation)
-    if citation is not None and citation.status is Status.ALTERED and citation.bytes is not None:
-        stands = volume.source.text[slice(*volume.reading.span_of_bytes(citation.bytes))]
+    if citation is not None and citation.status is Status.ALTERED and citation.text_span is not None:
+        stands = volume.source.text[slice(*volume.reading.span_of_bytes(citation.text_span))]
         pieces = compared(citation.quote[:_MOST_QUOTE], stands[:_MOST_QUOTE])
         data["pieces"] = [(what, _one_line(words)) for what, words in pieces or ()]
     return data
@@ -240,8 +240,8 @@ def _lit(volume: Volume, citation: Citation | None) -> tuple[int, int] | None:
     """The characters that are cited."""
     if citation is None:
         return None
-    if citation.bytes is not None:
-        lit = volume.reading.span_of_bytes(citation.bytes)
+    if citation.text_span is not None:
+        lit = volume.reading.span_of_bytes(citation.text_span)
         words = volume.source.text[slice(*lit)]
         same = citation.source_digest in (None, volume.source.digest)
         if same or words.split() == citation.quote.split():
@@ -288,7 +288,7 @@ def _page(opened: state.Opened, link: SourceLink, volume: Volume, citation: Cita
     cited = citation.page if citation is not None else None
     n_pages = link.n_pages or 1
     number = min(opened.page or cited or 1, n_pages)
-    what = f"page {number} {citation.box if citation else None} {cited}"
+    what = f"page {number} {(citation.box, citation.boxes) if citation else None} {cited}"
     drawn: dict[str, Any] | str = state.house().library.drawn(
         volume, what, lambda: page_of(volume.source, number, n_pages, citation)
     )

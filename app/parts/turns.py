@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from app import state
-from app.answers.cited import marks_of, numbered, rows_of, summary_of
+from app.answers.cited import marks_of, numbered, quotes_line, rows_of, summary_of
 from app.answers.markup import Block, Growing, blocks_of
 from app.jobs import Job, Phase, Progress
 from app.markdown import literal_html, plain
@@ -170,6 +170,8 @@ def receipt(turn: Turn) -> str:
         parts.append(f"{turn.reply_tokens:,} in the reply")
     if turn.ttft_s is not None and turn.text:
         parts.append(f"first text after {_short(turn.ttft_s)}")
+    if turn.text and (line := quotes_line(turn.receipt)):
+        parts.append(line)
     return " · ".join(parts)
 
 

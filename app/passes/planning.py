@@ -11,7 +11,7 @@ from app.passes import notes
 from app.passes.slices import Slice, slices_of, to_json
 from app.question import Question
 from app.settings import Settings
-from engine.backend import Backend, Case, Exchange, Ids, Part, Prompt, Sampling, Segment, Source, Wanted
+from engine.backend import Backend, Case, Exchange, Ids, Part, Prompt, QuoteState, Sampling, Segment, Source, Wanted
 from engine.corpus.wording import counted
 from engine.errors import DoesNotFit
 from storage.store import Store
@@ -57,7 +57,7 @@ class Setting:
     @property
     def may_quote(self) -> bool:
         """Whether words are looked for behind facts."""
-        return self.settings.quotes is not False and self.backend.about.holds_quotes
+        return self.backend.quotes().with_setting(self.settings.quotes).state is QuoteState.ON
 
     @property
     def sampling(self) -> Sampling:

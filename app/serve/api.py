@@ -8,7 +8,7 @@ clients skip: they show that the server lives.
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from time import time
@@ -71,7 +71,9 @@ class Api:
         }
 
     async def _complete(self, request: Request) -> Response:
-        wanted = chat_request(await _body(request), models=self._names, settings=self._service.settings)
+        wanted = chat_request(
+            await _body(request), models=self._names, settings=self._service.settings, sees=self._service.about.sees
+        )
         answer = _Answer(self._id, wanted)
         if not wanted.stream:
             whole = await _unless_left(request, self._whole(answer))
@@ -115,7 +117,7 @@ class _Answer:
     def completion(self, reply: Reply) -> Fields:
         """All of it at once."""
         _refuse_broken(reply)
-        message = {"role": "assistant", "content": reply.turn.text, "refusal": None, **_extras(reply)}
+        message = {"role": "assistant", "content": reply.turn.text, "refusal": None, **self._extras(reply)}
         choice = {"index": 0, "message": message, "finish_reason": _finish(reply), "logprobs": None}
         return {**self._fields, "object": "chat.completion", "choices": [choice], "usage": _usage(reply)}
 
@@ -130,10 +132,13 @@ class _Answer:
                 return [self._piece({"content": event.text})]
             case Reply():
                 _refuse_broken(event)
-                end = self._piece(_extras(event), _finish(event))
+                end = self._piece(self._extras(event), _finish(event))
                 usage = _line({**self._chunk(), "choices": [], "usage": _usage(event)})
                 return [end, usage] if self.wanted.with_usage else [end]
         return []
+
+    def _extras(self, reply: Reply) -> Fields:
+        return _extras(reply, self.wanted.asked.unheeded)
 
     def _piece(self, delta: Fields, finish: str | None = None) -> str:
         choice = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}
@@ -152,7 +157,7 @@ def _finish(reply: Reply) -> str:
     return "length" if reply.turn.stop == "length" else "stop"
 
 
-def _extras(reply: Reply) -> Fields:
+def _extras(reply: Reply, unheeded: Sequence[str]) -> Fields:
     """What OpenAI's shapes have no place for."""
     turn = reply.turn
     return {
@@ -162,7 +167,7 @@ def _extras(reply: Reply) -> Fields:
             "prompt_tokens": turn.prompt_tokens,
             "reused_tokens": turn.reused_tokens,
             "receipt": turn.receipt,
-            "notices": list(reply.notices),
+            "notices": [*unheeded, *reply.notices],
         },
     }
 

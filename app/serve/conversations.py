@@ -59,16 +59,22 @@ class Conversations:
         """Nothing is entered any more."""
         self._store.close()
 
-    def enter(self, past: Sequence[Said]) -> Place:
-        """A place for a conversation with this past; nobody else gets it until it is left. Raises as Desk does."""
+    def enter(
+        self, past: Sequence[Said], images: Corpus | None = None, *, begins: bool = False, text: str = ""
+    ) -> Place:
+        """A place for a conversation with this past; nobody else gets it until it is left. Raises as Desk does.
+
+        images: those of the past. begins: what comes with the question stands behind the corpus, so that a new session
+        has the corpus first; text: its question then.
+        """
         with self._lock:
             session, shared, is_all = self._longest(_keys([(said.question, said.reply) for said in past]))
             if session is not None and is_all and session not in self._busy:
                 self._busy.add(session)
                 return Place(session)
-        if not past:
+        if not past and not begins:
             return Place()
-        made = self._begin(past, shared)
+        made = self._begin(past, shared, images, text)
         with self._lock:
             self._busy.add(made)
         return Place(made, is_new=True)
@@ -127,10 +133,13 @@ class Conversations:
         """Those that count as said: see next_turn.converse."""
         return tuple(turn for turn in self._desk.turns(session) if turn.text and turn.stop is not None)
 
-    def _begin(self, past: Sequence[Said], shared: Sequence[Turn]) -> str:
+    def _begin(self, past: Sequence[Said], shared: Sequence[Turn], images: Corpus | None, text: str) -> str:
         """A new session with this past. shared: the turns of another that say the beginning of it, with their ids."""
-        session = self._desk.begin_session(" ".join(past[0].question.split())[:_TITLE_LENGTH]).id
+        first = past[0].question if past else text
+        session = self._desk.begin_session(" ".join(first.split())[:_TITLE_LENGTH] or "Untitled").id
         self._desk.add_sources(session, self.corpus)
+        if images is not None and images.sources:
+            self._desk.add_sources(session, images)
         with self._store.leases.acquire(session) as lease:
             for turn in shared:
                 begun = self._store.turns.begin(

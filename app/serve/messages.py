@@ -1,15 +1,19 @@
 """Requests for a chat completion, from JSON to what is asked. What cannot be done is refused in a sentence.
 
 The corpus stands in front of all messages. So that it need not be read again for each client's own instructions, text
-of the system's and the developer's stands where it comes: in front of the user's words that follow it.
+of the system's and the developer's stands where it comes: in front of the user's words that follow it. An image of a
+message becomes a source of the session; where it came, its name stands in the text.
 """
 
+import binascii
 import json
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
-from app.serve.asked import Asked, Said
+from app.serve.asked import Asked, Image, Said
 from app.settings import Settings
 from engine.errors import UsageError
 
@@ -17,19 +21,36 @@ _MOST_TOKENS = 1 << 31
 _SEEDS = 1 << 63
 _READ = {
     *("model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens", "temperature", "top_p"),
-    *("min_p", "seed", "longdesk"),
+    *("min_p", "seed", "stop", "longdesk"),
 }
 # said of whoever asks, or of how the request is filed: nothing of it changes an answer here
 _NEEDLESS = {
     *("user", "metadata", "store", "service_tier", "parallel_tool_calls", "safety_identifier", "prompt_cache_key"),
-    "prompt_cache_retention",
+    *("prompt_cache_retention", "prediction", "cache_prompt", "keep_alive", "id_slot"),
 }
 # what may be given with these values alone
 _NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "n": (1,),
-    "stop": ([], ""),
+    "best_of": (1,),
     "presence_penalty": (0,),
     "frequency_penalty": (0,),
+    "repeat_penalty": (1, 0),
+    "repetition_penalty": (1, 0),
+    "top_k": (0, -1),
+    "typical_p": (1,),
+    "mirostat": (0,),
+    "dry_multiplier": (0,),
+    "xtc_probability": (0,),
+    "min_tokens": (0,),
+    "ignore_eos": (False,),
+    "stop_token_ids": ([],),
+    "grammar": ("",),
+    "json_schema": ({},),
+    "guided_json": ({},),
+    "guided_regex": ("",),
+    "web_search_options": (),
+    "audio": (),
+    "echo": (False,),
     "logit_bias": ({},),
     "logprobs": (False,),
     "top_logprobs": (0,),
@@ -42,6 +63,8 @@ _NEUTRAL: Mapping[str, tuple[Any, ...]] = {
 }
 _INSTRUCTING = ("system", "developer")
 _BETWEEN = "\n\n"  # what is joined
+_MOST_STOPS, _LONGEST_STOP = 32, 1_000
+_SUFFIXES = {"image/jpeg": ".jpg", "image/jpg": ".jpg", "image/svg+xml": ".svg"}  # others as they are called
 
 
 class BadRequest(UsageError):
@@ -63,15 +86,37 @@ class ChatRequest:
     with_usage: bool = False
 
 
-def chat_request(body: bytes, *, models: Sequence[str], settings: Settings) -> ChatRequest:
-    """A request's body as what is asked. models: the names that the one model goes by. Raises UsageError."""
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """What a message says, with the names of its images where they came."""
+
+    text: str
+    images: tuple[Image, ...] = ()
+
+
+def chat_request(body: bytes, *, models: Sequence[str], settings: Settings, sees: bool = True) -> ChatRequest:
+    """A request's body as what is asked. models: the names that the one model goes by. sees: whether it is shown
+    images. Raises UsageError."""
     fields = {name: value for name, value in _object(body).items() if value is not None}
-    _refuse_others(fields)
+    unknown = _refuse_others(fields)
     _refuse_model(fields.get("model"), models)
-    past, text = _conversation(fields.get("messages"))
+    past, last = _conversation(fields.get("messages"))
+    if not sees and (last.images or any(said.images for said in past)):
+        raise BadRequest(
+            f"{models[0]} cannot see: an image of a message would not be looked at.",
+            "Leave it out, or serve a model with its projector (--mmproj).",
+            param="messages",
+        )
     own = _own(fields)
     options = _typed(fields, "stream_options", dict, "an object") or {}
-    asked = Asked(text=text, past=past, only=_only(own), settings=_settings(fields, own, settings))
+    asked = Asked(
+        text=last.text,
+        past=past,
+        only=_only(own),
+        settings=_settings(fields, own, settings),
+        images=last.images,
+        unheeded=tuple(f"{name[:100]} is not known here and changed nothing." for name in unknown),
+    )
     stream = bool(_typed(fields, "stream", bool, "true or false"))
     return ChatRequest(asked, stream, stream and bool(options.get("include_usage")))
 
@@ -87,16 +132,19 @@ def _object(body: bytes) -> Mapping[str, Any]:
     return found
 
 
-def _refuse_others(fields: Mapping[str, Any]) -> None:
-    """Nothing is ignored silently that would change the answer."""
+def _refuse_others(fields: Mapping[str, Any]) -> list[str]:
+    """Nothing is ignored silently that would change the answer. Returns the names that nobody knows."""
+    unknown = []
     for name, value in fields.items():
         if name in _READ or name in _NEEDLESS:
             continue
         if name not in _NEUTRAL:
-            raise BadRequest(f"{name[:100]} is not supported.", "Leave it out.", param=name[:100])
-        if value not in _NEUTRAL[name]:
-            shown = json.dumps(_NEUTRAL[name][0])
-            raise BadRequest(f"{name} is not supported.", f"Leave it out, or send {shown}.", param=name)
+            unknown.append(_clean(name))
+        elif value not in _NEUTRAL[name]:
+            neutral = _NEUTRAL[name]
+            remedy = f"Leave it out, or send {json.dumps(neutral[0])}." if neutral else "Leave it out."
+            raise BadRequest(f"{name} is not supported.", remedy, param=name)
+    return unknown
 
 
 def _refuse_model(model: object, models: Sequence[str]) -> None:
@@ -112,33 +160,40 @@ def _refuse_model(model: object, models: Sequence[str]) -> None:
         )
 
 
-def _conversation(messages: object) -> tuple[tuple[Said, ...], str]:
+def _conversation(messages: object) -> tuple[tuple[Said, ...], _Content]:
     """What was said before, and the question."""
     if not isinstance(messages, list) or not messages:
         raise BadRequest("messages is not a list of messages.", "Send at least the user's question.", param="messages")
     past: list[Said] = []
-    waiting: list[str] = []
+    waiting: list[_Content] = []
     asks = False  # whether what waits has words of the user's
     for at, message in enumerate(messages):
-        role, text = _message(message, f"messages[{at}]")
+        role, content = _message(message, f"messages[{at}]")
+        text = content.text
         if role != "assistant":
-            waiting.append(text)
+            waiting.append(content)
             asks |= role == "user"
         elif text and waiting:
-            past.append(Said(_BETWEEN.join(waiting), text))
+            asked = _joined(waiting)
+            past.append(Said(asked.text, text, asked.images))
             waiting, asks = [], False
         elif text and past:
             past[-1] = replace(past[-1], reply=past[-1].reply + _BETWEEN + text)
         elif text:
             raise BadRequest("The first message is the assistant's.", "Begin with the user's.", param="messages")
-    question = _BETWEEN.join(waiting)
-    if not asks or not question.strip():
+    question = _joined(waiting)
+    if not asks or not question.text.strip():
         raise BadRequest("The last message holds no question.", "Let it be the user's.", param="messages")
     return tuple(past), question
 
 
-def _message(message: object, where: str) -> tuple[str, str]:
-    """A message's role and text."""
+def _joined(contents: Sequence[_Content]) -> _Content:
+    images = dict.fromkeys(image for content in contents for image in content.images)
+    return _Content(_BETWEEN.join(content.text for content in contents), tuple(images))
+
+
+def _message(message: object, where: str) -> tuple[str, _Content]:
+    """A message's role and what it says."""
     if not isinstance(message, dict):
         raise BadRequest(f"{where} is no object.", "Send role and content.", param="messages")
     role = message.get("role")
@@ -148,23 +203,61 @@ def _message(message: object, where: str) -> tuple[str, str]:
         raise BadRequest(f"{where} has no role that is known.", "It is system, user or assistant.", param="messages")
     content = message.get("content")
     if content is None and role == "assistant":
-        return role, ""
+        return role, _Content("")
     if isinstance(content, str):
-        return role, _clean(content)
+        return role, _Content(_clean(content))
     if not isinstance(content, list):
         raise BadRequest(f"{where} has no content.", "Send text.", param="messages")
-    return role, _BETWEEN.join(_part(part, where) for part in content)
+    found = _joined([_part(part, where) for part in content])
+    if found.images and role == "assistant":
+        raise BadRequest(f"{where} is the assistant's and holds an image.", "Leave it out.", param="messages")
+    return role, found
 
 
-def _part(part: object, where: str) -> str:
+def _part(part: object, where: str) -> _Content:
     """One piece of a message that comes in pieces."""
-    if isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str):
-        return _clean(part["text"])
+    kind = part.get("type") if isinstance(part, dict) else None
+    if isinstance(part, dict) and kind in ("text", "refusal") and isinstance(part.get(kind), str):
+        return _Content(_clean(part[kind]))
+    if isinstance(part, dict) and kind == "image_url":
+        image = part.get("image_url")
+        url = image.get("url") if isinstance(image, dict) else image
+        if isinstance(url, str) and url.strip()[:5].lower() in ("data:", "http:", "https"):
+            found = _image(url.strip(), where)
+            return _Content(f"[{found.path}]", (found,))
     raise BadRequest(
-        f"{where} holds something else than text.",
-        "Images and files belong to the corpus: give their paths to `longdesk serve`.",
+        f"{where} holds something else than text and images in data: URLs.",
+        "Files belong to the corpus: give their paths to `longdesk serve`.",
         param="messages",
     )
+
+
+def _image(url: str, where: str) -> Image:
+    """That of a data: URL."""
+    head, comma, data = url.partition(",")
+    if head[:5].lower() != "data:":
+        raise BadRequest(
+            f"{where} has an image at another address, and Longdesk fetches nothing.",
+            "Send it as a data: URL, or give its path to `longdesk serve`.",
+            param="messages",
+        )
+    kind, *how = (each.strip().lower() for each in head[5:].split(";"))
+    if not comma or not kind.startswith("image/"):
+        raise BadRequest(
+            f"{where} has a data: URL that is no image.", "Send data:image/png;base64,… or another kind of image.",
+            param="messages",
+        )  # fmt: skip
+    found = unquote_to_bytes(data)
+    if "base64" in how:
+        try:
+            found = b"".join(found.split())
+            found = b64decode(found + b"=" * (-len(found) % 4), validate=True)
+        except binascii.Error as error:
+            raise BadRequest(
+                f"{where} has an image that is no base64: {error}.", "Encode it again.", param="messages"
+            ) from None
+    name = kind.removeprefix("image/").removeprefix("x-")
+    return Image(found, _SUFFIXES.get(kind, f".{name}" if name.isalnum() else ".png"))
 
 
 def _clean(text: str) -> str:
@@ -187,12 +280,29 @@ def _settings(fields: Mapping[str, Any], own: Mapping[str, Any], settings: Setti
             if not 1 <= value <= _MOST_TOKENS:
                 raise BadRequest(f"{name} is out of range.", f"It must be from 1 to {_MOST_TOKENS:,}.", param=name)
             changes["reply_tokens"] = value
+    if stops := _stops(fields.get("stop")):
+        changes["stops"] = stops
     if (quotes := _typed(own, "quotes", bool, "true or false")) is not None:
         changes["quotes"] = quotes
     try:
         return replace(settings, **changes)
     except UsageError as error:
         raise BadRequest(error.fact, error.remedy, param=error.fact.partition(" ")[0]) from None
+
+
+def _stops(stop: object) -> tuple[str, ...]:
+    """The texts that end a reply: one, or a list. One that is empty ends nothing."""
+    stops = [stop] if isinstance(stop, str) else stop if isinstance(stop, list) else [] if stop is None else [None]
+    found = tuple(_clean(each) for each in stops if isinstance(each, str) and each)
+    if not all(isinstance(each, str) for each in stops):
+        raise BadRequest("stop is no text and no list of texts.", "Send one, or a list of them.", param="stop")
+    if len(found) > _MOST_STOPS or any(len(each) > _LONGEST_STOP for each in found):
+        raise BadRequest(
+            "stop holds too much.",
+            f"Send at most {_MOST_STOPS} texts of at most {_LONGEST_STOP:,} characters.",
+            param="stop",
+        )
+    return found
 
 
 def _own(fields: Mapping[str, Any]) -> Mapping[str, Any]:

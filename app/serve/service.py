@@ -6,18 +6,20 @@ in the event loop; whoever stops listening cancels it.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Event as Flag
 from threading import Lock, Thread
 
 from app.desk import Desk
 from app.question import Answered, Begun, DeskEvent, Notice, Question
-from app.serve.asked import Asked
+from app.serve.asked import Asked, Image
 from app.serve.conversations import Conversations
 from engine.backend import Corpus, Document, Prefill, Source, Text
-from engine.errors import LongdeskError
+from engine.errors import LongdeskError, SourceRefused
 from storage.records import Turn
 
 __all__ = ["MOST_AT_ONCE", "Begun", "Crowded", "Heard", "Prefill", "Reply", "Service", "Source", "Text"]
@@ -74,12 +76,18 @@ class Service:
         Raises as Desk.ask, and UsageError for another's session.
         """
         talks = self._conversations
-        place = talks.claim(asked.session) if asked.session is not None else talks.enter(asked.past)
+        attached = self._read(asked.images)
+        earlier = self._read([image for said in asked.past for image in said.images])
+        place = (
+            talks.claim(asked.session)
+            if asked.session is not None
+            else talks.enter(asked.past, earlier, begins=bool(attached.sources), text=asked.text)
+        )
         question = Question(
             text=asked.text,
-            corpus=talks.corpus if place.session is None else Corpus(),
+            corpus=talks.corpus if place.session is None else attached,
             session=place.session,
-            only=asked.only,
+            only=None if asked.only is None else asked.only | {source.path for source in attached.sources},
             settings=asked.settings,
         )
         begun, notices, is_free = None, [], False
@@ -100,6 +108,21 @@ class Service:
         finally:
             if not is_free:
                 talks.leave(place, answered=begun.session_id if begun is not None else None)
+
+    def _read(self, images: Sequence[Image]) -> Corpus:
+        """Images of messages as sources. Raises SourceRefused for what is none."""
+        if not images:
+            return Corpus()
+        with TemporaryDirectory(prefix="longdesk-") as folder:
+            files = {image.path: Path(folder, image.path) for image in images}
+            for image in images:
+                files[image.path].write_bytes(image.data)
+            corpus = self._desk.read(list(files.values()), uploaded=True)
+        for one in corpus.skipped:
+            raise SourceRefused(f"An image of a message was not read: {one.reason}.", "Send it as PNG or JPEG.")
+        if any(not source.pictures for source in corpus.sources):
+            raise SourceRefused("An image of a message is none that can be looked at.", "Send it as PNG or JPEG.")
+        return corpus
 
     async def hear(self, asked: Asked) -> AsyncGenerator[Heard, None]:
         """The same in an event loop. Left before its end, it cancels the question. Raises Crowded too."""

@@ -38,12 +38,12 @@ _COLUMNS = (2, 1)  # where the style sheet does not know better
 
 def draw() -> None:
     """Draws the page."""
-    hear()
+    coming = hear()
     scene = look()
     _draw_head(scene)
     for sentence in state.said():
         st.error(sentence, icon=":material/error:")
-    draw_coming(scene.session_id)
+    draw_coming(scene.session_id, coming)
     if scene.session is None or scene.empty:
         _draw_empty(scene)
         _draw_input(scene, beside=False)

@@ -6,8 +6,9 @@ near is shown as altered, with what really stands there. Places are bytes of the
 """
 
 import re
+from array import array
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 
@@ -34,6 +35,9 @@ _HYPHEN = b"|".join(
     re.escape(hyphen) + rb"(?<=" + _LETTER + re.escape(hyphen) + rb")" + _GOES_ON
     for hyphen in (b"-", b"\xe2\x80\x90", b"\xc2\xad")
 )
+_BROKEN = re.compile(_HYPHEN)
+_WITHIN = re.compile(rb"(?<=" + _LETTER + rb")-(?=[a-z\x80-\xff])")  # a hyphen that a line may have been broken at
+_BEGINNING = re.compile(rb"(?<![A-Za-z0-9_\x80-\xff-])[A-Za-z0-9_]|[\xc0-\xfe]")
 _FOLDED = re.compile(b"|".join([_HYPHEN, *map(re.escape, _PLAIN)]))
 _MARKS = bytes(code for code in range(0x20, 0x7F) if not chr(code).isalnum() and chr(code) != "_")
 _LONG, _MOST_LONG = 256, 500  # bytes of a passage from which on no more places of it are looked at
@@ -59,93 +63,101 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class _Moved:
-    """How far bytes stand behind where they stood: by deltas[i] from breaks[i] on, before folding."""
+    """How far bytes stand behind where they stood: by deltas[i] from breaks[i] on, before folding; both int32."""
 
-    breaks: NDArray[np.int64]
-    deltas: NDArray[np.int64]
+    breaks: NDArray[np.int32]
+    deltas: NDArray[np.int32]
 
     def before(self, at: int) -> int:
-        return at + int(self.deltas[np.searchsorted(self.breaks, at, "right") - 1])
-
-
-@dataclass(frozen=True, slots=True)
-class _Folding:
-    """An index over folded documents. numbers: which document each of them is."""
-
-    index: QuoteIndex
-    numbers: tuple[int, ...]
-    moved: tuple[_Moved, ...]
-
-    def place(self, start: int, end: int) -> Place:
-        found = self.index.text.place(start, end)
-        moved = self.moved[found.document]
-        return Place(self.numbers[found.document], moved.before(found.start), moved.before(found.end - 1) + 1)
+        return at + int(self.deltas[np.searchsorted(self.breaks, np.int32(at), "right") - 1])
 
 
 @dataclass(frozen=True, slots=True)
 class Finder:
-    """Finds quotes in documents. Made once for a prompt's sources: 40 MB take seconds."""
+    """Finds quotes in documents. Made once for a prompt's sources: 40 MB take seconds, and twice as much memory."""
 
     documents: Sequence[bytes] = field(repr=False)
-    _foldings: tuple[_Folding, ...] = field(repr=False)
+    _index: QuoteIndex = field(repr=False)
+    _moved: Sequence[_Moved] = field(repr=False)
 
     def find(self, quote: str) -> Found:
         """Where a quote stands. One without a letter or digit stands nowhere."""
         words = normalized(_fold(quote.encode("utf-8", "replace"), keep_hyphens=True)[0]).strip()
         if not any(letter.isalnum() for letter in quote):
             return Found(Status.MISSING)
-        for folding in self._foldings:
-            if places := [folding.place(start, start + len(words)) for start in _starts(folding.index, words)]:
-                return Found(Status.VERIFIED, tuple(places), self._words(places[0]))
-        return self._near(words)
+        places = [self._place(start, start + len(words)) for start in _starts(self._index, words)]
+        places = places or list(self._hyphened(words))
+        return Found(Status.VERIFIED, tuple(places), self._words(places[0])) if places else self._near(words)
+
+    def _place(self, start: int, end: int) -> Place:
+        """In its document as it is, of whole characters."""
+        found = self._index.text.place(start, end)
+        moved, document = self._moved[found.document], self.documents[found.document]
+        begin, last = moved.before(found.start), moved.before(found.end - 1)
+        while document[begin] & 0xC0 == 0x80:
+            begin -= 1
+        while last + 1 < len(document) and document[last + 1] & 0xC0 == 0x80:
+            last += 1
+        return Place(found.document, begin, last + 1)
+
+    def _hyphened(self, words: bytes) -> Iterator[Place]:
+        """Where these words stand, but for hyphens of theirs that lines were broken at."""
+        for start, end, broken in _but_for_hyphens(self._index, words):
+            if all(self._is_broken(at) for at in broken):
+                yield self._place(start, end)
+
+    def _is_broken(self, at: int) -> bool:
+        """Whether folding took a hyphen from before this position."""
+        found = self._index.text.place(at - 1, at)
+        last = self._moved[found.document].before(found.end - 1)
+        return _BROKEN.match(self.documents[found.document], last + 1) is not None
 
     def _words(self, place: Place) -> str:
         return self.documents[place.document][place.start : place.end].decode(errors="replace")
 
     def _near(self, words: bytes) -> Found:
-        folding, words = self._foldings[0], words[:_MOST_COMPARED]
+        words = words[:_MOST_COMPARED]
         best, where = _NEAR, None
-        for start in _likely(folding.index, words):
-            ratio, span = _compared(folding.index, words, start)
+        for start in _likely(self._index, words):
+            ratio, span = _compared(self._index, words, start)
             if ratio > best:
                 best, where = ratio, span
         if where is None:
             return Found(Status.MISSING)
-        place = folding.place(*where)
+        place = self._place(*where)
         return Found(Status.ALTERED, (place,), self._words(place))
 
 
 def finder(documents: Sequence[bytes]) -> Finder:
-    """documents: the UTF-8 of the sources."""
-    folded = [_fold(document, keep_hyphens=False) for document in documents]
-    hyphened = [number for number, document in enumerate(documents) if re.search(_HYPHEN, document)]
-    foldings = [_folding(folded, range(len(documents)))]
-    if hyphened:  # "well-known" may have been cut at its own hyphen
-        foldings.append(_folding([_fold(documents[number], keep_hyphens=True) for number in hyphened], hyphened))
-    return Finder(documents, tuple(foldings))
+    """documents: the UTF-8 of the sources; each is asked for anew wherever it is looked at."""
+    moved: list[_Moved] = []
+
+    def folded() -> Iterator[bytes | bytearray]:
+        for document in documents:
+            data, how = _fold(document, keep_hyphens=False)
+            moved.append(how)
+            yield data
+
+    text = join(folded(), n_most=sum(len(document) + 1 for document in documents))  # nothing is longer once folded
+    return Finder(documents, build(text), moved)
 
 
-def _folding(folded: Sequence[tuple[bytes, _Moved]], numbers: Sequence[int]) -> _Folding:
-    index = build(join([data for data, _ in folded]))
-    return _Folding(index, tuple(numbers), tuple(moved for _, moved in folded))
-
-
-def _fold(document: bytes, *, keep_hyphens: bool) -> tuple[bytes, _Moved]:
+def _fold(document: bytes, *, keep_hyphens: bool) -> tuple[bytes | bytearray, _Moved]:
     """A document with what is alike made one, and how its bytes moved. keep_hyphens: of those at a line's end, which
     goes."""
-    parts: list[bytes] = []
-    breaks, deltas, last, at = [0], [0], 0, 0
+    folded, breaks, deltas, last = bytearray(), array("i", [0]), array("i", [0]), 0
     for match in _FOLDED.finditer(document):
         plain = _PLAIN.get(match[0], b"-" if keep_hyphens else b"")
-        parts += [document[last : match.start()], plain]
-        at += match.start() - last
-        breaks += [at, at + len(plain)]
-        deltas += [match.start() - at, match.end() - at - len(plain)]
-        at, last = at + len(plain), match.end()
-    if not parts:
-        return document, _Moved(np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64))
-    parts.append(document[last:])
-    return b"".join(parts), _Moved(np.array(breaks, dtype=np.int64), np.array(deltas, dtype=np.int64))
+        folded += document[last : match.start()]
+        folded += plain
+        last = match.end()
+        breaks.append(len(folded))
+        deltas.append(last - len(folded))
+    moved = _Moved(np.frombuffer(breaks, dtype=np.int32), np.frombuffer(deltas, dtype=np.int32))
+    if not last:
+        return document, moved
+    folded += document[last:]
+    return folded, moved
 
 
 def _starts(index: QuoteIndex, words: bytes) -> list[int]:
@@ -164,6 +176,41 @@ def _starts(index: QuoteIndex, words: bytes) -> list[int]:
             starts = np.sort(starts)[:_MOST_LONG]
     ends = words[-1:].isalnum()
     return sorted(start for start in starts.tolist() if not (ends and _goes_on(data, start + len(words))))
+
+
+def _but_for_hyphens(index: QuoteIndex, words: bytes) -> Iterator[tuple[int, int, list[int]]]:
+    """From and up to where these words stand without some of the hyphens within them, and where each of these lacks."""
+    within = {match.start() for match in _WITHIN.finditer(words)}
+    begin, anchor = _anchor(words, within)
+    if not within or not anchor:
+        return
+    data = index.text.data
+    starts = ends = index.places(index.narrow(index.everything, anchor)).astype(np.int64)
+    lacking = np.zeros((0, len(starts)), dtype=np.int64)
+    for at in (*range(begin, len(words)), *range(begin - 1, -1, -1)):
+        is_behind = at >= begin
+        there = data[ends if is_behind else starts - 1] == words[at]
+        if at in within:
+            lacking = np.vstack([lacking, np.where(there, -1, ends if is_behind else starts)])
+        else:
+            starts, ends, lacking, there = starts[there], ends[there], lacking[:, there], there[there]
+        starts, ends = starts - (there & (not is_behind)), ends + (there & is_behind)
+    for nth in np.argsort(starts)[:_MOST_LONG].tolist():
+        start, end = int(starts[nth]), int(ends[nth])
+        is_whole = not (words[:1].isalnum() and _goes_on(data, start - 1))
+        if is_whole and not (words[-1:].isalnum() and _goes_on(data, end)):
+            yield start, end, [each for each in lacking[:, nth].tolist() if each >= 0]
+
+
+def _anchor(words: bytes, hyphens: Collection[int]) -> tuple[int, bytes]:
+    """The longest of what an index has of words that lack some hyphens, and where it begins."""
+    found = 0, b""
+    for match in _BEGINNING.finditer(words):
+        start = match.start()
+        end = min((at for at in hyphens if at >= start), default=len(words))
+        if end - start > len(found[1]) < KEY_BYTES:
+            found = start, words[start : min(end, start + KEY_BYTES)]
+    return found
 
 
 def _goes_on(data: NDArray[np.uint8], at: int) -> bool:

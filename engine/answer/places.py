@@ -1,28 +1,34 @@
 """Where in its source a passage stands: lines, page, cell, and the box on the page.
 
-Places are bytes of the source's text in UTF-8, as it is sent. Of a text file in UTF-8 these are the very bytes of the
-file, line ends of whatever kind included; but a byte order mark at its head is no text, so that they are 3 fewer there.
-Of a file in another encoding, of PDFs and notebooks they are bytes of nothing but that text.
+Places are bytes of the source's text in UTF-8, as it is sent. Of a text file in UTF-8 without a byte order mark these
+are the very bytes of the file, line ends of whatever kind included; where it has a mark or another encoding, its bytes
+are told by encoding the text again. Of PDFs and notebooks they are bytes of nothing but that text.
 """
 
 import re
 from bisect import bisect_left
+from codecs import getincrementalencoder, lookup
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.answer.citations import Citation, Status
+from engine.answer.citations import Box as Box  # whoever finds boxes needs it
+from engine.answer.citations import Citation, PageBox, Status
 from engine.corpus.source import Source
 from engine.runtime.quotes.text import Place
 
-_NOTEBOOK = "notebook"  # the kind of such sources
+_NOTEBOOK, _TEXT = "notebook", "text"  # the kinds of such sources
+_UTF8 = "utf-8"
+# encodings of files with a byte order mark, see `decoding`: its bytes, and what follows; either order is as long
+_MARKED = {"utf-8-sig": (3, _UTF8), "utf-16": (2, "utf-16-le"), "utf-32": (4, "utf-32-le")}
+_NEVER = ("idna", "punycode")  # no file is in these, and they take long
+_LINE_END = re.compile(rb"[\r\n]")
+_MOST_PAGES = 8  # of a passage that are looked for it
 _CELL_MARK = re.compile(r"(?:\A|\n\n)\[cell (\d{1,9}), [^\n]{0,200}\](?=\n)")
-
-Box = tuple[float, float, float, float]
 
 
 class BoxOf(Protocol):
@@ -30,6 +36,23 @@ class BoxOf(Protocol):
     that cannot be told. See `pdfium.find_words`."""
 
     def __call__(self, source: Source, *, page: int, words: str, before: str) -> Box | None: ...
+
+
+class _Encoded(Sequence[bytes]):
+    """The UTF-8 of sources, each made when it is asked for: the last one is kept."""
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self._sources, self._kept = sources, (-1, b"")
+
+    def __len__(self) -> int:
+        return len(self._sources)
+
+    def __getitem__(self, number: Any) -> Any:
+        at, data = self._kept  # both at once, for others may ask at the same time
+        if at != number:
+            data = self._sources[number].text.encode("utf-8", "surrogatepass")
+            self._kept = number, data
+        return data
 
 
 class Places:
@@ -40,7 +63,7 @@ class Places:
 
     def __init__(self, sources: Sequence[Source], *, box_of: BoxOf | None = None) -> None:
         self.sources = tuple(sources)
-        self.documents = tuple(source.text.encode("utf-8", "surrogatepass") for source in sources)
+        self.documents: Sequence[bytes] = _Encoded(self.sources)
         self._box_of = box_of
         self._layouts: dict[int, _Layout] = {}
 
@@ -49,37 +72,60 @@ class Places:
     ) -> Citation:
         """A citation of what stands at a place. known: further fields of Citation; the quote is what stands there,
         where it is not among them."""
-        source, data = self.sources[place.document], self.documents[place.document]
+        source = self.sources[place.document]
         layout = self._layout(place.document)
-        known.setdefault("quote", data[place.start : place.end].decode(errors="replace"))
-        page = layout.page(place.start)
+        known.setdefault("quote", self.words(place))
+        page, boxes = layout.page(place.start), self._boxes(place, layout)
+        in_text, in_file = (place.start, place.end), layout.file_span(place.start, place.end)
         return Citation(
             statement=statement,
             status=status,
             path=source.path,
             source_digest=source.digest,
-            bytes=(place.start, place.end),
+            bytes=in_file,
+            text_bytes=in_text if in_text != in_file else None,
             lines=(layout.line(place.start), layout.line(max(place.start, place.end - 1))),
             page=page,
             cell=layout.cell(place.start),
-            box=self._box(place, layout, page),
+            box=boxes[0].box if boxes and boxes[0].page == page else None,
+            boxes=boxes if [each.page for each in boxes] not in ([], [page]) else None,
             **known,
         )
+
+    def words(self, place: Place) -> str:
+        """What stands there."""
+        return self.documents[place.document][place.start : place.end].decode(errors="replace")
+
+    def indented(self, place: Place) -> Place:
+        """A passage of several lines with the white space that its first line begins with, so that they stand below
+        each other as in the source; not of a PDF, where it is nothing but the place on the page."""
+        data, start = self.documents[place.document], place.start
+        if self.sources[place.document].page_starts or not _LINE_END.search(data, start, place.end):
+            return place
+        while data[max(0, start - 1) : start] in (b" ", b"\t"):
+            start -= 1
+        begins_line = start == 0 or data[start - 1 : start] in (b"\n", b"\r")
+        return replace(place, start=start) if begins_line else place
 
     def _layout(self, document: int) -> "_Layout":
         if document not in self._layouts:
             self._layouts[document] = _Layout(self.sources[document], self.documents[document])
         return self._layouts[document]
 
-    def _box(self, place: Place, layout: "_Layout", page: int | None) -> Box | None:
-        """On the page where the passage begins, of what of it stands there."""
-        if page is None or self._box_of is None:
-            return None
-        begin, end = layout.page_span(page)
-        data = self.documents[place.document]
-        words = data[place.start : min(place.end, end)].decode(errors="replace")
-        before = data[begin : place.start].decode(errors="replace")
-        return self._box_of(self.sources[place.document], page=page, words=words, before=before)
+    def _boxes(self, place: Place, layout: "_Layout") -> tuple[PageBox, ...]:
+        """On each page that a passage stands on, of what of it stands there, as far as that is found."""
+        first, last = layout.page(place.start), layout.page(place.end - 1)
+        if first is None or last is None or self._box_of is None:
+            return ()
+        data, source, found = self.documents[place.document], self.sources[place.document], list[PageBox]()
+        for page in range(first, min(last + 1, first + _MOST_PAGES)):
+            begin, end = layout.page_span(page)
+            start = max(begin, place.start)
+            words = data[start : min(place.end, end)].decode(errors="replace")
+            before = data[begin:start].decode(errors="replace")
+            if (box := self._box_of(source, page=page, words=words, before=before)) is not None:
+                found.append(PageBox(page, box))
+        return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -103,6 +149,32 @@ class _Layout:
         start, end = int(starts[page - 1]), int(starts[page]) if page < len(starts) else len(self.data)
         mark = f"[page {page}]\n".encode()
         return start + len(mark) * self.data.startswith(mark, start), end
+
+    def file_span(self, start: int, end: int) -> tuple[int, int] | None:
+        """Bytes of the text as bytes of the file; None where the file has others. See Citation.bytes."""
+        if self.source.kind != _TEXT:
+            return start, end
+        if not self._is_whole:
+            return None
+        mark, coding = _coding(self.source)
+        if coding == _UTF8:
+            return mark + start, mark + end
+        encoder = getincrementalencoder(coding)(_errors(coding))  # some encodings have states
+        first = mark + len(encoder.encode(self.data[:start].decode("utf-8", "surrogatepass")))
+        return first, first + len(encoder.encode(self.data[start:end].decode("utf-8", "surrogatepass")))
+
+    @cached_property
+    def _is_whole(self) -> bool:
+        """Whether the text, encoded again, is as long as the file. Where nothing was said of reading it, it is."""
+        mark, coding = _coding(self.source)
+        if coding == _UTF8:
+            return not self.source.notes or mark + len(self.data) == self.source.n_bytes
+        try:
+            if lookup(coding).name in _NEVER:
+                return False
+            return mark + len(self.source.text.encode(coding, _errors(coding))) == self.source.n_bytes
+        except (LookupError, UnicodeError):  # an encoding of a stranger's session, or characters that were put in
+            return False
 
     def cell(self, at: int) -> int | None:
         if self.source.kind != _NOTEBOOK:
@@ -130,6 +202,15 @@ class _Layout:
     def _cells(self) -> tuple[NDArray[np.int64], Sequence[int]]:
         cells = _cell_starts(self.source.text)
         return _byte_starts(self.source.text, list(cells.values())), list(cells)
+
+
+def _coding(source: Source) -> tuple[int, str]:
+    """How many bytes a text file's byte order mark has, and how what follows is encoded."""
+    return _MARKED.get(source.encoding or _UTF8, (0, source.encoding or _UTF8))
+
+
+def _errors(coding: str) -> str:
+    return "surrogatepass" if coding.startswith("utf-") else "strict"
 
 
 def _cell_starts(text: str) -> dict[int, int]:

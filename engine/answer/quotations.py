@@ -18,6 +18,7 @@ from engine.runtime.quotes.text import Place
 
 _FEWEST_WORDS, _FEWEST_LETTERS, _FEWEST_WIDE = 3, 24, 6  # of what stands in quotation marks
 _MOST_QUOTES = 1_000  # of one answer
+_MOST_COMPARED = 200  # places of a quote, of which one is cited
 _FENCE = re.compile(r"(`{3,}|~{3,})[^\n]*\n?")
 _BLOCK_QUOTE = re.compile(r" {0,3}>")
 _PREFIX = re.compile(r"^[ \t]*>[ \t]?", re.MULTILINE)
@@ -70,10 +71,25 @@ def cite_quotations(text: str, places: Places, finder: Finder, *, question: str 
 def _citation(text: str, statement: Span, words: str, found: Found, places: Places) -> Citation:
     if not found.places:
         return Citation(statement=statement, status=Status.MISSING, quote=words)
-    place = _named(text[slice(*statement)], found.places, places)
     if found.status is Status.VERIFIED:
+        stand = [places.indented(place) for place in found.places[:_MOST_COMPARED]]
+        stand = _exact(words, stand, places) or stand
+        place = _named(text[slice(*statement)], stand, places)
         return places.citation(place, statement=statement, places=len(found.places))
+    place = _named(text[slice(*statement)], found.places, places)
     return places.citation(place, statement=statement, status=found.status, quote=words)
+
+
+def _exact(words: str, found: Sequence[Place], places: Places) -> list[Place]:
+    """Of several places of the same lines, those that have their very white space: code may differ by it alone."""
+    if len(found) < 2 or "\n" not in words.strip():
+        return []
+    wanted = _lines(words)
+    return [place for place in found if _lines(places.words(place)) == wanted]
+
+
+def _lines(words: str) -> list[str]:
+    return [line.rstrip() for line in words.strip("\r\n").splitlines()]
 
 
 def _named(statement: str, found: Sequence[Place], places: Places) -> Place:

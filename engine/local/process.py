@@ -19,6 +19,7 @@ from engine.runtime.events import (
     Evidence,
     Finished,
     Gauge,
+    HeldQuote,
     Loading,
     Prefill,
     Remark,
@@ -85,12 +86,14 @@ class EngineProcess:
         cancel: Flag,
         documents: Documents | None = None,
         form: str | None = None,
+        told: bool = False,
     ) -> Generator[Event, None, None]:
         """Reads the prompt, reusing what the cache holds of it exactly, and samples a reply.
 
         documents: what will be quoted from; it is made ready beside the reading. form: the grammar that the reply is
-        held to, see engine.runtime.form. Ends with Finished also when cancelled. Raises EngineFailed or
-        EngineDied when the engine breaks; the next call starts a new one.
+        held to, see engine.runtime.form. told: the model is to write quotes within <quote> and </quote>, where it can
+        but copy. Ends with Finished also when cancelled. Raises EngineFailed or EngineDied when the engine breaks; the
+        next call starts a new one.
         """
         load_s = 0.0
         if self.pid is None:
@@ -109,13 +112,10 @@ class EngineProcess:
             return
         if documents is not None:
             self._tell_of(documents)
-        keeping = self._keeping.fields() if self._keeping else None
-        pictures = pictures_of(prompt)
-        shown = {"pictures": pictures.fields()}
-        places = {"anchor": prompt.corpus_end, "n_begun": prompt.n_begun, "form": form}
-        fields = {"do": "generate", **places, "keeping": keeping, **shown, **asdict(sampling)}
-        ids = prompt.ids()
-        self._send(fields, ids.astype("<i4").tobytes())
+        keeping, pictures, ids = self._keeping.fields() if self._keeping else None, pictures_of(prompt), prompt.ids()
+        holding = {"quotes": documents is not None, "told": told and documents is not None, "form": form}
+        fields = {"do": "generate", **_places(prompt), **holding, "keeping": keeping, "pictures": pictures.fields()}
+        self._send({**fields, **asdict(sampling)}, ids.astype("<i4").tobytes())
         self._answering = True
         try:
             while True:
@@ -283,6 +283,10 @@ class EngineProcess:
         return self._child
 
 
+def _places(prompt: Prompt) -> dict[str, int]:
+    return {"anchor": prompt.corpus_end, "n_begun": prompt.n_begun}
+
+
 def _event(frame: Frame) -> Remark | Prefill | Checkpoint | Text | Finished:
     fields = dict(frame.fields)
     if (gauge := fields.get("gauge")) is not None:
@@ -298,7 +302,10 @@ def _event(frame: Frame) -> Remark | Prefill | Checkpoint | Text | Finished:
         case "checkpoint":
             return Checkpoint(Path(fields["path"]), fields["n_tokens"], fields["n_bytes"])
         case _:
-            return Finished(**{**fields, "stop": Stop(fields["stop"]), "reply_ids": tuple(fields["reply_ids"])})
+            held = tuple(HeldQuote(**each) for each in fields["held"])
+            return Finished(
+                **{**fields, "stop": Stop(fields["stop"]), "reply_ids": tuple(fields["reply_ids"]), "held": held}
+            )
 
 
 def _cancelled(prompt: Prompt, load_s: float) -> Finished:

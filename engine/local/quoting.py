@@ -16,9 +16,12 @@ from threading import Event as Flag
 
 import numpy as np
 
+from engine.answer.quotes import Quotes, QuoteState
 from engine.corpus.source import Source, digest_text
 from engine.local.opened import OpenModel
 from engine.local.process import EngineProcess
+from engine.memory.card import ModelCard
+from engine.memory.fingerprint import fingerprint
 from engine.prompt.layout import SYSTEM
 from engine.prompt.prompt import Exchange, Prompt
 from engine.runtime.events import Evidence, Remark, Replied
@@ -29,7 +32,7 @@ from engine.tokens.proof import read_kept, write_kept
 from engine.tokens.source_ids import text_of
 
 Span = tuple[int, int]  # characters of a reply, from and to
-_VERSION = 2  # raise it when the trial changes, so that models are tried anew
+_VERSION = 3  # raise it when the trial changes, so that models are tried anew
 _NEEDED = 3  # passages that have to be found
 _SMALL_BYTES = 400 << 20  # of a model file
 _TEXTS = (
@@ -61,6 +64,12 @@ def documents_of(sources: Sequence[Source]) -> Documents:
     return Documents(digest, [source.text for source in sources])
 
 
+def is_tried(card: ModelCard) -> bool:
+    """Whether a model is so small that it may be no good at all: larger ones fail at a text as small as this one, where
+    every place is near, and find what shows a statement in longer ones."""
+    return card.path.stat().st_size < _SMALL_BYTES
+
+
 @dataclass(frozen=True, slots=True)
 class QuoteTrial:
     """Whether a model finds the words of _TEXTS that show _STATEMENTS, _NEEDED of them. fingerprint: of its files.
@@ -70,19 +79,11 @@ class QuoteTrial:
     fingerprint: str
     folder: Path
 
-    @property
-    def is_needed(self) -> bool:
-        """Whether the model is so small that it may be no good at all: larger ones fail at a text as small as this one,
-        where every place is near, and find what shows a statement in longer ones."""
-        return self.opened.card.path.stat().st_size < _SMALL_BYTES
+    def known(self) -> Quotes | None:
+        """What came of it; None where it was not tried."""
+        return _known(self.opened.card, self.fingerprint, self.folder)
 
-    def known(self) -> int | None:
-        """How many passages it found; None where it was not tried."""
-        kept = read_kept(self._path, self._stamp)
-        n_found = kept.get("n_found") if kept else None
-        return n_found if isinstance(n_found, int) else None
-
-    def run(self, process: EngineProcess, cancel: Flag) -> int | None:
+    def run(self, process: EngineProcess, cancel: Flag) -> Quotes | None:
         """Tries it, and keeps how many it found until that was enough, or could not be any more; None where it was
         cancelled, or there was no room for it."""
         prompt, reply, spans = self._laid_out()
@@ -96,8 +97,9 @@ class QuoteTrial:
                     break  # the rest changes nothing
             else:
                 return None
-        write_kept(self._path, self._stamp, {"n_found": n_found})
-        return n_found
+        stamp = _stamp(self.fingerprint)
+        write_kept(_path(self.folder, stamp), stamp, {"n_found": n_found, "n_tried": n_tried})
+        return _outcome(self.opened.card, n_found, n_tried)
 
     def _laid_out(self) -> tuple[Prompt, Replied, list[Span]]:
         documents = self.opened.documents(_sources(), IdCache())
@@ -109,13 +111,40 @@ class QuoteTrial:
             text += statement
         return prompt, Replied(self.opened.tokenizer.encode(text).tolist(), text), spans
 
-    @property
-    def _stamp(self) -> str:
-        return f"quotes {_VERSION} llama-cpp-python {version('llama-cpp-python')} {self.fingerprint}"
 
-    @property
-    def _path(self) -> Path:
-        return self.folder / f"quotes-{blake2b(self._stamp.encode(), digest_size=16).hexdigest()}.json"
+def quotes_of(card: ModelCard, folder: Path) -> Quotes:
+    """Whether words are looked for behind the answers of a model, as far as is known: it is tried behind its first.
+
+    folder: where the outcomes of trials are kept. Raises ModelRefused when a file of the model went away.
+    """
+    return _known(card, fingerprint(card), folder) or Quotes()
+
+
+def _known(card: ModelCard, model: str, folder: Path) -> Quotes | None:
+    stamp = _stamp(model)
+    kept = read_kept(_path(folder, stamp), stamp) or {}
+    n_found, n_tried = kept.get("n_found"), kept.get("n_tried")
+    if not isinstance(n_found, int) or not isinstance(n_tried, int):
+        return None
+    return _outcome(card, n_found, n_tried)
+
+
+def _outcome(card: ModelCard, n_found: int, n_tried: int) -> Quotes:
+    if n_found >= _NEEDED:
+        return Quotes(n_found=n_found, n_tried=n_tried)
+    reason = (
+        f"Quotes are off with {card.name}: tried on a small text, it found the words that show what is said of it "
+        f"{n_found} times in {n_tried}. The setting quotes = true looks for them all the same."
+    )
+    return Quotes(state=QuoteState.FAILED, reason=reason, n_found=n_found, n_tried=n_tried)
+
+
+def _stamp(model: str) -> str:
+    return f"quotes {_VERSION} llama-cpp-python {version('llama-cpp-python')} {model}"
+
+
+def _path(folder: Path, stamp: str) -> Path:
+    return folder / f"quotes-{blake2b(stamp.encode(), digest_size=16).hexdigest()}.json"
 
 
 def evidence(
@@ -131,16 +160,12 @@ def evidence(
     cancel: Flag,
 ) -> Generator[Evidence | Remark, None, None]:
     """See Backend.evidence. The first time, the model is tried, and what came of that is said."""
-    if not anyway and trial.is_needed:
+    if not anyway and is_tried(trial.opened.card):
         known = trial.known()
-        n_found = trial.run(process, cancel) if known is None else known
-        if n_found is not None and n_found < _NEEDED:
-            if known is not None:
-                return
-            yield Remark(
-                f"Quotes are off with {trial.opened.card.name}: tried on a small text, it did not find the words that "
-                "show what is said of it. The setting quotes = true looks for them all the same."
-            )
+        outcome = trial.run(process, cancel) if known is None else known
+        if outcome is not None and outcome.state is QuoteState.FAILED:
+            if known is None:
+                yield Remark(outcome.reason)
             return
     yield from _ask(
         process, trial.opened, prompt, reply, statements, quotable, question=question, apart=False, cancel=cancel

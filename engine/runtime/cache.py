@@ -18,10 +18,11 @@ from engine.runtime.chain import BLOCK
 from engine.runtime.events import Remark
 from engine.runtime.positions import Positions
 from engine.runtime.prefix import Attention, CacheShape, Rewind, keepable, rewind_to
-from engine.runtime.slots import SIDE, Slots
+from engine.runtime.recurrence import Recurrence
+from engine.runtime.slots import Slots
 from engine.runtime.snapshot import load_state, save_state
 from engine.runtime.state_file import Promise, Unusable, is_loss, promise
-from engine.runtime.window import Window, take_window
+from engine.runtime.window import SIDE, Window, take_window
 from engine.tokens.document import Ids, common_prefix
 
 
@@ -31,15 +32,18 @@ class KvCache:
     positions: where the ids of the prompt stand that is read, and so those of the cache that are the same.
     """
 
-    def __init__(self, context: Any, shape: CacheShape, *, n_slots: int = 0, swa_full: bool = False) -> None:
+    def __init__(
+        self, context: Any, shape: CacheShape, *, n_slots: int = 0, swa_full: bool = False, has_state: bool = False
+    ) -> None:
         """n_slots: cells that windowed layers have room for, 0 where that is not known. swa_full: they keep every cell,
-        so that nothing of them has to be copied."""
+        so that nothing of them has to be copied. has_state: what cannot go back is a state, and nothing else."""
         self._context, self._memory = context, llama_cpp.llama_get_memory(context)
         self._window: Window | None = None
         self.shape = shape
         self.has_windows = shape.attention in (Attention.CHUNKED, Attention.SLIDING) and not swa_full
         self._slots = Slots(context, n_slots if self.has_windows else 0)
         self._whole_from = 0  # cells of the windowed layers before this position are blank
+        self._recurrence = Recurrence(context, self.clear) if has_state else None
         self.ids: Ids = np.empty(0, dtype=np.int32)
         self.positions = Positions()
 
@@ -50,10 +54,12 @@ class KvCache:
         """Forgets everything."""
         llama_cpp.llama_memory_clear(self._memory, True)
         self.ids, self._window, self._whole_from = self.ids[:0], None, 0
+        self._forget_start()
 
     def rewind(self, ids: Ids) -> int:
         """Drops what a prompt does not share; the number of tokens that stay, at most all but one of the prompt's."""
         to = self._rewind_for(ids)
+        self._forget_start()
         if to.by_window and not self._put_window():
             self.clear()
             return 0
@@ -99,7 +105,7 @@ class KvCache:
         """
         n_slots = self._slots.n_slots
         if self.shape.attention is Attention.RECURRENT:
-            return False
+            return self._recurrence is not None and (not n_tokens or self.aside_from <= n_tokens)
         if not self.has_windows or not n_slots:
             return not self.has_windows
         kept = keepable(n_tokens, n_cached=len(self.ids), pos_min=self._pos_min(), shape=self.shape)
@@ -107,15 +113,53 @@ class KvCache:
         needed = end - (self.shape.pos_min_after(position) if n_tokens else self.shape.pos_min_after(end))
         return kept == n_tokens and needed + n_more <= n_slots and end % n_slots + n_more <= n_slots
 
+    @property
+    def cannot_cut(self) -> bool:
+        """Whether a part of it moves on with every token, so that it can be gone on from where there is a copy only."""
+        return self.shape.attention is Attention.RECURRENT
+
+    @property
+    def affords_copies(self) -> bool:
+        """Whether that part can be copied, and there is room for that."""
+        return self._recurrence is not None and self._recurrence.affords_copies
+
+    @property
+    def aside_from(self) -> int:
+        """Tokens, the least but none, behind which such a cache can be gone on from; all that it holds without a copy
+        of an earlier state."""
+        start = self._recurrence.start if self._recurrence is not None else None
+        return start.n_tokens if start is not None else len(self.ids)
+
+    def copy_start(self) -> None:
+        """Remembers the state where a reply begins: evidence will be looked for behind its statements."""
+        if self._recurrence is not None and self.affords_copies:
+            self._recurrence.start = self._recurrence.take(len(self.ids))
+
+    def hold(self) -> Window | None:
+        """What go_back needs to come back to where the sequence ends now, in an aside; None where it needs nothing."""
+        return self._recurrence.take(0) if self._recurrence is not None else None
+
+    def go_back(self, position: int, held: Window | None) -> bool:
+        """Takes back what was decoded from a position on, in an aside, since hold was called there; whether that could
+        be done."""
+        if self._recurrence is not None:
+            return self._recurrence.go_back(held, position)
+        return bool(llama_cpp.llama_memory_seq_rm(self._memory, 0, position, -1))
+
     @contextmanager
     def aside(self, n_tokens: int) -> Iterator[int]:
         """Within, the cache ends behind the first n_tokens, at the position that is given; afterwards it is what it
         was, to the bit, whatever was decoded there.
 
         No cell is moved: those behind, and those that windows need, belong to a sequence of their own meanwhile, so
-        that nothing takes their places. Ask has_room_aside before.
+        that nothing takes their places. Ask has_room_aside before. Raises EngineFailed when llama.cpp does not take
+        back a state that it gave; the cache is empty then.
         """
         memory, position = self._memory, self.positions.of(n_tokens)
+        if self._recurrence is not None:
+            with self._recurrence.aside(n_tokens, len(self.ids), position):
+                yield position
+            return
         llama_cpp.llama_memory_seq_cp(memory, 0, SIDE, self.shape.pos_min_after(position), -1)
         llama_cpp.llama_memory_seq_rm(memory, 0, position, -1)
         try:
@@ -155,6 +199,10 @@ class KvCache:
             if is_loss(lost, n_prompt=len(ids)):
                 remarks.append(_too_large(unused, lost, n_ctx))
         return remarks
+
+    def _forget_start(self) -> None:
+        if self._recurrence is not None:
+            self._recurrence.start = None
 
     def _load(self, state: Promise) -> list[Remark]:
         path, saved = state.path, state.ids

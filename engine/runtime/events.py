@@ -17,13 +17,15 @@ class Stop(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How the next token is chosen. temperature 0 is greedy; seed None draws one. max_tokens caps the reply."""
+    """How the next token is chosen. temperature 0 is greedy; seed None draws one. max_tokens caps the reply, which ends
+    before the first of these stops that it would hold."""
 
     max_tokens: int = 2048
     temperature: float = 0.0
     top_p: float = 0.95
     min_p: float = 0.05
     seed: int | None = None
+    stops: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +113,22 @@ class Text:
     mends: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class HeldQuote:
+    """A quote that the model opened itself and could only copy. words: with white space normalized. lowest: the
+    log-probability of its least likely token, in nats."""
+
+    words: str
+    lowest: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
     """The last event of every generation.
 
     reply_ids: the sampled ids without the end-of-generation token, to be replayed as they are.
     load_s: loading the model (0.0 when it stood ready); restore_s: reading a KV state; prefill_s: decoding the prompt;
-    ttft_s: restore + prefill + first sample, to the first text or, without any, to the end.
+    ttft_s: restore + prefill + first sample, to the first text or, without any, to the end. held: see HeldQuote.
     """
 
     stop: Stop
@@ -132,6 +143,7 @@ class Finished:
     encoded: int = 0  # see Prefill
     gauge: Gauge | None = None
     error: str | None = None
+    held: tuple[HeldQuote, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

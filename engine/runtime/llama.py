@@ -28,6 +28,7 @@ from engine.runtime.log import kv_places, listen, windowed_cells
 from engine.runtime.pictures import Picture
 from engine.runtime.prefix import Attention, CacheShape
 from engine.runtime.quotes.index import QuoteIndex
+from engine.runtime.quotes.tags import Tags
 from engine.runtime.quotes.writing import Asked, Quoting
 from engine.runtime.reply import Reply
 from engine.runtime.sampling import Sampler
@@ -57,7 +58,8 @@ class LlamaModel:
         self._n_vocab = llama_cpp.llama_vocab_n_tokens(self._vocab)
         self._vocabulary: Vocabulary | None = None  # once a form asks for it
         n_slots, swa_full = windowed_cells(self._sizes), settings.placement.swa_full
-        self._cache = KvCache(self._context, self._cache_shape(), n_slots=n_slots, swa_full=swa_full)
+        shape, has_state = self._cache_shape(), self._moves_on and llama_cpp.llama_model_n_swa(self._model) <= 0
+        self._cache = KvCache(self._context, shape, n_slots=n_slots, swa_full=swa_full, has_state=has_state)
         self._decoder = Decoder(self._model, self._context, self._cache, settings, self._words)
         self._quoting = Quoting(
             self._model, self._context, self._cache, settings.placement.n_ubatch, cancelled=lambda: self.cancelled
@@ -106,14 +108,18 @@ class LlamaModel:
         fetch: Fetch | None = None,
         n_begun: int = 0,
         form: str | None = None,
+        quotes: bool = False,
+        held_to: Callable[[], QuoteIndex | None] | None = None,
     ) -> Iterator[Remark | Prefill | Checkpoint | Text | Finished]:
         """Decodes what the cache does not hold of the prompt, then samples.
 
         anchor: tokens up to the corpus's end, where the windowed cells are copied, since other questions begin alike.
         keeping: files to restore from where they keep more, and where checkpoints go. pictures: what the negative ids
         are cells of; fetch: gives the files that they are drawn from. n_begun: ids at the end that the reply goes on
-        from; the events have what is new. form: the grammar that the reply is held to. Cancelling keeps what was
-        decoded. Raises EngineFailed when llama.cpp fails.
+        from; the events have what is new. form: the grammar that the reply is held to. quotes: evidence will be looked
+        for behind its statements. held_to: waits for what quotes are held to that the model opens itself; None where it
+        was not told to, or it was cancelled. Cancelling keeps what was decoded. Raises EngineFailed when llama.cpp
+        fails.
         """
         begun = perf_counter()
         self._decoder.look_at(pictures, fetch)
@@ -129,9 +135,13 @@ class LlamaModel:
                 else Prefill(event, len(ids), reused, perf_counter() - restored, self._gauge(event), self._encoded)
             )
         read = perf_counter()
-        reply = Reply(begun, b"".join(map(self._quoting.piece, ids[len(ids) - n_begun :].tolist())))
+        before = b"".join(map(self._quoting.piece, ids[len(ids) - n_begun :].tolist()))
+        reply, tags = Reply(begun, before, stops=sampling.stops), None
         if len(self._cache) == len(ids) and not self.cancelled:
-            yield from self._sample(sampling, reply, form)
+            index = held_to() if held_to is not None else None
+            tags = self._quoting.tags(index, before) if index is not None else None
+            sampler = Sampler(sampling, self._n_vocab, self._form(form) if form else None)
+            yield from self._sample(sampler, sampling.max_tokens, reply, quotes, tags)
         ended = perf_counter()
         yield Finished(
             stop=reply.stop,
@@ -145,6 +155,7 @@ class LlamaModel:
             generate_s=ended - read,
             encoded=self._encoded,
             gauge=self._gauge(len(self._cache)),
+            held=tuple(tags.quotes) if tags is not None else (),
         )
 
     def evidence(self, asked: Asked, index: QuoteIndex) -> Iterator[Evidence | Remark]:
@@ -186,25 +197,34 @@ class LlamaModel:
         checkpoints.saved(n_tokens, n_bytes, perf_counter() - begun)
         yield Checkpoint(path, n_tokens, n_bytes)
 
-    def _sample(self, sampling: Sampling, reply: Reply, form: str | None) -> Iterator[Text]:
-        sampler = Sampler(sampling, self._n_vocab, self._form(form) if form else None)
+    def _sample(self, sampler: Sampler, most: int, reply: Reply, quotes: bool, tags: Tags | None) -> Iterator[Text]:
         cached = [self._cache.ids]
         n_cached = len(self._cache)
         try:
             while True:
-                token = sampler.sample(self._context)
+                if tags is not None and tags.chooses:
+                    token = tags.choose(self._quoting.logits())
+                else:
+                    token = sampler.sample(self._context)
+                    token = tags.instead_of(token) if tags is not None else token
                 if llama_cpp.llama_vocab_is_eog(self._vocab, token):
                     reply.stop = Stop.END
                     break
+                if tags is not None:
+                    tags.add(token)
                 reply.add(token, self._quoting.piece(token))
+                if reply.stopped:
+                    break
                 if text := reply.due():
                     yield self._text(text, reply, n_cached)
                 if sampler.is_over:
                     reply.stop = Stop.END
                     break
-                if len(reply.ids) >= sampling.max_tokens or n_cached >= self.n_ctx:
+                if len(reply.ids) >= most or n_cached >= self.n_ctx:
                     reply.stop = Stop.LENGTH
                     break
+                if quotes and len(reply.ids) == 1:  # not before its text was on its way
+                    self._cache.copy_start()
                 one = np.array([token], dtype=np.int32)
                 if not self._decoder.decode(one, n_cached, wants_logits=True):
                     break
@@ -260,9 +280,14 @@ class LlamaModel:
     def _gauge(self, used: int) -> Gauge:
         return Gauge(used, self.n_ctx, self._places)
 
+    @property
+    def _moves_on(self) -> bool:
+        """Whether layers have a state in place of keys and values."""
+        return bool(llama_cpp.llama_model_is_recurrent(self._model) or llama_cpp.llama_model_is_hybrid(self._model))
+
     def _cache_shape(self) -> CacheShape:
         window = int(llama_cpp.llama_model_n_swa(self._model))
-        if llama_cpp.llama_model_is_recurrent(self._model) or llama_cpp.llama_model_is_hybrid(self._model):
+        if self._moves_on:
             return CacheShape(Attention.RECURRENT)
         if window <= 0:
             return CacheShape(Attention.FULL)

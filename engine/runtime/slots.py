@@ -14,9 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.runtime.cells import Cells, Layers, blank, cells_of
-from engine.runtime.window import WINDOWED_ONLY
-
-SIDE = 1  # a sequence that no batch has: nothing but llama.cpp's own bookkeeping, it takes no memory
+from engine.runtime.window import SIDE, WINDOWED_ONLY
 
 
 class Slots:

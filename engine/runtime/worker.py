@@ -21,7 +21,7 @@ from engine.runtime.events import Checkpoint, Sampling
 from engine.runtime.keeping import keeping_from
 from engine.runtime.llama import LlamaModel
 from engine.runtime.pictures import Picture, pictures_from
-from engine.runtime.quotes.index import IndexToCome
+from engine.runtime.quotes.index import IndexToCome, QuoteIndex
 from engine.runtime.quotes.text import documents_from
 from engine.runtime.quotes.writing import Asked
 from engine.runtime.settings import settings_from
@@ -99,19 +99,22 @@ class Worker:
         model = self._loaded()
         anchor, keeping = call.fields.pop("anchor"), call.fields.pop("keeping")
         n_begun, form = call.fields.pop("n_begun"), call.fields.pop("form")
+        quotes, is_told = call.fields.pop("quotes"), call.fields.pop("told")
         pictures = pictures_from(call.fields.pop("pictures"))
         self._file = None
         while not self._files.empty():
             self._files.get()
         events = model.generate(
             np.frombuffer(call.payload, dtype="<i4"),
-            Sampling(**call.fields),
+            Sampling(**{**call.fields, "stops": tuple(call.fields["stops"])}),
             anchor=anchor,
             keeping=keeping_from(keeping) if keeping else None,
             pictures=pictures,
             fetch=self._fetch,
             n_begun=n_begun,
             form=form,
+            quotes=quotes,
+            held_to=(lambda: self._built(self._index)) if is_told else None,
         )
         for event in events:
             fields = asdict(event)
@@ -145,12 +148,17 @@ class Worker:
             apart=sizes is not None,
             floor=fields["floor"],
         )
-        index = None
-        while index is None and not model.cancelled:
-            index = to_come.wait(_POLL_S)
+        index = self._built(to_come)
         for event in model.evidence(asked, index) if index is not None else ():
             self._channel.send({"event": type(event).__name__.lower(), **asdict(event)})
         self._channel.send({"event": "quoted"})
+
+    def _built(self, to_come: IndexToCome) -> QuoteIndex | None:
+        """Waits for an index; None where it was cancelled."""
+        index, model = None, self._loaded()
+        while index is None and not model.cancelled:
+            index = to_come.wait(_POLL_S)
+        return index
 
     def _save(self, path: Path, binding: dict[str, Any]) -> None:
         model = self._loaded()

@@ -1,6 +1,6 @@
 """What shows an answer, behind it: kept as it comes, and in nobody's way. On an engine of words, in one process."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from threading import Event as Flag
@@ -13,6 +13,8 @@ from app.jobs import Jobs
 from app.question import Answered, Cited, DeskEvent, Notice, Question, Waiting
 from app.settings import Settings
 from engine.answer.citations import Status
+from engine.answer.quotes import Quotes, QuoteState
+from engine.backend import HeldQuote
 from engine.errors import EngineFailed
 from storage.store import Store
 from tests.fake_backend import FakeBackend
@@ -76,6 +78,46 @@ def test_each_statement_gets_words_with_their_place_or_is_said_to_have_none(new_
     assert _ANSWER[slice(*dogs.statement)] == "Dogs need no ticket."
     assert (blue.status, blue.quote, blue.path, blue.held) == (Status.MISSING, "", None, True)
     assert end.status is Status.MISSING
+
+
+def test_the_receipt_says_whether_words_were_looked_for_and_why_not(new_desk: NewDesk, source: Path) -> None:
+    def quotes_of(backend: FakeBackend, **changes: object) -> Mapping[str, object]:
+        desk = new_desk(backend, **changes)
+        *_, end = ask(desk, source)
+        assert isinstance(end, Answered) and end.turn.receipt is not None
+        assert desk.turns(end.turn.session_id)[-1].receipt == end.turn.receipt
+        assert desk.quotes().state == end.turn.receipt["quotes"]["state"]
+        quotes: Mapping[str, object] = end.turn.receipt["quotes"]
+        return quotes
+
+    assert quotes_of(fake()) == {"state": "on", "reason": "", "found": None, "tried": None, "remarks": []}
+    off = quotes_of(fake(), quotes=False)
+    assert off["state"] == "off" and "--no-quotes" in str(off["reason"])
+    assert quotes_of(fake(shows=None))["state"] == quotes_of(fake(shows=None), quotes=True)["state"] == "impossible"
+    failed = Quotes(state=QuoteState.FAILED, reason="It is no good.", n_found=1, n_tried=4)
+    backend = fake()
+    backend.looking = lambda: setattr(backend, "found_quotes", failed)  # which shows behind the answer
+    assert quotes_of(backend) == {"state": "failed", "reason": "It is no good.", "found": 1, "tried": 4, "remarks": []}
+    assert quotes_of(backend, quotes=True)["state"] == "on"
+
+
+def test_quotes_that_a_model_was_told_to_open_are_held_and_cited_so(new_desk: NewDesk, source: Path) -> None:
+    answer = "Yes: <quote>boat leaves at seven</quote>. And <quote>Dogs travel</quote> too."
+    backend = FakeBackend(answer=lambda question: answer, shows=shows)
+    backend.held = (HeldQuote("boat leaves at seven", -0.25),)
+    desk = new_desk(backend, system="Put the words that show it within <quote> and </quote>.")
+    *_, end = ask(desk, source)
+    assert isinstance(end, Answered) and backend.told
+    found = {each.quote: (each.status, each.held, each.logprob) for each in end.turn.citations or ()}
+    assert found["boat leaves at seven"] == (Status.VERIFIED, True, -0.25)
+    assert found["Dogs travel"] == (Status.VERIFIED, False, None)  # it stands there, and was not held
+    desk = new_desk(backend, system="Answer.")
+    for text in ("When? Give it as <quote>words</quote>.", "When?"):
+        *_, end = desk.ask(Question(text=text, corpus=desk.read([source])), cancel=Flag())
+        assert backend.told is ("<quote>" in text)
+    assert isinstance(end, Answered) and not backend.told and not any(
+        each.held for each in end.turn.citations or () if each.quote
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("quotes", [None, False])

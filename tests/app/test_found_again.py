@@ -1,13 +1,17 @@
 """What answers quote is found again behind them, whatever engine wrote them, and printed below them."""
 
 from collections.abc import Callable, Iterator
+from html import escape
 from pathlib import Path
 from threading import Event as Flag
 
 import pytest
 
+from app.answers.cited import rows_of
+from app.checking_again import verify_session
 from app.cli.output.answer import event_json, print_answer
 from app.desk import Desk
+from app.export import session_markdown
 from app.found_again import box_of, file_of, found_again, found_until
 from app.question import Answered, Cited, Question
 from app.settings import Settings
@@ -110,6 +114,36 @@ def test_what_is_printed(new_desk: NewDesk, boats: Path, capsys: pytest.CaptureF
         "see boats.md:4",
         'It says "cats pay twice as much".: "cats pay twice as much" stands in none of the sources',
     ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_code_that_is_copied_whole_comes_out_as_it_stands_on_disk(
+    new_desk: NewDesk, tmp_path: Path, capsys: pytest.CaptureFixture[str], encoding: str
+) -> None:
+    """Found again in a fence that dedents it, and held; in ask --json, the list of the page and the export."""
+    code = "    if cafe:\r\n\t    return 1\r\n        else_(2)"
+    text = f"# \u00e9\r\nif cafe:\r\n  return 1\r\nelse_(2)\r\ndef f():\r\n{code}\r\n"
+    data = text.encode(encoding)
+    (tmp_path / "a.py").write_bytes(data)
+    answer = "It is this.\n\n```py\n" + code.replace("\r\n", "\n") + "\n```\n"
+    [copied] = found_again(answer, [source_of(tmp_path / "a.py")])
+    desk = new_desk(FakeBackend(answer=lambda _: "It is this.", shows=lambda _: code.strip()))
+    corpus = desk.read([tmp_path / "a.py"])
+    answered = print_answer(desk.ask(Question(text="?", corpus=corpus), cancel=Flag()), Flag(), as_json=True)
+    assert answered is not None and (line := event_json(answered)) is not None
+    [held] = line["citations"]
+    assert held["held"] and not copied.held and copied.places == 2
+    for each in (held, copied.to_json()):
+        start, end = each["bytes"]
+        assert each["quote"] == code and each["lines"] == [6, 8]
+        assert data[start:end] == code.encode("utf-16-le" if encoding == "utf-16" else encoding.removesuffix("-sig"))
+    turn = desk.turns(line["session"])[0]
+    [row] = rows_of(turn.text, turn.citations or ())
+    assert f'<span class="words as-code">{escape(code)}</span>'.replace("\r\n", "\n") in row
+    exported = session_markdown(desk.record(line["session"]))
+    assert exported.count(f"\n   ```text\n   {code}".replace("\r\n", "\r\n   ")) == 1
+    checked = verify_session(desk.record(line["session"]), desk.backend)
+    assert (checked.n_citations, checked.faults) == (1, [])
 
 
 def test_the_answer_event_is_last_and_carries_both(

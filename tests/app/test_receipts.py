@@ -139,7 +139,7 @@ class TestVerify:
     def asked(self, first: tuple[Path, str], desk: Desk, tmp_path: Path) -> str:
         """That session, in the home of the desk."""
         home, session = first
-        shutil.copytree(home, tmp_path / "home")
+        shutil.copytree(home, tmp_path / "home", dirs_exist_ok=True)
         return session
 
     def test_all_of_it_holds(self, desk: Desk, asked: str) -> None:

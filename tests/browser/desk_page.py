@@ -95,13 +95,18 @@ class DeskPage:
         return match[1]
 
     def ask(self, question: str) -> None:
-        box = self.page.get_by_test_id("stChatInputTextArea")
+        """Asks, and waits until the answer is on its way, or there: a tiny model's may be before anybody looks."""
+        box, n_ended = self.page.get_by_test_id("stChatInputTextArea"), self.page.locator(".receipt").count()
         self.page.wait_for_function(
             "() => document.querySelector('[data-testid=stChatInputTextArea]')?.disabled === false"
         )
         box.fill(question)
         box.press("Enter")
-        self.page.locator(".status").wait_for()
+        self.page.wait_for_function(
+            "(n) => document.querySelector('.status')?.checkVisibility() "
+            "|| document.querySelectorAll('.receipt').length > n",
+            arg=n_ended,
+        )
 
     def wait_until_asked_elsewhere(self) -> None:
         """Waits until the page, looked at again and again, shows an answer of another process."""

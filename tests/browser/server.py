@@ -18,6 +18,7 @@ import psutil
 
 from storage.store import Store
 from tests.held import held
+from tests.known import settled, starter
 from tests.patience import PATIENCE_S, until
 
 
@@ -38,6 +39,7 @@ class Server:
         self.log = home.with_name(home.name + ".log")
         home.mkdir(parents=True, exist_ok=True)
         (home / "config.toml").write_text(f"reply_tokens = {reply_tokens}\n")
+        settled(home, Path(options[options.index("--model") + 1]) if "--model" in options else starter())
         self._process: subprocess.Popen[bytes] | None = None
         self.url = ""
 

@@ -151,6 +151,35 @@ def test_ask_again_edit_go_back_and_go_on_after_stop(server: Server, open_page: 
     assert page.page.evaluate("() => navigator.clipboard.readText()") == "What does the lease say?"
 
 
+def test_a_receipt_opens_under_its_answer_by_keyboard_and_on_a_phone(server: Server, open_page: Open) -> None:
+    page = open_page(server)
+    session = begin(page)
+    page.ask("What does the lease say?")
+    page.wait_for_end(0)
+    page.settle()
+    receipt = server.longdesk("sessions", "show", session)["turns"][0]["receipt"]
+    button = page.page.locator(".st-key-turn-0").get_by_role("button", name="Receipt")
+    button.focus()
+    page.page.keyboard.press("Enter")
+    table = page.page.locator(".receipt-table")
+    table.wait_for()
+    text = table.inner_text()
+    assert receipt["prompt_hash"] in text and f"{receipt['prompt_tokens']:,} tokens" in text
+    assert all(source["path"] in text for source in receipt["sources"])
+    page.page.keyboard.press("Escape")
+    table.wait_for(state="detached")
+
+    phone = open_page(server, f"/?session={session}", size=(390, 844), dark=True)
+    phone.wait_for_end(0)
+    phone.page.get_by_role("button", name="Receipt").click()
+    phone.page.locator(".receipt-table").wait_for()
+    widths = phone.page.evaluate(
+        "() => [...document.querySelectorAll('.receipt-table td')].map((one) => one.getBoundingClientRect().width)"
+    )
+    assert min(widths) > 250, "no column of single letters"
+    phone.shoot("receipt-phone-dark")
+
+
 def test_a_session_goes_out_as_a_file_and_comes_in_again(server: Server, open_page: Open, tmp_path: Path) -> None:
     page = open_page(server)
     session = begin(page)

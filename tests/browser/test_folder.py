@@ -210,7 +210,7 @@ def test_the_others_are_added_once_that_was_said(
     by(page, folder)
     page.page.get_by_role("button", name="Add the other 19").click()
     wait_for(page, 19)
-    assert "module 10.py was not read: the browser could not read it" in page.page.locator("body").inner_text()
+    page.page.get_by_text("module 10.py was not read: the browser could not read it").first.wait_for()
     assert "pkg3/sub/module 10.py\nthe browser could not read it" in skipped(page)
 
 

@@ -164,15 +164,15 @@ def _paths(sources: dict[str, Source]) -> list[str]:
 
 @pytest.fixture
 def page(server: Server, store: Store, sources: dict[str, Source], cited: list[Citation], open_page: Open) -> DeskPage:
-    opened = open_page(server)
-    show(opened, keep(store, sources, cited))
-    return opened
+    return show(open_page, server, keep(store, sources, cited))
 
 
-def show(page: DeskPage, session: str) -> None:
-    page.open(f"/?session={session}")
+def show(open_page: Open, server: Server, session: str, **how: Any) -> DeskPage:
+    """A tab that shows the session's answer."""
+    page = open_page(server, f"/?session={session}", **how)
     page.page.locator(".answer button.cite, .answer p").first.wait_for()
     page.settle()
+    return page
 
 
 def press(page: DeskPage, number: int) -> Any:
@@ -230,6 +230,36 @@ def test_a_citation_in_a_pdf(page: DeskPage, cited: list[Citation]) -> None:
     view.get_by_role("button", name="Text", exact=True).click()
     view.locator(".rows").wait_for()
     page.page.wait_for_function("() => document.querySelector('.source .row > .lit')?.innerText.includes('702 euros')")
+
+
+def test_a_passage_over_two_pages_has_a_box_on_both(
+    server: Server, store: Store, sources: dict[str, Source], open_page: Open
+) -> None:
+    lease = sources[_paths(sources)[1]]
+    data = lease.text.encode()
+    start, end = data.rindex(b"More words.", 0, data.index(b"[page 2]")), data.index(b"The rent of month 2")
+    place = Place(0, start, end - 1)
+    across = Places([lease], box_of=box_of).citation(place, statement=_span(RENT), places=1)
+    page = open_page(server)
+    show(page, keep(store, sources, [across]))
+    view = press(page, 1)
+    assert "pages 1–2" in view.locator(".where").inner_text()
+    first = view.locator(".sheet .box").bounding_box()
+    view.get_by_role("button", name="Next page").click()
+    view.get_by_text("Page 2 of 3").wait_for()
+    second = view.locator(".sheet .box").bounding_box()
+    sheet = view.locator(".sheet").bounding_box()
+    assert first and second and sheet and second["y"] - sheet["y"] < 0.2 * sheet["height"] < first["y"] - sheet["y"]
+
+
+def test_code_in_the_list_stands_as_in_its_source(
+    server: Server, store: Store, sources: dict[str, Source], open_page: Open
+) -> None:
+    code = "    # row 70\n    return trees * 70"
+    page = open_page(server)
+    show(page, keep(store, sources, [quoting(ANSWER, RENT, sources[_paths(sources)[0]], code)]))
+    words = page.page.locator(".citations .cited .words")
+    assert words.evaluate("element => element.innerText") == code
 
 
 def test_a_citation_in_a_notebook(page: DeskPage) -> None:
@@ -297,8 +327,7 @@ def test_two_hundred_citations(server: Server, store: Store, sources: dict[str, 
         quoting(text, f"Statement {n:03} of many holds.", rows, f"return trees * {n % 150 + 1}\n".strip())
         for n in range(200)
     ]
-    page = open_page(server)
-    show(page, keep(store, sources, many, text))
+    page = show(open_page, server, keep(store, sources, many, text))
     assert page.page.locator(".answer > :first-child button.cite").count() == 200
     assert page.page.locator(".citations li").count() == 6
     page.page.get_by_role("button", name="Show all 200").click()
@@ -318,7 +347,7 @@ def test_nothing_that_is_quoted_acts(server: Server, store: Store, sources: dict
     page.page.on("request", lambda request: requested.append(request.url))
     citations = [quoting(text, "It says so.", danger, quote)]
     citations.append(replace(citations[0], statement=(0, len(text)), status=Status.ALTERED, quote=quote + "<b>x</b>"))
-    show(page, keep(store, sources, citations, text))
+    page.open(f"/?session={keep(store, sources, citations, text)}")
     for number in (1, 2):
         view = press(page, number)
         assert "<script>" in view.inner_text()
@@ -404,8 +433,7 @@ def test_opening_while_another_answer_streams(
 ) -> None:
     small = {path: each for path, each in sources.items() if path.endswith(("rows.py",))}
     session = keep(store, small, cited[:1])
-    page = open_page(server)
-    show(page, session)
+    page = show(open_page, server, session)
     page.ask("Go on.")
     press(page, 1)
     page.wait_for_end(1)
@@ -419,8 +447,7 @@ def test_how_it_looks(
 ) -> None:
     session = keep(store, sources, cited)
     for name, how in {"light": {}, "dark": {"dark": True}, "phone": {"size": (390, 844)}}.items():
-        page = open_page(server, **how)
-        show(page, session)
+        page = show(open_page, server, session, **how)
         page.shoot(f"viewer-answer-{name}")
         for number in range(1, 6):
             press(page, number)

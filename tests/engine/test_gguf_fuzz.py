@@ -8,60 +8,18 @@ import random
 import struct
 import tracemalloc
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from engine.errors import ModelRefused
-from engine.gguf import Header, StringArray, read_header
-from engine.memory.card import ModelCard, read_card
-from engine.memory.kv_cache import kv_bytes
+from engine.gguf import read_header
 from tests.engine.test_gguf import WHOLE, pair, small_gguf, tensor, text
+from tests.header_cost import calls_and_bytes, read
 from tests.models.cache import build
 from tests.models.header import TENSORS, build_header
 from tests.work import calls
 
 MOST_CALLS, MOST_BYTES = 100_000, 200 << 20
-
-
-def read(path: Path) -> tuple[Header, ModelCard] | None:
-    """What the product does with a model file first; None where that refuses it. Anything else is a failure."""
-    try:
-        header = read_header(path)
-        card = read_card(header)
-    except ModelRefused as refusal:
-        assert refusal.fact and refusal.remedy
-        return None
-    for value in header.metadata.values():
-        assert isinstance(list(value) if isinstance(value, StringArray) else value, int | float | bool | str | list)
-    assert card.weights_bytes >= 0 and card.window > 0
-    assert isinstance(kv_bytes(card, 4_096), int)
-    return header, card
-
-
-def calls_and_bytes(path: Path) -> tuple[int, int]:
-    """What reading takes: calls, and growth of this process at its peak (of Python's memory where /proc is not)."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")  # sets the peak to what is resident now
-    except OSError:
-        tracemalloc.start()
-    before = resident("VmRSS")
-    n_calls = calls(lambda: read(path))
-    peak = resident("VmHWM") - before
-    if tracemalloc.is_tracing():
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-    return n_calls, peak
-
-
-def resident(field: str) -> int:
-    """A figure of /proc/self/status in bytes, 0 where there is none."""
-    with suppress(OSError):
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith(field):
-                return int(line.split()[1]) * 1024
-    return 0
 
 
 def mutations(seed: int) -> Callable[[bytes], bytes]:

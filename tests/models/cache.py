@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 REPO = Path(__file__).resolve().parents[2]
-BUILDERS = ("scout", "maverick", "llama", "qwen2", "qwen3vl", "gemma3", "ghost", "mmproj")
+BUILDERS = ("scout", "maverick", "llama", "qwen2", "qwen3vl", "gemma3", "mamba", "hybrid", "ghost", "mmproj")
 
 
 def folder() -> Path:

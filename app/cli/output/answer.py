@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from app.answers.cited import quotes_line
 from app.cli.output import Json, skipped_json
 from app.question import Answered, Begun, Cited, DeskEvent, Notice, Passes, Passing
 from app.sizes import show_seconds
@@ -152,10 +153,11 @@ def show_checking(share: float) -> None:
 
 def _receipt(answered: Answered) -> str:
     turn = answered.turn
+    line = quotes_line(turn.receipt) if turn.text else ""
     return (
         f"session {turn.session_id} · {counted(turn.prompt_tokens or 0, 'token')} sent, "
         f"{turn.reused_tokens or 0:,} of them from cache · {turn.reply_tokens or 0:,} in the reply · "
-        f"first text after {turn.ttft_s or 0:.1f} s"
+        f"first text after {turn.ttft_s or 0:.1f} s{line and ' · ' + line}"
     )
 
 

@@ -5,7 +5,7 @@ that falls below it is given up and begun anew with another first token. Whoever
 opening mark, and drops from its KV cache what was written.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -107,11 +107,11 @@ def _attempt(
     state, states, lowest = opened(index), list[tuple[State, float]](), 0.0
     first: int | None = None
     for n_passes in range(n_tokens):
-        token = _likeliest(logits, state, piece, is_end, struck if first is None else set())
+        token = next_token(logits, state, piece, is_end, struck if first is None else frozenset())
         if token is None:
             return _Attempt(first, None, lowest, n_passes)
         first = token if first is None else first
-        probability = _log_probability(logits, token)
+        probability = log_probability(logits, token)
         lowest = min(lowest, probability)
         if probability < (floor if states else first_floor):
             return _Attempt(first, None, lowest, n_passes)
@@ -136,10 +136,15 @@ def _cut(first: int | None, states: list[tuple[State, float]]) -> _Attempt:
     return _Attempt(first, None, -np.inf, len(states))
 
 
-def _likeliest(
-    logits: Logits, state: State, piece: Callable[[int], bytes], is_end: Callable[[int], bool], struck: set[int]
+def next_token(
+    logits: Logits,
+    state: State,
+    piece: Callable[[int], bytes],
+    is_end: Callable[[int], bool],
+    struck: Set[int] = frozenset(),
 ) -> int | None:
-    """The likeliest token that may be written; None where none of the likeliest may."""
+    """The likeliest token that may be written, but for those that are struck out; None where none of the likeliest
+    may. See write_quote."""
 
     def may(token: int) -> bool:
         return token not in struck and (close(state) is not None if is_end(token) else allows(state, piece(token)))
@@ -153,6 +158,7 @@ def _likeliest(
     return next((int(token) for token in ordered if may(token)), None)
 
 
-def _log_probability(logits: Logits, token: int) -> float:
+def log_probability(logits: Logits, token: int) -> float:
+    """Of a token, in nats; logits of shape [n_vocab]."""
     largest = logits.max()
     return float(logits[token] - largest - np.log(np.exp(logits - largest).sum(dtype=np.float64)))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.runtime.quotes.index import KEY_BYTES, QuoteIndex, Range, keys_at
-from engine.runtime.quotes.text import SentText
+from engine.runtime.quotes.text import SEAM, SentText
 
 MARK = b"</quote>"
 _FEW = 48  # places that are looked at one by one
@@ -72,6 +72,8 @@ class Places:
         """Whether the words stand anywhere with these bytes behind them."""
         if not more:
             return len(self) > 0
+        if SEAM in more:  # vocabularies have a token for that byte, too
+            return False
         if self._within is not None:
             words = self.words + more
             within = self._index.narrow(self._within, words[:KEY_BYTES])

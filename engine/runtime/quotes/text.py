@@ -4,7 +4,7 @@ Models write one blank where a source has two, or a line's end: every run of whi
 are joined by a byte that UTF-8 never has, so that no quote goes from one into the next.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 SEAM = 0xFF  # between documents, and at both ends
 _BLANK = 0x20
 _PAD = 8  # bytes behind the last seam, so that 8 bytes can be read anywhere
+_BLOCK = 1 << 20  # bytes that are normalized at once, 4 at least: what that takes is many times as much
 # white space of more than one byte: U+0085, U+00A0; U+1680, U+2000 to U+200A, U+2028, U+2029, U+202F, U+205F, U+3000
 _TWO = ((0xC2, (0x85, 0xA0)),)
 _THREE = (
@@ -40,13 +41,13 @@ class SentText:
     """The joined text. data: uint8, shape [n]. starts: where each document begins in it, int64.
 
     breaks, deltas: from the position breaks[i] on, a byte stands deltas[i] further behind its document's start in the
-    source than in data, counted from data's beginning; both int64, ascending breaks.
+    source than in data, counted from data's beginning; both int32, ascending breaks, of equal ones the last counts.
     """
 
     data: Bytes = field(repr=False)
     starts: NDArray[np.int64] = field(repr=False)
-    breaks: NDArray[np.int64] = field(repr=False)
-    deltas: NDArray[np.int64] = field(repr=False)
+    breaks: NDArray[np.int32] = field(repr=False)
+    deltas: NDArray[np.int32] = field(repr=False)
 
     @property
     def n_bytes(self) -> int:
@@ -59,7 +60,8 @@ class SentText:
         return Place(document, self._source_byte(start), self._source_byte(end - 1) + 1)
 
     def _source_byte(self, position: int) -> int:
-        return position + int(self.deltas[np.searchsorted(self.breaks, position, "right") - 1])
+        at = np.int32(position)  # of another type, all of breaks would be copied to compare it
+        return int(position) + int(self.deltas[np.searchsorted(self.breaks, at, "right") - 1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,47 +83,87 @@ def documents_from(sizes: Sequence[int], data: bytes) -> list[bytes]:
     return [data[end - size : end] for size, end in zip(sizes, ends, strict=True)]
 
 
-def normalized(data: bytes) -> bytes:
+def normalized(data: bytes | bytearray) -> bytes:
     """White space as in SentText: for words that are to be compared with it."""
-    return _normalize(data)[0].tobytes()
+    return b"".join(part.data.tobytes() for part in _normalize(data))
 
 
-def join(documents: Sequence[bytes]) -> SentText:
-    """documents: the UTF-8 of each, in order. Time and memory grow with their length alone."""
-    parts: list[Bytes] = []
-    breaks: list[NDArray[np.int64]] = []
-    deltas: list[NDArray[np.int64]] = []
-    starts = np.zeros(len(documents), dtype=np.int64)
-    seam = np.full(1, SEAM, dtype=np.uint8)
-    at = 1
-    for number, document in enumerate(documents):
-        starts[number] = at
-        data, where, shift = _normalize(document)
-        parts += [seam, data]
-        breaks += [np.array([at], dtype=np.int64), where + at]
-        deltas += [np.array([-at], dtype=np.int64), shift - at]
-        at += len(data) + 1
-    parts.append(np.full(1 + _PAD, SEAM, dtype=np.uint8))
-    none = np.zeros(0, dtype=np.int64)
-    return SentText(np.concatenate(parts), starts, np.concatenate(breaks or [none]), np.concatenate(deltas or [none]))
+def join(documents: Iterable[bytes | bytearray], *, n_most: int | None = None) -> SentText:
+    """documents: the UTF-8 of each, in order; n_most: how many bytes these are at most, where they come one by one. All
+    together less than 2 GiB. Time and memory grow with their length alone; memory is the text's, and little beside."""
+    if n_most is None:
+        documents = tuple(documents)
+        n_most = sum(len(document) + 1 for document in documents)
+    data = np.empty(n_most + 1 + _PAD, dtype=np.uint8)
+    breaks: list[NDArray[np.int32]] = []
+    deltas: list[NDArray[np.int32]] = []
+    starts: list[int] = []
+    at = 0
+    for document in documents:
+        data[at] = SEAM
+        at += 1
+        starts.append(at)
+        breaks.append(np.array([at], dtype=np.int32))
+        deltas.append(np.array([-at], dtype=np.int32))
+        start = at
+        for part in _normalize(document):
+            data[at : at + len(part.data)] = part.data
+            breaks.append(part.breaks + np.int32(at))
+            deltas.append(part.dropped - np.int32(start))
+            at += len(part.data)
+    data[at : at + 1 + _PAD] = SEAM
+    data.resize(at + 1 + _PAD, refcheck=False)  # in place: a slice would keep all of it
+    none = np.zeros(0, dtype=np.int32)
+    return SentText(
+        data, np.array(starts, dtype=np.int64), np.concatenate([none, *breaks]), np.concatenate([none, *deltas])
+    )
 
 
-def _normalize(document: bytes) -> tuple[Bytes, NDArray[np.int64], NDArray[np.int64]]:
-    """The bytes with every run of white space as one blank; where that moves the bytes behind it, and how far all in
-    all."""
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A part of a document, normalized: uint8. breaks: positions in it from which on, in the whole document, so many
+    bytes are dropped; both int32."""
+
+    data: Bytes
+    breaks: NDArray[np.int32]
+    dropped: NDArray[np.int32]
+
+
+def _normalize(document: bytes | bytearray) -> Iterator[_Part]:
+    """A document part by part, with every run of white space as one blank."""
     raw = np.frombuffer(document, dtype=np.uint8)
-    blank = _white_space(raw)
+    low, after_blank, n_dropped = 0, False, 0
+    while low < len(raw):
+        high = _cut(raw, low + _BLOCK)
+        part, after_blank = _normalized(raw[low:high], n_dropped, after_blank=after_blank)
+        n_dropped = int(part.dropped[-1]) if len(part.dropped) else n_dropped
+        low = high
+        yield part
+
+
+def _cut(raw: Bytes, at: int) -> int:
+    """There or a little before it, at a character's end."""
+    if at >= len(raw):
+        return len(raw)
+    return next((end for end in (at, at - 1, at - 2, at - 3) if raw[end] & 0xC0 != 0x80), at)
+
+
+def _normalized(raw: Bytes, n_dropped: int, *, after_blank: bool) -> tuple[_Part, bool]:
+    """A part that n_dropped bytes were dropped before, and whether it ends in white space. after_blank: what stands
+    before it does."""
+    blank, none = _white_space(raw), np.zeros(0, dtype=np.int32)
     if not blank.any():
-        return raw, np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+        return _Part(raw, none, none), False
+    ends_blank = bool(blank[-1])
     drop = blank.copy()
-    drop[0] = False
+    drop[0] &= after_blank
     drop[1:] &= blank[:-1]  # the first of a run stays
     data = np.where(blank, np.uint8(_BLANK), raw)[~drop]
-    ends = np.flatnonzero(drop[:-1] & ~drop[1:]) + 1  # first bytes behind what was dropped
+    ends = np.flatnonzero(drop & ~np.append(drop[1:], False)) + 1  # first bytes behind what was dropped
     if not len(ends):
-        return data, np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
-    dropped = np.add.reduceat(drop, np.concatenate([[0], ends]), dtype=np.int64).cumsum()[:-1]
-    return data, ends - dropped, dropped
+        return _Part(data, none, none), ends_blank
+    dropped = np.add.reduceat(drop, np.concatenate([[0], ends[:-1]]), dtype=np.int64).cumsum()
+    return _Part(data, (ends - dropped).astype(np.int32), (dropped + n_dropped).astype(np.int32)), ends_blank
 
 
 def _white_space(raw: Bytes) -> NDArray[np.bool_]:

@@ -22,11 +22,18 @@ from engine.runtime.quotes.evidence import LOWEST, LOWEST_FIRST, MOST_STARTS, MO
 from engine.runtime.quotes.index import QuoteIndex
 from engine.runtime.quotes.machine import everywhere
 from engine.runtime.quotes.nearby import Nearby, nearby
+from engine.runtime.quotes.tags import Tags
+from engine.runtime.window import Window
 from engine.tokens.document import Ids
 
 _ABORTED, _NO_SLOT = 2, 1  # answers of llama_decode
 _TRIED_TOKENS = 16  # of the one quote that a model is tried with: whoever waits for it has an answer already
 NO_WAY_BACK = "This model's memory cannot go back to a statement of its answer, so no words are looked for."
+NO_MEMORY = "Too little memory is free to keep copies of this model's state, so no words are looked for."
+NO_COPY = (
+    "This model's memory can go on only from where a copy of its state was made: no words are looked for behind the "
+    "statements of the answer before that."
+)
 NO_ROOM = "The context is full, so no words are looked for that show the answer: a larger --ctx has room."
 MOVED_ON = "The model's windows leave no room behind some statements of the answer: no words are looked for there."
 
@@ -68,7 +75,6 @@ class Quoting:
 
     def __init__(self, model: Any, context: Any, kv: KvCache, n_ubatch: int, *, cancelled: Callable[[], bool]) -> None:
         self._context, self._kv, self._n_ubatch, self._cancelled = context, kv, n_ubatch, cancelled
-        self._memory = llama_cpp.llama_get_memory(context)
         self._n_ctx = int(llama_cpp.llama_n_ctx(context))
         self._vocab = llama_cpp.llama_model_get_vocab(model)
         self._n_vocab = int(llama_cpp.llama_vocab_n_tokens(self._vocab))
@@ -81,17 +87,23 @@ class Quoting:
         places = self._places(asked)
         try:
             if asked.apart:
-                yield from self._apart(asked, places, index)
+                yield from self._through(asked, places, index, 0, n_starts=1, n_tokens=_TRIED_TOKENS)
+            elif self._kv.cannot_cut:
+                yield from self._from_copy(asked, places, index)
             else:
                 yield from self._behind(asked, places, index)
         except _Stopped:
             return
 
+    def tags(self, index: QuoteIndex, before: bytes) -> Tags:
+        """Holds what a reply quotes itself. before: its beginning, where it goes on from one."""
+        return Tags(index, self.piece, self._is_end, self._n_vocab, before)
+
     def _behind(self, asked: Asked, places: Sequence[_Place], index: QuoteIndex) -> Iterator[Evidence | Remark]:
         """Each behind its statement in the cache."""
         held, told = len(self._kv), set[str]()
-        if held < len(asked.ids) - 1 or not np.array_equal(self._kv.ids, asked.ids[:held]):
-            return  # something else was read since
+        if not self._is_there(asked):
+            return
         for place in places:
             start = min(place.end, held)
             more = np.concatenate([asked.ids[start : place.end], place.opening])
@@ -110,20 +122,50 @@ class Quoting:
                 return
             yield _found(place.number, written, index, len(more))
 
-    def _apart(self, asked: Asked, places: Sequence[_Place], index: QuoteIndex) -> Iterator[Evidence | Remark]:
-        """The whole of it from position 0 on, statement by statement."""
-        n_most = len(asked.ids) + MOST_TOKENS + max(len(place.opening) for place in places)
-        if self._misses(0, n_most) is not None:
-            yield Remark(NO_ROOM)
+    def _is_there(self, asked: Asked) -> bool:
+        """Whether the cache is that of the answer: nothing else was read since. It may hold what a stop took away."""
+        held = len(self._kv)
+        return held >= len(asked.ids) - 1 and np.array_equal(self._kv.ids[: len(asked.ids)], asked.ids[:held])
+
+    def _from_copy(self, asked: Asked, places: Sequence[_Place], index: QuoteIndex) -> Iterator[Evidence | Remark]:
+        """The answer is read again from where there is a copy of what cannot be cut."""
+        start = self._kv.aside_from
+        within = [place for place in places if place.end >= start]
+        if not self._is_there(asked):
             return
-        with self._kv.aside(0):
-            read = 0
+        if len(within) < len(places):
+            yield Remark(NO_COPY)
+        if within:
+            yield from self._through(asked, within, index, start)
+
+    def _through(
+        self,
+        asked: Asked,
+        places: Sequence[_Place],
+        index: QuoteIndex,
+        start: int,
+        *,
+        n_starts: int = MOST_STARTS,
+        n_tokens: int = MOST_TOKENS,
+    ) -> Iterator[Evidence | Remark]:
+        """All behind the first `start` ids is read again, statement by statement."""
+        n_most = len(asked.ids) - start + MOST_TOKENS + max(len(place.opening) for place in places)
+        if (reason := self._misses(start, n_most)) is not None:
+            yield Remark(reason)
+            return
+        with self._kv.aside(start) as begin:
+            read = start
             for place in places:
-                self._decode(asked.ids[read : place.end], read)
-                read = place.end
                 near = nearby(index, place.statement, asked.question)
-                written = self._quote(read, place.opening, near, asked.floor, n_starts=1, n_tokens=_TRIED_TOKENS)
-                self._take_back(read)
+                if near.is_hopeless:
+                    yield Evidence(statement=place.number)
+                    continue
+                if place.end > read:
+                    self._decode(asked.ids[read : place.end], begin + read - start)
+                    read = place.end
+                at, held = begin + read - start, self._kv.hold()
+                written = self._quote(at, place.opening, near, asked.floor, n_starts=n_starts, n_tokens=n_tokens)
+                self._take_back(at, held)
                 if written.cancelled:
                     return
                 yield _found(place.number, written, index, len(place.opening))
@@ -133,7 +175,7 @@ class Quoting:
         if len(self._kv) + n_more > self._n_ctx:
             return NO_ROOM
         if self._kv.has_room_aside(n_tokens, n_more):
-            return None
+            return None if self._kv.affords_copies or not self._kv.cannot_cut else NO_MEMORY
         return MOVED_ON if self._kv.has_windows else NO_WAY_BACK
 
     def _quote(
@@ -148,7 +190,7 @@ class Quoting:
     ) -> Written:
         """One quote behind these ids, which begin at a position."""
         logits = self._decode(opening, position)
-        pen = _Pen(self, position + len(opening))
+        pen = _Pen(self, position + len(opening), self._kv.hold() if n_starts > 1 else None)
         first = floor if near.is_foreign else min(floor, LOWEST_FIRST)
         return write_quote(
             pen,
@@ -175,12 +217,17 @@ class Quoting:
             if answer != 0:
                 self._kv.clear()  # what a failed decode left behind is not to be trusted
                 raise EngineFailed(f"llama.cpp could not decode behind the answer (code {answer}).", "Ask again.")
+        return self.logits()
+
+    def logits(self) -> Logits:
+        """Those that were computed last; shape [n_vocab], good until the next decoding."""
         logits = llama_cpp.llama_get_logits_ith(self._context, -1)
         values = (ctypes.c_float * self._n_vocab).from_address(ctypes.addressof(logits.contents))
         return np.frombuffer(memoryview(values).cast("B"), dtype=np.float32)
 
-    def _take_back(self, position: int) -> None:
-        llama_cpp.llama_memory_seq_rm(self._memory, 0, position, -1)
+    def _take_back(self, position: int, held: Window | None) -> None:
+        if not self._kv.go_back(position, held):
+            raise _Stopped
 
     def _places(self, asked: Asked) -> list[_Place]:
         """Where each statement ends in ids, and what opens a quote there."""
@@ -210,8 +257,9 @@ class Quoting:
 class _Pen:
     """See Pen: writes behind an opening."""
 
-    def __init__(self, quoting: Quoting, start: int) -> None:
-        self._quoting, self._start, self._at = quoting, start, start
+    def __init__(self, quoting: Quoting, start: int, held: Window | None) -> None:
+        """held: what goes back to the start."""
+        self._quoting, self._start, self._at, self._held = quoting, start, start, held
 
     def write(self, token: int) -> Logits | None:
         try:
@@ -222,7 +270,7 @@ class _Pen:
         return logits
 
     def go_back(self) -> bool:
-        self._quoting._take_back(self._start)
+        self._quoting._take_back(self._start, self._held)
         self._at = self._start
         return True
 

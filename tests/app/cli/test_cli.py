@@ -18,6 +18,7 @@ from engine.local.opened import OpenModel, open_model
 from engine.prompt.prompt import Exchange, Part
 from tests.command_line import CommandLine, Run
 from tests.held import held, is_told
+from tests.known import settled
 from tests.models.cache import cached
 from tests.models.scout import SMALL as SMALL_SCOUT
 from tests.patience import PATIENCE_S, until
@@ -328,6 +329,7 @@ class TestStopping:
     @pytest.mark.parametrize("begun", ["our code runs", "it imports", "it reads"])
     def test_a_signal_at_any_early_time_is_a_quiet_130(self, longdesk: CommandLine, corpus: Path, begun: str) -> None:
         """Before the first of these, Python itself says what it likes."""
+        longdesk = replace(longdesk, is_new=True)  # so that it starts a child early
         has_begun: Callable[[Path], object] = {
             "our code runs": lambda process: _catches(process, signal.SIGTERM),
             "it imports": lambda process: "/numpy/" in (process / "maps").read_text(),
@@ -440,6 +442,19 @@ class TestSessions:
             *("ask", "--session", begun["session"], "-q", "Q", "--max-tokens", 4), "--model", longdesk.model
         )
         assert longdesk("sessions", "show", begun["session"], "--json").document["model"] == str(longdesk.model)
+
+    @pytest.mark.slow  # 5 s
+    def test_a_new_home_finds_out_what_the_other_tests_lay_into_theirs(
+        self, longdesk: CommandLine, corpus: Path, tmp_path: Path, llama_gguf: Path
+    ) -> None:
+        """And says behind its first answer that the model is no good at quotes, once."""
+        new = replace(longdesk, is_new=True)
+        first, second = (new("ask", corpus, "-q", f"Q{at}", "--max-tokens", 12) for at in range(2))
+        assert first.err.count("Quotes are off with Tiny Llama") == 1 and "Quotes are off" not in second.err
+        settled(tmp_path / "other", llama_gguf)
+        laid = {path.name: path.read_bytes() for path in (tmp_path / "other" / "cache").iterdir()}
+        assert {name.split("-")[0] for name in laid} == {"vocabulary", "template", "quotes"}
+        assert {name: (new.home / "cache" / name).read_bytes() for name in laid} == laid
 
     @pytest.mark.slow  # 1.4 s
     def test_home_belongs_to_the_user_alone(self, longdesk: CommandLine) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from html.parser import HTMLParser
@@ -22,7 +23,7 @@ from app.export import session_markdown
 from app.images.jpegs import draw
 from app.question import Answered, Question
 from app.settings import Settings
-from engine.answer.citations import Citation, Status
+from engine.answer.citations import Citation, PageBox, Status
 from engine.backend import Cause, Corpus, Skipped
 from engine.corpus.rules import Rules
 from engine.errors import InputRefused, LongdeskError
@@ -35,6 +36,7 @@ from tests.fake_backend import FakeBackend, sent
 from tests.pdfs import written
 
 NewDesk = Callable[..., Desk]
+PLACED = re.compile(r"(left:[\d.]+%;top:[\d.]+%;width:[\d.]+%;height:[\d.]+%)?")  # a box on an image; numbers alone
 UGLY = "half \udce4, \0, \x1b[31m, \u202e, \N{GRINNING FACE}"
 SCRIPT = (
     "<script>alert(1)</script><img src=x onerror=alert(1)> [a](javascript:alert(1)) ![b](https://203.0.113.7/b.png)"
@@ -96,7 +98,8 @@ def rich(desk: Desk, folder: Path) -> str:
     found = ask(desk, UGLY, session=session, only=frozenset([link.path]))
     citation = Citation(
         statement=(0, 2), status=Status.VERIFIED, quote="return 42", places=9, held=True, logprob=-0.25, path=link.path,
-        source_digest=link.digest, bytes=(14, 23), lines=(2, 2), box=(0.1, 0.25, 1 / 3, 1.0),
+        source_digest=link.digest, bytes=(17, 26), text_bytes=(14, 23), lines=(2, 2), box=(0.1, 0.25, 1 / 3, 1.0),
+        boxes=(PageBox(1, (0.1, 0.25, 1 / 3, 1.0)), PageBox(2, (0.0, 0.0, 1.0, 0.5))),
     )  # fmt: skip
     bare = Citation(statement=(3, 8), status=Status.MISSING)
     store_of(desk).turns.cite(found.id, [citation, bare], {"tokens_sent": 7, "settings": {"seed": None}, "name": UGLY})
@@ -300,7 +303,9 @@ def is_inert(page: bytes) -> bool:
     if tags & {"script", "iframe", "object", "embed", "form", "base", "button", "svg", "link", "video", "audio"}:
         return False
     for _, attributes in found:
-        if any(name.startswith("on") or name in ("srcset", "style", "background") for name in attributes):
+        if any(name.startswith("on") or name in ("srcset", "background") for name in attributes):
+            return False
+        if not PLACED.fullmatch(attributes.get("style") or ""):
             return False
         if not (attributes.get("src") or "data:image/jpeg;base64,").startswith("data:image/jpeg;base64,"):
             return False
@@ -331,6 +336,42 @@ def test_the_page_holds_all_of_it_and_does_nothing(new_desk: NewDesk, tmp_path: 
     assert b"@import" not in page and b"url(" not in page
     small = session_page(desk.record(session))
     assert not [tag for tag, _ in elements(small) if tag == "img"]
+
+
+def test_a_citation_of_an_image_shows_the_part_that_is_meant(new_desk: NewDesk, tmp_path: Path) -> None:
+    desk = new_desk("one", answer=lambda question: "The shed is red. Nobody knows.")
+    turn = ask(desk, "What?", corpus=corpus_of(desk, tmp_path / "corpus"))
+    link = next(link for link in desk.session(turn.session_id).links if link.path.endswith("photo.png"))
+    meant = Citation(
+        statement=(0, 16), status=Status.VERIFIED, path=link.path, source_digest=link.digest, image=1,
+        box=(0.5, -0.1, 0.75, 9.0),
+    )  # fmt: skip
+    store_of(desk).turns.cite(turn.id, [meant, Citation(statement=(17, 30), status=Status.MISSING)])
+    page = session_page(desk.record(turn.session_id), draw=draw)
+    assert is_inert(page)
+    styles = [attributes["style"] for _, attributes in elements(page) if "style" in attributes]
+    assert styles == ["left:50.00%;top:0.00%;width:25.00%;height:100.00%"]
+    cited = page.decode().partition('<ol class="citations">')[2]
+    assert cited.count("<img") == 1 and "<blockquote" not in cited, "words of the answer's own are no source's"
+    assert "No words found that show this" in cited
+
+
+def test_the_words_are_in_sight_without_scrolling(new_desk: NewDesk, tmp_path: Path) -> None:
+    (tmp_path / "long.txt").write_text("".join(f"line {n}\n" for n in range(1, 90)) + "word " * 400 + "the end.\n")
+    desk = new_desk("one", answer=lambda question: "It ends. Then it ends.")
+    turn = ask(desk, "What?", corpus=desk.read([tmp_path / "long.txt"], Rules()))
+    link = desk.session(turn.session_id).links[0]
+    text = (tmp_path / "long.txt").read_text()
+    for quote in ("line 80\n", "the end."):
+        at = text.index(quote)
+        found = Citation(
+            statement=(0, 8), status=Status.VERIFIED, quote=quote, places=1, path=link.path,
+            source_digest=link.digest, bytes=(at, at + len(quote)), lines=(80, 80),
+        )  # fmt: skip
+        store_of(desk).turns.cite(turn.id, [found])
+        page = session_page(desk.record(turn.session_id)).decode()
+        before = page.partition("<blockquote")[2].partition("<mark>")[0]
+        assert before.count("\n") <= 6 and len(before) < 400
 
 
 @pytest.mark.parametrize("trick", TRICKS)

@@ -26,7 +26,7 @@ def done(page: AppTest) -> AppTest:
 @pytest.fixture
 def asked(draw: Draw, tmp_path: Path) -> AppTest:
     """The example, asked once, with a reply that was cut."""
-    (tmp_path / "home").mkdir()
+    (tmp_path / "home").mkdir(exist_ok=True)
     (tmp_path / "home" / "config.toml").write_text("reply_tokens = 6\n")
     page = draw()
     page.button(key="example").click().run()

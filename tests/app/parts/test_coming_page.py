@@ -13,6 +13,7 @@ from app import state
 from app.additions import Stage, Standing
 from app.intake import Delivery, Intake
 from app.parts.coming import line_of
+from app.previews import Previews
 from app.reading import Doing, Progress, Tell
 from app.suggestions import EXAMPLE
 from engine.errors import LongdeskError, SourceRefused
@@ -51,7 +52,7 @@ def reader(monkeypatch: pytest.MonkeyPatch) -> Reader:
 @pytest.fixture
 def draw(tmp_path: Path, llama_gguf: Path, monkeypatch: pytest.MonkeyPatch, reader: Reader) -> Iterator[Draw]:
     """Draws the page over a home of its own, in a new tab each time."""
-    (tmp_path / "home").mkdir()
+    (tmp_path / "home").mkdir(exist_ok=True)
     (tmp_path / "home" / "config.toml").write_text("reply_tokens = 8\n")
     monkeypatch.setenv("LONGDESK_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("LONGDESK_MODEL", str(llama_gguf))
@@ -117,6 +118,36 @@ def test_the_line_says_how_far_it_is_and_it_is_done_once(draw: Draw, reader: Rea
         assert "Reading 1,204" not in shown(run(each)) and "5 files" in shown(each)
         assert session_of(each) == session
     assert [each.id for each in state.house().desk.sessions()] == [session]
+
+
+@pytest.mark.slow  # 1 to 2 s
+def test_what_came_while_the_page_looked_is_shown_at_once(
+    draw: Draw, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page looks at a session that has been begun and has no sources yet; while it counts, they come, and nothing
+    is read any more that would have it look again."""
+    page = draw()
+    session = begin(page)
+    begun, looked, add, of = Event(), Event(), Intake.add, Previews.of
+
+    def add_late(self: Intake, *given: Any) -> Any:
+        begun.set()
+        assert looked.wait(PATIENCE_S)
+        return add(self, *given)
+
+    def count_late(self: Previews, *given: Any, **named: Any) -> Any:
+        if not looked.is_set():
+            looked.set()
+            until(lambda: not state.house().additions._running)
+        return of(self, *given, **named)
+
+    monkeypatch.setattr(Intake, "add", add_late)
+    monkeypatch.setattr(Previews, "of", count_late)
+    reader.let.set()
+    assert begun.wait(PATIENCE_S)
+    run(page)
+    assert "5 files" in shown(page) and "Put a corpus on the desk" not in shown(page)
+    assert session_of(page) == session
 
 
 @pytest.mark.slow  # 1 to 2 s

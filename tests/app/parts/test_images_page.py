@@ -52,7 +52,7 @@ def draw_page(tmp_path: Path, seeing: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("LONGDESK_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("LONGDESK_ROOTS", raising=False)
     monkeypatch.delenv("LONGDESK_MMPROJ", raising=False)
-    (tmp_path / "home").mkdir()
+    (tmp_path / "home").mkdir(exist_ok=True)
     (tmp_path / "home" / "config.toml").write_text("reply_tokens = 4\nn_ctx = 8192\n")
 
     def draw_one(*, model: Path = seeing, **query: str) -> AppTest:

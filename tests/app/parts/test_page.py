@@ -102,7 +102,7 @@ def suggestions(page: AppTest) -> list[str]:
 
 @pytest.mark.slow  # 1.8 s
 def test_a_suggested_question_is_asked_with_a_click(draw: Draw, tmp_path: Path) -> None:
-    (tmp_path / "home").mkdir()
+    (tmp_path / "home").mkdir(exist_ok=True)
     (tmp_path / "home" / "config.toml").write_text("reply_tokens = 8\n")
     page = draw()
     assert not suggestions(page) and "question reads" not in everything(page)
@@ -133,7 +133,7 @@ def test_questions_are_suggested_about_the_whole_example_alone(draw: Draw) -> No
 
 @pytest.mark.slow  # 1.1 s
 def test_over_the_window_is_a_button(draw: Draw, tmp_path: Path) -> None:
-    (tmp_path / "home").mkdir()
+    (tmp_path / "home").mkdir(exist_ok=True)
     (tmp_path / "home" / "config.toml").write_text("n_ctx = 1792\nreply_tokens = 512\n")
     page = draw()
     page.button(key="example").click().run()
@@ -177,7 +177,7 @@ def test_a_model_that_is_not_there(draw: Draw, monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_a_damaged_home(draw: Draw, tmp_path: Path) -> None:
-    (tmp_path / "home").mkdir()
+    (tmp_path / "home").mkdir(exist_ok=True)
     (tmp_path / "home" / "longdesk.db").write_bytes(b"not a database" * 100)
     page = draw()
     assert "is damaged" in sentences(page)
@@ -185,13 +185,15 @@ def test_a_damaged_home(draw: Draw, tmp_path: Path) -> None:
 
 
 def test_a_setting_that_is_not_known(draw: Draw, tmp_path: Path) -> None:
-    (tmp_path / "home").mkdir()
+    (tmp_path / "home").mkdir(exist_ok=True)
     (tmp_path / "home" / "config.toml").write_text("colour = 'red'\n")
     assert "colour" in sentences(draw())
 
 
 @pytest.mark.slow  # 5.3 s
-def test_asking_without_sources_and_asking_again(draw: Draw) -> None:
+def test_asking_without_sources_and_asking_again(draw: Draw, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir(exist_ok=True)
+    (tmp_path / "home" / "config.toml").write_text("reply_tokens = 8\n")
     page = draw()
     page.chat_input[0].set_value("Say something.").run()
     assert not page.exception
@@ -222,7 +224,7 @@ def test_what_adding_changed_is_said_until_the_next_question(draw: Draw, tmp_pat
     folder.mkdir()
     for name in ("a", "b*"):
         (folder / f"{name}.txt").write_text(name)
-    (tmp_path / "home").mkdir()
+    (tmp_path / "home").mkdir(exist_ok=True)
     (tmp_path / "home" / "config.toml").write_text(f"reply_tokens = 8\nroots = ['{folder}']\n")
 
     def add(page: AppTest) -> None:

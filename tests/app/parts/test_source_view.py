@@ -14,7 +14,7 @@ from app import state
 from app.parts import source_view
 from app.parts.source_pages import placed, touched, within
 from app.parts.source_view import data_of
-from engine.answer.citations import Citation, Status
+from engine.answer.citations import Citation, PageBox, Status
 from engine.corpus.collect import collect
 from engine.corpus.source import Source
 from storage.records import Outcome
@@ -130,6 +130,16 @@ def test_altered_words_come_with_the_difference(store: Store, sources: dict[str,
     data = sent(store, keep(store, sources, altered), "rows.py", 1)
     assert [tuple(piece) for piece in data["pieces"]][1:3] == [("new", "31"), ("gone", "30")]
     assert lit(data) == "row_30():    return 30", "what stands there"
+
+
+def test_a_passage_over_two_pages_is_boxed_on_both(store: Store, sources: dict[str, Source]) -> None:
+    first, second = (0.1, 0.8, 0.3, 0.95), (0.1, 0.05, 0.3, 0.1)
+    cited = cite(sources["lease.pdf"], "The rent is 702.", page=1, box=first)
+    cited = replace(cited, boxes=(PageBox(1, first), PageBox(2, second)))
+    session = keep(store, sources, cited)
+    data = sent(store, session, "lease.pdf", 1)
+    assert data["page"]["number"] == 1 and data["boxes"] == [first] and data["where"] == "pages 1–2"
+    assert sent(store, session, "lease.pdf", 1, page=2)["boxes"] == [second]
 
 
 def test_a_page_with_its_box_and_as_text(store: Store, sources: dict[str, Source]) -> None:

@@ -23,6 +23,43 @@ def say(role: str, content: Any) -> dict[str, Any]:
     return {"role": role, "content": content}
 
 
+PNG = "data:image/png;base64,aW1hZ2U="
+
+
+def shown(url: str) -> dict[str, Any]:
+    return say("user", [{"type": "text", "text": "What is it?"}, {"type": "image_url", "image_url": {"url": url}}])
+
+
+def test_an_image_becomes_a_source_whose_name_stands_where_it_came() -> None:
+    asked = request(shown(PNG)).asked
+    [image] = asked.images
+    assert image.data == b"image" and image.path.startswith("attached-") and image.path.endswith(".png")
+    assert asked.text == f"What is it?\n\n[{image.path}]"
+    again = request(shown("DATA:image/PNG;charset=x;BASE64,aW1h\nZ2U"), say("assistant", "Red."), say("user", "Why?"))
+    assert again.asked.past == (Said(asked.text, "Red.", (image,)),) and again.asked.images == ()
+    other = request(shown("data:image/jpeg,%00image"), shown(PNG), shown(PNG)).asked
+    assert [each.data for each in other.images] == [b"\0image", b"image"] and other.images[0].path.endswith(".jpg")
+
+
+def test_a_model_that_cannot_see_is_shown_nothing() -> None:
+    body = json.dumps({"model": "tiny", "messages": [shown(PNG)]}).encode()
+    with pytest.raises(BadRequest) as refused:
+        chat_request(body, models=("tiny",), settings=SETTINGS, sees=False)
+    assert "cannot see" in str(refused.value) and refused.value.param == "messages"
+
+
+def test_stops() -> None:
+    for stop, found in (("x", ("x",)), (["a", "", "b\n"], ("a", "b\n")), ([], ()), ("", ()), (None, ())):
+        settings = request(say("user", "A?"), stop=stop).asked.settings
+        assert settings is not None and settings.stops == found
+
+
+def test_what_nobody_knows_is_said_and_changes_nothing() -> None:
+    asked = request(say("user", "A?"), wizardry=9, reasoning_effort="low").asked
+    assert asked.text == "A?" and len(asked.unheeded) == 2 and "wizardry is not known" in asked.unheeded[0]
+    assert request(say("user", "A?"), user="me").asked.unheeded == ()
+
+
 def test_a_question_alone() -> None:
     found = request(say("user", "Why?"))
     assert found.asked.text == "Why?" and found.asked.past == () and found.asked.only is None
@@ -93,7 +130,22 @@ def test_no_words_that_show_the_answer() -> None:
 
 
 def test_what_changes_nothing_may_be_said() -> None:
-    fields = {"user": "me", "n": 1, "stop": None, "tools": [], "presence_penalty": 0.0, "logit_bias": {}, "store": True}
+    fields = {
+        "top_k": 0,
+        "repeat_penalty": 1.0,
+        "ignore_eos": False,
+        "cache_prompt": True,
+        "logprobs": False,
+        "n": 1,
+        "top_logprobs": 0,
+        "best_of": 1,
+        "user": "me",
+        "stop": None,
+        "tools": [],
+        "presence_penalty": 0.0,
+        "logit_bias": {},
+        "store": True,
+    }
     assert request(say("user", "A?"), response_format={"type": "text"}, **fields).asked.text == "A?"
 
 
@@ -103,7 +155,10 @@ def test_what_changes_nothing_may_be_said() -> None:
         ({"model": None}, "model", "model is missing"),
         ({"model": 3}, "model", "model is missing"),
         ({"model": "gpt-6"}, "model", "The one that answers is tiny"),
-        ({"stop": ["x"]}, "stop", "stop is not supported"),
+        ({"stop": 3}, "stop", "no text and no list of texts"),
+        ({"stop": ["x", None]}, "stop", "no text and no list of texts"),
+        ({"stop": ["x"] * 33}, "stop", "holds too much"),
+        ({"stop": "x" * 1_001}, "stop", "holds too much"),
         ({"n": 2}, "n", "n is not supported"),
         ({"tools": [{"type": "function"}]}, "tools", "tools is not supported"),
         ({"response_format": {"type": "json_object"}}, "response_format", "response_format is not supported"),
@@ -137,6 +192,14 @@ def test_what_changes_nothing_may_be_said() -> None:
         ({"messages": [say("user", None)]}, "messages", "no content"),
         ({"messages": [say("user", 3)]}, "messages", "no content"),
         ({"messages": [say("user", [{"type": "image_url", "image_url": {"url": "x"}}])]}, "messages", "else than text"),
+        ({"messages": [shown("http://203.0.113.7/a.png")]}, "messages", "fetches nothing"),
+        ({"messages": [shown("https://203.0.113.7/a.png")]}, "messages", "fetches nothing"),
+        ({"messages": [shown("file:///etc/passwd")]}, "messages", "else than text"),
+        ({"messages": [shown("data:application/pdf;base64,aaaa")]}, "messages", "no image"),
+        ({"messages": [shown("data:image/png;base64")]}, "messages", "no image"),
+        ({"messages": [shown("data:image/png;base64,a*b")]}, "messages", "no base64"),
+        ({"messages": [say("user", [{"type": "input_audio", "input_audio": {}}])]}, "messages", "else than text"),
+        ({"messages": [{**shown(PNG), "role": "assistant"}, say("user", "A?")]}, "messages", "the assistant's"),
         ({"messages": [say("user", [{"type": "text"}])]}, "messages", "else than text"),
         ({"messages": [say("user", " \n")]}, "messages", "no question"),
         ({"messages": [say("system", "S.")]}, "messages", "no question"),

@@ -68,6 +68,14 @@ def test_of_quotes_all_true_ones_are_found_where_they_stand_and_no_other_is_veri
         ("a long exam-\nple of it", "a long example of it", Status.VERIFIED),
         ("a well-\nknown case", "a well-known case", Status.VERIFIED),
         ("a well-known case", "a well-known case", Status.VERIFIED),
+        ("an exam-\nple of a well-\r\n  known case, as well-known", "an example of a well-known case, as well-known",
+         Status.VERIFIED),
+        ("a state-of-\nthe-art case", "state-of-the-art", Status.VERIFIED),
+        ("a state-of-\nthe-art case", "state-ofthe-art", Status.VERIFIED),
+        ("a stateof-\nthe-art case", "state-of-the-art", Status.MISSING),
+        ("a stateof-the-art case", "state-of-the-art", Status.MISSING),
+        ("unwell-\nknown", "well-known", Status.MISSING),
+        ("well-\nknowns", "well-known", Status.MISSING),
         ("a well-known case", "a wellknown case", Status.MISSING),
         ("line one\r\n\tline two", "line one line two", Status.VERIFIED),
         ("soft\u00adly and\u00a0hard", "softly and hard", Status.VERIFIED),
@@ -84,6 +92,23 @@ def test_what_counts_as_the_same_words(text: str, quote: str, status: Status) ->
     assert found.status is status
     if status is Status.VERIFIED:
         assert [place.document for place in found.places] == [1]
+        assert "\ufffd" not in found.words
+
+
+@pytest.mark.parametrize(
+    ("text", "quote", "words"),
+    [
+        ("He said \u201cno\u201d.", 'said "no"', "said \u201cno\u201d"),
+        ("all the dogs\u2019 and more", "the dogs'", "the dogs\u2019"),
+        ("far o\ufb00 it", "far off", "far o\ufb00"),
+        ("so it is\u2026 and", "it is...", "it is\u2026"),
+        ("a well-\nknown case\u2019", "well-known case'", "well-\nknown case\u2019"),
+        ("soft\u00adly\u00ad done", "softly", "soft\u00adly"),
+    ],
+)
+def test_what_is_shown_are_whole_characters_of_the_source(text: str, quote: str, words: str) -> None:
+    found = found_in(["before", text]).find(quote)
+    assert (found.status, found.words) == (Status.VERIFIED, words)
 
 
 def test_every_place_is_named_in_order() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_LE
 from io import BytesIO
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from pypdf import PdfReader, PdfWriter
 from reportlab.pdfgen.canvas import Canvas
 
-from engine.answer.citations import Citation, Status, citation_from
+from engine.answer.citations import Citation, PageBox, Status, citation_from
 from engine.answer.places import Box, Places
 from engine.corpus.collect import collect
 from engine.corpus.formats.pdfium import find_words
@@ -48,15 +49,63 @@ def test_bytes_are_those_of_the_file_and_lines_are_counted_as_editors_do(tmp_pat
     assert (found.page, found.cell, found.box, found.quote) == (None, None, None, "two words")
 
 
-def test_a_byte_order_mark_is_no_text(tmp_path: Path) -> None:
-    data = b"\xef\xbb\xbfone\ntwo"
-    found = cited(source_of(tmp_path, "a.txt", data), "two")
-    assert found.lines == (2, 2) and found.bytes == (4, 7) and data[7:10] == b"two"
+@pytest.mark.parametrize(
+    ("encoding", "mark"),
+    [
+        ("utf-8", b""), ("utf-8", BOM_UTF8), ("utf-16-le", BOM_UTF16_LE), ("utf-16-be", BOM_UTF16_BE),
+        ("utf-32-le", BOM_UTF32_LE), ("cp1252", b""), ("gb18030", b""), ("euc-jp", b""), ("iso2022_jp", b""),
+        ("koi8-r", b""),
+    ],
+)  # fmt: skip
+def test_bytes_are_those_of_the_file_on_disk_in_any_encoding(tmp_path: Path, encoding: str, mark: bytes) -> None:
+    line = {
+        "cp1252": "Der \u00c4rger mit den \u201eUmlauten\u201c",
+        "gb18030": "\u4eca\u5929\u5929\u6c14\u5f88\u597d\uff0c\u6211\u4eec\u53bb\u516c\u56ed\u5427",
+        "euc-jp": "\u6771\u4eac\u306f\u65e5\u672c\u306e\u9996\u90fd\u3067\u3059",
+        "iso2022_jp": "\u6771\u4eac\u306f\u65e5\u672c\u306e\u9996\u90fd\u3067\u3059",
+        "koi8-r": "\u041c\u044b \u043f\u043e\u0448\u043b\u0438 \u0434\u043e\u043c\u043e\u0439",
+    }.get(encoding, "caf\u00e9 \u6771\u4eac \U0001f600 z\u00f6lf")
+    text = "\r\n".join([line] * 40 + [f"so {line} it is", line])
+    data = mark + text.encode(encoding)
+    found = cited(source_of(tmp_path, "a.txt", data), f"{line} it")
+    assert found.bytes is not None and found.text_span is not None and found.lines == (41, 41)
+    assert data[slice(*found.bytes)].decode(encoding) == f"{line} it"
+    assert text.encode()[slice(*found.text_span)].decode() == found.quote == f"{line} it"
 
 
-def test_lines_of_another_encoding_are_those_of_the_text(tmp_path: Path) -> None:
-    found = cited(source_of(tmp_path, "a.txt", "eins\nzw\u00f6lf".encode("utf-16")), "zw\u00f6lf")
-    assert found.lines == (2, 2) and found.bytes == (5, 11) and found.quote == "zw\u00f6lf"
+def test_of_a_file_whose_bytes_were_not_all_read_only_the_text_has_bytes(tmp_path: Path) -> None:
+    data = "z\u00f6lf K\u00e4mpfer \u00fcber \u00d6l\n".encode() * 30 + b"broken \xff here\nwords behind"
+    source = source_of(tmp_path, "a.txt", data)
+    found = cited(source, "words behind")
+    assert source.notes and found.bytes is None and found.to_json()["text_bytes"] is not None
+    assert found.text_span is not None and source.text.encode()[slice(*found.text_span)] == b"words behind"
+
+
+@pytest.mark.parametrize("encoding", ["idna", "punycode", "zlib", "no such", "undefined", "ascii"])
+def test_an_encoding_that_a_stranger_names_is_none(encoding: str) -> None:
+    source = Source("a.txt", "text", "caf\u00e9 so " * 1_000, 9_000, "d", encoding=encoding)
+    assert cited(source, "so").bytes is None
+
+
+def test_a_citation_of_an_older_version_has_the_bytes_of_the_text() -> None:
+    old = {"statement": [0, 1], "status": "verified", "bytes": [3, 7], "unknown": 1}
+    assert citation_from(old).text_span == (3, 7) and "text_bytes" not in citation_from(old).to_json()
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_several_lines_of_code_begin_with_their_indentation(tmp_path: Path, end: str) -> None:
+    text = end.join(["def f(x):", "    if x:", "\t  y = 1", "        return x"])
+    places = Places([source_of(tmp_path, "a.py", text.encode())])
+
+    def shown(words: str) -> str:
+        start = text.index(words)
+        return places.words(places.indented(Place(0, start, start + len(words))))
+
+    assert shown(f"if x:{end}\t  y") == f"    if x:{end}\t  y"
+    assert shown(f"y = 1{end}        return") == f"\t  y = 1{end}        return"
+    assert shown(f"x:{end}\t  y = 1") == f"x:{end}\t  y = 1"  # in the middle of a line
+    assert shown("return x") == "return x"
+    assert shown(f"def f(x):{end}    if") == f"def f(x):{end}    if"
 
 
 def test_a_page_and_the_box_on_it(tmp_path: Path) -> None:
@@ -76,13 +125,17 @@ def test_a_page_and_the_box_on_it(tmp_path: Path) -> None:
     assert citation_from(json.loads(json.dumps(found.to_json()))) == found
 
 
-def test_a_passage_across_two_pages_is_boxed_on_its_first(tmp_path: Path) -> None:
+def test_a_passage_across_two_pages_is_boxed_on_both(tmp_path: Path) -> None:
     data = written("One\nThe end", "goes on\nTwo")
     source = source_of(tmp_path, "a.pdf", data)
     across = re.search(r"The end\s+\[page 2\]\s+goes", source.text)
     assert across
     found, alone = cited(source, across[0], file=data), cited(source, "The end", file=data)
+    second = cited(source, "goes", file=data)
     assert (found.page, found.box) == (1, alone.box)
+    assert found.boxes == (PageBox(1, alone.box), PageBox(2, second.box)) and found.boxes[1].box[1] < 0.2
+    assert alone.boxes is None and cited(source, across[0]).boxes is None
+    assert citation_from(json.loads(json.dumps(found.to_json()))) == found
     assert found.lines == (3, 6) and alone.lines == (3, 3)
 
 

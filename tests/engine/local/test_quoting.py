@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine.answer.quotes import QuoteState
 from engine.corpus.source import Source, digest_text
 from engine.errors import EngineDied
 from engine.local.opened import open_model
@@ -17,9 +18,10 @@ from engine.local.process import EngineProcess
 from engine.local.quoting import QuoteTrial, documents_of, evidence
 from engine.memory.budget import Placement
 from engine.prompt.prompt import Part, Prompt, Segment
-from engine.runtime.events import Evidence, Finished, Remark, Replied, Sampling
+from engine.runtime.events import Evidence, Finished, Remark, Replied, Sampling, Text
 from engine.runtime.quotes.text import documents_from
 from engine.runtime.settings import EngineSettings
+from tests.models.cache import cached
 
 TEXTS = ("The boat leaves at seven.\nDogs travel free.\n", "caf\u00e9 \u6771\u4eac \ud800 end\r\n")
 SPANS = [(0, 4), (0, 9), (0, 14)]
@@ -27,7 +29,9 @@ SPANS = [(0, 4), (0, 9), (0, 14)]
 
 @pytest.fixture
 def engine(llama_gguf: Path) -> Iterator[EngineProcess]:
-    process = EngineProcess(EngineSettings(model=llama_gguf, placement=Placement(n_ctx=2048, n_ubatch=256)))
+    process = EngineProcess(
+        EngineSettings(model=llama_gguf, placement=Placement(n_ctx=2048, n_ubatch=256), n_threads=1)
+    )
     yield process
     process.close()
 
@@ -74,6 +78,56 @@ def test_the_next_question_reads_no_more_than_without_it(engine: EngineProcess) 
     answered(fresh, ids)
     assert answered(fresh, longer).reply_ids == again.reply_ids
     fresh.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "shape"), [("mamba", {}), ("hybrid", {"kind": "qwen35"})])
+def test_a_memory_that_cannot_go_back_writes_evidence_too(model: str, shape: dict[str, Any]) -> None:
+    """Recurrent and hybrid models, through the engine's child: again and again, cut short, and the answer goes on."""
+    engine = EngineProcess(
+        EngineSettings(model=cached(model, **shape), placement=Placement(n_ctx=2048, n_ubatch=256), n_threads=1)
+    )
+    fresh = EngineProcess(engine.settings)
+    try:
+        ids = some_ids(400)
+        reply = answered(engine, ids)
+        for _ in range(2):
+            assert [event.statement for event in quoted(engine, ids, reply)] == [0, 1, 2]
+        events = quoted(engine, ids, reply)
+        next(events)
+        events.close()  # whoever listened went away
+        longer = np.concatenate([ids, np.array(reply.reply_ids, dtype=np.int32), some_ids(70, seed=1)])
+        n_held = len(engine.held)
+        again = answered(engine, longer)
+        assert again.reused_tokens == n_held >= 400 + len(reply.reply_ids) - 1
+        answered(fresh, ids)
+        assert answered(fresh, longer).reply_ids == again.reply_ids
+    finally:
+        engine.close()
+        fresh.close()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_quote_that_the_model_opened_can_but_be_copied(engine: EngineProcess, llama_gguf: Path, seed: int) -> None:
+    """Told to open quotes, with random weights: the reply goes on from an opening mark, and is itself again behind the
+    closing one."""
+    opened = open_model(llama_gguf)
+    begun = opened.tokenizer.encode("It says: <quote>")
+    prompt = Prompt((Segment(Part.SOURCE, some_ids(300, seed=seed)),)).begun_with(begun)
+    sampling = Sampling(max_tokens=90, temperature=1.0, seed=seed)
+    *events, end = engine.generate(prompt, sampling, cancel=Flag(), documents=documents_of(sources()), told=True)
+    assert isinstance(end, Finished)
+    text = "".join(event.text for event in events if isinstance(event, Text))
+    words, mark, _ = text.partition("</quote>")
+    assert mark and len(end.held) <= 1
+    sent = " | ".join(" ".join(each.split()) for each in TEXTS)
+    assert (
+        " ".join(words.split()) in sent
+        and [quote.words for quote in end.held] == [" ".join(words.split())][: len(end.held)]
+    )
+    *_, plain = engine.generate(prompt, sampling, cancel=Flag(), documents=documents_of(sources()))
+    assert isinstance(plain, Finished) and plain.held == () and plain.reply_ids != end.reply_ids
+    opened.close()
 
 
 def test_of_another_answer_nothing_is_said(engine: EngineProcess) -> None:
@@ -129,9 +183,11 @@ def test_a_model_is_tried_once_and_one_that_is_no_good_is_left_alone(
         )  # fmt: skip
 
     [remark] = asked(anyway=False)
-    n_found = trial.known()
-    assert n_found is not None and n_found < 3  # its weights are random
-    assert isinstance(remark, Remark) and "quotes = true" in remark.text
+    assert isinstance(remark, Remark)
+    outcome = trial.known()
+    assert outcome is not None and outcome.n_found is not None and outcome.n_found < 3  # its weights are random
+    assert outcome.state is QuoteState.FAILED and outcome.reason == remark.text
+    assert "quotes = true" in remark.text
     assert asked(anyway=False) == []  # by what was kept; it was said
     assert [type(event) for event in asked(anyway=True)] == [Evidence] * 3
     assert QuoteTrial(opened, "another model", tmp_path).known() is None

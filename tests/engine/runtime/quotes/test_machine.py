@@ -76,6 +76,28 @@ def test_the_index_finds_what_a_search_finds() -> None:
         assert found == {at for at in begins if data.startswith(prefix, at)}
 
 
+@pytest.mark.parametrize(("n_bytes", "n_many"), [(4, 1), (5, 8), (13, 40), (64, 1_000)])
+def test_large_texts_are_read_part_by_part_and_come_to_the_same(
+    monkeypatch: pytest.MonkeyPatch, n_bytes: int, n_many: int
+) -> None:
+    """Runs of white space, characters and documents lie across the parts; positions are sorted in many steps."""
+    documents = [text.encode() for text in (*_TEXTS.values(), "a \u3000\u2003\u00a0 \r\n\t b  ", "  ", "x" * 90)]
+    whole_text = join(documents)
+    whole_index = build(whole_text)
+    monkeypatch.setattr("engine.runtime.quotes.text._BLOCK", n_bytes)
+    monkeypatch.setattr("engine.runtime.quotes.index._MANY", n_many)
+    text = join(iter(documents), n_most=sum(map(len, documents)) + len(documents) + 50)
+    index = build(text)
+    assert text.data.tobytes() == whole_text.data.tobytes() and text.n_bytes < whole_text.n_bytes + 10_000
+    for at in range(1, len(text.data) - 9):
+        if text.data[at] != SEAM:
+            assert text.place(at, at + 1) == whole_text.place(at, at + 1)
+    assert sorted(index.positions.tolist()) == sorted(whole_index.positions.tolist())
+    data = text.data.tobytes()
+    keys = [data[at : at + 8] for at in index.positions.tolist()]
+    assert keys == sorted(keys)
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_every_quote_of_whole_words_may_be_written_in_any_pieces(seed: int) -> None:
     rng = random.Random(seed)
@@ -179,6 +201,7 @@ def test_places_within_longer_words_do_not_count() -> None:
 def test_a_quote_does_not_go_from_one_document_into_the_next() -> None:
     index, _ = whole(["one two", "three"])
     state = step(opened(index), b"two")
+    assert not allows(state, b"\xff") and not allows(state, b"\xffthree")  # a token for each byte: for that one, too
     assert not allows(state, b" three") and not allows(state, b"three") and allows(state, MARK)
 
 

@@ -14,6 +14,8 @@ LLAMA = [400 + 40 * number for number in range(10)]
 # windows of 512 tokens on a ring of 768 cells: it ends at 768, 1,536 and 2,304, where nothing is looked for
 GEMMA = [300, 500, 640, 700, 744, 760, 770, 900, 1_000, 1_290, 1_500, 1_512, 1_530, 1_560, 2_000, 2_270, 2_300, 2_400]
 SCOUT = [8_100, 8_180, 8_300, 8_400, 16_340, 16_390, 16_500]  # chunks of 8,192 tokens
+STATES = {"mamba": ("mamba", {}), "lfm2": ("hybrid", {"kind": "lfm2"}), "qwen35": ("hybrid", {"kind": "qwen35"})}
+GROWING = [80, 150, 300, 420, 640, 650]
 
 
 def checked(played: list[Round]) -> list[Round]:
@@ -51,4 +53,39 @@ def test_a_cancel_leaves_nothing_behind(name: str, stop_after: int) -> None:
 @pytest.mark.slow
 def test_a_context_without_room_says_so() -> None:
     [full] = rounds(cached("llama", **SHAPES["llama"]), lengths=[1_230], spare=50)  # contexts are multiples of 256
+    assert full.n_tried == 0 and not full.wrong and any("full" in remark for remark in full.remarks)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kv_type", ["f16", "q8_0"])
+@pytest.mark.parametrize("name", STATES)
+def test_a_state_that_cannot_go_back_is_what_it_was(name: str, kv_type: str) -> None:
+    """Recurrent and hybrid models: the answer is read again from a copy, and the state at its end put back."""
+    model, shape = STATES[name]
+    played = checked(rounds(cached(model, **shape), lengths=[*GROWING, 260, 500], n_statements=6, kv_type=kv_type))
+    assert all(each.n_tried == 6 and not each.remarks for each in played)
+    assert sum(each.n_found for each in played) >= 6 * len(played) // 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STATES)
+@pytest.mark.parametrize("stop_after", [0, 1, 2, 3, 5, 12])
+def test_a_cancel_puts_the_state_back(name: str, stop_after: int) -> None:
+    model, shape = STATES[name]
+    played = checked(rounds(cached(model, **shape), lengths=GROWING, stop_after=stop_after, n_statements=8))
+    assert sum(each.n_tried for each in played) < 8 * len(played)
+
+
+@pytest.mark.slow
+def test_without_a_copy_that_is_said_and_only_the_end_is_gone_on_from() -> None:
+    model, shape = STATES["lfm2"]
+    played = checked(rounds(cached(model, **shape), lengths=[300, 420, 600], copies=False, n_statements=8))
+    assert any("copy of its state" in remark for each in played for remark in each.remarks)
+    assert all(each.n_tried <= 8 for each in played) and sum(each.n_tried for each in played) < 8 * len(played)
+
+
+@pytest.mark.slow
+def test_a_context_without_room_to_read_the_answer_again_says_so() -> None:
+    model, shape = STATES["qwen35"]
+    [full] = rounds(cached(model, **shape), lengths=[1_230], spare=50)
     assert full.n_tried == 0 and not full.wrong and any("full" in remark for remark in full.remarks)

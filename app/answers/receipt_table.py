@@ -1,0 +1,180 @@
+"""A receipt in words: rows of a name and what stands there, for the page and for exports.
+
+A receipt may come from a stranger's file, or from a newer version: what is not as it should be stands as JSON.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from app.markdown import literal_html
+from engine.corpus.wording import counted
+
+_BY = {
+    "you": "by you",
+    "question": "by the question",
+    "rule": "by a rule",
+    "size": "for its size",
+    "model": "by the model",
+    "reading": "nothing could be read",
+    "gone": "gone from the disk",
+}
+_MOST_LINES = 400  # sources of a row; more are counted
+_TIMES = {
+    "read_s": "reading files",
+    "load_s": "loading the model",
+    "prefill_s": "prefill",
+    "ttft_s": "first text after",
+}
+_SAMPLING = {
+    "max_tokens": "at most {:,} tokens",
+    "temperature": "temperature {}",
+    "top_p": "top-p {}",
+    "min_p": "min-p {}",
+}
+
+
+def receipt_rows(receipt: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
+    """Its rows in order, each with one line or more. Raises nothing."""
+    left, rows = dict(receipt), []
+    for name, keys, tell in _ROWS:
+        if any(key in left for key in keys):
+            try:
+                lines = list(tell(receipt))
+            except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
+                continue  # what is left is told as it is
+            for key in keys:
+                left.pop(key, None)
+            rows.append((name, lines or ["none"]))
+    return rows + [(name, [_json(value)]) for name, value in left.items()]
+
+
+def receipt_html(receipt: Mapping[str, Any]) -> str:
+    """The rows as a table, on one line: nothing of what stands in it acts."""
+    rows = []
+    for name, lines in receipt_rows(receipt):
+        shown = "".join(f"<div>{literal_html(line)}</div>" for line in lines)
+        rows.append(f"<tr><th>{literal_html(name)}</th><td>{shown}</td></tr>")
+    return f'<table class="receipt-table">{"".join(rows)}</table>'
+
+
+def _asked(receipt: Mapping[str, Any]) -> Iterator[str]:
+    answered = receipt.get("answered")
+    yield f"{_moment(receipt['asked'])}" + (f", answered {_moment(answered)}" if answered else "")
+    yield f"Longdesk {receipt['longdesk']}"
+
+
+def _sent(receipt: Mapping[str, Any]) -> Iterator[str]:
+    n_all = receipt["tokens_all"]
+    of_all = f" of {n_all:,}" if n_all is not None else ""
+    yield (f"{receipt['sources_sent']:,} of {counted(receipt['sources_all'], 'source')}, "
+           f"{receipt['tokens_sent']:,}{of_all} tokens")  # fmt: skip
+    lines = [f"{each['path']} · {counted(each['tokens'], 'token')}" for each in receipt["sources"]]
+    yield from _limited(lines)
+
+
+def _left_out(receipt: Mapping[str, Any]) -> Iterator[str]:
+    lines = []
+    for each in receipt["left_out"]:
+        tokens = f" · {counted(each['tokens'], 'token')}" if each.get("tokens") is not None else ""
+        lines.append(f"{each['path']} · {_BY.get(each['by'], each['by'])}: {each['reason']}{tokens}")
+    yield from _limited(lines)
+
+
+def _prompt(receipt: Mapping[str, Any]) -> Iterator[str]:
+    read, reused = receipt["read_tokens"], receipt["reused_tokens"]
+    yield f"{counted(receipt['prompt_tokens'], 'token')}: {read:,} read, {reused:,} from the KV cache"
+    yield ", ".join(f"{part} {n:,}" for part, n in receipt["tokens"].items())
+
+
+def _history(receipt: Mapping[str, Any]) -> Iterator[str]:
+    if receipt["history"]:
+        yield ", ".join(f"question {at + 1:,}" for at in receipt["history"])
+
+
+def _model(receipt: Mapping[str, Any]) -> Iterator[str]:
+    model = receipt["model"]
+    about = (model["name"], model.get("architecture"), model.get("quantization"))
+    yield ", ".join(str(each) for each in about if each)
+    if model.get("file"):
+        size = f", {model['bytes']:,} bytes" if model.get("bytes") is not None else ""
+        yield f"{model['file']}{size}"
+    for name, what in (("projector", "projector"), ("header_digest", "header"), ("vocabulary", "vocabulary")):
+        if model.get(name):
+            yield f"{what} {model[name]}"
+
+
+def _cache(receipt: Mapping[str, Any]) -> Iterator[str]:
+    context = receipt.get("context_tokens")
+    yield f"{receipt['kv_type']}" + (f", context of {counted(context, 'token')}" if context is not None else "")
+
+
+def _settings(receipt: Mapping[str, Any]) -> Iterator[str]:
+    settings = dict(receipt["settings"])
+    known = [how.format(settings.pop(name)) for name, how in _SAMPLING.items() if settings.get(name) is not None]
+    seed, stops = settings.pop("seed", None), settings.pop("stops", None)
+    ends = [f"stops at {_json(stops)[1:-1]}"] if stops else []
+    yield ", ".join([*known, f"seed {seed}" if seed is not None else "no seed", *ends])
+    if settings:
+        yield ", ".join(
+            f"{name} {value if isinstance(value, str) else _json(value)}" for name, value in settings.items()
+        )
+
+
+def _quotes(receipt: Mapping[str, Any]) -> Iterator[str]:
+    quotes = receipt["quotes"]
+    if quotes is None:
+        return
+    tried = f": it found words {quotes['found']} times in {quotes['tried']}" if quotes["tried"] is not None else ""
+    reason = str(quotes["reason"]) or f"looked for behind each statement{tried and ', the model was tried' + tried}"
+    yield from dict.fromkeys((reason, *map(str, quotes["remarks"])))  # the first time, the reason is a remark as well
+
+
+def _times(receipt: Mapping[str, Any]) -> Iterator[str]:
+    times = receipt["times"]
+    told = [f"{what} {times[name]:,.1f} s" for name, what in _TIMES.items() if times.get(name) is not None]
+    if told:
+        yield ", ".join(told)
+
+
+def _hash(receipt: Mapping[str, Any]) -> Iterator[str]:
+    yield str(receipt["prompt_hash"])
+    if receipt.get("prompt_hash_of"):
+        yield str(receipt["prompt_hash_of"])
+
+
+_Tell = Callable[[Mapping[str, Any]], Iterator[str]]
+# a row's name, the keys that it tells, and how
+_ROWS: tuple[tuple[str, tuple[str, ...], _Tell], ...] = (
+    ("Asked", ("asked", "answered", "longdesk"), _asked),
+    ("Sent", ("sources", "sources_sent", "sources_all", "tokens_sent", "tokens_all"), _sent),
+    ("Left out", ("left_out",), _left_out),
+    ("Prompt", ("prompt_tokens", "read_tokens", "reused_tokens", "tokens"), _prompt),
+    ("Earlier in it", ("history",), _history),
+    ("Reply", ("reply_tokens",), lambda receipt: iter([counted(receipt["reply_tokens"], "token")])),
+    ("Model", ("model",), _model),
+    ("KV cache", ("kv_type", "context_tokens"), _cache),
+    ("Settings", ("settings", "seed"), _settings),
+    ("Words that show it", ("quotes",), _quotes),
+    ("Instruction", ("system",), lambda receipt: iter([str(receipt["system"])] if receipt["system"] else [])),
+    ("Date in it", ("date",), lambda receipt: iter([str(receipt["date"])])),
+    ("Times", ("times",), _times),
+    ("Prompt's hash", ("prompt_hash", "prompt_hash_of"), _hash),
+)
+
+
+def _moment(time: str) -> str:
+    return str(time).replace("T", " ").replace("Z", " UTC")
+
+
+def _limited(lines: list[str]) -> Iterator[str]:
+    yield from lines[:_MOST_LINES]
+    if len(lines) > _MOST_LINES:
+        yield f"and {len(lines) - _MOST_LINES:,} more"
+
+
+def _json(value: object) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError):
+        return repr(type(value))
