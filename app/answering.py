@@ -7,8 +7,8 @@ from dataclasses import replace
 from threading import Event as Flag
 
 from app.attachments import candidates, joining
-from app.citing import Excerpt, Sent, cite, quotable
-from app.next_turn import PreparedTurn, prepare
+from app.citing import Excerpt, Sent, cite, whole
+from app.next_turn import PreparedTurn, prepare, quotable
 from app.passes.planning import plan_passes
 from app.passes.reading import read_in_passes
 from app.question import Answered, Begun, Cited, DeskEvent, Notice, Question, looking_at
@@ -75,7 +75,8 @@ def answer(
             asked = _resume(turn, resumed, lease, sampling, backend, store, settings)
         receipts, before = Receipts(turn, backend, store, settings), resumed.text if resumed else ""
         record = Record(asked, store, question.read_s, receipts, before, turn.begun.tolist())
-        excerpts, told = quotable(turn.sources, backend, settings), _TAG in turn.system + question.text
+        told = _TAG in turn.system + question.text
+        excerpts = whole(quotable(turn.sources, backend, settings))
         try:
             yield Begun(asked, turn.case.plan, looking_at(turn.case.prompt))
             yield from (*varied, *notices)
@@ -86,7 +87,8 @@ def answer(
                     return
                 turn, excerpts = replace(turn, case=made.case), made.quotable
                 receipts.prepared, receipts.passes = turn, made.passes
-            events = _generated(turn, told, excerpts, sampling, session.id, backend, settings, cancel)
+            words = excerpts or (whole(quotable(turn.sources, backend, settings, told=True)) if told else ())
+            events = _generated(turn, words, told, sampling, session.id, backend, cancel)
             with closing(events):
                 for event in events:
                     yield record.keep(event)
@@ -114,18 +116,15 @@ def _sent(turn: PreparedTurn, excerpts: tuple[Excerpt, ...], held: tuple[HeldQuo
 
 def _generated(
     turn: PreparedTurn,
+    words: tuple[Excerpt, ...],
     told: bool,
-    excerpts: tuple[Excerpt, ...],
     sampling: Sampling,
     session: str,
     backend: Backend,
-    settings: Settings,
     cancel: Flag,
 ) -> Generator[Event, None, None]:
-    if told and not excerpts:
-        excerpts = quotable(turn.sources, backend, settings, told=True)
-    words = tuple(excerpt.source for excerpt in excerpts)
-    return backend.generate(turn.case, sampling, session_id=session, cancel=cancel, quotable=words, told=told)
+    there = tuple(excerpt.source for excerpt in words)
+    return backend.generate(turn.case, sampling, session_id=session, cancel=cancel, quotable=there, told=told)
 
 
 def _resolved(question: Question, session: Session | None, store: Store) -> tuple[Question, tuple[Turn, ...]]:

@@ -11,7 +11,7 @@ import re
 import sys
 import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from pydoc_data.topics import topics
@@ -173,34 +173,34 @@ def _documents() -> Iterator[bytes]:
 
 
 def _quality(model: str, token_ms: float) -> Iterator[Row]:
-    """Each question in a session of its own, without quotes and with them: the sources are read once.
+    """All questions in a row, each in a session of its own, in a home without quotes and in one with them. So both read
+    the same in the same batches: a batch of another size can tip the scales between two words.
 
     token_ms: what a token within a quote takes beyond the model's own time.
     """
     written_ms: list[float] = []
+    asked = [*(each.question for each in _ANSWERABLE), *_UNANSWERABLE]
     with TemporaryDirectory() as folder:
-        home, corpus = Path(folder) / "home", Path(folder) / "corpus"
+        corpus = Path(folder) / "corpus"
         corpus.mkdir()
         stdlib = Path(sysconfig.get_paths()["stdlib"])
         for name in ("graphlib.py", "bisect.py"):
             (corpus / name).write_bytes((stdlib / name).read_bytes())
         for name in _TOPICS:
             (corpus / f"{name}.txt").write_text(topics[name], encoding="utf-8")
-        settings = Settings(home=home, model=model, n_threads=1, reply_tokens=96, quotes=True, n_ctx=8192)
-        desk = Desk(settings)
-        pairs = []
-        for question in [*(each.question for each in _ANSWERABLE), *_UNANSWERABLE]:
-            turns = []
-            for quotes in (False, True):
-                desk.settings = replace(settings, quotes=quotes)
-                turns.append(_answered(desk, Question(text=question, corpus=desk.read([corpus])), written_ms))
-            pairs.append((turns[0], turns[1]))
-            _tell(turns[1])
-        desk.close()
+        turns: dict[bool, list[Turn]] = {False: [], True: []}
+        for quotes, answered in turns.items():
+            home = Path(folder) / f"home-{quotes}"
+            desk = Desk(Settings(home=home, model=model, n_threads=1, reply_tokens=96, quotes=quotes, n_ctx=8192))
+            for text in asked:
+                answered.append(_answered(desk, Question(text=text, corpus=desk.read([corpus])), written_ms))
+                if quotes:
+                    _tell(answered[-1])
+            desk.close()
         texts = {path.name: path.read_text(encoding="utf-8") for path in corpus.iterdir()}
     plain_ms = median(written_ms)
     yield Row(f"a token within a quote from {_MB} MB, by one outside", plain_ms + token_ms, plain_ms, "ms", _INSIDE)
-    yield from _judged(pairs, texts)
+    yield from _judged(list(zip(turns[False], turns[True], strict=True)), texts)
 
 
 def _answered(desk: Desk, question: Question, written_ms: list[float]) -> Turn:
