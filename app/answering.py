@@ -3,43 +3,29 @@ events, what is kept of them, and what shows the answer."""
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from threading import Event as Flag
-from time import monotonic
-from typing import Any
 
 from app.attachments import candidates, joining
-from app.citing import Sent, cite
+from app.citing import Excerpt, Sent, cite, whole
 from app.next_turn import PreparedTurn, prepare, quotable
+from app.passes.planning import plan_passes
+from app.passes.reading import read_in_passes
 from app.question import Answered, Begun, Cited, DeskEvent, Notice, Question, looking_at
-from app.receipts import Sending, receipt_of
+from app.recording import Receipts, Record
 from app.session_settings import TurnSettings, asked_with, begun_with, sampling_of
 from app.settings import Settings
 from app.sources.joining import Joining, join_session, write_down
 from app.verdicts import refuse_misfit, unseen_notice
-from engine.backend import (
-    Backend,
-    Corpus,
-    Event,
-    Finished,
-    Gauge,
-    HeldQuote,
-    Prefill,
-    Remark,
-    Sampling,
-    Source,
-    Stop,
-    Text,
-)
+from engine.backend import Backend, Corpus, Event, HeldQuote, Sampling, Stop
 from engine.errors import LongdeskError, UsageError
 from storage.leases import Lease
-from storage.records import Outcome, Session, Turn
+from storage.records import Session, Turn
 from storage.store import Store
 
 _TITLE_LENGTH = 60
 _WARMTH = 0.7  # the temperature at which a question is asked again whose reply would otherwise be the same
 _TAG = "<quote>"  # a standing instruction, or a question, that has it tells the model to quote within it
-_PROGRESS_S = 0.5  # how often the store hears of the prefill
 
 
 def answer(
@@ -52,37 +38,32 @@ def answer(
         lease = stack.enter_context(store.leases.acquire(session.id)) if session is not None else None
         question, there = _resolved(question, session, store)
         resumed = there[0] if question.goes_on is not None else None
-        corpus, into = question.corpus, session.id if session else None
-        joined = join_session(store.sources, into, corpus) if corpus != Corpus() else Joining()
-        turn = prepare(
-            session,
-            question.text,
-            store=store,
-            backend=backend,
-            settings=settings,
-            joining=joined,
-            only=question.only,
-            beside=question.beside,
-            resumed=resumed,
-        )
-        _refuse(turn)
+        turn = _prepared(question, session, resumed, backend, store, settings)
+        passes = plan_passes(turn, question, backend, store, settings) if question.in_passes else None
+        if passes is None:
+            _refuse(turn)
         sampling, varied = _varied(sampling_of(settings), turn, question, () if resumed else there)
         notices = tuple(_notices(turn, question, backend))  # before the engine turns to this prompt
         if session is None:
             session = _begin_session(turn, question, store, settings)
             lease = stack.enter_context(store.leases.acquire(session.id))
         assert lease is not None
-        if resumed is None:
-            asked = _begin(turn, session, lease, question, sampling, backend, store, settings)
-        else:
-            asked = _resume(turn, resumed, lease, sampling, backend, store, settings)
-        receipts, before = _Receipts(turn, backend, store, settings), resumed.text if resumed else ""
-        record = _Record(asked, store, question.read_s, receipts, before, turn.begun.tolist())
-        sources, told = quotable(turn.sources, backend, settings), _TAG in turn.system + question.text
+        asked = _begin(turn, resumed, session, lease, question, sampling, backend, store, settings)
+        receipts, before = Receipts(turn, backend, store, settings), resumed.text if resumed else ""
+        record = Record(asked, store, question.read_s, receipts, before, turn.begun.tolist())
+        told = _TAG in turn.system + question.text
+        excerpts = whole(quotable(turn.sources, backend, settings))
         try:
             yield Begun(asked, turn.case.plan, looking_at(turn.case.prompt))
             yield from (*varied, *notices)
-            words = quotable(turn.sources, backend, settings, told=True) if told else sources
+            if passes is not None:
+                made = yield from read_in_passes(passes.begun_in(session.id), turn.begun, cancel)
+                if made is None:
+                    yield Answered(record.break_off(Stop.CANCELLED))
+                    return
+                turn, excerpts = replace(turn, case=made.case), made.quotable
+                receipts.prepared, receipts.passes = turn, made.passes
+            words = excerpts or (whole(quotable(turn.sources, backend, settings, told=True)) if told else ())
             events = _generated(turn, words, told, sampling, session.id, backend, cancel)
             with closing(events):
                 for event in events:
@@ -94,16 +75,16 @@ def answer(
                 record.break_off(Stop.CANCELLED)
             raise
     # the session is free again: what follows keeps nobody from asking
-    sent = _sent(turn, sources, record.held, backend)
+    sent = _sent(turn, excerpts, record.held, backend)
     for found in cite(record.turn, sent, backend=backend, store=store, settings=settings, stop=uncited):
         yield replace(found, gauge=record.gauge, encoded=record.encoded) if isinstance(found, Cited) else found
 
 
-def _sent(turn: PreparedTurn, sources: tuple[Source, ...], held: tuple[HeldQuote, ...], backend: Backend) -> Sent:
+def _sent(turn: PreparedTurn, excerpts: tuple[Excerpt, ...], held: tuple[HeldQuote, ...], backend: Backend) -> Sent:
     return Sent(
         case=replace(turn.case, prompt=turn.case.prompt.unbegun),
         sources=turn.sources,
-        quotable=sources,
+        quotable=excerpts,
         shown=turn.conversation.numbers if backend.about.sees else None,
         held=held,
     )
@@ -111,14 +92,15 @@ def _sent(turn: PreparedTurn, sources: tuple[Source, ...], held: tuple[HeldQuote
 
 def _generated(
     turn: PreparedTurn,
-    words: tuple[Source, ...],
+    words: tuple[Excerpt, ...],
     told: bool,
     sampling: Sampling,
     session: str,
     backend: Backend,
     cancel: Flag,
 ) -> Generator[Event, None, None]:
-    return backend.generate(turn.case, sampling, session_id=session, cancel=cancel, quotable=words, told=told)
+    there = tuple(excerpt.source for excerpt in words)
+    return backend.generate(turn.case, sampling, session_id=session, cancel=cancel, quotable=there, told=told)
 
 
 def _resolved(question: Question, session: Session | None, store: Store) -> tuple[Question, tuple[Turn, ...]]:
@@ -141,6 +123,9 @@ def _resolved(question: Question, session: Session | None, store: Store) -> tupl
     only = asked_with(before).only if question.only is None else question.only
     found = (before,) if question.goes_on is not None else tuple(turns[index] for index in before.alternatives)
     text = before.question if question.goes_on is not None else question.text or before.question
+    asked, passes = asked_with(before), question.in_passes
+    if asked.in_passes and not passes:  # as it was asked
+        question = replace(question, in_passes=True, pass_tokens=asked.pass_tokens)
     return replace(question, text=text, only=only), found
 
 
@@ -163,6 +148,28 @@ def _varied(
     varied = replace(sampling, temperature=sampling.temperature or _WARMTH, seed=None)
     how = f"at temperature {varied.temperature:g}" if sampling.temperature == 0 else "with another seed"
     return varied, (Notice(f"Asked again {how}: as before, it would give the same reply."),)
+
+
+def _prepared(
+    question: Question,
+    session: Session | None,
+    resumed: Turn | None,
+    backend: Backend,
+    store: Store,
+    settings: Settings,
+) -> PreparedTurn:
+    corpus, into = question.corpus, session.id if session else None
+    return prepare(
+        session,
+        question.text,
+        store=store,
+        backend=backend,
+        settings=settings,
+        joining=join_session(store.sources, into, corpus) if corpus != Corpus() else Joining(),
+        only=question.only,
+        beside=question.beside,
+        resumed=resumed,
+    )
 
 
 def _refuse(turn: PreparedTurn) -> None:
@@ -197,6 +204,7 @@ def _begin_session(turn: PreparedTurn, question: Question, store: Store, setting
 
 def _begin(
     turn: PreparedTurn,
+    resumed: Turn | None,
     session: Session,
     lease: Lease,
     question: Question,
@@ -205,7 +213,16 @@ def _begin(
     store: Store,
     settings: Settings,
 ) -> Turn:
-    """It fits: only now does the question leave a trace."""
+    """It fits: only now does the question leave a trace. What came with one whose turn runs again stays as it was."""
+    if resumed is not None:
+        again = replace(asked_with(resumed), model=settings.model, kv_type=settings.kv_type, sampling=sampling)
+        return store.turns.resume(
+            lease,
+            resumed.id,
+            reply_ids=turn.begun.tolist(),
+            vocabulary=backend.about.vocabulary,
+            settings=again.to_json(),
+        )
     if turn.session is not None and not turn.turns and session.title == turn.settings.untitled:
         store.sessions.rename(session.id, title_of(question.text))
     if session.model != settings.model:
@@ -213,132 +230,23 @@ def _begin(
     write_down(store.sources, session.id, turn.joining, question.corpus.skipped, turn_index=turn.index)
     sent = [(at.source, at.turn_index) for at in turn.sent]
     first_sent = joining(candidates(sent, turn.conversation.numbers), turn.turns) if backend.about.sees else ()
+    asked = TurnSettings(
+        model=settings.model,
+        kv_type=settings.kv_type,
+        sampling=sampling,
+        joined=first_sent,
+        refused=question.refused,
+        only=question.only,
+        in_passes=question.in_passes,
+        pass_tokens=question.pass_tokens,
+    )
     return store.turns.begin(
         lease,
         question=question.text,
         vocabulary=backend.about.vocabulary,
-        settings=TurnSettings(
-            model=settings.model,
-            kv_type=settings.kv_type,
-            sampling=sampling,
-            joined=first_sent,
-            refused=question.refused,
-            only=question.only,
-        ).to_json(),
+        settings=asked.to_json(),
         beside=question.beside,
     )
-
-
-def _resume(
-    turn: PreparedTurn,
-    before: Turn,
-    lease: Lease,
-    sampling: Sampling,
-    backend: Backend,
-    store: Store,
-    settings: Settings,
-) -> Turn:
-    """The turn runs again; what came with its question stays as it was."""
-    asked = replace(asked_with(before), model=settings.model, kv_type=settings.kv_type, sampling=sampling)
-    return store.turns.resume(
-        lease,
-        before.id,
-        reply_ids=turn.begun.tolist(),
-        vocabulary=backend.about.vocabulary,
-        settings=asked.to_json(),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Receipts:
-    """What a turn's receipt is made of."""
-
-    prepared: PreparedTurn
-    backend: Backend
-    store: Store
-    settings: Settings
-
-    def of(self, turn: Turn) -> dict[str, Any]:
-        prepared, talk = self.prepared, self.prepared.conversation
-        sending = Sending(
-            case=prepared.case,
-            answered=tuple(earlier.index for earlier in talk.answered),
-            placed=tuple((at.source, at.enabled) for at in prepared.placed),
-            numbers=talk.numbers,
-            unseen=talk.unseen,
-            only=turn.settings.get("only") is not None,
-            system=prepared.system,
-            today=prepared.today,
-            own=prepared.settings,
-        )
-        skipped = self.store.sources.skipped(turn.session_id)
-        return receipt_of(turn, sending, skipped=skipped, backend=self.backend, settings=self.settings).to_json()
-
-
-@dataclass(slots=True)
-class _Record:
-    """What is kept of an answer while it comes. read_s: what reading the sources took.
-
-    text, ids: of the reply so far, also of its beginning where it goes on.
-    """
-
-    turn: Turn
-    store: Store
-    read_s: float
-    receipts: _Receipts
-    text: str
-    ids: list[int]
-    n_begun: int = field(init=False)
-    told_at: float = 0.0
-    ended: bool = False
-    gauge: Gauge | None = None
-    encoded: int = 0
-    held: tuple[HeldQuote, ...] = ()
-
-    def __post_init__(self) -> None:
-        self.n_begun = len(self.ids)
-
-    def keep(self, event: Event) -> DeskEvent:
-        """Writes an event to the store; the event as the doors hear of it."""
-        if isinstance(event, Finished):
-            self.gauge, self.encoded, self.held = event.gauge, event.encoded, event.held
-            return Answered(self.end(self._outcome(event)), event.gauge, event.encoded)
-        if isinstance(event, Text):  # at most 20 a second, 0.3 ms each: a kill loses nothing that was seen
-            kept = self.text.removesuffix("\N{REPLACEMENT CHARACTER}") if event.mends else self.text
-            self.text = kept + event.text
-            self.ids += event.ids
-            self.store.turns.append_text(self.turn.id, self.text, self.ids)
-        elif isinstance(event, Prefill) and (event.done == event.total or monotonic() - self.told_at > _PROGRESS_S):
-            self.told_at = monotonic()
-            self.store.turns.set_progress(self.turn.id, done=event.done, total=event.total, reused=event.reused)
-        return Notice(event.text) if isinstance(event, Remark) else event
-
-    def end(self, outcome: Outcome) -> Turn:
-        """The turn as it is stored now."""
-        self.ended = True
-        turn = self.store.turns.finish(self.turn.id, outcome)
-        self.turn = self.store.turns.cite(turn.id, receipt=self.receipts.of(turn))
-        return self.turn
-
-    def break_off(self, stop: Stop, error: str | None = None) -> Turn:
-        """The turn as it is stored now, with what was sampled so far."""
-        return self.end(Outcome(text=self.text, stop=stop, reply_ids=tuple(self.ids), error=error))
-
-    def _outcome(self, event: Finished) -> Outcome:
-        reply_ids, prompt_tokens = (*self.ids[: self.n_begun], *event.reply_ids), event.prompt_tokens - self.n_begun
-        return Outcome(
-            text=self.text,
-            stop=event.stop,
-            reply_ids=reply_ids,
-            error=event.error,
-            prompt_tokens=prompt_tokens,
-            reused_tokens=min(event.reused_tokens, prompt_tokens),
-            reply_tokens=len(reply_ids),
-            read_s=self.read_s,
-            load_s=event.load_s,
-            prefill_s=event.prefill_s,
-            ttft_s=event.ttft_s,
-        )
 
 
 def title_of(question: str) -> str:

@@ -19,16 +19,29 @@ from storage.records import Turn
 from storage.store import Store
 
 
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """A source, or a part of one, that may be quoted: of the whole one's text in UTF-8, from first_byte on."""
+
+    source: Source
+    whole: Source
+    first_byte: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
-    """What an answer stands on. case: that was asked. sources: all that were sent. quotable: of them, those that the
-    model may be made to quote. shown: see found_again. held: what the answer quotes that could only be copied."""
+    """What an answer stands on. case: that was asked. sources: all that were sent. quotable: of them, what the model
+    may be made to quote. shown: see found_again. held: what the answer quotes that could only be copied."""
 
     case: Case
     sources: tuple[Source, ...]
-    quotable: tuple[Source, ...] = ()
+    quotable: tuple[Excerpt, ...] = ()
     shown: Mapping[str, int] | None = None
     held: tuple[HeldQuote, ...] = ()
+
+
+def whole(sources: Sequence[Source]) -> tuple[Excerpt, ...]:
+    return tuple(Excerpt(source, source) for source in sources)
 
 
 def cite(
@@ -82,11 +95,17 @@ def _evidence(
     settings: Settings,
     stop: Flag,
 ) -> Iterator[Cited | Notice]:
-    reply, sources = Replied(turn.reply_ids, turn.text), sent.quotable
+    reply, quotable = Replied(turn.reply_ids, turn.text), Quotable(sent.quotable)
     told = backend.evidence(
-        sent.case, reply, spans, question=turn.question, quotable=sources, anyway=settings.quotes is True, cancel=stop
+        sent.case,
+        reply,
+        spans,
+        question=turn.question,
+        quotable=quotable.sources,
+        anyway=settings.quotes is True,
+        cancel=stop,
     )
-    places, citations, n_done, n_tokens = Places(sources, box_of=box_of), [*(turn.citations or ())], 0, 0
+    citations, n_done, n_tokens = [*(turn.citations or ())], 0, 0
     remarks: list[str] = []
     try:
         with closing(told):
@@ -95,7 +114,7 @@ def _evidence(
                     remarks.append(event.text)
                     yield Notice(event.text)
                     continue
-                citations.append(_citation(event, spans[event.statement], places))
+                citations.append(quotable.citation(event, spans[event.statement]))
                 n_done, n_tokens = n_done + 1, n_tokens + event.n_tokens
                 turn = store.turns.cite(turn.id, citations)
                 yield Cited(turn, n_done=n_done, n_statements=len(spans), n_tokens=n_tokens)
@@ -110,6 +129,25 @@ def _evidence(
     yield Cited(turn, n_done=n_done, n_statements=len(spans), n_tokens=n_tokens)
 
 
+class Quotable:
+    """What may be quoted, and where that stands in the whole sources."""
+
+    def __init__(self, excerpts: Sequence[Excerpt]) -> None:
+        wholes = {id(excerpt.whole): excerpt.whole for excerpt in excerpts}
+        numbers = {key: number for number, key in enumerate(wholes)}
+        self.sources = tuple(excerpt.source for excerpt in excerpts)
+        self._begins = [(numbers[id(excerpt.whole)], excerpt.first_byte) for excerpt in excerpts]
+        self._places = Places(tuple(wholes.values()), box_of=box_of)
+
+    def citation(self, found: Evidence, statement: tuple[int, int]) -> Citation:
+        """What was found for a statement."""
+        if found.document is None:
+            return Citation(statement=statement, status=Status.MISSING, held=True)
+        document, first = self._begins[found.document]
+        place = self._places.indented(Place(document, first + found.start, first + found.end))
+        return self._places.citation(place, statement=statement, places=found.n_places, held=True, logprob=found.lowest)
+
+
 def _held(citation: Citation, held: Sequence[HeldQuote]) -> Citation:
     """Of what the answer quotes: whether it could only be copied, and how sure the model was."""
     words = normalized(citation.quote.encode("utf-8", "surrogatepass")).strip()
@@ -117,10 +155,3 @@ def _held(citation: Citation, held: Sequence[HeldQuote]) -> Citation:
         if citation.status is Status.VERIFIED and words == quote.words.strip().encode("utf-8", "surrogatepass"):
             return replace(citation, held=True, logprob=quote.lowest)
     return citation
-
-
-def _citation(found: Evidence, statement: tuple[int, int], places: Places) -> Citation:
-    if found.document is None:
-        return Citation(statement=statement, status=Status.MISSING, held=True)
-    place = places.indented(Place(found.document, found.start, found.end))
-    return places.citation(place, statement=statement, places=found.n_places, held=True, logprob=found.lowest)

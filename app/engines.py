@@ -74,6 +74,7 @@ class LocalBackend:
             has_tiles=opened.sight is not None and opened.sight.has_tiles,
             tile_tokens=opened.projector.tile_tokens if opened.projector is not None else 0,
             unfit=opened.unfit,
+            holds_forms=True,
         )
 
     def quotes(self) -> Quotes:
@@ -136,6 +137,7 @@ class LocalBackend:
         session_id: str,
         cancel: Flag,
         quotable: Sequence[Source] = (),
+        form: str | None = None,
         told: bool = False,
     ) -> Generator[Event, None, None]:
         """See Backend.generate. It is made sure of which model it is before a saved KV cache is used; cancelled while
@@ -158,7 +160,9 @@ class LocalBackend:
         has_read, keeper = False, self.engine.keeper
         try:
             documents = documents_of(quotable) if quotable else None
-            generated = process.generate(case.prompt, sampling, cancel=cancel, documents=documents, told=told)
+            generated = process.generate(
+                case.prompt, sampling, cancel=cancel, documents=documents, form=form, told=told
+            )
             with closing(generated) as events:
                 for event in events:
                     has_read |= isinstance(event, Prefill)  # the first comes when a saved cache has been restored

@@ -23,6 +23,7 @@ class Question:
     refused: files that the user attached to it by hand and that could not be read; the turn keeps them. only: the paths
     of the session's sources that it is asked about, None for all that are sent; a slash at the end makes it a folder.
     settings: that this one is asked with, in place of Desk's own; of them, those of sampling and of the reply's length.
+    in_passes: the corpus is read slice by slice, see app.passes; pass_tokens: the most that one reads of it.
     """
 
     text: str
@@ -34,6 +35,8 @@ class Question:
     goes_on: int | None = None
     as_set: bool = False
     settings: Settings | None = None
+    in_passes: bool = False
+    pass_tokens: int | None = None
     read_s: float = 0.0  # what reading the sources took
 
 
@@ -94,7 +97,39 @@ class Cited(Answered):
     n_tokens: int = 0
 
 
-DeskEvent = Event | Waiting | Begun | Notice | Answered | Cited
+@dataclass(frozen=True, slots=True)
+class Passes:
+    """The corpus is read in so many passes, of n_tokens of the sources in all. titles, tokens: of each slice."""
+
+    titles: tuple[str, ...]
+    tokens: tuple[int, ...]
+    n_sources: int
+    seconds: float | None = None  # that reading them takes, about; None where nobody knows
+
+
+@dataclass(frozen=True, slots=True)
+class Passing:
+    """A pass begins; or it is over, and there is a note. number: of the n_passes of its round, from 1.
+
+    merging: the round reads notes of the one before. title: what is read; n_tokens: of its prompt. note: as the model
+    wrote it, with n_facts facts, n_shown of them with words that show them. kept: it was there before, and nothing was
+    read; n_read, n_reused: tokens.
+    """
+
+    number: int
+    n_passes: int
+    title: str
+    merging: bool = False
+    n_tokens: int = 0
+    note: str | None = None
+    n_facts: int = 0
+    n_shown: int = 0
+    kept: bool = False
+    n_read: int = 0
+    n_reused: int = 0
+
+
+DeskEvent = Passes | Passing | Event | Waiting | Begun | Notice | Answered | Cited
 
 
 class Line:

@@ -1,5 +1,6 @@
 """The receipt of a turn: what of a session was sent with it, what was left out and by whom, with what it was asked."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -10,7 +11,6 @@ from app.session_settings import SessionSettings, asked_with
 from app.settings import Settings
 from engine.answer.receipt import LeftOut, Receipt, SentSource, prompt_hash
 from engine.backend import Backend, Case, Cause, Part, Skipped, Source
-from engine.corpus.source import digest_text
 from engine.errors import LongdeskError
 from storage.records import Turn
 
@@ -33,7 +33,7 @@ _BY = {
 class Sending:
     """A turn as it was asked. answered: the indexes of the turns that its prompt holds, in order. placed: all sources
     of the session, and whether each was sent. numbers, unseen: see Conversation. only: the question was asked about
-    some of the sources. own: the session's settings."""
+    some of the sources. own: the session's settings. passes: how the sources were read, where not at once."""
 
     case: Case
     answered: tuple[int, ...]
@@ -44,6 +44,7 @@ class Sending:
     system: str
     today: date
     own: SessionSettings
+    passes: Mapping[str, Any] | None = None
 
 
 def receipt_of(
@@ -51,7 +52,7 @@ def receipt_of(
 ) -> Receipt:
     """Of a turn that has ended. skipped: all that the session lists as such."""
     prompt, plan = sending.case.prompt, sending.case.plan
-    sources = tuple(_sent(turn, sending))
+    sources = tuple(_sent(turn, sending) if sending.passes is None else _read(turn, sending, sending.passes))
     left_out = tuple(_left_out(sending, sources, skipped, backend))
     placed = {source.path for source, _ in sending.placed}
     counted = [left.tokens for left in left_out if left.path in placed]
@@ -78,6 +79,7 @@ def receipt_of(
         prompt_hash=prompt_hash(prompt),
         times={name: getattr(turn, name) for name in ("read_s", "load_s", "prefill_s", "ttft_s")},
         quotes=backend.quotes().with_setting(settings.quotes).to_json(),
+        passes=sending.passes,
     )
 
 
@@ -94,11 +96,29 @@ def _sent(turn: Turn, sending: Sending) -> Iterator[SentSource]:
         yield SentSource(
             path=source.path,
             digest=source.digest,
-            text_digest=digest_text(source.text) if source.pictures else source.digest,
+            text_digest=source.text_digest,
             tokens=segment.n_tokens,
             turn=carriers[min(at, len(carriers) - 1)],
             first_image=sending.numbers.get(source.path),
         )
+
+
+def _read(turn: Turn, sending: Sending, passes: Mapping[str, Any]) -> Iterator[SentSource]:
+    """The sources as they were read in passes."""
+    tokens = Counter[str]()
+    for each in passes["slices"]:
+        for piece in each["pieces"]:
+            tokens[piece["path"]] += piece["tokens"]
+    for source, _ in sending.placed:
+        if source.path in tokens:
+            yield SentSource(
+                path=source.path,
+                digest=source.digest,
+                text_digest=source.text_digest,
+                tokens=tokens[source.path],
+                turn=turn.index,
+                first_image=sending.numbers.get(source.path),
+            )
 
 
 def _left_out(

@@ -68,7 +68,7 @@ class TurnSettings:
 
     model: the --model value. joined: the pictures that it was the first to send, None for a turn that is older than
     that. refused: files that were attached to it and could not be read. only: the paths that it was asked about, None
-    for all that the session has.
+    for all that the session has. in_passes, pass_tokens: see Question.
     """
 
     model: str
@@ -77,6 +77,8 @@ class TurnSettings:
     joined: tuple[Joined, ...] | None = None
     refused: tuple[Skipped, ...] = ()
     only: frozenset[str] | None = None
+    in_passes: bool = False
+    pass_tokens: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As the store keeps it."""
@@ -89,12 +91,15 @@ class TurnSettings:
             values["refused"] = [(one.path, str(one.cause), one.reason) for one in self.refused]
         if self.only is not None:
             values["only"] = sorted(self.only)
+        if self.in_passes:
+            values["passes"] = {"tokens": self.pass_tokens}
         return values
 
 
 def asked_with(turn: Turn) -> TurnSettings:
     """What a turn was asked with, as far as it was kept."""
     kept, joined, only = turn.settings, turn.settings.get("joined"), turn.settings.get("only")
+    passes = kept.get("passes")
     return TurnSettings(
         model=str(kept.get("model") or ""),
         kv_type=str(kept.get("kv_type") or ""),
@@ -102,6 +107,8 @@ def asked_with(turn: Turn) -> TurnSettings:
         joined=None if joined is None else tuple(Joined(*each) for each in joined),
         refused=tuple(Skipped(path, Cause(cause), reason) for path, cause, reason in kept.get("refused") or ()),
         only=None if only is None else frozenset(only),
+        in_passes=passes is not None,
+        pass_tokens=passes["tokens"] if passes is not None else None,
     )
 
 

@@ -100,7 +100,8 @@ class About:
     counts_exactly: its counts are the ids that are decoded, no estimates.
     keeps_kv: what it read can be kept on this machine. reports_capacity: its plans say what is free now.
     image_rule: whose rule counts images, None where it cannot see. has_tiles: it cuts images into tiles, of tile_tokens
-    tokens each. unfit: sentences on what was to make it see, and cannot.
+    tokens each. unfit: sentences on what was to make it see, and cannot. holds_forms: its replies can be held to a
+    grammar.
     """
 
     name: str
@@ -114,6 +115,7 @@ class About:
     has_tiles: bool = False
     tile_tokens: int = 0
     unfit: tuple[str, ...] = ()
+    holds_forms: bool = False
 
     @property
     def sees(self) -> bool:
@@ -191,15 +193,17 @@ class Backend(Protocol):
         session_id: str,
         cancel: Flag,
         quotable: Sequence[Source] = (),
+        form: str | None = None,
         told: bool = False,
     ) -> Generator[Event, None, None]:
         """Reads what is not kept of the prompt, and samples a reply. Ends with Finished, also when cancelled.
 
         A prompt that ends with the beginning of its reply is gone on with; the events have what is new of it alone.
-        session_id: whose question it is. quotable: what will be quoted from, to be made ready meanwhile. told:
-        the prompt tells the model to quote within <quote> and </quote>: it is kept from writing there what does not
-        stand in quotable, if this engine holds quotes. Raises
-        EngineFailed or EngineDied when the engine breaks; the next call starts a new one.
+        session_id: whose question it is. quotable: what will be quoted from, to be made ready meanwhile. form: the
+        grammar that the reply is held to, in llguidance's Lark, where the engine can (holds_forms). told: the prompt
+        tells the model to quote within <quote> and </quote>: it is kept from writing there what does not stand in
+        quotable, if this engine holds quotes. Raises EngineFailed or EngineDied when the engine breaks; the next call
+        starts a new one.
         """
 
     def evidence(

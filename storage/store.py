@@ -5,6 +5,7 @@ from types import TracebackType
 
 from storage.importing import put_session
 from storage.leases import Leases
+from storage.notes import Notes
 from storage.records import Session, SessionOverview, SessionRecord
 from storage.schema import Database
 from storage.search import Search
@@ -28,6 +29,7 @@ class Store:
         self.sources = Sources(self._database)
         self.leases = Leases(self._database)
         self.snapshots = Snapshots(self._database)
+        self.notes = Notes(self._database)
         self.search = Search(self._database)
 
     def heal(self) -> int:

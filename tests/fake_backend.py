@@ -135,6 +135,7 @@ class FakeBackend:
         session_id: str,
         cancel: Flag,
         quotable: Sequence[Source] = (),
+        form: str | None = None,
         told: bool = False,
     ) -> Generator[Event, None, None]:
         self.asked.append(case)

@@ -94,11 +94,17 @@ def plan(
     default=None,
     help="Look for the words that show each statement of the answer, or do not. Default: with models good at it.",
 )
+@click.option(
+    "--pass-tokens",
+    type=Tokens(auto=0),
+    metavar="N|auto",
+    help="Read the files in passes of at most N tokens each, where they are more than the window.",
+)
 @JSON
 def ask(
     paths: Sequence[Path], exclude: tuple[str, ...], model: str | None, question: str | None,
-    session: str | None, again: bool, goes_on: bool, number: int | None, no_snapshot: bool, as_json: bool,
-    **flags: Any
+    session: str | None, again: bool, goes_on: bool, number: int | None, no_snapshot: bool, pass_tokens: int | None,
+    as_json: bool, **flags: Any
 ) -> int:  # fmt: skip
     """Ask a question about files, folders, zips and PDFs."""
     if not paths and session is None:
@@ -125,6 +131,8 @@ def ask(
             session=session,
             read_s=perf_counter() - read_from,
             as_set=flags["temperature"] is not None or flags["seed"] is not None,
+            in_passes=pass_tokens is not None,
+            pass_tokens=pass_tokens or None,
         )
         if session is not None and (again or goes_on or number is not None):
             at = number - 1 if number is not None else _last_question(desk, session)

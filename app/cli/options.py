@@ -17,15 +17,18 @@ _MOST_TOKENS = 1 << 31  # llama.cpp counts them in 32 bits
 
 
 class Tokens(click.ParamType[int | None]):
-    """A number of tokens: 4096, 128K, 1M."""
+    """A number of tokens: 4096, 128K, 1M. auto: what "auto" stands for."""
 
     name = "N"
+
+    def __init__(self, *, auto: int | None = None) -> None:
+        self._auto = auto
 
     def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> int | None:
         if isinstance(value, int):
             return value
         if value == "auto":
-            return None
+            return self._auto
         try:
             tokens = parse_tokens(value)
         except ValueError as error:

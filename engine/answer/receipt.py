@@ -17,6 +17,8 @@ HASHED = (
     "negative ids made of what is seen, at which size, with which projector"
 )
 
+_NEWER = ("quotes", "passes")  # fields that older receipts have not
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentSource:
@@ -57,7 +59,9 @@ class Receipt:
     ones). history: the indexes of earlier turns that the prompt holds. model: name, asked_as (the --model value), file,
     bytes, header_digest, architecture, quantization, vocabulary, projector. settings: of sampling, images and engine.
     system, date: the standing instruction, and the date that templates show. quotes: see Quotes.to_json; None in
-    receipts that are older.
+    receipts that are older. passes: of a corpus that was read in passes, how; the prompt is then the one of the answer,
+    which holds their notes: n_passes, n_sources, slices, each with its pieces (path, tokens, characters), read_tokens,
+    reused_tokens, kept (its note was there before), note; sent: what the prompt holds (path, text), and asked: of it.
     """
 
     longdesk: str
@@ -81,6 +85,7 @@ class Receipt:
     prompt_hash: str
     times: Mapping[str, float | None]
     quotes: Mapping[str, Any] | None = None
+    passes: Mapping[str, Any] | None = None
 
     @property
     def tokens_sent(self) -> int:
@@ -104,8 +109,8 @@ class Receipt:
 
 def receipt_from(kept: Mapping[str, Any]) -> Receipt:
     """The way back from to_json. Raises KeyError or TypeError for what is none."""
-    values = {field.name: kept[field.name] for field in fields(Receipt) if field.name != "quotes"}
-    values["quotes"] = kept.get("quotes")
+    values = {field.name: kept[field.name] for field in fields(Receipt) if field.name not in _NEWER}
+    values |= {name: kept.get(name) for name in _NEWER}
     values["sources"] = tuple(SentSource(**_known(SentSource, each)) for each in values["sources"])
     values["left_out"] = tuple(LeftOut(**_known(LeftOut, each)) for each in values["left_out"])
     return Receipt(**{**values, "history": tuple(values["history"])})

@@ -85,34 +85,25 @@ class EngineProcess:
         *,
         cancel: Flag,
         documents: Documents | None = None,
+        form: str | None = None,
         told: bool = False,
     ) -> Generator[Event, None, None]:
         """Reads the prompt, reusing what the cache holds of it exactly, and samples a reply.
 
-        documents: what will be quoted from; it is made ready beside the reading. told: the model is to write quotes
-        within <quote> and </quote>, where it can but copy. Ends with Finished also when
-        cancelled. Raises EngineFailed or EngineDied when the engine breaks; the next call starts a new one.
+        documents: what will be quoted from; it is made ready beside the reading. form: the grammar that the reply is
+        held to, see engine.runtime.form. told: the model is to write quotes within <quote> and </quote>, where it can
+        but copy. Ends with Finished also when cancelled. Raises EngineFailed or EngineDied when the engine breaks; the
+        next call starts a new one.
         """
-        load_s = 0.0
-        if self.pid is None:
-            begun = time.perf_counter()
-            loaded = False
-            try:
-                for share in self._start(cancel):
-                    yield Loading(share)
-                loaded = True
-            finally:
-                if not loaded:  # it failed, or nobody waits for it any more: a half-loaded child serves nobody
-                    self.close()
-            load_s = time.perf_counter() - begun
+        load_s = yield from self._load(cancel)
         if cancel.is_set():
             yield _cancelled(prompt, load_s)
             return
         if documents is not None:
             self._tell_of(documents)
         keeping, pictures, ids = self._keeping.fields() if self._keeping else None, pictures_of(prompt), prompt.ids()
-        quoting = {"quotes": documents is not None, "told": told and documents is not None}
-        fields = {"do": "generate", **_places(prompt), **quoting, "keeping": keeping, "pictures": pictures.fields()}
+        holding = {"quotes": documents is not None, "told": told and documents is not None, "form": form}
+        fields = {"do": "generate", **_places(prompt), **holding, "keeping": keeping, "pictures": pictures.fields()}
         self._send({**fields, **asdict(sampling)}, ids.astype("<i4").tobytes())
         self._answering = True
         try:
@@ -137,6 +128,20 @@ class EngineProcess:
         finally:
             if self._answering and self.pid is not None:  # whoever listened has gone away: keep what was read
                 self._stop()
+
+    def _load(self, cancel: Flag) -> Generator[Loading, None, float]:
+        """Starts the child where none runs; the seconds that it took."""
+        if self.pid is not None:
+            return 0.0
+        begun, loaded = time.perf_counter(), False
+        try:
+            for share in self._start(cancel):
+                yield Loading(share)
+            loaded = True
+        finally:
+            if not loaded:  # it failed, or nobody waits for it any more: a half-loaded child serves nobody
+                self.close()
+        return time.perf_counter() - begun
 
     def evidence(
         self,

@@ -22,6 +22,7 @@ from engine.runtime.cache import KvCache
 from engine.runtime.checkpoint import Checkpoints
 from engine.runtime.decoder import Decoder, has_dims
 from engine.runtime.events import Checkpoint, Evidence, Finished, Gauge, Prefill, Remark, Sampling, Stop, Text
+from engine.runtime.form import Form, Vocabulary
 from engine.runtime.keeping import Keeping
 from engine.runtime.log import kv_places, listen, windowed_cells
 from engine.runtime.pictures import Picture
@@ -55,6 +56,7 @@ class LlamaModel:
         self._context, self._places = self._new_context()
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
         self._n_vocab = llama_cpp.llama_vocab_n_tokens(self._vocab)
+        self._vocabulary: Vocabulary | None = None  # once a form asks for it
         n_slots, swa_full = windowed_cells(self._sizes), settings.placement.swa_full
         shape, has_state = self._cache_shape(), self._moves_on and llama_cpp.llama_model_n_swa(self._model) <= 0
         self._cache = KvCache(self._context, shape, n_slots=n_slots, swa_full=swa_full, has_state=has_state)
@@ -105,6 +107,7 @@ class LlamaModel:
         pictures: Sequence[Picture] = (),
         fetch: Fetch | None = None,
         n_begun: int = 0,
+        form: str | None = None,
         quotes: bool = False,
         held_to: Callable[[], QuoteIndex | None] | None = None,
     ) -> Iterator[Remark | Prefill | Checkpoint | Text | Finished]:
@@ -113,9 +116,10 @@ class LlamaModel:
         anchor: tokens up to the corpus's end, where the windowed cells are copied, since other questions begin alike.
         keeping: files to restore from where they keep more, and where checkpoints go. pictures: what the negative ids
         are cells of; fetch: gives the files that they are drawn from. n_begun: ids at the end that the reply goes on
-        from; the events have what is new. quotes: evidence will be looked for behind its statements. held_to:
-        waits for what quotes are held to that the model opens itself; None where it was not told to, or it was
-        cancelled. Cancelling keeps what was decoded. Raises EngineFailed when llama.cpp fails.
+        from; the events have what is new. form: the grammar that the reply is held to. quotes: evidence will be looked
+        for behind its statements. held_to: waits for what quotes are held to that the model opens itself; None where it
+        was not told to, or it was cancelled. Cancelling keeps what was decoded. Raises EngineFailed when llama.cpp
+        fails.
         """
         begun = perf_counter()
         self._decoder.look_at(pictures, fetch)
@@ -136,7 +140,8 @@ class LlamaModel:
         if len(self._cache) == len(ids) and not self.cancelled:
             index = held_to() if held_to is not None else None
             tags = self._quoting.tags(index, before) if index is not None else None
-            yield from self._sample(sampling, reply, quotes, tags)
+            sampler = Sampler(sampling, self._n_vocab, self._form(form) if form else None)
+            yield from self._sample(sampler, sampling.max_tokens, reply, quotes, tags)
         ended = perf_counter()
         yield Finished(
             stop=reply.stop,
@@ -192,8 +197,7 @@ class LlamaModel:
         checkpoints.saved(n_tokens, n_bytes, perf_counter() - begun)
         yield Checkpoint(path, n_tokens, n_bytes)
 
-    def _sample(self, sampling: Sampling, reply: Reply, quotes: bool, tags: Tags | None) -> Iterator[Text]:
-        sampler = Sampler(sampling, self._n_vocab)
+    def _sample(self, sampler: Sampler, most: int, reply: Reply, quotes: bool, tags: Tags | None) -> Iterator[Text]:
         cached = [self._cache.ids]
         n_cached = len(self._cache)
         try:
@@ -213,7 +217,10 @@ class LlamaModel:
                     break
                 if text := reply.due():
                     yield self._text(text, reply, n_cached)
-                if len(reply.ids) >= sampling.max_tokens or n_cached >= self.n_ctx:
+                if sampler.is_over:
+                    reply.stop = Stop.END
+                    break
+                if len(reply.ids) >= most or n_cached >= self.n_ctx:
                     reply.stop = Stop.LENGTH
                     break
                 if quotes and len(reply.ids) == 1:  # not before its text was on its way
@@ -231,6 +238,11 @@ class LlamaModel:
             sampler.free()
         if text := reply.due(last=True):
             yield self._text(text, reply, len(self._cache))
+
+    def _form(self, grammar: str) -> Form:
+        if self._vocabulary is None:
+            self._vocabulary = Vocabulary(self._vocab)
+        return Form(self._vocabulary, grammar)
 
     def _text(self, text: str, reply: Reply, n_cached: int) -> Text:
         mends, reply.mends = reply.mends, False

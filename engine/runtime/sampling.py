@@ -1,4 +1,4 @@
-"""Choosing the next token: llama.cpp's sampler chain, or the largest logit when greedy."""
+"""Choosing the next token: llama.cpp's sampler chain, or the largest logit when greedy, of those that a form allows."""
 
 import ctypes
 import secrets
@@ -8,23 +8,35 @@ import llama_cpp
 import numpy as np
 
 from engine.runtime.events import Sampling
+from engine.runtime.form import Form
 
 
 class Sampler:
     """The sampler of one reply. Free it when the reply is done."""
 
-    def __init__(self, sampling: Sampling, n_vocab: int) -> None:
-        self._n_vocab = n_vocab
+    def __init__(self, sampling: Sampling, n_vocab: int, form: Form | None = None) -> None:
+        self._n_vocab, self._form = n_vocab, form
         self._chain = _chain(sampling) if sampling.temperature > 0 else None
 
     def sample(self, context: Any) -> int:
-        """The next token, from the logits of the last decoded one."""
-        if self._chain is not None:
-            return int(llama_cpp.llama_sampler_sample(self._chain, context, -1))
-        # numpy's argmax is several times as quick as llama.cpp's greedy chain over 200,000 candidates
+        """The next token, from the logits of the last decoded one, which a form changes."""
         logits = llama_cpp.llama_get_logits_ith(context, -1)
-        values = (ctypes.c_float * self._n_vocab).from_address(ctypes.addressof(logits.contents))
-        return int(np.frombuffer(memoryview(values).cast("B"), dtype=np.float32).argmax())
+        floats = (ctypes.c_float * self._n_vocab).from_address(ctypes.addressof(logits.contents))
+        values = np.frombuffer(memoryview(floats).cast("B"), dtype=np.float32)
+        if self._form is not None:
+            self._form.hold(values)
+        if self._chain is not None:
+            token = int(llama_cpp.llama_sampler_sample(self._chain, context, -1))
+        else:  # numpy's argmax is several times as quick as llama.cpp's greedy chain over 200,000 candidates
+            token = int(values.argmax())
+        if self._form is not None:
+            self._form.take(token)
+        return token
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the form has nothing to follow."""
+        return self._form is not None and self._form.is_over
 
     def free(self) -> None:
         if self._chain is not None:

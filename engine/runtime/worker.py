@@ -98,8 +98,8 @@ class Worker:
     def _generate(self, call: Frame) -> None:
         model = self._loaded()
         anchor, keeping = call.fields.pop("anchor"), call.fields.pop("keeping")
-        n_begun, quotes = call.fields.pop("n_begun"), call.fields.pop("quotes")
-        is_told = call.fields.pop("told")
+        n_begun, form = call.fields.pop("n_begun"), call.fields.pop("form")
+        quotes, is_told = call.fields.pop("quotes"), call.fields.pop("told")
         pictures = pictures_from(call.fields.pop("pictures"))
         self._file = None
         while not self._files.empty():
@@ -112,6 +112,7 @@ class Worker:
             pictures=pictures,
             fetch=self._fetch,
             n_begun=n_begun,
+            form=form,
             quotes=quotes,
             held_to=(lambda: self._built(self._index)) if is_told else None,
         )

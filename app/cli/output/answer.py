@@ -11,7 +11,7 @@ import click
 
 from app.answers.cited import quotes_line
 from app.cli.output import Json, skipped_json
-from app.question import Answered, Begun, Cited, DeskEvent, Notice
+from app.question import Answered, Begun, Cited, DeskEvent, Notice, Passes, Passing
 from app.sizes import show_seconds
 from engine.answer.citations import Citation, Status
 from engine.backend import Checking, Gauge, Loading, Prefill, Skipped, Text
@@ -110,6 +110,8 @@ def _show_progress(event: DeskEvent, as_json: bool) -> None:
     """One line on a terminal's standard error that is written over; nothing where it would fill a log."""
     if isinstance(event, Notice):
         click.echo(event.text, err=True)
+    if isinstance(event, Passes | Passing) and (line := _pass_line(event)):
+        click.echo(line, err=True)
     if as_json or not sys.stderr.isatty():
         return
     if isinstance(event, Checking):
@@ -123,6 +125,24 @@ def _show_progress(event: DeskEvent, as_json: bool) -> None:
             rate = done / event.seconds
             line += f" · {rate:,.0f} tok/s · {show_seconds((fresh - done) / rate)} left"
         click.echo(f"{line:<60}" + ("\r" + " " * 60 + "\r" if event.done == event.total else ""), nl=False, err=True)
+
+
+def _pass_line(event: Passes | Passing) -> str:
+    """What is read in passes, and what a pass gave; '' where it only begins."""
+    if isinstance(event, Passes):
+        time = f", about {show_seconds(event.seconds)}" if event.seconds is not None else ""
+        return (
+            f"Reading {counted(event.n_sources, 'source')} in {counted(len(event.tokens), 'pass', 'passes')}: "
+            f"{counted(sum(event.tokens), 'token')}{time}"
+        )
+    if event.note is None:
+        return ""
+    of, kept = "Notes" if event.merging else "Pass", ", kept from before" if event.kept else ""
+    shown = f", {event.n_shown:,} of them shown by words" if event.n_facts else ""
+    return (
+        f"{of} {event.number:,} of {event.n_passes:,} · {printable(event.title)}: "
+        f"{counted(event.n_facts, 'fact')}{shown}{kept}"
+    )
 
 
 def show_checking(share: float) -> None:
@@ -164,6 +184,24 @@ def event_json(event: DeskEvent, skipped: Sequence[Skipped] = ()) -> Json | None
                 "reused": event.reused,
                 "encoded": event.encoded,
                 **_kv_json(event.gauge),
+            }
+        case Passes():
+            slices = [{"title": title, "tokens": n} for title, n in zip(event.titles, event.tokens, strict=True)]
+            return {"event": "passes", "slices": slices, "sources": event.n_sources, "seconds": event.seconds}
+        case Passing():
+            return {
+                "event": "pass",
+                "number": event.number,
+                "of": event.n_passes,
+                "merging": event.merging,
+                "title": event.title,
+                "prompt_tokens": event.n_tokens,
+                "note": event.note,
+                "facts": event.n_facts,
+                "shown": event.n_shown,
+                "kept": event.kept,
+                "read_tokens": event.n_read,
+                "reused_tokens": event.n_reused,
             }
         case Text():
             return {"event": "text", "text": event.text}

@@ -1,0 +1,80 @@
+"""Where a source that is too large for a pass is cut: at its own pages, cells, sections and functions; in the middle of
+a line only where there is no other way."""
+
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from engine.backend import Picture, Source
+
+_LEAST_FILLED = 0.5  # of a piece's room: a weaker boundary behind that is taken before a stronger one ahead of it
+# from the strongest on; each matches where a piece may begin
+_BOUNDARIES = (
+    re.compile(r"(?m)^(?=\[cell \d+, )"),  # of a notebook
+    re.compile(r"(?m)^(?=#{1,2} |\S[^\n]*\n[=-]{3,}$)"),  # a heading
+    re.compile(  # what begins something at the left margin, behind an empty line
+        r"(?m)(?<=\n\n)(?=(?:@|async |def |class |func |fn |pub |impl |struct |enum |interface |type |export |function "
+        r"|public |private |protected |static |module |namespace |package |template|#{1,6} )\S)"
+    ),
+    re.compile(r"(?m)(?<=\n\n)(?=\S)"),  # behind an empty line
+    re.compile(r"(?m)^(?=.)"),  # a line
+    re.compile(r"(?<=[ \t.,;])(?=\S)"),
+)
+
+
+def cut(source: Source, room: int, tokens_of: Callable[[Source], int]) -> tuple[tuple[int, int], ...]:
+    """Characters of a source's text, from and to, of pieces in a row that are the whole of it; each takes at most
+    `room` tokens as a source of its own, as far as that is possible.
+
+    tokens_of: what such a source takes.
+    """
+    pieces, start, length = list[tuple[int, int]](), 0, len(source.text)
+    boundaries = _boundaries(source)
+    a_token = max(1.0, length / max(1, tokens_of(source)))  # characters, on the average
+    while start < length:
+        reach = int(room * a_token)
+        while True:
+            end = length if start + reach >= length else _end(boundaries, start, start + reach)
+            taken = tokens_of(piece_of(source, start, end))
+            if taken <= room or end - start <= 1:
+                break
+            reach = max(1, min(end - start - 1, int((end - start) * room / taken * 0.98)))
+        pieces.append((start, end))
+        start = end
+    return tuple(pieces) or ((0, 0),)
+
+
+def piece_of(source: Source, start: int, end: int) -> Source:
+    """A part of a source as a source of its own, with the pictures that stand in it."""
+    if (start, end) == (0, len(source.text)):
+        return source
+    text = source.text[start:end]
+    pictures = tuple(_pictures(source, start, end))
+    pages = [at - start for at in source.page_starts if start < at < end]
+    begins = bisect_right(source.page_starts, start) > 0
+    return source.with_text(text, pictures=pictures, page_starts=(*((0,) if begins else ()), *pages))
+
+
+def _pictures(source: Source, start: int, end: int) -> Iterator[Picture]:
+    """Those that stand in a part, each at its place there."""
+    for picture in source.pictures:
+        says, at = source.span_of(picture)
+        if start < at <= end or start == at == 0:
+            yield replace(picture, span=(max(0, says - start), at - start))
+
+
+def _boundaries(source: Source) -> tuple[Sequence[int], ...]:
+    """Where pieces may begin, in ascending order, from the strongest kind of place to the weakest."""
+    found = ([match.start() for match in kind.finditer(source.text)] for kind in _BOUNDARIES)
+    return (source.page_starts, *found)
+
+
+def _end(boundaries: Sequence[Sequence[int]], start: int, limit: int) -> int:
+    """Where a piece from `start` that may reach up to `limit` ends: at the last of the strongest boundaries that leave
+    it well filled."""
+    for kind in boundaries:
+        at = bisect_right(kind, limit)
+        if at and kind[at - 1] > start + _LEAST_FILLED * (limit - start):
+            return kind[at - 1]
+    return limit

@@ -1,0 +1,295 @@
+"""A question asked of a corpus in passes: each slice is read once and leaves a note, notes are merged until they fit,
+and the answer is made of them.
+
+Every note is kept as soon as it is there, by what was asked of which ids: what was stopped goes on where it was, and a
+slice whose sources did not change is not read again.
+"""
+
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from threading import Event as Flag
+from typing import Any
+
+from app.citing import Excerpt, Quotable
+from app.passes import notes
+from app.passes.notes import Note, note_from
+from app.passes.setting import PassPlan, Setting
+from app.passes.slices import Slice
+from app.question import DeskEvent, Notice, Passes, Passing
+from app.verdicts import refuse_misfit
+from engine.answer.citations import Citation
+from engine.backend import Case, Finished, Ids, Prompt, Remark, Replied, Source, Stop, Text
+
+_AROUND = 400  # characters before and behind a quote that are sent with a note's fact to be quoted again
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """A note with what its facts may be quoted from again: passages around the words that show them."""
+
+    note: Note
+    title: str
+    passages: tuple[Excerpt, ...] = ()
+
+
+Told = Generator[DeskEvent, None, list[Noted] | None]
+
+
+def take_notes(setting: Setting, slices: Sequence[Slice], cancel: Flag) -> Told:
+    """Reads every slice; their notes, None where it was cancelled. Raises as Backend.generate does."""
+    found = list[Noted]()
+    for number, each in enumerate(slices, 1):
+        excerpts = excerpts_of(each)
+        at = Passing(number, len(slices), each.title)
+        sources = [excerpt.source for excerpt in excerpts]
+        noted = yield from _pass(numbered(setting, excerpts), at, sources, excerpts, cancel)
+        if noted is None:
+            return None
+        found.append(noted)
+    return found
+
+
+def excerpts_of(each: Slice) -> tuple[Excerpt, ...]:
+    """What a pass sends of the sources."""
+    return tuple(Excerpt(piece.as_source(), piece.source, piece.first_byte) for piece in each.pieces)
+
+
+def numbered(setting: Setting, excerpts: Sequence[Excerpt]) -> Setting:
+    """With the numbers that the pictures of these have, some of which are parts of their sources."""
+    numbers = dict(setting.numbers)
+    for excerpt in excerpts:
+        if excerpt.source is not excerpt.whole and excerpt.source.pictures:
+            first = (excerpt.source.pictures[0].number, excerpt.source.pictures[0].digest)
+            before = [(picture.number, picture.digest) for picture in excerpt.whole.pictures].index(first)
+            numbers[excerpt.whole.path] += before
+    return replace(setting, numbers=numbers)
+
+
+def merge_notes(setting: Setting, noted: Sequence[Noted], room: int, cancel: Flag) -> Told:
+    """Notes of notes, until what is left takes at most `room` tokens as documents; None where it was cancelled. Those
+    without a fact are left out."""
+    left = [each for each in noted if each.note.facts]
+    while len(left) > 1 and sum(costs := [setting.tokens_of(sent(each)) for each in left]) > room:
+        groups, used = [[left[0]]], costs[0]
+        for each, cost in zip(left[1:], costs[1:], strict=True):
+            if used + cost > room and len(groups[-1]) > 1:  # at least two, or it would never end
+                groups.append([])
+                used = 0
+            groups[-1].append(each)
+            used += cost
+        merged = list[Noted]()
+        for number, group in enumerate(groups, 1):
+            if len(group) == 1:
+                merged += group
+                continue
+            at = Passing(number, len(groups), f"{group[0].title} to {group[-1].title}", merging=True)
+            passages = tuple(passage for each in group for passage in each.passages)
+            one = yield from _pass(setting, at, [sent(each) for each in group], passages, cancel)
+            if one is None:
+                return None
+            merged.append(one)
+        left = merged
+    return left
+
+
+def sent(noted: Noted) -> Source:
+    """A note as it is sent."""
+    return notes.as_source(noted.note, f"note of {noted.title}")
+
+
+def _pass(
+    setting: Setting, at: Passing, sources: Sequence[Source], quotable: Sequence[Excerpt], cancel: Flag
+) -> Generator[DeskEvent, None, Noted | None]:
+    """One pass: what it is told while it goes on, and its note; None where it was cancelled."""
+    case = setting.case(sources, notes.asking(setting.question))
+    key, quotes = key_of(case.prompt, setting), Quotable(quotable if setting.may_quote else ())
+    kept = setting.store.notes.get(key)
+    at = replace(at, n_tokens=case.prompt.n_tokens)
+    if kept is not None:
+        note = note_from(kept)
+        yield _over(at, note, kept=True)
+        return Noted(note, at.title, _passages(note, quotable))
+    yield at
+    refuse_misfit(case.plan)
+    if case.refusal is not None:
+        raise case.refusal
+    text, ended = "", None
+    events = setting.backend.generate(
+        case,
+        setting.sampling,
+        session_id=setting.session_id,
+        cancel=cancel,
+        quotable=quotes.sources,
+        form=notes.FORM if setting.backend.about.holds_forms else None,
+    )
+    with closing(events):
+        for event in events:
+            if isinstance(event, Text):
+                text += event.text
+            elif isinstance(event, Finished):
+                ended = event
+            else:
+                yield Notice(event.text) if isinstance(event, Remark) else event
+    if ended is None or ended.stop is Stop.CANCELLED:
+        return None
+    note = yield from _shown(setting, case, text, ended, quotes, cancel)
+    if cancel.is_set() and not note.looked and setting.may_quote:
+        return None
+    setting.store.notes.put(key, setting.session_id, note.to_json())
+    yield _over(at, note, n_read=ended.prompt_tokens - ended.reused_tokens, n_reused=ended.reused_tokens)
+    return Noted(note, at.title, _passages(note, quotable))
+
+
+def _over(at: Passing, note: Note, **known: Any) -> Passing:
+    """A pass that is over."""
+    n_shown = sum(fact.is_shown for fact in note.facts)
+    return replace(at, note=note.text, n_facts=len(note.facts), n_shown=n_shown, **known)
+
+
+def _shown(
+    setting: Setting, case: Case, text: str, ended: Finished, quotes: Quotable, cancel: Flag
+) -> Generator[DeskEvent, None, Note]:
+    """The note, with the words that show each of its facts."""
+    spans = notes.facts_in(text)
+    if not spans or not quotes.sources:
+        return notes.read_note(text)
+    told = setting.backend.evidence(
+        case,
+        Replied(ended.reply_ids, text),
+        spans,
+        question=setting.question,
+        quotable=quotes.sources,
+        anyway=setting.settings.quotes is True,
+        cancel=cancel,
+    )
+    citations = list[Citation]()
+    with closing(told):
+        for event in told:
+            if isinstance(event, Remark):
+                yield Notice(event.text)
+            else:
+                citations.append(quotes.citation(event, spans[event.statement]))
+    return notes.read_note(text, citations=citations, looked=len(citations) == len(spans))
+
+
+def _passages(note: Note, quotable: Sequence[Excerpt]) -> tuple[Excerpt, ...]:
+    wholes = {excerpt.whole.path: excerpt.whole for excerpt in quotable}
+    return passages_around((fact.citation for fact in note.facts), wholes)
+
+
+def passages_around(citations: Iterable[Citation | None], wholes: Mapping[str, Source]) -> tuple[Excerpt, ...]:
+    """What stands around the words that were quoted: whole lines where they are short, each passage once. wholes: the
+    sources that they stand in, by path."""
+    found = dict[tuple[str, int], Excerpt]()
+    for citation in citations:
+        whole = wholes.get(citation.path or "") if citation is not None else None
+        if citation is None or whole is None or citation.text_span is None:
+            continue
+        data = whole.text.encode("utf-8", "surrogatepass")
+        start, end = _whole_lines(data, *citation.text_span)
+        text = data[start:end].decode("utf-8", "surrogatepass")
+        found.setdefault((whole.path, start), Excerpt(whole.with_text(text), whole, start))
+    return tuple(found.values())
+
+
+def _whole_lines(data: bytes, start: int, end: int) -> tuple[int, int]:
+    """Bytes around those given, to line ends where some are near, never within a character."""
+    begin = data.rfind(b"\n", max(0, start - _AROUND), start) + 1 or max(0, start - _AROUND)
+    after = data.find(b"\n", end, end + _AROUND)
+    behind = after + 1 if after >= 0 else min(len(data), end + _AROUND)
+    while begin < start and 0x80 <= data[begin] < 0xC0:
+        begin += 1
+    while behind < len(data) and 0x80 <= data[behind] < 0xC0:
+        behind += 1
+    return begin, behind
+
+
+def key_of(prompt: Prompt, setting: Setting) -> str:
+    """Of what is asked of which model: equal ones give equal notes."""
+    about = setting.backend.about
+    model = (about.name, about.vocabulary, about.origin and (about.origin.header_digest, about.origin.n_bytes))
+    asked = f"{notes.VERSION} {model} {setting.sampling} {setting.settings.kv_type} {setting.may_quote}"
+    digest = blake2b(asked.encode(), digest_size=16)
+    digest.update(prompt.ids().astype("<i4").tobytes())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadInPasses:
+    """What the answer is made of: its prompt, which holds notes; what it may be quoted from; and what each slice gave,
+    as the receipt has it."""
+
+    case: Case
+    quotable: tuple[Excerpt, ...]
+    passes: dict[str, Any]
+
+
+def read_in_passes(plan: PassPlan, begun: Ids, cancel: Flag) -> Generator[DeskEvent, None, ReadInPasses | None]:
+    """Reads all slices and merges their notes; None where it was cancelled. begun: ids that the reply goes on from.
+
+    Raises DoesNotFit or ModelRefused, and as Backend.generate does.
+    """
+    setting, read = plan.setting, list[Passing]()
+    yield Passes(
+        titles=tuple(each.title for each in plan.slices),
+        tokens=tuple(each.n_tokens for each in plan.slices),
+        n_sources=plan.n_sources,
+        seconds=plan.seconds,
+    )
+    noted = yield from _remembering(take_notes(setting, plan.slices, cancel), read)
+    left = None if noted is None else (yield from merge_notes(setting, noted, plan.room, cancel))
+    if noted is None or left is None:
+        return None
+    wanted = replace(setting.wanted, reply_tokens=setting.settings.reply_tokens)
+    final = replace(setting, wanted=wanted)
+    sources, asked = [sent(each) for each in left] or [notes.nothing_found()], notes.answering(setting.question)
+    case = final.case(sources, asked, begun)
+    refuse_misfit(case.plan)
+    passages = {(each.whole.path, each.first_byte): each for one in left for each in one.passages}
+    return ReadInPasses(
+        case=case,
+        quotable=tuple(passages.values()) if setting.may_quote else (),
+        passes={
+            **_receipt(plan, noted, read),
+            "asked": asked,
+            "sent": [{"path": source.path, "text": source.text} for source in sources],
+        },
+    )
+
+
+def _remembering(told: Told, read: list[Passing]) -> Told:
+    """The same; every pass that is over is put into `read`."""
+    try:
+        while True:
+            event = next(told)
+            if isinstance(event, Passing) and event.note is not None:
+                read.append(event)
+            yield event
+    except StopIteration as done:
+        found: list[Noted] | None = done.value
+        return found
+    finally:
+        told.close()
+
+
+def _receipt(plan: PassPlan, noted: Sequence[Noted], read: Sequence[Passing]) -> dict[str, Any]:
+    """How the corpus was read, for the receipt; JSON."""
+    return {
+        "n_passes": len(plan.slices),
+        "n_sources": plan.n_sources,
+        "slices": [
+            {
+                "pieces": [
+                    {"path": piece.source.path, "tokens": piece.n_tokens, "characters": [piece.start, piece.end]}
+                    for piece in each.pieces
+                ],
+                "kept": told.kept,
+                "read_tokens": told.n_read,
+                "reused_tokens": told.n_reused,
+                "note": one.note.to_json(),
+            }
+            for each, one, told in zip(plan.slices, noted, read, strict=True)
+        ],
+    }

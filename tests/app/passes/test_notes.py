@@ -1,0 +1,58 @@
+"""Notes: parsed whatever was cut, kept and sent again."""
+
+from app.passes.notes import Fact, as_source, asking, facts_in, note_from, read_note
+from engine.answer.citations import Citation, Status
+
+WHOLE = "Fact: The pier is 31 m long.\nFact: Dunn built it.\nMissing: the year\nConfidence: high"
+
+
+def test_a_whole_note() -> None:
+    note = read_note(WHOLE)
+    assert [fact.text for fact in note.facts] == ["The pier is 31 m long.", "Dunn built it."]
+    assert (note.missing, note.confidence) == ("the year", "high")
+    assert [WHOLE[start:end] for start, end in facts_in(WHOLE)] == [fact.text for fact in note.facts]
+
+
+def test_one_that_was_cut_anywhere_has_its_whole_facts() -> None:
+    for end in range(len(WHOLE)):
+        note = read_note(WHOLE[:end])
+        whole = WHOLE[:end].count("\n", 0, WHOLE.index("Missing"))
+        assert len(note.facts) == whole
+        assert note.missing == "" or "the year".startswith(note.missing)
+
+
+def test_a_fact_that_is_said_again_is_one() -> None:
+    text = "Fact: It is 31 m long.\nFact: Dunn built it.\nFact: it is 31 m long.\nMissing: all\nConfidence: low"
+    assert [fact.text for fact in read_note(text).facts] == ["It is 31 m long.", "Dunn built it."]
+
+
+def test_a_list_of_an_engine_that_no_form_holds_is_facts_too() -> None:
+    text = "Here are notes:\n- It is 31 m long.\n- Dunn built it.\n\nMissing: all\nConfidence: low"
+    assert [fact.text for fact in read_note(text).facts] == ["It is 31 m long.", "Dunn built it."]
+
+
+def test_nothing_is_no_fact_and_nobody_is_told_that_it_may_be_so() -> None:
+    note = read_note("Missing: all\nConfidence: low")
+    assert note.facts == () and note.missing == "all" and note.confidence == "low"
+    assert "nothing" not in asking("How long is it?").lower()
+
+
+def test_it_is_kept_and_sent_with_the_words_that_show_it() -> None:
+    first, second = facts_in(WHOLE)
+    shown = Citation(
+        statement=first,
+        status=Status.VERIFIED,
+        quote="31 metres\n long",
+        held=True,
+        path="pier.md",
+        lines=(3, 4),
+        places=1,
+    )
+    missing = Citation(statement=second, status=Status.MISSING, held=True)
+    note = read_note(WHOLE, citations=[missing, shown], looked=True)
+    assert note.facts == (Fact("The pier is 31 m long.", shown), Fact("Dunn built it.", missing))
+    assert note_from(note.to_json()) == note
+    assert as_source(note, "n").text == (
+        '- The pier is 31 m long.\n  "31 metres long" (pier.md, lines 3 to 4)\n'
+        "- Dunn built it.\n  (no words were found that show this)\n"
+    )
