@@ -15,7 +15,7 @@ from app.question import Answered, Begun, Cited, DeskEvent, Notice, Question, lo
 from app.receipts import Sending, receipt_of
 from app.session_settings import TurnSettings, asked_with, begun_with, sampling_of
 from app.settings import Settings
-from app.sources.joining import Joining, join_session, write_down
+from app.sources.joining import Joining, join_session, of_kinds, write_down
 from app.verdicts import refuse_misfit, unseen_notice
 from engine.backend import (
     Backend,
@@ -54,6 +54,9 @@ def answer(
         resumed = there[0] if question.goes_on is not None else None
         corpus, into = question.corpus, session.id if session else None
         joined = join_session(store.sources, into, corpus) if corpus != Corpus() else Joining()
+        if question.kinds:
+            links = store.sources.links(into) if into else ()
+            question = replace(question, only=of_kinds(links, joined, question.kinds))
         turn = prepare(
             session,
             question.text,
@@ -138,10 +141,12 @@ def _resolved(question: Question, session: Session | None, store: Store) -> tupl
             raise UsageError(f"The reply to question {at + 1} is complete.", "Ask the next question, or ask it again.")
         if any(turn.parent == at for turn in turns):
             raise UsageError(f"Questions follow on question {at + 1}: its reply stays as it is.", "Ask it again.")
-    only = asked_with(before).only if question.only is None else question.only
+    asked = asked_with(before)
+    only = asked.only if question.only is None else question.only
     found = (before,) if question.goes_on is not None else tuple(turns[index] for index in before.alternatives)
     text = before.question if question.goes_on is not None else question.text or before.question
-    return replace(question, text=text, only=only), found
+    template = asked.template if text == before.question else question.template
+    return replace(question, text=text, only=only, template=template), found
 
 
 def _varied(
@@ -224,6 +229,7 @@ def _begin(
             joined=first_sent,
             refused=question.refused,
             only=question.only,
+            template=question.template,
         ).to_json(),
         beside=question.beside,
     )

@@ -12,6 +12,7 @@ from typing import Any
 
 from app.session_settings import SessionSettings, settings_of
 from app.settings import Settings, read_settings
+from app.templates.shelf import Shelf
 from engine.errors import UsageError
 from storage.records import Hit, Session, SessionOverview, SessionRecord, SessionSource, SessionSummary, Turn
 from storage.store import Store
@@ -40,6 +41,11 @@ class Archive:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._opening = Lock()
+
+    @property
+    def templates(self) -> Shelf:
+        """The ready-made questions: ours, and the user's own below the home."""
+        return Shelf(self.settings.home / "templates")
 
     def sessions(self) -> tuple[SessionSummary, ...]:
         """All of them, the newest update first."""

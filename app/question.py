@@ -23,6 +23,8 @@ class Question:
     refused: files that the user attached to it by hand and that could not be read; the turn keeps them. only: the paths
     of the session's sources that it is asked about, None for all that are sent; a slash at the end makes it a folder.
     settings: that this one is asked with, in place of Desk's own; of them, those of sampling and of the reply's length.
+    template: the name of the template that made the text. kinds: of sources that it is asked about, none for all; only
+    those that are sent else.
     """
 
     text: str
@@ -34,6 +36,8 @@ class Question:
     goes_on: int | None = None
     as_set: bool = False
     settings: Settings | None = None
+    template: str = ""
+    kinds: tuple[str, ...] = ()
     read_s: float = 0.0  # what reading the sources took
 
 

@@ -68,7 +68,7 @@ class TurnSettings:
 
     model: the --model value. joined: the pictures that it was the first to send, None for a turn that is older than
     that. refused: files that were attached to it and could not be read. only: the paths that it was asked about, None
-    for all that the session has.
+    for all that the session has. template: the name of the one that made the question, "" for none.
     """
 
     model: str
@@ -77,6 +77,7 @@ class TurnSettings:
     joined: tuple[Joined, ...] | None = None
     refused: tuple[Skipped, ...] = ()
     only: frozenset[str] | None = None
+    template: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """As the store keeps it."""
@@ -89,6 +90,8 @@ class TurnSettings:
             values["refused"] = [(one.path, str(one.cause), one.reason) for one in self.refused]
         if self.only is not None:
             values["only"] = sorted(self.only)
+        if self.template:
+            values["template"] = self.template
         return values
 
 
@@ -102,6 +105,7 @@ def asked_with(turn: Turn) -> TurnSettings:
         joined=None if joined is None else tuple(Joined(*each) for each in joined),
         refused=tuple(Skipped(path, Cause(cause), reason) for path, cause, reason in kept.get("refused") or ()),
         only=None if only is None else frozenset(only),
+        template=str(kept.get("template") or ""),
     )
 
 

@@ -220,7 +220,7 @@ def _turn(at: int, fields: Fields, renamed: dict[str, str]) -> Turn:
 def _asked_with(fields: Fields, renamed: dict[str, str]) -> dict[str, Any]:
     """The settings of a turn, their known keys looked at."""
     values, at = fields.object("settings"), Fields(fields.object("settings"), f"{fields.where}.settings")
-    for name in ("model", "kv_type"):
+    for name in ("model", "kv_type", "template"):
         at.text_or_none(name)
     for name in _WHOLE:
         at.number_or_none(name, least=-MOST_NUMBER)

@@ -6,13 +6,14 @@ engine.corpus.order.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from engine.backend import Cause, Corpus, Skipped, Source
 from engine.corpus.order.ordering import order_for_reuse
 from engine.corpus.walk.disk_tree import is_gone
 from engine.corpus.wording import Names, listed, printable
+from engine.errors import UsageError
 from storage.records import SourceLink
 from storage.sources import Sources
 
@@ -136,6 +137,19 @@ def write_down(
     stored.put_skipped(session_id, (*skipped, *joining.gone))
     stored.set_enabled(session_id, [one.path for one in joining.gone], enabled=False)
     stored.set_enabled(session_id, joining.returning, enabled=True)
+
+
+def of_kinds(links: Sequence[SourceLink], joining: Joining, kinds: Collection[str]) -> frozenset[str]:
+    """The paths of a session's sources of these kinds that are sent, with those that join it. Raises UsageError where
+    there are none."""
+    gone, back = {skipped.path for skipped in joining.gone}, set(joining.returning)
+    found = {link.path: link.kind for link in links if (link.enabled or link.path in back) and link.path not in gone}
+    known = {link.path for link in links}
+    found |= {source.path: source.kind for source in joining.sources if source.path in found or source.path not in known}
+    only = frozenset(path for path, kind in found.items() if kind in kinds)
+    if not only:
+        raise UsageError(f"The question is about {listed(list(kinds))}, and none is sent.", "Add some, or ask otherwise.")
+    return only
 
 
 def _named(links: Sequence[SourceLink], read: Corpus) -> list[Source]:
