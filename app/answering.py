@@ -54,9 +54,7 @@ def answer(
         resumed = there[0] if question.goes_on is not None else None
         corpus, into = question.corpus, session.id if session else None
         joined = join_session(store.sources, into, corpus) if corpus != Corpus() else Joining()
-        if question.kinds:
-            links = store.sources.links(into) if into else ()
-            question = replace(question, only=of_kinds(links, joined, question.kinds))
+        question = replace(question, only=question.only or of_kinds(store.sources, into, joined, question.kinds))
         turn = prepare(
             session,
             question.text,
@@ -141,12 +139,11 @@ def _resolved(question: Question, session: Session | None, store: Store) -> tupl
             raise UsageError(f"The reply to question {at + 1} is complete.", "Ask the next question, or ask it again.")
         if any(turn.parent == at for turn in turns):
             raise UsageError(f"Questions follow on question {at + 1}: its reply stays as it is.", "Ask it again.")
-    asked = asked_with(before)
-    only = asked.only if question.only is None else question.only
+    only = asked_with(before).only if question.only is None else question.only
     found = (before,) if question.goes_on is not None else tuple(turns[index] for index in before.alternatives)
     text = before.question if question.goes_on is not None else question.text or before.question
-    template = asked.template if text == before.question else question.template
-    return replace(question, text=text, only=only, template=template), found
+    name = asked_with(before).template if text == before.question else question.template
+    return replace(question, text=text, only=only, template=name), found
 
 
 def _varied(
@@ -349,7 +346,5 @@ class _Record:
 
 def title_of(question: str) -> str:
     """A session's first title: the beginning of its first question, cut at a word."""
-    line = " ".join(question.split())
-    if len(line) <= _TITLE_LENGTH:
-        return line or "Untitled"
-    return line[:_TITLE_LENGTH].rsplit(" ", 1)[0] + "…"
+    line = " ".join(question.split()) or "Untitled"
+    return line if len(line) <= _TITLE_LENGTH else line[:_TITLE_LENGTH].rsplit(" ", 1)[0] + "…"

@@ -14,7 +14,7 @@ from app.session_settings import SessionSettings, settings_of
 from app.settings import Settings, read_settings
 from app.templates.shelf import Shelf
 from engine.errors import UsageError
-from storage.records import Hit, Session, SessionOverview, SessionRecord, SessionSource, SessionSummary, Turn
+from storage.records import Hit, KeptNote, Session, SessionOverview, SessionRecord, SessionSource, SessionSummary, Turn
 from storage.store import Store
 
 
@@ -93,6 +93,33 @@ class Archive:
     def keep_draft(self, session_id: str, text: str) -> None:
         """Keeps it, in place of the one before."""
         self._store.sessions.keep_draft(session_id, text)
+
+    def keep_note(self, session_id: str, index: int, *, words: str | None = None, title: str = "") -> KeptNote:
+        """Keeps the answer of this turn, or words of it, as a note of the session, with their citations. title: that of
+        the note, its beginning where it is "". Raises as turns_before does, and UsageError for nothing to keep."""
+        from app.noting import piece_of, title_of_note
+
+        text, citations = piece_of(self._store.turns.one(session_id, index), words)
+        title = title_of_note(title, text)
+        return self._store.kept_notes.add(session_id, title=title, text=text, turn_index=index, citations=citations)
+
+    def kept_notes(self, session_id: str) -> tuple[KeptNote, ...]:
+        """A session's notes. Raises as session does."""
+        return self._store.kept_notes.of(session_id)
+
+    def kept_note(self, session_id: str, number: int) -> KeptNote:
+        """One of them. Raises as session does, and UsageError without it."""
+        return self._store.kept_notes.one(session_id, number)
+
+    def rename_note(self, session_id: str, number: int, title: str) -> KeptNote:
+        """Gives a note another title. Raises UsageError for an empty one, and as kept_note does."""
+        if not (title := " ".join(title.split())):
+            raise UsageError("A title cannot be empty.", "Give it a word.")
+        return self._store.kept_notes.rename(session_id, number, title)
+
+    def delete_note(self, session_id: str, number: int) -> None:
+        """Takes a note away; a source that it was sent as stays. Raises as kept_note does."""
+        self._store.kept_notes.delete(session_id, number)
 
     def export(self, session_id: str, layout: str = "json", *, with_sources: bool = True) -> bytes:
         """A session as a file: "json", to be imported again, "md" or "html". Raises as session does.

@@ -56,7 +56,9 @@ def filled_in(
     """
     if name is None:
         if given:
-            raise UsageError("--set fills in a template's blank, and no template is named.", "Name it: --template NAME.")
+            raise UsageError(
+                "--set fills in a template's blank, and no template is named.", "Name it: --template NAME."
+            )
         return archive.templates.called(also) if is_typed else None
     values: dict[str, str] = {}
     for each in given:

@@ -139,16 +139,21 @@ def write_down(
     stored.set_enabled(session_id, joining.returning, enabled=True)
 
 
-def of_kinds(links: Sequence[SourceLink], joining: Joining, kinds: Collection[str]) -> frozenset[str]:
-    """The paths of a session's sources of these kinds that are sent, with those that join it. Raises UsageError where
-    there are none."""
+def of_kinds(
+    stored: Sources, session_id: str | None, joining: Joining, kinds: Collection[str]
+) -> frozenset[str] | None:
+    """The paths of a session's sources of these kinds that are sent, with those that join it; None for no kinds. Raises
+    UsageError where there are none."""
+    if not kinds:
+        return None
+    links = stored.links(session_id) if session_id is not None else ()
     gone, back = {skipped.path for skipped in joining.gone}, set(joining.returning)
     found = {link.path: link.kind for link in links if (link.enabled or link.path in back) and link.path not in gone}
-    known = {link.path for link in links}
-    found |= {source.path: source.kind for source in joining.sources if source.path in found or source.path not in known}
+    unsent = {link.path for link in links} - set(found)
+    found |= {source.path: source.kind for source in joining.sources if source.path not in unsent}
     only = frozenset(path for path, kind in found.items() if kind in kinds)
     if not only:
-        raise UsageError(f"The question is about {listed(list(kinds))}, and none is sent.", "Add some, or ask otherwise.")
+        raise UsageError(f"The template asks about {listed(list(kinds))}, and no such source is sent.", "Add one.")
     return only
 
 

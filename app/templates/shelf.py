@@ -20,9 +20,9 @@ _OURS = Path(__file__).with_name("ours")
 _SUFFIX = ".md"
 _MOST_FILES = 500
 _CALL = re.compile(r"/([A-Za-z0-9][A-Za-z0-9_-]{0,63})(?=\s|\Z)")
-_CODE = frozenset(
-    ".py .js .mjs .ts .tsx .jsx .java .kt .c .h .cc .cpp .hpp .cs .go .rs .rb .php .swift .scala .sh .ps1 .sql .lua .pl "
-    ".r .jl .m .hs .ml .ex .exs .erl .clj .dart .vue .svelte .zig .nim .f90 .asm .css .scss .tf .proto".split()
+_CODE = re.compile(
+    r"\.(py|js|mjs|ts|tsx|jsx|java|kt|c|h|cc|cpp|hpp|cs|go|rs|rb|php|swift|scala|sh|ps1|sql|lua|pl|r|jl|m|hs|ml|exs?|erl"
+    r"|clj|dart|vue|svelte|zig|nim|f90|asm|s?css|tf|proto)"
 )
 _DIFF = frozenset((".diff", ".patch"))
 
@@ -156,7 +156,9 @@ class Shelf:
         files = [self.folder / name for name in names[:_MOST_FILES]]
         for path in files:
             if path.suffix.lower() != _SUFFIX:
-                sentence = f"{_shown(path.name)} in {self.folder} is not looked at: templates are files that end in .md."
+                sentence = (
+                    f"{_shown(path.name)} in {self.folder} is not looked at: templates are files that end in .md."
+                )
                 faults.append(Fault("", sentence))
         return [path for path in files if path.suffix.lower() == _SUFFIX]
 
@@ -202,7 +204,7 @@ def _what(source: Placed) -> str:
     suffix = PurePosixPath(source.path).suffix.lower()
     if source.kind != "text":
         return source.kind
-    return "diff" if suffix in _DIFF else "code" if suffix in _CODE else "text"
+    return "diff" if suffix in _DIFF else "code" if _CODE.fullmatch(suffix) else "text"
 
 
 def _shown(name: str) -> str:

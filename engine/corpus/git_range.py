@@ -29,7 +29,9 @@ _END = re.compile(r"([A-Za-z0-9_@][A-Za-z0-9_./+@-]*?)((?:[~^][0-9]{0,6})*)")
 _SHORT_ID = re.compile(r"[0-9a-f]{4,64}")
 _POINTER = re.compile(rb"ref: (refs/[^\0\n]+)")
 _FIELDS = "%H%x00%an%x00%aI%x00%s%x00%b"
-_REMEDY = "Name two commits that are there; or write a file with `git diff OLD..NEW > changes.diff`, and ask about that."
+_REMEDY = (
+    "Name two commits that are there; or write a file with `git diff OLD..NEW > changes.diff`, and ask about that."
+)
 
 
 def read_range(path: Path, wanted: str) -> Corpus:
@@ -54,7 +56,9 @@ def read_range(path: Path, wanted: str) -> Corpus:
         make_repository(Path(empty), head, shallow=read_small(os.path.join(folders[1], "shallow")))
         span = "..".join(id + steps for id, steps in ends)
         mark = secrets.token_hex(16)
-        output = _log(git, empty, span, mark, os.path.join(folders[1], "objects"), below if below != "." else None, wanted)
+        output = _log(
+            git, empty, span, mark, os.path.join(folders[1], "objects"), below if below != "." else None, wanted
+        )
     sources = tuple(_sources(output, mark))
     if not sources:
         raise SourceRefused(f"{wanted} has no commits.", "Write the older end first: OLD..NEW.")
@@ -67,7 +71,9 @@ def _ends(wanted: str) -> tuple[str, str]:
     """The two ends of a range; one that is left out is the commit that is checked out."""
     found = _RANGE.fullmatch(wanted.strip())
     if found is None or "..." in wanted or not (found[1] or found[2]):
-        raise UsageError(f"{wanted} is no range of commits.", "Write it as OLD..NEW, such as v1.0..v2.0 or HEAD~20..HEAD.")
+        raise UsageError(
+            f"{wanted} is no range of commits.", "Write it as OLD..NEW, such as v1.0..v2.0 or HEAD~20..HEAD."
+        )
     return found[1] or "HEAD", found[2] or "HEAD"
 
 
@@ -90,7 +96,7 @@ def _id_of(name: str, common: str) -> str | None:
     places = [f"{prefix}{name}" for prefix in ("", "refs/", "refs/tags/", "refs/heads/", "refs/remotes/")]
     places = [place for place in places if place.startswith("refs/")]
     packed = read_small(os.path.join(common, "packed-refs"), _MOST_REFS_BYTES) or b""
-    known = dict(reversed(pair) for line in packed.splitlines() if len(pair := line.split(b" ", 1)) == 2)
+    known = {of: id for id, _, of in (line.partition(b" ") for line in packed.splitlines())}
     for place in places:
         value = _loose(place, common) or known.get(place.encode(), b"")
         pointer = _POINTER.fullmatch(value)  # of one such as origin/HEAD
