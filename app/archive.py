@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from app.session_settings import SessionSettings, settings_of
 from app.settings import Settings, read_settings
@@ -16,6 +16,9 @@ from app.templates.shelf import Shelf
 from engine.errors import UsageError
 from storage.records import Hit, KeptNote, Session, SessionOverview, SessionRecord, SessionSource, SessionSummary, Turn
 from storage.store import Store
+
+if TYPE_CHECKING:  # with a parser of Markdown, which no list of sessions needs
+    from app.exchange.tables import TurnTables
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +125,7 @@ class Archive:
         self._store.kept_notes.delete(session_id, number)
 
     def export(self, session_id: str, layout: str = "json", *, with_sources: bool = True) -> bytes:
-        """A session as a file: "json", to be imported again, "md" or "html". Raises as session does.
+        """A session as a file: "json", to be imported again, "md" or "html"; its tables, "csv". Raises as session does.
 
         with_sources: with what they hold; without, JSON cannot be imported, and HTML has no images.
         """
@@ -130,6 +133,10 @@ class Archive:
             from app.exchange.document import to_bytes  # here and below: no list of sessions needs these
 
             return to_bytes(self._document(session_id, with_sources=with_sources))
+        if layout == "csv":
+            from app.exchange.tables import tables_csv
+
+            return tables_csv(self.tables(session_id)).encode("utf-8", "replace")
         if layout == "html":
             from app.exchange.page import session_page
             from app.images.jpegs import draw
@@ -138,6 +145,13 @@ class Archive:
         from app.export import session_markdown
 
         return f"{session_markdown(self.record(session_id))}\n".encode("utf-8", "replace")
+
+    def tables(self, session_id: str, index: int | None = None) -> "tuple[TurnTables, ...]":
+        """The tables of this turn's answer with the sources of their cells, those of all answers of the current branch
+        without one. Raises as turns_before does, and UsageError where there are none."""
+        from app.exchange.tables import session_tables
+
+        return session_tables(self.record(session_id), index)
 
     def take_in(self, data: bytes) -> Imported:
         """Stores the session of an export: all of it, or nothing. The one that is there already, with all that the

@@ -59,13 +59,33 @@ def rename(session_id: str, title: str, as_json: bool) -> None:
 
 @sessions.command()
 @click.argument("session_id", metavar="ID")
-@click.option("--format", "layout", type=click.Choice(("md", "json", "html")), default="md", show_default=True)
+@click.option("--format", "layout", type=click.Choice(("md", "json", "html", "csv")), default="md", show_default=True)
 @click.option("--no-sources", is_flag=True, help="Leave out what the sources hold. Such JSON cannot be imported.")
 @JSON
 def export(session_id: str, layout: str, no_sources: bool, as_json: bool) -> None:
-    """Write a session as Markdown, as JSON that can be imported, or as one HTML page."""
+    """Write a session as Markdown, as JSON that can be imported, as one HTML page; or its tables as CSV."""
     with open_archive() as archive:
         print_bytes(archive.export(session_id, "json" if as_json else layout, with_sources=not no_sources))
+
+
+@sessions.command()
+@click.argument("session_id", metavar="ID")
+@click.option(
+    "--at", "number", type=click.IntRange(1), metavar="N", help="Of the answer to question N. Default: of all."
+)
+@click.option("--format", "layout", type=click.Choice(("md", "csv")), default="md", show_default=True)
+@JSON
+def tables(session_id: str, number: int | None, layout: str, as_json: bool) -> None:
+    """The tables of a session's answers, each cell with where it stands in the sources."""
+    from app.exchange.tables import tables_csv, tables_json, tables_markdown
+
+    with open_archive() as archive:
+        found = archive.tables(session_id, None if number is None else number - 1)
+    if as_json:
+        print_document(tables_json(found))
+    else:
+        text = tables_csv(found) if layout == "csv" else tables_markdown(found)
+        print_bytes(text.encode("utf-8", "replace"))
 
 
 @sessions.command("import")
