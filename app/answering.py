@@ -15,7 +15,7 @@ from app.question import Answered, Begun, Cited, DeskEvent, Notice, Question, lo
 from app.recording import Receipts, Record
 from app.session_settings import TurnSettings, asked_with, begun_with, sampling_of
 from app.settings import Settings
-from app.sources.joining import Joining, join_session, write_down
+from app.sources.joining import Joining, join_session, of_kinds, write_down
 from app.verdicts import refuse_misfit, unseen_notice
 from engine.backend import Backend, Corpus, Event, HeldQuote, Sampling, Stop
 from engine.errors import LongdeskError, UsageError
@@ -38,7 +38,7 @@ def answer(
         lease = stack.enter_context(store.leases.acquire(session.id)) if session is not None else None
         question, there = _resolved(question, session, store)
         resumed = there[0] if question.goes_on is not None else None
-        turn = _prepared(question, session, resumed, backend, store, settings)
+        question, turn = _prepared(question, session, resumed, backend, store, settings)
         passes = plan_passes(turn, question, backend, store, settings) if question.in_passes else None
         if passes is None:
             _refuse(turn)
@@ -126,7 +126,8 @@ def _resolved(question: Question, session: Session | None, store: Store) -> tupl
     asked, passes = asked_with(before), question.in_passes
     if asked.in_passes and not passes:  # as it was asked
         question = replace(question, in_passes=True, pass_tokens=asked.pass_tokens)
-    return replace(question, text=text, only=only), found
+    name = asked.template if text == before.question else question.template
+    return replace(question, text=text, only=only, template=name), found
 
 
 def _varied(
@@ -157,19 +158,23 @@ def _prepared(
     backend: Backend,
     store: Store,
     settings: Settings,
-) -> PreparedTurn:
+) -> tuple[Question, PreparedTurn]:
+    """The question with the paths that it is asked about, and what it would send."""
     corpus, into = question.corpus, session.id if session else None
-    return prepare(
+    joined = join_session(store.sources, into, corpus) if corpus != Corpus() else Joining()
+    only = question.only or of_kinds(store.sources, into, joined, question.kinds)
+    turn = prepare(
         session,
         question.text,
         store=store,
         backend=backend,
         settings=settings,
-        joining=join_session(store.sources, into, corpus) if corpus != Corpus() else Joining(),
-        only=question.only,
+        joining=joined,
+        only=only,
         beside=question.beside,
         resumed=resumed,
     )
+    return replace(question, only=only), turn
 
 
 def _refuse(turn: PreparedTurn) -> None:
@@ -239,6 +244,7 @@ def _begin(
         only=question.only,
         in_passes=question.in_passes,
         pass_tokens=question.pass_tokens,
+        template=question.template,
     )
     return store.turns.begin(
         lease,
@@ -251,7 +257,5 @@ def _begin(
 
 def title_of(question: str) -> str:
     """A session's first title: the beginning of its first question, cut at a word."""
-    line = " ".join(question.split())
-    if len(line) <= _TITLE_LENGTH:
-        return line or "Untitled"
-    return line[:_TITLE_LENGTH].rsplit(" ", 1)[0] + "…"
+    line = " ".join(question.split()) or "Untitled"
+    return line if len(line) <= _TITLE_LENGTH else line[:_TITLE_LENGTH].rsplit(" ", 1)[0] + "…"

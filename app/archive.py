@@ -8,13 +8,17 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from app.session_settings import SessionSettings, settings_of
 from app.settings import Settings, read_settings
+from app.templates.shelf import Shelf
 from engine.errors import UsageError
-from storage.records import Hit, Session, SessionOverview, SessionRecord, SessionSource, SessionSummary, Turn
+from storage.records import Hit, KeptNote, Session, SessionOverview, SessionRecord, SessionSource, SessionSummary, Turn
 from storage.store import Store
+
+if TYPE_CHECKING:  # with a parser of Markdown, which no list of sessions needs
+    from app.exchange.tables import TurnTables
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,11 @@ class Archive:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._opening = Lock()
+
+    @property
+    def templates(self) -> Shelf:
+        """The ready-made questions: ours, and the user's own below the home."""
+        return Shelf(self.settings.home / "templates")
 
     def sessions(self) -> tuple[SessionSummary, ...]:
         """All of them, the newest update first."""
@@ -88,8 +97,35 @@ class Archive:
         """Keeps it, in place of the one before."""
         self._store.sessions.keep_draft(session_id, text)
 
+    def keep_note(self, session_id: str, index: int, *, words: str | None = None, title: str = "") -> KeptNote:
+        """Keeps the answer of this turn, or words of it, as a note of the session, with their citations. title: that of
+        the note, its beginning where it is "". Raises as turns_before does, and UsageError for nothing to keep."""
+        from app.noting import piece_of, title_of_note
+
+        text, citations = piece_of(self._store.turns.one(session_id, index), words)
+        title = title_of_note(title, text)
+        return self._store.kept_notes.add(session_id, title=title, text=text, turn_index=index, citations=citations)
+
+    def kept_notes(self, session_id: str) -> tuple[KeptNote, ...]:
+        """A session's notes. Raises as session does."""
+        return self._store.kept_notes.of(session_id)
+
+    def kept_note(self, session_id: str, number: int) -> KeptNote:
+        """One of them. Raises as session does, and UsageError without it."""
+        return self._store.kept_notes.one(session_id, number)
+
+    def rename_note(self, session_id: str, number: int, title: str) -> KeptNote:
+        """Gives a note another title. Raises UsageError for an empty one, and as kept_note does."""
+        if not (title := " ".join(title.split())):
+            raise UsageError("A title cannot be empty.", "Give it a word.")
+        return self._store.kept_notes.rename(session_id, number, title)
+
+    def delete_note(self, session_id: str, number: int) -> None:
+        """Takes a note away; a source that it was sent as stays. Raises as kept_note does."""
+        self._store.kept_notes.delete(session_id, number)
+
     def export(self, session_id: str, layout: str = "json", *, with_sources: bool = True) -> bytes:
-        """A session as a file: "json", to be imported again, "md" or "html". Raises as session does.
+        """A session as a file: "json", to be imported again, "md" or "html"; its tables, "csv". Raises as session does.
 
         with_sources: with what they hold; without, JSON cannot be imported, and HTML has no images.
         """
@@ -97,6 +133,10 @@ class Archive:
             from app.exchange.document import to_bytes  # here and below: no list of sessions needs these
 
             return to_bytes(self._document(session_id, with_sources=with_sources))
+        if layout == "csv":
+            from app.exchange.tables import tables_csv
+
+            return tables_csv(self.tables(session_id)).encode("utf-8", "replace")
         if layout == "html":
             from app.exchange.page import session_page
             from app.images.jpegs import draw
@@ -105,6 +145,13 @@ class Archive:
         from app.export import session_markdown
 
         return f"{session_markdown(self.record(session_id))}\n".encode("utf-8", "replace")
+
+    def tables(self, session_id: str, index: int | None = None) -> "tuple[TurnTables, ...]":
+        """The tables of this turn's answer with the sources of their cells, those of all answers of the current branch
+        without one. Raises as turns_before does, and UsageError where there are none."""
+        from app.exchange.tables import session_tables
+
+        return session_tables(self.record(session_id), index)
 
     def take_in(self, data: bytes) -> Imported:
         """Stores the session of an export: all of it, or nothing. The one that is there already, with all that the

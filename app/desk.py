@@ -21,6 +21,7 @@ from app.engines import Engines
 from app.images.page_choice import choose
 from app.local_engine import Running
 from app.next_turn import documents_of, prepare, standing_instruction
+from app.noting import source_of
 from app.previews import Preview, preview_of
 from app.question import DeskEvent, Line, Notice, Question, Unwanted
 from app.reading import Tell, read, read_to_count
@@ -191,6 +192,12 @@ class Desk(Archive):
         if brought_back is not None:
             self._store.sources.drop_skipped(session_id, brought_back)
         return tuple(map(Notice, joining.sentences()))
+
+    def send_note(self, session_id: str, number: int) -> tuple[str, tuple[Notice, ...]]:
+        """Adds a note of a session to its sources; the path that it goes by, and what add_sources tells. Raises as
+        kept_note does."""
+        source = source_of(self.kept_note(session_id, number), self._store.sources.links(session_id))
+        return source.path, self.add_sources(session_id, Corpus((source,)))
 
     def send(self, session_id: str, paths: Sequence[str], *, enabled: bool) -> None:
         """From now on, these sources are sent, or are not."""

@@ -7,7 +7,7 @@ is; where it would go on behind its end (an open fence, a comment), look like an
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from markdown_it import MarkdownIt
 
@@ -15,7 +15,7 @@ from app.answers.cited import NO_WORDS, is_code, numbered, place_of, standing_of
 from app.sizes import name_of
 from engine.answer.citations import Citation
 from engine.backend import number_pictures
-from storage.records import SessionRecord, Turn
+from storage.records import KeptNote, SessionRecord, Turn
 
 ENDS = {
     "length": "cut at the reply's limit",
@@ -44,7 +44,19 @@ def session_markdown(record: SessionRecord) -> str:
         lines += ["---", "", "Of other branches:", ""]
     for turn in record.others:
         lines += _turn_lines(turn, marked=True)
+    if record.kept_notes:
+        lines += ["---", "", "Notes:", ""]
+    for note in record.kept_notes:
+        lines += _note_lines(note)
     return "\n".join(lines)
+
+
+def _note_lines(note: KeptNote) -> list[str]:
+    """A note as a turn's answer stands."""
+    of = f", of question {note.turn_index + 1}" if note.turn_index is not None else ""
+    lines = [f"## Note {note.number}: {_named(note.title)}", "", f"(kept {note.created}{of})", ""]
+    lines += [_whole(note.text), "", *_citation_lines(note.text, note.citations)]
+    return lines
 
 
 def _turn_lines(turn: Turn, *, marked: bool) -> list[str]:
@@ -57,20 +69,29 @@ def _turn_lines(turn: Turn, *, marked: bool) -> list[str]:
     if marked:
         after = "the first" if turn.parent is None else f"after {turn.parent + 1}"
         lines += [f"(question {turn.index + 1}, {after})", ""]
-    lines += [turn.text if _keeps_to_itself(turn.text) else _fenced(turn.text, "markdown"), ""]
+    lines += [_whole(turn.text), ""]
     if turn.stop != "end":
         lines += [f"({ENDS.get(turn.stop or '', 'running')})", ""]
-    citations = numbered(turn.citations)
-    if citations:
-        lines += ["Citations:", "", *(_citation_line(turn, one) for one in citations), ""]
+    lines += _citation_lines(turn.text, turn.citations)
     if turn.receipt:
         lines += ["Receipt:", "", _fenced(json.dumps(turn.receipt, ensure_ascii=False, indent=1), "json"), ""]
     return lines
 
 
-def _citation_line(turn: Turn, citation: Citation) -> str:
+def _whole(text: str) -> str:
+    """What a model wrote: as it is, or between fences where that would change what follows."""
+    return text if _keeps_to_itself(text) else _fenced(text, "markdown")
+
+
+def _citation_lines(text: str, citations: Sequence[Citation] | None) -> list[str]:
+    """Those of a text, in their order."""
+    lines = [_citation_line(text, one) for one in numbered(citations)]
+    return ["Citations:", "", *lines, ""] if lines else []
+
+
+def _citation_line(text: str, citation: Citation) -> str:
     """A quote, its place, and what became of it."""
-    words = _named(citation.quote) if citation.quote else f"{NO_WORDS}: {_named(turn.text[slice(*citation.statement)])}"
+    words = _named(citation.quote) if citation.quote else f"{NO_WORDS}: {_named(text[slice(*citation.statement)])}"
     place = place_of(citation)
     if is_code(citation):
         block = _fenced(citation.quote, "text").replace("\n", "\n   ")  # belongs to its list item

@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import Event as Flag
 from threading import Lock, Thread
 
+from engine.answer.cells import cite_cells, cite_shown
 from engine.answer.citations import Citation
 from engine.answer.finding import Finder, finder
 from engine.answer.images import cite_images
@@ -37,6 +38,20 @@ def found_again(
         pictured = [source for source in sources if source.pictures]
         found += cite_images(text, pictured, shown)
     return tuple(sorted(found, key=lambda citation: citation.statement))
+
+
+def found_cells(
+    rows: Sequence[Sequence[str]], sources: Sequence[Source], shown: Mapping[str, int]
+) -> list[list[Citation | None]]:
+    """For each cell of a table where it stands in the sources, else the image that its row is of; None for neither, and
+    for an empty one. shown: see found_again."""
+    worded = tuple(source for source in sources if source.n_characters)
+    found: list[list[Citation | None]] = [[None] * len(row) for row in rows]
+    if worded:
+        _, prepared = _READY.of(worded)
+        found = cite_cells(rows, Places(worded), prepared)  # without boxes: each would have a page drawn
+    images = cite_shown(rows, [source for source in sources if source.pictures], shown)
+    return [[each or image for each in cells] for cells, image in zip(found, images, strict=True)]
 
 
 def found_until(

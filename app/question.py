@@ -23,6 +23,8 @@ class Question:
     refused: files that the user attached to it by hand and that could not be read; the turn keeps them. only: the paths
     of the session's sources that it is asked about, None for all that are sent; a slash at the end makes it a folder.
     settings: that this one is asked with, in place of Desk's own; of them, those of sampling and of the reply's length.
+    template: the name of the template that made the text. kinds: of sources that it is asked about, none for all; only
+    those that are sent else.
     in_passes: the corpus is read slice by slice, see app.passes; pass_tokens: the most that one reads of it.
     """
 
@@ -37,6 +39,8 @@ class Question:
     settings: Settings | None = None
     in_passes: bool = False
     pass_tokens: int | None = None
+    template: str = ""
+    kinds: tuple[str, ...] = ()
     read_s: float = 0.0  # what reading the sources took
 
 

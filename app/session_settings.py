@@ -68,7 +68,8 @@ class TurnSettings:
 
     model: the --model value. joined: the pictures that it was the first to send, None for a turn that is older than
     that. refused: files that were attached to it and could not be read. only: the paths that it was asked about, None
-    for all that the session has. in_passes, pass_tokens: see Question.
+    for all that the session has. in_passes, pass_tokens: see Question. template: the name of the one that made the
+    question, "" for none.
     """
 
     model: str
@@ -79,6 +80,7 @@ class TurnSettings:
     only: frozenset[str] | None = None
     in_passes: bool = False
     pass_tokens: int | None = None
+    template: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """As the store keeps it."""
@@ -93,6 +95,8 @@ class TurnSettings:
             values["only"] = sorted(self.only)
         if self.in_passes:
             values["passes"] = {"tokens": self.pass_tokens}
+        if self.template:
+            values["template"] = self.template
         return values
 
 
@@ -109,6 +113,7 @@ def asked_with(turn: Turn) -> TurnSettings:
         only=None if only is None else frozenset(only),
         in_passes=passes is not None,
         pass_tokens=passes["tokens"] if passes is not None else None,
+        template=str(kept.get("template") or ""),
     )
 
 

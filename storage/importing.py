@@ -6,6 +6,7 @@ from storage.branches import choose_leaf
 from storage.columns import pack_ids, pack_json, pack_text
 from storage.contents import put_rows
 from storage.identity import draw_id, is_id
+from storage.kept_notes import put_note
 from storage.records import Session, SessionRecord, Turn
 from storage.schema import Database
 from storage.search import TITLE_INDEX, index_passage
@@ -29,6 +30,8 @@ def put_session(database: Database, record: SessionRecord) -> str:
         put_skipped_rows(connection, session_id, record.skipped)
         for turn in record.all_turns:
             _put_turn(connection, session_id, turn)
+        for note in record.kept_notes:
+            put_note(connection, session_id, note, _pack(note.created))
         if record.turns:
             choose_leaf(connection, session_id, record.turns[-1].index)
     return session_id

@@ -303,3 +303,19 @@ def notes_of_passes(db: Database) -> None:
         session_id TEXT PRIMARY KEY REFERENCES sessions(id) ON DELETE CASCADE,
         slices TEXT NOT NULL
     )""")
+
+
+@MIGRATIONS()
+def kept_notes(db: Database) -> None:
+    """Answers, or pieces of them, that were kept as notes of their session; turn_index: of the turn that it is of."""
+    db.conn.execute("""CREATE TABLE kept_notes (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        session_id TEXT NOT NULL REFERENCES sessions(id) ON DELETE CASCADE,
+        number INTEGER NOT NULL,
+        turn_index INTEGER,
+        title TEXT NOT NULL,
+        created TEXT NOT NULL,
+        citations TEXT,
+        text TEXT NOT NULL,
+        UNIQUE (session_id, number)
+    )""")

@@ -137,11 +137,27 @@ class SessionSource:
     enabled: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptNote:
+    """An answer, or a piece of one, that was kept. (What a pass over a part of a corpus keeps is another note.)
+
+    number: in its session, from 1. turn_index: of the turn whose answer it is of, None where it is of none.
+    citations: those of the answer that are of this text, their statements by its characters. created: as in Session.
+    """
+
+    number: int
+    title: str
+    text: str = field(repr=False)
+    created: str
+    turn_index: int | None = None
+    citations: tuple[Citation, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class SessionOverview:
     """A session as a page lists it: the turns of its current branch, links to its sources without what they hold.
 
-    next_index: that its next turn will have.
+    next_index: that its next turn will have. kept_notes: in the order of their numbers.
     """
 
     session: Session
@@ -149,13 +165,14 @@ class SessionOverview:
     links: tuple[SourceLink, ...]
     skipped: tuple[Skipped, ...]
     next_index: int = 0
+    kept_notes: tuple[KeptNote, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class SessionRecord:
     """All of one session: what an export is rendered from.
 
-    turns: of the current branch, in order. others: those of the other branches.
+    turns: of the current branch, in order. others: those of the other branches. kept_notes: by their numbers.
     """
 
     session: Session
@@ -163,6 +180,7 @@ class SessionRecord:
     sources: tuple[SessionSource, ...]
     skipped: tuple[Skipped, ...]
     others: tuple[Turn, ...] = ()
+    kept_notes: tuple[KeptNote, ...] = ()
 
     @property
     def all_turns(self) -> tuple[Turn, ...]:

@@ -4,6 +4,7 @@ from pathlib import Path
 from types import TracebackType
 
 from storage.importing import put_session
+from storage.kept_notes import KeptNotes
 from storage.leases import Leases
 from storage.notes import Notes
 from storage.records import Session, SessionOverview, SessionRecord
@@ -28,6 +29,7 @@ class Store:
         self.turns = Turns(self._database)
         self.sources = Sources(self._database)
         self.leases = Leases(self._database)
+        self.kept_notes = KeptNotes(self._database)
         self.snapshots = Snapshots(self._database)
         self.notes = Notes(self._database)
         self.search = Search(self._database)
@@ -45,6 +47,7 @@ class Store:
             next_index=self.turns.next_index(session.id),
             links=self.sources.links(session.id),
             skipped=self.sources.skipped(session.id),
+            kept_notes=self.kept_notes.of(session.id),
         )
 
     def record(self, session_id: str) -> SessionRecord:
@@ -58,6 +61,7 @@ class Store:
             others=tuple(turn for turn in every if turn.index not in current),
             sources=self.sources.of(session.id),
             skipped=self.sources.skipped(session.id),
+            kept_notes=self.kept_notes.of(session.id),
         )
 
     def put(self, record: SessionRecord) -> Session:

@@ -24,6 +24,7 @@ COMMANDS = {
     "plan": ("corpus", "Say whether a corpus and a reply fit, before anything is loaded."),
     "ask": ("corpus", "Ask a question about files, folders, zips and PDFs."),
     "serve": ("serve", "Answer editors and scripts about a corpus: an OpenAI-compatible API, and MCP tools."),
+    "templates": ("templates", "Ready-made questions with blanks, for `ask --template`: list and show them."),
     "sessions": ("sessions", "List, show, rename, export, import, verify, search and delete sessions."),
     "models": ("models", "The catalogue of models: list, find, download and verify them."),
     "snapshots": ("snapshots", "The KV caches kept on disk: list, verify and prune them."),

@@ -18,9 +18,11 @@ from app.cli.output.answer import print_answer, show_checking, tell_skipped
 from app.cli.output.count import count_json, show_reading
 from app.cli.output.plan import print_plan
 from app.cli.signals import cancelling, deaf
+from app.cli.templates import filled_in, question_of
 from app.desk import Desk
 from app.question import Answered, Question
 from engine.backend import Corpus
+from engine.corpus.git_range import read_range
 from engine.corpus.refusing import named_by_hand, refuse_empty
 from engine.corpus.rules import Rules
 from engine.corpus.walk.streams import is_stdin
@@ -69,6 +71,13 @@ def plan(
 @click.command()
 @CORPUS
 @click.option("-q", "--question", metavar="TEXT|-", help="The question; - reads it from standard input.")
+@click.option("--template", metavar="NAME", help="Ask what this template asks; -q adds to it. See `templates list`.")
+@click.option(
+    "--set", "blanks", multiple=True, metavar="NAME=TEXT", help="Fill in a blank of the template; may be repeated."
+)
+@click.option(
+    "--git", "span", metavar="OLD..NEW", help="The commits of this range of the checkout at PATH, not its files."
+)
 @click.option("--session", metavar="ID", help="Go on in this session.")
 @click.option("--again", is_flag=True, help="Ask the session's last question again: a reply beside the old one.")
 @click.option("--continue", "goes_on", is_flag=True, help="Go on with the session's last reply where it was cut.")
@@ -103,29 +112,37 @@ def plan(
 @JSON
 def ask(
     paths: Sequence[Path], exclude: tuple[str, ...], model: str | None, question: str | None,
-    session: str | None, again: bool, goes_on: bool, number: int | None, no_snapshot: bool, pass_tokens: int | None,
-    as_json: bool, **flags: Any
+    template: str | None, blanks: tuple[str, ...], span: str | None, session: str | None, again: bool, goes_on: bool,
+    number: int | None, no_snapshot: bool, pass_tokens: int | None, as_json: bool, **flags: Any
 ) -> int:  # fmt: skip
     """Ask a question about files, folders, zips and PDFs."""
+    if span is not None:
+        paths = paths or (Path("."),)
+        if len(paths) > 1:
+            raise UsageError("--git reads the commits of one checkout.", "Name one folder.")
     if not paths and session is None:
         raise UsageError("There is nothing to ask about.", "Name a file or folder, or go on in a --session.")
     if question == "-" and any(map(is_stdin, paths)):
         raise UsageError("Standard input cannot be the question and a source.", "Give the question with -q TEXT.")
-    _check_going_back(question, session, again, goes_on, number, paths)
+    _check_going_back(question if template is None else "", session, again, goes_on, number, paths)
     text = "" if question is None else _question_text(question)
     if session is not None and flags["system"] is not None:
         raise UsageError("A session keeps the instruction that it was begun with.", "Leave --system out.")
     with open_desk(model=model, snapshot=False if no_snapshot else None, **flags) as desk:
+        filled = filled_in(desk, template, blanks, text, is_typed=question != "-")  # before anything is read
         if session is not None:
             _change_session(desk, session, model, **flags)
         desk.warm_up()
         read_from = perf_counter()
-        corpus = _read(desk, paths, exclude, joins=session is not None) if paths else Corpus()
+        if span is not None:
+            corpus = read_range(paths[0], span)
+        else:
+            corpus = _read(desk, paths, exclude, joins=session is not None) if paths else Corpus()
         if session is not None and exclude:
             for path in desk.leave_out(session, exclude):
                 click.echo(f"{path} is left out from now on.", err=True)
         asked = Question(
-            text=text,
+            **question_of(filled, text, desk.settings, flags),
             corpus=corpus,
             refused=named_by_hand(corpus.skipped, paths),
             session=session,

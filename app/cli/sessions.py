@@ -7,13 +7,16 @@ import click
 
 from app.archive import open_archive
 from app.cli.options import JSON
-from app.cli.output import print_bytes
+from app.cli.output import print_bytes, print_document
 from app.cli.output.session import (
     print_branch,
     print_deleted,
     print_hits,
     print_imported,
+    print_note,
+    print_notes,
     print_renamed,
+    print_sent,
     print_session,
     print_sessions,
     print_verified,
@@ -56,13 +59,33 @@ def rename(session_id: str, title: str, as_json: bool) -> None:
 
 @sessions.command()
 @click.argument("session_id", metavar="ID")
-@click.option("--format", "layout", type=click.Choice(("md", "json", "html")), default="md", show_default=True)
+@click.option("--format", "layout", type=click.Choice(("md", "json", "html", "csv")), default="md", show_default=True)
 @click.option("--no-sources", is_flag=True, help="Leave out what the sources hold. Such JSON cannot be imported.")
 @JSON
 def export(session_id: str, layout: str, no_sources: bool, as_json: bool) -> None:
-    """Write a session as Markdown, as JSON that can be imported, or as one HTML page."""
+    """Write a session as Markdown, as JSON that can be imported, as one HTML page; or its tables as CSV."""
     with open_archive() as archive:
         print_bytes(archive.export(session_id, "json" if as_json else layout, with_sources=not no_sources))
+
+
+@sessions.command()
+@click.argument("session_id", metavar="ID")
+@click.option(
+    "--at", "number", type=click.IntRange(1), metavar="N", help="Of the answer to question N. Default: of all."
+)
+@click.option("--format", "layout", type=click.Choice(("md", "csv")), default="md", show_default=True)
+@JSON
+def tables(session_id: str, number: int | None, layout: str, as_json: bool) -> None:
+    """The tables of a session's answers, each cell with where it stands in the sources."""
+    from app.exchange.tables import tables_csv, tables_json, tables_markdown
+
+    with open_archive() as archive:
+        found = archive.tables(session_id, None if number is None else number - 1)
+    if as_json:
+        print_document(tables_json(found))
+    else:
+        text = tables_csv(found) if layout == "csv" else tables_markdown(found)
+        print_bytes(text.encode("utf-8", "replace"))
 
 
 @sessions.command("import")
@@ -96,6 +119,66 @@ def branch(session_id: str, number: int, as_json: bool) -> None:
         whole = archive.session(session_id).session.id
         archive.choose_branch(whole, number - 1)
         print_branch(whole, archive.turns(whole), as_json=as_json)
+
+
+@sessions.command()
+@click.argument("session_id", metavar="ID")
+@click.option(
+    "--at", "number", type=click.IntRange(1), metavar="N", help="The answer to question N. Default: the last."
+)
+@click.option("--text", metavar="TEXT|-", help="Keep these words of it alone; - reads them from standard input.")
+@click.option("--title", default="", metavar="TITLE", help="The note's title. Default: its beginning.")
+@JSON
+def keep(session_id: str, number: int | None, text: str | None, title: str, as_json: bool) -> None:
+    """Keep an answer, or some words of it, as a note of its session."""
+    words = sys.stdin.buffer.read().decode("utf-8", "replace") if text == "-" else text
+    with open_archive() as archive:
+        turns = archive.turns(session_id)
+        if not turns:
+            raise UsageError("The session has no answer yet.", "Ask something first.")
+        at = number - 1 if number is not None else turns[-1].index
+        note = archive.keep_note(session_id, at, words=words, title=title)
+        print_notes([note], as_json=False) if not as_json else print_note(note, as_json=True)
+
+
+@sessions.command()
+@click.argument("session_id", metavar="ID")
+@JSON
+def notes(session_id: str, as_json: bool) -> None:
+    """A session's notes: answers, and pieces of answers, that were kept."""
+    with open_archive() as archive:
+        print_notes(archive.kept_notes(session_id), as_json=as_json)
+
+
+@sessions.command()
+@click.argument("session_id", metavar="ID")
+@click.argument("number", type=click.IntRange(1), metavar="N")
+@click.option("--rename", "title", metavar="TITLE", help="Give it another title.")
+@click.option("--delete", "deletes", is_flag=True, help="Take it away; a source that it was sent as stays.")
+@click.option("--send", "sends", is_flag=True, help="Send it as a source of the session from now on.")
+@JSON
+def note(session_id: str, number: int, title: str | None, deletes: bool, sends: bool, as_json: bool) -> None:
+    """Note N of a session: its text; or rename, delete or send it."""
+    if (title is not None) + deletes + sends > 1:
+        raise UsageError("A note is renamed, deleted or sent.", "Give one of --rename, --delete and --send.")
+    if sends:
+        from app.cli.desk import open_desk  # what a source stands beside is Desk's
+
+        with open_desk() as desk:
+            kept = desk.kept_note(session_id, number)
+            path, notices = desk.send_note(desk.session(session_id).session.id, number)
+        print_sent(path, kept, as_json=as_json)
+        for notice in notices:
+            click.echo(notice.text, err=True)
+        return
+    with open_archive() as archive:
+        if title is not None:
+            print_notes([archive.rename_note(session_id, number, title)], as_json=as_json)
+        elif deletes:
+            archive.delete_note(session_id, number)
+            print_document({"deleted": number} if as_json else f"Deleted note {number}.")
+        else:
+            print_note(archive.kept_note(session_id, number), as_json=as_json)
 
 
 @sessions.command()

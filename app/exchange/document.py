@@ -10,7 +10,7 @@ from typing import Any
 
 from app.export import picture_numbers
 from engine.backend import Picture, Skipped, Source
-from storage.records import SessionRecord, SessionSource, Turn
+from storage.records import KeptNote, SessionRecord, SessionSource, Turn
 
 VERSION = 1
 Json = dict[str, Any]
@@ -38,6 +38,19 @@ def export_document(record: SessionRecord, *, max_tiles: int, with_sources: bool
         "sources": [_source(placed, numbers.get(placed.source.path, 1), with_sources) for placed in record.sources],
         "skipped": [_skipped(one) for one in record.skipped],
         "turns": [{**_turn(turn), "current": turn.index in current} for turn in record.all_turns],
+        "kept_notes": [note_json(note) for note in record.kept_notes],
+    }
+
+
+def note_json(note: KeptNote) -> Json:
+    """A note as `sessions show --json` has it, too."""
+    return {
+        "number": note.number,
+        "title": note.title,
+        "text": note.text,
+        "created": note.created,
+        "turn": note.turn_index,
+        "citations": [citation.to_json() for citation in note.citations],
     }
 
 
@@ -128,6 +141,7 @@ def _turn(turn: Turn) -> Json:
         "prefill_done": turn.prefill_done,
         "citations": None if turn.citations is None else [citation.to_json() for citation in turn.citations],
         "receipt": turn.receipt,
+        "template": turn.settings.get("template"),
         "vocabulary": turn.vocabulary,
         "settings": dict(turn.settings),
         "reply_ids": list(turn.reply_ids),

@@ -4,7 +4,7 @@ What people and models wrote stands in it as text. The page forbids scripts and 
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from app.export import ENDS, picture_numbers
 from app.sizes import name_of
 from app.sources.excerpts import Reading
 from engine.answer.citations import Citation, Status
-from storage.records import SessionRecord, SessionSource, Turn
+from storage.records import KeptNote, SessionRecord, SessionSource, Turn
 
 Draw = Callable[..., Any]  # of a source, a picture's number and the longer side in pixels: a Drawing, or Skipped
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
@@ -46,6 +46,7 @@ def session_page(record: SessionRecord, *, draw: Draw | None = None) -> bytes:
         *_sources(record, draw),
         *(part for turn in record.turns for part in _turn(turn, cited)),
     ]
+    parts += [part for note in record.kept_notes for part in _note(note, cited)]
     if record.others:
         parts += ["<details><summary>Other branches</summary>"]
         parts += [part for turn in record.others for part in _turn(turn, cited)]
@@ -96,22 +97,45 @@ def _turn(turn: Turn, cited: "_Cited") -> Iterator[str]:
     citations = numbered(turn.citations)
     after = f", after {turn.parent + 1}" if len(turn.alternatives) > 1 and turn.parent is not None else ""
     yield f'<section id="q{turn.index + 1}"><h2>Question {turn.index + 1}{after}</h2>'
-    yield f'<div class="question" dir="auto">{_shown(turn.question)}</div><div class="answer">'
-    for block in blocks_of(turn.text, marks_of(turn.text, citations)):
-        html = _BUTTON.sub("", _acceptable(block.html))
-        yield _CITE.sub(rf'<a class="cite \1" href="#c{turn.index + 1}-\2"\3>\2</a>', html)
-    yield "</div>"
+    yield f'<div class="question" dir="auto">{_shown(turn.question)}</div>'
+    yield from _answer(turn.text, citations, f"c{turn.index + 1}")
     if turn.stop != "end":
         yield f'<p class="end">({_shown(ENDS.get(turn.stop or "", "running"))})</p>'
-    if citations:
-        yield '<ol class="citations">'
-        for number, citation in enumerate(citations, 1):
-            yield f'<li id="c{turn.index + 1}-{number}" class="{citation.status.value}">'
-            yield f"{cited.row(citation, turn)}</li>"
-        yield "</ol>"
+    yield from _citations(turn.text, citations, f"c{turn.index + 1}", cited)
     if turn.receipt:
         yield f'<details class="receipt"><summary>Receipt</summary>{_acceptable(receipt_html(turn.receipt))}</details>'
     yield "</section>"
+
+
+def _note(note: KeptNote, cited: "_Cited") -> Iterator[str]:
+    citations = numbered(note.citations)
+    of = (
+        f', of <a href="#q{note.turn_index + 1}">question {note.turn_index + 1}</a>'
+        if note.turn_index is not None
+        else ""
+    )
+    yield f'<section id="n{note.number}"><h2 dir="auto">Note: {_shown(note.title)}</h2>'
+    yield f'<p class="about">Kept {_shown(note.created)}{of}</p>'
+    yield from _answer(note.text, citations, f"n{note.number}")
+    yield from _citations(note.text, citations, f"n{note.number}", cited)
+    yield "</section>"
+
+
+def _answer(text: str, citations: Sequence[Citation], name: str) -> Iterator[str]:
+    """What a model wrote, with links to its citations. name: that their ids begin with."""
+    yield '<div class="answer">'
+    for block in blocks_of(text, marks_of(text, citations)):
+        html = _BUTTON.sub("", _acceptable(block.html))
+        yield _CITE.sub(rf'<a class="cite \1" href="#{name}-\2"\3>\2</a>', html)
+    yield "</div>"
+
+
+def _citations(text: str, citations: Sequence[Citation], name: str, cited: "_Cited") -> Iterator[str]:
+    if citations:
+        yield '<ol class="citations">'
+        for number, citation in enumerate(citations, 1):
+            yield f'<li id="{name}-{number}" class="{citation.status.value}">{cited.row(citation, text)}</li>'
+        yield "</ol>"
 
 
 class _Cited:
@@ -122,7 +146,7 @@ class _Cited:
         self._readings: dict[str, Reading] = {}
         self._n_images = 0
 
-    def row(self, citation: Citation, turn: Turn) -> str:
+    def row(self, citation: Citation, answer: str) -> str:
         """The place, what became of the quote, and the words where they stand, or the part of the image."""
         place = place_of(citation)
         if place and citation.lines and (citation.page or citation.cell):
@@ -133,12 +157,12 @@ class _Cited:
             standing = NO_WORDS
         parts = [f'<span class="place">{_shown(place)}</span>'] if place else []
         parts.append(f'<span class="standing">{_shown(standing)}</span>')
-        return " · ".join(parts) + self._shows(citation, turn)
+        return " · ".join(parts) + self._shows(citation, answer)
 
-    def _shows(self, citation: Citation, turn: Turn) -> str:
+    def _shows(self, citation: Citation, answer: str) -> str:
         placed = self._placed.get(citation.path or "")
         if placed is None or citation.text_span is None:
-            said = f'<p class="said" dir="auto">{_shown(citation.quote or turn.text[slice(*citation.statement)])}</p>'
+            said = f'<p class="said" dir="auto">{_shown(citation.quote or answer[slice(*citation.statement)])}</p>'
             return said + self._image(placed, citation)
         source = placed.source
         if source.path not in self._readings:

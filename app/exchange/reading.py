@@ -16,7 +16,7 @@ from engine.answer.citations import Citation, citation_from
 from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, KeptFile, Picture, Skipped, Source
 from engine.errors import InputRefused
-from storage.records import Session, SessionRecord, SessionSource, Turn
+from storage.records import KeptNote, Session, SessionRecord, SessionSource, Turn
 
 MOST_BYTES = 1 << 30
 _MOST_VALUES = 32_000_000  # each takes some hundred bytes of memory while the file is read
@@ -83,6 +83,7 @@ def _record(whole: Fields) -> SessionRecord:
         others=tuple(turn for turn in turns if turn.index not in way),
         sources=sources,
         skipped=tuple(_skipped(one) for one in whole.each("skipped")),
+        kept_notes=_notes(whole, renamed, len(turns)),
     )
 
 
@@ -217,10 +218,30 @@ def _turn(at: int, fields: Fields, renamed: dict[str, str]) -> Turn:
     return turn
 
 
+def _notes(whole: Fields, renamed: dict[str, str], n_turns: int) -> tuple[KeptNote, ...]:
+    """Those of the session; none of an export that is older than notes."""
+    notes = [_note(each, renamed, n_turns) for each in (whole.each("kept_notes") if "kept_notes" in whole else ())]
+    numbers = [note.number for note in notes]
+    if numbers != sorted(set(numbers)):
+        raise whole.refusal("kept_notes", "a list by different numbers")
+    return tuple(notes)
+
+
+def _note(fields: Fields, renamed: dict[str, str], n_turns: int) -> KeptNote:
+    return KeptNote(
+        number=fields.number("number", least=1, most=_ID),
+        title=fields.text("title"),
+        text=fields.text("text"),
+        created=_time(fields, "created"),
+        turn_index=fields.number_or_none("turn", most=n_turns - 1),
+        citations=tuple(_renamed(_citation(each), renamed) for each in fields.each("citations")),
+    )
+
+
 def _asked_with(fields: Fields, renamed: dict[str, str]) -> dict[str, Any]:
     """The settings of a turn, their known keys looked at."""
     values, at = fields.object("settings"), Fields(fields.object("settings"), f"{fields.where}.settings")
-    for name in ("model", "kv_type"):
+    for name in ("model", "kv_type", "template"):
         at.text_or_none(name)
     for name in _WHOLE:
         at.number_or_none(name, least=-MOST_NUMBER)

@@ -244,5 +244,6 @@ def turn_json(turn: Turn, *without: str) -> Json:
         "ttft_s": turn.ttft_s,
         "citations": None if turn.citations is None else [citation.to_json() for citation in turn.citations],
         "receipt": turn.receipt,
+        "template": turn.settings.get("template"),
     }
     return {name: value for name, value in fields.items() if name not in without}

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from app.cli.output import Json, print_document, skipped_json
 from engine.corpus.wording import counted
-from storage.records import Hit, Session, SessionRecord, SessionSummary, Turn
+from storage.records import Hit, KeptNote, Session, SessionRecord, SessionSummary, Turn
 
 if TYPE_CHECKING:  # with all that a prompt is laid out with, which no list needs
     from app.checking_again import Verification
@@ -39,6 +39,31 @@ def print_branch(session_id: str, turns: Sequence[Turn], *, as_json: bool) -> No
     document = {"id": session_id, "turns": [{"index": turn.index, "question": turn.question} for turn in turns]}
     lines = [f"{turn.index + 1:>4}  {' '.join(turn.question.split())}" for turn in turns]
     print_document(document if as_json else "\n".join(lines))
+
+
+def print_notes(notes: Sequence[KeptNote], *, as_json: bool) -> None:
+    """Prints which notes a session has."""
+    from app.exchange.document import note_json
+
+    lines = [f"{note.number:>4}  {_of(note):<12}  {note.title}" for note in notes]
+    text = "\n".join(lines) or "No notes yet. `longdesk sessions keep ID` keeps an answer as one."
+    print_document({"kept_notes": [note_json(note) for note in notes]} if as_json else text)
+
+
+def print_note(note: KeptNote, *, as_json: bool) -> None:
+    """Prints a note: its text to the letter."""
+    from app.exchange.document import note_json
+
+    print_document(note_json(note) if as_json else note.text)
+
+
+def print_sent(path: str, note: KeptNote, *, as_json: bool) -> None:
+    """Prints as which source a note is sent."""
+    print_document({"number": note.number, "path": path} if as_json else f"Sent from now on as {path}.")
+
+
+def _of(note: KeptNote) -> str:
+    return f"question {note.turn_index + 1}" if note.turn_index is not None else ""
 
 
 def print_imported(session: Session, told: str, *, is_new: bool, as_json: bool) -> None:
@@ -86,6 +111,7 @@ def verified_text(checked: "Verification") -> str:
 def session_json(record: SessionRecord, *, max_tiles: int) -> Json:
     """The document of `sessions show --json` and of `export --format json`."""
     from app.cli.output.answer import turn_json  # with what an engine says, which no list needs
+    from app.exchange.document import note_json
     from app.export import picture_numbers
 
     session, numbers = record.session, picture_numbers(record)
@@ -117,6 +143,7 @@ def session_json(record: SessionRecord, *, max_tiles: int) -> Json:
         "turns": [
             {**turn_json(turn), "parent": turn.parent, "current": turn.index in current} for turn in record.all_turns
         ],
+        "kept_notes": [note_json(note) for note in record.kept_notes],
     }
 
 

@@ -22,10 +22,13 @@ from engine.corpus.walk.git_index import Known, read_index
 _MAX_COMMITS = 500
 _HALF_LIFE = 50  # commits; 25 to 100 come out alike in the replays that `ordering` speaks of
 _MAX_SECONDS = 2.0
-_ID = re.compile(rb"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+COMMIT_ID = re.compile(rb"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _REFERENCE = re.compile(rb"ref: (refs/[^\0\n]+)")
 _COMMIT = re.compile(rb"\x01([0-9a-f ]*)\x02")  # as --format has it: the ids of the parents
 
+# of git, and of its log: what could run a program, or show what is no part of the commits
+NOTHING_RUNS = ("-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}")
+WITHOUT = ("--no-show-signature", "--no-ext-diff", "--no-textconv", "--no-mailmap", "--no-notes")
 _CONFIG = "[core]\n\trepositoryformatversion = {version}\n\tbare = true\n{extensions}"
 _SHA256 = "[extensions]\n\tobjectformat = sha256\n"
 
@@ -80,12 +83,12 @@ def read_rates(
     git, folders = shutil.which("git"), git_folders(str(checkout))
     if git is None or folders is None or max_seconds <= 0:
         return None
-    head = _head(*folders)
+    head = head_of(*folders)
     if head is None:
         return None
     try:
         with tempfile.TemporaryDirectory(prefix="longdesk-history-") as empty:
-            _make_repository(Path(empty), head, shallow=read_small(os.path.join(folders[1], "shallow")))
+            make_repository(Path(empty), head, shallow=read_small(os.path.join(folders[1], "shallow")))
             output = _log(git, empty, head, objects=os.path.join(folders[1], "objects"),
                           max_seconds=max_seconds, max_commits=max_commits)  # fmt: skip
     except (OSError, ValueError, subprocess.SubprocessError):
@@ -93,7 +96,7 @@ def read_rates(
     return _rates(output)
 
 
-def _head(git_folder: str, common: str) -> str | None:
+def head_of(git_folder: str, common: str) -> str | None:
     """The id of the commit that is checked out; None where it cannot be told from files, as with reftables."""
     value = (read_small(os.path.join(git_folder, "HEAD")) or b"").strip()
     found = _REFERENCE.fullmatch(value)
@@ -102,7 +105,7 @@ def _head(git_folder: str, common: str) -> str | None:
         if b".." in name:
             return None
         value = (read_small(os.path.join(common, os.fsdecode(name))) or b"").strip() or _packed(common, name)
-    return value.decode() if _ID.fullmatch(value) else None
+    return value.decode() if COMMIT_ID.fullmatch(value) else None
 
 
 def _packed(common: str, name: bytes) -> bytes:
@@ -113,7 +116,7 @@ def _packed(common: str, name: bytes) -> bytes:
     return b""
 
 
-def _make_repository(folder: Path, head: str, *, shallow: bytes | None) -> None:
+def make_repository(folder: Path, head: str, *, shallow: bytes | None) -> None:
     """An empty repository, to stand in for the checkout's own."""
     is_sha256 = len(head) == 64
     (folder / "refs").mkdir()
@@ -124,19 +127,11 @@ def _make_repository(folder: Path, head: str, *, shallow: bytes | None) -> None:
 
 
 def _log(git: str, repository: str, head: str, *, objects: str, max_seconds: float, max_commits: int) -> bytes:
-    options = [
-        "--no-pager",
-        f"--git-dir={repository}",
-        "-c",
-        "core.fsmonitor=false",
-        "-c",
-        f"core.hooksPath={os.devnull}",
-    ]
+    options = ["--no-pager", f"--git-dir={repository}", *NOTHING_RUNS]
     what = [f"--max-count={max_commits}", "--name-only", "-z", "--format=%x01%P%x02", "--no-renames", "--diff-filter=d"]
-    without = ["--no-show-signature", "--no-ext-diff", "--no-textconv", "--no-mailmap", "--no-notes"]
     return subprocess.run(
-        [git, *options, "log", *what, *without, "--end-of-options", head],
-        env=_environment(repository, objects),
+        [git, *options, "log", *what, *WITHOUT, "--end-of-options", head],
+        env=environment(repository, objects),
         cwd=repository,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -146,7 +141,7 @@ def _log(git: str, repository: str, head: str, *, objects: str, max_seconds: flo
     ).stdout
 
 
-def _environment(repository: str, objects: str) -> dict[str, str]:
+def environment(repository: str, objects: str) -> dict[str, str]:
     """Nothing of the user's but where programs lie: no settings, no helpers, no transports."""
     kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ}
     return kept | {

@@ -1,0 +1,133 @@
+"""`templates`: ready-made questions with blanks, listed and shown; and what `ask --template` makes of one."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import click
+
+from app.archive import Archive, open_archive
+from app.cli.options import JSON
+from app.cli.output import Json, print_document
+from app.settings import Settings
+from app.templates.shelf import Fault, Filled
+from app.templates.template import Blank, Template
+from engine.errors import UsageError
+
+
+@click.group()
+def templates() -> None:
+    """Ready-made questions with blanks: list and show them."""
+
+
+@templates.command("list")
+@JSON
+def list_templates(as_json: bool) -> None:
+    """All of them: the user's own, in place of ours where the name is the same."""
+    with open_archive() as archive:
+        shelf = archive.templates
+        found, faults = shelf.all(), shelf.faults()
+    if as_json:
+        print_document({"templates": [_json(each) for each in found], "faults": [_fault(each) for each in faults]})
+        return
+    width = max((len(each.name) for each in found), default=0)
+    print_document("\n".join(_line(each, width) for each in found))
+    for fault in faults:
+        click.echo(fault.sentence, err=True)
+
+
+@templates.command()
+@click.argument("name")
+@JSON
+def show(name: str, as_json: bool) -> None:
+    """One of them: its blanks, its settings and its text."""
+    with open_archive() as archive:
+        template = archive.templates.find(name)
+    print_document({**_json(template), "text": template.text} if as_json else _text(template))
+
+
+def filled_in(
+    archive: Archive, name: str | None, given: tuple[str, ...], also: str, *, is_typed: bool = True
+) -> Filled | None:
+    """What a template makes of `--set NAME=TEXT` and -q, which stands below it; what -q calls by /name where no
+    template is named; None where neither does. is_typed: not from standard input, which calls nothing.
+
+    Raises UsageError for what cannot be filled in so, and as Shelf.fill does.
+    """
+    if name is None:
+        if given:
+            raise UsageError(
+                "--set fills in a template's blank, and no template is named.", "Name it: --template NAME."
+            )
+        return archive.templates.called(also) if is_typed else None
+    values: dict[str, str] = {}
+    for each in given:
+        blank, sign, value = each.partition("=")
+        if not sign or not blank.strip():
+            raise UsageError(f"--set {each} is no NAME=TEXT.", "Write the blank's name, = and what belongs there.")
+        if blank.strip() in values:
+            raise UsageError(f"The blank {blank.strip()} is set twice.", "Set it once.")
+        values[blank.strip()] = _decoded(value)
+    return archive.templates.fill(name, values, also)
+
+
+def question_of(filled: Filled | None, text: str, settings: Settings, flags: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a Question: the text as it was given, or as a template made it, with the settings of that where the
+    command line says nothing else."""
+    if filled is None:
+        return {"text": text}
+    own = {name: value for name, value in filled.settings.items() if flags.get(name) in (None, ())}
+    return {
+        "text": filled.text,
+        "template": filled.template,
+        "kinds": filled.sources,
+        "settings": replace(settings, **own) if own else None,
+    }
+
+
+def _decoded(value: str) -> str:
+    """Clean text, in whatever encoding the argument came."""
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _line(template: Template, width: int) -> str:
+    blanks = " ".join(_shown(blank) for blank in template.blanks)
+    own = "" if template.is_ours else "  (your own)"
+    return f"{template.name:<{width}}  {template.title}{own}{'  ' + blanks if blanks else ''}"
+
+
+def _shown(blank: Blank) -> str:
+    return blank.name if blank.default is None else f"[{blank.name}]"
+
+
+def _text(template: Template) -> str:
+    lines = [f"{template.name}: {template.title}", f"File: {template.place}"]
+    for blank in template.blanks:
+        default = "has to be filled in" if blank.default is None else f"default: {blank.default}"
+        lines.append(f"Blank {blank.name}: {blank.about + '; ' if blank.about else ''}{default}")
+    settings = {**_settings(template), **({"sources": list(template.sources)} if template.sources else {})}
+    lines += [f"Sets {name}: {value}" for name, value in settings.items()]
+    return "\n".join([*lines, "", template.text])
+
+
+def _settings(template: Template) -> Json:
+    """By the names that the file has for them."""
+    names = {"reply_tokens": "max_tokens", "stops": "stop"}
+    return {names.get(name, name): list(v) if isinstance(v, tuple) else v for name, v in template.settings.items()}
+
+
+def _json(template: Template) -> Json:
+    return {
+        "name": template.name,
+        "title": template.title,
+        "own": not template.is_ours,
+        "file": template.place,
+        "blanks": [{"name": each.name, "about": each.about, "default": each.default} for each in template.blanks],
+        "for": list(template.suits),
+        "sources": list(template.sources),
+        "settings": _settings(template),
+    }
+
+
+def _fault(fault: Fault) -> Json:
+    return {"name": fault.name or None, "error": fault.sentence}

@@ -1,0 +1,131 @@
+"""Where the cells of a table stand in the sources: each found again by its very words, those of a row near each other.
+
+A short cell such as "5" stands in many places: it has a source only beside the other cells of its row, or where it
+stands once. What was not found is not guessed.
+"""
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from engine.answer.citations import Citation, Status
+from engine.answer.finding import Finder
+from engine.answer.images import cite_images
+from engine.answer.places import Places
+from engine.corpus.source import Source
+from engine.runtime.quotes.text import Place
+
+_FEW_LETTERS = 4  # a cell with fewer letters and digits is short
+_NEAR_BYTES = 400  # from the rarest cell of a row: a record may have lines of its own
+_MOST_PLACES = 5_000  # of a cell that are looked at
+_MOST_ANCHORS = 50  # places of the rarest cell of a row that are tried
+_MOST_CELLS = 50_000  # of an answer
+
+Row = Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Stands:
+    """Where a cell's words stand, in order. total: how often, in all."""
+
+    places: tuple[Place, ...]
+    total: int
+    is_short: bool
+    keys: list[tuple[int, int]] = field(default_factory=list)
+
+    def nearest(self, anchor: Place) -> Place | None:
+        """The place next to this one in its document; None where it stands in others alone."""
+        at = bisect_left(self.keys, (anchor.document, anchor.start))
+        beside = [place for place in self.places[max(0, at - 1) : at + 1] if place.document == anchor.document]
+        return min(beside, key=lambda place: _apart(place, anchor), default=None)
+
+
+def cite_cells(rows: Sequence[Row], places: Places, finder: Finder) -> list[list[Citation | None]]:
+    """For each cell the citation of where it stands, None where it is empty or its place cannot be told.
+
+    finder: of places.documents. Their statements are 0 to 0: a cell is no part of an answer's text here.
+    """
+    known: dict[str, _Stands] = {}
+    n_left, cited = _MOST_CELLS, list[list[Citation | None]]()
+    for row in rows:
+        stands = []
+        for cell in row:
+            if cell not in known:
+                known[cell] = _stands(cell, finder) if n_left > 0 else _Stands((), 0, False)
+            stands.append(known[cell])
+            n_left -= 1
+        found = _settled(stands)
+        cited.append([_citation(at, each, places) if at else None for at, each in zip(found, stands, strict=True)])
+    return cited
+
+
+def cite_shown(rows: Sequence[Row], sources: Sequence[Source], first: Mapping[str, int]) -> list[Citation | None]:
+    """For each row the image that its cells must be of: the one that it names, or the only one that was shown.
+
+    first: what the first picture of each source is called, by path.
+    """
+    pictured = [source for source in sources if source.pictures]
+    alone = None
+    if len(pictured) == 1 and len(pictured[0].pictures) == 1:
+        source = pictured[0]
+        page = source.pictures[0].number if source.n_pages else None
+        alone = Citation(
+            statement=(0, 0),
+            status=Status.MISSING,
+            path=source.path,
+            source_digest=source.digest,
+            image=first.get(source.path, 1),
+            page=page,
+        )
+    named = [cite_images(". ".join(filter(None, row)), pictured, first) if pictured else () for row in rows]
+    return [cited[0] if len({each.image for each in cited}) == 1 else alone for cited in named]
+
+
+def _stands(cell: str, finder: Finder) -> _Stands:
+    n_letters = sum(map(str.isalnum, cell))
+    found = finder.find(cell) if n_letters else None
+    if found is None or found.status is not Status.VERIFIED:
+        return _Stands((), 0, False)
+    places = tuple(sorted(found.places[:_MOST_PLACES], key=lambda place: (place.document, place.start)))
+    keys = [(place.document, place.start) for place in places]
+    return _Stands(places, len(found.places), n_letters < _FEW_LETTERS, keys)
+
+
+def _settled(stands: Sequence[_Stands]) -> list[Place | None]:
+    """The place of each cell of a row, around the place of its rarest one."""
+    there = [each for each in stands if each.places]
+    if not there:
+        return [None] * len(stands)
+    rarest = min(there, key=lambda each: (each.is_short, each.total))
+    anchor = min(rarest.places[:_MOST_ANCHORS], key=lambda place: _spread(place, stands))
+    is_sure = rarest.total == 1 or not rarest.is_short or _n_near(anchor, stands) > 1
+    return [_place(each, anchor if is_sure else None) for each in stands]
+
+
+def _place(stands: _Stands, anchor: Place | None) -> Place | None:
+    """Where a cell of the row at this place stands; anchor: None where the row has none."""
+    if not stands.places:
+        return None
+    near = stands.nearest(anchor) if anchor is not None else None
+    if stands.total == 1 or (near is not None and anchor is not None and _apart(near, anchor) <= _NEAR_BYTES):
+        return near or stands.places[0]
+    return None if stands.is_short else near or stands.places[0]
+
+
+def _spread(anchor: Place, stands: Sequence[_Stands]) -> int:
+    """How far the cells of a row stand from this place."""
+    nearest = [each.nearest(anchor) for each in stands if each.places]
+    return sum(min(_NEAR_BYTES, _apart(near, anchor)) if near is not None else 2 * _NEAR_BYTES for near in nearest)
+
+
+def _n_near(anchor: Place, stands: Sequence[_Stands]) -> int:
+    nearest = [each.nearest(anchor) for each in stands if each.places]
+    return sum(near is not None and _apart(near, anchor) <= _NEAR_BYTES for near in nearest)
+
+
+def _apart(place: Place, other: Place) -> int:
+    return abs(place.start - other.start)
+
+
+def _citation(place: Place, stands: _Stands, places: Places) -> Citation:
+    return places.citation(place, statement=(0, 0), places=stands.total)
