@@ -13,7 +13,7 @@ from app.passes.planning import plan_passes
 from app.passes.reading import read_in_passes
 from app.question import Answered, Begun, Cited, DeskEvent, Notice, Question, looking_at
 from app.recording import Receipts, Record
-from app.session_settings import TurnSettings, asked_with, begun_with, sampling_of
+from app.session_settings import TurnSettings, asked_with, begun_with, sampling_of, settings_of
 from app.settings import Settings
 from app.sources.joining import Joining, join_session, write_down
 from app.verdicts import refuse_misfit, unseen_notice
@@ -44,6 +44,7 @@ def answer(
     with ExitStack() as stack:
         lease = stack.enter_context(store.leases.acquire(session.id)) if session is not None else None
         question, there = _resolved(question, session, store)
+        question = _as_set(question, session, settings)
         resumed = there[0] if question.goes_on is not None else None
         corpus, into = question.corpus, session.id if session else None
         joined = join_session(store.sources, into, corpus) if corpus != Corpus() else Joining()
@@ -151,6 +152,14 @@ def _resolved(question: Question, session: Session | None, store: Store) -> tupl
     if asked.in_passes and not passes:  # as it was asked
         question = replace(question, in_passes=True, pass_tokens=asked.pass_tokens)
     return replace(question, text=text, only=only), found
+
+
+def _as_set(question: Question, session: Session | None, settings: Settings) -> Question:
+    """Read in passes where the session is set to be, but for a reply that goes on from what was read at once."""
+    own = settings_of(session, settings)
+    if question.in_passes or question.goes_on is not None or not own.in_passes:
+        return question
+    return replace(question, in_passes=True, pass_tokens=own.pass_tokens)
 
 
 def _varied(

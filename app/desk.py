@@ -21,6 +21,7 @@ from app.engines import Engines
 from app.images.page_choice import choose
 from app.local_engine import Running
 from app.next_turn import documents_of, prepare, standing_instruction
+from app.passes.outline import Outline, outlines_of_session
 from app.previews import Preview, preview_of
 from app.question import DeskEvent, Line, Notice, Question, Unwanted
 from app.reading import Tell, read, read_to_count
@@ -218,6 +219,16 @@ class Desk(Archive):
         """
         return choose(self._store, self.settings, session_id, draw_pages)
 
+    def read_in_passes(self, session_id: str, on: bool, *, pass_tokens: int | None = None) -> None:
+        """From now on, this session's questions read its sources slice by slice, or all at once: see app.passes.
+        pass_tokens: the most that one pass reads, None for as much as fits. Raises as session does."""
+        own = replace(
+            self.settings_of(self._store.sessions.get(session_id)),
+            in_passes=on,
+            pass_tokens=pass_tokens if on else None,
+        )
+        self._store.sessions.change(session_id, settings=own.to_json("in_passes"))
+
     def follow(self, session_id: str, advice: Advice) -> None:
         """Does to a session what an advice says of its sources. Raises as session does."""
         if advice.max_tiles is not None:
@@ -233,6 +244,13 @@ class Desk(Archive):
         backend, session = self.backend(), self._store.sessions.get(session_id)
         turn = prepare(session, question, store=self._store, backend=backend, settings=self.settings, only=only)
         return preview_of(turn, documents_of(turn, backend), sees=backend.about.sees)
+
+    def outlines(self, session_id: str, resumed: int | None = None) -> Iterator[Outline]:
+        """How a session's next question would be read in passes, or the one of this turn, which goes on: see
+        outlines_of. Raises DoesNotFit, and as preview does."""
+        session, store = self._store.sessions.get(session_id), self._store
+        turn = store.turns.one(session.id, resumed) if resumed is not None else None
+        return outlines_of_session(session, turn, backend=self.backend(), store=store, settings=self.settings)
 
     def ask(self, question: Question, *, cancel: Flag) -> Generator[DeskEvent, None, None]:
         """Answers a question and keeps the turn. Answered comes also when it was cancelled or the engine broke; then

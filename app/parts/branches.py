@@ -11,6 +11,7 @@ from app import state
 from app.answers.receipt_table import receipt_html
 from app.jobs import Job
 from app.parts.draft import put_in_draft
+from app.session_settings import asked_with
 from storage.records import Turn
 
 _HERE = Path(__file__).parent
@@ -50,7 +51,8 @@ def draw_actions(session_id: str, turn: Turn, *, is_last: bool, blocked: bool) -
         _button("Edit", f"edit-{turn.id}", blocked, state.follow, _editing(turn), True)
         _button("Ask again", f"again-{turn.id}", blocked, _ask, session_id, turn.question, turn.index)
         if is_last and turn.stop in _CUT:
-            _button("Continue", f"continue-{turn.id}", blocked, _go_on, session_id, turn)
+            goes_on = asked_with(turn).in_passes and not turn.text
+            _button("Go on" if goes_on else "Continue", f"continue-{turn.id}", blocked, _go_on, session_id, turn)
         if turn.receipt:
             _button("Receipt", f"receipt-{turn.id}", False, state.follow, _RECEIPT, turn.id)
         if len(turn.alternatives) > 1:

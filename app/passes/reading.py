@@ -52,17 +52,22 @@ def take_notes(setting: Setting, slices: Sequence[Slice], cancel: Flag) -> Told:
     """Reads every slice; their notes, None where it was cancelled. Raises as Backend.generate does."""
     found = list[Noted]()
     for number, each in enumerate(slices, 1):
-        excerpts = tuple(Excerpt(piece.as_source(), piece.source, piece.first_byte) for piece in each.pieces)
+        excerpts = excerpts_of(each)
         at = Passing(number, len(slices), each.title)
         sources = [excerpt.source for excerpt in excerpts]
-        noted = yield from _pass(_numbered(setting, excerpts), at, sources, excerpts, cancel)
+        noted = yield from _pass(numbered(setting, excerpts), at, sources, excerpts, cancel)
         if noted is None:
             return None
         found.append(noted)
     return found
 
 
-def _numbered(setting: Setting, excerpts: Sequence[Excerpt]) -> Setting:
+def excerpts_of(each: Slice) -> tuple[Excerpt, ...]:
+    """What a pass sends of the sources."""
+    return tuple(Excerpt(piece.as_source(), piece.source, piece.first_byte) for piece in each.pieces)
+
+
+def numbered(setting: Setting, excerpts: Sequence[Excerpt]) -> Setting:
     """With the numbers that the pictures of these have, some of which are parts of their sources."""
     numbers = dict(setting.numbers)
     for excerpt in excerpts:
@@ -109,7 +114,7 @@ def _pass(
 ) -> Generator[DeskEvent, None, Noted | None]:
     """One pass: what it is told while it goes on, and its note; None where it was cancelled."""
     case = setting.case(sources, notes.asking(setting.question))
-    key, quotes = _key(case.prompt, setting), Quotable(quotable if setting.may_quote else ())
+    key, quotes = key_of(case.prompt, setting), Quotable(quotable if setting.may_quote else ())
     kept = setting.store.notes.get(key)
     at = replace(at, n_tokens=case.prompt.n_tokens)
     if kept is not None:
@@ -208,7 +213,7 @@ def _whole_lines(data: bytes, start: int, end: int) -> tuple[int, int]:
     return begin, behind
 
 
-def _key(prompt: Prompt, setting: Setting) -> str:
+def key_of(prompt: Prompt, setting: Setting) -> str:
     """Of what is asked of which model: equal ones give equal notes."""
     about = setting.backend.about
     model = (about.name, about.vocabulary, about.origin and (about.origin.header_digest, about.origin.n_bytes))
