@@ -58,10 +58,13 @@ def pass_times(
     work, n_cores = _work(desk, plan), desk.settings.n_threads or usable_cores()
     rate = (lambda: n_cores * pace()) if plan.verdict is Verdict.FITS and _is_here(plan) else None
     last = _last_read(desk, desk.settings.model)
-    times = (
-        duration(each.n_tokens - each.n_left, each.n_tokens, last=last, work=work, rate=rate) for each in outline.slices
-    )
-    return tuple(Duration(0.0) if not each.n_left else took for each, took in zip(outline.slices, times, strict=True))
+    found = []
+    for each in outline.slices:
+        took = duration(each.n_tokens - each.n_left, each.n_tokens, last=last, work=work, rate=rate)
+        if took is None and outline.tokens_per_s:
+            took = Duration(each.n_left / outline.tokens_per_s)
+        found.append(took if each.n_left else Duration(0.0))
+    return tuple(found)
 
 
 def duration(

@@ -26,16 +26,16 @@ def draw_offer(session_id: str, outlook: Outlook) -> None:
     if outlook.error is not None:
         st.caption(f"It cannot be read in passes either. {sentence_of(outlook.error)}")
     else:
-        words = "Read in passes" if outline is None else f"Read in {_passes(outline)}"
-        st.button(
-            words,
-            key="read-in-passes",
-            icon=":material/splitscreen:",
-            disabled=outline is None,
-            on_click=_turn,
-            args=(session_id, True),
-        )
-        st.caption("Working out the passes" if outline is None else f"In passes: {_sum(outline)}.")
+        with st.container(key="offer", horizontal=True, vertical_alignment="center", gap="small"):
+            st.button(
+                "Read in passes" if outline is None else f"Read in {_passes(outline)}",
+                key="read-in-passes",
+                icon=":material/splitscreen:",
+                disabled=outline is None,
+                on_click=_turn,
+                args=(session_id, True),
+            )
+            st.caption("Working out the slices" if outline is None else f"{_sum(outline)}.", width="stretch")
     _watch(session_id, outlook)
 
 
@@ -81,44 +81,35 @@ def draw_left(session_id: str, outlook: Outlook) -> None:
 
 def draw_settings(session_id: str, own: SessionSettings) -> None:
     """The choice of passes, also for a corpus that fits, and of how much one of them reads."""
-    with st.expander("Passes", icon=":material/splitscreen:", expanded=own.in_passes and own.pass_tokens is not None):
-        state.follow(f"in-passes-{session_id}", own.in_passes)
-        st.toggle(
-            "Read in passes",
-            key=f"in-passes-{session_id}",
-            help="Slice by slice, each source once; the answer is made of what each slice gave. It takes a pass and a "
-            "note for each slice.",
-            on_change=_toggle,
-            args=(session_id,),
+    with st.expander("Passes", icon=":material/splitscreen:"):
+        st.caption("The sources are read slice by slice, each once, and the answer is made of what each slice gave.")
+        st.button(
+            "Read at once" if own.in_passes else "Read in passes",
+            key="turn-passes",
+            on_click=_turn,
+            args=(session_id, not own.in_passes),
         )
-        state.remember(_tokens_key(session_id), lambda: _AUTO if own.pass_tokens is None else f"{own.pass_tokens:,}")
+        now = _AUTO if own.pass_tokens is None else f"{own.pass_tokens:,}"
+        key = f"pass-tokens-{session_id}-{now}"
         st.text_input(
             "Tokens of a pass, at most",
-            key=_tokens_key(session_id),
+            value=now,
+            key=key,
             placeholder="2000, 8K, auto",
             help="As many as fit where it is auto. A model finds more in little than in much.",
             on_change=_take_tokens,
-            args=(session_id,),
-            disabled=not own.in_passes,
+            args=(session_id, key),
         )
-
-
-def _tokens_key(session_id: str) -> str:
-    return f"pass-tokens-{session_id}"
-
-
-def _toggle(session_id: str) -> None:
-    _turn(session_id, bool(state.value(f"in-passes-{session_id}")))
 
 
 def _turn(session_id: str, on: bool) -> None:
     with state.telling():
         state.house().desk.read_in_passes(session_id, on)
-    state.drop(_tokens_key(session_id))
 
 
-def _take_tokens(session_id: str) -> None:
-    typed = str(state.value(_tokens_key(session_id)) or _AUTO).strip().lower()
+def _take_tokens(session_id: str, key: str) -> None:
+    """What was typed turns passes on."""
+    typed = str(state.value(key) or _AUTO).strip().lower()
     try:
         n_tokens = None if typed == _AUTO else parse_tokens(typed.replace(",", ""))
     except ValueError as error:
@@ -126,7 +117,6 @@ def _take_tokens(session_id: str) -> None:
     else:
         with state.telling():
             state.house().desk.read_in_passes(session_id, True, pass_tokens=n_tokens)
-    state.drop(_tokens_key(session_id))
 
 
 def _watch(session_id: str, outlook: Outlook) -> None:
@@ -170,7 +160,9 @@ def _draw_slices(session_id: str, outline: Outline) -> None:
     what = f"slices-{session_id}"
     n_rows, times = state.shown(what, _ROWS), _times(outline)
     rows = "".join(_row(at, each, times[at]) for at, each in enumerate(outline.slices[:n_rows]))
-    head = "<tr><th>Pass</th><th>Sources</th><th>Tokens</th><th>Time</th><th>Kept</th></tr>"
+    head = (
+        "<tr><th>Pass</th><th>Sources</th><th class='n'>Tokens</th><th class='n'>Time</th><th class='n'>Kept</th></tr>"
+    )
     st.html(f'<table class="slices"><thead>{head}</thead><tbody>{rows}</tbody></table>')
     if len(outline.slices) > n_rows:
         left = len(outline.slices) - n_rows

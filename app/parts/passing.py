@@ -24,7 +24,7 @@ _LAST = 4  # passes whose facts are shown while others run
 
 
 def line_of_passes(progress: Progress) -> str | None:
-    """ "Pass 3 of 7 · core.py, part 2 of 3 · 42 % · 31 s left · 4 min in all"; None where something else is done."""
+    """ "Pass 3 of 7 · core.py, part 2 of 3 · 42 % · 31 s left · 4 min for all"; None where something else is done."""
     passes = progress.passes
     if passes is None or passes.at is None or progress.phase not in (Phase.READING, Phase.STARTING):
         return None
@@ -37,8 +37,8 @@ def line_of_passes(progress: Progress) -> str | None:
         parts.append("writing its note" if is_read else f"{100 * prefill.done / prefill.total:.0f} %")
         if (left := passes.pass_left_s(prefill)) is not None:
             parts.append(f"{show_seconds(left)} left")
-    if len(passes.plan.tokens) > 1 and (left := passes.left_s(prefill, monotonic())) is not None:
-        parts.append(f"{show_seconds(left)} in all")
+    if at.number < at.n_passes and (left := passes.left_s(prefill, monotonic())) is not None:
+        parts.append(f"{show_seconds(left)} for all")
     return " · ".join(parts)
 
 

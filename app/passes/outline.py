@@ -3,13 +3,12 @@ what of it is kept already. Values without the sources' texts, so that they can 
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from os.path import commonprefix
 
 from app.next_turn import prepare
 from app.passes import notes
 from app.passes.planning import PassPlan, plan_passes
 from app.passes.reading import excerpts_of, key_of, numbered
-from app.passes.slices import Piece, Slice
+from app.passes.slices import Piece, Slice, places_of
 from app.question import Question
 from app.session_settings import asked_with
 from app.settings import Settings
@@ -55,12 +54,9 @@ class PlannedSlice:
         """Its files, with the part that it is of one that is cut; many of them by their folders."""
         if len(self.pieces) <= _MOST_NAMED:
             return tuple(map(_name, self.pieces))
-        folders = [piece.path.split("/")[:-1] for piece in self.pieces]
-        shared = len(commonprefix(folders))
         groups: dict[str, list[PlannedPiece]] = {}
-        for piece, folder in zip(self.pieces, folders, strict=True):
-            name = "/".join(folder[: shared + 1])
-            groups.setdefault(f"{name}/" if name else "", []).append(piece)
+        for piece, place in zip(self.pieces, places_of([piece.path for piece in self.pieces]), strict=True):
+            groups.setdefault(place, []).append(piece)
         named = [_group(name, pieces) for name, pieces in groups.items()]
         if len(named) <= _MOST_NAMED:
             return tuple(named)
@@ -128,7 +124,7 @@ def _name(piece: PlannedPiece) -> str:
 
 
 def _group(folder: str, pieces: list[PlannedPiece]) -> str:
-    return _name(pieces[0]) if len(pieces) == 1 else f"{folder} {counted(len(pieces), 'file')}".strip()
+    return _name(pieces[0]) if len(pieces) == 1 else f"{folder} {counted(len(pieces), 'file')}"
 
 
 def _piece(piece: Piece) -> PlannedPiece:

@@ -3,6 +3,7 @@ large for that, in some that follow each other."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from os.path import commonprefix
 from typing import Any
 
 from app.passes.cutting import cut, piece_of
@@ -55,11 +56,33 @@ class Slice:
     @property
     def title(self) -> str:
         """What is in it, in a few words."""
-        first, last = self.pieces[0], self.pieces[-1]
+        first = self.pieces[0]
         if len(self.pieces) == 1:
             part = "" if first.is_whole else f", part {first.number} of {first.n_parts}"
             return f"{first.source.path}{part}"
-        return f"{counted(len(self.pieces), 'source')}, {first.source.path} to {last.source.path}"
+        return title_of(self.paths)
+
+
+def title_of(paths: Sequence[str]) -> str:
+    """What sources are called together, by where they lie: "src/, 12 files", "docs/ to src/, 40 files"."""
+    places = list(dict.fromkeys(places_of(paths)))
+    where = places[0]
+    if len(places) > 1:
+        where += (" and " if len(places) == 2 else " to ") + places[-1]
+    return where if len(paths) == 1 else f"{where}, {counted(len(paths), 'file')}"
+
+
+def places_of(paths: Sequence[str]) -> list[str]:
+    """Of each path, the folder that tells it from the others, with a slash at its end; the path itself where it lies
+    beside such folders."""
+    folders = [path.split("/")[:-1] for path in paths]
+    shared = len(commonprefix(folders))
+    if len(paths) > 1 and shared and all(len(folder) == shared for folder in folders):
+        return ["/".join(folder) + "/" for folder in folders]
+    return [
+        "/".join(folder[: shared + 1]) + "/" if len(folder) > shared else path
+        for path, folder in zip(paths, folders, strict=True)
+    ]
 
 
 TokensOf = Callable[[Sequence[Source]], Sequence[int]]
