@@ -11,6 +11,7 @@ from app.citing import Excerpt, Sent, cite, whole
 from app.next_turn import PreparedTurn, prepare, quotable
 from app.passes.planning import plan_passes
 from app.passes.reading import read_in_passes
+from app.passes.setting import PassPlan
 from app.question import Answered, Begun, Cited, DeskEvent, Notice, Question, looking_at
 from app.recording import Receipts, Record
 from app.session_settings import TurnSettings, asked_with, begun_with, sampling_of, settings_of
@@ -102,6 +103,17 @@ def _generated(
 ) -> Generator[Event, None, None]:
     there = tuple(excerpt.source for excerpt in words)
     return backend.generate(turn.case, sampling, session_id=session, cancel=cancel, quotable=there, told=told)
+
+
+def plan_of(session: Session, resumed: int | None, *, backend: Backend, store: Store, settings: Settings) -> PassPlan:
+    """How a session's next question would be read in passes, or how the turn of this index would go on. Nothing is
+    written. Raises as answer does before the turn exists."""
+    question, there = _resolved(Question(text="", goes_on=resumed), session, store)
+    if not question.in_passes:
+        most = settings_of(session, settings).pass_tokens
+        question = replace(question, in_passes=True, pass_tokens=most)
+    turn = _prepared(question, session, there[0] if there else None, backend, store, settings)
+    return plan_passes(turn, question, backend, store, settings)
 
 
 def _resolved(question: Question, session: Session | None, store: Store) -> tuple[Question, tuple[Turn, ...]]:

@@ -14,14 +14,14 @@ from threading import Event as Flag
 from threading import Lock, Thread, Timer
 from typing import TYPE_CHECKING
 
-from app.answering import answer
+from app.answering import answer, plan_of
 from app.archive import Archive
 from app.counting import Count, count, legible
 from app.engines import Engines
 from app.images.page_choice import choose
 from app.local_engine import Running
 from app.next_turn import documents_of, prepare, standing_instruction
-from app.passes.outline import Outline, outlines_of_session
+from app.passes.outline import Outline, outlines_of
 from app.previews import Preview, preview_of
 from app.question import DeskEvent, Line, Notice, Question, Unwanted
 from app.reading import Tell, read, read_to_count
@@ -246,11 +246,10 @@ class Desk(Archive):
         return preview_of(turn, documents_of(turn, backend), sees=backend.about.sees)
 
     def outlines(self, session_id: str, resumed: int | None = None) -> Iterator[Outline]:
-        """How a session's next question would be read in passes, or the one of this turn, which goes on: see
-        outlines_of. Raises DoesNotFit, and as preview does."""
-        session, store = self._store.sessions.get(session_id), self._store
-        turn = store.turns.one(session.id, resumed) if resumed is not None else None
-        return outlines_of_session(session, turn, backend=self.backend(), store=store, settings=self.settings)
+        """How a session's next question would be read in passes, or how this turn would go on: see outlines_of. Raises
+        DoesNotFit where there is no way, and as preview does."""
+        session = self._store.sessions.get(session_id)
+        return outlines_of(plan_of(session, resumed, backend=self.backend(), store=self._store, settings=self.settings))
 
     def ask(self, question: Question, *, cancel: Flag) -> Generator[DeskEvent, None, None]:
         """Answers a question and keeps the turn. Answered comes also when it was cancelled or the engine broke; then

@@ -20,8 +20,11 @@ _ROWS, _MORE_ROWS = 60, 300
 _AUTO = "auto"
 
 
-def draw_offer(session_id: str, outlook: Outlook) -> None:
-    """A button that turns passes on, with what that means; or that it is being worked out, or why it cannot be done."""
+def draw_offer(session_id: str, outlook: Outlook, *, is_first: bool) -> None:
+    """A button that turns passes on, with what that means; or that it is being worked out, or why it cannot be done.
+
+    is_first: of what is offered.
+    """
     outline = outlook.outline
     if outlook.error is not None:
         st.caption(f"It cannot be read in passes either. {sentence_of(outlook.error)}")
@@ -31,6 +34,7 @@ def draw_offer(session_id: str, outlook: Outlook) -> None:
                 "Read in passes" if outline is None else f"Read in {_passes(outline)}",
                 key="read-in-passes",
                 icon=":material/splitscreen:",
+                type="primary" if is_first else "secondary",
                 disabled=outline is None,
                 on_click=_turn,
                 args=(session_id, True),
@@ -39,13 +43,13 @@ def draw_offer(session_id: str, outlook: Outlook) -> None:
     _watch(session_id, outlook)
 
 
-def draw_passes(session_id: str, outlook: Outlook, *, fits: bool) -> None:
+def draw_passes(session_id: str, outlook: Outlook, *, busy: bool) -> None:
     """That this session is read in passes: how many, of what, in what time; the slices; a button to turn it off.
 
-    fits: whether it would fit at once.
+    busy: an answer runs.
     """
     outline = outlook.outline
-    with st.container(key="passes", gap="small"):
+    with st.container(key="passes", gap=None):
         with st.container(key="passes-head", horizontal=True, vertical_alignment="center", gap="small"):
             if outlook.error is not None:
                 st.error(f"**It cannot be read in passes.** {sentence_of(outlook.error)}", icon=":material/error:")
@@ -55,14 +59,15 @@ def draw_passes(session_id: str, outlook: Outlook, *, fits: bool) -> None:
                 words = f"Read in {_passes(outline)}"
                 st.markdown(f":material/splitscreen: **{words}.** {_sum(outline)}.", width="stretch")
             st.button(
-                "Read at once" if fits else "Not in passes",
+                "Turn off",
                 key="not-in-passes",
                 type="tertiary",
+                disabled=busy,
                 on_click=_turn,
                 args=(session_id, False),
             )
         if outline is not None:
-            with st.expander("The slices", icon=":material/table_rows:"):
+            with st.expander(f"The slices: at most {outline.room:,} tokens each", icon=":material/table_rows:"):
                 _draw_slices(session_id, outline)
     _watch(session_id, outlook)
 
@@ -138,10 +143,10 @@ def _passes(outline: Outline) -> str:
 def _sum(outline: Outline) -> str:
     """What is read, in which time, and what is kept of it; without a full stop."""
     sources = f"All {outline.n_sources:,} sources" if outline.n_sources > 1 else "The source"
-    parts = f"{sources}, each once: {counted(outline.n_tokens, 'token')}, at most {outline.room:,} a pass"
+    parts = f"{sources}, each once: {counted(outline.n_tokens, 'token')}"
     n_kept = outline.n_tokens - outline.n_left
-    kept = f"; {n_kept:,} of them are kept from before" if n_kept else ""
-    return f"{parts}{_time(outline, _times(outline))}{kept}"
+    kept = f", {n_kept:,} of them kept from before" if n_kept else ""
+    return f"{parts}{kept}{_time(outline, _times(outline))}"
 
 
 def _times(outline: Outline) -> tuple[Duration | None, ...]:
@@ -149,11 +154,12 @@ def _times(outline: Outline) -> tuple[Duration | None, ...]:
 
 
 def _time(outline: Outline, times: Sequence[Duration | None]) -> str:
-    """ ", about 12 min to read"; "" where nobody knows, or it is nothing."""
+    """ ", about 12 min"; "" where nobody knows, or it is nothing."""
     known = [each for each in times if each is not None]
     if not outline.n_left or len(known) < len(times):
         return ""
-    return f", {about_time(sum(each.seconds for each in known), is_guess=any(each.is_guess for each in known))} to read"
+    is_guess = any(each.is_guess for each in known)
+    return f", {about_time(sum(each.seconds for each in known), is_guess=is_guess)}{' (a guess)' if is_guess else ''}"
 
 
 def _draw_slices(session_id: str, outline: Outline) -> None:

@@ -1,23 +1,14 @@
-"""A question that is read in passes: how far it is, what the passes gave so far, and what each gave in the end."""
+"""A question while it is read in passes: how far it is, and what the passes gave so far."""
 
-from functools import partial
 from time import monotonic
 
-import streamlit as st
-
-from app import state
-from app.answers.cited import marks_of, rows_of, summary_of
-from app.answers.markup import blocks_of
 from app.jobs import Phase, Progress
 from app.markdown import literal_html
-from app.parts.answer import draw_answer
-from app.passes.given import Gift, gift_of, given
 from app.passes.notes import read_note
 from app.passes.progress import InPasses
 from app.question import Passing
 from app.sizes import show_seconds
 from engine.corpus.wording import counted
-from storage.records import Turn
 
 _MOST_TITLE = 56  # characters
 _LAST = 4  # passes whose facts are shown while others run
@@ -48,23 +39,18 @@ def share_of_passes(progress: Progress) -> float | None:
     return passes.share(progress.prefill) if passes is not None and line_of_passes(progress) is not None else None
 
 
-def draw_so_far(passes: InPasses) -> None:
-    """The facts of the passes that are over, the last ones in words."""
+def so_far_html(passes: InPasses) -> str:
+    """The facts of the passes that are over, the newest first and in words; "" where none is."""
     if not passes.gave:
-        return
-    n_facts = sum(each.n_facts for each in passes.gave)
-    told = passes.gave[-_LAST:]
+        return ""
+    n_facts, told = sum(each.n_facts for each in passes.gave), passes.gave[: -_LAST - 1 : -1]
     before = passes.gave[: -len(told)]
     rows = [f"<p><b>{counted(n_facts, 'fact')}</b> from {counted(len(passes.gave), 'pass', 'passes')} so far</p>"]
+    rows += map(_told, told)
     if before:
-        n_before = sum(each.n_facts for each in before)
-        which = (
-            f"Pass {before[0].number:,}"
-            if len(before) == 1
-            else f"Passes {before[0].number:,} to {before[-1].number:,}"
-        )
-        rows.append(f"<p>{which}: {counted(n_before, 'fact')}</p>")
-    st.html(f'<div class="so-far">{"".join([*rows, *map(_told, told)])}</div>')
+        which = "Pass 1" if len(before) == 1 else f"Passes 1 to {len(before):,}"
+        rows.append(f"<p>{which}: {counted(sum(each.n_facts for each in before), 'fact')}</p>")
+    return f'<div class="so-far">{"".join(rows)}</div>'
 
 
 def _told(over: Passing) -> str:
@@ -72,41 +58,6 @@ def _told(over: Passing) -> str:
     kept = " · kept from before" if over.kept else ""
     head = literal_html(f"Pass {over.number:,} · {_short(over.title)}{kept}")
     return f"<p>{head}</p><ul>{facts}</ul>" if facts else f"<p>{head}: nothing here that helps</p>"
-
-
-def draw_given(session_id: str, turn: Turn) -> None:
-    """What each slice gave to an answer, behind a click: facts, with the words that show them as citations."""
-    passes = given(turn.receipt)
-    if not passes:
-        return
-    gift = gift_of(passes)
-    with st.container(key=f"given-{turn.id}"), st.expander(_words(gift, len(passes)), icon=":material/splitscreen:"):
-        opened = state.opened(session_id)
-        is_open = opened is not None and opened.by_pass and opened.cited is not None and opened.cited[0] == turn.id
-        draw_answer(
-            f"given-{session_id}-{turn.index}",
-            gift.text,
-            blocks_of(gift.text, marks_of(gift.text, gift.citations)),
-            act=partial(_open, turn),
-            cited=rows_of(gift.text, gift.citations),
-            summary=summary_of(gift.citations),
-            places=[citation.path is not None for citation in gift.citations],
-            open=opened.cited[1] if is_open and opened is not None and opened.cited is not None else None,
-            turn=turn.id,
-        )
-
-
-def _words(gift: Gift, n_passes: int) -> str:
-    which = "the pass" if n_passes == 1 else f"each of {n_passes:,} passes"
-    return f"What {which} gave: {counted(gift.n_facts, 'fact')}"
-
-
-def _open(turn: Turn, pressed: int, number: int) -> None:
-    """The citation of this number among the facts was pressed. pressed: the id of the turn that was drawn."""
-    citations, session_id = gift_of(given(turn.receipt)).citations, state.session_id()
-    path = citations[number - 1].path if 0 < number <= len(citations) and pressed == turn.id else None
-    if path is not None and session_id is not None:
-        state.open_source(session_id, path, (turn.id, number), by_pass=True)
 
 
 def _short(title: str) -> str:

@@ -94,7 +94,7 @@ def data_of(desk: Beside, opened: state.Opened) -> dict[str, Any]:
         "scroll": opened.scroll,
         "title": shown(opened.path.rsplit("/", 1)[-1]),
         "path": shown(opened.path),
-        "turn": opened.cited[0] if opened.cited else None,
+        "turn": (-opened.cited[0] if opened.by_pass else opened.cited[0]) if opened.cited else None,
         "notices": [],
         **_citation(cited, opened),
     }

@@ -12,9 +12,8 @@ from app.previews import Budget
 from app.sizes import show_bytes
 from app.verdicts import change, memory_missing, tokens_over, unseen_markdown, verdict
 from engine.backend import About, Advice, Plan, Verdict
-from engine.corpus.wording import counted
 
-Offer = Callable[[], None]
+Offer = Callable[[bool], None]
 
 
 def draw_strip(budget: Budget, plan: Plan, *, has_panel: bool, slices: Sequence[int] = ()) -> None:
@@ -29,10 +28,10 @@ def draw_strip(budget: Budget, plan: Plan, *, has_panel: bool, slices: Sequence[
             draw_plan_link("What fits", icon=None)
 
 
-def draw_verdict(plan: Plan, session_id: str | None, offer: Offer = lambda: None) -> None:
+def draw_verdict(plan: Plan, session_id: str | None, offer: Offer = lambda is_first: None) -> None:
     """Whether it fits; where not, by how much, and one click that mends it. Window and memory are told apart.
 
-    offer: draws what else can be done.
+    offer: draws what else can be done; is told whether nothing else was offered.
     """
     if plan.verdict is Verdict.OVER_WINDOW:
         fact = f"**{tokens_over(plan)}.** Asking is off; nothing is cut."
@@ -74,7 +73,7 @@ def _draw_advice(fact: str, plan: Plan, session_id: str | None, key: str, icon: 
                 on_click=_follow,
                 args=(session_id, advice),
             )
-        offer()
+        offer(not at_hand)
         if plan.verdict is Verdict.OVER_MEMORY:
             draw_plan_link("See what would fit")
         others = [change(plan, advice) for advice in plan.advice if not _is_at_hand(advice)]
@@ -102,8 +101,8 @@ def _strip_html(budget: Budget, plan: Plan, *, has_panel: bool, slices: Sequence
     elif budget.free < 0:
         bar += f'<i class="edge" style="left:{100 * budget.limit / full:.3f}%"></i>'
     if slices:
-        n_passes = counted(len(slices), "pass", "passes")
-        rest = f'<span class="part free"><b>{n_passes}</b> of {budget.limit:,}</span>'
+        word = "pass" if len(slices) == 1 else "passes"
+        rest = f'<span class="part free"><b>{len(slices):,} {word}</b> of {budget.limit:,}</span>'
     elif budget.free >= 0:
         rest = f'<span class="part free">Free <b>{budget.free:,}</b> of {budget.limit:,}</span>'
     else:

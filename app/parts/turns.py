@@ -1,18 +1,20 @@
 """A question and its answer: as it is kept, and while it comes in. Both have the same elements in the same order, so
 that nothing jumps when the one becomes the other."""
 
+from functools import partial
 from html import escape
+from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
 from app import state
 from app.answers.cited import marks_of, numbered, quotes_line, rows_of, summary_of
-from app.answers.markup import Growing, blocks_of
+from app.answers.markup import Block, Growing, blocks_of
 from app.jobs import Job, Phase, Progress
 from app.markdown import literal_html, plain
-from app.parts.answer import draw_answer
-from app.parts.passing import draw_given, draw_so_far, line_of_passes, share_of_passes
-from app.passes.given import read_line
+from app.parts.passing import line_of_passes, share_of_passes, so_far_html
+from app.passes.given import gift_of, given, read_line
 from app.question import Looking
 from app.session_settings import asked_with
 from app.sizes import show_seconds
@@ -26,13 +28,20 @@ _ENDS = {
     "interrupted": "interrupted: the program ended",
 }
 
+# Not an iframe, and none of Streamlit's Markdown: see answer.js.
+_mount_answer = st.components.v2.component(
+    "longdesk_answer",
+    js="".join(Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("copy.js", "answer.js")),
+    isolate_styles=False,
+)
+
 
 def draw_turn(session_id: str, turn: Turn, *, asks: bool = True) -> None:
     """A turn that has ended. asks: with its question, which something else stands in the place of otherwise."""
     if asks:
         _draw_question(turn.question)
     _draw_cited(session_id, turn)
-    draw_given(session_id, turn)
+    _draw_given(session_id, turn)
     with st.container(key=f"foot-{turn.id}", gap="small"):
         st.html(f'<div class="receipt">{escape(receipt(turn))}</div>')
         if turn.stop == "error" and turn.error:
@@ -48,7 +57,7 @@ def draw_running(session_id: str, index: int, turn: Turn | None, job: Job | None
     _draw_question(turn.question if turn else job.question.text if job else "")
     text = (progress.text if progress else turn.text if turn else "") or begun
     growing: Growing = state.remember("growing-answer", Growing)
-    draw_answer(f"{session_id}-{index}", text, growing.blocks(text))
+    _draw_answer(f"{session_id}-{index}", text, growing.blocks(text))
     with st.container(key="running", horizontal=True, vertical_alignment="center", gap="small", wrap=False):
         line = line_of(progress) if progress else line_elsewhere(turn)
         share = share_of(progress) if progress else None
@@ -63,8 +72,8 @@ def draw_running(session_id: str, index: int, turn: Turn | None, job: Job | None
                 on_click=job.stop,
                 disabled=job.stopping,
             )
-    if progress is not None and progress.passes is not None:
-        draw_so_far(progress.passes)
+    if progress is not None and progress.passes is not None and (so_far := so_far_html(progress.passes)):
+        st.html(so_far)
 
 
 def status_html(line: str, share: float | None) -> str:
@@ -202,15 +211,56 @@ def _draw_cited(session_id: str, turn: Turn) -> None:
         "open": cited[1] if cited and cited[0] == turn.id else None,
         "turn": turn.id,
     }
-    draw_answer(f"{session_id}-{turn.index}", turn.text, blocks, act=_open_cited, **beside)
+    _draw_answer(f"{session_id}-{turn.index}", turn.text, blocks, **beside)
+
+
+def _draw_given(session_id: str, turn: Turn) -> None:
+    """What each slice gave to an answer, behind a click: facts, with the words that show them as citations.
+
+    Its buttons are of the turn with minus its id: those of the answer itself stand on the same page.
+    """
+    passes = given(turn.receipt)
+    if not passes:
+        return
+    gift, opened = gift_of(passes), state.opened(session_id)
+    cited = opened.cited if opened and opened.by_pass else None
+    which = "the pass" if len(passes) == 1 else f"each of {len(passes):,} passes"
+    words = f"What {which} gave: {counted(gift.n_facts, 'fact')}"
+    with st.container(key=f"given-{turn.id}"), st.expander(words, icon=":material/splitscreen:"):
+        _draw_answer(
+            f"given-{session_id}-{turn.index}",
+            gift.text,
+            blocks_of(gift.text, marks_of(gift.text, gift.citations)),
+            cited=rows_of(gift.text, gift.citations),
+            summary=summary_of(gift.citations),
+            places=[citation.path is not None for citation in gift.citations],
+            open=cited[1] if cited and cited[0] == turn.id else None,
+            turn=-turn.id,
+        )
+
+
+def _draw_answer(key: str, text: str, blocks: tuple[Block, ...], **beside: Any) -> None:
+    """key: the same while it runs and when it is done, so that the browser keeps what it has drawn. beside: see
+    answer.js."""
+    data = {"text": text, "blocks": [(block.html, block.codes) for block in blocks], **beside}
+    _mount_answer(key=f"answer-{key}", data=data, on_cite_change=partial(_pressed, f"answer-{key}"))
+
+
+def _pressed(key: str) -> None:
+    match getattr(state.value(key), "cite", None):
+        case {"turn": int(turn), "number": int(number)}:
+            with state.telling():
+                _open_cited(turn, number)
 
 
 def _open_cited(pressed: int, number: int) -> None:
-    """A citation's button was pressed: that of a turn, by the turn's id and its number."""
+    """A citation's button was pressed: that of a turn, by its id and the citation's number; see _draw_given."""
     session_id = state.session_id()
     turns = state.house().desk.turns(session_id) if session_id is not None else ()
-    turn = next((each for each in turns if each.id == pressed), None)
-    cited = numbered(turn.citations) if turn is not None else ()
+    turn = next((each for each in turns if each.id == abs(pressed)), None)
+    if session_id is None or turn is None:
+        return
+    cited = numbered(turn.citations) if pressed > 0 else gift_of(given(turn.receipt)).citations
     path = cited[number - 1].path if 0 < number <= len(cited) else None
-    if session_id is not None and path is not None:
-        state.open_source(session_id, path, (pressed, number))
+    if path is not None:
+        state.open_source(session_id, path, (turn.id, number), by_pass=pressed < 0)

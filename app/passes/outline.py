@@ -4,18 +4,11 @@ what of it is kept already. Values without the sources' texts, so that they can 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from app.next_turn import prepare
 from app.passes import notes
-from app.passes.planning import PassPlan, plan_passes
 from app.passes.reading import excerpts_of, key_of, numbered
+from app.passes.setting import PassPlan
 from app.passes.slices import Piece, Slice, places_of
-from app.question import Question
-from app.session_settings import asked_with
-from app.settings import Settings
-from engine.backend import Backend
 from engine.corpus.wording import counted
-from storage.records import Session, Turn
-from storage.store import Store
 
 _MOST_NAMED = 6  # files, or folders, of a slice
 
@@ -88,25 +81,6 @@ class Outline:
     def n_noted(self) -> int:
         """Slices whose note is kept."""
         return sum(each.is_noted for each in self.slices)
-
-
-def outlines_of_session(
-    session: Session, resumed: Turn | None, *, backend: Backend, store: Store, settings: Settings
-) -> Iterator[Outline]:
-    """How a session's next question would be read, or one that goes on; see outlines_of. Raises as plan_passes does."""
-    asked, text = (asked_with(resumed), resumed.question) if resumed is not None else (None, "")
-    turn = prepare(
-        session,
-        text,
-        store=store,
-        backend=backend,
-        settings=settings,
-        only=asked.only if asked is not None else None,
-        resumed=resumed,
-    )
-    most = asked.pass_tokens if asked is not None else turn.settings.pass_tokens
-    question = Question(text=text, in_passes=True, pass_tokens=most)
-    yield from outlines_of(plan_passes(turn, question, backend=backend, store=store, settings=settings))
 
 
 def outlines_of(plan: PassPlan) -> Iterator[Outline]:

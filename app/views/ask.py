@@ -29,7 +29,6 @@ from app.settings import STARTER
 from app.suggestions import SUGGESTIONS, holds_example
 from app.uploads import Upload
 from app.views.scene import Scene, look
-from engine.backend import Plan
 from engine.errors import LongdeskError
 from storage.records import Session, Turn
 
@@ -69,7 +68,7 @@ def _draw_head(scene: Scene) -> None:
         outline = scene.outlook.outline if scene.outlook is not None and scene.in_passes else None
         slices = [each.n_tokens for each in outline.slices] if outline is not None else []
         draw_strip(scene.budget, scene.plan, has_panel=not scene.empty, slices=slices)
-        _draw_verdict(scene, scene.plan)
+        _draw_verdict(scene)
         draw_rereading(_rereading(scene))
     draw_unseen(scene.unseen, scene.about)
     if scene.error is not None:
@@ -91,16 +90,17 @@ def _draw_head(scene: Scene) -> None:
             st.caption(f":material/swap_horiz: The last answer came from {plain(scene.session.model)}.")
 
 
-def _draw_verdict(scene: Scene, plan: Plan) -> None:
+def _draw_verdict(scene: Scene) -> None:
     """Whether it fits, or that it is read in passes."""
     session_id, outlook = scene.session_id, scene.outlook
+    if scene.plan is None:
+        return
     if session_id is None or outlook is None:
-        draw_verdict(plan, session_id)
+        draw_verdict(scene.plan, session_id)
     elif scene.in_passes:
-        if not scene.busy:
-            draw_passes(session_id, outlook, fits=plan.fits)
+        draw_passes(session_id, outlook, busy=scene.busy)
     else:
-        draw_verdict(plan, session_id, lambda: draw_offer(session_id, outlook))
+        draw_verdict(scene.plan, session_id, lambda is_first: draw_offer(session_id, outlook, is_first=is_first))
 
 
 def _rereading(scene: Scene) -> str | None:
@@ -139,7 +139,8 @@ def _draw_chat(scene: Scene, session_id: str) -> list[Wish]:
             is_last = turn is done[-1] and not scene.busy
             if is_last and scene.unfinished is not None:
                 draw_left(session_id, scene.unfinished)
-            draw_actions(session_id, turn, is_last=is_last, blocked=scene.blocked is not None)
+            in_passes = is_last and scene.unfinished is not None
+            draw_actions(session_id, turn, is_last=is_last, blocked=scene.blocked is not None, in_passes=in_passes)
     job, running = scene.job, scene.running or scene.resumed
     if scene.busy:
         with st.container(key=f"turn-{scene.pending}", gap="small"):
