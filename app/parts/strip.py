@@ -76,7 +76,7 @@ def _draw_advice(fact: str, plan: Plan, session_id: str | None, key: str, icon: 
         offer(not at_hand)
         if plan.verdict is Verdict.OVER_MEMORY:
             draw_plan_link("See what would fit")
-        others = [change(plan, advice) for advice in plan.advice if not _is_at_hand(advice)]
+        others = [change(plan, advice) for advice in plan.advice if not (_is_at_hand(advice) or advice.in_passes)]
         if others:
             st.caption("Or: " + " ".join(map(plain, others)))
 

@@ -19,6 +19,7 @@ from storage.store import Store
 _ASIDE = 256  # tokens of the context for quotes, which are written beside it
 _FEWEST = 128  # tokens that a pass reads at least
 _QUESTION = 64  # tokens kept for it: up to there, slices are the same whatever is asked
+_SAID = 16  # the share of a context that is kept for what is said: up to there, slices stay for the next question
 _SHARES = (1, 3 / 4, 1 / 2, 3 / 8, 1 / 4, 3 / 16, 1 / 8, 1 / 16, 1 / 32, 1 / 64, 1 / 128, 1 / 256)
 
 
@@ -45,7 +46,10 @@ def plan_passes(turn: PreparedTurn, question: Question, backend: Backend, store:
     spare = max(0, _QUESTION - len(backend.encode(question.text)))
     least = setting.lay_out((), notes.asking(question.text)).n_tokens + spare
     reply = max(notes.MOST_TOKENS, settings.reply_tokens)
-    most = most_tokens(backend, settings.wanted) - least - reply - _ASIDE
+    context = most_tokens(backend, settings.wanted)
+    said = least - replace(setting, history=()).lay_out((), notes.asking(question.text)).n_tokens - spare
+    least += max(0, context // _SAID - said)
+    most = context - least - reply - _ASIDE
     room = min(most, question.pass_tokens) if question.pass_tokens is not None else most
     if room < _FEWEST:
         raise DoesNotFit(

@@ -67,7 +67,7 @@ class SlowReader(FakeBackend):
             yield Prefill(total * step // _STEPS, total, 0, _STEP_S * step)
         self._n_read += 1
         facts = self._facts(case)
-        lines = "".join(f"- {fact}\n" for fact in facts)
+        lines = "".join(f"Fact: {fact}\n" for fact in facts)
         text = f"{lines}Missing: the rest\nConfidence: high" if form else "".join(f"{fact}. " for fact in facts).strip()
         ids = tuple(self.encode(text).tolist())
         yield Text(text, len(ids), ids=ids)

@@ -92,7 +92,7 @@ def test_what_was_stopped_is_planned_with_what_is_kept(desk: Desk, session: str)
 
 def test_no_room_is_a_sentence(desk: Desk, session: str) -> None:
     desk.read_in_passes(session, True, pass_tokens=10)
-    with pytest.raises(DoesNotFit, match="A pass has room for 10 tokens"):
+    with pytest.raises(DoesNotFit, match="room"):
         outlined(desk, session)
 
 
@@ -107,3 +107,12 @@ def test_many_files_are_told_by_their_folders() -> None:
     assert planned(*(f"{number}.txt" for number in range(9)))[-1] == "4 more files"
     cut = PlannedSlice("", (PlannedPiece("big.py", 1, 2, 3),))
     assert cut.contents == ("big.py, part 2 of 3",)
+
+
+def test_the_next_question_has_the_same_slices(desk: Desk, session: str) -> None:
+    desk.read_in_passes(session, True)
+    before = outlined(desk, session)
+    ask(desk, Question(text="Which wagon?", session=session))
+    after = outlined(desk, session)
+    assert [each.pieces for each in after.slices] == [each.pieces for each in before.slices]
+    assert after.room == before.room and after.n_noted == 0
