@@ -47,6 +47,11 @@ def plan_passes(turn: PreparedTurn, question: Question, backend: Backend, store:
     reply = max(notes.MOST_TOKENS, settings.reply_tokens)
     most = most_tokens(backend, settings.wanted) - least - reply - _ASIDE
     room = min(most, question.pass_tokens) if question.pass_tokens is not None else most
+    if question.pass_tokens is not None and question.pass_tokens < _FEWEST <= most:
+        raise DoesNotFit(
+            f"A pass of {counted(question.pass_tokens, 'token')} has no room for anything.",
+            f"Let it have at least {_FEWEST} (--pass-tokens {_FEWEST}), or as many as fit (--pass-tokens auto).",
+        )
     if room < _FEWEST:
         raise DoesNotFit(
             f"A pass has room for {counted(max(0, room), 'token')} of the sources: the question, what was said before "
