@@ -159,13 +159,13 @@ def test_a_source_that_is_larger_than_a_pass_is_in_slices_that_follow_each_other
 
 def test_notes_that_do_not_fit_together_are_merged(new_desk: NewDesk) -> None:
     desk, backend = new_desk(window=1_100)
-    events = heard(desk, corpus=piers(40, words=60), pass_tokens=150)
+    events = heard(desk, corpus=piers(120, words=20), pass_tokens=150)
     merged = [event for event in over(events) if event.merging]
     turn = last(events)
     assert merged and turn.stop == "end" and turn.receipt is not None
     assert len(turn.receipt["passes"]["sent"]) < turn.receipt["passes"]["n_passes"]
     checked = verify_session(desk.record(turn.session_id), lambda model: backend)
-    assert checked.faults == [] and checked.n_sources == 40
+    assert checked.faults == [] and checked.n_sources == 120
 
 
 @pytest.mark.parametrize("pass_tokens", [1, 127])
