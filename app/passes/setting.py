@@ -57,14 +57,16 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class PassPlan:
-    """The slices of a corpus, each at most room tokens, and the context that every pass has. sources: how many there
-    are. tokens_per_s: how fast this machine reads, None where nobody knows."""
+    """The slices of a corpus, each at most room tokens, and the context that every pass has. notes_room: tokens that
+    notes may have which are sent together. n_sources: how many there are. tokens_per_s: how fast this machine reads,
+    None where nobody knows."""
 
     slices: tuple[Slice, ...]
     room: int
     n_ctx: int
     n_sources: int
     tokens_per_s: float | None = None
+    notes_room: int = field(kw_only=True)
     setting: Setting = field(repr=False, kw_only=True)
 
     @property

@@ -11,6 +11,7 @@ import click
 
 from app.answers.cited import quotes_line
 from app.cli.output import Json, skipped_json
+from app.passes.given import read_line
 from app.question import Answered, Begun, Cited, DeskEvent, Notice, Passes, Passing
 from app.sizes import show_seconds
 from engine.answer.citations import Citation, Status
@@ -154,7 +155,8 @@ def show_checking(share: float) -> None:
 def _receipt(answered: Answered) -> str:
     turn = answered.turn
     line = quotes_line(turn.receipt) if turn.text else ""
-    return (
+    read = f"{passes[:1].upper()}{passes[1:]}.\n" if (passes := read_line(turn.receipt)) else ""
+    return read + (
         f"session {turn.session_id} · {counted(turn.prompt_tokens or 0, 'token')} sent, "
         f"{turn.reused_tokens or 0:,} of them from cache · {turn.reply_tokens or 0:,} in the reply · "
         f"first text after {turn.ttft_s or 0:.1f} s{line and ' · ' + line}"
