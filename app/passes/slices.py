@@ -103,7 +103,8 @@ def slices_of(
     """
     costs = dict(zip((source.path for source in sources), tokens_of(sources), strict=True))
     fresh = _filled([pieces for source in sources for pieces in _pieces(source, costs, room, tokens_of)], room)
-    again = _as_before({source.path: source for source in sources}, costs, kept_room or room, tokens_of, kept)
+    by_path = {source.path: source for source in sources}
+    again = _as_before(by_path, costs, kept_room or room, tokens_of, kept) if kept else ()
     return again if again and len(again) <= _MOST_WASTE * len(fresh) + 1 else fresh
 
 

@@ -1,5 +1,6 @@
 """Reading in passes on the page without a browser: the offer, the plan, an answer and what each slice gave."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -103,7 +104,7 @@ def test_one_click_turns_them_on_and_another_off(draw: Draw, session: str) -> No
     shown = everything(page)
     assert f"**{offered}.**" in shown and "tokens over" not in sentences(page)
     assert not page.chat_input[0].disabled
-    assert '<table class="slices">' in shown and "p0/ 24 files" in shown, shown[shown.find("slices") :][:400]
+    assert '<table class="slices">' in shown and re.search(r"<div>p0/ \d+ files</div>", shown)
     assert state.house().desk.turns(session) == ()
     redrawn(page.button(key="not-in-passes").click())
     page = draw(session)
