@@ -138,8 +138,10 @@ def _pass_line(event: Passes | Passing) -> str:
         )
     if event.note is None:
         return ""
-    of, kept = "Notes" if event.merging else "Pass", ", kept from before" if event.kept else ""
-    shown = f", {event.n_shown:,} of them shown by words" if event.n_facts else ""
+    of, shown = "Notes" if event.merging else "Pass", f", {event.n_shown:,} shown by words" if event.n_shown else ""
+    kept = f" · {counted(event.n_read, 'token')} read, {event.n_reused:,} from cache"
+    if event.kept:
+        kept = ", kept from before"
     return (
         f"{of} {event.number:,} of {event.n_passes:,} · {printable(event.title)}: "
         f"{counted(event.n_facts, 'fact')}{shown}{kept}"
