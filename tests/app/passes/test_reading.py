@@ -230,3 +230,10 @@ def test_the_context_stays_what_it_was_as_long_as_it_fits(new_desk: NewDesk) -> 
     _, backend = new_desk(window=8_000)
     most = [most_tokens(backend, Wanted(), before=before) for before in (None, 6_000, 8_000, 9_000)]
     assert most == [8_000, 6_000, 8_000, 8_000] and most_tokens(backend, Wanted(n_ctx=5_000), before=6_000) == 5_000
+
+
+def test_what_fits_into_one_pass_is_asked_at_once(new_desk: NewDesk) -> None:
+    desk, backend = new_desk()
+    events = heard(desk, corpus=piers(2), pass_tokens=None)
+    assert len(backend.asked) == 1 and not over(events) and last(events).stop == "end"
+    assert read_line(last(events).receipt) == ""
