@@ -167,6 +167,11 @@ def test_notes_that_do_not_fit_together_are_merged(new_desk: NewDesk) -> None:
     assert len(turn.receipt["passes"]["sent"]) < turn.receipt["passes"]["n_passes"]
     checked = verify_session(desk.record(turn.session_id), lambda model: backend)
     assert checked.faults == [] and checked.n_sources == 120
+    n_merged, again = len(merged), Corpus((pier(7, length=99, words=20),))
+    events = heard(desk, corpus=again, session=turn.session_id, beside=0, pass_tokens=150)
+    read = [event for event in over(events) if not event.kept]
+    assert [event.merging for event in read] == [False, True], "its slice, and the notes that its note is merged with"
+    assert sum(event.merging for event in over(events)) == n_merged
 
 
 @pytest.mark.parametrize("pass_tokens", [1, 127])
