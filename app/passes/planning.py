@@ -27,12 +27,13 @@ _SHARES = (1, 3 / 4, 1 / 2, 3 / 8, 1 / 4, 3 / 16, 1 / 8, 1 / 16, 1 / 32, 1 / 64,
 @dataclass(frozen=True, slots=True)
 class _Rooms:
     """Tokens: that the sources of a new slice and of one that was read before may take, and notes that are sent
-    together; and of the context."""
+    together; of the context, and of the largest that could be had."""
 
     new: int
     kept: int
     notes: int
     n_ctx: int
+    most_ctx: int
 
 
 def plan_passes(turn: PreparedTurn, question: Question, backend: Backend, store: Store, settings: Settings) -> PassPlan:
@@ -55,13 +56,14 @@ def plan_passes(turn: PreparedTurn, question: Question, backend: Backend, store:
         max_tiles=turn.settings.max_tiles,
         numbers=turn.conversation.numbers,
     )
-    rooms = _rooms(setting, question.pass_tokens)
+    kept = store.notes.slices(setting.session_id) if turn.session else []
+    before = next((each.get("most_ctx") for each in kept), None)
+    rooms = _rooms(setting, question.pass_tokens, before)
 
     def tokens_of(some: Sequence[Source]) -> list[int]:
         documents = backend.documents(some, setting.numbers, max_tiles=setting.max_tiles)
         return [document.n_tokens for document in documents]
 
-    kept = store.notes.slices(setting.session_id) if turn.session else ()
     slices = slices_of(sources, rooms.new, tokens_of, kept=kept, kept_room=rooms.kept)
     for each in slices:
         if each.n_tokens > rooms.kept:
@@ -77,16 +79,18 @@ def plan_passes(turn: PreparedTurn, question: Question, backend: Backend, store:
         len(sources),
         turn.case.reuse.tokens_per_s,
         notes_room=rooms.notes,
+        most_ctx=rooms.most_ctx,
         setting=replace(setting, wanted=wanted),
     )
 
 
-def _rooms(setting: Setting, asked: int | None) -> _Rooms:
-    """asked: what a pass is to read at most. Raises DoesNotFit where there is no room."""
+def _rooms(setting: Setting, asked: int | None, before: int | None) -> _Rooms:
+    """asked: what a pass is to read at most. before: the largest context that could be had then. Raises DoesNotFit
+    where there is no room."""
     backend, reply, question = setting.backend, setting.settings.reply_tokens, setting.question
     spare = max(0, _QUESTION - len(backend.encode(question)))
     fixed = setting.lay_out((), notes.asking(question)).n_tokens + spare + _ASIDE
-    total = most_tokens(backend, setting.wanted)
+    total = most_tokens(backend, setting.wanted, before=before)
     most, most_notes = total - fixed - notes.MOST_TOKENS, total - fixed - reply
     if min(most, most_notes) < _FEWEST:
         n_taken = fixed + max(reply, notes.MOST_TOKENS)
@@ -104,17 +108,17 @@ def _rooms(setting: Setting, asked: int | None) -> _Rooms:
     new, kept = (min(each, asked or each) for each in (max(_FEWEST, most - aside), most))
     needed = fixed + max(new + notes.MOST_TOKENS, min(new, most_notes) + reply) + aside
     n_ctx = min(total, -(-needed // _CONTEXT_STEP) * _CONTEXT_STEP)
-    return _Rooms(new, min(kept, n_ctx - fixed - notes.MOST_TOKENS), n_ctx - fixed - reply, n_ctx)
+    return _Rooms(new, min(kept, n_ctx - fixed - notes.MOST_TOKENS), n_ctx - fixed - reply, n_ctx, total)
 
 
-def most_tokens(backend: Backend, wanted: Wanted) -> int:
+def most_tokens(backend: Backend, wanted: Wanted, *, before: int | None = None) -> int:
     """The most tokens that prompt and reply may have here: the context that was asked for, else as much of the model's
-    window as fits into memory."""
+    window as fits into memory. before: what it was then; it stays as long as it fits, so that slices stay."""
     window = backend.about.window
     if wanted.n_ctx is not None:
         return min(window, wanted.n_ctx)
-    for share in _SHARES:
-        n_tokens = int(window * share)
+    shares = [int(window * share) for share in _SHARES]
+    for n_tokens in [before, *shares] if before is not None and before <= window else shares:
         reply = min(wanted.reply_tokens, n_tokens // 4)
         ids = np.zeros(n_tokens - reply, dtype=np.int32)
         plan = backend.plan(Prompt((Segment(Part.SOURCE, ids),)), replace(wanted, reply_tokens=reply))

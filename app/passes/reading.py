@@ -273,10 +273,15 @@ def read_in_passes(plan: PassPlan, begun: Ids, cancel: Flag) -> Generator[DeskEv
 
 
 def _remembering(told: Told, read: list[Passing]) -> Told:
-    """The same; every pass that is over is put into `read`."""
+    """The same; every pass that is over is put into `read`. What was remarked of one is not said again of others."""
+    remarks = set[str]()
     try:
         while True:
             event = next(told)
+            if isinstance(event, Notice):
+                if event.text in remarks:
+                    continue
+                remarks.add(event.text)
             if isinstance(event, Passing) and event.note is not None:
                 read.append(event)
             yield event

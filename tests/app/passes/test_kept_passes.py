@@ -1,14 +1,26 @@
 """Passes through `longdesk ask`, on a tiny real model: nothing that was read is lost, and nothing is read twice."""
 
 import json
+import shutil
 import signal
 import subprocess
 from pathlib import Path
+from threading import Event as Flag
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image as Pillow
 
+from app.checking_again import verify_session
+from app.desk import Desk
+from app.passes.given import read_line
+from app.question import Answered, Question
+from app.settings import Settings
+from engine.corpus.rules import Rules
 from tests.command_line import LONGDESK, CommandLine, Run
+from tests.models.cache import cached
+from tests.models.scout import SMALL as SMALL_SCOUT
 
 ASK = ("ask", "--ctx", "2048", "--threads", "1", "--max-tokens", "24", "--pass-tokens", "400")
 QUESTION = ("-q", "What is said of bridges?")
@@ -105,3 +117,30 @@ def test_what_is_refused_says_that_it_can_be_read_in_passes(longdesk: CommandLin
     assert [each["pass_tokens"] for each in plan["advice"]].count("auto") == 1
     small = longdesk("ask", corpus, *QUESTION, "--max-tokens", "24", "--ctx", "600", "--pass-tokens", "auto")
     assert small.code == 3 and "A pass has room for 0 tokens" in small.err
+
+
+@pytest.mark.slow
+def test_pictures_are_read_with_their_slices_and_keep_their_numbers(tmp_path: Path) -> None:
+    shutil.copyfile(cached("mmproj"), tmp_path / "mmproj-scout.gguf")
+    model = shutil.copyfile(cached("scout", **SMALL_SCOUT), tmp_path / "scout.gguf")
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(3):
+        rows = np.random.default_rng(number).integers(0, 256, (150, 200, 3), dtype=np.uint8)
+        Pillow.fromarray(rows).save(folder / f"{number}.png")
+        (folder / f"{number}.txt").write_text(f"Picture {number} was taken in year {1900 + number}.\n" * 4)
+    desk = Desk(Settings(home=tmp_path / "home", model=str(model), n_ctx=2048, n_threads=1, reply_tokens=4))
+    try:
+        corpus = desk.read([folder], Rules())
+        largest = max(document.n_tokens for document in desk.backend().documents(corpus.sources))
+        asked = Question(text="Compare them.", corpus=corpus, in_passes=True, pass_tokens=largest + 150)
+        events = list(desk.ask(asked, cancel=Flag()))
+        [turn] = [event.turn for event in events if isinstance(event, Answered)][:1]
+        assert turn.stop in ("end", "length"), turn.error
+        assert turn.receipt is not None and len(turn.receipt["passes"]["slices"]) >= 3
+        assert read_line(turn.receipt).endswith("6 of 6 sources, each once")
+        assert sorted(each["first_image"] or 0 for each in turn.receipt["sources"]) == [0, 0, 0, 1, 2, 3]
+        checked = verify_session(desk.record(turn.session_id), desk.backend)
+        assert (checked.faults, checked.unchecked, checked.n_prompts) == ([], [], 1)
+    finally:
+        desk.close()

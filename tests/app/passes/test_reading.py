@@ -12,10 +12,11 @@ import pytest
 from app.checking_again import verify_session
 from app.desk import Desk
 from app.passes.given import read_line
+from app.passes.planning import most_tokens
 from app.question import Answered, DeskEvent, Passes, Passing, Question
 from app.settings import Settings
 from engine.answer.citations import Status
-from engine.backend import Corpus, Source
+from engine.backend import Corpus, Source, Wanted
 from engine.errors import DoesNotFit
 from storage.records import Turn
 from tests.app.passes.noting_backend import NotingBackend
@@ -166,6 +167,11 @@ def test_notes_that_do_not_fit_together_are_merged(new_desk: NewDesk) -> None:
     assert len(turn.receipt["passes"]["sent"]) < turn.receipt["passes"]["n_passes"]
     checked = verify_session(desk.record(turn.session_id), lambda model: backend)
     assert checked.faults == [] and checked.n_sources == 120
+    n_merged, again = len(merged), Corpus((pier(7, length=99, words=20),))
+    events = heard(desk, corpus=again, session=turn.session_id, beside=0, pass_tokens=150)
+    read = [event for event in over(events) if not event.kept]
+    assert [event.merging for event in read] == [False, True], "its slice, and the notes that its note is merged with"
+    assert sum(event.merging for event in over(events)) == n_merged
 
 
 @pytest.mark.parametrize("pass_tokens", [1, 127])
@@ -210,3 +216,29 @@ def test_where_no_slice_has_a_fact_the_answer_is_told_so(new_desk: NewDesk) -> N
     turn = last(heard(desk, corpus=piers()))
     assert turn.stop == "end" and backend.read[-1] == ["notes"] and turn.receipt is not None
     assert "No part of the corpus" in turn.receipt["passes"]["sent"][0]["text"]
+
+
+def test_a_follow_up_finds_the_slices_as_they_were(new_desk: NewDesk) -> None:
+    desk, backend = new_desk(window=2_500)
+    first = heard(desk, corpus=piers(40), pass_tokens=None)
+    session = last(first).session_id
+    n_slices = len(over(first))
+    assert n_slices > 2
+    for text in ("And how wide?", "Is that all of them, or are there some others that nobody told me of?"):
+        n_asked = len(backend.asked)
+        events = heard(desk, session=session, text=text, pass_tokens=None)
+        assert backend.read[n_asked : n_asked + n_slices] == backend.read[:n_slices]
+        assert len(over(events)) == n_slices
+
+
+def test_the_context_stays_what_it_was_as_long_as_it_fits(new_desk: NewDesk) -> None:
+    _, backend = new_desk(window=8_000)
+    most = [most_tokens(backend, Wanted(), before=before) for before in (None, 6_000, 8_000, 9_000)]
+    assert most == [8_000, 6_000, 8_000, 8_000] and most_tokens(backend, Wanted(n_ctx=5_000), before=6_000) == 5_000
+
+
+def test_what_fits_into_one_pass_is_asked_at_once(new_desk: NewDesk) -> None:
+    desk, backend = new_desk()
+    events = heard(desk, corpus=piers(2), pass_tokens=None)
+    assert len(backend.asked) == 1 and not over(events) and last(events).stop == "end"
+    assert read_line(last(events).receipt) == ""
