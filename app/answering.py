@@ -11,9 +11,10 @@ from app.citing import Excerpt, Sent, cite, whole
 from app.next_turn import PreparedTurn, prepare, quotable
 from app.passes.planning import plan_passes
 from app.passes.reading import read_in_passes
+from app.passes.setting import PassPlan
 from app.question import Answered, Begun, Cited, DeskEvent, Notice, Question, looking_at
 from app.recording import Receipts, Record
-from app.session_settings import TurnSettings, asked_with, begun_with, sampling_of
+from app.session_settings import TurnSettings, asked_with, begun_with, sampling_of, settings_of
 from app.settings import Settings
 from app.sources.joining import Joining, join_session, of_kinds, write_down
 from app.verdicts import refuse_misfit, unseen_notice
@@ -37,10 +38,12 @@ def answer(
     with ExitStack() as stack:
         lease = stack.enter_context(store.leases.acquire(session.id)) if session is not None else None
         question, there = _resolved(question, session, store)
+        question = _as_set(question, session, settings)
         resumed = there[0] if question.goes_on is not None else None
         question, turn = _prepared(question, session, resumed, backend, store, settings)
         passes = plan_passes(turn, question, backend, store, settings) if question.in_passes else None
-        if passes is None:
+        if passes is None or not passes.slices or (len(passes.slices) == 1 and turn.case.plan.fits):
+            passes = None  # one pass would say what the answer is to say
             _refuse(turn)
         sampling, varied = _varied(sampling_of(settings), turn, question, () if resumed else there)
         notices = tuple(_notices(turn, question, backend))  # before the engine turns to this prompt
@@ -103,6 +106,17 @@ def _generated(
     return backend.generate(turn.case, sampling, session_id=session, cancel=cancel, quotable=there, told=told)
 
 
+def plan_of(session: Session, resumed: int | None, *, backend: Backend, store: Store, settings: Settings) -> PassPlan:
+    """How a session's next question would be read in passes, or how the turn of this index would go on. Nothing is
+    written. Raises as answer does before the turn exists."""
+    question, there = _resolved(Question(text="", goes_on=resumed), session, store)
+    if not question.in_passes:
+        most = settings_of(session, settings).pass_tokens
+        question = replace(question, in_passes=True, pass_tokens=most)
+    turn = _prepared(question, session, there[0] if there else None, backend, store, settings)
+    return plan_passes(turn, question, backend, store, settings)
+
+
 def _resolved(question: Question, session: Session | None, store: Store) -> tuple[Question, tuple[Turn, ...]]:
     """The question with what it takes from the turn that it goes on with or stands beside; that turn, or all of those
     that stand there.
@@ -128,6 +142,14 @@ def _resolved(question: Question, session: Session | None, store: Store) -> tupl
         question = replace(question, in_passes=True, pass_tokens=asked.pass_tokens)
     name = asked.template if text == before.question else question.template
     return replace(question, text=text, only=only, template=name), found
+
+
+def _as_set(question: Question, session: Session | None, settings: Settings) -> Question:
+    """Read in passes where the session is set to be, but for a reply that goes on from what was read at once."""
+    own = settings_of(session, settings)
+    if question.in_passes or question.goes_on is not None or not own.in_passes:
+        return question
+    return replace(question, in_passes=True, pass_tokens=own.pass_tokens)
 
 
 def _varied(

@@ -14,7 +14,7 @@ from threading import Event as Flag
 from threading import Lock, Thread, Timer
 from typing import TYPE_CHECKING
 
-from app.answering import answer
+from app.answering import answer, plan_of
 from app.archive import Archive
 from app.counting import Count, count, legible
 from app.engines import Engines
@@ -22,6 +22,7 @@ from app.images.page_choice import choose
 from app.local_engine import Running
 from app.next_turn import documents_of, prepare, standing_instruction
 from app.noting import source_of
+from app.passes.outline import Outline, outlines_of
 from app.previews import Preview, preview_of
 from app.question import DeskEvent, Line, Notice, Question, Unwanted
 from app.reading import Tell, read, read_to_count
@@ -225,6 +226,16 @@ class Desk(Archive):
         """
         return choose(self._store, self.settings, session_id, draw_pages)
 
+    def read_in_passes(self, session_id: str, on: bool, *, pass_tokens: int | None = None) -> None:
+        """From now on, this session's questions read its sources slice by slice, or all at once: see app.passes.
+        pass_tokens: the most that one pass reads, None for as much as fits. Raises as session does."""
+        own = replace(
+            self.settings_of(self._store.sessions.get(session_id)),
+            in_passes=on,
+            pass_tokens=pass_tokens if on else None,
+        )
+        self._store.sessions.change(session_id, settings=own.to_json("in_passes"))
+
     def follow(self, session_id: str, advice: Advice) -> None:
         """Does to a session what an advice says of its sources. Raises as session does."""
         if advice.max_tiles is not None:
@@ -240,6 +251,12 @@ class Desk(Archive):
         backend, session = self.backend(), self._store.sessions.get(session_id)
         turn = prepare(session, question, store=self._store, backend=backend, settings=self.settings, only=only)
         return preview_of(turn, documents_of(turn, backend), sees=backend.about.sees)
+
+    def outlines(self, session_id: str, resumed: int | None = None) -> Iterator[Outline]:
+        """How a session's next question would be read in passes, or how this turn would go on: see outlines_of. Raises
+        DoesNotFit where there is no way, and as preview does."""
+        session = self._store.sessions.get(session_id)
+        return outlines_of(plan_of(session, resumed, backend=self.backend(), store=self._store, settings=self.settings))
 
     def ask(self, question: Question, *, cancel: Flag) -> Generator[DeskEvent, None, None]:
         """Answers a question and keeps the turn. Answered comes also when it was cancelled or the engine broke; then

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from app.desk import Desk
 from app.next_turn import last_read, tokens_read
+from app.passes.outline import Outline
 from app.previews import Preview
 from app.verdicts import first_reading
 from engine.backend import Plan, Verdict
@@ -47,6 +48,23 @@ def first_read(
     took = duration(n_held, n_tokens, last=_last_read(desk, model), work=work, rate=rate)
     seconds, is_guess = (took.seconds, took.is_guess) if took else (None, False)
     return first_reading(n_tokens - n_held, seconds, is_guess=is_guess, is_first=not turns)
+
+
+def pass_times(
+    desk: Desk, outline: Outline, *, pace: Callable[[], float] = products_per_s
+) -> tuple[Duration | None, ...]:
+    """About how long each slice of a plan takes to be read; None where nobody can tell. pace: see first_read."""
+    plan = desk.plan()
+    work, n_cores = _work(desk, plan), desk.settings.n_threads or usable_cores()
+    rate = (lambda: n_cores * pace()) if plan.verdict is Verdict.FITS and _is_here(plan) else None
+    last = _last_read(desk, desk.settings.model)
+    found = []
+    for each in outline.slices:
+        took = duration(each.n_tokens - each.n_left, each.n_tokens, last=last, work=work, rate=rate)
+        if took is None and outline.tokens_per_s:
+            took = Duration(each.n_left / outline.tokens_per_s)
+        found.append(took if each.n_left else Duration(0.0))
+    return tuple(found)
 
 
 def duration(

@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from threading import Event as Flag
 from threading import Lock, Thread
+from time import monotonic
 from typing import Protocol
 
-from app.question import Answered, Begun, Cited, DeskEvent, Looking, Notice, Question, Waiting
+from app.passes.progress import InPasses
+from app.question import Answered, Begun, Cited, DeskEvent, Looking, Notice, Passes, Passing, Question, Waiting
 from engine.backend import Checking, Loading, Plan, Prefill, Skipped, Text
 from engine.errors import LongdeskError, SessionBusy
 from storage.records import Turn
@@ -43,7 +45,8 @@ class Progress:
     plan: Plan | None = None
     pictures: tuple[Looking, ...] = ()  # of the prompt
     loaded: float = 0.0  # share of the model file, checked or loaded
-    prefill: Prefill | None = None
+    prefill: Prefill | None = None  # of the prompt that is being read: in passes, each has its own
+    passes: InPasses | None = None
     text: str = ""
     n_tokens: int = 0  # of the reply, so far
     cited: Cited | None = None  # what was found last that shows the answer
@@ -129,6 +132,11 @@ def advance(progress: Progress, event: DeskEvent) -> Progress:
             return replace(progress, phase=Phase.READING, prefill=event)
         case Text():
             return replace(progress, phase=Phase.WRITING, text=progress.text + event.text, n_tokens=event.n_tokens)
+        case Passes():
+            return replace(progress, passes=InPasses(plan=event))
+        case Passing():
+            passes = progress.passes.after(event, monotonic()) if progress.passes is not None else None
+            return replace(progress, passes=passes, prefill=None)
         case Notice():
             return replace(progress, notices=(*progress.notices, event.text))
         case Cited():

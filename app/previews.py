@@ -95,6 +95,19 @@ def budget_of(preview: Preview | None, plan: Plan, window: int, n_ctx: int | Non
     return Budget(preview.corpus_tokens if preview else 0, chat, plan.reply_tokens, min(window, n_ctx or window))
 
 
+def key_of(
+    session: Session, links: Sequence[SourceLink], turns: Sequence[Turn], *, asked_of: object
+) -> tuple[object, ...]:
+    """All that a session's next question hangs on. asked_of: the engine, and what else may change what it costs."""
+    return (
+        session.id,
+        str(session.settings),
+        asked_of,
+        tuple((link.path, link.digest, link.turn_index, link.enabled) for link in links),
+        tuple((turn.id, turn.stop) for turn in turns),
+    )
+
+
 class Previews:
     """The last few previews of this process. Safe to use from several threads."""
 
@@ -105,15 +118,8 @@ class Previews:
         self._lock = Lock()
 
     def of(self, session: Session, links: Sequence[SourceLink], turns: Sequence[Turn], *, asked_of: object) -> Preview:
-        """That of a session that has these sources and turns. asked_of: the engine, and what else may change what it
-        costs. Raises as Desk.preview does."""
-        key = (
-            session.id,
-            str(session.settings),
-            asked_of,
-            tuple((link.path, link.digest, link.turn_index, link.enabled) for link in links),
-            tuple((turn.id, turn.stop) for turn in turns),
-        )
+        """That of a session that has these sources and turns. asked_of: see key_of. Raises as Desk.preview does."""
+        key = key_of(session, links, turns, asked_of=asked_of)
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)

@@ -16,13 +16,15 @@ class SessionSettings:
     """A session keeps what it was begun with until it is changed: it stays as it was read, whatever is set later.
 
     max_tiles: that an image has at most. draw_pages: see Rules. emptied: the paths of sources that draw_pages left
-    nothing of. untitled: the title that nobody chose, '' where somebody did.
+    nothing of. untitled: the title that nobody chose, '' where somebody did. in_passes, pass_tokens: see Question.
     """
 
     max_tiles: int
     draw_pages: str
     emptied: frozenset[str] = frozenset()
     untitled: str = ""
+    in_passes: bool = False
+    pass_tokens: int | None = None
 
     def to_json(self, *only: str) -> dict[str, Any]:
         """As the store keeps it; only: of these fields, so that nobody else's change of others is undone."""
@@ -31,6 +33,7 @@ class SessionSettings:
             "draw_pages": ("draw_pages", self.draw_pages),
             "emptied": ("without_pages", sorted(self.emptied)),
             "untitled": ("untitled", self.untitled),
+            "in_passes": ("passes", {"tokens": self.pass_tokens} if self.in_passes else None),
         }
         return dict(values[name] for name in only or values)
 
@@ -43,12 +46,14 @@ def begun_with(settings: Settings, *, untitled: str = "") -> SessionSettings:
 def settings_of(session: Session | None, settings: Settings) -> SessionSettings:
     """A session's own; what one has not that is older than a setting, or not begun yet, is the settings'."""
     kept = session.settings if session is not None else {}
-    max_tiles, draw_pages = kept.get("max_tiles"), kept.get("draw_pages")
+    max_tiles, draw_pages, passes = kept.get("max_tiles"), kept.get("draw_pages"), kept.get("passes")
     return SessionSettings(
         max_tiles=max_tiles if isinstance(max_tiles, int) and 1 <= max_tiles <= MOST_TILES else settings.max_tiles,
         draw_pages=draw_pages if isinstance(draw_pages, str) else settings.draw_pages,
         emptied=frozenset(kept.get("without_pages") or ()),
         untitled=str(kept.get("untitled") or ""),
+        in_passes=passes is not None,
+        pass_tokens=passes["tokens"] if passes is not None else None,
     )
 
 

@@ -20,6 +20,7 @@ from app.images.jpegs import Thumbnailer
 from app.intake import Intake
 from app.jobs import Jobs
 from app.markdown import sentence_of
+from app.pass_plans import PassPlans
 from app.previews import Previews
 from app.settings import read_settings
 from app.sources.library import Library
@@ -37,6 +38,7 @@ class House:
     intake: Intake
     additions: Additions
     previews: Previews
+    pass_plans: PassPlans
     forecasts: Forecasts
     thumbnails: Thumbnailer
     library: Library
@@ -45,6 +47,7 @@ class House:
         """Stops the answers, keeps the KV state, deletes copies of uploads."""
         atexit.unregister(self.close)
         self.additions.close()
+        self.pass_plans.close()
         self.jobs.close()
         self.intake.close()
         self.library.close()
@@ -55,7 +58,8 @@ class House:
 class Opened:
     """A source that stands open beside the chat of this tab, and how it is looked at.
 
-    cited: the id of a turn and the number of its citation; None where it was opened from the tree. nth: how often
+    cited: the id of a turn and the number of its citation; None where it was opened from the tree. by_pass: that is one
+    of what the slices gave, see app.passes.given. nth: how often
     something was opened, or looked at otherwise, before. start: the first character of the rows that are shown, None
     for those around what is cited. mode: "page", "text" or "picture"; "" for the one that suits it. words, hit: what is
     searched for, and which of its places is looked at. scroll: what comes into sight: "lit", "top" or "bottom".
@@ -64,6 +68,7 @@ class Opened:
     session: str
     path: str
     cited: tuple[int, int] | None = None
+    by_pass: bool = False
     nth: int = 0
     mode: str = ""
     page: int | None = None
@@ -86,7 +91,8 @@ def house() -> House:
         previews.of(seen.session, seen.links, seen.turns, asked_of=desk.about())
 
     additions = Additions(desk, intake, jobs, count=count)
-    opened = House(desk, jobs, intake, additions, previews, Forecasts(desk.planner), thumbnails, library)
+    plans, forecasts = PassPlans(desk.outlines), Forecasts(desk.planner)
+    opened = House(desk, jobs, intake, additions, previews, plans, forecasts, thumbnails, library)
     atexit.register(opened.close)
     return opened
 
@@ -178,11 +184,11 @@ def look_away() -> None:
     st.session_state.pop("viewed", None)
 
 
-def open_source(session: str, path: str, cited: tuple[int, int] | None = None) -> None:
+def open_source(session: str, path: str, cited: tuple[int, int] | None = None, *, by_pass: bool = False) -> None:
     """Opens a source beside the chat, at a citation or at its beginning; from the next redraw on."""
     before: Opened | None = st.session_state.get("opened")
     nth = before.nth + 1 if before else 0
-    st.session_state["opened"] = Opened(session=session, path=path, cited=cited, nth=nth)
+    st.session_state["opened"] = Opened(session=session, path=path, cited=cited, by_pass=by_pass, nth=nth)
 
 
 def opened(session: str) -> Opened | None:

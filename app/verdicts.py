@@ -208,6 +208,11 @@ def first_reading(n_tokens: int, seconds: float | None, *, is_guess: bool = Fals
     return f"The {which} question reads {counted(n_tokens, 'token')}{took}. Later ones read only what is new."
 
 
+def about_time(seconds: float, *, is_guess: bool = False) -> str:
+    """ "about 12 min"; "~10 min" where it was not measured, in one figure."""
+    return f"~{_about(_to_one_figure(max(seconds, 1.0)))}" if is_guess else f"about {_about(max(seconds, 1.0))}"
+
+
 def _to_one_figure(seconds: float) -> float:
     """Of the unit that it is said in: 40 s, 2 min."""
     unit = 1.0 if seconds < 90 else 60.0 if seconds < 90 * 60 else 3600.0

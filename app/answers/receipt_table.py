@@ -73,6 +73,28 @@ def _sent(receipt: Mapping[str, Any]) -> Iterator[str]:
     yield from _limited(lines)
 
 
+def _passes(receipt: Mapping[str, Any]) -> Iterator[str]:
+    if receipt["passes"] is None:
+        return
+    slices = receipt["passes"]["slices"]
+    n_kept, n_all = sum(bool(each["kept"]) for each in slices), receipt["sources_all"]
+    read, reused = (sum(each[name] for each in slices) for name in ("read_tokens", "reused_tokens"))
+    n_sources = len({piece["path"] for each in slices for piece in each["pieces"]})
+    yield f"{counted(len(slices), 'pass', 'passes')}, {n_sources:,} of {counted(n_all, 'source')}"
+    yield f"{read:,} tokens read, {reused:,} from the KV cache; {counted(n_kept, 'note')} kept from before"
+    yield from _limited([_pass(number, each) for number, each in enumerate(slices, 1)])
+
+
+def _pass(number: int, read: Mapping[str, Any]) -> str:
+    """A row for one pass."""
+    pieces, facts = read["pieces"], read["note"]["facts"]
+    paths = list(dict.fromkeys(str(piece["path"]) for piece in pieces))
+    what = paths[0] if len(paths) == 1 else f"{counted(len(paths), 'source')}, {paths[0]} to {paths[-1]}"
+    n_tokens = sum(piece["tokens"] for piece in pieces)
+    kept = ", kept from before" if read["kept"] else ""
+    return f"pass {number:,}: {what} · {counted(n_tokens, 'token')} · {counted(len(facts), 'fact')}{kept}"
+
+
 def _left_out(receipt: Mapping[str, Any]) -> Iterator[str]:
     lines = []
     for each in receipt["left_out"]:
@@ -148,6 +170,7 @@ _Tell = Callable[[Mapping[str, Any]], Iterator[str]]
 _ROWS: tuple[tuple[str, tuple[str, ...], _Tell], ...] = (
     ("Asked", ("asked", "answered", "longdesk"), _asked),
     ("Sent", ("sources", "sources_sent", "sources_all", "tokens_sent", "tokens_all"), _sent),
+    ("Passes", ("passes",), _passes),
     ("Left out", ("left_out",), _left_out),
     ("Prompt", ("prompt_tokens", "read_tokens", "reused_tokens", "tokens"), _prompt),
     ("Earlier in it", ("history",), _history),

@@ -43,14 +43,15 @@ def draw_edit(session_id: str, turn: Turn) -> None:
         st.rerun()
 
 
-def draw_actions(session_id: str, turn: Turn, *, is_last: bool, blocked: bool) -> None:
-    """A line of buttons under an answer. is_last: on its branch. blocked: nothing can be asked now."""
+def draw_actions(session_id: str, turn: Turn, *, is_last: bool, blocked: bool, in_passes: bool = False) -> None:
+    """A line of buttons under an answer. is_last: on its branch. blocked: nothing can be asked now. in_passes: it was
+    stopped while its sources were read so."""
     with st.container(key=f"actions-{turn.id}", horizontal=True, vertical_alignment="center", gap="small"):
         _mount_copy(key=f"copy-{turn.id}", data={"text": turn.question}, width="content")
         _button("Edit", f"edit-{turn.id}", blocked, state.follow, _editing(turn), True)
         _button("Ask again", f"again-{turn.id}", blocked, _ask, session_id, turn.question, turn.index)
         if is_last and turn.stop in _CUT:
-            _button("Continue", f"continue-{turn.id}", blocked, _go_on, session_id, turn)
+            _button("Go on" if in_passes else "Continue", f"continue-{turn.id}", blocked, _go_on, session_id, turn)
         if turn.receipt:
             _button("Receipt", f"receipt-{turn.id}", False, state.follow, _RECEIPT, turn.id)
         if len(turn.alternatives) > 1:

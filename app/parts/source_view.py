@@ -17,6 +17,7 @@ from app import state
 from app.answers.cited import ACTING, compared, numbered, place_of, shown, standing_of
 from app.parts.source_pages import figure_of, page_of
 from app.parts.viewer import Seen, cost_of
+from app.passes.given import gift_of, given
 from app.sources.excerpts import Excerpt, pieces_of
 from app.sources.library import Volume
 from engine.answer.citations import Citation, Status
@@ -71,7 +72,7 @@ def _act() -> None:
         case {"what": "close"}:
             state.look_within(path="")
         case {"what": "go", "path": str(path), "number": int(number)} if opened.cited:
-            state.open_source(opened.session, path, (opened.cited[0], number))
+            state.open_source(opened.session, path, (opened.cited[0], number), by_pass=opened.by_pass)
         case {"what": "rows", "start": int(start), "scroll": str(scroll)}:
             state.look_within(start=max(0, start), line=None, scroll=scroll)
         case {"what": "line", "line": int(line)}:
@@ -87,13 +88,13 @@ def _act() -> None:
 def data_of(desk: Beside, opened: state.Opened) -> dict[str, Any]:
     """All that the browser is told, as JSON."""
     link = next((each for each in desk.links if each.path == opened.path), None)
-    cited = _cited(desk.turns, opened.cited)
+    cited = _cited(desk.turns, opened)
     data: dict[str, Any] = {
         "nth": opened.nth,
         "scroll": opened.scroll,
         "title": shown(opened.path.rsplit("/", 1)[-1]),
         "path": shown(opened.path),
-        "turn": opened.cited[0] if opened.cited else None,
+        "turn": (-opened.cited[0] if opened.by_pass else opened.cited[0]) if opened.cited else None,
         "notices": [],
         **_citation(cited, opened),
     }
@@ -141,10 +142,14 @@ def _modes(link: SourceLink) -> list[str]:
     return ["text", "picture"] if link.pictures else ["text"]
 
 
-def _cited(turns: Sequence[Turn], cited: tuple[int, int] | None) -> tuple[Citation, ...]:
+def _cited(turns: Sequence[Turn], opened: state.Opened) -> tuple[Citation, ...]:
+    """The citations among which one stands open: those of an answer, or of what the slices gave to it."""
+    cited = opened.cited
     turn = next((each for each in turns if cited and each.id == cited[0]), None)
-    citations = numbered(turn.citations) if turn is not None else ()
-    return citations if cited and 0 < cited[1] <= len(citations) else ()
+    if turn is None or cited is None:
+        return ()
+    citations = gift_of(given(turn.receipt)).citations if opened.by_pass else numbered(turn.citations)
+    return citations if 0 < cited[1] <= len(citations) else ()
 
 
 def _citation(cited: Sequence[Citation], opened: state.Opened) -> dict[str, Any]:

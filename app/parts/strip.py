@@ -1,7 +1,7 @@
 """The budget strip: what the next question takes of the window and of memory, what to do where it is too much, and what
 of it the model cannot see."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 
 import streamlit as st
@@ -13,26 +13,32 @@ from app.sizes import show_bytes
 from app.verdicts import change, memory_missing, tokens_over, unseen_markdown, verdict
 from engine.backend import About, Advice, Plan, Verdict
 
+Offer = Callable[[bool], None]
 
-def draw_strip(budget: Budget, plan: Plan, *, has_panel: bool) -> None:
+
+def draw_strip(budget: Budget, plan: Plan, *, has_panel: bool, slices: Sequence[int] = ()) -> None:
     """The two lines with the bar between them. Numbers only: nothing here comes from a file or a user.
 
-    has_panel: whether there is a list of sources to go to, which on a phone lies far below.
+    has_panel: whether there is a list of sources to go to, which on a phone lies far below. slices: tokens of each,
+    where the sources are read in passes.
     """
     with st.container(key="strip", gap=None):
-        st.html(_strip_html(budget, plan, has_panel=has_panel))
+        st.html(_strip_html(budget, plan, has_panel=has_panel, slices=slices))
         with st.container(key="strip-plan"):
             draw_plan_link("What fits", icon=None)
 
 
-def draw_verdict(plan: Plan, session_id: str | None) -> None:
-    """Whether it fits; where not, by how much, and one click that mends it. Window and memory are told apart."""
+def draw_verdict(plan: Plan, session_id: str | None, offer: Offer = lambda is_first: None) -> None:
+    """Whether it fits; where not, by how much, and one click that mends it. Window and memory are told apart.
+
+    offer: draws what else can be done; is told whether nothing else was offered.
+    """
     if plan.verdict is Verdict.OVER_WINDOW:
         fact = f"**{tokens_over(plan)}.** Asking is off; nothing is cut."
-        _draw_advice(fact, plan, session_id, "over-window", ":material/straighten:")
+        _draw_advice(fact, plan, session_id, "over-window", ":material/straighten:", offer)
     elif plan.verdict is Verdict.OVER_MEMORY:
         fact = f"**{verdict(plan)}** {plain(memory_missing(plan))}. Asking is off."
-        _draw_advice(fact, plan, session_id, "over-memory", ":material/memory:")
+        _draw_advice(fact, plan, session_id, "over-memory", ":material/memory:", offer)
     elif plan.verdict is Verdict.SLOW:
         st.warning(verdict(plan), icon=":material/hourglass:")
 
@@ -54,7 +60,7 @@ def draw_unseen(paths: Sequence[str], about: About | None) -> None:
             st.markdown(f":material/visibility_off: {unseen_markdown(paths, about.name, about.unfit, plain=plain)}")
 
 
-def _draw_advice(fact: str, plan: Plan, session_id: str | None, key: str, icon: str) -> None:
+def _draw_advice(fact: str, plan: Plan, session_id: str | None, key: str, icon: str, offer: Offer) -> None:
     with st.container(key=key, gap="small"):
         st.error(fact, icon=icon)
         at_hand = [advice for advice in plan.advice if _is_at_hand(advice) and session_id]
@@ -67,9 +73,10 @@ def _draw_advice(fact: str, plan: Plan, session_id: str | None, key: str, icon: 
                 on_click=_follow,
                 args=(session_id, advice),
             )
+        offer(not at_hand)
         if plan.verdict is Verdict.OVER_MEMORY:
             draw_plan_link("See what would fit")
-        others = [change(plan, advice) for advice in plan.advice if not _is_at_hand(advice)]
+        others = [change(plan, advice) for advice in plan.advice if not (_is_at_hand(advice) or advice.in_passes)]
         if others:
             st.caption("Or: " + " ".join(map(plain, others)))
 
@@ -84,22 +91,29 @@ def _follow(session_id: str, advice: Advice) -> None:
         state.house().desk.follow(session_id, advice)
 
 
-def _strip_html(budget: Budget, plan: Plan, *, has_panel: bool) -> str:
+def _strip_html(budget: Budget, plan: Plan, *, has_panel: bool, slices: Sequence[int]) -> str:
     parts = (("corpus", "Corpus", budget.corpus), ("chat", "Chat", budget.chat), ("reply", "Reply", budget.reply))
     legend = "".join(f'<span class="part {name}"><i></i>{label} <b>{n:,}</b></span>' for name, label, n in parts)
     full = max(1, budget.limit, budget.limit - budget.free)
     bar = "".join(f'<i class="{name}" style="width:{100 * n / full:.3f}%"></i>' for name, _, n in parts)
-    if budget.free < 0:
+    if slices:
+        bar = "".join(f'<i class="corpus" style="width:{100 * n / max(1, sum(slices)):.3f}%"></i>' for n in slices)
+    elif budget.free < 0:
         bar += f'<i class="edge" style="left:{100 * budget.limit / full:.3f}%"></i>'
-    if budget.free >= 0:
+    if slices:
+        word = "pass" if len(slices) == 1 else "passes"
+        rest = f'<span class="part free"><b>{len(slices):,} {word}</b> of {budget.limit:,}</span>'
+    elif budget.free >= 0:
         rest = f'<span class="part free">Free <b>{budget.free:,}</b> of {budget.limit:,}</span>'
     else:
         rest = f'<span class="part free"><b>{-budget.free:,}</b> over the window of {budget.limit:,}</span>'
     if has_panel:
         legend += '<a class="to-sources" href="#sources">Sources</a>'
     spoken = f"{100 * budget.share:.0f} % of the window of {budget.limit:,} tokens is taken"
+    spoken = f"The sources in {len(slices):,} slices" if slices else spoken
+    level = "calm sliced" if slices else budget.level
     return (
-        f'<div class="strip {budget.level}" data-prompt-tokens="{budget.corpus + budget.chat}">'
+        f'<div class="strip {level}" data-prompt-tokens="{budget.corpus + budget.chat}">'
         f'<div class="legend">{legend}{rest}</div>'
         f'<div class="bar" role="img" aria-label="{spoken}">{bar}</div>'
         f'<div class="memory">{_memory_html(plan)}</div></div>'

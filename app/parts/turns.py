@@ -13,6 +13,8 @@ from app.answers.cited import marks_of, numbered, quotes_line, rows_of, summary_
 from app.answers.markup import Block, Growing, blocks_of
 from app.jobs import Job, Phase, Progress
 from app.markdown import literal_html, plain
+from app.parts.passing import line_of_passes, share_of_passes, so_far_html
+from app.passes.given import gift_of, given, read_line
 from app.question import Looking
 from app.session_settings import asked_with
 from app.sizes import show_seconds
@@ -25,7 +27,6 @@ _ENDS = {
     "error": "broken off by an error",
     "interrupted": "interrupted: the program ended",
 }
-
 
 # Not an iframe, and none of Streamlit's Markdown: see answer.js.
 _mount_answer = st.components.v2.component(
@@ -40,6 +41,7 @@ def draw_turn(session_id: str, turn: Turn, *, asks: bool = True) -> None:
     if asks:
         _draw_question(turn.question)
     _draw_cited(session_id, turn)
+    _draw_given(session_id, turn)
     with st.container(key=f"foot-{turn.id}", gap="small"):
         st.html(f'<div class="receipt">{escape(receipt(turn))}</div>')
         if turn.stop == "error" and turn.error:
@@ -70,6 +72,8 @@ def draw_running(session_id: str, index: int, turn: Turn | None, job: Job | None
                 on_click=job.stop,
                 disabled=job.stopping,
             )
+    if progress is not None and progress.passes is not None and (so_far := so_far_html(progress.passes)):
+        st.html(so_far)
 
 
 def status_html(line: str, share: float | None) -> str:
@@ -103,6 +107,8 @@ def draw_unasked(job: Job) -> None:
 
 def line_of(progress: Progress) -> str:
     """What an answer of this process is doing, in a line."""
+    if line := line_of_passes(progress):
+        return line
     match progress.phase:
         case Phase.WAITING:
             return "Waits for another answer"
@@ -119,6 +125,8 @@ def line_of(progress: Progress) -> str:
 
 def share_of(progress: Progress) -> float | None:
     """How much of what is being done is done, where that is known."""
+    if (share := share_of_passes(progress)) is not None:
+        return share
     if progress.phase in (Phase.CHECKING, Phase.LOADING):
         return progress.loaded
     if progress.phase is Phase.READING and progress.prefill is not None:
@@ -132,6 +140,7 @@ def _reading(progress: Progress) -> str:
         return "Read; the first word comes"
     done, fresh = prefill.done - prefill.reused, prefill.total - prefill.reused
     share = f"{100 * prefill.done / prefill.total:.0f} %"
+    share = f"the notes {share}" if progress.passes is not None else share
     looking = next((each for each in progress.pictures if each.start <= prefill.done < each.end), None)
     line = f"Looking at {_which(looking, progress.pictures)} · {share}" if looking else f"Reading {share}"
     if done and prefill.seconds:
@@ -148,6 +157,8 @@ def _which(looking: Looking, pictures: tuple[Looking, ...]) -> str:
 
 def line_elsewhere(turn: Turn | None) -> str:
     """What an answer of another process is doing, as far as the store knows."""
+    if turn is not None and asked_with(turn).in_passes and not turn.text:
+        return "Another process answers: reading in passes"
     if turn is None or not turn.prompt_tokens:
         return "Another process answers: starting"
     if turn.text:
@@ -158,20 +169,24 @@ def line_elsewhere(turn: Turn | None) -> str:
 def receipt(turn: Turn) -> str:
     """The small line under an answer: why it ended where that is not plain, and what was sent."""
     parts = [_ENDS[turn.stop].capitalize()] if turn.stop in _ENDS else []
+    if asked_with(turn).in_passes and not turn.text and turn.stop != "end":
+        return " · ".join([*parts, "what was read is kept"])
     in_one = (turn.reply_tokens or 0) <= asked_with(turn).sampling.max_tokens  # not gone on with
     if turn.stop == "length" and turn.reply_tokens and in_one:
         parts = [f"{parts[0]} of {counted(turn.reply_tokens, 'token')}"]
-    if turn.prompt_tokens is not None:
+    if line := read_line(turn.receipt):
+        parts.append(line if parts else f"{line[:1].upper()}{line[1:]}")
+    elif turn.prompt_tokens is not None:
         sent = turn.prompt_tokens if turn.text or turn.stop == "end" else turn.prefill_done or 0
         parts.append(f"sent {sent:,} of {turn.prompt_tokens:,}")
-    if turn.reused_tokens:
+    if turn.reused_tokens and not line:
         parts.append(f"{turn.reused_tokens:,} from cache")
     if turn.reply_tokens and not (turn.stop == "length" and in_one):
         parts.append(f"{turn.reply_tokens:,} in the reply")
-    if turn.ttft_s is not None and turn.text:
+    if turn.ttft_s is not None and turn.text and not line:
         parts.append(f"first text after {_short(turn.ttft_s)}")
-    if turn.text and (line := quotes_line(turn.receipt)):
-        parts.append(line)
+    if turn.text and (quotes := quotes_line(turn.receipt)):
+        parts.append(quotes)
     return " · ".join(parts)
 
 
@@ -188,7 +203,7 @@ def _draw_cited(session_id: str, turn: Turn) -> None:
     citations = numbered(turn.citations)
     blocks = blocks_of(turn.text, marks_of(turn.text, citations))
     opened = state.opened(session_id)
-    cited = opened.cited if opened else None
+    cited = opened.cited if opened and not opened.by_pass else None
     beside = {
         "cited": rows_of(turn.text, citations),
         "summary": summary_of(citations),
@@ -199,20 +214,53 @@ def _draw_cited(session_id: str, turn: Turn) -> None:
     _draw_answer(f"{session_id}-{turn.index}", turn.text, blocks, **beside)
 
 
-def _draw_answer(key: str, text: str, blocks: tuple[Block, ...], **beside: Any) -> None:
-    """key: the same while it runs and when it is done, so that the browser keeps what it has drawn."""
-    data = {"text": text, "blocks": [(block.html, block.codes) for block in blocks], **beside}
-    _mount_answer(key=f"answer-{key}", data=data, on_cite_change=partial(_open_cited, f"answer-{key}"))
+def _draw_given(session_id: str, turn: Turn) -> None:
+    """What each slice gave to an answer, behind a click: facts, with the words that show them as citations.
 
-
-def _open_cited(key: str) -> None:
-    """A citation's button was pressed: that of a turn, by the turn's id and its number."""
-    pressed, session_id = getattr(state.value(key), "cite", None), state.session_id()
-    if not isinstance(pressed, dict) or session_id is None:
+    Its buttons are of the turn with minus its id: those of the answer itself stand on the same page.
+    """
+    passes = given(turn.receipt)
+    if not passes:
         return
-    with state.telling():
-        turn = next((each for each in state.house().desk.turns(session_id) if each.id == pressed.get("turn")), None)
-        number, cited = int(pressed.get("number", 0)), numbered(turn.citations) if turn is not None else ()
-        path = cited[number - 1].path if turn is not None and 0 < number <= len(cited) else None
-        if turn is not None and path is not None:
-            state.open_source(session_id, path, (turn.id, number))
+    gift, opened = gift_of(passes), state.opened(session_id)
+    cited = opened.cited if opened and opened.by_pass else None
+    which = "the pass" if len(passes) == 1 else f"each of {len(passes):,} passes"
+    words = f"What {which} gave: {counted(gift.n_facts, 'fact')}"
+    with st.container(key=f"given-{turn.id}"), st.expander(words, icon=":material/splitscreen:"):
+        _draw_answer(
+            f"given-{session_id}-{turn.index}",
+            gift.text,
+            blocks_of(gift.text, marks_of(gift.text, gift.citations)),
+            cited=rows_of(gift.text, gift.citations),
+            summary=summary_of(gift.citations),
+            places=[citation.path is not None for citation in gift.citations],
+            open=cited[1] if cited and cited[0] == turn.id else None,
+            turn=-turn.id,
+        )
+
+
+def _draw_answer(key: str, text: str, blocks: tuple[Block, ...], **beside: Any) -> None:
+    """key: the same while it runs and when it is done, so that the browser keeps what it has drawn. beside: see
+    answer.js."""
+    data = {"text": text, "blocks": [(block.html, block.codes) for block in blocks], **beside}
+    _mount_answer(key=f"answer-{key}", data=data, on_cite_change=partial(_pressed, f"answer-{key}"))
+
+
+def _pressed(key: str) -> None:
+    match getattr(state.value(key), "cite", None):
+        case {"turn": int(turn), "number": int(number)}:
+            with state.telling():
+                _open_cited(turn, number)
+
+
+def _open_cited(pressed: int, number: int) -> None:
+    """A citation's button was pressed: that of a turn, by its id and the citation's number; see _draw_given."""
+    session_id = state.session_id()
+    turns = state.house().desk.turns(session_id) if session_id is not None else ()
+    turn = next((each for each in turns if each.id == abs(pressed)), None)
+    if session_id is None or turn is None:
+        return
+    cited = numbered(turn.citations) if pressed > 0 else gift_of(given(turn.receipt)).citations
+    path = cited[number - 1].path if 0 < number <= len(cited) else None
+    if path is not None:
+        state.open_source(session_id, path, (turn.id, number), by_pass=pressed < 0)

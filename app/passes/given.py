@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from app.passes.notes import Note, note_from
+from app.passes.slices import title_of
 from engine.answer.citations import Citation
 from engine.corpus.wording import counted
 
@@ -27,9 +28,7 @@ class Given:
     @property
     def title(self) -> str:
         """What was read, in a few words."""
-        if len(self.paths) == 1:
-            return self.paths[0]
-        return f"{counted(len(self.paths), 'source')}, {self.paths[0]} to {self.paths[-1]}"
+        return title_of(self.paths)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -106,9 +106,10 @@ def read_note(text: str, *, citations: Sequence[Citation] = (), looked: bool = F
     return Note(text=text, facts=facts, missing=missing, confidence=confidence, looked=looked)
 
 
-def as_source(note: Note, name: str) -> Source:
-    """A note as it is sent. name: what it is called there. Facts that nothing was found for are said to be such."""
-    return Source.written(name, "".join(_lines(note)))
+def as_source(note: Note, name: str, *, bare: bool = False) -> Source:
+    """A note as it is sent. name: what it is called there. bare: without the words that show its facts; else those that
+    nothing was found for are said to be such."""
+    return Source.written(name, "".join(f"- {fact.text}\n" for fact in note.facts) if bare else "".join(_lines(note)))
 
 
 def nothing_found() -> Source:

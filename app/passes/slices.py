@@ -3,6 +3,7 @@ large for that, in some that follow each other."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from os.path import commonprefix
 from typing import Any
 
 from app.passes.cutting import cut, piece_of
@@ -55,27 +56,55 @@ class Slice:
     @property
     def title(self) -> str:
         """What is in it, in a few words."""
-        first, last = self.pieces[0], self.pieces[-1]
+        first = self.pieces[0]
         if len(self.pieces) == 1:
             part = "" if first.is_whole else f", part {first.number} of {first.n_parts}"
             return f"{first.source.path}{part}"
-        return f"{counted(len(self.pieces), 'source')}, {first.source.path} to {last.source.path}"
+        return title_of(self.paths)
+
+
+def title_of(paths: Sequence[str]) -> str:
+    """What sources are called together, by where they lie: "src/, 12 files", "docs/ to src/, 40 files"."""
+    places = list(dict.fromkeys(places_of(paths)))
+    where = places[0]
+    if len(places) > 1:
+        where += (" and " if len(places) == 2 else " to ") + places[-1]
+    return where if len(paths) == 1 else f"{where}, {counted(len(paths), 'file')}"
+
+
+def places_of(paths: Sequence[str]) -> list[str]:
+    """Of each path, the folder that tells it from the others, with a slash at its end; the path itself where it lies
+    beside such folders."""
+    folders = [path.split("/")[:-1] for path in paths]
+    shared = len(commonprefix(folders))
+    if len(paths) > 1 and shared and all(len(folder) == shared for folder in folders):
+        return ["/".join(folder) + "/" for folder in folders]
+    return [
+        "/".join(folder[: shared + 1]) + "/" if len(folder) > shared else path
+        for path, folder in zip(paths, folders, strict=True)
+    ]
 
 
 TokensOf = Callable[[Sequence[Source]], Sequence[int]]
 
 
 def slices_of(
-    sources: Sequence[Source], room: int, tokens_of: TokensOf, *, kept: Sequence[Mapping[str, Any]] = ()
+    sources: Sequence[Source],
+    room: int,
+    tokens_of: TokensOf,
+    *,
+    kept: Sequence[Mapping[str, Any]] = (),
+    kept_room: int | None = None,
 ) -> tuple[Slice, ...]:
     """A corpus in slices of at most `room` tokens, in its order; a source that cannot be cut may take more.
 
     tokens_of: what sources take as documents. kept: an earlier plan of the same sources, as `to_json` gives it: what
-    did not change stays in its slice, so that what was read of it serves again.
+    did not change stays in its slice, so that what was read of it serves again. kept_room: what its slices may take.
     """
     costs = dict(zip((source.path for source in sources), tokens_of(sources), strict=True))
     fresh = _filled([pieces for source in sources for pieces in _pieces(source, costs, room, tokens_of)], room)
-    again = _as_before({source.path: source for source in sources}, costs, room, tokens_of, kept)
+    by_path = {source.path: source for source in sources}
+    again = _as_before(by_path, costs, kept_room or room, tokens_of, kept) if kept else ()
     return again if again and len(again) <= _MOST_WASTE * len(fresh) + 1 else fresh
 
 

@@ -17,6 +17,7 @@ from app.parts.changes import draw_changes
 from app.parts.coming import draw_coming, hear
 from app.parts.draft import BOX, clear_draft, draw_draft, follow_draft
 from app.parts.enclosures import candidates_of, draw_joined, draw_refused
+from app.parts.passes import draw_left, draw_offer, draw_passes, draw_settings
 from app.parts.source_view import draw_source_view
 from app.parts.sources import draw_panel_head, draw_skipped, draw_sources
 from app.parts.strip import draw_rereading, draw_strip, draw_unseen, draw_verdict
@@ -64,8 +65,10 @@ def draw() -> None:
 def _draw_head(scene: Scene) -> None:
     """The strip, the verdict, and a word about the model."""
     if scene.budget and scene.plan:
-        draw_strip(scene.budget, scene.plan, has_panel=not scene.empty)
-        draw_verdict(scene.plan, scene.session_id)
+        outline = scene.outlook.outline if scene.outlook is not None and scene.in_passes else None
+        slices = [each.n_tokens for each in outline.slices] if outline is not None else []
+        draw_strip(scene.budget, scene.plan, has_panel=not scene.empty, slices=slices)
+        _draw_verdict(scene)
         draw_rereading(_rereading(scene))
     draw_unseen(scene.unseen, scene.about)
     if scene.error is not None:
@@ -87,9 +90,22 @@ def _draw_head(scene: Scene) -> None:
             st.caption(f":material/swap_horiz: The last answer came from {plain(scene.session.model)}.")
 
 
+def _draw_verdict(scene: Scene) -> None:
+    """Whether it fits, or that it is read in passes."""
+    session_id, outlook = scene.session_id, scene.outlook
+    if scene.plan is None:
+        return
+    if session_id is None or outlook is None:
+        draw_verdict(scene.plan, session_id)
+    elif scene.in_passes:
+        draw_passes(session_id, outlook, busy=scene.busy)
+    else:
+        draw_verdict(scene.plan, session_id, lambda is_first: draw_offer(session_id, outlook, is_first=is_first))
+
+
 def _rereading(scene: Scene) -> str | None:
     """What the next question would read again. Not while an answer runs: then the line of its progress says so."""
-    return None if scene.preview is None or scene.blocked else scene.preview.rereads
+    return None if scene.preview is None or scene.blocked or scene.in_passes else scene.preview.rereads
 
 
 def _draw_empty(scene: Scene) -> None:
@@ -121,7 +137,10 @@ def _draw_chat(scene: Scene, session_id: str) -> list[Wish]:
                     draw_edit(session_id, turn)
                 draw_turn(session_id, turn, asks=not edited)
             is_last = turn is done[-1] and not scene.busy
-            draw_actions(session_id, turn, is_last=is_last, blocked=scene.blocked is not None)
+            if is_last and scene.unfinished is not None:
+                draw_left(session_id, scene.unfinished)
+            in_passes = is_last and scene.unfinished is not None
+            draw_actions(session_id, turn, is_last=is_last, blocked=scene.blocked is not None, in_passes=in_passes)
     job, running = scene.job, scene.running or scene.resumed
     if scene.busy:
         with st.container(key=f"turn-{scene.pending}", gap="small"):
@@ -202,6 +221,8 @@ def _draw_panel(scene: Scene, session: Session) -> list[Wish]:
     wishes: list[Wish] = []
     if scene.links:
         wishes = draw_sources(session, scene.links, scene.preview, scene.about)
+        if scene.own is not None:
+            draw_settings(session.id, scene.own)
     else:
         draw_panel_head("", "None yet. Add some below.")
     draw_changes(session.id)
@@ -217,7 +238,7 @@ def _draw_input(scene: Scene, *, beside: bool) -> None:
     with st.bottom, st.columns(_COLUMNS, gap="medium")[0] if beside else st.container(key="ask-alone"):
         if not blocked and not scene.turns and holds_example(scene.links):
             suggested = _draw_suggestions()
-        if not blocked and scene.preview is not None:
+        if not blocked and scene.preview is not None and not scene.in_passes:
             _draw_first_read(first_read(state.house().desk, scene.preview, scene.turns))
         follow_draft(scene.session_id)
         given = st.chat_input(

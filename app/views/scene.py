@@ -9,7 +9,9 @@ from app import state
 from app.images.albums import Album
 from app.jobs import Job
 from app.markdown import sentence_of
-from app.previews import Budget, Preview, budget_of
+from app.pass_plans import Outlook, PassPlans
+from app.previews import Budget, Preview, budget_of, key_of
+from app.session_settings import SessionSettings, asked_with
 from engine.backend import About, Plan, Skipped
 from engine.errors import LongdeskError
 from storage.records import Session, SourceLink, Turn
@@ -22,6 +24,8 @@ class Scene:
     turns: of the current branch. done: those that have ended and stand above what runs or was asked last. pending: the
     index of the turn that runs, or that the next question will have. resumed: the turn whose reply goes on now.
     coming: the id of a session that is begun once its first files are read. later: the question that waits for files.
+    own: the session's settings. outlook: how the next question would be read in passes, where it is to be or has to be;
+    unfinished: how the last one would go on, which was stopped while it was read so.
     """
 
     session: Session | None
@@ -39,6 +43,14 @@ class Scene:
     plan: Plan | None = None
     budget: Budget | None = None
     error: LongdeskError | None = None
+    own: SessionSettings | None = None
+    outlook: Outlook | None = None
+    unfinished: Outlook | None = None
+
+    @property
+    def in_passes(self) -> bool:
+        """Whether the session's questions are read in passes."""
+        return self.own is not None and self.own.in_passes
 
     @property
     def sees(self) -> bool:
@@ -83,6 +95,10 @@ class Scene:
             return "A question waits until the files are read"
         if self.error is not None:
             return "Asking needs a model that can be used"
+        if self.in_passes and self.outlook is not None:
+            if self.outlook.error is not None:
+                return "It cannot be read in passes: leave something out first"
+            return "The passes are being worked out" if self.outlook.outline is None else None
         if self.plan is not None and not self.plan.fits:
             return "It does not fit: leave something out first"
         return None
@@ -139,10 +155,31 @@ def _counted(scene: Scene) -> Scene:
         plan = preview.plan if preview else house.desk.plan()
     except LongdeskError as error:
         return replace(scene, error=error)
-    return replace(
+    scene = replace(
         scene,
         about=about,
         preview=preview,
         plan=plan,
         budget=budget_of(preview, plan, about.window, house.desk.settings.n_ctx),
+        own=house.desk.settings_of(scene.session) if scene.session is not None else None,
     )
+    return _in_passes(scene, house.pass_plans) if scene.links and preview is not None else scene
+
+
+def _in_passes(scene: Scene, plans: PassPlans) -> Scene:
+    """The scene with how it would be read in passes; nothing is worked out for that while an answer runs."""
+    assert scene.session is not None and scene.plan is not None
+    if not scene.in_passes and scene.plan.fits:
+        return _unfinished(scene, plans)
+    if scene.busy:
+        return replace(scene, outlook=plans.last(scene.session.id))
+    key = key_of(scene.session, scene.links, scene.turns, asked_of=scene.about)
+    return _unfinished(replace(scene, outlook=plans.of(scene.session.id, key)), plans)
+
+
+def _unfinished(scene: Scene, plans: PassPlans) -> Scene:
+    last = scene.done[-1] if scene.done and not scene.busy else None
+    if last is None or scene.session is None or last.text or not asked_with(last).in_passes or last.stop == "end":
+        return scene
+    key = key_of(scene.session, scene.links, scene.turns, asked_of=scene.about)
+    return replace(scene, unfinished=plans.of(scene.session.id, key, resumed=last.index))

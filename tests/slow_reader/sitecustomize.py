@@ -1,0 +1,9 @@
+"""On PYTHONPATH: the page that this Python serves is answered by SlowReader."""
+
+import sys
+
+if "app.server" in sys.orig_argv:
+    from app import desk
+    from tests.slow_reader import answers
+
+    desk.Engines = answers(desk.Engines)  # type: ignore
