@@ -153,6 +153,14 @@ class Archive:
 
         return session_tables(self.record(session_id), index)
 
+    def tables_file(self, session_id: str, index: int, layout: str) -> bytes:
+        """The tables of one answer as a file: "csv", with a mark that tells spreadsheets its encoding, or "md". Raises
+        as tables does."""
+        from app.exchange.tables import tables_csv, tables_markdown
+
+        found = self.tables(session_id, index)
+        return tables_csv(found).encode("utf-8-sig", "replace") if layout == "csv" else tables_markdown(found).encode()
+
     def take_in(self, data: bytes) -> Imported:
         """Stores the session of an export: all of it, or nothing. The one that is there already, with all that the
         export holds, is left alone; where another has its id, or it is none, it is given a new one.

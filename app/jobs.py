@@ -5,14 +5,16 @@ down, is done by Desk; drawing is left to the page, which polls. No Streamlit he
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from threading import Event as Flag
 from threading import Lock, Thread
 from typing import Protocol
 
-from app.question import Answered, Begun, Cited, DeskEvent, Looking, Notice, Question, Waiting
+from app.question import Answered, Begun, Cited, DeskEvent, Looking, Notice, Question, Waiting, with_template
+from app.settings import Settings
+from app.templates.shelf import Filled
 from engine.backend import Checking, Loading, Plan, Prefill, Skipped, Text
 from engine.errors import LongdeskError, SessionBusy
 from storage.records import Turn
@@ -141,8 +143,15 @@ def advance(progress: Progress, event: DeskEvent) -> Progress:
 class Jobs:
     """The jobs of this process: at most one a session, the last one of each kept for its error and notices."""
 
-    def __init__(self, desk: Asker) -> None:
-        self._desk = desk
+    def __init__(
+        self,
+        desk: Asker,
+        *,
+        settings: Settings | None = None,
+        called: Callable[[str], Filled | None] = lambda text: None,
+    ) -> None:
+        """settings: Desk's, which a template's stand in the place of. called: see Shelf."""
+        self._desk, self._settings, self._called = desk, settings, called
         self._jobs: dict[str, Job] = {}
         self._lock = Lock()
         self._closed = False
@@ -155,10 +164,14 @@ class Jobs:
         refused: tuple[Skipped, ...] = (),
         beside: int | None = None,
         goes_on: int | None = None,
+        filled: Filled | None = None,
     ) -> Job:
-        """Begins to answer. refused, beside, goes_on: see Question. Raises SessionBusy while an answer runs in this
-        session."""
+        """Begins to answer. refused, beside, goes_on: see Question. filled: what a template made of it; without, a text
+        that calls one is filled in here. Raises SessionBusy while an answer runs in this session, UsageError and
+        InputRefused for what cannot be filled in."""
         question = Question(text=text, session=session_id, refused=refused, beside=beside, goes_on=goes_on)
+        if goes_on is None and (filled := filled or self._called(text)) is not None:
+            question = with_template(question, filled, self._settings)
         job = Job(self._desk, session_id, question)
         with self._lock:
             before = self._jobs.get(session_id)

@@ -79,7 +79,8 @@ def house() -> House:
     """Opened by the first page that is drawn. Raises LongdeskError, and tries again at the next one."""
     desk = Desk(read_settings())
     thumbnails = Thumbnailer(desk.source)
-    jobs, intake, previews, library = Jobs(desk), Intake(desk), Previews(desk.preview), Library(desk.source)
+    jobs = Jobs(desk, settings=desk.settings, called=lambda text: desk.templates.called(text))
+    intake, previews, library = Intake(desk), Previews(desk.preview), Library(desk.source)
 
     def count(session_id: str) -> None:
         seen = desk.session(session_id)

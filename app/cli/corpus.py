@@ -18,9 +18,9 @@ from app.cli.output.answer import print_answer, show_checking, tell_skipped
 from app.cli.output.count import count_json, show_reading
 from app.cli.output.plan import print_plan
 from app.cli.signals import cancelling, deaf
-from app.cli.templates import filled_in, question_of
+from app.cli.templates import filled_in
 from app.desk import Desk
-from app.question import Answered, Question
+from app.question import Answered, Question, with_template
 from engine.backend import Corpus
 from engine.corpus.git_range import read_range
 from engine.corpus.refusing import named_by_hand, refuse_empty
@@ -136,13 +136,17 @@ def ask(
             for path in desk.leave_out(session, exclude):
                 click.echo(f"{path} is left out from now on.", err=True)
         asked = Question(
-            **question_of(filled, text, desk.settings, flags),
+            text=text,
             corpus=corpus,
             refused=named_by_hand(corpus.skipped, paths),
             session=session,
             read_s=perf_counter() - read_from,
             as_set=flags["temperature"] is not None or flags["seed"] is not None,
         )
+        if filled is not None:
+            asked = with_template(
+                asked, filled, desk.settings, but=[name for name in flags if flags[name] not in (None, ())]
+            )
         if session is not None and (again or goes_on or number is not None):
             at = number - 1 if number is not None else _last_question(desk, session)
             asked = replace(asked, goes_on=at) if goes_on else replace(asked, beside=at)

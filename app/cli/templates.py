@@ -1,15 +1,10 @@
 """`templates`: ready-made questions with blanks, listed and shown; and what `ask --template` makes of one."""
 
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
-
 import click
 
 from app.archive import Archive, open_archive
 from app.cli.options import JSON
 from app.cli.output import Json, print_document
-from app.settings import Settings
 from app.templates.shelf import Fault, Filled
 from app.templates.template import Blank, Template
 from engine.errors import UsageError
@@ -69,20 +64,6 @@ def filled_in(
             raise UsageError(f"The blank {blank.strip()} is set twice.", "Set it once.")
         values[blank.strip()] = _decoded(value)
     return archive.templates.fill(name, values, also)
-
-
-def question_of(filled: Filled | None, text: str, settings: Settings, flags: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a Question: the text as it was given, or as a template made it, with the settings of that where the
-    command line says nothing else."""
-    if filled is None:
-        return {"text": text}
-    own = {name: value for name, value in filled.settings.items() if flags.get(name) in (None, ())}
-    return {
-        "text": filled.text,
-        "template": filled.template,
-        "kinds": filled.sources,
-        "settings": replace(settings, **own) if own else None,
-    }
 
 
 def _decoded(value: str) -> str:

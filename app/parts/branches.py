@@ -2,6 +2,7 @@
 question in its place, and see its receipt."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import streamlit as st
 
 from app import state
 from app.answers.receipt_table import receipt_html
+from app.answers.tables import tables_of
 from app.jobs import Job
 from app.parts.draft import put_in_draft
+from app.parts.turns import keep_note
 from storage.records import Turn
 
 _HERE = Path(__file__).parent
@@ -51,6 +54,10 @@ def draw_actions(session_id: str, turn: Turn, *, is_last: bool, blocked: bool) -
         _button("Ask again", f"again-{turn.id}", blocked, _ask, session_id, turn.question, turn.index)
         if is_last and turn.stop in _CUT:
             _button("Continue", f"continue-{turn.id}", blocked, _go_on, session_id, turn)
+        if turn.text.strip():
+            _button("Keep as a note", f"keep-{turn.id}", False, _keep, session_id, turn.index)
+        if tables_of(turn.text):
+            _draw_tables(session_id, turn)
         if turn.receipt:
             _button("Receipt", f"receipt-{turn.id}", False, state.follow, _RECEIPT, turn.id)
         if len(turn.alternatives) > 1:
@@ -90,6 +97,26 @@ def _draw_alternatives(session_id: str, turn: Turn, blocked: bool) -> None:
         _button("Previous", f"before-{turn.id}", blocked or at == 0, _choose, session_id, before)
         st.html(f'<span class="branch">{at + 1} of {len(there)}</span>', width="content")
         _button("Next", f"after-{turn.id}", blocked or after == turn.index, _choose, session_id, after)
+
+
+def _draw_tables(session_id: str, turn: Turn) -> None:
+    """The answer's tables as files. The sources of their cells are looked for when one is asked for."""
+    for label, layout, mime in (("Table as CSV", "csv", "text/csv"), ("as Markdown", "md", "text/markdown")):
+        st.download_button(
+            label,
+            key=f"do-table-{layout}-{turn.id}",
+            data=partial(state.house().desk.tables_file, session_id, turn.index, layout),
+            file_name=f"longdesk-{session_id}-{turn.index + 1}.{layout}",
+            mime=mime,
+            type="tertiary",
+            help="Each cell with where it stands in the sources",
+            on_click="ignore",
+        )
+
+
+def _keep(session_id: str, index: int) -> None:
+    with state.telling():
+        keep_note(session_id, index)
 
 
 def _button(label: str, key: str, disabled: bool, act: Callable[..., None], *given: object) -> None:

@@ -38,7 +38,7 @@ _mount_answer = st.components.v2.component(
 def draw_turn(session_id: str, turn: Turn, *, asks: bool = True) -> None:
     """A turn that has ended. asks: with its question, which something else stands in the place of otherwise."""
     if asks:
-        _draw_question(turn.question)
+        _draw_question(turn.question, asked_with(turn).template)
     _draw_cited(session_id, turn)
     with st.container(key=f"foot-{turn.id}", gap="small"):
         st.html(f'<div class="receipt">{escape(receipt(turn))}</div>')
@@ -52,7 +52,8 @@ def draw_running(session_id: str, index: int, turn: Turn | None, job: Job | None
     begun: what its reply says already, where it goes on.
     """
     progress = job.progress if job else None
-    _draw_question(turn.question if turn else job.question.text if job else "")
+    template = asked_with(turn).template if turn else job.question.template if job else ""
+    _draw_question(turn.question if turn else job.question.text if job else "", template)
     text = (progress.text if progress else turn.text if turn else "") or begun
     growing: Growing = state.remember("growing-answer", Growing)
     _draw_answer(f"{session_id}-{index}", text, growing.blocks(text))
@@ -179,8 +180,10 @@ def _short(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 60 else show_seconds(seconds)
 
 
-def _draw_question(question: str) -> None:
-    st.html(f'<div class="question" dir="auto">{literal_html(question)}</div>')
+def _draw_question(question: str, template: str = "") -> None:
+    """template: the name of the one that made it."""
+    made = f'<div class="from-template">/{literal_html(template)}</div>' if template else ""
+    st.html(f'{made}<div class="question" dir="auto">{literal_html(question)}</div>')
 
 
 def _draw_cited(session_id: str, turn: Turn) -> None:
@@ -202,7 +205,12 @@ def _draw_cited(session_id: str, turn: Turn) -> None:
 def _draw_answer(key: str, text: str, blocks: tuple[Block, ...], **beside: Any) -> None:
     """key: the same while it runs and when it is done, so that the browser keeps what it has drawn."""
     data = {"text": text, "blocks": [(block.html, block.codes) for block in blocks], **beside}
-    _mount_answer(key=f"answer-{key}", data=data, on_cite_change=partial(_open_cited, f"answer-{key}"))
+    _mount_answer(
+        key=f"answer-{key}",
+        data=data,
+        on_cite_change=partial(_open_cited, f"answer-{key}"),
+        on_keep_change=partial(_keep_words, f"answer-{key}"),
+    )
 
 
 def _open_cited(key: str) -> None:
@@ -216,3 +224,20 @@ def _open_cited(key: str) -> None:
         path = cited[number - 1].path if turn is not None and 0 < number <= len(cited) else None
         if turn is not None and path is not None:
             state.open_source(session_id, path, (turn.id, number))
+
+
+def _keep_words(key: str) -> None:
+    """Words of an answer were selected, to be kept as a note."""
+    pressed, session_id = getattr(state.value(key), "keep", None), state.session_id()
+    if not isinstance(pressed, dict) or session_id is None:
+        return
+    with state.telling():
+        turn = next((each for each in state.house().desk.turns(session_id) if each.id == pressed.get("turn")), None)
+        if turn is not None:
+            keep_note(session_id, turn.index, words=str(pressed.get("words", "")))
+
+
+def keep_note(session_id: str, index: int, *, words: str | None = None) -> None:
+    """Keeps an answer as a note, or words of it, and says so beside the sources."""
+    note = state.house().desk.keep_note(session_id, index, words=words)
+    state.tell(session_id, (f"Kept as note {note.number}: {note.title}",))
