@@ -15,7 +15,7 @@ from app.question import Answered, Begun, Cited, DeskEvent, Notice, Question, lo
 from app.receipts import Sending, receipt_of
 from app.session_settings import TurnSettings, asked_with, begun_with, sampling_of
 from app.settings import Settings
-from app.sources.joining import Joining, join_session, of_kinds, write_down
+from app.sources.joining import Joining, join_session, write_down
 from app.verdicts import refuse_misfit, unseen_notice
 from engine.backend import (
     Backend,
@@ -54,7 +54,6 @@ def answer(
         resumed = there[0] if question.goes_on is not None else None
         corpus, into = question.corpus, session.id if session else None
         joined = join_session(store.sources, into, corpus) if corpus != Corpus() else Joining()
-        question = replace(question, only=question.only or of_kinds(store.sources, into, joined, question.kinds))
         turn = prepare(
             session,
             question.text,
@@ -63,6 +62,7 @@ def answer(
             settings=settings,
             joining=joined,
             only=question.only,
+            kinds=question.kinds,
             beside=question.beside,
             resumed=resumed,
         )
@@ -225,7 +225,7 @@ def _begin(
             sampling=sampling,
             joined=first_sent,
             refused=question.refused,
-            only=question.only,
+            only=turn.only,
             template=question.template,
         ).to_json(),
         beside=question.beside,

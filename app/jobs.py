@@ -12,9 +12,7 @@ from threading import Event as Flag
 from threading import Lock, Thread
 from typing import Protocol
 
-from app.question import Answered, Begun, Cited, DeskEvent, Looking, Notice, Question, Waiting, with_template
-from app.settings import Settings
-from app.templates.shelf import Filled
+from app.question import Answered, Begun, Cited, DeskEvent, Filled, Looking, Notice, Question, Waiting
 from engine.backend import Checking, Loading, Plan, Prefill, Skipped, Text
 from engine.errors import LongdeskError, SessionBusy
 from storage.records import Turn
@@ -144,14 +142,10 @@ class Jobs:
     """The jobs of this process: at most one a session, the last one of each kept for its error and notices."""
 
     def __init__(
-        self,
-        desk: Asker,
-        *,
-        settings: Settings | None = None,
-        called: Callable[[str], Filled | None] = lambda text: None,
+        self, desk: Asker, *, fill: Callable[[Question, Filled | None], Question] = lambda question, filled: question
     ) -> None:
-        """settings: Desk's, which a template's stand in the place of. called: see Shelf."""
-        self._desk, self._settings, self._called = desk, settings, called
+        """fill: the question that a template made, or that its own text calls. See Desk.filled."""
+        self._desk, self._fill = desk, fill
         self._jobs: dict[str, Job] = {}
         self._lock = Lock()
         self._closed = False
@@ -170,8 +164,8 @@ class Jobs:
         that calls one is filled in here. Raises SessionBusy while an answer runs in this session, UsageError and
         InputRefused for what cannot be filled in."""
         question = Question(text=text, session=session_id, refused=refused, beside=beside, goes_on=goes_on)
-        if goes_on is None and (filled := filled or self._called(text)) is not None:
-            question = with_template(question, filled, self._settings)
+        if goes_on is None:
+            question = self._fill(question, filled)
         job = Job(self._desk, session_id, question)
         with self._lock:
             before = self._jobs.get(session_id)

@@ -6,7 +6,7 @@ from threading import Event as Flag
 from threading import Lock
 
 from app.settings import Settings
-from app.templates.shelf import Filled
+from app.templates.shelf import Filled as Filled  # whoever asks needs it
 from engine.backend import Corpus, Event, Gauge, Plan, Prompt, Skipped
 from storage.records import Turn
 

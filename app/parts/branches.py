@@ -13,7 +13,6 @@ from app.answers.receipt_table import receipt_html
 from app.answers.tables import tables_of
 from app.jobs import Job
 from app.parts.draft import put_in_draft
-from app.parts.turns import keep_note
 from storage.records import Turn
 
 _HERE = Path(__file__).parent
@@ -55,7 +54,7 @@ def draw_actions(session_id: str, turn: Turn, *, is_last: bool, blocked: bool) -
         if is_last and turn.stop in _CUT:
             _button("Continue", f"continue-{turn.id}", blocked, _go_on, session_id, turn)
         if turn.text.strip():
-            _button("Keep as a note", f"keep-{turn.id}", False, _keep, session_id, turn.index)
+            _button("Keep as a note", f"keep-{turn.id}", False, state.keep_note, session_id, turn.index)
         if tables_of(turn.text):
             _draw_tables(session_id, turn)
         if turn.receipt:
@@ -105,18 +104,13 @@ def _draw_tables(session_id: str, turn: Turn) -> None:
         st.download_button(
             label,
             key=f"do-table-{layout}-{turn.id}",
-            data=partial(state.house().desk.tables_file, session_id, turn.index, layout),
+            data=partial(state.house().desk.tables, session_id, turn.index, layout, marked=layout == "csv"),
             file_name=f"longdesk-{session_id}-{turn.index + 1}.{layout}",
             mime=mime,
             type="tertiary",
             help="Each cell with where it stands in the sources",
             on_click="ignore",
         )
-
-
-def _keep(session_id: str, index: int) -> None:
-    with state.telling():
-        keep_note(session_id, index)
 
 
 def _button(label: str, key: str, disabled: bool, act: Callable[..., None], *given: object) -> None:

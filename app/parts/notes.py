@@ -6,8 +6,7 @@ import streamlit as st
 
 from app import state
 from app.answers.markup import blocks_of
-from app.markdown import plain, sentence_of, when
-from engine.errors import LongdeskError
+from app.markdown import plain, when
 from storage.records import KeptNote
 
 _OPEN = "open-note"  # the session and the number of the note that is looked at
@@ -92,11 +91,8 @@ def _rename(session_id: str, note: KeptNote) -> None:
     with st.form("rename-note", border=False):
         title = st.text_input("Title", value=note.title, key=f"note-title-{note.number}")
         if st.form_submit_button("Rename", type="primary", key="really-rename-note"):
-            try:
+            with state.telling():
                 state.house().desk.rename_note(session_id, note.number, title)
-            except LongdeskError as error:
-                st.error(sentence_of(error))
-                return
             st.rerun()
 
 

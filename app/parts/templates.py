@@ -7,11 +7,10 @@ from pathlib import Path
 import streamlit as st
 
 from app import state
-from app.markdown import plain, sentence_of
+from app.markdown import plain
 from app.parts.draft import give_back
-from app.templates.shelf import Call, Filled, Shelf
-from engine.errors import LongdeskError
-from storage.records import SourceLink
+from app.templates.shelf import Call, Placed, Shelf
+from app.templates.shelf import Filled as Filled  # whoever asks needs it
 
 _MOST_OFFERED = 4
 _CALLED = "template-called"  # the call whose blanks are asked for; a fault's "" shows the faults
@@ -22,11 +21,11 @@ _mount = st.components.v2.component(
 )
 
 
-def draw_templates(session_id: str | None, links: Sequence[SourceLink]) -> None:
+def draw_templates(links: Sequence[Placed]) -> None:
     """The list, and those that suit these sources: of a session that nothing was asked in."""
     shelf = _shelf()
     templates, faults = shelf.all(), shelf.faults()
-    suiting = shelf.suiting([link for link in links if link.enabled])[:_MOST_OFFERED]
+    suiting = shelf.suiting(links)[:_MOST_OFFERED]
     titles = {each.name: f"{plain(each.title)}  ·  /{each.name}" for each in templates}
     wrong = f"{len(faults):,} of your template files cannot be used"
     with st.container(key="templates", horizontal=True, vertical_alignment="center", gap="small"):
@@ -45,20 +44,18 @@ def draw_templates(session_id: str | None, links: Sequence[SourceLink]) -> None:
     listed = [{"name": each.name, "title": each.title, "needs": list(each.needs)} for each in templates]
     _mount(key="slash", data={"templates": listed})
     if chosen is not None:
-        _open(session_id, chosen)
+        _open(chosen)
 
 
 def fits_template(session_id: str | None, text: str, has_files: bool) -> bool:
     """Whether a question can be asked as it was typed. Else it stands in the box again, and it is said why not; or it
     calls a template with blanks that are missing, and its form is opened."""
-    try:
-        call = _shelf().call(text)
-        if call is not None and not call.missing:
-            call.template.fill(call.values, call.also)
-    except LongdeskError as error:
-        state.say(sentence_of(error))
+    calls: list[Call | None] = []
+    if (sentence := state.refusal(lambda: calls.append(_shelf().call(text)))) is not None:
+        state.say(sentence)
         give_back(session_id, text)
         return False
+    call = calls[0]
     if call is None or not call.missing:
         return True
     if has_files:  # they would be gone with the box
@@ -86,15 +83,12 @@ def draw_template() -> tuple[str, Filled] | None:
     return None
 
 
-def _open(session_id: str | None, name: str) -> None:
+def _open(name: str) -> None:
     if not name:
         state.follow(_CALLED, "")
         return
-    try:
+    with state.telling():
         state.follow(_CALLED, Call(_shelf().find(name), {}))
-    except LongdeskError as error:
-        state.say(sentence_of(error))
-        st.rerun()
 
 
 def _draw_form(call: Call) -> None:
@@ -111,14 +105,13 @@ def _draw_form(call: Call) -> None:
         wants = st.form_submit_button("Ask", type="primary", key=f"ask-template-{template.name}")
     if not wants:
         return
-    try:
-        given = {name: value for name, value in values.items() if value.strip()}
-        filled = _shelf().fill(template.name, given, also)
-    except LongdeskError as error:
-        st.error(sentence_of(error), icon=":material/error:")
+    given = {name: value for name, value in values.items() if value.strip()}
+    filled: list[Filled] = []
+    if (sentence := state.refusal(lambda: filled.append(_shelf().fill(template.name, given, also)))) is not None:
+        st.error(sentence, icon=":material/error:")
         return
     _close()
-    state.follow("template-asked", (Call(template, given, also.strip()).line(), filled))
+    state.follow("template-asked", (Call(template, given, also.strip()).line(), filled[0]))
     st.rerun()
 
 

@@ -234,10 +234,4 @@ def _keep_words(key: str) -> None:
     with state.telling():
         turn = next((each for each in state.house().desk.turns(session_id) if each.id == pressed.get("turn")), None)
         if turn is not None:
-            keep_note(session_id, turn.index, words=str(pressed.get("words", "")))
-
-
-def keep_note(session_id: str, index: int, *, words: str | None = None) -> None:
-    """Keeps an answer as a note, or words of it, and says so beside the sources."""
-    note = state.house().desk.keep_note(session_id, index, words=words)
-    state.tell(session_id, (f"Kept as note {note.number}: {note.title}",))
+            state.keep_note(session_id, turn.index, words=str(pressed.get("words", "")))

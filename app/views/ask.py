@@ -21,14 +21,13 @@ from app.parts.notes import draw_notes, draw_open_note
 from app.parts.source_view import draw_source_view
 from app.parts.sources import draw_panel_head, draw_skipped, draw_sources
 from app.parts.strip import draw_rereading, draw_strip, draw_unseen, draw_verdict
-from app.parts.templates import draw_template, draw_templates, fits_template
+from app.parts.templates import Filled, draw_template, draw_templates, fits_template
 from app.parts.thumbnails import draw_thumbnails
 from app.parts.turns import draw_end, draw_running, draw_turn, draw_unasked
 from app.parts.viewer import draw_viewer, pictures_of
 from app.session_settings import asked_with
 from app.settings import STARTER
 from app.suggestions import SUGGESTIONS, holds_example
-from app.templates.shelf import Filled
 from app.uploads import Upload
 from app.views.scene import Scene, look
 from engine.errors import LongdeskError
@@ -224,7 +223,8 @@ def _draw_input(scene: Scene, *, beside: bool) -> None:
         if not blocked and not scene.turns and is_example:
             suggested = _draw_suggestions()
         if not blocked:
-            draw_templates(scene.session_id, () if scene.turns or is_example else scene.links)
+            sent = [] if scene.turns or is_example else [link for link in scene.links if link.enabled]
+            draw_templates(sent)
         if not blocked and scene.preview is not None:
             _draw_first_read(first_read(state.house().desk, scene.preview, scene.turns))
         follow_draft(scene.session_id)
