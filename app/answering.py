@@ -16,7 +16,7 @@ from app.question import Answered, Begun, Cited, DeskEvent, Notice, Question, lo
 from app.recording import Receipts, Record
 from app.session_settings import TurnSettings, asked_with, begun_with, sampling_of, settings_of
 from app.settings import Settings
-from app.sources.joining import Joining, join_session, of_kinds, write_down
+from app.sources.joining import Joining, join_session, write_down
 from app.verdicts import refuse_misfit, unseen_notice
 from engine.backend import Backend, Corpus, Event, HeldQuote, Sampling, Stop
 from engine.errors import LongdeskError, UsageError
@@ -40,7 +40,7 @@ def answer(
         question, there = _resolved(question, session, store)
         question = _as_set(question, session, settings)
         resumed = there[0] if question.goes_on is not None else None
-        question, turn = _prepared(question, session, resumed, backend, store, settings)
+        turn = _prepared(question, session, resumed, backend, store, settings)
         passes = plan_passes(turn, question, backend, store, settings) if question.in_passes else None
         if passes is None or not passes.slices or (len(passes.slices) == 1 and turn.case.plan.fits):
             passes = None  # one pass would say what the answer is to say
@@ -180,23 +180,20 @@ def _prepared(
     backend: Backend,
     store: Store,
     settings: Settings,
-) -> tuple[Question, PreparedTurn]:
-    """The question with the paths that it is asked about, and what it would send."""
+) -> PreparedTurn:
     corpus, into = question.corpus, session.id if session else None
-    joined = join_session(store.sources, into, corpus) if corpus != Corpus() else Joining()
-    only = question.only or of_kinds(store.sources, into, joined, question.kinds)
-    turn = prepare(
+    return prepare(
         session,
         question.text,
         store=store,
         backend=backend,
         settings=settings,
-        joining=joined,
-        only=only,
+        joining=join_session(store.sources, into, corpus) if corpus != Corpus() else Joining(),
+        only=question.only,
+        kinds=question.kinds,
         beside=question.beside,
         resumed=resumed,
     )
-    return replace(question, only=only), turn
 
 
 def _refuse(turn: PreparedTurn) -> None:
@@ -263,7 +260,7 @@ def _begin(
         sampling=sampling,
         joined=first_sent,
         refused=question.refused,
-        only=question.only,
+        only=turn.only,
         in_passes=question.in_passes,
         pass_tokens=question.pass_tokens,
         template=question.template,

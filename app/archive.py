@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from app.session_settings import SessionSettings, settings_of
 from app.settings import Settings, read_settings
@@ -16,9 +16,6 @@ from app.templates.shelf import Shelf
 from engine.errors import UsageError
 from storage.records import Hit, KeptNote, Session, SessionOverview, SessionRecord, SessionSource, SessionSummary, Turn
 from storage.store import Store
-
-if TYPE_CHECKING:  # with a parser of Markdown, which no list of sessions needs
-    from app.exchange.tables import TurnTables
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +111,12 @@ class Archive:
         """One of them. Raises as session does, and UsageError without it."""
         return self._store.kept_notes.one(session_id, number)
 
+    def note_as_source(self, session_id: str, number: int) -> Any:
+        """A note as the source that it is sent as. Raises as kept_note does."""
+        from app.noting import source_of
+
+        return source_of(self.kept_note(session_id, number), self._store.sources.links(session_id))
+
     def rename_note(self, session_id: str, number: int, title: str) -> KeptNote:
         """Gives a note another title. Raises UsageError for an empty one, and as kept_note does."""
         if not (title := " ".join(title.split())):
@@ -134,9 +137,7 @@ class Archive:
 
             return to_bytes(self._document(session_id, with_sources=with_sources))
         if layout == "csv":
-            from app.exchange.tables import tables_csv
-
-            return tables_csv(self.tables(session_id)).encode("utf-8", "replace")
+            return self.tables(session_id)
         if layout == "html":
             from app.exchange.page import session_page
             from app.images.jpegs import draw
@@ -146,12 +147,13 @@ class Archive:
 
         return f"{session_markdown(self.record(session_id))}\n".encode("utf-8", "replace")
 
-    def tables(self, session_id: str, index: int | None = None) -> "tuple[TurnTables, ...]":
-        """The tables of this turn's answer with the sources of their cells, those of all answers of the current branch
-        without one. Raises as turns_before does, and UsageError where there are none."""
-        from app.exchange.tables import session_tables
+    def tables(self, session_id: str, index: int | None = None, layout: str = "csv", *, marked: bool = False) -> bytes:
+        """The tables of this turn's answer as a file, of all answers of the current branch without one: "csv", "md" or
+        "json", each cell with where it stands in the sources. marked: CSV with a mark that tells spreadsheets its
+        encoding. Raises as turns_before does, and UsageError where there are none."""
+        from app.exchange.tables import tables_as
 
-        return session_tables(self.record(session_id), index)
+        return tables_as(layout, self.record(session_id), index).encode("utf-8-sig" if marked else "utf-8", "replace")
 
     def take_in(self, data: bytes) -> Imported:
         """Stores the session of an export: all of it, or nothing. The one that is there already, with all that the

@@ -21,15 +21,14 @@ from app.engines import Engines
 from app.images.page_choice import choose
 from app.local_engine import Running
 from app.next_turn import documents_of, prepare, standing_instruction
-from app.noting import source_of
 from app.passes.outline import Outline, outlines_of
 from app.previews import Preview, preview_of
-from app.question import DeskEvent, Line, Notice, Question, Unwanted
+from app.question import DeskEvent, Filled, Line, Notice, Question, Unwanted, with_template
 from app.reading import Tell, read, read_to_count
 from app.session_settings import begun_with
 from app.settings import Settings
 from app.sources.joining import arrange, join_session, write_down
-from engine.backend import About, Advice, Backend, Corpus, Exchange, Plan, Prompt, Quotes, Wanted
+from engine.backend import About, Advice, Backend, Corpus, Exchange, Plan, Prompt, Quotes, Source, Wanted
 from engine.corpus.rules import Rules
 from engine.corpus.walk.folder_walk import excludes
 from engine.errors import LongdeskError
@@ -197,7 +196,7 @@ class Desk(Archive):
     def send_note(self, session_id: str, number: int) -> tuple[str, tuple[Notice, ...]]:
         """Adds a note of a session to its sources; the path that it goes by, and what add_sources tells. Raises as
         kept_note does."""
-        source = source_of(self.kept_note(session_id, number), self._store.sources.links(session_id))
+        source: Source = self.note_as_source(session_id, number)
         return source.path, self.add_sources(session_id, Corpus((source,)))
 
     def send(self, session_id: str, paths: Sequence[str], *, enabled: bool) -> None:
@@ -257,6 +256,12 @@ class Desk(Archive):
         DoesNotFit where there is no way, and as preview does."""
         session = self._store.sessions.get(session_id)
         return outlines_of(plan_of(session, resumed, backend=self.backend(), store=self._store, settings=self.settings))
+
+    def filled(self, question: Question, filled: Filled | None = None) -> Question:
+        """The question that a template made, or that its own text calls by /name; as it is where it calls none. Raises
+        as Shelf.called does."""
+        filled = filled or self.templates.called(question.text)
+        return question if filled is None else with_template(question, filled, self.settings)
 
     def ask(self, question: Question, *, cancel: Flag) -> Generator[DeskEvent, None, None]:
         """Answers a question and keeps the turn. Answered comes also when it was cancelled or the engine broke; then

@@ -8,10 +8,10 @@ from pathlib import Path
 from threading import Event as Flag
 from threading import Lock, Thread
 
-from engine.answer.cells import cite_cells, cite_shown
+from engine.answer.cells import cite_cells
 from engine.answer.citations import Citation
 from engine.answer.finding import Finder, finder
-from engine.answer.images import cite_images
+from engine.answer.images import cite_images, images_of_rows
 from engine.answer.places import Box, Places
 from engine.answer.quotations import cite_quotations, quotations
 from engine.corpus.source import KeptFile, Source
@@ -50,7 +50,7 @@ def found_cells(
     if worded:
         _, prepared = _READY.of(worded)
         found = cite_cells(rows, Places(worded), prepared)  # without boxes: each would have a page drawn
-    images = cite_shown(rows, [source for source in sources if source.pictures], shown)
+    images = images_of_rows(rows, [source for source in sources if source.pictures], shown)
     return [[each or image for each in cells] for cells, image in zip(found, images, strict=True)]
 
 

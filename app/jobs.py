@@ -5,7 +5,7 @@ down, is done by Desk; drawing is left to the page, which polls. No Streamlit he
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from threading import Event as Flag
@@ -14,7 +14,7 @@ from time import monotonic
 from typing import Protocol
 
 from app.passes.progress import InPasses
-from app.question import Answered, Begun, Cited, DeskEvent, Looking, Notice, Passes, Passing, Question, Waiting
+from app.question import Answered, Begun, Cited, DeskEvent, Filled, Looking, Notice, Passes, Passing, Question, Waiting
 from engine.backend import Checking, Loading, Plan, Prefill, Skipped, Text
 from engine.errors import LongdeskError, SessionBusy
 from storage.records import Turn
@@ -149,8 +149,11 @@ def advance(progress: Progress, event: DeskEvent) -> Progress:
 class Jobs:
     """The jobs of this process: at most one a session, the last one of each kept for its error and notices."""
 
-    def __init__(self, desk: Asker) -> None:
-        self._desk = desk
+    def __init__(
+        self, desk: Asker, *, fill: Callable[[Question, Filled | None], Question] = lambda question, filled: question
+    ) -> None:
+        """fill: the question that a template made, or that its own text calls. See Desk.filled."""
+        self._desk, self._fill = desk, fill
         self._jobs: dict[str, Job] = {}
         self._lock = Lock()
         self._closed = False
@@ -163,10 +166,14 @@ class Jobs:
         refused: tuple[Skipped, ...] = (),
         beside: int | None = None,
         goes_on: int | None = None,
+        filled: Filled | None = None,
     ) -> Job:
-        """Begins to answer. refused, beside, goes_on: see Question. Raises SessionBusy while an answer runs in this
-        session."""
+        """Begins to answer. refused, beside, goes_on: see Question. filled: what a template made of it; without, a text
+        that calls one is filled in here. Raises SessionBusy while an answer runs in this session, UsageError and
+        InputRefused for what cannot be filled in."""
         question = Question(text=text, session=session_id, refused=refused, beside=beside, goes_on=goes_on)
+        if goes_on is None:
+            question = self._fill(question, filled)
         job = Job(self._desk, session_id, question)
         with self._lock:
             before = self._jobs.get(session_id)

@@ -57,7 +57,8 @@ class PreparedTurn:
     session: None for one that is not begun. turns: those before, on its branch. index: that it will have, or has where
     its reply goes on from begun, the ids that it has so far. placed: all sources with those that join, sent or not.
     case: the prompt, its plan, and what of it need not be read. settings: the session's own. rereads: a sentence on
-    what the session has read that is to be read again, None where next to nothing is.
+    what the session has read that is to be read again, None where next to nothing is. only: the
+    paths that it is asked about, None for all that are sent.
     """
 
     session: Session | None
@@ -71,6 +72,7 @@ class PreparedTurn:
     settings: SessionSettings
     case: Case = field(repr=False)
     rereads: str | None = None
+    only: frozenset[str] | None = None
     begun: Ids = field(default_factory=lambda: _NO_IDS, repr=False)
 
     @property
@@ -93,6 +95,7 @@ def prepare(
     settings: Settings,
     joining: Joining = _NOTHING_JOINS,
     only: frozenset[str] | None = None,
+    kinds: Sequence[str] = (),
     beside: int | None = None,
     resumed: Turn | None = None,
 ) -> PreparedTurn:
@@ -101,8 +104,8 @@ def prepare(
     beside: the index of a turn in whose place it stands. resumed: the turn whose reply goes on; the question is its.
 
     joining: what a reading changes in the session. only: paths of the sources to ask about, None for all that are sent;
-    a path with a slash at its end is a folder. Raises UsageError where no source has such a path, and as
-    Backend.documents, lay_out and consider do.
+    a path with a slash at its end is a folder. kinds: without it, those of these kinds that are sent. Raises UsageError
+    where there is no such source, and as Backend.documents, lay_out and consider do.
     """
     after = resumed.index if resumed else beside
     turns = store.turns.of(session.id, before=after) if session else ()
@@ -110,6 +113,7 @@ def prepare(
     placed = place(store.sources.of(session.id) if session else (), joining, index)
     if resumed is not None:  # what was added since waits for the next question
         placed = tuple(replace(at, enabled=at.enabled and at.turn_index <= resumed.index) for at in placed)
+    only = _of_kinds(placed, kinds) if only is None and kinds else only
     if only is not None:
         placed = _only(placed, only)
     own = settings_of(session, settings)
@@ -133,6 +137,7 @@ def prepare(
         settings=own,
         case=case,
         rereads=_rereads(case, turns, settings.model),
+        only=only,
         begun=begun,
     )
 
@@ -173,6 +178,15 @@ def _only(placed: Sequence[Placed], only: frozenset[str]) -> tuple[Placed, ...]:
     if missing:
         raise UsageError(f"The session has no source {missing[0]}.", "Name its sources as the session lists them.")
     return tuple(replace(at, enabled=any(names(name, at.source.path) for name in only)) for at in placed)
+
+
+def _of_kinds(placed: Sequence[Placed], kinds: Sequence[str]) -> frozenset[str]:
+    """The paths of those of these kinds that are sent."""
+    found = frozenset(at.source.path for at in placed if at.enabled and at.source.kind in kinds)
+    if not found:
+        what = ", ".join(kinds)
+        raise UsageError(f"The template asks about sources that are {what}, and none is sent.", "Add one.")
+    return found
 
 
 def converse(

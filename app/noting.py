@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from engine.answer.citations import Citation
 from engine.corpus.source import Source, digest_text
-from engine.corpus.wording import printable
 from engine.errors import UsageError
 from storage.records import KeptNote, SourceLink, Turn
 
@@ -51,7 +50,7 @@ def source_of(note: KeptNote, links: Collection[SourceLink]) -> Source:
     """A note as a source of its session, below notes/: under the path that it has there already, else one that no other
     source has."""
     digest, taken = digest_text(note.text), {link.path: link for link in links}
-    name = printable(_NO_NAME.sub(" ", note.title))
+    name = "".join(letter if letter.isprintable() else " " for letter in _NO_NAME.sub(" ", note.title))
     name = " ".join(name.split()).strip(". ")[:_NAME_LENGTH].rstrip() or f"Note {note.number}"
     path, nth = f"{_FOLDER}/{name}.md", 1
     while path in taken and taken[path].digest != digest:

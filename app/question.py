@@ -1,11 +1,12 @@
 """A question as both doors put it, the line that it stands in, and what is heard of it until it is answered."""
 
-from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Generator
+from dataclasses import dataclass, field, replace
 from threading import Event as Flag
 from threading import Lock
 
 from app.settings import Settings
+from app.templates.shelf import Filled as Filled  # whoever asks needs it
 from engine.backend import Corpus, Event, Gauge, Plan, Prompt, Skipped
 from storage.records import Turn
 
@@ -42,6 +43,21 @@ class Question:
     template: str = ""
     kinds: tuple[str, ...] = ()
     read_s: float = 0.0  # what reading the sources took
+
+
+def with_template(
+    question: Question, filled: Filled, settings: Settings | None, *, but: Collection[str] = ()
+) -> Question:
+    """The question that a template made. settings: that it is asked with, but for those of the template. but: the
+    names of settings that stay, for the user gave them."""
+    own = {name: value for name, value in filled.settings.items() if name not in but}
+    return replace(
+        question,
+        text=filled.text,
+        template=filled.template,
+        kinds=filled.sources,
+        settings=replace(settings, **own) if settings is not None and own else question.settings,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,8 @@ def house() -> House:
     """Opened by the first page that is drawn. Raises LongdeskError, and tries again at the next one."""
     desk = Desk(read_settings())
     thumbnails = Thumbnailer(desk.source)
-    jobs, intake, previews, library = Jobs(desk), Intake(desk), Previews(desk.preview), Library(desk.source)
+    jobs = Jobs(desk, fill=desk.filled)
+    intake, previews, library = Intake(desk), Previews(desk.preview), Library(desk.source)
 
     def count(session_id: str) -> None:
         seen = desk.session(session_id)
@@ -235,6 +236,15 @@ def say(sentence: str) -> None:
     st.session_state.setdefault("sentences", []).append(sentence)
 
 
+def refusal(act: Callable[[], object]) -> str | None:
+    """The sentence of the error that doing this ends with; None where it is done."""
+    try:
+        act()
+    except LongdeskError as error:
+        return sentence_of(error)
+    return None
+
+
 @contextmanager
 def telling() -> Iterator[None]:
     """What cannot be done within is said at the next redraw, in the error's own sentence."""
@@ -254,6 +264,13 @@ def tell(session: str, sentences: Iterable[str]) -> None:
     """Keeps sentences about a session until `hush`: what adding sources changed, say."""
     told: dict[str, None] = st.session_state.setdefault(f"told-{session}", {})
     told.update(dict.fromkeys(sentences))
+
+
+def keep_note(session: str, index: int, words: str | None = None) -> None:
+    """Keeps the answer of this turn as a note, or words of it, and says so beside the session."""
+    with telling():
+        note = house().desk.keep_note(session, index, words=words)
+        tell(session, (f"Kept as note {note.number}: {note.title}",))
 
 
 def told(session: str) -> tuple[str, ...]:

@@ -52,6 +52,11 @@ def touch_session(connection: sqlite3.Connection, session_id: str) -> None:
     connection.execute("UPDATE sessions SET updated = ? WHERE id = ?", (pack_time(), session_id))
 
 
+def no_note(number: int) -> UsageError:
+    """The error for a kept note that is not there."""
+    return UsageError(f"The session has no note {number}.", "`longdesk sessions notes ID` lists them.")
+
+
 def no_session(session_id: str) -> UsageError:
     """The error for an id that leads nowhere."""
     shown = session_id.encode("utf-8", "replace").decode()

@@ -4,9 +4,8 @@ import sqlite3
 from collections.abc import Sequence
 
 from engine.answer.citations import Citation, citation_from
-from engine.errors import UsageError
 from storage.columns import pack_json, pack_text, pack_time, unpack_json, unpack_text, unpack_time
-from storage.identity import find_session, touch_session
+from storage.identity import find_session, no_note, touch_session
 from storage.records import KeptNote
 from storage.schema import Database
 
@@ -92,7 +91,7 @@ def _read(connection: sqlite3.Connection, session_id: str, number: int) -> KeptN
         "SELECT * FROM kept_notes WHERE session_id = ? AND number = ?", (session_id, number)
     ).fetchone()
     if row is None:
-        raise UsageError(f"The session has no note {number}.", "`longdesk sessions notes ID` lists them.")
+        raise no_note(number)
     return _note(row)
 
 

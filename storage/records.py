@@ -152,6 +152,12 @@ class KeptNote:
     turn_index: int | None = None
     citations: tuple[Citation, ...] = ()
 
+    def to_json(self) -> dict[str, Any]:
+        """As exports and `sessions show --json` have it."""
+        citations = [citation.to_json() for citation in self.citations]
+        values = {"number": self.number, "title": self.title, "text": self.text, "created": self.created}
+        return {**values, "turn": self.turn_index, "citations": citations}
+
 
 @dataclass(frozen=True, slots=True)
 class SessionOverview:

@@ -243,7 +243,7 @@ def test_every_option_and_its_default_is_in_a_table_and_no_others() -> None:
         ("| `--swa-full` |", "| `--swa` |", "plan: ['--swa-full'] is missing"),
         ("| `--swa-full` |", "| `--swa` |", "plan: there is no ['--swa']"),
         ("| keeps the whole", "| off | keeps the whole", "plan: the default of ['--swa-full'] is not"),
-        ("| `md`, `json` or `html` |", "| `md` |", "sessions export: json is missing"),
+        ("| `md`, `json`, `html` or `csv`; ", "| `md`; ", "sessions export: json is missing"),
     ],
 )
 def test_what_is_wrong_in_a_table_of_options_is_found(said: str, instead: str, fault: str) -> None:

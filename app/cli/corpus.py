@@ -18,9 +18,8 @@ from app.cli.output.answer import print_answer, show_checking, tell_skipped
 from app.cli.output.count import count_json, show_reading
 from app.cli.output.plan import print_plan
 from app.cli.signals import cancelling, deaf
-from app.cli.templates import filled_in, question_of
 from app.desk import Desk
-from app.question import Answered, Question
+from app.question import Answered, Filled, Question, with_template
 from engine.backend import Corpus
 from engine.corpus.git_range import read_range
 from engine.corpus.refusing import named_by_hand, refuse_empty
@@ -129,7 +128,7 @@ def ask(
     if session is not None and flags["system"] is not None:
         raise UsageError("A session keeps the instruction that it was begun with.", "Leave --system out.")
     with open_desk(model=model, snapshot=False if no_snapshot else None, **flags) as desk:
-        filled = filled_in(desk, template, blanks, text, is_typed=question != "-")  # before anything is read
+        filled = _filled_in(desk, template, blanks, text, is_typed=question != "-")  # before anything is read
         if session is not None:
             _change_session(desk, session, model, **flags)
         desk.warm_up()
@@ -142,7 +141,7 @@ def ask(
             for path in desk.leave_out(session, exclude):
                 click.echo(f"{path} is left out from now on.", err=True)
         asked = Question(
-            **question_of(filled, text, desk.settings, flags),
+            text=text,
             corpus=corpus,
             refused=named_by_hand(corpus.skipped, paths),
             session=session,
@@ -151,6 +150,10 @@ def ask(
             in_passes=pass_tokens is not None,
             pass_tokens=pass_tokens or None,
         )
+        if filled is not None:
+            asked = with_template(
+                asked, filled, desk.settings, but=[name for name in flags if flags[name] not in (None, ())]
+            )
         if session is not None and (again or goes_on or number is not None):
             at = number - 1 if number is not None else _last_question(desk, session)
             asked = replace(asked, goes_on=at) if goes_on else replace(asked, beside=at)
@@ -165,6 +168,36 @@ def ask(
     if answered.turn.stop == "error":
         click.echo(f"longdesk: {answered.turn.error}", err=True)
     return {"cancelled": 130, "error": 1}.get(answered.turn.stop or "", 0)
+
+
+def _filled_in(
+    desk: Desk, name: str | None, given: tuple[str, ...], also: str, *, is_typed: bool = True
+) -> Filled | None:
+    """What a template makes of `--set NAME=TEXT` and -q, which stands below it; what -q calls by /name where no
+    template is named; None where neither does. is_typed: not from standard input, which calls nothing.
+
+    Raises UsageError for what cannot be filled in so, and as Shelf.fill does.
+    """
+    if name is None:
+        if given:
+            raise UsageError(
+                "--set fills in a template's blank, and no template is named.", "Name it: --template NAME."
+            )
+        return desk.templates.called(also) if is_typed else None
+    values: dict[str, str] = {}
+    for each in given:
+        blank, sign, value = each.partition("=")
+        if not sign or not blank.strip():
+            raise UsageError(f"--set {each} is no NAME=TEXT.", "Write the blank's name, = and what belongs there.")
+        if blank.strip() in values:
+            raise UsageError(f"The blank {blank.strip()} is set twice.", "Set it once.")
+        values[blank.strip()] = _decoded(value)
+    return desk.templates.fill(name, values, also)
+
+
+def _decoded(value: str) -> str:
+    """Clean text, in whatever encoding the argument came."""
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _check_going_back(

@@ -77,15 +77,9 @@ def export(session_id: str, layout: str, no_sources: bool, as_json: bool) -> Non
 @JSON
 def tables(session_id: str, number: int | None, layout: str, as_json: bool) -> None:
     """The tables of a session's answers, each cell with where it stands in the sources."""
-    from app.exchange.tables import tables_csv, tables_json, tables_markdown
-
     with open_archive() as archive:
-        found = archive.tables(session_id, None if number is None else number - 1)
-    if as_json:
-        print_document(tables_json(found))
-    else:
-        text = tables_csv(found) if layout == "csv" else tables_markdown(found)
-        print_bytes(text.encode("utf-8", "replace"))
+        index = None if number is None else number - 1
+        print_bytes(archive.tables(session_id, index, "json" if as_json else layout))
 
 
 @sessions.command("import")
@@ -127,9 +121,9 @@ def branch(session_id: str, number: int, as_json: bool) -> None:
     "--at", "number", type=click.IntRange(1), metavar="N", help="The answer to question N. Default: the last."
 )
 @click.option("--text", metavar="TEXT|-", help="Keep these words of it alone; - reads them from standard input.")
-@click.option("--title", default="", metavar="TITLE", help="The note's title. Default: its beginning.")
+@click.option("--title", metavar="TITLE", help="The note's title. Default: its beginning.")
 @JSON
-def keep(session_id: str, number: int | None, text: str | None, title: str, as_json: bool) -> None:
+def keep(session_id: str, number: int | None, text: str | None, title: str | None, as_json: bool) -> None:
     """Keep an answer, or some words of it, as a note of its session."""
     words = sys.stdin.buffer.read().decode("utf-8", "replace") if text == "-" else text
     with open_archive() as archive:
@@ -137,7 +131,7 @@ def keep(session_id: str, number: int | None, text: str | None, title: str, as_j
         if not turns:
             raise UsageError("The session has no answer yet.", "Ask something first.")
         at = number - 1 if number is not None else turns[-1].index
-        note = archive.keep_note(session_id, at, words=words, title=title)
+        note = archive.keep_note(session_id, at, words=words, title=title or "")
         print_notes([note], as_json=False) if not as_json else print_note(note, as_json=True)
 
 

@@ -1,18 +1,11 @@
-"""`templates`: ready-made questions with blanks, listed and shown; and what `ask --template` makes of one."""
-
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
+"""`templates`: ready-made questions with blanks, listed and shown."""
 
 import click
 
-from app.archive import Archive, open_archive
+from app.archive import open_archive
 from app.cli.options import JSON
 from app.cli.output import Json, print_document
-from app.settings import Settings
-from app.templates.shelf import Fault, Filled
-from app.templates.template import Blank, Template
-from engine.errors import UsageError
+from app.templates.shelf import Blank, Fault, Template
 
 
 @click.group()
@@ -44,50 +37,6 @@ def show(name: str, as_json: bool) -> None:
     with open_archive() as archive:
         template = archive.templates.find(name)
     print_document({**_json(template), "text": template.text} if as_json else _text(template))
-
-
-def filled_in(
-    archive: Archive, name: str | None, given: tuple[str, ...], also: str, *, is_typed: bool = True
-) -> Filled | None:
-    """What a template makes of `--set NAME=TEXT` and -q, which stands below it; what -q calls by /name where no
-    template is named; None where neither does. is_typed: not from standard input, which calls nothing.
-
-    Raises UsageError for what cannot be filled in so, and as Shelf.fill does.
-    """
-    if name is None:
-        if given:
-            raise UsageError(
-                "--set fills in a template's blank, and no template is named.", "Name it: --template NAME."
-            )
-        return archive.templates.called(also) if is_typed else None
-    values: dict[str, str] = {}
-    for each in given:
-        blank, sign, value = each.partition("=")
-        if not sign or not blank.strip():
-            raise UsageError(f"--set {each} is no NAME=TEXT.", "Write the blank's name, = and what belongs there.")
-        if blank.strip() in values:
-            raise UsageError(f"The blank {blank.strip()} is set twice.", "Set it once.")
-        values[blank.strip()] = _decoded(value)
-    return archive.templates.fill(name, values, also)
-
-
-def question_of(filled: Filled | None, text: str, settings: Settings, flags: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a Question: the text as it was given, or as a template made it, with the settings of that where the
-    command line says nothing else."""
-    if filled is None:
-        return {"text": text}
-    own = {name: value for name, value in filled.settings.items() if flags.get(name) in (None, ())}
-    return {
-        "text": filled.text,
-        "template": filled.template,
-        "kinds": filled.sources,
-        "settings": replace(settings, **own) if own else None,
-    }
-
-
-def _decoded(value: str) -> str:
-    """Clean text, in whatever encoding the argument came."""
-    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _line(template: Template, width: int) -> str:

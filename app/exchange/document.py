@@ -10,7 +10,7 @@ from typing import Any
 
 from app.export import picture_numbers
 from engine.backend import Picture, Skipped, Source
-from storage.records import KeptNote, SessionRecord, SessionSource, Turn
+from storage.records import SessionRecord, SessionSource, Turn
 
 VERSION = 1
 Json = dict[str, Any]
@@ -38,19 +38,7 @@ def export_document(record: SessionRecord, *, max_tiles: int, with_sources: bool
         "sources": [_source(placed, numbers.get(placed.source.path, 1), with_sources) for placed in record.sources],
         "skipped": [_skipped(one) for one in record.skipped],
         "turns": [{**_turn(turn), "current": turn.index in current} for turn in record.all_turns],
-        "kept_notes": [note_json(note) for note in record.kept_notes],
-    }
-
-
-def note_json(note: KeptNote) -> Json:
-    """A note as `sessions show --json` has it, too."""
-    return {
-        "number": note.number,
-        "title": note.title,
-        "text": note.text,
-        "created": note.created,
-        "turn": note.turn_index,
-        "citations": [citation.to_json() for citation in note.citations],
+        "kept_notes": [note.to_json() for note in record.kept_notes],
     }
 
 

@@ -1,5 +1,6 @@
 """The tables of a session's answers as files: CSV, Markdown and JSON, each cell with where it stands in the sources."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,14 +32,13 @@ def session_tables(record: SessionRecord, index: int | None = None) -> tuple[Tur
     return found
 
 
-def tables_csv(found: Sequence[TurnTables]) -> str:
-    """See answers.tables.csv_of."""
-    return csv_of([table for each in found for table in each.tables])
-
-
-def tables_markdown(found: Sequence[TurnTables]) -> str:
-    """See answers.tables.markdown_of."""
-    return markdown_of([table for each in found for table in each.tables])
+def tables_as(layout: str, record: SessionRecord, index: int | None = None) -> str:
+    """Those of a session, or of one turn, as "csv", "md" or "json". Raises as session_tables does."""
+    found = session_tables(record, index)
+    if layout == "json":
+        return json.dumps(tables_json(found), ensure_ascii=False, indent=1) + "\n"
+    tables = [table for each in found for table in each.tables]
+    return csv_of(tables) if layout == "csv" else markdown_of(tables)
 
 
 def tables_json(found: Sequence[TurnTables]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ const ATTRIBUTES = new Set(
 const LISTED = 6; // citations that are listed without a click
 
 document.addEventListener("copy", copyFormulas);
+document.addEventListener("selectionchange", offerKeeping);
 
 // Browsers look up the names of all hosts that links lead to, before anyone clicks: a name can carry words away.
 if (!document.querySelector("meta[http-equiv=x-dns-prefetch-control]")) {
@@ -27,6 +28,7 @@ if (!document.querySelector("meta[http-equiv=x-dns-prefetch-control]")) {
 export default function ({ data, parentElement, setTriggerValue }) {
   const answer = parentElement.querySelector(":scope > .answer") ?? begin(parentElement);
   answer.sampled = data;
+  answer.keep = (words) => setTriggerValue("keep", { turn: data.turn, words });
   answer.open = (number) => setTriggerValue("cite", { turn: data.turn, number });
   answer.dataset.turn = data.turn ?? "";
   const blocks = answer.firstChild;
@@ -168,4 +170,41 @@ function copyFormulas(event) {
   event.clipboardData.setData("text/plain", selection.toString());
   for (const answer of answers) answer.classList.remove("copying");
   event.preventDefault();
+}
+
+// What is selected of an answer that is done can be kept as a note: a button at the selection's end.
+function offerKeeping() {
+  const selection = getSelection();
+  const within = (node) => (node?.nodeType === Node.ELEMENT_NODE ? node : node?.parentElement)?.closest(".answer");
+  const answer = selection.isCollapsed ? null : within(selection.anchorNode);
+  const words = answer && answer.keep && answer.dataset.turn && within(selection.focusNode) === answer ? wordsOf(selection) : "";
+  const button = document.querySelector(".keep-this") ?? makeKeep();
+  button.hidden = !words.trim();
+  if (button.hidden) return;
+  button.keep = () => answer.keep(words);
+  const { left, bottom } = selection.getRangeAt(0).getBoundingClientRect();
+  button.style.left = `${Math.max(8, Math.min(left, innerWidth - 160))}px`;
+  button.style.top = `${Math.max(8, Math.min(bottom + 6, innerHeight - 48))}px`;
+}
+
+// Without the numbers of citations, which are none of its words.
+function wordsOf(selection) {
+  const part = selection.getRangeAt(0).cloneContents();
+  for (const each of part.querySelectorAll("button, .spoken")) each.remove();
+  for (const each of part.querySelectorAll("td, th, li, p")) each.append(" ");
+  return part.textContent;
+}
+
+function makeKeep() {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "keep-this";
+  button.textContent = "Keep as a note";
+  button.addEventListener("pointerdown", (event) => event.preventDefault()); // the selection stays
+  button.addEventListener("click", () => {
+    button.keep();
+    getSelection().removeAllRanges();
+  });
+  (document.querySelector(".stApp") ?? document.body).append(button);
+  return button;
 }

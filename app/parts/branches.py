@@ -2,6 +2,7 @@
 question in its place, and see its receipt."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import streamlit as st
 
 from app import state
 from app.answers.receipt_table import receipt_html
+from app.answers.tables import tables_of
 from app.jobs import Job
 from app.parts.draft import put_in_draft
 from storage.records import Turn
@@ -52,6 +54,10 @@ def draw_actions(session_id: str, turn: Turn, *, is_last: bool, blocked: bool, i
         _button("Ask again", f"again-{turn.id}", blocked, _ask, session_id, turn.question, turn.index)
         if is_last and turn.stop in _CUT:
             _button("Go on" if in_passes else "Continue", f"continue-{turn.id}", blocked, _go_on, session_id, turn)
+        if turn.text.strip():
+            _button("Keep as a note", f"keep-{turn.id}", False, state.keep_note, session_id, turn.index)
+        if tables_of(turn.text):
+            _draw_tables(session_id, turn)
         if turn.receipt:
             _button("Receipt", f"receipt-{turn.id}", False, state.follow, _RECEIPT, turn.id)
         if len(turn.alternatives) > 1:
@@ -91,6 +97,21 @@ def _draw_alternatives(session_id: str, turn: Turn, blocked: bool) -> None:
         _button("Previous", f"before-{turn.id}", blocked or at == 0, _choose, session_id, before)
         st.html(f'<span class="branch">{at + 1} of {len(there)}</span>', width="content")
         _button("Next", f"after-{turn.id}", blocked or after == turn.index, _choose, session_id, after)
+
+
+def _draw_tables(session_id: str, turn: Turn) -> None:
+    """The answer's tables as files. The sources of their cells are looked for when one is asked for."""
+    for label, layout, mime in (("Table as CSV", "csv", "text/csv"), ("as Markdown", "md", "text/markdown")):
+        st.download_button(
+            label,
+            key=f"do-table-{layout}-{turn.id}",
+            data=partial(state.house().desk.tables, session_id, turn.index, layout, marked=layout == "csv"),
+            file_name=f"longdesk-{session_id}-{turn.index + 1}.{layout}",
+            mime=mime,
+            type="tertiary",
+            help="Each cell with where it stands in the sources",
+            on_click="ignore",
+        )
 
 
 def _button(label: str, key: str, disabled: bool, act: Callable[..., None], *given: object) -> None:

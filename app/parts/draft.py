@@ -24,6 +24,13 @@ def put_in_draft(session_id: str, text: str) -> None:
     state.drop("drafted")
 
 
+def give_back(session_id: str | None, text: str) -> None:
+    """Puts a text that could not be asked back into the box; from the next redraw on."""
+    if session_id is not None:
+        put_in_draft(session_id, text)
+    state.follow("draft-given-back", text)
+
+
 def clear_draft(session_id: str) -> None:
     """It was asked."""
     state.house().desk.keep_draft(session_id, "")
@@ -32,6 +39,11 @@ def clear_draft(session_id: str) -> None:
 def follow_draft(session_id: str | None) -> None:
     """Before the box is drawn: puts the session's draft into it when another session is shown, or the draft was
     changed by something else than typing."""
+    if (text := state.value("draft-given-back")) is not None:
+        state.drop("draft-given-back")
+        state.follow(BOX, text)
+        state.follow("drafted", (session_id,))
+        return
     shown: tuple[str | None] | None = state.value("drafted")
     if shown == (session_id,):
         return

@@ -39,7 +39,7 @@ _mount_answer = st.components.v2.component(
 def draw_turn(session_id: str, turn: Turn, *, asks: bool = True) -> None:
     """A turn that has ended. asks: with its question, which something else stands in the place of otherwise."""
     if asks:
-        _draw_question(turn.question)
+        _draw_question(turn.question, asked_with(turn).template)
     _draw_cited(session_id, turn)
     _draw_given(session_id, turn)
     with st.container(key=f"foot-{turn.id}", gap="small"):
@@ -54,7 +54,8 @@ def draw_running(session_id: str, index: int, turn: Turn | None, job: Job | None
     begun: what its reply says already, where it goes on.
     """
     progress = job.progress if job else None
-    _draw_question(turn.question if turn else job.question.text if job else "")
+    template = asked_with(turn).template if turn else job.question.template if job else ""
+    _draw_question(turn.question if turn else job.question.text if job else "", template)
     text = (progress.text if progress else turn.text if turn else "") or begun
     growing: Growing = state.remember("growing-answer", Growing)
     _draw_answer(f"{session_id}-{index}", text, growing.blocks(text))
@@ -194,8 +195,10 @@ def _short(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 60 else show_seconds(seconds)
 
 
-def _draw_question(question: str) -> None:
-    st.html(f'<div class="question" dir="auto">{literal_html(question)}</div>')
+def _draw_question(question: str, template: str = "") -> None:
+    """template: the name of the one that made it."""
+    made = f'<div class="from-template">/{literal_html(template)}</div>' if template else ""
+    st.html(f'{made}<div class="question" dir="auto">{literal_html(question)}</div>')
 
 
 def _draw_cited(session_id: str, turn: Turn) -> None:
@@ -243,24 +246,26 @@ def _draw_answer(key: str, text: str, blocks: tuple[Block, ...], **beside: Any) 
     """key: the same while it runs and when it is done, so that the browser keeps what it has drawn. beside: see
     answer.js."""
     data = {"text": text, "blocks": [(block.html, block.codes) for block in blocks], **beside}
-    _mount_answer(key=f"answer-{key}", data=data, on_cite_change=partial(_pressed, f"answer-{key}"))
+    key = f"answer-{key}"
+    _mount_answer(key=key, data=data, on_cite_change=partial(_pressed, key), on_keep_change=partial(_pressed, key))
 
 
 def _pressed(key: str) -> None:
-    match getattr(state.value(key), "cite", None):
-        case {"turn": int(turn), "number": int(number)}:
-            with state.telling():
-                _open_cited(turn, number)
+    """A citation's button, or the one that keeps the words that were selected; of a turn by its id, see _draw_given."""
+    told, session_id = state.value(key), state.session_id()
+    turns = {turn.id: turn for turn in state.house().desk.turns(session_id)} if session_id is not None else {}
+    for pressed in (getattr(told, "cite", None), getattr(told, "keep", None)):
+        with state.telling():
+            match pressed:
+                case {"turn": int(id), "number": int(number)} if session_id and abs(id) in turns:
+                    _open_cited(session_id, turns[abs(id)], number, by_pass=id < 0)
+                case {"turn": int(id), "words": str(words)} if session_id and abs(id) in turns:
+                    state.keep_note(session_id, turns[abs(id)].index, words=words)
 
 
-def _open_cited(pressed: int, number: int) -> None:
-    """A citation's button was pressed: that of a turn, by its id and the citation's number; see _draw_given."""
-    session_id = state.session_id()
-    turns = state.house().desk.turns(session_id) if session_id is not None else ()
-    turn = next((each for each in turns if each.id == abs(pressed)), None)
-    if session_id is None or turn is None:
-        return
-    cited = numbered(turn.citations) if pressed > 0 else gift_of(given(turn.receipt)).citations
+def _open_cited(session_id: str, turn: Turn, number: int, *, by_pass: bool) -> None:
+    """A citation's button was pressed, by the citation's number."""
+    cited = gift_of(given(turn.receipt)).citations if by_pass else numbered(turn.citations)
     path = cited[number - 1].path if 0 < number <= len(cited) else None
     if path is not None:
-        state.open_source(session_id, path, (turn.id, number), by_pass=pressed < 0)
+        state.open_source(session_id, path, (turn.id, number), by_pass=by_pass)

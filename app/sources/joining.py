@@ -6,14 +6,13 @@ engine.corpus.order.
 """
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from engine.backend import Cause, Corpus, Skipped, Source
 from engine.corpus.order.ordering import order_for_reuse
 from engine.corpus.walk.disk_tree import is_gone
 from engine.corpus.wording import Names, listed, printable
-from engine.errors import UsageError
 from storage.records import SourceLink
 from storage.sources import Sources
 
@@ -137,24 +136,6 @@ def write_down(
     stored.put_skipped(session_id, (*skipped, *joining.gone))
     stored.set_enabled(session_id, [one.path for one in joining.gone], enabled=False)
     stored.set_enabled(session_id, joining.returning, enabled=True)
-
-
-def of_kinds(
-    stored: Sources, session_id: str | None, joining: Joining, kinds: Collection[str]
-) -> frozenset[str] | None:
-    """The paths of a session's sources of these kinds that are sent, with those that join it; None for no kinds. Raises
-    UsageError where there are none."""
-    if not kinds:
-        return None
-    links = stored.links(session_id) if session_id is not None else ()
-    gone, back = {skipped.path for skipped in joining.gone}, set(joining.returning)
-    found = {link.path: link.kind for link in links if (link.enabled or link.path in back) and link.path not in gone}
-    unsent = {link.path for link in links} - set(found)
-    found |= {source.path: source.kind for source in joining.sources if source.path not in unsent}
-    only = frozenset(path for path, kind in found.items() if kind in kinds)
-    if not only:
-        raise UsageError(f"The template asks about {listed(list(kinds))}, and no such source is sent.", "Add one.")
-    return only
 
 
 def _named(links: Sequence[SourceLink], read: Corpus) -> list[Source]:

@@ -13,7 +13,9 @@ from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
-from app.templates.template import MOST_BYTES, NAME, Template, read_template
+from app.templates.template import MOST_BYTES, NAME, read_template
+from app.templates.template import Blank as Blank  # whoever lists them needs these
+from app.templates.template import Template as Template
 from engine.errors import InputRefused, LongdeskError, UsageError
 
 _OURS = Path(__file__).with_name("ours")
@@ -42,6 +44,25 @@ class Fault:
 
     name: str
     sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a question calls: a template, with what it fills in. also: see Template.fill."""
+
+    template: Template
+    values: Mapping[str, str]
+    also: str = ""
+
+    @property
+    def missing(self) -> bool:
+        """Whether a blank has to be filled in yet."""
+        return any(not self.values.get(name, "").strip() for name in self.template.needs)
+
+    def line(self) -> str:
+        """The question that calls so, as it would be typed."""
+        blanks = "".join(f"\n{name}: {value}" for name, value in self.values.items())
+        return f"/{self.template.name}{' ' + self.also if self.also else ''}{blanks}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,9 +115,10 @@ class Shelf:
         text = template.fill(values, also)
         return Filled(text=text, template=template.name, sources=template.sources, settings=template.settings)
 
-    def called(self, question: str) -> Filled | None:
+    def call(self, question: str) -> Call | None:
         """What a question calls that begins with /name: "/compare by: price". None for any other question, which is
-        asked as it stands. Raises as fill does, and UsageError for a name that is nearly one of a template."""
+        asked as it stands. Raises as find does, and UsageError for a name that is nearly one of a template, for a blank
+        that is filled in twice."""
         found = _CALL.match(question)
         if found is None:
             return None
@@ -112,7 +134,12 @@ class Shelf:
             )
         template = self.find(wanted)
         values, also = _values(template, rest)
-        return self.fill(template.name, values, also)
+        return Call(template, values, also)
+
+    def called(self, question: str) -> Filled | None:
+        """The question that this makes. Raises as call and fill do."""
+        call = self.call(question)
+        return None if call is None else self.fill(call.template.name, call.values, call.also)
 
     def suiting(self, sources: Collection[Placed]) -> tuple[Template, ...]:
         """Those to offer where a session holds these: what suits most of what there is comes first."""
@@ -187,7 +214,7 @@ def _values(template: Template, rest: str) -> tuple[dict[str, str], str]:
     pattern = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
     marks = list(re.finditer(rf"(?:(?<=\s)|\A)({pattern})[ \t]*[:=]", rest)) if names else []
     values: dict[str, str] = {}
-    for mark, after in zip(marks, [*marks[1:], None], strict=True):
+    for mark, after in zip(marks, [*marks[1:], None], strict=False):
         if mark[1] in values:
             raise UsageError(f"The blank {mark[1]} is filled in twice.", "Fill it in once.")
         value = rest[mark.end() : after.start() if after else len(rest)].strip()

@@ -17,10 +17,12 @@ from app.parts.changes import draw_changes
 from app.parts.coming import draw_coming, hear
 from app.parts.draft import BOX, clear_draft, draw_draft, follow_draft
 from app.parts.enclosures import candidates_of, draw_joined, draw_refused
+from app.parts.notes import draw_notes, draw_open_note
 from app.parts.passes import draw_left, draw_offer, draw_passes, draw_settings
 from app.parts.source_view import draw_source_view
 from app.parts.sources import draw_panel_head, draw_skipped, draw_sources
 from app.parts.strip import draw_rereading, draw_strip, draw_unseen, draw_verdict
+from app.parts.templates import Filled, draw_template, draw_templates, fits_template
 from app.parts.thumbnails import draw_thumbnails
 from app.parts.turns import draw_end, draw_running, draw_turn, draw_unasked
 from app.parts.viewer import draw_viewer, pictures_of
@@ -58,6 +60,7 @@ def draw() -> None:
     with sources, st.container(key="panel", gap="small"):
         wishes += _draw_panel(scene, scene.session)
         draw_thumbnails(scene.session.id, wishes)
+    draw_open_note(scene.session.id, scene.kept_notes)
     _draw_input(scene, beside=True)
     draw_viewer(scene.session.id, pictures, scene.about)
 
@@ -227,6 +230,7 @@ def _draw_panel(scene: Scene, session: Session) -> list[Wish]:
         draw_panel_head("", "None yet. Add some below.")
     draw_changes(session.id)
     draw_skipped(session.id, scene.skipped, bring_back)
+    draw_notes(session.id, scene.kept_notes)
     with st.expander("Add sources", icon=":material/add:", expanded=not scene.links):
         draw_adding(session.id, sees=scene.sees)
     return wishes
@@ -236,8 +240,12 @@ def _draw_input(scene: Scene, *, beside: bool) -> None:
     """The box to ask in, below the chat."""
     blocked, suggested = scene.blocked, None
     with st.bottom, st.columns(_COLUMNS, gap="medium")[0] if beside else st.container(key="ask-alone"):
-        if not blocked and not scene.turns and holds_example(scene.links):
+        is_example = holds_example(scene.links)
+        if not blocked and not scene.turns and is_example:
             suggested = _draw_suggestions()
+        if not blocked:
+            sent = [] if scene.turns or is_example else [link for link in scene.links if link.enabled]
+            draw_templates(sent)
         if not blocked and scene.preview is not None and not scene.in_passes:
             _draw_first_read(first_read(state.house().desk, scene.preview, scene.turns))
         follow_draft(scene.session_id)
@@ -248,8 +256,13 @@ def _draw_input(scene: Scene, *, beside: bool) -> None:
             disabled=blocked is not None,
         )
         draw_draft(scene.session_id)
-    if isinstance(given, ChatInputValue):
-        _ask(scene, given.text.strip(), given.files)
+    if (made := draw_template()) is not None:
+        _ask(scene, *made)
+    elif isinstance(given, ChatInputValue):
+        if fits_template(scene.session_id, given.text, bool(given.files)):
+            _ask(scene, given.text.strip(), files=given.files)
+        else:
+            st.rerun()
     elif suggested is not None:
         _ask(scene, suggested)
 
@@ -268,8 +281,11 @@ def _draw_first_read(sentence: str | None) -> None:
             st.caption(f":material/hourglass_empty: {sentence}")
 
 
-def _ask(scene: Scene, text: str, files: Sequence[Upload] = ()) -> None:
-    """Begins to answer what was asked: once it is read, where something was attached or is being read."""
+def _ask(scene: Scene, text: str, filled: Filled | None = None, *, files: Sequence[Upload] = ()) -> None:
+    """Begins to answer what was asked: once it is read, where something was attached or is being read.
+
+    filled: what a template made of it.
+    """
     house, session_id = state.house(), scene.session_id
     if text and session_id is not None:
         state.hush(session_id)  # before what is attached now has something to say
@@ -280,6 +296,6 @@ def _ask(scene: Scene, text: str, files: Sequence[Upload] = ()) -> None:
         with state.telling():
             if session_id is None:
                 session_id = house.desk.begin_session("New session", with_sources=False).id
-            house.jobs.ask(session_id, text)
+            house.jobs.ask(session_id, text, filled=filled)
             state.go_to(session_id)
     st.rerun()

@@ -14,7 +14,7 @@ from app.previews import Budget, Preview, budget_of, key_of
 from app.session_settings import SessionSettings, asked_with
 from engine.backend import About, Plan, Skipped
 from engine.errors import LongdeskError
-from storage.records import Session, SourceLink, Turn
+from storage.records import KeptNote, Session, SourceLink, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,7 @@ class Scene:
     resumed: Turn | None = None
     links: tuple[SourceLink, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    kept_notes: tuple[KeptNote, ...] = ()
     job: Job | None = None
     about: About | None = None
     preview: Preview | None = None
@@ -117,7 +118,15 @@ def look() -> Scene:
     try:
         seen = house.desk.session(wanted)
         job = house.jobs.of(seen.session.id)
-        scene = Scene(seen.session, turns=seen.turns, links=seen.links, skipped=seen.skipped, job=job, later=later)
+        scene = Scene(
+            seen.session,
+            turns=seen.turns,
+            links=seen.links,
+            skipped=seen.skipped,
+            kept_notes=seen.kept_notes,
+            job=job,
+            later=later,
+        )
         scene = _going_on(scene, seen.next_index)
     except LongdeskError as error:
         state.say(sentence_of(error))

@@ -5,14 +5,12 @@ stands once. What was not found is not guessed.
 """
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from engine.answer.citations import Citation, Status
 from engine.answer.finding import Finder
-from engine.answer.images import cite_images
 from engine.answer.places import Places
-from engine.corpus.source import Source
 from engine.runtime.quotes.text import Place
 
 _FEW_LETTERS = 4  # a cell with fewer letters and digits is short
@@ -57,28 +55,6 @@ def cite_cells(rows: Sequence[Row], places: Places, finder: Finder) -> list[list
         found = _settled(stands)
         cited.append([_citation(at, each, places) if at else None for at, each in zip(found, stands, strict=True)])
     return cited
-
-
-def cite_shown(rows: Sequence[Row], sources: Sequence[Source], first: Mapping[str, int]) -> list[Citation | None]:
-    """For each row the image that its cells must be of: the one that it names, or the only one that was shown.
-
-    first: what the first picture of each source is called, by path.
-    """
-    pictured = [source for source in sources if source.pictures]
-    alone = None
-    if len(pictured) == 1 and len(pictured[0].pictures) == 1:
-        source = pictured[0]
-        page = source.pictures[0].number if source.n_pages else None
-        alone = Citation(
-            statement=(0, 0),
-            status=Status.MISSING,
-            path=source.path,
-            source_digest=source.digest,
-            image=first.get(source.path, 1),
-            page=page,
-        )
-    named = [cite_images(". ".join(filter(None, row)), pictured, first) if pictured else () for row in rows]
-    return [cited[0] if len({each.image for each in cited}) == 1 else alone for cited in named]
 
 
 def _stands(cell: str, finder: Finder) -> _Stands:

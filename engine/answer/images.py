@@ -66,6 +66,31 @@ def cite_images(text: str, sources: Sequence[Source], first: Mapping[str, int]) 
     )
 
 
+def images_of_rows(
+    rows: Sequence[Sequence[str]], sources: Sequence[Source], first: Mapping[str, int]
+) -> list[Citation | None]:
+    """For each row of a table the image that its cells must be of: the one that it names, or the only one that was
+    shown.
+
+    first: what the first picture of each source is called, by path.
+    """
+    pictured = [source for source in sources if source.pictures]
+    alone = None
+    if len(pictured) == 1 and len(pictured[0].pictures) == 1:
+        source = pictured[0]
+        page = source.pictures[0].number if source.n_pages else None
+        alone = Citation(
+            statement=(0, 0),
+            status=Status.MISSING,
+            path=source.path,
+            source_digest=source.digest,
+            image=first.get(source.path, 1),
+            page=page,
+        )
+    named = [cite_images(". ".join(filter(None, row)), pictured, first) if pictured else () for row in rows]
+    return [cited[0] if len({each.image for each in cited}) == 1 else alone for cited in named]
+
+
 def _names(shown: Mapping[int, _Shown]) -> Iterator[tuple[str, _Shown]]:
     """The names of files that are one image each; a name that two of them have tells nothing."""
     single = [each for each in shown.values() if each.source.n_pages is None and len(each.source.pictures) == 1]

@@ -43,18 +43,14 @@ def print_branch(session_id: str, turns: Sequence[Turn], *, as_json: bool) -> No
 
 def print_notes(notes: Sequence[KeptNote], *, as_json: bool) -> None:
     """Prints which notes a session has."""
-    from app.exchange.document import note_json
-
     lines = [f"{note.number:>4}  {_of(note):<12}  {note.title}" for note in notes]
     text = "\n".join(lines) or "No notes yet. `longdesk sessions keep ID` keeps an answer as one."
-    print_document({"kept_notes": [note_json(note) for note in notes]} if as_json else text)
+    print_document({"kept_notes": [note.to_json() for note in notes]} if as_json else text)
 
 
 def print_note(note: KeptNote, *, as_json: bool) -> None:
     """Prints a note: its text to the letter."""
-    from app.exchange.document import note_json
-
-    print_document(note_json(note) if as_json else note.text)
+    print_document(note.to_json() if as_json else note.text)
 
 
 def print_sent(path: str, note: KeptNote, *, as_json: bool) -> None:
@@ -111,7 +107,6 @@ def verified_text(checked: "Verification") -> str:
 def session_json(record: SessionRecord, *, max_tiles: int) -> Json:
     """The document of `sessions show --json` and of `export --format json`."""
     from app.cli.output.answer import turn_json  # with what an engine says, which no list needs
-    from app.exchange.document import note_json
     from app.export import picture_numbers
 
     session, numbers = record.session, picture_numbers(record)
@@ -143,7 +138,7 @@ def session_json(record: SessionRecord, *, max_tiles: int) -> Json:
         "turns": [
             {**turn_json(turn), "parent": turn.parent, "current": turn.index in current} for turn in record.all_turns
         ],
-        "kept_notes": [note_json(note) for note in record.kept_notes],
+        "kept_notes": [note.to_json() for note in record.kept_notes],
     }
 
 
