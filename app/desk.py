@@ -6,7 +6,7 @@ asks; everything else may be called from any thread. How one question runs is le
 """
 
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -30,7 +30,7 @@ from app.sources.joining import arrange, join_session, write_down
 from engine.backend import About, Advice, Backend, Corpus, Exchange, Plan, Prompt, Quotes, Wanted
 from engine.corpus.rules import Rules
 from engine.corpus.walk.folder_walk import excludes
-from engine.errors import LongdeskError
+from engine.errors import Cancelled, LongdeskError
 from engine.memory.planner import Planner
 from storage.records import Session
 
@@ -82,6 +82,11 @@ class Desk(Archive):
     def engine(self) -> Running | None:
         """The engine that runs in this process, if one does."""
         return self._engines.local.status()
+
+    def model_digest(self) -> str:
+        """Hex, of samples of the files of the model that is asked; of its name where its files are elsewhere. Raises
+        as backend does."""
+        return self._engines.digest(self.settings.model)
 
     def free_bytes(self) -> int:
         """Of main memory, as the next engine sees it."""
@@ -249,6 +254,19 @@ class Desk(Archive):
             yield from answer(
                 question, backend=backend, store=self._store, settings=self.settings, cancel=cancel, uncited=uncited
             )
+        finally:
+            self._line.engine.release()
+            self._save_when_idle()
+
+    @contextmanager
+    def lent(self, cancel: Flag) -> Iterator[Backend]:
+        """The engine, once no question has it, for what is no question of a session. Raises Cancelled where that is
+        what came first, and as backend does."""
+        self._idle.cancel()
+        if not self._line.take(cancel):
+            raise Cancelled("It was stopped before it began.")
+        try:
+            yield self.backend()
         finally:
             self._line.engine.release()
             self._save_when_idle()

@@ -4,6 +4,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import date
+from hashlib import blake2b
 from pathlib import Path
 from threading import Event as Flag
 from typing import TYPE_CHECKING
@@ -36,6 +37,7 @@ from engine.backend import (
 )
 from engine.errors import EngineFailed, ModelRefused
 from engine.local.opened import OpenModel
+from engine.memory.fingerprint import fingerprint
 from engine.memory.planner import Planner, make_plan
 
 if TYPE_CHECKING:
@@ -234,6 +236,13 @@ class Engines:
     def backend(self, model: str) -> Backend:
         """The engine of this name, ready to count and plan with. May be called from any thread. Raises as open does."""
         return self._given or LocalBackend(self.local.open(model), self.local, self._ids)
+
+    def digest(self, model: str) -> str:
+        """Hex, of samples of a model's files; of its name where its files are elsewhere. Raises as backend does."""
+        backend = self.backend(model)
+        if isinstance(backend, LocalBackend):
+            return fingerprint(backend.opened.card)
+        return blake2b(f"{backend.about.name} {backend.about.vocabulary}".encode(), digest_size=16).hexdigest()
 
     def learn(self, model: str) -> Iterator[float]:
         """See SavedCaches.learn. Raises as backend does."""

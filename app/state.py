@@ -21,6 +21,7 @@ from app.intake import Intake
 from app.jobs import Jobs
 from app.markdown import sentence_of
 from app.previews import Previews
+from app.reaching import Readings
 from app.settings import read_settings
 from app.sources.library import Library
 from engine.errors import LongdeskError
@@ -40,11 +41,13 @@ class House:
     forecasts: Forecasts
     thumbnails: Thumbnailer
     library: Library
+    readings: Readings
 
     def close(self) -> None:
         """Stops the answers, keeps the KV state, deletes copies of uploads."""
         atexit.unregister(self.close)
         self.additions.close()
+        self.readings.close()
         self.jobs.close()
         self.intake.close()
         self.library.close()
@@ -86,7 +89,8 @@ def house() -> House:
         previews.of(seen.session, seen.links, seen.turns, asked_of=desk.about())
 
     additions = Additions(desk, intake, jobs, count=count)
-    opened = House(desk, jobs, intake, additions, previews, Forecasts(desk.planner), thumbnails, library)
+    forecasts, readings = Forecasts(desk.planner), Readings(desk)
+    opened = House(desk, jobs, intake, additions, previews, forecasts, thumbnails, library, readings)
     atexit.register(opened.close)
     return opened
 

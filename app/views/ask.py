@@ -19,7 +19,7 @@ from app.parts.draft import BOX, clear_draft, draw_draft, follow_draft
 from app.parts.enclosures import candidates_of, draw_joined, draw_refused
 from app.parts.source_view import draw_source_view
 from app.parts.sources import draw_panel_head, draw_skipped, draw_sources
-from app.parts.strip import draw_rereading, draw_strip, draw_unseen, draw_verdict
+from app.parts.strip import draw_reach, draw_rereading, draw_strip, draw_unseen, draw_verdict
 from app.parts.thumbnails import draw_thumbnails
 from app.parts.turns import draw_end, draw_running, draw_turn, draw_unasked
 from app.parts.viewer import draw_viewer, pictures_of
@@ -67,6 +67,7 @@ def _draw_head(scene: Scene) -> None:
         draw_strip(scene.budget, scene.plan, has_panel=not scene.empty)
         draw_verdict(scene.plan, scene.session_id)
         draw_rereading(_rereading(scene))
+        draw_reach(scene.budget.corpus)
     draw_unseen(scene.unseen, scene.about)
     if scene.error is not None:
         st.error(
