@@ -285,7 +285,8 @@ def test_every_key_of_a_reading_is_documented() -> None:
     asked = Asked("fact", 0, "Who?", "Yrsa", "Yrsa", True, 0.1, 9)
     reading = Reading(
         model="m", model_digest="d", quantization="", kv_type="f16", corpus_digest="c", corpus_sources=1,
-        corpus_tokens=1, own=False, seed=0, depths=(0,), reply_tokens=48, lengths=(Read(1024, 1020, 1, None, (asked,)),),
+        corpus_tokens=1, own=False, seed=0, depths=(0,), reply_tokens=48,
+        lengths=(Read(1024, 1020, 1, None, (asked,)),),
     )  # fmt: skip
     said = COMMAND_LINE.split("### `reading --json`")[1].split("\n### ")[0]
     keys = set(re.findall(r'"(\w+)": ', json.dumps(reading_json(reading))))
