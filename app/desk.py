@@ -271,6 +271,15 @@ class Desk(Archive):
             self._line.engine.release()
             self._save_when_idle()
 
+    def hold(self) -> Path | None:
+        """Saves what the engine holds, which whoever has it lent read in no session; None where that was not possible.
+        `let_go` takes it away."""
+        return self._engines.local.hold()
+
+    def let_go(self, held: Path) -> None:
+        """Takes away what `hold` saved."""
+        self.saved.delete(held)
+
     # what is saved
 
     @property

@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Event as Flag
 from typing import TYPE_CHECKING
 
+from app.kv.binding import goes_back
 from app.local_engine import LocalEngine
 from app.settings import Settings
 from engine.backend import (
@@ -71,6 +72,7 @@ class LocalBackend:
                 projector=str(opened.projector.path) if opened.projector is not None else None,
             ),
             keeps_kv=True,
+            goes_back=goes_back(opened.card),
             reports_capacity=True,
             image_rule=opened.sight.rule if opened.sight is not None else None,
             has_tiles=opened.sight is not None and opened.sight.has_tiles,

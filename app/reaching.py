@@ -36,6 +36,7 @@ def reach(desk: Desk, corpus: Corpus, trial: Trial, *, cancel: Flag) -> Generato
         backend=desk.backend(),
         settings=desk.settings,
         model_digest=desk.model_digest(),
+        holder=desk,
     )
     yield from run.told
     yield Grown(run.reading)

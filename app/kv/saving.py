@@ -118,14 +118,16 @@ class Keeper:
             self._tier.release()
         self._pace.read(event.prompt_tokens - event.reused_tokens, event.prefill_s)
 
-    def save(self, engine: EngineProcess, *, protected: tuple[Path, ...] = ()) -> Path | str | None:
+    def save(
+        self, engine: EngineProcess, *, protected: tuple[Path, ...] = (), unasked: bool = False
+    ) -> Path | str | None:
         """Saves the KV cache that the engine holds, where that is worth it: its file, or a sentence where it was not
         possible.
 
-        protected: saved ones that are not to go for it.
+        protected: saved ones that are not to go for it. unasked: also what was read in no session.
         """
         holding = self._holding
-        if holding is None or not self._unsaved or not self._settings.snapshot:
+        if holding is None or not (self._unsaved or unasked) or not self._settings.snapshot:
             return None
         self._unsaved = False
         holding = self._holding = replace(holding, binding=self.caches.known(holding.binding))
@@ -198,7 +200,7 @@ class Keeper:
             n_tokens=len(saved.ids),
             n_bytes=saved.n_bytes,
             blocks=blocks,
-            session_id=session_id,
+            session_id=session_id or None,
             model_name=holding.card.name,
         )
         continued = [

@@ -17,8 +17,8 @@ _SPREAD = 0.02  # of the prompt, from one of them to the next
 
 # the standing instruction that all questions are asked with
 SYSTEM = (
-    "Answer from the documents alone, with one name or a few words and nothing else. If the documents do not hold the "
-    "answer, reply: Not there."
+    "Short notes stand between the lines of the documents. Answer from documents and notes alone, with one name or a "
+    "few words and nothing else. If they do not hold the answer, say so."
 )
 
 
@@ -82,7 +82,7 @@ def planted(seed: int, depths: Sequence[int], taken: Collection[str]) -> tuple[P
     for at, (depth, share) in enumerate(zip(depths, shares, strict=True)):
         after = shares[(at + 1) % n] if n > 1 else 0.75
         probes += [
-            _fact(depth, share, facts[at].says, facts[at].question, names[at], names),
+            _fact(depth, share, facts[at].says, facts[at].true_of, names[at], names),
             _chain(depth, share, after, names[n + at], inns[at], towns[at], towns[:n]),
             _third(depth, share, towns[n + at], random.sample(CARGO, _ALIKE)),
             _absent(depth, share, names[2 * n + at], random.sample(THINGS, 2), random.choice(COLOURS)),
@@ -103,26 +103,25 @@ def _drawn(random: Random, words: Sequence[str], n: int, taken: Collection[str])
     return sorted(shuffled, key=lambda word: word.casefold() in taken)[:n]
 
 
-def _fact(depth: int, share: float, says: str, question: str, name: str, names: Sequence[str]) -> Probe:
+def _fact(depth: int, share: float, says: str, true_of: str, name: str, names: Sequence[str]) -> Probe:
     others = tuple(each for each in names if each != name)
-    asks = f"{question} Reply with the name of the person."
-    return Probe(Kind.FACT, depth, asks, name, others, 1 / len(names), (Plant(share, says.format(name=name)),))
+    question = f"One person in the notes {true_of}. What is the name of that person?"
+    plants = (Plant(share, f"Note: {says.format(name=name)}"),)
+    return Probe(Kind.FACT, depth, question, name, others, 1 / len(names), plants)
 
 
 def _chain(depth: int, share: float, after: float, name: str, inn: str, town: str, towns: Sequence[str]) -> Probe:
     others = tuple(each for each in towns if each != town)
-    plants = (Plant(share, f"{name} lodges at the {inn}."), Plant(after, f"The {inn} is an inn in {town}."))
-    question = f"In which town does {name} lodge? Reply with the name of the town."
+    first, second = f"Note: {name} is staying at the {inn} inn.", f"Note: The {inn} inn is in {town}."
+    plants = (Plant(share, first), Plant(after, second))
+    question = f"{name} is staying at an inn. In which town is that inn? Reply with the name of the town."
     return Probe(Kind.CHAIN, depth, question, town, others, 1 / len(towns), plants)
 
 
 def _third(depth: int, share: float, port: str, cargo: Sequence[str]) -> Probe:
     begin = min(max(0.0, share - _SPREAD * (_ALIKE // 2)), 1 - _SPREAD * (_ALIKE - 1))
     plants = tuple(Plant(begin + _SPREAD * at, f"Cargo for {port}: {each}.") for at, each in enumerate(cargo))
-    question = (
-        f"The documents list cargo for {port} five times. Going from the beginning to the end, which cargo is the "
-        "third? Reply with that one."
-    )
+    question = f'Five lines say "Cargo for {port}". Which cargo does the third of these five lines name?'
     others = tuple(each for at, each in enumerate(cargo) if at != 2)
     return Probe(Kind.THIRD, depth, question, cargo[2], others, 1 / _ALIKE, plants)
 

@@ -7,8 +7,10 @@ from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from pathlib import Path
 from threading import Event as Flag
 from time import monotonic
+from typing import Protocol
 
 import numpy as np
 
@@ -35,7 +37,7 @@ from engine.backend import (
 )
 from engine.errors import Cancelled, UsageError
 
-REPLY_TOKENS = 48
+REPLY_TOKENS = 32
 NOBODY = ""  # whose session it is: nothing of it is saved
 FIRST = 1024  # of the lengths that are chosen, which double
 _STEP = 256  # cells of a KV cache are allocated in blocks of this many
@@ -76,15 +78,30 @@ class Grown:
     reading: Reading
 
 
+class Holder(Protocol):
+    """What a run needs of Desk for an engine that cannot go back to where it was."""
+
+    def hold(self) -> Path | None: ...
+    def let_go(self, held: Path) -> None: ...
+
+
 class Run:
     """One reading of a corpus with an engine. reading: so far, with the lengths that were asked for alone. due: those
     that are still to be read. told: sentences on what was capped."""
 
     def __init__(
-        self, corpus: Corpus, trial: Trial, *, backend: Backend, settings: Settings, model_digest: str
+        self,
+        corpus: Corpus,
+        trial: Trial,
+        *,
+        backend: Backend,
+        settings: Settings,
+        model_digest: str,
+        holder: Holder | None = None,
     ) -> None:
         """Plans it; nothing runs yet. Raises DoesNotFit for what has no room, UsageError for lengths that cannot be."""
         self._backend, self._settings, self._kept = backend, settings, KeptReadings(settings.home)
+        self._holder = holder if holder is not None and not backend.about.goes_back else None
         depths = depths_of(trial.n_depths)
         self._field = Field(corpus.sources, backend, seed=trial.seed, depths=depths)
         self.told: list[str] = []
@@ -122,11 +139,19 @@ class Run:
 
     def read(self, tokens: int, cancel: Flag) -> Generator[Step, None, bool]:
         """Reads one length and asks; False where nothing could be kept. Raises Cancelled, and as generate does."""
-        haystack = self._field.haystack(tokens)
-        asked: list[Asked] = []
-        for probe, prompt in zip(haystack.probes, haystack.prompts, strict=True):
-            reply, decoded = yield from self._answer(prompt, tokens, len(asked), len(haystack.probes), cancel)
-            asked.append(_asked(probe, reply, decoded))
+        haystack, asked, before, held = self._field.haystack(tokens), list[Asked](), 0, None
+        try:
+            if self._holder is not None:
+                beginning = _beginning(haystack.prompts[0])
+                _, before = yield from self._answer(beginning, tokens, 0, len(haystack.probes), cancel, n_reply=1)
+                held = self._holder.hold()
+            for probe, prompt in zip(haystack.probes, haystack.prompts, strict=True):
+                reply, decoded = yield from self._answer(prompt, tokens, len(asked), len(haystack.probes), cancel)
+                asked.append(_asked(probe, reply, before + decoded))
+                before = 0
+        finally:
+            if held is not None and self._holder is not None:
+                self._holder.let_go(held)
         read = Read(tokens, haystack.prompt_tokens, len(haystack.sources), haystack.cut, tuple(asked))
         lengths = sorted((*self._all.lengths, read), key=lambda each: each.tokens)
         self._all = replace(self._all, lengths=tuple(lengths))
@@ -134,12 +159,12 @@ class Run:
         return self._kept.keep(self._all)
 
     def _answer(
-        self, prompt: Prompt, tokens: int, at: int, n_questions: int, cancel: Flag
+        self, prompt: Prompt, tokens: int, at: int, n_questions: int, cancel: Flag, *, n_reply: int = REPLY_TOKENS
     ) -> Generator[Step, None, tuple[str, int]]:
         """The reply to one prompt, and how many of its tokens were decoded."""
         case = self._backend.consider(prompt, self._wanted)
         _refuse(case)
-        sampling, words, decoded, begun = Sampling(max_tokens=REPLY_TOKENS, seed=0), "", 0, monotonic()
+        sampling, words, decoded, begun = Sampling(max_tokens=n_reply, seed=0), "", 0, monotonic()
         generated = self._backend.generate(case, sampling, session_id=NOBODY, cancel=cancel)
         with closing(generated) as events:
             for event in events:
@@ -157,8 +182,9 @@ class Run:
                         raise Cancelled("The reading was stopped.", "The lengths that are done are kept.")
                     if not event.load_s and decoded < tokens // 2:
                         self._pace.answered(monotonic() - begun)
-        left = self._left_s(tokens, 0, n_questions - at - 1)
-        yield Step(tokens=tokens, doing="asking", done=at + 1, total=n_questions, left_s=left)
+        if n_reply == REPLY_TOKENS:
+            left = self._left_s(tokens, 0, n_questions - at - 1)
+            yield Step(tokens=tokens, doing="asking", done=at + 1, total=n_questions, left_s=left)
         return words, decoded
 
     def _left_s(self, tokens: int, unread: int, questions: int) -> float | None:
@@ -238,6 +264,12 @@ class _Pace:
             return None
         each = self.answering_s / self.n_answered if self.n_answered else 0.0
         return n_tokens / self.tokens_per_s + n_questions * each
+
+
+def _beginning(prompt: Prompt) -> Prompt:
+    """What all prompts of a length have in common: up to the question."""
+    question = next(at for at, segment in enumerate(prompt.segments) if segment.part is Part.QUESTION)
+    return Prompt(prompt.segments[:question])
 
 
 def _asked(probe: Probe, reply: str, decoded: int) -> Asked:

@@ -102,7 +102,7 @@ def test_nothing_was_tried_yet(draw: Draw) -> None:
     page = draw()
     assert page.header[0].value == "How far it reads" and "Nothing was tried yet" in everything(page)
     assert "Longdesk's own program" in everything(page)
-    assert [each.options for each in page.selectbox] == [["1K tokens", "2K tokens", "4K tokens", "4,952 tokens"]]
+    assert [each.options for each in page.selectbox] == [["1K tokens", "2K tokens", "4K tokens", "4,968 tokens"]]
 
 
 @pytest.mark.slow  # 3 s

@@ -121,7 +121,7 @@ def test_lengths_are_capped_and_said(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("window", "expected"),
-    [(100_000, [1024, 2048, 4096]), (3000, [1024, 2048, 2952]), (2100, [1024, 2048]), (900, [852])],
+    [(100_000, [1024, 2048, 4096]), (3000, [1024, 2048, 2968]), (2100, [1024, 2048]), (900, [868])],
 )
 def test_lengths_are_chosen_by_doubling(tmp_path: Path, window: int, expected: list[int]) -> None:
     reading, _ = read(tmp_path, FakeBackend(window=window), Trial(n_depths=2))
