@@ -199,7 +199,7 @@ class Run:
         room = min(window, n_ctx or window) - REPLY_TOKENS
         most, least = min(room, self._field.most_tokens), self._field.least_tokens
         if most < least:
-            what = "window" if room < least else "corpus"
+            what = "corpus" if room >= least else "window" if n_ctx is None else "context"
             raise UsageError(
                 f"The {what} has no room for the probes: they need {least:,} tokens, and there are {most:,}.",
                 "Use a larger one, or fewer --depths.",

@@ -114,7 +114,7 @@ def test_ctrl_c_keeps_the_lengths_that_are_done(tmp_path: Path, folder: Path) ->
         (("--lengths", "auto,1k"), 2, "auto stands alone"),
         (("--lengths", "64"), 2, "64 tokens have no room for the probes"),
         (("--depths", "0"), 2, "--depths"),
-        (("--ctx", "300"), 2, "The window has no room for the probes"),
+        (("--ctx", "300"), 2, "The context has no room for the probes"),
         (("--model", "nosuch.gguf"), 4, "nosuch.gguf"),
     ],
 )
