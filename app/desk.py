@@ -83,11 +83,6 @@ class Desk(Archive):
         """The engine that runs in this process, if one does."""
         return self._engines.local.status()
 
-    def model_digest(self) -> str:
-        """Hex, of samples of the files of the model that is asked; of its name where its files are elsewhere. Raises
-        as backend does."""
-        return self._engines.digest(self.settings.model)
-
     def free_bytes(self) -> int:
         """Of main memory, as the next engine sees it."""
         return self._engines.local.free_ram().free_bytes
@@ -259,26 +254,17 @@ class Desk(Archive):
             self._save_when_idle()
 
     @contextmanager
-    def lent(self, cancel: Flag) -> Iterator[Backend]:
-        """The engine, once no question has it, for what is no question of a session. Raises Cancelled where that is
-        what came first, and as backend does."""
+    def lent(self, cancel: Flag) -> Iterator[Engines]:
+        """The engines, once no question has them, for what is no question of a session. Raises Cancelled where that is
+        what came first."""
         self._idle.cancel()
         if not self._line.take(cancel):
             raise Cancelled("It was stopped before it began.")
         try:
-            yield self.backend()
+            yield self._engines
         finally:
             self._line.engine.release()
             self._save_when_idle()
-
-    def hold(self) -> Path | None:
-        """Saves what the engine holds, which whoever has it lent read in no session; None where that was not possible.
-        `let_go` takes it away."""
-        return self._engines.local.hold()
-
-    def let_go(self, held: Path) -> None:
-        """Takes away what `hold` saved."""
-        self.saved.delete(held)
 
     # what is saved
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import date
-from hashlib import blake2b
 from pathlib import Path
 from threading import Event as Flag
 from typing import TYPE_CHECKING
@@ -79,6 +78,10 @@ class LocalBackend:
             tile_tokens=opened.projector.tile_tokens if opened.projector is not None else 0,
             unfit=opened.unfit,
         )
+
+    def digest(self) -> str:
+        """See Backend.digest."""
+        return fingerprint(self.opened.card)
 
     def quotes(self) -> Quotes:
         """See Backend.quotes."""
@@ -238,13 +241,6 @@ class Engines:
     def backend(self, model: str) -> Backend:
         """The engine of this name, ready to count and plan with. May be called from any thread. Raises as open does."""
         return self._given or LocalBackend(self.local.open(model), self.local, self._ids)
-
-    def digest(self, model: str) -> str:
-        """Hex, of samples of a model's files; of its name where its files are elsewhere. Raises as backend does."""
-        backend = self.backend(model)
-        if isinstance(backend, LocalBackend):
-            return fingerprint(backend.opened.card)
-        return blake2b(f"{backend.about.name} {backend.about.vocabulary}".encode(), digest_size=16).hexdigest()
 
     def learn(self, model: str) -> Iterator[float]:
         """See SavedCaches.learn. Raises as backend does."""

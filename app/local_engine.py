@@ -208,6 +208,10 @@ class LocalEngine:
         held = self.keeper.save(engine, unasked=True) if engine is not None else None
         return held if isinstance(held, Path) else None
 
+    def let_go(self, held: Path) -> None:
+        """Takes away what `hold` saved."""
+        self.keeper.discard(held)
+
     def learn(self, model: str) -> Iterator[float]:
         """See SavedCaches.learn. Raises as open does."""
         yield from self.keeper.caches.learn(self._shelf.open(model).card)

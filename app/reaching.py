@@ -14,9 +14,25 @@ from threading import Lock, Thread
 from app.desk import Desk
 from app.reach.kept import KeptReadings, Reached
 from app.reach.results import Reading
-from app.reach.run import Grown, Run, Step, Trial
-from engine.backend import Corpus, Source
+from app.reach.run import FIRST, REPLY_TOKENS, Grown, Run, Step, Trial
+from engine.backend import Corpus
 from engine.errors import Cancelled, LongdeskError, SessionBusy
+
+__all__ = [
+    "FIRST",
+    "OWN",
+    "REPLY_TOKENS",
+    "Grown",
+    "Reached",
+    "Reading",
+    "Readings",
+    "Standing",
+    "Step",
+    "Trial",
+    "farthest",
+    "reach",
+    "reached",
+]
 
 OWN = Path(__file__).resolve().parents[1] / "engine"  # what is read where nothing is named: a part of this program
 _LOG = logging.getLogger(__name__)
@@ -30,19 +46,12 @@ def reach(desk: Desk, corpus: Corpus, trial: Trial, *, cancel: Flag) -> Generato
     Raises DoesNotFit and UsageError before anything runs, Cancelled where it was stopped: the lengths that are done are
     kept, and are not read again.
     """
-    run = Run(
-        desk.legible(corpus),
-        trial,
-        backend=desk.backend(),
-        settings=desk.settings,
-        model_digest=desk.model_digest(),
-        holder=desk,
-    )
+    run = Run(desk.legible(corpus), trial, backend=desk.backend(), settings=desk.settings)
     yield from run.told
     yield Grown(run.reading)
     for tokens in run.due:
-        with desk.lent(cancel):
-            is_kept = yield from run.read(tokens, cancel)
+        with desk.lent(cancel) as engines:
+            is_kept = yield from run.read(tokens, cancel, engines.local)
         if not is_kept:
             yield f"What was found at {tokens:,} tokens cannot be kept: the home cannot be written."
         yield Grown(run.reading)
@@ -51,12 +60,12 @@ def reach(desk: Desk, corpus: Corpus, trial: Trial, *, cancel: Flag) -> Generato
 def reached(desk: Desk) -> Reached | None:
     """How far the model in use was found to read here, with its KV type; None where nobody tried. Raises as backend
     does."""
-    return KeptReadings(desk.settings.home).reached(desk.model_digest(), desk.settings.kv_type)
+    return KeptReadings(desk.settings.home).reached(desk.backend().digest(), desk.settings.kv_type)
 
 
 def farthest(desk: Desk) -> Reading | None:
     """The whole of that reading. Raises as reached does."""
-    return KeptReadings(desk.settings.home).farthest(desk.model_digest(), desk.settings.kv_type)
+    return KeptReadings(desk.settings.home).farthest(desk.backend().digest(), desk.settings.kv_type)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,13 +95,14 @@ class Readings:
         stopping = standing is not None and standing.running and self._cancel.is_set()
         return replace(standing, stopping=True) if standing is not None and stopping else standing
 
-    def begin(self, sources: tuple[Source, ...] | None, trial: Trial) -> None:
-        """Begins one. sources: None for Longdesk's own program. Raises SessionBusy while another runs."""
+    def begin(self, session_id: str | None, trial: Trial) -> None:
+        """Begins one with the sources of a session that are sent; None for Longdesk's own program. Raises SessionBusy
+        while another runs."""
         with self._lock:
             if self._standing is not None and self._standing.running:
                 raise SessionBusy("A reading is running.", "Wait until it is done, or stop it.")
             self._standing, self._cancel = Standing(), Flag()
-            self._thread = Thread(target=self._run, args=(sources, trial), name="reading", daemon=True)
+            self._thread = Thread(target=self._run, args=(session_id, trial), name="reading", daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
@@ -105,10 +115,10 @@ class Readings:
         if self._thread.is_alive():
             self._thread.join(_PATIENCE_S)
 
-    def _run(self, sources: tuple[Source, ...] | None, trial: Trial) -> None:
+    def _run(self, session_id: str | None, trial: Trial) -> None:
         error = None
         try:
-            corpus = Corpus(sources) if sources is not None else self._desk.read([OWN])
+            corpus = self._desk.read([OWN]) if session_id is None else self._sent(session_id)
             with closing(reach(self._desk, corpus, trial, cancel=self._cancel)) as steps:
                 for step in steps:
                     self._take(step)
@@ -121,6 +131,10 @@ class Readings:
             error = _MISTAKE
         finally:
             self._change(running=False, error=error)
+
+    def _sent(self, session_id: str) -> Corpus:
+        """The sources of a session that are sent."""
+        return Corpus(tuple(each.source for each in self._desk.record(session_id).sources if each.enabled))
 
     def _take(self, step: str | Step | Grown) -> None:
         if isinstance(step, str):

@@ -152,6 +152,10 @@ class Backend(Protocol):
     def about(self) -> About:
         """What it is."""
 
+    def digest(self) -> str:
+        """Hex, tells models apart that may read otherwise: of samples of its files where they are at hand. Raises
+        ModelRefused where they went away."""
+
     def quotes(self) -> Quotes:
         """Whether words are looked for that show its answers, as far as is known; nothing is tried for that."""
 

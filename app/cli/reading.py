@@ -10,12 +10,10 @@ import click
 
 from app.cli.desk import open_desk
 from app.cli.options import CONTEXT, JSON, MODEL, PATHS, Tokens
-from app.cli.output import print_document
 from app.cli.output.count import show_reading
-from app.cli.output.reading import reading_json, reading_text, show_step
+from app.cli.output.reading import print_reading, show_step
 from app.cli.signals import cancelling
-from app.reach.run import Grown, Step, Trial
-from app.reaching import OWN, reach
+from app.reaching import OWN, Grown, Step, Trial, reach
 from engine.corpus.refusing import refuse_empty
 from engine.corpus.rules import Rules
 from engine.errors import Cancelled
@@ -83,8 +81,7 @@ def reading(
         except Cancelled:
             stopped = True
         if grown is not None and grown.reading.lengths:
-            found = grown.reading
-            print_document(reading_json(found, corpus.skipped) if as_json else reading_text(found))
+            print_reading(grown.reading, corpus.skipped, as_json=as_json)
         if stopped:
             click.echo("Stopped. The lengths that are done are kept; the same command goes on with the rest.", err=True)
     return 130 if stopped else 0

@@ -18,7 +18,7 @@ _SPREAD = 0.02  # of the prompt, from one of them to the next
 # the standing instruction that all questions are asked with
 SYSTEM = (
     "Short notes stand between the lines of the documents. Answer from documents and notes alone, with one name or a "
-    "few words and nothing else. If they do not hold the answer, say so."
+    "few words and nothing else. Only if they do not hold the answer, reply: Not there."
 )
 
 
@@ -82,7 +82,7 @@ def planted(seed: int, depths: Sequence[int], taken: Collection[str]) -> tuple[P
     for at, (depth, share) in enumerate(zip(depths, shares, strict=True)):
         after = shares[(at + 1) % n] if n > 1 else 0.75
         probes += [
-            _fact(depth, share, facts[at].says, facts[at].true_of, names[at], names),
+            _fact(depth, share, facts[at].says, facts[at].question, names[at], names),
             _chain(depth, share, after, names[n + at], inns[at], towns[at], towns[:n]),
             _third(depth, share, towns[n + at], random.sample(CARGO, _ALIKE)),
             _absent(depth, share, names[2 * n + at], random.sample(THINGS, 2), random.choice(COLOURS)),
@@ -103,11 +103,11 @@ def _drawn(random: Random, words: Sequence[str], n: int, taken: Collection[str])
     return sorted(shuffled, key=lambda word: word.casefold() in taken)[:n]
 
 
-def _fact(depth: int, share: float, says: str, true_of: str, name: str, names: Sequence[str]) -> Probe:
+def _fact(depth: int, share: float, says: str, question: str, name: str, names: Sequence[str]) -> Probe:
     others = tuple(each for each in names if each != name)
-    question = f"One person in the notes {true_of}. What is the name of that person?"
+    asks = f"{question} Reply with the name of the person."
     plants = (Plant(share, f"Note: {says.format(name=name)}"),)
-    return Probe(Kind.FACT, depth, question, name, others, 1 / len(names), plants)
+    return Probe(Kind.FACT, depth, asks, name, others, 1 / len(names), plants)
 
 
 def _chain(depth: int, share: float, after: float, name: str, inn: str, town: str, towns: Sequence[str]) -> Probe:

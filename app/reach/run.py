@@ -79,7 +79,7 @@ class Grown:
 
 
 class Holder(Protocol):
-    """What a run needs of Desk for an engine that cannot go back to where it was."""
+    """Who saves what an engine holds that cannot go back to where it was."""
 
     def hold(self) -> Path | None: ...
     def let_go(self, held: Path) -> None: ...
@@ -96,12 +96,9 @@ class Run:
         *,
         backend: Backend,
         settings: Settings,
-        model_digest: str,
-        holder: Holder | None = None,
     ) -> None:
         """Plans it; nothing runs yet. Raises DoesNotFit for what has no room, UsageError for lengths that cannot be."""
         self._backend, self._settings, self._kept = backend, settings, KeptReadings(settings.home)
-        self._holder = holder if holder is not None and not backend.about.goes_back else None
         depths = depths_of(trial.n_depths)
         self._field = Field(corpus.sources, backend, seed=trial.seed, depths=depths)
         self.told: list[str] = []
@@ -110,7 +107,7 @@ class Run:
         origin = backend.about.origin
         begun = Reading(
             model=backend.about.name,
-            model_digest=model_digest,
+            model_digest=backend.digest(),
             quantization=origin.quantization if origin is not None else "",
             kv_type=settings.kv_type,
             corpus_digest=_digest(corpus),
@@ -137,21 +134,21 @@ class Run:
         """All that were asked for, after capping."""
         return self._shown
 
-    def read(self, tokens: int, cancel: Flag) -> Generator[Step, None, bool]:
+    def read(self, tokens: int, cancel: Flag, holder: Holder) -> Generator[Step, None, bool]:
         """Reads one length and asks; False where nothing could be kept. Raises Cancelled, and as generate does."""
         haystack, asked, before, held = self._field.haystack(tokens), list[Asked](), 0, None
         try:
-            if self._holder is not None:
+            if not self._backend.about.goes_back:
                 beginning = _beginning(haystack.prompts[0])
                 _, before = yield from self._answer(beginning, tokens, 0, len(haystack.probes), cancel, n_reply=1)
-                held = self._holder.hold()
+                held = holder.hold()
             for probe, prompt in zip(haystack.probes, haystack.prompts, strict=True):
                 reply, decoded = yield from self._answer(prompt, tokens, len(asked), len(haystack.probes), cancel)
                 asked.append(_asked(probe, reply, before + decoded))
                 before = 0
         finally:
-            if held is not None and self._holder is not None:
-                self._holder.let_go(held)
+            if held is not None:
+                holder.let_go(held)
         read = Read(tokens, haystack.prompt_tokens, len(haystack.sources), haystack.cut, tuple(asked))
         lengths = sorted((*self._all.lengths, read), key=lambda each: each.tokens)
         self._all = replace(self._all, lengths=tuple(lengths))

@@ -3,13 +3,10 @@
 import streamlit as st
 
 from app import state
-from app.forecast import MARKS
 from app.markdown import plain, sentence_of
 from app.parts.reach_grid import draw_grid
-from app.reach.run import FIRST, REPLY_TOKENS, Trial
-from app.reaching import Standing, farthest
+from app.reaching import FIRST, REPLY_TOKENS, Standing, Trial, farthest
 from app.sizes import show_seconds, show_tokens
-from engine.backend import Source
 from engine.errors import LongdeskError
 
 _POLL_S = 0.5
@@ -56,8 +53,7 @@ def _draw_choice() -> None:
     except LongdeskError:  # said below
         return
     most = min(window, desk.settings.n_ctx or window) - REPLY_TOKENS
-    marks = [each for each in (FIRST, 2 * FIRST, *MARKS) if each <= most]
-    choices = sorted({*marks, most})
+    choices = [*_doubled(most), most]
     usual = max((each for each in choices if each <= _USUAL), default=most)
     with st.container(key="reading-choice", horizontal=True, vertical_alignment="bottom"):
         state.remember("reading-most", lambda: usual)
@@ -65,14 +61,14 @@ def _draw_choice() -> None:
             "Up to", choices, key="reading-most", format_func=lambda n: f"{show_tokens(n)} tokens",
             help="Lengths double from 1,024 on, as far as corpus and memory have room. Each is read once.",
         )  # fmt: skip
-        sources = _sources()
+        session_id, n_sources = state.session_id(), _n_sources()
         if st.button("Try it", type="primary", icon=":material/straighten:", key="reading-begin"):
-            lengths = tuple(dict.fromkeys((*(each for each in _doubled(longest)), longest)))
+            trial = Trial(lengths=(*_doubled(longest), longest), own=not n_sources)
             with state.telling():
-                state.house().readings.begin(sources or None, Trial(lengths=lengths, own=not sources))
+                state.house().readings.begin(session_id if n_sources else None, trial)
             st.rerun()
-    what = f"the {len(sources):,} sources of the open session" if sources else "Longdesk's own program"
-    more = "" if sources else " Open a session first to try it with your own sources."
+    what = f"the {n_sources:,} sources of the open session" if n_sources else "Longdesk's own program"
+    more = "" if n_sources else " Open a session first to try it with your own sources."
     st.caption(f"Tried with {what}.{more} The command line has more to choose from: `longdesk reading --help`.")
 
 
@@ -84,16 +80,15 @@ def _doubled(longest: int) -> tuple[int, ...]:
     return tuple(lengths)
 
 
-def _sources() -> tuple[Source, ...]:
-    """Those of the session that is open which are sent; none without one."""
+def _n_sources() -> int:
+    """Of the session that is open, those which are sent; 0 without one."""
     session_id = state.session_id()
     if session_id is None:
-        return ()
+        return 0
     try:
-        kept = state.house().desk.record(session_id).sources
+        return sum(link.enabled for link in state.house().desk.session(session_id).links)
     except LongdeskError:
-        return ()
-    return tuple(each.source for each in kept if each.enabled and each.source.text.strip())
+        return 0
 
 
 def _draw_running(n_drawn: int) -> None:

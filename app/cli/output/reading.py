@@ -5,9 +5,9 @@ from collections.abc import Iterable
 
 import click
 
-from app.cli.output import Json, skipped_json
+from app.cli.output import Json, print_document, skipped_json
 from app.reach.results import Read, Reading, to_json
-from app.reach.run import Step
+from app.reaching import Step
 from app.sizes import show_seconds
 from engine.corpus.source import Skipped
 
@@ -19,6 +19,11 @@ _KINDS = {
     "third": "third of five alike",
     "absent": "no answer",
 }
+
+
+def print_reading(reading: Reading, skipped: Iterable[Skipped], *, as_json: bool) -> None:
+    """Prints how far it was found to read. skipped: what of the paths that were given was not read."""
+    print_document(reading_json(reading, skipped) if as_json else reading_text(reading))
 
 
 def reading_json(reading: Reading, skipped: Iterable[Skipped] = ()) -> Json:

@@ -171,7 +171,7 @@ def test_the_strip_says_when_a_corpus_is_beyond(
     desk = state.house().desk
     session = desk.begin_session("One").id
     desk.add_sources(session, Corpus((source("long.txt", "word " * 3000),)))
-    found = reading(*(read_at(*each) for each in lengths), digest=desk.model_digest())
+    found = reading(*(read_at(*each) for each in lengths), digest=desk.backend().digest())
     assert not lengths or KeptReadings(tmp_path / "home").keep(found)
     page = draw("main", session=session)
     if says is None:

@@ -31,6 +31,13 @@ def read(
     return [step.reading for step in steps if isinstance(step, Grown)][-1], steps
 
 
+def stored(desk: Desk) -> str:
+    """A session with the corpus."""
+    session: str = desk.begin_session("One").id
+    desk.add_sources(session, corpus())
+    return session
+
+
 def perfect(lengths: Sequence[int] = LENGTHS, *, n_depths: int = 3, reads: int = 1 << 30) -> FakeBackend:
     return reader(corpus().sources, lengths=lengths, n_depths=n_depths, reads=reads)
 
@@ -190,7 +197,7 @@ def test_a_reading_of_the_page_goes_on_by_itself(tmp_path: Path) -> None:
     with closing(Desk(settings(tmp_path), backend=backend)) as desk:
         readings = Readings(desk)
         assert readings.standing is None and reached(desk) is None and farthest(desk) is None
-        readings.begin(corpus().sources, Trial(lengths=LENGTHS, n_depths=3))
+        readings.begin(stored(desk), Trial(lengths=LENGTHS, n_depths=3))
         until(lambda: readings.standing is not None and not readings.standing.running)
         standing = readings.standing
         assert standing is not None and standing.error is None and standing.reading is not None
@@ -211,10 +218,10 @@ def test_one_reading_at_a_time_and_it_can_be_stopped(tmp_path: Path) -> None:
     backend.answer = slow
     with closing(Desk(settings(tmp_path), backend=backend)) as desk:
         readings = Readings(desk)
-        readings.begin(corpus().sources, Trial(lengths=LENGTHS, n_depths=3))
+        readings.begin(stored(desk), Trial(lengths=LENGTHS, n_depths=3))
         assert waiting.wait(60)
         with pytest.raises(SessionBusy):
-            readings.begin(corpus().sources, Trial())
+            readings.begin(stored(desk), Trial())
         readings.stop()
         assert readings.standing is not None and readings.standing.stopping
         go.set()
@@ -226,7 +233,7 @@ def test_one_reading_at_a_time_and_it_can_be_stopped(tmp_path: Path) -> None:
 def test_why_a_reading_of_the_page_ended_is_said(tmp_path: Path) -> None:
     with closing(Desk(settings(tmp_path), backend=FakeBackend(breaks_at=0))) as desk:
         readings = Readings(desk)
-        readings.begin(corpus().sources, Trial(lengths=(1024,), n_depths=2))
+        readings.begin(stored(desk), Trial(lengths=(1024,), n_depths=2))
         until(lambda: readings.standing is not None and not readings.standing.running)
         assert readings.standing is not None
         assert readings.standing.error == "The fake engine broke, as it was told to."
