@@ -6,7 +6,7 @@ asks; everything else may be called from any thread. How one question runs is le
 """
 
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -31,7 +31,7 @@ from app.sources.joining import arrange, join_session, write_down
 from engine.backend import About, Advice, Backend, Corpus, Exchange, Plan, Prompt, Quotes, Source, Wanted
 from engine.corpus.rules import Rules
 from engine.corpus.walk.folder_walk import excludes
-from engine.errors import LongdeskError
+from engine.errors import Cancelled, LongdeskError
 from engine.memory.planner import Planner
 from storage.records import Session
 
@@ -278,6 +278,19 @@ class Desk(Archive):
             yield from answer(
                 question, backend=backend, store=self._store, settings=self.settings, cancel=cancel, uncited=uncited
             )
+        finally:
+            self._line.engine.release()
+            self._save_when_idle()
+
+    @contextmanager
+    def lent(self, cancel: Flag) -> Iterator[Engines]:
+        """The engines, once no question has them, for what is no question of a session. Raises Cancelled where that is
+        what came first."""
+        self._idle.cancel()
+        if not self._line.take(cancel):
+            raise Cancelled("It was stopped before it began.")
+        try:
+            yield self._engines
         finally:
             self._line.engine.release()
             self._save_when_idle()

@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import Event as Flag
 from typing import TYPE_CHECKING
 
+from app.kv.binding import goes_back
 from app.local_engine import LocalEngine
 from app.settings import Settings
 from engine.backend import (
@@ -36,6 +37,7 @@ from engine.backend import (
 )
 from engine.errors import EngineFailed, ModelRefused
 from engine.local.opened import OpenModel
+from engine.memory.fingerprint import fingerprint
 from engine.memory.planner import Planner, make_plan
 
 if TYPE_CHECKING:
@@ -69,6 +71,7 @@ class LocalBackend:
                 projector=str(opened.projector.path) if opened.projector is not None else None,
             ),
             keeps_kv=True,
+            goes_back=goes_back(opened.card),
             reports_capacity=True,
             image_rule=opened.sight.rule if opened.sight is not None else None,
             has_tiles=opened.sight is not None and opened.sight.has_tiles,
@@ -76,6 +79,10 @@ class LocalBackend:
             unfit=opened.unfit,
             holds_forms=True,
         )
+
+    def digest(self) -> str:
+        """See Backend.digest."""
+        return fingerprint(self.opened.card)
 
     def quotes(self) -> Quotes:
         """See Backend.quotes."""

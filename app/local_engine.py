@@ -202,6 +202,16 @@ class LocalEngine:
         engine = self.running
         return self.keeper.save(engine, protected=protected) if engine is not None else None
 
+    def hold(self) -> Path | None:
+        """Saves what the engine holds, whoever asked; its file, None where that was not possible."""
+        engine = self.running
+        held = self.keeper.save(engine, unasked=True) if engine is not None else None
+        return held if isinstance(held, Path) else None
+
+    def let_go(self, held: Path) -> None:
+        """Takes away what `hold` saved."""
+        self.keeper.discard(held)
+
     def learn(self, model: str) -> Iterator[float]:
         """See SavedCaches.learn. Raises as open does."""
         yield from self.keeper.caches.learn(self._shelf.open(model).card)

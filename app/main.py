@@ -21,8 +21,8 @@ from app import state  # noqa: E402
 from app.markdown import sentence_of  # noqa: E402
 from app.parts.engine import draw_engine  # noqa: E402
 from app.parts.sessions import draw_sessions  # noqa: E402
-from app.parts.strip import draw_plan_link  # noqa: E402
-from app.views import ask, history, plan, snapshots  # noqa: E402
+from app.parts.strip import draw_plan_link, draw_reading_link  # noqa: E402
+from app.views import ask, history, plan, reading, snapshots  # noqa: E402
 from engine.errors import LongdeskError  # noqa: E402
 
 _PARTS = Path(_APP) / "parts"
@@ -38,9 +38,11 @@ def draw_page() -> None:
     sessions = st.Page(history.draw, title="Sessions · Longdesk", url_path="sessions")
     planning = st.Page(plan.draw, title="What fits · Longdesk", url_path="plan")
     caches = st.Page(snapshots.draw, title="Kept KV caches · Longdesk", url_path="caches")
-    for name, page in (("ask", asking), ("sessions", sessions), ("plan", planning), ("caches", caches)):
+    reaching = st.Page(reading.draw, title="How far it reads · Longdesk", url_path="reading")
+    pages = {"ask": asking, "sessions": sessions, "plan": planning, "caches": caches, "reading": reaching}
+    for name, page in pages.items():
         state.keep_page(name, page)
-    page = st.navigation([asking, planning, sessions, caches], position="hidden")
+    page = st.navigation(list(pages.values()), position="hidden")
     try:
         state.house()
         with st.sidebar:
@@ -57,6 +59,7 @@ def _draw_sidebar() -> None:
     draw_sessions()
     st.page_link(state.page("sessions"), label="All sessions", icon=":material/history:")
     draw_plan_link("What fits")
+    draw_reading_link("How far it reads")
     draw_engine()
 
 

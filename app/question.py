@@ -178,6 +178,15 @@ class Line:
         finally:
             self._waiting.discard(cancel)
 
+    def take(self, cancel: Flag) -> bool:
+        """The same for who has nothing to say meanwhile."""
+        waiting = self.wait(cancel)
+        while True:
+            try:
+                next(waiting)
+            except StopIteration as ended:
+                return bool(ended.value)
+
 
 class Unwanted(Flag):
     """Set once nobody wants what follows an answer: it was stopped, or something else is to be done."""

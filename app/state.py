@@ -22,6 +22,7 @@ from app.jobs import Jobs
 from app.markdown import sentence_of
 from app.pass_plans import PassPlans
 from app.previews import Previews
+from app.reaching import Readings
 from app.settings import read_settings
 from app.sources.library import Library
 from engine.errors import LongdeskError
@@ -42,12 +43,14 @@ class House:
     forecasts: Forecasts
     thumbnails: Thumbnailer
     library: Library
+    readings: Readings
 
     def close(self) -> None:
         """Stops the answers, keeps the KV state, deletes copies of uploads."""
         atexit.unregister(self.close)
         self.additions.close()
         self.pass_plans.close()
+        self.readings.close()
         self.jobs.close()
         self.intake.close()
         self.library.close()
@@ -92,8 +95,8 @@ def house() -> House:
         previews.of(seen.session, seen.links, seen.turns, asked_of=desk.about())
 
     additions = Additions(desk, intake, jobs, count=count)
-    plans, forecasts = PassPlans(desk.outlines), Forecasts(desk.planner)
-    opened = House(desk, jobs, intake, additions, previews, plans, forecasts, thumbnails, library)
+    plans, forecasts, readings = PassPlans(desk.outlines), Forecasts(desk.planner), Readings(desk)
+    opened = House(desk, jobs, intake, additions, previews, plans, forecasts, thumbnails, library, readings)
     atexit.register(opened.close)
     return opened
 

@@ -98,7 +98,8 @@ class About:
     name: the model's, as people call it. window: the most tokens that prompt and reply may have. vocabulary: which ids
     are its own, '' where nobody knows. origin: its files, None where they are elsewhere.
     counts_exactly: its counts are the ids that are decoded, no estimates.
-    keeps_kv: what it read can be kept on this machine. reports_capacity: its plans say what is free now.
+    keeps_kv: what it read can be kept on this machine. goes_back: another question behind the same beginning reads only
+    itself; else that needs a saved KV cache that ends there. reports_capacity: its plans say what is free now.
     image_rule: whose rule counts images, None where it cannot see. has_tiles: it cuts images into tiles, of tile_tokens
     tokens each. unfit: sentences on what was to make it see, and cannot. holds_forms: its replies can be held to a
     grammar.
@@ -110,6 +111,7 @@ class About:
     origin: Origin | None = None
     counts_exactly: bool = True
     keeps_kv: bool = False
+    goes_back: bool = True
     reports_capacity: bool = False
     image_rule: str | None = None
     has_tiles: bool = False
@@ -151,6 +153,10 @@ class Backend(Protocol):
     @property
     def about(self) -> About:
         """What it is."""
+
+    def digest(self) -> str:
+        """Hex, tells models apart that may read otherwise: of samples of its files where they are at hand. Raises
+        ModelRefused where they went away."""
 
     def quotes(self) -> Quotes:
         """Whether words are looked for that show its answers, as far as is known; nothing is tried for that."""

@@ -72,6 +72,9 @@ class FakeBackend:
         self._words: dict[str, int] = {}
         self._held: Ids = np.empty(0, dtype=np.int32)
 
+    def digest(self) -> str:
+        return "fa4e" * 8
+
     def quotes(self) -> Quotes:
         return self.found_quotes if self.shows else Quotes(state=QuoteState.IMPOSSIBLE, reason=NOT_HELD)
 

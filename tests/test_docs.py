@@ -14,7 +14,9 @@ import pytest
 
 from app.cli import cli
 from app.cli.output.caches import list_json, pruned_json, verified_json
+from app.cli.output.reading import reading_json
 from app.kv.disk import Kept, Verified
+from app.reach.results import Asked, Read, Reading
 from app.settings import Settings, read_settings
 from engine.memory.catalog.entry import find
 from engine.tensor_types import KV_TYPES
@@ -25,9 +27,16 @@ from tests.structure import HOUSES, ROOT, House, module_of
 
 PAGES = {
     name: (ROOT / name).read_text(encoding="utf-8")
-    for name in ("README.md", "docs/architecture.md", "docs/benchmarks.md", "docs/command-line.md", "docs/serve.md")
+    for name in (
+        "README.md",
+        "docs/architecture.md",
+        "docs/benchmarks.md",
+        "docs/command-line.md",
+        "docs/serve.md",
+        "docs/reading.md",
+    )
 }
-README, ARCHITECTURE, BENCHMARKS_PAGE, COMMAND_LINE, _ = PAGES.values()
+README, ARCHITECTURE, BENCHMARKS_PAGE, COMMAND_LINE, _, _ = PAGES.values()
 MOST_WORDS = 40  # of a sentence
 
 
@@ -270,6 +279,18 @@ def test_every_key_of_a_json_document_is_documented(name: str) -> None:
     keys = {key.value for each in dictionaries for key in each.keys if isinstance(key, ast.Constant)}
     assert len(keys) > 5
     assert keys - set(re.findall(r"`(\w+)`", section(COMMAND_LINE, "JSON documents"))) == set()
+
+
+def test_every_key_of_a_reading_is_documented() -> None:
+    asked = Asked("fact", 0, "Who?", "Yrsa", "Yrsa", True, 0.1, 9)
+    reading = Reading(
+        model="m", model_digest="d", quantization="", kv_type="f16", corpus_digest="c", corpus_sources=1,
+        corpus_tokens=1, own=False, seed=0, depths=(0,), reply_tokens=48,
+        lengths=(Read(1024, 1020, 1, None, (asked,)),),
+    )  # fmt: skip
+    said = COMMAND_LINE.split("### `reading --json`")[1].split("\n### ")[0]
+    keys = set(re.findall(r'"(\w+)": ', json.dumps(reading_json(reading))))
+    assert keys | {"path", "reason"} == set(re.findall(r"`(\w+)`", said))
 
 
 def test_every_key_of_the_snapshots_documents_is_documented() -> None:

@@ -34,10 +34,11 @@ FLOORS = (
     ("app.kv", "app.images", "app.attachments"),
     ("app.local_engine", "app.engines", "app.next_turn"),
     ("app.previews", "app.question"),
+    ("app.reach",),
     ("app.citing", "app.receipts", "app.found_again", "app.noting"),
     ("app.passes", "app.recording", "app.answering", "app.export", "app.exchange", "app.checking_again"),
     ("app.desk", "app.archive"),
-    ("app.serve",),
+    ("app.serve", "app.reaching"),
     ("app.cli", "app.command", "app.open_browser"),
     (
         "app.uploads",

@@ -43,6 +43,12 @@ def can_go_back(card: ModelCard, *, swa_full: bool) -> bool:
     return shape_of(card, swa_full=swa_full).attention in (Attention.FULL, Attention.CHUNKED)
 
 
+def goes_back(card: ModelCard) -> bool:
+    """Whether a running engine can come back to the end of a corpus that it has read: no layer has a state in place of
+    keys and values."""
+    return shape_of(card, swa_full=False).attention is not Attention.RECURRENT
+
+
 def before_edit(card: ModelCard, n_tokens: int, *, copied: int = 0) -> int:
     """How much of a shared beginning stays where something within it was edited: windows have moved on since.
 

@@ -91,8 +91,9 @@ class Keeper:
         """Tells the engine what this prompt may start from and where checkpoints go.
 
         anchor: tokens up to the corpus's end. spare_bytes: of memory, once the engine has what it was planned to take.
+        session_id: "" for what is read in no session: nothing of it is saved.
         """
-        largest = self._largest_checkpoint(card, plan, reuse, spare_bytes=spare_bytes)
+        largest = self._largest_checkpoint(card, plan, reuse, spare_bytes=spare_bytes) if session_id else 0
         self._has_room = largest > 0
         stem = self._tier.new_path(os.getpid()).with_suffix("") if largest else None
         keeping = Keeping(
@@ -108,7 +109,7 @@ class Keeper:
         ):  # less, a shared instruction say, makes it no session's
             with suppress(LongdeskError):
                 self._index.touch(reuse.saved[0], session_id=session_id)
-        self._holding, self._unsaved = _Holding(session_id, card, reuse.binding, anchor), True
+        self._holding, self._unsaved = _Holding(session_id, card, reuse.binding, anchor), bool(session_id)
 
     def answered(self, event: Finished) -> None:
         """How long reading took, for what is worth saving. No checkpoint comes any more: their room is given back."""
@@ -117,14 +118,16 @@ class Keeper:
             self._tier.release()
         self._pace.read(event.prompt_tokens - event.reused_tokens, event.prefill_s)
 
-    def save(self, engine: EngineProcess, *, protected: tuple[Path, ...] = ()) -> Path | str | None:
+    def save(
+        self, engine: EngineProcess, *, protected: tuple[Path, ...] = (), unasked: bool = False
+    ) -> Path | str | None:
         """Saves the KV cache that the engine holds, where that is worth it: its file, or a sentence where it was not
         possible.
 
-        protected: saved ones that are not to go for it.
+        protected: saved ones that are not to go for it. unasked: also what was read in no session.
         """
         holding = self._holding
-        if holding is None or not self._unsaved or not self._settings.snapshot:
+        if holding is None or not (self._unsaved or unasked) or not self._settings.snapshot:
             return None
         self._unsaved = False
         holding = self._holding = replace(holding, binding=self.caches.known(holding.binding))
@@ -197,7 +200,7 @@ class Keeper:
             n_tokens=len(saved.ids),
             n_bytes=saved.n_bytes,
             blocks=blocks,
-            session_id=session_id,
+            session_id=session_id or None,
             model_name=holding.card.name,
         )
         continued = [

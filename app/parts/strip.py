@@ -2,6 +2,7 @@
 of it the model cannot see."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from html import escape
 
 import streamlit as st
@@ -9,9 +10,11 @@ import streamlit as st
 from app import state
 from app.markdown import plain
 from app.previews import Budget
+from app.reaching import reached
 from app.sizes import show_bytes
 from app.verdicts import change, memory_missing, tokens_over, unseen_markdown, verdict
 from engine.backend import About, Advice, Plan, Verdict
+from engine.errors import LongdeskError
 
 Offer = Callable[[bool], None]
 
@@ -48,6 +51,16 @@ def draw_rereading(sentence: str | None) -> None:
     if sentence is not None:
         with st.container(key="rereading", gap=None):
             st.caption(f":material/replay: {sentence}, before the next answer.")
+
+
+def draw_reach(n_tokens: int) -> None:
+    """Whether a corpus of so many tokens is beyond what the model in use was found to read reliably here."""
+    with suppress(LongdeskError):  # of a model that cannot be used more is said elsewhere
+        found = reached(state.house().desk)
+        if found is not None and found.warns_of(n_tokens):
+            with st.container(key="reach", horizontal=True, vertical_alignment="center", gap="small"):
+                st.caption(f":material/straighten: {found.sentence}: this corpus is longer.", width="content")
+                draw_reading_link("See how far it reads", icon=None)
 
 
 def draw_unseen(paths: Sequence[str], about: About | None) -> None:
@@ -139,6 +152,17 @@ def draw_plan_link(label: str, *, icon: str | None = ":material/memory:") -> Non
     session_id = state.session_id()
     st.page_link(
         state.page("plan"),
+        label=label,
+        icon=icon,
+        query_params={"session": session_id} if session_id else None,
+    )
+
+
+def draw_reading_link(label: str, *, icon: str | None = ":material/straighten:") -> None:
+    """The way to the page that says how far the model reads, with the session that is open."""
+    session_id = state.session_id()
+    st.page_link(
+        state.page("reading"),
         label=label,
         icon=icon,
         query_params={"session": session_id} if session_id else None,

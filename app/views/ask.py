@@ -21,7 +21,7 @@ from app.parts.notes import draw_notes, draw_open_note
 from app.parts.passes import draw_left, draw_offer, draw_passes, draw_settings
 from app.parts.source_view import draw_source_view
 from app.parts.sources import draw_panel_head, draw_skipped, draw_sources
-from app.parts.strip import draw_rereading, draw_strip, draw_unseen, draw_verdict
+from app.parts.strip import draw_reach, draw_rereading, draw_strip, draw_unseen, draw_verdict
 from app.parts.templates import Filled, draw_template, draw_templates, fits_template
 from app.parts.thumbnails import draw_thumbnails
 from app.parts.turns import draw_end, draw_running, draw_turn, draw_unasked
@@ -73,6 +73,7 @@ def _draw_head(scene: Scene) -> None:
         draw_strip(scene.budget, scene.plan, has_panel=not scene.empty, slices=slices)
         _draw_verdict(scene)
         draw_rereading(_rereading(scene))
+        draw_reach(scene.budget.corpus)
     draw_unseen(scene.unseen, scene.about)
     if scene.error is not None:
         st.error(
