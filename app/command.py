@@ -1,4 +1,5 @@
-"""The console script's first step: Ctrl-C while Python still imports is a quiet 130, not a traceback."""
+"""The console script's first step and its last: Ctrl-C while Python still imports is a quiet 130, not a traceback, and
+what a command held is not taken apart piece by piece at its end."""
 
 import os
 import signal
@@ -9,5 +10,11 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: os._exit(130))  # nothing is open yet; app.cli sets its own
     from app.cli import main as run
+    from app.cli.signals import end_at_once
 
-    run()
+    try:
+        run()
+    except SystemExit as ended:
+        if isinstance(ended.code, int):
+            end_at_once(ended.code)
+        raise

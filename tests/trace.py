@@ -32,7 +32,7 @@ from threading import Event as Flag
 import pypdf
 import pypdfium2
 
-from app.command import main as longdesk
+from app.cli import main as longdesk
 from app.desk import Desk
 from app.intake import Intake
 from app.question import Question

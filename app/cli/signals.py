@@ -37,6 +37,23 @@ def leave(code: int) -> None:
     sys.exit(code)
 
 
+def end_at_once(code: int) -> None:
+    """Ends the process as Python would, but does not take apart what it holds, which takes 0.2 s after a large corpus.
+
+    Returns where what was printed cannot be written: Python says so as it ends.
+    """
+    try:
+        threading._shutdown()  # type: ignore[attr-defined]  # waits for its threads, as Python does first
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+    except KeyboardInterrupt:
+        code = 130
+    except (AttributeError, OSError, ValueError):
+        return
+    os._exit(code)
+
+
 @contextmanager
 def cancelling(cancel: Flag, begun: Flag) -> Iterator[None]:
     """Ctrl-C and a polite kill stop the answer and keep it; a second one, or one before it began, ends the program."""

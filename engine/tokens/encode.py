@@ -124,8 +124,12 @@ class Tokenizer:
         ]
 
     def encode_template(self, piece: str) -> Ids:
-        """Ids of a piece of the chat template: the one place where special tokens are recognized."""
-        parts = [part for part in self._special_pattern.split(piece) if part]
+        """Ids of a piece of the chat template: the one place where special tokens are recognized, of several at one
+        place the longest."""
+        parts = [piece]
+        if spoken := sorted((text for text in self.specials if text in piece), key=len, reverse=True):
+            # of those that stand in it: a pattern of all, 1,100 in Llama 4, takes 0.3 s to compile
+            parts = [part for part in re.split("(" + "|".join(map(re.escape, spoken)) + ")", piece) if part]
         plain = iter(self._encode_plain([part for part in parts if part not in self.specials]))
         encoded = [_one_id(self.specials[part]) if part in self.specials else next(plain) for part in parts]
         return _join(encoded)
@@ -158,11 +162,6 @@ class Tokenizer:
     @cached_property
     def _cutter(self) -> Cutter:
         return Cutter(self.vocabulary)
-
-    @cached_property
-    def _special_pattern(self) -> re.Pattern[str]:
-        longest_first = sorted(self.specials, key=len, reverse=True)
-        return re.compile("(" + ("|".join(map(re.escape, longest_first)) or "(?!)") + ")")
 
     @cached_property
     def _forbidden_texts(self) -> Mapping[str, int]:

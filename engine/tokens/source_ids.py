@@ -91,7 +91,7 @@ def _view(picture: Picture, source: Source, sight: Sight | None) -> View:
 
 def _document(source: Source, parts: Sequence[Encoded | View], first_number: int) -> Document:
     shown: list[Shown] = []
-    unrepresentable = Counter[str]()
+    unrepresentable: Counter[str] = Counter()
     pictures, at = iter(source.pictures), 0
     ids: list[Ids] = []
     for part in parts:

@@ -99,6 +99,7 @@ class Alphabet:
         elif vocabulary.family == "llama":
             self._pieces = frozenset(vocabulary.texts)
             self._missing = bytes(byte for byte in range(256) if f"<0x{byte:02X}>" not in self._pieces)
+        self._has_ascii = all(byte >= 0x80 for byte in self._missing)
 
     def missing(self, text: str) -> Counter[str]:
         """The characters of a text that have no token, lone surrogates among them, with how often they occur."""
@@ -114,6 +115,8 @@ class Alphabet:
 
     def _has_all(self, text: str) -> bool:
         """Quick, and False at worst: translating bytes costs a tenth of looking at characters."""
+        if self._has_ascii and text.isascii():
+            return True
         try:
             raw = text.encode()
         except UnicodeEncodeError:

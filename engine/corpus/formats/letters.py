@@ -6,11 +6,12 @@ often letters follow each other in 46 languages, and how often the signs of Chin
 `tests/letters.py` makes it and says from what. Which encodings are tried is left to `guess`.
 """
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 
 _FILE = "letters.txt"
@@ -23,10 +24,12 @@ _IMPOSSIBLE = 20  # a control character, one that is not assigned, one for priva
 _TWO_SCRIPTS = 8  # within a word
 _WRONG_CASE, _CAPITAL = 7, 2
 _ODD_PLACE = 10
+_NO_END = 1 << 62
 _PLAIN_CONTROLS = "\t\n\r\f\x1b\x01\x02\x1c\x1d\x1e\x1f"  # the last six separate fields
 _SIGN_LANGUAGES = ("zh", "tw", "ja", "ko")
 _MOST_KEPT = 20_000  # costs of pairs, of each language
 _NEAR = 3  # characters to either side in which a currency sign has its number
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 
 _COMMON = dict.fromkeys("’“”–—«»…\xa0€°", 7) | dict.fromkeys("„‘‚•·©®™§±×£½²³µºª¿¡№‐‑‒―", 9)
 _RARE = dict.fromkeys("¹¼¾÷´¨¸¢¥†‡‰‹›¶\xad₪₫฿", 11)
@@ -104,6 +107,27 @@ def kind_of(character: str) -> str:
 
 def cost(text: str, codes: tuple[str, ...]) -> float:
     """What a text takes as one in the likeliest of these languages, in bits: the fewer, the better it reads."""
+    seen = _look_at(text)
+    least = _NO_END
+    for code in codes:
+        least = min(least, _pairs_cost(seen.pairs, code, codes, most=least))
+    if seen.signs:
+        least += min(_signs_cost(seen.signs, code) for code in codes)
+    return least + seen.places_cost
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What of a text costs, in any language: pairs of letters and signs with how often they stand in it, and the rest."""
+
+    pairs: Mapping[str, int]
+    signs: Mapping[str, int]
+    places_cost: float
+
+
+@lru_cache(maxsize=64)
+def _look_at(text: str) -> _Seen:
+    """Kept for a moment: most encodings make the same text of a file with few bytes beyond ASCII."""
     kinds = [kind_of(character) for character in text]
     low = text.lower()
     if len(low) != len(text):  # a capital I with a dot becomes two
@@ -111,14 +135,12 @@ def cost(text: str, codes: tuple[str, ...]) -> float:
     letters = "".join(character if kind == "l" else _EDGE for character, kind in zip(low, kinds, strict=True))
     pairs = Counter(map("".join, zip(_EDGE + letters, letters + _EDGE, strict=True)))
     del pairs[_EDGE + _EDGE]
-    least = min(_pairs_cost(pairs, code, codes) for code in codes)
     signs = Counter(character for character, kind in zip(text, kinds, strict=True) if kind == "s")
-    if signs:
-        least += min(_signs_cost(signs, code) for code in codes)
-    return least + _places_cost(text, kinds)
+    return _Seen(pairs, signs, _places_cost(text, kinds))
 
 
-def _pairs_cost(pairs: Mapping[str, int], code: str, codes: tuple[str, ...]) -> int:
+def _pairs_cost(pairs: Mapping[str, int], code: str, codes: tuple[str, ...], *, most: int) -> int:
+    """most: what another language takes; where this one takes more, any figure above will do."""
     known, total = _costs_so_far(code, codes), 0
     if len(known) > _MOST_KEPT:
         known.clear()
@@ -127,6 +149,8 @@ def _pairs_cost(pairs: Mapping[str, int], code: str, codes: tuple[str, ...]) -> 
         if bits is None:
             bits = known[pair] = _pair_cost(pair, languages()[code], _together(codes))
         total += bits * n_times
+        if total > most:
+            break
     return total
 
 
@@ -194,25 +218,28 @@ def _places_cost(text: str, kinds: list[str]) -> float:
     """What does not lie in pairs of letters: other signs by themselves and where they stand, and capitals."""
     total = float(kinds.count("p") * _PLAIN + kinds.count("x") * _IMPOSSIBLE)
     last = len(text) - 1
-    for at, (character, kind) in enumerate(zip(text, kinds, strict=True)):
-        if kind == "p" or kind == "x":
-            continue
+    for at in _not_plain(text):
+        character, kind = text[at], kinds[at]
+        before = text[at - 1] if at else "\n"
         if kind == "o" or kind == "b":
-            before, after = text[at - 1] if at else "\n", text[at + 1] if at < last else "\n"
+            after = text[at + 1] if at < last else "\n"
             total += _sign_cost(character, kind, before, after, text[max(0, at - _NEAR) : at + _NEAR + 1])
         elif kind == "s":
             beside = kinds[at - 1 : at] + kinds[at + 1 : at + 2]
             if "s" not in beside:
                 total += _TWO_SCRIPTS * beside.count("l")
         elif kind == "l":
-            before = text[at - 1] if at else "\n"
-            if character.isascii() and before.isascii():
-                continue
             if character.isupper():
                 total += _WRONG_CASE if before.islower() else 0 if character.isascii() else _CAPITAL
             elif at > 1 and character.islower() and before.isupper() and text[at - 2].isupper():
                 total += _CAPITAL
     return total
+
+
+def _not_plain(text: str) -> list[int]:
+    """The places of what is beyond ASCII, or right behind such: nothing else costs by where it stands."""
+    beyond = [match.start() for match in _BEYOND_ASCII.finditer(text)]
+    return sorted({*beyond, *(at + 1 for at in beyond if at + 1 < len(text))})
 
 
 def _sign_cost(sign: str, kind: str, before: str, after: str, around: str) -> int:
