@@ -1,7 +1,8 @@
 """A quote as a model writes it: the likeliest tokens that what was sent goes on with, and how sure the model was.
 
 The log-probability of each token, before anything was masked, tells relevant quotes from others; see LOWEST. A quote
-that falls below it is given up and begun anew with another first token. Whoever calls leaves the model behind the
+that falls below it is given up and begun anew with another first token; but where the words themselves have what the
+statement says, they speak for it too, and the model need not be so sure. Whoever calls leaves the model behind the
 opening mark, and drops from its KV cache what was written.
 """
 
@@ -13,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.runtime.quotes.index import QuoteIndex
-from engine.runtime.quotes.machine import Quote, State, allows, close, opened, step
+from engine.runtime.quotes.machine import Positions, Quote, State, allows, close, opened, step
 
 OPENING = "The words that show this: <quote>"  # what is put behind a statement, behind two line ends
 LOWEST = -2.5  # nats, of every token and of the mark: of 23 quotes it kept 15 of 16 relevant ones and none of 7 others
 LOWEST_FIRST = -6.0  # of the first token, where it may begin but in few places
+LOWEST_COVERED = -6.0  # of every token, where the words themselves have nearly all that the statement says
 MOST_STARTS = 5
 MOST_TOKENS = 64
 MOST_PASSES = (
@@ -26,6 +28,32 @@ MOST_PASSES = (
 _CANDIDATES = 256  # of the likeliest tokens: behind them nothing is likely enough to be worth a search
 
 Logits = NDArray[np.float32]
+
+
+class Witness(Protocol):
+    """What else is known of a statement, see `nearby`."""
+
+    def shows(self, quote: Quote) -> bool:
+        """Whether a quote may be taken for what shows it."""
+
+    def covers(self, quote: Quote) -> bool:
+        """Whether a quote has nearly all that it says."""
+
+    def promises(self, starts: Positions) -> bool:
+        """Whether a quote that begins at one of these places may come to have that."""
+
+
+class _Nobody:
+    """Knows nothing: the model alone decides."""
+
+    def shows(self, quote: Quote) -> bool:
+        return True
+
+    def covers(self, quote: Quote) -> bool:
+        return False
+
+    def promises(self, starts: Positions) -> bool:
+        return False
 
 
 class Pen(Protocol):
@@ -56,6 +84,7 @@ class _Attempt:
     lowest: float
     n_passes: int
     cancelled: bool = False
+    lowest_after: float = 0.0  # of the tokens behind the first one
 
 
 def write_quote(
@@ -67,23 +96,23 @@ def write_quote(
     *,
     floor: float = LOWEST,
     first_floor: float | None = None,
-    accepts: Callable[[Quote], bool] = lambda quote: True,
+    witness: Witness | None = None,
     n_starts: int = MOST_STARTS,
     n_tokens: int = MOST_TOKENS,
 ) -> Written:
     """One quote, or none. logits: behind the opening mark, shape [n_vocab].
 
     piece: a token's bytes, b"" for those that are no text. is_end: whether a token ends a reply. floor: the least
-    log-probability of every token, in nats; first_floor: of the first, where that is another. accepts: another quote is
-    looked for in place of one that it does not. n_starts, n_tokens: that are tried at most, and that one of them has.
+    log-probability of every token, in nats; first_floor: of the first, where that is another. witness: another quote is
+    looked for in place of one that it is against; behind the first token floor is LOWEST_COVERED where it is for it.
+    n_starts, n_tokens: that are tried at most, and that one of them has.
     """
-    first, struck, n_passes = logits.copy(), set[int](), 0
+    first, struck, n_passes, known = logits.copy(), set[int](), 0, witness or _Nobody()
+    floors = floor if first_floor is None else first_floor, floor
     for _ in range(n_starts):
-        attempt = _attempt(
-            pen, first, index, piece, is_end, struck, floor, floor if first_floor is None else first_floor, n_tokens
-        )
+        attempt = _attempt(pen, first, index, piece, is_end, struck, floors, known, n_tokens)
         n_passes += attempt.n_passes
-        if attempt.cancelled or (attempt.quote is not None and accepts(attempt.quote)):
+        if attempt.cancelled or _is_taken(attempt, floor, known):
             return Written(attempt.quote, attempt.lowest, n_passes, attempt.cancelled)
         if attempt.first is None or n_passes >= MOST_PASSES:
             break
@@ -93,6 +122,13 @@ def write_quote(
     return Written(None, -np.inf, n_passes)
 
 
+def _is_taken(attempt: _Attempt, floor: float, witness: Witness) -> bool:
+    quote = attempt.quote
+    if quote is None or not witness.shows(quote):
+        return False
+    return attempt.lowest_after >= floor or witness.covers(quote)
+
+
 def _attempt(
     pen: Pen,
     logits: Logits,
@@ -100,11 +136,12 @@ def _attempt(
     piece: Callable[[int], bytes],
     is_end: Callable[[int], bool],
     struck: set[int],
-    floor: float,
-    first_floor: float,
+    floors: tuple[float, float],
+    witness: Witness,
     n_tokens: int,
 ) -> _Attempt:
-    state, states, lowest = opened(index), list[tuple[State, float]](), 0.0
+    """floors: of the first token, and of the others."""
+    state, states, lowest, after_first = opened(index), list[tuple[State, float, float]](), 0.0, 0.0
     first: int | None = None
     for n_passes in range(n_tokens):
         token = next_token(logits, state, piece, is_end, struck if first is None else frozenset())
@@ -112,15 +149,16 @@ def _attempt(
             return _Attempt(first, None, lowest, n_passes)
         first = token if first is None else first
         probability = log_probability(logits, token)
-        lowest = min(lowest, probability)
-        if probability < (floor if states else first_floor):
+        if probability < floors[bool(states)] and not (states and _may_be(probability, state, witness)):
             return _Attempt(first, None, lowest, n_passes)
+        lowest = min(lowest, probability)
+        after_first = min(after_first, probability) if states else 0.0
         if is_end(token):
-            return _Attempt(first, close(state), lowest, n_passes)
+            return _Attempt(first, close(state), lowest, n_passes, lowest_after=after_first)
         state = step(state, piece(token))
         if state.closed is not None:
-            return _Attempt(first, state.closed, lowest, n_passes)
-        states.append((state, lowest))
+            return _Attempt(first, state.closed, lowest, n_passes, lowest_after=after_first)
+        states.append((state, lowest, after_first))
         after = pen.write(token)
         if after is None:
             return _Attempt(first, None, lowest, n_passes, cancelled=True)
@@ -128,11 +166,19 @@ def _attempt(
     return _cut(first, states)
 
 
-def _cut(first: int | None, states: list[tuple[State, float]]) -> _Attempt:
+def _may_be(probability: float, state: State, witness: Witness) -> bool:
+    """Whether a quote goes on that the model is not sure of, behind what was written."""
+    places = state.places
+    if probability < LOWEST_COVERED or places is None:
+        return False
+    return witness.promises(places.ends - len(places.words))
+
+
+def _cut(first: int | None, states: list[tuple[State, float, float]]) -> _Attempt:
     """A quote that would not end, up to its last whole word."""
-    for state, lowest in reversed(states):
+    for state, lowest, after_first in reversed(states):
         if (quote := close(state)) is not None:
-            return _Attempt(first, quote, lowest, len(states))
+            return _Attempt(first, quote, lowest, len(states), lowest_after=after_first)
     return _Attempt(first, None, -np.inf, len(states))
 
 

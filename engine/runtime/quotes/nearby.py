@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.runtime.quotes.index import KEY_BYTES, QuoteIndex
-from engine.runtime.quotes.machine import Quote
+from engine.runtime.quotes.machine import Positions, Quote
+from engine.runtime.quotes.text import SEAM
 
 _TERM = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d]\w*")
 _UNSPACED = 0x2E80  # from here on, words are not parted by blanks: two characters make a term
@@ -29,6 +30,8 @@ _OF_ASKED = 0.5  # what the statement's words weigh that the question has too
 _OF_ABSENT_NAMES = 2  # what numbers and names weigh that stand nowhere
 _AROUND = 80  # bytes before and behind a quote whose words count too
 _NEEDED = 0.38  # of the weight of a statement's terms
+_COVERED = 0.75  # of that weight, in the quote alone, so that the model need not be sure
+_MOST_BYTES, _MOST_LOOKED_AT = 200, 32  # of a quote that may come to cover a statement; of its places
 _KNOWN = 0.3  # of its words must stand somewhere, or it is in another language
 _COMMON = (  # English words that tell nothing of what is spoken of; other languages' are told by how often they stand
     "a about after all also am an and any are as at be because been before being between both but by can could "
@@ -39,7 +42,7 @@ _COMMON = (  # English words that tell nothing of what is spoken of; other langu
     "without would you your"
 )
 _STOP = frozenset(_COMMON.split())
-Positions = NDArray[np.int32]
+Occurrences = NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +74,30 @@ class Nearby:
 
     def shows(self, quote: Quote) -> bool:
         """Whether enough of the statement's words stand in a quote and around it, at its first place: of all, and of
-        what stands together anywhere near."""
+        what stands together anywhere near. A word alone shows nothing of a statement that has several."""
         if self.is_foreign or not self.weights:
             return True
+        if len(self.weights) > 1 and len(_terms(quote.words.decode("utf-8", "replace"))) < 2:
+            return False
         share = self._share(int(quote.starts.min()), len(quote.words))
         return share >= max(_NEEDED, _OF_BEST * self._best)
+
+    def covers(self, quote: Quote) -> bool:
+        """Whether a quote itself has nearly all that the statement says."""
+        return self._has(quote.words) >= _COVERED
+
+    def promises(self, starts: Positions) -> bool:
+        """Whether one of these places goes on with nearly all that the statement says."""
+        data = self.index.text.data
+        ahead = (data[start : start + _MOST_BYTES].tobytes() for start in starts[:_MOST_LOOKED_AT].tolist())
+        return any(self._has(words.split(bytes([SEAM]))[0]) >= _COVERED for words in ahead)
+
+    def _has(self, words: bytes) -> float:
+        """Of the weight of the statement's terms, those in these words; nothing of a foreign one."""
+        if self.is_foreign or not self.weights:
+            return 0.0
+        there = {term.stem for term in _terms(words.decode("utf-8", "replace"))}
+        return sum(weight for stem, weight in self.weights.items() if stem in there) / sum(self.weights.values())
 
     @cached_property
     def _best(self) -> float:
@@ -84,9 +106,7 @@ class Nearby:
 
     def _share(self, start: int, n_bytes: int) -> float:
         """Of the weight of the statement's terms, those around there."""
-        around = self.index.text.data[max(0, start - _AROUND) : start + n_bytes + _AROUND]
-        there = {term.stem for term in _terms(around.tobytes().decode("utf-8", "replace"))}
-        return sum(weight for stem, weight in self.weights.items() if stem in there) / sum(self.weights.values())
+        return self._has(self.index.text.data[max(0, start - _AROUND) : start + n_bytes + _AROUND].tobytes())
 
 
 def nearby(index: QuoteIndex, statement: str, context: str = "") -> Nearby:
@@ -119,11 +139,11 @@ def nearby(index: QuoteIndex, statement: str, context: str = "") -> Nearby:
     return Nearby(_around(index, votes), weights, weight_known, is_foreign=False)
 
 
-def _rarity(index: QuoteIndex, places: Positions) -> float:
+def _rarity(index: QuoteIndex, places: Occurrences) -> float:
     return log(1 + len(index.positions) / (1 + len(places)))
 
 
-def _around(index: QuoteIndex, votes: list[tuple[Positions, float]]) -> QuoteIndex:
+def _around(index: QuoteIndex, votes: list[tuple[Occurrences, float]]) -> QuoteIndex:
     """The same, beginning only where terms stand together; the whole of it where none stands anywhere."""
     n_buckets = (len(index.text.data) >> _BUCKET_BITS) + 1
     scores = np.zeros(n_buckets, dtype=np.float32)
@@ -170,7 +190,7 @@ def _stem(word: str) -> str:
     return word[:_STEM].removesuffix("e") if len(word) > 3 else word
 
 
-def _places(index: QuoteIndex, term: _Term) -> Positions:
+def _places(index: QuoteIndex, term: _Term) -> Occurrences:
     """Where words begin with it: as it is written, in small letters, with a large one first, or in large ones alone."""
     stem = term.stem.decode("utf-8", "ignore")
     forms = {form.encode()[:KEY_BYTES] for form in (stem, stem.capitalize(), stem.upper(), term.word[: len(stem)])}
