@@ -168,10 +168,12 @@ def _attempt(
 
 def _may_be(probability: float, state: State, witness: Witness) -> bool:
     """Whether a quote goes on that the model is not sure of, behind what was written."""
-    places = state.places
-    if probability < LOWEST_COVERED or places is None:
+    if probability < LOWEST_COVERED:
         return False
-    return witness.promises(places.ends - len(places.words))
+    if state.closing is not None and witness.covers(state.closing.quote):
+        return True
+    places = state.places
+    return places is not None and witness.promises(places.ends - len(places.words))
 
 
 def _cut(first: int | None, states: list[tuple[State, float, float]]) -> _Attempt:
