@@ -9,8 +9,8 @@ from time import monotonic
 from typing import Any
 
 from app.attachments import candidates, joining
-from app.citing import Sent, cite, quotable
-from app.next_turn import PreparedTurn, prepare
+from app.citing import Sent, cite
+from app.next_turn import PreparedTurn, prepare, quotable
 from app.question import Answered, Begun, Cited, DeskEvent, Notice, Question, looking_at
 from app.receipts import Sending, receipt_of
 from app.session_settings import TurnSettings, asked_with, begun_with, sampling_of
@@ -82,7 +82,8 @@ def answer(
         try:
             yield Begun(asked, turn.case.plan, looking_at(turn.case.prompt))
             yield from (*varied, *notices)
-            events = _generated(turn, told, sampling, session.id, backend, settings, cancel)
+            words = quotable(turn.sources, backend, settings, told=True) if told else sources
+            events = _generated(turn, words, told, sampling, session.id, backend, cancel)
             with closing(events):
                 for event in events:
                     yield record.keep(event)
@@ -109,9 +110,14 @@ def _sent(turn: PreparedTurn, sources: tuple[Source, ...], held: tuple[HeldQuote
 
 
 def _generated(
-    turn: PreparedTurn, told: bool, sampling: Sampling, session: str, backend: Backend, settings: Settings, cancel: Flag
+    turn: PreparedTurn,
+    words: tuple[Source, ...],
+    told: bool,
+    sampling: Sampling,
+    session: str,
+    backend: Backend,
+    cancel: Flag,
 ) -> Generator[Event, None, None]:
-    words = quotable(turn.sources, backend, settings, told=told)
     return backend.generate(turn.case, sampling, session_id=session, cancel=cancel, quotable=words, told=told)
 
 

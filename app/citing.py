@@ -12,7 +12,7 @@ from app.settings import Settings
 from engine.answer.citations import Citation, Status
 from engine.answer.places import Places
 from engine.answer.statements import statements
-from engine.backend import Backend, Case, Evidence, HeldQuote, QuoteState, Remark, Replied, Source
+from engine.backend import Backend, Case, Evidence, HeldQuote, Remark, Replied, Source
 from engine.errors import LongdeskError
 from engine.runtime.quotes.text import Place, normalized
 from storage.records import Turn
@@ -29,17 +29,6 @@ class Sent:
     quotable: tuple[Source, ...] = ()
     shown: Mapping[str, int] | None = None
     held: tuple[HeldQuote, ...] = ()
-
-
-def quotable(
-    sources: Sequence[Source], backend: Backend, settings: Settings, *, told: bool = False
-) -> tuple[Source, ...]:
-    """Those of the sources that are sent which the model may be made to quote; none where the engine or the settings
-    are against it. told: it opens quotes itself, however good it is at that."""
-    state = backend.quotes().with_setting(settings.quotes).state
-    if state is not QuoteState.ON and not (told and state is QuoteState.FAILED):
-        return ()
-    return tuple(source for source in sources if source.text.strip())
 
 
 def cite(

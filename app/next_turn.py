@@ -14,7 +14,7 @@ from app.session_settings import SessionSettings, asked_with, settings_of
 from app.settings import Settings
 from app.sources.joining import Joining
 from app.verdicts import rereading
-from engine.backend import Backend, Case, Document, Exchange, Ids, Source, number_pictures
+from engine.backend import Backend, Case, Document, Exchange, Ids, QuoteState, Source, number_pictures
 from engine.errors import UsageError
 from engine.prompt.layout import SYSTEM
 from storage.records import Session, SessionSource, Turn
@@ -236,3 +236,14 @@ def last_read(turns: Sequence[Turn], model: str) -> Turn | None:
         if asked_with(turn).model == model and fresh >= _MEASURABLE_TOKENS and seconds >= _MEASURABLE_S:
             return turn if turn.text else None
     return None
+
+
+def quotable(
+    sources: Sequence[Source], backend: Backend, settings: Settings, *, told: bool = False
+) -> tuple[Source, ...]:
+    """Those of the sources that are sent which the model may be made to quote; none where the engine or the settings
+    are against it. told: it opens quotes itself, however good it is at that."""
+    state = backend.quotes().with_setting(settings.quotes).state
+    if state is not QuoteState.ON and not (told and state is QuoteState.FAILED):
+        return ()
+    return tuple(source for source in sources if source.text.strip())

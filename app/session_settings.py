@@ -81,7 +81,8 @@ class TurnSettings:
     def to_json(self) -> dict[str, Any]:
         """As the store keeps it."""
         values: dict[str, Any] = {"model": self.model, "kv_type": self.kv_type, **asdict(self.sampling)}
-        values["stops"] = list(self.sampling.stops)
+        if stops := list(values.pop("stops")):  # turns that are older have none
+            values["stops"] = stops
         if self.joined is not None:
             values["joined"] = [astuple(each) for each in self.joined]
         if self.refused:

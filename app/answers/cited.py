@@ -8,10 +8,12 @@ import re
 from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from app.answers.marks import Mark
 from engine.answer.citations import Citation, Status
+
+if TYPE_CHECKING:
+    from app.answers.marks import Mark
 
 NO_WORDS = "No words found that show this"
 _LONGEST = 400  # characters of a quote in the list; the viewer has all of it
@@ -32,8 +34,10 @@ def numbered(citations: Sequence[Citation] | None) -> tuple[Citation, ...]:
     return tuple(sorted(citations or (), key=lambda each: each.statement[1]))
 
 
-def marks_of(text: str, citations: Sequence[Citation]) -> tuple[Mark, ...]:
+def marks_of(text: str, citations: Sequence[Citation]) -> "tuple[Mark, ...]":
     """The buttons in the text, for citations as `numbered` gives them; a statement's white space stays behind them."""
+    from app.answers.marks import Mark  # a command line that only says a line does without the parser
+
     marks = []
     for number, citation in enumerate(citations, 1):
         start, end = (min(max(0, each), len(text)) for each in citation.statement)

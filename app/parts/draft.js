@@ -26,9 +26,10 @@ function tellNow() {
 }
 
 function left() {
-  if (desk.unkept !== null && document.querySelector(BOX)?.value === desk.unkept) { // else it was asked just now
-    localStorage.setItem(shelf(desk.session), desk.unkept);
-  }
+  if (desk.unkept === null || document.querySelector(BOX)?.value !== desk.unkept) return; // it was asked just now
+  // a session that was begun a moment ago stands in the address before it is drawn here
+  const session = desk.session ?? new URLSearchParams(location.search).get("session");
+  localStorage.setItem(shelf(session), desk.unkept);
 }
 
 if (desk.deaf) {

@@ -1,6 +1,6 @@
 """How long a first read takes: by what was measured, by a guess at a given speed, by nothing. No clock is asked."""
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 from threading import Event as Flag
@@ -13,7 +13,7 @@ from app.first_read import Duration, duration, first_read
 from app.question import Question
 from app.settings import Settings
 from app.verdicts import first_reading
-from engine.backend import Case, Event, Finished, Sampling, Source
+from engine.backend import Case, Event, Finished, Sampling
 from engine.gguf import read_header
 from engine.local.reading_time import ReadingWork, products_per_s, reading_work
 from engine.memory.card import card_at
@@ -132,9 +132,9 @@ class SlowBackend(FakeBackend):
     """Takes two seconds for every prefill, it says."""
 
     def generate(
-        self, case: Case, sampling: Sampling, *, session_id: str, cancel: Flag, quotable: Sequence[Source] = ()
+        self, case: Case, sampling: Sampling, *, session_id: str, cancel: Flag, **how: Any
     ) -> Generator[Event, None, None]:
-        for event in super().generate(case, sampling, session_id=session_id, cancel=cancel, quotable=quotable):
+        for event in super().generate(case, sampling, session_id=session_id, cancel=cancel, **how):
             yield replace(event, prefill_s=2.0) if isinstance(event, Finished) else event
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,10 +31,12 @@ class Held:
 
 
 class Server:
-    """`longdesk up` on a free port. Its log lies beside its home."""
+    """`longdesk up` on a free port. Its log lies beside its home. variables: of its environment."""
 
-    def __init__(self, home: Path, *options: str, reply_tokens: int = 60) -> None:
-        self.home = home
+    def __init__(
+        self, home: Path, *options: str, reply_tokens: int = 60, variables: Mapping[str, str] | None = None
+    ) -> None:
+        self.home, self._variables = home, dict(variables or {})
         self.options = options
         self.log = home.with_name(home.name + ".log")
         home.mkdir(parents=True, exist_ok=True)
@@ -121,7 +123,7 @@ class Server:
     @property
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("LONGDESK_", "DISPLAY"))}
-        return {**kept, "LONGDESK_HOME": str(self.home)}
+        return {**kept, "LONGDESK_HOME": str(self.home), **self._variables}
 
     def _serves(self) -> bool:
         try:

@@ -86,6 +86,19 @@ def test_what_was_typed_the_moment_before_the_page_was_left_is_there_again(serve
     assert typed(page) == "" and page.session == session
 
 
+def test_what_was_typed_before_the_box_knew_its_session_is_there_again(server: Server, open_page: Open) -> None:
+    page = open_page(server)
+    session = begin(page)
+    page.page.evaluate("window.longdeskDraft.session = null")  # as it is until the page is drawn with it
+    page.page.locator(BOX).press_sequentially("How many boats?")
+    page.page.locator(BOX).press("Tab")
+    page.open("/")
+    page.settle()
+    assert typed(page) == ""
+    page.open(f"/?session={session}")
+    until(lambda: typed(page) == "How many boats?")
+
+
 def press(page: DeskPage, turn: int, name: str) -> None:
     button = page.page.locator(f".st-key-turn-{turn}").get_by_role("button", name=name, exact=True)
     button.and_(page.page.locator(":enabled")).click()

@@ -240,8 +240,7 @@ def test_a_passage_over_two_pages_has_a_box_on_both(
     start, end = data.rindex(b"More words.", 0, data.index(b"[page 2]")), data.index(b"The rent of month 2")
     place = Place(0, start, end - 1)
     across = Places([lease], box_of=box_of).citation(place, statement=_span(RENT), places=1)
-    page = open_page(server)
-    show(page, keep(store, sources, [across]))
+    page = show(open_page, server, keep(store, sources, [across]))
     view = press(page, 1)
     assert "pages 1–2" in view.locator(".where").inner_text()
     first = view.locator(".sheet .box").bounding_box()
@@ -256,8 +255,8 @@ def test_code_in_the_list_stands_as_in_its_source(
     server: Server, store: Store, sources: dict[str, Source], open_page: Open
 ) -> None:
     code = "    # row 70\n    return trees * 70"
-    page = open_page(server)
-    show(page, keep(store, sources, [quoting(ANSWER, RENT, sources[_paths(sources)[0]], code)]))
+    cited = quoting(ANSWER, RENT, sources[_paths(sources)[0]], code)
+    page = show(open_page, server, keep(store, sources, [cited]))
     words = page.page.locator(".citations .cited .words")
     assert words.evaluate("element => element.innerText") == code
 

@@ -17,7 +17,7 @@ from engine.runtime.quotes.text import SEAM, SentText
 MARK = b"</quote>"
 _FEW = 48  # places that are looked at one by one
 _LISTED = 1 << 16  # places that are held as a list; more are held as a range of the index
-_BLANKS = b" \t\n\v\f\r\x1c\x1d\x1e\x1f"
+BLANKS = b" \t\n\v\f\r\x1c\x1d\x1e\x1f"
 
 Positions = NDArray[np.int64]
 
@@ -237,7 +237,7 @@ def _squeezed(token: bytes, *, after_blank: bool) -> tuple[bytes, bool]:
         return token, False
     out = bytearray()
     for byte in token:
-        if byte not in _BLANKS:
+        if byte not in BLANKS:
             out.append(byte)
             after_blank = False
         elif not after_blank:
@@ -251,7 +251,7 @@ def _marked(n_bytes: int, token: bytes) -> int | None:
     rest = MARK[n_bytes:]
     if rest.startswith(token):
         return n_bytes + len(token)
-    return len(MARK) if token.startswith(rest) and not token[len(rest) :].strip(_BLANKS) else None
+    return len(MARK) if token.startswith(rest) and not token[len(rest) :].strip(BLANKS) else None
 
 
 def _mark_begins(state: State, token: bytes) -> Closing | None:

@@ -20,7 +20,7 @@ from engine.runtime.quotes.evidence import (
     next_token,
 )
 from engine.runtime.quotes.index import QuoteIndex
-from engine.runtime.quotes.machine import MARK, Quote, State, allows, close, opened, step
+from engine.runtime.quotes.machine import BLANKS, MARK, Quote, State, allows, close, opened, step
 
 TAG = b"<quote>"
 _LONGEST_PIECE = 32  # bytes, of tokens that marks are spelled with
@@ -61,10 +61,12 @@ class Tags:
         state = self._state
         assert state is not None
         can_end = close(state) is not None or not self._n_tokens
-        token = next_token(logits, state, self._piece, self._is_end)
+        # white space behind white space adds nothing: before there is a word it could go on for ever
+        struck = self._blanks if state.blank and not can_end else frozenset()
+        token = next_token(logits, state, self._piece, self._is_end, struck)
         if token is None and not can_end:  # within a word that is hardly ever written so
             order = np.argsort(-logits, kind="stable").tolist()
-            token = next((each for each in order if allows(state, self._piece(each))), None)
+            token = next((each for each in order if each not in struck and allows(state, self._piece(each))), None)
         if token is None or self._is_end(token):
             return self._end(state, logits)
         probability = log_probability(logits, token)
@@ -136,6 +138,11 @@ class Tags:
             tokens.append(self._by_piece[text[:n_bytes]])
             text = text[n_bytes:]
         return tokens
+
+    @cached_property
+    def _blanks(self) -> frozenset[int]:
+        """Tokens that are white space alone."""
+        return frozenset(token for piece, token in self._by_piece.items() if piece and not piece.strip(BLANKS))
 
     @cached_property
     def _by_piece(self) -> dict[bytes, int]:

@@ -1,0 +1,1 @@
+"""What makes reading slow, for tests that look at it while it goes on."""
