@@ -18,6 +18,7 @@ from app.settings import Settings
 from app.sources.joining import Joining, join_session, write_down
 from app.verdicts import refuse_misfit, unseen_notice
 from engine.backend import (
+    QUOTE_TAG,
     Backend,
     Corpus,
     Event,
@@ -38,7 +39,6 @@ from storage.store import Store
 
 _TITLE_LENGTH = 60
 _WARMTH = 0.7  # the temperature at which a question is asked again whose reply would otherwise be the same
-_TAG = "<quote>"  # a standing instruction, or a question, that has it tells the model to quote within it
 _PROGRESS_S = 0.5  # how often the store hears of the prefill
 
 
@@ -78,7 +78,8 @@ def answer(
             asked = _resume(turn, resumed, lease, sampling, backend, store, settings)
         receipts, before = _Receipts(turn, backend, store, settings), resumed.text if resumed else ""
         record = _Record(asked, store, question.read_s, receipts, before, turn.begun.tolist())
-        sources, told = quotable(turn.sources, backend, settings), _TAG in turn.system + question.text
+        # a standing instruction, or a question, that has the mark tells the model to quote within it
+        sources, told = quotable(turn.sources, backend, settings), QUOTE_TAG in turn.system + question.text
         try:
             yield Begun(asked, turn.case.plan, looking_at(turn.case.prompt))
             yield from (*varied, *notices)
