@@ -1,9 +1,9 @@
 """A quote as a model writes it: the likeliest tokens that what was sent goes on with, and how sure the model was.
 
 The log-probability of each token, before anything was masked, tells relevant quotes from others; see LOWEST. A quote
-that falls below it is given up and begun anew with another first token; but where the words themselves have what the
-statement says, they speak for it too, and the model need not be so sure. Whoever calls leaves the model behind the
-opening mark, and drops from its KV cache what was written.
+that falls below it is given up and begun anew with another first token; but the more the words themselves have of what
+the statement says, the more they speak for it too, and the less sure the model need be. Whoever calls leaves the model
+behind the opening mark, and drops from its KV cache what was written.
 """
 
 from collections.abc import Callable, Set
@@ -20,6 +20,7 @@ OPENING = "The words that show this: <quote>"  # what is put behind a statement,
 LOWEST = -2.5  # nats, of every token and of the mark: of 23 quotes it kept 15 of 16 relevant ones and none of 7 others
 LOWEST_FIRST = -6.0  # of the first token, where it may begin but in few places
 LOWEST_COVERED = -6.0  # of every token, where the words themselves have nearly all that the statement says
+_LITTLE, _ALL = 0.4, 0.75  # of that: up to here the model alone decides, from there on LOWEST_COVERED does
 MOST_STARTS = 5
 MOST_TOKENS = 64
 MOST_PASSES = (
@@ -36,11 +37,11 @@ class Witness(Protocol):
     def shows(self, quote: Quote) -> bool:
         """Whether a quote may be taken for what shows it."""
 
-    def covers(self, quote: Quote) -> bool:
-        """Whether a quote has nearly all that it says."""
+    def covers(self, quote: Quote) -> float:
+        """How much a quote has of what it says, from 0 to 1."""
 
-    def promises(self, starts: Positions) -> bool:
-        """Whether a quote that begins at one of these places may come to have that."""
+    def promises(self, starts: Positions) -> float:
+        """How much of that a quote may come to have that begins at one of these places."""
 
 
 class _Nobody:
@@ -49,11 +50,11 @@ class _Nobody:
     def shows(self, quote: Quote) -> bool:
         return True
 
-    def covers(self, quote: Quote) -> bool:
-        return False
+    def covers(self, quote: Quote) -> float:
+        return 0.0
 
-    def promises(self, starts: Positions) -> bool:
-        return False
+    def promises(self, starts: Positions) -> float:
+        return 0.0
 
 
 class Pen(Protocol):
@@ -104,7 +105,8 @@ def write_quote(
 
     piece: a token's bytes, b"" for those that are no text. is_end: whether a token ends a reply. floor: the least
     log-probability of every token, in nats; first_floor: of the first, where that is another. witness: another quote is
-    looked for in place of one that it is against; behind the first token floor is LOWEST_COVERED where it is for it.
+    looked for in place of one that it is against; behind the first token floor is nearer to LOWEST_COVERED the more the
+    words have of what is to be shown.
     n_starts, n_tokens: that are tried at most, and that one of them has.
     """
     first, struck, n_passes, known = logits.copy(), set[int](), 0, witness or _Nobody()
@@ -126,7 +128,7 @@ def _is_taken(attempt: _Attempt, floor: float, witness: Witness) -> bool:
     quote = attempt.quote
     if quote is None or not witness.shows(quote):
         return False
-    return attempt.lowest_after >= floor or witness.covers(quote)
+    return attempt.lowest_after >= floor or attempt.lowest_after >= _floor(floor, witness.covers(quote))
 
 
 def _attempt(
@@ -149,7 +151,7 @@ def _attempt(
             return _Attempt(first, None, lowest, n_passes)
         first = token if first is None else first
         probability = log_probability(logits, token)
-        if probability < floors[bool(states)] and not (states and _may_be(probability, state, witness)):
+        if probability < floors[bool(states)] and not (states and _may_be(probability, floors[1], state, witness)):
             return _Attempt(first, None, lowest, n_passes)
         lowest = min(lowest, probability)
         after_first = min(after_first, probability) if states else 0.0
@@ -166,14 +168,20 @@ def _attempt(
     return _cut(first, states)
 
 
-def _may_be(probability: float, state: State, witness: Witness) -> bool:
+def _may_be(probability: float, floor: float, state: State, witness: Witness) -> bool:
     """Whether a quote goes on that the model is not sure of, behind what was written."""
     if probability < LOWEST_COVERED:
         return False
-    if state.closing is not None and witness.covers(state.closing.quote):
+    if state.closing is not None and probability >= _floor(floor, witness.covers(state.closing.quote)):
         return True
     places = state.places
-    return places is not None and witness.promises(places.ends - len(places.words))
+    return places is not None and probability >= _floor(floor, witness.promises(places.ends - len(places.words)))
+
+
+def _floor(floor: float, share: float) -> float:
+    """That of words that have a share of what the statement says."""
+    along = min(1.0, max(0.0, (share - _LITTLE) / (_ALL - _LITTLE)))
+    return min(floor, floor + along * (LOWEST_COVERED - floor))
 
 
 def _cut(first: int | None, states: list[tuple[State, float, float]]) -> _Attempt:

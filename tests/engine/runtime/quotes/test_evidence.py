@@ -87,20 +87,20 @@ def test_another_beginning_is_tried() -> None:
 
 
 class Witness:
-    """Knows which words cover the statement, and where they begin."""
+    """Knows which words cover a share of the statement, and where they begin."""
 
-    def __init__(self, index: QuoteIndex, words: bytes, *, shows: bool = True) -> None:
-        self.index, self.words, self.takes = index, words, shows
+    def __init__(self, index: QuoteIndex, words: bytes, *, shows: bool = True, share: float = 1.0) -> None:
+        self.index, self.words, self.takes, self.share = index, words, shows, share
 
     def shows(self, quote: Quote) -> bool:
         return self.takes
 
-    def covers(self, quote: Quote) -> bool:
-        return self.words in quote.words
+    def covers(self, quote: Quote) -> float:
+        return self.share * (self.words in quote.words)
 
-    def promises(self, starts: Positions) -> bool:
+    def promises(self, starts: Positions) -> float:
         data = self.index.text.data.tobytes()
-        return any(data[start:].startswith(self.words) for start in starts.tolist())
+        return self.share * any(data[start:].startswith(self.words) for start in starts.tolist())
 
 
 class Unsure(Script):
@@ -127,6 +127,10 @@ def test_words_that_cover_a_statement_need_no_sure_model() -> None:
     taken = run(Witness(script.index, b"A bike costs 3"))
     assert taken.quote is not None and taken.quote.words == b"A bike costs 3 euros an hour."
     assert LOWEST_COVERED < taken.lowest < LOWEST
+    for share in (0.4, 0.45, 0.5, 0.55, 0.6, 0.7):  # the more they cover, the less sure it need be
+        floor = LOWEST + (share - 0.4) / 0.35 * (LOWEST_COVERED - LOWEST)
+        written = run(Witness(script.index, b"A bike costs 3", share=share))
+        assert (written.quote is not None) == (taken.lowest >= floor), share
 
 
 def test_without_a_way_back_there_is_one_start() -> None:

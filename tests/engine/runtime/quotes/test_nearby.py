@@ -35,13 +35,24 @@ def test_a_quote_begins_where_the_rarer_words_stand() -> None:
     assert begins_near(near, "_NODE_DONE") and not begins_near(near, "other_90")
 
 
-def test_words_that_have_all_of_a_statement_cover_it() -> None:
+def test_a_quote_begins_before_most_of_the_words_wherever_they_are_cut() -> None:
+    for n in range(0, 130, 7):  # not only where they stand within one of the parts that places are told from
+        text = (
+            _FILLER
+            + "x" * n
+            + ' a lamp, a candle, "lights out". The keeper trims the wick of the lamp at dusk.\n'
+            + _TEXT
+        )
+        near = nearby(index_of(text), "At dusk, the keeper trims the wick.", "When does the keeper trim the wick?")
+        assert begins_near(near, "The keeper trims") and begins_near(near, "trims the wick"), n
+        assert not begins_near(near, "dusk.") and not begins_near(near, "_NODE_DONE"), n
+
+
+def test_how_much_of_a_statement_words_have() -> None:
     near = nearby(index_of(), "The value of `_NODE_DONE` is -2.", "What is the value of _NODE_DONE?")
-    assert near.covers(quote_of(near, "_NODE_DONE = -2"))
-    assert not near.covers(quote_of(near, "def prepare(self):"))
-    start = near.index.text.data.tobytes().find(b"_NODE_DONE")
-    assert near.promises(quote_of(near, "_NODE_DONE").starts) and start >= 0
-    assert not near.promises(quote_of(near, "def other_0(value):").starts)
+    covering = quote_of(near, "_NODE_DONE = -2")
+    assert near.covers(covering) > 0.75 > near.covers(quote_of(near, "by hand, in a hurry.")) == 0.0
+    assert near.promises(quote_of(near, "by hand, in a hurry.").starts) == near.promises(covering.starts) > 0.75
 
 
 def test_a_word_alone_shows_nothing_of_a_statement_that_has_several() -> None:
@@ -50,10 +61,36 @@ def test_a_word_alone_shows_nothing_of_a_statement_that_has_several() -> None:
     assert near.shows(quote_of(near, 'raise ValueError("cannot prepare() more than once")'))
 
 
-def test_what_stands_in_the_next_document_counts_for_nothing() -> None:
-    index = build(join([b"the lamp burns", b"paraffin in winter"]))
+def test_a_quote_shows_nothing_whose_words_stand_but_around_it() -> None:
+    text = _FILLER + "Boats leave at six and return when the tide falls. The harbour is closed in a storm.\n" + _TEXT
+    near = nearby(index_of(text), "The harbour is closed in a storm.", "When is the harbour closed?")
+    assert near.shows(quote_of(near, "The harbour is closed in a storm."))
+    beside = everywhere(index_of(text), b"return when the tide falls.")
+    assert beside is not None and not near.shows(beside)
+
+
+def test_what_stands_in_another_document_counts_for_nothing() -> None:
+    index = build(join([b"the lamp burns", b"paraffin in winter", b"and is kept clean"]))
     near = nearby(index, "The lamp burns paraffin in winter.")
-    assert not near.promises(quote_of(near, "the lamp burns").starts)
+    for words in ("the lamp burns", "paraffin in winter"):
+        quote = quote_of(near, words)
+        assert near.promises(quote.starts) == near.covers(quote) == 0.5
+    assert near.shows(quote_of(near, "the lamp burns"))
+
+
+def test_words_of_a_question_that_stand_nowhere_weigh_as_much_as_others() -> None:
+    """A question that asks for what there is not is mostly answered with its own words."""
+    asked = "Which keyword lets prepare run in parallel?"
+    near = nearby(index_of(), "The prepare keyword runs it in parallel.", asked)
+    assert near.is_hopeless
+
+
+def test_what_stands_nowhere_together_is_hopeless() -> None:
+    names = ("heron", "willow", "copper", "lantern", "gravel", "saddle")
+    text = "".join(_FILLER + f"The {name} is here.\n" for name in names)
+    scattered = nearby(index_of(text), f"The {', the '.join(names)}.")
+    assert scattered.known == sum(scattered.weights.values()) and scattered.is_hopeless
+    assert not nearby(index_of(text + " ".join(names)), f"The {', the '.join(names)}.").is_hopeless
 
 
 def test_a_name_that_stands_nowhere_makes_it_hopeless() -> None:
