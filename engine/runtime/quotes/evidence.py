@@ -1,8 +1,8 @@
 """A quote as a model writes it: the likeliest tokens that what was sent goes on with, and how sure the model was.
 
 The log-probability of each token, before anything was masked, tells relevant quotes from others; see LOWEST. A quote
-that falls below it is given up and begun anew with another first token; but the more the words themselves have of what
-the statement says, the more they speak for it too, and the less sure the model need be. Whoever calls leaves the model
+that falls below it is given up and begun anew with another first token; but the more its sentence has of what the
+statement says, the more that speaks for it too, and the less sure the model need be. Whoever calls leaves the model
 behind the opening mark, and drops from its KV cache what was written.
 """
 
@@ -19,7 +19,7 @@ from engine.runtime.quotes.machine import Positions, Quote, State, allows, close
 OPENING = "The words that show this: <quote>"  # what is put behind a statement, behind two line ends
 LOWEST = -2.5  # nats, of every token and of the mark: of 23 quotes it kept 15 of 16 relevant ones and none of 7 others
 LOWEST_FIRST = -6.0  # of the first token, where it may begin but in few places
-LOWEST_COVERED = -6.0  # of every token, where the words themselves have nearly all that the statement says
+LOWEST_COVERED = -6.0  # of every token, where their sentence has nearly all that the statement says
 _LITTLE, _ALL = 0.4, 0.75  # of that: up to here the model alone decides, from there on LOWEST_COVERED does
 MOST_STARTS = 5
 MOST_TOKENS = 64
@@ -38,7 +38,7 @@ class Witness(Protocol):
         """Whether a quote may be taken for what shows it."""
 
     def covers(self, quote: Quote) -> float:
-        """How much a quote has of what it says, from 0 to 1."""
+        """How much the sentence of a quote has of what it says, from 0 to 1."""
 
     def promises(self, starts: Positions) -> float:
         """How much of that a quote may come to have that begins at one of these places."""
@@ -149,7 +149,8 @@ def _attempt(
         token = next_token(logits, state, piece, is_end, struck if first is None else frozenset())
         if token is None:
             return _Attempt(first, None, lowest, n_passes)
-        first = token if first is None else first
+        if first is None:
+            first = token = _whole(logits, state, token, piece, struck, floors[0])
         probability = log_probability(logits, token)
         if probability < floors[bool(states)] and not (states and _may_be(probability, floors[1], state, witness)):
             return _Attempt(first, None, lowest, n_passes)
@@ -208,10 +209,32 @@ def next_token(
     first = int(logits.argmax())
     if may(first):  # nearly always; to put more of them in order takes many times as long
         return first
+    return next(filter(may, _likeliest(logits)), None)
+
+
+def _whole(
+    logits: Logits, state: State, token: int, piece: Callable[[int], bytes], struck: Set[int], floor: float
+) -> int:
+    """The first token of a quote; where it is but a part of a word, of every word that it begins there, the likeliest
+    one with more of it: behind "Return" a model does not expect the rest of "Returns"."""
+    begun = piece(token)
+    if not begun[-1:].isalnum() or close(step(state, begun)) is not None:
+        return token
+
+    def has_more(other: int) -> bool:
+        is_longer = len(piece(other)) > len(begun) and piece(other).startswith(begun)
+        return is_longer and other not in struck and allows(state, piece(other))
+
+    longer = next(filter(has_more, _likeliest(logits)), token)
+    return longer if log_probability(logits, longer) >= floor else token
+
+
+def _likeliest(logits: Logits) -> list[int]:
+    """The likeliest tokens, in order."""
     n_candidates = min(_CANDIDATES, len(logits))
     candidates = np.argpartition(logits, len(logits) - n_candidates)[len(logits) - n_candidates :]
-    ordered = candidates[np.argsort(-logits[candidates], kind="stable")].tolist()
-    return next((int(token) for token in ordered if may(token)), None)
+    ordered: list[int] = candidates[np.argsort(-logits[candidates], kind="stable")].tolist()
+    return ordered
 
 
 def log_probability(logits: Logits, token: int) -> float:

@@ -32,8 +32,10 @@ _OF_ASKED = 0.5  # what the statement's words weigh that the question has too, a
 _OF_ABSENT_NAMES = 2  # what numbers and names weigh that stand nowhere
 _AROUND = 80  # bytes before and behind a quote whose words count too
 _NEEDED = 0.38  # of the weight of a statement's terms
-_ITSELF = 0.25  # of that weight, in the quote alone
-_OF_AROUND = 0.35  # of what stands around a quote, in the quote alone
+_ITSELF = 0.25  # of that weight, in the quote's own sentence
+_OF_AROUND = 0.35  # of what stands around a quote, in its own sentence
+_REST = 120  # bytes before and behind a quote, at most, that are of its sentence
+_END = re.compile(rb"[.!?:;](?= )|\xff|\"\"\"|'''")  # of a sentence, or what parts it from the next
 _MOST_BYTES, _MOST_LOOKED_AT = 200, 32  # of a quote that may come to cover a statement; of its places
 _OF_AHEAD = 0.5  # of the most that stands ahead of a place, for a quote to begin at another
 _KNOWN = 0.3  # of its words must stand somewhere, or it is in another language
@@ -83,18 +85,20 @@ class Nearby:
         return self.is_narrow and all(self._share(start, _MOST_BYTES) < _NEEDED for start in starts.tolist())
 
     def shows(self, quote: Quote) -> bool:
-        """Whether enough of the statement's words stand in a quote, and around it at its first place: of all, and of
-        what stands together anywhere near. A word alone shows nothing of a statement that has several."""
+        """Whether enough of the statement's words stand in the sentence of a quote, and around it at its first place:
+        of all, and of what stands together anywhere near. A word alone shows nothing of a statement that has several.
+        """
         if self.is_foreign or not self.weights:
             return True
         if len(self.weights) > 1 and len(_terms(quote.words.decode("utf-8", "replace"))) < 2:
             return False
-        itself, around = self._has(quote.words), self._share(int(quote.starts.min()), len(quote.words))
+        start = int(quote.starts.min())
+        itself, around = self.covers(quote), self._share(start, len(quote.words))
         return itself >= max(_ITSELF, _OF_AROUND * around) and around >= max(_NEEDED, _OF_BEST * self._best)
 
     def covers(self, quote: Quote) -> float:
-        """Of the weight of the statement's terms, those that a quote itself has."""
-        return self._has(quote.words)
+        """Of the weight of the statement's terms, those in the sentence of a quote, at its first place."""
+        return self._has(self._sentence(int(quote.starts.min()), len(quote.words)))
 
     def promises(self, starts: Positions) -> float:
         """The same of what one of these places goes on with, of that which has most."""
@@ -106,6 +110,15 @@ class Nearby:
         ahead = np.array([self._ahead(start) for start in positions.tolist()])
         keep = ahead >= _OF_AHEAD * ahead.max(initial=0.0)
         return replace(self, index=QuoteIndex(self.index.text, positions[keep]), is_narrow=True)
+
+    def _sentence(self, start: int, n_bytes: int) -> bytes:
+        """A quote with what stands before and behind it within its sentence, as far as marks tell that."""
+        low = max(0, start - _REST)
+        around = self.index.text.data[low : start + n_bytes + _REST].tobytes()
+        ends = [(match.start() + low, match.end() + low) for match in _END.finditer(around)]
+        begin = max((end for _, end in ends if end <= start), default=low)
+        end = min((first for first, _ in ends if first >= start + n_bytes - 1), default=low + len(around))
+        return around[begin - low : end - low]
 
     def _ahead(self, start: int) -> float:
         return self._has(self.index.text.data[start : start + _MOST_BYTES].tobytes().split(bytes([SEAM]))[0])

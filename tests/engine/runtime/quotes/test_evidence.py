@@ -133,6 +133,19 @@ def test_words_that_cover_a_statement_need_no_sure_model() -> None:
         assert (written.quote is not None) == (taken.lowest >= floor), share
 
 
+def test_a_beginning_that_is_no_word_gives_way_to_a_likely_one_that_is() -> None:
+    """Behind "q", where only "quote" begins so, a model expects the rest of another word."""
+    index = build(join([b"quote> costs 3 euros."]))
+
+    def first_of(*tokens: bytes) -> bytes:
+        script = Script(b" costs", b"", index=index)
+        write_quote(script, likely(*tokens), index, _TOKENS.__getitem__, lambda token: token == _END, first_floor=-6.0)
+        return script.written[0]
+
+    assert first_of(b"q", b"quote>") == b"quote>"
+    assert first_of(b"q") == b"q", "the other one is far less likely"
+
+
 def test_without_a_way_back_there_is_one_start() -> None:
     script = Script(b"A bike", b" costs", b" 5", can_go_back=False)
     assert script.run().quote is None and script.n_back == 1
