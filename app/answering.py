@@ -18,7 +18,7 @@ from app.session_settings import TurnSettings, asked_with, begun_with, sampling_
 from app.settings import Settings
 from app.sources.joining import Joining, join_session, write_down
 from app.verdicts import refuse_misfit, unseen_notice
-from engine.backend import Backend, Corpus, Event, HeldQuote, Sampling, Stop
+from engine.backend import QUOTE_TAG, Backend, Corpus, Event, HeldQuote, Sampling, Stop
 from engine.errors import LongdeskError, UsageError
 from storage.leases import Lease
 from storage.records import Session, Turn
@@ -26,7 +26,6 @@ from storage.store import Store
 
 _TITLE_LENGTH = 60
 _WARMTH = 0.7  # the temperature at which a question is asked again whose reply would otherwise be the same
-_TAG = "<quote>"  # a standing instruction, or a question, that has it tells the model to quote within it
 
 
 def answer(
@@ -54,7 +53,8 @@ def answer(
         asked = _begin(turn, resumed, session, lease, question, sampling, backend, store, settings)
         receipts, before = Receipts(turn, backend, store, settings), resumed.text if resumed else ""
         record = Record(asked, store, question.read_s, receipts, before, turn.begun.tolist())
-        told = _TAG in turn.system + question.text
+        # a standing instruction, or a question, that has the mark tells the model to quote within it
+        told = QUOTE_TAG in turn.system + question.text
         excerpts = whole(quotable(turn.sources, backend, settings))
         try:
             yield Begun(asked, turn.case.plan, looking_at(turn.case.prompt))

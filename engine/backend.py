@@ -16,6 +16,7 @@ from engine.errors import LongdeskError
 from engine.memory.budget import Advice, Need, Plan, Verdict, Wanted, Weight
 from engine.prompt.prompt import Exchange, Part, Prompt, Segment
 from engine.runtime.events import (
+    QUOTE_TAG,
     Checking,
     Event,
     Evidence,
@@ -34,6 +35,7 @@ from engine.tokens.document import Document, Ids, View, number_pictures
 from engine.tokens.id_cache import IdCache, KeptIds
 
 __all__ = [
+    "QUOTE_TAG",
     "About",
     "Advice",
     "Backend",

@@ -2,7 +2,8 @@
 
 Taken for quotes: what stands in <quote>, in quotation marks (some words of it), in Markdown's block quotes, in code of
 more than a word, and in code blocks. Code counts as standing in a source where it does but for white space, as prose
-does: a block that is dedented is the same code. Words that are left out within a quote (...) part it in several.
+does: a block that is dedented is the same code. But one whose lines stand in from each other otherwise than there is
+altered: that alone may make other code of it. Words that are left out within a quote (...) part it in several.
 """
 
 import re
@@ -43,10 +44,11 @@ _SOURCE_LINE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Quotation:
-    """Words that an answer quotes. span: of them in the answer, from and up to."""
+    """Words that an answer quotes. span: of them in the answer, from and up to. is_code: a block of it."""
 
     span: Span
     words: str
+    is_code: bool = False
 
 
 def quotations(text: str) -> tuple[Quotation, ...]:
@@ -62,18 +64,23 @@ def cite_quotations(text: str, places: Places, finder: Finder, *, question: str 
     """
     cited: list[Citation] = []
     for statement, quotation in _with_statements(text):
-        for words, found in _looked_for(quotation.words, finder):
+        for words, found in _looked_for(quotation, finder):
             if found.status is Status.VERIFIED or words not in question:
-                cited.append(_citation(text, statement, words, found, places))
+                cited.append(_citation(text, statement, words, found, places, is_code=quotation.is_code))
     return tuple(cited)
 
 
-def _citation(text: str, statement: Span, words: str, found: Found, places: Places) -> Citation:
+def _citation(text: str, statement: Span, words: str, found: Found, places: Places, *, is_code: bool) -> Citation:
     if not found.places:
         return Citation(statement=statement, status=Status.MISSING, quote=words)
     if found.status is Status.VERIFIED:
         stand = [places.indented(place) for place in found.places[:_MOST_COMPARED]]
         stand = _exact(words, stand, places) or stand
+        laid_out = [place for place in stand if _is_laid_out(words, place, places)] if is_code else stand
+        if not laid_out:
+            place = _named(text[slice(*statement)], stand, places)
+            return places.citation(place, statement=statement, status=Status.ALTERED, quote=words)
+        stand = laid_out
         place = _named(text[slice(*statement)], stand, places)
         return places.citation(place, statement=statement, places=len(found.places))
     place = _named(text[slice(*statement)], found.places, places)
@@ -88,6 +95,37 @@ def _exact(words: str, found: Sequence[Place], places: Places) -> list[Place]:
     return [place for place in found if _lines(places.words(place)) == wanted]
 
 
+def _is_laid_out(words: str, place: Place, places: Places) -> bool:
+    """Whether the lines of a block of code stand in from each other as they do at a place. True of lines that are
+    broken elsewhere, as in a table or a text, and of a PDF's, where white space is nothing but a place on the page."""
+    if places.sources[place.document].page_starts:
+        return True
+    ours, theirs = ([line for line in _lines(each) if line.strip()] for each in (words, places.words(place)))
+    if list(map(_letters, ours)) != list(map(_letters, theirs)):
+        return True
+    columns, wanted = list(map(_column, ours)), list(map(_column, theirs))
+    data, start = places.documents[place.document], place.start
+    if start > 0 and data[start - 1] not in b"\n\r":  # how far in the first line stands is not known
+        columns, wanted = columns[1:], wanted[1:]
+    # it is often copied without the blanks before its first word
+    return _ranks(columns) == _ranks(wanted) or (columns[:1] == [0] and columns[1:] == wanted[1:])
+
+
+def _letters(line: str) -> str:
+    return "".join(filter(str.isalnum, line))
+
+
+def _column(line: str) -> int:
+    line = line.expandtabs()
+    return len(line) - len(line.lstrip())
+
+
+def _ranks(columns: Sequence[int]) -> list[int]:
+    """Which of all columns each is: the same however wide a step is."""
+    ranks = {column: rank for rank, column in enumerate(sorted(set(columns)))}
+    return [ranks[column] for column in columns]
+
+
 def _lines(words: str) -> list[str]:
     return [line.rstrip() for line in words.strip("\r\n").splitlines()]
 
@@ -100,21 +138,29 @@ def _named(statement: str, found: Sequence[Place], places: Places) -> Place:
     return (named or found)[0]
 
 
-def _looked_for(words: str, finder: Finder) -> Iterator[tuple[str, Found]]:
+def _looked_for(quotation: Quotation, finder: Finder) -> Iterator[tuple[str, Found]]:
     """What became of a quote: of the whole, without the marks that a sentence around it brought; else of each part
     between words that are left out."""
+    words = quotation.words
     found = finder.find(words)
     bare = words.strip(_END_MARKS)
     if found.status is not Status.VERIFIED and bare != words:
         again = finder.find(bare)
         found = again if again.status is Status.VERIFIED else found
-    parts = [part.strip(_END_MARKS) for part in _LEFT_OUT.split(words)]
+    parts = [_bare(part, is_code=quotation.is_code) for part in _LEFT_OUT.split(words)]
     parts = [part for part in parts if any(map(str.isalnum, part))]
     if found.status is Status.VERIFIED or not parts or parts == [words]:
         yield words, found
     else:
         for part in parts:
             yield part, finder.find(part)
+
+
+def _bare(part: str, *, is_code: bool) -> str:
+    """Without the marks around it; code with the blanks that its first line begins with."""
+    bare = part.strip(_END_MARKS)
+    before = part[: part.find(bare)].rpartition("\n")[2]
+    return before + bare if is_code and not before.strip() else bare
 
 
 def _with_statements(text: str) -> Iterator[tuple[Span, Quotation]]:
@@ -140,7 +186,7 @@ def _all(text: str, spans: Sequence[Span]) -> Iterator[Quotation]:
             continue
         yield from _marked(text, at, start)
         if any(map(str.isalnum, block)):
-            yield Quotation((start, end), block)
+            yield Quotation((start, end), block, is_code=_FENCE.match(text, start) is not None)
         at = end
     yield from _marked(text, at, len(text))
 

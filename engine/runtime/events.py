@@ -113,6 +113,9 @@ class Text:
     mends: bool = False
 
 
+QUOTE_TAG = "<quote>"  # what opens a quote that a model writes itself, where it was told to
+
+
 @dataclass(frozen=True, slots=True)
 class HeldQuote:
     """A quote that the model opened itself and could only copy. words: with white space normalized. lowest: the

@@ -1,8 +1,8 @@
-"""`python -m tests.bench [NAME]... [--times N] [--texts N] [--peers FOLDER]... [--model FILE]`: runs the benchmarks,
-and exits with 1 where a limit is passed.
+"""`python -m tests.bench [NAME]... [--times N] [--texts N] [--peers FOLDER]... [--model FILE]
+[--questions SET]`: runs the benchmarks, and exits with 1 where a limit is passed.
 
 For those that take them: --times, how often each side is measured; --texts, how many are made; --peers, where other
-programs lie; --model, a real one.
+programs lie; --model, a real one; --questions, which it is asked.
 """
 
 import argparse
@@ -46,6 +46,7 @@ def main(arguments: list[str]) -> int:
     options.add_argument("--texts", type=int)
     options.add_argument("--peers", action="append")
     options.add_argument("--model")
+    options.add_argument("--questions")
     given = vars(options.parse_args(arguments))
     names, failed = given.pop("names"), 0
     print(HEAD, flush=True)

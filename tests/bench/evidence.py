@@ -2,8 +2,8 @@
 And with a real model (`python -m tests.bench evidence --model FILE`): what is found for questions whose answers are
 known, and for questions that the sources do not answer.
 
-The sources are modules of the standard library and pages of its language reference. The floor and all else were fixed
-on other questions before.
+The sources are modules of the standard library and pages of its language reference. Nothing was fixed on the questions
+that are asked without `--questions tuned`, which are the others.
 """
 
 import random
@@ -11,7 +11,6 @@ import re
 import sys
 import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from pydoc_data.topics import topics
@@ -32,6 +31,7 @@ from engine.runtime.quotes.index import QuoteIndex, build
 from engine.runtime.quotes.nearby import nearby
 from engine.runtime.quotes.text import join
 from storage.records import Turn
+from tests.bench.evidence_questions import SETS, Known, Questions
 from tests.bench.table import Row
 
 _MB = 40
@@ -40,60 +40,17 @@ _TOKEN_MS = 1.0  # a twentieth of what a model takes that writes 50 tokens a sec
 _INSIDE = 1.05
 _RELEVANT, _NONE_FOUND = 80.0, 80.0  # per cent
 _ENOUGH = 4  # tokens of a reply, to tell what one takes
-_TOPICS = ("assert", "lambda", "nonlocal", "pass", "break", "return")
-_UNANSWERABLE = (
-    "Which colour theme does graphlib use when it prints a graph?", "What is the maximum number of nodes in a graph?",
-    "In which year was bisect.py written, and by whom?", "Which function saves a graph to a file?",
-    "Which exception does insort_right raise when the list is full?", "How do I set the timeout of a lambda?",
-    "What is the default port that graphlib listens on?", "Which keyword makes a pass statement run in parallel?",
-    "How much memory does the topological sorter need for a node?", "Which operating systems does bisect support?",
-)  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """answer, shown: patterns of a right answer, and of the lines that show it."""
-
-    question: str
-    answer: str
-    shown: str
-
-
-_ANSWERABLE = (
-    _Asked("Which exception does prepare raise if there is a cycle?", r"CycleError", r"CycleError"),
-    _Asked("Of which class is CycleError a subclass?", r"ValueError", r"CycleError\(ValueError\)|Subclass of V"),
-    _Asked("What happens if prepare is called more than once?", r"ValueError|cannot", r"more than once|ValueError"),
-    _Asked("What does get_ready return?", r"tuple|nodes", r"Return a tuple|ready"),
-    _Asked("Which method unblocks the successors of a node?", r"done", r"unblocks any successor|def done"),
-    _Asked("What must be hashable when add is called?", r"node|predecessors", r"must be hashable"),
-    _Asked("Where can the detected cycle be found in the CycleError?", r"args|second", r"second\s+element|args"),
-    _Asked("Which method returns the nodes in a topological order?", r"static_order", r"topological|static_order"),
-    _Asked("What is the value of _NODE_DONE?", r"-2", r"_NODE_DONE = -2"),
-    _Asked("What does is_active return when more progress can be made?", r"True", r"more progress can be made"),
-    _Asked("Where does insort_right insert x if x is already in a?", r"right", r"rightmost"),
-    _Asked("Which error does bisect_right raise if lo is negative?", r"ValueError", r"non-negative"),
-    _Asked("What is the default of hi in bisect_right?", r"len\(a\)|None|length", r"len\(a\)|hi=None"),
-    _Asked("Which comparison does bisect_right use to match list.sort?", r"<|less|__lt__", r"uses \"<\"|__lt__"),
-    _Asked("When is the built-in variable __debug__ False?", r"optimiz|-O", r"optimization|-O"),
-    _Asked("What can functions created with lambda expressions not contain?", r"statements|annotations",
-           r"statements or annotations|cannot contain"),
-    _Asked("What does the nonlocal statement make identifiers refer to?", r"previously bound|enclosing",
-           r"previously\s+bound|enclosing scope"),
-    _Asked("What does the pass statement do when it is executed?", r"nothing|null", r"null operation|nothing happens"),
-    _Asked("What happens to the loop control target when break ends a for loop?", r"keeps|current value", r"keeps"),
-    _Asked("What does return substitute if there is no expression list?", r"None", r"\"None\"|None"),
-)  # fmt: skip
-
-
-def rows(model: str | None = None) -> Iterator[Row]:
-    """model: a GGUF file of an instruct model."""
+def rows(model: str | None = None, questions: str = "aside") -> Iterator[Row]:
+    """model: a GGUF file of an instruct model. questions: which of SETS it is asked."""
     token_ms = []
     for row in _cost():
         yield row
         if row.unit == "ms":
             token_ms.append(row.ours)
     if model is not None:
-        yield from _quality(model, token_ms[0])
+        yield from _quality(model, SETS[questions], token_ms[0])
 
 
 def _cost() -> Iterator[Row]:
@@ -172,21 +129,21 @@ def _documents() -> Iterator[bytes]:
                 yield data
 
 
-def _quality(model: str, token_ms: float) -> Iterator[Row]:
+def _quality(model: str, questions: Questions, token_ms: float) -> Iterator[Row]:
     """All questions in a row, each in a session of its own, in a home without quotes and in one with them. So both read
     the same in the same batches: a batch of another size can tip the scales between two words.
 
     token_ms: what a token within a quote takes beyond the model's own time.
     """
     written_ms: list[float] = []
-    asked = [*(each.question for each in _ANSWERABLE), *_UNANSWERABLE]
+    asked = [*(each.question for each in questions.answerable), *questions.unanswerable]
     with TemporaryDirectory() as folder:
         corpus = Path(folder) / "corpus"
         corpus.mkdir()
         stdlib = Path(sysconfig.get_paths()["stdlib"])
-        for name in ("graphlib.py", "bisect.py"):
+        for name in questions.modules:
             (corpus / name).write_bytes((stdlib / name).read_bytes())
-        for name in _TOPICS:
+        for name in questions.topics:
             (corpus / f"{name}.txt").write_text(topics[name], encoding="utf-8")
         turns: dict[bool, list[Turn]] = {False: [], True: []}
         for quotes, answered in turns.items():
@@ -200,7 +157,7 @@ def _quality(model: str, token_ms: float) -> Iterator[Row]:
         texts = {path.name: path.read_text(encoding="utf-8") for path in corpus.iterdir()}
     plain_ms = median(written_ms)
     yield Row(f"a token within a quote from {_MB} MB, by one outside", plain_ms + token_ms, plain_ms, "ms", _INSIDE)
-    yield from _judged(list(zip(turns[False], turns[True], strict=True)), texts)
+    yield from _judged(questions, list(zip(turns[False], turns[True], strict=True)), texts)
 
 
 def _answered(desk: Desk, question: Question, written_ms: list[float]) -> Turn:
@@ -224,7 +181,7 @@ def _tell(turn: Turn) -> None:
         print(f"  {each.status} {'held' if each.held else 'free'}{lowest} {each.quote!r}", file=sys.stderr, flush=True)
 
 
-def _judged(pairs: Sequence[tuple[Turn, Turn]], texts: Mapping[str, str]) -> Iterator[Row]:
+def _judged(questions: Questions, pairs: Sequence[tuple[Turn, Turn]], texts: Mapping[str, str]) -> Iterator[Row]:
     changed = sum(plain.reply_ids != quoted.reply_ids for plain, quoted in pairs)
     yield Row("answers that quotes changed", changed, 0.5, "", 1.0)
     held = [each for _, turn in pairs for each in turn.citations or () if each.held and each.status is Status.VERIFIED]
@@ -235,18 +192,18 @@ def _judged(pairs: Sequence[tuple[Turn, Turn]], texts: Mapping[str, str]) -> Ite
         f"of {len(free)} quotes by the model itself, not verbatim",
         sum(each.status is not Status.VERIFIED for each in free), max(1, len(free)), "", None,
     )  # fmt: skip
-    known = list(zip(_ANSWERABLE, (turn for _, turn in pairs), strict=False))
+    known = list(zip(questions.answerable, (turn for _, turn in pairs), strict=False))
     right = [(asked, turn) for asked, turn in known if re.search(asked.answer, turn.text)]
     without = sum(not any(_shows(each, asked, texts) for each in turn.citations or ()) for asked, turn in right)
     share = 100 * without / max(1, len(right))
     yield Row(f"of {len(right)} right answers, without words that show them", share, 100 - _RELEVANT, "%", 1.0)
-    invented = [turn for _, turn in pairs[len(_ANSWERABLE) :] if turn.citations]
+    invented = [turn for _, turn in pairs[len(questions.answerable) :] if turn.citations]
     shown = sum(any(each.status is Status.VERIFIED for each in turn.citations or ()) for turn in invented)
     share = 100 * shown / max(1, len(invented))
     yield Row(f"of {len(invented)} inventions, with words all the same", share, 100 - _NONE_FOUND, "%", 1.0)
 
 
-def _shows(citation: Citation, asked: _Asked, texts: Mapping[str, str]) -> bool:
+def _shows(citation: Citation, asked: Known, texts: Mapping[str, str]) -> bool:
     """Whether one of the lines that held words touch shows the answer."""
     if not citation.held or citation.lines is None:
         return False

@@ -1,8 +1,9 @@
 """A quote as a model writes it: the likeliest tokens that what was sent goes on with, and how sure the model was.
 
 The log-probability of each token, before anything was masked, tells relevant quotes from others; see LOWEST. A quote
-that falls below it is given up and begun anew with another first token. Whoever calls leaves the model behind the
-opening mark, and drops from its KV cache what was written.
+that falls below it is given up and begun anew with another first token; but the more its sentence has of what the
+statement says, the more that speaks for it too, and the less sure the model need be. Whoever calls leaves the model
+behind the opening mark, and drops from its KV cache what was written.
 """
 
 from collections.abc import Callable, Set
@@ -13,11 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.runtime.quotes.index import QuoteIndex
-from engine.runtime.quotes.machine import Quote, State, allows, close, opened, step
+from engine.runtime.quotes.machine import Positions, Quote, State, allows, close, opened, step
 
 OPENING = "The words that show this: <quote>"  # what is put behind a statement, behind two line ends
 LOWEST = -2.5  # nats, of every token and of the mark: of 23 quotes it kept 15 of 16 relevant ones and none of 7 others
 LOWEST_FIRST = -6.0  # of the first token, where it may begin but in few places
+LOWEST_COVERED = -6.0  # of every token, where their sentence has nearly all that the statement says
+_LITTLE, _ALL = 0.4, 0.75  # of that: up to here the model alone decides, from there on LOWEST_COVERED does
 MOST_STARTS = 5
 MOST_TOKENS = 64
 MOST_PASSES = (
@@ -26,6 +29,32 @@ MOST_PASSES = (
 _CANDIDATES = 256  # of the likeliest tokens: behind them nothing is likely enough to be worth a search
 
 Logits = NDArray[np.float32]
+
+
+class Witness(Protocol):
+    """What else is known of a statement, see `nearby`."""
+
+    def shows(self, quote: Quote) -> bool:
+        """Whether a quote may be taken for what shows it."""
+
+    def covers(self, quote: Quote) -> float:
+        """How much the sentence of a quote has of what it says, from 0 to 1."""
+
+    def promises(self, starts: Positions) -> float:
+        """How much of that a quote may come to have that begins at one of these places."""
+
+
+class _Nobody:
+    """Knows nothing: the model alone decides."""
+
+    def shows(self, quote: Quote) -> bool:
+        return True
+
+    def covers(self, quote: Quote) -> float:
+        return 0.0
+
+    def promises(self, starts: Positions) -> float:
+        return 0.0
 
 
 class Pen(Protocol):
@@ -56,6 +85,7 @@ class _Attempt:
     lowest: float
     n_passes: int
     cancelled: bool = False
+    lowest_after: float = 0.0  # of the tokens behind the first one
 
 
 def write_quote(
@@ -67,23 +97,24 @@ def write_quote(
     *,
     floor: float = LOWEST,
     first_floor: float | None = None,
-    accepts: Callable[[Quote], bool] = lambda quote: True,
+    witness: Witness | None = None,
     n_starts: int = MOST_STARTS,
     n_tokens: int = MOST_TOKENS,
 ) -> Written:
     """One quote, or none. logits: behind the opening mark, shape [n_vocab].
 
     piece: a token's bytes, b"" for those that are no text. is_end: whether a token ends a reply. floor: the least
-    log-probability of every token, in nats; first_floor: of the first, where that is another. accepts: another quote is
-    looked for in place of one that it does not. n_starts, n_tokens: that are tried at most, and that one of them has.
+    log-probability of every token, in nats; first_floor: of the first, where that is another. witness: another quote is
+    looked for in place of one that it is against; behind the first token floor is nearer to LOWEST_COVERED the more the
+    words have of what is to be shown.
+    n_starts, n_tokens: that are tried at most, and that one of them has.
     """
-    first, struck, n_passes = logits.copy(), set[int](), 0
+    first, struck, n_passes, known = logits.copy(), set[int](), 0, witness or _Nobody()
+    floors = floor if first_floor is None else first_floor, floor
     for _ in range(n_starts):
-        attempt = _attempt(
-            pen, first, index, piece, is_end, struck, floor, floor if first_floor is None else first_floor, n_tokens
-        )
+        attempt = _attempt(pen, first, index, piece, is_end, struck, floors, known, n_tokens)
         n_passes += attempt.n_passes
-        if attempt.cancelled or (attempt.quote is not None and accepts(attempt.quote)):
+        if attempt.cancelled or _is_taken(attempt, floor, known):
             return Written(attempt.quote, attempt.lowest, n_passes, attempt.cancelled)
         if attempt.first is None or n_passes >= MOST_PASSES:
             break
@@ -93,6 +124,13 @@ def write_quote(
     return Written(None, -np.inf, n_passes)
 
 
+def _is_taken(attempt: _Attempt, floor: float, witness: Witness) -> bool:
+    quote = attempt.quote
+    if quote is None or not witness.shows(quote):
+        return False
+    return attempt.lowest_after >= floor or attempt.lowest_after >= _floor(floor, witness.covers(quote))
+
+
 def _attempt(
     pen: Pen,
     logits: Logits,
@@ -100,27 +138,30 @@ def _attempt(
     piece: Callable[[int], bytes],
     is_end: Callable[[int], bool],
     struck: set[int],
-    floor: float,
-    first_floor: float,
+    floors: tuple[float, float],
+    witness: Witness,
     n_tokens: int,
 ) -> _Attempt:
-    state, states, lowest = opened(index), list[tuple[State, float]](), 0.0
+    """floors: of the first token, and of the others."""
+    state, states, lowest, after_first = opened(index), list[tuple[State, float, float]](), 0.0, 0.0
     first: int | None = None
     for n_passes in range(n_tokens):
         token = next_token(logits, state, piece, is_end, struck if first is None else frozenset())
         if token is None:
             return _Attempt(first, None, lowest, n_passes)
-        first = token if first is None else first
+        if first is None:
+            first = token = _whole(logits, state, token, piece, struck, floors[0])
         probability = log_probability(logits, token)
-        lowest = min(lowest, probability)
-        if probability < (floor if states else first_floor):
+        if probability < floors[bool(states)] and not (states and _may_be(probability, floors[1], state, witness)):
             return _Attempt(first, None, lowest, n_passes)
+        lowest = min(lowest, probability)
+        after_first = min(after_first, probability) if states else 0.0
         if is_end(token):
-            return _Attempt(first, close(state), lowest, n_passes)
+            return _Attempt(first, close(state), lowest, n_passes, lowest_after=after_first)
         state = step(state, piece(token))
         if state.closed is not None:
-            return _Attempt(first, state.closed, lowest, n_passes)
-        states.append((state, lowest))
+            return _Attempt(first, state.closed, lowest, n_passes, lowest_after=after_first)
+        states.append((state, lowest, after_first))
         after = pen.write(token)
         if after is None:
             return _Attempt(first, None, lowest, n_passes, cancelled=True)
@@ -128,11 +169,27 @@ def _attempt(
     return _cut(first, states)
 
 
-def _cut(first: int | None, states: list[tuple[State, float]]) -> _Attempt:
+def _may_be(probability: float, floor: float, state: State, witness: Witness) -> bool:
+    """Whether a quote goes on that the model is not sure of, behind what was written."""
+    if probability < LOWEST_COVERED:
+        return False
+    if state.closing is not None and probability >= _floor(floor, witness.covers(state.closing.quote)):
+        return True
+    places = state.places
+    return places is not None and probability >= _floor(floor, witness.promises(places.ends - len(places.words)))
+
+
+def _floor(floor: float, share: float) -> float:
+    """That of words that have a share of what the statement says."""
+    along = min(1.0, max(0.0, (share - _LITTLE) / (_ALL - _LITTLE)))
+    return min(floor, floor + along * (LOWEST_COVERED - floor))
+
+
+def _cut(first: int | None, states: list[tuple[State, float, float]]) -> _Attempt:
     """A quote that would not end, up to its last whole word."""
-    for state, lowest in reversed(states):
+    for state, lowest, after_first in reversed(states):
         if (quote := close(state)) is not None:
-            return _Attempt(first, quote, lowest, len(states))
+            return _Attempt(first, quote, lowest, len(states), lowest_after=after_first)
     return _Attempt(first, None, -np.inf, len(states))
 
 
@@ -152,10 +209,32 @@ def next_token(
     first = int(logits.argmax())
     if may(first):  # nearly always; to put more of them in order takes many times as long
         return first
+    return next(filter(may, _likeliest(logits)), None)
+
+
+def _whole(
+    logits: Logits, state: State, token: int, piece: Callable[[int], bytes], struck: Set[int], floor: float
+) -> int:
+    """The first token of a quote; where it is but a part of a word, of every word that it begins there, the likeliest
+    one with more of it: behind "Return" a model does not expect the rest of "Returns"."""
+    begun = piece(token)
+    if not begun[-1:].isalnum() or close(step(state, begun)) is not None:
+        return token
+
+    def has_more(other: int) -> bool:
+        is_longer = len(piece(other)) > len(begun) and piece(other).startswith(begun)
+        return is_longer and other not in struck and allows(state, piece(other))
+
+    longer = next(filter(has_more, _likeliest(logits)), token)
+    return longer if log_probability(logits, longer) >= floor else token
+
+
+def _likeliest(logits: Logits) -> list[int]:
+    """The likeliest tokens, in order."""
     n_candidates = min(_CANDIDATES, len(logits))
     candidates = np.argpartition(logits, len(logits) - n_candidates)[len(logits) - n_candidates :]
-    ordered = candidates[np.argsort(-logits[candidates], kind="stable")].tolist()
-    return next((int(token) for token in ordered if may(token)), None)
+    ordered: list[int] = candidates[np.argsort(-logits[candidates], kind="stable")].tolist()
+    return ordered
 
 
 def log_probability(logits: Logits, token: int) -> float:

@@ -1,12 +1,13 @@
 """Where in all that was sent a statement may be shown, by the words that it shares with it: numpy over a QuoteIndex.
 
 A small model that may begin a quote anywhere begins it at the title, or where it began the last one. So it begins
-where the statement's rarer words stand together; and what it quotes must have some of them around it. Both say nothing
-of what the words mean. A statement in another language than the sources shares none, and is left to the model alone.
+where most of the statement's rarer words stand ahead together; and what it quotes must have some of them itself, and
+more around it. Both say nothing of what the words mean. A statement in another language than the sources shares none,
+and is left to the model alone.
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import log
 
@@ -14,32 +15,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.runtime.quotes.index import KEY_BYTES, QuoteIndex
-from engine.runtime.quotes.machine import Quote
+from engine.runtime.quotes.machine import Positions, Quote
+from engine.runtime.quotes.text import SEAM
 
 _TERM = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d]\w*")
 _UNSPACED = 0x2E80  # from here on, words are not parted by blanks: two characters make a term
 _STEM = 6  # characters of a word that stand for all its forms
-_BUCKET_BITS = 7  # 128 bytes
-_MOST_PASSAGES = 6
-_OF_BEST = 0.75  # of the score of the best passage, for others to be passages too, and for what is quoted
+_BUCKET_BITS, _BUCKETS_AHEAD = 6, 4  # places of 64 bytes, and those that a quote may come to reach
+_MOST_BUCKETS = 48
+_OF_BEST_BUCKET = 0.5  # of the score of the best one, for others to be looked at too
+_OF_BEST = 0.65  # of what stands together at the best place, for what is quoted
 _USUAL_BYTES, _MOST_TRIED = 60, 400  # of a quote; places from which the best is told
 _MOST_PLACES = 4_000  # of a term: one that stands in more tells nothing of where
 _OF_CONTEXT = 0.3  # what the question's words weigh beside the statement's, to find the place
-_OF_ASKED = 0.5  # what the statement's words weigh that the question has too
+_OF_ASKED = 0.5  # what the statement's words weigh that the question has too, and that stand somewhere
 _OF_ABSENT_NAMES = 2  # what numbers and names weigh that stand nowhere
 _AROUND = 80  # bytes before and behind a quote whose words count too
 _NEEDED = 0.38  # of the weight of a statement's terms
+_ITSELF = 0.25  # of that weight, in the quote's own sentence
+_OF_AROUND = 0.35  # of what stands around a quote, in its own sentence
+_REST = 120  # bytes before and behind a quote, at most, that are of its sentence
+_END = re.compile(rb"[.!?:;](?= )|\xff|\"\"\"|'''")  # of a sentence, or what parts it from the next
+_MOST_BYTES, _MOST_LOOKED_AT = 200, 32  # of a quote that may come to cover a statement; of its places
+_OF_AHEAD = 0.5  # of the most that stands ahead of a place, for a quote to begin at another
 _KNOWN = 0.3  # of its words must stand somewhere, or it is in another language
 _COMMON = (  # English words that tell nothing of what is spoken of; other languages' are told by how often they stand
     "a about after all also am an and any are as at be because been before being between both but by can could "
     "did do does down each for from get gets had has have he her here his i if in into is it its just let lets "
-    "like made make makes may me might more most must my no nor not of off on only onto or other our out over own "
+    "like made make makes may me might most must my no nor not of off on only onto or other our out over own "
     "s same shall she should so some such t than that the their them then there these they this those through to "
     "too under up us use used uses using very was we were what when where which while who whom whose will with "
     "without would you your"
 )
 _STOP = frozenset(_COMMON.split())
-Positions = NDArray[np.int32]
+Occurrences = NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,25 +66,69 @@ class _Term:
 class Nearby:
     """What is known of a statement in an index. weights: of its terms, by their first bytes in small letters. index:
     the places where a quote may begin. known: the weight of those that stand anywhere. is_foreign: it is
-    of another language than what was sent."""
+    of another language than what was sent. is_narrow: index has places alone that most stands ahead of."""
 
     index: QuoteIndex = field(repr=False)
     weights: dict[bytes, float]
     known: float
     is_foreign: bool
+    is_narrow: bool = False
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether no quote can show it."""
-        return not self.is_foreign and self.known < _NEEDED * sum(self.weights.values())
+        """Whether no quote can show it: too little of it stands anywhere, or anywhere together."""
+        if self.is_foreign or not self.weights:
+            return False
+        if self.known < _NEEDED * sum(self.weights.values()):
+            return True
+        starts = self.index.positions
+        return self.is_narrow and all(self._share(start, _MOST_BYTES) < _NEEDED for start in starts.tolist())
 
     def shows(self, quote: Quote) -> bool:
-        """Whether enough of the statement's words stand in a quote and around it, at its first place: of all, and of
-        what stands together anywhere near."""
+        """Whether enough of the statement's words stand in the sentence of a quote, and around it at its first place:
+        of all, and of what stands together anywhere near. A word alone shows nothing of a statement that has several.
+        """
         if self.is_foreign or not self.weights:
             return True
-        share = self._share(int(quote.starts.min()), len(quote.words))
-        return share >= max(_NEEDED, _OF_BEST * self._best)
+        if len(self.weights) > 1 and len(_terms(quote.words.decode("utf-8", "replace"))) < 2:
+            return False
+        start = int(quote.starts.min())
+        itself, around = self.covers(quote), self._share(start, len(quote.words))
+        return itself >= max(_ITSELF, _OF_AROUND * around) and around >= max(_NEEDED, _OF_BEST * self._best)
+
+    def covers(self, quote: Quote) -> float:
+        """Of the weight of the statement's terms, those in the sentence of a quote, at its first place."""
+        return self._has(self._sentence(int(quote.starts.min()), len(quote.words)))
+
+    def promises(self, starts: Positions) -> float:
+        """The same of what one of these places goes on with, of that which has most."""
+        return max(map(self._ahead, starts[:_MOST_LOOKED_AT].tolist()), default=0.0)
+
+    def before_most(self) -> "Nearby":
+        """The same, beginning only where most stands ahead."""
+        positions = self.index.positions
+        ahead = np.array([self._ahead(start) for start in positions.tolist()])
+        keep = ahead >= _OF_AHEAD * ahead.max(initial=0.0)
+        return replace(self, index=QuoteIndex(self.index.text, positions[keep]), is_narrow=True)
+
+    def _sentence(self, start: int, n_bytes: int) -> bytes:
+        """A quote with what stands before and behind it within its sentence, as far as marks tell that."""
+        low = max(0, start - _REST)
+        around = self.index.text.data[low : start + n_bytes + _REST].tobytes()
+        ends = [(match.start() + low, match.end() + low) for match in _END.finditer(around)]
+        begin = max((end for _, end in ends if end <= start), default=low)
+        end = min((first for first, _ in ends if first >= start + n_bytes - 1), default=low + len(around))
+        return around[begin - low : end - low]
+
+    def _ahead(self, start: int) -> float:
+        return self._has(self.index.text.data[start : start + _MOST_BYTES].tobytes().split(bytes([SEAM]))[0])
+
+    def _has(self, words: bytes) -> float:
+        """Of the weight of the statement's terms, those in these words; nothing of a foreign one."""
+        if self.is_foreign or not self.weights:
+            return 0.0
+        there = {term.stem for term in _terms(words.decode("utf-8", "replace"))}
+        return sum(weight for stem, weight in self.weights.items() if stem in there) / sum(self.weights.values())
 
     @cached_property
     def _best(self) -> float:
@@ -83,10 +136,10 @@ class Nearby:
         return max((self._share(start, _USUAL_BYTES) for start in starts.tolist()), default=0.0)
 
     def _share(self, start: int, n_bytes: int) -> float:
-        """Of the weight of the statement's terms, those around there."""
-        around = self.index.text.data[max(0, start - _AROUND) : start + n_bytes + _AROUND]
-        there = {term.stem for term in _terms(around.tobytes().decode("utf-8", "replace"))}
-        return sum(weight for stem, weight in self.weights.items() if stem in there) / sum(self.weights.values())
+        """Of the weight of the statement's terms, those around there in its document."""
+        data, seam = self.index.text.data, bytes([SEAM])
+        before = data[max(0, start - _AROUND) : start].tobytes().split(seam)[-1]
+        return self._has(before + data[start : start + n_bytes + _AROUND].tobytes().split(seam)[0])
 
 
 def nearby(index: QuoteIndex, statement: str, context: str = "") -> Nearby:
@@ -106,9 +159,12 @@ def nearby(index: QuoteIndex, statement: str, context: str = "") -> Nearby:
         if term.is_common or term.stem in weights:
             continue
         weight = _rarity(index, places)
+        if not len(places):
+            weight *= _OF_ABSENT_NAMES if term.is_name else 1
+        elif term.stem in asked:
+            weight *= _OF_ASKED
         votes.append((places, weight))
-        weight *= _OF_ABSENT_NAMES if term.is_name and not len(places) else 1
-        weights[term.stem] = weight * (_OF_ASKED if term.stem in asked else 1)
+        weights[term.stem] = weight
         weight_known += weights[term.stem] if len(places) else 0.0
     if terms and n_known < _KNOWN * len(terms):
         return Nearby(index, weights, weight_known, is_foreign=True)
@@ -116,31 +172,28 @@ def nearby(index: QuoteIndex, statement: str, context: str = "") -> Nearby:
         if not term.is_common and term.stem not in weights:
             places = _places(index, term)
             votes.append((places, _OF_CONTEXT * _rarity(index, places)))
-    return Nearby(_around(index, votes), weights, weight_known, is_foreign=False)
+    near = Nearby(_around(index, votes), weights, weight_known, is_foreign=False)
+    return near.before_most() if near.index is not index else near
 
 
-def _rarity(index: QuoteIndex, places: Positions) -> float:
+def _rarity(index: QuoteIndex, places: Occurrences) -> float:
     return log(1 + len(index.positions) / (1 + len(places)))
 
 
-def _around(index: QuoteIndex, votes: list[tuple[Positions, float]]) -> QuoteIndex:
-    """The same, beginning only where terms stand together; the whole of it where none stands anywhere."""
-    n_buckets = (len(index.text.data) >> _BUCKET_BITS) + 1
-    scores = np.zeros(n_buckets, dtype=np.float32)
+def _around(index: QuoteIndex, votes: list[tuple[Occurrences, float]]) -> QuoteIndex:
+    """The same, beginning only where most stands ahead of what these terms weigh; the whole of it where none stands
+    anywhere."""
+    scores = np.zeros((len(index.text.data) >> _BUCKET_BITS) + 1, dtype=np.float32)
     for places, weight in votes:
         if len(places) <= _MOST_PLACES:
-            scores[np.unique(places >> _BUCKET_BITS)] += weight
+            before = (places >> _BUCKET_BITS)[:, None] - np.arange(_BUCKETS_AHEAD)
+            scores[np.unique(before[before >= 0])] += weight
     if not scores.any():
         return index
-    joint = scores.copy()
-    joint[1:] += scores[:-1] / 2
-    joint[:-1] += scores[1:] / 2
-    n_best = min(_MOST_PASSAGES, n_buckets)
-    best = np.argpartition(-joint, n_best - 1)[:n_best]
-    best = best[joint[best] >= _OF_BEST * joint[best].max()]
-    keep = np.zeros(n_buckets, dtype=np.bool_)
-    for step in (-1, 0, 1):
-        keep[np.clip(best + step, 0, n_buckets - 1)] = True
+    n_best = min(_MOST_BUCKETS, len(scores))
+    best = np.argpartition(-scores, n_best - 1)[:n_best]
+    keep = np.zeros(len(scores), dtype=np.bool_)
+    keep[best[scores[best] >= _OF_BEST_BUCKET * scores[best].max()]] = True
     return QuoteIndex(index.text, index.positions[keep[index.positions >> _BUCKET_BITS]])
 
 
@@ -170,7 +223,7 @@ def _stem(word: str) -> str:
     return word[:_STEM].removesuffix("e") if len(word) > 3 else word
 
 
-def _places(index: QuoteIndex, term: _Term) -> Positions:
+def _places(index: QuoteIndex, term: _Term) -> Occurrences:
     """Where words begin with it: as it is written, in small letters, with a large one first, or in large ones alone."""
     stem = term.stem.decode("utf-8", "ignore")
     forms = {form.encode()[:KEY_BYTES] for form in (stem, stem.capitalize(), stem.upper(), term.word[: len(stem)])}

@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from engine.runtime.events import HeldQuote
+from engine.runtime.events import QUOTE_TAG, HeldQuote
 from engine.runtime.quotes.evidence import (
     LOWEST,
     LOWEST_FIRST,
@@ -22,7 +22,7 @@ from engine.runtime.quotes.evidence import (
 from engine.runtime.quotes.index import QuoteIndex
 from engine.runtime.quotes.machine import BLANKS, MARK, Quote, State, allows, close, opened, step
 
-TAG = b"<quote>"
+TAG = QUOTE_TAG.encode()
 _LONGEST_PIECE = 32  # bytes, of tokens that marks are spelled with
 
 

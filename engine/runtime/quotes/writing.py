@@ -200,7 +200,7 @@ class Quoting:
             self._is_end,
             floor=floor,
             first_floor=first,
-            accepts=near.shows,
+            witness=near,
             n_starts=n_starts,
             n_tokens=n_tokens,
         )

@@ -72,6 +72,8 @@ def test_the_difference_of_altered_words() -> None:
         ("gone", "89"),
     ]
     assert compared("is not so", "is so") == [("same", "is "), ("new", "not "), ("same", "so")]
+    stands_in = [("same", "a"), ("new", "\n"), ("gone", "\n    "), ("same", "b c")]
+    assert compared("a\nb c", "a\n    b c") == stands_in
     assert compared("a b\nc", "a\nb c") == [("same", "a\nb c")], "lines may be broken elsewhere"
     assert compared("x " * 5_000, "y") is None
 

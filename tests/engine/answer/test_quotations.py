@@ -94,6 +94,10 @@ PROSE = read("b.txt", "The engine reads every page once.\r\nIt keeps what was re
         ('It is "The engine reads every page twice."', Status.ALTERED, "The engine reads every page twice", (1, 1)),
         ("```\ndef f(x):\nreturn max(x, 70)\n```", Status.ALTERED, "def f(x):\nreturn max(x, 70)", (1, 3)),
         ("```\nreturn max(x, 70)\n```", Status.VERIFIED, "return max(x, 70)", (3, 3)),
+        ("```\ndef f(x):\n  \"\"\"All of it.\"\"\"\n  return max(x, 70)\n```", Status.VERIFIED,
+         'def f(x):\n    """All of it."""\n    return max(x, 70)', (1, 3)),
+        ("```\ndef f(x):\n\"\"\"All of it.\"\"\"\nreturn max(x, 70)\n```", Status.ALTERED,
+         'def f(x):\n"""All of it."""\nreturn max(x, 70)', (1, 3)),
         ("```\nreturn max(x, 71)  # never more\n```", Status.ALTERED, "return max(x, 71)  # never more", (3, 3)),
         ('Here `"so it is"` is printed.', Status.VERIFIED, '"so it is"', (5, 5)),
         ("It does `min(x, 70) # always`.", Status.MISSING, "min(x, 70) # always", None),
@@ -113,6 +117,54 @@ def test_words_that_are_left_out_part_a_quote() -> None:
     assert (first.quote, second.quote) == ("The engine reads every page", "what was read")
     [first, second] = cited("```py\ndef f(x):\n    # ... more\n    return max(x, 70)\n```", CODE, PROSE)
     assert first.lines == (1, 1) and second.lines == (3, 3) and second.status is Status.VERIFIED
+
+
+LOOP = b"class A:\n    def g(self):\n        for x in y:\n            if x:\n                a(x)\n            b(x)\n"
+
+
+@pytest.mark.parametrize(
+    ("fence", "status"),
+    [
+        ("for x in y:\n    if x:\n        a(x)\n    b(x)", Status.VERIFIED),  # dedented
+        ("for x in y:\n  if x:\n    a(x)\n  b(x)", Status.VERIFIED),
+        ("for x in y:\n\tif x:\n\n\t\ta(x)\n\tb(x)", Status.VERIFIED),
+        ("for x in y:\n    if x:\n        a(x)\n        b(x)", Status.ALTERED),
+        ("for x in y:\n    if x:\n        a(x)\nb(x)", Status.ALTERED),
+        ("    if x:\n        a(x)\n    b(x)", Status.VERIFIED),
+        ("    if x:\n        a(x)\nb(x)", Status.ALTERED),
+        ("x in y:\n            if x:\n                a(x)\n            b(x)", Status.VERIFIED),
+        (
+            "for x in y:\n            if x:\n                a(x)\n            b(x)",
+            Status.VERIFIED,
+        ),  # but for its first line
+        ("for x in y:\n            if x:\n                a(x)\n                b(x)", Status.ALTERED),
+        ("if x: a(x)", Status.VERIFIED),  # lines that are broken elsewhere
+    ],
+)
+def test_a_block_that_stands_in_otherwise_is_altered(fence: str, status: Status) -> None:
+    for path, source in (
+        ("a.py", LOOP),
+        ("b.py", LOOP.replace(b"\n", b"\r\n")),
+        ("c.py", LOOP.replace(b"    ", b"\t")),
+    ):
+        [found] = cited(f"So:\n```python\n{fence}\n```", read(path, source))
+        assert (found.status, found.path) == (status, path)
+        assert found.quote == fence or status is Status.VERIFIED
+
+
+def test_of_several_places_the_one_that_is_laid_out_so_is_cited() -> None:
+    fence, other = "if x:\n  a(x)\n  b(x)", read("d.py", b"if x:\n    a(x)\n    b(x)\n")
+    [found] = cited(f"So:\n```\n{fence}\n```", read("a.py", LOOP), other)
+    assert (found.status, found.path) == (Status.VERIFIED, "d.py")
+
+
+def test_of_code_in_parts_each_stands_in_by_itself() -> None:
+    lines = ["for x in y:", "    ...", "        a(x)", "    b(x)"]
+    citations = cited("```\n" + "\n".join(lines) + "\n```", read("a.py", LOOP))
+    assert [each.status for each in citations] == [Status.VERIFIED, Status.VERIFIED]
+    lines[3] = "        b(x)"
+    citations = cited("```\n" + "\n".join(lines) + "\n```", read("a.py", LOOP))
+    assert [each.status for each in citations] == [Status.VERIFIED, Status.ALTERED]
 
 
 def test_of_several_places_the_one_in_the_named_source_is_cited() -> None:

@@ -5,9 +5,17 @@ import random
 import numpy as np
 import pytest
 
-from engine.runtime.quotes.evidence import LOWEST, MOST_STARTS, MOST_TOKENS, Logits, Written, write_quote
+from engine.runtime.quotes.evidence import (
+    LOWEST,
+    LOWEST_COVERED,
+    MOST_STARTS,
+    MOST_TOKENS,
+    Logits,
+    Written,
+    write_quote,
+)
 from engine.runtime.quotes.index import QuoteIndex, build
-from engine.runtime.quotes.machine import MARK
+from engine.runtime.quotes.machine import MARK, Positions, Quote
 from engine.runtime.quotes.text import join, normalized
 
 _TEXT = "A bike costs 3 euros an hour. A tandem costs 5 euros an hour.\nA whole day costs three times as much.\n" * 2
@@ -76,6 +84,66 @@ def test_another_beginning_is_tried() -> None:
     first = likely(b"A bike", b"A")
     written = write_quote(script, first, script.index, _TOKENS.__getitem__, lambda token: token == _END)
     assert script.n_back == 1 and written.quote is not None and written.quote.words.startswith(b"A tandem costs 5")
+
+
+class Witness:
+    """Knows which words cover a share of the statement, and where they begin."""
+
+    def __init__(self, index: QuoteIndex, words: bytes, *, shows: bool = True, share: float = 1.0) -> None:
+        self.index, self.words, self.takes, self.share = index, words, shows, share
+
+    def shows(self, quote: Quote) -> bool:
+        return self.takes
+
+    def covers(self, quote: Quote) -> float:
+        return self.share * (self.words in quote.words)
+
+    def promises(self, starts: Positions) -> float:
+        data = self.index.text.data.tobytes()
+        return self.share * any(data[start:].startswith(self.words) for start in starts.tolist())
+
+
+class Unsure(Script):
+    """Not sure of any token but the first."""
+
+    def write(self, token: int) -> Logits | None:
+        after = super().write(token)
+        return None if after is None else after / 8  # about -3 nats each
+
+
+def test_words_that_cover_a_statement_need_no_sure_model() -> None:
+    pieces = (b"A bike", b" costs", b" 3", b" euros", b" an hour", b".</", b"quote>")
+    script = Unsure(*pieces)
+    first = likely(b"A bike")
+
+    def run(witness: Witness | None) -> Written:
+        return write_quote(
+            Unsure(*pieces), first, script.index, _TOKENS.__getitem__, lambda token: token == _END, witness=witness
+        )
+
+    assert run(None).quote is None
+    assert run(Witness(script.index, b"A tandem")).quote is None
+    assert run(Witness(script.index, b"A bike costs 3", shows=False)).quote is None
+    taken = run(Witness(script.index, b"A bike costs 3"))
+    assert taken.quote is not None and taken.quote.words == b"A bike costs 3 euros an hour."
+    assert LOWEST_COVERED < taken.lowest < LOWEST
+    for share in (0.4, 0.45, 0.5, 0.55, 0.6, 0.7):  # the more they cover, the less sure it need be
+        floor = LOWEST + (share - 0.4) / 0.35 * (LOWEST_COVERED - LOWEST)
+        written = run(Witness(script.index, b"A bike costs 3", share=share))
+        assert (written.quote is not None) == (taken.lowest >= floor), share
+
+
+def test_a_beginning_that_is_no_word_gives_way_to_a_likely_one_that_is() -> None:
+    """Behind "q", where only "quote" begins so, a model expects the rest of another word."""
+    index = build(join([b"quote> costs 3 euros."]))
+
+    def first_of(*tokens: bytes) -> bytes:
+        script = Script(b" costs", b"", index=index)
+        write_quote(script, likely(*tokens), index, _TOKENS.__getitem__, lambda token: token == _END, first_floor=-6.0)
+        return script.written[0]
+
+    assert first_of(b"q", b"quote>") == b"quote>"
+    assert first_of(b"q") == b"q", "the other one is far less likely"
 
 
 def test_without_a_way_back_there_is_one_start() -> None:

@@ -149,13 +149,30 @@ def cited(of: Situation, quote: Quote, index: QuoteIndex) -> tuple[Place, list[s
     return places[0], wrong
 
 
+class Fickle:
+    """A witness who says now this and now that."""
+
+    def __init__(self, draw: random.Random, share: float) -> None:
+        self.draw, self.share = draw, share
+
+    def shows(self, quote: Quote) -> bool:
+        return self.draw.random() < self.share
+
+    def covers(self, quote: Quote) -> bool:
+        return self.draw.random() < self.share
+
+    def promises(self, starts: object) -> bool:
+        return self.draw.random() < self.share
+
+
 def written_by(taste: Taste, index: QuoteIndex) -> Quote | None:
-    """Under conditions that are drawn: a floor, how often a quote is accepted, how long it may be."""
+    """Under conditions that are drawn: a floor, what else is known of the statement, how long it may be."""
     draw, pieces = taste.draw, taste.known.pieces
     share = draw.choice((1.0, 1.0, 0.5))
+    witness = Fickle(draw, share) if share < 1 else None
     written = write_quote(
         taste, taste.logits(), index, pieces.__getitem__, lambda token: token == 0,
-        floor=draw.choice((_NOTHING, _NOTHING, -2.5)), accepts=lambda _: draw.random() < share,
+        floor=draw.choice((_NOTHING, _NOTHING, -2.5)), witness=witness,
         n_tokens=draw.choice((MOST_TOKENS, 12, 3)),
     )  # fmt: skip
     assert written.n_passes <= MOST_PASSES + MOST_TOKENS

@@ -1,0 +1,99 @@
+"""Questions whose answers are known, about modules of the standard library and pages of its language reference; and
+questions about these that they do not answer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """answer, shown: patterns of a right answer, and of the lines that show it."""
+
+    question: str
+    answer: str
+    shown: str
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """modules, topics: what they are about."""
+
+    modules: tuple[str, ...]
+    topics: tuple[str, ...]
+    answerable: tuple[Known, ...]
+    unanswerable: tuple[str, ...]
+
+
+_TUNED = Questions(
+    ("graphlib.py", "bisect.py"),
+    ("assert", "lambda", "nonlocal", "pass", "break", "return"),
+    (
+    Known("Which exception does prepare raise if there is a cycle?", r"CycleError", r"CycleError"),
+    Known("Of which class is CycleError a subclass?", r"ValueError", r"CycleError\(ValueError\)|Subclass of V"),
+    Known("What happens if prepare is called more than once?", r"ValueError|cannot", r"more than once|ValueError"),
+    Known("What does get_ready return?", r"tuple|nodes", r"Return a tuple|ready"),
+    Known("Which method unblocks the successors of a node?", r"done", r"unblocks any successor|def done"),
+    Known("What must be hashable when add is called?", r"node|predecessors", r"must be hashable"),
+    Known("Where can the detected cycle be found in the CycleError?", r"args|second", r"second\s+element|args"),
+    Known("Which method returns the nodes in a topological order?", r"static_order", r"topological|static_order"),
+    Known("What is the value of _NODE_DONE?", r"-2", r"_NODE_DONE = -2"),
+    Known("What does is_active return when more progress can be made?", r"True", r"more progress can be made"),
+    Known("Where does insort_right insert x if x is already in a?", r"right", r"rightmost"),
+    Known("Which error does bisect_right raise if lo is negative?", r"ValueError", r"non-negative"),
+    Known("What is the default of hi in bisect_right?", r"len\(a\)|None|length", r"len\(a\)|hi=None"),
+    Known("Which comparison does bisect_right use to match list.sort?", r"<|less|__lt__", r"uses \"<\"|__lt__"),
+    Known("When is the built-in variable __debug__ False?", r"optimiz|-O", r"optimization|-O"),
+    Known("What can functions created with lambda expressions not contain?", r"statements|annotations",
+           r"statements or annotations|cannot contain"),
+    Known("What does the nonlocal statement make identifiers refer to?", r"previously bound|enclosing",
+           r"previously\s+bound|enclosing scope"),
+    Known("What does the pass statement do when it is executed?", r"nothing|null", r"null operation|nothing happens"),
+    Known("What happens to the loop control target when break ends a for loop?", r"keeps|current value", r"keeps"),
+    Known("What does return substitute if there is no expression list?", r"None", r"\"None\"|None"),
+),
+    (
+    "Which colour theme does graphlib use when it prints a graph?", "What is the maximum number of nodes in a graph?",
+    "In which year was bisect.py written, and by whom?", "Which function saves a graph to a file?",
+    "Which exception does insort_right raise when the list is full?", "How do I set the timeout of a lambda?",
+    "What is the default port that graphlib listens on?", "Which keyword makes a pass statement run in parallel?",
+    "How much memory does the topological sorter need for a node?", "Which operating systems does bisect support?",
+),
+)  # fmt: skip
+
+# written before the model was asked any of them, and nothing was changed for what came of it
+_ASIDE = Questions(
+    ("sched.py", "fnmatch.py"),
+    ("del", "global", "yield", "while", "continue", "booleans", "if"),
+    (
+    Known("Which exception does cancel raise if the event is not in the queue?", r"ValueError",
+          r"not in the queue, this raises ValueError"),
+    Known("What does enterabs return?", r"ID|event", r"Returns an ID|return event"),
+    Known("Do lower or higher priority numbers mean higher priority?", r"[Ll]ower", r"lower priority numbers"),
+    Known("What is the maxsize of the cache of compiled patterns?", r"32768|32,768", r"maxsize=32768"),
+    Known("Which kind of lock does the scheduler use?", r"RLock|reentrant", r"RLock"),
+    Known("What is the default delay function of the scheduler?", r"sleep", r"delayfunc=time\.sleep"),
+    Known("What does run do just after an event is executed?", r"delay", r"delay of 0|delayfunc\(0\)"),
+    Known("How are events kept that are scheduled for the same time?", r"priority", r"order of their priority"),
+    Known("Which function does the enter method call to add the event?", r"enterabs", r"self\.enterabs"),
+    Known("Which function matches file names with case always taken into account?", r"fnmatchcase",
+          r"fnmatchcase\(FILENAME, PATTERN\) always|including case"),
+    Known("What does the pattern [!seq] match?", r"not in", r"\[!seq\]"),
+    Known("Is an initial period in FILENAME special?", r"[Nn]o|not", r"initial period"),
+    Known("Which encoding is used for patterns that are bytes?", r"8859", r"ISO-8859-1"),
+    Known("Does translate compile the regular expression?", r"[Nn]o|not", r"does not compile"),
+    Known("Which exception is raised when an unbound name is deleted?", r"NameError", r"NameError"),
+    Known("In which order does deletion of a target list delete its targets?", r"left", r"from left|to right"),
+    Known("How long does the global declaration hold?", r"code block", r"entire\s+current code block|holds for"),
+    Known("What does a yield in a function definition cause?", r"generator", r"generator function"),
+    Known("What is executed when the expression of a while statement is false?", r"else", r"\"else\" clause"),
+    Known("What does the operator not yield if its argument is false?", r"True", r"operator \"not\" yields"),
+    ),
+    (
+    "In which year was the scheduler class written, and by whom?", "How many events can a scheduler hold at most?",
+    "Which function saves the queue of the scheduler to disk?", "Which colour does fnmatch use for a match?",
+    "How do I set the timeout of enterabs?", "Which database does the scheduler use for its events?",
+    "What is the default port of the scheduler?", "Which keyword makes a while loop run in parallel?",
+    "How many bytes of memory does an event take?", "Which version of the protocol does fnmatch speak?",
+    ),
+)  # fmt: skip
+SETS: Mapping[str, Questions] = {"tuned": _TUNED, "aside": _ASIDE}
