@@ -1,14 +1,14 @@
-"""Archive: the sessions of a home, for whoever wants to read them and nothing else.
+"""Archive: the sessions of a home, for whoever wants to read them, or change what they send, and nothing else.
 
 Desk is one too. By itself it needs nothing of what Desk imports for reading, counting and asking.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from app.session_settings import SessionSettings, settings_of
 from app.settings import Settings, read_settings
@@ -16,6 +16,9 @@ from app.templates.shelf import Shelf
 from engine.errors import UsageError
 from storage.records import Hit, KeptNote, Session, SessionOverview, SessionRecord, SessionSource, SessionSummary, Turn
 from storage.store import Store
+
+if TYPE_CHECKING:
+    from engine.backend import Advice
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +182,54 @@ class Archive:
         record = self.record(session_id)
         max_tiles = self.settings_of(record.session).max_tiles
         return export_document(record, max_tiles=max_tiles, with_sources=with_sources)
+
+    def send(self, session_id: str, paths: Sequence[str], *, enabled: bool) -> None:
+        """From now on, these sources are sent, or are not."""
+        self._store.sources.set_enabled(session_id, paths, enabled=enabled)
+
+    def leave_out(self, session_id: str, exclude: tuple[str, ...]) -> tuple[str, ...]:
+        """Stops sending a session's sources that these globs match; their paths. Raises as session does."""
+        from engine.corpus.walk.folder_walk import excludes
+
+        whole = self._store.sessions.get(session_id).id
+        matched = tuple(
+            link.path for link in self._store.sources.links(whole) if link.enabled and excludes(exclude, link.path)
+        )
+        self.send(whole, matched, enabled=False)
+        return matched
+
+    def limit_tiles(self, session_id: str, max_tiles: int) -> None:
+        """From now on, images of this session are scaled down to that many tiles. Raises as session does."""
+        own = replace(self.settings_of(self._store.sessions.get(session_id)), max_tiles=max_tiles)
+        self._store.sessions.change(session_id, settings=own.to_json("max_tiles"))
+
+    def draw_pages(self, session_id: str, draw_pages: str) -> tuple[str, ...]:
+        """From now on, these pages of this session's PDFs and TIFFs are sent as images: see page_choice.choose.
+
+        What nothing is left of is sent no more; what is lost is told in sentences. Raises as session does, and
+        UsageError where no source has such a page.
+        """
+        from app.images.page_choice import choose
+
+        return choose(self._store, self.settings, session_id, draw_pages)
+
+    def read_in_passes(self, session_id: str, on: bool, *, pass_tokens: int | None = None) -> None:
+        """From now on, this session's questions read its sources slice by slice, or all at once: see app.passes.
+        pass_tokens: the most that one pass reads, None for as much as fits. Raises as session does."""
+        own = replace(
+            self.settings_of(self._store.sessions.get(session_id)),
+            in_passes=on,
+            pass_tokens=pass_tokens if on else None,
+        )
+        self._store.sessions.change(session_id, settings=own.to_json("in_passes"))
+
+    def follow(self, session_id: str, advice: "Advice") -> None:
+        """Does to a session what an advice says of its sources. Raises as session does."""
+        if advice.max_tiles is not None:
+            self.limit_tiles(session_id, advice.max_tiles)
+        if advice.draw_pages is not None:
+            self.draw_pages(session_id, advice.draw_pages)
+        self.send(session_id, advice.leave_out, enabled=False)
 
     def settings_of(self, session: Session | None) -> SessionSettings:
         """What a session was begun with or changed to; None for one that is not begun."""

@@ -18,7 +18,6 @@ from app.answering import answer, plan_of
 from app.archive import Archive
 from app.counting import Count, count, legible
 from app.engines import Engines
-from app.images.page_choice import choose
 from app.local_engine import Running
 from app.next_turn import documents_of, prepare, standing_instruction
 from app.passes.outline import Outline, outlines_of
@@ -28,9 +27,8 @@ from app.reading import Tell, read, read_to_count
 from app.session_settings import begun_with
 from app.settings import Settings
 from app.sources.joining import arrange, join_session, write_down
-from engine.backend import About, Advice, Backend, Corpus, Exchange, Plan, Prompt, Quotes, Source, Wanted
+from engine.backend import About, Backend, Corpus, Exchange, Plan, Prompt, Quotes, Wanted
 from engine.corpus.rules import Rules
-from engine.corpus.walk.folder_walk import excludes
 from engine.errors import Cancelled, LongdeskError
 from engine.memory.planner import Planner
 from storage.records import Session
@@ -196,52 +194,8 @@ class Desk(Archive):
     def send_note(self, session_id: str, number: int) -> tuple[str, tuple[Notice, ...]]:
         """Adds a note of a session to its sources; the path that it goes by, and what add_sources tells. Raises as
         kept_note does."""
-        source: Source = self.note_as_source(session_id, number)
+        source = self.note_as_source(session_id, number)
         return source.path, self.add_sources(session_id, Corpus((source,)))
-
-    def send(self, session_id: str, paths: Sequence[str], *, enabled: bool) -> None:
-        """From now on, these sources are sent, or are not."""
-        self._store.sources.set_enabled(session_id, paths, enabled=enabled)
-
-    def leave_out(self, session_id: str, exclude: tuple[str, ...]) -> tuple[str, ...]:
-        """Stops sending a session's sources that these globs match; their paths. Raises as session does."""
-        whole = self._store.sessions.get(session_id).id
-        matched = tuple(
-            link.path for link in self._store.sources.links(whole) if link.enabled and excludes(exclude, link.path)
-        )
-        self.send(whole, matched, enabled=False)
-        return matched
-
-    def limit_tiles(self, session_id: str, max_tiles: int) -> None:
-        """From now on, images of this session are scaled down to that many tiles. Raises as session does."""
-        own = replace(self.settings_of(self._store.sessions.get(session_id)), max_tiles=max_tiles)
-        self._store.sessions.change(session_id, settings=own.to_json("max_tiles"))
-
-    def draw_pages(self, session_id: str, draw_pages: str) -> tuple[str, ...]:
-        """From now on, these pages of this session's PDFs and TIFFs are sent as images: see page_choice.choose.
-
-        What nothing is left of is sent no more; what is lost is told in sentences. Raises as session does, and
-        UsageError where no source has such a page.
-        """
-        return choose(self._store, self.settings, session_id, draw_pages)
-
-    def read_in_passes(self, session_id: str, on: bool, *, pass_tokens: int | None = None) -> None:
-        """From now on, this session's questions read its sources slice by slice, or all at once: see app.passes.
-        pass_tokens: the most that one pass reads, None for as much as fits. Raises as session does."""
-        own = replace(
-            self.settings_of(self._store.sessions.get(session_id)),
-            in_passes=on,
-            pass_tokens=pass_tokens if on else None,
-        )
-        self._store.sessions.change(session_id, settings=own.to_json("in_passes"))
-
-    def follow(self, session_id: str, advice: Advice) -> None:
-        """Does to a session what an advice says of its sources. Raises as session does."""
-        if advice.max_tiles is not None:
-            self.limit_tiles(session_id, advice.max_tiles)
-        if advice.draw_pages is not None:
-            self.draw_pages(session_id, advice.draw_pages)
-        self.send(session_id, advice.leave_out, enabled=False)
 
     # questions
 

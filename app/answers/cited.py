@@ -114,8 +114,8 @@ def compared(quoted: str, stands: str) -> list[tuple[str, str]] | None:
     ours, theirs = re.findall(r"\s+|\w+|[^\w\s]", quoted), re.findall(r"\s+|\w+|[^\w\s]", stands)
     if max(len(ours), len(theirs)) > _MOST_WORDS:
         return None
-    # all white space is alike, so that a line that is broken elsewhere is no difference; but where the lines are the same,
-    # it is how far in they stand that differs
+    # all white space is alike, so that a line that is broken elsewhere is no difference; but where the lines are the
+    # same, it is how far in they stand that differs
     keys = [[" " if word.isspace() else word for word in words] for words in (theirs, ours)]
     if keys[0] == keys[1] and ["\n" in word for word in theirs] == ["\n" in word for word in ours]:
         keys = [theirs, ours]
