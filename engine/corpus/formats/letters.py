@@ -118,7 +118,7 @@ def cost(text: str, codes: tuple[str, ...]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What of a text costs, in any language: pairs of letters and signs with how often they stand in it, and the rest."""
+    """What of a text costs, in any language: pairs of letters and signs, how often each stands in it, and the rest."""
 
     pairs: Mapping[str, int]
     signs: Mapping[str, int]
