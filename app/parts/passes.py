@@ -67,7 +67,8 @@ def draw_passes(session_id: str, outlook: Outlook, *, busy: bool) -> None:
                 args=(session_id, False),
             )
         if outline is not None:
-            with st.expander(f"The slices: at most {outline.room:,} tokens each", icon=":material/table_rows:"):
+            most = max((each.n_tokens for each in outline.slices), default=0)
+            with st.expander(f"The slices: up to {most:,} tokens each", icon=":material/table_rows:"):
                 _draw_slices(session_id, outline)
     _watch(session_id, outlook)
 

@@ -98,7 +98,8 @@ def _draw_verdict(scene: Scene) -> None:
     if session_id is None or outlook is None:
         draw_verdict(scene.plan, session_id)
     elif scene.in_passes:
-        draw_passes(session_id, outlook, busy=scene.busy)
+        if outlook.outline is not None or not scene.busy:
+            draw_passes(session_id, outlook, busy=scene.busy)
     else:
         draw_verdict(scene.plan, session_id, lambda is_first: draw_offer(session_id, outlook, is_first=is_first))
 
