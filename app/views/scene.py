@@ -23,7 +23,7 @@ class Scene:
     turns: of the current branch. done: those that have ended and stand above what runs or was asked last. pending: the
     index of the turn that runs, or that the next question will have. resumed: the turn whose reply goes on now.
     coming: the id of a session that is begun once its first files are read. later: the question that waits for files.
-    in_passes, pass_tokens: see Question; the session's. outlook: how the next question would be read in passes, where it
+    in_passes, pass_tokens: as in Question. outlook: how the next question would be read in passes, where it
     is to be or has to be; unfinished: how the last one would go on, which was stopped while it was read so.
     """
 
