@@ -13,7 +13,7 @@ from app.passes.planning import plan_passes
 from app.passes.reading import read_in_passes
 from app.passes.setting import PassPlan
 from app.question import Answered, Begun, Cited, DeskEvent, Notice, Question, looking_at
-from app.recording import Receipts, Record
+from app.receipts import Receipts, Record
 from app.session_settings import TurnSettings, asked_with, begun_with, sampling_of, settings_of
 from app.settings import Settings
 from app.sources.joining import Joining, join_session, write_down
