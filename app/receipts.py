@@ -1,40 +1,21 @@
-"""What is kept of an answer: its text and ids while they are written, figures at its end; and its receipt: what of a
-session was sent with it, what was left out and by whom, with what it was asked."""
+"""The receipt of a turn: what of a session was sent with it, what was left out and by whom, with what it was asked."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import date
 from importlib.metadata import version
-from time import monotonic
 from typing import Any
 
 from app.next_turn import PreparedTurn
-from app.question import Answered, DeskEvent, Notice
 from app.session_settings import SessionSettings, asked_with
 from app.settings import Settings
 from engine.answer.receipt import LeftOut, Receipt, SentSource, prompt_hash
-from engine.backend import (
-    Backend,
-    Case,
-    Cause,
-    Event,
-    Finished,
-    Gauge,
-    HeldQuote,
-    Part,
-    Prefill,
-    Remark,
-    Skipped,
-    Source,
-    Stop,
-    Text,
-)
+from engine.backend import Backend, Case, Cause, Part, Skipped, Source
 from engine.errors import LongdeskError
-from storage.records import Outcome, Turn
+from storage.records import Turn
 from storage.store import Store
 
-_PROGRESS_S = 0.5  # how often the store hears of the prefill
 _MOST_COUNTED = 4_000_000  # characters of what was left out: more is not counted for a receipt
 _YOU, _QUESTION, _MODEL = "you", "question", "model"
 _BY = {
@@ -240,69 +221,3 @@ class Receipts:
         )
         skipped = self.store.sources.skipped(turn.session_id)
         return receipt_of(turn, sending, skipped=skipped, backend=self.backend, settings=self.settings).to_json()
-
-
-@dataclass(slots=True)
-class Record:
-    """What is kept of an answer while it comes. read_s: what reading the sources took.
-
-    text, ids: of the reply so far, also of its beginning where it goes on.
-    """
-
-    turn: Turn
-    store: Store
-    read_s: float
-    receipts: Receipts
-    text: str
-    ids: list[int]
-    n_begun: int = field(init=False)
-    told_at: float = 0.0
-    ended: bool = False
-    gauge: Gauge | None = None
-    encoded: int = 0
-    held: tuple[HeldQuote, ...] = ()
-
-    def __post_init__(self) -> None:
-        self.n_begun = len(self.ids)
-
-    def keep(self, event: Event) -> DeskEvent:
-        """Writes an event to the store; the event as the doors hear of it."""
-        if isinstance(event, Finished):
-            self.gauge, self.encoded, self.held = event.gauge, event.encoded, event.held
-            return Answered(self.end(self._outcome(event)), event.gauge, event.encoded)
-        if isinstance(event, Text):  # at most 20 a second, 0.3 ms each: a kill loses nothing that was seen
-            kept = self.text.removesuffix("\N{REPLACEMENT CHARACTER}") if event.mends else self.text
-            self.text = kept + event.text
-            self.ids += event.ids
-            self.store.turns.append_text(self.turn.id, self.text, self.ids)
-        elif isinstance(event, Prefill) and (event.done == event.total or monotonic() - self.told_at > _PROGRESS_S):
-            self.told_at = monotonic()
-            self.store.turns.set_progress(self.turn.id, done=event.done, total=event.total, reused=event.reused)
-        return Notice(event.text) if isinstance(event, Remark) else event
-
-    def end(self, outcome: Outcome) -> Turn:
-        """The turn as it is stored now."""
-        self.ended = True
-        turn = self.store.turns.finish(self.turn.id, outcome)
-        self.turn = self.store.turns.cite(turn.id, receipt=self.receipts.of(turn))
-        return self.turn
-
-    def break_off(self, stop: Stop, error: str | None = None) -> Turn:
-        """The turn as it is stored now, with what was sampled so far."""
-        return self.end(Outcome(text=self.text, stop=stop, reply_ids=tuple(self.ids), error=error))
-
-    def _outcome(self, event: Finished) -> Outcome:
-        reply_ids, prompt_tokens = (*self.ids[: self.n_begun], *event.reply_ids), event.prompt_tokens - self.n_begun
-        return Outcome(
-            text=self.text,
-            stop=event.stop,
-            reply_ids=reply_ids,
-            error=event.error,
-            prompt_tokens=prompt_tokens,
-            reused_tokens=min(event.reused_tokens, prompt_tokens),
-            reply_tokens=len(reply_ids),
-            read_s=self.read_s,
-            load_s=event.load_s,
-            prefill_s=event.prefill_s,
-            ttft_s=event.ttft_s,
-        )
