@@ -61,10 +61,10 @@ class PassPlans:
                 self._busy[slot].start()
         return replace(outlook, is_ready=False, is_old=outlook.outline is not None)
 
-    def last(self, session_id: str) -> Outlook:
-        """That of the next question as it was known last, without finding out anything."""
+    def last(self, session_id: str, *, resumed: int | None = None) -> Outlook:
+        """As it was known last, without finding out anything."""
         with self._lock:
-            _, outlook = self._kept.get((session_id, None), (None, Outlook()))
+            _, outlook = self._kept.get((session_id, resumed), (None, Outlook()))
         return replace(outlook, is_ready=True)
 
     def is_busy(self, session_id: str) -> bool:

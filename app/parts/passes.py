@@ -10,7 +10,6 @@ from app.first_read import Duration, pass_times
 from app.markdown import literal_html, plain, sentence_of
 from app.pass_plans import Outlook
 from app.passes.outline import Outline, PlannedSlice
-from app.session_settings import SessionSettings
 from app.sizes import parse_tokens
 from app.verdicts import about_time
 from engine.corpus.wording import counted
@@ -67,13 +66,14 @@ def draw_passes(session_id: str, outlook: Outlook, *, busy: bool) -> None:
                 args=(session_id, False),
             )
         if outline is not None:
-            with st.expander(f"The slices: at most {outline.room:,} tokens each", icon=":material/table_rows:"):
+            most = max((each.n_tokens for each in outline.slices), default=0)
+            with st.expander(f"The slices: up to {most:,} tokens each", icon=":material/table_rows:"):
                 _draw_slices(session_id, outline)
     _watch(session_id, outlook)
 
 
-def draw_left(session_id: str, outlook: Outlook) -> None:
-    """Under a question whose reading was stopped: what is kept of it, and what is left."""
+def draw_left(session_id: str, index: int, outlook: Outlook) -> None:
+    """Under a question whose reading was stopped: what is kept of it, and what is left. index: of its turn."""
     outline = outlook.outline
     if outline is not None and outline.is_sure:
         n_left = len(outline.slices) - outline.n_noted
@@ -81,20 +81,20 @@ def draw_left(session_id: str, outlook: Outlook) -> None:
         seconds = _time(outline, _times(outline))
         left = f" Going on reads {counted(outline.n_left, 'token')}{seconds}." if n_left else " Going on answers."
         st.caption(f":material/bookmark: {what}{left}")
-    _watch(session_id, outlook)
+    _watch(session_id, outlook, index)
 
 
-def draw_settings(session_id: str, own: SessionSettings) -> None:
-    """The choice of passes, also for a corpus that fits, and of how much one of them reads."""
+def draw_settings(session_id: str, *, in_passes: bool, pass_tokens: int | None) -> None:
+    """The choice of passes, also for a corpus that fits, and of how much one of them reads: see Question."""
     with st.expander("Passes", icon=":material/splitscreen:"):
         st.caption("The sources are read slice by slice, each once, and the answer is made of what each slice gave.")
         st.button(
-            "Read at once" if own.in_passes else "Read in passes",
+            "Read at once" if in_passes else "Read in passes",
             key="turn-passes",
             on_click=_turn,
-            args=(session_id, not own.in_passes),
+            args=(session_id, not in_passes),
         )
-        now = _AUTO if own.pass_tokens is None else f"{own.pass_tokens:,}"
+        now = _AUTO if pass_tokens is None else f"{pass_tokens:,}"
         key = f"pass-tokens-{session_id}-{now}"
         st.text_input(
             "Tokens of a pass, at most",
@@ -124,15 +124,15 @@ def _take_tokens(session_id: str, key: str) -> None:
             state.house().desk.read_in_passes(session_id, True, pass_tokens=n_tokens)
 
 
-def _watch(session_id: str, outlook: Outlook) -> None:
-    """Draws the page again when more is known."""
+def _watch(session_id: str, outlook: Outlook, resumed: int | None = None) -> None:
+    """Draws the page again when more is known. resumed: see PassPlans.of."""
     if not outlook.is_ready:
-        st.fragment(_look, run_every=_POLL_S)(session_id, id(outlook.outline))
+        st.fragment(_look, run_every=_POLL_S)(session_id, resumed, outlook.outline)
 
 
-def _look(session_id: str, drawn: int) -> None:
+def _look(session_id: str, resumed: int | None, drawn: Outline | None) -> None:
     plans = state.house().pass_plans
-    if not plans.is_busy(session_id) or id(plans.last(session_id).outline) != drawn:
+    if not plans.is_busy(session_id) or plans.last(session_id, resumed=resumed).outline is not drawn:
         st.rerun()
 
 

@@ -8,7 +8,6 @@ from app.passes import notes
 from app.passes.reading import excerpts_of, key_of, numbered
 from app.passes.setting import PassPlan
 from app.passes.slices import Piece, Slice, places_of
-from engine.corpus.wording import counted
 
 _MOST_NAMED = 6  # files, or folders, of a slice
 
@@ -98,7 +97,7 @@ def _name(piece: PlannedPiece) -> str:
 
 
 def _group(folder: str, pieces: list[PlannedPiece]) -> str:
-    return _name(pieces[0]) if len(pieces) == 1 else f"{folder} {counted(len(pieces), 'file')}"
+    return _name(pieces[0]) if len(pieces) == 1 else f"{folder} {len(pieces):,} files"
 
 
 def _piece(piece: Piece) -> PlannedPiece:

@@ -102,7 +102,8 @@ def _draw_verdict(scene: Scene) -> None:
     if session_id is None or outlook is None:
         draw_verdict(scene.plan, session_id)
     elif scene.in_passes:
-        draw_passes(session_id, outlook, busy=scene.busy)
+        if outlook.outline is not None or not scene.busy:
+            draw_passes(session_id, outlook, busy=scene.busy)
     else:
         draw_verdict(scene.plan, session_id, lambda is_first: draw_offer(session_id, outlook, is_first=is_first))
 
@@ -142,7 +143,7 @@ def _draw_chat(scene: Scene, session_id: str) -> list[Wish]:
                 draw_turn(session_id, turn, asks=not edited)
             is_last = turn is done[-1] and not scene.busy
             if is_last and scene.unfinished is not None:
-                draw_left(session_id, scene.unfinished)
+                draw_left(session_id, turn.index, scene.unfinished)
             in_passes = is_last and scene.unfinished is not None
             draw_actions(session_id, turn, is_last=is_last, blocked=scene.blocked is not None, in_passes=in_passes)
     job, running = scene.job, scene.running or scene.resumed
@@ -225,8 +226,8 @@ def _draw_panel(scene: Scene, session: Session) -> list[Wish]:
     wishes: list[Wish] = []
     if scene.links:
         wishes = draw_sources(session, scene.links, scene.preview, scene.about)
-        if scene.own is not None:
-            draw_settings(session.id, scene.own)
+        if scene.plan is not None:
+            draw_settings(session.id, in_passes=scene.in_passes, pass_tokens=scene.pass_tokens)
     else:
         draw_panel_head("", "None yet. Add some below.")
     draw_changes(session.id)

@@ -11,7 +11,6 @@ from app.jobs import Job
 from app.markdown import sentence_of
 from app.pass_plans import Outlook, PassPlans
 from app.previews import Budget, Preview, budget_of, key_of
-from app.session_settings import SessionSettings, asked_with
 from engine.backend import About, Plan, Skipped
 from engine.errors import LongdeskError
 from storage.records import KeptNote, Session, SourceLink, Turn
@@ -24,8 +23,8 @@ class Scene:
     turns: of the current branch. done: those that have ended and stand above what runs or was asked last. pending: the
     index of the turn that runs, or that the next question will have. resumed: the turn whose reply goes on now.
     coming: the id of a session that is begun once its first files are read. later: the question that waits for files.
-    own: the session's settings. outlook: how the next question would be read in passes, where it is to be or has to be;
-    unfinished: how the last one would go on, which was stopped while it was read so.
+    in_passes, pass_tokens: as in Question. outlook: how the next question would be read in passes, where it
+    is to be or has to be; unfinished: how the last one would go on, which was stopped while it was read so.
     """
 
     session: Session | None
@@ -44,14 +43,10 @@ class Scene:
     plan: Plan | None = None
     budget: Budget | None = None
     error: LongdeskError | None = None
-    own: SessionSettings | None = None
+    in_passes: bool = False
+    pass_tokens: int | None = None
     outlook: Outlook | None = None
     unfinished: Outlook | None = None
-
-    @property
-    def in_passes(self) -> bool:
-        """Whether the session's questions are read in passes."""
-        return self.own is not None and self.own.in_passes
 
     @property
     def sees(self) -> bool:
@@ -164,13 +159,15 @@ def _counted(scene: Scene) -> Scene:
         plan = preview.plan if preview else house.desk.plan()
     except LongdeskError as error:
         return replace(scene, error=error)
+    own = house.desk.settings_of(scene.session)
     scene = replace(
         scene,
         about=about,
         preview=preview,
         plan=plan,
         budget=budget_of(preview, plan, about.window, house.desk.settings.n_ctx),
-        own=house.desk.settings_of(scene.session) if scene.session is not None else None,
+        in_passes=own.in_passes,
+        pass_tokens=own.pass_tokens,
     )
     return _in_passes(scene, house.pass_plans) if scene.links and preview is not None else scene
 
@@ -188,7 +185,7 @@ def _in_passes(scene: Scene, plans: PassPlans) -> Scene:
 
 def _unfinished(scene: Scene, plans: PassPlans) -> Scene:
     last = scene.done[-1] if scene.done and not scene.busy else None
-    if last is None or scene.session is None or last.text or not asked_with(last).in_passes or last.stop == "end":
+    if last is None or scene.session is None or last.text or "passes" not in last.settings or last.stop == "end":
         return scene
     key = key_of(scene.session, scene.links, scene.turns, asked_of=scene.about)
     return replace(scene, unfinished=plans.of(scene.session.id, key, resumed=last.index))

@@ -242,3 +242,12 @@ def test_what_fits_into_one_pass_is_asked_at_once(new_desk: NewDesk) -> None:
     events = heard(desk, corpus=piers(2), pass_tokens=None)
     assert len(backend.asked) == 1 and not over(events) and last(events).stop == "end"
     assert read_line(last(events).receipt) == ""
+
+
+def test_a_fact_that_no_words_show_is_kept_and_not_used(new_desk: NewDesk) -> None:
+    desk, backend = new_desk(shows=lambda fact: fact if fact.startswith("Pier 3") else "")
+    turn = last(heard(desk, corpus=piers()))
+    assert turn.receipt is not None
+    assert [len(each["note"]["facts"]) for each in turn.receipt["passes"]["slices"]] == [2, 2, 2]
+    [sent] = turn.receipt["passes"]["sent"]
+    assert "Pier 3 is 33 metres" in sent["text"] and "Pier 2" not in sent["text"]
