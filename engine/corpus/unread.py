@@ -6,7 +6,7 @@ Every other field of a source is in its record, whatever fields there are. Which
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass, replace
 from enum import Enum
 from functools import cache
 from operator import attrgetter, itemgetter
@@ -135,14 +135,11 @@ def unpacked(record: Mapping[str, Any], path: str, read: Callable[[], Source | S
 def _plain_fields(value: Any) -> dict[str, Any]:
     """Those that are not as they are anyway. Bytes are never among them."""
     kind: Any = type(value)
-    kinds, left_out = _kinds(kind), (*GIVEN, *_LATER)
-    return {
-        each.name: _plain(getattr(value, each.name))
-        for each in fields(value)
-        if each.name not in left_out
-        and kinds[each.name] is not bytes
-        and (each.default is MISSING or getattr(value, each.name) != each.default)
-    }
+    plain = {}
+    for name, default in _kept_fields(kind):
+        if (held := getattr(value, name)) != default:
+            plain[name] = _plain(held)
+    return plain
 
 
 def _plain(value: Any) -> Any:
@@ -200,6 +197,14 @@ def _typed(value: Any, kind: type[Any]) -> Any:
     if isinstance(value, kind) or (kind is float and isinstance(value, int)):
         return value
     raise ValueError(f"{value!r} is no {kind.__name__}")
+
+
+@cache
+def _kept_fields(kind: Any) -> tuple[tuple[str, object], ...]:
+    """Their names and defaults; MISSING for none, which nothing equals."""
+    kinds, left_out = _kinds(kind), (*GIVEN, *_LATER)
+    kept = [each for each in fields(kind) if each.name not in left_out and kinds[each.name] is not bytes]
+    return tuple((each.name, each.default) for each in kept)
 
 
 @cache

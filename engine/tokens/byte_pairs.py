@@ -139,13 +139,14 @@ class BytePairEncoder:
     def encode(self, texts: Sequence[str]) -> list[Ids]:
         """Ids of each text. Raises EncoderPanicked."""
         n_characters = sum(map(len, texts))
-        one = self._one
+        one, n_threads = self._one, _n_cores()
         is_many = n_characters >= _MANY or "_quick" in self.__dict__  # once the vocabulary is handed over
         if self._is_quick and is_many and self._quick is not None:
-            one = self._one_quickly
-        if n_characters < _BATCH:
+            # who reads the next texts needs a core too, and is slower
+            one, n_threads = self._one_quickly, n_threads - 1
+        if n_characters < _BATCH or n_threads <= 1:
             return [one(text) for text in texts]
-        with ThreadPoolExecutor(_n_cores()) as pool:  # both let go of the GIL
+        with ThreadPoolExecutor(n_threads) as pool:  # both let go of the GIL
             return [ids for batch in pool.map(lambda some: list(map(one, some)), _batches(texts)) for ids in batch]
 
     def encode_quickly(self, texts: Sequence[str]) -> list[Ids] | None:

@@ -205,3 +205,23 @@ def test_the_kernel_refuses_tiles_to_a_process_that_leaves_them_alone() -> None:
     if sys.platform == "linux" and platform.machine() == "x86_64":
         root = Path(__file__).resolve().parents[2]
         assert subprocess.run([sys.executable, "-c", alone], cwd=root, check=False).returncode == 0
+
+
+def test_children_take_the_c_interface_of_llama_cpp_alone() -> None:
+    """The package brings chat formats, jinja2 and SQLite with it, in memory and time that no child has to spare."""
+    code = (
+        "import sys\n"
+        "from engine.child import _leave_chat_formats_out\n"
+        "_leave_chat_formats_out()\n"
+        "import llama_cpp\n"
+        "assert 'llama_cpp.llama_cpp' not in sys.modules  # before something of it is asked for\n"
+        "llama_cpp.llama_backend_init()\n"
+        "from llama_cpp import mtmd_cpp\n"
+        "import llama_cpp.llama_cpp as all_of_it\n"
+        "assert llama_cpp.llama_decode is all_of_it.llama_decode and mtmd_cpp.mtmd_default_marker()\n"
+        "assert not hasattr(llama_cpp, 'no_such_name')\n"
+        "assert not {'llama_cpp.llama', 'jinja2', 'sqlite3'} & set(sys.modules), 'too much'\n"
+    )
+    root = Path(__file__).resolve().parents[2]
+    ended = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, encoding="utf-8", check=False)
+    assert ended.returncode == 0, ended.stderr

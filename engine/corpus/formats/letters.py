@@ -118,7 +118,7 @@ def cost(text: str, codes: tuple[str, ...]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What of a text costs, in any language: pairs of letters and signs, how often each stands in it, and the rest."""
+    """What costs in any language: a text's pairs of letters and its signs, with how often they occur, and the rest."""
 
     pairs: Mapping[str, int]
     signs: Mapping[str, int]

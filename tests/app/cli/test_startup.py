@@ -85,3 +85,22 @@ def test_help_says_of_each_command_what_the_command_says_of_itself() -> None:
         command = cli.get_command(click.Context(cli), name)
         assert command is not None and command.name == name
         assert (command.help or "").partition("\n")[0] == help_
+
+
+def test_a_command_ends_as_python_does(tmp_path: Path) -> None:
+    """It takes nothing apart at its end, but waits for threads, does what is registered, and says all that was said."""
+    code = (
+        "import atexit, sys, threading, time\n"
+        "sys.argv = ['longdesk', 'count', 'nowhere']\n"
+        "atexit.register(print, 'registered')\n"
+        "threading.Thread(target=lambda: (time.sleep(0.3), print('waited'))).start()\n"
+        "print('begun')\n"
+        "from app.command import main\n"
+        "main()\n"
+    )
+    environment = {**os.environ, "LONGDESK_HOME": str(tmp_path)}
+    ended = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, encoding="utf-8", timeout=PATIENCE_S
+    )
+    assert (ended.returncode, ended.stdout.split()) == (2, ["begun", "waited", "registered"])
+    assert "There is no file or folder at nowhere." in ended.stderr

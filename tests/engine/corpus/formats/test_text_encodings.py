@@ -7,9 +7,10 @@ import pytest
 
 from engine.corpus.formats.decoding import Decoded, decode
 from engine.corpus.formats.format import whole_file
+from engine.corpus.formats.letters import cost
 from engine.corpus.formats.text import read_text
 from engine.corpus.rules import Rules
-from engine.corpus.source import Skipped, Source
+from engine.corpus.source import Skipped, Source, digest_bytes, digest_text
 from tests.writing import samples
 
 
@@ -325,3 +326,18 @@ def test_no_text_makes_the_reader_fail_and_nothing_goes_without_a_note() -> None
         assert isinstance(found, Source | Skipped)
         if isinstance(found, Source) and found.encoding == "utf-8" and not found.notes:
             assert found.text.encode() == torn
+
+
+@pytest.mark.parametrize("text", ["Größe\n", "one\r\ntwo\r\n", "\ufffd kept, é\n", "plain\n"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_a_digest_is_of_the_text_in_utf8_whatever_the_file_is_in(text: str, encoding: str) -> None:
+    data = text.encode(encoding)
+    source = read_text(whole_file("a.txt", data, Rules()))
+    assert isinstance(source, Source) and source.text == text and source.n_bytes == len(data)
+    assert source.digest == digest_text(text) == digest_bytes(text.encode())
+
+
+def test_what_stands_behind_a_sign_counts_as_much_as_the_sign() -> None:
+    """A capital behind a small letter beyond ASCII speaks against a reading, a small one does not."""
+    assert cost("äB", ("de",)) > cost("äb", ("de",))
+    assert cost("ab \xa0 ab", ("de",)) > cost("ab\xa0ab", ("de",))
