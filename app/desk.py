@@ -21,6 +21,9 @@ from app.engines import Engines
 from app.images.page_choice import choose
 from app.local_engine import Running
 from app.next_turn import documents_of, prepare, standing_instruction
+from app.passes.summary.job import prepare_summary
+from app.passes.summary.steps import SummaryEvent
+from app.passes.summary.summarizing import summarize
 from app.previews import Preview, preview_of
 from app.question import DeskEvent, Line, Notice, Question, Unwanted
 from app.reading import Tell, read, read_to_count
@@ -90,15 +93,23 @@ class Desk(Archive):
     # a corpus
 
     def read(
-        self, paths: Sequence[Path], rules: Rules = Rules(), *, uploaded: bool = False, tell: Tell | None = None
+        self,
+        paths: Sequence[Path],
+        rules: Rules = Rules(),
+        *,
+        uploaded: bool = False,
+        tell: Tell | None = None,
+        encodes: bool = True,
     ) -> Corpus:
         """What lies at these paths, images too: whether they are seen is up to the model that a session is asked with.
         The ids of its text are made meanwhile, where that can be used.
 
-        uploaded: the paths are copies; where they lie and when they were written means nothing. Which pages are drawn
+        uploaded: the paths are copies; where they lie and when they were written means nothing. encodes: False where it
+        is compared and no more. Which pages are drawn
         is up to the settings where the rules do not say it. Raises UsageError for a path that is not there.
         """
-        return read(paths, rules, self.settings, self.backend, uploaded=uploaded, tell=tell)
+        backend = self.backend if encodes else None
+        return read(paths, rules, self.settings, backend, uploaded=uploaded, tell=tell)
 
     def read_to_count(
         self, paths: Sequence[Path], rules: Rules = Rules(), *, read_again: bool = False, tell: Tell | None = None
@@ -249,6 +260,28 @@ class Desk(Archive):
             yield from answer(
                 question, backend=backend, store=self._store, settings=self.settings, cancel=cancel, uncited=uncited
             )
+        finally:
+            self._line.engine.release()
+            self._save_when_idle()
+
+    def summarize(
+        self, session_id: str, *, pass_tokens: int | None = None, cancel: Flag
+    ) -> Generator[SummaryEvent, None, None]:
+        """Summarizes the sources that a session sends, and keeps the summary with it; see app.passes.summary.
+
+        pass_tokens: the most that a pass reads. Waits as ask does; cancelled, it ends without Summarized, and what was
+        read is kept. Raises as ask does.
+        """
+        self._idle.cancel()
+        if not (yield from self._line.wait(cancel)):
+            return
+        try:
+            session, backend = self._store.sessions.get(session_id), self.backend()
+            with self._store.leases.acquire(session.id):
+                job = prepare_summary(
+                    session, backend=backend, store=self._store, settings=self.settings, pass_tokens=pass_tokens
+                )
+                yield from summarize(job, self.summary(session.id), cancel)
         finally:
             self._line.engine.release()
             self._save_when_idle()

@@ -23,6 +23,7 @@ COMMANDS = {
     "count": ("count", "Count the tokens of files, folders, zips and PDFs, with the model's own vocabulary."),
     "plan": ("corpus", "Say whether a corpus and a reply fit, before anything is loaded."),
     "ask": ("corpus", "Ask a question about files, folders, zips and PDFs."),
+    "summarize": ("summarize", "Write pages about a codebase, each statement with the words that show it."),
     "serve": ("serve", "Answer editors and scripts about a corpus: an OpenAI-compatible API, and MCP tools."),
     "sessions": ("sessions", "List, show, rename, export, import, verify, search and delete sessions."),
     "models": ("models", "The catalogue of models: list, find, download and verify them."),

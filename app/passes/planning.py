@@ -116,7 +116,7 @@ def plan_passes(
     )
     least = setting.lay_out((), notes.asking(question.text)).n_tokens
     reply = max(notes.MOST_TOKENS, settings.reply_tokens)
-    most = _most_tokens(backend, settings.wanted) - least - reply - _ASIDE
+    most = most_tokens(backend, settings.wanted) - least - reply - _ASIDE
     room = min(most, question.pass_tokens) if question.pass_tokens is not None else most
     if room < _FEWEST:
         raise DoesNotFit(
@@ -143,7 +143,7 @@ def plan_passes(
     )
 
 
-def _most_tokens(backend: Backend, wanted: Wanted) -> int:
+def most_tokens(backend: Backend, wanted: Wanted) -> int:
     """The most tokens that prompt and reply may have here: the context that was asked for, else as much of the model's
     window as fits into memory."""
     window = backend.about.window

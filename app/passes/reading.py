@@ -5,7 +5,7 @@ Every note is kept as soon as it is there, by what was asked of which ids: what 
 slice whose sources did not change is not read again.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from hashlib import blake2b
@@ -14,7 +14,7 @@ from typing import Any
 
 from app.citing import Excerpt, Quotable
 from app.passes import notes
-from app.passes.notes import Fact, Note, note_from
+from app.passes.notes import Note, note_from
 from app.passes.planning import PassPlan, Setting
 from app.passes.slices import Slice
 from app.question import DeskEvent, Notice, Passes, Passing
@@ -115,7 +115,7 @@ def _pass(
     if kept is not None:
         note = note_from(kept)
         yield _over(at, note, kept=True)
-        return Noted(note, at.title, _passages(note.facts, quotable))
+        return Noted(note, at.title, _passages(note, quotable))
     yield at
     refuse_misfit(case.plan)
     if case.refusal is not None:
@@ -144,7 +144,7 @@ def _pass(
         return None
     setting.store.notes.put(key, setting.session_id, note.to_json())
     yield _over(at, note, n_read=ended.prompt_tokens - ended.reused_tokens, n_reused=ended.reused_tokens)
-    return Noted(note, at.title, _passages(note.facts, quotable))
+    return Noted(note, at.title, _passages(note, quotable))
 
 
 def _over(at: Passing, note: Note, **known: Any) -> Passing:
@@ -179,17 +179,21 @@ def _shown(
     return notes.read_note(text, citations=citations, looked=len(citations) == len(spans))
 
 
-def _passages(facts: Sequence[Fact], quotable: Sequence[Excerpt]) -> tuple[Excerpt, ...]:
-    """What stands around the words that show facts: whole lines where they are short, each passage once."""
+def _passages(note: Note, quotable: Sequence[Excerpt]) -> tuple[Excerpt, ...]:
     wholes = {excerpt.whole.path: excerpt.whole for excerpt in quotable}
+    return passages_around((fact.citation for fact in note.facts), wholes)
+
+
+def passages_around(citations: Iterable[Citation | None], wholes: Mapping[str, Source]) -> tuple[Excerpt, ...]:
+    """What stands around the words that were quoted: whole lines where they are short, each passage once. wholes: the
+    sources that they stand in, by path."""
     found = dict[tuple[str, int], Excerpt]()
-    for fact in facts:
-        citation = fact.citation
+    for citation in citations:
         whole = wholes.get(citation.path or "") if citation is not None else None
-        if citation is None or whole is None or citation.bytes is None:
+        if citation is None or whole is None or citation.text_span is None:
             continue
         data = whole.text.encode("utf-8", "surrogatepass")
-        start, end = _whole_lines(data, *citation.bytes)
+        start, end = _whole_lines(data, *citation.text_span)
         text = data[start:end].decode("utf-8", "surrogatepass")
         passage = whole.changed(text=text, digest=digest_text(text), pictures=(), page_starts=(), kept_file=None)
         found.setdefault((whole.path, start), Excerpt(passage, whole, start))
