@@ -17,14 +17,7 @@ from app.session_settings import TurnSettings, asked_with, begun_with, sampling_
 from app.settings import Settings
 from app.sources.joining import Joining, join_session, write_down
 from app.verdicts import refuse_misfit, unseen_notice
-from engine.backend import (
-    Backend,
-    Corpus,
-    Event,
-    HeldQuote,
-    Sampling,
-    Stop,
-)
+from engine.backend import Backend, Corpus, Event, HeldQuote, Sampling, Stop
 from engine.errors import LongdeskError, UsageError
 from storage.leases import Lease
 from storage.records import Session, Turn
@@ -45,23 +38,9 @@ def answer(
         lease = stack.enter_context(store.leases.acquire(session.id)) if session is not None else None
         question, there = _resolved(question, session, store)
         resumed = there[0] if question.goes_on is not None else None
-        corpus, into = question.corpus, session.id if session else None
-        joined = join_session(store.sources, into, corpus) if corpus != Corpus() else Joining()
-        turn = prepare(
-            session,
-            question.text,
-            store=store,
-            backend=backend,
-            settings=settings,
-            joining=joined,
-            only=question.only,
-            beside=question.beside,
-            resumed=resumed,
-        )
-        planned = None
-        if question.in_passes:
-            planned = plan_passes(turn, question, backend=backend, store=store, settings=settings)
-        else:
+        turn = _prepared(question, session, resumed, backend, store, settings)
+        passes = plan_passes(turn, question, backend, store, settings) if question.in_passes else None
+        if passes is None:
             _refuse(turn)
         sampling, varied = _varied(sampling_of(settings), turn, question, () if resumed else there)
         notices = tuple(_notices(turn, question, backend))  # before the engine turns to this prompt
@@ -69,10 +48,7 @@ def answer(
             session = _begin_session(turn, question, store, settings)
             lease = stack.enter_context(store.leases.acquire(session.id))
         assert lease is not None
-        if resumed is None:
-            asked = _begin(turn, session, lease, question, sampling, backend, store, settings)
-        else:
-            asked = _resume(turn, resumed, lease, sampling, backend, store, settings)
+        asked = _begin(turn, resumed, session, lease, question, sampling, backend, store, settings)
         receipts, before = Receipts(turn, backend, store, settings), resumed.text if resumed else ""
         record = Record(asked, store, question.read_s, receipts, before, turn.begun.tolist())
         told = _TAG in turn.system + question.text
@@ -80,8 +56,8 @@ def answer(
         try:
             yield Begun(asked, turn.case.plan, looking_at(turn.case.prompt))
             yield from (*varied, *notices)
-            if planned is not None:
-                made = yield from read_in_passes(planned.begun_in(session.id), turn.begun, cancel)
+            if passes is not None:
+                made = yield from read_in_passes(passes.begun_in(session.id), turn.begun, cancel)
                 if made is None:
                     yield Answered(record.break_off(Stop.CANCELLED))
                     return
@@ -174,6 +150,28 @@ def _varied(
     return varied, (Notice(f"Asked again {how}: as before, it would give the same reply."),)
 
 
+def _prepared(
+    question: Question,
+    session: Session | None,
+    resumed: Turn | None,
+    backend: Backend,
+    store: Store,
+    settings: Settings,
+) -> PreparedTurn:
+    corpus, into = question.corpus, session.id if session else None
+    return prepare(
+        session,
+        question.text,
+        store=store,
+        backend=backend,
+        settings=settings,
+        joining=join_session(store.sources, into, corpus) if corpus != Corpus() else Joining(),
+        only=question.only,
+        beside=question.beside,
+        resumed=resumed,
+    )
+
+
 def _refuse(turn: PreparedTurn) -> None:
     """Raises DoesNotFit or ModelRefused before anything runs and before the question leaves a trace."""
     refuse_misfit(turn.case.plan)
@@ -206,6 +204,7 @@ def _begin_session(turn: PreparedTurn, question: Question, store: Store, setting
 
 def _begin(
     turn: PreparedTurn,
+    resumed: Turn | None,
     session: Session,
     lease: Lease,
     question: Question,
@@ -214,7 +213,16 @@ def _begin(
     store: Store,
     settings: Settings,
 ) -> Turn:
-    """It fits: only now does the question leave a trace."""
+    """It fits: only now does the question leave a trace. What came with one whose turn runs again stays as it was."""
+    if resumed is not None:
+        again = replace(asked_with(resumed), model=settings.model, kv_type=settings.kv_type, sampling=sampling)
+        return store.turns.resume(
+            lease,
+            resumed.id,
+            reply_ids=turn.begun.tolist(),
+            vocabulary=backend.about.vocabulary,
+            settings=again.to_json(),
+        )
     if turn.session is not None and not turn.turns and session.title == turn.settings.untitled:
         store.sessions.rename(session.id, title_of(question.text))
     if session.model != settings.model:
@@ -222,41 +230,22 @@ def _begin(
     write_down(store.sources, session.id, turn.joining, question.corpus.skipped, turn_index=turn.index)
     sent = [(at.source, at.turn_index) for at in turn.sent]
     first_sent = joining(candidates(sent, turn.conversation.numbers), turn.turns) if backend.about.sees else ()
+    asked = TurnSettings(
+        model=settings.model,
+        kv_type=settings.kv_type,
+        sampling=sampling,
+        joined=first_sent,
+        refused=question.refused,
+        only=question.only,
+        in_passes=question.in_passes,
+        pass_tokens=question.pass_tokens,
+    )
     return store.turns.begin(
         lease,
         question=question.text,
         vocabulary=backend.about.vocabulary,
-        settings=TurnSettings(
-            model=settings.model,
-            kv_type=settings.kv_type,
-            sampling=sampling,
-            joined=first_sent,
-            refused=question.refused,
-            only=question.only,
-            in_passes=question.in_passes,
-            pass_tokens=question.pass_tokens,
-        ).to_json(),
-        beside=question.beside,
-    )
-
-
-def _resume(
-    turn: PreparedTurn,
-    before: Turn,
-    lease: Lease,
-    sampling: Sampling,
-    backend: Backend,
-    store: Store,
-    settings: Settings,
-) -> Turn:
-    """The turn runs again; what came with its question stays as it was."""
-    asked = replace(asked_with(before), model=settings.model, kv_type=settings.kv_type, sampling=sampling)
-    return store.turns.resume(
-        lease,
-        before.id,
-        reply_ids=turn.begun.tolist(),
-        vocabulary=backend.about.vocabulary,
         settings=asked.to_json(),
+        beside=question.beside,
     )
 
 

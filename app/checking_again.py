@@ -12,7 +12,6 @@ from engine.answer.citations import Citation, Status
 from engine.answer.places import Places
 from engine.answer.receipt import Receipt, SentSource, prompt_hash, receipt_from
 from engine.backend import Backend, Exchange, Prompt, Source
-from engine.corpus.source import digest_text
 from engine.errors import LongdeskError
 from engine.runtime.quotes.text import Place, normalized
 from storage.records import SessionRecord, Turn
@@ -101,7 +100,7 @@ class _Check:
     def _digest(self, source: Source) -> str:
         """Of its text as it is kept."""
         if source.path not in self._digests:
-            self._digests[source.path] = digest_text(source.text)
+            self._digests[source.path] = source.with_text(source.text).digest
         return self._digests[source.path]
 
     def _citation_fault(self, citation: Citation, turn: Turn) -> str | None:

@@ -11,7 +11,6 @@ from app.session_settings import SessionSettings, asked_with
 from app.settings import Settings
 from engine.answer.receipt import LeftOut, Receipt, SentSource, prompt_hash
 from engine.backend import Backend, Case, Cause, Part, Skipped, Source
-from engine.corpus.source import digest_text
 from engine.errors import LongdeskError
 from storage.records import Turn
 
@@ -97,7 +96,7 @@ def _sent(turn: Turn, sending: Sending) -> Iterator[SentSource]:
         yield SentSource(
             path=source.path,
             digest=source.digest,
-            text_digest=digest_text(source.text) if source.pictures else source.digest,
+            text_digest=source.text_digest,
             tokens=segment.n_tokens,
             turn=carriers[min(at, len(carriers) - 1)],
             first_image=sending.numbers.get(source.path),
@@ -115,7 +114,7 @@ def _read(turn: Turn, sending: Sending, passes: Mapping[str, Any]) -> Iterator[S
             yield SentSource(
                 path=source.path,
                 digest=source.digest,
-                text_digest=digest_text(source.text) if source.pictures else source.digest,
+                text_digest=source.text_digest,
                 tokens=tokens[source.path],
                 turn=turn.index,
                 first_image=sending.numbers.get(source.path),

@@ -10,8 +10,6 @@ from pathlib import Path
 
 from sqlite_utils import Database, Migrations
 
-from storage.columns import unpack_text
-
 MIGRATIONS = Migrations("longdesk")
 
 
@@ -24,7 +22,9 @@ def files_dropped(connection: sqlite3.Connection, home: Path) -> tuple[Path, ...
     """The files that migrating leaves to nobody: KV states from when each was found by its session."""
     if not connection.execute("SELECT 1 FROM pragma_table_info('snapshots') WHERE name = 'ids'").fetchone():
         return ()
-    return tuple(home / unpack_text(row["path"]) for row in connection.execute("SELECT path FROM snapshots"))
+    paths = [row["path"] for row in connection.execute("SELECT path FROM snapshots")]
+    # as they were written then, whatever `columns` does now
+    return tuple(home / (at.decode("utf-8", "surrogatepass") if isinstance(at, bytes) else at) for at in paths)
 
 
 # Times are ISO 8601 UTC with microseconds, so that text order is time order. Text that is no valid Unicode lies in a

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from engine.backend import Picture, Source
-from engine.corpus.source import digest_text
 
 _LEAST_FILLED = 0.5  # of a piece's room: a weaker boundary behind that is taken before a stronger one ahead of it
 # from the strongest on; each matches where a piece may begin
@@ -54,12 +53,7 @@ def piece_of(source: Source, start: int, end: int) -> Source:
     pictures = tuple(_pictures(source, start, end))
     pages = [at - start for at in source.page_starts if start < at < end]
     begins = bisect_right(source.page_starts, start) > 0
-    return source.changed(
-        text=text,
-        digest=source.digest if pictures else digest_text(text),
-        pictures=pictures,
-        page_starts=(*((0,) if begins else ()), *pages),
-    )
+    return source.with_text(text, pictures=pictures, page_starts=(*((0,) if begins else ()), *pages))
 
 
 def _pictures(source: Source, start: int, end: int) -> Iterator[Picture]:

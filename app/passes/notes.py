@@ -8,7 +8,6 @@ from typing import Any
 
 from engine.answer.citations import Citation, Status, citation_from
 from engine.backend import Source
-from engine.corpus.source import digest_text
 
 VERSION = 1  # raise it when a note asked for today would not be the one that is kept
 MOST_FACTS = 10
@@ -105,7 +104,7 @@ def read_note(text: str, *, citations: Sequence[Citation] = (), looked: bool = F
 def as_source(note: Note, name: str) -> Source:
     """A note as it is sent. name: what it is called there. Facts that nothing was found for are said to be such."""
     text = "".join(_lines(note)) or f"{_NOTHING}\n"
-    return Source(path=name, kind="text", text=text, n_bytes=len(text.encode()), digest=digest_text(text))
+    return Source.written(name, text)
 
 
 def _lines(note: Note) -> Iterator[str]:

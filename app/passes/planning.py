@@ -1,17 +1,17 @@
 """How a question would be read in passes: the context that all of them have, and the slices; before anything runs."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import date
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from app.next_turn import PreparedTurn
 from app.passes import notes
-from app.passes.slices import Slice, slices_of, to_json
+from app.passes.setting import PassPlan, Setting
+from app.passes.slices import slices_of
 from app.question import Question
 from app.settings import Settings
-from engine.backend import Backend, Case, Exchange, Ids, Part, Prompt, QuoteState, Sampling, Segment, Source, Wanted
+from engine.backend import Backend, Exchange, Part, Prompt, Segment, Source, Wanted
 from engine.corpus.wording import counted
 from engine.errors import DoesNotFit
 from storage.store import Store
@@ -21,80 +21,7 @@ _FEWEST = 128  # tokens that a pass reads at least
 _SHARES = (1, 3 / 4, 1 / 2, 3 / 8, 1 / 4, 3 / 16, 1 / 8, 1 / 16, 1 / 32, 1 / 64, 1 / 128, 1 / 256)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
-    """What all passes of a question share. history: the exchanges before it, without documents. wanted: with the
-    context that all passes have. numbers: what the first picture of each source is called, by path."""
-
-    backend: Backend
-    store: Store
-    settings: Settings
-    session_id: str
-    question: str
-    history: tuple[Exchange, ...]
-    system: str
-    today: date
-    wanted: Wanted
-    max_tiles: int
-    numbers: Mapping[str, int] = field(default_factory=dict)
-
-    def lay_out(self, sources: Sequence[Source], text: str) -> Prompt:
-        """Sources first, so that the next question finds them in the cache; then what was said before, and the text."""
-        documents = self.backend.documents(sources, self.numbers, max_tiles=self.max_tiles)
-        first, *rest = [*self.history, Exchange(text)]
-        exchanges = [replace(first, documents=documents), *rest]
-        return self.backend.lay_out(exchanges, system=self.system, today=self.today)
-
-    def case(self, sources: Sequence[Source], text: str, begun: Ids | None = None) -> Case:
-        """The prompt, ready to be asked. begun: the beginning of its reply."""
-        prompt = self.lay_out(sources, text)
-        return self.backend.consider(prompt if begun is None else prompt.begun_with(begun), self.wanted)
-
-    def tokens_of(self, source: Source) -> int:
-        """What a source takes as a document."""
-        return self.backend.documents([source], self.numbers, max_tiles=self.max_tiles)[0].n_tokens
-
-    @property
-    def may_quote(self) -> bool:
-        """Whether words are looked for behind facts."""
-        return self.backend.quotes().with_setting(self.settings.quotes).state is QuoteState.ON
-
-    @property
-    def sampling(self) -> Sampling:
-        """Of notes: always the likeliest, since they are kept."""
-        return Sampling(max_tokens=notes.MOST_TOKENS, temperature=0.0)
-
-
-@dataclass(frozen=True, slots=True)
-class PassPlan:
-    """The slices of a corpus, each at most room tokens, and the context that every pass has. sources: how many there
-    are. tokens_per_s: how fast this machine reads, None where nobody knows."""
-
-    slices: tuple[Slice, ...]
-    room: int
-    n_ctx: int
-    n_sources: int
-    tokens_per_s: float | None = None
-    setting: Setting = field(repr=False, kw_only=True)
-
-    @property
-    def n_tokens(self) -> int:
-        return sum(each.n_tokens for each in self.slices)
-
-    @property
-    def seconds(self) -> float | None:
-        """How long reading them takes, about; without what is kept."""
-        return self.n_tokens / self.tokens_per_s if self.tokens_per_s else None
-
-    def begun_in(self, session_id: str) -> "PassPlan":
-        """The same for a session that is there now; it keeps how its corpus was sliced."""
-        self.setting.store.notes.keep_slices(session_id, to_json(self.slices))
-        return replace(self, setting=replace(self.setting, session_id=session_id))
-
-
-def plan_passes(
-    turn: PreparedTurn, question: Question, *, backend: Backend, store: Store, settings: Settings
-) -> PassPlan:
+def plan_passes(turn: PreparedTurn, question: Question, backend: Backend, store: Store, settings: Settings) -> PassPlan:
     """How this turn would be read.
 
     Raises DoesNotFit where a pass has no room, or a source that cannot be cut is too large for one.

@@ -15,23 +15,12 @@ from typing import Any
 from app.citing import Excerpt, Quotable
 from app.passes import notes
 from app.passes.notes import Note, note_from
-from app.passes.planning import PassPlan, Setting
+from app.passes.setting import PassPlan, Setting
 from app.passes.slices import Slice
 from app.question import DeskEvent, Notice, Passes, Passing
 from app.verdicts import refuse_misfit
 from engine.answer.citations import Citation
-from engine.backend import (
-    Case,
-    Finished,
-    Ids,
-    Prompt,
-    Remark,
-    Replied,
-    Source,
-    Stop,
-    Text,
-)
-from engine.corpus.source import digest_text
+from engine.backend import Case, Finished, Ids, Prompt, Remark, Replied, Source, Stop, Text
 
 _AROUND = 400  # characters before and behind a quote that are sent with a note's fact to be quoted again
 
@@ -195,8 +184,7 @@ def passages_around(citations: Iterable[Citation | None], wholes: Mapping[str, S
         data = whole.text.encode("utf-8", "surrogatepass")
         start, end = _whole_lines(data, *citation.text_span)
         text = data[start:end].decode("utf-8", "surrogatepass")
-        passage = whole.changed(text=text, digest=digest_text(text), pictures=(), page_starts=(), kept_file=None)
-        found.setdefault((whole.path, start), Excerpt(passage, whole, start))
+        found.setdefault((whole.path, start), Excerpt(whole.with_text(text), whole, start))
     return tuple(found.values())
 
 

@@ -143,6 +143,24 @@ class Source:
         """The same with other values of some fields. Nothing is read for that, see `readings`."""
         return replace(self, **changes)
 
+    def with_text(
+        self, text: str, *, pictures: tuple[Picture, ...] = (), page_starts: tuple[int, ...] = ()
+    ) -> "Source":
+        """A part of it as a source of its own, with the pictures that stand in that. It may keep nothing to draw."""
+        digest, kept_file = (self.digest, self.kept_file) if pictures else (digest_text(text), None)
+        return self.changed(text=text, digest=digest, pictures=pictures, page_starts=page_starts, kept_file=kept_file)
+
+    @staticmethod
+    def written(path: str, text: str) -> "Source":
+        """One of a text that was not read from a file."""
+        data = text.encode("utf-8", "surrogatepass")
+        return Source(path=path, kind="text", text=text, n_bytes=len(data), digest=digest_bytes(data))
+
+    @property
+    def text_digest(self) -> str:
+        """Of its text alone."""
+        return digest_text(self.text) if self.pictures else self.digest
+
     def page_at(self, offset: int) -> int | None:
         """1-based number of the page that holds the character at `offset`; None without pages."""
         return bisect_right(self.page_starts, offset) or None if self.page_starts else None

@@ -95,18 +95,7 @@ class EngineProcess:
         but copy. Ends with Finished also when cancelled. Raises EngineFailed or EngineDied when the engine breaks; the
         next call starts a new one.
         """
-        load_s = 0.0
-        if self.pid is None:
-            begun = time.perf_counter()
-            loaded = False
-            try:
-                for share in self._start(cancel):
-                    yield Loading(share)
-                loaded = True
-            finally:
-                if not loaded:  # it failed, or nobody waits for it any more: a half-loaded child serves nobody
-                    self.close()
-            load_s = time.perf_counter() - begun
+        load_s = yield from self._load(cancel)
         if cancel.is_set():
             yield _cancelled(prompt, load_s)
             return
@@ -139,6 +128,20 @@ class EngineProcess:
         finally:
             if self._answering and self.pid is not None:  # whoever listened has gone away: keep what was read
                 self._stop()
+
+    def _load(self, cancel: Flag) -> Generator[Loading, None, float]:
+        """Starts the child where none runs; the seconds that it took."""
+        if self.pid is not None:
+            return 0.0
+        begun, loaded = time.perf_counter(), False
+        try:
+            for share in self._start(cancel):
+                yield Loading(share)
+            loaded = True
+        finally:
+            if not loaded:  # it failed, or nobody waits for it any more: a half-loaded child serves nobody
+                self.close()
+        return time.perf_counter() - begun
 
     def evidence(
         self,

@@ -17,7 +17,7 @@ from threading import Event as Flag
 import numpy as np
 
 from engine.answer.quotes import Quotes, QuoteState
-from engine.corpus.source import Source, digest_text
+from engine.corpus.source import Source
 from engine.local.opened import OpenModel
 from engine.local.process import EngineProcess
 from engine.memory.card import ModelCard
@@ -197,10 +197,7 @@ def _ask(
 
 
 def _sources() -> list[Source]:
-    return [
-        Source(path=path, kind="text", text=text, n_bytes=len(text.encode()), digest=digest_text(text))
-        for path, text in _TEXTS
-    ]
+    return [Source.written(path, text) for path, text in _TEXTS]
 
 
 def _shows(found: Evidence) -> bool:

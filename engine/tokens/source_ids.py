@@ -62,8 +62,7 @@ def _start(source: Source) -> Text:
 
 def text_of(source: Source) -> Text:
     """All text of a source."""
-    digest = digest_text(source.text) if source.pictures else source.digest
-    return Text(digest, source.n_characters, lambda: source.text)
+    return Text(source.text_digest, source.n_characters, lambda: source.text)
 
 
 def _parts(source: Source, first: int, *, sees: bool) -> list[Text | Picture]:

@@ -10,7 +10,8 @@ from app.passes.summary.document import Page, Statement, Summary, stale_sentence
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 _STYLE = """
-:root{color-scheme:light dark;--paper:#faf8f3;--ink:#22282a;--quiet:#5d6b6d;--line:#d9d4c7;--teal:#146a72;--warn:#8a5a00}
+:root{color-scheme:light dark;--paper:#faf8f3;--ink:#22282a;--quiet:#5d6b6d;--line:#d9d4c7;--teal:#146a72;
+--warn:#8a5a00}
 @media(prefers-color-scheme:dark){:root{--paper:#1c2224;--ink:#e6e4de;--quiet:#9fb0b2;--line:#39444766;--teal:#6cc3cb;
 --warn:#e0b060}}
 body{background:var(--paper);color:var(--ink);font:16px/1.55 system-ui,sans-serif;margin:0;display:flex}
@@ -52,7 +53,8 @@ def summary_page(summary: Summary, places: Places, stale: Mapping[str, Sequence[
         lines += [f"<section><h2>Not published</h2><ul>{items}</ul></section>"]
     if summary.skipped:
         items = "".join(f"<li>{_text(path)}: {_text(reason)}</li>" for path, reason in summary.skipped)
-        lines += [f"<section><details><summary>Not read ({len(summary.skipped):,})</summary><ul>{items}</ul></details></section>"]  # fmt: skip
+        title = f"Not read ({len(summary.skipped):,})"
+        lines += [f"<section><details><summary>{title}</summary><ul>{items}</ul></details></section>"]
     return "\n".join([*lines, "</main>\n</body>\n</html>\n"])
 
 

@@ -37,7 +37,7 @@ def figures(summary: Summary) -> Iterator[str]:
         f"{summary.model}."
     )
     if cut := reading.n_calls - reading.n_whole:
-        yield f"{counted(cut, 'reply', 'replies')} reached the longest length; what was left unfinished there is left out."
+        yield f"{counted(cut, 'reply', 'replies')} reached the longest length: a last line was left out there."
     if summary.evidence:
         yield f"No words were looked for that show what these pages say: {summary.evidence}"
     if summary.left_out:

@@ -9,7 +9,7 @@ from threading import Event as Flag
 from typing import Any
 
 from app.citing import Excerpt, Quotable
-from app.passes.planning import Setting
+from app.passes.setting import Setting
 from app.passes.summary.forms import VERSION, Line
 from app.question import DeskEvent, Notice
 from app.verdicts import refuse_misfit
@@ -139,6 +139,7 @@ def _key(case: Case, setting: Setting, call: Call) -> str:
     held = (call.max_tokens, call.form, setting.settings.kv_type)
     looked = (setting.settings.quotes, quotes.state is QuoteState.IMPOSSIBLE)
     places = [(excerpt.whole.path, excerpt.whole.digest, excerpt.first_byte) for excerpt in call.quotable]
-    digest = blake2b(f"summary {VERSION} {model} {held} {looked} {places}".encode("utf-8", "surrogatepass"), digest_size=16)  # fmt: skip
+    asked = f"summary {VERSION} {model} {held} {looked} {places}"
+    digest = blake2b(asked.encode("utf-8", "surrogatepass"), digest_size=16)
     digest.update(case.prompt.ids().astype("<i4").tobytes())
     return digest.hexdigest()

@@ -136,7 +136,8 @@ def _columns(diagram: Diagram) -> list[list[str]]:
             if at[other] > at[key]:  # an arrow back changes nothing
                 rank[other] = max(rank[other], rank[key] + 1)
     touched = {key for ends in diagram.arrows for key in ends}
-    columns = [[key for key in diagram.boxes if key in touched and rank[key] == n] for n in range(max(rank.values(), default=0) + 1)]  # fmt: skip
+    ranks = range(max(rank.values(), default=0) + 1)
+    columns = [[key for key in diagram.boxes if key in touched and rank[key] == n] for n in ranks]
     alone = [key for key in diagram.boxes if key not in touched]
     rows = max(6, *map(len, columns))
     return [column for column in columns if column] + [alone[n : n + rows] for n in range(0, len(alone), rows)]
@@ -152,7 +153,8 @@ def _arrow(one: tuple[int, int], other: tuple[int, int], share: float) -> str:
     dash = ' stroke-dasharray="4 3"' if back else ""
     return (
         f'<path d="M{x1},{y1} C{x1 + bend},{y1} {c2},{y2} {x2},{y2}" fill="none" stroke="#2a7f86" '
-        f'stroke-opacity="0.55" stroke-width="{1 + 2 * share:.1f}"{dash}/><circle cx="{x2}" cy="{y2}" r="3" fill="#2a7f86"/>'
+        f'stroke-opacity="0.55" stroke-width="{1 + 2 * share:.1f}"{dash}/>'
+        f'<circle cx="{x2}" cy="{y2}" r="3" fill="#2a7f86"/>'
     )
 
 

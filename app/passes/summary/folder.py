@@ -152,7 +152,8 @@ def _put(path: Path, data: bytes) -> None:
         os.chmod(beside.name, 0o644)
         os.replace(beside.name, path)
     except OSError as error:
-        raise EngineFailed(f"{path} cannot be written: {error.strerror or error}.", "Name another folder with --out.") from error  # fmt: skip
+        why = error.strerror or error
+        raise EngineFailed(f"{path} cannot be written: {why}.", "Name another folder with --out.") from error
 
 
 def _digest(path: Path) -> str | None:

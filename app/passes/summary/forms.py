@@ -64,7 +64,9 @@ def n_lines(reply_tokens: int) -> int:
 
 def note_form(lines: int) -> str:
     """A note of at most about so many lines, in llguidance's Lark."""
-    rules = [f'{_rule(aspect)}: "{aspect.heading}:\\n" line{{{aspect.least},{_most(aspect, lines)}}}' for aspect in ASPECTS]  # fmt: skip
+    rules = [
+        f'{_rule(aspect)}: "{aspect.heading}:\\n" line{{{aspect.least},{_most(aspect, lines)}}}' for aspect in ASPECTS
+    ]
     start = " ".join(map(_rule, ASPECTS))
     return "\n".join([f'start: "Summary: " LINE "\\n" {start}', *rules, 'line: "- " LINE "\\n"', _LINE, ""])
 
@@ -115,9 +117,9 @@ def plan_form(labels: Sequence[str]) -> str:
 def plan_asking(labels: Sequence[str]) -> str:
     rows = "\n".join(f"{_row(_plain(label))}NAME. SENTENCE" for label in labels)
     return (
-        "The document is the skeleton of a codebase: its files, what they import and define. Write a plan of a guide to "
-        'it. Begin with a line "Purpose: " and one sentence on what the codebase is for. Then one line for each of these '
-        f"parts, with a short name of what it is for and one sentence on what it does:\n{rows}"
+        "The document is the skeleton of a codebase: its files, what they import and define. Write a plan of a "
+        'guide to it. Begin with a line "Purpose: " and one sentence on what the codebase is for. Then one line for each '
+        f"of these parts, with a short name of what it is for and one sentence on what it does:\n{rows}"
     )
 
 
@@ -147,8 +149,8 @@ def page_asking(page: str, title: str) -> str:
     """What is asked of the notes. page: one of WRITTEN. title: of the codebase."""
     return (
         f"The documents are notes of the parts of a codebase ({title}), with the words of its sources that show them. "
-        f'{_PAGES[page]} Write lines that begin with "- ", each one sentence, from the most important on, with names as '
-        "the notes have them. Say nothing twice."
+        f'{_PAGES[page]} Write lines that begin with "- ", each one sentence, from the most important on, with names '
+        "as the notes have them. Say nothing twice."
     )
 
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 
-from app.passes.planning import Setting, most_tokens
+from app.passes.planning import most_tokens
+from app.passes.setting import Setting
 from app.passes.summary import forms
 from app.passes.summary.outline import Outline, outline_of
 from app.passes.summary.parts import Part, parts_of

@@ -25,13 +25,14 @@ PYTHON = {".py", ".pyi", ".pyw"}
 # bounded, and each from the beginning of a line: no text makes them slow
 _DEFINES = re.compile(
     r"^[ \t]{0,8}(?:(?:export|default|pub(?:\([a-z]{1,9}\))?|public|private|protected|internal|static|final|abstract"
-    r"|async|unsafe|override|open|sealed|virtual|inline|extern|data|local|suspend|partial|readonly|declare|const)[ \t]+)"
-    r"{0,5}(?:class|interface|enum|struct|union|trait|impl|module|namespace|protocol|extension|object|record|type|def"
+    r"|async|unsafe|override|open|sealed|virtual|inline|extern|data|local|suspend|partial|readonly|declare|const)"
+    r"[ \t]+){0,5}(?:class|interface|enum|struct|union|trait|impl|module|namespace|protocol|extension|object|record|type|def"
     r"|defp|defmodule|fun|func|function\*?|fn|sub|macro_rules!|message|service|contract|create[ \t]+table"
     r"|CREATE[ \t]+TABLE)\b[^\n]{0,200}"
 )
 _ARROW = re.compile(
-    r"^(?:export[ \t]+)?(?:const|let|var)[ \t]+\w{1,80}[^=\n]{0,80}=[ \t]*(?:async[ \t]*)?(?:\([^\n]{0,120}=>|function\b)"
+    r"^(?:export[ \t]+)?(?:const|let|var)[ \t]+\w{1,80}[^=\n]{0,80}=[ \t]*"
+    r"(?:async[ \t]*)?(?:\([^\n]{0,120}=>|function\b)"
 )
 _C_LIKE = re.compile(r"^[A-Za-z_][\w \t*&:<>,~]{0,120}\([^;\n]{0,200}\)?[^;\n]{0,40}$")
 _IMPORTS = re.compile(

@@ -14,7 +14,7 @@ _MOST_WASTE = 1.5  # times as many parts as are needed: more, and they are drawn
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What belongs together. key: what its page is called, unique. label: where it lies. slices: what a pass reads each."""
+    """What belongs together. key: what its page is called, unique. label: where it lies. slices: one a pass."""
 
     key: str
     label: str

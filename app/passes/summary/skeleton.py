@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from app.passes.summary.outline import Outline
 from engine.backend import Source
-from engine.corpus.source import digest_text
 from engine.corpus.wording import counted
 
 _NAME = "skeleton"  # of the source that it is sent as
@@ -44,9 +43,10 @@ def skeleton_of(
     """The most detailed one that fits; None where not even the names at the top do."""
     for said, lines, n_characters in _levels(sources, outlines):
         text = "\n".join([*lines, *_shown(sources, n_characters)])
-        made = Source(path=_NAME, kind="text", text=text, n_bytes=len(text.encode()), digest=digest_text(text))
+        made = Source.written(_NAME, text)
         if fits(made):
-            return Skeleton(made, f"The plan was made from a skeleton without {said}: all of it is over a pass." if said else "")  # fmt: skip
+            left_out = f"The plan was made from a skeleton without {said}: more has no room in a pass."
+            return Skeleton(made, left_out if said else "")
     return None
 
 

@@ -52,7 +52,7 @@ SummaryEvent = Planned | Step | Summarized | DeskEvent
 
 @dataclass(slots=True)
 class Pace:
-    """How long what is left takes, by what was done: a step costs its tokens, and as much as this many for its reply."""
+    """How long what is left takes, by what was done. reply_cost: as many tokens as a step's reply takes time for."""
 
     n_left: int  # steps
     tokens_left: int

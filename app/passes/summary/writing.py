@@ -9,7 +9,6 @@ from app.passes.summary.document import Page, PartRecord, Section, Statement
 from app.passes.summary.forms import ASPECTS
 from engine.answer.citations import Citation
 from engine.backend import Source
-from engine.corpus.source import digest_text
 
 TITLES = {
     "purpose": "Purpose",
@@ -140,7 +139,7 @@ def _words(citation: Citation | None) -> str:
 
 
 def _source(name: str, text: str) -> Source:
-    return Source(path=name, kind="text", text=text, n_bytes=len(text.encode()), digest=digest_text(text))
+    return Source.written(name, text)
 
 
 def _told(text: str) -> str:
