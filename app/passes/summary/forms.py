@@ -118,8 +118,8 @@ def plan_asking(labels: Sequence[str]) -> str:
     rows = "\n".join(f"{_row(_plain(label))}NAME. SENTENCE" for label in labels)
     return (
         "The document is the skeleton of a codebase: its files, what they import and define. Write a plan of a "
-        'guide to it. Begin with a line "Purpose: " and one sentence on what the codebase is for. Then one line for each '
-        f"of these parts, with a short name of what it is for and one sentence on what it does:\n{rows}"
+        'guide to it. Begin with a line "Purpose: " and one sentence on what the codebase is for. Then one line for '
+        f"each of these parts, with a short name of what it is for and one sentence on what it does:\n{rows}"
     )
 
 

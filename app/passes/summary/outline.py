@@ -26,8 +26,8 @@ PYTHON = {".py", ".pyi", ".pyw"}
 _DEFINES = re.compile(
     r"^[ \t]{0,8}(?:(?:export|default|pub(?:\([a-z]{1,9}\))?|public|private|protected|internal|static|final|abstract"
     r"|async|unsafe|override|open|sealed|virtual|inline|extern|data|local|suspend|partial|readonly|declare|const)"
-    r"[ \t]+){0,5}(?:class|interface|enum|struct|union|trait|impl|module|namespace|protocol|extension|object|record|type|def"
-    r"|defp|defmodule|fun|func|function\*?|fn|sub|macro_rules!|message|service|contract|create[ \t]+table"
+    r"[ \t]+){0,5}(?:class|interface|enum|struct|union|trait|impl|module|namespace|protocol|extension|object|record"
+    r"|type|def|defp|defmodule|fun|func|function\*?|fn|sub|macro_rules!|message|service|contract|create[ \t]+table"
     r"|CREATE[ \t]+TABLE)\b[^\n]{0,200}"
 )
 _ARROW = re.compile(

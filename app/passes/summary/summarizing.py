@@ -202,7 +202,7 @@ def _pages_of_the_whole(
     for name in forms.WRITTEN:
         n_before = len(work.replies)
         lines = yield from _written(work, name, parts, noted)
-        redone = any(not reply.kept for reply in work.replies[n_before:])
+        redone = any(not reply.kept for reply in work.replies[n_before:]) if lines else reread
         pages[name] = writing.written_page(name, lines, parts, noted, redone=redone)
     pages["map"] = writing.map_page(parts, noted, redone=reread or replanned)
     pages["glossary"] = writing.glossary_page(parts, noted, redone=reread)

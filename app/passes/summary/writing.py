@@ -27,18 +27,18 @@ Noted = Mapping[str, Sequence[Statement]]  # what was noted of a part under each
 
 
 def noted_of(replies: Sequence[Reply], part: str) -> dict[str, list[Statement]]:
-    """What the passes over a part noted, each thing once."""
-    found: dict[str, list[Statement]] = {"": [], **{aspect.key: [] for aspect in ASPECTS}}
-    known = dict[str, tuple[str, int]]()
+    """What the passes over a part noted, each thing once: under the heading that says more than what it does."""
+    section_of, made = dict[str, str](), dict[str, Statement]()
     for reply in replies:
         for line, citation in reply.lines:
-            made, told = Statement(line.text, citation, part), _told(line.text)
-            if told not in known:
-                known[told] = line.section, len(found[line.section])
-                found[line.section].append(made)
-            elif made.is_shown and not found[known[told][0]][known[told][1]].is_shown:
-                section, at = known[told]
-                found[section][at] = made
+            statement, told = Statement(line.text, citation, part), _told(line.text)
+            if told not in made or (statement.is_shown and not made[told].is_shown):
+                made[told] = statement
+            if section_of.get(told, "purpose") == "purpose":
+                section_of[told] = line.section
+    found: dict[str, list[Statement]] = {"": [], **{aspect.key: [] for aspect in ASPECTS}}
+    for told, section in section_of.items():
+        found[section].append(made[told])
     return found
 
 
