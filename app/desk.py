@@ -21,9 +21,7 @@ from app.engines import Engines
 from app.images.page_choice import choose
 from app.local_engine import Running
 from app.next_turn import documents_of, prepare, standing_instruction
-from app.passes.summary.job import prepare_summary
-from app.passes.summary.steps import SummaryEvent
-from app.passes.summary.summarizing import summarize
+from app.passes.summary.summarizing import Summarizing, summarize
 from app.previews import Preview, preview_of
 from app.question import DeskEvent, Line, Notice, Question, Unwanted
 from app.reading import Tell, read, read_to_count
@@ -93,23 +91,15 @@ class Desk(Archive):
     # a corpus
 
     def read(
-        self,
-        paths: Sequence[Path],
-        rules: Rules = Rules(),
-        *,
-        uploaded: bool = False,
-        tell: Tell | None = None,
-        encodes: bool = True,
+        self, paths: Sequence[Path], rules: Rules = Rules(), *, uploaded: bool = False, tell: Tell | None = None
     ) -> Corpus:
         """What lies at these paths, images too: whether they are seen is up to the model that a session is asked with.
         The ids of its text are made meanwhile, where that can be used.
 
-        uploaded: the paths are copies; where they lie and when they were written means nothing. encodes: False where it
-        is compared and no more. Which pages are drawn
+        uploaded: the paths are copies; where they lie and when they were written means nothing. Which pages are drawn
         is up to the settings where the rules do not say it. Raises UsageError for a path that is not there.
         """
-        backend = self.backend if encodes else None
-        return read(paths, rules, self.settings, backend, uploaded=uploaded, tell=tell)
+        return read(paths, rules, self.settings, self.backend, uploaded=uploaded, tell=tell)
 
     def read_to_count(
         self, paths: Sequence[Path], rules: Rules = Rules(), *, read_again: bool = False, tell: Tell | None = None
@@ -264,9 +254,7 @@ class Desk(Archive):
             self._line.engine.release()
             self._save_when_idle()
 
-    def summarize(
-        self, session_id: str, *, pass_tokens: int | None = None, cancel: Flag
-    ) -> Generator[SummaryEvent, None, None]:
+    def summarize(self, session_id: str, *, pass_tokens: int | None = None, cancel: Flag) -> Summarizing:
         """Summarizes the sources that a session sends, and keeps the summary with it; see app.passes.summary.
 
         pass_tokens: the most that a pass reads. Waits as ask does; cancelled, it ends without Summarized, and what was
@@ -278,10 +266,16 @@ class Desk(Archive):
         try:
             session, backend = self._store.sessions.get(session_id), self.backend()
             with self._store.leases.acquire(session.id):
-                job = prepare_summary(
-                    session, backend=backend, store=self._store, settings=self.settings, pass_tokens=pass_tokens
+                yield from summarize(
+                    session,
+                    self.summary(session.id),
+                    cancel,
+                    backend=backend,
+                    store=self._store,
+                    settings=self.settings,
+                    max_tiles=self.settings_of(session).max_tiles,
+                    pass_tokens=pass_tokens,
                 )
-                yield from summarize(job, self.summary(session.id), cancel)
         finally:
             self._line.engine.release()
             self._save_when_idle()

@@ -73,19 +73,18 @@ def read(
     paths: Sequence[Path],
     rules: Rules,
     settings: Settings,
-    backend: Callable[[], Backend] | None,
+    backend: Callable[[], Backend],
     *,
     uploaded: bool = False,
     tell: Tell | None = None,
 ) -> Corpus:
-    """See Desk.read. backend: that makes the ids; None where nobody will want them."""
+    """See Desk.read. backend: that makes the ids."""
 
     def encode(sources: Sequence[Source]) -> None:
         with suppress(LongdeskError):  # whoever counts hears of it
-            if backend is not None:
-                backend().encode_ahead(sources)
+            backend().encode_ahead(sources)
 
-    with Reading(encode if backend is not None else None, tell, to_the_last=True) as reading:
+    with Reading(encode, tell, to_the_last=True) as reading:
         drawing = _drawing(rules, settings)
         return collect(paths, drawing, uploaded=uploaded, on_found=reading.find, on_file=reading.take)
 

@@ -9,18 +9,15 @@ from typing import Any
 
 import click
 
+from app.cli.corpus import read_corpus
 from app.cli.desk import open_desk
 from app.cli.options import CONTEXT, CORPUS, JSON, Tokens
 from app.cli.output.answer import tell_skipped
-from app.cli.output.count import show_reading
 from app.cli.output.summary import print_checked, print_progress, print_summary
 from app.cli.signals import cancelling
 from app.desk import Desk
 from app.passes.summary.document import Summary
 from app.passes.summary.folder import Folder, begin, open_folder, write
-from engine.backend import Corpus
-from engine.corpus.refusing import named_by_hand, refuse_empty
-from engine.corpus.rules import Rules
 from engine.errors import UsageError
 
 _OUT = Path("longdesk-summary")
@@ -48,17 +45,17 @@ def summarize(
     if out is not None and str(out) in ("", "."):
         raise UsageError("The pages need a folder of their own.", "Name one with --out.")
     folder = open_folder(out or _OUT)
-    rules = Rules(exclude=(*exclude, *_own(folder.path, paths)))
+    leave_out = (*exclude, *_own(folder.path, paths))
     with open_desk(snapshot=False, **flags) as desk:
         if check:
-            return _check(desk, folder, paths, rules, session, as_json)
-        desk.about()  # a model that cannot be used is said before anything is read
+            return _check(desk, folder, paths, leave_out, session, as_json)
         desk.warm_up()
         given = [os.path.relpath(path, folder.path) for path in paths] + [f"--exclude {glob}" for glob in exclude]
         id = session if session is not None else _session(desk, folder, paths, given)
         folder = begin(folder, desk.session(id).session.id, given)
         if paths:
-            corpus = _read(desk, paths, rules)
+            corpus = read_corpus(desk, paths, leave_out)
+            tell_skipped(desk.legible(corpus).skipped, ())
             for notice in desk.add_sources(folder.session or id, corpus):
                 click.echo(notice.text, err=True)
         summary = _summarize(desk, folder, pass_tokens)
@@ -83,17 +80,15 @@ def _summarize(desk: Desk, folder: Folder, pass_tokens: int | None) -> Summary |
 
 
 def _check(
-    desk: Desk, folder: Folder, paths: Sequence[Path], rules: Rules, session: str | None, as_json: bool
+    desk: Desk, folder: Folder, paths: Sequence[Path], leave_out: tuple[str, ...], session: str | None, as_json: bool
 ) -> int:  # fmt: skip
     if folder.summary is None:
         raise UsageError(f"There is no summary in {folder.path}.", "Make one: the same command without --check.")
     if session is not None:
         now = desk.digests(desk.session(session).session.id)
     else:
-        with show_reading() as tell:
-            read = desk.read(paths, rules, tell=tell, encodes=False)
-        known = folder.summary.digests
-        now = {source.path: source.digest for source in read.sources if source.path in known or not source.is_wordless}
+        read = desk.legible(read_corpus(desk, paths, leave_out))
+        now = {source.path: source.digest for source in read.sources}
     stale = folder.summary.stale(now)
     print_checked(folder.summary, stale, as_json=as_json)
     return 1 if stale else 0
@@ -106,14 +101,6 @@ def _session(desk: Desk, folder: Folder, paths: Sequence[Path], given: Sequence[
         return str(folder.session)
     named = Path(os.path.abspath(paths[0])).name or "files"
     return desk.begin_session(f"Summary of {named}").id
-
-
-def _read(desk: Desk, paths: Sequence[Path], rules: Rules) -> Corpus:
-    with show_reading() as tell:
-        corpus = desk.read(paths, rules, tell=tell)
-    refuse_empty(desk.legible(corpus), paths)
-    tell_skipped(desk.legible(corpus).skipped, named_by_hand(corpus.skipped, paths))
-    return corpus
 
 
 def _own(out: Path, paths: Sequence[Path]) -> list[str]:

@@ -3,22 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from app.next_turn import PreparedTurn
 from app.passes import notes
-from app.passes.setting import PassPlan, Setting
+from app.passes.setting import PassPlan, Setting, most_tokens
 from app.passes.slices import slices_of
 from app.question import Question
 from app.settings import Settings
-from engine.backend import Backend, Exchange, Part, Prompt, Segment, Source, Wanted
+from engine.backend import Backend, Exchange, Source
 from engine.corpus.wording import counted
 from engine.errors import DoesNotFit
 from storage.store import Store
 
 _ASIDE = 256  # tokens of the context for quotes, which are written beside it
 _FEWEST = 128  # tokens that a pass reads at least
-_SHARES = (1, 3 / 4, 1 / 2, 3 / 8, 1 / 4, 3 / 16, 1 / 8, 1 / 16, 1 / 32, 1 / 64, 1 / 128, 1 / 256)
 
 
 def plan_passes(turn: PreparedTurn, question: Question, backend: Backend, store: Store, settings: Settings) -> PassPlan:
@@ -68,19 +65,3 @@ def plan_passes(turn: PreparedTurn, question: Question, backend: Backend, store:
     return PassPlan(
         slices, room, n_ctx, len(sources), turn.case.reuse.tokens_per_s, setting=replace(setting, wanted=wanted)
     )
-
-
-def most_tokens(backend: Backend, wanted: Wanted) -> int:
-    """The most tokens that prompt and reply may have here: the context that was asked for, else as much of the model's
-    window as fits into memory."""
-    window = backend.about.window
-    if wanted.n_ctx is not None:
-        return min(window, wanted.n_ctx)
-    for share in _SHARES:
-        n_tokens = int(window * share)
-        reply = min(wanted.reply_tokens, n_tokens // 4)
-        ids = np.zeros(n_tokens - reply, dtype=np.int32)
-        plan = backend.plan(Prompt((Segment(Part.SOURCE, ids),)), replace(wanted, reply_tokens=reply))
-        if plan.fits:
-            return n_tokens
-    return 0

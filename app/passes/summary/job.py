@@ -4,15 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 
-from app.passes.planning import most_tokens
-from app.passes.setting import Setting
+from app.passes.setting import Setting, most_tokens
 from app.passes.summary import forms
 from app.passes.summary.outline import Outline, outline_of
 from app.passes.summary.parts import Part, parts_of
-from app.session_settings import settings_of
 from app.settings import Settings
 from engine.backend import Backend, Source, number_pictures
-from engine.corpus.wording import counted
 from engine.errors import DoesNotFit, UsageError
 from storage.records import Session
 from storage.store import Store
@@ -62,9 +59,10 @@ class Job:
 
 
 def prepare_summary(
-    session: Session, *, backend: Backend, store: Store, settings: Settings, pass_tokens: int | None = None
+    session: Session, *, backend: Backend, store: Store, settings: Settings, max_tiles: int, pass_tokens: int | None
 ) -> Job:
-    """Of a session's sources that are sent. The parts of an earlier run stay, as far as they serve.
+    """Of a session's sources that are sent. max_tiles: of an image. pass_tokens: see Desk.summarize. The parts of an
+    earlier run stay, as far as they serve.
 
     Raises DoesNotFit where a pass has no room, UsageError where there is nothing to summarize.
     """
@@ -83,7 +81,7 @@ def prepare_summary(
         system=forms.SYSTEM,
         today=date.fromisoformat(session.frozen_date),
         wanted=settings.wanted,
-        max_tiles=settings_of(session, settings).max_tiles,
+        max_tiles=max_tiles,
         numbers=number_pictures(sources),
     )
     most = most_tokens(backend, settings.wanted)
@@ -96,7 +94,7 @@ def prepare_summary(
     room = min(most - least - reply - _ASIDE, pass_tokens or ROOM)
     if room < _FEWEST:
         raise DoesNotFit(
-            f"A pass has room for {counted(max(0, room), 'token')} of the sources: what is asked and the reply take "
+            f"A pass has room for {max(0, room):,} tokens of the sources: what is asked and the reply take "
             f"{least + reply + _ASIDE:,}; a summary needs {_FEWEST}.",
             "Use a larger --ctx.",
         )

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from app.passes.summary.outline import Outline
 from engine.backend import Source
-from engine.corpus.wording import counted
 
 _NAME = "skeleton"  # of the source that it is sent as
 _PACKAGE_FILES = {
@@ -76,12 +75,12 @@ def _file(source: Source, outline: Outline, *, nested: bool) -> Iterator[str]:
 
 
 def _named(source: Source) -> str:
-    return f"{source.path} ({counted(source.text.count(chr(10)) + 1, 'line')})"
+    return f"{source.path} (lines: {source.text.count(chr(10)) + 1:,})"
 
 
 def _folders(sources: Sequence[Source], depth: int) -> list[str]:
     counts = Counter("/".join(posixpath.dirname(source.path).split("/")[:depth]) for source in sources)
-    return [f"{folder or '.'}/ ({counted(n_files, 'file')})" for folder, n_files in sorted(counts.items())]
+    return [f"{folder or '.'}/ (files: {n_files:,})" for folder, n_files in sorted(counts.items())]
 
 
 def _shown(sources: Sequence[Source], n_characters: int) -> Iterator[str]:

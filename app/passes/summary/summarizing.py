@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from threading import Event as Flag
 from time import monotonic
+from typing import Any
 
 from app.citing import Excerpt
 from app.passes.reading import passages_around
@@ -16,11 +17,11 @@ from app.passes.summary import forms, writing
 from app.passes.summary.asking import Call, Reply, ask
 from app.passes.summary.document import Page, PartRecord, Reading, Statement, Summary, unpublished
 from app.passes.summary.imports import Imports, between
-from app.passes.summary.job import Job
-from app.passes.summary.parts import Part
+from app.passes.summary.job import Job, prepare_summary
 from app.passes.summary.skeleton import skeleton_of
 from app.passes.summary.steps import Pace, Planned, Step, Summarized, SummaryEvent
 from engine.backend import QuoteState, Source
+from storage.records import Session
 
 
 class _Stopped(Exception):
@@ -65,11 +66,16 @@ class _Work:
         return reply
 
 
-def summarize(job: Job, earlier: Summary | None, cancel: Flag) -> Generator[SummaryEvent, None, None]:
+Summarizing = Generator[SummaryEvent, None, None]
+
+
+def summarize(session: Session, earlier: Summary | None, cancel: Flag, **given: Any) -> Summarizing:
     """Makes the summary and keeps it with its session; ends with Summarized, or without where it was cancelled.
 
-    earlier: the one before: what it calls parts that did not change stays. Raises as asking.ask does.
+    earlier: the one before: what it calls parts that did not change stays. given: see prepare_summary. Raises as that
+    and as asking.ask do.
     """
+    job = prepare_summary(session, **given)
     slices = [each for part in job.parts for each in part.slices]
     yield Planned(
         n_sources=len(job.sources),
@@ -114,7 +120,7 @@ def _summary(work: _Work, earlier: Summary | None) -> Generator[SummaryEvent, No
                 quotable=excerpts,
             )
             replies.append((yield from work.do("read", each.title, call, each.n_tokens)))
-        noted[record.key] = writing.noted_of(replies, record.key)
+        noted[record.key] = writing.noted_of([said for reply in replies for said in reply.lines], record.key)
         redone[record.key] = any(not reply.kept for reply in replies)
     pages = [
         *(yield from _pages_of_the_whole(work, parts, noted, any(redone.values()), fresh_plan)),
@@ -176,20 +182,19 @@ def _records(
     of = {path: part.key for part in job.parts for path in digests[part.label]}
     links = between(of, {path: imports.of(path, outline) for path, outline in job.outlines.items()})
 
-    def record(part: Part) -> PartRecord:
-        name, description = named.get(part.label, ("", ""))
-        return PartRecord(
+    return [
+        PartRecord(
             key=part.key,
             label=part.label,
-            name=name,
-            description=description,
+            name=named.get(part.label, ("", ""))[0],
+            description=named.get(part.label, ("", ""))[1],
             sources=digests[part.label],
             n_tokens=part.n_tokens,
             n_passes=len(part.slices),
             imports={other: count for (one, other), count in sorted(links.items()) if one == part.key},
         )
-
-    return [record(part) for part in job.parts]
+        for part in job.parts
+    ]
 
 
 # the whole
@@ -264,7 +269,7 @@ def _from(
         quotable=passages_around(citations, wholes),
     )
     reply = yield from work.do("write", f"{writing.TITLES[name]}{which}", call)
-    return writing.statements_of(reply)
+    return writing.statements_of(reply.lines)
 
 
 def _reading(work: _Work) -> Reading:

@@ -4,9 +4,8 @@ whole written by the model from the notes, or put together where there is nothin
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from app.passes.summary.asking import Reply
 from app.passes.summary.document import Page, PartRecord, Section, Statement
-from app.passes.summary.forms import ASPECTS
+from app.passes.summary.forms import ASPECTS, Line
 from engine.answer.citations import Citation
 from engine.backend import Source
 
@@ -23,19 +22,19 @@ _OF_PURPOSE = 3  # lines on what a part does that the page on the whole's purpos
 _MOST_LINES = 4  # of a note that are sent at once
 
 
+Said = tuple[Line, Citation | None]  # a line that a model wrote, and what was found to show it
 Noted = Mapping[str, Sequence[Statement]]  # what was noted of a part under each aspect; its summary under ''
 
 
-def noted_of(replies: Sequence[Reply], part: str) -> dict[str, list[Statement]]:
+def noted_of(lines: Sequence[Said], part: str) -> dict[str, list[Statement]]:
     """What the passes over a part noted, each thing once: under the heading that says more than what it does."""
     section_of, made = dict[str, str](), dict[str, Statement]()
-    for reply in replies:
-        for line, citation in reply.lines:
-            statement, told = Statement(line.text, citation, part), _told(line.text)
-            if told not in made or (statement.is_shown and not made[told].is_shown):
-                made[told] = statement
-            if section_of.get(told, "purpose") == "purpose":
-                section_of[told] = line.section
+    for line, citation in lines:
+        statement, told = Statement(line.text, citation, part), _told(line.text)
+        if told not in made or (statement.is_shown and not made[told].is_shown):
+            made[told] = statement
+        if section_of.get(told, "purpose") == "purpose":
+            section_of[told] = line.section
     found: dict[str, list[Statement]] = {"": [], **{aspect.key: [] for aspect in ASPECTS}}
     for told, section in section_of.items():
         found[section].append(made[told])
@@ -116,10 +115,10 @@ def as_source(name: str, statements: Sequence[Statement], fits: Callable[[Source
     return made if fits(made) else _source(name, "".join(f"- {each.text}\n" for each in statements))
 
 
-def statements_of(reply: Reply) -> list[Statement]:
+def statements_of(lines: Sequence[Said]) -> list[Statement]:
     """What a model wrote of the whole, each thing once."""
     found = dict[str, Statement]()
-    for line, citation in reply.lines:
+    for line, citation in lines:
         found.setdefault(_told(line.text), Statement(line.text, citation))
     return [*found.values()]
 

@@ -65,7 +65,8 @@ class Scribe(FakeBackend):
                 f"What it does:\n{lines}Entry points:\n{lines[: lines.find(chr(10)) + 1]}Data flow:\nRun and test:\n"
                 "Risks:\n- It may fail at odd_words.\nTerms:\n" + "".join(f"- {name}: a function.\n" for name in names)
             )
-        return "".join(f"- It defines {name}.\n" for name in re.findall(r"defines (\w+)\.", said)[:4]) or "- So it is.\n"
+        names = re.findall(r"defines (\w+)\.", said)[:4]
+        return "".join(f"- It defines {name}.\n" for name in names) or "- So it is.\n"
 
     def text_of(self, case: Case) -> str:
         """The documents of a case, in words."""
