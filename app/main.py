@@ -22,7 +22,7 @@ from app.markdown import sentence_of  # noqa: E402
 from app.parts.engine import draw_engine  # noqa: E402
 from app.parts.sessions import draw_sessions, open_session  # noqa: E402
 from app.parts.strip import draw_plan_link  # noqa: E402
-from app.views import ask, history, plan, snapshots  # noqa: E402
+from app.views import ask, history, plan, snapshots, summary  # noqa: E402
 from engine.errors import LongdeskError  # noqa: E402
 
 _PARTS = Path(_APP) / "parts"
@@ -38,9 +38,11 @@ def draw_page() -> None:
     sessions = st.Page(history.draw, title="Sessions · Longdesk", url_path="sessions")
     planning = st.Page(plan.draw, title="What fits · Longdesk", url_path="plan")
     caches = st.Page(snapshots.draw, title="Kept KV caches · Longdesk", url_path="caches")
-    for name, page in (("ask", asking), ("sessions", sessions), ("plan", planning), ("caches", caches)):
+    summing = st.Page(summary.draw, title="Summary · Longdesk", url_path="summary")
+    pages = {"ask": asking, "plan": planning, "sessions": sessions, "caches": caches, "summary": summing}
+    for name, page in pages.items():
         state.keep_page(name, page)
-    page = st.navigation([asking, planning, sessions, caches], position="hidden")
+    page = st.navigation([*pages.values()], position="hidden")
     try:
         state.house()
         with st.sidebar:

@@ -23,6 +23,7 @@ from app.markdown import sentence_of
 from app.previews import Previews
 from app.settings import read_settings
 from app.sources.library import Library
+from app.summaries import Summaries
 from engine.errors import LongdeskError
 
 NOWHERE = ""  # what is told of no session
@@ -40,11 +41,13 @@ class House:
     forecasts: Forecasts
     thumbnails: Thumbnailer
     library: Library
+    summaries: Summaries
 
     def close(self) -> None:
         """Stops the answers, keeps the KV state, deletes copies of uploads."""
         atexit.unregister(self.close)
         self.additions.close()
+        self.summaries.close()
         self.jobs.close()
         self.intake.close()
         self.library.close()
@@ -86,7 +89,9 @@ def house() -> House:
         previews.of(seen.session, seen.links, seen.turns, asked_of=desk.about())
 
     additions = Additions(desk, intake, jobs, count=count)
-    opened = House(desk, jobs, intake, additions, previews, Forecasts(desk.planner), thumbnails, library)
+    opened = House(
+        desk, jobs, intake, additions, previews, Forecasts(desk.planner), thumbnails, library, Summaries(desk)
+    )
     atexit.register(opened.close)
     return opened
 
