@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 VERSION = 1  # raise it when what is asked today would not give what is kept
-SYSTEM = "You describe code to developers who do not know it yet. You say only what the documents show."
+SYSTEM = "You describe source code, in short and exact sentences. You say only what the documents show."
 
-_LINE = r"LINE: /[^\s\x00-\x1f\x7f\-][^\x00-\x1f\x7f]{0,180}/"
+_LONGEST = 180  # characters of a line
+_LINE = rf"""LINE: /[^\s\x00-\x1f\x7f\-"'*#][^\x00-\x1f\x7f]{{0,{_LONGEST}}}/"""
 _LINE_TOKENS = 34  # of a line, on the average
-_NOTHING = {"none", "none.", "n/a", "nothing.", "nothing", "not applicable.", "no risks.", "unknown."}
+_NOTHING = {"none", "n a", "nothing", "not applicable", "no risks", "unknown", "empty", "there is nothing"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +28,19 @@ class Aspect:
 
 
 ASPECTS = (
-    Aspect("purpose", "What it does", 0.36, "what the code does, and how; name functions and classes", 1),
-    Aspect("entry-points", "Entry points", 0.14, "what is called, run or imported from outside"),
-    Aspect("data-flow", "Data flow", 0.14, "what goes in, what is made of it, and where it goes"),
-    Aspect("run-and-test", "Run and test", 0.1, "commands, settings and tests, if there are any"),
-    Aspect("risks", "Risks", 0.12, "errors, limits and unsafe or surprising behavior that the code shows"),
-    Aspect("glossary", "Terms", 0.14, 'words of this code and what they mean, as "term: meaning"'),
+    Aspect(
+        "purpose", "What it does", 0.36, "what this code does and how, by the names of its functions and classes", 1
+    ),
+    Aspect(
+        "entry-points",
+        "Entry points",
+        0.14,
+        "functions, classes or commands that others call or run, with what each does",
+    ),
+    Aspect("data-flow", "Data flow", 0.14, "what comes in, how it is changed, and what is returned or written"),
+    Aspect("run-and-test", "Run and test", 0.1, "commands that start or test it, and settings that it reads"),
+    Aspect("risks", "Risks", 0.12, "exceptions that it raises, and inputs that it handles badly"),
+    Aspect("glossary", "Terms", 0.14, "names that only this code uses, each with a colon and its meaning"),
 )
 _PAGES = {
     "purpose": "Say what this codebase is for, who would use it, and what its main pieces are.",
@@ -42,6 +50,17 @@ _PAGES = {
     "risks": "Say what may go wrong: errors, limits, and unsafe or surprising behavior.",
 }
 WRITTEN = tuple(_PAGES)  # the pages of the whole that a model writes
+
+
+_WORDS = re.compile(r"[^\W_]+")
+
+
+def _words(text: str) -> str:
+    return " ".join(_WORDS.findall(text.lower()))
+
+
+# what is asked, in words, which small models say again
+_ASKED = " | ".join(f" {_words(each)} " for aspect in ASPECTS for each in (aspect.heading, aspect.wants))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +94,15 @@ def note_asking(label: str) -> str:
     """What is asked of a part. label: where it lies."""
     wanted = "\n".join(f"{aspect.heading}: {aspect.wants}" for aspect in ASPECTS)
     return (
-        f"The documents are one part of a codebase: {label}. Write a note of this part for developers.\n"
-        f'Begin with a line "Summary: " that says in one sentence what this part is for. Then, under each of these '
-        f'headings, lines that begin with "- ", each one short sentence with names as the code has them; no line where '
-        f"there is nothing to say:\n{wanted}"
+        f"The documents are one part of a codebase: {label}. Write a note on it. The first line is the summary: one "
+        "sentence on what this part is for. Then come these headings, each with a few short sentences below it, one a "
+        "line, that name the functions, classes and values they speak of. Where the code shows nothing of a heading, "
+        f"leave it empty. Never say anything twice.\n{wanted}"
     )
 
 
 def note_lines(text: str) -> tuple[Line, ...]:
-    """What a note says, line by line; an unfinished last line is none."""
+    """What a note says, line by line; an unfinished last line is none, nor one that says what was asked again."""
     found, section = list[Line](), "purpose"
     headings = {f"{aspect.heading}:".lower(): aspect.key for aspect in ASPECTS}
     for match in re.finditer(r"(?m)^(Summary: |- |\* )?([^\n]*)\n", _ended(text)):
@@ -102,12 +121,13 @@ def note_lines(text: str) -> tuple[Line, ...]:
 
 def plan_form(labels: Sequence[str]) -> str:
     """A purpose, and of each of these parts a name and a sentence."""
-    rows = [f'{json.dumps(_row(label), ensure_ascii=True)} NAME ". " LINE "\\n"' for label in map(_plain, labels)]
+    rows = [f'{json.dumps(_row(label), ensure_ascii=True)} NAME ". " WHAT "\\n"' for label in map(_plain, labels)]
     return "\n".join(
         [
             'start: "Purpose: " LINE "\\n" ' + " ".join(f"part{number}" for number in range(len(rows))),
             *(f"part{number}: {row}" for number, row in enumerate(rows)),
-            r"NAME: /[A-Z][A-Za-z0-9 &\/\-]{2,38}[A-Za-z0-9]/",
+            r"NAME: /[A-Z][a-z][A-Za-z0-9 &\/\-]{1,36}[A-Za-z0-9]/",
+            rf"WHAT: /[A-Z][a-z][^\x00-\x1f\x7f]{{8,{_LONGEST}}}/",
             _LINE,
             "",
         ]
@@ -115,11 +135,12 @@ def plan_form(labels: Sequence[str]) -> str:
 
 
 def plan_asking(labels: Sequence[str]) -> str:
-    rows = "\n".join(f"{_row(_plain(label))}NAME. SENTENCE" for label in labels)
+    rows = "\n".join(map(_plain, labels))
     return (
         "The document is the skeleton of a codebase: its files, what they import and define. Write a plan of a "
-        'guide to it. Begin with a line "Purpose: " and one sentence on what the codebase is for. Then one line for '
-        f"each of these parts, with a short name of what it is for and one sentence on what it does:\n{rows}"
+        "guide to it. The first line is the purpose: one sentence on what the codebase is for. Then comes one line for "
+        "each of these parts, in this order: a name of two or three words for what it is about, a full stop, and one "
+        f"sentence on what it does.\n{rows}"
     )
 
 
@@ -134,8 +155,8 @@ def read_plan(text: str, labels: Sequence[str]) -> tuple[str, dict[str, tuple[st
     named = dict[str, tuple[str, str]]()
     for label in labels:
         if found := re.search(rf"(?m)^{re.escape(_row(_plain(label)))}([^\n.]{{1,60}})\. ?([^\n]*)\n", _ended(text)):
-            named[label] = found[1].strip(), found[2].strip()
-    return (purpose[1].strip() if purpose else ""), named
+            named[label] = found[1].strip(), _sentence(found[2].strip())
+    return (_sentence(purpose[1].strip()) if purpose else ""), named
 
 
 # a page of the whole
@@ -149,8 +170,8 @@ def page_asking(page: str, title: str) -> str:
     """What is asked of the notes. page: one of WRITTEN. title: of the codebase."""
     return (
         f"The documents are notes of the parts of a codebase ({title}), with the words of its sources that show them. "
-        f'{_PAGES[page]} Write lines that begin with "- ", each one sentence, from the most important on, with names '
-        "as the notes have them. Say nothing twice."
+        f"{_PAGES[page]} Write a few short sentences, one a line, from the most important on, with names as the notes "
+        "have them. Never say anything twice."
     )
 
 
@@ -165,10 +186,19 @@ def _ended(text: str) -> str:
 
 def _line(match: re.Match[str], section: str) -> list[Line]:
     text = match[2].strip()
-    if not text or text.lower() in _NOTHING:
+    said = _words(text)
+    if said in _NOTHING or not re.search(r"[^\W\d_]{2}", said) or f" {said} " in _ASKED:
         return []
     start = match.start(2) + len(match[2]) - len(match[2].lstrip())
-    return [Line(text, (start, start + len(text)), section)]
+    return [Line(_sentence(text), (start, start + len(text)), section)]
+
+
+def _sentence(text: str) -> str:
+    """A line without what its longest length left unfinished."""
+    if len(text) < _LONGEST or text.endswith((".", "!", "?", ")")):
+        return text
+    whole = text.rfind(". ") + 1
+    return text[:whole] if whole > _LONGEST // 4 else f"{text.rsplit(' ', 1)[0]}\u2026"
 
 
 def _most(aspect: Aspect, lines: int) -> int:

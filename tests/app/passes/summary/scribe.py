@@ -54,7 +54,7 @@ class Scribe(FakeBackend):
 
     def _reply(self, question: str, case: Case) -> str:
         if "skeleton of a codebase" in question:
-            labels = re.findall(r"(\S+(?: to \S+)?|all files): NAME\. SENTENCE", question.split("does:")[-1])
+            labels = re.findall(r"\S+ to \S+|all files|\S+", question.split("does. ")[-1])
             return "Purpose: It does things.\n" + "".join(f"{label}: Piece. It is a piece.\n" for label in labels)
         said = self.text_of(case)
         if "one part of a codebase" in question:
