@@ -40,7 +40,8 @@ def answer(
         resumed = there[0] if question.goes_on is not None else None
         turn = _prepared(question, session, resumed, backend, store, settings)
         passes = plan_passes(turn, question, backend, store, settings) if question.in_passes else None
-        if passes is None:
+        if passes is None or not passes.slices or (len(passes.slices) == 1 and turn.case.plan.fits):
+            passes = None  # one pass would say what the answer is to say
             _refuse(turn)
         sampling, varied = _varied(sampling_of(settings), turn, question, () if resumed else there)
         notices = tuple(_notices(turn, question, backend))  # before the engine turns to this prompt

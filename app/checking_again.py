@@ -6,8 +6,10 @@ What holds is counted, what does not is said in a sentence each, and so is what 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Any
 
 from app.next_turn import reply_ids
+from app.passes.notes import note_from
 from engine.answer.citations import Citation, Status
 from engine.answer.places import Places
 from engine.answer.receipt import Receipt, SentSource, prompt_hash, receipt_from
@@ -22,9 +24,10 @@ BackendOf = Callable[[str], Backend]
 @dataclass(slots=True)
 class Verification:
     """What came of checking. faults: what does not hold; unchecked: what could not be checked, and why; sentences both.
-    The numbers are of what was checked and holds."""
+    The numbers are of what was checked and holds; n_passes: notes that the answer was made of."""
 
     n_turns: int = 0
+    n_passes: int = 0
     n_sources: int = 0
     n_citations: int = 0
     n_prompts: int = 0
@@ -62,7 +65,7 @@ class _Check:
         for number, citation in enumerate(turn.citations or (), 1):
             if citation.status is not Status.VERIFIED:
                 continue
-            why = self._citation_fault(citation, turn)
+            why = self._citation_fault(citation, turn.text)
             done.n_citations += why is None
             if why is not None:
                 done.faults.append(f"{named}, citation {number}: {why}.")
@@ -79,6 +82,8 @@ class _Check:
         faults = [why for sent in receipt.sources if (why := self._source_fault(sent)) is not None]
         done.n_sources += len(receipt.sources) - len(faults)
         faults += _count_faults(turn, receipt)
+        if receipt.passes is not None:
+            faults += self._pass_faults(receipt.passes, receipt)
         done.faults += [f"{named}: {why}." for why in faults]
         if faults:
             done.unchecked.append(
@@ -86,6 +91,26 @@ class _Check:
             )
         else:
             self._check_prompt(named, turn, receipt)
+
+    def _pass_faults(self, passes: Mapping[str, Any], receipt: Receipt) -> list[str]:
+        """What does not hold of a corpus that was read in passes: that each source was read whole and once, and that
+        the words stand which show what was noted."""
+        reached, faults = dict.fromkeys((sent.path for sent in receipt.sources), 0), list[str]()
+        for number, each in enumerate(passes["slices"], 1):
+            for piece in each["pieces"]:
+                path, (start, end) = piece["path"], piece["characters"]
+                if reached.get(path) != start:
+                    faults.append(f"pass {number} read {path} from character {start:,} on, which is not what was left")
+                reached[path] = end
+            note = note_from(each["note"])
+            shown = [fact.citation for fact in note.facts if fact.is_shown and fact.citation is not None]
+            found = [(at, self._citation_fault(citation, note.text)) for at, citation in enumerate(shown, 1)]
+            faults += [f"pass {number}, citation {at}: {why}" for at, why in found if why is not None]
+            self._done.n_citations += sum(why is None for _, why in found)
+            self._done.n_passes += all(why is None for _, why in found)
+        texts = {path: self._sources[path].text for path in reached if path in self._sources}
+        short = [path for path, text in texts.items() if reached[path] != len(text)]
+        return faults + [f"{path} was read up to character {reached[path]:,} only" for path in short]
 
     def _source_fault(self, sent: SentSource) -> str | None:
         source = self._sources.get(sent.path)
@@ -103,9 +128,9 @@ class _Check:
             self._digests[source.path] = source.with_text(source.text).digest
         return self._digests[source.path]
 
-    def _citation_fault(self, citation: Citation, turn: Turn) -> str | None:
+    def _citation_fault(self, citation: Citation, answer: str) -> str | None:
         start, end = citation.statement
-        if not 0 <= start <= end <= len(turn.text):
+        if not 0 <= start <= end <= len(answer):
             return "its statement is not within the answer"
         source = self._sources.get(citation.path or "")
         if source is None or citation.text_span is None:
@@ -146,13 +171,16 @@ class _Check:
     def _prompt(self, turn: Turn, receipt: Receipt, backend: Backend) -> Prompt:
         """The prompt of a turn, from what is stored."""
         numbers = {sent.path: sent.first_image for sent in receipt.sources if sent.first_image is not None}
-        exchanges = []
+        passes, exchanges = receipt.passes, list[Exchange]()
         for index in (*receipt.history, turn.index):
             asked = turn if index == turn.index else self._turns[index]
             sources = [self._sources[sent.path] for sent in receipt.sources if sent.turn == index]
+            if passes is not None:  # the notes, at the very beginning
+                sources = [] if exchanges else [Source.written(each["path"], each["text"]) for each in passes["sent"]]
             documents = backend.documents(sources, numbers, max_tiles=receipt.settings.get("max_tiles"))
             reply = None if asked is turn else reply_ids(asked, backend)
-            exchanges.append(Exchange(asked.question, documents, reply))
+            text = passes["asked"] if passes is not None and asked is turn else asked.question
+            exchanges.append(Exchange(text, documents, reply))
         return backend.lay_out(exchanges, system=receipt.system, today=date.fromisoformat(receipt.date))
 
 

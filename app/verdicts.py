@@ -24,7 +24,7 @@ _VERDICTS = {
 }
 _KV_WORDS = {"q8_0": "in 8 bits", "q4_0": "in 4 bits, which some models feel"}
 _MOST_NAMED = 12  # sources that an advice names
-_OFFERED = 3  # advice that a refusal names
+_OFFERED = 3  # advice that a refusal names; reading in passes is always among it
 _WORTH_SAYING_S = 2.0  # of reading again
 _WORTH_SAYING_TOKENS = 1_000  # where the speed is not known
 
@@ -56,7 +56,8 @@ def refuse_misfit(plan: Plan) -> None:
     """Raises DoesNotFit, with how much is over and the best advice, unless the plan fits."""
     if plan.fits:
         return
-    remedy = " Or: ".join(change(plan, advice) for advice in plan.advice[:_OFFERED])
+    offered = (*plan.advice[:_OFFERED], *(advice for advice in plan.advice[_OFFERED:] if advice.in_passes))
+    remedy = " Or: ".join(change(plan, advice) for advice in offered)
     if plan.verdict is Verdict.OVER_MEMORY:
         raise DoesNotFit(f"{memory_missing(plan, exact=True)}. Nothing was loaded.", remedy)
     if not plan.over_tokens:
@@ -70,6 +71,11 @@ def refuse_misfit(plan: Plan) -> None:
 
 def change(plan: Plan, advice: Advice, *, options: bool = True) -> str:
     """What to do, in a sentence. options: with the command line's; a page has a click in their place."""
+    if advice.in_passes:
+        and_context = f"; use a context of {advice.n_ctx:,} tokens" if advice.n_ctx is not None else ""
+        flags = "--pass-tokens auto" + (f" --ctx {advice.n_ctx}" if advice.n_ctx is not None else "")
+        passes = "Read the files in passes, slice by slice, with nothing left out"
+        return f"{passes}{_named(f'ask {flags}', options) or and_context}."
     if advice.max_tiles is not None or advice.fewer_pages is not None or advice.sources:
         return _less_to_read(advice, options)
     if advice.n_ctx is not None:

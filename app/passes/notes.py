@@ -9,26 +9,28 @@ from typing import Any
 from engine.answer.citations import Citation, Status, citation_from
 from engine.backend import Source
 
-VERSION = 1  # raise it when a note asked for today would not be the one that is kept
-MOST_FACTS = 10
-MOST_TOKENS = 600  # of a note as it is written
+VERSION = 2  # raise it when a note asked for today would not be the one that is kept
+MOST_FACTS = 6
+MOST_TOKENS = 500  # of a note as it is written
 
-_NOTHING = "Nothing here answers the question."
-_MISSING, _CONFIDENCE = "Missing: ", "Confidence: "
-# What a note looks like, as a grammar (llguidance's Lark): no model can write another form.
+_NOTHING = "No part of the corpus says anything that helps to answer this."
+_FACT, _MISSING, _CONFIDENCE = "Fact: ", "Missing: ", "Confidence: "
+# What a note looks like, as a grammar (llguidance's Lark): no model can write another form. That there need be no fact
+# stands here alone: a small model that is told so says it of everything. Lines are short, since it would fill them.
 FORM = rf"""
-start: (nothing | facts) "{_MISSING}" LINE "\n{_CONFIDENCE}" ("low" | "medium" | "high")
-nothing: "{_NOTHING}\n"
-facts: fact{{1,{MOST_FACTS}}}
-fact: "- " LINE "\n"
-LINE: /[^\s\x00-\x1f\x7f\-][^\x00-\x1f\x7f]{{0,300}}/
+start: fact{{0,{MOST_FACTS}}} "{_MISSING}" REST "\n{_CONFIDENCE}" ("low" | "medium" | "high")
+fact: "{_FACT}" LINE "\n"
+LINE: /[^\s\x00-\x1f\x7f\-][^\x00-\x1f\x7f]{{0,240}}/
+REST: /[^\s\x00-\x1f\x7f\-][^\x00-\x1f\x7f]{{0,120}}/
 """
-_ASK = """{question}
+_ASK = f"""{{question}}
 
-The documents are one part of a larger corpus, whose other parts are read apart. Write a note of what they say that \
-helps to answer the question: one fact a line, with "- " before it, and names and numbers as the documents have them. \
-If they say nothing that helps, write "{nothing}". End with a line "{missing}" and what is still to be looked for \
-elsewhere, and a line "{confidence}" and low, medium or high."""
+Do not answer yet: these documents are one part of a larger corpus, whose other parts are read apart. Write down each \
+fact in them that helps with the question, or with a part of it, in a sentence of its own with its names and numbers:
+{_FACT}...
+Then what is missing, and how sure you are:
+{_MISSING}...
+{_CONFIDENCE}low, medium or high"""
 _ANSWER = """{question}
 
 The corpus was read in parts, and the documents are the notes of that: facts, with the words of the sources that show \
@@ -76,8 +78,7 @@ def note_from(kept: Mapping[str, Any]) -> Note:
 
 def asking(question: str) -> str:
     """What a slice is asked: the question, and the form of a note."""
-    missing, confidence = _MISSING.strip(), _CONFIDENCE.strip()
-    return _ASK.format(question=question, nothing=_NOTHING, missing=missing, confidence=confidence)
+    return _ASK.format(question=question)
 
 
 def answering(question: str) -> str:
@@ -86,10 +87,14 @@ def answering(question: str) -> str:
 
 
 def facts_in(text: str) -> tuple[tuple[int, int], ...]:
-    """Characters of a note's text that are its facts, from and to; what a cut left unfinished is none."""
+    """Characters of a note's text that are its facts, from and to, each once; what a cut left unfinished is none."""
     ended = text.rfind(f"\n{_MISSING}")
     whole = text if ended < 0 else text[: ended + 1]
-    return tuple(match.span(1) for match in re.finditer(r"(?m)^- (.+)\n", whole))
+    found = re.finditer(rf"(?m)^(?:{_FACT}|- )(.+)\n", whole)  # an engine that no form holds may write a list
+    first = dict[str, tuple[int, int]]()
+    for match in found:
+        first.setdefault(match[1].strip().casefold(), match.span(1))
+    return tuple(first.values())
 
 
 def read_note(text: str, *, citations: Sequence[Citation] = (), looked: bool = False) -> Note:
@@ -101,10 +106,15 @@ def read_note(text: str, *, citations: Sequence[Citation] = (), looked: bool = F
     return Note(text=text, facts=facts, missing=missing, confidence=confidence, looked=looked)
 
 
-def as_source(note: Note, name: str) -> Source:
-    """A note as it is sent. name: what it is called there. Facts that nothing was found for are said to be such."""
-    text = "".join(_lines(note)) or f"{_NOTHING}\n"
-    return Source.written(name, text)
+def as_source(note: Note, name: str, *, bare: bool = False) -> Source:
+    """A note as it is sent. name: what it is called there. bare: without the words that show its facts; else those that
+    nothing was found for are said to be such."""
+    return Source.written(name, "".join(f"- {fact.text}\n" for fact in note.facts) if bare else "".join(_lines(note)))
+
+
+def nothing_found() -> Source:
+    """What is sent where no note has a fact."""
+    return Source.written("notes", f"{_NOTHING}\n")
 
 
 def _lines(note: Note) -> Iterator[str]:

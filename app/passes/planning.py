@@ -1,7 +1,7 @@
 """How a question would be read in passes: the context that all of them have, and the slices; before anything runs."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from app.next_turn import PreparedTurn
 from app.passes import notes
@@ -16,10 +16,25 @@ from storage.store import Store
 
 _ASIDE = 256  # tokens of the context for quotes, which are written beside it
 _FEWEST = 128  # tokens that a pass reads at least
+_SAID_BEFORE = 1024  # tokens kept for it: up to there, a later question finds the slices as they were
+_CONTEXT_STEP = 1024  # tokens: a question that is a little longer asks for no other context
+_QUESTION = 64  # tokens kept for it: up to there, slices are the same whatever is asked
+
+
+@dataclass(frozen=True, slots=True)
+class _Rooms:
+    """Tokens: that the sources of a new slice and of one that was read before may take, and notes that are sent
+    together; of the context, and of the largest that could be had."""
+
+    new: int
+    kept: int
+    notes: int
+    n_ctx: int
+    most_ctx: int
 
 
 def plan_passes(turn: PreparedTurn, question: Question, backend: Backend, store: Store, settings: Settings) -> PassPlan:
-    """How this turn would be read.
+    """How this turn would be read; without sources there are no slices.
 
     Raises DoesNotFit where a pass has no room, or a source that cannot be cut is too large for one.
     """
@@ -38,30 +53,56 @@ def plan_passes(turn: PreparedTurn, question: Question, backend: Backend, store:
         max_tiles=turn.settings.max_tiles,
         numbers=turn.conversation.numbers,
     )
-    least = setting.lay_out((), notes.asking(question.text)).n_tokens
-    reply = max(notes.MOST_TOKENS, settings.reply_tokens)
-    most = most_tokens(backend, settings.wanted) - least - reply - _ASIDE
-    room = min(most, question.pass_tokens) if question.pass_tokens is not None else most
-    if room < _FEWEST:
-        raise DoesNotFit(
-            f"A pass has room for {counted(max(0, room), 'token')} of the sources: the question, what was said before "
-            f"and the reply take {least + reply + _ASIDE:,}.",
-            "Use a larger --ctx, keep fewer tokens for the reply with --max-tokens, or begin a new session.",
-        )
+    kept = store.notes.slices(setting.session_id) if turn.session else []
+    before = next((each.get("most_ctx") for each in kept), None)
+    rooms = _rooms(setting, question.pass_tokens, before)
 
     def tokens_of(some: Sequence[Source]) -> list[int]:
         documents = backend.documents(some, setting.numbers, max_tiles=setting.max_tiles)
         return [document.n_tokens for document in documents]
 
-    slices = slices_of(sources, room, tokens_of, kept=store.notes.slices(setting.session_id) if turn.session else ())
+    slices = slices_of(sources, rooms.new, tokens_of, kept=kept, kept_room=rooms.kept)
     for each in slices:
-        if each.n_tokens > room:
+        if each.n_tokens > rooms.kept:
             raise DoesNotFit(
-                f"{each.title} takes {each.n_tokens:,} tokens and cannot be cut; a pass has room for {room:,}.",
+                f"{each.title} takes {each.n_tokens:,} tokens and cannot be cut; a pass has room for {rooms.kept:,}.",
                 "Leave it out, or use a larger --ctx.",
             )
-    n_ctx = min(turn.case.plan.window, least + room + reply + _ASIDE)
-    wanted = replace(settings.wanted, n_ctx=n_ctx, reply_tokens=notes.MOST_TOKENS)
+    wanted = replace(settings.wanted, n_ctx=rooms.n_ctx, reply_tokens=notes.MOST_TOKENS)
     return PassPlan(
-        slices, room, n_ctx, len(sources), turn.case.reuse.tokens_per_s, setting=replace(setting, wanted=wanted)
+        slices,
+        rooms.new,
+        rooms.n_ctx,
+        len(sources),
+        turn.case.reuse.tokens_per_s,
+        notes_room=rooms.notes,
+        most_ctx=rooms.most_ctx,
+        setting=replace(setting, wanted=wanted),
     )
+
+
+def _rooms(setting: Setting, asked: int | None, before: int | None) -> _Rooms:
+    """asked: what a pass is to read at most. before: the largest context that could be had then. Raises DoesNotFit
+    where there is no room."""
+    backend, reply, question = setting.backend, setting.settings.reply_tokens, setting.question
+    spare = max(0, _QUESTION - len(backend.encode(question)))
+    fixed = setting.lay_out((), notes.asking(question)).n_tokens + spare + _ASIDE
+    total = most_tokens(backend, setting.wanted, before=before)
+    most, most_notes = total - fixed - notes.MOST_TOKENS, total - fixed - reply
+    if min(most, most_notes) < _FEWEST:
+        n_taken = fixed + max(reply, notes.MOST_TOKENS)
+        raise DoesNotFit(
+            f"A pass has room for {counted(max(0, min(most, most_notes)), 'token')} of the sources, or of notes: the "
+            f"question, what was said before and the reply take {n_taken:,} of {total:,}.",
+            "Use a larger --ctx, keep fewer tokens for the reply with --max-tokens, or begin a new session.",
+        )
+    if asked is not None and asked < _FEWEST:
+        raise DoesNotFit(
+            f"A pass of {counted(asked, 'token')} has no room for anything.",
+            f"Let it have at least {_FEWEST} (--pass-tokens {_FEWEST}), or as many as fit (--pass-tokens auto).",
+        )
+    aside = min(_SAID_BEFORE, most // 8)
+    new, kept = (min(each, asked or each) for each in (max(_FEWEST, most - aside), most))
+    needed = fixed + max(new + notes.MOST_TOKENS, min(new, most_notes) + reply) + aside
+    n_ctx = min(total, -(-needed // _CONTEXT_STEP) * _CONTEXT_STEP)
+    return _Rooms(new, min(kept, n_ctx - fixed - notes.MOST_TOKENS), n_ctx - fixed - reply, n_ctx, total)

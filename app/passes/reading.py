@@ -41,17 +41,22 @@ def take_notes(setting: Setting, slices: Sequence[Slice], cancel: Flag) -> Told:
     """Reads every slice; their notes, None where it was cancelled. Raises as Backend.generate does."""
     found = list[Noted]()
     for number, each in enumerate(slices, 1):
-        excerpts = tuple(Excerpt(piece.as_source(), piece.source, piece.first_byte) for piece in each.pieces)
+        excerpts = excerpts_of(each)
         at = Passing(number, len(slices), each.title)
         sources = [excerpt.source for excerpt in excerpts]
-        noted = yield from _pass(_numbered(setting, excerpts), at, sources, excerpts, cancel)
+        noted = yield from _pass(numbered(setting, excerpts), at, sources, excerpts, cancel)
         if noted is None:
             return None
         found.append(noted)
     return found
 
 
-def _numbered(setting: Setting, excerpts: Sequence[Excerpt]) -> Setting:
+def excerpts_of(each: Slice) -> tuple[Excerpt, ...]:
+    """What a pass sends of the sources."""
+    return tuple(Excerpt(piece.as_source(), piece.source, piece.first_byte) for piece in each.pieces)
+
+
+def numbered(setting: Setting, excerpts: Sequence[Excerpt]) -> Setting:
     """With the numbers that the pictures of these have, some of which are parts of their sources."""
     numbers = dict(setting.numbers)
     for excerpt in excerpts:
@@ -62,30 +67,42 @@ def _numbered(setting: Setting, excerpts: Sequence[Excerpt]) -> Setting:
     return replace(setting, numbers=numbers)
 
 
-def merge_notes(setting: Setting, noted: Sequence[Noted], room: int, cancel: Flag) -> Told:
-    """Notes of notes, until what is left takes at most `room` tokens as documents; None where it was cancelled."""
-    left = list(noted)
+def merge_notes(
+    setting: Setting, noted: Sequence[Noted], room: int, cancel: Flag, *, at_once: int | None = None
+) -> Told:
+    """Notes of notes, until what is left takes at most `room` tokens as documents; None where it was cancelled. Those
+    without a fact are left out. at_once: tokens that a pass may read of them, `room` where it is None."""
+    left, most = [each for each in noted if each.note.facts], at_once or room
     while len(left) > 1 and sum(costs := [setting.tokens_of(sent(each)) for each in left]) > room:
         groups, used = [[left[0]]], costs[0]
         for each, cost in zip(left[1:], costs[1:], strict=True):
-            if used + cost > room and len(groups[-1]) > 1:  # at least two, or it would never end
+            if used + cost > most and len(groups[-1]) > 1:  # at least two, or it would never end
                 groups.append([])
                 used = 0
             groups[-1].append(each)
             used += cost
-        merged = list[Noted]()
+        merged, first = list[Noted](), 1
         for number, group in enumerate(groups, 1):
+            title, first = f"notes {first:,} to {first + len(group) - 1:,}", first + len(group)
             if len(group) == 1:
                 merged += group
                 continue
-            at = Passing(number, len(groups), f"{group[0].title} to {group[-1].title}", merging=True)
+            at = Passing(number, len(groups), title, merging=True)
             passages = tuple(passage for each in group for passage in each.passages)
-            one = yield from _pass(setting, at, [sent(each) for each in group], passages, cancel)
+            one = yield from _pass(setting, at, _together(setting, group, most), passages, cancel)
             if one is None:
                 return None
             merged.append(one)
         left = merged
     return left
+
+
+def _together(setting: Setting, group: Sequence[Noted], most: int) -> list[Source]:
+    """Notes as they are sent; where that takes more than `most` tokens, without the words that show their facts."""
+    sources = [sent(each) for each in group]
+    if sum(map(setting.tokens_of, sources)) <= most:
+        return sources
+    return [notes.as_source(each.note, f"note of {each.title}", bare=True) for each in group]
 
 
 def sent(noted: Noted) -> Source:
@@ -98,7 +115,7 @@ def _pass(
 ) -> Generator[DeskEvent, None, Noted | None]:
     """One pass: what it is told while it goes on, and its note; None where it was cancelled."""
     case = setting.case(sources, notes.asking(setting.question))
-    key, quotes = _key(case.prompt, setting), Quotable(quotable if setting.may_quote else ())
+    key, quotes = key_of(case.prompt, setting), Quotable(quotable if setting.may_quote else ())
     kept = setting.store.notes.get(key)
     at = replace(at, n_tokens=case.prompt.n_tokens)
     if kept is not None:
@@ -200,7 +217,7 @@ def _whole_lines(data: bytes, start: int, end: int) -> tuple[int, int]:
     return begin, behind
 
 
-def _key(prompt: Prompt, setting: Setting) -> str:
+def key_of(prompt: Prompt, setting: Setting) -> str:
     """Of what is asked of which model: equal ones give equal notes."""
     about = setting.backend.about
     model = (about.name, about.vocabulary, about.origin and (about.origin.header_digest, about.origin.n_bytes))
@@ -233,26 +250,38 @@ def read_in_passes(plan: PassPlan, begun: Ids, cancel: Flag) -> Generator[DeskEv
         seconds=plan.seconds,
     )
     noted = yield from _remembering(take_notes(setting, plan.slices, cancel), read)
-    left = None if noted is None else (yield from merge_notes(setting, noted, plan.room, cancel))
+    left = (
+        None if noted is None else (yield from merge_notes(setting, noted, plan.notes_room, cancel, at_once=plan.room))
+    )
     if noted is None or left is None:
         return None
     wanted = replace(setting.wanted, reply_tokens=setting.settings.reply_tokens)
     final = replace(setting, wanted=wanted)
-    case = final.case([sent(each) for each in left], notes.answering(setting.question), begun)
+    sources, asked = [sent(each) for each in left] or [notes.nothing_found()], notes.answering(setting.question)
+    case = final.case(sources, asked, begun)
     refuse_misfit(case.plan)
     passages = {(each.whole.path, each.first_byte): each for one in left for each in one.passages}
     return ReadInPasses(
         case=case,
         quotable=tuple(passages.values()) if setting.may_quote else (),
-        passes=_receipt(plan, noted, read),
+        passes={
+            **_receipt(plan, noted, read),
+            "asked": asked,
+            "sent": [{"path": source.path, "text": source.text} for source in sources],
+        },
     )
 
 
 def _remembering(told: Told, read: list[Passing]) -> Told:
-    """The same; every pass that is over is put into `read`."""
+    """The same; every pass that is over is put into `read`. What was remarked of one is not said again of others."""
+    remarks = set[str]()
     try:
         while True:
             event = next(told)
+            if isinstance(event, Notice):
+                if event.text in remarks:
+                    continue
+                remarks.add(event.text)
             if isinstance(event, Passing) and event.note is not None:
                 read.append(event)
             yield event

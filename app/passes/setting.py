@@ -61,14 +61,17 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class PassPlan:
-    """The slices of a corpus, each at most room tokens, and the context that every pass has. sources: how many there
-    are. tokens_per_s: how fast this machine reads, None where nobody knows."""
+    """The slices of a corpus, each at most room tokens, and the context that every pass has. notes_room: tokens that
+    notes may have which are sent together. most_ctx: of the largest context that could be had. n_sources: how many
+    there are. tokens_per_s: how fast this machine reads, None where nobody knows."""
 
     slices: tuple[Slice, ...]
     room: int
     n_ctx: int
     n_sources: int
     tokens_per_s: float | None = None
+    notes_room: int = field(kw_only=True)
+    most_ctx: int = field(kw_only=True)
     setting: Setting = field(repr=False, kw_only=True)
 
     @property
@@ -82,18 +85,19 @@ class PassPlan:
 
     def begun_in(self, session_id: str) -> "PassPlan":
         """The same for a session that is there now; it keeps how its corpus was sliced."""
-        self.setting.store.notes.keep_slices(session_id, to_json(self.slices))
+        kept = [{**each, "most_ctx": self.most_ctx} for each in to_json(self.slices)]
+        self.setting.store.notes.keep_slices(session_id, kept)
         return replace(self, setting=replace(self.setting, session_id=session_id))
 
 
-def most_tokens(backend: Backend, wanted: Wanted) -> int:
+def most_tokens(backend: Backend, wanted: Wanted, *, before: int | None = None) -> int:
     """The most tokens that prompt and reply may have here: the context that was asked for, else as much of the model's
-    window as fits into memory."""
+    window as fits into memory. before: what it was then; it stays as long as it fits, so that slices stay."""
     window = backend.about.window
     if wanted.n_ctx is not None:
         return min(window, wanted.n_ctx)
-    for share in _SHARES:
-        n_tokens = int(window * share)
+    shares = [int(window * share) for share in _SHARES]
+    for n_tokens in [before, *shares] if before is not None and before <= window else shares:
         reply = min(wanted.reply_tokens, n_tokens // 4)
         ids = np.zeros(n_tokens - reply, dtype=np.int32)
         plan = backend.plan(Prompt((Segment(Part.SOURCE, ids),)), replace(wanted, reply_tokens=reply))

@@ -66,16 +66,21 @@ TokensOf = Callable[[Sequence[Source]], Sequence[int]]
 
 
 def slices_of(
-    sources: Sequence[Source], room: int, tokens_of: TokensOf, *, kept: Sequence[Mapping[str, Any]] = ()
+    sources: Sequence[Source],
+    room: int,
+    tokens_of: TokensOf,
+    *,
+    kept: Sequence[Mapping[str, Any]] = (),
+    kept_room: int | None = None,
 ) -> tuple[Slice, ...]:
     """A corpus in slices of at most `room` tokens, in its order; a source that cannot be cut may take more.
 
     tokens_of: what sources take as documents. kept: an earlier plan of the same sources, as `to_json` gives it: what
-    did not change stays in its slice, so that what was read of it serves again.
+    did not change stays in its slice, so that what was read of it serves again. kept_room: what its slices may take.
     """
     costs = dict(zip((source.path for source in sources), tokens_of(sources), strict=True))
     fresh = _filled([pieces for source in sources for pieces in _pieces(source, costs, room, tokens_of)], room)
-    again = _as_before({source.path: source for source in sources}, costs, room, tokens_of, kept)
+    again = _as_before({source.path: source for source in sources}, costs, kept_room or room, tokens_of, kept)
     return again if again and len(again) <= _MOST_WASTE * len(fresh) + 1 else fresh
 
 

@@ -60,8 +60,8 @@ class Receipt:
     bytes, header_digest, architecture, quantization, vocabulary, projector. settings: of sampling, images and engine.
     system, date: the standing instruction, and the date that templates show. quotes: see Quotes.to_json; None in
     receipts that are older. passes: of a corpus that was read in passes, how; the prompt is then the one of the answer,
-    which holds their notes: n_passes, n_sources, and slices, each with its pieces (path, tokens, characters),
-    read_tokens, reused_tokens, kept (its note was there before), note.
+    which holds their notes: n_passes, n_sources, slices, each with its pieces (path, tokens, characters), read_tokens,
+    reused_tokens, kept (its note was there before), note; sent: what the prompt holds (path, text), and asked: of it.
     """
 
     longdesk: str

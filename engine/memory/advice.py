@@ -14,6 +14,7 @@ from engine.memory.budget import Advice, FewerPages, Plan, Wanted, Weight
 from engine.memory.context_search import largest
 
 _LEAST_REPLY = 256
+_LEAST_PASS = 1024  # tokens of the sources that a pass should have room for, with what is asked of it
 _SMALLER_KV = ("q8_0", "q4_0")
 _FEWER_AT_ONCE = 128
 _WIDE_KV = ("f32", "f16", "bf16")
@@ -54,6 +55,7 @@ def _for_window(plan: Plan, sources: Sequence[Weight]) -> list[Advice]:
     shorter = plan.reply_tokens - plan.over_tokens
     if plan.over_tokens and shorter >= _LEAST_REPLY:
         advice.append(Advice(reply_tokens=shorter, saves_tokens=plan.over_tokens))
+    advice += _in_passes(plan, min(plan.context_tokens, window), sources)
     if needed > window:
         advice.append(Advice(other_window=needed))
     return advice
@@ -70,7 +72,10 @@ class _Memory:
 
     def advice(self) -> tuple[Advice, ...]:
         offers = [*self._other_settings(), *self._smaller_context(Advice()), *self._smaller_kv()]
-        offers += self._less_to_read() or self._shorter_reply()
+        less = self._less_to_read()
+        if all(advice.in_passes for advice in less):
+            offers += self._shorter_reply()
+        offers += less
         return (*offers, Advice(saves_bytes=self.plan.short_bytes))
 
     def _offer(self, advice: Advice) -> list[Advice]:
@@ -118,7 +123,7 @@ class _Memory:
         plan, wanted, offers = self.plan, self.wanted, []
         room = self._room(wanted)
         over = max(0, plan.prompt_tokens + plan.reply_tokens - room)
-        for advice in _less_to_read(over, self.sources):
+        for advice in [*_less_to_read(over, self.sources), *_in_passes(plan, room, self.sources)]:
             offers += self._offer(replace(advice, n_ctx=room if wanted.n_ctx else None))
         return offers
 
@@ -149,6 +154,13 @@ class _Memory:
                     return a_little_less
             return largest(1, room, excess_bytes) if excess_bytes(1) <= 0 else 0
         return 0
+
+
+def _in_passes(plan: Plan, n_ctx: int, sources: Sequence[Weight]) -> list[Advice]:
+    """Reading slice by slice, where the sources are what is too much for so many tokens of context."""
+    n_tokens = sum(source.n_tokens for source in sources)
+    room = n_ctx - (plan.prompt_tokens - n_tokens) - plan.reply_tokens
+    return [Advice(in_passes=True, saves_tokens=n_tokens - room)] if _LEAST_PASS <= room < n_tokens else []
 
 
 def _less_to_read(over: int, sources: Sequence[Weight]) -> list[Advice]:

@@ -174,6 +174,7 @@ class Advice:
     """One way to make it fit, as the settings to change, and what it saves; None leaves one as it is.
 
     n_ctx to reply_tokens: as in Wanted. max_tiles: of an image at most. sources: those that are not to be sent.
+    in_passes: they are read slice by slice, and nothing is left out; a prompt has saves_tokens less then, or more.
     other_window: tokens of a window that another model must have at least. With nothing set, memory is to be freed.
     The words for it are app.verdicts'.
     """
@@ -189,6 +190,7 @@ class Advice:
     max_tiles: int | None = None
     fewer_pages: FewerPages | None = None
     sources: tuple[Weight, ...] = ()
+    in_passes: bool = False
     other_window: int | None = None
 
     @property

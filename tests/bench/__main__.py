@@ -19,6 +19,7 @@ BENCHMARKS = (
     "ids",
     "found",
     "evidence",
+    "passes",
     "encodings",
     "limits",
     "runtime",

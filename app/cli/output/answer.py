@@ -5,12 +5,15 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from threading import Event as Flag
+from time import monotonic
 from typing import Any
 
 import click
 
 from app.answers.cited import quotes_line
 from app.cli.output import Json, skipped_json
+from app.passes.given import read_line
+from app.passes.progress import InPasses
 from app.question import Answered, Begun, Cited, DeskEvent, Notice, Passes, Passing
 from app.sizes import show_seconds
 from engine.answer.citations import Citation, Status
@@ -30,8 +33,9 @@ def print_answer(
     begun: set once the turn stands in the store. skipped: what of the paths that were given is not sent, for the JSON,
     whose last line waits for all that shows the answer. None where the question was given up before it began.
     """
-    answered, cited = None, None
+    answered, cited, reading = None, None, None
     for event in events:
+        reading = _reading(reading, event)
         if isinstance(event, Begun):
             begun.set()
             _print_beginning(event.turn.text, as_json)
@@ -49,7 +53,7 @@ def print_answer(
             click.echo(json.dumps(line, ensure_ascii=False))
         elif isinstance(event, Text):
             click.echo(event.text, nl=False, color=True)  # as it is, escape sequences included
-        _show_progress(event, as_json)
+        _show_progress(event, as_json, reading)
     if cited is not None and cited.n_done:
         click.echo(_cost(cited), err=True)
     if as_json and answered is not None:
@@ -106,7 +110,14 @@ def _print_beginning(text: str, as_json: bool) -> None:
         click.echo(text, nl=False, color=True)
 
 
-def _show_progress(event: DeskEvent, as_json: bool) -> None:
+def _reading(before: InPasses | None, event: DeskEvent) -> InPasses | None:
+    """How far reading in passes has come, where that is how the sources are read."""
+    if isinstance(event, Passing) and before is not None:
+        return before.after(event, monotonic())
+    return InPasses(plan=event) if isinstance(event, Passes) else before
+
+
+def _show_progress(event: DeskEvent, as_json: bool, reading: InPasses | None) -> None:
     """One line on a terminal's standard error that is written over; nothing where it would fill a log."""
     if isinstance(event, Notice):
         click.echo(event.text, err=True)
@@ -119,12 +130,22 @@ def _show_progress(event: DeskEvent, as_json: bool) -> None:
     elif isinstance(event, Loading):
         click.echo(f"\r{f'Loading the model {event.share:4.0%}':<60}", nl=False, err=True)
     elif isinstance(event, Prefill):
-        done, fresh = event.done - event.reused, event.total - event.reused
-        line = f"\rReading {event.done / event.total:4.0%}"
-        if done and event.seconds:
-            rate = done / event.seconds
-            line += f" · {rate:,.0f} tok/s · {show_seconds((fresh - done) / rate)} left"
-        click.echo(f"{line:<60}" + ("\r" + " " * 60 + "\r" if event.done == event.total else ""), nl=False, err=True)
+        click.echo(f"\r{_prefill_line(event, reading):<60}", nl=False, err=True)
+        if event.done == event.total:
+            click.echo("\r" + " " * 60 + "\r", nl=False, err=True)
+
+
+def _prefill_line(event: Prefill, reading: InPasses | None) -> str:
+    """ "Reading 42% · 60 tok/s · 31 s left"; of passes the one that runs, and how long all that are left take."""
+    done, fresh = event.done - event.reused, event.total - event.reused
+    line = f"Reading {event.done / event.total:4.0%}"
+    left = (fresh - done) * event.seconds / done if done and event.seconds else None
+    if reading is not None and (running := reading.running) is not None:
+        line = f"{'Notes' if running.merging else 'Pass'} {running.number:,} of {running.n_passes:,} · {line}"
+        left = reading.left_s(event, monotonic()) if not running.merging else left
+    if done and event.seconds:
+        line += f" · {done / event.seconds:,.0f} tok/s"
+    return line if left is None else f"{line} · {show_seconds(left)} left"
 
 
 def _pass_line(event: Passes | Passing) -> str:
@@ -137,8 +158,10 @@ def _pass_line(event: Passes | Passing) -> str:
         )
     if event.note is None:
         return ""
-    of, kept = "Notes" if event.merging else "Pass", ", kept from before" if event.kept else ""
-    shown = f", {event.n_shown:,} of them shown by words" if event.n_facts else ""
+    of, shown = "Notes" if event.merging else "Pass", f", {event.n_shown:,} shown by words" if event.n_shown else ""
+    kept = f" · {counted(event.n_read, 'token')} read, {event.n_reused:,} from cache"
+    if event.kept:
+        kept = ", kept from before"
     return (
         f"{of} {event.number:,} of {event.n_passes:,} · {printable(event.title)}: "
         f"{counted(event.n_facts, 'fact')}{shown}{kept}"
@@ -154,7 +177,8 @@ def show_checking(share: float) -> None:
 def _receipt(answered: Answered) -> str:
     turn = answered.turn
     line = quotes_line(turn.receipt) if turn.text else ""
-    return (
+    read = f"{passes[:1].upper()}{passes[1:]}.\n" if (passes := read_line(turn.receipt)) else ""
+    return read + (
         f"session {turn.session_id} · {counted(turn.prompt_tokens or 0, 'token')} sent, "
         f"{turn.reused_tokens or 0:,} of them from cache · {turn.reply_tokens or 0:,} in the reply · "
         f"first text after {turn.ttft_s or 0:.1f} s{line and ' · ' + line}"

@@ -53,6 +53,7 @@ def plan_json(plan: Plan) -> Json:
                 "leave_out": list(advice.leave_out),
                 "max_tiles": advice.max_tiles,
                 "draw_pages": advice.draw_pages,
+                "pass_tokens": "auto" if advice.in_passes else None,
             }
             for advice in plan.advice
         ],

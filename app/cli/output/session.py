@@ -64,6 +64,7 @@ def verified_json(session: Session, checked: "Verification") -> Json:
         "holds": not checked.faults,
         "turns": checked.n_turns,
         "sources": checked.n_sources,
+        "passes": checked.n_passes,
         "citations": checked.n_citations,
         "prompts": checked.n_prompts,
         "faults": checked.faults,
@@ -73,8 +74,9 @@ def verified_json(session: Session, checked: "Verification") -> Json:
 
 def verified_text(checked: "Verification") -> str:
     """What holds in one line, then a line for what does not, or could not be checked."""
+    passes = f"{counted(checked.n_passes, 'pass', 'passes')}, " if checked.n_passes else ""
     held = (
-        f"{counted(checked.n_turns, 'question')}: {counted(checked.n_sources, 'source')}, "
+        f"{counted(checked.n_turns, 'question')}: {counted(checked.n_sources, 'source')}, {passes}"
         f"{counted(checked.n_citations, 'citation')} and {counted(checked.n_prompts, 'prompt')} hold."
     )
     end = [] if checked.faults else ["Nothing was found that does not hold."]

@@ -1,8 +1,9 @@
 """What a summary will take, before anything runs: its parts, the context that all of its calls have, and their room."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from typing import Any
 
 from app.passes.setting import Setting, most_tokens
 from app.passes.summary import forms
@@ -84,7 +85,8 @@ def prepare_summary(
         max_tiles=max_tiles,
         numbers=number_pictures(sources),
     )
-    most = most_tokens(backend, settings.wanted)
+    kept = store.notes.get(f"summary parts {session.id}") or {}
+    most = most_tokens(backend, settings.wanted, before=kept.get("most"))
     reply = min(_MOST_REPLY, max(_LEAST_REPLY, most // 4))
     longest = max((source.path for source in sources), key=len)
     least = max(
@@ -105,22 +107,22 @@ def prepare_summary(
         title=_title(sources, session),
         sources=sources,
         outlines={source.path: outline_of(source) for source in sources},
-        parts=_parts(setting, sources, room),
+        parts=_parts(setting, sources, room, most, kept),
         room=room,
         reply_tokens=reply,
     )
 
 
-def _parts(setting: Setting, sources: Sequence[Source], room: int) -> tuple[Part, ...]:
-    """Their parts, which are kept for the next run."""
+def _parts(
+    setting: Setting, sources: Sequence[Source], room: int, most: int, kept: Mapping[str, Any]
+) -> tuple[Part, ...]:
+    """Their parts, which are kept for the next run. most: tokens of the largest context that could be had; it stays as
+    long as it fits, so that parts stay. kept: of the run before."""
 
     def tokens_of(some: Sequence[Source]) -> list[int]:
         return [each.n_tokens for each in setting.backend.documents(some, setting.numbers, max_tiles=setting.max_tiles)]
 
-    notes, key = setting.store.notes, f"summary parts {setting.session_id}"
-    kept = notes.get(key)
-    before = kept["parts"] if kept is not None and kept["room"] == room else None
-    parts = parts_of(sources, room, tokens_of, kept=before)
+    parts = parts_of(sources, room, tokens_of, kept=kept["parts"] if kept.get("room") == room else None)
     for part in parts:
         for each in part.slices:
             if each.n_tokens > room:
@@ -129,7 +131,8 @@ def _parts(setting: Setting, sources: Sequence[Source], room: int) -> tuple[Part
                     "Leave it out with --exclude, or use a larger --ctx.",
                 )
     paths = {part.label: [source.path for source in part.sources] for part in parts}
-    notes.put(key, setting.session_id, {"room": room, "parts": paths})
+    known = {"room": room, "most": most, "parts": paths}
+    setting.store.notes.put(f"summary parts {setting.session_id}", setting.session_id, known)
     return parts
 
 

@@ -1,9 +1,9 @@
 """Notes: parsed whatever was cut, kept and sent again."""
 
-from app.passes.notes import Fact, as_source, facts_in, note_from, read_note
+from app.passes.notes import Fact, as_source, asking, facts_in, note_from, read_note
 from engine.answer.citations import Citation, Status
 
-WHOLE = "- The pier is 31 m long.\n- Dunn built it.\nMissing: the year\nConfidence: high"
+WHOLE = "Fact: The pier is 31 m long.\nFact: Dunn built it.\nMissing: the year\nConfidence: high"
 
 
 def test_a_whole_note() -> None:
@@ -21,10 +21,20 @@ def test_one_that_was_cut_anywhere_has_its_whole_facts() -> None:
         assert note.missing == "" or "the year".startswith(note.missing)
 
 
-def test_nothing_is_no_fact() -> None:
-    note = read_note("Nothing here answers the question.\nMissing: all\nConfidence: low")
+def test_a_fact_that_is_said_again_is_one() -> None:
+    text = "Fact: It is 31 m long.\nFact: Dunn built it.\nFact: it is 31 m long.\nMissing: all\nConfidence: low"
+    assert [fact.text for fact in read_note(text).facts] == ["It is 31 m long.", "Dunn built it."]
+
+
+def test_a_list_of_an_engine_that_no_form_holds_is_facts_too() -> None:
+    text = "Here are notes:\n- It is 31 m long.\n- Dunn built it.\n\nMissing: all\nConfidence: low"
+    assert [fact.text for fact in read_note(text).facts] == ["It is 31 m long.", "Dunn built it."]
+
+
+def test_nothing_is_no_fact_and_nobody_is_told_that_it_may_be_so() -> None:
+    note = read_note("Missing: all\nConfidence: low")
     assert note.facts == () and note.missing == "all" and note.confidence == "low"
-    assert as_source(note, "note of a.md").text == "Nothing here answers the question.\n"
+    assert "nothing" not in asking("How long is it?").lower()
 
 
 def test_it_is_kept_and_sent_with_the_words_that_show_it() -> None:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -233,6 +234,7 @@ def test_the_order_of_advice() -> None:
     assert [change(before, advice) for advice in before.advice] == [
         "Leave out e (1,000).",
         "Keep 292 tokens for the reply instead of 1,000 (--max-tokens 292, with plan --reply 292).",
+        "Read the files in passes, slice by slice, with nothing left out (ask --pass-tokens auto).",
         "Use a model with a window of at least 8,900 tokens; this one has 8,192.",
     ]
     assert all(followed(before, at, 7_900, 1_000, SOURCES).fits for at in (0, 1))
@@ -327,9 +329,25 @@ def test_what_is_not_enough_by_itself_is_not_offered() -> None:
     free = cautiously(anonymous(SCOUT, 20_000))
     sources = [Weight("a", 200_000), Weight("b", 600_000), Weight("c", 1_000)]
     before = plan(802_000, 1_000, card=SCOUT, free=free, sources=sources)
-    leave_out, close = before.advice
+    leave_out, passes, close = before.advice
     assert leave_out.leave_out == ("b", "a") and change(before, close).startswith("Free ")
-    assert before.short_bytes <= leave_out.saves_bytes
+    assert before.short_bytes <= min(leave_out.saves_bytes, passes.saves_bytes) and passes.in_passes
+
+
+def test_passes_are_advised_where_the_sources_are_too_much_and_a_pass_has_room() -> None:
+    def in_passes(prompt: int, reply: int, sources: list[Weight], **known: Any) -> list[str]:
+        before = plan(prompt, reply, sources=sources, **known)
+        return [change(before, advice, options=False) for advice in before.advice if advice.in_passes]
+
+    assert in_passes(40_000, 1_000, [Weight("a", 39_900)]) == [
+        "Read the files in passes, slice by slice, with nothing left out."
+    ]
+    assert in_passes(40_000, 1_000, [Weight("a", 2_000)]) == []  # what was said before takes the window
+    assert in_passes(40_000, 7_900, [Weight("a", 39_900)]) == []  # the reply does
+    assert in_passes(1_500, 300, [Weight("a", 1_400)], n_ctx=1_000) == []
+    with pytest.raises(DoesNotFit) as caught:  # whatever else there is
+        refuse_misfit(plan(40_000, 1_000, sources=[Weight("a", 33_000), Weight("b", 6_900)], n_ctx=4_000))
+    assert "--pass-tokens auto" in caught.value.remedy
 
 
 def test_no_room_at_all() -> None:
