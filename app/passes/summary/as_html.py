@@ -23,7 +23,9 @@ section{border-top:1px solid var(--line);margin-top:2.5rem;padding-top:.5rem}h3{
 li{margin:.35rem 0}code{font-size:.92em}.quiet,.none{color:var(--quiet)}.none{font-style:italic}
 .stale{color:var(--warn)}details{font-size:.87rem;color:var(--quiet)}summary{cursor:pointer;overflow-wrap:anywhere}
 pre{white-space:pre-wrap;overflow-wrap:anywhere;border-left:3px solid var(--teal);padding-left:.7rem;margin:.3rem 0}
-.map{overflow:auto}table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.3rem .6rem .3rem 0;
+.map{overflow:auto}
+.map svg{max-width:100%;min-width:44rem;height:auto}
+table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.3rem .6rem .3rem 0;
 border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:anywhere}td.n,th.n{text-align:right;
 font-variant-numeric:tabular-nums}
 @media(max-width:760px){body{display:block}nav{width:auto;height:auto;position:static;border:0}main{padding:1rem}}

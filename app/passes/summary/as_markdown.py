@@ -58,7 +58,7 @@ def address_of(citation: Citation, places: Places, folder: str) -> str | None:
     place = places.get(citation.path or "")
     if place is None:
         return None
-    there = quote(posixpath.relpath(place, folder or "."), safe="/.-_~+@=,")
+    there = quote(_up(folder) + place, safe="/.-_~+@=,")
     if PurePosixPath(citation.path or "").suffix.lower() == ".pdf":
         return f"{there}#page={citation.page}" if citation.page is not None else there
     first, last = citation.lines or (0, 0)
@@ -101,8 +101,7 @@ def _mark(page: Page, stale: Mapping[str, Sequence[str]]) -> str:
 
 def _page(summary: Summary, page: Page, places: Places, changed: Sequence[str]) -> str:
     folder = posixpath.dirname(page.name)
-    up = "../" if folder else ""
-    lines = [f"# {_text(page.title)}", "", f"[{_text(summary.title)}]({up}index.md)", ""]
+    lines = [f"# {_text(page.title)}", "", f"[{_text(summary.title)}]({_up(folder)}index.md)", ""]
     if changed:
         lines += [f"> {_text(stale_sentence(changed))}", ""]
     if summary.evidence:
@@ -126,7 +125,7 @@ def _heading(summary: Summary, section: Section, folder: str, *, own: PartRecord
     page = summary.page(f"parts/{section.part}") if section.part and own is None else None
     if page is None or not page.is_published:
         return _text(section.heading)
-    return f"[{_text(section.heading)}]({quote(posixpath.relpath(page.name, folder or '.'))}.md)"
+    return f"[{_text(section.heading)}]({quote(_up(folder) + page.name)}.md)"
 
 
 def _statements(summary: Summary, statements: Sequence[Statement], places: Places, folder: str) -> Iterator[str]:
@@ -147,7 +146,12 @@ def _shown(summary: Summary, statement: Statement, places: Places, folder: str) 
 
 def _file(path: str, places: Places, folder: str) -> str:
     place = places.get(path)
-    return f"[{_text(path)}]({quote(posixpath.relpath(place, folder or '.'))})" if place is not None else _text(path)
+    return f"[{_text(path)}]({quote(_up(folder) + place)})" if place is not None else _text(path)
+
+
+def _up(folder: str) -> str:
+    """From a page's folder to that of all pages."""
+    return "../" * len(folder.split("/")) if folder else ""
 
 
 def _text(text: str) -> str:

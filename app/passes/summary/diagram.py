@@ -11,6 +11,7 @@ from app.passes.summary.document import PartRecord
 
 _MOST_BOXES = 40
 _WIDTH, _HEIGHT, _GAP_X, _GAP_Y, _MARGIN = 220, 44, 90, 14, 12  # pixels
+_MOST_COLUMNS = 4
 _LONGEST = 30  # characters of a line in a box
 
 
@@ -91,7 +92,7 @@ def svg(diagram: Diagram) -> str:
         for x, column in enumerate(columns)
         for y, key in enumerate(column)
     }
-    width = 2 * _MARGIN + len(columns) * (_WIDTH + _GAP_X) - _GAP_X
+    width = 2 * _MARGIN + len(columns) * (_WIDTH + _GAP_X) - _GAP_X // 2  # arrows within the last column bend there
     height = 2 * _MARGIN + max(map(len, columns), default=1) * (_HEIGHT + _GAP_Y) - _GAP_Y
     most = max(diagram.arrows.values(), default=1)
     return "\n".join(
@@ -135,6 +136,9 @@ def _columns(diagram: Diagram) -> list[list[str]]:
         for other in leads[key]:
             if at[other] > at[key]:  # an arrow back changes nothing
                 rank[other] = max(rank[other], rank[key] + 1)
+    n_ranks = max(rank.values(), default=0) + 1
+    if n_ranks > _MOST_COLUMNS:  # a long way round a circle is no order
+        rank = {key: n * _MOST_COLUMNS // n_ranks for key, n in rank.items()}
     touched = {key for ends in diagram.arrows for key in ends}
     ranks = range(max(rank.values(), default=0) + 1)
     columns = [[key for key in diagram.boxes if key in touched and rank[key] == n] for n in ranks]

@@ -66,7 +66,11 @@ def links(text: str) -> list[str]:
     return re.findall(r"(?<!\\)\]\(([^)\s]+)\)", text)
 
 
-def test_every_link_leads_somewhere(tmp_path: Path, code: dict[str, str]) -> None:
+@pytest.mark.parametrize("here", [".", "code", "/"])
+def test_every_link_leads_somewhere(
+    tmp_path: Path, code: dict[str, str], here: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path / here)
     out = tmp_path / "out"
     written_to(out, made(), code)
     n_to_lines = 0
