@@ -53,13 +53,19 @@ class Fact:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
     """What one pass found. text: as the model wrote it. missing, confidence: "" where it was cut before them. looked:
-    whether words were looked for behind its facts."""
+    whether words were looked for behind each of its facts, and had to stand there: no picture was read."""
 
     text: str
     facts: tuple[Fact, ...]
     missing: str = ""
     confidence: str = ""
     looked: bool = False
+
+    @property
+    def used(self) -> tuple[Fact, ...]:
+        """The facts that the answer is made of. What a model invents where a slice says nothing has no words that show
+        it, and what is true mostly has: where they were looked for, facts without them are kept, and not used."""
+        return tuple(fact for fact in self.facts if fact.is_shown or not self.looked)
 
     def to_json(self) -> dict[str, Any]:
         """As the store keeps it."""
@@ -107,24 +113,21 @@ def read_note(text: str, *, citations: Sequence[Citation] = (), looked: bool = F
 
 
 def as_source(note: Note, name: str, *, bare: bool = False) -> Source:
-    """A note as it is sent. name: what it is called there. bare: without the words that show its facts; else those that
-    nothing was found for are said to be such."""
-    return Source.written(name, "".join(f"- {fact.text}\n" for fact in note.facts) if bare else "".join(_lines(note)))
+    """A note as it is sent. name: what it is called there. bare: without the words that show its facts."""
+    return Source.written(name, "".join(f"- {fact.text}\n" for fact in note.used) if bare else "".join(_lines(note)))
 
 
 def nothing_found() -> Source:
-    """What is sent where no note has a fact."""
+    """What is sent where no note has a fact that is used."""
     return Source.written("notes", f"{_NOTHING}\n")
 
 
 def _lines(note: Note) -> Iterator[str]:
-    for fact in note.facts:
+    for fact in note.used:
         citation = fact.citation
         yield f"- {fact.text}\n"
-        if citation is not None and citation.status is Status.VERIFIED:
+        if citation is not None and fact.is_shown:
             first, last = citation.lines or (0, 0)
             lines = f", line {first}" if first == last else f", lines {first} to {last}"
             page = f", page {citation.page}" if citation.page is not None else ""
             yield f'  "{" ".join(citation.quote.split())}" ({citation.path}{page or lines})\n'
-        elif note.looked:
-            yield "  (no words were found that show this)\n"

@@ -71,8 +71,8 @@ def merge_notes(
     setting: Setting, noted: Sequence[Noted], room: int, cancel: Flag, *, at_once: int | None = None
 ) -> Told:
     """Notes of notes, until what is left takes at most `room` tokens as documents; None where it was cancelled. Those
-    without a fact are left out. at_once: tokens that a pass may read of them, `room` where it is None."""
-    left, most = [each for each in noted if each.note.facts], at_once or room
+    without a fact that is used are left out. at_once: tokens that a pass may read of them, `room` where it is None."""
+    left, most = [each for each in noted if each.note.used], at_once or room
     while len(left) > 1 and sum(costs := [setting.tokens_of(sent(each)) for each in left]) > room:
         groups, used = [[left[0]]], costs[0]
         for each, cost in zip(left[1:], costs[1:], strict=True):
@@ -93,7 +93,7 @@ def merge_notes(
             if one is None:
                 return None
             merged.append(one)
-        left = merged
+        left = [each for each in merged if each.note.used]
     return left
 
 
@@ -182,7 +182,8 @@ def _shown(
                 yield Notice(event.text)
             else:
                 citations.append(quotes.citation(event, spans[event.statement]))
-    return notes.read_note(text, citations=citations, looked=len(citations) == len(spans))
+    seen = setting.backend.about.sees and any(source.pictures for source in quotes.sources)
+    return notes.read_note(text, citations=citations, looked=len(citations) == len(spans) and not seen)
 
 
 def _passages(note: Note, quotable: Sequence[Excerpt]) -> tuple[Excerpt, ...]:

@@ -13,6 +13,7 @@ import random
 import sys
 import sysconfig
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from pydoc_data.topics import topics
@@ -26,12 +27,13 @@ import numpy as np
 from app.desk import Desk
 from app.models.places import starter_model
 from app.passes.notes import FORM, read_note
-from app.question import Answered, Passing, Question
+from app.question import Answered, DeskEvent, Passing, Question
 from app.settings import Settings
 from engine.backend import Corpus, Part, Prompt, Sampling, Segment, Source, Stop, Text
 from engine.local.process import EngineProcess
 from engine.memory.budget import Placement
 from engine.runtime.settings import EngineSettings
+from storage.records import Turn
 from tests.bench.table import Row
 from tests.models.cache import cached
 
@@ -86,7 +88,7 @@ def _whole(model: Path) -> int:
 
 
 def _quality(home: Path, model: str, texts: int | None) -> Iterator[Row]:
-    settings = Settings(home=home, model=model, n_ctx=_WINDOW, reply_tokens=_REPLY, quotes=False)
+    settings = Settings(home=home, model=model, n_ctx=_WINDOW, reply_tokens=_REPLY)
     desk = Desk(settings)
     try:
         every = _asked(random.Random(15))
@@ -111,28 +113,37 @@ def _quality(home: Path, model: str, texts: int | None) -> Iterator[Row]:
 def _told(desk: Desk, asked: _Asked, session: str, other: str, at: int) -> tuple[bool, bool, int, float]:
     """Whether it was answered right in passes, and with one window; tokens that were read, and seconds, in passes."""
     beside = 0 if at else None
-    begun = perf_counter()
-    events = list(
-        desk.ask(Question(text=asked.question, session=session, beside=beside, in_passes=True), cancel=Flag())
-    )
+    begun, events = perf_counter(), list[DeskEvent]()
+    in_passes = Question(text=asked.question, session=session, beside=beside, in_passes=True)
+    turn = _answered(desk, in_passes, events)
     took = perf_counter() - begun
-    turn = next(event.turn for event in events if isinstance(event, Answered))
     passes = [event for event in events if isinstance(event, Passing) and event.note is not None]
     n_read = sum(event.n_read for event in passes) + (turn.prompt_tokens or 0) - (turn.reused_tokens or 0)
     n_reused = sum(event.n_reused for event in passes)
-    *_, end = desk.ask(Question(text=asked.question, session=other, beside=beside), cancel=Flag())
-    assert isinstance(end, Answered)
-    right, right_in_one = (_is_right(text, asked.words) for text in (turn.text, end.turn.text))
+    in_one = _answered(desk, Question(text=asked.question, session=other, beside=beside), [])
+    right, right_in_one = (_is_right(text, asked.words) for text in (turn.text, in_one.text))
     print(
         f"{'right' if right else 'wrong'} in {len(passes)} passes ({n_read:,} tokens read, {n_reused:,} reused, "
         f"{took:,.0f} s), {'right' if right_in_one else 'wrong'} with one window: {asked.question} "
-        f"{' '.join(turn.text.split())!r} | {' '.join(end.turn.text.split())!r}",
+        f"{' '.join(turn.text.split())!r} | {' '.join(in_one.text.split())!r}",
         file=sys.stderr,
         flush=True,
     )
     for event in passes:
-        print(f"    {event.title}: {event.note!r}", file=sys.stderr, flush=True)
+        print(
+            f"    {event.title}, {event.n_shown} of {event.n_facts} shown: {event.note!r}", file=sys.stderr, flush=True
+        )
     return right, right_in_one, n_read, took
+
+
+def _answered(desk: Desk, question: Question, events: list[DeskEvent]) -> Turn:
+    """The turn with its answer; words that show it are not waited for. events: all until then are put there."""
+    with closing(desk.ask(question, cancel=Flag())) as told:
+        for event in told:
+            events.append(event)
+            if isinstance(event, Answered):
+                return event.turn
+    raise AssertionError("It was not answered.")
 
 
 def _is_right(text: str, words: Sequence[str]) -> bool:

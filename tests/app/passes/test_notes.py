@@ -1,5 +1,7 @@
 """Notes: parsed whatever was cut, kept and sent again."""
 
+from dataclasses import replace
+
 from app.passes.notes import Fact, as_source, asking, facts_in, note_from, read_note
 from engine.answer.citations import Citation, Status
 
@@ -52,7 +54,7 @@ def test_it_is_kept_and_sent_with_the_words_that_show_it() -> None:
     note = read_note(WHOLE, citations=[missing, shown], looked=True)
     assert note.facts == (Fact("The pier is 31 m long.", shown), Fact("Dunn built it.", missing))
     assert note_from(note.to_json()) == note
-    assert as_source(note, "n").text == (
-        '- The pier is 31 m long.\n  "31 metres long" (pier.md, lines 3 to 4)\n'
-        "- Dunn built it.\n  (no words were found that show this)\n"
-    )
+    assert as_source(note, "n").text == '- The pier is 31 m long.\n  "31 metres long" (pier.md, lines 3 to 4)\n'
+    assert as_source(note, "n", bare=True).text == "- The pier is 31 m long.\n"
+    unasked = replace(note, looked=False)
+    assert as_source(unasked, "n", bare=True).text == "- The pier is 31 m long.\n- Dunn built it.\n"

@@ -167,6 +167,11 @@ def test_notes_that_do_not_fit_together_are_merged(new_desk: NewDesk) -> None:
     assert len(turn.receipt["passes"]["sent"]) < turn.receipt["passes"]["n_passes"]
     checked = verify_session(desk.record(turn.session_id), lambda model: backend)
     assert checked.faults == [] and checked.n_sources == 120
+    n_merged, again = len(merged), Corpus((pier(7, length=99, words=20),))
+    events = heard(desk, corpus=again, session=turn.session_id, beside=0, pass_tokens=150)
+    read = [event for event in over(events) if not event.kept]
+    assert [event.merging for event in read] == [False, True], "its slice, and the notes that its note is merged with"
+    assert sum(event.merging for event in over(events)) == n_merged
 
 
 @pytest.mark.parametrize("pass_tokens", [1, 127])
@@ -237,3 +242,12 @@ def test_what_fits_into_one_pass_is_asked_at_once(new_desk: NewDesk) -> None:
     events = heard(desk, corpus=piers(2), pass_tokens=None)
     assert len(backend.asked) == 1 and not over(events) and last(events).stop == "end"
     assert read_line(last(events).receipt) == ""
+
+
+def test_a_fact_that_no_words_show_is_kept_and_not_used(new_desk: NewDesk) -> None:
+    desk, backend = new_desk(shows=lambda fact: fact if fact.startswith("Pier 3") else "")
+    turn = last(heard(desk, corpus=piers()))
+    assert turn.receipt is not None
+    assert [len(each["note"]["facts"]) for each in turn.receipt["passes"]["slices"]] == [2, 2, 2]
+    [sent] = turn.receipt["passes"]["sent"]
+    assert "Pier 3 is 33 metres" in sent["text"] and "Pier 2" not in sent["text"]
