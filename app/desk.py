@@ -270,6 +270,7 @@ class Desk(Archive):
                     session,
                     self.summary(session.id),
                     cancel,
+                    between=self._line.give_way,
                     backend=backend,
                     store=self._store,
                     settings=self.settings,

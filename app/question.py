@@ -4,12 +4,14 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from threading import Event as Flag
 from threading import Lock
+from time import sleep
 
 from app.settings import Settings
 from engine.backend import Corpus, Event, Gauge, Plan, Prompt, Skipped
 from storage.records import Turn
 
 _POLL_S = 0.2
+_GIVING_S = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +159,16 @@ class Line:
             return True
         finally:
             self._waiting.discard(cancel)
+
+    def give_way(self) -> Generator[Waiting, None, None]:
+        """Lets questions that wait have the engine, which is held, in the midst of long work; then takes it back."""
+        while self.is_long:
+            self.engine.release()
+            try:
+                sleep(_GIVING_S)  # whoever waits has it by then
+                yield Waiting()
+            finally:
+                self.engine.acquire()
 
 
 class Unwanted(Flag):

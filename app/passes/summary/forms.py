@@ -105,7 +105,7 @@ def note_lines(text: str) -> tuple[Line, ...]:
     """What a note says, line by line; an unfinished last line is none, nor one that says what was asked again."""
     found, section = list[Line](), "purpose"
     headings = {f"{aspect.heading}:".lower(): aspect.key for aspect in ASPECTS}
-    for match in re.finditer(r"(?m)^(Summary: |- |\* )?([^\n]*)\n", _ended(text)):
+    for match in re.finditer(r"(?m)^(Summary: |- |\* |\d{1,2}[.)] )?([^\n]*)\n", _ended(text)):
         line = match[2].strip()
         if (match[1] or "").startswith("S"):
             found += _line(match, "")
@@ -176,7 +176,11 @@ def page_asking(page: str, title: str) -> str:
 
 
 def page_lines(text: str) -> tuple[Line, ...]:
-    return tuple(line for match in re.finditer(r"(?m)^(- |\* )([^\n]*)\n", _ended(text)) for line in _line(match, ""))
+    return tuple(
+        line
+        for match in re.finditer(r"(?m)^(- |\* |\d{1,2}[.)] )([^\n]*)\n", _ended(text))
+        for line in _line(match, "")
+    )
 
 
 def _ended(text: str) -> str:

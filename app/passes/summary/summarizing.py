@@ -4,7 +4,7 @@ Every reply is kept as soon as it is there: what was stopped goes on where it wa
 of the edited files is asked again.
 """
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from threading import Event as Flag
@@ -23,6 +23,8 @@ from app.passes.summary.steps import Pace, Planned, Step, Summarized, SummaryEve
 from engine.backend import QuoteState, Source
 from storage.records import Session
 
+Between = Callable[[], Iterator[SummaryEvent]]
+
 
 class _Stopped(Exception):
     """The user does not want the rest now."""
@@ -36,12 +38,14 @@ class _Work:
     cancel: Flag
     pace: Pace
     n_steps: int
+    between: Between
     begun: float = field(default_factory=monotonic)
     replies: list[Reply] = field(default_factory=list)
     n_kept: int = 0  # of those that read sources
 
     def do(self, doing: str, title: str, call: Call, n_tokens: int = 0) -> Generator[SummaryEvent, None, Reply]:
         """A step. n_tokens: of the sources, that it reads. Raises _Stopped."""
+        yield from self.between()
         number = len(self.replies) + 1
         self.n_steps = max(self.n_steps, number)
         step = Step(doing=doing, title=title, number=number, n_steps=self.n_steps, left_s=self.pace.left_s)
@@ -69,13 +73,17 @@ class _Work:
 Summarizing = Generator[SummaryEvent, None, None]
 
 
-def summarize(session: Session, earlier: Summary | None, cancel: Flag, **given: Any) -> Summarizing:
+def summarize(
+    session: Session, earlier: Summary | None, cancel: Flag, *, between: Between, **given: Any
+) -> Summarizing:
     """Makes the summary and keeps it with its session; ends with Summarized, or without where it was cancelled.
 
-    earlier: the one before: what it calls parts that did not change stays. given: see prepare_summary. Raises as that
-    and as asking.ask do.
+    earlier: the one before: what it calls parts that did not change stays. between: what is done between two steps.
+    given: see prepare_summary. Raises as that and as asking.ask do.
     """
     job = prepare_summary(session, **given)
+    if earlier is not None and earlier.model != job.setting.backend.about.name:
+        earlier = None
     slices = [each for part in job.parts for each in part.slices]
     yield Planned(
         n_sources=len(job.sources),
@@ -87,7 +95,7 @@ def summarize(session: Session, earlier: Summary | None, cancel: Flag, **given: 
     )
     n_plans = -(-len(job.parts) // job.plans)
     n_steps = n_plans + len(slices) + len(forms.WRITTEN)
-    work = _Work(job, cancel, Pace(n_steps, job.n_tokens, 8 * job.reply_tokens), n_steps)
+    work = _Work(job, cancel, Pace(n_steps, job.n_tokens, 8 * job.reply_tokens), n_steps, between)
     try:
         summary = yield from _summary(work, earlier)
     except _Stopped:

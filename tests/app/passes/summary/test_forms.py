@@ -44,7 +44,7 @@ def test_what_a_note_says() -> None:
 
 
 def test_a_note_of_a_model_that_nothing_held() -> None:
-    text = "Here is a note.\n**What it does:**\n* It adds.\n## Risks:\n- It fails."
+    text = "Here is a note.\n**What it does:**\n* It adds.\n## Risks:\n1. It fails."
     assert [(line.section, line.text) for line in forms.note_lines(text)] == [
         ("purpose", "It adds."),
         ("risks", "It fails."),

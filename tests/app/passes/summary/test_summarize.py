@@ -3,18 +3,22 @@
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from threading import Event as Flag
+from threading import Thread
 
 import pytest
 
 from app.desk import Desk
 from app.passes.summary.document import Summary, summary_from
 from app.passes.summary.steps import Planned, Step, Summarized
+from app.question import Question, Waiting
 from app.settings import Settings
 from engine.corpus.rules import Rules
 from engine.errors import DoesNotFit, EngineFailed
 from tests.app.passes.summary.scribe import Scribe
+from tests.patience import PATIENCE_S
 
 FILES = {
     "README.md": "# Shop\n\nSells things.\n",
@@ -175,3 +179,28 @@ def test_a_window_without_room_is_refused(tmp_path: Path, shop: Path) -> None:
         pytest.raises(DoesNotFit, match="--ctx"),
     ):
         list(desk.summarize(session_of(desk, shop), cancel=Flag()))
+
+
+def test_a_question_that_waits_comes_between(desk: Desk, scribe: Scribe, shop: Path) -> None:
+    session, other = session_of(desk, shop), desk.begin_session("Another", with_sources=False).id
+    reached, asking, answered, short = Flag(), Flag(), Flag(), replace(desk.settings, reply_tokens=64)
+
+    def reply(number: int) -> None:
+        if number == 3:
+            reached.set()
+            assert asking.wait(PATIENCE_S)
+
+    def ask() -> None:
+        for event in desk.ask(Question(text="Are you there?", session=other, settings=short), cancel=Flag()):
+            if isinstance(event, Waiting):
+                asking.set()
+        answered.set()
+
+    scribe.before_reply = reply
+    events, n_after = desk.summarize(session, pass_tokens=450, cancel=Flag()), 0
+    asker = Thread(target=lambda: (reached.wait(PATIENCE_S), ask()))
+    asker.start()
+    for event in events:
+        n_after += isinstance(event, Step) and answered.is_set()
+    asker.join()
+    assert answered.is_set() and n_after > 2, "it was asked before the summary was done"
