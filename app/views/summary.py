@@ -116,7 +116,8 @@ def _draw_summary(seen: SessionOverview, summary: Summary, stale: Mapping[str, S
     if not published:
         st.markdown("No page has words of the sources that show it, so that none is published.")
     else:
-        pages, beside = st.columns((3, 2), gap="medium")
+        is_open = state.opened(seen.session.id) is not None
+        pages, beside = st.columns((3, 2), gap="medium") if is_open else (st.container(), st.container())
         with pages:
             marks = {name: " (stale)" if name in stale else "" for name in published}
             name = st.selectbox(
@@ -168,7 +169,8 @@ def _draw_page(session_id: str, summary: Summary, page: Page, changed: Sequence[
         if section.heading:
             st.markdown(f"**{plain(section.heading)}**")
         for each in section.statements[: n_shown - n_drawn]:
-            _draw_statement(session_id, summary, each, f"{page.name}-{n_drawn}")
+            with st.container(gap=None):
+                _draw_statement(session_id, summary, each, f"{page.name}-{n_drawn}")
             n_drawn += 1
     if (rest := sum(1 for _ in page.statements) - n_drawn) > 0:
         st.button(
