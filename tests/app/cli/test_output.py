@@ -4,7 +4,10 @@ import json
 
 import pytest
 
-from app.cli.output import Json, json_text
+from app.cli.output import Json, answer, json_text
+from app.passes.progress import InPasses
+from app.question import Passes, Passing
+from engine.backend import Prefill
 
 
 @pytest.mark.parametrize(
@@ -21,3 +24,14 @@ def test_a_document_is_json_with_a_key_and_an_element_a_line(document: Json) -> 
     assert json.loads(text) == document
     n_elements = sum(len(value) + 1 for value in document.values() if isinstance(value, list) and value)
     assert len(text.split("\n")) == 2 + max(1, len(document)) + n_elements
+
+
+def test_a_terminal_says_which_pass_runs_and_how_long_all_that_are_left_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answer, "monotonic", lambda: 20.0)
+    plan = InPasses(plan=Passes(titles=("a", "b", "c"), tokens=(100, 100, 100), n_sources=3))
+    assert answer._prefill_line(Prefill(50, 100, 0, 5.0), None) == "Reading  50% · 10 tok/s · 5 s left"
+    first = plan.after(Passing(1, 3, "a", n_tokens=100), 10.0)
+    line = answer._prefill_line(Prefill(50, 100, 0, 5.0), first)
+    assert line == "Pass 1 of 3 · Reading  50% · 10 tok/s · 25 s left"
+    begun = answer._prefill_line(Prefill(0, 100, 0, 0.0), first)
+    assert begun == "Pass 1 of 3 · Reading   0%"
