@@ -267,10 +267,10 @@ class Desk(Archive):
             session, backend = self._store.sessions.get(session_id), self.backend()
             with self._store.leases.acquire(session.id):
                 yield from summarize(
-                    session,
                     self.summary(session.id),
                     cancel,
                     between=self._line.give_way,
+                    session=session,
                     backend=backend,
                     store=self._store,
                     settings=self.settings,

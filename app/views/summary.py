@@ -2,7 +2,7 @@
 
 import io
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import streamlit as st
 
@@ -10,16 +10,14 @@ from app import state
 from app.markdown import plain, sentence_of, when
 from app.parts.sessions import open_session
 from app.parts.source_view import draw_source_view
-from app.passes.summary.as_html import summary_page
+from app.passes.summary.as_html import map_of, summary_page
 from app.passes.summary.as_markdown import NOT_SHOWN, figures, pages_as_markdown, text_of_place
-from app.passes.summary.diagram import diagram_of, svg
 from app.passes.summary.document import Page, Statement, Summary, stale_sentence
-from app.sizes import show_seconds
 from app.summaries import Making
 from engine.errors import LongdeskError
-from storage.records import SessionOverview
 
 _POLL_S = 1.0
+Draw = Callable[[], None]
 _ROWS = 60  # statements that are shown at once
 _DOING = {"plan": "Planning", "read": "Reading", "write": "Writing"}
 
@@ -48,7 +46,8 @@ def draw() -> None:
         stale = summary.stale(state.house().desk.digests(seen.session.id)) if summary is not None else {}
         _draw_making(seen.session.id, summary, stale)
         if summary is not None:
-            _draw_summary(seen, summary, stale)
+            id, links, turns = seen.session.id, seen.links, seen.turns
+            _draw_summary(id, summary, stale, lambda: draw_source_view(id, links, turns, (), None))
 
 
 def _draw_making(session_id: str, summary: Summary | None, stale: Mapping[str, Sequence[str]]) -> None:
@@ -104,11 +103,11 @@ def _line(making: Making) -> str:
     step = making.step
     if making.waiting or step is None:
         return "Waiting until another question is answered" if making.waiting else "Looking at the sources"
-    left = f" · about {show_seconds(step.left_s)} left" if step.left_s is not None else ""
-    return f"{_DOING[step.doing]} {plain(step.title)} · {step.number:,} of {step.n_steps:,}{left}"
+    return f"{_DOING[step.doing]} {plain(step.title)} · {step.number:,} of {step.n_steps:,}{step.left}"
 
 
-def _draw_summary(seen: SessionOverview, summary: Summary, stale: Mapping[str, Sequence[str]]) -> None:
+def _draw_summary(session_id: str, summary: Summary, stale: Mapping[str, Sequence[str]], draw_beside: Draw) -> None:
+    """draw_beside: draws the source that stands open."""
     for each in figures(summary):
         st.caption(plain(each))
     _draw_downloads(summary, stale)
@@ -116,7 +115,7 @@ def _draw_summary(seen: SessionOverview, summary: Summary, stale: Mapping[str, S
     if not published:
         st.markdown("No page has words of the sources that show it, so that none is published.")
     else:
-        is_open = state.opened(seen.session.id) is not None
+        is_open = state.opened(session_id) is not None
         pages, beside = st.columns((3, 2), gap="medium") if is_open else (st.container(), st.container())
         with pages:
             marks = {name: " (stale)" if name in stale else "" for name in published}
@@ -124,9 +123,9 @@ def _draw_summary(seen: SessionOverview, summary: Summary, stale: Mapping[str, S
                 "Page", list(published), key="summary-page",
                 format_func=lambda name: f"{published[name].title}{marks[name]}",
             )  # fmt: skip
-            _draw_page(seen.session.id, summary, published[name], stale.get(name, ()))
+            _draw_page(session_id, summary, published[name], stale.get(name, ()))
         with beside:
-            draw_source_view(seen.session.id, seen.links, seen.turns, (), None)
+            draw_beside()
     if missing := [page for page in summary.pages if not page.is_published]:
         with st.expander(f"Not published ({len(missing):,})"):
             for page in missing:
@@ -161,7 +160,7 @@ def _draw_page(session_id: str, summary: Summary, page: Page, changed: Sequence[
     if changed:
         st.warning(plain(stale_sentence(changed)))
     if page.name == "map":
-        st.image(svg(diagram_of(summary.parts)))
+        st.image(map_of(summary))
     n_shown, n_drawn = state.shown(f"summary-{page.name}", _ROWS), 0
     for section in page.sections:
         if n_drawn >= n_shown:

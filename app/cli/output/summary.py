@@ -12,7 +12,6 @@ from app.passes.summary.as_markdown import figures
 from app.passes.summary.document import Page, Summary, stale_sentence
 from app.passes.summary.steps import Planned, Step, Summarized, SummaryEvent
 from app.question import Notice, Waiting
-from app.sizes import show_seconds
 from engine.backend import Loading, Prefill
 from engine.corpus.wording import counted, printable
 
@@ -61,9 +60,7 @@ def _step_line(step: Step) -> str:
         line += f": {counted(step.n_said, 'line')}" + (f", {step.n_shown:,} shown by words" if step.n_said else "")
     if step.kept:
         line += ", kept from before"
-    if step.left_s is not None and step.number < step.n_steps:
-        line += f" · about {show_seconds(step.left_s)} left"
-    return line
+    return line + step.left
 
 
 def _write_over(line: str) -> None:

@@ -60,6 +60,11 @@ def summary_page(summary: Summary, places: Places, stale: Mapping[str, Sequence[
     return "\n".join([*lines, "</main>\n</body>\n</html>\n"])
 
 
+def map_of(summary: Summary) -> str:
+    """The map as an SVG."""
+    return svg(diagram_of(summary.parts))
+
+
 def _navigation(summary: Summary, published: Sequence[Page], stale: Mapping[str, Sequence[str]]) -> Iterator[str]:
     yield '<nav aria-label="Pages"><strong>Pages</strong><ul>'
     yield from (_entry(page, stale) for page in published if "/" not in page.name)
@@ -91,7 +96,7 @@ def _page(summary: Summary, page: Page, places: Places, changed: Sequence[str]) 
         yield f'<p class="stale">{_text(stale_sentence(changed))}</p>'
     if page.name == "map":
         yield '<p class="quiet">An arrow says that files of one part import files of another.</p>'
-        yield f'<div class="map">{svg(diagram_of(summary.parts))}</div>'
+        yield f'<div class="map">{map_of(summary)}</div>'
     for section in page.sections:
         if section.heading:
             yield f"<h3>{_text(section.heading)}</h3>"

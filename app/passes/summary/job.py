@@ -60,7 +60,7 @@ class Job:
 
 
 def prepare_summary(
-    session: Session, *, backend: Backend, store: Store, settings: Settings, max_tiles: int, pass_tokens: int | None
+    *, session: Session, backend: Backend, store: Store, settings: Settings, max_tiles: int, pass_tokens: int | None
 ) -> Job:
     """Of a session's sources that are sent. max_tiles: of an image. pass_tokens: see Desk.summarize. The parts of an
     earlier run stay, as far as they serve.

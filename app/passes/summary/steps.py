@@ -5,6 +5,7 @@ from time import monotonic
 
 from app.passes.summary.document import Summary
 from app.question import DeskEvent
+from app.sizes import show_seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,13 @@ class Step:
     kept: bool = False
     n_read: int = 0
     n_reused: int = 0
+
+    @property
+    def left(self) -> str:
+        """ " · about 4 min left", behind what it does; '' where nobody knows, and behind the last."""
+        if self.left_s is None or (self.is_over and self.number >= self.n_steps):
+            return ""
+        return f" · about {show_seconds(self.left_s)} left"
 
 
 @dataclass(frozen=True, slots=True)

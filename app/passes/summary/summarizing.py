@@ -11,8 +11,7 @@ from threading import Event as Flag
 from time import monotonic
 from typing import Any
 
-from app.citing import Excerpt
-from app.passes.reading import passages_around
+from app.passes.reading import excerpts_of, passages_around
 from app.passes.summary import forms, writing
 from app.passes.summary.asking import Call, Reply, ask
 from app.passes.summary.document import Page, PartRecord, Reading, Statement, Summary, unpublished
@@ -20,8 +19,6 @@ from app.passes.summary.imports import Imports, between
 from app.passes.summary.job import Job, prepare_summary
 from app.passes.summary.skeleton import skeleton_of
 from app.passes.summary.steps import Pace, Planned, Step, Summarized, SummaryEvent
-from engine.backend import QuoteState, Source
-from storage.records import Session
 
 Between = Callable[[], Iterator[SummaryEvent]]
 
@@ -73,15 +70,13 @@ class _Work:
 Summarizing = Generator[SummaryEvent, None, None]
 
 
-def summarize(
-    session: Session, earlier: Summary | None, cancel: Flag, *, between: Between, **given: Any
-) -> Summarizing:
+def summarize(earlier: Summary | None, cancel: Flag, *, between: Between, **given: Any) -> Summarizing:
     """Makes the summary and keeps it with its session; ends with Summarized, or without where it was cancelled.
 
     earlier: the one before: what it calls parts that did not change stays. between: what is done between two steps.
     given: see prepare_summary. Raises as that and as asking.ask do.
     """
-    job = prepare_summary(session, **given)
+    job = prepare_summary(**given)
     if earlier is not None and earlier.model != job.setting.backend.about.name:
         earlier = None
     slices = [each for part in job.parts for each in part.slices]
@@ -117,7 +112,7 @@ def _summary(work: _Work, earlier: Summary | None) -> Generator[SummaryEvent, No
     for part, record in zip(job.parts, parts, strict=True):
         replies = list[Reply]()
         for each in part.slices:
-            excerpts = tuple(Excerpt(piece.as_source(), piece.source, piece.first_byte) for piece in each.pieces)
+            excerpts = excerpts_of(each)
             sources = [excerpt.source for excerpt in excerpts]
             call = Call(
                 sources=sources,
@@ -135,7 +130,7 @@ def _summary(work: _Work, earlier: Summary | None) -> Generator[SummaryEvent, No
         *(writing.part_page(record, noted[record.key], redone=redone[record.key]) for record in parts),
     ]
     quotes = job.setting.backend.quotes().with_setting(job.setting.settings.quotes)
-    looked = quotes.state is QuoteState.ON
+    looked = job.setting.may_quote
     return Summary(
         title=job.title,
         model=job.setting.backend.about.name,
@@ -234,7 +229,7 @@ def _written(
         groups = _grouped(left, job)
         if len(groups) == 1:
             return writing.with_parts((yield from _from(work, name, left)), of)
-        merged = list[tuple[Source, tuple[Statement, ...]]]()
+        merged = list[writing.Piece]()
         for number, group in enumerate(groups, 1):
             lines = tuple((yield from _from(work, name, group, f", notes {number:,} of {len(groups):,}")))
             if lines:
@@ -245,12 +240,9 @@ def _written(
     return ()
 
 
-Piece = tuple[Source, tuple[Statement, ...]]
-
-
-def _grouped(pieces: Sequence[Piece], job: Job) -> list[list[Piece]]:
+def _grouped(pieces: Sequence[writing.Piece], job: Job) -> list[list[writing.Piece]]:
     """In their order, each group as much as a call can read."""
-    groups: list[list[Piece]] = []
+    groups: list[list[writing.Piece]] = []
     used = 0
     for piece in pieces:
         cost = job.setting.tokens_of(piece[0])
@@ -263,7 +255,7 @@ def _grouped(pieces: Sequence[Piece], job: Job) -> list[list[Piece]]:
 
 
 def _from(
-    work: _Work, name: str, pieces: Sequence[Piece], which: str = ""
+    work: _Work, name: str, pieces: Sequence[writing.Piece], which: str = ""
 ) -> Generator[SummaryEvent, None, list[Statement]]:
     job = work.job
     wholes = {source.path: source for source in job.sources}

@@ -23,6 +23,7 @@ _MOST_LINES = 4  # of a note that are sent at once
 
 
 Said = tuple[Line, Citation | None]  # a line that a model wrote, and what was found to show it
+Piece = tuple[Source, tuple[Statement, ...]]  # statements as they are sent to the model
 Noted = Mapping[str, Sequence[Statement]]  # what was noted of a part under each aspect; its summary under ''
 
 
@@ -100,7 +101,7 @@ def _whole(name: str, sections: Sequence[Section], parts: Sequence[PartRecord], 
 
 def notes_for(
     name: str, parts: Sequence[PartRecord], noted: Mapping[str, Noted], fits: Callable[[Source], bool]
-) -> Iterator[tuple[Source, tuple[Statement, ...]]]:
+) -> Iterator[Piece]:
     """What a page is written from, part by part, in pieces that a call can read; with the statements of each."""
     for part in parts:
         statements = aspect_of(name, noted[part.key])
