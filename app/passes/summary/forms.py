@@ -126,7 +126,7 @@ def plan_form(labels: Sequence[str]) -> str:
         [
             'start: "Purpose: " LINE "\\n" ' + " ".join(f"part{number}" for number in range(len(rows))),
             *(f"part{number}: {row}" for number, row in enumerate(rows)),
-            r"NAME: /[A-Z][a-z][A-Za-z0-9 &\/\-]{1,36}[A-Za-z0-9]/",
+            r"NAME: /[A-Z][A-Za-z0-9 &\/\-]{2,36}[A-Za-z0-9]/",
             rf"WHAT: /[A-Z][a-z][^\x00-\x1f\x7f]{{8,{_LONGEST}}}/",
             _LINE,
             "",

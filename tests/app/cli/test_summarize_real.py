@@ -34,7 +34,7 @@ def test_the_starter_summarizes(tmp_path: Path, starter_gguf: Path, monkeypatch:
         (tmp_path / "code" / name).write_text(text)
     longdesk = CommandLine(tmp_path / "home", starter_gguf)
     out = tmp_path / "out"
-    arguments = ("summarize", tmp_path / "code", "--out", out, "--ctx", "1536", "--json")
+    arguments = ("summarize", tmp_path / "code", "--out", out, "--ctx", "1280", "--json")
 
     running = longdesk.start(*arguments)
     said_until(running, "1 of ")  # the plan is there
