@@ -3,26 +3,41 @@ events, what is kept of them, and what shows the answer."""
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from threading import Event as Flag
+from time import monotonic
 
 from app.attachments import candidates, joining
-from app.citing import Excerpt, Sent, cite, whole
+from app.citing import Excerpt, Sent, cite
 from app.next_turn import PreparedTurn, prepare, quotable
 from app.passes.planning import plan_passes
 from app.passes.reading import read_in_passes
 from app.question import Answered, Begun, Cited, DeskEvent, Notice, Question, looking_at
-from app.recording import Receipts, Record
+from app.receipts import Receipts
 from app.session_settings import TurnSettings, asked_with, begun_with, sampling_of
 from app.settings import Settings
 from app.sources.joining import Joining, join_session, write_down
 from app.verdicts import refuse_misfit, unseen_notice
-from engine.backend import Backend, Corpus, Event, HeldQuote, Sampling, Stop
+from engine.backend import (
+    Backend,
+    Corpus,
+    Event,
+    Finished,
+    Gauge,
+    HeldQuote,
+    Prefill,
+    Remark,
+    Sampling,
+    Source,
+    Stop,
+    Text,
+)
 from engine.errors import LongdeskError, UsageError
 from storage.leases import Lease
-from storage.records import Session, Turn
+from storage.records import Outcome, Session, Turn
 from storage.store import Store
 
+_PROGRESS_S = 0.5  # how often the store hears of the prefill
 _TITLE_LENGTH = 60
 _WARMTH = 0.7  # the temperature at which a question is asked again whose reply would otherwise be the same
 _TAG = "<quote>"  # a standing instruction, or a question, that has it tells the model to quote within it
@@ -53,7 +68,7 @@ def answer(
         receipts, before = Receipts(turn, backend, store, settings), resumed.text if resumed else ""
         record = Record(asked, store, question.read_s, receipts, before, turn.begun.tolist())
         told = _TAG in turn.system + question.text
-        excerpts = whole(quotable(turn.sources, backend, settings))
+        excerpts = _whole(quotable(turn.sources, backend, settings))
         try:
             yield Begun(asked, turn.case.plan, looking_at(turn.case.prompt))
             yield from (*varied, *notices)
@@ -64,7 +79,7 @@ def answer(
                     return
                 turn, excerpts = replace(turn, case=made.case), made.quotable
                 receipts.prepared, receipts.passes = turn, made.passes
-            words = excerpts or (whole(quotable(turn.sources, backend, settings, told=True)) if told else ())
+            words = excerpts or (_whole(quotable(turn.sources, backend, settings, told=True)) if told else ())
             events = _generated(turn, words, told, sampling, session.id, backend, cancel)
             with closing(events):
                 for event in events:
@@ -79,6 +94,10 @@ def answer(
     sent = _sent(turn, excerpts, record.held, backend)
     for found in cite(record.turn, sent, backend=backend, store=store, settings=settings, stop=uncited):
         yield replace(found, gauge=record.gauge, encoded=record.encoded) if isinstance(found, Cited) else found
+
+
+def _whole(sources: Sequence[Source]) -> tuple[Excerpt, ...]:
+    return tuple(Excerpt(source, source) for source in sources)
 
 
 def _sent(turn: PreparedTurn, excerpts: tuple[Excerpt, ...], held: tuple[HeldQuote, ...], backend: Backend) -> Sent:
@@ -248,6 +267,72 @@ def _begin(
         settings=asked.to_json(),
         beside=question.beside,
     )
+
+
+@dataclass(slots=True)
+class Record:
+    """What is kept of an answer while it comes. read_s: what reading the sources took.
+
+    text, ids: of the reply so far, also of its beginning where it goes on.
+    """
+
+    turn: Turn
+    store: Store
+    read_s: float
+    receipts: Receipts
+    text: str
+    ids: list[int]
+    n_begun: int = field(init=False)
+    told_at: float = 0.0
+    ended: bool = False
+    gauge: Gauge | None = None
+    encoded: int = 0
+    held: tuple[HeldQuote, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.n_begun = len(self.ids)
+
+    def keep(self, event: Event) -> DeskEvent:
+        """Writes an event to the store; the event as the doors hear of it."""
+        if isinstance(event, Finished):
+            self.gauge, self.encoded, self.held = event.gauge, event.encoded, event.held
+            return Answered(self.end(self._outcome(event)), event.gauge, event.encoded)
+        if isinstance(event, Text):  # at most 20 a second, 0.3 ms each: a kill loses nothing that was seen
+            kept = self.text.removesuffix("\N{REPLACEMENT CHARACTER}") if event.mends else self.text
+            self.text = kept + event.text
+            self.ids += event.ids
+            self.store.turns.append_text(self.turn.id, self.text, self.ids)
+        elif isinstance(event, Prefill) and (event.done == event.total or monotonic() - self.told_at > _PROGRESS_S):
+            self.told_at = monotonic()
+            self.store.turns.set_progress(self.turn.id, done=event.done, total=event.total, reused=event.reused)
+        return Notice(event.text) if isinstance(event, Remark) else event
+
+    def end(self, outcome: Outcome) -> Turn:
+        """The turn as it is stored now."""
+        self.ended = True
+        turn = self.store.turns.finish(self.turn.id, outcome)
+        self.turn = self.store.turns.cite(turn.id, receipt=self.receipts.of(turn))
+        return self.turn
+
+    def break_off(self, stop: Stop, error: str | None = None) -> Turn:
+        """The turn as it is stored now, with what was sampled so far."""
+        return self.end(Outcome(text=self.text, stop=stop, reply_ids=tuple(self.ids), error=error))
+
+    def _outcome(self, event: Finished) -> Outcome:
+        reply_ids, prompt_tokens = (*self.ids[: self.n_begun], *event.reply_ids), event.prompt_tokens - self.n_begun
+        return Outcome(
+            text=self.text,
+            stop=event.stop,
+            reply_ids=reply_ids,
+            error=event.error,
+            prompt_tokens=prompt_tokens,
+            reused_tokens=min(event.reused_tokens, prompt_tokens),
+            reply_tokens=len(reply_ids),
+            read_s=self.read_s,
+            load_s=event.load_s,
+            prefill_s=event.prefill_s,
+            ttft_s=event.ttft_s,
+        )
 
 
 def title_of(question: str) -> str:

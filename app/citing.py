@@ -40,10 +40,6 @@ class Sent:
     held: tuple[HeldQuote, ...] = ()
 
 
-def whole(sources: Sequence[Source]) -> tuple[Excerpt, ...]:
-    return tuple(Excerpt(source, source) for source in sources)
-
-
 def cite(
     turn: Turn, sent: Sent, *, backend: Backend, store: Store, settings: Settings, stop: Flag
 ) -> Iterator[Cited | Notice]:

@@ -7,12 +7,14 @@ from datetime import date
 from importlib.metadata import version
 from typing import Any
 
+from app.next_turn import PreparedTurn
 from app.session_settings import SessionSettings, asked_with
 from app.settings import Settings
 from engine.answer.receipt import LeftOut, Receipt, SentSource, prompt_hash
 from engine.backend import Backend, Case, Cause, Part, Skipped, Source
 from engine.errors import LongdeskError
 from storage.records import Turn
+from storage.store import Store
 
 _MOST_COUNTED = 4_000_000  # characters of what was left out: more is not counted for a receipt
 _YOU, _QUESTION, _MODEL = "you", "question", "model"
@@ -191,3 +193,31 @@ def _settings(sending: Sending, settings: Settings) -> dict[str, Any]:
         "threads": settings.n_threads,
         "snapshot": settings.snapshot,
     }
+
+
+@dataclass(slots=True)
+class Receipts:
+    """What a turn's receipt is made of. passes: see Sending."""
+
+    prepared: PreparedTurn
+    backend: Backend
+    store: Store
+    settings: Settings
+    passes: dict[str, Any] | None = None
+
+    def of(self, turn: Turn) -> dict[str, Any]:
+        prepared, talk = self.prepared, self.prepared.conversation
+        sending = Sending(
+            case=prepared.case,
+            answered=tuple(earlier.index for earlier in talk.answered),
+            placed=tuple((at.source, at.enabled) for at in prepared.placed),
+            numbers=talk.numbers,
+            unseen=talk.unseen,
+            only=turn.settings.get("only") is not None,
+            system=prepared.system,
+            today=prepared.today,
+            own=prepared.settings,
+            passes=self.passes,
+        )
+        skipped = self.store.sources.skipped(turn.session_id)
+        return receipt_of(turn, sending, skipped=skipped, backend=self.backend, settings=self.settings).to_json()

@@ -1,5 +1,6 @@
 """The door to everything that is kept: one Store for a home, and the whole of one session in one value."""
 
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 
@@ -29,8 +30,12 @@ class Store:
         self.sources = Sources(self._database)
         self.leases = Leases(self._database)
         self.snapshots = Snapshots(self._database)
-        self.notes = Notes(self._database)
         self.search = Search(self._database)
+
+    @cached_property
+    def notes(self) -> Notes:
+        """What passes found."""
+        return Notes(self._database)
 
     def heal(self) -> int:
         """Marks running turns of dead processes as interrupted; returns how many. Lists and turns do it themselves."""

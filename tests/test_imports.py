@@ -35,7 +35,7 @@ FLOORS = (
     ("app.local_engine", "app.engines", "app.next_turn"),
     ("app.previews", "app.question"),
     ("app.citing", "app.receipts", "app.found_again"),
-    ("app.passes", "app.recording", "app.answering", "app.export", "app.exchange", "app.checking_again"),
+    ("app.passes", "app.answering", "app.export", "app.exchange", "app.checking_again"),
     ("app.desk", "app.archive"),
     ("app.serve",),
     ("app.cli", "app.command", "app.open_browser"),

@@ -177,7 +177,9 @@ def show_checking(share: float) -> None:
 def _receipt(answered: Answered) -> str:
     turn = answered.turn
     line = quotes_line(turn.receipt) if turn.text else ""
-    read = f"{passes[:1].upper()}{passes[1:]}.\n" if (passes := read_line(turn.receipt)) else ""
+    in_passes = turn.receipt is not None and turn.receipt.get("passes") is not None
+    how = read_line(turn.receipt) if in_passes else ""
+    read = f"{how[:1].upper()}{how[1:]}.\n" if how else ""
     return read + (
         f"session {turn.session_id} · {counted(turn.prompt_tokens or 0, 'token')} sent, "
         f"{turn.reused_tokens or 0:,} of them from cache · {turn.reply_tokens or 0:,} in the reply · "
