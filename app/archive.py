@@ -18,6 +18,7 @@ from storage.records import Hit, KeptNote, Session, SessionOverview, SessionReco
 from storage.store import Store
 
 if TYPE_CHECKING:
+    from app.passes.summary.document import Summary
     from engine.backend import Advice
 
 
@@ -84,6 +85,24 @@ class Archive:
     def source(self, session_id: str, path: str) -> SessionSource | None:
         """One source with what it holds; None where the session has none of this path."""
         return self._store.sources.one(session_id, path)
+
+    def summary(self, session_id: str) -> "Summary | None":
+        """The summary of a session's sources as it was made last; None where there is none. Raises as session does."""
+        from app.passes.summary.document import summary_from
+
+        whole = self._store.sessions.get(session_id).id
+        kept = self._store.notes.get(f"summary {whole}")
+        with suppress(KeyError, TypeError, ValueError):  # of another version
+            return summary_from(kept) if kept is not None else None
+        return None
+
+    def digests(self, session_id: str) -> dict[str, str]:
+        """Of the sources that a session sends, by path."""
+        return {link.path: link.digest for link in self._store.sources.links(session_id) if link.enabled}
+
+    def origins(self, session_id: str) -> dict[str, str]:
+        """Where a session's sources lie on this machine, by path, as far as that is known."""
+        return {link.path: link.origin for link in self._store.sources.links(session_id) if link.origin is not None}
 
     def rename(self, session_id: str, title: str) -> Session:
         """Gives a session another title. Raises UsageError for an empty one, and as session does."""

@@ -21,6 +21,7 @@ from app.engines import Engines
 from app.local_engine import Running
 from app.next_turn import documents_of, prepare, standing_instruction
 from app.passes.outline import Outline, outlines_of
+from app.passes.summary.summarizing import Summarizing, summarize
 from app.previews import Preview, preview_of
 from app.question import DeskEvent, Filled, Line, Notice, Question, Unwanted, with_template
 from app.reading import Tell, read, read_to_count
@@ -245,6 +246,33 @@ class Desk(Archive):
             raise Cancelled("It was stopped before it began.")
         try:
             yield self._engines
+        finally:
+            self._line.engine.release()
+            self._save_when_idle()
+
+    def summarize(self, session_id: str, *, pass_tokens: int | None = None, cancel: Flag) -> Summarizing:
+        """Summarizes the sources that a session sends, and keeps the summary with it; see app.passes.summary.
+
+        pass_tokens: the most that a pass reads. Waits as ask does; cancelled, it ends without Summarized, and what was
+        read is kept. Raises as ask does.
+        """
+        self._idle.cancel()
+        if not (yield from self._line.wait(cancel)):
+            return
+        try:
+            session, backend = self._store.sessions.get(session_id), self.backend()
+            with self._store.leases.acquire(session.id):
+                yield from summarize(
+                    self.summary(session.id),
+                    cancel,
+                    between=self._line.give_way,
+                    session=session,
+                    backend=backend,
+                    store=self._store,
+                    settings=self.settings,
+                    max_tiles=self.settings_of(session).max_tiles,
+                    pass_tokens=pass_tokens,
+                )
         finally:
             self._line.engine.release()
             self._save_when_idle()

@@ -22,7 +22,7 @@ from app.markdown import sentence_of  # noqa: E402
 from app.parts.engine import draw_engine  # noqa: E402
 from app.parts.sessions import draw_sessions  # noqa: E402
 from app.parts.strip import draw_plan_link, draw_reading_link  # noqa: E402
-from app.views import ask, history, plan, reading, snapshots  # noqa: E402
+from app.views import ask, history, plan, reading, snapshots, summary  # noqa: E402
 from engine.errors import LongdeskError  # noqa: E402
 
 _PARTS = Path(_APP) / "parts"
@@ -39,10 +39,12 @@ def draw_page() -> None:
     planning = st.Page(plan.draw, title="What fits · Longdesk", url_path="plan")
     caches = st.Page(snapshots.draw, title="Kept KV caches · Longdesk", url_path="caches")
     reaching = st.Page(reading.draw, title="How far it reads · Longdesk", url_path="reading")
-    pages = {"ask": asking, "sessions": sessions, "plan": planning, "caches": caches, "reading": reaching}
+    summing = st.Page(summary.draw, title="Summary · Longdesk", url_path="summary")
+    pages = {"ask": asking, "plan": planning, "sessions": sessions, "caches": caches, "reading": reaching}
+    pages["summary"] = summing
     for name, page in pages.items():
         state.keep_page(name, page)
-    page = st.navigation(list(pages.values()), position="hidden")
+    page = st.navigation([*pages.values()], position="hidden")
     try:
         state.house()
         with st.sidebar:

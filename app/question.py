@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Generator
 from dataclasses import dataclass, field, replace
 from threading import Event as Flag
 from threading import Lock
+from time import sleep
 
 from app.settings import Settings
 from app.templates.shelf import Filled as Filled  # whoever asks needs it
@@ -11,6 +12,7 @@ from engine.backend import Corpus, Event, Gauge, Plan, Prompt, Skipped
 from storage.records import Turn
 
 _POLL_S = 0.2
+_GIVING_S = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +188,16 @@ class Line:
                 next(waiting)
             except StopIteration as ended:
                 return bool(ended.value)
+
+    def give_way(self) -> Generator[Waiting, None, None]:
+        """Lets questions that wait have the engine, which is held, in the midst of long work; then takes it back."""
+        while self.is_long:
+            self.engine.release()
+            try:
+                sleep(_GIVING_S)  # whoever waits has it by then
+                yield Waiting()
+            finally:
+                self.engine.acquire()
 
 
 class Unwanted(Flag):

@@ -25,6 +25,7 @@ from app.previews import Previews
 from app.reaching import Readings
 from app.settings import read_settings
 from app.sources.library import Library
+from app.summaries import Summaries
 from engine.errors import LongdeskError
 
 NOWHERE = ""  # what is told of no session
@@ -44,6 +45,7 @@ class House:
     thumbnails: Thumbnailer
     library: Library
     readings: Readings
+    summaries: Summaries
 
     def close(self) -> None:
         """Stops the answers, keeps the KV state, deletes copies of uploads."""
@@ -51,6 +53,7 @@ class House:
         self.additions.close()
         self.pass_plans.close()
         self.readings.close()
+        self.summaries.close()
         self.jobs.close()
         self.intake.close()
         self.library.close()
@@ -95,8 +98,9 @@ def house() -> House:
         previews.of(seen.session, seen.links, seen.turns, asked_of=desk.about())
 
     additions = Additions(desk, intake, jobs, count=count)
-    plans, forecasts, readings = PassPlans(desk.outlines), Forecasts(desk.planner), Readings(desk)
-    opened = House(desk, jobs, intake, additions, previews, plans, forecasts, thumbnails, library, readings)
+    plans, forecasts = PassPlans(desk.outlines), Forecasts(desk.planner)
+    readings, summaries = Readings(desk), Summaries(desk)
+    opened = House(desk, jobs, intake, additions, previews, plans, forecasts, thumbnails, library, readings, summaries)
     atexit.register(opened.close)
     return opened
 

@@ -14,7 +14,7 @@ from tests.known import settled
 from tests.patience import PATIENCE_S
 
 LONGDESK = Path(sys.executable).with_name("longdesk")
-_OPEN_A_MODEL = ("ask", "count", "plan", "reading", "serve")
+_OPEN_A_MODEL = ("ask", "count", "plan", "reading", "serve", "summarize")
 
 
 @dataclass(frozen=True, slots=True)

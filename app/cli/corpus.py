@@ -139,7 +139,7 @@ def ask(
         if span is not None:
             corpus = read_range(paths[0], span)
         else:
-            corpus = _read(desk, paths, exclude, joins=session is not None) if paths else Corpus()
+            corpus = read_corpus(desk, paths, exclude, joins=session is not None) if paths else Corpus()
         if session is not None and exclude:
             for path in desk.leave_out(session, exclude):
                 click.echo(f"{path} is left out from now on.", err=True)
@@ -259,7 +259,7 @@ def _learn(desk: Desk) -> None:
             show_checking(share)
 
 
-def _read(desk: Desk, paths: Sequence[Path], exclude: tuple[str, ...], *, joins: bool = False) -> Corpus:
+def read_corpus(desk: Desk, paths: Sequence[Path], exclude: tuple[str, ...], *, joins: bool = False) -> Corpus:
     """joins: a session, where images wait for a model that can see them; there is nothing else to ask about else."""
     desk.about()  # a model that cannot be used is said before a corpus is read
     with show_reading() as tell:

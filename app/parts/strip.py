@@ -147,6 +147,16 @@ def _memory_html(plan: Plan) -> str:
     )
 
 
+def draw_summary_link(session_id: str) -> None:
+    """The way from a session's sources to the summary of them."""
+    st.page_link(
+        state.page("summary"),
+        label="Summarize this codebase",
+        icon=":material/summarize:",
+        query_params={"session": session_id},
+    )
+
+
 def draw_plan_link(label: str, *, icon: str | None = ":material/memory:") -> None:
     """The way to the page that says what fits, with the session that is open."""
     session_id = state.session_id()

@@ -3,15 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from app.next_turn import PreparedTurn
 from app.passes import notes
-from app.passes.setting import PassPlan, Setting
+from app.passes.setting import PassPlan, Setting, most_tokens
 from app.passes.slices import slices_of
 from app.question import Question
 from app.settings import Settings
-from engine.backend import Backend, Exchange, Part, Prompt, Segment, Source, Wanted
+from engine.backend import Backend, Exchange, Source
 from engine.corpus.wording import counted
 from engine.errors import DoesNotFit
 from storage.store import Store
@@ -21,7 +19,6 @@ _FEWEST = 128  # tokens that a pass reads at least
 _SAID_BEFORE = 1024  # tokens kept for it: up to there, a later question finds the slices as they were
 _CONTEXT_STEP = 1024  # tokens: a question that is a little longer asks for no other context
 _QUESTION = 64  # tokens kept for it: up to there, slices are the same whatever is asked
-_SHARES = (1, 3 / 4, 1 / 2, 3 / 8, 1 / 4, 3 / 16, 1 / 8, 1 / 16, 1 / 32, 1 / 64, 1 / 128, 1 / 256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,19 +106,3 @@ def _rooms(setting: Setting, asked: int | None, before: int | None) -> _Rooms:
     needed = fixed + max(new + notes.MOST_TOKENS, min(new, most_notes) + reply) + aside
     n_ctx = min(total, -(-needed // _CONTEXT_STEP) * _CONTEXT_STEP)
     return _Rooms(new, min(kept, n_ctx - fixed - notes.MOST_TOKENS), n_ctx - fixed - reply, n_ctx, total)
-
-
-def most_tokens(backend: Backend, wanted: Wanted, *, before: int | None = None) -> int:
-    """The most tokens that prompt and reply may have here: the context that was asked for, else as much of the model's
-    window as fits into memory. before: what it was then; it stays as long as it fits, so that slices stay."""
-    window = backend.about.window
-    if wanted.n_ctx is not None:
-        return min(window, wanted.n_ctx)
-    shares = [int(window * share) for share in _SHARES]
-    for n_tokens in [before, *shares] if before is not None and before <= window else shares:
-        reply = min(wanted.reply_tokens, n_tokens // 4)
-        ids = np.zeros(n_tokens - reply, dtype=np.int32)
-        plan = backend.plan(Prompt((Segment(Part.SOURCE, ids),)), replace(wanted, reply_tokens=reply))
-        if plan.fits:
-            return n_tokens
-    return 0

@@ -4,11 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 
+import numpy as np
+
 from app.passes import notes
 from app.passes.slices import Slice, to_json
 from app.settings import Settings
-from engine.backend import Backend, Case, Exchange, Ids, Prompt, QuoteState, Sampling, Source, Wanted
+from engine.backend import Backend, Case, Exchange, Ids, Part, Prompt, QuoteState, Sampling, Segment, Source, Wanted
 from storage.store import Store
+
+_SHARES = (1, 3 / 4, 1 / 2, 3 / 8, 1 / 4, 3 / 16, 1 / 8, 1 / 16, 1 / 32, 1 / 64, 1 / 128, 1 / 256)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,3 +88,19 @@ class PassPlan:
         kept = [{**each, "most_ctx": self.most_ctx} for each in to_json(self.slices)]
         self.setting.store.notes.keep_slices(session_id, kept)
         return replace(self, setting=replace(self.setting, session_id=session_id))
+
+
+def most_tokens(backend: Backend, wanted: Wanted, *, before: int | None = None) -> int:
+    """The most tokens that prompt and reply may have here: the context that was asked for, else as much of the model's
+    window as fits into memory. before: what it was then; it stays as long as it fits, so that slices stay."""
+    window = backend.about.window
+    if wanted.n_ctx is not None:
+        return min(window, wanted.n_ctx)
+    shares = [int(window * share) for share in _SHARES]
+    for n_tokens in [before, *shares] if before is not None and before <= window else shares:
+        reply = min(wanted.reply_tokens, n_tokens // 4)
+        ids = np.zeros(n_tokens - reply, dtype=np.int32)
+        plan = backend.plan(Prompt((Segment(Part.SOURCE, ids),)), replace(wanted, reply_tokens=reply))
+        if plan.fits:
+            return n_tokens
+    return 0

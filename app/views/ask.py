@@ -21,11 +21,19 @@ from app.parts.notes import draw_notes, draw_open_note
 from app.parts.passes import draw_left, draw_offer, draw_passes, draw_settings
 from app.parts.source_view import draw_source_view
 from app.parts.sources import draw_panel_head, draw_skipped, draw_sources
-from app.parts.strip import draw_reach, draw_rereading, draw_strip, draw_unseen, draw_verdict
+from app.parts.strip import (
+    draw_reach,
+    draw_rereading,
+    draw_strip,
+    draw_summary_link,
+    draw_unseen,
+    draw_verdict,
+)
 from app.parts.templates import Filled, draw_template, draw_templates, fits_template
 from app.parts.thumbnails import draw_thumbnails
 from app.parts.turns import draw_end, draw_running, draw_turn, draw_unasked
 from app.parts.viewer import draw_viewer, pictures_of
+from app.passes.summary.outline import is_code
 from app.session_settings import asked_with
 from app.settings import STARTER
 from app.suggestions import SUGGESTIONS, holds_example
@@ -233,6 +241,8 @@ def _draw_panel(scene: Scene, session: Session) -> list[Wish]:
     draw_changes(session.id)
     draw_skipped(session.id, scene.skipped, bring_back)
     draw_notes(session.id, scene.kept_notes)
+    if any(is_code(link.path) for link in scene.links):
+        draw_summary_link(session.id)
     with st.expander("Add sources", icon=":material/add:", expanded=not scene.links):
         draw_adding(session.id, sees=scene.sees)
     return wishes

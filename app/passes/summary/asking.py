@@ -1,0 +1,145 @@
+"""One call of a model for a summary: held to a form, its lines shown by words of what it read, and kept by what was
+asked of which ids, so that it need not be asked again."""
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from threading import Event as Flag
+from typing import Any
+
+from app.citing import Excerpt, Quotable
+from app.passes.setting import Setting
+from app.passes.summary.forms import VERSION, Line
+from app.question import DeskEvent, Notice
+from app.verdicts import refuse_misfit
+from engine.answer.citations import Citation, citation_from
+from engine.backend import Case, Finished, QuoteState, Remark, Replied, Sampling, Source, Stop, Text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """What is asked. sources: that are read. form: a grammar. read: the lines of a reply that say something. quotable:
+    where words for them are looked for; empty for nowhere."""
+
+    sources: Sequence[Source]
+    text: str
+    form: str
+    max_tokens: int
+    read: Callable[[str], tuple[Line, ...]]
+    quotable: Sequence[Excerpt] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What came back. lines: each with what shows it, None where nobody looked. is_whole: it was not cut by its length.
+
+    kept: it was there before, and nothing was read; n_read, n_reused: tokens of the prompt.
+    """
+
+    text: str
+    lines: tuple[tuple[Line, Citation | None], ...]
+    is_whole: bool = True
+    kept: bool = False
+    n_read: int = 0
+    n_reused: int = 0
+
+
+def ask(setting: Setting, call: Call, cancel: Flag) -> Generator[DeskEvent, None, Reply | None]:
+    """The reply, kept from before or new; None where it was cancelled.
+
+    Raises DoesNotFit or ModelRefused, and as Backend.generate does.
+    """
+    case = setting.case(call.sources, call.text)
+    key = _key(case, setting, call)
+    if (kept := setting.store.notes.get(key)) is not None:
+        return _from_json(kept, call.read)
+    refuse_misfit(case.plan)
+    if case.refusal is not None:
+        raise case.refusal
+    quotes = Quotable(call.quotable if setting.may_quote else ())
+    text, ended = "", None
+    events = setting.backend.generate(
+        case,
+        Sampling(max_tokens=call.max_tokens, temperature=0.0),
+        session_id=setting.session_id,
+        cancel=cancel,
+        quotable=quotes.sources,
+        form=call.form if setting.backend.about.holds_forms else None,
+    )
+    with closing(events):
+        for event in events:
+            if isinstance(event, Text):
+                text += event.text
+            elif isinstance(event, Finished):
+                ended = event
+            else:
+                yield Notice(event.text) if isinstance(event, Remark) else event
+    if ended is None or ended.stop is Stop.CANCELLED:
+        return None
+    lines = call.read(text)
+    shown = yield from _shown(setting, case, Replied(ended.reply_ids, text), lines, call.text, quotes, cancel)
+    if cancel.is_set() and len(shown) < len(lines) and quotes.sources:
+        return None
+    found = [shown.get(line.span) for line in lines]
+    citations = [citation and citation.to_json() for citation in found]
+    is_whole = ended.stop is Stop.END
+    setting.store.notes.put(key, setting.session_id, {"text": text, "citations": citations, "whole": is_whole})
+    return Reply(
+        text=text,
+        lines=tuple(zip(lines, found, strict=True)),
+        is_whole=is_whole,
+        n_read=ended.prompt_tokens - ended.reused_tokens,
+        n_reused=ended.reused_tokens,
+    )
+
+
+def _from_json(kept: Mapping[str, Any], read: Callable[[str], tuple[Line, ...]]) -> Reply:
+    citations = [None if each is None else citation_from(each) for each in kept["citations"]]
+    lines = tuple(zip(read(kept["text"]), citations, strict=True))
+    return Reply(text=kept["text"], lines=lines, is_whole=kept["whole"], kept=True)
+
+
+def _shown(
+    setting: Setting,
+    case: Case,
+    reply: Replied,
+    lines: Sequence[Line],
+    question: str,
+    quotes: Quotable,
+    cancel: Flag,
+) -> Generator[DeskEvent, None, dict[tuple[int, int], Citation]]:
+    """What was found for lines, by their characters."""
+    found = dict[tuple[int, int], Citation]()
+    spans = [line.span for line in lines]
+    if not spans or not quotes.sources:
+        return found
+    told = setting.backend.evidence(
+        case,
+        reply,
+        spans,
+        question=question,
+        quotable=quotes.sources,
+        anyway=setting.settings.quotes is True,
+        cancel=cancel,
+    )
+    with closing(told):
+        for event in told:
+            if isinstance(event, Remark):
+                yield Notice(event.text)
+            else:
+                found[spans[event.statement]] = quotes.citation(event, spans[event.statement])
+    return found
+
+
+def _key(case: Case, setting: Setting, call: Call) -> str:
+    """Of what is asked of which model, and of where its quotes stand: equal ones give equal replies."""
+    about, quotes = setting.backend.about, setting.backend.quotes()
+    model = (about.name, about.vocabulary, about.origin and (about.origin.header_digest, about.origin.n_bytes))
+    held = (call.max_tokens, call.form, setting.settings.kv_type)
+    looked = (setting.settings.quotes, quotes.state is QuoteState.IMPOSSIBLE)
+    places = [(excerpt.whole.path, excerpt.whole.digest, excerpt.first_byte) for excerpt in call.quotable]
+    asked = f"summary {VERSION} {model} {held} {looked} {places}"
+    digest = blake2b(asked.encode("utf-8", "surrogatepass"), digest_size=16)
+    digest.update(case.prompt.ids().astype("<i4").tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,142 @@
+"""What a summary will take, before anything runs: its parts, the context that all of its calls have, and their room."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import Any
+
+from app.passes.setting import Setting, most_tokens
+from app.passes.summary import forms
+from app.passes.summary.outline import Outline, outline_of
+from app.passes.summary.parts import Part, parts_of
+from app.settings import Settings
+from engine.backend import Backend, Source, number_pictures
+from engine.errors import DoesNotFit, UsageError
+from storage.records import Session
+from storage.store import Store
+
+ROOM = 8_192  # tokens of a pass, where nothing else is asked for: models find less in more
+_ASIDE = 256  # tokens of the context for quotes, which are written beside it
+_FEWEST = 256  # tokens that a pass reads at least
+_LEAST_REPLY, _MOST_REPLY = 256, 900
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """See the module. room: tokens of the sources that a call reads at most; reply_tokens: that it writes.
+
+    speed: tokens a second that are read here, None where nobody knows.
+    """
+
+    setting: Setting
+    title: str
+    sources: tuple[Source, ...] = field(repr=False)
+    outlines: dict[str, Outline] = field(repr=False)
+    parts: tuple[Part, ...]
+    room: int
+    reply_tokens: int
+
+    @property
+    def n_passes(self) -> int:
+        return sum(len(part.slices) for part in self.parts)
+
+    @property
+    def n_tokens(self) -> int:
+        return sum(part.n_tokens for part in self.parts)
+
+    @property
+    def n_lines(self) -> int:
+        """Of a reply."""
+        return forms.n_lines(self.reply_tokens)
+
+    @property
+    def plans(self) -> int:
+        """Parts that one call plans at most."""
+        return max(1, (self.reply_tokens - forms.plan_tokens(0)) // (forms.plan_tokens(1) - forms.plan_tokens(0)))
+
+    def fits(self, source: Source) -> bool:
+        """Whether a call can read this alone."""
+        return self.setting.tokens_of(source) <= self.room
+
+
+def prepare_summary(
+    *, session: Session, backend: Backend, store: Store, settings: Settings, max_tiles: int, pass_tokens: int | None
+) -> Job:
+    """Of a session's sources that are sent. max_tiles: of an image. pass_tokens: see Desk.summarize. The parts of an
+    earlier run stay, as far as they serve.
+
+    Raises DoesNotFit where a pass has no room, UsageError where there is nothing to summarize.
+    """
+    sees = backend.about.sees
+    placed = store.sources.of(session.id, enabled_only=True)
+    sources = tuple(at.source for at in placed if sees or not at.source.is_wordless)
+    if not sources:
+        raise UsageError("There is nothing to summarize.", "Add files or folders to the session.")
+    setting = Setting(
+        backend=backend,
+        store=store,
+        settings=settings,
+        session_id=session.id,
+        question="",
+        history=(),
+        system=forms.SYSTEM,
+        today=date.fromisoformat(session.frozen_date),
+        wanted=settings.wanted,
+        max_tiles=max_tiles,
+        numbers=number_pictures(sources),
+    )
+    kept = store.notes.get(f"summary parts {session.id}") or {}
+    most = most_tokens(backend, settings.wanted, before=kept.get("most"))
+    reply = min(_MOST_REPLY, max(_LEAST_REPLY, most // 4))
+    longest = max((source.path for source in sources), key=len)
+    least = max(
+        setting.lay_out((), text).n_tokens
+        for text in (forms.note_asking(longest), forms.plan_asking([longest] * ((reply - 60) // 56)))
+    )
+    room = min(most - least - reply - _ASIDE, pass_tokens or ROOM)
+    if room < _FEWEST:
+        raise DoesNotFit(
+            f"A pass has room for {max(0, room):,} tokens of the sources: what is asked and the reply take "
+            f"{least + reply + _ASIDE:,}; a summary needs {_FEWEST}.",
+            "Use a larger --ctx.",
+        )
+    wanted = replace(settings.wanted, n_ctx=least + room + reply + _ASIDE, reply_tokens=reply)
+    setting = replace(setting, wanted=wanted)
+    return Job(
+        setting=setting,
+        title=_title(sources, session),
+        sources=sources,
+        outlines={source.path: outline_of(source) for source in sources},
+        parts=_parts(setting, sources, room, most, kept),
+        room=room,
+        reply_tokens=reply,
+    )
+
+
+def _parts(
+    setting: Setting, sources: Sequence[Source], room: int, most: int, kept: Mapping[str, Any]
+) -> tuple[Part, ...]:
+    """Their parts, which are kept for the next run. most: tokens of the largest context that could be had; it stays as
+    long as it fits, so that parts stay. kept: of the run before."""
+
+    def tokens_of(some: Sequence[Source]) -> list[int]:
+        return [each.n_tokens for each in setting.backend.documents(some, setting.numbers, max_tiles=setting.max_tiles)]
+
+    parts = parts_of(sources, room, tokens_of, kept=kept["parts"] if kept.get("room") == room else None)
+    for part in parts:
+        for each in part.slices:
+            if each.n_tokens > room:
+                raise DoesNotFit(
+                    f"{each.title} takes {each.n_tokens:,} tokens and cannot be cut; a pass has room for {room:,}.",
+                    "Leave it out with --exclude, or use a larger --ctx.",
+                )
+    paths = {part.label: [source.path for source in part.sources] for part in parts}
+    known = {"room": room, "most": most, "parts": paths}
+    setting.store.notes.put(f"summary parts {setting.session_id}", setting.session_id, known)
+    return parts
+
+
+def _title(sources: Sequence[Source], session: Session) -> str:
+    """What the codebase is called: its folder's name."""
+    folders = {source.folder for source in sources}
+    return next(iter(folders)) or session.title if len(folders) == 1 else session.title
