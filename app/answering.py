@@ -15,7 +15,7 @@ from app.passes.reading import read_in_passes
 from app.passes.setting import PassPlan
 from app.question import Answered, Begun, Cited, DeskEvent, Notice, Question, looking_at
 from app.receipts import Receipts
-from app.session_settings import TurnSettings, asked_with, begun_with, sampling_of, settings_of
+from app.session_settings import TurnSettings, asked_with, begun_with, sampling_of, settings_of, varied_from
 from app.settings import Settings
 from app.sources.joining import Joining, join_session, write_down
 from app.verdicts import refuse_misfit, unseen_notice
@@ -40,7 +40,6 @@ from storage.store import Store
 
 _PROGRESS_S = 0.5  # how often the store hears of the prefill
 _TITLE_LENGTH = 60
-_WARMTH = 0.7  # the temperature at which a question is asked again whose reply would otherwise be the same
 _TAG = "<quote>"  # a standing instruction, or a question, that has it tells the model to quote within it
 
 
@@ -60,20 +59,21 @@ def answer(
         if passes is None or not passes.slices or (len(passes.slices) == 1 and turn.case.plan.fits):
             passes = None  # one pass would say what the answer is to say
             _refuse(turn)
-        sampling, varied = _varied(sampling_of(settings), turn, question, () if resumed else there)
+        before = () if resumed or question.as_set else there
+        sampling, varied = varied_from(before, sampling_of(settings), question.text, turn.case.prompt.n_tokens)
         notices = tuple(_notices(turn, question, backend))  # before the engine turns to this prompt
         if session is None:
             session = _begin_session(turn, question, store, settings)
             lease = stack.enter_context(store.leases.acquire(session.id))
         assert lease is not None
         asked = _begin(turn, resumed, session, lease, question, sampling, backend, store, settings)
-        receipts, before = Receipts(turn, backend, store, settings), resumed.text if resumed else ""
-        record = Record(asked, store, question.read_s, receipts, before, turn.begun.tolist())
+        receipts, text = Receipts(turn, backend, store, settings), resumed.text if resumed else ""
+        record = Record(asked, store, question.read_s, receipts, text, turn.begun.tolist())
         told = _TAG in turn.system + question.text
         excerpts = _whole(quotable(turn.sources, backend, settings))
         try:
             yield Begun(asked, turn.case.plan, looking_at(turn.case.prompt))
-            yield from (*varied, *notices)
+            yield from (*map(Notice, varied), *notices)
             if passes is not None:
                 made = yield from read_in_passes(passes.begun_in(session.id), turn.begun, cancel)
                 if made is None:
@@ -168,27 +168,6 @@ def _as_set(question: Question, session: Session | None, settings: Settings) -> 
     if question.in_passes or question.goes_on is not None or not own.in_passes:
         return question
     return replace(question, in_passes=True, pass_tokens=own.pass_tokens)
-
-
-def _varied(
-    sampling: Sampling, turn: PreparedTurn, question: Question, there: Sequence[Turn]
-) -> tuple[Sampling, tuple[Notice, ...]]:
-    """The sampling; another where one of the replies that are there is bound to come again, and a sentence on that."""
-
-    def comes_again(before: Turn) -> bool:
-        return (
-            before.stop in (Stop.END, Stop.LENGTH)
-            and before.question == question.text
-            and before.prompt_tokens == turn.case.prompt.n_tokens
-            and replace(asked_with(before).sampling, max_tokens=sampling.max_tokens) == sampling
-        )
-
-    settled = sampling.temperature == 0 or sampling.seed is not None
-    if question.as_set or not settled or not any(map(comes_again, there)):
-        return sampling, ()
-    varied = replace(sampling, temperature=sampling.temperature or _WARMTH, seed=None)
-    how = f"at temperature {varied.temperature:g}" if sampling.temperature == 0 else "with another seed"
-    return varied, (Notice(f"Asked again {how}: as before, it would give the same reply."),)
 
 
 def _prepared(

@@ -1,14 +1,16 @@
 """What a session and a turn keep of how they were asked, typed: one way to and from the JSON that the store has."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, astuple, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass, replace
 from typing import Any
 
 from app.settings import Settings
 from engine.corpus.source import Cause, Skipped
-from engine.runtime.events import Sampling
+from engine.runtime.events import Sampling, Stop
 from engine.tokens.tiles import MOST_TILES
 from storage.records import Session, Turn
+
+_WARMTH = 0.7  # the temperature at which a question is asked again whose reply would otherwise be the same
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,3 +134,24 @@ def sampling_of(settings: Settings) -> Sampling:
         seed=settings.seed,
         stops=settings.stops,
     )
+
+
+def varied_from(
+    before: Sequence[Turn], sampling: Sampling, question: str, prompt_tokens: int
+) -> tuple[Sampling, tuple[str, ...]]:
+    """The sampling; another where the reply of one of these turns is bound to come again, and a sentence on that."""
+
+    def comes_again(turn: Turn) -> bool:
+        return (
+            turn.stop in (Stop.END, Stop.LENGTH)
+            and turn.question == question
+            and turn.prompt_tokens == prompt_tokens
+            and replace(asked_with(turn).sampling, max_tokens=sampling.max_tokens) == sampling
+        )
+
+    settled = sampling.temperature == 0 or sampling.seed is not None
+    if not settled or not any(map(comes_again, before)):
+        return sampling, ()
+    varied = replace(sampling, temperature=sampling.temperature or _WARMTH, seed=None)
+    how = f"at temperature {varied.temperature:g}" if sampling.temperature == 0 else "with another seed"
+    return varied, (f"Asked again {how}: as before, it would give the same reply.",)
