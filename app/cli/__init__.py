@@ -23,7 +23,7 @@ COMMANDS = {
     "count": ("count", "Count the tokens of files, folders, zips and PDFs, with the model's own vocabulary."),
     "plan": ("corpus", "Say whether a corpus and a reply fit, before anything is loaded."),
     "ask": ("corpus", "Ask a question about files, folders, zips and PDFs."),
-    "reading": ("reading", "Try how far the model reads: probes planted in copies of your corpus, and asked for."),
+    "reading": ("reading", "Try how far the model reads: probes are planted in copies of your corpus, and asked for."),
     "summarize": ("summarize", "Write pages about a codebase, each statement with the words that show it."),
     "serve": ("serve", "Answer editors and scripts about a corpus: an OpenAI-compatible API, and MCP tools."),
     "templates": ("templates", "Ready-made questions with blanks, for `ask --template`: list and show them."),

@@ -20,7 +20,6 @@ from app.cli.output.plan import print_plan
 from app.cli.signals import cancelling, deaf
 from app.desk import Desk
 from app.question import Answered, Filled, Question, with_template
-from app.reaching import reached
 from engine.backend import Corpus
 from engine.corpus.git_range import read_range
 from engine.corpus.refusing import named_by_hand, refuse_empty
@@ -64,8 +63,12 @@ def plan(
         counted = desk.count(_read_to_count(desk, paths, rules, read_again)) if paths else None
         wanted = replace(desk.settings.wanted, n_ubatch=n_ubatch, swa_full=swa_full)
         planned = desk.plan(counted, wanted=wanted) if counted else desk.plan_for(None, wanted)
-        if counted and (far := reached(desk)) is not None and far.warns_of(planned.prompt_tokens):
-            planned = replace(planned, notes=(*planned.notes, f"{far.sentence}: this prompt is longer."))
+        if counted:
+            from app.reaching import reached  # asking does without
+
+            far = reached(desk)
+            if far is not None and far.warns_of(planned.prompt_tokens):
+                planned = replace(planned, notes=(*planned.notes, f"{far.sentence}: this prompt is longer."))
         print_plan(planned, as_json=as_json)
         return 0 if planned.fits else 3
 

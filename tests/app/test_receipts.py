@@ -267,6 +267,7 @@ def test_the_command(tmp_path: Path, llama_gguf: Path, corpus: Path) -> None:
         "holds": True,
         "turns": 1,
         "sources": 3,
+        "passes": 0,
         "citations": 0,
         "prompts": 1,
         "faults": [],
