@@ -37,7 +37,7 @@ def summarize(
     paths: Sequence[Path], exclude: tuple[str, ...], session: str | None, out: Path | None, check: bool,
     pass_tokens: int | None, as_json: bool, **flags: Any
 ) -> int:  # fmt: skip
-    """Write pages about a codebase: what it is for, where it begins, its data flow, risks and each part."""
+    """Write pages about a codebase, each statement with the words that show it."""
     if not paths and session is None:
         raise UsageError("There is nothing to summarize.", "Name a file or folder, or a --session.")
     if paths and session is not None:
