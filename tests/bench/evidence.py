@@ -2,8 +2,9 @@
 And with a real model (`python -m tests.bench evidence --model FILE`): what is found for questions whose answers are
 known, and for questions that the sources do not answer.
 
-The sources are modules of the standard library and pages of its language reference. Nothing was fixed on the questions
-that are asked without `--questions tuned`, which are the others.
+The sources are modules of the standard library and pages of its language reference. No rule was made on the
+questions that are asked without `--questions`; nor on those of `--questions seen`, but these were measured with before.
+Those of `--questions tuned` are the ones that the rules were made on.
 """
 
 import random

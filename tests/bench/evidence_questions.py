@@ -1,5 +1,10 @@
 """Questions whose answers are known, about modules of the standard library and pages of its language reference; and
-questions about these that they do not answer."""
+questions about these that they do not answer.
+
+Three sets, each about other modules and pages. The rules by which words are chosen were made on `tuned`.
+`seen` was kept aside from that, but has been measured with since, so what came of it is known. `aside` was written
+after both, without a look at the rules; no rule was made on it.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -60,8 +65,8 @@ _TUNED = Questions(
 ),
 )  # fmt: skip
 
-# written before the model was asked any of them, and nothing was changed for what came of it
-_ASIDE = Questions(
+# kept aside until it had been measured with
+_SEEN = Questions(
     ("sched.py", "fnmatch.py"),
     ("del", "global", "yield", "while", "continue", "booleans", "if"),
     (
@@ -96,4 +101,53 @@ _ASIDE = Questions(
     "How many bytes of memory does an event take?", "Which version of the protocol does fnmatch speak?",
     ),
 )  # fmt: skip
-SETS: Mapping[str, Questions] = {"tuned": _TUNED, "aside": _ASIDE}
+
+# written before a model was asked any of them, and nothing was changed for what came of it
+_ASIDE = Questions(
+    ("netrc.py", "getpass.py"),
+    ("in", "integers", "power", "shifting", "truth", "unary"),
+    (
+    Known("Which attribute of a NetrcParseError holds the number of the line?", r"\blineno\b",
+          r"self\.lineno = lineno|line %s.* self\.lineno"),
+    Known("Which file does netrc read if no file is given?", r"(?<!\w)\.netrc", r"expanduser\(\"~\"\), \"\.netrc\""),
+    Known("Which encoding does netrc try after a UnicodeDecodeError?", r"locale", r"encoding=\"locale\""),
+    Known("How does a macro definition in a .netrc file end?",
+          r"(consecutive|two|double|second) new-? ?line|([Nn]ull|[Ee]mpty|[Bb]lank) line|\\n\\n|== ?['\"]\\n",
+          r"finished with consecutive|null line terminator|if line == '\\n'"),
+    Known("Which keyword can a .netrc entry have instead of login?", r"(?<![Tt]he )(?<!\b[Aa] )\buser\b(?! name)",
+          r"tt == 'login' or tt == 'user'"),
+    Known("To whom must the permissions of ~/.netrc restrict access?", r"\bowner\b(?!,? (and|or) )", r"\" the owner\""),
+    Known("What does authenticators return if there is neither the host nor a default entry?", r"\bNone\b",
+          r"return None"),
+    Known("Who wrote the Windows support of getpass?", r"Guido|Rossum", r"Guido van Rossum"),
+    Known("Where does getpass write the prompt if there is no tty?", r"stderr|[Ss]tandard error",
+          r"If no tty is available"),
+    Known("What does win_getpass raise when it gets the character \\003?", r"KeyboardInterrupt",
+          r"raise KeyboardInterrupt"),
+    Known("Which error handler does getpass use for a prompt that cannot be encoded?", r"\breplace\b",
+          r"replace error handler|encoding, 'replace'"),
+    Known("Which environment variable does getuser try first?", r"(?s)\A((?!\bUSER(NAME)?\b|\bLNAME\b).)*LOGNAME",
+          r"'LOGNAME', 'USER'"),
+    Known("Which function is getpass if neither termios nor msvcrt can be imported?", r"fallback_getpass",
+          r"getpass = fallback_getpass"),
+    Known("Which strings are a substring of any other string?", r"[Ee]mpty|\"\"", r"Empty strings are always"),
+    Known("Which method must a class define for the old-style iteration protocol?", r"__getitem__", r"__getitem__"),
+    Known("Since which version are underscores allowed in integer literals?", r"3\.6", r"version 3\.6"),
+    Known("What is the result of a negative number raised to a fractional power?", r"complex",
+          r"fractional power results in a \"complex\""),
+    Known("As what is a right shift by n bits defined?", r"floor(ed)? division|//", r"floor division"),
+    Known("What must __len__ return for an object to be considered false?", r"(?<!non)(?<!non-)\b([Zz]ero|0)\b",
+          r"that returns zero"),
+    Known("What is raised if the argument of a unary operator has the wrong type?", r"TypeError", r"TypeError"),
+    ),
+    (
+    "Which method of netrc adds a host to the file?", "Which algorithm does netrc use to encrypt the passwords?",
+    "Which argument of getpass limits the length of the password?",
+    "After how many seconds without input does getpass give up?",
+    "What is raised when a number is shifted by a negative number of bits?",
+    "Which mail server does getpass send the password to?", "What does a licence for netrc cost in a year?",
+    "In which city was the author of getpass born?", "Which graphics card does the power operator need?",
+    "At which temperature does the operator in stop working?",
+    ),
+)  # fmt: skip
+SETS: Mapping[str, Questions] = {"tuned": _TUNED, "seen": _SEEN, "aside": _ASIDE}
