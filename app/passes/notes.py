@@ -2,8 +2,10 @@
 notes are sent in their turn."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import zip_longest
 from typing import Any
 
 from engine.answer.citations import Citation, Status, citation_from
@@ -73,6 +75,9 @@ class Note:
         return {**asdict(self), "facts": facts}
 
 
+NOTHING = Note(text="", facts=())
+
+
 def note_from(kept: Mapping[str, Any]) -> Note:
     """The way back from to_json."""
     facts = tuple(
@@ -110,6 +115,44 @@ def read_note(text: str, *, citations: Sequence[Citation] = (), looked: bool = F
     ends = re.search(rf"(?m)^{_MISSING}(.*)(?:\n{_CONFIDENCE}(low|medium|high))?\Z", text)
     missing, confidence = (ends[1].strip(), ends[2] or "") if ends else ("", "")
     return Note(text=text, facts=facts, missing=missing, confidence=confidence, looked=looked)
+
+
+def with_facts_of(note: Note, parts: Sequence[Note], fits: Callable[[Note], bool]) -> Note:
+    """A note that was made of others, with the facts of theirs whose words it does not hold: as many as fit, from each
+    in turn. A model that puts notes together badly loses nothing that there is room for."""
+    own = _distinct(note.used)
+    facts = _distinct([*own, *(fact for row in zip_longest(*(part.used for part in parts)) for fact in row if fact)])
+    n_more = range(len(own) + 1, len(facts) + 1)
+    n_facts = len(own) + bisect_left(n_more, True, key=lambda n: not fits(_of_facts(note, facts[:n])))
+    return _of_facts(note, facts[:n_facts])
+
+
+def _distinct(facts: Iterable[Fact]) -> list[Fact]:
+    """Without those whose words stand within the words of an earlier one; without words, those that say the same."""
+    found, held, said = list[Fact](), dict[str | None, list[tuple[int, int]]](), set[str]()
+    for fact in facts:
+        citation = fact.citation
+        if citation is not None and citation.text_span is not None and fact.is_shown:
+            start, end = citation.text_span
+            there = held.setdefault(citation.path, [])
+            is_new = not any(first <= start and end <= last for first, last in there)
+            there.append((start, end))
+        else:
+            is_new = fact.text.casefold() not in said
+        said.add(fact.text.casefold())
+        found += [fact] if is_new else []
+    return found
+
+
+def _of_facts(note: Note, facts: Iterable[Fact]) -> Note:
+    """A note of these, all of which are used. note: what else it has."""
+    text, placed = "", list[Fact]()
+    for fact in facts:
+        start = len(text) + len(_FACT)
+        statement = (start, start + len(fact.text))
+        placed.append(Fact(fact.text, fact.citation and replace(fact.citation, statement=statement)))
+        text += f"{_FACT}{fact.text}\n"
+    return replace(note, text=text, facts=tuple(placed), looked=False)
 
 
 def as_source(note: Note, name: str, *, bare: bool = False) -> Source:

@@ -13,7 +13,7 @@ from app.checking_again import verify_session
 from app.desk import Desk
 from app.passes.given import read_line
 from app.passes.planning import most_tokens
-from app.question import Answered, DeskEvent, Passes, Passing, Question
+from app.question import Answered, DeskEvent, Notice, Passes, Passing, Question
 from app.settings import Settings
 from engine.answer.citations import Status
 from engine.backend import Corpus, Source, Wanted
@@ -172,6 +172,32 @@ def test_notes_that_do_not_fit_together_are_merged(new_desk: NewDesk) -> None:
     read = [event for event in over(events) if not event.kept]
     assert [event.merging for event in read] == [False, True], "its slice, and the notes that its note is merged with"
     assert sum(event.merging for event in over(events)) == n_merged
+
+
+@pytest.mark.parametrize("merges", [True, False])
+def test_a_merge_loses_no_fact_that_there_is_room_for(new_desk: NewDesk, merges: bool) -> None:
+    desk, backend = new_desk(window=1_100, shows=lambda fact: fact)
+    write, told = backend.note, ("Fact: Pier 0 is 30 metres long.\n" * merges) + "Missing: all\nConfidence: low"
+    backend.note = lambda case: told if "note of" in backend.read[-1][0] else write(case)  # type: ignore[method-assign]
+    events = heard(desk, corpus=piers(120, words=20), pass_tokens=150)
+    turn = last(events)
+    assert turn.stop == "end" and turn.receipt is not None and any(event.merging for event in over(events))
+    sent = "".join(each["text"] for each in turn.receipt["passes"]["sent"])
+    kept = [at for at in range(120) if f"- Pier {at} is {at + 30} metres long" in sent]
+    assert len(kept) > 25 and sent.count("- Pier") == len(kept), "each once"
+    assert min(kept) < 20 and max(kept) > 100, "from all of them"
+    assert backend.asked[-1].prompt.n_tokens + 50 <= 1_100
+
+
+def test_one_note_that_is_too_large_for_the_answer_gives_what_fits(new_desk: NewDesk) -> None:
+    desk, backend = new_desk({"reply_tokens": 500}, window=1_400, shows=lambda fact: fact)
+    backend.note = lambda case: (  # type: ignore[method-assign]
+        "".join(f"Fact: {' '.join(f'w0x{at}' for at in range(n, n + 60))}\n" for n in range(6))
+        + "Missing: all\nConfidence: low"
+    )
+    events = heard(desk, corpus=piers(4), pass_tokens=128)
+    assert last(events).stop == "end", last(events).error
+    assert any(isinstance(event, Notice) and "has no room beside the reply" in event.text for event in events)
 
 
 @pytest.mark.parametrize("pass_tokens", [1, 127])
