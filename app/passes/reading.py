@@ -149,7 +149,7 @@ def _pass(
 ) -> Generator[DeskEvent, None, Noted | None]:
     """One pass: what it is told while it goes on, and its note; None where it was cancelled."""
     case = setting.case(sources, notes.asking(setting.question))
-    key, quotes = key_of(case.prompt, setting), Quotable(quotable if setting.may_quote else ())
+    key, quotes = key_of(case.prompt, setting, quotable), Quotable(quotable if setting.may_quote else ())
     kept = setting.store.notes.get(key)
     at = replace(at, n_tokens=case.prompt.n_tokens)
     if kept is not None:
@@ -252,12 +252,13 @@ def _whole_lines(data: bytes, start: int, end: int) -> tuple[int, int]:
     return begin, behind
 
 
-def key_of(prompt: Prompt, setting: Setting) -> str:
-    """Of what is asked of which model: equal ones give equal notes."""
+def key_of(prompt: Prompt, setting: Setting, quotable: Sequence[Excerpt]) -> str:
+    """Of what is asked of which model, and of where its words stand: equal ones give equal notes."""
     about = setting.backend.about
     model = (about.name, about.vocabulary, about.origin and (about.origin.header_digest, about.origin.n_bytes))
-    asked = f"{notes.VERSION} {model} {setting.sampling} {setting.settings.kv_type} {setting.may_quote}"
-    digest = blake2b(asked.encode(), digest_size=16)
+    places = [(each.whole.path, each.whole.digest, each.first_byte) for each in quotable]
+    asked = f"{notes.VERSION} {model} {setting.sampling} {setting.settings.kv_type} {setting.may_quote} {places}"
+    digest = blake2b(asked.encode("utf-8", "surrogatepass"), digest_size=16)
     digest.update(prompt.ids().astype("<i4").tobytes())
     return digest.hexdigest()
 

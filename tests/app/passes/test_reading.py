@@ -174,6 +174,21 @@ def test_notes_that_do_not_fit_together_are_merged(new_desk: NewDesk) -> None:
     assert sum(event.merging for event in over(events)) == n_merged
 
 
+def test_a_part_that_moved_within_its_file_is_noted_where_it_stands_now(new_desk: NewDesk) -> None:
+    def parts(first: str) -> Corpus:
+        long = "\n".join(f"# Part {at}\n{' '.join(f'p{at}x{word}' for word in range(150))}\n" for at in range(3))
+        return Corpus((pier(0), Source.written("long.md", f"{first}\n{long}")))
+
+    desk, backend = new_desk(shows=lambda fact: " ".join(fact.rstrip(".").split()[-2:]))
+    first = last(heard(desk, corpus=parts("one")))
+    n_lines = len(over(heard(desk, corpus=parts("one\n\n\n"), session=first.session_id, beside=0)))
+    turn = desk.turns(first.session_id)[-1]
+    assert n_lines > 2 and turn.receipt is not None
+    facts = [fact for each in turn.receipt["passes"]["slices"][1:] for fact in each["note"]["facts"]]
+    [now] = {source["digest"] for source in turn.receipt["sources"] if source["path"] == "long.md"}
+    assert {fact["citation"]["source_digest"] for fact in facts if fact["citation"]["path"] == "long.md"} == {now}
+
+
 @pytest.mark.parametrize("merges", [True, False])
 def test_a_merge_loses_no_fact_that_there_is_room_for(new_desk: NewDesk, merges: bool) -> None:
     desk, backend = new_desk(window=1_100, shows=lambda fact: fact)
