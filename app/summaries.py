@@ -93,7 +93,7 @@ class Summaries:
             case Planned():
                 self._change(session_id, waiting=False, planned=event)
             case Step():
-                self._change(session_id, step=event)
+                self._change(session_id, waiting=False, step=event)
             case Notice():
                 self._change(session_id, notices=(*self._making[session_id].notices, event.text))
 

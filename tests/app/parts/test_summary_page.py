@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 from app import state
 from app.desk import Desk
 from app.passes.summary.steps import Planned, Step, SummaryEvent
+from app.question import Waiting
 from app.summaries import Making, Summaries
 from engine.corpus.rules import Rules
 from engine.errors import EngineFailed, SessionBusy
@@ -166,3 +167,22 @@ def test_what_broke_is_said_and_what_hangs_is_stopped() -> None:
     summaries = Summaries(_Scripted(mistakes))
     summaries.begin("s")
     assert "mistake in Longdesk" in str(ended(summaries).error)
+
+
+def test_it_waits_no_more_once_it_goes_on() -> None:
+    seen: list[bool] = []
+
+    def waits(cancel: Flag) -> Iterator[SummaryEvent]:
+        yield Waiting()
+        seen.append(waiting())
+        yield Step(doing="read", title="a", number=1, n_steps=2)
+        seen.append(waiting())
+
+    def waiting() -> bool:
+        made = summaries.of("s")
+        return made is not None and made.waiting
+
+    summaries = Summaries(_Scripted(waits))
+    summaries.begin("s")
+    ended(summaries)
+    assert seen == [True, False]
