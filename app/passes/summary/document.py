@@ -132,7 +132,8 @@ class Summary:
     def stale(self, now: Digests) -> dict[str, tuple[str, ...]]:
         """Pages that are not of these sources, by name, with what changed; new sources are the map's."""
         found = {page.name: changed for page in self.pages if (changed := page.changed_since(now))}
-        if new := tuple(path for path in now if path not in self.digests):
+        known = self.digests
+        if new := tuple(path for path in now if path not in known):
             found["map"] = (*found.get("map", ()), *new)
         return found
 

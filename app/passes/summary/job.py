@@ -18,6 +18,7 @@ from storage.store import Store
 ROOM = 8_192  # tokens of a pass, where nothing else is asked for: models find less in more
 _ASIDE = 256  # tokens of the context for quotes, which are written beside it
 _FEWEST = 256  # tokens that a pass reads at least
+_MOST_OF_TOKEN = 64  # characters that one stands for in what is written here
 _LEAST_REPLY, _MOST_REPLY = 256, 900
 
 
@@ -56,6 +57,8 @@ class Job:
 
     def fits(self, source: Source) -> bool:
         """Whether a call can read this alone."""
+        if len(source.text) > _MOST_OF_TOKEN * self.room:  # a skeleton may be of hundreds of MB: not worth counting
+            return False
         return self.setting.tokens_of(source) <= self.room
 
 

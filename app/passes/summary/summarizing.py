@@ -185,8 +185,10 @@ def _records(
 ) -> list[PartRecord]:
     imports = Imports(job.sources)
     of = {path: part.key for part in job.parts for path in digests[part.label]}
-    links = between(of, {path: imports.of(path, outline) for path, outline in job.outlines.items()})
-
+    links = dict[str, dict[str, int]]()
+    found = between(of, {path: imports.of(path, outline) for path, outline in job.outlines.items()})
+    for (one, other), count in sorted(found.items()):
+        links.setdefault(one, {})[other] = count
     return [
         PartRecord(
             key=part.key,
@@ -196,7 +198,7 @@ def _records(
             sources=digests[part.label],
             n_tokens=part.n_tokens,
             n_passes=len(part.slices),
-            imports={other: count for (one, other), count in sorted(links.items()) if one == part.key},
+            imports=links.get(part.key, {}),
         )
         for part in job.parts
     ]
