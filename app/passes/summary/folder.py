@@ -121,7 +121,10 @@ def write(
 
 def _write_state(folder: Folder, state: Mapping[str, Any], files: Mapping[str, Sequence[str]]) -> None:
     known = {**state, "given": list(folder.given), "files": {name: list(each) for name, each in files.items()}}
-    _put(folder.path / STATE, (json.dumps(known, ensure_ascii=False, indent=1) + "\n").encode("utf-8", "replace"))
+    text = json.dumps(known, ensure_ascii=False, indent=1)
+    if re.search("[\ud800-\udfff]", text):  # a path that is no UTF-8 is to be found again
+        text = json.dumps(known, indent=1)
+    _put(folder.path / STATE, f"{text}\n".encode())
 
 
 def _state(path: Path) -> dict[str, Any] | None:
