@@ -54,7 +54,7 @@ def take_notes(setting: Setting, slices: Sequence[Slice], cancel: Flag) -> Told:
 
 def excerpts_of(each: Slice) -> tuple[Excerpt, ...]:
     """What a pass sends of the sources."""
-    return tuple(Excerpt(piece.as_source(), piece.source, piece.first_byte) for piece in each.pieces)
+    return tuple(Excerpt(piece.as_source(), piece.source, piece.first_byte) for piece in each.joined)
 
 
 def numbered(setting: Setting, excerpts: Sequence[Excerpt]) -> Setting:

@@ -158,6 +158,16 @@ def test_a_source_that_is_larger_than_a_pass_is_in_slices_that_follow_each_other
     assert verify_session(desk.record(turn.session_id), lambda model: backend).faults == []
 
 
+def test_parts_of_a_file_that_one_pass_reads_are_one_document(new_desk: NewDesk) -> None:
+    desk, backend = new_desk()
+    long = Source.written("long.md", "so it is " * 130 + "".join(f"\n{'long' * 30}{at}" for at in range(160)))
+    turn = last(heard(desk, corpus=Corpus((long,))))
+    assert turn.receipt is not None
+    parts = [[piece["path"] for piece in each["pieces"]] for each in turn.receipt["passes"]["slices"]]
+    assert len(parts[-1]) > 1, "else there is nothing to see"
+    assert all(paths == ["long.md"] for paths in backend.read[: len(parts)])
+
+
 def test_notes_that_do_not_fit_together_are_merged(new_desk: NewDesk) -> None:
     desk, backend = new_desk(window=1_100)
     events = heard(desk, corpus=piers(120, words=20), pass_tokens=150)
