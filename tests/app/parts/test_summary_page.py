@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from threading import Event as Flag
+from typing import cast
 
 import pytest
 import streamlit as st
@@ -11,7 +12,8 @@ from streamlit.testing.v1 import AppTest
 
 from app import state
 from app.desk import Desk
-from app.passes.summary.steps import Planned, Step, SummaryEvent
+from app.passes.summary.document import Summary
+from app.passes.summary.steps import Planned, Step, Summarized, SummaryEvent
 from app.question import Waiting
 from app.summaries import Making, Summaries
 from engine.corpus.rules import Rules
@@ -186,3 +188,15 @@ def test_it_waits_no_more_once_it_goes_on() -> None:
     summaries.begin("s")
     ended(summaries)
     assert seen == [True, False]
+
+
+def test_a_stop_that_came_too_late_is_none() -> None:
+    def ends(cancel: Flag) -> Iterator[SummaryEvent]:
+        assert cancel.wait(PATIENCE_S)
+        yield Summarized(cast(Summary, None))
+
+    summaries = Summaries(_Scripted(ends))
+    summaries.begin("s")
+    summaries.stop("s")
+    made = ended(summaries)
+    assert not made.stopping and made.error is None
