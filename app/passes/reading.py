@@ -20,7 +20,7 @@ from app.passes.slices import Slice
 from app.question import DeskEvent, Notice, Passes, Passing
 from app.verdicts import refuse_misfit
 from engine.answer.citations import Citation
-from engine.backend import Case, Finished, Ids, Prompt, Remark, Replied, Source, Stop, Text
+from engine.backend import Case, Finished, Ids, Prompt, QuoteState, Remark, Replied, Source, Stop, Text
 from engine.corpus.wording import counted
 
 _AROUND = 400  # characters before and behind a quote that are sent with a note's fact to be quoted again
@@ -101,7 +101,9 @@ def _merged(
     """A note of notes: what the model makes of them, and the facts of theirs that are not in that, up to `share`
     tokens. Where they are more than a pass can read, no model is asked."""
     passages, made = tuple(passage for each in group for passage in each.passages), notes.NOTHING
-    sources = _together(setting, group, most)
+    sources = [sent(each) for each in group]
+    if sum(map(setting.tokens_of, sources)) > most:  # without the words that show their facts
+        sources = [notes.as_source(each.note, f"note of {each.title}", bare=True) for each in group]
     if sum(map(setting.tokens_of, sources)) <= most:
         one = yield from _pass(setting, at, sources, passages, cancel)
         if one is None:
@@ -129,14 +131,6 @@ def _trimmed(setting: Setting, noted: Noted, room: int) -> Generator[DeskEvent, 
         "no room beside the reply. Use a larger --ctx, or keep fewer tokens for the reply with --max-tokens."
     )
     return replace(noted, note=note)
-
-
-def _together(setting: Setting, group: Sequence[Noted], most: int) -> list[Source]:
-    """Notes as they are sent; where that takes more than `most` tokens, without the words that show their facts."""
-    sources = [sent(each) for each in group]
-    if sum(map(setting.tokens_of, sources)) <= most:
-        return sources
-    return [notes.as_source(each.note, f"note of {each.title}", bare=True) for each in group]
 
 
 def sent(noted: Noted) -> Source:
@@ -256,8 +250,10 @@ def key_of(prompt: Prompt, setting: Setting, quotable: Sequence[Excerpt]) -> str
     """Of what is asked of which model, and of where its words stand: equal ones give equal notes."""
     about = setting.backend.about
     model = (about.name, about.vocabulary, about.origin and (about.origin.header_digest, about.origin.n_bytes))
+    # not whether the model is good at it, which is found out while notes are taken
+    looked = (setting.settings.quotes, setting.backend.quotes().state is QuoteState.IMPOSSIBLE)
     places = [(each.whole.path, each.whole.digest, each.first_byte) for each in quotable]
-    asked = f"{notes.VERSION} {model} {setting.sampling} {setting.settings.kv_type} {setting.may_quote} {places}"
+    asked = f"{notes.VERSION} {model} {setting.sampling} {setting.settings.kv_type} {looked} {places}"
     digest = blake2b(asked.encode("utf-8", "surrogatepass"), digest_size=16)
     digest.update(prompt.ids().astype("<i4").tobytes())
     return digest.hexdigest()

@@ -16,7 +16,7 @@ from app.passes.planning import most_tokens
 from app.question import Answered, DeskEvent, Notice, Passes, Passing, Question
 from app.settings import Settings
 from engine.answer.citations import Status
-from engine.backend import Corpus, Source, Wanted
+from engine.backend import Corpus, Quotes, QuoteState, Source, Wanted
 from engine.errors import DoesNotFit
 from storage.records import Turn
 from tests.app.passes.noting_backend import NotingBackend
@@ -182,6 +182,13 @@ def test_notes_that_do_not_fit_together_are_merged(new_desk: NewDesk) -> None:
     read = [event for event in over(events) if not event.kept]
     assert [event.merging for event in read] == [False, True], "its slice, and the notes that its note is merged with"
     assert sum(event.merging for event in over(events)) == n_merged
+
+
+def test_notes_stay_when_the_model_turns_out_to_be_no_good_at_quoting(new_desk: NewDesk) -> None:
+    desk, backend = new_desk(shows=lambda fact: fact)
+    first = last(heard(desk, corpus=piers()))
+    backend.found_quotes = Quotes(state=QuoteState.FAILED, reason="It found nothing.")
+    assert [each.kept for each in over(heard(desk, session=first.session_id, beside=0))] == [True] * 3
 
 
 def test_a_part_that_moved_within_its_file_is_noted_where_it_stands_now(new_desk: NewDesk) -> None:
