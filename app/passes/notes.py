@@ -14,6 +14,7 @@ from engine.backend import Source
 VERSION = 2  # raise it when a note asked for today would not be the one that is kept
 MOST_FACTS = 6
 MOST_TOKENS = 500  # of a note as it is written
+_STRETCH = 512  # bytes of a source, within which words are compared
 
 _NOTHING = "No part of the corpus says anything that helps to answer this."
 _FACT, _MISSING, _CONFIDENCE = "Fact: ", "Missing: ", "Confidence: "
@@ -129,14 +130,16 @@ def with_facts_of(note: Note, parts: Sequence[Note], fits: Callable[[Note], bool
 
 def _distinct(facts: Iterable[Fact]) -> list[Fact]:
     """Without those whose words stand within the words of an earlier one; without words, those that say the same."""
-    found, held, said = list[Fact](), dict[str | None, list[tuple[int, int]]](), set[str]()
+    found, said = list[Fact](), set[str]()
+    held = dict[tuple[str | None, int], list[tuple[int, int]]]()  # by path and stretch of it, of which there are many
     for fact in facts:
         citation = fact.citation
         if citation is not None and citation.text_span is not None and fact.is_shown:
             start, end = citation.text_span
-            there = held.setdefault(citation.path, [])
+            there = held.get((citation.path, start // _STRETCH), ())
             is_new = not any(first <= start and end <= last for first, last in there)
-            there.append((start, end))
+            for stretch in range(start // _STRETCH, end // _STRETCH + 1):
+                held.setdefault((citation.path, stretch), []).append((start, end))
         else:
             is_new = fact.text.casefold() not in said
         said.add(fact.text.casefold())
