@@ -24,9 +24,8 @@ _LEAST_REPLY, _MOST_REPLY = 256, 900
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """See the module. room: tokens of the sources that a call reads at most; reply_tokens: that it writes.
-
-    speed: tokens a second that are read here, None where nobody knows.
+    """See the module. unseen: paths of images and scans that the model cannot see, which are no sources of it. room:
+    tokens of the sources that a call reads at most; reply_tokens: that it writes.
     """
 
     setting: Setting
@@ -34,6 +33,7 @@ class Job:
     sources: tuple[Source, ...] = field(repr=False)
     outlines: dict[str, Outline] = field(repr=False)
     parts: tuple[Part, ...]
+    unseen: tuple[str, ...] = ()
     room: int
     reply_tokens: int
 
@@ -111,6 +111,7 @@ def prepare_summary(
         sources=sources,
         outlines={source.path: outline_of(source) for source in sources},
         parts=_parts(setting, sources, room, most, kept),
+        unseen=() if sees else tuple(at.source.path for at in placed if at.source.is_wordless),
         room=room,
         reply_tokens=reply,
     )

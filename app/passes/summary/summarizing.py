@@ -23,6 +23,9 @@ from app.passes.summary.steps import Pace, Planned, Step, Summarized, SummaryEve
 Between = Callable[[], Generator[SummaryEvent, None, bool]]
 
 
+_UNSEEN = "nothing but pictures, which the model cannot see"
+
+
 class _Stopped(Exception):
     """The user does not want the rest now."""
 
@@ -145,7 +148,11 @@ def _summary(work: _Work, earlier: Summary | None) -> Generator[SummaryEvent, No
         reading=_reading(work),
         evidence="" if looked else quotes.reason,
         left_out=left_out,
-        skipped=tuple((each.path, each.reason) for each in job.setting.store.sources.skipped(job.setting.session_id)),
+        skipped=(
+            *((each.path, each.reason) for each in job.setting.store.sources.skipped(job.setting.session_id)),
+            *((path, _UNSEEN) for path in job.unseen),
+        ),
+        unseen=job.unseen,
     )
 
 

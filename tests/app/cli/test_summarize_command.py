@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from app.cli import _exit_code, cli
 from app.desk import Desk
@@ -155,3 +156,13 @@ def test_names_that_are_no_text_and_folders_with_signs(scribe: Scribe, tmp_path:
     told = Told(*given)
     assert told.code == 0 and len(scribe.calls) == n_calls, "its pages are no sources, and nothing is stale"
     assert Told("code", "--out", "code/out[1]*", "--check").code == 0
+
+
+def test_an_image_that_the_model_cannot_see_makes_nothing_stale(scribe: Scribe, tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "code" / "logo.png")
+    made = document("code")
+    session = made["session"]
+    assert {"path": "logo.png", "reason": "nothing but pictures, which the model cannot see"} in made["skipped"]
+    assert Told("code", "--check").code == 0
+    told = Told("--session", session, "--out", "longdesk-summary", "--check")
+    assert told.code == 0, told.out
