@@ -23,7 +23,7 @@ from app.next_turn import documents_of, prepare, standing_instruction
 from app.passes.outline import Outline, outlines_of
 from app.passes.summary.summarizing import Summarizing, summarize
 from app.previews import Preview, preview_of
-from app.question import DeskEvent, Filled, Line, Notice, Question, Unwanted, with_template
+from app.question import DeskEvent, Filled, Hold, Line, Notice, Question, Unwanted, with_template
 from app.reading import Tell, read, read_to_count
 from app.session_settings import begun_with
 from app.settings import Settings
@@ -259,13 +259,14 @@ class Desk(Archive):
         self._idle.cancel()
         if not (yield from self._line.wait(cancel)):
             return
+        hold = Hold(self._line, cancel)
         try:
             session, backend = self._store.sessions.get(session_id), self.backend()
             with self._store.leases.acquire(session.id):
                 yield from summarize(
                     self.summary(session.id),
                     cancel,
-                    between=self._line.give_way,
+                    between=hold.give_way,
                     session=session,
                     backend=backend,
                     store=self._store,
@@ -274,7 +275,7 @@ class Desk(Archive):
                     pass_tokens=pass_tokens,
                 )
         finally:
-            self._line.engine.release()
+            hold.release()
             self._save_when_idle()
 
     # what is saved

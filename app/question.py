@@ -189,15 +189,30 @@ class Line:
             except StopIteration as ended:
                 return bool(ended.value)
 
-    def give_way(self) -> Generator[Waiting, None, None]:
-        """Lets questions that wait have the engine, which is held, in the midst of long work; then takes it back."""
-        while self.is_long:
-            self.engine.release()
-            try:
-                sleep(_GIVING_S)  # whoever waits has it by then
-                yield Waiting()
-            finally:
-                self.engine.acquire()
+
+class Hold:
+    """The engine as long work has it, which holds it already and lets questions go first. cancel: of that work."""
+
+    def __init__(self, line: Line, cancel: Flag) -> None:
+        self._line, self._cancel, self._has = line, cancel, True
+
+    def give_way(self) -> Generator[Waiting, None, bool]:
+        """Lets questions that wait have the engine, then takes it back; False where the work was cancelled before."""
+        while self._line.is_long:
+            self.release()
+            sleep(_GIVING_S)  # whoever waits has it by then
+            yield Waiting()
+            while not self._line.engine.acquire(timeout=_POLL_S):
+                if self._cancel.is_set():
+                    return False
+            self._has = True
+        return True
+
+    def release(self) -> None:
+        """The end of the work, whoever has the engine by now."""
+        if self._has:
+            self._has = False
+            self._line.engine.release()
 
 
 class Unwanted(Flag):

@@ -8,7 +8,7 @@ from threading import Event as Flag
 from threading import Lock, Thread
 from typing import Protocol
 
-from app.passes.summary.steps import Planned, Step, SummaryEvent
+from app.passes.summary.steps import Planned, Step, Summarized, SummaryEvent
 from app.question import Notice, Waiting
 from engine.errors import LongdeskError, SessionBusy
 
@@ -66,16 +66,19 @@ class Summaries:
 
     def close(self) -> None:
         """Stops all of them."""
-        for cancel in self._cancel.values():
+        with self._lock:
+            cancels, threads = list(self._cancel.values()), list(self._threads.values())
+        for cancel in cancels:
             cancel.set()
-        for thread in self._threads.values():
+        for thread in threads:
             thread.join(_PATIENCE_S)
 
     def _run(self, session_id: str) -> None:
-        error = None
+        error, is_there = None, False
         try:
             for event in self._desk.summarize(session_id, cancel=self._cancel[session_id]):
                 self._hear(session_id, event)
+                is_there = isinstance(event, Summarized)
         except LongdeskError as failed:
             error = str(failed)
         except Exception:  # a bug: the page goes on, and says so
@@ -84,7 +87,8 @@ class Summaries:
                 "The summary broke off because of a mistake in Longdesk; the program's log says where. Go on with it."
             )
         finally:
-            self._change(session_id, running=False, waiting=False, error=error)
+            late = {"stopping": False} if is_there else {}  # Stop came when it was done
+            self._change(session_id, running=False, waiting=False, error=error, **late)
 
     def _hear(self, session_id: str, event: SummaryEvent) -> None:
         match event:
@@ -93,7 +97,7 @@ class Summaries:
             case Planned():
                 self._change(session_id, waiting=False, planned=event)
             case Step():
-                self._change(session_id, step=event)
+                self._change(session_id, waiting=False, step=event)
             case Notice():
                 self._change(session_id, notices=(*self._making[session_id].notices, event.text))
 

@@ -1,6 +1,7 @@
 """`summarize`: a codebase as pages in a folder, and whether pages that are there are still of the sources."""
 
 import os
+import re
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -21,6 +22,7 @@ from app.passes.summary.folder import Folder, begin, open_folder, write
 from engine.errors import UsageError
 
 _OUT = Path("longdesk-summary")
+_GLOB, _LITERAL = r"([\\*?\[\]!#])", r"\\\1"  # signs of a glob, as they stand
 
 
 @click.command()
@@ -107,4 +109,5 @@ def _own(out: Path, paths: Sequence[Path]) -> list[str]:
     """Globs that keep the pages out of what they are made of, where they lie in a folder that was given."""
     there = Path(os.path.realpath(out))
     roots = [Path(os.path.realpath(path)) for path in paths if path.is_dir()]
-    return [f"/{there.relative_to(root).as_posix()}/" for root in roots if root in there.parents]
+    below = [there.relative_to(root).as_posix() for root in roots if root in there.parents]
+    return [f"/{re.sub(_GLOB, _LITERAL, path)}/" for path in below]

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from engine.backend import Picture, Source
 
+_MOST_NAME = 0.75  # of a piece's room: what stands around its text, its path above all; each piece has it
 _LEAST_FILLED = 0.5  # of a piece's room: a weaker boundary behind that is taken before a stronger one ahead of it
 # from the strongest on; each matches where a piece may begin
 _BOUNDARIES = (
@@ -25,10 +26,12 @@ _BOUNDARIES = (
 
 def cut(source: Source, room: int, tokens_of: Callable[[Source], int]) -> tuple[tuple[int, int], ...]:
     """Characters of a source's text, from and to, of pieces in a row that are the whole of it; each takes at most
-    `room` tokens as a source of its own, as far as that is possible.
+    `room` tokens as a source of its own, as far as that is possible. One whose name leaves next to no room stays whole.
 
     tokens_of: what such a source takes.
     """
+    if tokens_of(source.with_text("")) > _MOST_NAME * room:
+        return ((0, len(source.text)),)
     pieces, start, length = list[tuple[int, int]](), 0, len(source.text)
     boundaries = _boundaries(source)
     a_token = max(1.0, length / max(1, tokens_of(source)))  # characters, on the average

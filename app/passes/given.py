@@ -12,6 +12,8 @@ from app.passes.slices import title_of
 from engine.answer.citations import Citation
 from engine.corpus.wording import counted
 
+_NOT_AS_IT_SHOULD_BE = (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
@@ -44,7 +46,7 @@ def given(receipt: Mapping[str, Any] | None) -> tuple[Given, ...]:
     """Of each pass, in order; () where an answer was not made in passes."""
     try:
         return tuple(map(_given, ((receipt or {}).get("passes") or {}).get("slices") or ()))
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+    except _NOT_AS_IT_SHOULD_BE:
         return ()
 
 
@@ -53,7 +55,8 @@ def read_line(receipt: Mapping[str, Any] | None) -> str:
     passes = given(receipt)
     if not passes or receipt is None:
         return ""
-    n_read, n_all = len({path for each in passes for path in each.paths}), receipt.get("sources_all", 0)
+    n_read = len({path for each in passes for path in each.paths})
+    n_all = int(whole) if isinstance(whole := receipt.get("sources_all"), int) else n_read
     once = ", each once" if _each_once(receipt) else ""
     return f"read in {counted(len(passes), 'pass', 'passes')}, {n_read:,} of {counted(n_all, 'source')}{once}"
 
@@ -78,11 +81,17 @@ def gift_of(passes: Sequence[Given]) -> Gift:
 
 
 def _given(kept: Mapping[str, Any]) -> Given:
-    pieces = kept["pieces"]
+    """Raises what is _NOT_AS_IT_SHOULD_BE."""
+    pieces, note = kept["pieces"], note_from(kept["note"])
+    texts = [note.missing, *(fact.text for fact in note.facts)]
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("a note is text")
+    if not all(_is_sound(fact.citation) for fact in note.facts if fact.citation is not None):
+        raise TypeError("no citation")
     return Given(
         paths=tuple(dict.fromkeys(str(piece["path"]) for piece in pieces)),
         n_tokens=sum(int(piece["tokens"]) for piece in pieces),
-        note=note_from(kept["note"]),
+        note=note,
         kept=bool(kept["kept"]),
         n_read=int(kept["read_tokens"]),
         n_reused=int(kept["reused_tokens"]),
@@ -92,13 +101,31 @@ def _given(kept: Mapping[str, Any]) -> Given:
 def _each_once(receipt: Mapping[str, Any]) -> bool:
     """Whether every character of each source was in one slice alone."""
     reached: dict[str, int] = {}
-    for each in receipt["passes"]["slices"]:
-        for piece in each["pieces"]:
-            start, end = piece["characters"]
-            if reached.get(piece["path"], 0) != start:
-                return False
-            reached[piece["path"]] = end
+    try:
+        for each in receipt["passes"]["slices"]:
+            for piece in each["pieces"]:
+                start, end = piece["characters"]
+                if reached.get(piece["path"], 0) != start:
+                    return False
+                reached[piece["path"]] = end
+    except _NOT_AS_IT_SHOULD_BE:
+        return False
     return True
+
+
+def _is_sound(citation: Citation) -> bool:
+    """Whether its fields are of their kinds."""
+    texts = (citation.path, citation.source_digest)
+    numbers = (citation.page, citation.cell, citation.image, citation.places)
+    spans = (citation.bytes, citation.text_bytes, citation.lines)
+    boxes = [citation.box, *(each.box for each in citation.boxes or ())]
+    return (
+        isinstance(citation.quote, str)
+        and all(text is None or isinstance(text, str) for text in texts)
+        and all(number is None or isinstance(number, int) for number in numbers)
+        and all(span is None or (len(span) == 2 and all(isinstance(at, int) for at in span)) for span in spans)
+        and all(box is None or (len(box) == 4 and all(isinstance(at, int | float) for at in box)) for box in boxes)
+    )
 
 
 def _plain(text: str) -> str:

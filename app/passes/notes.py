@@ -2,8 +2,10 @@
 notes are sent in their turn."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import zip_longest
 from typing import Any
 
 from engine.answer.citations import Citation, Status, citation_from
@@ -12,6 +14,7 @@ from engine.backend import Source
 VERSION = 2  # raise it when a note asked for today would not be the one that is kept
 MOST_FACTS = 6
 MOST_TOKENS = 500  # of a note as it is written
+_STRETCH = 512  # bytes of a source, within which words are compared
 
 _NOTHING = "No part of the corpus says anything that helps to answer this."
 _FACT, _MISSING, _CONFIDENCE = "Fact: ", "Missing: ", "Confidence: "
@@ -73,6 +76,9 @@ class Note:
         return {**asdict(self), "facts": facts}
 
 
+NOTHING = Note(text="", facts=())
+
+
 def note_from(kept: Mapping[str, Any]) -> Note:
     """The way back from to_json."""
     facts = tuple(
@@ -110,6 +116,46 @@ def read_note(text: str, *, citations: Sequence[Citation] = (), looked: bool = F
     ends = re.search(rf"(?m)^{_MISSING}(.*)(?:\n{_CONFIDENCE}(low|medium|high))?\Z", text)
     missing, confidence = (ends[1].strip(), ends[2] or "") if ends else ("", "")
     return Note(text=text, facts=facts, missing=missing, confidence=confidence, looked=looked)
+
+
+def with_facts_of(note: Note, parts: Sequence[Note], fits: Callable[[Note], bool]) -> Note:
+    """A note that was made of others, with the facts of theirs whose words it does not hold: as many as fit, from each
+    in turn. A model that puts notes together badly loses nothing that there is room for."""
+    own = _distinct(note.used)
+    facts = _distinct([*own, *(fact for row in zip_longest(*(part.used for part in parts)) for fact in row if fact)])
+    n_more = range(len(own) + 1, len(facts) + 1)
+    n_facts = len(own) + bisect_left(n_more, True, key=lambda n: not fits(_of_facts(note, facts[:n])))
+    return _of_facts(note, facts[:n_facts])
+
+
+def _distinct(facts: Iterable[Fact]) -> list[Fact]:
+    """Without those whose words stand within the words of an earlier one; without words, those that say the same."""
+    found, said = list[Fact](), set[str]()
+    held = dict[tuple[str | None, int], list[tuple[int, int]]]()  # by path and stretch of it, of which there are many
+    for fact in facts:
+        citation = fact.citation
+        if citation is not None and citation.text_span is not None and fact.is_shown:
+            start, end = citation.text_span
+            there = held.get((citation.path, start // _STRETCH), ())
+            is_new = not any(first <= start and end <= last for first, last in there)
+            for stretch in range(start // _STRETCH, end // _STRETCH + 1):
+                held.setdefault((citation.path, stretch), []).append((start, end))
+        else:
+            is_new = fact.text.casefold() not in said
+        said.add(fact.text.casefold())
+        found += [fact] if is_new else []
+    return found
+
+
+def _of_facts(note: Note, facts: Iterable[Fact]) -> Note:
+    """A note of these, all of which are used. note: what else it has."""
+    text, placed = "", list[Fact]()
+    for fact in facts:
+        start = len(text) + len(_FACT)
+        statement = (start, start + len(fact.text))
+        placed.append(Fact(fact.text, fact.citation and replace(fact.citation, statement=statement)))
+        text += f"{_FACT}{fact.text}\n"
+    return replace(note, text=text, facts=tuple(placed), looked=False)
 
 
 def as_source(note: Note, name: str, *, bare: bool = False) -> Source:

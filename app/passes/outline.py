@@ -110,5 +110,5 @@ def _looked_up(planned: PlannedSlice, each: Slice, plan: PassPlan) -> PlannedSli
     setting = numbered(plan.setting, excerpts)
     case = setting.case([excerpt.source for excerpt in excerpts], notes.asking(setting.question))
     n_kept = min(planned.n_tokens, case.reuse.n_tokens or 0)
-    is_noted = setting.store.notes.get(key_of(case.prompt, setting)) is not None
+    is_noted = setting.store.notes.get(key_of(case.prompt, setting, excerpts)) is not None
     return replace(planned, n_kept=n_kept if n_kept >= planned.n_tokens // 10 else 0, is_noted=is_noted)

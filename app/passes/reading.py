@@ -5,7 +5,7 @@ Every note is kept as soon as it is there, by what was asked of which ids: what 
 slice whose sources did not change is not read again.
 """
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from hashlib import blake2b
@@ -14,13 +14,14 @@ from typing import Any
 
 from app.citing import Excerpt, Quotable
 from app.passes import notes
-from app.passes.notes import Note, note_from
+from app.passes.notes import Fact, Note, note_from
 from app.passes.setting import PassPlan, Setting
 from app.passes.slices import Slice
 from app.question import DeskEvent, Notice, Passes, Passing
 from app.verdicts import refuse_misfit
 from engine.answer.citations import Citation
-from engine.backend import Case, Finished, Ids, Prompt, Remark, Replied, Source, Stop, Text
+from engine.backend import Case, Finished, Ids, Prompt, QuoteState, Remark, Replied, Source, Stop, Text
+from engine.corpus.wording import counted
 
 _AROUND = 400  # characters before and behind a quote that are sent with a note's fact to be quoted again
 
@@ -53,7 +54,7 @@ def take_notes(setting: Setting, slices: Sequence[Slice], cancel: Flag) -> Told:
 
 def excerpts_of(each: Slice) -> tuple[Excerpt, ...]:
     """What a pass sends of the sources."""
-    return tuple(Excerpt(piece.as_source(), piece.source, piece.first_byte) for piece in each.pieces)
+    return tuple(Excerpt(piece.as_source(), piece.source, piece.first_byte) for piece in each.joined)
 
 
 def numbered(setting: Setting, excerpts: Sequence[Excerpt]) -> Setting:
@@ -73,36 +74,63 @@ def merge_notes(
     """Notes of notes, until what is left takes at most `room` tokens as documents; None where it was cancelled. Those
     without a fact that is used are left out. at_once: tokens that a pass may read of them, `room` where it is None."""
     left, most = [each for each in noted if each.note.used], at_once or room
-    while len(left) > 1 and sum(costs := [setting.tokens_of(sent(each)) for each in left]) > room:
-        groups, used = [[left[0]]], costs[0]
+    while len(left) > 1 and (total := sum(costs := [setting.tokens_of(sent(each)) for each in left])) > room:
+        groups, used = [[left[0]]], [costs[0]]
         for each, cost in zip(left[1:], costs[1:], strict=True):
-            if used + cost > most and len(groups[-1]) > 1:  # at least two, or it would never end
+            if used[-1] + cost > most and len(groups[-1]) > 1:  # at least two, or it would never end
                 groups.append([])
-                used = 0
+                used.append(0)
             groups[-1].append(each)
-            used += cost
-        merged, first = list[Noted](), 1
-        for number, group in enumerate(groups, 1):
+            used[-1] += cost
+        merged, first, unspent = list[Noted](), 1, room
+        for number, (group, cost) in enumerate(zip(groups, used, strict=True), 1):
             title, first = f"notes {first:,} to {first + len(group) - 1:,}", first + len(group)
-            if len(group) == 1:
-                merged += group
-                continue
-            at = Passing(number, len(groups), title, merging=True)
-            passages = tuple(passage for each in group for passage in each.passages)
-            one = yield from _pass(setting, at, _together(setting, group, most), passages, cancel)
+            at, share = Passing(number, len(groups), title, merging=True), max(0, unspent) * cost // total
+            one = group[0] if len(group) == 1 else (yield from _merged(setting, at, group, share, most, cancel))
             if one is None:
                 return None
             merged.append(one)
+            unspent, total = unspent - setting.tokens_of(sent(one)), total - cost
         left = [each for each in merged if each.note.used]
-    return left
+    return [(yield from _trimmed(setting, left[0], room))] if len(left) == 1 else left
 
 
-def _together(setting: Setting, group: Sequence[Noted], most: int) -> list[Source]:
-    """Notes as they are sent; where that takes more than `most` tokens, without the words that show their facts."""
+def _merged(
+    setting: Setting, at: Passing, group: Sequence[Noted], share: int, most: int, cancel: Flag
+) -> Generator[DeskEvent, None, Noted | None]:
+    """A note of notes: what the model makes of them, and the facts of theirs that are not in that, up to `share`
+    tokens. Where they are more than a pass can read, no model is asked."""
+    passages, made = tuple(passage for each in group for passage in each.passages), notes.NOTHING
     sources = [sent(each) for each in group]
+    if sum(map(setting.tokens_of, sources)) > most:  # without the words that show their facts
+        sources = [notes.as_source(each.note, f"note of {each.title}", bare=True) for each in group]
     if sum(map(setting.tokens_of, sources)) <= most:
-        return sources
-    return [notes.as_source(each.note, f"note of {each.title}", bare=True) for each in group]
+        one = yield from _pass(setting, at, sources, passages, cancel)
+        if one is None:
+            return None
+        made = one.note
+    note = notes.with_facts_of(made, [each.note for each in group], _within(setting, at.title, share))
+    return Noted(note, at.title, _passages(note, passages))
+
+
+def _within(setting: Setting, title: str, room: int) -> Callable[[Note], bool]:
+    """Whether a note takes at most so many tokens as it is sent."""
+    return lambda note: setting.tokens_of(sent(Noted(note, title))) <= room
+
+
+def _trimmed(setting: Setting, noted: Noted, room: int) -> Generator[DeskEvent, None, Noted]:
+    """The last note; with fewer facts where the answer has no room for all, which is said."""
+    fits = _within(setting, noted.title, room)
+    if fits(noted.note):
+        return noted
+    bare = replace(noted.note, facts=tuple(Fact(fact.text) for fact in noted.note.used), looked=False)
+    note = notes.with_facts_of(notes.NOTHING, [noted.note], fits)
+    note = note if note.facts else notes.with_facts_of(notes.NOTHING, [bare], fits)
+    yield Notice(
+        f"The answer is made of {len(note.facts):,} of {counted(len(noted.note.used), 'fact')} of the notes: more has "
+        "no room beside the reply. Use a larger --ctx, or keep fewer tokens for the reply with --max-tokens."
+    )
+    return replace(noted, note=note)
 
 
 def sent(noted: Noted) -> Source:
@@ -115,7 +143,7 @@ def _pass(
 ) -> Generator[DeskEvent, None, Noted | None]:
     """One pass: what it is told while it goes on, and its note; None where it was cancelled."""
     case = setting.case(sources, notes.asking(setting.question))
-    key, quotes = key_of(case.prompt, setting), Quotable(quotable if setting.may_quote else ())
+    key, quotes = key_of(case.prompt, setting, quotable), Quotable(quotable if setting.may_quote else ())
     kept = setting.store.notes.get(key)
     at = replace(at, n_tokens=case.prompt.n_tokens)
     if kept is not None:
@@ -218,12 +246,15 @@ def _whole_lines(data: bytes, start: int, end: int) -> tuple[int, int]:
     return begin, behind
 
 
-def key_of(prompt: Prompt, setting: Setting) -> str:
-    """Of what is asked of which model: equal ones give equal notes."""
+def key_of(prompt: Prompt, setting: Setting, quotable: Sequence[Excerpt]) -> str:
+    """Of what is asked of which model, and of where its words stand: equal ones give equal notes."""
     about = setting.backend.about
     model = (about.name, about.vocabulary, about.origin and (about.origin.header_digest, about.origin.n_bytes))
-    asked = f"{notes.VERSION} {model} {setting.sampling} {setting.settings.kv_type} {setting.may_quote}"
-    digest = blake2b(asked.encode(), digest_size=16)
+    # not whether the model is good at it, which is found out while notes are taken
+    looked = (setting.settings.quotes, setting.backend.quotes().state is QuoteState.IMPOSSIBLE)
+    places = [(each.whole.path, each.whole.digest, each.first_byte) for each in quotable]
+    asked = f"{notes.VERSION} {model} {setting.sampling} {setting.settings.kv_type} {looked} {places}"
+    digest = blake2b(asked.encode("utf-8", "surrogatepass"), digest_size=16)
     digest.update(prompt.ids().astype("<i4").tobytes())
     return digest.hexdigest()
 

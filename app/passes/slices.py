@@ -2,7 +2,7 @@
 large for that, in some that follow each other."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os.path import commonprefix
 from typing import Any
 
@@ -52,6 +52,16 @@ class Slice:
     @property
     def paths(self) -> tuple[str, ...]:
         return tuple(piece.source.path for piece in self.pieces)
+
+    @property
+    def joined(self) -> tuple[Piece, ...]:
+        """Its pieces; those of one source that follow each other as one."""
+        joined = list[Piece]()
+        for piece in self.pieces:
+            if joined and joined[-1].source is piece.source and joined[-1].end == piece.start:
+                piece = replace(piece, start=joined.pop().start)
+            joined.append(piece)
+        return tuple(joined)
 
     @property
     def title(self) -> str:

@@ -34,7 +34,7 @@ def draw() -> None:
             seen = state.house().desk.session(session_id)
             summary = state.house().desk.summary(session_id)
         except LongdeskError as error:
-            st.markdown(f"{plain(sentence_of(error))} Open one with sources to summarize it.")
+            st.markdown(f"{sentence_of(error)} Open one with sources to summarize it.")
             if st.button("Begin one", type="primary", icon=":material/add:"):
                 state.open_session(None)
             return

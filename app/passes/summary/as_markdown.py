@@ -58,7 +58,7 @@ def address_of(citation: Citation, places: Places, folder: str) -> str | None:
     place = places.get(citation.path or "")
     if place is None:
         return None
-    there = quote(_up(folder) + place, safe="/.-_~+@=,")
+    there = _quoted(_up(folder) + place)
     if PurePosixPath(citation.path or "").suffix.lower() == ".pdf":
         return f"{there}#page={citation.page}" if citation.page is not None else there
     first, last = citation.lines or (0, 0)
@@ -146,12 +146,17 @@ def _shown(summary: Summary, statement: Statement, places: Places, folder: str) 
 
 def _file(path: str, places: Places, folder: str) -> str:
     place = places.get(path)
-    return f"[{_text(path)}]({quote(_up(folder) + place)})" if place is not None else _text(path)
+    return f"[{_text(path)}]({_quoted(_up(folder) + place)})" if place is not None else _text(path)
 
 
 def _up(folder: str) -> str:
     """From a page's folder to that of all pages."""
     return "../" * len(folder.split("/")) if folder else ""
+
+
+def _quoted(path: str) -> str:
+    """A path as an address, also one that is no UTF-8."""
+    return quote(path, safe="/.-_~+@=,", errors="surrogateescape")
 
 
 def _text(text: str) -> str:

@@ -2,6 +2,7 @@
 SVG of our own, so that nothing has to be fetched to see it."""
 
 import posixpath
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ _MOST_BOXES = 40
 _WIDTH, _HEIGHT, _GAP_X, _GAP_Y, _MARGIN = 220, 44, 90, 14, 12  # pixels
 _MOST_COLUMNS = 4
 _LONGEST = 30  # characters of a line in a box
+_UNSENDABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")  # no XML can hold them
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,7 @@ def _arrow(one: tuple[int, int], other: tuple[int, int], share: float) -> str:
 
 def _box(x: int, y: int, lines: tuple[str, str]) -> str:
     """Its label, and the model's name for it."""
-    label, name = lines
+    label, name = (_UNSENDABLE.sub("\N{REPLACEMENT CHARACTER}", line) for line in lines)
     first = 18 if name else 27
     texts = f'<text x="{x + 10}" y="{y + first}" font-size="12" fill="#1d2b2c">{escape(_short(label))}</text>'
     if name:

@@ -108,8 +108,8 @@ class Reading:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """evidence: why no words are looked for with this model, '' where they are. left_out: a sentence on what the plan
-    did not see. skipped: paths and reasons of what was not read. origins: where sources lie on this machine, by path;
-    kept in no file."""
+    did not see. skipped: paths and reasons of what was not read; unseen: of them, those that a model which sees would
+    be sent."""
 
     title: str
     model: str
@@ -123,6 +123,7 @@ class Summary:
     evidence: str = ""
     left_out: str = ""
     skipped: tuple[tuple[str, str], ...] = ()
+    unseen: tuple[str, ...] = ()
 
     @property
     def digests(self) -> Digests:
@@ -132,7 +133,8 @@ class Summary:
     def stale(self, now: Digests) -> dict[str, tuple[str, ...]]:
         """Pages that are not of these sources, by name, with what changed; new sources are the map's."""
         found = {page.name: changed for page in self.pages if (changed := page.changed_since(now))}
-        if new := tuple(path for path in now if path not in self.digests):
+        known = {*self.digests, *self.unseen}
+        if new := tuple(path for path in now if path not in known):
             found["map"] = (*found.get("map", ()), *new)
         return found
 
@@ -152,6 +154,7 @@ class Summary:
             "parts": [_plain(part) for part in self.parts],
             "pages": pages,
             "skipped": skipped,
+            "unseen": list(self.unseen),
         }
 
 
@@ -175,6 +178,7 @@ def summary_from(kept: Mapping[str, Any]) -> Summary:
         parts=tuple(PartRecord(**part) for part in kept["parts"]),
         reading=Reading(**kept["reading"]),
         skipped=tuple((each["path"], each["reason"]) for each in kept["skipped"]),
+        unseen=tuple(kept.get("unseen", ())),
     )
 
 

@@ -44,6 +44,15 @@ def open_folder(path: Path) -> Folder:
 
     Raises UsageError for one that holds anything else, or a file of ours that was edited: neither is overwritten.
     """
+    try:
+        return _opened(path)
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be read: {error.strerror or error}.", "Name another one with --out."
+        ) from error
+
+
+def _opened(path: Path) -> Folder:
     if not path.exists():
         return Folder(path)
     if not path.is_dir() or (path / "parts").is_symlink():
@@ -58,9 +67,7 @@ def open_folder(path: Path) -> Folder:
                 "Name an empty or new folder with --out.",
             )
         return Folder(path)
-    summary = None
-    with suppress(KeyError, TypeError, ValueError):
-        summary = summary_from(state)
+    summary = _summary_of(state)
     files = _files_of(state)
     edited = [name for name, known in files.items() if (now := _digest(path / name)) is not None and now not in known]
     if edited:
@@ -80,7 +87,6 @@ def open_folder(path: Path) -> Folder:
 
 def begin(folder: Folder, session: str, given: Sequence[str]) -> Folder:
     """Makes the folder, and writes down whose it is, so that a summary that breaks off goes on."""
-    folder.path.mkdir(parents=True, exist_ok=True)
     state = folder.summary.to_json() if folder.summary is not None else {"format": FORMAT, "version": 0}
     begun = Folder(folder.path, session, tuple(given), folder.summary, folder.files)
     _write_state(begun, {**state, "session": session}, folder.files)
@@ -121,7 +127,10 @@ def write(
 
 def _write_state(folder: Folder, state: Mapping[str, Any], files: Mapping[str, Sequence[str]]) -> None:
     known = {**state, "given": list(folder.given), "files": {name: list(each) for name, each in files.items()}}
-    _put(folder.path / STATE, (json.dumps(known, ensure_ascii=False, indent=1) + "\n").encode("utf-8", "replace"))
+    text = json.dumps(known, ensure_ascii=False, indent=1)
+    if re.search("[\ud800-\udfff]", text):  # a path that is no UTF-8 is to be found again
+        text = json.dumps(known, indent=1)
+    _put(folder.path / STATE, f"{text}\n".encode())
 
 
 def _state(path: Path) -> dict[str, Any] | None:
@@ -131,6 +140,18 @@ def _state(path: Path) -> dict[str, Any] | None:
             if isinstance(state, dict) and state.get("format") == FORMAT:
                 return state
     return None
+
+
+def _summary_of(state: Mapping[str, Any]) -> Summary | None:
+    """The summary in a state, which may be a stranger's: None where it cannot be written out, or outside of the folder
+    alone."""
+    try:
+        summary = summary_from(state)
+        names = [*pages_as_markdown(summary, {}, summary.stale({}))]
+        summary_page(summary, {})
+        return summary if all(map(_OURS.fullmatch, names)) else None
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        return None
 
 
 def _files_of(state: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:

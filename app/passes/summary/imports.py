@@ -20,6 +20,7 @@ class Imports:
         self._packages = {posixpath.dirname(path) for path in self._paths if path.endswith("/__init__.py")}
         self._modules = dict[str, str]()
         self._by_end = defaultdict[str, list[str]](list)
+        self._meant = dict[str, str | None]()
         for source in sources:
             if PurePosixPath(source.path).suffix in PYTHON:
                 for name in self._names(source):
@@ -72,6 +73,12 @@ class Imports:
         parts = [part for part in re.split(r"[./:\\]+", posixpath.splitext(name)[0] if "/" in name else name) if part]
         if name in self._paths or (beside := posixpath.join(posixpath.dirname(path), name)) in self._paths:
             return name if name in self._paths else beside
+        if name not in self._meant:  # the same in thousands of files
+            self._meant[name] = self._by_parts(name, parts)
+        return self._meant[name]
+
+    def _by_parts(self, name: str, parts: Sequence[str]) -> str | None:
+        """The one file whose path ends in these."""
         for n in range(len(parts), 1 if "." not in name else 0, -1):
             fitting = [known for known in self._by_end.get(parts[n - 1], ()) if _parts(known)[-n:] == parts[:n]]
             if len(fitting) == 1:

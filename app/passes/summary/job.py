@@ -18,14 +18,14 @@ from storage.store import Store
 ROOM = 8_192  # tokens of a pass, where nothing else is asked for: models find less in more
 _ASIDE = 256  # tokens of the context for quotes, which are written beside it
 _FEWEST = 256  # tokens that a pass reads at least
+_MOST_OF_TOKEN = 64  # characters that one stands for in what is written here
 _LEAST_REPLY, _MOST_REPLY = 256, 900
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """See the module. room: tokens of the sources that a call reads at most; reply_tokens: that it writes.
-
-    speed: tokens a second that are read here, None where nobody knows.
+    """See the module. unseen: paths of images and scans that the model cannot see, which are no sources of it. room:
+    tokens of the sources that a call reads at most; reply_tokens: that it writes.
     """
 
     setting: Setting
@@ -33,6 +33,7 @@ class Job:
     sources: tuple[Source, ...] = field(repr=False)
     outlines: dict[str, Outline] = field(repr=False)
     parts: tuple[Part, ...]
+    unseen: tuple[str, ...] = ()
     room: int
     reply_tokens: int
 
@@ -56,6 +57,8 @@ class Job:
 
     def fits(self, source: Source) -> bool:
         """Whether a call can read this alone."""
+        if len(source.text) > _MOST_OF_TOKEN * self.room:  # a skeleton may be of hundreds of MB: not worth counting
+            return False
         return self.setting.tokens_of(source) <= self.room
 
 
@@ -108,6 +111,7 @@ def prepare_summary(
         sources=sources,
         outlines={source.path: outline_of(source) for source in sources},
         parts=_parts(setting, sources, room, most, kept),
+        unseen=() if sees else tuple(at.source.path for at in placed if at.source.is_wordless),
         room=room,
         reply_tokens=reply,
     )

@@ -3,8 +3,9 @@
 import posixpath
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 
 from app.passes.slices import Slice, TokensOf, slices_of
 from engine.backend import Source
@@ -42,14 +43,19 @@ def parts_of(
         again = _as_before(groups, costs, room, kept)
         groups = again if len(again) <= _MOST_WASTE * len(groups) + 1 else groups
     by_path = {source.path: source for source in there}
-    keys = Counter[str]()
-    parts = []
+    taken, parts = set[str](), []
     for label, paths in groups.items():
-        key = re.sub(r"[^A-Za-z0-9._-]+", "-", label).strip("-.")[:60].strip("-.") or "top"
-        keys[key.lower()] += 1
-        key = key if keys[key.lower()] == 1 else f"{key}-{keys[key.lower()]}"
+        stem = re.sub(r"[^A-Za-z0-9._-]+", "-", label).strip("-.")[:60].strip("-.") or "top"
+        key = next(each for each in _numbered(stem, "{}-{}") if each.lower() not in taken)
+        taken.add(key.lower())
         parts.append(Part(key, label, slices_of([by_path[path] for path in paths], room, tokens_of)))
     return tuple(parts)
+
+
+def _numbered(name: str, form: str) -> Iterator[str]:
+    """A name, and others where it is taken."""
+    yield name
+    yield from (form.format(name, number) for number in count(2))
 
 
 def _tree_order(path: str) -> tuple[tuple[bool, str], ...]:
@@ -73,7 +79,8 @@ def _grouped(paths: Sequence[str], costs: Mapping[str, int], room: int, folder: 
         if cost > room and child.endswith("/"):
             _close(groups, filling, children, folder)
             filling, used = [], 0
-            groups |= _grouped(below, costs, room, child)
+            for label, inside in _grouped(below, costs, room, child).items():
+                _put(groups, label, inside)
             continue
         if filling and used + cost > room:
             _close(groups, filling, children, folder)
@@ -94,7 +101,12 @@ def _close(
     label = filling[0] if len(filling) == 1 else f"{folder}{names[0]} to {names[-1]}"
     if len(filling) == len(children):
         label = folder or (filling[0] if len(filling) == 1 else "all files")
-    groups[label] = [path for child in filling for path in children[child]]
+    _put(groups, label, [path for child in filling for path in children[child]])
+
+
+def _put(groups: dict[str, list[str]], label: str, paths: list[str]) -> None:
+    """One more part; a file may be called as files from one to another are."""
+    groups[next(each for each in _numbered(label, "{} ({})") if each not in groups)] = paths
 
 
 def _as_before(
@@ -104,13 +116,15 @@ def _as_before(
     groups = {label: here for label, paths in kept.items() if (here := [path for path in paths if path in costs])}
     of = {path: label for label, paths in groups.items() for path in paths}
     used = {label: sum(costs[path] for path in paths) for label, paths in groups.items()}
+    near = defaultdict[str, Counter[str]](Counter)  # of each folder, how many of its files each part has
+    for path, label in of.items():
+        near[posixpath.dirname(path)][label] += 1
     for label, paths in fresh.items():
         for path in (path for path in paths if path not in of):
-            folder = posixpath.dirname(path)
-            near = Counter(of[other] for other in of if posixpath.dirname(other) == folder)
-            home = next((each for each, _ in near.most_common() if used[each] + costs[path] <= room), None)
+            homes = near[posixpath.dirname(path)]
+            home = next((each for each, _ in homes.most_common() if used[each] + costs[path] <= room), None)
             home = home or (label if label not in kept else path)
             groups.setdefault(home, []).append(path)
-            of[path] = home
+            homes[home] += 1
             used[home] = used.get(home, 0) + costs[path]
     return groups

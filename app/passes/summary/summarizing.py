@@ -4,7 +4,7 @@ Every reply is kept as soon as it is there: what was stopped goes on where it wa
 of the edited files is asked again.
 """
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from threading import Event as Flag
@@ -20,7 +20,10 @@ from app.passes.summary.job import Job, prepare_summary
 from app.passes.summary.skeleton import skeleton_of
 from app.passes.summary.steps import Pace, Planned, Step, Summarized, SummaryEvent
 
-Between = Callable[[], Iterator[SummaryEvent]]
+Between = Callable[[], Generator[SummaryEvent, None, bool]]
+
+
+_UNSEEN = "nothing but pictures, which the model cannot see"
 
 
 class _Stopped(Exception):
@@ -42,7 +45,8 @@ class _Work:
 
     def do(self, doing: str, title: str, call: Call, n_tokens: int = 0) -> Generator[SummaryEvent, None, Reply]:
         """A step. n_tokens: of the sources, that it reads. Raises _Stopped."""
-        yield from self.between()
+        if not (yield from self.between()):
+            raise _Stopped
         number = len(self.replies) + 1
         self.n_steps = max(self.n_steps, number)
         step = Step(doing=doing, title=title, number=number, n_steps=self.n_steps, left_s=self.pace.left_s)
@@ -73,7 +77,8 @@ Summarizing = Generator[SummaryEvent, None, None]
 def summarize(earlier: Summary | None, cancel: Flag, *, between: Between, **given: Any) -> Summarizing:
     """Makes the summary and keeps it with its session; ends with Summarized, or without where it was cancelled.
 
-    earlier: the one before: what it calls parts that did not change stays. between: what is done between two steps.
+    earlier: the one before: what it calls parts that did not change stays. between: what is done between two steps;
+    False where the user does not want the rest by then.
     given: see prepare_summary. Raises as that and as asking.ask do.
     """
     job = prepare_summary(**given)
@@ -143,7 +148,11 @@ def _summary(work: _Work, earlier: Summary | None) -> Generator[SummaryEvent, No
         reading=_reading(work),
         evidence="" if looked else quotes.reason,
         left_out=left_out,
-        skipped=tuple((each.path, each.reason) for each in job.setting.store.sources.skipped(job.setting.session_id)),
+        skipped=(
+            *((each.path, each.reason) for each in job.setting.store.sources.skipped(job.setting.session_id)),
+            *((path, _UNSEEN) for path in job.unseen),
+        ),
+        unseen=job.unseen,
     )
 
 
@@ -183,8 +192,10 @@ def _records(
 ) -> list[PartRecord]:
     imports = Imports(job.sources)
     of = {path: part.key for part in job.parts for path in digests[part.label]}
-    links = between(of, {path: imports.of(path, outline) for path, outline in job.outlines.items()})
-
+    links = dict[str, dict[str, int]]()
+    found = between(of, {path: imports.of(path, outline) for path, outline in job.outlines.items()})
+    for (one, other), count in sorted(found.items()):
+        links.setdefault(one, {})[other] = count
     return [
         PartRecord(
             key=part.key,
@@ -194,7 +205,7 @@ def _records(
             sources=digests[part.label],
             n_tokens=part.n_tokens,
             n_passes=len(part.slices),
-            imports={other: count for (one, other), count in sorted(links.items()) if one == part.key},
+            imports=links.get(part.key, {}),
         )
         for part in job.parts
     ]

@@ -1,15 +1,20 @@
 """`longdesk summarize`: pages in a folder, run again after an edit, stopped, checked; and what it refuses."""
 
 import json
+import os
 from functools import partial
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from app.cli import _exit_code, cli
 from app.desk import Desk
+from app.passes.summary.as_html import map_of
+from app.passes.summary.document import summary_from
 from engine.errors import LongdeskError
 from tests.app.passes.summary.scribe import Scribe
 from tests.app.passes.summary.test_summarize import FILES
@@ -132,3 +137,32 @@ def test_what_is_refused_leaves_nothing(
     assert told.code == code and said in told.err, told.err
     assert sorted(path for path in (tmp_path / "code").rglob("*")) == before
     assert not list((tmp_path).glob("longdesk-summary/*.md"))
+
+
+def test_names_that_are_no_text_and_folders_with_signs(scribe: Scribe, tmp_path: Path) -> None:
+    shop = tmp_path / "code" / "a[1] #%"
+    shop.mkdir()
+    for name in (b"\xff.py", b"be\x01ll.py", b"<img src=x>`.py"):
+        (shop / os.fsdecode(name)).write_text(f"def f{name[0]}(item):\n    return item\n")
+    given = ("code", "--pass-tokens", "450", "--out", "code/out[1]*")
+    told = Told(*given)
+    assert told.code == 0, told.err
+    assert "10 of 10 sources, each once" in told.out
+    out = tmp_path / "code" / "out[1]*"
+    assert ElementTree.fromstring(map_of(summary_from(json.loads((out / "summary.json").read_bytes()))))
+    assert "<img" not in (out / "summary.html").read_text()
+    assert "/%FF.py)" in "".join(page.read_text() for page in out.glob("parts/*.md"))
+    n_calls = len(scribe.calls)
+    told = Told(*given)
+    assert told.code == 0 and len(scribe.calls) == n_calls, "its pages are no sources, and nothing is stale"
+    assert Told("code", "--out", "code/out[1]*", "--check").code == 0
+
+
+def test_an_image_that_the_model_cannot_see_makes_nothing_stale(scribe: Scribe, tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "code" / "logo.png")
+    made = document("code")
+    session = made["session"]
+    assert {"path": "logo.png", "reason": "nothing but pictures, which the model cannot see"} in made["skipped"]
+    assert Told("code", "--check").code == 0
+    told = Told("--session", session, "--out", "longdesk-summary", "--check")
+    assert told.code == 0, told.out

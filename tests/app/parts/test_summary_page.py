@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from threading import Event as Flag
+from typing import cast
 
 import pytest
 import streamlit as st
@@ -11,7 +12,9 @@ from streamlit.testing.v1 import AppTest
 
 from app import state
 from app.desk import Desk
-from app.passes.summary.steps import Planned, Step, SummaryEvent
+from app.passes.summary.document import Summary
+from app.passes.summary.steps import Planned, Step, Summarized, SummaryEvent
+from app.question import Waiting
 from app.summaries import Making, Summaries
 from engine.corpus.rules import Rules
 from engine.errors import EngineFailed, SessionBusy
@@ -166,3 +169,34 @@ def test_what_broke_is_said_and_what_hangs_is_stopped() -> None:
     summaries = Summaries(_Scripted(mistakes))
     summaries.begin("s")
     assert "mistake in Longdesk" in str(ended(summaries).error)
+
+
+def test_it_waits_no_more_once_it_goes_on() -> None:
+    seen: list[bool] = []
+
+    def waits(cancel: Flag) -> Iterator[SummaryEvent]:
+        yield Waiting()
+        seen.append(waiting())
+        yield Step(doing="read", title="a", number=1, n_steps=2)
+        seen.append(waiting())
+
+    def waiting() -> bool:
+        made = summaries.of("s")
+        return made is not None and made.waiting
+
+    summaries = Summaries(_Scripted(waits))
+    summaries.begin("s")
+    ended(summaries)
+    assert seen == [True, False]
+
+
+def test_a_stop_that_came_too_late_is_none() -> None:
+    def ends(cancel: Flag) -> Iterator[SummaryEvent]:
+        assert cancel.wait(PATIENCE_S)
+        yield Summarized(cast(Summary, None))
+
+    summaries = Summaries(_Scripted(ends))
+    summaries.begin("s")
+    summaries.stop("s")
+    made = ended(summaries)
+    assert not made.stopping and made.error is None

@@ -56,3 +56,30 @@ def test_the_line_counts_sources_once() -> None:
 )
 def test_a_strangers_receipt_is_nothing(receipt: dict[str, Any]) -> None:
     assert given(receipt) == () and read_line(receipt) == ""
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"pieces": [{"path": "a", "tokens": float("inf"), "characters": [0, 5]}]},
+        {"note": {**note("So."), "missing": 5}},
+        {"note": {**note("So."), "facts": [{"text": ["So."], "citation": None}]}},
+        *(
+            {"note": {**note("So."), "facts": [{"text": "So.", "citation": {"status": "verified", **field}}]}}
+            for field in (
+                {"statement": [0, 3], "lines": "ab"},
+                {"statement": [0, 3], "quote": 7},
+                {"statement": [0, 3], "boxes": [{"page": 1, "box": ["left"]}]},
+                {"statement": [0, 3], "path": ["a"]},
+            )
+        ),
+    ],
+)
+def test_a_strangers_pass_is_nothing(changed: dict[str, Any]) -> None:
+    receipt = {"sources_all": 1, "passes": {"slices": [{**one(("a", 0, 5)), **changed}]}}
+    assert given(receipt) == () and read_line(receipt) == ""
+
+
+def test_a_strangers_count_of_characters_is_not_taken_for_once() -> None:
+    pass_ = {**one(("a", 0, 5)), "pieces": [{"path": "a", "tokens": 1}]}
+    assert read_line({"sources_all": "many", "passes": {"slices": [pass_]}}) == "read in 1 pass, 1 of 1 source"

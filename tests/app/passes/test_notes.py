@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from app.passes.notes import Fact, as_source, asking, facts_in, note_from, read_note
+from app.passes.notes import NOTHING, Fact, Note, as_source, asking, facts_in, note_from, read_note, with_facts_of
 from engine.answer.citations import Citation, Status
 
 WHOLE = "Fact: The pier is 31 m long.\nFact: Dunn built it.\nMissing: the year\nConfidence: high"
@@ -58,3 +58,26 @@ def test_it_is_kept_and_sent_with_the_words_that_show_it() -> None:
     assert as_source(note, "n", bare=True).text == "- The pier is 31 m long.\n"
     unasked = replace(note, looked=False)
     assert as_source(unasked, "n", bare=True).text == "- The pier is 31 m long.\n- Dunn built it.\n"
+
+
+def shown(text: str, start: int, end: int, path: str = "a.md") -> Fact:
+    citation = Citation(statement=(0, 1), status=Status.VERIFIED, path=path, quote="words", text_bytes=(start, end))
+    return Fact(text, citation)
+
+
+def test_a_merge_has_what_its_parts_have_and_it_has_not() -> None:
+    made = Note(text="", facts=(shown("Both.", 1_000, 1_100), Fact("Invented.")), confidence="low", looked=True)
+    parts = [
+        Note(text="", facts=(shown("Within.", 1_020, 1_100), shown("One.", 0, 10), Fact("Nothing.")), looked=True),
+        Note(text="", facts=(shown("Else.", 1_020, 1_100, "b.md"), shown("Two.", 500, 1_030)), looked=True),
+        Note(text="", facts=(Fact("Of a picture."), Fact("of a picture."))),
+    ]
+    note = with_facts_of(made, parts, lambda note: True)
+    assert [fact.text for fact in note.used] == ["Both.", "Else.", "Of a picture.", "One.", "Two."]
+    for fact in note.facts:
+        assert fact.citation is None or note.text[slice(*fact.citation.statement)] == fact.text
+    assert facts_in(note.text) and note.confidence == "low"
+    few = with_facts_of(made, parts, lambda note: len(note.facts) <= 3)
+    assert few.facts == note.facts[:3]
+    assert len(with_facts_of(made, parts, lambda note: False).facts) == 1, "what the merge has stays"
+    assert with_facts_of(NOTHING, [], lambda note: True).facts == ()

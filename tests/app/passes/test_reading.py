@@ -13,10 +13,10 @@ from app.checking_again import verify_session
 from app.desk import Desk
 from app.passes.given import read_line
 from app.passes.planning import most_tokens
-from app.question import Answered, DeskEvent, Passes, Passing, Question
+from app.question import Answered, DeskEvent, Notice, Passes, Passing, Question
 from app.settings import Settings
 from engine.answer.citations import Status
-from engine.backend import Corpus, Source, Wanted
+from engine.backend import Corpus, Quotes, QuoteState, Source, Wanted
 from engine.errors import DoesNotFit
 from storage.records import Turn
 from tests.app.passes.noting_backend import NotingBackend
@@ -158,6 +158,16 @@ def test_a_source_that_is_larger_than_a_pass_is_in_slices_that_follow_each_other
     assert verify_session(desk.record(turn.session_id), lambda model: backend).faults == []
 
 
+def test_parts_of_a_file_that_one_pass_reads_are_one_document(new_desk: NewDesk) -> None:
+    desk, backend = new_desk()
+    long = Source.written("long.md", "so it is " * 130 + "".join(f"\n{'long' * 30}{at}" for at in range(160)))
+    turn = last(heard(desk, corpus=Corpus((long,))))
+    assert turn.receipt is not None
+    parts = [[piece["path"] for piece in each["pieces"]] for each in turn.receipt["passes"]["slices"]]
+    assert len(parts[-1]) > 1, "else there is nothing to see"
+    assert all(paths == ["long.md"] for paths in backend.read[: len(parts)])
+
+
 def test_notes_that_do_not_fit_together_are_merged(new_desk: NewDesk) -> None:
     desk, backend = new_desk(window=1_100)
     events = heard(desk, corpus=piers(120, words=20), pass_tokens=150)
@@ -172,6 +182,54 @@ def test_notes_that_do_not_fit_together_are_merged(new_desk: NewDesk) -> None:
     read = [event for event in over(events) if not event.kept]
     assert [event.merging for event in read] == [False, True], "its slice, and the notes that its note is merged with"
     assert sum(event.merging for event in over(events)) == n_merged
+
+
+def test_notes_stay_when_the_model_turns_out_to_be_no_good_at_quoting(new_desk: NewDesk) -> None:
+    desk, backend = new_desk(shows=lambda fact: fact)
+    first = last(heard(desk, corpus=piers()))
+    backend.found_quotes = Quotes(state=QuoteState.FAILED, reason="It found nothing.")
+    assert [each.kept for each in over(heard(desk, session=first.session_id, beside=0))] == [True] * 3
+
+
+def test_a_part_that_moved_within_its_file_is_noted_where_it_stands_now(new_desk: NewDesk) -> None:
+    def parts(first: str) -> Corpus:
+        long = "\n".join(f"# Part {at}\n{' '.join(f'p{at}x{word}' for word in range(150))}\n" for at in range(3))
+        return Corpus((pier(0), Source.written("long.md", f"{first}\n{long}")))
+
+    desk, backend = new_desk(shows=lambda fact: " ".join(fact.rstrip(".").split()[-2:]))
+    first = last(heard(desk, corpus=parts("one")))
+    n_lines = len(over(heard(desk, corpus=parts("one\n\n\n"), session=first.session_id, beside=0)))
+    turn = desk.turns(first.session_id)[-1]
+    assert n_lines > 2 and turn.receipt is not None
+    facts = [fact for each in turn.receipt["passes"]["slices"][1:] for fact in each["note"]["facts"]]
+    [now] = {source["digest"] for source in turn.receipt["sources"] if source["path"] == "long.md"}
+    assert {fact["citation"]["source_digest"] for fact in facts if fact["citation"]["path"] == "long.md"} == {now}
+
+
+@pytest.mark.parametrize("merges", [True, False])
+def test_a_merge_loses_no_fact_that_there_is_room_for(new_desk: NewDesk, merges: bool) -> None:
+    desk, backend = new_desk(window=1_100, shows=lambda fact: fact)
+    write, told = backend.note, ("Fact: Pier 0 is 30 metres long.\n" * merges) + "Missing: all\nConfidence: low"
+    backend.note = lambda case: told if "note of" in backend.read[-1][0] else write(case)  # type: ignore[method-assign]
+    events = heard(desk, corpus=piers(120, words=20), pass_tokens=150)
+    turn = last(events)
+    assert turn.stop == "end" and turn.receipt is not None and any(event.merging for event in over(events))
+    sent = "".join(each["text"] for each in turn.receipt["passes"]["sent"])
+    kept = [at for at in range(120) if f"- Pier {at} is {at + 30} metres long" in sent]
+    assert len(kept) > 25 and sent.count("- Pier") == len(kept), "each once"
+    assert min(kept) < 20 and max(kept) > 100, "from all of them"
+    assert backend.asked[-1].prompt.n_tokens + 50 <= 1_100
+
+
+def test_one_note_that_is_too_large_for_the_answer_gives_what_fits(new_desk: NewDesk) -> None:
+    desk, backend = new_desk({"reply_tokens": 500}, window=1_400, shows=lambda fact: fact)
+    backend.note = lambda case: (  # type: ignore[method-assign]
+        "".join(f"Fact: {' '.join(f'w0x{at}' for at in range(n, n + 60))}\n" for n in range(6))
+        + "Missing: all\nConfidence: low"
+    )
+    events = heard(desk, corpus=piers(4), pass_tokens=128)
+    assert last(events).stop == "end", last(events).error
+    assert any(isinstance(event, Notice) and "has no room beside the reply" in event.text for event in events)
 
 
 @pytest.mark.parametrize("pass_tokens", [1, 127])

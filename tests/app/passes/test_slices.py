@@ -114,3 +114,15 @@ def test_a_source_that_is_cut_stays_as_it_was_cut() -> None:
     check_whole(after, edited)
     assert [each.paths for each in after] == [each.paths for each in before]
     assert all(a.pieces == b.pieces for a, b in zip(before, after, strict=True) if "b.py" not in a.paths)
+
+
+def test_a_source_whose_path_fills_a_pass_is_not_cut_into_letters() -> None:
+    calls: list[int] = []
+
+    def tokens(some: Sequence[Source]) -> list[int]:
+        calls.append(len(some))
+        return [len(each.path) // 4 + len(each.text) // 4 for each in some]
+
+    source = Source.written("deep/" * 120 + "a.md", "word " * 50_000)
+    [only] = slices_of([source], 150, tokens)
+    assert only.n_tokens > 150 and only.pieces[0].is_whole and len(calls) < 5

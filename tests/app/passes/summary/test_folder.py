@@ -4,6 +4,7 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from app.passes.summary.document import Page, PartRecord, Reading, Section, Statement, Summary, unpublished
 from app.passes.summary.folder import begin, open_folder, write
 from engine.answer.citations import Citation, Status
-from engine.errors import UsageError
+from engine.errors import LongdeskError, UsageError
 
 _QUOTE = "def add(item):"
 
@@ -216,3 +217,39 @@ def test_stale_pages_are_shown_as_stale(tmp_path: Path, code: dict[str, str]) ->
     written_to(out, summary, code, stale=stale)
     assert "> Stale: a b/cart.py changed since this was written." in (out / "risks.md").read_text()
     assert "(stale)" in (out / "index.md").read_text() and "stale" in (out / "summary.html").read_text()
+
+
+@pytest.mark.parametrize("name", ["../../stolen", "/tmp/stolen", "parts/../../stolen", "parts/.hidden", "a\nb"])
+def test_a_strangers_pages_stay_in_the_folder(tmp_path: Path, code: dict[str, str], name: str) -> None:
+    out = tmp_path / "repository" / "out"
+    written_to(out, made(), code)
+    state = json.loads((out / "summary.json").read_text())
+    state["pages"][0]["name"] = name
+    (out / "summary.json").write_text(json.dumps(state))
+    folder = open_folder(out)
+    assert folder.summary is None and folder.session == "s1"
+    written_to(out, made(), code)
+    assert not list(tmp_path.rglob("*stolen*"))
+
+
+@pytest.mark.parametrize(
+    "field", [{"sources": 5}, {"title": 5}, {"sections": [{"heading": 1, "part": "", "statements": []}]}]
+)
+def test_a_strangers_summary_that_is_none_is_none(tmp_path: Path, code: dict[str, str], field: dict[str, Any]) -> None:
+    out = tmp_path / "out"
+    written_to(out, made(), code)
+    state = json.loads((out / "summary.json").read_text())
+    state["pages"][0] |= field
+    (out / "summary.json").write_text(json.dumps(state))
+    assert open_folder(out).summary is None
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LongdeskError, match="file"):
+        begin(open_folder(tmp_path / "file" / "out"), "s1", [])
+    with pytest.raises(LongdeskError, match="cannot be read"):
+        open_folder(tmp_path / ("long" * 100))
+    (tmp_path / "lost").symlink_to(tmp_path / "nowhere" / "at" / "all")
+    with pytest.raises(LongdeskError, match="lost"):
+        begin(open_folder(tmp_path / "lost"), "s1", [])

@@ -1,6 +1,7 @@
 """Outlines, imports, the skeleton and the parts: what is told of a codebase without a model."""
 
 import random
+from collections.abc import Sequence
 
 import pytest
 
@@ -173,3 +174,14 @@ def test_a_skeleton_is_cut_to_levels_and_says_so() -> None:
     assert said[1] is not None and "methods" in said[1]
     assert said[2] is not None and "imports and signatures" in said[2]
     assert said[4] is not None and "folders" in said[4] + "folders"
+
+
+@pytest.mark.parametrize(
+    "paths", [("X", "X 1", "X to X 1"), ("a b/1", "a b/2", "a-b/1", "a-b/2", "a-b-2/1", "a-b-2/2"), ("A", "a", "a-2")]
+)
+def test_no_part_takes_the_place_of_another(paths: Sequence[str]) -> None:
+    sources = [Source.written(path, "") for path in paths]
+    for room in (1, 2, 3):
+        parts = parts_of(sources, room, lambda some: [1] * len(some))
+        assert sorted(source.path for part in parts for source in part.sources) == sorted(paths)
+        assert len({part.key.lower() for part in parts}) == len({part.label for part in parts}) == len(parts)

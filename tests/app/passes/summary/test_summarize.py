@@ -204,3 +204,20 @@ def test_a_question_that_waits_comes_between(desk: Desk, scribe: Scribe, shop: P
         n_after += isinstance(event, Step) and answered.is_set()
     asker.join()
     assert answered.is_set() and n_after > 2, "it was asked before the summary was done"
+
+
+def test_stop_is_heard_while_a_question_has_the_engine(desk: Desk, scribe: Scribe, shop: Path) -> None:
+    session, cancel, line = session_of(desk, shop), Flag(), desk._line
+    events, n_waits = desk.summarize(session, pass_tokens=450, cancel=cancel), 0
+    for event in events:
+        if isinstance(event, Step) and event.is_over and not n_waits:
+            line._waiting.add(other := Flag())
+        elif isinstance(event, Waiting):  # its question has the engine now, and goes on and on
+            n_waits += 1
+            assert line.engine.acquire(blocking=False)
+            line._waiting.discard(other)
+            cancel.set()
+    assert n_waits == 1 and desk.summary(session) is None
+    assert not line.engine.acquire(blocking=False), "it is the question's, not the summary's to give away"
+    line.engine.release()
+    assert summarized(desk, session, pass_tokens=450)[1][0].kept
