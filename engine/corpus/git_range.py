@@ -130,13 +130,18 @@ def _log(git: str, repository: str, span: str, mark: str, objects: str, below: s
     ) as process:
         assert process.stdout is not None
         clock = Timer(_MOST_SECONDS, process.kill)
+        clock.daemon = True
         clock.start()
         try:
             output = process.stdout.read(MOST_BYTES + 1)
+        except BaseException:  # Ctrl-C
+            process.kill()
+            raise
         finally:
             is_late = not clock.is_alive()
             clock.cancel()
-            process.kill() if len(output) > MOST_BYTES else None
+        if len(output) > MOST_BYTES:
+            process.kill()
     if len(output) > MOST_BYTES:
         raise SourceRefused(f"The changes of {wanted} are over {MOST_BYTES >> 20} MiB.", "Name a smaller range.")
     if is_late:

@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
+from threading import Timer, main_thread
 
 import pytest
 
@@ -124,4 +126,15 @@ def test_too_much_is_refused_and_never_cut(checkout: Path, monkeypatch: pytest.M
         read_range(checkout, "v1..main")
     monkeypatch.setattr(git_range, "MOST_BYTES", 100)
     with pytest.raises(LongdeskError, match="Name a smaller range"):
+        read_range(checkout, "v1..main")
+
+
+def test_ctrl_c_while_git_reads_is_no_other_error(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "git").write_text("#!/bin/sh\nexec sleep 60\n")
+    (tmp_path / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    with pytest.raises(KeyboardInterrupt):
+        Timer(0.5, signal.pthread_kill, (main_thread().ident, signal.SIGINT)).start()
         read_range(checkout, "v1..main")
