@@ -10,6 +10,7 @@ from threading import Event as Flag
 import pytest
 
 from app.desk import Desk
+from app.reach.haystack import Field
 from app.reach.kept import KeptReadings, Reached
 from app.reach.results import Reading, from_json, to_json
 from app.reach.run import REPLY_TOKENS, Grown, Step, Trial
@@ -77,6 +78,17 @@ def test_each_length_is_read_once(tmp_path: Path) -> None:
         assert length.read_tokens < length.prompt_tokens + 60 * len(others)
     total = sum(case.prompt.n_tokens - (case.reuse.n_tokens or 0) for case in backend.asked)
     assert total == sum(length.read_tokens for length in reading.lengths)
+
+
+def test_the_ids_of_what_is_planted_are_not_kept(tmp_path: Path, llama_gguf: Path) -> None:
+    """Those of the corpus are, as a count keeps them."""
+    sources = corpus(3, 4).sources
+    with closing(Desk(replace(settings(tmp_path), model=str(llama_gguf)))) as desk:
+        desk.backend().encode_ahead(sources)
+        kept = {path: path.read_bytes() for path in desk.settings.count_cache.folder.iterdir()}
+        field = Field(sources, desk.backend(apart=True), seed=0, depths=(50,))
+        assert kept and field.haystack(field.least_tokens).prompt_tokens > 0
+        assert {path: path.read_bytes() for path in desk.settings.count_cache.folder.iterdir()} == kept
 
 
 def test_what_was_read_is_not_read_again(tmp_path: Path) -> None:
