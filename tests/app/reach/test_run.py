@@ -187,6 +187,25 @@ def test_a_document_is_read_back_whole_or_not_at_all(tmp_path: Path) -> None:
         assert kept.again(replace(reading, lengths=())).lengths == ()
 
 
+def test_of_readings_that_went_as_far_the_one_that_asked_most_counts(tmp_path: Path) -> None:
+    """The same one for the page's grid and for what a plan says; few questions are said to be few."""
+    reading, _ = read(tmp_path / "a", perfect(reads=1024), Trial(lengths=LENGTHS, n_depths=3))
+    few = tuple(replace(each, asked=each.asked[:5]) for each in reading.lengths)
+    kept = KeptReadings(tmp_path / "b")
+    for seed in range(4):
+        assert kept.keep(replace(reading, seed=seed, lengths=reading.lengths if seed == 2 else few))
+    farthest = kept.farthest(reading.model_digest, "f16")
+    assert farthest is not None and farthest.seed == 2
+    kept.keep(
+        fewer := replace(reading, seed=2, lengths=(*few[:2], replace(few[2], asked=reading.lengths[0].asked[:6])))
+    )
+    farthest = kept.farthest(reading.model_digest, "f16")
+    assert farthest == fewer and farthest.effective_tokens == 3000
+    assert kept.reached(reading.model_digest, "f16") == Reached(3000, 3000)
+    assert any("Only 5 questions" in remark for remark in fewer.remarks())
+    assert not any("questions were asked" in remark for remark in reading.remarks())
+
+
 @pytest.mark.parametrize("field", ["model", "depths", "lengths", "corpus", "seed"])
 @pytest.mark.parametrize("value", [None, [1, "x"], {"a": 1}, True, -5.5])
 def test_what_is_no_reading_is_none(tmp_path: Path, field: str, value: object) -> None:
