@@ -153,7 +153,9 @@ def _log(git: str, repository: str, span: str, mark: str, objects: str, below: s
 
 def _sources(output: bytes, mark: str) -> Iterator[Source]:
     for number, piece in enumerate(output.split(mark.encode())[1:], 1):
-        id, author, date, subject, body, diff = piece.decode("utf-8", "replace").split("\0", 5)
+        whole = piece.decode("utf-8", "replace")
+        n_bad = whole.count("\ufffd") - piece.count("\ufffd".encode())
+        id, author, date, subject, body, diff = whole.split("\0", 5)
         head = f"commit {id}\nAuthor: {author}\nDate: {date}\n\n{subject}\n"
         text = "\n".join(part for part in (head, body.strip() and f"{body.strip()}\n", diff.strip("\n")) if part) + "\n"
         slug = re.sub(r"[^a-z0-9]+", "-", subject.lower()).strip("-")[:48].strip("-")
@@ -164,4 +166,7 @@ def _sources(output: bytes, mark: str) -> Iterator[Source]:
             n_bytes=len(text.encode("utf-8", "surrogatepass")),
             digest=digest_text(text),
             encoding="utf-8",
+            notes=(f"Not quite UTF-8: {n_bad:,} {'place was' if n_bad == 1 else 'places were'} replaced by \ufffd.",)
+            if n_bad
+            else (),
         )

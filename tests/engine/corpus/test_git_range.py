@@ -63,6 +63,15 @@ def test_each_commit_is_a_source_with_its_message_and_its_diff(checkout: Path) -
     assert "-one\n+three\n" in second.text
 
 
+def test_what_is_no_utf_8_in_a_diff_is_said(checkout: Path) -> None:
+    (checkout / "latin").write_bytes(b"caf\xe9 \xef\xbf\xbd\n")
+    commit(checkout, "Add latin")
+    [source] = read_range(checkout, "HEAD~..HEAD").sources
+    assert "+caf\ufffd \ufffd\n" in source.text
+    assert source.notes == ("Not quite UTF-8: 1 place was replaced by \ufffd.",)
+    assert read_range(checkout, "v1..v2").sources[0].notes == ()
+
+
 @pytest.mark.parametrize(
     "span", ["v1..", "v1..HEAD", "v1..main", "HEAD~2..@", "main~2..refs/heads/main", "HEAD^^..HEAD"]
 )
