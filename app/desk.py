@@ -58,12 +58,13 @@ class Desk(Archive):
 
     # the model
 
-    def backend(self, model: str | None = None) -> Backend:
+    def backend(self, model: str | None = None, *, apart: bool = False) -> Backend:
         """The engine that is asked, or the one that this --model value names, ready to count and plan with.
 
-        Raises ModelRefused for a file that cannot be used, UsageError for a name that is not known.
+        apart: the ids of what it counts are not kept. Raises ModelRefused for a file that cannot be used, UsageError
+        for a name that is not known.
         """
-        return self._engines.backend(model or self.settings.model)
+        return self._engines.backend(model or self.settings.model, apart=apart)
 
     def about(self) -> About:
         """What the engine is that is asked. Raises as backend does."""

@@ -242,9 +242,11 @@ class Engines:
         self.local = LocalEngine(settings, index, speeds)
         self._given, self._ids = backend, IdCache(kept=KeptIds(settings.count_cache))
 
-    def backend(self, model: str) -> Backend:
-        """The engine of this name, ready to count and plan with. May be called from any thread. Raises as open does."""
-        return self._given or LocalBackend(self.local.open(model), self.local, self._ids)
+    def backend(self, model: str, *, apart: bool = False) -> Backend:
+        """The engine of this name, ready to count and plan with. apart: the ids of what it counts are not kept, for
+        texts that are nobody's. May be called from any thread. Raises as open does."""
+        ids = IdCache(behind=self._ids) if apart else self._ids
+        return self._given or LocalBackend(self.local.open(model), self.local, ids)
 
     def learn(self, model: str) -> Iterator[float]:
         """See SavedCaches.learn. Raises as backend does."""

@@ -167,13 +167,21 @@ class Jobs:
         beside: int | None = None,
         goes_on: int | None = None,
         filled: Filled | None = None,
+        as_it_is: bool = False,
     ) -> Job:
         """Begins to answer. refused, beside, goes_on: see Question. filled: what a template made of it; without, a text
-        that calls one is filled in here. Raises SessionBusy while an answer runs in this session, UsageError and
-        InputRefused for what cannot be filled in."""
+        that calls one is filled in here, unless it is asked as it is. Raises SessionBusy while an answer runs in this
+        session, UsageError and InputRefused for what cannot be filled in."""
         question = Question(text=text, session=session_id, refused=refused, beside=beside, goes_on=goes_on)
-        if goes_on is None:
+        if goes_on is None and not as_it_is:
             question = self._fill(question, filled)
+        return self._begin(session_id, question)
+
+    def again(self, job: Job) -> Job:
+        """Asks once more what was refused, with all that a template made of it. Raises SessionBusy as ask does."""
+        return self._begin(job.session_id, job.question)
+
+    def _begin(self, session_id: str, question: Question) -> Job:
         job = Job(self._desk, session_id, question)
         with self._lock:
             before = self._jobs.get(session_id)

@@ -46,7 +46,9 @@ def reach(desk: Desk, corpus: Corpus, trial: Trial, *, cancel: Flag) -> Generato
     Raises DoesNotFit and UsageError before anything runs, Cancelled where it was stopped: the lengths that are done are
     kept, and are not read again.
     """
-    run = Run(desk.legible(corpus), trial, backend=desk.backend(), settings=desk.settings)
+    legible = desk.legible(corpus)
+    desk.backend().encode_ahead(legible.sources)  # the corpus is the user's, what is planted in copies of it is not
+    run = Run(legible, trial, backend=desk.backend(apart=True), settings=desk.settings)
     yield from run.told
     yield Grown(run.reading)
     for tokens in run.due:

@@ -18,7 +18,7 @@ from app.answers.dialect import make_parser
 from engine.answer.citations import Citation
 
 NOT_FOUND = "not found in the sources"
-_MAY_BE = re.compile(r"^[ \t>*+\d.-]*\|?[ \t]*:?-+:?[ \t]*\|", re.MULTILINE)  # the line below a table's head
+_MAY_BE = re.compile(r"^[ \t>*+\d.:|-]*-:?[ \t]*\|", re.MULTILINE)  # the line below a table's head
 _FORMULA = tuple("=+-@\t\r\uff1d\uff0b\uff0d\uff20")
 _NUMBER = re.compile(r"[+-]?[\d.,'\u00a0\u202f ]*\d[ \u00a0\u202f]?%?")
 _BAR = re.compile(r"(?<!\\)[|]")

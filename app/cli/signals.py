@@ -48,7 +48,8 @@ def end_at_once(code: int) -> None:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
     except KeyboardInterrupt:
-        code = 130
+        INTERRUPTED.set()
+        leave(130)
     except (AttributeError, OSError, ValueError):
         return
     os._exit(code)

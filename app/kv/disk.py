@@ -220,6 +220,8 @@ class Tier:
         for snapshot in listed:
             if not snapshot.path.exists():
                 self._index.forget(snapshot.path)
+            elif not snapshot.session_ids and _is_of_the_dead(snapshot.path):
+                self._evict(snapshot)  # a reading held it for its questions, and was killed meanwhile
 
     def _free_bytes(self) -> int:
         return shutil.disk_usage(self.folder if self.folder.is_dir() else self._settings.home).free
@@ -260,8 +262,13 @@ def _is_left_behind(file: Path) -> bool:
     if file.suffix == ".part":
         pid = file.suffixes[-2].removeprefix(".") if len(file.suffixes) > 1 else ""
         return not _is_running(pid) or age_s > _ABANDONED_S
+    return _is_of_the_dead(file) or age_s > _ORPHANED_S
+
+
+def _is_of_the_dead(file: Path) -> bool:
+    """Whether the process that wrote a state is gone, as far as its name says."""
     match = _PID.match(file.name)
-    return (match is not None and not _is_running(match[1])) or age_s > _ORPHANED_S
+    return match is not None and not _is_running(match[1])
 
 
 def _is_running(pid: str) -> bool:

@@ -51,7 +51,7 @@ def draw_actions(session_id: str, turn: Turn, *, is_last: bool, blocked: bool, i
     with st.container(key=f"actions-{turn.id}", horizontal=True, vertical_alignment="center", gap="small"):
         _mount_copy(key=f"copy-{turn.id}", data={"text": turn.question}, width="content")
         _button("Edit", f"edit-{turn.id}", blocked, state.follow, _editing(turn), True)
-        _button("Ask again", f"again-{turn.id}", blocked, _ask, session_id, turn.question, turn.index)
+        _button("Ask again", f"again-{turn.id}", blocked, _ask_again, session_id, turn)
         if is_last and turn.stop in _CUT:
             _button("Go on" if in_passes else "Continue", f"continue-{turn.id}", blocked, _go_on, session_id, turn)
         if turn.text.strip():
@@ -72,9 +72,7 @@ def draw_unasked_actions(job: Job) -> None:
     question = job.question
     with st.container(key="actions-unasked", horizontal=True, gap="small"):
         _button("Edit", "edit-unasked", False, _take_back, job.session_id, question.text)
-        _button(
-            "Ask again", "again-unasked", False, _ask, job.session_id, question.text, question.beside, question.goes_on
-        )
+        _button("Ask again", "again-unasked", False, _ask_refused, job)
 
 
 def _draw_receipt(session_id: str, index: int, receipt: Mapping[str, Any]) -> None:
@@ -126,6 +124,18 @@ def _ask(session_id: str, text: str, beside: int | None = None, goes_on: int | N
     state.hush(session_id)
     with state.telling():
         state.house().jobs.ask(session_id, text, beside=beside, goes_on=goes_on)
+
+
+def _ask_again(session_id: str, turn: Turn) -> None:
+    state.hush(session_id)
+    with state.telling():  # what a template made calls none
+        state.house().jobs.ask(session_id, turn.question, beside=turn.index, as_it_is=True)
+
+
+def _ask_refused(job: Job) -> None:
+    state.hush(job.session_id)
+    with state.telling():
+        state.house().jobs.again(job)
 
 
 def _go_on(session_id: str, turn: Turn) -> None:

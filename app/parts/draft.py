@@ -25,8 +25,9 @@ def put_in_draft(session_id: str, text: str) -> None:
 
 
 def give_back(session_id: str | None, text: str) -> None:
-    """Puts a text that could not be asked back into the box; from the next redraw on."""
-    if session_id is not None:
+    """Puts a text that could not be asked back into the box; from the next redraw on. The browser may have written it
+    down while it was typed."""
+    if session_id is not None and state.house().desk.draft(session_id).strip() != text.strip():
         put_in_draft(session_id, text)
     state.follow("draft-given-back", text)
 

@@ -57,24 +57,25 @@ class KeptReadings:
 
     def keep(self, reading: Reading) -> bool:
         """Writes it; False where nothing can be written."""
-        reached = {"effective": reading.effective_tokens, "longest": reading.longest}
+        reached = {"effective": reading.effective_tokens, "longest": reading.longest, "asked": reading.n_asked}
         body = json.dumps(to_json(reading), ensure_ascii=False).encode("utf-8", "surrogatepass")
         return self._files.write(_name(reading), json.dumps(reached).encode(), (body,))
 
     def reached(self, model_digest: str, kv_type: str) -> Reached | None:
-        """What is known of a model with this KV type: by the reading that went farthest, the latest of those."""
+        """What is known of a model with this KV type: by the reading that went farthest, and asked most of those."""
         found = []
         for name in self._names(model_digest, kv_type):
             with suppress(ValueError, KeyError, TypeError):
                 head: dict[str, Any] = json.loads(self._files.read_head(name) or b"")
-                effective, longest = head["effective"], int(head["longest"])
-                found.append((longest, name, Reached(None if effective is None else int(effective), longest)))
-        return max(found, key=lambda each: each[:2])[2] if found else None
+                effective, longest, n_asked = head["effective"], int(head["longest"]), int(head.get("asked", 0))
+                found.append((longest, n_asked, name, Reached(None if effective is None else int(effective), longest)))
+        return max(found, key=lambda each: each[:3])[3] if found else None
 
     def farthest(self, model_digest: str, kv_type: str) -> Reading | None:
-        """The whole of the reading that went farthest."""
+        """The whole of that reading."""
         readings = [self._read(name) for name in self._names(model_digest, kv_type)]
-        return max((each for each in readings if each is not None), key=lambda each: each.longest, default=None)
+        there = [each for each in readings if each is not None]
+        return max(there, key=lambda each: (each.longest, each.n_asked, _name(each)), default=None)
 
     def _names(self, model_digest: str, kv_type: str) -> Iterator[str]:
         yield from self._files.sizes(_beginning(model_digest, kv_type), _ENDING)

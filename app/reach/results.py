@@ -9,6 +9,7 @@ from app.reach.probes import Kind
 from app.reach.scoring import KEPT_SHARE, dips, effective, is_above_chance, refusal_at, share
 
 Json = dict[str, Any]
+_FEW = 14  # questions, of which two wrong answers are more than what a length may lose
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,11 @@ class Reading:
         return max((each.tokens for each in self.lengths), default=0)
 
     @property
+    def n_asked(self) -> int:
+        """Questions, over all lengths."""
+        return sum(len(each.asked) for each in self.lengths)
+
+    @property
     def tallies(self) -> tuple[Tally, ...]:
         """By kind, those that were asked at all."""
         asked = [each for read in self.lengths for each in read.asked]
@@ -135,6 +141,9 @@ class Reading:
         if self.effective_tokens is not None and (low := dips(self.scores)):
             below = ", ".join(f"{tokens:,}" for tokens in low)
             found.append(f"At {below} tokens less was kept than at the effective length, which is uncertain then.")
+        fewest = min((len(each.asked) for each in self.lengths), default=0)
+        if self.effective_tokens is not None and fewest < _FEW:
+            found.append(f"Only {fewest} questions were asked at a length: the effective length is uncertain then.")
         if cut := sorted({each.cut for each in self.lengths if each.cut is not None}):
             found.append(f"Of {', '.join(cut)} the beginning was read only, to fill a length.")
         thinking = sum("<think>" in each.reply for read in self.lengths for each in read.asked)

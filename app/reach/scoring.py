@@ -54,13 +54,22 @@ def said(reply: str) -> str:
 
 def place_of(words: str, reply: str) -> int | None:
     """Where these words first stand in a reply with no letter, digit or underscore beside them; None for nowhere."""
-    found = re.search(rf"(?<!\w){re.escape(words.casefold())}(?!\w)", said(reply))
+    return _place_in(said(reply), words)
+
+
+def _place_in(says: str, words: str) -> int | None:
+    """The same, of what a reply says."""
+    wanted = words.casefold()
+    if wanted not in says:  # a corpus may have a hundred thousand names to look for
+        return None
+    found = re.search(rf"(?<!\w){re.escape(wanted)}(?!\w)", says)
     return found.start() if found is not None else None
 
 
 def first_named(reply: str, candidates: Iterable[str]) -> str | None:
     """The one of the candidates that a reply names first; of two at one place, the longer."""
-    places = [(at, -len(each), each) for each in candidates if (at := place_of(each, reply)) is not None]
+    says = said(reply)
+    places = [(at, -len(each), each) for each in candidates if (at := _place_in(says, each)) is not None]
     return min(places)[2] if places else None
 
 

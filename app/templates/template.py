@@ -27,7 +27,7 @@ _NUMBERS: Mapping[str, tuple[str, type, float, float]] = {  # key: the setting's
     "seed": ("seed", int, -(1 << 63), (1 << 63) - 1),
     "max_tokens": ("reply_tokens", int, 1, 1 << 31),
 }
-_MOST_TITLE, _MOST_BLANKS = 200, 32
+_MOST_TITLE, _MOST_BLANKS, _MOST_DIGITS = 200, 32, 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ def _matter(matter: str) -> dict[str, Any]:
         raise InputRefused(
             f"Its front matter is no YAML{where}: {_short(str(problem))}.", "Put texts with signs between quotes."
         ) from None
-    except (RecursionError, ValueError, TypeError, OverflowError) as error:  # too deep; a date that is none
+    except Exception as error:  # too deep; a date that is none; PyYAML lets out many kinds for a value of a wrong tag
         raise InputRefused(f"Its front matter is no YAML: {_short(str(error))}.", "Mend it.") from None
     if values is None:
         return {}
@@ -149,7 +149,8 @@ def _matter(matter: str) -> dict[str, Any]:
 
 
 def _loader(yaml: Any) -> Any:
-    """PyYAML's safe loader without anchors, which can make much of little, and without keys that are there twice."""
+    """PyYAML's safe loader without anchors, which can make much of little, without keys that are there twice, and
+    without numbers that are too long to be written down."""
 
     class Loader(yaml.SafeLoader):  # type: ignore[misc]
         def compose_node(self, parent: Any, index: Any) -> Any:
@@ -159,13 +160,20 @@ def _loader(yaml: Any) -> Any:
             return super().compose_node(parent, index)
 
         def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-            keys = [key.value for key, _ in node.value if isinstance(key.value, str)]
+            keys = set[str]()
             for key, _ in node.value:
-                if keys.count(key.value) > 1:
+                if isinstance(key.value, str) and key.value in keys:
                     problem = f"{key.value} is set twice"
                     raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+                keys.update([key.value] if isinstance(key.value, str) else [])
             return super().construct_mapping(node, deep=deep)
 
+        def construct_yaml_int(self, node: Any) -> int:
+            if len(self.construct_scalar(node)) > _MOST_DIGITS:
+                raise yaml.constructor.ConstructorError(None, None, "a number is too long", node.start_mark)
+            return int(super().construct_yaml_int(node))
+
+    Loader.add_constructor("tag:yaml.org,2002:int", Loader.construct_yaml_int)
     return Loader
 
 

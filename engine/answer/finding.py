@@ -47,6 +47,7 @@ _MOST_PLACES = 5  # that are compared with a quote that stands nowhere
 _APART = 64  # bytes: words that were put in or left out move what follows
 _AROUND = 24  # bytes on each side of a place that are compared too
 _NEAR = 0.7  # of the bytes, in whole words and marks
+_GOING_ON = np.array([bytes((code,)).isalnum() or code == ord("_") for code in range(256)])  # of a word
 _PIECE = re.compile(rb"[A-Za-z0-9_\x80-\xfe]+|[^\sA-Za-z0-9_\x80-\xff]")
 _MOST_COMPARED = 2_000  # bytes of a passage
 
@@ -54,11 +55,12 @@ _MOST_COMPARED = 2_000  # bytes of a passage
 @dataclass(frozen=True, slots=True)
 class Found:
     """places: of verified words, where they stand; of altered ones, what they were made of. words: those of the first
-    place, as they stand there."""
+    place, as they stand there. total: how many places there are, where not all were asked for."""
 
     status: Status
     places: tuple[Place, ...] = ()
     words: str = ""
+    total: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +84,19 @@ class Finder:
 
     def find(self, quote: str) -> Found:
         """Where a quote stands. One without a letter or digit stands nowhere."""
-        words = normalized(_fold(quote.encode("utf-8", "replace"), keep_hyphens=True)[0]).strip()
+        found = self.verified(quote)
+        return found if found.places or not any(map(str.isalnum, quote)) else self._near(_plain(quote))
+
+    def verified(self, quote: str, *, most: int | None = None) -> Found:
+        """The same, but for what is only near. most: places that are told, the first; None for all of them."""
+        words = _plain(quote)
         if not any(letter.isalnum() for letter in quote):
             return Found(Status.MISSING)
-        places = [self._place(start, start + len(words)) for start in _starts(self._index, words)]
-        places = places or list(self._hyphened(words))
-        return Found(Status.VERIFIED, tuple(places), self._words(places[0])) if places else self._near(words)
+        starts = _starts(self._index, words)
+        places = [self._place(start, start + len(words)) for start in starts[:most]] or list(self._hyphened(words))
+        if not places:
+            return Found(Status.MISSING)
+        return Found(Status.VERIFIED, tuple(places), self._words(places[0]), max(len(starts), len(places)))
 
     def _place(self, start: int, end: int) -> Place:
         """In its document as it is, of whole characters."""
@@ -142,6 +151,11 @@ def finder(documents: Sequence[bytes]) -> Finder:
     return Finder(documents, build(text), moved)
 
 
+def _plain(quote: str) -> bytes:
+    """A quote as the index has words."""
+    return bytes(normalized(_fold(quote.encode("utf-8", "replace"), keep_hyphens=True)[0]).strip())
+
+
 def _fold(document: bytes, *, keep_hyphens: bool) -> tuple[bytes | bytearray, _Moved]:
     """A document with what is alike made one, and how its bytes moved. keep_hyphens: of those at a line's end, which
     goes."""
@@ -174,8 +188,9 @@ def _starts(index: QuoteIndex, words: bytes) -> list[int]:
             return []
         if at >= _LONG and len(starts) > _MOST_LONG:
             starts = np.sort(starts)[:_MOST_LONG]
-    ends = words[-1:].isalnum()
-    return sorted(start for start in starts.tolist() if not (ends and _goes_on(data, start + len(words))))
+    if words[-1:].isalnum():
+        starts = starts[~_GOING_ON[data[starts + len(words)]]]
+    return list(np.sort(starts).tolist())
 
 
 def _but_for_hyphens(index: QuoteIndex, words: bytes) -> Iterator[tuple[int, int, list[int]]]:
@@ -214,7 +229,7 @@ def _anchor(words: bytes, hyphens: Collection[int]) -> tuple[int, bytes]:
 
 
 def _goes_on(data: NDArray[np.uint8], at: int) -> bool:
-    return bytes(data[at : at + 1]).isalnum() or data[at] == ord("_")
+    return bool(_GOING_ON[data[at]])
 
 
 def _likely(index: QuoteIndex, words: bytes) -> Iterator[int]:

@@ -130,13 +130,18 @@ def _log(git: str, repository: str, span: str, mark: str, objects: str, below: s
     ) as process:
         assert process.stdout is not None
         clock = Timer(_MOST_SECONDS, process.kill)
+        clock.daemon = True
         clock.start()
         try:
             output = process.stdout.read(MOST_BYTES + 1)
+        except BaseException:  # Ctrl-C
+            process.kill()
+            raise
         finally:
             is_late = not clock.is_alive()
             clock.cancel()
-            process.kill() if len(output) > MOST_BYTES else None
+        if len(output) > MOST_BYTES:
+            process.kill()
     if len(output) > MOST_BYTES:
         raise SourceRefused(f"The changes of {wanted} are over {MOST_BYTES >> 20} MiB.", "Name a smaller range.")
     if is_late:
@@ -148,7 +153,9 @@ def _log(git: str, repository: str, span: str, mark: str, objects: str, below: s
 
 def _sources(output: bytes, mark: str) -> Iterator[Source]:
     for number, piece in enumerate(output.split(mark.encode())[1:], 1):
-        id, author, date, subject, body, diff = piece.decode("utf-8", "replace").split("\0", 5)
+        whole = piece.decode("utf-8", "replace")
+        n_bad = whole.count("\ufffd") - piece.count("\ufffd".encode())
+        id, author, date, subject, body, diff = whole.split("\0", 5)
         head = f"commit {id}\nAuthor: {author}\nDate: {date}\n\n{subject}\n"
         text = "\n".join(part for part in (head, body.strip() and f"{body.strip()}\n", diff.strip("\n")) if part) + "\n"
         slug = re.sub(r"[^a-z0-9]+", "-", subject.lower()).strip("-")[:48].strip("-")
@@ -159,4 +166,7 @@ def _sources(output: bytes, mark: str) -> Iterator[Source]:
             n_bytes=len(text.encode("utf-8", "surrogatepass")),
             digest=digest_text(text),
             encoding="utf-8",
+            notes=(f"Not quite UTF-8: {n_bad:,} {'place was' if n_bad == 1 else 'places were'} replaced by \ufffd.",)
+            if n_bad
+            else (),
         )

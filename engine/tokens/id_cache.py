@@ -37,11 +37,14 @@ class Encoded:
 class IdCache:
     """Ids of texts by encoder and content, least recently used first out. Safe to use from several threads.
 
-    max_ids bounds the memory: 4 bytes an id. kept: those on disk, where what is not in memory is looked for.
+    max_ids bounds the memory: 4 bytes an id. kept: those on disk, where what is not in memory is looked for. behind:
+    another one that is asked for what is not here; nothing is put there.
     """
 
-    def __init__(self, max_ids: int = 32_000_000, *, kept: "KeptIds | None" = None) -> None:
-        self._max_ids, self._n_ids = max_ids, 0
+    def __init__(
+        self, max_ids: int = 32_000_000, *, kept: "KeptIds | None" = None, behind: "IdCache | None" = None
+    ) -> None:
+        self._max_ids, self._n_ids, self._behind = max_ids, 0, behind
         self._held: OrderedDict[tuple[str, str], Encoded] = OrderedDict()
         self._kept = kept
         self._lock = Lock()
@@ -59,6 +62,8 @@ class IdCache:
             kept = self._kept.get(encoder, missing)
             self._hold(encoder, kept)
             found |= kept
+        if self._behind is not None and missing:
+            found |= self._behind.get(encoder, missing)
         return found
 
     def put(self, encoder: str, encoded: Mapping[str, Encoded]) -> None:

@@ -1,6 +1,7 @@
 """Jobs: answers in threads, seen from outside. The asker is a script of events, so that every order can be had."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from threading import Event as Flag
 from threading import Thread
 
@@ -91,6 +92,23 @@ def test_an_error_before_the_turn_is_kept_as_its_sentence() -> None:
     assert (progress.error, progress.turn) == ("12 tokens over. Leave something out.", None)
     jobs.forget("a")
     assert jobs.of("a") is None
+
+
+def test_what_was_refused_is_asked_again_as_its_template_made_it() -> None:
+    """And a question that is asked as it is calls no template, whatever it begins with."""
+    heard: list[Question] = []
+
+    def script(question: Question, cancel: Flag) -> Iterator[DeskEvent]:
+        heard.append(question)
+        raise DoesNotFit("Too long.", "Leave something out.")
+        yield
+
+    jobs = Jobs(Scripted(script), fill=lambda question, filled: replace(question, text="Made", kinds=("pdf",)))
+    refused = jobs.ask("a", "/mine")
+    wait_for(refused)
+    wait_for(jobs.again(refused))
+    wait_for(jobs.ask("a", "/mine", beside=0, as_it_is=True))
+    assert [(each.text, each.kinds) for each in heard] == [("Made", ("pdf",)), ("Made", ("pdf",)), ("/mine", ())]
 
 
 def test_a_bug_ends_the_job_and_not_the_page(caplog: pytest.LogCaptureFixture) -> None:

@@ -24,7 +24,9 @@ def test_tables_are_read_as_they_are_drawn() -> None:
     assert second == Table(("a", "b"), (("c", "x^2"),), (("a", "b"), ("c", "$x^2$")))
 
 
-@pytest.mark.parametrize("text", ["", "no | table", "```\n| a |\n|---|\n| b |\n```", "a\n---\nb", "|---|"])
+@pytest.mark.parametrize(
+    "text", ["", "no | table", "```\n| a |\n|---|\n| b |\n```", "a\n---\nb", "|---|", "-" * 200_000, "- " * 100_000]
+)
 def test_what_is_no_table_is_none(text: str) -> None:
     assert tables_of(text) == ()
 

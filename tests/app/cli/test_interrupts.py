@@ -2,6 +2,8 @@
 
 import signal
 import subprocess
+import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -50,3 +52,26 @@ def test_no_ids_are_waited_for(tmp_path: Path, number: signal.Signals) -> None:
     assert running.returncode == 130 and out == "" and "Traceback" not in err
     until(lambda: not tokenizer.is_running() or tokenizer.status() == psutil.STATUS_ZOMBIE)
     assert longdesk("count", folder).code == 0, "nothing is left half written"
+
+
+_ENDING = """
+import atexit, signal, sys, threading, time
+from app.cli.signals import end_at_once, interrupt
+signal.signal(signal.SIGINT, interrupt)
+atexit.register(sys.stderr.write, "tidied up")
+threading.Thread(target=time.sleep, args=(60,)).start()
+sys.stdout.write("the answer")
+print("ending", file=sys.stderr, flush=True)
+end_at_once(0)
+"""
+
+
+def test_ctrl_c_at_a_commands_end_loses_nothing_that_was_printed() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", _ENDING], stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
+    ) as running:
+        assert running.stderr is not None and running.stderr.readline() == "ending\n"
+        time.sleep(0.5)  # it waits for its thread by then
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=PATIENCE_S)
+    assert (running.returncode, out, err) == (130, "the answer", "tidied up")

@@ -215,6 +215,14 @@ def test_a_sweep_takes_what_nobody_needs_and_nothing_else(new_tier: NewTier, sto
     assert tier.keep(MIB).refusal is None and not path.exists()
 
 
+def test_what_a_killed_reading_held_goes_and_what_a_session_has_stays(new_tier: NewTier, store: Store) -> None:
+    tier, session = new_tier(), store.sessions.create(title="t", model="m").id
+    held, own, running = (put(tier, store, name) for name in (f"{DEAD}-a", f"{DEAD}-b", f"{os.getpid()}-c"))
+    store.snapshots.touch(own, session_id=session)
+    tier.sweep()
+    assert not held.exists() and {snapshot.path for snapshot in tier.kept().snapshots} == {own, running}
+
+
 def test_a_home_without_states_is_left_alone(new_tier: NewTier, tmp_path: Path) -> None:
     tier = new_tier()
     tier.sweep()

@@ -98,3 +98,13 @@ def test_a_refused_question_can_be_taken_back(asked: AppTest) -> None:
     asked.button(key="do-edit-unasked").click().run()
     assert desk().draft(session) == whole and not asked.exception
     assert "over" not in sentences(asked)
+
+
+@pytest.mark.slow  # some seconds
+def test_a_call_that_cannot_be_asked_stands_in_the_draft_once(draw: Draw) -> None:
+    page = draw()
+    page.button(key="example").click().run()
+    desk().keep_draft(session_of(page), "/explian this")  # as the browser does while it is typed
+    page.chat_input[0].set_value("/explian this").run()
+    assert "Did you mean /explain?" in sentences(page)
+    assert desk().draft(session_of(page)) == "/explian this" and not page.exception

@@ -10,6 +10,7 @@ from threading import Event as Flag
 import pytest
 
 from app.desk import Desk
+from app.reach.haystack import Field
 from app.reach.kept import KeptReadings, Reached
 from app.reach.results import Reading, from_json, to_json
 from app.reach.run import REPLY_TOKENS, Grown, Step, Trial
@@ -77,6 +78,17 @@ def test_each_length_is_read_once(tmp_path: Path) -> None:
         assert length.read_tokens < length.prompt_tokens + 60 * len(others)
     total = sum(case.prompt.n_tokens - (case.reuse.n_tokens or 0) for case in backend.asked)
     assert total == sum(length.read_tokens for length in reading.lengths)
+
+
+def test_the_ids_of_what_is_planted_are_not_kept(tmp_path: Path, llama_gguf: Path) -> None:
+    """Those of the corpus are, as a count keeps them."""
+    sources = corpus(3, 4).sources
+    with closing(Desk(replace(settings(tmp_path), model=str(llama_gguf)))) as desk:
+        desk.backend().encode_ahead(sources)
+        kept = {path: path.read_bytes() for path in desk.settings.count_cache.folder.iterdir()}
+        field = Field(sources, desk.backend(apart=True), seed=0, depths=(50,))
+        assert kept and field.haystack(field.least_tokens).prompt_tokens > 0
+        assert {path: path.read_bytes() for path in desk.settings.count_cache.folder.iterdir()} == kept
 
 
 def test_what_was_read_is_not_read_again(tmp_path: Path) -> None:
@@ -173,6 +185,25 @@ def test_a_document_is_read_back_whole_or_not_at_all(tmp_path: Path) -> None:
         file.write_bytes(broken)
         assert kept.farthest(reading.model_digest, "f16") is None
         assert kept.again(replace(reading, lengths=())).lengths == ()
+
+
+def test_of_readings_that_went_as_far_the_one_that_asked_most_counts(tmp_path: Path) -> None:
+    """The same one for the page's grid and for what a plan says; few questions are said to be few."""
+    reading, _ = read(tmp_path / "a", perfect(reads=1024), Trial(lengths=LENGTHS, n_depths=3))
+    few = tuple(replace(each, asked=each.asked[:5]) for each in reading.lengths)
+    kept = KeptReadings(tmp_path / "b")
+    for seed in range(4):
+        assert kept.keep(replace(reading, seed=seed, lengths=reading.lengths if seed == 2 else few))
+    farthest = kept.farthest(reading.model_digest, "f16")
+    assert farthest is not None and farthest.seed == 2
+    kept.keep(
+        fewer := replace(reading, seed=2, lengths=(*few[:2], replace(few[2], asked=reading.lengths[0].asked[:6])))
+    )
+    farthest = kept.farthest(reading.model_digest, "f16")
+    assert farthest == fewer and farthest.effective_tokens == 3000
+    assert kept.reached(reading.model_digest, "f16") == Reached(3000, 3000)
+    assert any("Only 5 questions" in remark for remark in fewer.remarks())
+    assert not any("questions were asked" in remark for remark in reading.remarks())
 
 
 @pytest.mark.parametrize("field", ["model", "depths", "lengths", "corpus", "seed"])

@@ -54,3 +54,11 @@ def test_a_row_without_words_is_of_the_image_that_it_names_or_of_the_only_one() 
         None,
     ]
     assert images_of_rows([("x",)], [], {}) == [None]
+
+
+def test_a_cell_that_stands_everywhere_is_found_beside_its_row_and_counted_in_all() -> None:
+    sources = [source("prices.csv", PRICES), source("zeros.txt", "5 " * 50_000)]
+    places = Places(sources)
+    [[name, stock]] = cite_cells([("Apple", "5")], places, finder(places.documents))
+    assert name is not None and stock is not None and stock.path == "prices.csv"
+    assert stock.places == 50_002

@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
+from threading import Timer, main_thread
 
 import pytest
 
@@ -59,6 +61,15 @@ def test_each_commit_is_a_source_with_its_message_and_its_diff(checkout: Path) -
     assert f"commit {id}\nAuthor: Ada\n" in first.text and "Add: \u00e9, b\n\nThe body.\n" in first.text
     assert "+++ b/sub/b\n" in first.text and "+two\n" in first.text
     assert "-one\n+three\n" in second.text
+
+
+def test_what_is_no_utf_8_in_a_diff_is_said(checkout: Path) -> None:
+    (checkout / "latin").write_bytes(b"caf\xe9 \xef\xbf\xbd\n")
+    commit(checkout, "Add latin")
+    [source] = read_range(checkout, "HEAD~..HEAD").sources
+    assert "+caf\ufffd \ufffd\n" in source.text
+    assert source.notes == ("Not quite UTF-8: 1 place was replaced by \ufffd.",)
+    assert read_range(checkout, "v1..v2").sources[0].notes == ()
 
 
 @pytest.mark.parametrize(
@@ -124,4 +135,15 @@ def test_too_much_is_refused_and_never_cut(checkout: Path, monkeypatch: pytest.M
         read_range(checkout, "v1..main")
     monkeypatch.setattr(git_range, "MOST_BYTES", 100)
     with pytest.raises(LongdeskError, match="Name a smaller range"):
+        read_range(checkout, "v1..main")
+
+
+def test_ctrl_c_while_git_reads_is_no_other_error(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "git").write_text("#!/bin/sh\nexec sleep 60\n")
+    (tmp_path / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    with pytest.raises(KeyboardInterrupt):
+        Timer(0.5, signal.pthread_kill, (main_thread().ident, signal.SIGINT)).start()
         read_range(checkout, "v1..main")
