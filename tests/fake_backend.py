@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from datetime import date
 from threading import Event as Flag
+from zlib import crc32
 
 import numpy as np
 
@@ -44,6 +45,11 @@ from engine.errors import EngineFailed
 from engine.tokens.document import common_prefix
 
 Answer = Callable[[str], str]
+
+
+def _id_of(word: str) -> int:
+    """The same in every process, as a model's are: what was kept of a prompt is found by them."""
+    return crc32(word.encode("utf-8", "surrogatepass")) >> 1
 
 
 class FakeBackend:
@@ -99,7 +105,7 @@ class FakeBackend:
     def encode(self, text: str) -> Ids:
         """An id for each word, the same for the same word."""
         words = re.findall(r"\S+", text)
-        return np.array([self._words.setdefault(word, len(self._words)) for word in words], dtype=np.int32)
+        return np.array([self._words.setdefault(word, _id_of(word)) for word in words], dtype=np.int32)
 
     def unrepresentable(self, text: str) -> Mapping[str, int]:
         return Counter(character for character in text if not character.isascii())

@@ -4,9 +4,12 @@
 
 const BOX = "[data-testid=stChatInputTextArea]";
 const QUIET_MS = 400;
+const AGAIN_MS = 1000; // and longer each time
+const MOST_TIMES = 8;
 
-// session: undefined before anything was drawn, null where there is none. unkept: what Longdesk has not got yet.
-const desk = (window.longdeskDraft ??= { session: undefined, tell: null, timer: 0, told: "", unkept: null, deaf: true });
+// session: undefined before anything was drawn, null where there is none. kept: what Longdesk has of it. unkept: what it
+// has not got yet.
+const desk = (window.longdeskDraft ??= { session: undefined, tell: null, timer: 0, kept: "", told: "", unkept: null, deaf: true });
 
 const shelf = (session) => `longdesk-draft:${session ?? ""}`;
 
@@ -34,9 +37,26 @@ function left() {
 
 /** What a page left behind, together with what another one may have written since: neither is lost. */
 function joined(left, kept) {
-  const { text, over } = JSON.parse(left);
+  let read = {};
+  try {
+    read = JSON.parse(left) ?? {};
+  } catch {
+    // an earlier Longdesk left the text alone
+  }
+  const { text = left, over = "" } = read;
   if (over === kept || text.includes(kept)) return text;
   return kept.includes(text) ? kept : `${kept}\n\n${text}`;
+}
+
+/** Tells what was left behind until Longdesk has it, or somebody types: told while a page comes up, it may get lost. */
+function giveBack(session, nth) {
+  const left = localStorage.getItem(shelf(session));
+  if (left === null || desk.session !== session || (nth > 1 && desk.unkept !== null)) return;
+  const text = joined(left, desk.kept);
+  const isThere = text === desk.kept || text === document.querySelector(BOX)?.value;
+  if (isThere || nth > MOST_TIMES) return localStorage.removeItem(shelf(session));
+  desk.tell({ session, text, back: nth });
+  setTimeout(giveBack, nth * AGAIN_MS, session, nth + 1);
 }
 
 if (desk.deaf) {
@@ -59,9 +79,6 @@ export default function ({ data, setStateValue }) {
   desk.tell = (typed) => setStateValue("typed", typed);
   if (begun) desk.timer = setTimeout(tellNow, QUIET_MS);
 
-  const left = localStorage.getItem(shelf(data.session));
-  if (left === null) return;
-  const text = joined(left, data.kept);
-  if (shown && text !== data.kept) desk.tell({ session: data.session, text, back: true });
-  else localStorage.removeItem(shelf(data.session));
+  desk.kept = data.kept;
+  if (shown) giveBack(data.session, 1);
 }

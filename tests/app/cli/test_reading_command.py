@@ -130,6 +130,7 @@ def test_what_has_no_room_in_memory_is_refused_with_3(tmp_path: Path) -> None:
     made = tmp_path / "corpus"
     made.mkdir()
     (made / "long.txt").write_text("A line of a letter that says little and goes on for a while.\n" * 120_000)
-    longdesk = CommandLine(tmp_path / "home", cached("scout", **SMALL))
-    run = longdesk("reading", made, "--ctx", "10M", "--kv", "f32", "--lengths", "1k")
+    wide = cached("scout", n_layer=48, n_head=8, n_head_kv=8, head_dim=128)  # 384 KiB of KV cache a token
+    longdesk = CommandLine(tmp_path / "home", wide)
+    run = longdesk("reading", made, "--kv", "f32", "--lengths", "2M")
     assert run.code == 3 and "missing" in run.err and run.out == ""
