@@ -10,7 +10,7 @@ from app.templates.shelf import Blank, Fault, Template
 
 @click.group()
 def templates() -> None:
-    """Ready-made questions with blanks: list and show them."""
+    """Ready-made questions with blanks, for `ask --template`: list and show them."""
 
 
 @templates.command("list")
