@@ -8,14 +8,18 @@ const AGAIN_MS = 1000; // and longer each time
 const MOST_TIMES = 8;
 
 // session: undefined before anything was drawn, null where there is none. kept: what Longdesk has of it. unkept: what it
-// has not got yet.
-const desk = (window.longdeskDraft ??= { session: undefined, tell: null, timer: 0, kept: "", told: "", unkept: null, deaf: true });
+// has not got yet, and unkeptOf: the session in the address when that was typed, which stands there before it is drawn.
+const desk = (window.longdeskDraft ??= {
+  session: undefined, tell: null, timer: 0, kept: "", told: "", unkept: null, unkeptOf: null, deaf: true,
+});
+
+const addressed = () => new URLSearchParams(location.search).get("session");
 
 const shelf = (session) => `longdesk-draft:${session ?? ""}`;
 
 function heard(event) {
   if (!event.target.matches?.(BOX)) return;
-  if (event.type === "input") desk.unkept = event.target.value;
+  if (event.type === "input") [desk.unkept, desk.unkeptOf] = [event.target.value, addressed()];
   clearTimeout(desk.timer);
   desk.timer = setTimeout(tellNow, event.type === "input" ? QUIET_MS : 0);
 }
@@ -24,14 +28,14 @@ function tellNow() {
   clearTimeout(desk.timer);
   const text = document.querySelector(BOX)?.value;
   if (desk.session === null || text === undefined || text === desk.told) return;
-  desk.told = text;
+  if (!desk.session.startsWith(addressed() ?? "")) return; // another one is about to be drawn
+  [desk.told, desk.unkept, desk.unkeptOf] = [text, text, desk.session];
   desk.tell({ session: desk.session, text });
 }
 
 function left() {
   if (desk.unkept === null || document.querySelector(BOX)?.value !== desk.unkept) return; // it was asked just now
-  // a session that was begun a moment ago stands in the address before it is drawn here
-  const session = desk.session ?? new URLSearchParams(location.search).get("session");
+  const session = desk.unkeptOf ?? desk.session ?? addressed();
   localStorage.setItem(shelf(session), JSON.stringify({ text: desk.unkept, over: desk.told ?? "" }));
 }
 
@@ -74,10 +78,11 @@ export default function ({ data, setStateValue }) {
     clearTimeout(desk.timer);
     desk.told = data.kept;
   }
-  if (shown || desk.unkept === data.kept) desk.unkept = null;
+  const isOfIt = desk.unkeptOf !== null && desk.unkeptOf === data.session; // it was typed before this was drawn
+  if ((shown && !isOfIt) || desk.unkept === data.kept) desk.unkept = null;
   desk.session = data.session;
   desk.tell = (typed) => setStateValue("typed", typed);
-  if (begun) desk.timer = setTimeout(tellNow, QUIET_MS);
+  if (begun || (shown && desk.unkept !== null)) desk.timer = setTimeout(tellNow, QUIET_MS);
 
   desk.kept = data.kept;
   if (shown) giveBack(data.session, 1);
