@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from storage.store import Store
 from tests.browser.desk_page import SCREENSHOTS, DeskPage
 from tests.browser.server import Server
 from tests.patience import until
@@ -28,6 +29,12 @@ def typed(page: DeskPage) -> str:
     return str(page.page.locator(BOX).input_value())
 
 
+def kept(server: Server, session: str) -> str:
+    """The draft that Longdesk has of a session."""
+    with Store(server.home) as store:
+        return store.sessions.draft(session)
+
+
 def begin(page: DeskPage) -> str:
     """A session with the example in it."""
     page.page.get_by_role("button", name="New session").click()
@@ -46,10 +53,11 @@ def test_a_draft_stays_with_its_session(server: Server, open_page: Open) -> None
     assert typed(page) == ""
     page.page.locator(BOX).press_sequentially("What about", delay=5)
     page.page.locator(BOX).press("Tab")
+    until(lambda: kept(server, second) == "What about")
     page.open(f"/?session={first}")
     until(lambda: typed(page) == "Why is the rent")
     page.page.locator(BOX).press_sequentially(" so high?", delay=5)
-    page.page.wait_for_timeout(1_500)
+    until(lambda: kept(server, first) == "Why is the rent so high?")
     page.reload()
     until(lambda: typed(page) == "Why is the rent so high?")
     server.stop()
@@ -108,7 +116,7 @@ def test_a_draft_that_another_tab_wrote_meanwhile_is_not_lost(server: Server, op
     page.page.locator(BOX).fill("Who pays?")
     other.page.locator(BOX).fill("What is due?")
     other.page.locator(BOX).press("Tab")
-    other.page.wait_for_timeout(1_500)
+    until(lambda: kept(server, session) == "What is due?")
     page.reload()
     until(lambda: typed(page) == "What is due?\n\nWho pays?")
     page.reload()
