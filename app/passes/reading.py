@@ -15,12 +15,12 @@ from typing import Any
 from app.citing import Excerpt, Quotable
 from app.passes import notes
 from app.passes.notes import Fact, Note, note_from
-from app.passes.setting import PassPlan, Setting
+from app.passes.setting import PassPlan, Setting, held_reply
 from app.passes.slices import Slice
 from app.question import DeskEvent, Notice, Passes, Passing
 from app.verdicts import refuse_misfit
 from engine.answer.citations import Citation
-from engine.backend import Case, Finished, Ids, Prompt, QuoteState, Remark, Replied, Source, Stop, Text
+from engine.backend import Case, Finished, Ids, Prompt, QuoteState, Remark, Replied, Source
 from engine.corpus.wording import counted
 
 _AROUND = 400  # characters before and behind a quote that are sent with a note's fact to be quoted again
@@ -151,28 +151,11 @@ def _pass(
         yield _over(at, note, kept=True)
         return Noted(note, at.title, _passages(note, quotable))
     yield at
-    refuse_misfit(case.plan)
-    if case.refusal is not None:
-        raise case.refusal
-    text, ended = "", None
-    events = setting.backend.generate(
-        case,
-        setting.sampling,
-        session_id=setting.session_id,
-        cancel=cancel,
-        quotable=quotes.sources,
-        form=notes.FORM if setting.backend.about.holds_forms else None,
-    )
-    with closing(events):
-        for event in events:
-            if isinstance(event, Text):
-                text += event.text
-            elif isinstance(event, Finished):
-                ended = event
-            else:
-                yield Notice(event.text) if isinstance(event, Remark) else event
-    if ended is None or ended.stop is Stop.CANCELLED:
+    form, sampling = notes.FORM, setting.sampling
+    held = yield from held_reply(setting, case, sampling, form=form, quotable=quotes.sources, cancel=cancel)
+    if held is None:
         return None
+    text, ended = held.text, held.ended
     note = yield from _shown(setting, case, text, ended, quotes, cancel)
     if cancel.is_set() and not note.looked and setting.may_quote:
         return None

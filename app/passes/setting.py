@@ -1,15 +1,35 @@
 """What the passes of a question share, and the plan of them: values that say what is read, and how it is asked."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import date
+from threading import Event as Flag
 
 import numpy as np
 
 from app.passes import notes
 from app.passes.slices import Slice, to_json
+from app.question import DeskEvent, Notice
 from app.settings import Settings
-from engine.backend import Backend, Case, Exchange, Ids, Part, Prompt, QuoteState, Sampling, Segment, Source, Wanted
+from app.verdicts import refuse_misfit
+from engine.backend import (
+    Backend,
+    Case,
+    Exchange,
+    Finished,
+    Ids,
+    Part,
+    Prompt,
+    QuoteState,
+    Remark,
+    Sampling,
+    Segment,
+    Source,
+    Stop,
+    Text,
+    Wanted,
+)
 from storage.store import Store
 
 _SHARES = (1, 3 / 4, 1 / 2, 3 / 8, 1 / 4, 3 / 16, 1 / 8, 1 / 16, 1 / 32, 1 / 64, 1 / 128, 1 / 256)
@@ -57,6 +77,42 @@ class Setting:
     def sampling(self) -> Sampling:
         """Of notes: always the likeliest, since they are kept."""
         return Sampling(max_tokens=notes.MOST_TOKENS, temperature=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A reply that was held to a form, and how it ended."""
+
+    text: str
+    ended: Finished
+
+
+def held_reply(
+    setting: Setting, case: Case, sampling: Sampling, *, form: str, quotable: Sequence[Source], cancel: Flag
+) -> Generator[DeskEvent, None, Held | None]:
+    """A reply, kept to a form where the engine can do that; None where it was cancelled. Raises DoesNotFit or
+    ModelRefused, and as Backend.generate does."""
+    refuse_misfit(case.plan)
+    if case.refusal is not None:
+        raise case.refusal
+    text, ended = "", None
+    events = setting.backend.generate(
+        case,
+        sampling,
+        session_id=setting.session_id,
+        cancel=cancel,
+        quotable=quotable,
+        form=form if setting.backend.about.holds_forms else None,
+    )
+    with closing(events):
+        for event in events:
+            if isinstance(event, Text):
+                text += event.text
+            elif isinstance(event, Finished):
+                ended = event
+            else:
+                yield Notice(event.text) if isinstance(event, Remark) else event
+    return None if ended is None or ended.stop is Stop.CANCELLED else Held(text, ended)
 
 
 @dataclass(frozen=True, slots=True)

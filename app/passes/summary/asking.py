@@ -9,12 +9,11 @@ from threading import Event as Flag
 from typing import Any
 
 from app.citing import Excerpt, Quotable
-from app.passes.setting import Setting
+from app.passes.setting import Setting, held_reply
 from app.passes.summary.forms import VERSION, Line
 from app.question import DeskEvent, Notice
-from app.verdicts import refuse_misfit
 from engine.answer.citations import Citation, citation_from
-from engine.backend import Case, Finished, QuoteState, Remark, Replied, Sampling, Source, Stop, Text
+from engine.backend import Case, QuoteState, Remark, Replied, Sampling, Source, Stop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,29 +53,12 @@ def ask(setting: Setting, call: Call, cancel: Flag) -> Generator[DeskEvent, None
     key = _key(case, setting, call)
     if (kept := setting.store.notes.get(key)) is not None:
         return _from_json(kept, call.read)
-    refuse_misfit(case.plan)
-    if case.refusal is not None:
-        raise case.refusal
     quotes = Quotable(call.quotable if setting.may_quote else ())
-    text, ended = "", None
-    events = setting.backend.generate(
-        case,
-        Sampling(max_tokens=call.max_tokens, temperature=0.0),
-        session_id=setting.session_id,
-        cancel=cancel,
-        quotable=quotes.sources,
-        form=call.form if setting.backend.about.holds_forms else None,
-    )
-    with closing(events):
-        for event in events:
-            if isinstance(event, Text):
-                text += event.text
-            elif isinstance(event, Finished):
-                ended = event
-            else:
-                yield Notice(event.text) if isinstance(event, Remark) else event
-    if ended is None or ended.stop is Stop.CANCELLED:
+    sampling = Sampling(max_tokens=call.max_tokens, temperature=0.0)
+    held = yield from held_reply(setting, case, sampling, form=call.form, quotable=quotes.sources, cancel=cancel)
+    if held is None:
         return None
+    text, ended = held.text, held.ended
     lines = call.read(text)
     shown = yield from _shown(setting, case, Replied(ended.reply_ids, text), lines, call.text, quotes, cancel)
     if cancel.is_set() and len(shown) < len(lines) and quotes.sources:
