@@ -13,8 +13,9 @@ from binascii import b2a_base64
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from importlib.metadata import PackageNotFoundError, version
+from itertools import islice, pairwise
 from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import Any
@@ -97,6 +98,10 @@ _NEWER = (
     (0x18D80, 0x18DF2), (0x1E6C0, 0x1E6FF), (0x2B73A, 0x2B73F), (0x2CEA2, 0x2CEAD), (0x323B0, 0x33479),
 )  # fmt: skip
 
+_Quick = Callable[[Sequence[str]], list[Ids]]  # texts to the ranks of each
+_NOTHING: Ids = np.empty(0, dtype=np.int32)
+_NEAR_ENOUGH, _MOST_CELLS = 256, 4 << 20  # characters; ids that a matrix has room for
+
 
 class EncoderPanicked(Exception):
     """tiktoken's Rust code gave up on a text."""
@@ -139,15 +144,15 @@ class BytePairEncoder:
     def encode(self, texts: Sequence[str]) -> list[Ids]:
         """Ids of each text. Raises EncoderPanicked."""
         n_characters = sum(map(len, texts))
-        one, n_threads = self._one, _n_cores()
+        some, n_threads = self._some, _n_cores()
         is_many = n_characters >= _MANY or "_quick" in self.__dict__  # once the vocabulary is handed over
         if self._is_quick and is_many and self._quick is not None:
             # who reads the next texts needs a core too, and is slower
-            one, n_threads = self._one_quickly, n_threads - 1
+            some, n_threads = self._some_quickly, n_threads - 1
         if n_characters < _BATCH or n_threads <= 1:
-            return [one(text) for text in texts]
+            return some(texts)
         with ThreadPoolExecutor(n_threads) as pool:  # both let go of the GIL
-            return [ids for batch in pool.map(lambda some: list(map(one, some)), _batches(texts)) for ids in batch]
+            return [ids for batch in pool.map(some, _batches(texts)) for ids in batch]
 
     def encode_quickly(self, texts: Sequence[str]) -> list[Ids] | None:
         """Ids of each text by gigatoken, however few they are; None where it cannot be had for this vocabulary.
@@ -157,21 +162,27 @@ class BytePairEncoder:
         quick = self._quick if _is_made_in_order(self._ranks) else None
         if quick is None:
             return None
-        return [self._one(text) if self._is_odd(text) else self._named(quick(text).view(np.int32)) for text in texts]
+        plain = [text for text in texts if not self._is_odd(text)]
+        ranks = iter(quick(plain))
+        return [self._one(text) if self._is_odd(text) else self._named(next(ranks)) for text in texts]
 
     def _is_odd(self, text: str) -> bool:
         """Whether tiktoken has to encode it."""
         return not text.isascii() and (_is_newer(text) or (self._pattern is _SMOLLM and _has_numbers(text)))
 
-    def _one_quickly(self, text: str) -> Ids:
+    def _some_quickly(self, texts: Sequence[str]) -> list[Ids]:
         assert self._quick is not None
-        if self._is_odd(text):
-            return self._one(text)
+        odd = [self._is_odd(text) for text in texts]
         try:
-            ranks = self._quick(text)
+            ranks = iter(self._quick([text for text, is_odd in zip(texts, odd, strict=True) if not is_odd]))
         except Exception:
-            return self._one(text)
-        return self._named(ranks.view(np.int32))
+            return self._some(texts)
+        return [
+            self._one(text) if is_odd else self._named(next(ranks)) for text, is_odd in zip(texts, odd, strict=True)
+        ]
+
+    def _some(self, texts: Sequence[str]) -> list[Ids]:
+        return [self._one(text) for text in texts]
 
     @cached_property
     def _encoding(self) -> tiktoken.Encoding:
@@ -179,7 +190,7 @@ class BytePairEncoder:
         return tiktoken.Encoding("longdesk", pat_str=self._pattern, mergeable_ranks=self._ranks, special_tokens={})
 
     @cached_property
-    def _quick(self) -> Callable[[str], Any] | None:
+    def _quick(self) -> "_Quick | None":
         """gigatoken's encoder of these ranks; None where it is not there, or does not know the pattern or the ranks."""
         with self._lock:
             quick = _quick_encoder(self._ranks, scheme_of(self._pattern))
@@ -205,18 +216,17 @@ def _is_newer(text: str) -> bool:
     return bool(len(beyond)) and any(((beyond >= first) & (beyond <= last)).any() for first, last in _NEWER)
 
 
-def _with_digits_apart(quick: Callable[[str], Any], ranks: Mapping[bytes, int]) -> Callable[[str], Any] | None:
+def _with_digits_apart(quick: _Quick, ranks: Mapping[bytes, int]) -> _Quick | None:
     """GPT-2's pattern as the one that takes digits one by one, for words of which none holds a digit and more: then
     digits never merge, and only white space before one is parted otherwise, which is cut there. None for other words.
     Texts with numbers beyond ASCII are not for it, see `_has_numbers`."""
     if any(map(_has_digit, ranks)):
         return None
 
-    def encode(text: str) -> Any:
-        cuts = [match.start() for match in _BEFORE_DIGIT.finditer(text)]
-        if not cuts:
-            return quick(text)
-        return np.concatenate([quick(text[a:b]) for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)])
+    def encode(texts: Sequence[str]) -> list[Ids]:
+        cuts = [[0, *(match.start() for match in _BEFORE_DIGIT.finditer(text)), len(text)] for text in texts]
+        ids = iter(quick([text[a:b] for text, each in zip(texts, cuts, strict=True) for a, b in pairwise(each)]))
+        return [np.concatenate(list(islice(ids, len(each) - 1))) for each in cuts]
 
     return encode
 
@@ -248,8 +258,8 @@ def _is_made_in_order(ranks: Mapping[bytes, int]) -> bool:
     )
 
 
-def _quick_encoder(ranks: Mapping[bytes, int], scheme: str) -> Callable[[str], Any] | None:
-    """Text to uint32 ranks. It takes a file of ranks 0, 1, 2, ... that hold every single byte, or raises."""
+def _quick_encoder(ranks: Mapping[bytes, int], scheme: str) -> _Quick | None:
+    """It takes a file of ranks 0, 1, 2, ... that hold every single byte, or raises."""
     if not scheme or not quick_version():
         return None
     lines = [b"%b %d\n" % (b2a_base64(raw, newline=False), rank) for raw, rank in ranks.items()]
@@ -257,14 +267,29 @@ def _quick_encoder(ranks: Mapping[bytes, int], scheme: str) -> Callable[[str], A
     lacking = [byte for byte in map(_byte, range(256)) if byte not in ranks]
     lines += [b"%b %d\n" % (b2a_base64(byte, newline=False), next_rank + at) for at, byte in enumerate(lacking)]
     with TemporaryDirectory(prefix="longdesk-") as folder, suppress(Exception):  # whatever it is, it costs speed alone
-        from gigatoken.gigatoken_rs import BPETokenizer
+        from gigatoken.gigatoken_rs import BPETokenizer, PadTruncate
 
         path = os.path.join(folder, "ranks.tiktoken")
         with open(path, "wb") as file:
             file.writelines(lines)
-        encode: Callable[[str], Any] = BPETokenizer.from_tiktoken(path, scheme, None).encode
-        return encode
+        return partial(_encode_padded, BPETokenizer.from_tiktoken(path, scheme, None), PadTruncate(pad_id=0))
     return None
+
+
+def _encode_padded(tokenizer: Any, padding: Any, texts: Sequence[str]) -> list[Ids]:
+    """Ranks of each text. By matrices: of what gigatoken offers that alone lets go of the GIL and makes plain arrays.
+    Texts of about one length share one, so that little of it is padding."""
+    found: list[Ids] = [_NOTHING] * len(texts)
+    order = sorted(range(len(texts)), key=lambda at: len(texts[at]))
+    while order:
+        longest = 2 * len(texts[order[0]]) + _NEAR_ENOUGH
+        most = max(1, _MOST_CELLS // longest)
+        n_like = next((n for n, at in enumerate(order[:most]) if len(texts[at]) > longest), min(most, len(order)))
+        some, order = order[:n_like], order[n_like:]
+        ranks, n_ranks = tokenizer.encode_batch_padded([texts[at] for at in some], padding, parallel=False)
+        for row, at in enumerate(some):
+            found[at] = ranks[row, : n_ranks[row]].astype(np.int32)
+    return found
 
 
 def _byte(number: int) -> bytes:

@@ -42,7 +42,7 @@ def _differing(encoder: BytePairEncoder, n_texts: int, texts: Callable[[int, int
     found = []
     for begun in range(0, n_texts, _A_TIME):
         some = texts(begun, min(_A_TIME, n_texts - begun))
-        pairs = [(encoder._one(text), encoder._one_quickly(text)) for text in some]
+        pairs = list(zip(encoder._some(some), encoder._some_quickly(some), strict=True))
         found += [begun + at for at, (one, other) in enumerate(pairs) if not np.array_equal(one, other)]
     return found
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from engine.corpus.formats.letters import cost, languages
 
-_SAMPLE_BYTES, _FIRST_BYTES = 3000, 300
+_SAMPLE_BYTES, _FIRST_BYTES = 3000, (80, 300)
 _CONTEXT_BYTES = 100
 _BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
 _BEHIND = 60.0  # bits: who is so far behind after the first bytes does not come in first
@@ -99,11 +99,12 @@ class Guess:
 def ranking(data: bytes, candidates: Sequence[Candidate] = CANDIDATES) -> list[Guess]:
     """The encodings that a text may be in, the likeliest first; those that are out of the question left away."""
     sample = surroundings(data)
-    if len(sample) <= _FIRST_BYTES:
-        return _ranked(sample, candidates)
-    first = _ranked(sample[:_FIRST_BYTES], candidates)
-    near = {guess.encoding for guess in first if guess.cost <= first[0].cost + _BEHIND}
-    return _ranked(sample, [each for each in candidates if each.encoding in near])
+    for n_bytes in _FIRST_BYTES:
+        if n_bytes < len(sample):
+            first = _ranked(sample[:n_bytes], candidates)
+            near = {guess.encoding for guess in first if guess.cost <= first[0].cost + _BEHIND}
+            candidates = [each for each in candidates if each.encoding in near]
+    return _ranked(sample, candidates)
 
 
 def _ranked(sample: bytes, candidates: Sequence[Candidate]) -> list[Guess]:
