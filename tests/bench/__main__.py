@@ -20,6 +20,7 @@ BENCHMARKS = (
     "found",
     "evidence",
     "passes",
+    "summary",
     "encodings",
     "limits",
     "runtime",
