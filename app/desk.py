@@ -14,15 +14,11 @@ from threading import Event as Flag
 from threading import Lock, Thread, Timer
 from typing import TYPE_CHECKING
 
-from app.answering import answer, plan_of
 from app.archive import Archive
 from app.counting import Count, count, legible
 from app.engines import Engines
 from app.local_engine import Running
 from app.next_turn import documents_of, prepare, standing_instruction
-from app.passes.outline import Outline, outlines_of
-from app.passes.summary.summarizing import Summarizing, summarize
-from app.previews import Preview, preview_of
 from app.question import DeskEvent, Filled, Hold, Line, Notice, Question, Unwanted, with_template
 from app.reading import Tell, read, read_to_count
 from app.session_settings import begun_with
@@ -34,8 +30,11 @@ from engine.errors import Cancelled, LongdeskError
 from engine.memory.planner import Planner
 from storage.records import Session
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # and within what needs them: counting does without
     from app.kv.disk import Tier
+    from app.passes.outline import Outline
+    from app.passes.summary.summarizing import Summarizing
+    from app.previews import Preview
     from engine.runtime.checkpoint import Speeds
 
 _IDLE_S = 5.0  # without a question, until the KV cache is saved
@@ -201,15 +200,20 @@ class Desk(Archive):
 
     # questions
 
-    def preview(self, session_id: str, question: str = "", *, only: frozenset[str] | None = None) -> Preview:
+    def preview(self, session_id: str, question: str = "", *, only: frozenset[str] | None = None) -> "Preview":
         """What a session's next question would cost. only: see Question. Raises UsageError without such a session."""
+        from app.previews import preview_of
+
         backend, session = self.backend(), self._store.sessions.get(session_id)
         turn = prepare(session, question, store=self._store, backend=backend, settings=self.settings, only=only)
         return preview_of(turn, documents_of(turn, backend), sees=backend.about.sees)
 
-    def outlines(self, session_id: str, resumed: int | None = None) -> Iterator[Outline]:
+    def outlines(self, session_id: str, resumed: int | None = None) -> Iterator["Outline"]:
         """How a session's next question would be read in passes, or how this turn would go on: see outlines_of. Raises
         DoesNotFit where there is no way, and as preview does."""
+        from app.answering import plan_of
+        from app.passes.outline import outlines_of
+
         session = self._store.sessions.get(session_id)
         return outlines_of(plan_of(session, resumed, backend=self.backend(), store=self._store, settings=self.settings))
 
@@ -226,6 +230,8 @@ class Desk(Archive):
         Waits while another question runs; cancelled by then, it ends without an event and leaves no trace. Raises,
         before the turn exists: DoesNotFit, SessionBusy, UsageError, ModelRefused.
         """
+        from app.answering import answer
+
         self._idle.cancel()
         if not (yield from self._line.wait(cancel)):
             return
@@ -251,12 +257,14 @@ class Desk(Archive):
             self._line.engine.release()
             self._save_when_idle()
 
-    def summarize(self, session_id: str, *, pass_tokens: int | None = None, cancel: Flag) -> Summarizing:
+    def summarize(self, session_id: str, *, pass_tokens: int | None = None, cancel: Flag) -> "Summarizing":
         """Summarizes the sources that a session sends, and keeps the summary with it; see app.passes.summary.
 
         pass_tokens: the most that a pass reads. Waits as ask does; cancelled, it ends without Summarized, and what was
         read is kept. Raises as ask does.
         """
+        from app.passes.summary.summarizing import summarize
+
         self._idle.cancel()
         if not (yield from self._line.wait(cancel)):
             return
