@@ -21,6 +21,7 @@ BENCHMARKS = (
     "evidence",
     "passes",
     "summary",
+    "clicks",
     "encodings",
     "limits",
     "runtime",
