@@ -7,7 +7,6 @@ from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from pathlib import Path
 from threading import Event as Flag
 from time import monotonic
 from typing import Protocol
@@ -79,10 +78,10 @@ class Grown:
 
 
 class Holder(Protocol):
-    """Who saves what an engine holds that cannot go back to where it was."""
+    """Who writes down what an engine holds that cannot go back to where it was: see LocalEngine."""
 
-    def hold(self) -> Path | None: ...
-    def let_go(self, held: Path) -> None: ...
+    def hold(self) -> None: ...
+    def let_go(self) -> None: ...
 
 
 class Run:
@@ -135,20 +134,20 @@ class Run:
         return self._shown
 
     def read(self, tokens: int, cancel: Flag, holder: Holder) -> Generator[Step, None, bool]:
-        """Reads one length and asks; False where nothing could be kept. Raises Cancelled, and as generate does."""
-        haystack, asked, before, held = self._field.haystack(tokens), list[Asked](), 0, None
+        """Reads one length and asks; False where nothing could be kept. Raises Cancelled, DoesNotFit where a model that
+        cannot go back would have to read it for each question, and as generate does."""
+        haystack, asked, before = self._field.haystack(tokens), list[Asked](), 0
         try:
             if not self._backend.about.goes_back:
                 beginning = _beginning(haystack.prompts[0])
                 _, before = yield from self._answer(beginning, tokens, 0, len(haystack.probes), cancel, n_reply=1)
-                held = holder.hold()
+                holder.hold()
             for probe, prompt in zip(haystack.probes, haystack.prompts, strict=True):
                 reply, decoded = yield from self._answer(prompt, tokens, len(asked), len(haystack.probes), cancel)
                 asked.append(_asked(probe, reply, before + decoded))
                 before = 0
         finally:
-            if held is not None:
-                holder.let_go(held)
+            holder.let_go()
         read = Read(tokens, haystack.prompt_tokens, len(haystack.sources), haystack.cut, tuple(asked))
         lengths = sorted((*self._all.lengths, read), key=lambda each: each.tokens)
         self._all = replace(self._all, lengths=tuple(lengths))
