@@ -20,6 +20,7 @@ from app.cli.output.plan import print_plan
 from app.cli.signals import cancelling, deaf
 from app.desk import Desk
 from app.question import Answered, Filled, Question, with_template
+from app.session_settings import OWN
 from engine.backend import Corpus
 from engine.corpus.git_range import read_range
 from engine.corpus.refusing import named_by_hand, refuse_empty
@@ -153,6 +154,7 @@ def ask(
             session=session,
             read_s=perf_counter() - read_from,
             as_set=flags["temperature"] is not None or flags["seed"] is not None,
+            own=OWN & {name for name in flags if flags[name] not in (None, ())},
             in_passes=pass_tokens is not None,
             pass_tokens=pass_tokens or None,
         )

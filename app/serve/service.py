@@ -16,6 +16,7 @@ from threading import Lock, Thread
 
 from app.desk import Desk
 from app.question import Answered, Begun, DeskEvent, Notice, Question
+from app.session_settings import OWN
 from app.serve.asked import Asked, Image
 from app.serve.conversations import Conversations
 from engine.backend import Corpus, Document, Prefill, Source, Text
@@ -83,12 +84,14 @@ class Service:
             if asked.session is not None
             else talks.enter(asked.past, earlier, begins=bool(attached.sources), text=asked.text)
         )
+        settings = asked.settings or self.settings
         question = Question(
             text=asked.text,
             corpus=talks.corpus if place.session is None else attached,
             session=place.session,
             only=None if asked.only is None else asked.only | {source.path for source in attached.sources},
             settings=asked.settings,
+            own=frozenset(name for name in OWN if getattr(settings, name) != getattr(self.settings, name)),
         )
         begun, notices, is_free = None, [], False
         try:
