@@ -109,7 +109,7 @@ class Tier:
             return Room(refusal=f"The KV cache was not kept: {error}")
 
     def set_aside(self, n_bytes: int) -> str | None:
-        """Reserves room for a file that goes in a while, such as what a reading goes back to, until `release`: it counts
+        """Reserves room until `release` for a file that goes in a while, such as what a reading goes back to: it counts
         for no budget, and nothing that is kept goes for it. A sentence where the disk has no room."""
         try:
             with self._alone() as reservations:

@@ -16,9 +16,9 @@ from threading import Lock, Thread
 
 from app.desk import Desk
 from app.question import Answered, Begun, DeskEvent, Notice, Question
-from app.session_settings import OWN
 from app.serve.asked import Asked, Image
 from app.serve.conversations import Conversations
+from app.session_settings import OWN
 from engine.backend import Corpus, Document, Prefill, Source, Text
 from engine.errors import LongdeskError, SourceRefused
 from storage.records import Turn

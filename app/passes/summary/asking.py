@@ -4,16 +4,15 @@ asked of which ids, so that it need not be asked again."""
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from threading import Event as Flag
 from typing import Any
 
-from app.citing import Excerpt, Quotable
+from app.citing import Excerpt, Quotable, begins
 from app.passes.setting import Setting, held_reply
 from app.passes.summary.forms import VERSION, Line
 from app.question import DeskEvent, Notice
 from engine.answer.citations import Citation, citation_from
-from engine.backend import Case, QuoteState, Remark, Replied, Sampling, Source, Stop
+from engine.backend import Case, Remark, Replied, Sampling, Source, Stop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +51,7 @@ def ask(setting: Setting, call: Call, cancel: Flag) -> Generator[DeskEvent, None
     case = setting.case(call.sources, call.text)
     key = _key(case, setting, call)
     if (kept := setting.store.notes.get(key)) is not None:
-        return _from_json(kept, call.read)
+        return _from_json(kept, call)
     quotes = Quotable(call.quotable if setting.may_quote else ())
     sampling = Sampling(max_tokens=call.max_tokens, temperature=0.0)
     held = yield from held_reply(setting, case, sampling, form=call.form, quotable=quotes.sources, cancel=cancel)
@@ -66,7 +65,8 @@ def ask(setting: Setting, call: Call, cancel: Flag) -> Generator[DeskEvent, None
     found = [shown.get(line.span) for line in lines]
     citations = [citation and citation.to_json() for citation in found]
     is_whole = ended.stop is Stop.END
-    setting.store.notes.put(key, setting.session_id, {"text": text, "citations": citations, "whole": is_whole})
+    kept = {"text": text, "citations": citations, "whole": is_whole, "places": begins(call.quotable)}
+    setting.store.notes.put(key, setting.session_id, kept)
     return Reply(
         text=text,
         lines=tuple(zip(lines, found, strict=True)),
@@ -76,9 +76,10 @@ def ask(setting: Setting, call: Call, cancel: Flag) -> Generator[DeskEvent, None
     )
 
 
-def _from_json(kept: Mapping[str, Any], read: Callable[[str], tuple[Line, ...]]) -> Reply:
+def _from_json(kept: Mapping[str, Any], call: Call) -> Reply:
     citations = [None if each is None else citation_from(each) for each in kept["citations"]]
-    lines = tuple(zip(read(kept["text"]), citations, strict=True))
+    now = Quotable(call.quotable).moved(citations, kept["places"])
+    lines = tuple(zip(call.read(kept["text"]), now, strict=True))
     return Reply(text=kept["text"], lines=lines, is_whole=kept["whole"], kept=True)
 
 
@@ -115,13 +116,4 @@ def _shown(
 
 
 def _key(case: Case, setting: Setting, call: Call) -> str:
-    """Of what is asked of which model, and of where its quotes stand: equal ones give equal replies."""
-    about, quotes = setting.backend.about, setting.backend.quotes()
-    model = (about.name, about.vocabulary, about.origin and (about.origin.header_digest, about.origin.n_bytes))
-    held = (call.max_tokens, call.form, setting.settings.kv_type)
-    looked = (setting.settings.quotes, quotes.state is QuoteState.IMPOSSIBLE)
-    places = [(excerpt.whole.path, excerpt.whole.digest, excerpt.first_byte) for excerpt in call.quotable]
-    asked = f"summary {VERSION} {model} {held} {looked} {places}"
-    digest = blake2b(asked.encode("utf-8", "surrogatepass"), digest_size=16)
-    digest.update(case.prompt.ids().astype("<i4").tobytes())
-    return digest.hexdigest()
+    return setting.key(f"summary {VERSION} {(call.max_tokens, call.form)}", case.prompt, call.quotable)

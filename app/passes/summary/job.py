@@ -6,6 +6,7 @@ from datetime import date
 from typing import Any
 
 from app.passes.setting import Setting, most_tokens
+from app.passes.slices import to_json
 from app.passes.summary import forms
 from app.passes.summary.outline import Outline, outline_of
 from app.passes.summary.parts import Part, parts_of
@@ -126,7 +127,8 @@ def _parts(
     def tokens_of(some: Sequence[Source]) -> list[int]:
         return [each.n_tokens for each in setting.backend.documents(some, setting.numbers, max_tiles=setting.max_tiles)]
 
-    parts = parts_of(sources, room, tokens_of, kept=kept["parts"] if kept.get("room") == room else None)
+    known = kept if kept.get("room") == room else {}
+    parts = parts_of(sources, room, tokens_of, kept=known.get("parts"), slices=known.get("slices", {}))
     for part in parts:
         for each in part.slices:
             if each.n_tokens > room:
@@ -135,8 +137,9 @@ def _parts(
                     "Leave it out with --exclude, or use a larger --ctx.",
                 )
     paths = {part.label: [source.path for source in part.sources] for part in parts}
-    known = {"room": room, "most": most, "parts": paths}
-    setting.store.notes.put(f"summary parts {setting.session_id}", setting.session_id, known)
+    slices = {part.label: to_json(part.slices) for part in parts}
+    now = {"room": room, "most": most, "parts": paths, "slices": slices}
+    setting.store.notes.put(f"summary parts {setting.session_id}", setting.session_id, now)
     return parts
 
 
