@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Event as Flag
 from threading import Thread
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from app.passes.summary.document import Summary, summary_from
 from app.passes.summary.steps import Planned, Step, Summarized
 from app.question import Question, Waiting
 from app.settings import Settings
+from engine.backend import Case, Event, Finished, Sampling
 from engine.corpus.rules import Rules
 from engine.errors import DoesNotFit, EngineFailed
 from tests.app.passes.summary.scribe import Scribe
@@ -76,6 +78,25 @@ def test_every_source_is_read_once(desk: Desk, scribe: Scribe, shop: Path, pass_
     assert summary.reading.n_once == summary.reading.n_sources == len(FILES)
     assert f"{len(FILES)} of {len(FILES)} sources, each once" in summary.reading.sentence
     assert sorted(path for part in summary.parts for path in part.sources) == sorted(FILES)
+
+
+def test_what_the_engine_did_not_decode_was_not_read(desk: Desk, scribe: Scribe, shop: Path) -> None:
+    """The plan may have it all: an engine that cuts a prompt has not read its sources."""
+    decodes, cut = scribe.generate, list[set[str]]()
+
+    def cuts(case: Case, sampling: Sampling, **given: Any) -> Iterator[Event]:
+        for event in decodes(case, sampling, **given):
+            if isinstance(event, Finished) and "one part of a" in scribe.calls[-1][0] and not cut:
+                cut.append(set(scribe.calls[-1][1]))
+                event = replace(event, prompt_tokens=event.prompt_tokens - 9)
+            yield event
+
+    scribe.generate = cuts  # type: ignore[method-assign, assignment]
+    session = session_of(desk, shop)
+    for _ in range(2):  # read, and kept
+        summary, _ = summarized(desk, session, pass_tokens=450)
+        assert cut[0] and summary.reading.n_once == len(FILES) - len(cut[0])
+        assert f"{len(FILES) - len(cut[0])} of {len(FILES)} sources, each once" in summary.reading.sentence
 
 
 def test_pages_stand_on_words_of_the_sources(desk: Desk, shop: Path) -> None:
