@@ -158,7 +158,7 @@ def _pass(
     note, n_looked_at = yield from _shown(setting, case, text, ended, quotes, cancel)
     if cancel.is_set() and quotes.sources and n_looked_at < len(note.facts):
         return None
-    setting.store.notes.put(key, setting.session_id, {**note.to_json(), "places": begins(quotable)})
+    setting.keep(key, {**note.to_json(), "places": begins(quotable)})
     yield _over(at, note, n_read=ended.prompt_tokens - ended.reused_tokens, n_reused=ended.reused_tokens)
     return Noted(note, at.title, _passages(note, quotable))
 

@@ -32,8 +32,8 @@ class Call:
 class Reply:
     """What came back. lines: each with what shows it, None where nobody looked. is_whole: it was not cut by its length.
 
-    kept: it was there before, and nothing was read; n_read, n_reused: tokens of the prompt. sent: of what may be quoted,
-    path and bytes, from and to, as the prompt had it; nothing where the engine says that it decoded another prompt.
+    kept: it was there before, and nothing was read; n_read, n_reused: tokens of the prompt. sent: of what may be
+    quoted, path and bytes, from and to, as the prompt had it; nothing where the engine says that it decoded less.
     """
 
     text: str
@@ -69,7 +69,7 @@ def ask(setting: Setting, call: Call, cancel: Flag) -> Generator[DeskEvent, None
     is_whole = ended.stop is Stop.END
     kept = {"text": text, "citations": citations, "whole": is_whole, "places": begins(call.quotable)}
     kept["decoded"] = ended.prompt_tokens
-    setting.store.notes.put(key, setting.session_id, kept)
+    setting.keep(key, kept)
     return Reply(
         text=text,
         lines=tuple(zip(lines, found, strict=True)),

@@ -20,6 +20,7 @@ from app.passes.summary.job import Job, prepare_summary
 from app.passes.summary.skeleton import skeleton_of
 from app.passes.summary.steps import Pace, Planned, Step, Summarized, SummaryEvent
 from engine.backend import Source
+from engine.errors import Cancelled
 
 Between = Callable[[], Generator[SummaryEvent, None, bool]]
 
@@ -86,7 +87,10 @@ def summarize(earlier: Summary | None, cancel: Flag, *, between: Between, **give
     False where the user does not want the rest by then.
     given: see prepare_summary. Raises as that and as asking.ask do.
     """
-    job = prepare_summary(**given)
+    try:
+        job = prepare_summary(**given, cancel=cancel)
+    except Cancelled:
+        return
     backend = job.setting.backend
     if earlier is not None and (earlier.model, earlier.model_digest) != (backend.about.name, backend.digest()):
         earlier = None
