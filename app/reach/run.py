@@ -45,10 +45,12 @@ _WORTH_ADDING = 1.25  # the whole corpus, where it is so much longer than the la
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """What is asked for. lengths: in tokens, () to choose. n_depths: from the beginning to the end. seed: of what is
-    planted. own: the corpus is Longdesk's own program."""
+    """What is asked for. lengths: in tokens, () to choose; longest: of those that are chosen, None for as long as there
+    is room. n_depths: from the beginning to the end. seed: of what is planted. own: the corpus is Longdesk's own
+    program."""
 
     lengths: tuple[int, ...] = ()
+    longest: int | None = None
     n_depths: int = 5
     seed: int = 0
     own: bool = False
@@ -101,7 +103,7 @@ class Run:
         depths = depths_of(trial.n_depths)
         self._field = Field(corpus.sources, backend, seed=trial.seed, depths=depths)
         self.told: list[str] = []
-        lengths = self._lengths(trial.lengths)
+        lengths = self._lengths(trial.lengths, trial.longest)
         self._wanted, lengths = self._placed(lengths, chosen=not trial.lengths)
         origin = backend.about.origin
         begun = Reading(
@@ -189,7 +191,7 @@ class Run:
         n_questions = questions + len(later) * (len(self.reading.depths) * 5)
         return self._pace.seconds(unread + sum(later), n_questions)
 
-    def _lengths(self, asked_for: Sequence[int]) -> tuple[int, ...]:
+    def _lengths(self, asked_for: Sequence[int], longest: int | None) -> tuple[int, ...]:
         """The lengths, capped by the window, the context and the corpus. Raises UsageError where none is left."""
         window, n_ctx = self._backend.about.window, self._settings.n_ctx
         room = min(window, n_ctx or window) - REPLY_TOKENS
@@ -201,7 +203,11 @@ class Run:
                 "Use a larger one, or fewer --depths.",
             )
         if not asked_for:
-            return _doubling(least, most)
+            if longest is not None and longest < least:
+                raise UsageError(
+                    f"{longest:,} tokens have no room for the probes: they need {least:,}.", "Try it with more."
+                )
+            return _doubling(least, min(most, longest or most))
         if short := [tokens for tokens in asked_for if tokens < least]:
             raise UsageError(
                 f"{short[0]:,} tokens have no room for the probes: they need {least:,}.",
