@@ -22,7 +22,7 @@ from app.desk import Desk
 from app.question import Answered, Filled, Question, with_template
 from app.session_settings import OWN
 from engine.backend import Corpus
-from engine.corpus.git_range import read_range
+from engine.corpus.git_range import at_known_paths, read_range
 from engine.corpus.refusing import named_by_hand, refuse_empty
 from engine.corpus.rules import Rules
 from engine.corpus.walk.streams import is_stdin
@@ -141,7 +141,8 @@ def ask(
         desk.warm_up()
         read_from = perf_counter()
         if span is not None:
-            corpus = read_range(paths[0], span)
+            known = [link.path for link in desk.session(session).links] if session is not None else []
+            corpus = at_known_paths(read_range(paths[0], span), known)
         else:
             corpus = read_corpus(desk, paths, exclude, joins=session is not None) if paths else Corpus()
         if session is not None and exclude:
