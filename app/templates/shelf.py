@@ -94,6 +94,8 @@ class Shelf:
         """The template of this name. Raises UsageError without it, InputRefused where its file is none."""
         templates, faults = self._found()
         wanted = name.strip().removeprefix("/").lower()
+        if not wanted:
+            raise UsageError("No template is named.", "`longdesk templates list` shows them.")
         if wanted in templates and not any(fault.name == wanted for fault in faults):
             return templates[wanted]
         if any(sign in name.strip().removeprefix("/") for sign in "/\\") or name.lower().endswith(_SUFFIX):

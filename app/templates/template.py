@@ -5,6 +5,7 @@ in the text as {{name}}. What is filled in is data: nothing in it is looked at a
 """
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -227,10 +228,15 @@ def _blanks(given: Any, text: str) -> tuple[Blank, ...]:
     if given is None:
         given = {}
     if isinstance(given, list):  # names alone
-        given = dict.fromkeys(map(str, given))
-    if not isinstance(given, dict):
+        named = [(str(name), None) for name in given]
+    elif isinstance(given, dict):
+        named = [(str(name), value) for name, value in given.items()]
+    else:
         raise InputRefused("Its blanks are no list of names.", "Write `blanks:`, then a line `name: what it is` each.")
-    blanks = [_blank(str(name), value) for name, value in given.items()]
+    for name, n_times in Counter(name for name, _ in named).items():
+        if n_times > 1:  # `true` and 'True' are
+            raise InputRefused(f"Its blank {_short(name)} is there twice.", "Take one of them out.")
+    blanks = [_blank(name, value) for name, value in named]
     for blank in blanks:
         if blank.name not in standing:
             raise InputRefused(

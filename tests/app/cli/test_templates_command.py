@@ -72,6 +72,8 @@ def test_a_template_is_asked_and_its_turn_keeps_that(longdesk: CommandLine, corp
     ("given", "code", "said"),
     [
         (("--template", "none"), 2, "no template none"),
+        (("--template", ""), 2, "No template is named"),
+        (("--template", "/"), 2, "No template is named"),
         (("--template", "../x.md"), 2, "by its name, not by a path"),
         (("--template", "bad"), 4, "bad.md"),
         (("--template", "extract-table"), 2, "not filled in: what"),

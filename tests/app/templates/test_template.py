@@ -54,6 +54,8 @@ def test_front_matter_says_what_a_template_is() -> None:
         ("---\nstop: ['']\n---\nHello", "no list of texts"),
         ("---\nblanks: {a: what}\n---\nHello", "no place for the blank a"),
         ("---\nblanks: 7\n---\nHello", "no list of names"),
+        ("---\nblanks: {true: a, 'True': b}\n---\nHello {{True}}", "blank True is there twice"),
+        ("---\nblanks: [a, b, a]\n---\nHello {{a}} {{b}}", "blank a is there twice"),
         ("---\nblanks: {a: {x: y}}\n---\nHello {{a}}", "blank a cannot be read"),
         ("---\nblanks: {a: {default: [1]}}\n---\nHello {{a}}", "no texts"),
         ("---\ntitle: !!python/object/apply:os.system ['true']\n---\nHello", "is no YAML"),
