@@ -131,6 +131,16 @@ def begins(excerpts: Sequence[Excerpt]) -> list[list[Any]]:
     return [[each.whole.path, each.whole.digest, each.first_byte] for each in excerpts]
 
 
+def texts_of(excerpts: Sequence[Excerpt]) -> list[list[Any]]:
+    """What excerpts hold, wherever that stands in their sources: path, digest of the text, and what pictures are drawn
+    from."""
+    return [
+        [each.whole.path, each.source.text_digest]
+        + [(picture.number, picture.digest or each.whole.digest) for picture in each.source.pictures]
+        for each in excerpts
+    ]
+
+
 class Quotable:
     """What may be quoted, and where that stands in the whole sources."""
 

@@ -12,7 +12,6 @@ from engine.runtime.events import Sampling, Stop
 from engine.tokens.tiles import MOST_TILES
 from storage.records import Session, Turn
 
-OWN = frozenset({"reply_tokens", "temperature", "top_p", "min_p", "seed", "stops"})  # of Settings: how one is sampled
 _IN_SAMPLING = {"reply_tokens": "max_tokens"}  # what Sampling calls them
 _WARMTH = 0.7  # the temperature at which a question is asked again whose reply would otherwise be the same
 
@@ -129,7 +128,7 @@ def asked_with(turn: Turn) -> TurnSettings:
         pass_tokens=passes["tokens"] if passes is not None else None,
         template=str(kept.get("template") or ""),
         # of a turn that is older than this nobody knows what its template set
-        own=frozenset(kept.get("own", OWN if kept.get("template") else ())),
+        own=frozenset(kept.get("own", Settings.OWN if kept.get("template") else ())),
     )
 
 
@@ -155,7 +154,7 @@ def as_asked(settings: Settings, turn: Turn, *, but: Collection[str] = (), goes_
     again. goes_on: its reply goes on, which stays as it began, however long it may become. but: names of settings that
     are given anew."""
     asked, kept = asked_with(turn), {*turn.settings, "stops"}
-    stays = ({*asked.own, *(OWN - {"reply_tokens"} if goes_on else ())} & OWN) - {*but}
+    stays = ({*asked.own, *(settings.OWN - {"reply_tokens"} if goes_on else ())} & settings.OWN) - {*but}
     named = {name: it for name in stays if (it := _IN_SAMPLING.get(name, name)) in kept}
     values = {name: getattr(asked.sampling, it) for name, it in named.items()}
     with suppress(UsageError, TypeError):  # a stranger's session may say anything

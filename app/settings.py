@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from platformdirs import user_data_path
 
@@ -37,6 +37,10 @@ class Settings:
     looked for that show an answer; None does so with models that were found to be good at it. count_cache_budget: bytes
     that ids and readings of counted files may take, 0 to keep none. notes_budget: bytes that notes of passes may take.
     """
+
+    OWN: ClassVar = frozenset(
+        {"reply_tokens", "temperature", "top_p", "min_p", "seed", "stops"}
+    )  # a question's, perhaps
 
     home: Path
     model: str = STARTER

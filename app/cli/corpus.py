@@ -20,7 +20,6 @@ from app.cli.output.plan import print_plan
 from app.cli.signals import cancelling, deaf
 from app.desk import Desk
 from app.question import Answered, Filled, Question, with_template
-from app.session_settings import OWN
 from engine.backend import Corpus
 from engine.corpus.git_range import at_known_paths, read_range
 from engine.corpus.refusing import named_by_hand, refuse_empty
@@ -141,8 +140,7 @@ def ask(
         desk.warm_up()
         read_from = perf_counter()
         if span is not None:
-            known = [link.path for link in desk.session(session).links] if session is not None else []
-            corpus = at_known_paths(read_range(paths[0], span), known)
+            corpus = _commits(desk, paths[0], span, session)
         else:
             corpus = read_corpus(desk, paths, exclude, joins=session is not None) if paths else Corpus()
         if session is not None and exclude:
@@ -155,7 +153,7 @@ def ask(
             session=session,
             read_s=perf_counter() - read_from,
             as_set=flags["temperature"] is not None or flags["seed"] is not None,
-            own=OWN & {name for name in flags if flags[name] not in (None, ())},
+            own=desk.settings.OWN & {name for name in flags if flags[name] not in (None, ())},
             in_passes=pass_tokens is not None,
             pass_tokens=pass_tokens or None,
         )
@@ -177,6 +175,12 @@ def ask(
     if answered.turn.stop == "error":
         click.echo(f"longdesk: {answered.turn.error}", err=True)
     return {"cancelled": 130, "error": 1}.get(answered.turn.stop or "", 0)
+
+
+def _commits(desk: Desk, path: Path, span: str, session: str | None) -> Corpus:
+    """Those of a range, once in a session."""
+    known = [link.path for link in desk.session(session).links] if session is not None else []
+    return at_known_paths(read_range(path, span), known)
 
 
 def _filled_in(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from threading import Event as Flag
 from typing import Any
 
-from app.citing import Excerpt, Quotable, begins
+from app.citing import Excerpt, Quotable, begins, texts_of
 from app.passes import notes
 from app.passes.notes import Fact, Note, note_from
 from app.passes.setting import PassPlan, Setting, held_reply
@@ -239,7 +239,7 @@ def _whole_lines(data: bytes, start: int, end: int) -> tuple[int, int]:
 
 def key_of(prompt: Prompt, setting: Setting, quotable: Sequence[Excerpt]) -> str:
     """Under which the note of this is kept: see Setting.key."""
-    return setting.key(f"{notes.VERSION} {setting.sampling}", prompt, quotable)
+    return setting.key(f"{notes.VERSION} {setting.sampling}", prompt, texts_of(quotable))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

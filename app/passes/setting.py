@@ -1,7 +1,7 @@
 """What the passes of a question share, and the plan of them: values that say what is read, and how it is asked."""
 
 import os
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from app.citing import Excerpt
 from app.passes import notes
 from app.passes.slices import Slice, to_json
 from app.question import DeskEvent, Notice
@@ -74,17 +73,16 @@ class Setting:
         """What a source takes as a document."""
         return self.backend.documents([source], self.numbers, max_tiles=self.max_tiles)[0].n_tokens
 
-    def key(self, asked: str, prompt: Prompt, quotable: Sequence[Excerpt]) -> str:
-        """Of what is asked of which model, and of the texts that its words may stand in, wherever these stand in their
-        sources: equal ones give equal replies. asked: how it is asked, in words."""
+    def key(self, asked: str, prompt: Prompt, texts: Sequence[object]) -> str:
+        """Of what is asked of which model, and of the texts that its words may stand in: equal ones give equal replies.
+        asked: how it is asked, in words. texts: see texts_of."""
         about, quotes = self.backend.about, self.backend.quotes()
         # names and headers are those of many fine-tunes
         model = (about.name, about.vocabulary, self.backend.digest())
         # not whether the model is good at it, which is found out while notes are taken
         looked = (self.settings.quotes, quotes.state is QuoteState.IMPOSSIBLE)
-        texts = [(each.whole.path, each.source.text_digest, *map(str, _drawn(each))) for each in quotable]
         looks = _stamp(about.origin.projector if about.origin is not None else None) if prompt.shown else None
-        whole = f"{asked} {model} {self.settings.kv_type} {looked} {looks} {texts}"
+        whole = f"{asked} {model} {self.settings.kv_type} {looked} {looks} {list(texts)}"
         digest = blake2b(whole.encode("utf-8", "surrogatepass"), digest_size=16)
         digest.update(prompt.ids().astype("<i4").tobytes())
         return digest.hexdigest()
@@ -102,11 +100,6 @@ class Setting:
     def sampling(self) -> Sampling:
         """Of notes: always the likeliest, since they are kept."""
         return Sampling(max_tokens=notes.MOST_TOKENS, temperature=0.0)
-
-
-def _drawn(excerpt: Excerpt) -> Iterator[tuple[int, str]]:
-    """What the pictures of an excerpt are drawn from."""
-    return ((each.number, each.digest or excerpt.whole.digest) for each in excerpt.source.pictures)
 
 
 def _stamp(file: str | None) -> tuple[int, int] | None:

@@ -18,7 +18,6 @@ from app.desk import Desk
 from app.question import Answered, Begun, DeskEvent, Notice, Question
 from app.serve.asked import Asked, Image
 from app.serve.conversations import Conversations
-from app.session_settings import OWN
 from engine.backend import Corpus, Document, Prefill, Source, Text
 from engine.errors import LongdeskError, SourceRefused
 from storage.records import Turn
@@ -91,7 +90,7 @@ class Service:
             session=place.session,
             only=None if asked.only is None else asked.only | {source.path for source in attached.sources},
             settings=asked.settings,
-            own=frozenset(name for name in OWN if getattr(settings, name) != getattr(self.settings, name)),
+            own=frozenset(name for name in settings.OWN if getattr(settings, name) != getattr(self.settings, name)),
         )
         begun, notices, is_free = None, [], False
         try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from threading import Event as Flag
 from typing import Any
 
-from app.citing import Excerpt, Quotable, begins
+from app.citing import Excerpt, Quotable, begins, texts_of
 from app.passes.setting import Setting, held_reply
 from app.passes.summary.forms import VERSION, Line
 from app.question import DeskEvent, Notice
@@ -132,4 +132,4 @@ def _shown(
 
 
 def _key(case: Case, setting: Setting, call: Call) -> str:
-    return setting.key(f"summary {VERSION} {(call.max_tokens, call.form)}", case.prompt, call.quotable)
+    return setting.key(f"summary {VERSION} {(call.max_tokens, call.form)}", case.prompt, texts_of(call.quotable))
