@@ -118,7 +118,9 @@ def _draw_verdict(scene: Scene) -> None:
 
 def _rereading(scene: Scene) -> str | None:
     """What the next question would read again. Not while an answer runs: then the line of its progress says so."""
-    return None if scene.preview is None or scene.blocked or scene.in_passes else scene.preview.rereads
+    if scene.preview is None or scene.blocked or scene.in_passes or not scene.fits:
+        return None
+    return scene.preview.rereads
 
 
 def _draw_empty(scene: Scene) -> None:
@@ -253,16 +255,16 @@ def _draw_input(scene: Scene, *, beside: bool) -> None:
     blocked, suggested = scene.blocked, None
     with st.bottom, st.columns(_COLUMNS, gap="medium")[0] if beside else st.container(key="ask-alone"):
         is_example = holds_example(scene.links)
-        if not blocked and not scene.turns and is_example:
+        if not blocked and scene.fits and not scene.turns and is_example:
             suggested = _draw_suggestions()
         if not blocked:
             sent = [] if scene.turns or is_example else [link for link in scene.links if link.enabled]
-            draw_templates(sent)
-        if not blocked and scene.preview is not None and not scene.in_passes:
+            draw_templates(sent, scene.narrowing)
+        if not blocked and scene.fits and scene.preview is not None and not scene.in_passes:
             _draw_first_read(first_read(state.house().desk, scene.preview, scene.turns))
         follow_draft(scene.session_id)
         given = st.chat_input(
-            blocked or "Ask about the whole corpus",
+            blocked or ("Ask about the whole corpus" if scene.fits else _less_of_it(scene.narrowing)),
             key=BOX,
             accept_file="multiple",
             disabled=blocked is not None,
@@ -271,12 +273,18 @@ def _draw_input(scene: Scene, *, beside: bool) -> None:
     if (made := draw_template()) is not None:
         _ask(scene, *made)
     elif isinstance(given, ChatInputValue):
-        if fits_template(scene.session_id, given.text, bool(given.files)):
+        if fits_template(scene.session_id, given.text, bool(given.files), scene.narrowing):
             _ask(scene, given.text.strip(), files=given.files)
         else:
             st.rerun()
     elif suggested is not None:
         _ask(scene, suggested)
+
+
+def _less_of_it(narrowing: Sequence[str]) -> str:
+    """What can be asked of a corpus that does not fit as a whole."""
+    called = ", ".join(f"/{name}" for name in narrowing[:3])
+    return f"All does not fit. {called} {'asks' if len(narrowing) == 1 else 'ask'} about less"
 
 
 def _draw_suggestions() -> str | None:
