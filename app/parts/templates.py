@@ -74,6 +74,13 @@ def fits_template(session_id: str | None, text: str, has_files: bool, only: Sequ
     return False
 
 
+def filled_in(text: str) -> Filled | None:
+    """What a template makes of a question that calls one; None where it calls none, or cannot be filled in."""
+    found: list[Filled | None] = []
+    state.refusal(lambda: found.append(_shelf().called(text)))
+    return found[0] if found else None
+
+
 def draw_template() -> tuple[str, Filled] | None:
     """The form of the template that was called, in a dialog. Returns the question once it is to be asked: as it would
     be typed, and as it was filled in."""

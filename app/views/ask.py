@@ -11,7 +11,7 @@ from app.first_read import first_read
 from app.images.jpegs import Wish
 from app.jobs import Job
 from app.markdown import plain, sentence_of
-from app.parts.adding import bring_back, draw_adding, draw_example_button, take_uploads
+from app.parts.adding import bring_back, draw_adding, draw_example_button, take_commits, take_uploads
 from app.parts.branches import draw_actions, draw_edit, draw_unasked_actions, is_edited
 from app.parts.changes import draw_changes
 from app.parts.coming import draw_coming, hear
@@ -29,7 +29,7 @@ from app.parts.strip import (
     draw_unseen,
     draw_verdict,
 )
-from app.parts.templates import Filled, draw_template, draw_templates, fits_template
+from app.parts.templates import Filled, draw_template, draw_templates, filled_in, fits_template
 from app.parts.thumbnails import draw_thumbnails
 from app.parts.turns import draw_end, draw_running, draw_turn, draw_unasked
 from app.parts.viewer import draw_viewer, pictures_of
@@ -310,8 +310,11 @@ def _ask(scene: Scene, text: str, filled: Filled | None = None, *, files: Sequen
     if text and session_id is not None:
         state.hush(session_id)  # before what is attached now has something to say
         clear_draft(session_id)
+    filled = filled or filled_in(text)
     if files:
         take_uploads(session_id, files, question=text or None)
+    elif filled is not None and filled.commits:
+        take_commits(session_id, text, filled)
     elif text and (session_id is None or not house.additions.ask_after(session_id, text)):
         with state.telling():
             if session_id is None:

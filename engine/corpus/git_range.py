@@ -69,6 +69,12 @@ def read_range(path: Path, wanted: str) -> Corpus:
     return Corpus(sources)
 
 
+def folder_and_range(wanted: str) -> tuple[str, str]:
+    """What "src v1.0..v2.0" says: a folder, "" for none, and a range."""
+    folder, _, span = wanted.strip().rpartition(" ")
+    return folder.strip(), span
+
+
 def at_known_paths(corpus: Corpus, known: Collection[str]) -> Corpus:
     """The commits of a range; those that a session has already, of another range, by the paths that they have there.
     known: its paths."""
