@@ -311,11 +311,13 @@ def _ask(scene: Scene, text: str, filled: Filled | None = None, *, files: Sequen
         state.hush(session_id)  # before what is attached now has something to say
         clear_draft(session_id)
     filled = filled or filled_in(text)
+    has_commits = filled is not None and bool(filled.commits)
     if files:
-        take_uploads(session_id, files, question=text or None)
-    elif filled is not None and filled.commits:
+        take_uploads(session_id, files, question=None if has_commits else text or None)
+        session_id = state.session_id()
+    if filled is not None and has_commits:
         take_commits(session_id, text, filled)
-    elif text and (session_id is None or not house.additions.ask_after(session_id, text)):
+    elif not files and text and (session_id is None or not house.additions.ask_after(session_id, text)):
         with state.telling():
             if session_id is None:
                 session_id = house.desk.begin_session("New session", with_sources=False).id
