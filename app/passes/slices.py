@@ -64,15 +64,16 @@ class Slice:
     @property
     def title(self) -> str:
         """What is in it, in a few words."""
-        first = self.pieces[0]
-        if len(self.pieces) == 1:
-            part = "" if first.is_whole else f", part {first.number} of {first.n_parts}"
-            return f"{first.source.path}{part}"
-        return title_of(self.paths)
+        first, last = self.pieces[0], self.pieces[-1]
+        if len(set(self.paths)) > 1:
+            return title_of(self.paths)
+        which = f"part {first.number}" if first is last else f"parts {first.number} to {last.number}"
+        return first.source.path if first.is_whole else f"{first.source.path}, {which} of {first.n_parts}"
 
 
 def title_of(paths: Sequence[str]) -> str:
     """What sources are called together, by where they lie: "src/, 12 files", "docs/ to src/, 40 files"."""
+    paths = list(dict.fromkeys(paths))  # parts of one are one
     places = list(dict.fromkeys(places_of(paths)))
     where = places[0]
     if len(places) > 1:

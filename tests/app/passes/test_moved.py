@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from app.checking_again import verify_session
 from app.desk import Desk
 from app.passes.slices import Slice, slices_of, to_json
 from app.passes.summary.steps import Step
@@ -51,6 +52,14 @@ def test_parts_whose_text_stays_are_parts_again(seed: int) -> None:
     assert [each.pieces for each in again] == [each.pieces for each in after]
 
 
+def test_parts_of_one_file_in_a_slice_are_one_file() -> None:
+    now = [source("a.py", "".join(functions(300)))]
+    before = slices_of(now, 200, words_of)
+    edited = [source("a.py", "# first\n" + now[0].text)]
+    first, *_ = slices_of(edited, 230, words_of, kept=to_json(before))
+    assert len(first.pieces) == 2 and first.title == f"a.py, parts 1 to 2 of {len(before) + 1}"
+
+
 def test_parts_of_a_larger_room_are_cut_anew() -> None:
     now = [source("a.py", "".join(functions(300)))]
     large = slices_of(now, 500, words_of)
@@ -80,6 +89,8 @@ def test_an_edit_at_the_top_rereads_the_top(new_desk: NewDesk) -> None:
     assert isinstance(passes[0], Passing) and len(passes) > 5
     assert [each.kept for each in passes] == [False, *[True] * (len(passes) - 1)]
     turn = desk.turns(first.session_id)[-1]
+    faults = verify_session(desk.record(first.session_id), lambda model: desk.backend()).faults
+    assert "is kept as it was read later" in str(faults) and "up to character" not in str(faults)
     [now] = desk.record(first.session_id).sources
     assert turn.receipt is not None
     for each in turn.receipt["passes"]["slices"]:
