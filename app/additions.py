@@ -56,6 +56,9 @@ class Asker(Protocol):
     def ask(self, session_id: str, text: str, *, refused: tuple[Skipped, ...] = ()) -> object: ...
 
 
+Ask = Callable[[str, str], object]
+"""Asks a question in a session; raises LongdeskError where it cannot."""
+
 Read = Callable[[str | None, Tell], Delivery]
 """Takes the session that it is for, None for one that is not begun yet. What is told of may raise, to end it."""
 
@@ -88,7 +91,8 @@ class Standing:
 
 class Addition:
     """Something that was handed over to one session. title: what the user would call it. is_new: whether the session
-    was to begin with it. lost: what did not come with it. before: what is read into the same session first."""
+    was to begin with it. lost: what did not come with it. before: what is read into the same session first. ask: who
+    asks the question that waits for it, Jobs where it is None."""
 
     def __init__(
         self,
@@ -99,8 +103,9 @@ class Addition:
         question: str | None,
         lost: tuple[Skipped, ...] = (),
         before: "Addition | None" = None,
+        ask: "Ask | None" = None,
     ) -> None:
-        self.id = draw_id()
+        self.id, self.asks = draw_id(), ask
         self.session_id, self.title, self.is_new, self.lost = session_id, title, is_new, lost
         self._before = before
         self._standing = Standing(question=question)
@@ -177,10 +182,11 @@ class Additions:
         *,
         question: str | None = None,
         lost: tuple[Skipped, ...] = (),
+        ask: Ask | None = None,
     ) -> Addition:
         """Begins to read something into a session, or into a new one, which is begun once that was read.
 
-        question: asked after that, also where nothing can be read; not where it is stopped. lost: see Addition.
+        question: asked after that, also where nothing can be read; not where it is stopped. lost, ask: see Addition.
         """
         with self._lock:
             into = session_id or draw_id()
@@ -188,7 +194,7 @@ class Additions:
                 self._coming.add(into)
             before = next((each for each in reversed(self._running) if each.session_id == into), None)
             is_new = into in self._coming
-            addition = Addition(into, title, is_new=is_new, question=question, lost=lost, before=before)
+            addition = Addition(into, title, is_new=is_new, question=question, lost=lost, before=before, ask=ask)
             self._running.append(addition)
         Thread(target=self._run, args=(addition, read), name=f"addition-{into}", daemon=True).start()
         return addition
@@ -276,5 +282,8 @@ class Additions:
     def _ask(self, addition: Addition, question: str, refused: tuple[Skipped, ...]) -> dict[str, Any]:
         addition.reach(Stage.ADDING)
         self._begin(addition.session_id, _UNTITLED, with_sources=False)
-        self._jobs.ask(addition.session_id, question, refused=refused)
+        if addition.asks is not None:
+            addition.asks(addition.session_id, question)
+        else:
+            self._jobs.ask(addition.session_id, question, refused=refused)
         return {}

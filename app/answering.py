@@ -15,7 +15,7 @@ from app.passes.reading import read_in_passes
 from app.passes.setting import PassPlan
 from app.question import Answered, Begun, Cited, DeskEvent, Notice, Question, looking_at
 from app.receipts import Receipts
-from app.session_settings import TurnSettings, asked_with, begun_with, sampling_of, settings_of, varied_from
+from app.session_settings import TurnSettings, as_asked, asked_with, begun_with, sampling_of, settings_of, varied_from
 from app.settings import Settings
 from app.sources.joining import Joining, join_session, write_down
 from app.verdicts import refuse_misfit, unseen_notice
@@ -47,15 +47,15 @@ def answer(
     question: Question, *, backend: Backend, store: Store, settings: Settings, cancel: Flag, uncited: Flag
 ) -> Iterator[DeskEvent]:
     """See Desk.ask. Only one runs at a time, which Desk sees to. uncited: set when the answer is all that is wanted."""
-    settings = question.settings or settings
     session = store.sessions.get(question.session) if question.session is not None else None
     with ExitStack() as stack:
         lease = stack.enter_context(store.leases.acquire(session.id)) if session is not None else None
-        question, there = _resolved(question, session, store)
+        question, there = _resolved(question, session, store, settings)
+        settings = question.settings or settings
         question = _as_set(question, session, settings)
         resumed = there[0] if question.goes_on is not None else None
         turn = _prepared(question, session, resumed, backend, store, settings)
-        passes = plan_passes(turn, question, backend, store, settings) if question.in_passes else None
+        passes = plan_passes(turn, question, backend, store, settings, cancel) if question.in_passes else None
         if passes is None or not passes.slices or (len(passes.slices) == 1 and turn.case.plan.fits):
             passes = None  # one pass would say what the answer is to say
             _refuse(turn)
@@ -129,15 +129,18 @@ def _generated(
 def plan_of(session: Session, resumed: int | None, *, backend: Backend, store: Store, settings: Settings) -> PassPlan:
     """How a session's next question would be read in passes, or how the turn of this index would go on. Nothing is
     written. Raises as answer does before the turn exists."""
-    question, there = _resolved(Question(text="", goes_on=resumed), session, store)
+    question, there = _resolved(Question(text="", goes_on=resumed), session, store, settings)
+    settings = question.settings or settings
     if not question.in_passes:
         most = settings_of(session, settings).pass_tokens
         question = replace(question, in_passes=True, pass_tokens=most)
     turn = _prepared(question, session, there[0] if there else None, backend, store, settings)
-    return plan_passes(turn, question, backend, store, settings)
+    return plan_passes(turn, question, backend, store, settings, Flag())
 
 
-def _resolved(question: Question, session: Session | None, store: Store) -> tuple[Question, tuple[Turn, ...]]:
+def _resolved(
+    question: Question, session: Session | None, store: Store, settings: Settings
+) -> tuple[Question, tuple[Turn, ...]]:
     """The question with what it takes from the turn that it goes on with or stands beside; that turn, or all of those
     that stand there.
 
@@ -160,8 +163,10 @@ def _resolved(question: Question, session: Session | None, store: Store) -> tupl
     asked, passes = asked_with(before), question.in_passes
     if asked.in_passes and not passes:  # as it was asked
         question = replace(question, in_passes=True, pass_tokens=asked.pass_tokens)
-    name = asked.template if text == before.question else question.template
-    return replace(question, text=text, only=only, template=name), found
+    if text == before.question:  # not another one in its place
+        own = as_asked(question.settings or settings, before, but=question.own, goes_on=question.goes_on is not None)
+        question = replace(question, template=asked.template, settings=own, own=question.own | asked.own)
+    return replace(question, text=text, only=only), found
 
 
 def _as_set(question: Question, session: Session | None, settings: Settings) -> Question:
@@ -209,8 +214,7 @@ def _notices(turn: PreparedTurn, question: Question, backend: Backend) -> Iterat
         yield Notice(unseen_notice(turn.conversation.unseen, backend.about.name, backend.about.unfit))
     if turn.rereads is not None:
         yield Notice(f"{turn.rereads}.")
-    missing = backend.unrepresentable(question.text)
-    if missing:
+    if missing := backend.unrepresentable(question.text):
         shown = ", ".join(f"U+{ord(character):04X}" for character in sorted(missing)[:6])
         yield Notice(f"The vocabulary has no token for {shown}: left out of the question.")
 
@@ -238,13 +242,13 @@ def _begin(
 ) -> Turn:
     """It fits: only now does the question leave a trace. What came with one whose turn runs again stays as it was."""
     if resumed is not None:
-        again = replace(asked_with(resumed), model=settings.model, kv_type=settings.kv_type, sampling=sampling)
+        again = replace(asked_with(resumed), kv_type=settings.kv_type, sampling=sampling, own=question.own)
         return store.turns.resume(
             lease,
             resumed.id,
             reply_ids=turn.begun.tolist(),
             vocabulary=backend.about.vocabulary,
-            settings=again.to_json(),
+            settings=replace(again, model=settings.model).to_json(),
         )
     if turn.session is not None and not turn.turns and session.title == turn.settings.untitled:
         store.sessions.rename(session.id, title_of(question.text))
@@ -263,6 +267,7 @@ def _begin(
         in_passes=question.in_passes,
         pass_tokens=question.pass_tokens,
         template=question.template,
+        own=question.own,
     )
     return store.turns.begin(
         lease,

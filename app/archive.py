@@ -6,6 +6,7 @@ Desk is one too. By itself it needs nothing of what Desk imports for reading, co
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from storage.store import Store
 if TYPE_CHECKING:
     from app.passes.summary.document import Summary
     from engine.backend import Advice
+    from storage.notes import Pruned
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class Archive:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._opening = Lock()
+        self._summary: tuple[str, str, Summary | None] | None = None
 
     @property
     def templates(self) -> Shelf:
@@ -91,10 +94,21 @@ class Archive:
         from app.passes.summary.document import summary_from
 
         whole = self._store.sessions.get(session_id).id
-        kept = self._store.notes.get(f"summary {whole}")
-        with suppress(KeyError, TypeError, ValueError):  # of another version
-            return summary_from(kept) if kept is not None else None
-        return None
+        key = f"summary {whole}"
+        if (stamp := self._store.notes.stamp(key)) is None:
+            return None
+        known = self._summary  # of the one that was asked for last: a page asks again and again
+        if known is None or known[:2] != (key, stamp):
+            kept, found = self._store.notes.get(key), None
+            with suppress(KeyError, TypeError, ValueError):  # of another version
+                found = summary_from(kept) if kept is not None else None
+            known = self._summary = (key, stamp, found)
+        return known[2]
+
+    def prune_notes(self, *, older_than: timedelta | None = None, to_bytes: int | None = None) -> "Pruned":
+        """Takes away what passes found and nobody used for so long, then until to_bytes are left."""
+        since = None if older_than is None else f"{datetime.now(UTC) - older_than:%Y-%m-%dT%H:%M:%S}"
+        return self._store.notes.prune(older_than=since, to_bytes=to_bytes)
 
     def digests(self, session_id: str) -> dict[str, str]:
         """Of the sources that a session sends, by path."""

@@ -108,7 +108,8 @@ class _Check:
             faults += [f"pass {number}, citation {at}: {why}" for at, why in found if why is not None]
             self._done.n_citations += sum(why is None for _, why in found)
             self._done.n_passes += all(why is None for _, why in found)
-        texts = {path: self._sources[path].text for path in reached if path in self._sources}
+        there = [sent.path for sent in receipt.sources if self._source_fault(sent) is None]  # of others it is said
+        texts = {path: self._sources[path].text for path in there}
         short = [path for path, text in texts.items() if reached[path] != len(text)]
         return faults + [f"{path} was read up to character {reached[path]:,} only" for path in short]
 

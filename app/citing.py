@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from threading import Event as Flag
+from typing import Any
 
 from app.found_again import box_of, found_until
 from app.question import Cited, Notice
@@ -125,15 +126,51 @@ def _evidence(
     yield Cited(turn, n_done=n_done, n_statements=len(spans), n_tokens=n_tokens)
 
 
+def begins(excerpts: Sequence[Excerpt]) -> list[list[Any]]:
+    """Where excerpts begin: path and digest of the source, first byte. JSON."""
+    return [[each.whole.path, each.whole.digest, each.first_byte] for each in excerpts]
+
+
+def texts_of(excerpts: Sequence[Excerpt]) -> list[list[Any]]:
+    """What excerpts hold, wherever that stands in their sources: path, digest of the text, and what pictures are drawn
+    from."""
+    return [
+        [each.whole.path, each.source.text_digest]
+        + [(picture.number, picture.digest or each.whole.digest) for picture in each.source.pictures]
+        for each in excerpts
+    ]
+
+
 class Quotable:
     """What may be quoted, and where that stands in the whole sources."""
 
     def __init__(self, excerpts: Sequence[Excerpt]) -> None:
         wholes = {id(excerpt.whole): excerpt.whole for excerpt in excerpts}
         numbers = {key: number for number, key in enumerate(wholes)}
-        self.sources = tuple(excerpt.source for excerpt in excerpts)
+        self._excerpts, self.sources = excerpts, tuple(excerpt.source for excerpt in excerpts)
         self._begins = [(numbers[id(excerpt.whole)], excerpt.first_byte) for excerpt in excerpts]
         self._places = Places(tuple(wholes.values()), box_of=box_of)
+
+    def moved(
+        self, citations: Sequence[Citation | None], before: Sequence[Sequence[Any]]
+    ) -> tuple[Citation | None, ...]:
+        """What was found when these excerpts stood elsewhere in their sources, as it stands now. before: where they
+        were then, as `begins` has it."""
+        now = begins(self._excerpts)
+        if list(map(list, before)) == now or [each[0] for each in before] != [each[0] for each in now]:
+            return tuple(citations)
+        lengths = [len(source.text.encode("utf-8", "surrogatepass")) for source in self.sources]
+        stood = [(path, first, first + n_bytes) for (path, _, first), n_bytes in zip(before, lengths, strict=True)]
+        return tuple(citation and self._moved(citation, stood) for citation in citations)
+
+    def _moved(self, citation: Citation, stood: Sequence[tuple[str, int, int]]) -> Citation:
+        start, end = citation.text_span or (0, 0)
+        for (document, first), (path, begin, behind) in zip(self._begins, stood, strict=True):
+            if path == citation.path and begin <= start < end <= behind:
+                place = Place(document, start - begin + first, end - begin + first)
+                how = {"places": citation.places, "held": citation.held, "logprob": citation.logprob}
+                return self._places.citation(place, statement=citation.statement, status=citation.status, **how)
+        return citation
 
     def citation(self, found: Evidence, statement: tuple[int, int]) -> Citation:
         """What was found for a statement."""

@@ -240,6 +240,8 @@ class Desk(Archive):
             yield from answer(
                 question, backend=backend, store=self._store, settings=self.settings, cancel=cancel, uncited=uncited
             )
+        except Cancelled:
+            return  # before its turn existed: while it was planned
         finally:
             self._line.engine.release()
             self._save_when_idle()
@@ -261,7 +263,7 @@ class Desk(Archive):
         """Summarizes the sources that a session sends, and keeps the summary with it; see app.passes.summary.
 
         pass_tokens: the most that a pass reads. Waits as ask does; cancelled, it ends without Summarized, and what was
-        read is kept. Raises as ask does.
+        read is kept. Questions come between its passes, those of this session too. Raises as ask does.
         """
         from app.passes.summary.summarizing import summarize
 
@@ -271,7 +273,7 @@ class Desk(Archive):
         hold = Hold(self._line, cancel)
         try:
             session, backend = self._store.sessions.get(session_id), self.backend()
-            with self._store.leases.acquire(session.id):
+            with self._store.summary_leases.acquire(session.id):
                 yield from summarize(
                     self.summary(session.id),
                     cancel,

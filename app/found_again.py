@@ -43,15 +43,20 @@ def found_again(
 def found_cells(
     rows: Sequence[Sequence[str]], sources: Sequence[Source], shown: Mapping[str, int]
 ) -> list[list[Citation | None]]:
-    """For each cell of a table where it stands in the sources, else the image that its row is of; None for neither, and
-    for an empty one. shown: see found_again."""
+    """For each cell of a table where it stands in the sources, else the image that its row is of, else in how many
+    places its words stand, see cite_cells; None for nothing of it, and for an empty one. shown: see found_again."""
     worded = tuple(source for source in sources if source.n_characters)
     found: list[list[Citation | None]] = [[None] * len(row) for row in rows]
     if worded:
         _, prepared = _READY.of(worded)
-        found = cite_cells(rows, Places(worded), prepared)  # without boxes: each would have a page drawn
+        found = cite_cells(
+            rows, Places(worded), prepared, placeless=True
+        )  # without boxes: each would have a page drawn
     images = images_of_rows(rows, [source for source in sources if source.pictures], shown)
-    return [[each or image for each in cells] for cells, image in zip(found, images, strict=True)]
+    return [
+        [each if each is not None and each.path is not None else image or each for each in cells]
+        for cells, image in zip(found, images, strict=True)
+    ]
 
 
 def found_until(

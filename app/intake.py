@@ -4,7 +4,6 @@ Remembers, as long as the process runs, where a session's files were read from, 
 back. Uploads lie in private folders only as long as that may be asked for. Reading itself is left to engine.corpus.
 """
 
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,6 +12,7 @@ from threading import Lock
 from types import MappingProxyType
 
 from app.arrival import Arrival
+from app.commits import inside_roots, read_commits
 from app.desk import Desk
 from app.question import Notice
 from app.reading import Tell
@@ -128,8 +128,15 @@ class Intake:
 
         Raises UsageError for one that does not, SourceRefused when nothing can be read.
         """
-        path = self._inside_roots(text)
+        path = inside_roots(text, self._desk.settings.roots)
         return self._read([path], exclude, session=session, tell=tell)
+
+    def read_commits(self, wanted: str, *, session: str | None = None) -> Delivery:
+        """Reads the commits of a range, see `commits`. Raises as read_commits does."""
+        links = self._desk.session(session).links if session is not None else ()
+        origins, known = [link.origin for link in links if link.origin], [link.path for link in links]
+        corpus = read_commits(wanted, self._desk.settings.roots, origins=origins, known=known)
+        return Delivery(((Origin(f"Commits {wanted}", (), can_replace=True), corpus),))
 
     def read_folder(self, path: Path, *, tell: Tell | None = None) -> Delivery:
         """Reads a folder of Longdesk's own: the example."""
@@ -247,20 +254,6 @@ class Intake:
     def _pages_of(self, session: str | None) -> str:
         begun = self._desk.session(session).session if session is not None else None
         return self._desk.settings_of(begun).draw_pages
-
-    def _inside_roots(self, text: str) -> Path:
-        roots = [root.expanduser().resolve() for root in self._desk.settings.roots]
-        given = Path(text.strip()).expanduser()
-        places = [root / given for root in roots]  # given itself where it is absolute
-        whole = next((place for place in places if os.path.lexists(place)), places[0] if places else given)
-        try:
-            path = whole.resolve()
-        except (OSError, ValueError, RuntimeError):  # a NUL in the path, links in a circle
-            path = None
-        if not text.strip() or path is None or not any(path.is_relative_to(root) for root in roots):
-            allowed = ", ".join(str(root) for root in roots)
-            raise UsageError("The page may not read there.", f"It reads in {allowed}; --root adds a folder.")
-        return path
 
     def _prefix(self, session_id: str, record: _Record, origin: Origin, corpus: Corpus) -> str:
         """What to put before the paths, so that they replace nothing that came from elsewhere."""

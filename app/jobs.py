@@ -168,11 +168,12 @@ class Jobs:
         goes_on: int | None = None,
         filled: Filled | None = None,
         as_it_is: bool = False,
+        only: frozenset[str] | None = None,
     ) -> Job:
-        """Begins to answer. refused, beside, goes_on: see Question. filled: what a template made of it; without, a text
-        that calls one is filled in here, unless it is asked as it is. Raises SessionBusy while an answer runs in this
-        session, UsageError and InputRefused for what cannot be filled in."""
-        question = Question(text=text, session=session_id, refused=refused, beside=beside, goes_on=goes_on)
+        """Begins to answer. refused, beside, goes_on, only: see Question. filled: what a template made of it; without,
+        a text that calls one is filled in here, unless it is asked as it is. Raises SessionBusy while an answer runs in
+        this session, UsageError and InputRefused for what cannot be filled in."""
+        question = Question(text=text, session=session_id, refused=refused, beside=beside, goes_on=goes_on, only=only)
         if goes_on is None and not as_it_is:
             question = self._fill(question, filled)
         return self._begin(session_id, question)

@@ -22,7 +22,7 @@ from engine.backend import (
     Prompt,
     Wanted,
 )
-from engine.errors import LongdeskError
+from engine.errors import EngineFailed, LongdeskError
 from engine.local.opened import OpenModel
 from engine.memory.budget import Device, Hardware, Measured, Placement
 from engine.memory.card import ModelCard
@@ -65,6 +65,7 @@ class LocalEngine:
         self._dry_run = DryRun(settings.cache)
         self._shelf = Shelf(settings)
         self._keeper: Keeper | None = None
+        self._held: Path | None = None  # what `hold` wrote
         self._hiring = Lock()  # a preview and a question may come at once, and there is one Keeper for both
 
     @property
@@ -168,7 +169,10 @@ class LocalEngine:
         if engine is not None and model == self._model:
             held = self.keeper.held(engine)
             placement = engine.settings.placement if self._serves(engine, plan, prompt) else placement
-        return caches.find(opened.card, model, placement, prompt, held)
+        found = caches.find(opened.card, model, placement, prompt, held)
+        if (aside := self._held) is None:
+            return found
+        return caches.with_saved(found, aside, opened.card).within(max(placement.n_ctx, held.n_ctx if held else 0))
 
     def ready(self, opened: OpenModel, case: Case, reuse: "KvReuse", session_id: str) -> "EngineProcess":
         """The engine for this prompt: the running one where it has room, else a new one; told what it may start from.
@@ -202,15 +206,22 @@ class LocalEngine:
         engine = self.running
         return self.keeper.save(engine, protected=protected) if engine is not None else None
 
-    def hold(self) -> Path | None:
-        """Saves what the engine holds, whoever asked; its file, None where that was not possible."""
+    def hold(self) -> None:
+        """Writes down what the engine holds, whoever asked: prompts that go on from it start there until `let_go`. What
+        users keep stays. Raises DoesNotFit where there is no room, EngineFailed."""
         engine = self.running
-        held = self.keeper.save(engine, unasked=True) if engine is not None else None
-        return held if isinstance(held, Path) else None
+        if engine is None:
+            raise EngineFailed("The engine ended before what it had read was written down.", "Try again.")
+        self.let_go()
+        self._held = self.keeper.hold(engine)
 
-    def let_go(self, held: Path) -> None:
-        """Takes away what `hold` saved."""
-        self.keeper.discard(held)
+    def let_go(self) -> None:
+        """Takes away what `hold` wrote, if it did."""
+        from app.kv.disk import remove
+
+        held, self._held = self._held, None
+        if held is not None:
+            remove((held,))
 
     def learn(self, model: str) -> Iterator[float]:
         """See SavedCaches.learn. Raises as open does."""
@@ -229,6 +240,7 @@ class LocalEngine:
         try:
             self.save()
         finally:
+            self.let_go()
             if self._engine is not None:
                 self._engine.close()
                 self._engine = None

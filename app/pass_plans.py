@@ -9,12 +9,14 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from threading import Lock, Thread
+from time import monotonic
 
 from app.passes.outline import Outline
 from engine.errors import LongdeskError
 
 _LOG = logging.getLogger(__name__)
 _KEPT = 16
+_RETRY_S = 5.0
 _PATIENCE_S = 10.0  # how long the end of the program waits for what is being worked out
 _MISTAKE = "The plan of passes broke off because of a mistake in Longdesk; the program's log says where."
 
@@ -23,7 +25,8 @@ _MISTAKE = "The plan of passes broke off because of a mistake in Longdesk; the p
 class Outlook:
     """What is known of a plan of passes. outline: None until it is there, and where there is none: error says why then.
 
-    is_ready: nothing more comes. is_old: it is of the session as it was before its last change.
+    is_ready: nothing more comes. is_old: it is of the session as it was before its last change, or an error that may be
+    gone by now.
     """
 
     outline: Outline | None = None
@@ -39,9 +42,11 @@ Slot = tuple[str, int | None]
 class PassPlans:
     """The last plans of this process. Safe to use from several threads."""
 
-    def __init__(self, plan: Plan) -> None:
-        """plan: of a session by its id, and of the turn of this index that goes on; None for its next question."""
-        self._plan = plan
+    def __init__(self, plan: Plan, *, retry_s: float = _RETRY_S) -> None:
+        """plan: of a session by its id, and of the turn of this index that goes on; None for its next question.
+        retry_s: for how long an error is told before it is tried again."""
+        self._plan, self._retry_s = plan, retry_s
+        self._told: dict[Slot, float] = {}  # errors that were told, and until when they are told again
         self._kept: OrderedDict[Slot, tuple[Hashable, Outlook]] = OrderedDict()
         self._wanted: dict[Slot, Hashable] = {}
         self._busy: dict[Slot, Thread] = {}
@@ -52,14 +57,22 @@ class PassPlans:
         slot = (session_id, resumed)
         with self._lock:
             kept_key, outlook = self._kept.get(slot, (None, Outlook()))
-            if kept_key == key:
+            if kept_key == key and not self._is_due(slot, outlook):
                 self._kept.move_to_end(slot)
                 return outlook
             self._wanted[slot] = key
             if slot not in self._busy:
                 self._busy[slot] = Thread(target=self._run, args=(slot,), name=f"passes-{session_id}", daemon=True)
                 self._busy[slot].start()
-        return replace(outlook, is_ready=False, is_old=outlook.outline is not None)
+        return replace(outlook, is_ready=False, is_old=outlook.outline is not None or outlook.error is not None)
+
+    def _is_due(self, slot: Slot, outlook: Outlook) -> bool:
+        """Whether it is to be tried again: memory, or a file, that was missing then may be there by now."""
+        if outlook.error is None:
+            self._told.pop(slot, None)
+            return False
+        now = monotonic()
+        return now > self._told.setdefault(slot, now + self._retry_s)
 
     def last(self, session_id: str, *, resumed: int | None = None) -> Outlook:
         """As it was known last, without finding out anything."""
@@ -112,6 +125,7 @@ class PassPlans:
         with self._lock:
             if self._wanted.get(slot) != key:
                 return False
+            self._told.pop(slot, None)
             self._kept[slot] = (key, outlook)
             self._kept.move_to_end(slot)
             while len(self._kept) > _KEPT:

@@ -111,20 +111,29 @@ def key_of(
 class Previews:
     """The last few previews of this process. Safe to use from several threads."""
 
-    def __init__(self, preview: Callable[[str], Preview]) -> None:
-        """preview: of a session, by its id."""
+    def __init__(self, preview: Callable[..., Preview]) -> None:
+        """preview: of a session, by its id. only: of some of its sources."""
         self._preview = preview
         self._kept: OrderedDict[tuple[object, ...], Preview] = OrderedDict()
         self._lock = Lock()
 
-    def of(self, session: Session, links: Sequence[SourceLink], turns: Sequence[Turn], *, asked_of: object) -> Preview:
-        """That of a session that has these sources and turns. asked_of: see key_of. Raises as Desk.preview does."""
-        key = key_of(session, links, turns, asked_of=asked_of)
+    def of(
+        self,
+        session: Session,
+        links: Sequence[SourceLink],
+        turns: Sequence[Turn],
+        *,
+        asked_of: object,
+        only: frozenset[str] | None = None,
+    ) -> Preview:
+        """That of a session that has these sources and turns. asked_of: see key_of. only: paths of those that are asked
+        about, None for all that are sent. Raises as Desk.preview does."""
+        key = (*key_of(session, links, turns, asked_of=asked_of), only)
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        preview = self._preview(session.id)
+        preview = self._preview(session.id) if only is None else self._preview(session.id, only=only)
         with self._lock:
             self._kept[key] = preview
             while len(self._kept) > _KEPT:

@@ -26,6 +26,8 @@ class Question:
     refused: files that the user attached to it by hand and that could not be read; the turn keeps them. only: the paths
     of the session's sources that it is asked about, None for all that are sent; a slash at the end makes it a folder.
     settings: that this one is asked with, in place of Desk's own; of them, those of sampling and of the reply's length.
+    own: names of those that were set for this question alone, by a template or by options: whoever asks it again, or
+    goes on with its reply, does so with these.
     template: the name of the template that made the text. kinds: of sources that it is asked about, none for all; only
     those that are sent else.
     in_passes: the corpus is read slice by slice, see app.passes; pass_tokens: the most that one reads of it.
@@ -40,6 +42,7 @@ class Question:
     goes_on: int | None = None
     as_set: bool = False
     settings: Settings | None = None
+    own: frozenset[str] = frozenset()
     in_passes: bool = False
     pass_tokens: int | None = None
     template: str = ""
@@ -59,6 +62,7 @@ def with_template(
         template=filled.template,
         kinds=filled.sources,
         settings=replace(settings, **own) if settings is not None and own else question.settings,
+        own=question.own | own.keys(),
     )
 
 

@@ -1,15 +1,18 @@
 """What a session and a turn keep of how they were asked, typed: one way to and from the JSON that the store has."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, astuple, dataclass, replace
 from typing import Any
 
 from app.settings import Settings
 from engine.corpus.source import Cause, Skipped
+from engine.errors import UsageError
 from engine.runtime.events import Sampling, Stop
 from engine.tokens.tiles import MOST_TILES
 from storage.records import Session, Turn
 
+_IN_SAMPLING = {"reply_tokens": "max_tokens"}  # what Sampling calls them
 _WARMTH = 0.7  # the temperature at which a question is asked again whose reply would otherwise be the same
 
 
@@ -76,7 +79,7 @@ class TurnSettings:
     model: the --model value. joined: the pictures that it was the first to send, None for a turn that is older than
     that. refused: files that were attached to it and could not be read. only: the paths that it was asked about, None
     for all that the session has. in_passes, pass_tokens: see Question. template: the name of the one that made the
-    question, "" for none.
+    question, "" for none. own: see Question.
     """
 
     model: str
@@ -88,6 +91,7 @@ class TurnSettings:
     in_passes: bool = False
     pass_tokens: int | None = None
     template: str = ""
+    own: frozenset[str] = frozenset()
 
     def to_json(self) -> dict[str, Any]:
         """As the store keeps it."""
@@ -104,6 +108,8 @@ class TurnSettings:
             values["passes"] = {"tokens": self.pass_tokens}
         if self.template:
             values["template"] = self.template
+        if self.own or self.template:
+            values["own"] = sorted(self.own)
         return values
 
 
@@ -121,6 +127,8 @@ def asked_with(turn: Turn) -> TurnSettings:
         in_passes=passes is not None,
         pass_tokens=passes["tokens"] if passes is not None else None,
         template=str(kept.get("template") or ""),
+        # of a turn that is older than this nobody knows what its template set
+        own=frozenset(kept.get("own", Settings.OWN if kept.get("template") else ())),
     )
 
 
@@ -139,6 +147,19 @@ def sampling_of(settings: Settings) -> Sampling:
         seed=settings.seed,
         stops=settings.stops,
     )
+
+
+def as_asked(settings: Settings, turn: Turn, *, but: Collection[str] = (), goes_on: bool = False) -> Settings:
+    """The settings with those that a turn was asked with by itself, be it by a template or by options: it is asked so
+    again. goes_on: its reply goes on, which stays as it began, however long it may become. but: names of settings that
+    are given anew."""
+    asked, kept = asked_with(turn), {*turn.settings, "stops"}
+    stays = ({*asked.own, *(settings.OWN - {"reply_tokens"} if goes_on else ())} & settings.OWN) - {*but}
+    named = {name: it for name in stays if (it := _IN_SAMPLING.get(name, name)) in kept}
+    values = {name: getattr(asked.sampling, it) for name, it in named.items()}
+    with suppress(UsageError, TypeError):  # a stranger's session may say anything
+        return replace(settings, **values)
+    return settings
 
 
 def varied_from(

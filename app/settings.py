@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from platformdirs import user_data_path
 
@@ -35,8 +35,12 @@ class Settings:
     'all', these ('1-23,30'), or those of these without text ('bare:1-23,30'). snapshot: whether KV states are kept;
     snapshot_budget: bytes that they may take on the disk, None to choose. quotes: whether words of the sources are
     looked for that show an answer; None does so with models that were found to be good at it. count_cache_budget: bytes
-    that ids and readings of counted files may take, 0 to keep none.
+    that ids and readings of counted files may take, 0 to keep none. notes_budget: bytes that notes of passes may take.
     """
+
+    OWN: ClassVar = frozenset(
+        {"reply_tokens", "temperature", "top_p", "min_p", "seed", "stops"}
+    )  # a question's, perhaps
 
     home: Path
     model: str = STARTER
@@ -61,6 +65,7 @@ class Settings:
     snapshot_budget: int | None = None
     quotes: bool | None = None
     count_cache_budget: int = 1 << 30
+    notes_budget: int = 256 << 20
 
     def __post_init__(self) -> None:
         """Raises UsageError for a value that no engine could take, wherever it was set."""
@@ -69,6 +74,7 @@ class Settings:
             ("reply_tokens", self.reply_tokens >= 1, "at least 1"),
             ("snapshot_budget", self.snapshot_budget is None or self.snapshot_budget >= 0, "0 or more"),
             ("count_cache_budget", self.count_cache_budget >= 0, "0 or more"),
+            ("notes_budget", self.notes_budget >= 0, "0 or more"),
             ("n_threads", self.n_threads >= 0, "0 or more"),
             ("stops", all(0 < len(stop) <= 1_000 for stop in self.stops), "texts of 1 to 1,000 characters"),
             ("temperature", 0 <= self.temperature <= 10, "from 0 to 10"),
@@ -173,6 +179,7 @@ _FILE_TYPES: dict[str, type | tuple[type, ...]] = {
     "snapshot_budget": (int, str),
     "quotes": bool,
     "count_cache_budget": (int, str),
+    "notes_budget": (int, str),
 }
 
 
@@ -195,7 +202,7 @@ def _from_file(path: Path) -> dict[str, Any]:
         values["stops"] = tuple(map(str, values["stops"]))
     if "mmproj" in values:
         values["mmproj"] = expanded(Path(values["mmproj"]))
-    for name in ("snapshot_budget", "count_cache_budget"):
+    for name in ("snapshot_budget", "count_cache_budget", "notes_budget"):
         if isinstance(budget := values.get(name), str):
             try:
                 values[name] = parse_bytes(budget)

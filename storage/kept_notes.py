@@ -23,6 +23,24 @@ class KeptNotes:
             rows = connection.execute("SELECT * FROM kept_notes WHERE session_id = ? ORDER BY number", (whole,))
             return tuple(_note(row) for row in rows)
 
+    def listed(self, session_id: str) -> tuple[KeptNote, ...]:
+        """The same without their texts and citations, which may be long."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                "SELECT number, title, created, turn_index FROM kept_notes WHERE session_id = ? ORDER BY number",
+                (find_session(connection, session_id),),
+            )
+            return tuple(
+                KeptNote(
+                    number=row["number"],
+                    title=unpack_text(row["title"]),
+                    text="",
+                    created=unpack_time(row["created"]),
+                    turn_index=row["turn_index"],
+                )
+                for row in rows
+            )
+
     def one(self, session_id: str, number: int) -> KeptNote:
         """The one of this number."""
         with self._database.read() as connection:

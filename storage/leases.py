@@ -22,7 +22,9 @@ from storage.schema import Database
 if TYPE_CHECKING:
     from psutil import Process
 
+ANSWERING, SUMMARIZING = "leases", "summary_leases"  # tables
 STALE_AFTER_S = 60.0
+_DOING = {ANSWERING: "answering in", SUMMARIZING: "summarizing"}
 START_TOLERANCE_S = 1.5  # the boot time is given in whole seconds and can flicker by one
 
 
@@ -55,20 +57,22 @@ class Holder:
 class Lease:
     """The right to write one session's turns, until `release` or the end of its with block."""
 
-    def __init__(self, database: Database, session_id: str, token: str) -> None:
+    def __init__(self, database: Database, session_id: str, token: str, table: str) -> None:
         self.session_id = session_id
         self.token = token
-        self._database = database
+        self._database, self._table = database, table
 
     def heartbeat(self) -> None:
         """Says that the holder lives, as appending to a turn does. Raises SessionBusy when the lease was lost."""
         with self._database.write() as connection:
-            beat(connection, self.session_id, self.token)
+            beat(connection, self.session_id, self.token, table=self._table)
 
     def release(self) -> None:
         """Gives the session free. Releasing twice, or a session that was deleted, is allowed."""
         with self._database.write() as connection:
-            connection.execute("DELETE FROM leases WHERE session_id = ? AND token = ?", (self.session_id, self.token))
+            connection.execute(
+                f"DELETE FROM {self._table} WHERE session_id = ? AND token = ?", (self.session_id, self.token)
+            )
 
     def __enter__(self) -> "Lease":
         return self
@@ -80,10 +84,10 @@ class Lease:
 
 
 class Leases:
-    """The leases of a database."""
+    """The leases of a database. table: those of who answers, or those of who summarizes, which are apart."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, table: str = ANSWERING) -> None:
+        self._database, self._table = database, table
 
     def acquire(self, session_id: str) -> Lease:
         """Takes the session, also from a holder that is dead. The whole id is needed.
@@ -94,43 +98,43 @@ class Leases:
         own = this_process()
         with self._database.write() as connection:
             require_session(connection, session_id)
-            refuse_if_held(connection, session_id)
+            refuse_if_held(connection, session_id, self._table)
             connection.execute(
-                """INSERT OR REPLACE INTO leases (session_id, token, pid, started, host, heartbeat)
+                f"""INSERT OR REPLACE INTO {self._table} (session_id, token, pid, started, host, heartbeat)
                 VALUES (?, ?, ?, ?, ?, ?)""",
                 (session_id, token, own.pid, own.started, own.host, own.heartbeat),
             )
-        return Lease(self._database, session_id, token)
+        return Lease(self._database, session_id, token, self._table)
 
     def holder(self, session_id: str) -> Holder | None:
         """The live holder of a session, if there is one."""
         with self._database.read() as connection:
-            return live_holder(connection, session_id)
+            return live_holder(connection, session_id, self._table)
 
 
-def live_holder(connection: sqlite3.Connection, session_id: str) -> Holder | None:
+def live_holder(connection: sqlite3.Connection, session_id: str, table: str = ANSWERING) -> Holder | None:
     """The holder of a session's lease when it is alive."""
-    row = connection.execute("SELECT * FROM leases WHERE session_id = ?", (session_id,)).fetchone()
+    row = connection.execute(f"SELECT * FROM {table} WHERE session_id = ?", (session_id,)).fetchone()
     holder = holder_of(row) if row else None
     return holder if holder and holder.is_alive() else None
 
 
-def refuse_if_held(connection: sqlite3.Connection, session_id: str) -> None:
+def refuse_if_held(connection: sqlite3.Connection, session_id: str, table: str = ANSWERING) -> None:
     """Raises SessionBusy, with the holder's process id, while the session has a live holder."""
-    holder = live_holder(connection, session_id)
+    holder = live_holder(connection, session_id, table)
     if holder is None:
         return
     mine = holder.pid == os.getpid() and holder.host == this_host()
     raise SessionBusy(
-        f"{'This process' if mine else 'Another process'} (pid {holder.pid}) is answering in session {session_id}.",
+        f"{'This process' if mine else 'Another process'} (pid {holder.pid}) is {_DOING[table]} session {session_id}.",
         "Wait until it is done, or stop it.",
     )
 
 
-def beat(connection: sqlite3.Connection, session_id: str, token: str) -> None:
+def beat(connection: sqlite3.Connection, session_id: str, token: str, *, table: str = ANSWERING) -> None:
     """Renews the heartbeat of the lease with this token. Raises SessionBusy when the session is no longer its own."""
     cursor = connection.execute(
-        "UPDATE leases SET heartbeat = ? WHERE session_id = ? AND token = ?", (time.time(), session_id, token)
+        f"UPDATE {table} SET heartbeat = ? WHERE session_id = ? AND token = ?", (time.time(), session_id, token)
     )
     if not cursor.rowcount:
         raise SessionBusy(f"Session {session_id} was taken over by another process.", "Ask again.")

@@ -319,3 +319,25 @@ def kept_notes(db: Database) -> None:
         text TEXT NOT NULL,
         UNIQUE (session_id, number)
     )""")
+
+
+@MIGRATIONS()
+def uses_of_notes(db: Database) -> None:
+    """When a note was used last, and its size: those not used for longest go first where a budget has no room."""
+    db.conn.execute("ALTER TABLE notes ADD COLUMN used TEXT NOT NULL DEFAULT ''")
+    db.conn.execute("ALTER TABLE notes ADD COLUMN n_bytes INTEGER NOT NULL DEFAULT 0")
+    db.conn.execute("UPDATE notes SET used = created, n_bytes = length(CAST(note AS BLOB))")
+    db.conn.execute("CREATE INDEX notes_used ON notes(used, n_bytes, key)")
+
+
+@MIGRATIONS()
+def leases_of_summaries(db: Database) -> None:
+    """Who summarizes a session, which keeps nobody from asking in it."""
+    db.conn.execute("""CREATE TABLE summary_leases (
+        session_id TEXT PRIMARY KEY REFERENCES sessions(id) ON DELETE CASCADE,
+        token TEXT NOT NULL,
+        pid INTEGER NOT NULL,
+        started REAL NOT NULL,
+        host TEXT NOT NULL,
+        heartbeat REAL NOT NULL
+    )""")

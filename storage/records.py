@@ -163,7 +163,7 @@ class KeptNote:
 class SessionOverview:
     """A session as a page lists it: the turns of its current branch, links to its sources without what they hold.
 
-    next_index: that its next turn will have. kept_notes: in the order of their numbers.
+    next_index: that its next turn will have. kept_notes: in the order of their numbers, without their texts.
     """
 
     session: Session

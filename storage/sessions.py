@@ -10,7 +10,7 @@ from engine.errors import UsageError
 from storage.columns import pack_json, pack_text, pack_time, unpack_json, unpack_optional, unpack_text, unpack_time
 from storage.contents import forget_unused_contents
 from storage.identity import draw_id, find_session, touch_session
-from storage.leases import refuse_if_held
+from storage.leases import ANSWERING, SUMMARIZING, refuse_if_held
 from storage.records import Session, SessionSummary
 from storage.schema import Database
 from storage.search import TITLE_INDEX, index_passage
@@ -127,11 +127,12 @@ class Sessions:
     def delete(self, session_id: str) -> tuple[Path, ...]:
         """Removes it with its turns, and with the contents and KV states that no other uses. Returns files to unlink.
 
-        Raises SessionBusy while somebody answers in it, UsageError without such a session.
+        Raises SessionBusy while somebody answers in it or summarizes it, UsageError without such a session.
         """
         with self._database.write() as connection:
             whole = find_session(connection, session_id)
-            refuse_if_held(connection, whole)
+            for table in (ANSWERING, SUMMARIZING):
+                refuse_if_held(connection, whole, table)
             contents = linked_contents(connection, whole)
             files = take_from(connection, self._database.path.parent, whole)
             connection.execute("DELETE FROM sessions WHERE id = ?", (whole,))

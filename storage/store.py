@@ -6,7 +6,7 @@ from types import TracebackType
 
 from storage.importing import put_session
 from storage.kept_notes import KeptNotes
-from storage.leases import Leases
+from storage.leases import SUMMARIZING, Leases
 from storage.notes import Notes
 from storage.records import Session, SessionOverview, SessionRecord
 from storage.schema import Database
@@ -30,6 +30,7 @@ class Store:
         self.turns = Turns(self._database)
         self.sources = Sources(self._database)
         self.leases = Leases(self._database)
+        self.summary_leases = Leases(self._database, SUMMARIZING)
         self.kept_notes = KeptNotes(self._database)
         self.snapshots = Snapshots(self._database)
         self.search = Search(self._database)
@@ -52,7 +53,7 @@ class Store:
             next_index=self.turns.next_index(session.id),
             links=self.sources.links(session.id),
             skipped=self.sources.skipped(session.id),
-            kept_notes=self.kept_notes.of(session.id),
+            kept_notes=self.kept_notes.listed(session.id),
         )
 
     def record(self, session_id: str) -> SessionRecord:

@@ -37,7 +37,6 @@ NOUNS = {
     "app.parts.tiles": "a part of the page: the slider for tiles",
     "engine.runtime.filling": "which short batches are filled up: arithmetic with tests of its own",
     "engine.runtime.log": "llama.cpp's log: a callback that C calls",
-    "storage.notes": "two tables of their own: what passes found, and how corpora were sliced",
     "engine.runtime.sampling": "llama.cpp's sampler chain: memory that belongs to C",
 }
 

@@ -13,13 +13,14 @@ import click
 import pytest
 
 from app.cli import cli
-from app.cli.output.caches import list_json, pruned_json, verified_json
+from app.cli.output.caches import list_json, pruned_json, pruned_notes_json, verified_json
 from app.cli.output.reading import reading_json
 from app.kv.disk import Kept, Verified
 from app.reach.results import Asked, Read, Reading
 from app.settings import Settings, read_settings
 from engine.memory.catalog.entry import find
 from engine.tensor_types import KV_TYPES
+from storage.notes import Pruned
 from storage.records import Snapshot
 from tests.bench.__main__ import BENCHMARKS
 from tests.screenshots import IMAGES, MOST_BYTES, SIZE
@@ -296,7 +297,10 @@ def test_every_key_of_a_reading_is_documented() -> None:
 def test_every_key_of_the_snapshots_documents_is_documented() -> None:
     kept = Kept((Snapshot(path=Path("a"), binding={}, n_tokens=1, n_bytes=1, created="", last_used="",
                           session_ids=("a",), titles=("t",)),), 1)  # fmt: skip
-    found = verified_json([Verified(kept.snapshots[0], "broken")]), pruned_json(kept.snapshots, kept), list_json(kept)
+    found = (
+        *(verified_json([Verified(kept.snapshots[0], "broken")]), pruned_json(kept.snapshots, kept), list_json(kept)),
+        pruned_notes_json(Pruned(1, 1, 1)),
+    )
     said = COMMAND_LINE.split("### `snapshots --json`")[1].split("\n## ")[0]
     keys = set(re.findall(r'"(\w+)": ', json.dumps(found)))
     assert keys == set(re.findall(r"`(\w+)`", said)) - {"list", "verify", "prune"}

@@ -42,6 +42,7 @@ FLOORS = (
     ("app.cli", "app.command", "app.open_browser"),
     (
         "app.uploads",
+        "app.commits",
         "app.arrival",
         "app.folders",
         "app.intake",

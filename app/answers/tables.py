@@ -18,6 +18,7 @@ from app.answers.dialect import make_parser
 from engine.answer.citations import Citation
 
 NOT_FOUND = "not found in the sources"
+_WHICH = "places in the sources, which one cannot be told"
 _MAY_BE = re.compile(r"^[ \t>*+\d.:|-]*-:?[ \t]*\|", re.MULTILINE)  # the line below a table's head
 _FORMULA = tuple("=+-@\t\r\uff1d\uff0b\uff0d\uff20")
 _NUMBER = re.compile(r"[+-]?[\d.,'\u00a0\u202f ]*\d[ \u00a0\u202f]?%?")
@@ -99,7 +100,9 @@ def source_of(cell: str, citation: Citation | None) -> str:
     """Where a cell stands, in words; "" of an empty one."""
     if not any(map(str.isalnum, cell)):
         return ""
-    return shown(place_of(citation)) if citation is not None else NOT_FOUND
+    if citation is None:
+        return NOT_FOUND
+    return shown(place_of(citation)) if citation.path is not None else f"{citation.places:,} {_WHICH}"
 
 
 def _table(rows: Sequence[Sequence[tuple[str, str]]]) -> Table:
@@ -130,7 +133,7 @@ def _line(cells: Sequence[str]) -> str:
 
 def _code(place: str) -> str:
     """A place as it is: a path may have signs of Markdown."""
-    if place == NOT_FOUND:
+    if place == NOT_FOUND or place.endswith(_WHICH):
         return place
     ticks = "`" * (1 + max(map(len, re.findall("`+", place)), default=0))
     return f"{ticks} {place} {ticks}" if "`" in place else f"{ticks}{place}{ticks}"

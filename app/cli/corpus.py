@@ -21,7 +21,7 @@ from app.cli.signals import cancelling, deaf
 from app.desk import Desk
 from app.question import Answered, Filled, Question, with_template
 from engine.backend import Corpus
-from engine.corpus.git_range import read_range
+from engine.corpus.git_range import at_known_paths, folder_and_range, read_range
 from engine.corpus.refusing import named_by_hand, refuse_empty
 from engine.corpus.rules import Rules
 from engine.corpus.walk.streams import is_stdin
@@ -139,10 +139,7 @@ def ask(
             _change_session(desk, session, model, **flags)
         desk.warm_up()
         read_from = perf_counter()
-        if span is not None:
-            corpus = read_range(paths[0], span)
-        else:
-            corpus = read_corpus(desk, paths, exclude, joins=session is not None) if paths else Corpus()
+        corpus = _read(desk, paths, exclude, session, span, filled)
         if session is not None and exclude:
             for path in desk.leave_out(session, exclude):
                 click.echo(f"{path} is left out from now on.", err=True)
@@ -153,6 +150,7 @@ def ask(
             session=session,
             read_s=perf_counter() - read_from,
             as_set=flags["temperature"] is not None or flags["seed"] is not None,
+            own=desk.settings.OWN & {name for name in flags if flags[name] not in (None, ())},
             in_passes=pass_tokens is not None,
             pass_tokens=pass_tokens or None,
         )
@@ -174,6 +172,23 @@ def ask(
     if answered.turn.stop == "error":
         click.echo(f"longdesk: {answered.turn.error}", err=True)
     return {"cancelled": 130, "error": 1}.get(answered.turn.stop or "", 0)
+
+
+def _read(
+    desk: Desk, paths: Sequence[Path], exclude: tuple[str, ...], session: str | None, span: str | None,
+    filled: Filled | None
+) -> Corpus:  # fmt: skip
+    """What is asked about beside a session's own sources: files, or the commits of a range, which are in it once. span:
+    of --git; a template may have one filled in, and a folder with it."""
+    if span is None and filled is not None and filled.commits:
+        folder, span = folder_and_range(filled.commits)
+        paths = [Path(folder)] if folder else paths or [Path(".")]
+        if len(paths) > 1:
+            raise UsageError("A range of commits is of one checkout.", "Name one folder.")
+    if span is None:
+        return read_corpus(desk, paths, exclude, joins=session is not None) if paths else Corpus()
+    known = [link.path for link in desk.session(session).links] if session is not None else []
+    return at_known_paths(read_range(paths[0], span), known)
 
 
 def _filled_in(

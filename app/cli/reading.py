@@ -16,7 +16,7 @@ from app.cli.signals import cancelling
 from app.reaching import OWN, Grown, Step, Trial, reach
 from engine.corpus.refusing import refuse_empty
 from engine.corpus.rules import Rules
-from engine.errors import Cancelled
+from engine.errors import Cancelled, LongdeskError
 
 
 class Lengths(click.ParamType[tuple[int, ...]]):
@@ -67,7 +67,7 @@ def reading(
         refuse_empty(desk.legible(corpus), given)
         trial = Trial(lengths=lengths, n_depths=n_depths, seed=seed, own=not paths)
         grown: Grown | None = None
-        stopped = False
+        broke: LongdeskError | None = None
         try:
             with cancelling(cancel, begun), closing(reach(desk, corpus, trial, cancel=cancel)) as steps:
                 for step in steps:
@@ -78,10 +78,12 @@ def reading(
                         grown = step
                     else:
                         click.echo(step, err=True)
-        except Cancelled:
-            stopped = True
+        except LongdeskError as error:
+            broke = error
         if grown is not None and grown.reading.lengths:
             print_reading(grown.reading, corpus.skipped, as_json=as_json)
-        if stopped:
+        if isinstance(broke, Cancelled):
             click.echo("Stopped. The lengths that are done are kept; the same command goes on with the rest.", err=True)
-    return 130 if stopped else 0
+        elif broke is not None:
+            raise broke
+    return 130 if broke is not None else 0

@@ -6,7 +6,7 @@ import click
 
 from app.cli.desk import open_desk
 from app.cli.options import JSON, Bytes
-from app.cli.output.caches import print_kept, print_pruned, print_verified, showing_progress
+from app.cli.output.caches import print_kept, print_pruned, print_pruned_notes, print_verified, showing_progress
 
 
 @click.group()
@@ -40,10 +40,16 @@ def verify(as_json: bool) -> int:
 @click.option("--older-than", "days", type=click.FloatRange(0, 36_500), metavar="DAYS", help="What was not used since.")
 @click.option("--to", "to_bytes", type=Bytes(), help="What was not used for longest, until so much is left.")
 @click.option("--all", "everything", is_flag=True, help="All of them.")
+@click.option("--notes", "of_notes", is_flag=True, help="The notes of passes and summaries, in place of KV caches.")
 @JSON
-def prune(days: float | None, to_bytes: int | None, everything: bool, as_json: bool) -> None:
+def prune(days: float | None, to_bytes: int | None, everything: bool, of_notes: bool, as_json: bool) -> None:
     """Remove kept KV caches; without an option, down to the budget. Sessions stay: they are read again when asked."""
     with open_desk() as desk:
+        if of_notes:
+            to_bytes = 0 if everything else desk.settings.notes_budget if (days, to_bytes) == (None, None) else to_bytes
+            gone = desk.prune_notes(older_than=None if days is None else timedelta(days=days), to_bytes=to_bytes)
+            print_pruned_notes(gone, as_json=as_json)
+            return
         saved = desk.saved
         if everything:
             to_bytes = 0

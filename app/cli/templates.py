@@ -53,6 +53,7 @@ def _text(template: Template) -> str:
     lines = [f"{template.name}: {template.title}", f"File: {template.place}"]
     for blank in template.blanks:
         default = "has to be filled in" if blank.default is None else f"default: {blank.default}"
+        default = "may be left out" if blank.takes and blank.default == "" else default
         lines.append(f"Blank {blank.name}: {blank.about + '; ' if blank.about else ''}{default}")
     settings = {**_settings(template), **({"sources": list(template.sources)} if template.sources else {})}
     lines += [f"Sets {name}: {value}" for name, value in settings.items()]
@@ -71,11 +72,18 @@ def _json(template: Template) -> Json:
         "title": template.title,
         "own": not template.is_ours,
         "file": template.place,
-        "blanks": [{"name": each.name, "about": each.about, "default": each.default} for each in template.blanks],
+        "blanks": [
+            {"name": each.name, "about": each.about, "default": each.default, **_takes(each)}
+            for each in template.blanks
+        ],
         "for": list(template.suits),
         "sources": list(template.sources),
         "settings": _settings(template),
     }
+
+
+def _takes(blank: Blank) -> Json:
+    return {"takes": blank.takes} if blank.takes else {}
 
 
 def _fault(fault: Fault) -> Json:

@@ -255,7 +255,7 @@ def _asked_with(fields: Fields, renamed: dict[str, str]) -> dict[str, Any]:
     for refused in at.list("refused") if "refused" in at else ():
         if len(refused) != 3 or not all(isinstance(each, str) for each in refused):
             raise at.refusal("refused", "a list of files")
-    for name in ("only", "stops"):
+    for name in ("only", "stops", "own"):
         if name in at:
             at.texts(name)
     if renamed and "joined" in at:

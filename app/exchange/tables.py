@@ -8,6 +8,7 @@ from typing import Any
 from app.answers.tables import Sourced, csv_of, markdown_of, source_of, tables_of
 from app.export import picture_numbers
 from app.found_again import found_cells
+from engine.answer.citations import Citation
 from engine.errors import UsageError
 from storage.records import SessionRecord, Turn
 
@@ -50,7 +51,7 @@ def tables_json(found: Sequence[TurnTables]) -> dict[str, Any]:
                 "columns": list(sourced.table.head),
                 "rows": [
                     [
-                        {"text": cell, "source": source_of(cell, at) or None, "citation": at and at.to_json()}
+                        {"text": cell, "source": source_of(cell, at) or None, "citation": _placed(at)}
                         for cell, at in zip(row, cells, strict=True)
                     ]
                     for row, cells in zip(sourced.table.rows, sourced.sources, strict=True)
@@ -60,6 +61,11 @@ def tables_json(found: Sequence[TurnTables]) -> dict[str, Any]:
             for sourced in each.tables
         ]
     }
+
+
+def _placed(citation: Citation | None) -> dict[str, Any] | None:
+    """A citation as JSON; None of one that says of no place."""
+    return None if citation is None or citation.path is None else citation.to_json()
 
 
 def _tables(record: SessionRecord, turn: Turn) -> tuple[Sourced, ...]:

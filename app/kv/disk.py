@@ -108,6 +108,23 @@ class Tier:
         except (OSError, LongdeskError) as error:
             return Room(refusal=f"The KV cache was not kept: {error}")
 
+    def set_aside(self, n_bytes: int) -> str | None:
+        """Reserves room until `release` for a file that goes in a while, such as what a reading goes back to: it counts
+        for no budget, and nothing that is kept goes for it. A sentence where the disk has no room."""
+        try:
+            with self._alone() as reservations:
+                self._sweep()
+                free = self._free_bytes() - reservations.others_bytes - DISK_RESERVE_BYTES
+                if n_bytes > free:
+                    return (
+                        f"It takes {show_bytes(n_bytes)} of the disk for a while, and {show_bytes(max(0, free))} are "
+                        f"free beside the {show_bytes(DISK_RESERVE_BYTES)} that are always left."
+                    )
+                reservations.reserve(n_bytes)
+                return None
+        except (OSError, LongdeskError) as error:
+            return str(error)
+
     def release(self) -> None:
         """The state that room was made for is written and in the index, or will not be."""
         with suppress(OSError, LongdeskError), self._alone() as reservations:
@@ -262,7 +279,8 @@ def _is_left_behind(file: Path) -> bool:
     if file.suffix == ".part":
         pid = file.suffixes[-2].removeprefix(".") if len(file.suffixes) > 1 else ""
         return not _is_running(pid) or age_s > _ABANDONED_S
-    return _is_of_the_dead(file) or age_s > _ORPHANED_S
+    written_here = _PID.match(file.name) is not None  # a reading holds one for as long as it asks
+    return _is_of_the_dead(file) or age_s > (_ABANDONED_S if written_here else _ORPHANED_S)
 
 
 def _is_of_the_dead(file: Path) -> bool:

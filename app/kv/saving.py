@@ -16,7 +16,7 @@ from app.kv.disk import Tier, remove
 from app.kv.reuse import Held, KvReuse, Pace, SavedCaches
 from app.settings import Settings
 from engine.backend import Finished, Plan
-from engine.errors import LongdeskError
+from engine.errors import DoesNotFit, EngineFailed, LongdeskError
 from engine.local.process import EngineProcess, SavedState
 from engine.memory.card import ModelCard
 from engine.memory.hardware import ram
@@ -118,16 +118,11 @@ class Keeper:
             self._tier.release()
         self._pace.read(event.prompt_tokens - event.reused_tokens, event.prefill_s)
 
-    def save(
-        self, engine: EngineProcess, *, protected: tuple[Path, ...] = (), unasked: bool = False
-    ) -> Path | str | None:
+    def save(self, engine: EngineProcess, *, protected: tuple[Path, ...] = ()) -> Path | str | None:
         """Saves the KV cache that the engine holds, where that is worth it: its file, or a sentence where it was not
-        possible.
-
-        protected: saved ones that are not to go for it. unasked: also what was read in no session.
-        """
+        possible. protected: saved ones that are not to go for it."""
         holding = self._holding
-        if holding is None or not (self._unsaved or unasked) or not self._settings.snapshot:
+        if holding is None or not self._unsaved or not self._settings.snapshot:
             return None
         self._unsaved = False
         holding = self._holding = replace(holding, binding=self.caches.known(holding.binding))
@@ -147,6 +142,34 @@ class Keeper:
             return f"The KV cache was not kept: {error}"
         finally:
             self._tier.release()
+
+    def hold(self, engine: EngineProcess) -> Path:
+        """Writes what the engine holds into a file of nobody's, beside what is kept: no session's, in no index, of no
+        budget, and gone when its process is. Raises DoesNotFit where memory or disk have no room, EngineFailed."""
+        holding = self._holding
+        assert holding is not None
+        remedy = "Ask for shorter --lengths, or make room."
+        if (takes := _saving_bytes(engine, holding.card)) > (free := ram().free_bytes):
+            raise DoesNotFit(
+                f"The KV cache of one length has to be written down, since this model cannot go back: that takes "
+                f"{takes:,} bytes of memory, and {free:,} are free.",
+                remedy,
+            )
+        if refusal := self._tier.set_aside(self._state_bytes(engine)):
+            raise DoesNotFit(
+                f"The KV cache of one length has to be written down, since this model cannot go back. {refusal}", remedy
+            )
+        path = self._tier.new_path(os.getpid())
+        try:
+            saved = engine.save(self.caches.known(holding.binding), path)
+        except BaseException:
+            remove((path,))
+            raise
+        finally:
+            self._tier.release()
+        if saved is None or not saved.n_bytes:
+            raise EngineFailed("The KV cache of this model could not be written down.", "Try another model file.")
+        return path
 
     def discard(self, path: Path) -> None:
         """A saved cache's file is broken: it is forgotten, so that a good one takes its place."""

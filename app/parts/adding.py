@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import streamlit as st
 
 from app import state
-from app.additions import Read
+from app.additions import Ask, Read
 from app.arrival import Arrival
 from app.intake import Delivery
 from app.markdown import plain
 from app.parts.dropping import draw_drop
+from app.question import Filled
 from app.reading import Tell
 from app.suggestions import EXAMPLE
 from app.uploads import Upload
@@ -117,6 +118,22 @@ def take_arrival(session_id: str | None, arrival: Arrival) -> None:
     )
 
 
+def take_commits(session_id: str | None, question: str, filled: Filled) -> None:
+    """Reads the commits that a template's question is about, then asks it about these alone."""
+    house, paths = state.house(), set[str]()
+
+    def read(session: str | None, tell: Tell) -> Delivery:
+        delivery = house.intake.read_commits(filled.commits, session=session)
+        paths.update(source.path for _, corpus in delivery.parts for source in corpus.sources)
+        return delivery
+
+    def ask(session: str, text: str) -> None:
+        if paths:  # else it is said why there are none
+            house.jobs.ask(session, text, filled=filled, only=frozenset(paths))
+
+    _take(session_id, f"Commits {filled.commits}", read, question=question, ask=ask)
+
+
 def bring_back(session_id: str, path: str) -> None:
     """Reads after all what was skipped."""
     intake = state.house().intake
@@ -131,15 +148,17 @@ def _take(
     widget: str | None = None,
     question: str | None = None,
     lost: Sequence[Skipped] = (),
+    ask: Ask | None = None,
 ) -> None:
-    """Lets it be read, and waits for what is read in a moment. lost: what is to be named besides what is refused.
+    """Lets it be read, and waits for what is read in a moment. lost: what is to be named besides what is refused. ask:
+    see Addition.
 
     Where a redraw cuts in, it does so before the widget is emptied, or when the reading has begun: it is done once.
     """
     additions = state.house().additions
     if widget is not None:
         state.renew(widget)
-    addition = additions.add(session_id, title, read, question=question, lost=tuple(lost))
+    addition = additions.add(session_id, title, read, question=question, lost=tuple(lost), ask=ask)
     addition.join(SOON_S)
     try:
         state.watch(addition)

@@ -35,10 +35,11 @@ def draw_notes(session_id: str, notes: Sequence[KeptNote]) -> None:
 def draw_open_note(session_id: str, notes: Sequence[KeptNote]) -> None:
     """The note that was opened, in a dialog."""
     looked_at = state.value(_OPEN)
-    note = next((each for each in notes if looked_at == (session_id, each.number)), None)
-    if note is not None:
-        dialog = st.dialog(plain(note.title), width="large", icon=":material/sticky_note_2:", on_dismiss=_close)
-        dialog(_draw_note)(session_id, note)
+    if any(looked_at == (session_id, each.number) for each in notes):
+        with state.telling():  # another tab may have deleted it
+            note = state.house().desk.kept_note(*looked_at)
+            dialog = st.dialog(plain(note.title), width="large", icon=":material/sticky_note_2:", on_dismiss=_close)
+            dialog(_draw_note)(session_id, note)
 
 
 def _draw_row(session_id: str, note: KeptNote) -> None:

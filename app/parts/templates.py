@@ -21,11 +21,13 @@ _mount = st.components.v2.component(
 )
 
 
-def draw_templates(links: Sequence[Placed]) -> None:
-    """The list, and those that suit these sources: of a session that nothing was asked in."""
+def draw_templates(links: Sequence[Placed], only: Sequence[str] = ()) -> None:
+    """The list, and those that suit these sources: of a session that nothing was asked in. only: the names of those
+    that can be asked, () for all."""
     shelf = _shelf()
     templates, faults = shelf.all(), shelf.faults()
-    suiting = shelf.suiting(links)[:_MOST_OFFERED]
+    templates = tuple(each for each in templates if not only or each.name in only)
+    suiting = [each for each in shelf.suiting(links) if each in templates][:_MOST_OFFERED]
     titles = {each.name: f"{plain(each.title)}  ·  /{each.name}" for each in templates}
     wrong = f"{len(faults):,} of your template files cannot be used"
     with st.container(key="templates", horizontal=True, vertical_alignment="center", gap="small"):
@@ -47,15 +49,21 @@ def draw_templates(links: Sequence[Placed]) -> None:
         _open(chosen)
 
 
-def fits_template(session_id: str | None, text: str, has_files: bool) -> bool:
+def fits_template(session_id: str | None, text: str, has_files: bool, only: Sequence[str] = ()) -> bool:
     """Whether a question can be asked as it was typed. Else it stands in the box again, and it is said why not; or it
-    calls a template with blanks that are missing, and its form is opened."""
+    calls a template with blanks that are missing, and its form is opened. only: the names of the templates that can be
+    asked, where nothing else can; () for all."""
     calls: list[Call | None] = []
     if (sentence := state.refusal(lambda: calls.append(_shelf().call(text)))) is not None:
         state.say(sentence)
         give_back(session_id, text)
         return False
     call = calls[0]
+    if only and (call is None or call.template.name not in only):
+        names = " or ".join(f"/{name}" for name in only)
+        state.say(f"It does not fit: leave something out first, or ask about less of it with {names}.")
+        give_back(session_id, text)
+        return False
     if call is None or not call.missing:
         return True
     if has_files:  # they would be gone with the box
@@ -64,6 +72,13 @@ def fits_template(session_id: str | None, text: str, has_files: bool) -> bool:
     else:
         state.follow(_CALLED, call)
     return False
+
+
+def filled_in(text: str) -> Filled | None:
+    """What a template makes of a question that calls one; None where it calls none, or cannot be filled in."""
+    found: list[Filled | None] = []
+    state.refusal(lambda: found.append(_shelf().called(text)))
+    return found[0] if found else None
 
 
 def draw_template() -> tuple[str, Filled] | None:

@@ -4,9 +4,11 @@ a line only where there is no other way."""
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from zlib import crc32
 
 from engine.backend import Picture, Source
+from engine.corpus.source import digest_text
 
 _MOST_NAME = 0.75  # of a piece's room: what stands around its text, its path above all; each piece has it
 _LEAST_FILLED = 0.5  # of a piece's room: a weaker boundary behind that is taken before a stronger one ahead of it
@@ -22,6 +24,63 @@ _BOUNDARIES = (
     re.compile(r"(?m)^(?=.)"),  # a line
     re.compile(r"(?<=[ \t.,;])(?=\S)"),
 )
+
+
+_BEGINNING = 48  # characters by which it is found where a piece may have moved to
+_MOST_LIKE_IT = 16  # places that begin so are looked at
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What a piece of a text is known by: characters from and to, as it stood, its digest, and what it begins with."""
+
+    start: int
+    end: int
+    digest: str
+    beginning: int
+
+
+def mark_of(text: str, start: int, end: int) -> Mark:
+    """Of a piece of a text."""
+    return Mark(start, end, digest_text(text[start:end]), _beginning(text, start))
+
+
+def found_again(text: str, marks: Sequence[Mark]) -> tuple[int | None, ...]:
+    """Where pieces that stood in a row stand in what became of their text, in the same order; None for those that were
+    edited. Where much was put in or taken out, they are looked for at beginnings of lines."""
+    places, behind, moved = list[int | None](), 0, 0
+    at_end = len(text) - marks[-1].end if marks else 0
+    lines: dict[int, list[int]] | None = None
+    for mark in marks:
+        likely = [mark.start + moved, mark.start + at_end]
+        place = next((at for at in likely if at >= behind and _stands(text, at, mark)), None)
+        if place is None:
+            lines = lines if lines is not None else _lines(text)
+            like_it = [at for at in lines.get(mark.beginning, ()) if at >= behind]
+            place = next((at for at in like_it[:_MOST_LIKE_IT] if _stands(text, at, mark)), None)
+        if place is not None:
+            behind, moved = place + mark.end - mark.start, place - mark.start
+        places.append(place)
+    return tuple(places)
+
+
+def _stands(text: str, at: int, mark: Mark) -> bool:
+    end = at + mark.end - mark.start
+    return end <= len(text) and digest_text(text[at:end]) == mark.digest
+
+
+def _lines(text: str) -> dict[int, list[int]]:
+    """The beginnings of all lines, by what stands there."""
+    found: dict[int, list[int]] = {}
+    at = 0
+    while at < len(text):
+        found.setdefault(_beginning(text, at), []).append(at)
+        at = (text.find("\n", at) + 1) or len(text)
+    return found
+
+
+def _beginning(text: str, at: int) -> int:
+    return crc32(text[at : at + _BEGINNING].encode("utf-8", "surrogatepass"))
 
 
 def cut(source: Source, room: int, tokens_of: Callable[[Source], int]) -> tuple[tuple[int, int], ...]:

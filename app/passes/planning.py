@@ -1,15 +1,15 @@
 """How a question would be read in passes: the context that all of them have, and the slices; before anything runs."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from threading import Event as Flag
 
 from app.next_turn import PreparedTurn
 from app.passes import notes
-from app.passes.setting import PassPlan, Setting, most_tokens
+from app.passes.setting import PassPlan, Setting, counting, most_tokens
 from app.passes.slices import slices_of
 from app.question import Question
 from app.settings import Settings
-from engine.backend import Backend, Exchange, Source
+from engine.backend import Backend, Exchange
 from engine.corpus.wording import counted
 from engine.errors import DoesNotFit
 from storage.store import Store
@@ -33,10 +33,12 @@ class _Rooms:
     most_ctx: int
 
 
-def plan_passes(turn: PreparedTurn, question: Question, backend: Backend, store: Store, settings: Settings) -> PassPlan:
+def plan_passes(
+    turn: PreparedTurn, question: Question, backend: Backend, store: Store, settings: Settings, cancel: Flag
+) -> PassPlan:
     """How this turn would be read; without sources there are no slices.
 
-    Raises DoesNotFit where a pass has no room, or a source that cannot be cut is too large for one.
+    Raises DoesNotFit where a pass has no room, or a source that cannot be cut is too large for one; Cancelled.
     """
     sees = backend.about.sees
     sources = tuple(at.source for at in turn.sent if sees or not at.source.is_wordless)
@@ -56,11 +58,7 @@ def plan_passes(turn: PreparedTurn, question: Question, backend: Backend, store:
     kept = store.notes.slices(setting.session_id) if turn.session else []
     before = next((each.get("most_ctx") for each in kept), None)
     rooms = _rooms(setting, question.pass_tokens, before)
-
-    def tokens_of(some: Sequence[Source]) -> list[int]:
-        documents = backend.documents(some, setting.numbers, max_tiles=setting.max_tiles)
-        return [document.n_tokens for document in documents]
-
+    tokens_of = counting(backend, setting.numbers, setting.max_tiles, cancel)
     slices = slices_of(sources, rooms.new, tokens_of, kept=kept, kept_room=rooms.kept)
     for each in slices:
         if each.n_tokens > rooms.kept:

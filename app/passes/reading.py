@@ -8,11 +8,10 @@ slice whose sources did not change is not read again.
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 from threading import Event as Flag
 from typing import Any
 
-from app.citing import Excerpt, Quotable
+from app.citing import Excerpt, Quotable, begins, texts_of
 from app.passes import notes
 from app.passes.notes import Fact, Note, note_from
 from app.passes.setting import PassPlan, Setting, held_reply
@@ -20,7 +19,7 @@ from app.passes.slices import Slice
 from app.question import DeskEvent, Notice, Passes, Passing
 from app.verdicts import refuse_misfit
 from engine.answer.citations import Citation
-from engine.backend import Case, Finished, Ids, Prompt, QuoteState, Remark, Replied, Source
+from engine.backend import Case, Finished, Ids, Prompt, Remark, Replied, Source
 from engine.corpus.wording import counted
 
 _AROUND = 400  # characters before and behind a quote that are sent with a note's fact to be quoted again
@@ -147,7 +146,7 @@ def _pass(
     kept = setting.store.notes.get(key)
     at = replace(at, n_tokens=case.prompt.n_tokens)
     if kept is not None:
-        note = note_from(kept)
+        note = _where_it_stands_now(kept, quotable)
         yield _over(at, note, kept=True)
         return Noted(note, at.title, _passages(note, quotable))
     yield at
@@ -156,10 +155,10 @@ def _pass(
     if held is None:
         return None
     text, ended = held.text, held.ended
-    note = yield from _shown(setting, case, text, ended, quotes, cancel)
-    if cancel.is_set() and not note.looked and setting.may_quote:
+    note, n_looked_at = yield from _shown(setting, case, text, ended, quotes, cancel)
+    if cancel.is_set() and quotes.sources and n_looked_at < len(note.facts):
         return None
-    setting.store.notes.put(key, setting.session_id, note.to_json())
+    setting.keep(key, {**note.to_json(), "places": begins(quotable)})
     yield _over(at, note, n_read=ended.prompt_tokens - ended.reused_tokens, n_reused=ended.reused_tokens)
     return Noted(note, at.title, _passages(note, quotable))
 
@@ -172,11 +171,11 @@ def _over(at: Passing, note: Note, **known: Any) -> Passing:
 
 def _shown(
     setting: Setting, case: Case, text: str, ended: Finished, quotes: Quotable, cancel: Flag
-) -> Generator[DeskEvent, None, Note]:
-    """The note, with the words that show each of its facts."""
+) -> Generator[DeskEvent, None, tuple[Note, int]]:
+    """The note, with the words that show each of its facts; and how many of these were looked at."""
     spans = notes.facts_in(text)
     if not spans or not quotes.sources:
-        return notes.read_note(text)
+        return notes.read_note(text), 0
     told = setting.backend.evidence(
         case,
         Replied(ended.reply_ids, text),
@@ -194,7 +193,16 @@ def _shown(
             else:
                 citations.append(quotes.citation(event, spans[event.statement]))
     seen = setting.backend.about.sees and any(source.pictures for source in quotes.sources)
-    return notes.read_note(text, citations=citations, looked=len(citations) == len(spans) and not seen)
+    looked = len(citations) == len(spans) and not seen
+    return notes.read_note(text, citations=citations, looked=looked), len(citations)
+
+
+def _where_it_stands_now(kept: Mapping[str, Any], quotable: Sequence[Excerpt]) -> Note:
+    """A kept note, its facts with the places that their words have in the sources as they are now."""
+    before, note = kept["places"], note_from({name: value for name, value in kept.items() if name != "places"})
+    citations = Quotable(quotable).moved([fact.citation for fact in note.facts], before)
+    facts = (Fact(fact.text, citation) for fact, citation in zip(note.facts, citations, strict=True))
+    return replace(note, facts=tuple(facts))
 
 
 def _passages(note: Note, quotable: Sequence[Excerpt]) -> tuple[Excerpt, ...]:
@@ -230,16 +238,8 @@ def _whole_lines(data: bytes, start: int, end: int) -> tuple[int, int]:
 
 
 def key_of(prompt: Prompt, setting: Setting, quotable: Sequence[Excerpt]) -> str:
-    """Of what is asked of which model, and of where its words stand: equal ones give equal notes."""
-    about = setting.backend.about
-    model = (about.name, about.vocabulary, about.origin and (about.origin.header_digest, about.origin.n_bytes))
-    # not whether the model is good at it, which is found out while notes are taken
-    looked = (setting.settings.quotes, setting.backend.quotes().state is QuoteState.IMPOSSIBLE)
-    places = [(each.whole.path, each.whole.digest, each.first_byte) for each in quotable]
-    asked = f"{notes.VERSION} {model} {setting.sampling} {setting.settings.kv_type} {looked} {places}"
-    digest = blake2b(asked.encode("utf-8", "surrogatepass"), digest_size=16)
-    digest.update(prompt.ids().astype("<i4").tobytes())
-    return digest.hexdigest()
+    """Under which the note of this is kept: see Setting.key."""
+    return setting.key(f"{notes.VERSION} {setting.sampling}", prompt, texts_of(quotable))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

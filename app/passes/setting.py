@@ -1,10 +1,13 @@
 """What the passes of a question share, and the plan of them: values that say what is read, and how it is asked."""
 
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import closing
+import os
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import date
+from hashlib import blake2b
 from threading import Event as Flag
+from typing import Any
 
 import numpy as np
 
@@ -30,8 +33,10 @@ from engine.backend import (
     Text,
     Wanted,
 )
+from engine.errors import Cancelled
 from storage.store import Store
 
+_AT_ONCE = 1 << 20  # characters that are counted before it is looked whether a stop came
 _SHARES = (1, 3 / 4, 1 / 2, 3 / 8, 1 / 4, 3 / 16, 1 / 8, 1 / 16, 1 / 32, 1 / 64, 1 / 128, 1 / 256)
 
 
@@ -68,6 +73,24 @@ class Setting:
         """What a source takes as a document."""
         return self.backend.documents([source], self.numbers, max_tiles=self.max_tiles)[0].n_tokens
 
+    def key(self, asked: str, prompt: Prompt, texts: Sequence[object]) -> str:
+        """Of what is asked of which model, and of the texts that its words may stand in: equal ones give equal replies.
+        asked: how it is asked, in words. texts: see texts_of."""
+        about, quotes = self.backend.about, self.backend.quotes()
+        # names and headers are those of many fine-tunes
+        model = (about.name, about.vocabulary, self.backend.digest())
+        # not whether the model is good at it, which is found out while notes are taken
+        looked = (self.settings.quotes, quotes.state is QuoteState.IMPOSSIBLE)
+        looks = _stamp(about.origin.projector if about.origin is not None else None) if prompt.shown else None
+        whole = f"{asked} {model} {self.settings.kv_type} {looked} {looks} {list(texts)}"
+        digest = blake2b(whole.encode("utf-8", "surrogatepass"), digest_size=16)
+        digest.update(prompt.ids().astype("<i4").tobytes())
+        return digest.hexdigest()
+
+    def keep(self, key: str, note: Mapping[str, Any]) -> None:
+        """Keeps what was found; what was not used for longest goes where the budget has no room."""
+        self.store.notes.put(key, self.session_id, note, budget=self.settings.notes_budget)
+
     @property
     def may_quote(self) -> bool:
         """Whether words are looked for behind facts."""
@@ -77,6 +100,36 @@ class Setting:
     def sampling(self) -> Sampling:
         """Of notes: always the likeliest, since they are kept."""
         return Sampling(max_tokens=notes.MOST_TOKENS, temperature=0.0)
+
+
+def _stamp(file: str | None) -> tuple[int, int] | None:
+    """Tells a projector from another one; None where there is none."""
+    with suppress(OSError):
+        if file is not None:
+            status = os.stat(file)
+            return status.st_size, status.st_mtime_ns
+    return None
+
+
+def counting(
+    backend: Backend, numbers: Mapping[str, int], max_tiles: int, cancel: Flag
+) -> Callable[[Sequence[Source]], list[int]]:
+    """What sources take as documents, some of them at a time. Raises Cancelled once it was stopped."""
+
+    def tokens_of(sources: Sequence[Source]) -> list[int]:
+        counted, waiting, n_characters = list[int](), list[Source](), 0
+        for number, source in enumerate(sources, 1):
+            waiting.append(source)
+            n_characters += len(source.text)
+            if n_characters < _AT_ONCE and number < len(sources):
+                continue
+            if cancel.is_set():
+                raise Cancelled("It was stopped before anything was read.")
+            counted += [each.n_tokens for each in backend.documents(waiting, numbers, max_tiles=max_tiles)]
+            waiting, n_characters = [], 0
+        return counted
+
+    return tokens_of
 
 
 @dataclass(frozen=True, slots=True)

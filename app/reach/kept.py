@@ -62,20 +62,26 @@ class KeptReadings:
         return self._files.write(_name(reading), json.dumps(reached).encode(), (body,))
 
     def reached(self, model_digest: str, kv_type: str) -> Reached | None:
-        """What is known of a model with this KV type: by the reading that went farthest, and asked most of those."""
+        """What is known of a model with this KV type: by the reading that went farthest, and asked most of those. One
+        that could say nothing counts where there is no other."""
         found = []
         for name in self._names(model_digest, kv_type):
             with suppress(ValueError, KeyError, TypeError):
                 head: dict[str, Any] = json.loads(self._files.read_head(name) or b"")
                 effective, longest, n_asked = head["effective"], int(head["longest"]), int(head.get("asked", 0))
-                found.append((longest, n_asked, name, Reached(None if effective is None else int(effective), longest)))
-        return max(found, key=lambda each: each[:3])[3] if found else None
+                reached = Reached(None if effective is None else int(effective), longest)
+                found.append(((effective is not None, longest, n_asked, name), reached))
+        return max(found, key=lambda each: each[0])[1] if found else None
 
     def farthest(self, model_digest: str, kv_type: str) -> Reading | None:
         """The whole of that reading."""
         readings = [self._read(name) for name in self._names(model_digest, kv_type)]
         there = [each for each in readings if each is not None]
-        return max(there, key=lambda each: (each.longest, each.n_asked, _name(each)), default=None)
+        return max(
+            there,
+            key=lambda each: (each.effective_tokens is not None, each.longest, each.n_asked, _name(each)),
+            default=None,
+        )
 
     def _names(self, model_digest: str, kv_type: str) -> Iterator[str]:
         yield from self._files.sizes(_beginning(model_digest, kv_type), _ENDING)

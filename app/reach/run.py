@@ -7,7 +7,6 @@ from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from pathlib import Path
 from threading import Event as Flag
 from time import monotonic
 from typing import Protocol
@@ -46,10 +45,12 @@ _WORTH_ADDING = 1.25  # the whole corpus, where it is so much longer than the la
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """What is asked for. lengths: in tokens, () to choose. n_depths: from the beginning to the end. seed: of what is
-    planted. own: the corpus is Longdesk's own program."""
+    """What is asked for. lengths: in tokens, () to choose; longest: of those that are chosen, None for as long as there
+    is room. n_depths: from the beginning to the end. seed: of what is planted. own: the corpus is Longdesk's own
+    program."""
 
     lengths: tuple[int, ...] = ()
+    longest: int | None = None
     n_depths: int = 5
     seed: int = 0
     own: bool = False
@@ -79,10 +80,10 @@ class Grown:
 
 
 class Holder(Protocol):
-    """Who saves what an engine holds that cannot go back to where it was."""
+    """Who writes down what an engine holds that cannot go back to where it was: see LocalEngine."""
 
-    def hold(self) -> Path | None: ...
-    def let_go(self, held: Path) -> None: ...
+    def hold(self) -> None: ...
+    def let_go(self) -> None: ...
 
 
 class Run:
@@ -102,7 +103,7 @@ class Run:
         depths = depths_of(trial.n_depths)
         self._field = Field(corpus.sources, backend, seed=trial.seed, depths=depths)
         self.told: list[str] = []
-        lengths = self._lengths(trial.lengths)
+        lengths = self._lengths(trial.lengths, trial.longest)
         self._wanted, lengths = self._placed(lengths, chosen=not trial.lengths)
         origin = backend.about.origin
         begun = Reading(
@@ -135,20 +136,20 @@ class Run:
         return self._shown
 
     def read(self, tokens: int, cancel: Flag, holder: Holder) -> Generator[Step, None, bool]:
-        """Reads one length and asks; False where nothing could be kept. Raises Cancelled, and as generate does."""
-        haystack, asked, before, held = self._field.haystack(tokens), list[Asked](), 0, None
+        """Reads one length and asks; False where nothing could be kept. Raises Cancelled, DoesNotFit where a model that
+        cannot go back would have to read it for each question, and as generate does."""
+        haystack, asked, before = self._field.haystack(tokens), list[Asked](), 0
         try:
             if not self._backend.about.goes_back:
                 beginning = _beginning(haystack.prompts[0])
                 _, before = yield from self._answer(beginning, tokens, 0, len(haystack.probes), cancel, n_reply=1)
-                held = holder.hold()
+                holder.hold()
             for probe, prompt in zip(haystack.probes, haystack.prompts, strict=True):
                 reply, decoded = yield from self._answer(prompt, tokens, len(asked), len(haystack.probes), cancel)
                 asked.append(_asked(probe, reply, before + decoded))
                 before = 0
         finally:
-            if held is not None:
-                holder.let_go(held)
+            holder.let_go()
         read = Read(tokens, haystack.prompt_tokens, len(haystack.sources), haystack.cut, tuple(asked))
         lengths = sorted((*self._all.lengths, read), key=lambda each: each.tokens)
         self._all = replace(self._all, lengths=tuple(lengths))
@@ -190,7 +191,7 @@ class Run:
         n_questions = questions + len(later) * (len(self.reading.depths) * 5)
         return self._pace.seconds(unread + sum(later), n_questions)
 
-    def _lengths(self, asked_for: Sequence[int]) -> tuple[int, ...]:
+    def _lengths(self, asked_for: Sequence[int], longest: int | None) -> tuple[int, ...]:
         """The lengths, capped by the window, the context and the corpus. Raises UsageError where none is left."""
         window, n_ctx = self._backend.about.window, self._settings.n_ctx
         room = min(window, n_ctx or window) - REPLY_TOKENS
@@ -202,7 +203,11 @@ class Run:
                 "Use a larger one, or fewer --depths.",
             )
         if not asked_for:
-            return _doubling(least, most)
+            if longest is not None and longest < least:
+                raise UsageError(
+                    f"{longest:,} tokens have no room for the probes: they need {least:,}.", "Try it with more."
+                )
+            return _doubling(least, min(most, longest or most))
         if short := [tokens for tokens in asked_for if tokens < least]:
             raise UsageError(
                 f"{short[0]:,} tokens have no room for the probes: they need {least:,}.",

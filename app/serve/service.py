@@ -83,12 +83,14 @@ class Service:
             if asked.session is not None
             else talks.enter(asked.past, earlier, begins=bool(attached.sources), text=asked.text)
         )
+        settings = asked.settings or self.settings
         question = Question(
             text=asked.text,
             corpus=talks.corpus if place.session is None else attached,
             session=place.session,
             only=None if asked.only is None else asked.only | {source.path for source in attached.sources},
             settings=asked.settings,
+            own=frozenset(name for name in settings.OWN if getattr(settings, name) != getattr(self.settings, name)),
         )
         begun, notices, is_free = None, [], False
         try:

@@ -22,6 +22,7 @@ _OURS = Path(__file__).with_name("ours")
 _SUFFIX = ".md"
 _MOST_FILES = 500
 _CALL = re.compile(r"/([A-Za-z0-9][A-Za-z0-9_-]{0,63})(?=\s|\Z)")
+_RANGE = re.compile(r"[^\s.]\S*?\.\.(?:[^\s.]\S*)?")  # of commits
 _CODE = re.compile(
     r"\.(py|js|mjs|ts|tsx|jsx|java|kt|c|h|cc|cpp|hpp|cs|go|rs|rb|php|swift|scala|sh|ps1|sql|lua|pl|r|jl|m|hs|ml|exs?|erl"
     r"|clj|dart|vue|svelte|zig|nim|f90|asm|s?css|tf|proto)"
@@ -67,12 +68,13 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filled:
-    """A question that a template made. template: its name. sources: the kinds that it is about, none for all.
-    settings: see Template."""
+    """A question that a template made. template: its name. sources: the kinds that it is about, none for all. commits:
+    see Template.commits. settings: see Template."""
 
     text: str
     template: str
     sources: tuple[str, ...] = ()
+    commits: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -94,6 +96,8 @@ class Shelf:
         """The template of this name. Raises UsageError without it, InputRefused where its file is none."""
         templates, faults = self._found()
         wanted = name.strip().removeprefix("/").lower()
+        if not wanted:
+            raise UsageError("No template is named.", "`longdesk templates list` shows them.")
         if wanted in templates and not any(fault.name == wanted for fault in faults):
             return templates[wanted]
         if any(sign in name.strip().removeprefix("/") for sign in "/\\") or name.lower().endswith(_SUFFIX):
@@ -113,7 +117,13 @@ class Shelf:
         """The question that a template makes. Raises as find and Template.fill do."""
         template = self.find(name)
         text = template.fill(values, also)
-        return Filled(text=text, template=template.name, sources=template.sources, settings=template.settings)
+        return Filled(
+            text=text,
+            template=template.name,
+            sources=template.sources,
+            commits=template.commits(values),
+            settings=template.settings,
+        )
 
     def call(self, question: str) -> Call | None:
         """What a question calls that begins with /name: "/compare by: price". None for any other question, which is
@@ -207,9 +217,9 @@ def _read(path: Path) -> bytes:
 
 
 def _values(template: Template, rest: str) -> tuple[dict[str, str], str]:
-    """The blanks that a call fills in, "name: value" each up to the next, and what else it says, which is for the first
-    blank that has to be filled in and is not; else it goes below the question. Raises UsageError for one given twice.
-    """
+    """The blanks that a call fills in, "name: value" each up to the next, and what else it says: a range of commits for
+    the blank that takes one; what is for the first blank that has to be filled in and is not; else what goes below the
+    question. Raises UsageError for a blank given twice."""
     names = [blank.name for blank in template.blanks]
     pattern = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
     marks = list(re.finditer(rf"(?:(?<=\s)|\A)({pattern})[ \t]*[:=]", rest)) if names else []
@@ -220,6 +230,9 @@ def _values(template: Template, rest: str) -> tuple[dict[str, str], str]:
         value = rest[mark.end() : after.start() if after else len(rest)].strip()
         values[mark[1]] = value.rstrip(",;").strip() if after else value
     other = rest[: marks[0].start() if marks else len(rest)].strip()
+    takes = next((blank.name for blank in template.blanks if blank.takes and blank.name not in values), None)
+    if takes is not None and _RANGE.fullmatch(other):
+        return {**values, takes: other}, ""
     open_blanks = [name for name in template.needs if name not in values]
     if other and open_blanks:
         return {**values, open_blanks[0]: other}, ""

@@ -5,6 +5,7 @@ in the text as {{name}}. What is filled in is data: nothing in it is looked at a
 """
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -33,11 +34,12 @@ _MOST_TITLE, _MOST_BLANKS, _MOST_DIGITS = 200, 32, 100
 @dataclass(frozen=True, slots=True)
 class Blank:
     """A blank of a template. about: what belongs there. default: what stands there else; None where it has to be
-    filled in."""
+    filled in. takes: "commits" where a range of them belongs there, which are read for the question; "" for words."""
 
     name: str
     about: str = ""
     default: str | None = None
+    takes: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,11 @@ class Template:
     def needs(self) -> tuple[str, ...]:
         """The blanks that have to be filled in."""
         return tuple(blank.name for blank in self.blanks if blank.default is None)
+
+    def commits(self, values: Mapping[str, str]) -> str:
+        """The range that is filled in, a folder may stand in front of it; "" for none."""
+        blank = next((blank for blank in self.blanks if blank.takes), None)
+        return "" if blank is None else (values.get(blank.name, "").strip() or blank.default or "").strip()
 
     def fill(self, values: Mapping[str, str], also: str = "") -> str:
         """The question. also: stands below it. Raises UsageError for a blank that it has not, or that is missing."""
@@ -227,18 +234,25 @@ def _blanks(given: Any, text: str) -> tuple[Blank, ...]:
     if given is None:
         given = {}
     if isinstance(given, list):  # names alone
-        given = dict.fromkeys(map(str, given))
-    if not isinstance(given, dict):
+        named = [(str(name), None) for name in given]
+    elif isinstance(given, dict):
+        named = [(str(name), value) for name, value in given.items()]
+    else:
         raise InputRefused("Its blanks are no list of names.", "Write `blanks:`, then a line `name: what it is` each.")
-    blanks = [_blank(str(name), value) for name, value in given.items()]
+    for name, n_times in Counter(name for name, _ in named).items():
+        if n_times > 1:  # `true` and 'True' are
+            raise InputRefused(f"Its blank {_short(name)} is there twice.", "Take one of them out.")
+    blanks = [_blank(name, value) for name, value in named]
     for blank in blanks:
-        if blank.name not in standing:
+        if blank.name not in standing and not blank.takes:
             raise InputRefused(
                 f"Its text has no place for the blank {_short(blank.name)}.",
                 f"Write {{{{{_short(blank.name)}}}}} there, or take the blank out.",
             )
     declared = {blank.name for blank in blanks}
     blanks += [Blank(name) for name in standing if name not in declared]
+    if sum(bool(blank.takes) for blank in blanks) > 1:
+        raise InputRefused("Two of its blanks take commits.", "Let one of them do so.")
     if len(blanks) > _MOST_BLANKS:
         raise InputRefused(f"It has {len(blanks):,} blanks.", f"It may have {_MOST_BLANKS}.")
     return tuple(blanks)
@@ -247,16 +261,18 @@ def _blanks(given: Any, text: str) -> tuple[Blank, ...]:
 def _blank(name: str, value: Any) -> Blank:
     if value is None or isinstance(value, str):
         return Blank(name, " ".join((value or "").split()))
-    if not isinstance(value, dict) or not set(value) <= {"about", "default"}:
+    if not isinstance(value, dict) or not set(value) <= {"about", "default", "takes"}:
         raise InputRefused(
             f"What is said of the blank {_short(name)} cannot be read.", "Write what it is, or `about` and `default`."
         )
-    about, default = value.get("about"), value.get("default")
+    about, default, takes = value.get("about"), value.get("default"), value.get("takes")
+    if takes not in (None, "commits"):
+        raise InputRefused(f"The blank {_short(name)} takes {_short(str(takes))}.", "Only `takes: commits` is known.")
     if isinstance(default, int | float) and not isinstance(default, bool):
         default = str(default)
     if not isinstance(about, str | None) or not isinstance(default, str | None):
         raise InputRefused(f"about and default of the blank {_short(name)} are no texts.", "Put them between quotes.")
-    return Blank(name, " ".join((about or "").split()), default)
+    return Blank(name, " ".join((about or "").split()), default, takes or "")
 
 
 def _known(words: Iterable[str]) -> str:

@@ -11,7 +11,7 @@ from app.first_read import first_read
 from app.images.jpegs import Wish
 from app.jobs import Job
 from app.markdown import plain, sentence_of
-from app.parts.adding import bring_back, draw_adding, draw_example_button, take_uploads
+from app.parts.adding import bring_back, draw_adding, draw_example_button, take_commits, take_uploads
 from app.parts.branches import draw_actions, draw_edit, draw_unasked_actions, is_edited
 from app.parts.changes import draw_changes
 from app.parts.coming import draw_coming, hear
@@ -29,7 +29,7 @@ from app.parts.strip import (
     draw_unseen,
     draw_verdict,
 )
-from app.parts.templates import Filled, draw_template, draw_templates, fits_template
+from app.parts.templates import Filled, draw_template, draw_templates, filled_in, fits_template
 from app.parts.thumbnails import draw_thumbnails
 from app.parts.turns import draw_end, draw_running, draw_turn, draw_unasked
 from app.parts.viewer import draw_viewer, pictures_of
@@ -118,7 +118,9 @@ def _draw_verdict(scene: Scene) -> None:
 
 def _rereading(scene: Scene) -> str | None:
     """What the next question would read again. Not while an answer runs: then the line of its progress says so."""
-    return None if scene.preview is None or scene.blocked or scene.in_passes else scene.preview.rereads
+    if scene.preview is None or scene.blocked or scene.in_passes or not scene.fits:
+        return None
+    return scene.preview.rereads
 
 
 def _draw_empty(scene: Scene) -> None:
@@ -253,16 +255,16 @@ def _draw_input(scene: Scene, *, beside: bool) -> None:
     blocked, suggested = scene.blocked, None
     with st.bottom, st.columns(_COLUMNS, gap="medium")[0] if beside else st.container(key="ask-alone"):
         is_example = holds_example(scene.links)
-        if not blocked and not scene.turns and is_example:
+        if not blocked and scene.fits and not scene.turns and is_example:
             suggested = _draw_suggestions()
         if not blocked:
             sent = [] if scene.turns or is_example else [link for link in scene.links if link.enabled]
-            draw_templates(sent)
-        if not blocked and scene.preview is not None and not scene.in_passes:
+            draw_templates(sent, scene.narrowing)
+        if not blocked and scene.fits and scene.preview is not None and not scene.in_passes:
             _draw_first_read(first_read(state.house().desk, scene.preview, scene.turns))
         follow_draft(scene.session_id)
         given = st.chat_input(
-            blocked or "Ask about the whole corpus",
+            blocked or ("Ask about the whole corpus" if scene.fits else _less_of_it(scene.narrowing)),
             key=BOX,
             accept_file="multiple",
             disabled=blocked is not None,
@@ -271,12 +273,18 @@ def _draw_input(scene: Scene, *, beside: bool) -> None:
     if (made := draw_template()) is not None:
         _ask(scene, *made)
     elif isinstance(given, ChatInputValue):
-        if fits_template(scene.session_id, given.text, bool(given.files)):
+        if fits_template(scene.session_id, given.text, bool(given.files), scene.narrowing):
             _ask(scene, given.text.strip(), files=given.files)
         else:
             st.rerun()
     elif suggested is not None:
         _ask(scene, suggested)
+
+
+def _less_of_it(narrowing: Sequence[str]) -> str:
+    """What can be asked of a corpus that does not fit as a whole."""
+    called = ", ".join(f"/{name}" for name in narrowing[:3])
+    return f"All does not fit. {called} {'asks' if len(narrowing) == 1 else 'ask'} about less"
 
 
 def _draw_suggestions() -> str | None:
@@ -302,9 +310,14 @@ def _ask(scene: Scene, text: str, filled: Filled | None = None, *, files: Sequen
     if text and session_id is not None:
         state.hush(session_id)  # before what is attached now has something to say
         clear_draft(session_id)
+    filled = filled or filled_in(text)
+    has_commits = filled is not None and bool(filled.commits)
     if files:
-        take_uploads(session_id, files, question=text or None)
-    elif text and (session_id is None or not house.additions.ask_after(session_id, text)):
+        take_uploads(session_id, files, question=None if has_commits else text or None)
+        session_id = state.session_id()
+    if filled is not None and has_commits:
+        take_commits(session_id, text, filled)
+    elif not files and text and (session_id is None or not house.additions.ask_after(session_id, text)):
         with state.telling():
             if session_id is None:
                 session_id = house.desk.begin_session("New session", with_sources=False).id

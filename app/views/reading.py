@@ -59,11 +59,11 @@ def _draw_choice() -> None:
         state.remember("reading-most", lambda: usual)
         longest: int = st.selectbox(
             "Up to", choices, key="reading-most", format_func=lambda n: f"{show_tokens(n)} tokens",
-            help="Lengths double from 1,024 on, as far as corpus and memory have room. Each is read once.",
+            help="Lengths double up to there, as far as corpus and memory have room. Each is read once.",
         )  # fmt: skip
         session_id, n_sources = state.session_id(), _n_sources()
         if st.button("Try it", type="primary", icon=":material/straighten:", key="reading-begin"):
-            trial = Trial(lengths=(*_doubled(longest), longest), own=not n_sources)
+            trial = Trial(longest=longest, own=not n_sources)
             with state.telling():
                 state.house().readings.begin(session_id if n_sources else None, trial)
             st.rerun()

@@ -1,6 +1,7 @@
 """All that one drawing of the asking page shows, read once from the store, the jobs and the model."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import streamlit as st
@@ -25,6 +26,7 @@ class Scene:
     coming: the id of a session that is begun once its first files are read. later: the question that waits for files.
     in_passes, pass_tokens: as in Question. outlook: how the next question would be read in passes, where it
     is to be or has to be; unfinished: how the last one would go on, which was stopped while it was read so.
+    narrowing: where all does not fit, the names of templates that ask about so little of it that this fits.
     """
 
     session: Session | None
@@ -47,6 +49,12 @@ class Scene:
     pass_tokens: int | None = None
     outlook: Outlook | None = None
     unfinished: Outlook | None = None
+    narrowing: tuple[str, ...] = ()
+
+    @property
+    def fits(self) -> bool:
+        """Whether a question about all of it can be asked, as far as room goes."""
+        return self.in_passes or self.plan is None or self.plan.fits
 
     @property
     def sees(self) -> bool:
@@ -95,7 +103,7 @@ class Scene:
             if self.outlook.error is not None:
                 return "It cannot be read in passes: leave something out first"
             return "The passes are being worked out" if self.outlook.outline is None else None
-        if self.plan is not None and not self.plan.fits:
+        if not self.fits and not self.narrowing:
             return "It does not fit: leave something out first"
         return None
 
@@ -169,7 +177,22 @@ def _counted(scene: Scene) -> Scene:
         in_passes=own.in_passes,
         pass_tokens=own.pass_tokens,
     )
+    scene = _narrowed(scene) if not scene.fits else scene
     return _in_passes(scene, house.pass_plans) if scene.links and preview is not None else scene
+
+
+def _narrowed(scene: Scene) -> Scene:
+    """The scene with the templates that ask about some of the sources alone, and fit."""
+    house, found = state.house(), list[str]()
+    sent = [link for link in scene.links if link.enabled]
+    for each in house.desk.templates.all():
+        only = frozenset(link.path for link in sent if link.kind in each.sources)
+        if scene.session is None or not 0 < len(only) < len(sent):
+            continue
+        with suppress(LongdeskError):  # then it cannot be asked so either
+            preview = house.previews.of(scene.session, scene.links, scene.turns, asked_of=scene.about, only=only)
+            found += [each.name] if preview.plan.fits else []
+    return replace(scene, narrowing=tuple(found))
 
 
 def _in_passes(scene: Scene, plans: PassPlans) -> Scene:

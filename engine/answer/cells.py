@@ -8,7 +8,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from engine.answer.citations import Citation
+from engine.answer.citations import Citation, Status
 from engine.answer.finding import Finder
 from engine.answer.places import Places
 from engine.runtime.quotes.text import Place
@@ -38,10 +38,14 @@ class _Stands:
         return min(beside, key=lambda place: _apart(place, anchor), default=None)
 
 
-def cite_cells(rows: Sequence[Row], places: Places, finder: Finder) -> list[list[Citation | None]]:
+def cite_cells(
+    rows: Sequence[Row], places: Places, finder: Finder, *, placeless: bool = False
+) -> list[list[Citation | None]]:
     """For each cell the citation of where it stands, None where it is empty or its place cannot be told.
 
-    finder: of places.documents. Their statements are 0 to 0: a cell is no part of an answer's text here.
+    finder: of places.documents. Their statements are 0 to 0: a cell is no part of an answer's text here. placeless: of
+    words that stand in several places, none of which is likelier, there is a citation without path that says in how
+    many.
     """
     known: dict[str, _Stands] = {}
     n_left, cited = _MOST_CELLS, list[list[Citation | None]]()
@@ -54,6 +58,8 @@ def cite_cells(rows: Sequence[Row], places: Places, finder: Finder) -> list[list
             n_left -= 1
         found = _settled(stands)
         cited.append([_citation(at, each, places) if at else None for at, each in zip(found, stands, strict=True)])
+        if placeless:
+            cited[-1] = [one or _placeless(each) for one, each in zip(cited[-1], stands, strict=True)]
     return cited
 
 
@@ -103,3 +109,9 @@ def _apart(place: Place, other: Place) -> int:
 
 def _citation(place: Place, stands: _Stands, places: Places) -> Citation:
     return places.citation(place, statement=(0, 0), places=stands.total)
+
+
+def _placeless(stands: _Stands) -> Citation | None:
+    if not stands.places:
+        return None
+    return Citation(statement=(0, 0), status=Status.VERIFIED, places=stands.total)

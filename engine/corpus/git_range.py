@@ -10,7 +10,8 @@ import secrets
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 from threading import Timer
 
@@ -28,6 +29,7 @@ _RANGE = re.compile(r"([^\s.][^\s]*?)?\.\.(?!\.)([^\s.][^\s]*)?")
 _END = re.compile(r"([A-Za-z0-9_@][A-Za-z0-9_./+@-]*?)((?:[~^][0-9]{0,6})*)")
 _SHORT_ID = re.compile(r"[0-9a-f]{4,64}")
 _POINTER = re.compile(rb"ref: (refs/[^\0\n]+)")
+_COMMIT = re.compile(r"commits/\d{4,}-([0-9a-f]{8})")
 _FIELDS = "%H%x00%an%x00%aI%x00%s%x00%b"
 _REMEDY = (
     "Name two commits that are there; or write a file with `git diff OLD..NEW > changes.diff`, and ask about that."
@@ -65,6 +67,23 @@ def read_range(path: Path, wanted: str) -> Corpus:
     if len(sources) > MOST_COMMITS:
         raise SourceRefused(f"{wanted} has more than {MOST_COMMITS:,} commits.", "Name a smaller range.")
     return Corpus(sources)
+
+
+def folder_and_range(wanted: str) -> tuple[str, str]:
+    """What "src v1.0..v2.0" says: a folder, "" for none, and a range."""
+    folder, _, span = wanted.strip().rpartition(" ")
+    return folder.strip(), span
+
+
+def at_known_paths(corpus: Corpus, known: Collection[str]) -> Corpus:
+    """The commits of a range; those that a session has already, of another range, by the paths that they have there.
+    known: its paths."""
+    there = {found[1]: path for path in known if (found := _COMMIT.match(path))}
+    sources = (
+        replace(source, path=there.get(found[1], source.path)) if (found := _COMMIT.match(source.path)) else source
+        for source in corpus.sources
+    )
+    return replace(corpus, sources=tuple(sources))
 
 
 def _ends(wanted: str) -> tuple[str, str]:

@@ -78,6 +78,23 @@ def test_an_error_and_a_bug_are_sentences() -> None:
     assert "mistake in Longdesk" in str(ready(PassPlans(broken), 1).error)
 
 
+def test_an_error_is_not_remembered() -> None:
+    """Memory that was missing may be there by now. Until that is known, the error stands."""
+    planner = Planner()
+    planner.n_slices = 0
+    planner.may.set()
+    plans = PassPlans(planner, retry_s=0.0)
+    assert ready(plans, 1).error is not None or plans.last("s").error is not None
+    planner.may.clear()
+    until(lambda: not plans.of("s", 1).is_ready)
+    again = plans.of("s", 1)
+    assert again.error is not None and again.is_old and not again.is_ready
+    planner.n_slices = 2
+    planner.may.set()
+    until(lambda: plans.of("s", 1).outline is not None)
+    assert ready(plans, 1).error is None
+
+
 def test_closing_gives_up_what_is_worked_out() -> None:
     planner = Planner()
     plans = PassPlans(planner)

@@ -21,6 +21,9 @@ def test_notes_are_numbered_in_their_session_and_go_with_it(tmp_path: Path) -> N
         assert store.kept_notes.rename(one, 1, "A2").title == "A2"
         assert [note.title for note in store.overview(one).kept_notes] == ["A2", "B"]
         assert store.record(one).kept_notes == store.kept_notes.of(one)
+        listed, whole = store.overview(one).kept_notes[0], store.kept_notes.one(one, 1)
+        assert (listed.number, listed.created, listed.turn_index) == (1, whole.created, whole.turn_index)
+        assert (listed.text, listed.citations) == ("", ()), "a page lists them at each of its redraws"
         store.kept_notes.delete(one, 1)
         with pytest.raises(UsageError, match="has no note 1"):
             store.kept_notes.one(one, 1)

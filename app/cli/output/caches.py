@@ -9,6 +9,7 @@ from app.cli.output import Json, print_document
 from app.kv.disk import Kept, Verified, model_words, session_words
 from app.sizes import show_bytes
 from engine.corpus.wording import counted
+from storage.notes import Pruned
 from storage.records import Snapshot
 
 
@@ -25,6 +26,19 @@ def print_verified(verified: Sequence[Verified], *, as_json: bool) -> None:
 def print_pruned(evicted: Sequence[Snapshot], left: Kept, *, as_json: bool) -> None:
     """Prints what went and what is left."""
     print_document(pruned_json(evicted, left) if as_json else pruned_text(evicted, left))
+
+
+def print_pruned_notes(gone: Pruned, *, as_json: bool) -> None:
+    """Prints what of the notes went and what is left."""
+    text = (
+        f"Removed {counted(gone.n_notes, 'note')}: {show_bytes(gone.n_bytes)}. {show_bytes(gone.left_bytes)} are left."
+    )
+    print_document(pruned_notes_json(gone) if as_json else text)
+
+
+def pruned_notes_json(gone: Pruned) -> Json:
+    """The document of `snapshots prune --notes --json`."""
+    return {"removed_notes": gone.n_notes, "removed_bytes": gone.n_bytes, "total_bytes": gone.left_bytes}
 
 
 def showing_progress(verified: Iterator[Verified], n_all: int) -> Iterator[Verified]:

@@ -14,6 +14,7 @@ from engine.corpus.wording import counted
 NOT_SHOWN = "no words were found that show this"
 _LONGEST_QUOTE = 160
 _SPECIAL = re.compile(r"([\\`*_\[\]<>#|~&])")
+_ADDRESS = re.compile(r"(?i)\b(https?|ftp|mailto|xmpp|www)([:.])")
 _CODE = re.compile(r"(`[^`\n]+`)")
 
 Places = Mapping[str, str]  # of sources, by path: where they lie, seen from the folder of the pages
@@ -163,4 +164,9 @@ def _text(text: str) -> str:
     """Text as it stands, but for code between backticks; nothing in it is a link, an image or HTML."""
     line = " ".join(text.split())
     parts = _CODE.split(line) if line.count("`") % 2 == 0 else [line]
-    return "".join(part if _CODE.fullmatch(part) and "|" not in part else _SPECIAL.sub(r"\\\1", part) for part in parts)
+    return "".join(part if _CODE.fullmatch(part) and "|" not in part else _escaped(part) for part in parts)
+
+
+def _escaped(text: str) -> str:
+    """An address that stands in it stays text, too: some Markdown makes links of them, and some does not."""
+    return _ADDRESS.sub(r"\1\\\2", _SPECIAL.sub(r"\\\1", text))

@@ -4,16 +4,15 @@ asked of which ids, so that it need not be asked again."""
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from threading import Event as Flag
 from typing import Any
 
-from app.citing import Excerpt, Quotable
+from app.citing import Excerpt, Quotable, begins, texts_of
 from app.passes.setting import Setting, held_reply
 from app.passes.summary.forms import VERSION, Line
 from app.question import DeskEvent, Notice
 from engine.answer.citations import Citation, citation_from
-from engine.backend import Case, QuoteState, Remark, Replied, Sampling, Source, Stop
+from engine.backend import Case, Part, Remark, Replied, Sampling, Source, Stop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +32,8 @@ class Call:
 class Reply:
     """What came back. lines: each with what shows it, None where nobody looked. is_whole: it was not cut by its length.
 
-    kept: it was there before, and nothing was read; n_read, n_reused: tokens of the prompt.
+    kept: it was there before, and nothing was read; n_read, n_reused: tokens of the prompt. sent: of what may be
+    quoted, path and bytes, from and to, as the prompt had it; nothing where the engine says that it decoded less.
     """
 
     text: str
@@ -42,6 +42,7 @@ class Reply:
     kept: bool = False
     n_read: int = 0
     n_reused: int = 0
+    sent: tuple[tuple[str, int, int], ...] = ()
 
 
 def ask(setting: Setting, call: Call, cancel: Flag) -> Generator[DeskEvent, None, Reply | None]:
@@ -52,7 +53,7 @@ def ask(setting: Setting, call: Call, cancel: Flag) -> Generator[DeskEvent, None
     case = setting.case(call.sources, call.text)
     key = _key(case, setting, call)
     if (kept := setting.store.notes.get(key)) is not None:
-        return _from_json(kept, call.read)
+        return _from_json(kept, call, case)
     quotes = Quotable(call.quotable if setting.may_quote else ())
     sampling = Sampling(max_tokens=call.max_tokens, temperature=0.0)
     held = yield from held_reply(setting, case, sampling, form=call.form, quotable=quotes.sources, cancel=cancel)
@@ -66,20 +67,36 @@ def ask(setting: Setting, call: Call, cancel: Flag) -> Generator[DeskEvent, None
     found = [shown.get(line.span) for line in lines]
     citations = [citation and citation.to_json() for citation in found]
     is_whole = ended.stop is Stop.END
-    setting.store.notes.put(key, setting.session_id, {"text": text, "citations": citations, "whole": is_whole})
+    kept = {"text": text, "citations": citations, "whole": is_whole, "places": begins(call.quotable)}
+    kept["decoded"] = ended.prompt_tokens
+    setting.keep(key, kept)
     return Reply(
         text=text,
         lines=tuple(zip(lines, found, strict=True)),
         is_whole=is_whole,
         n_read=ended.prompt_tokens - ended.reused_tokens,
         n_reused=ended.reused_tokens,
+        sent=_sent(call, case, ended.prompt_tokens),
     )
 
 
-def _from_json(kept: Mapping[str, Any], read: Callable[[str], tuple[Line, ...]]) -> Reply:
+def _sent(call: Call, case: Case, decoded: int) -> tuple[tuple[str, int, int], ...]:
+    """decoded: how many tokens the engine says that it decoded, or found in its cache."""
+    if decoded != case.prompt.n_tokens:
+        return ()
+    there = {segment.path for segment in case.prompt.segments if segment.part is Part.SOURCE and len(segment.ids)}
+    sent = [(each.whole.path, each.first_byte, each.source.text) for each in call.quotable]
+    return tuple(
+        (path, at, at + len(text.encode("utf-8", "surrogatepass"))) for path, at, text in sent if path in there
+    )
+
+
+def _from_json(kept: Mapping[str, Any], call: Call, case: Case) -> Reply:
     citations = [None if each is None else citation_from(each) for each in kept["citations"]]
-    lines = tuple(zip(read(kept["text"]), citations, strict=True))
-    return Reply(text=kept["text"], lines=lines, is_whole=kept["whole"], kept=True)
+    now = Quotable(call.quotable).moved(citations, kept["places"])
+    lines = tuple(zip(call.read(kept["text"]), now, strict=True))
+    sent = _sent(call, case, kept["decoded"])
+    return Reply(text=kept["text"], lines=lines, is_whole=kept["whole"], kept=True, sent=sent)
 
 
 def _shown(
@@ -115,13 +132,4 @@ def _shown(
 
 
 def _key(case: Case, setting: Setting, call: Call) -> str:
-    """Of what is asked of which model, and of where its quotes stand: equal ones give equal replies."""
-    about, quotes = setting.backend.about, setting.backend.quotes()
-    model = (about.name, about.vocabulary, about.origin and (about.origin.header_digest, about.origin.n_bytes))
-    held = (call.max_tokens, call.form, setting.settings.kv_type)
-    looked = (setting.settings.quotes, quotes.state is QuoteState.IMPOSSIBLE)
-    places = [(excerpt.whole.path, excerpt.whole.digest, excerpt.first_byte) for excerpt in call.quotable]
-    asked = f"summary {VERSION} {model} {held} {looked} {places}"
-    digest = blake2b(asked.encode("utf-8", "surrogatepass"), digest_size=16)
-    digest.update(case.prompt.ids().astype("<i4").tobytes())
-    return digest.hexdigest()
+    return setting.key(f"summary {VERSION} {(call.max_tokens, call.form)}", case.prompt, texts_of(call.quotable))

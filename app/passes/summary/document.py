@@ -109,7 +109,7 @@ class Reading:
 class Summary:
     """evidence: why no words are looked for with this model, '' where they are. left_out: a sentence on what the plan
     did not see. skipped: paths and reasons of what was not read; unseen: of them, those that a model which sees would
-    be sent."""
+    be sent. model_digest: tells models of one name apart, '' where it was not kept."""
 
     title: str
     model: str
@@ -124,6 +124,7 @@ class Summary:
     left_out: str = ""
     skipped: tuple[tuple[str, str], ...] = ()
     unseen: tuple[str, ...] = ()
+    model_digest: str = ""
 
     @property
     def digests(self) -> Digests:
@@ -155,6 +156,7 @@ class Summary:
             "pages": pages,
             "skipped": skipped,
             "unseen": list(self.unseen),
+            "model_digest": self.model_digest,
         }
 
 
@@ -179,6 +181,7 @@ def summary_from(kept: Mapping[str, Any]) -> Summary:
         reading=Reading(**kept["reading"]),
         skipped=tuple((each["path"], each["reason"]) for each in kept["skipped"]),
         unseen=tuple(kept.get("unseen", ())),
+        model_digest=str(kept.get("model_digest", "")),
     )
 
 

@@ -5,11 +5,13 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 
 VERSION = 1  # raise it when what is asked today would not give what is kept
 SYSTEM = "You describe source code, in short and exact sentences. You say only what the documents show."
 
 _LONGEST = 180  # characters of a line
+_LONGEST_LABEL = 80  # characters
 _LINE = rf"""LINE: /[^\s\x00-\x1f\x7f\-"'*#][^\x00-\x1f\x7f]{{0,{_LONGEST}}}/"""
 _LINE_TOKENS = 34  # of a line, on the average
 _NOTHING = {"none", "n a", "nothing", "not applicable", "no risks", "unknown", "empty", "there is nothing"}
@@ -94,10 +96,10 @@ def note_asking(label: str) -> str:
     """What is asked of a part. label: where it lies."""
     wanted = "\n".join(f"{aspect.heading}: {aspect.wants}" for aspect in ASPECTS)
     return (
-        f"The documents are one part of a codebase: {label}. Write a note on it. The first line is the summary: one "
-        "sentence on what this part is for. Then come these headings, each with a few short sentences below it, one a "
-        "line, that name the functions, classes and values they speak of. Where the code shows nothing of a heading, "
-        f"leave it empty. Never say anything twice.\n{wanted}"
+        f"The documents are one part of a codebase: {short(label)}. Write a note on it. The first line is the summary: "
+        "one sentence on what this part is for. Then come these headings, each with a few short sentences below it, "
+        "one a line, that name the functions, classes and values they speak of. Where the code shows nothing of a "
+        f"heading, leave it empty. Never say anything twice.\n{wanted}"
     )
 
 
@@ -121,7 +123,7 @@ def note_lines(text: str) -> tuple[Line, ...]:
 
 def plan_form(labels: Sequence[str]) -> str:
     """A purpose, and of each of these parts a name and a sentence."""
-    rows = [f'{json.dumps(_row(label), ensure_ascii=True)} NAME ". " WHAT "\\n"' for label in map(_plain, labels)]
+    rows = [f'{json.dumps(_row(label), ensure_ascii=True)} NAME ". " WHAT "\\n"' for label in _rows(labels)]
     return "\n".join(
         [
             'start: "Purpose: " LINE "\\n" ' + " ".join(f"part{number}" for number in range(len(rows))),
@@ -135,7 +137,7 @@ def plan_form(labels: Sequence[str]) -> str:
 
 
 def plan_asking(labels: Sequence[str]) -> str:
-    rows = "\n".join(map(_plain, labels))
+    rows = "\n".join(_rows(labels))
     return (
         "The document is the skeleton of a codebase: its files, what they import and define. Write a plan of a "
         "guide to it. The first line is the purpose: one sentence on what the codebase is for. Then comes one line for "
@@ -153,8 +155,8 @@ def read_plan(text: str, labels: Sequence[str]) -> tuple[str, dict[str, tuple[st
     """The purpose, and of each part, by its label, a name and a sentence: as far as they are there."""
     purpose = re.search(r"(?m)^Purpose: (.+)$", text)
     named = dict[str, tuple[str, str]]()
-    for label in labels:
-        if found := re.search(rf"(?m)^{re.escape(_row(_plain(label)))}([^\n.]{{1,60}})\. ?([^\n]*)\n", _ended(text)):
+    for label, row in zip(labels, _rows(labels), strict=True):
+        if found := re.search(rf"(?m)^{re.escape(_row(row))}([^\n.]{{1,60}})\. ?([^\n]*)\n", _ended(text)):
             named[label] = found[1].strip(), _sentence(found[2].strip())
     return (_sentence(purpose[1].strip()) if purpose else ""), named
 
@@ -215,6 +217,21 @@ def _rule(aspect: Aspect) -> str:
 
 def _row(label: str) -> str:
     return f"{label}: "
+
+
+def short(label: str) -> str:
+    """A label as it is asked of: its beginning and its end where it is long, so that no path takes a call's room."""
+    half = _LONGEST_LABEL // 2
+    return label if len(label) <= _LONGEST_LABEL else f"{label[: half - 3]}...{label[-half:]}"
+
+
+def _rows(labels: Sequence[str]) -> list[str]:
+    """These in short, each another one."""
+    rows = dict[str, None]()
+    for label in map(short, map(_plain, labels)):
+        same = (f"{label} ({number})" for number in count(2))
+        rows[label if label not in rows else next(each for each in same if each not in rows)] = None
+    return list(rows)
 
 
 def _plain(label: str) -> str:

@@ -3,15 +3,17 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from threading import Event as Flag
 from typing import Any
 
-from app.passes.setting import Setting, most_tokens
+from app.passes.setting import Setting, counting, most_tokens
+from app.passes.slices import to_json
 from app.passes.summary import forms
 from app.passes.summary.outline import Outline, outline_of
 from app.passes.summary.parts import Part, parts_of
 from app.settings import Settings
 from engine.backend import Backend, Source, number_pictures
-from engine.errors import DoesNotFit, UsageError
+from engine.errors import Cancelled, DoesNotFit, UsageError
 from storage.records import Session
 from storage.store import Store
 
@@ -19,6 +21,7 @@ ROOM = 8_192  # tokens of a pass, where nothing else is asked for: models find l
 _ASIDE = 256  # tokens of the context for quotes, which are written beside it
 _FEWEST = 256  # tokens that a pass reads at least
 _MOST_OF_TOKEN = 64  # characters that one stands for in what is written here
+_LABELS_TRIED = 32
 _LEAST_REPLY, _MOST_REPLY = 256, 900
 
 
@@ -63,12 +66,19 @@ class Job:
 
 
 def prepare_summary(
-    *, session: Session, backend: Backend, store: Store, settings: Settings, max_tiles: int, pass_tokens: int | None
+    *,
+    session: Session,
+    backend: Backend,
+    store: Store,
+    settings: Settings,
+    max_tiles: int,
+    pass_tokens: int | None,
+    cancel: Flag,
 ) -> Job:
     """Of a session's sources that are sent. max_tiles: of an image. pass_tokens: see Desk.summarize. The parts of an
     earlier run stay, as far as they serve.
 
-    Raises DoesNotFit where a pass has no room, UsageError where there is nothing to summarize.
+    Raises DoesNotFit where a pass has no room, UsageError where there is nothing to summarize, Cancelled.
     """
     sees = backend.about.sees
     placed = store.sources.of(session.id, enabled_only=True)
@@ -91,7 +101,7 @@ def prepare_summary(
     kept = store.notes.get(f"summary parts {session.id}") or {}
     most = most_tokens(backend, settings.wanted, before=kept.get("most"))
     reply = min(_MOST_REPLY, max(_LEAST_REPLY, most // 4))
-    longest = max((source.path for source in sources), key=len)
+    longest = _longest_label(sources, backend)
     least = max(
         setting.lay_out((), text).n_tokens
         for text in (forms.note_asking(longest), forms.plan_asking([longest] * ((reply - 60) // 56)))
@@ -109,24 +119,38 @@ def prepare_summary(
         setting=setting,
         title=_title(sources, session),
         sources=sources,
-        outlines={source.path: outline_of(source) for source in sources},
-        parts=_parts(setting, sources, room, most, kept),
+        outlines=_outlines(sources, cancel),
+        parts=_parts(setting, sources, room, most, kept, cancel),
         unseen=() if sees else tuple(at.source.path for at in placed if at.source.is_wordless),
         room=room,
         reply_tokens=reply,
     )
 
 
+def _longest_label(sources: Sequence[Source], backend: Backend) -> str:
+    """One that takes as many tokens as any part's does, about."""
+    paths = sorted((source.path for source in sources), key=len)[-_LABELS_TRIED:]
+    labels = [forms.short(label) for path in paths for label in (path, f"{path} to {path}")]
+    return max(labels, key=lambda label: len(backend.encode(label)))
+
+
+def _outlines(sources: Sequence[Source], cancel: Flag) -> dict[str, Outline]:
+    found = {}
+    for source in sources:
+        if cancel.is_set():
+            raise Cancelled("It was stopped before anything was read.")
+        found[source.path] = outline_of(source)
+    return found
+
+
 def _parts(
-    setting: Setting, sources: Sequence[Source], room: int, most: int, kept: Mapping[str, Any]
+    setting: Setting, sources: Sequence[Source], room: int, most: int, kept: Mapping[str, Any], cancel: Flag
 ) -> tuple[Part, ...]:
     """Their parts, which are kept for the next run. most: tokens of the largest context that could be had; it stays as
     long as it fits, so that parts stay. kept: of the run before."""
-
-    def tokens_of(some: Sequence[Source]) -> list[int]:
-        return [each.n_tokens for each in setting.backend.documents(some, setting.numbers, max_tiles=setting.max_tiles)]
-
-    parts = parts_of(sources, room, tokens_of, kept=kept["parts"] if kept.get("room") == room else None)
+    tokens_of = counting(setting.backend, setting.numbers, setting.max_tiles, cancel)
+    known = kept if kept.get("room") == room else {}
+    parts = parts_of(sources, room, tokens_of, kept=known.get("parts"), slices=known.get("slices", {}))
     for part in parts:
         for each in part.slices:
             if each.n_tokens > room:
@@ -135,8 +159,9 @@ def _parts(
                     "Leave it out with --exclude, or use a larger --ctx.",
                 )
     paths = {part.label: [source.path for source in part.sources] for part in parts}
-    known = {"room": room, "most": most, "parts": paths}
-    setting.store.notes.put(f"summary parts {setting.session_id}", setting.session_id, known)
+    slices = {part.label: to_json(part.slices) for part in parts}
+    now = {"room": room, "most": most, "parts": paths, "slices": slices}
+    setting.store.notes.put(f"summary parts {setting.session_id}", setting.session_id, now)
     return parts
 
 

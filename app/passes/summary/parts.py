@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
+from typing import Any
 
 from app.passes.slices import Slice, TokensOf, slices_of
 from engine.backend import Source
@@ -32,10 +33,16 @@ class Part:
 
 
 def parts_of(
-    sources: Sequence[Source], room: int, tokens_of: TokensOf, *, kept: Mapping[str, Sequence[str]] | None = None
+    sources: Sequence[Source],
+    room: int,
+    tokens_of: TokensOf,
+    *,
+    kept: Mapping[str, Sequence[str]] | None = None,
+    slices: Mapping[str, Sequence[Mapping[str, Any]]] = {},
 ) -> tuple[Part, ...]:
     """All sources in parts, each source in one. kept: the paths of each part of an earlier summary, by label: they stay
-    together, so that an edit touches the part of its file alone."""
+    together, so that an edit touches the part of its file alone. slices: of these parts, see slices_of: a file that is
+    cut stays as it was cut."""
     there = sorted(sources, key=lambda source: _tree_order(source.path))
     costs = dict(zip((source.path for source in there), tokens_of(there), strict=True))
     groups = _grouped([source.path for source in there], costs, room)
@@ -48,7 +55,8 @@ def parts_of(
         stem = re.sub(r"[^A-Za-z0-9._-]+", "-", label).strip("-.")[:60].strip("-.") or "top"
         key = next(each for each in _numbered(stem, "{}-{}") if each.lower() not in taken)
         taken.add(key.lower())
-        parts.append(Part(key, label, slices_of([by_path[path] for path in paths], room, tokens_of)))
+        these = [by_path[path] for path in paths]
+        parts.append(Part(key, label, slices_of(these, room, tokens_of, kept=slices.get(label, ()))))
     return tuple(parts)
 
 

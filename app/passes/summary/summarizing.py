@@ -19,6 +19,8 @@ from app.passes.summary.imports import Imports, between
 from app.passes.summary.job import Job, prepare_summary
 from app.passes.summary.skeleton import skeleton_of
 from app.passes.summary.steps import Pace, Planned, Step, Summarized, SummaryEvent
+from engine.backend import Source
+from engine.errors import Cancelled
 
 Between = Callable[[], Generator[SummaryEvent, None, bool]]
 
@@ -42,6 +44,7 @@ class _Work:
     begun: float = field(default_factory=monotonic)
     replies: list[Reply] = field(default_factory=list)
     n_kept: int = 0  # of those that read sources
+    sent: dict[str, list[tuple[int, int]]] = field(default_factory=dict)  # of each source, the bytes that they read
 
     def do(self, doing: str, title: str, call: Call, n_tokens: int = 0) -> Generator[SummaryEvent, None, Reply]:
         """A step. n_tokens: of the sources, that it reads. Raises _Stopped."""
@@ -56,7 +59,10 @@ class _Work:
         if reply is None:
             raise _Stopped
         self.replies.append(reply)
-        self.n_kept += reply.kept and doing == "read"
+        if doing == "read":
+            self.n_kept += reply.kept
+            for path, start, end in reply.sent:
+                self.sent.setdefault(path, []).append((start, end))
         self.pace.end(n_tokens, kept=reply.kept)
         yield replace(
             step,
@@ -81,8 +87,12 @@ def summarize(earlier: Summary | None, cancel: Flag, *, between: Between, **give
     False where the user does not want the rest by then.
     given: see prepare_summary. Raises as that and as asking.ask do.
     """
-    job = prepare_summary(**given)
-    if earlier is not None and earlier.model != job.setting.backend.about.name:
+    try:
+        job = prepare_summary(**given, cancel=cancel)
+    except Cancelled:
+        return
+    backend = job.setting.backend
+    if earlier is not None and (earlier.model, earlier.model_digest) != (backend.about.name, backend.digest()):
         earlier = None
     slices = [each for part in job.parts for each in part.slices]
     yield Planned(
@@ -139,6 +149,7 @@ def _summary(work: _Work, earlier: Summary | None) -> Generator[SummaryEvent, No
     return Summary(
         title=job.title,
         model=job.setting.backend.about.name,
+        model_digest=job.setting.backend.digest(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         session=job.setting.session_id,
         room=job.room,
@@ -283,19 +294,19 @@ def _from(
     return writing.statements_of(reply.lines)
 
 
+def _is_once(source: Source, sent: Sequence[tuple[int, int]]) -> bool:
+    """Whether these bytes of a source are each of its bytes once."""
+    ends = [0, *(end for _, end in sorted(sent))]
+    n_bytes = len(source.text.encode("utf-8", "surrogatepass"))
+    return [start for start, _ in sorted(sent)] == ends[:-1] and ends[-1] == n_bytes and len({*sent}) == len(sent) > 0
+
+
 def _reading(work: _Work) -> Reading:
-    """How often each character was read, by what the passes were given."""
-    job, reached, broken = work.job, dict[str, int](), set[str]()
-    for part in job.parts:
-        for each in part.slices:
-            for piece in each.pieces:
-                if reached.get(piece.source.path, 0) != piece.start or (piece.start and piece.start == piece.end):
-                    broken.add(piece.source.path)
-                reached[piece.source.path] = piece.end
-    once = [source for source in job.sources if reached.get(source.path) == len(source.text)]
+    """How often each source was read, by what was sent of it."""
+    job = work.job
     return Reading(
         n_sources=len(job.sources),
-        n_once=sum(source.path not in broken for source in once),
+        n_once=sum(_is_once(source, work.sent.get(source.path, ())) for source in job.sources),
         n_tokens=job.n_tokens,
         n_passes=job.n_passes,
         n_kept=work.n_kept,

@@ -5,8 +5,10 @@ import io
 
 import pytest
 
-from app.answers.tables import NOT_FOUND, Sourced, Table, csv_of, markdown_of, tables_of
+from app.answers.tables import NOT_FOUND, Sourced, Table, csv_of, markdown_of, source_of, tables_of
+from app.found_again import found_cells
 from engine.answer.citations import Citation, Status
+from engine.corpus.source import Source, digest_text
 
 AT = Citation(statement=(0, 0), status=Status.VERIFIED, quote="x", path="a|b`.csv", lines=(2, 2), places=1)
 
@@ -73,3 +75,14 @@ def test_sources_stand_beside_and_below() -> None:
         "[^1]: `` a|b`.csv:2 ``\n[^2]: not found in the sources\n"
     )
     assert csv_of([]) == markdown_of([]) == ""
+
+
+def test_what_stands_in_several_places_is_no_cell_that_was_not_found() -> None:
+    text = "name,stock\nPear,5\n" + "filler words stand here\n" * 100 + "5\n5\n"
+    there = Source(path="a.csv", kind="text", text=text, n_bytes=len(text), digest=digest_text(text))
+    [[pear, five, plum, empty]] = found_cells([("Pear", "5", "Plum", "")], [there], {})
+    assert source_of("Pear", pear) == "a.csv:2" and source_of("5", five) == "a.csv:2"
+    [[alone]] = found_cells([("5",)], [there], {})
+    assert source_of("5", alone) == "3 places in the sources, which one cannot be told"
+    assert source_of("Plum", plum) == NOT_FOUND and source_of("", empty) == ""
+    assert "[^1]: 3 places in the sources" in markdown_of([sourced("5", at=alone)])

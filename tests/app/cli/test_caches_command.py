@@ -14,6 +14,7 @@ from storage.records import Snapshot
 from storage.store import Store
 from tests.command_line import CommandLine
 
+NOTES = ("snapshots", "prune", "--notes")
 BINDING = Binding(model="c0ffee" * 4, llama_cpp="0", kv_k="q8_0", kv_v="q8_0").fields()
 
 
@@ -124,3 +125,17 @@ def test_words() -> None:
         session_ids=("1", "2", "3"), titles=("one", "two", "three"),
     )  # fmt: skip
     assert session_words(shared) == "one and 2 more" and model_words(shared) == "model abcdefgh"
+
+
+def test_notes_are_pruned_by_age_and_size_and_summaries_stay(longdesk: CommandLine) -> None:
+    with Store(longdesk.home) as store:
+        session = store.sessions.create(title="One", model="m").id
+        for key in ("a", "b", "c", f"summary {session}"):
+            store.notes.put(key, session, {"text": "x" * 1_000})
+    assert longdesk(*NOTES, "--older-than", "1", "--json").document["removed_notes"] == 0
+    document = longdesk(*NOTES, "--to", "2500", "--json").document
+    assert document == {"removed_notes": 1, "removed_bytes": 1_011, "total_bytes": 2_022}
+    assert longdesk(*NOTES).out == "Removed 0 notes: 0 B. 2.0 KiB are left.\n"
+    assert "Removed 2 notes" in longdesk(*NOTES, "--all").out
+    with Store(longdesk.home) as store:
+        assert store.notes.get(f"summary {session}") is not None and store.notes.get("c") is None

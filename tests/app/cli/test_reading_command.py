@@ -1,16 +1,25 @@
 """`longdesk reading` as scripts meet it, on real models: the starter, and a tiny model of Scout's shape."""
 
+import json
 import signal
 import subprocess
-from contextlib import suppress
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from app.cli.reading import reading
+from app.desk import Desk
 from app.reach.probes import depths_of, planted
-from tests.app.reach.corpus import corpus
+from engine.backend import Case, Event, Sampling
+from engine.errors import EngineFailed
+from tests.app.reach.corpus import corpus, settings
 from tests.command_line import CommandLine
+from tests.fake_backend import FakeBackend
 from tests.models.cache import cached
 from tests.models.scout import SMALL
 from tests.patience import PATIENCE_S
@@ -105,6 +114,26 @@ def test_ctrl_c_keeps_the_lengths_that_are_done(tmp_path: Path, folder: Path) ->
         assert "The lengths that are done are kept" in err and '"lengths"' in out
     after = longdesk("reading", folder, *options)
     assert after.code == 0 and [each["tokens"] for each in after.document["lengths"]] == [600, 700, 800, 1200]
+
+
+def test_what_is_done_is_printed_where_the_engine_breaks(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Breaking(FakeBackend):
+        def generate(self, case: Case, sampling: Sampling, **given: Any) -> Generator[Event, None, None]:
+            if len(self.asked) == 15:
+                raise EngineFailed("It broke.", "Mend it.")
+            yield from super().generate(case, sampling, **given)
+
+    @contextmanager
+    def opened(**flags: Any) -> Iterator[Desk]:
+        with closing(Desk(settings(tmp_path / "home"), backend=Breaking())) as desk:
+            yield desk
+
+    monkeypatch.setattr("app.cli.reading.open_desk", opened)
+    ran = CliRunner().invoke(reading, [str(folder), "--lengths", "600,700", "--depths", "2", "--json"])
+    document = json.loads(ran.stdout)
+    assert isinstance(ran.exception, EngineFailed) and [each["tokens"] for each in document["lengths"]] == [600]
 
 
 @pytest.mark.parametrize(

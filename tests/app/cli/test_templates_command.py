@@ -72,6 +72,8 @@ def test_a_template_is_asked_and_its_turn_keeps_that(longdesk: CommandLine, corp
     ("given", "code", "said"),
     [
         (("--template", "none"), 2, "no template none"),
+        (("--template", ""), 2, "No template is named"),
+        (("--template", "/"), 2, "No template is named"),
         (("--template", "../x.md"), 2, "by its name, not by a path"),
         (("--template", "bad"), 4, "bad.md"),
         (("--template", "extract-table"), 2, "not filled in: what"),
@@ -104,6 +106,9 @@ def test_the_commits_of_a_range_are_asked_about(longdesk: CommandLine, corpus: P
     answer = longdesk("ask", corpus, "--git", "v1..", "--template", "release-notes", *HOW, "--json").answer
     shown = longdesk("sessions", "show", answer["session"], "--json").document
     assert [source["path"].split("-", 2)[2] for source in shown["sources"]] == ["add-a-file.diff"]
+    filled = longdesk("ask", corpus, "-q", "/release-notes range: v1..", "--session", answer["session"], *HOW, "--json")
+    again = longdesk("sessions", "show", filled.answer["session"], "--json").document
+    assert [source["path"] for source in again["sources"]] == [source["path"] for source in shown["sources"]]
 
 
 @pytest.mark.slow  # some processes that load a model

@@ -1,5 +1,6 @@
 """Reading in passes on the page without a browser: the offer, the plan, an answer and what each slice gave."""
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -183,3 +184,26 @@ def test_what_runs_is_told_by_slice_and_what_is_stopped_goes_on(draw: Draw, sess
     receipt = answered(session).receipt
     assert receipt is not None
     assert [each["kept"] for each in receipt["passes"]["slices"]] == [True, True] + [False] * (n_passes - 2)
+
+
+def test_a_template_that_asks_about_less_can_be_asked_where_all_is_too_much(
+    draw: Draw, session: str, tmp_path: Path
+) -> None:
+    """And nothing else: another question is refused in a sentence, and stays in the box."""
+    desk = state.house().desk
+    cell = {"cell_type": "markdown", "metadata": {}, "source": "Wagon 7 is blue."}
+    book = {"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    (tmp_path / "book.ipynb").write_text(json.dumps(book))
+    desk.add_sources(session, desk.read([tmp_path / "book.ipynb"]))
+    assert draw(session).chat_input[0].disabled, "none of the templates asks about less"
+    (tmp_path / "home" / "templates").mkdir()
+    for name, kinds in (("mine", "notebook"), ("all", "text, notebook"), ("none", "pdf"), ("long", "text")):
+        (tmp_path / "home" / "templates" / f"{name}.md").write_text(f"---\nsources: {kinds}\n---\nWhat is {name}?\n")
+    page = draw(session)
+    assert not page.chat_input[0].disabled and "/mine" in page.chat_input[0].placeholder
+    assert "tokens over" in sentences(page)
+    page = redrawn(page.chat_input[0].set_value("What is it?"))
+    assert "It does not fit" in sentences(page) and "/mine" in sentences(page) and not desk.turns(session)
+    redrawn(draw(session).chat_input[0].set_value("/mine"))
+    turn = answered(session)
+    assert turn.question == "What is mine?" and turn.stop == "end" and turn.settings["only"] == ["book.ipynb"]

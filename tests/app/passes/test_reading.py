@@ -16,7 +16,7 @@ from app.passes.planning import most_tokens
 from app.question import Answered, DeskEvent, Notice, Passes, Passing, Question
 from app.settings import Settings
 from engine.answer.citations import Status
-from engine.backend import Corpus, Quotes, QuoteState, Source, Wanted
+from engine.backend import Corpus, Picture, Quotes, QuoteState, Source, Wanted
 from engine.errors import DoesNotFit
 from storage.records import Turn
 from tests.app.passes.noting_backend import NotingBackend
@@ -124,6 +124,27 @@ def test_a_changed_source_is_read_again_with_its_slice_alone(new_desk: NewDesk) 
     assert [each.kept for each in over(events)] == [True, False, True]
     assert backend.read[0] == ["piers/02.md", "piers/03.md"] and len(backend.asked) == 2
     assert "99 metres" in (over(events)[1].note or "")
+
+
+def test_models_of_one_name_have_notes_of_their_own(new_desk: NewDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As two fine-tunes have, whose headers and sizes are the same."""
+    desk, backend = new_desk()
+    session = last(heard(desk, corpus=piers())).session_id
+    monkeypatch.setattr(backend, "digest", lambda: "0the" * 8)
+    assert [each.kept for each in over(heard(desk, session=session, beside=0))] == [False] * 3
+    assert [each.kept for each in over(heard(desk, session=session, beside=0))] == [True] * 3
+
+
+def test_a_note_whose_facts_were_all_looked_at_is_kept_though_a_stop_came_then(new_desk: NewDesk) -> None:
+    """Also where a picture was read, so that no fact has to have words."""
+    cancel = Flag()
+    desk, backend = new_desk(shows=lambda fact: fact if "Pier 1" not in fact else (cancel.set(), "")[1])
+    backend.about = replace(backend.about, image_rule="fake")
+    first, *others = piers().sources
+    pictured = first.changed(pictures=(Picture(1, 10, 10),))
+    stopped = last(heard(desk, cancel, corpus=Corpus((pictured, *others))))
+    assert stopped.stop == "cancelled"
+    assert [each.kept for each in over(heard(desk, session=stopped.session_id, beside=0))] == [True, False, False]
 
 
 def test_a_slice_whose_reading_fails_ends_the_turn_and_the_others_are_kept(new_desk: NewDesk) -> None:

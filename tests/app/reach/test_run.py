@@ -148,10 +148,21 @@ def test_lengths_are_chosen_by_doubling(tmp_path: Path, window: int, expected: l
 
 
 @pytest.mark.parametrize(
+    ("window", "longest", "expected"),
+    [(100_000, 2048, [1024, 2048]), (100_000, 1500, [1024, 1500]), (900, 868, [868]), (100_000, 1000, [1000])],
+)
+def test_lengths_are_chosen_up_to_the_longest(tmp_path: Path, window: int, longest: int, expected: list[int]) -> None:
+    """As the page asks for them: a window, or a wish, may be below 1,024."""
+    reading, _ = read(tmp_path, FakeBackend(window=window), Trial(n_depths=2, longest=longest))
+    assert [each.tokens for each in reading.lengths] == expected
+
+
+@pytest.mark.parametrize(
     ("window", "trial", "says"),
     [
         (100, Trial(n_depths=2), "The window has no room for the probes"),
         (9000, Trial(lengths=(128, 2048), n_depths=2), "128 tokens have no room for the probes"),
+        (9000, Trial(longest=128, n_depths=2), "128 tokens have no room for the probes"),
     ],
 )
 def test_what_cannot_be_tried_is_a_sentence(tmp_path: Path, window: int, trial: Trial, says: str) -> None:
@@ -204,6 +215,21 @@ def test_of_readings_that_went_as_far_the_one_that_asked_most_counts(tmp_path: P
     assert kept.reached(reading.model_digest, "f16") == Reached(3000, 3000)
     assert any("Only 5 questions" in remark for remark in fewer.remarks())
     assert not any("questions were asked" in remark for remark in reading.remarks())
+
+
+def test_a_reading_without_a_result_counts_where_there_is_no_other(tmp_path: Path) -> None:
+    reading, _ = read(tmp_path / "a", perfect(reads=1024), Trial(lengths=LENGTHS, n_depths=3))
+    wrong = tuple(
+        replace(each, asked=tuple(replace(asked, right=False) for asked in each.asked)) for each in reading.lengths
+    )
+    kept = KeptReadings(tmp_path / "b")
+    nothing = replace(reading, seed=1, lengths=(*wrong, replace(wrong[-1], tokens=5000)))
+    kept.keep(nothing)
+    assert kept.reached(reading.model_digest, "f16") == Reached(None, 5000)
+    assert kept.farthest(reading.model_digest, "f16") == nothing
+    kept.keep(reading)
+    assert kept.reached(reading.model_digest, "f16") == Reached(1024, 3000)
+    assert kept.farthest(reading.model_digest, "f16") == reading
 
 
 @pytest.mark.parametrize("field", ["model", "depths", "lengths", "corpus", "seed"])

@@ -104,6 +104,9 @@ def test_a_name_that_is_nearly_one_is_told(shelf: Shelf) -> None:
         ("/extract-table columns: a; what: rows", {"what": "rows", "columns": "a"}, ""),
         ("/extract-table be exact what: rows", {"what": "rows"}, "be exact"),
         ("/explain in French", {}, "in French"),
+        ("/release-notes v1.0..v2.0", {"range": "v1.0..v2.0"}, ""),
+        ("/release-notes HEAD~3.. version: 2", {"range": "HEAD~3..", "version": "2"}, ""),
+        ("/release-notes in short... range: a b..c", {"range": "a b..c"}, "in short..."),
         ("/EXPLAIN focus: somewhat: tests", {"focus": "somewhat: tests"}, ""),
     ],
 )

@@ -54,6 +54,10 @@ def test_front_matter_says_what_a_template_is() -> None:
         ("---\nstop: ['']\n---\nHello", "no list of texts"),
         ("---\nblanks: {a: what}\n---\nHello", "no place for the blank a"),
         ("---\nblanks: 7\n---\nHello", "no list of names"),
+        ("---\nblanks: {a: {takes: files}}\n---\nHello {{a}}", "The blank a takes files"),
+        ("---\nblanks: {a: {takes: commits}, b: {takes: commits}}\n---\nHello", "Two of its blanks"),
+        ("---\nblanks: {true: a, 'True': b}\n---\nHello {{True}}", "blank True is there twice"),
+        ("---\nblanks: [a, b, a]\n---\nHello {{a}} {{b}}", "blank a is there twice"),
         ("---\nblanks: {a: {x: y}}\n---\nHello {{a}}", "blank a cannot be read"),
         ("---\nblanks: {a: {default: [1]}}\n---\nHello {{a}}", "no texts"),
         ("---\ntitle: !!python/object/apply:os.system ['true']\n---\nHello", "is no YAML"),
@@ -84,6 +88,13 @@ def test_what_is_no_utf_8_is_said_so(data: bytes) -> None:
 
 def test_a_byte_order_mark_is_no_word() -> None:
     assert read_template("mine", b"\xef\xbb\xbf---\ntitle: T\n---\nHello").title == "T"
+
+
+def test_a_blank_that_takes_commits_needs_no_place() -> None:
+    template = made("---\nblanks: {range: {default: '', takes: commits}}\n---\nWhat changed?")
+    assert template.fill({"range": " src v1..v2 "}) == template.fill({}) == "What changed?"
+    assert template.commits({"range": " src v1..v2 "}) == "src v1..v2" and template.commits({}) == ""
+    assert made("What changed?").commits({"range": "v1..v2"}) == ""
 
 
 def test_blanks_that_are_missing_or_unknown_are_named() -> None:

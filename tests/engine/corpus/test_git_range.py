@@ -10,7 +10,7 @@ from threading import Timer, main_thread
 import pytest
 
 from engine.corpus import git_range
-from engine.corpus.git_range import read_range
+from engine.corpus.git_range import at_known_paths, read_range
 from engine.errors import LongdeskError, SourceRefused, UsageError
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="no git here")
@@ -61,6 +61,15 @@ def test_each_commit_is_a_source_with_its_message_and_its_diff(checkout: Path) -
     assert f"commit {id}\nAuthor: Ada\n" in first.text and "Add: \u00e9, b\n\nThe body.\n" in first.text
     assert "+++ b/sub/b\n" in first.text and "+two\n" in first.text
     assert "-one\n+three\n" in second.text
+
+
+def test_ranges_that_overlap_have_their_commits_in_common(checkout: Path) -> None:
+    """By the paths that the first of them gave."""
+    paths, later = [each.path for each in read_range(checkout, "v1..").sources], read_range(checkout, "v2..")
+    [new] = later.sources
+    assert len(paths) == 2 and new.path not in paths
+    assert [each.path for each in at_known_paths(later, [*paths, "a.txt"]).sources] == paths[1:]
+    assert at_known_paths(later, [paths[0], "a.txt"]) == later
 
 
 def test_what_is_no_utf_8_in_a_diff_is_said(checkout: Path) -> None:

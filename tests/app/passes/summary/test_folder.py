@@ -8,7 +8,9 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from markdown_it import MarkdownIt
 
+from app.passes.summary.as_markdown import pages_as_markdown
 from app.passes.summary.document import Page, PartRecord, Reading, Section, Statement, Summary, unpublished
 from app.passes.summary.folder import begin, open_folder, write
 from engine.answer.citations import Citation, Status
@@ -84,6 +86,15 @@ def test_every_link_leads_somewhere(
                 assert anchor == "L1-L2" and unquote(path).endswith("code/a b/cart.py")
     assert n_to_lines >= 4
     assert "a b/cart.py#L1-L2" in (out / "risks.md").read_text().replace("\\", "")
+
+
+def test_an_address_in_a_line_is_no_link() -> None:
+    """Neither where Markdown makes links of addresses nor where it does not: the words are the same."""
+    said = "See https://example.org/a_b or WWW.example.org, ftp://x.y of src/www.py."
+    text = pages_as_markdown(made(said), {})["purpose.md"]
+    [line] = [line for line in text.splitlines() if "example" in line]
+    assert not re.search(r"https?:|ftp:|www\.", line, re.IGNORECASE)
+    assert MarkdownIt().render(line.rstrip()) == f"<ul>\n<li>{said}</li>\n</ul>\n"
 
 
 def test_a_page_without_words_is_not_published_but_named(tmp_path: Path, code: dict[str, str]) -> None:

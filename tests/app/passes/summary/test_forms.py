@@ -59,6 +59,18 @@ def test_a_plan_is_read(label: str) -> None:
     assert forms.read_plan("", [label]) == ("", {})
 
 
+def test_long_labels_are_asked_of_in_short_and_told_apart() -> None:
+    """No path takes the room of a call."""
+    labels = [f"{'deep/' * 60}{name}/{'er/' * 60}a.py" for name in "xyz"] + ["src/"]
+    asked = forms.plan_asking(labels)
+    assert len(asked) < len(forms.plan_asking(["src/"])) + 4 * 90
+    rows = asked.splitlines()[-4:]
+    assert len(set(rows)) == 4 and all(row in forms.plan_form(labels) for row in rows)
+    reply = "Purpose: It is.\n" + "".join(f"{row}: Name{at}. It is {at}.\n" for at, row in enumerate(rows))
+    assert [name for name, _ in forms.read_plan(reply, labels)[1].values()] == ["Name0", "Name1", "Name2", "Name3"]
+    assert len(forms.note_asking(labels[0])) < len(forms.note_asking("")) + 90
+
+
 def test_a_line_that_was_too_long_ends_with_a_sentence_or_says_so() -> None:
     first = "It splits the arguments of a command into words and options."
     [line] = forms.page_lines(f"- {first} {'Then it goes on ' * 20}\n")

@@ -1,24 +1,26 @@
 """A codebase summarized: every source read once, stopped and gone on with, and after an edit only what is touched."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from threading import Event as Flag
 from threading import Thread
+from typing import Any
 
 import pytest
 
 from app.desk import Desk
 from app.passes.summary.document import Summary, summary_from
 from app.passes.summary.steps import Planned, Step, Summarized
-from app.question import Question, Waiting
+from app.question import Answered, Question, Waiting
 from app.settings import Settings
+from engine.backend import Case, Event, Finished, Sampling, Source
 from engine.corpus.rules import Rules
-from engine.errors import DoesNotFit, EngineFailed
+from engine.errors import DoesNotFit, EngineFailed, SessionBusy
 from tests.app.passes.summary.scribe import Scribe
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, until
 
 FILES = {
     "README.md": "# Shop\n\nSells things.\n",
@@ -76,6 +78,91 @@ def test_every_source_is_read_once(desk: Desk, scribe: Scribe, shop: Path, pass_
     assert summary.reading.n_once == summary.reading.n_sources == len(FILES)
     assert f"{len(FILES)} of {len(FILES)} sources, each once" in summary.reading.sentence
     assert sorted(path for part in summary.parts for path in part.sources) == sorted(FILES)
+
+
+def test_what_the_engine_did_not_decode_was_not_read(desk: Desk, scribe: Scribe, shop: Path) -> None:
+    """The plan may have it all: an engine that cuts a prompt has not read its sources."""
+    decodes, cut = scribe.generate, list[set[str]]()
+
+    def cuts(case: Case, sampling: Sampling, **given: Any) -> Iterator[Event]:
+        for event in decodes(case, sampling, **given):
+            if isinstance(event, Finished) and "one part of a" in scribe.calls[-1][0] and not cut:
+                cut.append(set(scribe.calls[-1][1]))
+                event = replace(event, prompt_tokens=event.prompt_tokens - 9)
+            yield event
+
+    scribe.generate = cuts  # type: ignore[method-assign, assignment]
+    session = session_of(desk, shop)
+    for _ in range(2):  # read, and kept
+        summary, _ = summarized(desk, session, pass_tokens=450)
+        assert cut[0] and summary.reading.n_once == len(FILES) - len(cut[0])
+        assert f"{len(FILES) - len(cut[0])} of {len(FILES)} sources, each once" in summary.reading.sentence
+
+
+def test_a_summary_is_read_from_the_store_once(desk: Desk, shop: Path) -> None:
+    """The page asks for it at each of its redraws, and it may be megabytes of JSON."""
+    session = session_of(desk, shop)
+    summarized(desk, session, pass_tokens=450)
+    first = desk.summary(session)
+    assert first is not None and desk.summary(session) is first
+    (shop / "shop/money.py").write_text("def total(items):\n    return 1\n")
+    session_of(desk, shop, session)
+    again, _ = summarized(desk, session, pass_tokens=450)
+    assert desk.summary(session) == again != first
+    assert desk.summary(desk.begin_session("Another").id) is None
+
+
+def test_a_question_of_the_session_comes_between(desk: Desk, scribe: Scribe, shop: Path) -> None:
+    session, answered = session_of(desk, shop), list[str]()
+    events = desk.summarize(session, pass_tokens=450, cancel=Flag())
+    question = Question(text="Are you there?", session=session, settings=replace(desk.settings, reply_tokens=64))
+
+    def ask() -> None:
+        answered.extend(event.turn.text for event in desk.ask(question, cancel=Flag()) if isinstance(event, Answered))
+
+    asker = Thread(target=ask)
+    for event in events:
+        if isinstance(event, Step) and event.number == 2 and not event.is_over:
+            asker.start()
+            until(lambda: desk._line.is_long)
+            with pytest.raises(SessionBusy, match="summarizing"):
+                desk.delete_session(session)
+    asker.join()
+    assert isinstance(event, Summarized) and answered[0] == "- So it is.\n"
+    assert desk.summary(session) == event.summary and len(desk.turns(session)) == 1
+
+
+def test_two_do_not_summarize_one_session_at_once(desk: Desk, shop: Path, tmp_path: Path) -> None:
+    session = session_of(desk, shop)
+    events = desk.summarize(session, pass_tokens=450, cancel=Flag())
+    next(events)
+    with (
+        closing(Desk(Settings(home=tmp_path / "home"), backend=Scribe())) as other,
+        pytest.raises(SessionBusy, match="summarizing session"),
+    ):
+        list(other.summarize(session, cancel=Flag()))
+    events.close()
+    assert summarized(desk, session, pass_tokens=450)[0].reading.n_once == len(FILES)
+
+
+def test_stop_is_heard_while_it_is_planned(desk: Desk, scribe: Scribe, shop: Path) -> None:
+    """And while a question's passes are: nothing was read, and there is no trace."""
+    session, cancel = session_of(desk, shop), Flag()
+    documents, n_counted = scribe.documents, list[int]()
+
+    def counts(sources: Sequence[Source], *given: Any, **known: Any) -> Any:
+        n_counted.append(len(sources))
+        cancel.set()
+        return documents(sources, *given, **known)
+
+    scribe.documents = counts  # type: ignore[method-assign, assignment]
+    assert list(desk.summarize(session, pass_tokens=450, cancel=cancel)) == []
+    assert len(n_counted) <= 2 and desk.summary(session) is None
+    n_counted.clear()
+    short = replace(desk.settings, reply_tokens=64)
+    asked = Question(text="What is it?", session=session, in_passes=True, pass_tokens=250, settings=short)
+    assert list(desk.ask(asked, cancel=cancel)) == [] and desk.turns(session) == ()
+    assert len(n_counted) <= 2 and scribe.calls == []
 
 
 def test_pages_stand_on_words_of_the_sources(desk: Desk, shop: Path) -> None:
