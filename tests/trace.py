@@ -32,6 +32,7 @@ from threading import Event as Flag
 import pypdf
 import pypdfium2
 
+import app.answering  # noqa: F401  Desk imports it with the first question: being imported is no walk
 from app.cli import main as longdesk
 from app.desk import Desk
 from app.intake import Intake
