@@ -8,8 +8,8 @@ from typing import Any
 from app.cli.desk import open_desk
 from app.cli.output.cluster import Cost, Counted, print_llama, print_serving
 from app.models.places import find_plannable
-from app.models.served import USUAL, served_model, vocabulary_of
-from app.settings import STARTER, Settings, read_settings
+from app.models.served import USUAL, Vocabulary, served_model, vocabulary_of
+from app.settings import STARTER, read_settings
 from engine.corpus.refusing import refuse_empty
 from engine.corpus.rules import Rules
 from engine.errors import UsageError
@@ -57,7 +57,7 @@ def plan_cluster(
     engine = cluster["engine"]
     if not cluster["gpus"]:
         raise UsageError(f"--engine {engine} needs GPUs.", "Name them: --gpus 8xH100-80G, on each of --nodes N.")
-    fleet = parse_fleet(cluster["gpus"], n_nodes=cluster["nodes"] or 1)
+    fleet = parse_fleet(cluster["gpus"], n_nodes=1 if cluster["nodes"] is None else cluster["nodes"])
     foreign, whose = (_OTHERS, cluster) if engine == LLAMA else (_LLAMAS, {**flags, **own})
     for name, option in foreign.items():
         if whose.get(name) not in (None, False):
@@ -103,8 +103,7 @@ def _serving(
     plan_serving(model, fleet, asked)  # what cannot be is said before a corpus is read
     counted = Counted()
     if reading.paths:
-        vocabulary = vocabulary_of(settings.model, model, settings)
-        counted = replace(_count(reading, **{**flags, "model": vocabulary.model}), is_exact=vocabulary.is_own)
+        counted = _count(reading, vocabulary_of(settings.model, model.name, settings), **flags)
         asked = replace(asked, prompt_tokens=counted.n_tokens, template_tokens=counted.template_tokens)
     plan = plan_serving(model, fleet, asked)
     print_serving(plan, counted, cost, as_json=as_json)
@@ -124,32 +123,36 @@ def _llama(
     settings = read_settings(**flags)
     if settings.model == STARTER and flags.get("model") is None:
         settings = replace(settings, model=USUAL)
-    counted = _count(reading, **{**flags, "model": settings.model}) if reading.paths else Counted()
+    found = find_plannable(settings.model, settings)
+    counted = Counted()
+    if reading.paths:
+        title = found.model if isinstance(found, Entry) else ""
+        counted = _count(reading, vocabulary_of(settings.model, title, settings), **flags)
     with open_desk(makes_home=False, **{**flags, "model": settings.model}) as desk:
         card = desk.planner().card
         wanted = replace(settings.wanted, n_ubatch=own["n_ubatch"], swa_full=own["swa_full"])
-        found = plan_llama(card, hardware_of(fleet, cluster["ram"] or _RAM_BYTES), wanted, counted.n_tokens)
-        launch = launch_llama(found.plan, fleet, _file_option(settings))
-    print_llama(found, launch, fleet, counted, cost, as_json=as_json)
-    return 0 if found.plan.fits else 3
+        ram_bytes = _RAM_BYTES if cluster["ram"] is None else cluster["ram"]
+        made = plan_llama(card, hardware_of(fleet, ram_bytes), wanted, counted.n_tokens)
+    launch = launch_llama(made.plan, fleet, _file_option(found))
+    print_llama(made, launch, fleet, counted, cost, as_json=as_json)
+    return 0 if made.plan.fits else 3
 
 
-def _file_option(settings: Settings) -> str:
-    """A catalogue name is fetched by llama.cpp itself."""
-    found = find_plannable(settings.model, settings)
+def _file_option(found: Path | Entry) -> str:
+    """A catalogue's model is fetched by llama.cpp itself."""
     if isinstance(found, Entry):
         return f"-hf {found.repository}:{found.quantization}" if found.released else f"-m {found.name}.gguf"
     return named_file(str(found))
 
 
-def _count(reading: Reading, **flags: Any) -> Counted:
-    """The corpus, counted with the vocabulary that the flags name."""
+def _count(reading: Reading, vocabulary: Vocabulary, **flags: Any) -> Counted:
+    """The corpus, counted with that vocabulary."""
     from app.cli.output.count import show_reading
 
-    with open_desk(**flags) as desk:
+    with open_desk(**{**flags, "model": vocabulary.model}) as desk:
         desk.about()
         with show_reading() as tell:
             corpus = desk.read_to_count(reading.paths, reading.rules, read_again=reading.read_again, tell=tell)
         refuse_empty(desk.legible(corpus), reading.paths)
         count = desk.count(corpus)
-    return Counted(count.total_tokens, count.template_tokens, len(count.skipped), count.model)
+    return Counted(count.total_tokens, count.template_tokens, len(count.skipped), count.model, vocabulary.is_own)

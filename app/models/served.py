@@ -49,8 +49,9 @@ def served_model(name: str, settings: Settings) -> ServedModel:
     raise AssertionError(name)  # find_entry knew no such name either, and said so
 
 
-def vocabulary_of(name: str, model: ServedModel, settings: Settings) -> Vocabulary:
-    """The model's own, where a GGUF of it lies on this machine; else the starter's."""
+def vocabulary_of(name: str, title: str, settings: Settings) -> Vocabulary:
+    """The model's own, where a GGUF of it lies on this machine; else the starter's. title: what the catalogue calls
+    it."""
     path = expanded(Path(name))
     if path.is_file():
         return Vocabulary(str(path), True)
@@ -58,6 +59,6 @@ def vocabulary_of(name: str, model: ServedModel, settings: Settings) -> Vocabula
         here = next(gguf_files([path]), None)
         return Vocabulary(str(here), True) if here else Vocabulary(STARTER, False)
     for placed in list_models(settings.home, settings.models):
-        if placed.path is not None and placed.entry.model == model.name:
+        if placed.path is not None and placed.entry.model == title:
             return Vocabulary(str(placed.path), True)
     return Vocabulary(STARTER, False)

@@ -1,7 +1,7 @@
 """What `plan --engine` prints: the plan on the engine's GPUs, what it costs an hour, and the lines that start it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from app.cli.output import Json, print_document
 from app.cli.output.plan import plan_json, plan_text
@@ -50,13 +50,13 @@ def print_llama(
 ) -> None:
     """The same for llama.cpp."""
     if as_json:
-        document = {**plan_json(found.plan), **_llama_json(found, fleet, cost), **launch_json(started)}
+        document = {**plan_json(found.plan), **_llama_json(found, fleet, counted, cost), **launch_json(started)}
         print_document(document)
         return
-    lines = [f"llama.cpp on {fleet}", plan_text(found.plan), *_limits_text(found.largest_context, None)]
-    if counted.n_skipped:
-        lines.append(f"{counted.n_skipped:,} skipped; `longdesk count` says why.")
-    lines += _cost_text(cost)
+    beside = found.plan.reply_tokens + counted.template_tokens
+    corpus = max(0, found.largest_context - beside)
+    lines = [f"llama.cpp on {fleet}", plan_text(found.plan), *_limits_text(found.largest_context, corpus)]
+    lines += [*_counted_notes(counted), *_cost_text(cost)]
     print_document("\n".join([*lines, *(_launch_text(started) if found.plan.fits else [])]))
 
 
@@ -130,8 +130,12 @@ def launch_json(started: Launch) -> Json:
     }
 
 
-def _llama_json(found: LlamaPlan, fleet: Fleet, cost: Cost) -> Json:
+def _llama_json(found: LlamaPlan, fleet: Fleet, counted: Counted, cost: Cost) -> Json:
+    plan = found.plan
     return {
+        "estimated": [*plan.estimated, *([] if counted.is_exact else ["prompt_tokens"])],
+        "notes": [*plan.notes, *_counted_notes(counted)],
+        "largest_corpus_tokens": max(0, found.largest_context - plan.reply_tokens - counted.template_tokens),
         "engine": "llamacpp",
         "gpus": fleet.kind.name,
         "gpus_per_node": fleet.per_node,
@@ -143,16 +147,17 @@ def _llama_json(found: LlamaPlan, fleet: Fleet, cost: Cost) -> Json:
 
 def _serving_text(plan: ServingPlan, counted: Counted, cost: Cost) -> str:
     room, asked = plan.room, plan.asked
+    kv_type = "16-bit" if asked.kv_type == "auto" else asked.kv_type
     weights = f"{'' if plan.checkpoint.is_exact else '~'}{show_bytes(room.weights_bytes)}"
     about = "" if counted.is_exact else "~"
     lines = [
         f"{plan.model.name}, {plan.checkpoint.precision} weights, with {_NAMES[asked.engine.value]} on {plan.fleet}",
         f"  divided  {_divided(plan)}",
-        f"  context  {plan.context_tokens:>12,} tokens, with {asked.kv_type} KV",
+        f"  context  {plan.context_tokens:>12,} tokens, with {kv_type} KV",
         f"  prompt   {about + format(asked.prompt_tokens, ','):>12} tokens",
         f"  reply    {asked.reply_tokens:>12,} tokens",
-        f"Each GPU reports {show_bytes(plan.fleet.kind.reported_bytes)}, of which {show_bytes(room.usable_bytes)} are the "
-        "engine's:",
+        f"Each GPU reports {show_bytes(plan.fleet.kind.reported_bytes)}, of which {show_bytes(room.usable_bytes)} are "
+        "the engine's:",
         f"  weights  {weights:>12}",
         f"  KV cache {'~' + show_bytes(plan.kv_bytes):>12}  (one request that fills the context)",
         f"  reserve  {'~' + show_bytes(room.reserve_bytes):>12}  (activations, workspace, links between GPUs)",
@@ -177,15 +182,19 @@ def _verdict(plan: ServingPlan) -> str:
     if plan.fits:
         return "It fits."
     if plan.verdict is Verdict.OVER_WINDOW:
-        over = f"{plan.over_tokens:,} tokens over. " if plan.over_tokens else ""
-        return f"It does not fit into the window of {plan.model.window:,} tokens. {over}`longdesk ask --pass-tokens` reads in passes."
+        fact = f"It does not fit into the window of {plan.model.window:,} tokens"
+        if not plan.over_tokens:
+            return f"{fact}: use a smaller --ctx."
+        return f"{fact}: {plan.over_tokens:,} tokens over. `longdesk ask --pass-tokens auto` reads in passes."
     return f"It does not fit: {show_bytes(plan.short_bytes)} are missing on each GPU."
 
 
-def _limits_text(largest_context: int, largest_corpus: int | None) -> Iterator[str]:
+def _limits_text(largest_context: int, largest_corpus: int) -> Iterator[str]:
+    if not largest_context:
+        yield "No context fits without more memory."
+        return
     yield f"Largest context: ~{largest_context:,} tokens."
-    if largest_corpus is not None:
-        yield f"Largest corpus beside the reply: ~{largest_corpus:,} tokens."
+    yield f"Largest corpus beside the reply: ~{largest_corpus:,} tokens."
 
 
 def _notes(plan: ServingPlan, counted: Counted) -> Iterator[str]:
@@ -193,23 +202,28 @@ def _notes(plan: ServingPlan, counted: Counted) -> Iterator[str]:
     if plan.fits and plan.context_tokens < plan.largest_context and not plan.asked.n_ctx:
         yield "The largest is an estimate, so the context keeps a fifth of it back; --ctx asks for another."
     if plan.model.has_windows and plan.asked.hybrid:
-        full = without_hybrid(plan)
-        if full.room_tokens < plan.room_tokens:
-            shown = min(full.room_tokens, plan.model.window)
+        full = without_hybrid(plan).largest_context
+        if full < plan.largest_context:
             yield (
-                f"Layers that see a part of the context keep that part alone. Where the engine keeps all of it in every "
-                f"layer (--no-hybrid), ~{shown:,} tokens fit."
+                "Layers that see a part of the context keep that part alone. Where the engine keeps all of it in every "
+                f"layer (--no-hybrid), ~{full:,} tokens fit."
             )
-    if plan.split.pipeline > 1 and plan.fleet.n_nodes == 1:
+            if plan.asked.ram_bytes or plan.asked.disk_bytes:
+                yield "Some engines do so wherever KV caches may leave the GPUs; their log says it at the start."
+    if plan.split.pipeline > 1 and plan.fleet.n_nodes == 1 and not (plan.asked.tensor or plan.asked.pipeline):
         yield "A layer cannot be divided evenly among all of these GPUs, so they work in stages, one after the other."
     if plan.split.tensor > plan.fleet.per_node:
         yield "A layer is divided over several nodes: that needs links like InfiniBand between them."
     if not plan.fleet.kind.has_fp8 and "fp8" in (plan.checkpoint.precision, plan.asked.kv_type):
         yield f"{plan.fleet.kind.name} does not compute in 8-bit floats: they save memory there, not time."
+    yield from _counted_notes(counted)
+
+
+def _counted_notes(counted: Counted) -> Iterator[str]:
     if counted.n_tokens and not counted.is_exact:
         yield (
-            f"The prompt was counted with the vocabulary of {counted.vocabulary}, because the model's own is not on this "
-            "machine: an estimate."
+            f"The prompt was counted with another model's vocabulary ({counted.vocabulary}), because the model's own "
+            "is not on this machine: an estimate."
         )
     if counted.n_skipped:
         yield f"{counted.n_skipped:,} skipped; `longdesk count` says why."
@@ -241,7 +255,7 @@ def offer_text(plan: ServingPlan, offer: Offer) -> str:
         options.append("--hybrid")
     if asked.n_ctx != before.n_ctx:
         options.append(f"--ctx {asked.n_ctx}")
-    return f"{_why(replace(offer, fleet=plan.fleet), plan)} ({' '.join(options)}){reach}."
+    return f"{_why(offer, plan)} ({' '.join(options)}){reach}."
 
 
 def _named(fleet: Fleet) -> str:

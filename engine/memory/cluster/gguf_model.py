@@ -29,8 +29,8 @@ def model_of_gguf(path: Path) -> ServedModel:
     for key in header.metadata:
         if key.startswith(tuple(prefix + other for other in _OTHER_CACHES)):
             raise ModelRefused(
-                f"{card.name} keeps more, or less, than keys and values of each layer ({key} in its header), and Longdesk "
-                "cannot say how much that takes on other engines than llama.cpp.",
+                f"{card.name} keeps more, or less, than keys and values of each layer ({key} in its header), and "
+                "Longdesk cannot say how much that takes on other engines than llama.cpp.",
                 f"Name the folder of its safetensors, which has a config.json; or plan for this machine: "
                 f"`longdesk plan --model {path}`.",
             )

@@ -121,7 +121,7 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 
 def _layers(fields: _Fields, n_heads: int) -> Iterator[LayerKv]:
-    text, n_layers = fields.text, fields.whole("num_hidden_layers")
+    n_layers = fields.whole("num_hidden_layers")
     if n_layers > _MOST_LAYERS:
         raise ModelRefused(f"{fields.folder}/config.json says {n_layers:,} layers.", "Download it again.")
     rank = fields.whole("kv_lora_rank", 0)

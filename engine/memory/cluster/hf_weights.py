@@ -1,7 +1,7 @@
 """The weights of a Hugging Face folder: counted where the files are there, else reckoned from the configuration."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,14 @@ from engine.memory.cluster.served import Checkpoint
 
 _MOST_INDEX = 64 << 20
 _BITS = {"bf16": 16.0, "fp8": 8.0, "int4": 4 + 16 / 128, "nvfp4": 4 + 8 / 16}  # with a scale for each group
-_FORMATS = (("nvfp4", "nvfp4"), ("mxfp4", "nvfp4"), ("fp8", "fp8"), ("float8", "fp8"), ("awq", "int4"), ("gptq", "int4"))
+_FORMATS = (
+    ("nvfp4", "nvfp4"),
+    ("mxfp4", "nvfp4"),
+    ("fp8", "fp8"),
+    ("float8", "fp8"),
+    ("awq", "int4"),
+    ("gptq", "int4"),
+)
 
 
 def checkpoints_of(config: Mapping[str, Any], text: Mapping[str, Any], folder: Path) -> tuple[Checkpoint, ...]:
@@ -87,7 +94,7 @@ def _parameters(text: Mapping[str, Any]) -> tuple[int, int]:
     return other, experts + n_dense * 3 * n_embd * dense
 
 
-def _dense_layers(number: Any, n_layers: int) -> int:
+def _dense_layers(number: Callable[..., int], n_layers: int) -> int:
     """Layers without experts: the first so many, or all but every so many-th."""
     if first := number("first_k_dense_replace"):
         return min(first, n_layers)

@@ -9,12 +9,14 @@ import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from engine.corpus.wording import printable
 from engine.errors import UsageError
 
 _GIB = 1 << 30
 _MOST_GPUS, _MOST_NODES = 1024, 256
-_FLEET = re.compile(r"^\s*(?:(?P<count>\d+)\s*[xX*]\s*)?(?P<kind>[A-Za-z].*?)\s*$")
-_OWN = re.compile(r"^(?P<name>[^=]+)=(?P<size>\d+(?:\.\d+)?)\s*G(?:i?B)?$", re.IGNORECASE)
+_LEAST_PART = 3  # characters of a name that are enough: 4090
+_FLEET = re.compile(r"^\s*(?:(?P<count>\d+)\s*[xX*]\s*)?(?P<kind>\S.*?)\s*$")
+_OWN = re.compile(r"^(?P<name>[^=]+)=\s*(?P<size>\d+(?:\.\d+)?)\s*(?:G(?:i?B)?)?$", re.IGNORECASE)
 _NVIDIA, _AMD = "https://www.nvidia.com/en-us/data-center/", "https://www.amd.com/en/products/accelerators/instinct/"
 _GEFORCE = "https://www.nvidia.com/en-us/geforce/graphics-cards/"
 
@@ -51,7 +53,9 @@ class Fleet:
         return f"{self.per_node} x {self.kind.name}{on}"
 
 
-def _kind(name: str, reported_gib: float, nominal_gb: int, page: str, *, fp8: bool = True, amd: bool = False) -> GpuKind:
+def _kind(
+    name: str, reported_gib: float, nominal_gb: int, page: str, *, fp8: bool = True, amd: bool = False
+) -> GpuKind:
     return GpuKind(
         name=name,
         reported_bytes=round(reported_gib * _GIB),
@@ -81,9 +85,7 @@ KINDS = (
     _kind("RTX-5090", 31.36, 32, f"{_GEFORCE}50-series/rtx-5090/"),
     _kind("RTX-A6000", 47.40, 48, "https://www.nvidia.com/en-us/design-visualization/rtx-a6000/", fp8=False),
     _kind("RTX-6000-ADA", 47.37, 48, "https://www.nvidia.com/en-us/design-visualization/rtx-6000/"),
-    _kind(
-        "RTX-PRO-6000", 94.97, 96, "https://www.nvidia.com/en-us/products/workstations/professional-desktop-gpus/"
-    ),
+    _kind("RTX-PRO-6000", 94.97, 96, "https://www.nvidia.com/en-us/products/workstations/professional-desktop-gpus/"),
     _kind("MI210-64G", 63.98, 64, f"{_AMD}mi200/mi210.html", fp8=False, amd=True),
     _kind("MI250X-64G", 63.98, 64, f"{_AMD}mi200/mi250x.html", fp8=False, amd=True),
     _kind("MI300X-192G", 191.69, 192, f"{_AMD}mi300/mi300x.html", amd=True),
@@ -107,7 +109,7 @@ def parse_fleet(text: str, *, n_nodes: int = 1) -> Fleet:
         )
     match = _FLEET.match(text)
     if match is None:
-        raise UsageError(f"--gpus {text!r} names no GPUs.", "Write how many and which: --gpus 8xH100-80G.")
+        raise UsageError("--gpus names no GPUs.", "Write how many and which: --gpus 8xH100-80G.")
     count = int(match["count"] or 1)
     if not 1 <= count <= _MOST_GPUS:
         raise UsageError(
@@ -117,22 +119,25 @@ def parse_fleet(text: str, *, n_nodes: int = 1) -> Fleet:
 
 
 def find_kind(name: str) -> GpuKind:
-    """The GPU of a name, in any case: in full, or its beginning where one kind alone begins so; or NAME=48G, of one's
-    own. Raises UsageError with near names."""
+    """The GPU of a name, in any case: in full, or a part that one kind alone has; or NAME=48G, of one's own. Raises
+    UsageError with near names."""
     if own := _OWN.match(name.strip()):
         return _own(own["name"].strip(), float(own["size"]))
     plain = _plain(name)
     if exact := [kind for kind in KINDS if _plain(kind.name) == plain]:
         return exact[0]
     begun = [kind for kind in KINDS if plain and _plain(kind.name).startswith(plain)]
-    if len(begun) == 1:
-        return begun[0]
-    if len(begun) > 1:
-        names = " or ".join(kind.name for kind in begun)
-        raise UsageError(f"{name} may be any of several GPUs.", f"Did you mean {names}?")
+    meant = begun or [kind for kind in KINDS if len(plain) >= _LEAST_PART and plain in _plain(kind.name)]
+    if len(meant) == 1:
+        return meant[0]
+    if len(meant) > 1:
+        names = " or ".join(kind.name for kind in meant)
+        raise UsageError(f"{name.strip()} may be any of several GPUs.", f"Did you mean {names}?")
     near = get_close_matches(name.strip().upper(), _BY_NAME, n=3, cutoff=0.4)
     known = f"Did you mean {' or '.join(near)}?" if near else f"Known are {', '.join(_BY_NAME)}."
-    raise UsageError(f"The table has no GPU {name}.", f"{known} Any other: {name.strip() or 'NAME'}=48G, with its memory.")
+    raise UsageError(
+        f"The table has no GPU {printable(name.strip())}.", f"{known} Any other: NAME=48G, with its memory in GiB."
+    )
 
 
 def _own(name: str, size: float) -> GpuKind:

@@ -56,14 +56,14 @@ def _url(plan: ServingPlan) -> str:
     return f"http://{host}:{PORTS[plan.asked.engine]}"
 
 
-def _offload_note(plan: ServingPlan) -> Iterator[str]:
+def _warnings(plan: ServingPlan) -> Iterator[str]:
     yield (
         "Whoever reaches the port can ask: keep it within your own network, or set a key (--api-key) and TLS in front."
     )
     if plan.asked.ram_bytes or plan.asked.disk_bytes:
         yield (
-            "What lies in RAM or on the disk saves reading a prompt again. It makes no context larger: the KV cache of a "
-            "request that runs is on the GPUs."
+            "What lies in RAM or on the disk saves reading a prompt again. It makes no context larger: the KV cache of "
+            "a request that runs is on the GPUs."
         )
 
 
@@ -77,19 +77,21 @@ def _vllm(plan: ServingPlan) -> Launch:
         options.append(Option("LMCACHE_LOCAL_DISK=...", "where LMCache keeps KV caches on the disk, and how many GiB"))
     if chunks:
         options.append(
-            Option(_CHUNKS, "layers that see a chunk keep that alone; vLLM 0.10 to 0.12 want to be told, later ones not")
+            Option(
+                _CHUNKS, "layers that see a chunk keep that alone; vLLM 0.10 to 0.12 want to be told, later ones not"
+            )
         )
     serve = f"{before}vllm serve {shlex.quote(plan.checkpoint.name)}"
     line = _joined(serve, options)
     if plan.fleet.n_nodes == 1:
-        commands = (Command("the node", line),)
+        commands: tuple[Command, ...] = (Command("the node", line),)
     else:
         commands = (
             Command("the first node", "ray start --head --port=6379"),
             Command("every other node", f"ray start --address={HEAD}:6379"),
             Command("the first node", line),
         )
-    return Launch(commands, tuple(options), tuple(_offload_note(plan)), _url(plan))
+    return Launch(commands, tuple(options), tuple(_warnings(plan)), _url(plan))
 
 
 def _vllm_options(plan: ServingPlan) -> Iterator[Option]:
@@ -135,7 +137,7 @@ def _sglang(plan: ServingPlan) -> Launch:
     if several:
         nodes = [Command(f"node {rank + 1}", f"{line} --node-rank {rank}") for rank in range(plan.fleet.n_nodes)]
         options.append(Option("--node-rank N", "which node this is; the first is 0"))
-    return Launch(tuple(nodes), tuple(options), tuple(_offload_note(plan)), _url(plan))
+    return Launch(tuple(nodes), tuple(options), tuple(_warnings(plan)), _url(plan))
 
 
 def _sglang_options(plan: ServingPlan) -> Iterator[Option]:
@@ -183,7 +185,7 @@ def _trtllm(plan: ServingPlan) -> Launch:
         line = f"mpirun -n {plan.fleet.n_gpus} -H {hosts} trtllm-llmapi-launch {line}"
         where = "the first node, of those that MPI reaches"
     return Launch(
-        (Command(where, line),), tuple(options), tuple(_offload_note(plan)), _url(plan), ((name, _trtllm_file(plan)),)
+        (Command(where, line),), tuple(options), tuple(_warnings(plan)), _url(plan), ((name, _trtllm_file(plan)),)
     )
 
 

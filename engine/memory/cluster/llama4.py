@@ -10,7 +10,7 @@ precision leaves in 16 bits is its publisher's recipe: Meta's FP8 of Maverick ha
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from engine.memory.catalog.tensors import MAVERICK, SCOUT, N_VOCAB, Shape, Tensor
+from engine.memory.catalog.tensors import MAVERICK, N_VOCAB, SCOUT, Shape, Tensor
 from engine.memory.cluster.served import Checkpoint, LayerKv, Sees, ServedModel
 
 _CHUNK = 8192  # attention_chunk_size of both

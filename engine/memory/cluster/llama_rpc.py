@@ -1,5 +1,5 @@
-"""llama.cpp on hardware that is not this machine's: GPUs of one node, or of several over RPC, and the main memory of the
-first. By the same planner that plans for this machine, with its estimate in place of a dry run. Pure.
+"""llama.cpp on hardware that is not this machine's: GPUs of a node, or of several over RPC, and the first one's main
+memory. By the same planner that plans for this machine, with its estimate in place of a dry run. Pure.
 
 RPC as in tools/rpc/README.md of llama.cpp: rpc-server lends the GPUs of its node; the model is split by layers over all
 GPUs, remote ones first, so that each token passes through every node in turn.
@@ -17,9 +17,11 @@ from engine.memory.placement import estimate
 from engine.memory.planner import Planner, make_plan
 
 PORT, RPC_PORT = 8080, 50052
+_SYSTEM_BYTES = 4 << 30  # of main memory, for the system and what else runs
+_KEPT = 0.8  # of the largest context, where nobody asks for one: all of it is an estimate
 _WARNINGS = (
-    "llama.cpp calls its RPC a proof of concept, fragile and insecure: anybody who reaches an rpc-server's port can run "
-    "code there. Keep it within a network of your own, never on an open one.",
+    "llama.cpp calls its RPC a proof of concept, fragile and insecure: anybody who reaches an rpc-server's port may "
+    "take that machine over. Keep it within a network of your own, never on an open one.",
     "Over RPC the nodes work one after the other, not at once: it makes room, not speed. Every token waits for the "
     "network at each node.",
     "At its start the first node sends the weights to the others; -c keeps them there, so that the next start is fast.",
@@ -34,7 +36,7 @@ def hardware_of(fleet: Fleet, ram_bytes: int) -> Hardware:
     names = [*(f"RPC{at}" for at in range(n_remote)), *(f"{own}{at}" for at in range(fleet.per_node))]
     size = fleet.kind.reported_bytes
     gpus = tuple(Device(name, "gpu", size, size) for name in names)
-    return Hardware(Device("RAM", "ram", ram_bytes, ram_bytes), gpus)
+    return Hardware(Device("RAM", "ram", max(0, ram_bytes - _SYSTEM_BYTES), ram_bytes), gpus)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,8 @@ class LlamaPlan:
 
 
 def plan_llama(card: ModelCard, hardware: Hardware, wanted: Wanted, prompt_tokens: int = 0) -> LlamaPlan:
-    """The plan for so many tokens. Without a context that was asked for and without a prompt, the largest is planned.
-    Raises as make_plan does."""
+    """The plan for so many tokens. Where neither a context was asked for nor a prompt is there, it is for most of the
+    largest context. Raises as make_plan does."""
 
     def measure(card: ModelCard, placement: Placement) -> Measured:
         """The estimate, with compute buffers on every GPU that has layers."""
@@ -57,8 +59,8 @@ def plan_llama(card: ModelCard, hardware: Hardware, wanted: Wanted, prompt_token
 
     planner = Planner(card, hardware, measure)
     largest = _largest(planner, replace(wanted, n_ctx=None, reply_tokens=1))
-    if not wanted.n_ctx and not prompt_tokens and largest > wanted.reply_tokens:
-        wanted = replace(wanted, n_ctx=largest)
+    if not wanted.n_ctx and not prompt_tokens and largest * _KEPT > wanted.reply_tokens:
+        wanted = replace(wanted, n_ctx=largest if largest == card.window else int(largest * _KEPT) // 1024 * 1024)
     plan = make_plan(card, prompt_tokens=prompt_tokens, wanted=wanted, hardware=hardware, measure=measure)
     estimated = tuple(dict.fromkeys((*plan.estimated, "compute_bytes", "runtime_bytes")))
     return LlamaPlan(replace(plan, estimated=estimated), largest)
@@ -100,7 +102,9 @@ def _options(plan: Plan, fleet: Fleet, model: str) -> Iterator[Option]:
     yield Option("-np 1", "one request at a time: more would divide the context among them")
     if placement.n_gpu_layers:
         n_layers = placement.n_gpu_layers
-        yield Option(f"-ngl {n_layers}", "so many layers, counted from the last, on the GPUs; the output is one of them")
+        yield Option(
+            f"-ngl {n_layers}", "so many layers, counted from the last, on the GPUs; the output is one of them"
+        )
     else:
         yield Option("-ngl 0", "all layers in main memory: the GPUs only help with some of the work")
     if placement.expert_layers_in_ram:

@@ -1,4 +1,4 @@
-"""Each engine's own arithmetic of a GPU's memory: what it may use, what it keeps back, and how it lays out the KV cache.
+"""Each engine's own arithmetic of a GPU's memory: what it may use, what it keeps back, how it lays out the KV cache.
 
 vLLM: gpu_memory_utilization of the memory is its own; a profiling run shows what activations take, and the rest is KV
 (vllm/v1/worker/gpu_worker.py). The KV cache is as in vllm/v1/kv_cache_interface.py: every layer keeps every token, or,
@@ -106,7 +106,13 @@ def sglang_share(model: ServedModel, kind: GpuKind, settings: Settings) -> float
 
 
 # below so many GiB: tokens of a chunk of prefill, the largest batch of its CUDA graphs on fewer than four GPUs, on more
-_SGLANG_CHUNKS = ((20, 2048, 8, 8), (35, 2048, 24, 80), (60, 4096, 32, 160), (160, 8192, 256, 512), (1 << 20, 16384, 512, 512))
+_SGLANG_CHUNKS = (
+    (20, 2048, 8, 8),
+    (35, 2048, 24, 80),
+    (60, 4096, 32, 160),
+    (160, 8192, 256, 512),
+    (1 << 20, 16384, 512, 512),
+)
 _VLM_SHARE = 0.832  # Llama 4's encoder is 2.68 times the reference one, and a tenth of what is above goes off
 
 

@@ -1,4 +1,4 @@
-"""What an engine must know of a model to be planned for: its layers' KV caches, its heads, its weights. Values, pure."""
+"""What an engine must know of a model to be planned for: its layers' KV caches, heads and weights. Values, pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""The plan of a model on an engine's GPUs: what it takes of each, the largest context, and what would make it fit. Pure.
+"""The plan of a model on an engine's GPUs: what it takes of each, the largest context, what would make it fit. Pure.
 
 Estimates all: an engine measures at its start what nobody publishes. How near they come is tested against published
 deployments, see docs/deploy.md.
@@ -27,8 +27,8 @@ _MOST_GPUS_OFFERED = 64
 class Asked:
     """What is wanted of a plan; None leaves it to the engine or to Longdesk.
 
-    precision: of the weights, one of PRECISIONS. kv_type: one of KV_TYPES. hybrid: layers with a window keep that alone.
-    n_ctx: tokens of the context. prompt_tokens, template_tokens: of a counted corpus, the second part of the first.
+    precision: of the weights, one of PRECISIONS. kv_type: one of KV_TYPES. hybrid: layers with a window keep that
+    alone. n_ctx: tokens of the context. prompt_tokens, template_tokens: of a counted corpus, the second part of the first.
     ram_bytes, disk_bytes: for KV caches that are not in use, on each node.
     """
 
