@@ -9,6 +9,7 @@ from typing import Any
 from engine.memory.cluster.served import Checkpoint
 
 _MOST_INDEX = 64 << 20
+_MOST = 1 << 40  # of any number in a configuration
 _BITS = {"bf16": 16.0, "fp8": 8.0, "int4": 4 + 16 / 128, "nvfp4": 4 + 8 / 16}  # with a scale for each group
 _FORMATS = (
     ("nvfp4", "nvfp4"),
@@ -74,7 +75,7 @@ def _parameters(text: Mapping[str, Any]) -> tuple[int, int]:
 
     def number(*names: str) -> int:
         found = (text.get(name) for name in names)
-        return next((value for value in found if isinstance(value, int) and not isinstance(value, bool)), 0)
+        return next((value for value in found if type(value) is int and 0 <= value <= _MOST), 0)
 
     n_layers, n_embd, n_heads = number("num_hidden_layers"), number("hidden_size"), number("num_attention_heads") or 1
     head = number("head_dim") or n_embd // n_heads
@@ -87,7 +88,7 @@ def _parameters(text: Mapping[str, Any]) -> tuple[int, int]:
         return other, n_layers * 3 * n_embd * dense
     each = number("moe_intermediate_size", "intermediate_size")
     shared = number("n_shared_experts") * each or number("shared_expert_intermediate_size")
-    if text.get("model_type", "").startswith("llama4"):
+    if str(text.get("model_type")).startswith("llama4"):
         shared = each
     n_dense = _dense_layers(number, n_layers)
     experts = (n_layers - n_dense) * 3 * n_embd * (n_experts * each + shared)

@@ -126,7 +126,8 @@ def find_kind(name: str) -> GpuKind:
     plain = _plain(name)
     if exact := [kind for kind in KINDS if _plain(kind.name) == plain]:
         return exact[0]
-    begun = [kind for kind in KINDS if plain and _plain(kind.name).startswith(plain)]
+    begun = [kind for kind in KINDS if plain == kind.name.partition("-")[0]]
+    begun = begun or [kind for kind in KINDS if plain and _plain(kind.name).startswith(plain)]
     meant = begun or [kind for kind in KINDS if len(plain) >= _LEAST_PART and plain in _plain(kind.name)]
     if len(meant) == 1:
         return meant[0]

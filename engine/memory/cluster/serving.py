@@ -28,8 +28,8 @@ class Asked:
     """What is wanted of a plan; None leaves it to the engine or to Longdesk.
 
     precision: of the weights, one of PRECISIONS. kv_type: one of KV_TYPES. hybrid: layers with a window keep that
-    alone. n_ctx: tokens of the context. prompt_tokens, template_tokens: of a counted corpus, the second part of the first.
-    ram_bytes, disk_bytes: for KV caches that are not in use, on each node.
+    alone. n_ctx: tokens of the context. prompt_tokens, template_tokens: of a counted corpus, the second part of the
+    first. ram_bytes, disk_bytes: for KV caches that are not in use, on each node.
     """
 
     engine: Engine
