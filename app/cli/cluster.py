@@ -60,7 +60,7 @@ def plan_cluster(
     fleet = parse_fleet(cluster["gpus"], n_nodes=1 if cluster["nodes"] is None else cluster["nodes"])
     foreign, whose = (_OTHERS, cluster) if engine == LLAMA else (_LLAMAS, {**flags, **own})
     for name, option in foreign.items():
-        if whose.get(name) not in (None, False):
+        if whose.get(name) is not None and whose[name] is not False:
             raise UsageError(f"{option} is no option of --engine {engine}.", _instead(option, engine))
     if engine != LLAMA and cluster["ram"] is not None:
         raise UsageError(

@@ -61,7 +61,7 @@ def plan(
 
         own = {"swa_full": swa_full, "n_ubatch": n_ubatch}
         return plan_cluster(Reading(paths, rules, read_again), cluster, own, as_json=as_json, **flags)
-    if any(value not in (None, False) for value in cluster.values()):
+    if any(value is not None and value is not False for value in cluster.values()):
         raise UsageError("GPUs elsewhere run an engine.", "Name it: --engine vllm, sglang, trtllm or llamacpp.")
     with open_desk(makes_home=bool(paths), **flags) as desk:
         if paths:

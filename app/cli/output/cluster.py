@@ -84,6 +84,8 @@ def serving_json(plan: ServingPlan, counted: Counted, cost: Cost) -> Json:
         "largest_context_tokens": plan.largest_context,
         "largest_corpus_tokens": plan.largest_corpus,
         "room_tokens": plan.room_tokens,
+        "offload_ram_tokens": plan.kept_tokens(plan.asked.ram_bytes),
+        "offload_disk_tokens": plan.kept_tokens(plan.asked.disk_bytes),
         "full_room_tokens": without_hybrid(plan).room_tokens,
         "kv_type": plan.asked.kv_type,
         "weights_bytes": plan.checkpoint.n_bytes,
@@ -214,6 +216,12 @@ def _notes(plan: ServingPlan, counted: Counted) -> Iterator[str]:
         yield "A layer cannot be divided evenly among all of these GPUs, so they work in stages, one after the other."
     if plan.split.tensor > plan.fleet.per_node:
         yield "A layer is divided over several nodes: that needs links like InfiniBand between them."
+    for n_bytes, where in ((plan.asked.ram_bytes, "RAM"), (plan.asked.disk_bytes, "disk")):
+        if n_bytes:
+            size = show_bytes(n_bytes * plan.fleet.n_nodes)
+            yield f"{size} of {where} keep the KV caches of ~{plan.kept_tokens(n_bytes):,} tokens that are not in use."
+    if plan.checkpoint.precision == "nvfp4" and not plan.fleet.kind.has_fp4:
+        yield f"{plan.fleet.kind.name} does not compute in 4-bit floats: NVFP4 is for Blackwell."
     if not plan.fleet.kind.has_fp8 and "fp8" in (plan.checkpoint.precision, plan.asked.kv_type):
         yield f"{plan.fleet.kind.name} does not compute in 8-bit floats: they save memory there, not time."
     yield from _counted_notes(counted)

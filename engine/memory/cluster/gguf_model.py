@@ -38,7 +38,9 @@ def model_of_gguf(path: Path) -> ServedModel:
     n_heads = max(*heads, 1)
     n_kv = max(*(header.integers(f"{prefix}attention.head_count_kv") or (n_heads,)), 1)
     rank = header.integer(f"{prefix}attention.kv_lora_rank")
-    notes = () if card.exact or rank else (f"How {card.architecture} keeps windows is not known: taken in full.",)
+    notes = ["vLLM and SGLang load some GGUFs, of one file each, and call it experimental; TensorRT-LLM loads none."]
+    if not card.exact and not rank:
+        notes.append(f"How {card.architecture} keeps windows is not known: taken in full.")
     return ServedModel(
         name=card.name,
         architecture=card.architecture,
@@ -53,7 +55,7 @@ def model_of_gguf(path: Path) -> ServedModel:
         n_experts=card.n_experts,
         rope_elements=header.integer(f"{prefix}rope.dimension_count", card.n_embd // n_heads),
         kv_is_exact=card.exact or bool(rank),
-        notes=notes,
+        notes=tuple(notes),
     )
 
 

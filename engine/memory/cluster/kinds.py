@@ -15,6 +15,7 @@ from engine.errors import UsageError
 _GIB = 1 << 30
 _MOST_GPUS, _MOST_NODES = 1024, 256
 _LEAST_PART = 3  # characters of a name that are enough: 4090
+_BLACKWELL = ("B200", "RTX-5090", "RTX-PRO")
 _FLEET = re.compile(r"^\s*(?:(?P<count>\d+)\s*[xX*]\s*)?(?P<kind>\S.*?)\s*$")
 _OWN = re.compile(r"^(?P<name>[^=]+)=\s*(?P<size>\d+(?:\.\d+)?)\s*(?:G(?:i?B)?)?$", re.IGNORECASE)
 _NVIDIA, _AMD = "https://www.nvidia.com/en-us/data-center/", "https://www.amd.com/en/products/accelerators/instinct/"
@@ -25,13 +26,15 @@ _GEFORCE = "https://www.nvidia.com/en-us/geforce/graphics-cards/"
 class GpuKind:
     """One kind of GPU. reported_bytes: as a program sees them; nominal_gb: on the box, 0 for one that a user named.
 
-    has_fp8: it computes in 8-bit floats. is_amd: it needs ROCm. source: the maker's page with the nominal figure.
+    has_fp8, has_fp4: it computes in 8-bit, in 4-bit floats. is_amd: it needs ROCm. source: the maker's page with the
+    nominal figure.
     """
 
     name: str
     reported_bytes: int
     nominal_gb: int
     has_fp8: bool = True
+    has_fp4: bool = False
     is_amd: bool = False
     source: str = ""
 
@@ -61,6 +64,7 @@ def _kind(
         reported_bytes=round(reported_gib * _GIB),
         nominal_gb=nominal_gb,
         has_fp8=fp8,
+        has_fp4=name.startswith(_BLACKWELL),
         is_amd=amd,
         source=page,
     )

@@ -15,6 +15,7 @@ from engine.memory.cluster.serving import ServingPlan
 HEAD = "HEAD"
 PORTS = {Engine.VLLM: 8000, Engine.SGLANG: 30000, Engine.TRTLLM: 8000}
 _GIB = 1 << 30
+_AITER = "VLLM_ROCM_USE_AITER=1"
 _CHUNKS = "VLLM_ALLOW_CHUNKED_LOCAL_ATTN_WITH_HYBRID_KV_CACHE=1"
 
 
@@ -75,6 +76,9 @@ def _vllm(plan: ServingPlan) -> Launch:
         size = asked.disk_bytes / _GIB
         before += f"LMCACHE_LOCAL_DISK=file:///var/lmcache/ LMCACHE_MAX_LOCAL_DISK_SIZE={size:g} "
         options.append(Option("LMCACHE_LOCAL_DISK=...", "where LMCache keeps KV caches on the disk, and how many GiB"))
+    if plan.fleet.kind.is_amd:
+        before = f"{_AITER} {before}"
+        options.append(Option(_AITER, "AMD's own kernels, which are faster"))
     if chunks:
         options.append(
             Option(

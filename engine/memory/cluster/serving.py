@@ -76,6 +76,12 @@ class ServingPlan:
         limit = min(self.largest_context, self.asked.n_ctx or self.largest_context)
         return max(0, limit - self.asked.reply_tokens - self.asked.template_tokens)
 
+    def kept_tokens(self, n_bytes: int) -> int:
+        """Whose KV cache so many bytes on each node have room for, every layer in full."""
+        settings = replace(settings_of(self.asked, self.split), hybrid=False)
+        on_all = kv_bytes_on(self.model, self.fleet.kind, settings, _STEP) * self.fleet.n_gpus
+        return n_bytes * self.fleet.n_nodes * _STEP // max(1, on_all)
+
     @property
     def over_tokens(self) -> int:
         limit = min(self.model.window, self.asked.n_ctx or self.model.window)
@@ -113,6 +119,8 @@ def plan_serving(model: ServedModel, fleet: Fleet, asked: Asked) -> ServingPlan:
     if checkpoint is None:
         known = ", ".join(each.precision for each in model.checkpoints)
         raise UsageError(f"{model.name} is not known in {asked.precision}.", f"Known are {known}.")
+    if fleet.kind.is_amd and asked.engine is Engine.TRTLLM:
+        raise UsageError(f"TensorRT-LLM runs on NVIDIA's GPUs, and {fleet.kind.name} is AMD's.", "Use --engine vllm.")
     divided = split(model, fleet, tensor=asked.tensor, pipeline=asked.pipeline, experts=asked.experts)
     settings = settings_of(asked, divided)
     room_tokens = largest_context(model, fleet.kind, settings, checkpoint.n_bytes, _UNCAPPED)

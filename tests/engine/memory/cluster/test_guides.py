@@ -1,8 +1,8 @@
 """What public guides say of Scout and Maverick, each row reproduced or corrected by the engines' own arithmetic.
 
 The rows: https://apxml.com/posts/llama-4-system-requirements (weights and KV by context), a widely copied "18.8 TB" and
-"over 500 GB" for 10M tokens, llama-cookbook's 1.4M tokens on eight H100, and what a picture costs. Sizes are decimal GB, as
-there. docs/deploy.md shows the same table.
+"over 500 GB" for 10M tokens, llama-cookbook's 1.4M tokens on eight H100, and what a picture costs. Sizes are decimal
+GB, as there. docs/deploy.md shows the same table.
 """
 
 import pytest
@@ -78,6 +78,6 @@ def test_eight_h100_hold_about_the_tokens_that_the_cookbook_says() -> None:
 
 
 def test_what_a_picture_costs() -> None:
-    """The guides: 256 tokens a tile, and 1,000 to 1,500 for 1024 x 1024 pixels. llama.cpp: up to nine and an overview."""
+    """The guides: 256 tokens a tile, 1,000 to 1,500 for 1024 x 1024 pixels. llama.cpp: up to nine and an overview."""
     assert TILE_TOKENS == 144
     assert llama_cpp_tiling(1024, 1024).n_tokens(separators=False) == 1_442
