@@ -79,6 +79,7 @@ def test_what_does_not_fit_is_printed_and_exits_with_3() -> None:
     assert "It does not fit" in text and "No context fits" in text and "To start it" not in text
 
 
+@pytest.mark.slow
 def test_a_corpus_is_counted_with_what_vocabulary_there_is(tmp_path: Path, home: Path) -> None:
     settled(home, starter())
     (tmp_path / "corpus").mkdir()
@@ -96,6 +97,7 @@ def test_a_corpus_is_counted_with_what_vocabulary_there_is(tmp_path: Path, home:
     assert exact["largest_corpus_tokens"] < exact["largest_context_tokens"] - exact["reply_tokens"]
 
 
+@pytest.mark.slow  # 3 s
 def test_a_corpus_over_the_window_says_how_much_and_what_to_do(tmp_path: Path) -> None:
     small = cached("llama", n_ctx_train=2048)
     (tmp_path / "a.txt").write_text("one two three " * 2000)
@@ -175,6 +177,7 @@ def test_the_cost_is_of_all_gpus() -> None:
     assert Cost(2.5, 16).per_hour == 40.0 and Cost(0.0, 16).per_hour == 0.0 and Cost(None, 16).per_hour is None
 
 
+@pytest.mark.slow  # 3 s
 def test_exit_codes_and_streams_of_the_command(tmp_path: Path) -> None:
     longdesk = CommandLine(tmp_path / "home", "starter")
     fine = longdesk("plan", "--engine", "vllm", "--gpus", "8xH200", "--model", "maverick")
