@@ -75,7 +75,7 @@ def serving_json(plan: ServingPlan, counted: Counted, cost: Cost) -> Json:
         "tensor_parallel": plan.split.tensor,
         "pipeline_parallel": plan.split.pipeline,
         "expert_parallel": plan.split.experts,
-        "hybrid": plan.asked.hybrid and plan.model.has_windows,
+        "hybrid": plan.asked.keeps_windows and plan.model.has_windows,
         "window_tokens": plan.model.window,
         "context_tokens": plan.context_tokens,
         "prompt_tokens": plan.asked.prompt_tokens,
@@ -193,7 +193,7 @@ def _verdict(plan: ServingPlan) -> str:
 
 def _limits_text(largest_context: int, largest_corpus: int) -> Iterator[str]:
     if not largest_context:
-        yield "No context fits without more memory."
+        yield "No context fits as it stands."
         return
     yield f"Largest context: ~{largest_context:,} tokens."
     yield f"Largest corpus beside the reply: ~{largest_corpus:,} tokens."
@@ -203,15 +203,17 @@ def _notes(plan: ServingPlan, counted: Counted) -> Iterator[str]:
     yield from plan.model.notes
     if plan.fits and plan.context_tokens < plan.largest_context and not plan.asked.n_ctx:
         yield "The largest is an estimate, so the context keeps a fifth of it back; --ctx asks for another."
-    if plan.model.has_windows and plan.asked.hybrid:
+    if plan.model.has_windows and plan.asked.hybrid and not plan.asked.keeps_windows:
+        yield "LMCache, by which vLLM reaches the disk, wants every token in every layer."
+    if plan.model.has_windows and plan.asked.keeps_windows:
         full = without_hybrid(plan).largest_context
         if full < plan.largest_context:
             yield (
                 "Layers that see a part of the context keep that part alone. Where the engine keeps all of it in every "
                 f"layer (--no-hybrid), ~{full:,} tokens fit."
             )
-            if plan.asked.ram_bytes or plan.asked.disk_bytes:
-                yield "Some engines do so wherever KV caches may leave the GPUs; their log says it at the start."
+            if plan.asked.ram_bytes:
+                yield "Older versions do so wherever KV caches may go to RAM; their log says it at the start."
     if plan.split.pipeline > 1 and plan.fleet.n_nodes == 1 and not (plan.asked.tensor or plan.asked.pipeline):
         yield "A layer cannot be divided evenly among all of these GPUs, so they work in stages, one after the other."
     if plan.split.tensor > plan.fleet.per_node:
@@ -255,6 +257,8 @@ def offer_text(plan: ServingPlan, offer: Offer) -> str:
         options.append(f"--weights {asked.precision}")
     if asked.kv_type != before.kv_type:
         options.append(f"--kv-type {asked.kv_type}")
+    if asked.utilization != before.utilization:
+        options.append(f"--gpu-memory-utilization {asked.utilization:g}")
     if asked.text_only and not before.text_only:
         options.append("--text-only")
     if asked.max_seqs != before.max_seqs:
@@ -279,6 +283,8 @@ def _why(offer: Offer, plan: ServingPlan) -> str:
         return "Store the KV cache in 8 bits"
     if asked.n_ctx != before.n_ctx:
         return "Use a smaller context"
+    if asked.utilization != before.utilization:
+        return "Give the engine more of each GPU, if nothing else runs there"
     if asked.hybrid and not before.hybrid:
         return "Let layers that see a part of the context keep that part alone"
     if asked.text_only and not before.text_only:

@@ -70,12 +70,13 @@ def _warnings(plan: ServingPlan) -> Iterator[str]:
 
 def _vllm(plan: ServingPlan) -> Launch:
     options, asked = list(_vllm_options(plan)), plan.asked
-    chunks = asked.hybrid and plan.model.has_chunks
+    chunks = asked.keeps_windows and plan.model.has_chunks
     before = f"{_CHUNKS} " if chunks else ""
     if asked.disk_bytes:
-        size = asked.disk_bytes / _GIB
+        size = asked.disk_bytes / _GIB / plan.fleet.per_node
         before += f"LMCACHE_LOCAL_DISK=file:///var/lmcache/ LMCACHE_MAX_LOCAL_DISK_SIZE={size:g} "
-        options.append(Option("LMCACHE_LOCAL_DISK=...", "where LMCache keeps KV caches on the disk, and how many GiB"))
+        why = "where LMCache keeps KV caches on the disk, and how many GiB for each GPU; on every node"
+        options.append(Option("LMCACHE_LOCAL_DISK=...", why))
     if plan.fleet.kind.is_amd:
         before = f"{_AITER} {before}"
         options.append(Option(_AITER, "AMD's own kernels, which are faster"))
@@ -113,7 +114,7 @@ def _vllm_options(plan: ServingPlan) -> Iterator[Option]:
     if asked.kv_type != "auto":
         name = {"bf16": "bfloat16"}.get(asked.kv_type, asked.kv_type)
         yield Option(f"--kv-cache-dtype {name}", "how the KV cache is stored; fp8 takes half of 16 bits")
-    if not asked.hybrid and plan.model.has_windows:
+    if not asked.keeps_windows and plan.model.has_windows:
         yield Option("--disable-hybrid-kv-cache-manager", "every layer keeps every token")
     if asked.max_seqs is not None:
         yield Option(f"--max-num-seqs {asked.max_seqs}", "requests at once; fewer leave more memory for the context")
@@ -122,7 +123,7 @@ def _vllm_options(plan: ServingPlan) -> Iterator[Option]:
         why = "no images, so that the encoder takes nothing" if asked.text_only else "images that one request may have"
         yield Option(f"--limit-mm-per-prompt '{{\"image\": {n_images}}}'", why)
     if asked.ram_bytes or asked.disk_bytes:
-        n_gib = max(1, asked.ram_bytes // _GIB)
+        n_gib = max(1, asked.ram_bytes * plan.fleet.n_nodes // _GIB)
         backend = "lmcache" if asked.disk_bytes else "native"
         yield Option(f"--kv-offloading-size {n_gib}", "GiB of RAM over all GPUs for KV caches that are not in use")
         yield Option(f"--kv-offloading-backend {backend}", "LMCache knows the disk too; native is RAM alone")

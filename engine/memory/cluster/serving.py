@@ -21,6 +21,7 @@ _STEP = 1024  # contexts are rounded down to a multiple of it
 _KEPT = 0.8  # of the largest context, where nobody asks for one: an engine that finds less at its start does not start
 _LESS_PRECISE = {"bf16": ("fp8", "int4"), "fp8": ("int4",)}
 _MOST_GPUS_OFFERED = 64
+_LARGER_SHARE = {Engine.VLLM: 0.95, Engine.SGLANG: 0.88}  # of a GPU, where nothing else runs on it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +49,11 @@ class Asked:
     reply_tokens: int = DEFAULT_REPLY
     ram_bytes: int = 0
     disk_bytes: int = 0
+
+    @property
+    def keeps_windows(self) -> bool:
+        """Whether layers with a window keep that alone: not with LMCache, by which vLLM reaches the disk."""
+        return self.hybrid and not (self.engine is Engine.VLLM and self.disk_bytes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +152,7 @@ def settings_of(asked: Asked, divided: Split) -> Settings:
         pipeline=divided.pipeline,
         kv_element_bytes=KV_TYPES[asked.kv_type],
         utilization=asked.utilization,
-        hybrid=asked.hybrid,
+        hybrid=asked.keeps_windows,
         max_seqs=asked.max_seqs,
         text_only=asked.text_only,
     )
@@ -186,6 +192,8 @@ def _changes(plan: ServingPlan) -> Iterator[Asked]:
         yield replace(asked, hybrid=True)
     if asked.max_seqs is None and asked.engine is Engine.VLLM:
         yield replace(asked, max_seqs=16)
+    if asked.utilization is None and asked.engine in _LARGER_SHARE:
+        yield replace(asked, utilization=_LARGER_SHARE[asked.engine])
     if plan.model.sees_images and not asked.text_only:
         yield replace(asked, text_only=True)
         if asked.max_seqs is None and asked.engine is Engine.VLLM:

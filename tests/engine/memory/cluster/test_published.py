@@ -62,7 +62,11 @@ ROWS = (
     # dstack's example: two H200, --max-model-len 256000 --kv-cache-dtype fp8
     Published(
         model="scout", gpus="2xH200-141G", n_tokens=256_000, kv_type="fp8", is_largest=False,
-        source="https://dstack.ai/examples/llms/llama/",
+        source="https://github.com/dstackai/dstack/tree/master/examples/llms/llama",
+    ),
+    Published(
+        model="scout", gpus="2xMI300X-192G", n_tokens=256_000, kv_type="fp8", is_largest=False,
+        source="https://github.com/dstackai/dstack/tree/master/examples/llms/llama",
     ),
     # AMD: Maverick in BF16 on one node of MI300X with default settings, which is the whole window
     Published(

@@ -186,6 +186,7 @@ def test_a_corpus_that_fills_most_gets_the_context_that_it_needs(scout: ServedMo
     ("8xH100-80G", {"n_ctx": 10_000_000}),
     ("8xL4-24G", {}),
     ("1xMINE=100G", {}),
+    ("2xH200", {"engine": Engine.SGLANG, "kv_type": "fp8", "n_ctx": 256_000}),
 ])  # fmt: skip
 def test_each_offer_fits_when_it_is_taken(scout: ServedModel, gpus: str, asked: dict[str, object]) -> None:
     found = plan(scout, gpus, **asked)
@@ -200,9 +201,8 @@ def test_each_offer_fits_when_it_is_taken(scout: ServedModel, gpus: str, asked: 
 def test_an_int4_scout_on_one_h100_needs_fewer_requests_or_no_images(scout: ServedModel) -> None:
     """Meta's "fits a single H100": by vLLM's defaults it does not, and without images it does."""
     offered = offers(plan(scout, "1xH100-80G", precision="int4"))
-    assert [(offer.asked.text_only, offer.asked.max_seqs) for offer in offered[:3]] == [
-        (False, 16), (True, None), (True, 16),
-    ]  # fmt: skip
+    tried = [(offer.asked.utilization, offer.asked.text_only, offer.asked.max_seqs) for offer in offered[:4]]
+    assert tried == [(None, False, 16), (0.95, False, None), (None, True, None), (None, True, 16)]
 
 
 def test_a_precision_that_is_not_published_is_refused(scout: ServedModel) -> None:
@@ -239,6 +239,20 @@ def test_launch_lines_can_be_copied_and_each_option_is_explained(
     assert str(found.context_tokens) in last and "meta-llama/Llama-4-Scout-17B-16E-Instruct" in last
     assert any("makes no context larger" in warning for warning in started.warnings)
     assert any("key" in warning for warning in started.warnings)
+
+
+def test_what_leaves_the_gpus_is_for_each_node(scout: ServedModel) -> None:
+    """RAM over all GPUs for vLLM, for each GPU for SGLang; LMCache reaches the disk, and keeps every layer in full."""
+    line = launch(plan(scout, "8xH100-80G", 2, ram_bytes=256 * GIB)).commands[-1].line
+    assert "--kv-offloading-size 512 --kv-offloading-backend native" in line
+    on_disk = plan(scout, "8xH100-80G", ram_bytes=256 * GIB, disk_bytes=1024 * GIB)
+    line = launch(on_disk).commands[0].line
+    assert "LMCACHE_MAX_LOCAL_DISK_SIZE=128 " in line and "--kv-offloading-backend lmcache" in line
+    assert "--disable-hybrid-kv-cache-manager" in line and "ALLOW_CHUNKED" not in line
+    assert on_disk.room_tokens == plan(scout, "8xH100-80G", hybrid=False).room_tokens
+    line = launch(plan(scout, "8xH100-80G", engine=Engine.SGLANG, ram_bytes=256 * GIB)).commands[0].line
+    assert f"--hicache-size {round(256 * GIB / 1e9 / 8)} " in line
+    assert on_disk.kept_tokens(192 << 10) == 1 and on_disk.kept_tokens(0) == 0
 
 
 def test_several_nodes_of_vllm_meet_through_ray(scout: ServedModel) -> None:
