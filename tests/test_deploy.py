@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from app.cli import cli
+from engine.memory.cluster.kinds import KINDS
 from tests.engine.memory.cluster.test_guides import ONE, in_gb
 from tests.engine.memory.cluster.test_published import ROWS
 from tests.known import settled, starter
@@ -93,6 +94,13 @@ def test_the_table_of_deployments_is_the_tests_own() -> None:
             f"{row.plan().room_tokens:,}",
         )
         for row in ROWS
+    ]
+
+
+def test_the_table_of_gpus_is_the_plans_own() -> None:
+    rows = re.findall(r"^\| `([\w-]+)` \| (\d+) GB \| ([\d.]+) GiB \| (https://\S+) \|$", PAGE, re.MULTILINE)
+    assert rows == [
+        (kind.name, str(kind.nominal_gb), f"{kind.reported_bytes / (1 << 30):.2f}", kind.source) for kind in KINDS
     ]
 
 

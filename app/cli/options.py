@@ -38,6 +38,16 @@ class Tokens(click.ParamType[int | None]):
         return tokens
 
 
+class Figure(click.FloatRange):
+    """A number within bounds; what is no number at all is none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
+        found = super().convert(value, param, context)
+        if found != found:  # nan is within all bounds
+            self.fail(f"{value!r} is no number.", param, context)
+        return found
+
+
 class Bytes(click.ParamType[int]):
     """A size: 500M, 20G, 0."""
 
@@ -122,7 +132,7 @@ CLUSTER = together(
     click.option(
         "--gpu-memory-utilization",
         "utilization",
-        type=click.FloatRange(0.05, 1),
+        type=Figure(0.05, 1),
         metavar="SHARE",
         help="The share of each GPU's memory that the engine takes. Default: its own.",
     ),
@@ -131,9 +141,7 @@ CLUSTER = together(
     click.option("--offload-ram", type=Bytes(), help="RAM of each node for KV caches that are not in use."),
     click.option("--offload-disk", type=Bytes(), help="Disk of each node for the same."),
     click.option("--ram", type=Bytes(), help="Main memory of the first node, for llamacpp. Default: 64G."),
-    click.option(
-        "--price-per-hour", "price", type=click.FloatRange(0, 1e6), metavar="MONEY", help="Of one GPU, for an hour."
-    ),
+    click.option("--price-per-hour", "price", type=Figure(0, 1e6), metavar="MONEY", help="Of one GPU, for an hour."),
 )
 CLUSTER_NAMES = (
     *("engine", "gpus", "nodes", "weights", "kv_cache_type", "tensor", "pipeline", "experts", "hybrid", "utilization"),

@@ -187,6 +187,8 @@ def _verdict(plan: ServingPlan) -> str:
         fact = f"It does not fit into the window of {plan.model.window:,} tokens"
         if not plan.over_tokens:
             return f"{fact}: use a smaller --ctx."
+        if not plan.asked.prompt_tokens:
+            return f"{fact}: keep fewer tokens for the reply (--reply)."
         return f"{fact}: {plan.over_tokens:,} tokens over. `longdesk ask --pass-tokens auto` reads in passes."
     return f"It does not fit: {show_bytes(plan.short_bytes)} are missing on each GPU."
 

@@ -15,7 +15,7 @@ from engine.errors import UsageError
 _GIB = 1 << 30
 _MOST_GPUS, _MOST_NODES = 1024, 256
 _LEAST_PART = 3  # characters of a name that are enough: 4090
-_BLACKWELL = ("B200", "RTX-5090", "RTX-PRO")
+_BLACKWELL = ("B200", "B300", "GB200", "DGX-SPARK", "RTX-50", "RTX-PRO")
 _FLEET = re.compile(r"^\s*(?:(?P<count>\d+)\s*[xX*]\s*)?(?P<kind>\S.*?)\s*$")
 _OWN = re.compile(r"^(?P<name>[^=]+)=\s*(?P<size>\d+(?:\.\d+)?)\s*(?:G(?:i?B)?)?$", re.IGNORECASE)
 _NVIDIA, _AMD = "https://www.nvidia.com/en-us/data-center/", "https://www.amd.com/en/products/accelerators/instinct/"
@@ -77,6 +77,9 @@ KINDS = (
     _kind("GH200-96G", 94.50, 96, f"{_NVIDIA}grace-hopper-superchip/"),
     _kind("H20-96G", 94.97, 96, "https://docs.nvidia.com/datacenter/"),
     _kind("B200-180G", 178.35, 180, f"{_NVIDIA}dgx-b200/"),
+    _kind("B300-288G", 267.69, 288, f"{_NVIDIA}dgx-b300/"),
+    _kind("GB200-186G", 184.31, 186, f"{_NVIDIA}gb200-nvl72/"),
+    _kind("DGX-SPARK-128G", 119.61, 128, "https://www.nvidia.com/en-us/products/workstations/dgx-spark/"),
     _kind("A100-80G", 79.14, 80, f"{_NVIDIA}a100/", fp8=False),
     _kind("A100-40G", 39.38, 40, f"{_NVIDIA}a100/", fp8=False),
     _kind("L40S-48G", 44.39, 48, f"{_NVIDIA}l40s/"),
@@ -84,8 +87,11 @@ KINDS = (
     _kind("A10G-24G", 22.05, 24, "https://aws.amazon.com/ec2/instance-types/g5/", fp8=False),
     _kind("T4-16G", 14.56, 16, f"{_NVIDIA}tesla-t4/", fp8=False),
     _kind("V100-32G", 31.73, 32, f"{_NVIDIA}v100/", fp8=False),
+    _kind("RTX-3060", 11.63, 12, f"{_GEFORCE}30-series/rtx-3060-3060ti/", fp8=False),
     _kind("RTX-3090", 23.56, 24, f"{_GEFORCE}30-series/rtx-3090-3090ti/", fp8=False),
+    _kind("RTX-4080", 15.57, 16, f"{_GEFORCE}40-series/rtx-4080-family/"),
     _kind("RTX-4090", 23.52, 24, f"{_GEFORCE}40-series/rtx-4090/"),
+    _kind("RTX-5080", 15.48, 16, f"{_GEFORCE}50-series/rtx-5080/"),
     _kind("RTX-5090", 31.36, 32, f"{_GEFORCE}50-series/rtx-5090/"),
     _kind("RTX-A6000", 47.40, 48, "https://www.nvidia.com/en-us/design-visualization/rtx-a6000/", fp8=False),
     _kind("RTX-6000-ADA", 47.37, 48, "https://www.nvidia.com/en-us/design-visualization/rtx-6000/"),

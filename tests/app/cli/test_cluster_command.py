@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -171,6 +172,13 @@ def test_what_cannot_be_is_refused_in_a_sentence(words: tuple[str, ...], says: s
 def test_a_folder_without_a_config_and_a_gguf_with_states_are_refused(tmp_path: Path) -> None:
     assert "no config.json" in refusal(*VLLM, "--model", f"{tmp_path}/")
     assert "cannot say" in refusal(*VLLM, "--model", cached("mamba"))
+
+
+@pytest.mark.parametrize("option", ["--price-per-hour", "--gpu-memory-utilization"])
+@pytest.mark.parametrize("value", ["nan", "inf", "-1", "x"])
+def test_a_figure_that_is_none_is_a_wrong_call(option: str, value: str) -> None:
+    result = plan(*VLLM, "--model", "scout", f"{option}={value}")
+    assert isinstance(result.exception, click.UsageError)
 
 
 def test_the_cost_is_of_all_gpus() -> None:
