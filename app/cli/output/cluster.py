@@ -75,7 +75,7 @@ def serving_json(plan: ServingPlan, counted: Counted, cost: Cost) -> Json:
         "tensor_parallel": plan.split.tensor,
         "pipeline_parallel": plan.split.pipeline,
         "expert_parallel": plan.split.experts,
-        "hybrid": plan.asked.keeps_windows and plan.model.has_windows,
+        "hybrid": plan.asked.hybrid and plan.model.has_windows,
         "window_tokens": plan.model.window,
         "context_tokens": plan.context_tokens,
         "prompt_tokens": plan.asked.prompt_tokens,
@@ -205,9 +205,7 @@ def _notes(plan: ServingPlan, counted: Counted) -> Iterator[str]:
     yield from plan.model.notes
     if plan.fits and plan.context_tokens < plan.largest_context and not plan.asked.n_ctx:
         yield "The largest is an estimate, so the context keeps a fifth of it back; --ctx asks for another."
-    if plan.model.has_windows and plan.asked.hybrid and not plan.asked.keeps_windows:
-        yield "LMCache, by which vLLM reaches the disk, wants every token in every layer."
-    if plan.model.has_windows and plan.asked.keeps_windows:
+    if plan.model.has_windows and plan.asked.hybrid:
         full = without_hybrid(plan).largest_context
         if full < plan.largest_context:
             yield (

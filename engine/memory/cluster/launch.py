@@ -4,17 +4,19 @@ Options are those of `vllm serve` (docs.vllm.ai), `sglang.launch_server` (docs.s
 (nvidia.github.io/TensorRT-LLM). HEAD stands for the address of the first node.
 """
 
+import json
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from engine.memory.cluster.rules import SGLANG_SEQS, Engine, swa_ratio
+from engine.memory.cluster.rules import SGLANG_SEQS, VLLM_SHARE, Engine, swa_ratio
 from engine.memory.cluster.served import Sees
 from engine.memory.cluster.serving import ServingPlan
 
 HEAD = "HEAD"
 PORTS = {Engine.VLLM: 8000, Engine.SGLANG: 30000, Engine.TRTLLM: 8000}
 _GIB = 1 << 30
+_DISK = "/var/vllm-kv"
 _AITER = "VLLM_ROCM_USE_AITER=1"
 _CHUNKS = "VLLM_ALLOW_CHUNKED_LOCAL_ATTN_WITH_HYBRID_KV_CACHE=1"
 
@@ -70,13 +72,8 @@ def _warnings(plan: ServingPlan) -> Iterator[str]:
 
 def _vllm(plan: ServingPlan) -> Launch:
     options, asked = list(_vllm_options(plan)), plan.asked
-    chunks = asked.keeps_windows and plan.model.has_chunks
+    chunks = asked.hybrid and plan.model.has_chunks
     before = f"{_CHUNKS} " if chunks else ""
-    if asked.disk_bytes:
-        size = asked.disk_bytes / _GIB / plan.fleet.per_node
-        before += f"LMCACHE_LOCAL_DISK=file:///var/lmcache/ LMCACHE_MAX_LOCAL_DISK_SIZE={size:g} "
-        why = "where LMCache keeps KV caches on the disk, and how many GiB for each GPU; on every node"
-        options.append(Option("LMCACHE_LOCAL_DISK=...", why))
     if plan.fleet.kind.is_amd:
         before = f"{_AITER} {before}"
         options.append(Option(_AITER, "AMD's own kernels, which are faster"))
@@ -96,7 +93,13 @@ def _vllm(plan: ServingPlan) -> Launch:
             Command("every other node", f"ray start --address={HEAD}:6379"),
             Command("the first node", line),
         )
-    return Launch(commands, tuple(options), tuple(_warnings(plan)), _url(plan))
+    warnings = list(_warnings(plan))
+    if asked.disk_bytes:
+        warnings.append(
+            f"vLLM deletes no file in {_DISK} and knows no limit there: delete old ones yourself. This is the way of "
+            "vLLM 0.32; older versions reach the disk by LMCache."
+        )
+    return Launch(commands, tuple(options), tuple(warnings), _url(plan))
 
 
 def _vllm_options(plan: ServingPlan) -> Iterator[Option]:
@@ -109,12 +112,12 @@ def _vllm_options(plan: ServingPlan) -> Iterator[Option]:
     if divided.experts:
         yield Option("--enable-expert-parallel", "each GPU holds whole experts instead of a slice of every one")
     yield Option(f"--max-model-len {plan.context_tokens}", "the largest prompt and reply together; more is refused")
-    if asked.utilization is not None:
-        yield Option(f"--gpu-memory-utilization {asked.utilization:g}", "the share of each GPU that vLLM takes")
+    share = asked.utilization if asked.utilization is not None else VLLM_SHARE
+    yield Option(f"--gpu-memory-utilization {share:g}", "the share of each GPU that vLLM takes")
     if asked.kv_type != "auto":
         name = {"bf16": "bfloat16"}.get(asked.kv_type, asked.kv_type)
         yield Option(f"--kv-cache-dtype {name}", "how the KV cache is stored; fp8 takes half of 16 bits")
-    if not asked.keeps_windows and plan.model.has_windows:
+    if not asked.hybrid and plan.model.has_windows:
         yield Option("--disable-hybrid-kv-cache-manager", "every layer keeps every token")
     if asked.max_seqs is not None:
         yield Option(f"--max-num-seqs {asked.max_seqs}", "requests at once; fewer leave more memory for the context")
@@ -122,11 +125,19 @@ def _vllm_options(plan: ServingPlan) -> Iterator[Option]:
         n_images = 0 if asked.text_only else 10
         why = "no images, so that the encoder takes nothing" if asked.text_only else "images that one request may have"
         yield Option(f"--limit-mm-per-prompt '{{\"image\": {n_images}}}'", why)
-    if asked.ram_bytes or asked.disk_bytes:
-        n_gib = max(1, asked.ram_bytes * plan.fleet.n_nodes // _GIB)
-        backend = "lmcache" if asked.disk_bytes else "native"
+    n_gib = max(1, asked.ram_bytes * plan.fleet.n_nodes // _GIB)
+    if asked.disk_bytes:
+        extra = {
+            "spec_name": "TieringOffloadingSpec",
+            "cpu_bytes_to_use": n_gib * _GIB,
+            "secondary_tiers": [{"type": "fs", "root_dir": _DISK}],
+        }
+        connector = {"kv_connector": "OffloadingConnector", "kv_role": "kv_both", "kv_connector_extra_config": extra}
+        why = "bytes of RAM over all GPUs for KV caches that are not in use, and the folder for what RAM does not hold"
+        yield Option(f"--kv-transfer-config {shlex.quote(json.dumps(connector))}", why)
+    elif asked.ram_bytes:
         yield Option(f"--kv-offloading-size {n_gib}", "GiB of RAM over all GPUs for KV caches that are not in use")
-        yield Option(f"--kv-offloading-backend {backend}", "LMCache knows the disk too; native is RAM alone")
+        yield Option("--kv-offloading-backend native", "vLLM's own way to RAM")
     yield Option("--enable-prompt-tokens-details", "the answer says how much of the prompt was in the cache")
 
 

@@ -23,7 +23,7 @@ from engine.memory.cluster.kinds import GpuKind
 from engine.memory.cluster.served import LayerKv, Sees, ServedModel
 
 _MIB, _GIB = 1 << 20, 1 << 30
-_LARGE = 70 * _GIB  # from here on vLLM schedules more at once (vllm/engine/arg_utils.py)
+_LARGE, _LARGEST = 70 * _GIB, 160 * _GIB  # from here on vLLM schedules more at once (vllm/engine/arg_utils.py)
 _BLOCK = 16  # tokens
 _CONTEXT_BYTES, _LINK_BYTES = 768 * _MIB, _GIB  # driver and kernels; NCCL and its buffers between GPUs
 _VISION_BYTES = 17 * _GIB // 4  # the profiling run of an image encoder, up to the token budget
@@ -86,10 +86,11 @@ def room_on(model: ServedModel, kind: GpuKind, settings: Settings, weights_bytes
         left = max(0, total - weights - reserve)
         share = settings.utilization if settings.utilization is not None else 0.9
         return Room(total - round(left * (1 - share)), weights, reserve)
-    share = settings.utilization if settings.utilization is not None else 0.9
+    share = settings.utilization if settings.utilization is not None else VLLM_SHARE
     return Room(round(total * share), weights, reserve)
 
 
+VLLM_SHARE = 0.9  # the launch line says so: its own default is 0.9 in older versions, 0.92 in 0.32
 SGLANG_SEQS = 16  # the launch line says so: its own default are thousands, each with a table as long as the context
 
 
@@ -132,6 +133,8 @@ def _link_bytes(settings: Settings) -> int:
 
 def scheduled(kind: GpuKind) -> tuple[int, int]:
     """vLLM's defaults for its server on this GPU: tokens at once, requests at once."""
+    if kind.reported_bytes >= _LARGEST:
+        return 16384, 1024
     is_large = kind.reported_bytes >= _LARGE and not kind.name.startswith("A100")
     return (8192, 1024) if is_large else (2048, 256)
 

@@ -50,11 +50,6 @@ class Asked:
     ram_bytes: int = 0
     disk_bytes: int = 0
 
-    @property
-    def keeps_windows(self) -> bool:
-        """Whether layers with a window keep that alone: not with LMCache, by which vLLM reaches the disk."""
-        return self.hybrid and not (self.engine is Engine.VLLM and self.disk_bytes)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServingPlan:
@@ -152,7 +147,7 @@ def settings_of(asked: Asked, divided: Split) -> Settings:
         pipeline=divided.pipeline,
         kv_element_bytes=KV_TYPES[asked.kv_type],
         utilization=asked.utilization,
-        hybrid=asked.keeps_windows,
+        hybrid=asked.hybrid,
         max_seqs=asked.max_seqs,
         text_only=asked.text_only,
     )

@@ -1,5 +1,6 @@
 """Splits, room, offers and launch lines of plans for vLLM, SGLang and TensorRT-LLM."""
 
+import json
 import re
 import shlex
 from dataclasses import replace
@@ -242,14 +243,17 @@ def test_launch_lines_can_be_copied_and_each_option_is_explained(
 
 
 def test_what_leaves_the_gpus_is_for_each_node(scout: ServedModel) -> None:
-    """RAM over all GPUs for vLLM, for each GPU for SGLang; LMCache reaches the disk, and keeps every layer in full."""
+    """RAM over all GPUs for vLLM, for each GPU for SGLang; the disk comes after the RAM."""
     line = launch(plan(scout, "8xH100-80G", 2, ram_bytes=256 * GIB)).commands[-1].line
     assert "--kv-offloading-size 512 --kv-offloading-backend native" in line
     on_disk = plan(scout, "8xH100-80G", ram_bytes=256 * GIB, disk_bytes=1024 * GIB)
     line = launch(on_disk).commands[0].line
-    assert "LMCACHE_MAX_LOCAL_DISK_SIZE=128 " in line and "--kv-offloading-backend lmcache" in line
-    assert "--disable-hybrid-kv-cache-manager" in line and "ALLOW_CHUNKED" not in line
-    assert on_disk.room_tokens == plan(scout, "8xH100-80G", hybrid=False).room_tokens
+    words = shlex.split(line)
+    extra = json.loads(words[words.index("--kv-transfer-config") + 1])["kv_connector_extra_config"]
+    assert extra["cpu_bytes_to_use"] == 256 * GIB and extra["secondary_tiers"][0]["type"] == "fs"
+    assert "--kv-offloading-size" not in line and "--disable-hybrid-kv-cache-manager" not in line
+    assert on_disk.room_tokens == plan(scout, "8xH100-80G").room_tokens
+    assert any("deletes no file" in warning for warning in launch(on_disk).warnings)
     line = launch(plan(scout, "8xH100-80G", engine=Engine.SGLANG, ram_bytes=256 * GIB)).commands[0].line
     assert f"--hicache-size {round(256 * GIB / 1e9 / 8)} " in line
     assert on_disk.kept_tokens(192 << 10) == 1 and on_disk.kept_tokens(0) == 0
