@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from app.cli.desk import open_desk
-from app.cli.options import CONTEXT, CORPUS, JSON, READ_AGAIN, Tokens
+from app.cli.options import CLUSTER, CLUSTER_NAMES, CONTEXT, CORPUS, JSON, READ_AGAIN, Tokens
 from app.cli.output import Json
 from app.cli.output.answer import print_answer, show_checking, tell_skipped
 from app.cli.output.count import count_json, show_reading
@@ -47,6 +47,7 @@ def count_anew(paths: Sequence[Path], rules: Rules, *, read_again: bool, **flags
     help="Tokens computed at once. Default: 512, or less.",
 )
 @click.option("--reply", "reply_tokens", type=Tokens(), help="Tokens kept for the reply.")
+@CLUSTER
 @READ_AGAIN
 @JSON
 def plan(
@@ -54,12 +55,19 @@ def plan(
     as_json: bool, **flags: Any
 ) -> int:  # fmt: skip
     """Say whether a corpus and a reply fit, before anything is loaded."""
+    rules, cluster = Rules(exclude=exclude, pipes=True), {name: flags.pop(name) for name in CLUSTER_NAMES}
+    if cluster["engine"] is not None:
+        from app.cli.cluster import Reading, plan_cluster  # a plan for this machine does without
+
+        own = {"swa_full": swa_full, "n_ubatch": n_ubatch}
+        return plan_cluster(Reading(paths, rules, read_again), cluster, own, as_json=as_json, **flags)
+    if any(value is not None and value is not False for value in cluster.values()):
+        raise UsageError("GPUs elsewhere run an engine.", "Name it: --engine vllm, sglang, trtllm or llamacpp.")
     with open_desk(makes_home=bool(paths), **flags) as desk:
         if paths:
             desk.warm_up()
         else:
             desk.wake()
-        rules = Rules(exclude=exclude, pipes=True)
         counted = desk.count(_read_to_count(desk, paths, rules, read_again)) if paths else None
         wanted = replace(desk.settings.wanted, n_ubatch=n_ubatch, swa_full=swa_full)
         planned = desk.plan(counted, wanted=wanted) if counted else desk.plan_for(None, wanted)

@@ -38,6 +38,16 @@ class Tokens(click.ParamType[int | None]):
         return tokens
 
 
+class Figure(click.FloatRange):
+    """A number within bounds; what is no number at all is none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
+        found = super().convert(value, param, context)
+        if found != found:  # nan is within all bounds
+            self.fail(f"{value!r} is no number.", param, context)
+        return found
+
+
 class Bytes(click.ParamType[int]):
     """A size: 500M, 20G, 0."""
 
@@ -100,6 +110,42 @@ CORPUS = together(
     click.option(
         "--tile-separators/--no-tile-separators", default=None, help="Send Llama 4's marks between tiles. Default: yes."
     ),
+)
+CLUSTER = together(
+    click.option(
+        "--engine",
+        type=click.Choice(("vllm", "sglang", "trtllm", "llamacpp")),
+        help="Plan for this engine on GPUs elsewhere, and print the lines that start it.",
+    ),
+    click.option("--gpus", metavar="NxKIND", help="The GPUs of each node: 8xH100-80G, or 2xMINE=48G."),
+    click.option("--nodes", type=int, metavar="N", help="Nodes with those GPUs. Default: 1."),
+    click.option(
+        "--weights", type=click.Choice(("auto", "bf16", "fp8", "int4", "nvfp4")), help="Precision of the weights."
+    ),
+    click.option(
+        "--kv-type", "kv_cache_type", type=click.Choice(("auto", "bf16", "fp8")), help="Type of the engine's KV cache."
+    ),
+    click.option("--tp", "tensor", type=click.IntRange(1, 4096), metavar="N", help="GPUs that share each layer."),
+    click.option("--pp", "pipeline", type=click.IntRange(1, 4096), metavar="N", help="Stages of layers."),
+    click.option("--expert-parallel", "experts", is_flag=True, help="Whole experts to each GPU."),
+    click.option("--hybrid/--no-hybrid", default=None, help="Layers with a window keep that alone. Default: yes."),
+    click.option(
+        "--gpu-memory-utilization",
+        "utilization",
+        type=Figure(0.05, 1),
+        metavar="SHARE",
+        help="The share of each GPU's memory that the engine takes. Default: its own.",
+    ),
+    click.option("--max-seqs", type=click.IntRange(1, 65536), metavar="N", help="Requests at once."),
+    click.option("--text-only", is_flag=True, help="Without images, whose encoder takes memory."),
+    click.option("--offload-ram", type=Bytes(), help="RAM of each node for KV caches that are not in use."),
+    click.option("--offload-disk", type=Bytes(), help="Disk of each node for the same."),
+    click.option("--ram", type=Bytes(), help="Main memory of the first node, for llamacpp. Default: 64G."),
+    click.option("--price-per-hour", "price", type=Figure(0, 1e6), metavar="MONEY", help="Of one GPU, for an hour."),
+)
+CLUSTER_NAMES = (
+    *("engine", "gpus", "nodes", "weights", "kv_cache_type", "tensor", "pipeline", "experts", "hybrid", "utilization"),
+    *("max_seqs", "text_only", "offload_ram", "offload_disk", "ram", "price"),
 )
 READ_AGAIN = click.option(
     "--read-again", is_flag=True, help="Open files too that did not change since they were counted."
