@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.errors import ModelRefused, UsageError
 from engine.remote.address import Address
-from engine.remote.compatible import Adapter, LmStudio, OpenAi, TensorRtLlm
+from engine.remote.compatible import Adapter, LmStudio, OpenAi, TensorRtLlm, stem
 from engine.remote.connection import Connection, TooLong
 from engine.remote.faults import no_api
 from engine.remote.llama_server import LlamaServer
@@ -59,7 +59,7 @@ def chosen(models: Sequence[Listed], address: Address) -> Listed:
         raise UsageError(
             f"{address.host} has several models: {_named(names)}.", f"Name one: --model '{address.root}#{names[0]}'."
         )
-    for fits in (lambda name: name == wanted, lambda name: wanted in (_stem(name), PurePosixPath(name).name)):
+    for fits in (lambda name: name == wanted, lambda name: wanted in (stem(name), PurePosixPath(name).name)):
         found = [model for model, name in zip(models, names, strict=True) if fits(name)]
         if len(found) == 1:
             return found[0]
@@ -67,15 +67,6 @@ def chosen(models: Sequence[Listed], address: Address) -> Listed:
     if len(by_alias) == 1:
         return by_alias[0]
     raise UsageError(f"{address.host} has no model {wanted}.", f"It has {_named(names)}.")
-
-
-def short_name(model: str) -> str:
-    """A model as people call it: of a path to a file the name alone."""
-    return _stem(model) if model.endswith(".gguf") or model.startswith("/") else model
-
-
-def _stem(name: str) -> str:
-    return PurePosixPath(name).name.removesuffix(".gguf")
 
 
 def _named(names: Sequence[str]) -> str:

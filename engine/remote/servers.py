@@ -9,6 +9,7 @@ from time import monotonic
 from engine.errors import LongdeskError
 from engine.remote.address import is_address, key_for, read_address
 from engine.remote.backend import RemoteBackend
+from engine.remote.messages import Draw
 from engine.remote.recognise import recognise
 
 _FRESH_S = 60.0  # for so long it is taken to be what it was
@@ -31,10 +32,11 @@ class _Known:
 
 
 class Servers:
-    """By the --model value that names them. key_for: gives the key for a URL. Safe to use from several threads."""
+    """By the --model value that names them. draw: draws pictures that are sent. key_for: gives the key for a URL. Safe
+    to use from several threads."""
 
-    def __init__(self, key_for: KeyFor = key_for) -> None:
-        self._key_for = key_for
+    def __init__(self, draw: Draw, key_for: KeyFor = key_for) -> None:
+        self._draw, self._key_for = draw, key_for
         self._known: dict[str, _Known] = {}
         self._lock = RLock()
 
@@ -69,7 +71,7 @@ class Servers:
         """before: what it was; it stays as long as it says the same of itself, with what it has counted."""
         try:
             address = read_address(name)
-            found = RemoteBackend(recognise(address, self._key_for(address.base)))
+            found = RemoteBackend(recognise(address, self._key_for(address.base)), self._draw)
         except LongdeskError as error:
             if before is not None:
                 before.close()
