@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from engine.errors import ModelRefused, UsageError
+from engine.errors import LongdeskError, ModelRefused, UsageError
 from engine.remote.address import Address
 from engine.remote.compatible import Adapter, LmStudio, OpenAi, TensorRtLlm, stem
 from engine.remote.connection import Connection, TooLong
@@ -45,7 +45,11 @@ def recognise(address: Address, key: str | None = None) -> Adapter:
             return LlamaServer(connection, model, router=len(models) > 1 or "status" in model)
         return kind(connection, model)
     except TooLong:  # nothing was sent that could be
+        connection.close()
         raise no_api(address) from None
+    except LongdeskError:
+        connection.close()
+        raise
 
 
 def chosen(models: Sequence[Listed], address: Address) -> Listed:
@@ -79,11 +83,16 @@ def _listed(address: Address, key: str | None) -> tuple[Connection, list[Listed]
     connection = Connection(address, key)
     try:
         return connection, _models(connection)
-    except ModelRefused:
-        if address.root in ("", address.base) or address.root.count("/") < 3:
+    except LongdeskError as error:
+        connection.close()
+        if not isinstance(error, ModelRefused) or address.root.count("/") < 3:
             raise
-        other = Connection(replace(address, base=address.root), key)
+    other = Connection(replace(address, base=address.root), key)
+    try:
         return other, _models(other)
+    except LongdeskError:
+        other.close()
+        raise
 
 
 def _models(connection: Connection) -> list[Listed]:
