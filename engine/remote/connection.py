@@ -98,7 +98,7 @@ class Connection:
                 async for chunk in stream:
                     yield chunk.to_dict()
 
-        return self._heard(chunks, cancel)
+        return self._heard(chunks, cancel, str(body.get("model", "")))
 
     def lines(self, path: str, body: Fields, cancel: Flag) -> Iterator[Fields | None]:
         """The same for an answer of JSON lines."""
@@ -118,7 +118,7 @@ class Connection:
             finally:
                 await answer.aclose()
 
-        return self._heard(lines, cancel)
+        return self._heard(lines, cancel, str(body.get("model", "")))
 
     def close(self) -> None:
         """Closes what is open; a later call opens it again."""
@@ -190,8 +190,8 @@ class Connection:
             return type(error)(error.fact.replace(self._key, "…"), error.remedy.replace(self._key, "…"))
         return error
 
-    def _heard(self, coming: Callable[[], AsyncIterator[Fields]], cancel: Flag) -> Iterator[Fields | None]:
-        """What an asynchronous iterator gives, in this thread."""
+    def _heard(self, coming: Callable[[], AsyncIterator[Fields]], cancel: Flag, model: str) -> Iterator[Fields | None]:
+        """What an asynchronous iterator gives, in this thread. model: that is asked."""
         come: SimpleQueue[Fields | None] = SimpleQueue()
 
         async def listen() -> None:
@@ -210,7 +210,7 @@ class Connection:
                     yield None
                     continue
                 if each is None:
-                    self._raise(future, began)
+                    self._raise(future, began, model)
                     return
                 began = True
                 yield each
@@ -219,12 +219,12 @@ class Connection:
             with suppress(CancelledError, Exception):
                 future.result(_CLOSING_S)
 
-    def _raise(self, future: "Future[None]", began: bool) -> None:
+    def _raise(self, future: "Future[None]", began: bool, model: str) -> None:
         """What ended a stream, if it was no proper end."""
         try:
             future.result(_CLOSING_S)
         except openai.APIStatusError as error:
-            raise self._refusal(error.status_code, error.response.text) from None
+            raise self._refusal(error.status_code, error.response.text, model) from None
         except openai.APIConnectionError as error:
             cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
             raise self._kept_quiet(self._cut(cause, began)) from None

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from engine.corpus.wording import printable
+from engine.corpus.wording import counted, printable
 from engine.errors import DoesNotFit, EngineDied, EngineFailed, LongdeskError, ModelRefused, UsageError
 from engine.remote.address import Address
 
@@ -76,8 +76,8 @@ class Overflow:
         over = prompt + (reply_tokens if prompt <= window else 0) - window
         least = "At least " if self.at_least else ""
         return DoesNotFit(
-            f"{least}{over:,} tokens over: {address.host} counts {prompt:,} in the prompt, and the reply keeps "
-            f"{reply_tokens:,}, of {window:,}. Nothing was answered and nothing was cut.",
+            f"{least}{counted(over, 'token')} over: {address.host} counts {prompt:,} in the prompt, and the reply "
+            f"keeps {reply_tokens:,}, of {window:,}. Nothing was answered and nothing was cut.",
             _SHORTER,
         )
 
