@@ -166,7 +166,7 @@ def test_sglang_holds_forms_and_its_ranks_count_once() -> None:
         assert case.plan.estimated == ("prompt_tokens",) and "counts texts, and no chats" in str(case.plan.notes)
         heard(backend, case, form='start: "a" LINE\nLINE: /[a-z]{1,3}/\n')
     (sent,) = stub.bodies("/v1/chat/completions")
-    assert sent["ebnf"] == 'root ::= "a" line\nline ::= ([a-z]{1,3})\n' and sent["min_p"] == 0.05
+    assert sent["ebnf"] == 'root ::= "a" line-signs\nline-signs ::= ([a-z]{1,3})\n' and sent["min_p"] == 0.05
 
 
 def test_tensorrt_llm_tells_its_blocks() -> None:
@@ -269,7 +269,8 @@ def test_the_prompt_begins_the_same_to_the_byte_over_turns() -> None:
         # OpenAI
         (400, {"error": {"message": "This model's maximum context length is 8192 tokens. However, your messages "
                          "resulted in 9000 tokens. Please reduce the length of the messages.",
-                         "type": "invalid_request_error", "param": "messages", "code": "context_length_exceeded"}}, "808 tokens over"),
+                         "type": "invalid_request_error", "param": "messages", "code": "context_length_exceeded"}},
+         "808 tokens over"),
         (413, {"error": {"message": "prompt is too long: 9000 tokens > 8192 maximum"}}, "does not fit into the"),
     ],
 )  # fmt: skip

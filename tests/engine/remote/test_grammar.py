@@ -30,10 +30,10 @@ def test_llama_cpp_takes_each_of_our_forms(name: str, server: LlamaCppServer) ->
 def test_a_form_says_the_same_in_gbnf() -> None:
     form = 'start: (a | "b\\n")* REST?\na: "x" NAME{2,3}\nNAME: /[^\\s\\-]\\/[a-c]+/\nREST: /z{1,}/\n'
     assert gbnf(form).splitlines() == [
-        'root ::= ( a | "b\\n" ) * rest ?',
-        'a ::= "x" name {2,3}',
-        "name ::= ([^ \\t\\n\\r-] [/] [a-c]+)",
-        "rest ::= ([z]{1,})",
+        'root ::= ( a | "b\\n" ) * rest-signs ?',
+        'a ::= "x" name-signs {2,3}',
+        "name-signs ::= ([^ \\t\\n\\r-] [/] [a-c]+)",
+        "rest-signs ::= ([z]{1,})",
     ]
 
 
