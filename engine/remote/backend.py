@@ -33,7 +33,7 @@ from engine.errors import EngineFailed, ModelRefused
 from engine.memory.advice import for_window
 from engine.remote.compatible import Adapter, Request, short_name
 from engine.remote.connection import TooLong
-from engine.remote.counting import Views, Words, encoded, marks
+from engine.remote.counting import Own, Views, Words, encoded, marks
 from engine.remote.faults import broken_off
 from engine.remote.grammar import Untold, gbnf
 from engine.remote.hearing import Heard
@@ -51,12 +51,14 @@ class RemoteBackend:
         """draw: draws pictures that are sent."""
         self._adapter, self._pictures = adapter, Pictures(draw)
         self._words, self._ids, self._counts = Words(adapter), IdCache(), dict[str, int]()
+        self._own: Own | None = None
+        self.own_looked_for = False  # whoever opens it may look for one
         window = adapter.window()
         sees, host = adapter.sees(), adapter.connection.address.host
         self._views = Views(adapter, self._pictures) if sees else None
         how = "" if not adapter.how_counted else f"an estimate: {adapter.how_counted}"
         version = adapter.version()
-        self.about = About(
+        self.about = self.said = About(  # said: as it is told by the server, however it is counted
             name=short_name(adapter.id),
             window=window or _UNKNOWN_WINDOW,
             counts_exactly=not how,
@@ -70,6 +72,17 @@ class RemoteBackend:
         self._notes = () if window else (
             f"{host} does not say what window the model has: {_UNKNOWN_WINDOW:,} tokens are assumed (--ctx sets it).",
         )  # fmt: skip
+
+    @property
+    def file(self) -> str:
+        """Where its model's file lies, by the server's word; "" where it does not say."""
+        return self._adapter.file()
+
+    def count_with(self, own: Own, name: str) -> None:
+        """Counts with the vocabulary and the template of a model on this machine, where the server has no call that
+        counts. name: of its file."""
+        self._own, self._words, self._ids = own, Words(self._adapter, own), IdCache()
+        self.about = replace(self.about, counts_exactly=False, how_counted="", counted_with=name)
 
     def digest(self) -> str:
         """See Backend.digest: of where it is, and what it is called there."""
@@ -101,6 +114,8 @@ class RemoteBackend:
     def lay_out(self, exchanges: Sequence[Exchange], *, system: str, today: date) -> Prompt:
         """See Backend.lay_out: with as many tokens as the server counts, where it can."""
         prompt = laid_out(exchanges, system=system, encode=self.encode)
+        if self._own is not None:
+            return with_marks(prompt, self._own.prompt(exchanges, system=system, today=today).n_tokens)
         return with_marks(prompt, self._counted(prompt))
 
     def plan(self, prompt: Prompt, wanted: Wanted, exchanges: Sequence[Exchange] = ()) -> Plan:
@@ -118,6 +133,7 @@ class RemoteBackend:
             notes=(
                 f"On {self.about.server}.",
                 *((f"Prompt tokens are {self.about.how_counted}.",) if estimated else ()),
+                *((f"Counted with the vocabulary of {self.about.counted_with}.",) if self.about.counted_with else ()),
                 *(self._notes if wanted.n_ctx is None else ()),
             ),
             capacity=capacity,

@@ -104,7 +104,7 @@ class Heard:
         return {
             "engine": about.server,
             "counted_tokens": counted,
-            "counted": about.how_counted or "by the server",
+            "counted": _counted_by(about),
             "prompt_tokens": told,
             "differs_by": None if told is None else told - counted,
             "cached_tokens": usage.cached_tokens,
@@ -113,3 +113,9 @@ class Heard:
             "written_per_s": usage.written_per_s,
             "reasoning": self.reasoning or None,
         }
+
+
+def _counted_by(about: About) -> str:
+    if about.counted_with:
+        return f"with the vocabulary of {about.counted_with}"
+    return about.how_counted or "by the server"

@@ -76,7 +76,7 @@ class Servers:
             if before is not None:
                 before.close()
             return _Known(monotonic(), error=error)
-        if before is not None and before.about == found.about:
+        if before is not None and before.said == found.said:
             found.close()
             return _Known(monotonic(), before)
         if before is not None:
