@@ -37,11 +37,12 @@ from engine.remote.counting import Own, Views, Words, encoded, marks
 from engine.remote.faults import broken_off
 from engine.remote.grammar import Untold, gbnf
 from engine.remote.hearing import Heard
-from engine.remote.messages import Draw, Pictures, laid_out, messages_of, with_marks
+from engine.remote.messages import Draw, Pictures, laid_out, marks_in, messages_of, with_marks
 from engine.tokens.source_ids import encode_documents
 
 _UNKNOWN_WINDOW = 131_072  # tokens, taken where a server does not say
 _KEPT_COUNTS = 32
+_MOST_NAMED = 4
 
 
 class RemoteBackend:
@@ -161,6 +162,11 @@ class RemoteBackend:
         told: bool = False,
     ) -> Generator[Event, None, None]:
         """See Backend.generate. Raises DoesNotFit where the server refuses the prompt for its length."""
+        if found := marks_in(case.prompt):
+            yield Remark(
+                f"What is sent holds {', '.join(found[:_MOST_NAMED])}: {self.about.server} may take such texts for "
+                "marks of the chat."
+            )
         request = self._request(case, sampling, form)
         heard = Heard(case.prompt, request, monotonic())
         try:

@@ -10,6 +10,8 @@ from engine.remote.compatible import Piece, Request, Usage
 
 _TELL_S = 0.5  # how often a prefill is heard of, of which the server says nothing
 _MOST_REASONING = 200_000  # characters that a receipt keeps
+# of what was counted, what a server reads at least where it reads all: a template may be another one than ours
+_EXACT, _SAME_VOCABULARY, _ESTIMATED = 1.0, 0.95, 0.5
 
 
 @dataclass(slots=True)
@@ -69,6 +71,11 @@ class Heard:
         for sentence in self.said:
             yield Remark(sentence)
         usage = self.usage
+        if self._is_cut(about):
+            yield Remark(
+                f"{about.server} read {usage.prompt_tokens or 0:,} tokens, where {self.prompt.n_tokens:,} were "
+                "counted: it may have left out some of the prompt."
+            )
         total = (usage.prompt_tokens or 0) + (usage.reply_tokens or 0)
         if total > max(about.window, self.request.n_ctx):
             yield Remark(
@@ -96,6 +103,14 @@ class Heard:
             reply_tokens=usage.reply_tokens if usage.reply_tokens is not None else self.n_pieces,
             server=self._server(about),
         )
+
+    def _is_cut(self, about: About) -> bool:
+        """Whether a server read fewer tokens than were sent, as far as counts of that kind can tell."""
+        told, counted = self.usage.prompt_tokens, self.prompt.n_tokens
+        if told is None or self.request.begun:
+            return False
+        share = _EXACT if about.counts_exactly else _SAME_VOCABULARY if about.counted_with else _ESTIMATED
+        return told < counted * share
 
     def _server(self, about: About) -> dict[str, Any]:
         """What the server said, for the receipt."""
