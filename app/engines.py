@@ -1,15 +1,20 @@
-"""Which engine answers: a GGUF on this machine. How llama.cpp runs here is left to `local_engine`."""
+"""Which engine answers: a GGUF on this machine, or a model on a server. How llama.cpp runs here is left to
+`local_engine`, how servers are spoken to to `engine.remote`."""
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from threading import Event as Flag
+from threading import Lock
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from app.kv.binding import goes_back
 from app.local_engine import LocalEngine
+from app.models.places import same_model
 from app.settings import Settings
 from engine.backend import (
     About,
@@ -25,6 +30,7 @@ from engine.backend import (
     Ids,
     KeptIds,
     Origin,
+    Part,
     Plan,
     Prefill,
     Prompt,
@@ -32,16 +38,20 @@ from engine.backend import (
     Remark,
     Replied,
     Sampling,
+    Segment,
     Source,
     Wanted,
 )
-from engine.errors import EngineFailed, ModelRefused
+from engine.errors import EngineFailed, LongdeskError, ModelRefused
 from engine.local.opened import OpenModel
 from engine.memory.fingerprint import fingerprint
 from engine.memory.planner import Planner, make_plan
+from engine.remote.address import is_address
 
 if TYPE_CHECKING:
     from app.kv.reuse import KvReuse
+    from engine.remote.backend import RemoteBackend
+    from engine.remote.servers import Servers
     from engine.runtime.checkpoint import Speeds
     from storage.snapshots import Snapshots
 
@@ -241,14 +251,62 @@ class Engines:
     ) -> None:
         self.local = LocalEngine(settings, index, speeds)
         self._given, self._ids = backend, IdCache(kept=KeptIds(settings.count_cache))
+        self._servers: Servers | None = None
+        self._settings = settings
+        self._connecting = Lock()
 
     def backend(self, model: str, *, apart: bool = False) -> Backend:
         """The engine of this name, ready to count and plan with. apart: the ids of what it counts are not kept, for
         texts that are nobody's. May be called from any thread. Raises as open does."""
+        if self._given is not None:
+            return self._given
+        if is_address(model):
+            return self._counting(self.servers.open(model))
         ids = IdCache(behind=self._ids) if apart else self._ids
-        return self._given or LocalBackend(self.local.open(model), self.local, ids)
+        return LocalBackend(self.local.open(model), self.local, ids)
+
+    def _counting(self, backend: "RemoteBackend") -> Backend:
+        """With the vocabulary of a file on this machine, where a server cannot count and its model is here too."""
+        if backend.about.counts_exactly or backend.own_looked_for:
+            return backend
+        backend.own_looked_for = True
+        with suppress(LongdeskError):  # a file that cannot be used is none
+            found = same_model(backend.file, backend.about.name, self._settings)
+            if found is not None:
+                backend.count_with(self.local.open(str(found)), found.name)
+        return backend
+
+    @property
+    def servers(self) -> "Servers":
+        """Those that are spoken to; there from when it is first asked for."""
+        from engine.corpus.formats.reader import draw
+        from engine.remote.servers import Servers  # its client takes a while to import
+
+        with self._connecting:
+            if self._servers is None:
+                self._servers = Servers(draw)
+            return self._servers
+
+    def plan(self, model: str, wanted: Wanted, *, prompt_tokens: int = 0) -> Plan:
+        """The plan of any model for so many tokens. May be called from any thread. Raises as LocalEngine.plan does."""
+        if not is_address(model):
+            return self.local.plan(model, wanted, prompt_tokens=prompt_tokens)
+        ids = np.zeros(prompt_tokens, dtype=np.int32)
+        return self.backend(model).plan(Prompt((Segment(Part.SOURCE, ids),) if prompt_tokens else ()), wanted)
+
+    def window(self, model: str) -> int:
+        """The most tokens that a model can have. Raises as plan does."""
+        return self.backend(model).about.window if is_address(model) else self.local.card(model).window
 
     def learn(self, model: str) -> Iterator[float]:
         """See SavedCaches.learn. Raises as backend does."""
-        if self._given is None:
+        if self._given is None and not is_address(model):
             yield from self.local.learn(model)
+
+    def close(self) -> None:
+        """Ends the engine of this machine, and closes all connections."""
+        try:
+            self.local.close()
+        finally:
+            if self._servers is not None:
+                self._servers.close()

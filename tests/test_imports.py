@@ -26,7 +26,7 @@ FLOORS = (
     ("engine.prompt",),
     ("engine.runtime", "engine.answer"),
     ("engine.backend",),
-    ("engine.local",),
+    ("engine.local", "engine.remote"),
     ("storage",),
     ("app.sizes", "app.markdown", "app.answers", "app.guides", "app.sources", "app.verdicts", "app.templates"),
     ("app.settings", "app.models", "app.counting", "app.kept_count"),

@@ -91,7 +91,12 @@ def _as_paths(context: click.Context, parameter: click.Parameter, values: tuple[
 
 PATHS = click.argument("paths", nargs=-1, type=click.Path(), callback=_as_paths)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the document as JSON.")
-MODEL = click.option("--model", metavar="M", help="A GGUF file, or a name from the catalogue. Default: the starter.")
+MODEL = click.option(
+    "--model",
+    metavar="M",
+    help="A GGUF file, a name from the catalogue, or a server: "
+    "http://host:port, with #name where it has several models. Default: the starter.",
+)
 MMPROJ = click.option(
     "--mmproj", type=Projector(path_type=Path), metavar="FILE", help="The vision projector. Default: beside the model."
 )

@@ -9,7 +9,7 @@ from app.passes.setting import PassPlan, Setting, counting, most_tokens
 from app.passes.slices import slices_of
 from app.question import Question
 from app.settings import Settings
-from engine.backend import Backend, Exchange
+from engine.backend import Backend
 from engine.corpus.wording import counted
 from engine.errors import DoesNotFit
 from storage.store import Store
@@ -48,7 +48,7 @@ def plan_passes(
         settings=settings,
         session_id=turn.session.id if turn.session is not None else "",
         question=question.text,
-        history=tuple(Exchange(each.question, (), each.reply_ids) for each in turn.conversation.history),
+        history=tuple(replace(each, documents=()) for each in turn.conversation.history),
         system=turn.system,
         today=turn.today,
         wanted=settings.wanted,

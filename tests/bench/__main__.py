@@ -26,6 +26,7 @@ BENCHMARKS = (
     "limits",
     "runtime",
     "reuse",
+    "remote",
     "short",
     "exactness",
     "crash",
