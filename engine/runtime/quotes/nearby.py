@@ -116,6 +116,9 @@ class Nearby:
         low = max(0, start - _REST)
         around = self.index.text.data[low : start + n_bytes + _REST].tobytes()
         ends = [(match.start() + low, match.end() + low) for match in _END.finditer(around)]
+        paragraphs = self.index.text.paragraphs
+        first, last = np.searchsorted(paragraphs, [low, low + len(around)])
+        ends += [(at - 1, at) for at in paragraphs[first:last].tolist()]
         begin = max((end for _, end in ends if end <= start), default=low)
         end = min((first for first, _ in ends if first >= start + n_bytes - 1), default=low + len(around))
         return around[begin - low : end - low]
