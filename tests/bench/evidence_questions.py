@@ -157,7 +157,7 @@ _CODE = Questions(
     ("secrets.py", "shelve.py", "linecache.py"),
     (),
     (
-    Known("How many bytes does token_bytes return by default?", r"32", r"DEFAULT_ENTROPY = 32"),
+    Known("How many bytes does token_bytes return by default?", r"32|DEFAULT_ENTROPY", r"DEFAULT_ENTROPY"),
     Known("Which error does randbelow raise if the upper bound is not positive?", r"ValueError", r"must be positive"),
     Known("In which encoding is the string that token_urlsafe returns?", r"[Bb]ase64", r"Base64|base64"),
     Known("Into how many hex digits does token_hex convert each byte?", r"two|2", r"converted to two"),
@@ -200,7 +200,7 @@ _PROSE = Questions(
     Known("What must modified files carry?", r"notice", r"prominent notices|stating that You changed"),
     Known("What must you give to recipients of the Work?", r"copy", r"a copy of this License"),
     Known("On which basis does the Licensor provide the Work?", r"AS IS", r"AS IS"),
-    Known("May I use the trademarks of the Licensor?", r"[Nn]o\b|not", r"does not grant permission|trademarks, service"),
+    Known("May I use the trademarks of the Licensor?", r"[Nn]o\b|may not|not grant|cannot", r"does not grant permission|trademarks, service"),
     Known("May I charge a fee for warranty or support?", r"[Yy]es|may", r"charge a fee"),
     Known("Where may the attribution notices of the NOTICE file be placed?", r"NOTICE|documentation|display",
           r"within a NOTICE|documentation, if|within a display|form or"),
