@@ -217,6 +217,8 @@ def _ending(state: State, words: bytes | None) -> Quote | None:
     """What a token ends, or begins to; None where it goes on. words: None of one that ends a reply."""
     if words is None:
         return close(state)
+    if state.closing is None and b"<" not in words:  # most of them, and a step takes time
+        return None
     after = step(state, words)
     return after.closed or (after.closing.quote if after.closing is not None else None)
 

@@ -40,6 +40,7 @@ _REST = 120  # bytes before and behind a quote, at most, that are of its sentenc
 _END = re.compile(rb"[.!?:;](?= )|\xff|\"\"\"|'''")  # of a sentence, or what parts it from the next
 _MOST_BYTES, _MOST_LOOKED_AT = 200, 32  # of a quote that may come to cover a statement; of its places
 _OF_AHEAD = 0.45  # of the most that stands ahead of a place, for a quote to begin at another
+_ALONE = 0.25  # of that weight, in the one word of a quote that is the statement's too
 _ENOUGH = 3  # terms: a statement of fewer says what it says of what was asked, and is shown by both together
 _KNOWN = 0.3  # of its words must stand somewhere, or it is in another language
 _COMMON = (  # English words that tell nothing of what is spoken of; other languages' are told by how often they stand
@@ -105,9 +106,12 @@ class Nearby:
         return (itself + around) / 2 >= _NEEDED
 
     def suffices(self, quote: Quote) -> bool:
-        """A word alone shows nothing of a statement that has several."""
-        several = len(self.weights) > 1 and not self.is_foreign
-        return not several or len(_terms(quote.words.decode("utf-8", "replace"))) > 1
+        """Whether a quote says anything itself of a statement that has several words: a word alone does not, nor one of
+        them that weighs little."""
+        if self.is_foreign or len(self.weights) < 2:
+            return True
+        several = len(_terms(quote.words.decode("utf-8", "replace"))) > 1
+        return several and (len(self._found(quote.words)) > 1 or self._has(quote.words) >= _ALONE)
 
     def covers(self, quote: Quote) -> float:
         """Of the weight of the statement's terms, those in the sentence of a quote, at its first place."""
@@ -149,9 +153,12 @@ class Nearby:
         """Of the weight of the statement's terms, those in these words; nothing of a foreign one."""
         if self.is_foreign or not self.weights:
             return 0.0
+        return sum(self.weights[stem] for stem in self._found(words)) / sum(self.weights.values())
+
+    def _found(self, words: bytes) -> list[bytes]:
+        """The statement's terms in these words."""
         there = _stems(words)
-        has = sum(weight for stem, weight in self.weights.items() if stem in there or _is_short(stem, there))
-        return has / sum(self.weights.values())
+        return [stem for stem in self.weights if stem in there or _is_short(stem, there)]
 
     @cached_property
     def _best(self) -> float:

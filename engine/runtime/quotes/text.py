@@ -126,7 +126,7 @@ def join(documents: Iterable[bytes | bytearray], *, n_most: int | None = None) -
 class _Part:
     """A part of a document, normalized: uint8. breaks: positions in it from which on, in the whole document, so many
     bytes are dropped; both int32. has_line: of breaks, whether an empty line is before it, bool. n_ends: line ends in
-    the white space that it ends in, from 0 to 2."""
+    the white space that it ends in, from 0 to 2, where there is another part."""
 
     data: Bytes
     breaks: NDArray[np.int32]
@@ -141,7 +141,9 @@ def _normalize(document: bytes | bytearray) -> Iterator[_Part]:
     low, after_blank, n_dropped, n_ends = 0, False, 0, 0
     while low < len(raw):
         high = _cut(raw, low + _BLOCK)
-        part, after_blank = _normalized(raw[low:high], n_dropped, n_ends, after_blank=after_blank)
+        part, after_blank = _normalized(
+            raw[low:high], n_dropped, n_ends, after_blank=after_blank, goes_on=high < len(raw)
+        )
         n_dropped = int(part.dropped[-1]) if len(part.dropped) else n_dropped
         low, n_ends = high, part.n_ends
         yield part
@@ -154,38 +156,45 @@ def _cut(raw: Bytes, at: int) -> int:
     return next((end for end in (at, at - 1, at - 2, at - 3) if raw[end] & 0xC0 != 0x80), at)
 
 
-def _normalized(raw: Bytes, n_dropped: int, n_ends: int, *, after_blank: bool) -> tuple[_Part, bool]:
+def _normalized(raw: Bytes, n_dropped: int, n_ends: int, *, after_blank: bool, goes_on: bool) -> tuple[_Part, bool]:
     """A part that n_dropped bytes were dropped before, and whether it ends in white space. after_blank: what stands
-    before it does, and has n_ends line ends there."""
+    before it does, and has n_ends line ends there. goes_on: there is another part."""
     blank, none = _white_space(raw), np.zeros(0, dtype=np.int32)
     if not blank.any():
         return _Part(raw, none, none, none.astype(np.bool_), 0), False
-    drop = blank.copy()
+    padded = np.zeros(len(raw) + 2, dtype=np.bool_)
+    drop = padded[1:-1]
+    drop[:] = blank
     drop[0] &= after_blank
     drop[1:] &= blank[:-1]  # the first of a run stays
     data = np.where(blank, np.uint8(_BLANK), raw)[~drop]
-    ends = np.flatnonzero(drop & ~np.append(drop[1:], False)) + 1  # first bytes behind what was dropped
-    has_line, n_ends = _empty_lines(raw, blank, ends, n_ends if drop[0] else 0)
+    edges = np.flatnonzero(padded[1:] != padded[:-1])
+    begins, ends = edges[::2], edges[1::2]  # of what was dropped, and the first bytes behind it
+    has_line, after_blank = _empty_lines(raw, blank, ends, n_ends), bool(blank[-1])
+    n_ends = _last_ends(raw, blank, n_ends) if goes_on and after_blank else 0
     if not len(ends):
-        return _Part(data, none, none, has_line, n_ends), bool(blank[-1])
-    dropped = np.add.reduceat(drop, np.concatenate([[0], ends[:-1]]), dtype=np.int64).cumsum()
+        return _Part(data, none, none, has_line, n_ends), after_blank
+    dropped = (ends - begins).cumsum()
     breaks, all_dropped = (ends - dropped).astype(np.int32), (dropped + n_dropped).astype(np.int32)
-    return _Part(data, breaks, all_dropped, has_line, n_ends), bool(blank[-1])
+    return _Part(data, breaks, all_dropped, has_line, n_ends), after_blank
 
 
-def _empty_lines(raw: Bytes, blank: NDArray[np.bool_], ends: NDArray[np.int64], n_ends: int) -> tuple[
-    NDArray[np.bool_], int
-]:
-    """Which of the runs of white space that end there have two line ends; and how many of them the last bytes have that
-    are white space. n_ends: those that the white space has which goes on here."""
+def _empty_lines(raw: Bytes, blank: NDArray[np.bool_], ends: NDArray[np.int64], n_ends: int) -> NDArray[np.bool_]:
+    """Which of the runs of white space that end there have two line ends. n_ends: see _normalized."""
     has_line = np.zeros(len(ends), dtype=np.bool_)
     line_ends = np.flatnonzero(raw == _LINE_END)
-    goes_on = ~np.logical_or.reduceat(~blank, line_ends) if len(line_ends) else has_line[:0]  # up to the next one
-    has_line[np.searchsorted(ends, line_ends[1:][goes_on[:-1]], "right")] = True
-    if n_ends and len(ends):
+    goes_on = np.flatnonzero(blank[line_ends[:-1] + 1])  # with more white space behind them, so their run has an end
+    runs = np.searchsorted(ends, line_ends[goes_on], "right")
+    has_line[runs[line_ends[goes_on + 1] < ends[runs]]] = True
+    if n_ends and blank[0]:
         has_line[0] |= n_ends + np.searchsorted(line_ends, ends[0]) >= 2
-    n_last = int(goes_on[-1]) + int(goes_on[-2:].sum() == 2) if len(goes_on) else 0
-    return has_line, min(2, n_last + n_ends * bool(blank.all()))
+    return has_line
+
+
+def _last_ends(raw: Bytes, blank: NDArray[np.bool_], n_ends: int) -> int:
+    """How many line ends the white space has, 2 at most, that a part ends in. n_ends: see _normalized."""
+    line_ends = np.flatnonzero(raw == _LINE_END)[-2:].tolist()
+    return min(2, sum(bool(blank[at:].all()) for at in line_ends) + (n_ends if blank.all() else 0))
 
 
 def _white_space(raw: Bytes) -> NDArray[np.bool_]:

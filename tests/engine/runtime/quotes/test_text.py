@@ -33,5 +33,7 @@ def test_wherever_a_document_is_cut(block: int, monkeypatch: pytest.MonkeyPatch)
     for _ in range(300):
         documents = [b"".join(draw.choices(parts, k=draw.randrange(30))) for _ in range(draw.randint(1, 3))]
         joined = join(documents)
-        wanted = [start + at for start, each in zip(joined.starts.tolist(), documents, strict=True) for at in brute(each)]
+        wanted = []
+        for start, document in zip(joined.starts.tolist(), documents, strict=True):
+            wanted += [start + at for at in brute(document)]
         assert sorted(set(joined.paragraphs.tolist())) == wanted, documents
