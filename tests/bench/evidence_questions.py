@@ -1,10 +1,8 @@
-"""Questions whose answers are known, about modules of the standard library and pages of its language reference; and
-questions about these that they do not answer.
+"""Questions whose answers are known, about modules of the standard library, pages of its language reference and this
+program's license; and questions about these that they do not answer.
 
-Five sets, each about other modules and pages. The rules by which words are chosen were made on `tuned`, `code` and
-`prose`.
-`seen` was kept aside from that, but has been measured with since, so what came of it is known. `aside` was written
-after both, without a look at the rules; no rule was made on it.
+Five sets, each about other sources. The rules by which words are chosen were made on `tuned`, `code`, `prose` and
+`seen`, which was kept aside at first. `aside` was written without a look at the rules; no rule was made on it.
 """
 
 from collections.abc import Mapping

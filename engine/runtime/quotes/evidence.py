@@ -2,8 +2,9 @@
 
 The log-probability of each token, before anything was masked, tells relevant quotes from others; see LOWEST. A quote
 that falls below it is given up and begun anew with another first token; but the more its sentence has of what the
-statement says, the more that speaks for it too, and the less sure the model need be. Whoever calls leaves the model
-behind the opening mark, and drops from its KV cache what was written.
+statement says, the more that speaks for it too, and the less sure the model need be. The first tokens are tried in the
+order of both together: a model mostly knows which words it wants once it is led to their place. Whoever calls leaves
+the model behind the opening mark, and drops from its KV cache what was written.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
@@ -214,13 +215,13 @@ def _going_on(
 
 
 def _ending(state: State, words: bytes | None) -> Quote | None:
-    """What a token ends, or begins to; None where it goes on. words: None of one that ends a reply."""
+    """What a token ends, or begins to; None where more may follow. words: None of one that ends a reply."""
     if words is None:
         return close(state)
     if state.closing is None and b"<" not in words:  # most of them, and a step takes time
         return None
     after = step(state, words)
-    return after.closed or (after.closing.quote if after.closing is not None else None)
+    return after.closing.quote if after.closing is not None and after.places is None else after.closed
 
 
 def _may_be(probability: float, floor: float, state: State, witness: Witness) -> bool:

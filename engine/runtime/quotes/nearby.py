@@ -1,9 +1,11 @@
 """Where in all that was sent a statement may be shown, by the words that it shares with it: numpy over a QuoteIndex.
 
 A small model that may begin a quote anywhere begins it at the title, or where it began the last one. So it begins
-where most of the statement's rarer words stand ahead together; and what it quotes must have some of them itself, and
-more around it. Both say nothing of what the words mean. A statement in another language than the sources shares none,
-and is left to the model alone.
+where most of the statement's rarer words follow in the same sentence; and what it quotes must have enough of them: the
+sentence and what stands around it nearly half of their weight on average, and one at least of the numbers that the
+statement is the first to name. Inventions rarely do: their words stand nowhere, or nowhere together. All this says
+nothing of what the words mean. A statement in another language than the sources shares none, and is left to the model
+alone.
 """
 
 import re
@@ -79,6 +81,7 @@ class Nearby:
     is_foreign: bool
     is_narrow: bool = False
     figures: frozenset[bytes] = frozenset()
+    _aheads: dict[int, float] = field(default_factory=dict, repr=False, compare=False)  # of places asked for before
 
     @property
     def is_hopeless(self) -> bool:
@@ -145,9 +148,15 @@ class Nearby:
         return ends + [(at - 1, at) for at in paragraphs[first:last].tolist()]
 
     def _ahead(self, start: int) -> float:
+        """Of the weight of the statement's terms, those from there on in its sentence."""
+        if start not in self._aheads:
+            self._aheads[start] = self._has(self._rest(start))
+        return self._aheads[start]
+
+    def _rest(self, start: int) -> bytes:
         words = self.index.text.data[start : start + _MOST_BYTES].tobytes()
         end = min((end for end, _ in self._ends(start, words) if end > start), default=start + len(words))
-        return self._has(words[: end - start])
+        return words[: end - start]
 
     def _has(self, words: bytes) -> float:
         """Of the weight of the statement's terms, those in these words; nothing of a foreign one."""
