@@ -30,7 +30,7 @@ MOST_PASSES = (
 )
 _LED = 10.0  # nats, that all of what a statement says is worth, for a quote to begin before it
 _FEW_PLACES = 8_192  # that are few enough to look at what follows them
-_BEGINNINGS = 1_024  # of the likeliest tokens, to begin with there
+_BEGINNINGS = 4  # times as many candidates, to begin with there
 _CANDIDATES = 256  # of the likeliest tokens: behind them nothing is likely enough to be worth a search
 
 Logits = NDArray[np.float32]
@@ -138,7 +138,7 @@ def _beginnings(
     of how much follows of what is to be shown, until both together are below the floor. One of those that begin the
     same words."""
     few = state.places is not None and len(state.places) <= _FEW_PLACES
-    likeliest = _likeliest(logits, _BEGINNINGS if few else _CANDIDATES)
+    likeliest = _likeliest(logits, _CANDIDATES * (_BEGINNINGS if few else 1))
     allowed = (token for token in likeliest if allows(state, piece(token)))
     norm = log_probability(logits, likeliest[0]) - float(logits[likeliest[0]])
 
@@ -264,7 +264,7 @@ def next_token(
     first = int(logits.argmax())
     if may(first):  # nearly always; to put more of them in order takes many times as long
         return first
-    return next(filter(may, _likeliest(logits)), None)
+    return next(filter(may, _likeliest(logits, _CANDIDATES)), None)
 
 
 def _whole(likeliest: Sequence[int], state: State, token: int, piece: Callable[[int], bytes]) -> int:
@@ -281,7 +281,7 @@ def _whole(likeliest: Sequence[int], state: State, token: int, piece: Callable[[
     return next(filter(has_more, likeliest), token)
 
 
-def _likeliest(logits: Logits, n_most: int = _CANDIDATES) -> list[int]:
+def _likeliest(logits: Logits, n_most: int) -> list[int]:
     """The likeliest tokens, in order."""
     n_candidates = min(n_most, len(logits))
     candidates = np.argpartition(logits, len(logits) - n_candidates)[len(logits) - n_candidates :]
