@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
+from itertools import zip_longest
 
 Span = tuple[int, int]  # characters, from and up to
 
@@ -129,15 +130,19 @@ def answer_start(text: str) -> int:
 def statements(text: str) -> tuple[Span, ...]:
     """The statements of an answer in order, each as characters of it, from and up to; without blanks at their ends."""
     found: list[Span] = []
-    blocks = list(_blocks(text, answer_start(text)))
-    for number, block in enumerate(blocks):
-        follower = blocks[number + 1] if number + 1 < len(blocks) else None
+    blocks = [block for block in _blocks(text, answer_start(text)) if not _is_empty(text, block)]
+    for block, follower in zip_longest(blocks, blocks[1:]):
         if block.kind is _Kind.WHOLE:
             found += _trimmed(text, block.start, block.end)
         elif block.kind is _Kind.WORDS:
             introduces = follower is not None and (follower.is_item or follower.kind is _Kind.WHOLE)
             found += _stating(text, _joined(text, _sentences(text, block.start, block.end)), introduces=introduces)
     return tuple(found)
+
+
+def _is_empty(text: str, block: _Block) -> bool:
+    """Whether it is but empty lines."""
+    return block.kind is _Kind.BREAK and not text[block.start : block.end].strip()
 
 
 def _blocks(text: str, begin: int) -> Iterator[_Block]:

@@ -2,9 +2,9 @@
 And with a real model (`python -m tests.bench evidence --model FILE`): what is found for questions whose answers are
 known, and for questions that the sources do not answer.
 
-The sources are modules of the standard library and pages of its language reference. No rule was made on the
-questions that are asked without `--questions`; nor on those of `--questions seen`, but these were measured with before.
-Those of `--questions tuned` are the ones that the rules were made on.
+The sources are modules of the standard library, pages of its language reference and this program's license. No rule was
+made on the questions that are asked without `--questions`. Those of `--questions tuned`, `code`, `prose` and `seen` are
+the ones that the rules were made on.
 """
 
 import random
@@ -144,6 +144,8 @@ def _quality(model: str, questions: Questions, token_ms: float) -> Iterator[Row]
         stdlib = Path(sysconfig.get_paths()["stdlib"])
         for name in questions.modules:
             (corpus / name).write_bytes((stdlib / name).read_bytes())
+        for name in questions.files:
+            (corpus / name).write_bytes((Path(__file__).parents[2] / name).read_bytes())
         for name in questions.topics:
             (corpus / f"{name}.txt").write_text(topics[name], encoding="utf-8")
         turns: dict[bool, list[Turn]] = {False: [], True: []}

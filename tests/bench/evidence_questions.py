@@ -1,9 +1,8 @@
-"""Questions whose answers are known, about modules of the standard library and pages of its language reference; and
-questions about these that they do not answer.
+"""Questions whose answers are known, about modules of the standard library, pages of its language reference and this
+program's license; and questions about these that they do not answer.
 
-Three sets, each about other modules and pages. The rules by which words are chosen were made on `tuned`.
-`seen` was kept aside from that, but has been measured with since, so what came of it is known. `aside` was written
-after both, without a look at the rules; no rule was made on it.
+Five sets, each about other sources. The rules by which words are chosen were made on `tuned`, `code`, `prose` and
+`seen`, which was kept aside at first. `aside` was written without a look at the rules; no rule was made on it.
 """
 
 from collections.abc import Mapping
@@ -21,12 +20,13 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """modules, topics: what they are about."""
+    """modules, topics, files: what they are about; files stand in the repository, under these paths."""
 
     modules: tuple[str, ...]
     topics: tuple[str, ...]
     answerable: tuple[Known, ...]
     unanswerable: tuple[str, ...]
+    files: tuple[str, ...] = ()
 
 
 _TUNED = Questions(
@@ -150,4 +150,87 @@ _ASIDE = Questions(
     "At which temperature does the operator in stop working?",
     ),
 )  # fmt: skip
-SETS: Mapping[str, Questions] = {"tuned": _TUNED, "seen": _SEEN, "aside": _ASIDE}
+# more to make rules on: the ones before were few
+_CODE = Questions(
+    ("secrets.py", "shelve.py", "linecache.py"),
+    (),
+    (
+    Known("How many bytes does token_bytes return by default?", r"32|DEFAULT_ENTROPY", r"DEFAULT_ENTROPY"),
+    Known("Which error does randbelow raise if the upper bound is not positive?", r"ValueError", r"must be positive"),
+    Known("In which encoding is the string that token_urlsafe returns?", r"[Bb]ase64", r"Base64|base64"),
+    Known("Into how many hex digits does token_hex convert each byte?", r"two|2", r"converted to two"),
+    Known("From which module is compare_digest imported?", r"hmac", r"from hmac import"),
+    Known("What does a shelf return when you look up d[key]?", r"COPY|copy", r"COPY|\*copy\*"),
+    Known("What may d.close() be if writeback=True is used?", r"slow", r"very slow"),
+    Known("What is the default value of keyencoding?", r"utf-8", r"keyencoding=\"utf-8\""),
+    Known("What kind of values can be stored in a shelf?", r"arbitrary|pickle", r"arbitrary Python objects|\"pickle\""),
+    Known("Which exception does a closed shelf raise on access?", r"ValueError", r"raise a ValueError|closed shelf'"),
+    Known("Which methods does BsdDbShelf add?", r"first.*next|set_location",
+          r"methods first\(\)|set_location\(\) that"),
+    Known("What does d.sync() do?", r"write|cache", r"d\.sync\(\)|synchronizes"),
+    Known("Which pickle protocol does a Shelf use if none is given?", r"DEFAULT_PROTOCOL", r"DEFAULT_PROTOCOL"),
+    Known("What is the default flag of shelve.open?", r"'c'|\"c\"|`c`|\bc\b", r"flag='c'"),
+    Known("What does clearcache do?", r"[Cc]lear", r"Clear the cache|cache\.clear"),
+    Known("What does getlines return when there is a MemoryError?", r"empty|\[\]",
+          r"return \[\]|MemoryError|clearcache\(\)"),
+    Known("What does checkcache discard?", r"out of date|entries", r"out of date"),
+    Known("When does lazycache ask the module loader for the source?", r"getlines", r"only when getlines|called, not"),
+    Known("What does updatecache return if something is wrong?", r"empty", r"empty list"),
+    Known("Where is a file looked for if its filename is not found?", r"search path|sys\.path", r"search path"),
+),
+    (
+    "In which year was secrets.py written, and by whom?", "How many keys can a shelf hold at most?",
+    "Which function of secrets encrypts a file with a password?", "What is the default port of a shelf server?",
+    "How do I set the timeout of shelve.open?", "Which compression does a shelf use for its values?",
+    "How many lines does linecache keep at most?", "Which hash algorithm does token_hex use?",
+    "Which lock does linecache use to be safe between threads?", "How do I sort the keys of a shelf by date?",
+    "What is the name of the log file that linecache writes?", "How often does checkcache run by itself?",
+    "Which version of SQLite does shelve need?", "How many characters must a password have at least?",
+    "Which function of linecache removes a single line from a file?", "What colour are the lines that getline prints?",
+),
+)  # fmt: skip
+
+_PROSE = Questions(
+    (),
+    ("raise", "for", "exprlists"),
+    (
+    Known("When was version 2.0 of the license published?", r"January 2004", r"January 2004"),
+    Known("What share of the outstanding shares means ownership?", r"[Ff]ifty|50", r"fifty percent"),
+    Known("What happens to your patent licenses if you institute patent litigation?", r"terminate", r"terminate"),
+    Known("What must modified files carry?", r"notice", r"prominent notices|stating that You changed"),
+    Known("What must you give to recipients of the Work?", r"copy", r"a copy of this License"),
+    Known("On which basis does the Licensor provide the Work?", r"AS IS", r"AS IS"),
+    Known("May I use the trademarks of the Licensor?", r"[Nn]o\b|may not|not grant|cannot",
+          r"does not grant permission|trademarks, service"),
+    Known("May I charge a fee for warranty or support?", r"[Yy]es|may", r"charge a fee"),
+    Known("Where may the attribution notices of the NOTICE file be placed?", r"NOTICE|documentation|display",
+          r"within a NOTICE|documentation, if|within a display|form or"),
+    Known("What does \"Contributor\" mean?", r"Licensor|individual", r"\"Contributor\" shall|on behalf of whom"),
+    Known("What does \"Source\" form mean?", r"preferred form", r"preferred form"),
+    Known("Which exception is raised if there is no active exception?", r"RuntimeError", r"RuntimeError\" exception"),
+    Known("Of what must the raised object be a subclass or an instance?", r"BaseException", r"BaseException"),
+    Known("As which attribute is a traceback attached to an exception?", r"__traceback__", r"__traceback__"),
+    Known("For what is the from clause used?", r"chain", r"exception chaining"),
+    Known("How can exception chaining be suppressed?", r"None", r"suppressed|\"None\"\s*$|from\" clause:"),
+    Known("How often is the starred_list of a for statement evaluated?", r"once", r"evaluated once"),
+    Known("What does a break statement in the first suite of a for loop do?", r"terminate", r"terminates the loop"),
+    Known("What does an expression list with at least one comma yield?", r"tuple", r"yields a tuple"),
+    Known("In which order are the expressions of a list evaluated?", r"left to right", r"left to right"),
+),
+    (
+    "How much does a copy of the license cost in dollars?", "Which court decides about disputes over the license?",
+    "By which law is the license governed?", "How many contributors may a Work have at most?",
+    "After how many days does the copyright license expire?", "Who signed the license for the Licensor?",
+    "In which countries is the patent license not valid?", "What is the phone number of the Licensor?",
+    "How long must the source code be kept by the recipients?",
+    "Which programming language must the Work be written in?",
+    "How many exceptions can be chained at most?", "Which keyword makes a for loop run in parallel?",
+    "How long does a traceback object stay in memory?", "Who invented the for statement?",
+    "What is the fine for removing a copyright notice?", "Which file logs the exceptions that are raised?",
+),
+    ("LICENSE",),
+)  # fmt: skip
+
+SETS: Mapping[str, Questions] = {
+    "tuned": _TUNED, "code": _CODE, "prose": _PROSE, "seen": _SEEN, "aside": _ASIDE,
+}  # fmt: skip

@@ -2,12 +2,14 @@
 
 The log-probability of each token, before anything was masked, tells relevant quotes from others; see LOWEST. A quote
 that falls below it is given up and begun anew with another first token; but the more its sentence has of what the
-statement says, the more that speaks for it too, and the less sure the model need be. Whoever calls leaves the model
-behind the opening mark, and drops from its KV cache what was written.
+statement says, the more that speaks for it too, and the less sure the model need be. The first tokens are tried in the
+order of both together: a model mostly knows which words it wants once it is led to their place. Whoever calls leaves
+the model behind the opening mark, and drops from its KV cache what was written.
 """
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol
 
 import numpy as np
@@ -26,6 +28,9 @@ MOST_TOKENS = 64
 MOST_PASSES = (
     128  # of all starts together: a model that likes to copy would go on for nothing, and nobody waits for that
 )
+_LED = 10.0  # nats, that all of what a statement says is worth, for a quote to begin before it
+_FEW_PLACES = 8_192  # that are few enough to look at what follows them
+_BEGINNINGS = 4  # times as many candidates, to begin with there
 _CANDIDATES = 256  # of the likeliest tokens: behind them nothing is likely enough to be worth a search
 
 Logits = NDArray[np.float32]
@@ -36,6 +41,9 @@ class Witness(Protocol):
 
     def shows(self, quote: Quote) -> bool:
         """Whether a quote may be taken for what shows it."""
+
+    def suffices(self, quote: Quote) -> bool:
+        """Whether a quote may end there."""
 
     def covers(self, quote: Quote) -> float:
         """How much the sentence of a quote has of what it says, from 0 to 1."""
@@ -48,6 +56,9 @@ class _Nobody:
     """Knows nothing: the model alone decides."""
 
     def shows(self, quote: Quote) -> bool:
+        return True
+
+    def suffices(self, quote: Quote) -> bool:
         return True
 
     def covers(self, quote: Quote) -> float:
@@ -80,7 +91,6 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class _Attempt:
-    first: int | None  # the token that it begins with
     quote: Quote | None
     lowest: float
     n_passes: int
@@ -109,19 +119,44 @@ def write_quote(
     words have of what is to be shown.
     n_starts, n_tokens: that are tried at most, and that one of them has.
     """
-    first, struck, n_passes, known = logits.copy(), set[int](), 0, witness or _Nobody()
-    floors = floor if first_floor is None else first_floor, floor
-    for _ in range(n_starts):
-        attempt = _attempt(pen, first, index, piece, is_end, struck, floors, known, n_tokens)
+    first, n_passes, known = logits.copy(), 0, witness or _Nobody()
+    least = floor if first_floor is None else first_floor
+    for token in islice(_beginnings(first, opened(index), piece, known, least), n_starts):
+        attempt = _attempt(pen, first, index, piece, is_end, token, floor, known, n_tokens)
         n_passes += attempt.n_passes
         if attempt.cancelled or _is_taken(attempt, floor, known):
             return Written(attempt.quote, attempt.lowest, n_passes, attempt.cancelled)
-        if attempt.first is None or n_passes >= MOST_PASSES:
-            break
-        struck.add(attempt.first)
-        if attempt.n_passes and not pen.go_back():
+        if n_passes >= MOST_PASSES or (attempt.n_passes and not pen.go_back()):
             break
     return Written(None, -np.inf, n_passes)
+
+
+def _beginnings(
+    logits: Logits, state: State, piece: Callable[[int], bytes], witness: Witness, floor: float
+) -> Iterator[int]:
+    """The tokens that a quote may begin with, in the order in which they are tried: that of their log-probability, and
+    of how much follows of what is to be shown, until both together are below the floor. One of those that begin the
+    same words."""
+    few = state.places is not None and len(state.places) <= _FEW_PLACES
+    likeliest = _likeliest(logits, _CANDIDATES * (_BEGINNINGS if few else 1))
+    allowed = (token for token in likeliest if allows(state, piece(token)))
+    norm = log_probability(logits, likeliest[0]) - float(logits[likeliest[0]])
+
+    def worth(token: int) -> float:
+        places = step(state, piece(token)).places if few else None
+        promised = witness.promises(places.ends - len(places.words)) if places is not None else 0.0
+        return float(logits[token]) + norm + _LED * promised
+
+    valued: Iterable[tuple[float, int]] = ((worth(token), token) for token in allowed)
+    tried = set[bytes]()
+    for value, token in sorted(valued, reverse=True) if few else valued:
+        if value < floor:
+            return
+        longer = _whole(likeliest, state, token, piece)
+        begun = longer if worth(longer) >= floor else token
+        if piece(begun).strip() not in tried:
+            tried.add(piece(begun).strip())
+            yield begun
 
 
 def _is_taken(attempt: _Attempt, floor: float, witness: Witness) -> bool:
@@ -137,36 +172,56 @@ def _attempt(
     index: QuoteIndex,
     piece: Callable[[int], bytes],
     is_end: Callable[[int], bool],
-    struck: set[int],
-    floors: tuple[float, float],
+    first: int,
+    floor: float,
     witness: Witness,
     n_tokens: int,
 ) -> _Attempt:
-    """floors: of the first token, and of the others."""
+    """first: the token that it begins with. floor: of the others."""
     state, states, lowest, after_first = opened(index), list[tuple[State, float, float]](), 0.0, 0.0
-    first: int | None = None
     for n_passes in range(n_tokens):
-        token = next_token(logits, state, piece, is_end, struck if first is None else frozenset())
+        token = _going_on(logits, state, piece, is_end, witness) if states else first
         if token is None:
-            return _Attempt(first, None, lowest, n_passes)
-        if first is None:
-            first = token = _whole(logits, state, token, piece, struck, floors[0])
+            return _Attempt(None, lowest, n_passes)
         probability = log_probability(logits, token)
-        if probability < floors[bool(states)] and not (states and _may_be(probability, floors[1], state, witness)):
-            return _Attempt(first, None, lowest, n_passes)
+        if states and probability < floor and not _may_be(probability, floor, state, witness):
+            return _Attempt(None, lowest, n_passes)
         lowest = min(lowest, probability)
         after_first = min(after_first, probability) if states else 0.0
         if is_end(token):
-            return _Attempt(first, close(state), lowest, n_passes, lowest_after=after_first)
+            return _Attempt(close(state), lowest, n_passes, lowest_after=after_first)
         state = step(state, piece(token))
         if state.closed is not None:
-            return _Attempt(first, state.closed, lowest, n_passes, lowest_after=after_first)
+            return _Attempt(state.closed, lowest, n_passes, lowest_after=after_first)
         states.append((state, lowest, after_first))
         after = pen.write(token)
         if after is None:
-            return _Attempt(first, None, lowest, n_passes, cancelled=True)
+            return _Attempt(None, lowest, n_passes, cancelled=True)
         logits = after
-    return _cut(first, states)
+    return _cut(states)
+
+
+def _going_on(
+    logits: Logits, state: State, piece: Callable[[int], bytes], is_end: Callable[[int], bool], witness: Witness
+) -> int | None:
+    """The likeliest token; the likeliest that does not end the quote, where that is too short."""
+    struck = set[int]()
+    while (token := next_token(logits, state, piece, is_end, struck)) is not None:
+        ending = _ending(state, None if is_end(token) else piece(token))
+        if ending is None or witness.suffices(ending):
+            break
+        struck.add(token)
+    return token
+
+
+def _ending(state: State, words: bytes | None) -> Quote | None:
+    """What a token ends, or begins to; None where more may follow. words: None of one that ends a reply."""
+    if words is None:
+        return close(state)
+    if state.closing is None and b"<" not in words:  # most of them, and a step takes time
+        return None
+    after = step(state, words)
+    return after.closing.quote if after.closing is not None and after.places is None else after.closed
 
 
 def _may_be(probability: float, floor: float, state: State, witness: Witness) -> bool:
@@ -185,12 +240,12 @@ def _floor(floor: float, share: float) -> float:
     return min(floor, floor + along * (LOWEST_COVERED - floor))
 
 
-def _cut(first: int | None, states: list[tuple[State, float, float]]) -> _Attempt:
+def _cut(states: list[tuple[State, float, float]]) -> _Attempt:
     """A quote that would not end, up to its last whole word."""
     for state, lowest, after_first in reversed(states):
         if (quote := close(state)) is not None:
-            return _Attempt(first, quote, lowest, len(states), lowest_after=after_first)
-    return _Attempt(first, None, -np.inf, len(states))
+            return _Attempt(quote, lowest, len(states), lowest_after=after_first)
+    return _Attempt(None, -np.inf, len(states))
 
 
 def next_token(
@@ -209,12 +264,10 @@ def next_token(
     first = int(logits.argmax())
     if may(first):  # nearly always; to put more of them in order takes many times as long
         return first
-    return next(filter(may, _likeliest(logits)), None)
+    return next(filter(may, _likeliest(logits, _CANDIDATES)), None)
 
 
-def _whole(
-    logits: Logits, state: State, token: int, piece: Callable[[int], bytes], struck: Set[int], floor: float
-) -> int:
+def _whole(likeliest: Sequence[int], state: State, token: int, piece: Callable[[int], bytes]) -> int:
     """The first token of a quote; where it is but a part of a word, of every word that it begins there, the likeliest
     one with more of it: behind "Return" a model does not expect the rest of "Returns"."""
     begun = piece(token)
@@ -223,15 +276,14 @@ def _whole(
 
     def has_more(other: int) -> bool:
         is_longer = len(piece(other)) > len(begun) and piece(other).startswith(begun)
-        return is_longer and other not in struck and allows(state, piece(other))
+        return is_longer and allows(state, piece(other))
 
-    longer = next(filter(has_more, _likeliest(logits)), token)
-    return longer if log_probability(logits, longer) >= floor else token
+    return next(filter(has_more, likeliest), token)
 
 
-def _likeliest(logits: Logits) -> list[int]:
+def _likeliest(logits: Logits, n_most: int) -> list[int]:
     """The likeliest tokens, in order."""
-    n_candidates = min(_CANDIDATES, len(logits))
+    n_candidates = min(n_most, len(logits))
     candidates = np.argpartition(logits, len(logits) - n_candidates)[len(logits) - n_candidates :]
     ordered: list[int] = candidates[np.argsort(-logits[candidates], kind="stable")].tolist()
     return ordered

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SEAM = 0xFF  # between documents, and at both ends
-_BLANK = 0x20
+_BLANK, _LINE_END = 0x20, 0x0A
 _PAD = 8  # bytes behind the last seam, so that 8 bytes can be read anywhere
 _BLOCK = 1 << 20  # bytes that are normalized at once, 4 at least: what that takes is many times as much
 # white space of more than one byte: U+0085, U+00A0; U+1680, U+2000 to U+200A, U+2028, U+2029, U+202F, U+205F, U+3000
@@ -42,17 +42,19 @@ class SentText:
 
     breaks, deltas: from the position breaks[i] on, a byte stands deltas[i] further behind its document's start in the
     source than in data, counted from data's beginning; both int32, ascending breaks, of equal ones the last counts.
+    paragraphs: of breaks, those behind an empty line.
     """
 
     data: Bytes = field(repr=False)
     starts: NDArray[np.int64] = field(repr=False)
     breaks: NDArray[np.int32] = field(repr=False)
     deltas: NDArray[np.int32] = field(repr=False)
+    paragraphs: NDArray[np.int32] = field(repr=False)
 
     @property
     def n_bytes(self) -> int:
         """All that it takes in memory."""
-        return sum(each.nbytes for each in (self.data, self.starts, self.breaks, self.deltas))
+        return sum(each.nbytes for each in (self.data, self.starts, self.breaks, self.deltas, self.paragraphs))
 
     def place(self, start: int, end: int) -> Place:
         """The place in its source of data[start:end], which must be within one document and not empty."""
@@ -97,6 +99,7 @@ def join(documents: Iterable[bytes | bytearray], *, n_most: int | None = None) -
     data = np.empty(n_most + 1 + _PAD, dtype=np.uint8)
     breaks: list[NDArray[np.int32]] = []
     deltas: list[NDArray[np.int32]] = []
+    paragraphs: list[NDArray[np.int32]] = []
     starts: list[int] = []
     at = 0
     for document in documents:
@@ -110,34 +113,39 @@ def join(documents: Iterable[bytes | bytearray], *, n_most: int | None = None) -
             data[at : at + len(part.data)] = part.data
             breaks.append(part.breaks + np.int32(at))
             deltas.append(part.dropped - np.int32(start))
+            paragraphs.append(part.breaks[part.has_line] + np.int32(at))
             at += len(part.data)
     data[at : at + 1 + _PAD] = SEAM
     data.resize(at + 1 + _PAD, refcheck=False)  # in place: a slice would keep all of it
     none = np.zeros(0, dtype=np.int32)
-    return SentText(
-        data, np.array(starts, dtype=np.int64), np.concatenate([none, *breaks]), np.concatenate([none, *deltas])
-    )
+    joined = (np.concatenate([none, *each]) for each in (breaks, deltas, paragraphs))
+    return SentText(data, np.array(starts, dtype=np.int64), *joined)
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
     """A part of a document, normalized: uint8. breaks: positions in it from which on, in the whole document, so many
-    bytes are dropped; both int32."""
+    bytes are dropped; both int32. has_line: of breaks, whether an empty line is before it, bool. n_ends: line ends in
+    the white space that it ends in, from 0 to 2, where there is another part."""
 
     data: Bytes
     breaks: NDArray[np.int32]
     dropped: NDArray[np.int32]
+    has_line: NDArray[np.bool_]
+    n_ends: int
 
 
 def _normalize(document: bytes | bytearray) -> Iterator[_Part]:
     """A document part by part, with every run of white space as one blank."""
     raw = np.frombuffer(document, dtype=np.uint8)
-    low, after_blank, n_dropped = 0, False, 0
+    low, after_blank, n_dropped, n_ends = 0, False, 0, 0
     while low < len(raw):
         high = _cut(raw, low + _BLOCK)
-        part, after_blank = _normalized(raw[low:high], n_dropped, after_blank=after_blank)
+        part, after_blank = _normalized(
+            raw[low:high], n_dropped, n_ends, after_blank=after_blank, goes_on=high < len(raw)
+        )
         n_dropped = int(part.dropped[-1]) if len(part.dropped) else n_dropped
-        low = high
+        low, n_ends = high, part.n_ends
         yield part
 
 
@@ -148,22 +156,45 @@ def _cut(raw: Bytes, at: int) -> int:
     return next((end for end in (at, at - 1, at - 2, at - 3) if raw[end] & 0xC0 != 0x80), at)
 
 
-def _normalized(raw: Bytes, n_dropped: int, *, after_blank: bool) -> tuple[_Part, bool]:
+def _normalized(raw: Bytes, n_dropped: int, n_ends: int, *, after_blank: bool, goes_on: bool) -> tuple[_Part, bool]:
     """A part that n_dropped bytes were dropped before, and whether it ends in white space. after_blank: what stands
-    before it does."""
+    before it does, and has n_ends line ends there. goes_on: there is another part."""
     blank, none = _white_space(raw), np.zeros(0, dtype=np.int32)
     if not blank.any():
-        return _Part(raw, none, none), False
-    ends_blank = bool(blank[-1])
-    drop = blank.copy()
+        return _Part(raw, none, none, none.astype(np.bool_), 0), False
+    padded = np.zeros(len(raw) + 2, dtype=np.bool_)
+    drop = padded[1:-1]
+    drop[:] = blank
     drop[0] &= after_blank
     drop[1:] &= blank[:-1]  # the first of a run stays
     data = np.where(blank, np.uint8(_BLANK), raw)[~drop]
-    ends = np.flatnonzero(drop & ~np.append(drop[1:], False)) + 1  # first bytes behind what was dropped
+    edges = np.flatnonzero(padded[1:] != padded[:-1])
+    begins, ends = edges[::2], edges[1::2]  # of what was dropped, and the first bytes behind it
+    has_line, after_blank = _empty_lines(raw, blank, ends, n_ends), bool(blank[-1])
+    n_ends = _last_ends(raw, blank, n_ends) if goes_on and after_blank else 0
     if not len(ends):
-        return _Part(data, none, none), ends_blank
-    dropped = np.add.reduceat(drop, np.concatenate([[0], ends[:-1]]), dtype=np.int64).cumsum()
-    return _Part(data, (ends - dropped).astype(np.int32), (dropped + n_dropped).astype(np.int32)), ends_blank
+        return _Part(data, none, none, has_line, n_ends), after_blank
+    dropped = (ends - begins).cumsum()
+    breaks, all_dropped = (ends - dropped).astype(np.int32), (dropped + n_dropped).astype(np.int32)
+    return _Part(data, breaks, all_dropped, has_line, n_ends), after_blank
+
+
+def _empty_lines(raw: Bytes, blank: NDArray[np.bool_], ends: NDArray[np.int64], n_ends: int) -> NDArray[np.bool_]:
+    """Which of the runs of white space that end there have two line ends. n_ends: see _normalized."""
+    has_line = np.zeros(len(ends), dtype=np.bool_)
+    line_ends = np.flatnonzero(raw == _LINE_END)
+    goes_on = np.flatnonzero(blank[line_ends[:-1] + 1])  # with more white space behind them, so their run has an end
+    runs = np.searchsorted(ends, line_ends[goes_on], "right")
+    has_line[runs[line_ends[goes_on + 1] < ends[runs]]] = True
+    if n_ends and blank[0]:
+        has_line[0] |= n_ends + np.searchsorted(line_ends, ends[0]) >= 2
+    return has_line
+
+
+def _last_ends(raw: Bytes, blank: NDArray[np.bool_], n_ends: int) -> int:
+    """How many line ends the white space has, 2 at most, that a part ends in. n_ends: see _normalized."""
+    line_ends = np.flatnonzero(raw == _LINE_END)[-2:].tolist()
+    return min(2, sum(bool(blank[at:].all()) for at in line_ends) + (n_ends if blank.all() else 0))
 
 
 def _white_space(raw: Bytes) -> NDArray[np.bool_]:

@@ -36,6 +36,8 @@ def said(text: str) -> list[str]:
         ("| a | b |\n|:--|--:|\n| x y | 1.5 |\n", ["| x y | 1.5 |"]),
         ("It does this:\n- one of it\n", ["one of it"]),
         ("It does this:\nnothing at all.", ["It does this:\nnothing at all."]),
+        ("It does so. Here is how:\n\n```py\nx\n```\nIts parts:\n \n- one of it\n\nThe end:\n\nit is near.",
+         ["It does so.", "```py\nx\n```", "one of it", "The end:", "it is near."]),
         ("Code is\n```py\nx = 1. \n\n# No. Yes\n```\nafter it.",
          ["Code is", "```py\nx = 1. \n\n# No. Yes\n```", "after it."]),
         ("Code:\n~~~~\n```\n~~~~ x\nopen. end", ["~~~~\n```\n~~~~ x\nopen. end"]),

@@ -95,6 +95,9 @@ class Witness:
     def shows(self, quote: Quote) -> bool:
         return self.takes
 
+    def suffices(self, quote: Quote) -> bool:
+        return True
+
     def covers(self, quote: Quote) -> float:
         return self.share * (self.words in quote.words)
 
@@ -131,6 +134,31 @@ def test_words_that_cover_a_statement_need_no_sure_model() -> None:
         floor = LOWEST + (share - 0.4) / 0.35 * (LOWEST_COVERED - LOWEST)
         written = run(Witness(script.index, b"A bike costs 3", share=share))
         assert (written.quote is not None) == (taken.lowest >= floor), share
+
+
+def test_it_begins_before_what_is_to_be_shown() -> None:
+    """Where a model would begin with words that say nothing of it, if it finds the others likely at all."""
+    index = build(join([_TEXT.encode()]))
+
+    def first_of(witness: Witness | None, by: float) -> bytes:
+        script = Script(b" costs", b"", index=index)
+        first = likely(b"A bike")
+        first[_TOKENS.index(b"A")] = 20 - by
+        write_quote(
+            script, first, index, _TOKENS.__getitem__, lambda token: token == _END, first_floor=-6.0, witness=witness
+        )
+        return script.written[0]
+
+    tandem = Witness(index, b"A tandem")
+    assert first_of(None, 8) == b"A bike" and first_of(tandem, 8) == b"A"
+    assert first_of(tandem, 12) == b"A bike" and first_of(Witness(index, b"A tandem", share=0.5), 8) == b"A bike"
+
+
+def test_words_that_differ_in_white_space_alone_are_tried_once() -> None:
+    script = Script(b" costs", b" 5", b"")
+    script.index = index = build(join([b"x costs 3"]))
+    write_quote(script, likely(b" costs"), index, _TOKENS.__getitem__, lambda token: token == _END, first_floor=-99.0)
+    assert script.written.count(b" costs") <= 1
 
 
 def test_a_beginning_that_is_no_word_gives_way_to_a_likely_one_that_is() -> None:

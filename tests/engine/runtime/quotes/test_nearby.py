@@ -50,14 +50,61 @@ def test_a_quote_begins_before_most_of_the_words_wherever_they_are_cut() -> None
 
 def test_how_much_of_a_statement_words_have() -> None:
     near = nearby(index_of(), "The value of `_NODE_DONE` is -2.", "What is the value of _NODE_DONE?")
-    covering = quote_of(near, "_NODE_DONE = -2")
-    assert near.covers(covering) > 0.75 and near.covers(quote_of(near, "by hand, in a hurry.")) < 0.1
-    assert near.promises(quote_of(near, "by hand, in a hurry.").starts) == near.promises(covering.starts) > 0.75
+    covering, beside = quote_of(near, "_NODE_DONE = -2"), everywhere(index_of(), b"by hand, in a hurry.")
+    assert beside is not None and near.covers(covering) > 0.75 and near.covers(beside) < 0.1
+    assert near.promises(covering.starts) > 0.75 and near.promises(beside.starts) < 0.1, "the next sentence has it"
+
+
+def test_an_empty_line_ends_a_sentence() -> None:
+    lines = 'lamp_stmt ::= "lamp" [expression]', "The lamp burns while its wick is dry"
+    for between, is_one in (("\n\n", False), ("\r\n\r\n", False), ("\n \n", False), ("\n    ", True)):
+        index = index_of(_FILLER + between.join(lines) + "\n\n" + _TEXT)
+        near = nearby(index, "The lamp burns while its wick is dry.", "When does the lamp burn?")
+        above = everywhere(index, b'lamp_stmt ::= "lamp" [expression]')
+        assert above is not None and (near.covers(above) > 0.9) == is_one, between
+        assert near.shows(quote_of(near, "while its wick is dry")), between
+
+
+def test_a_number_that_stands_somewhere_else_is_not_shown() -> None:
+    text = _FILLER + "A scheduler holds events and queues.\nmaxsize = 32768\n" + _FILLER
+    for most, shows in (("32768", False), ("all", True), ("7", True)):
+        near = nearby(index_of(text), f"A scheduler holds events and queues, {most}.", "What does a scheduler hold?")
+        quote = everywhere(index_of(text), b"A scheduler holds events and queues.")
+        assert quote is not None and near.shows(quote) == shows, most
+    asked = nearby(index_of(text), "A scheduler holds 32768 events and queues.", "Does it hold 32768 events?")
+    assert asked.figures == frozenset(), "the question has it"
+
+
+def test_what_a_statement_opens_with_says_nothing_of_its_own() -> None:
+    weights = nearby(index_of(), "prepare raises a ValueError.").weights
+    for opener in ("Yes, ", "Ja, ", "**Oui**, ", "However, "):
+        assert nearby(index_of(), f"{opener}prepare raises a ValueError.").weights == weights
+    assert len(nearby(index_of(), "Prepare, then hurry: a ValueError.").weights) == 3, "what stands somewhere does"
+
+
+def test_a_short_statement_is_shown_with_what_was_asked() -> None:
+    """That a number stands there shows nothing of an answer that is but a number."""
+    text = _FILLER + "New in version 7.\n" + _FILLER + "At most 7 lanterns hang there.\n" + _TEXT
+    near = nearby(index_of(text), "7", "How many lanterns hang there?")
+    for words, shows in ((b"New in version 7.", False), (b"At most 7 lanterns hang there.", True)):
+        quote = everywhere(index_of(text), words)
+        assert quote is not None and near.shows(quote) == shows, words
+    assert nearby(index_of(text), "7", "How many horses eat?").is_hopeless
+
+
+def test_short_forms_are_words_too() -> None:
+    index = index_of(_FILLER + "matches any char in seq\n\n" + _FILLER)
+    near = nearby(index, "It matches any character in the sequence.")
+    quote = everywhere(index, b"matches any char in seq")
+    assert quote is not None and near.shows(quote)
+    assert not nearby(index, "It matches any chart in the sequel.").shows(quote)
 
 
 def test_a_word_alone_shows_nothing_of_a_statement_that_has_several() -> None:
     near = nearby(index_of(), "The `prepare` method raises a ValueError if it is called more than once.")
     assert not near.shows(quote_of(near, "ValueError"))
+    beside = everywhere(index_of(), b"if self._ready is not None: raise")
+    assert beside is not None and not near.suffices(beside), "nor one among others"
     assert near.shows(quote_of(near, 'raise ValueError("cannot prepare() more than once")'))
 
 

@@ -158,6 +158,9 @@ class Fickle:
     def shows(self, quote: Quote) -> bool:
         return self.draw.random() < self.share
 
+    def suffices(self, quote: Quote) -> bool:
+        return self.draw.random() < self.share
+
     def covers(self, quote: Quote) -> bool:
         return self.draw.random() < self.share
 
