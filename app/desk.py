@@ -232,8 +232,7 @@ class Desk(Archive):
         Cited, as long as words are found that show the answer, which a next question ends.
 
         Waits while another question runs; cancelled by then, it ends without an event and leaves no trace. Raises,
-        before the turn exists: DoesNotFit, SessionBusy, UsageError, ModelRefused.
-        """
+        before the turn exists: DoesNotFit, SessionBusy, UsageError, ModelRefused."""
         from app.answering import answer
 
         self._idle.cancel()
@@ -309,11 +308,8 @@ class Desk(Archive):
         return Notice(told) if isinstance(told, str) else None
 
     def learn(self) -> Iterator[float]:
-        """Makes sure that what is saved can be used with copies of the model's files too: reads them, once.
-
-        Yields the share read; next to nothing is done where they were read. May be given up at any time. Raises as
-        backend does.
-        """
+        """Makes sure that what is saved can be used with copies of the model's files too: reads them, once, and yields
+        the share read. May be given up at any time. Raises as backend does."""
         if self.settings.snapshot and not self._closed:
             yield from self._engines.learn(self.settings.model)
 
