@@ -205,7 +205,7 @@ class Desk(Archive):
         """What a session's next question would cost. only: see Question. Raises UsageError without such a session."""
         backend, session = self.backend(), self._store.sessions.get(session_id)
         turn = prepare(session, question, store=self._store, backend=backend, settings=self.settings, only=only)
-        return preview_of(turn, documents_of(turn, backend), sees=backend.about.sees)
+        return preview_of(turn, documents_of(turn, backend), about=backend.about)
 
     def outlines(self, session_id: str, resumed: int | None = None) -> Iterator[Outline]:
         """How a session's next question would be read in passes, or how this turn would go on: see outlines_of. Raises

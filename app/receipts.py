@@ -7,6 +7,7 @@ from datetime import date
 from importlib.metadata import version
 from typing import Any
 
+from app.costs import cost_so_far
 from app.next_turn import PreparedTurn
 from app.session_settings import SessionSettings, asked_with
 from app.settings import Settings
@@ -82,6 +83,7 @@ def receipt_of(
         times={name: getattr(turn, name) for name in ("read_s", "load_s", "prefill_s", "ttft_s")},
         quotes=backend.quotes().with_setting(settings.quotes).to_json(),
         passes=sending.passes,
+        cost=cost_so_far(backend),
     )
 
 

@@ -10,6 +10,7 @@ from datetime import date
 from threading import Event as Flag
 from typing import Protocol
 
+from engine.answer.cost import Cost, Prices
 from engine.answer.quotes import Quotes, QuoteState
 from engine.corpus.source import Cause, Corpus, Picture, Skipped, Source
 from engine.errors import LongdeskError
@@ -42,6 +43,7 @@ __all__ = [
     "Case",
     "Cause",
     "Checking",
+    "Cost",
     "Corpus",
     "Document",
     "Event",
@@ -60,6 +62,7 @@ __all__ = [
     "Picture",
     "Plan",
     "Prefill",
+    "Prices",
     "Prompt",
     "QuoteState",
     "Quotes",
@@ -104,7 +107,7 @@ class About:
     itself; else that needs a saved KV cache that ends there. reports_capacity: its plans say what is free now.
     image_rule: whose rule counts images, None where it cannot see. has_tiles: it cuts images into tiles, of tile_tokens
     tokens each. unfit: sentences on what was to make it see, and cannot. holds_forms: its replies can be held to a
-    grammar.
+    grammar. prices: what is asked for its tokens, None where nothing is, or nobody knows.
     """
 
     name: str
@@ -120,6 +123,7 @@ class About:
     tile_tokens: int = 0
     unfit: tuple[str, ...] = ()
     holds_forms: bool = False
+    prices: Prices | None = None
 
     @property
     def sees(self) -> bool:

@@ -17,7 +17,7 @@ HASHED = (
     "negative ids made of what is seen, at which size, with which projector"
 )
 
-_NEWER = ("quotes", "passes")  # fields that older receipts have not
+_NEWER = ("quotes", "passes", "cost")  # fields that older receipts have not
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +62,7 @@ class Receipt:
     receipts that are older. passes: of a corpus that was read in passes, how; the prompt is then the one of the answer,
     which holds their notes: n_passes, n_sources, slices, each with its pieces (path, tokens, characters), read_tokens,
     reused_tokens, kept (its note was there before), note; sent: what the prompt holds (path, text), and asked: of it.
+    cost: see Spent.to_json; None, and not in JSON, where tokens have no price.
     """
 
     longdesk: str
@@ -86,6 +87,7 @@ class Receipt:
     times: Mapping[str, float | None]
     quotes: Mapping[str, Any] | None = None
     passes: Mapping[str, Any] | None = None
+    cost: Mapping[str, Any] | None = None
 
     @property
     def tokens_sent(self) -> int:
@@ -97,6 +99,8 @@ class Receipt:
         listed = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
         n_sent = len(self.sources)
         n_partly = sum(left.path in {source.path for source in self.sources} for left in self.left_out)
+        if self.cost is None:  # it says nothing of an engine that asks for nothing
+            del listed["cost"]
         return {
             "sources_sent": n_sent,
             "sources_all": n_sent + len(self.left_out) - n_partly,
