@@ -70,7 +70,7 @@ class Metered:
                         read = Spent(event.done, event.reused)
                     elif isinstance(event, Finished):
                         ended = True
-                        self.spent += Spent(event.prompt_tokens, event.reused_tokens, len(event.reply_ids))
+                        self.spent += Spent(event.prompt_tokens, event.reused_tokens, _n_written(event))
                     yield event
         finally:
             if not ended:
@@ -78,6 +78,10 @@ class Metered:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.behind, name)
+
+
+def _n_written(event: Finished) -> int:
+    return len(event.reply_ids) if event.reply_tokens is None else event.reply_tokens
 
 
 def metered(backend: Backend, receipt: Mapping[str, Any] | None = None) -> Backend:

@@ -26,7 +26,7 @@ from app.previews import Preview, preview_of
 from app.question import DeskEvent, Filled, Hold, Line, Notice, Question, Unwanted, with_template
 from app.reading import Tell, read, read_to_count
 from app.session_settings import begun_with
-from app.settings import Settings
+from app.settings import NamedEngine, Settings, engines_in
 from app.sources.joining import arrange, join_session, write_down
 from engine.backend import About, Backend, Corpus, Exchange, Plan, Prompt, Quotes, Wanted
 from engine.corpus.rules import Rules
@@ -78,6 +78,16 @@ class Desk(Archive):
     def use_model_of(self, session_id: str) -> None:
         """From now on the model that this session was begun with. Raises UsageError without such a session."""
         self.settings = replace(self.settings, model=self._store.sessions.get(session_id).model)
+
+    def use_model(self, model: str) -> None:
+        """From now on the model that this --model value names, until it is changed again. Raises as backend does."""
+        _ = self.backend(model).about
+        self.settings = replace(self.settings, model=model)
+
+    def read_engines(self) -> tuple[NamedEngine, ...]:
+        """The engines that config.toml names now; so --model values mean from now on. Raises as read_settings does."""
+        self.settings = replace(self.settings, engines=engines_in(self.settings.home))
+        return self.settings.engines
 
     @property
     def engine(self) -> Running | None:

@@ -1,7 +1,6 @@
 """`engines`: engines over HTTP by name, in config.toml, with their keys in the environment or the system's keyring."""
 
 import sys
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,10 +80,7 @@ def remove(name: str, as_json: bool) -> None:
     """Take an engine out of config.toml, and its key out of the keyring. Sessions with it stay."""
     settings = read_settings()
     engine = engine_named(name, settings.engines)
-    drop_engine(settings.config_file, engine.name)
-    if engine.key == KEYRING:
-        with suppress(UsageError):  # no keyring has it, then
-            forget_key(engine)
+    drop_engine(settings.config_file, engine)
     print_removed(name, as_json=as_json)
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
-from app.connections.named import NamedEngine
+from app.connections.keys import forget_key
+from app.connections.named import KEYRING, NamedEngine
 from engine.errors import UsageError
 
 
@@ -34,15 +35,18 @@ def write_engine(path: Path, engine: NamedEngine, *, replaces: bool = False) -> 
     _write(path, document)
 
 
-def drop_engine(path: Path, name: str) -> None:
-    """Takes an engine out of the file. Raises as write_engine does."""
+def drop_engine(path: Path, engine: NamedEngine) -> None:
+    """Takes an engine out of the file, and its key out of the keyring. Raises as write_engine does."""
     document = _read(path)
     engines = document.get("engines", {})
-    if name in engines:
-        del engines[name]
+    if engine.name in engines:
+        del engines[engine.name]
         if not engines:
             del document["engines"]
         _write(path, document)
+    if engine.key == KEYRING:
+        with suppress(UsageError):  # there is no keyring, so no key is in it
+            forget_key(engine)
 
 
 def _read(path: Path) -> tomlkit.TOMLDocument:

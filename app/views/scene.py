@@ -11,7 +11,7 @@ from app.jobs import Job
 from app.markdown import sentence_of
 from app.pass_plans import Outlook, PassPlans
 from app.previews import Budget, Preview, budget_of, key_of
-from engine.backend import About, Plan, Skipped
+from engine.backend import About, Cost, Plan, Skipped
 from engine.errors import LongdeskError
 from storage.records import KeptNote, Session, SourceLink, Turn
 
@@ -47,6 +47,13 @@ class Scene:
     pass_tokens: int | None = None
     outlook: Outlook | None = None
     unfinished: Outlook | None = None
+
+    @property
+    def cost(self) -> Cost | None:
+        """Of the next question, in passes where it is read so; None where tokens have no price."""
+        if self.in_passes and self.outlook is not None and self.outlook.outline is not None:
+            return self.outlook.outline.cost
+        return self.preview.cost if self.preview is not None else None
 
     @property
     def sees(self) -> bool:

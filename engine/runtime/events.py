@@ -132,6 +132,7 @@ class Finished:
     reply_ids: the sampled ids without the end-of-generation token, to be replayed as they are.
     load_s: loading the model (0.0 when it stood ready); restore_s: reading a KV state; prefill_s: decoding the prompt;
     ttft_s: restore + prefill + first sample, to the first text or, without any, to the end. held: see HeldQuote.
+    reply_tokens: of an engine that tells no ids, which are () then.
     """
 
     stop: Stop
@@ -147,6 +148,7 @@ class Finished:
     gauge: Gauge | None = None
     error: str | None = None
     held: tuple[HeldQuote, ...] = ()
+    reply_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

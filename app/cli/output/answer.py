@@ -12,7 +12,7 @@ import click
 
 from app.answers.cited import quotes_line
 from app.cli.output import Json, skipped_json
-from app.costs import cost_words, total_words
+from app.costs import cost_words, session_cost, total_words
 from app.passes.given import read_line
 from app.passes.progress import InPasses
 from app.question import Answered, Begun, Cited, DeskEvent, Notice, Passes, Passing
@@ -183,7 +183,7 @@ def _receipt(answered: Answered) -> str:
     in_passes = turn.receipt is not None and turn.receipt.get("passes") is not None
     how = read_line(turn.receipt) if in_passes else ""
     read = f"{how[:1].upper()}{how[1:]}.\n" if how else ""
-    cost = (turn.receipt or {}).get("cost")
+    cost = session_cost((turn,))
     return read + (
         f"session {turn.session_id} · {counted(turn.prompt_tokens or 0, 'token')} sent, "
         f"{turn.reused_tokens or 0:,} of them from cache · {turn.reply_tokens or 0:,} in the reply · "

@@ -29,7 +29,7 @@ def test_an_engine_is_added_and_the_rest_stays_to_the_byte(tmp_path: Path) -> No
     assert path.read_text().startswith(OWN) and path.stat().st_mode & 0o777 == 0o640
     assert [each.name for each in engines_in(tmp_path)] == ["laptop", "office"] and engines_in(tmp_path)[1] == OFFICE
     assert read_settings({"LONGDESK_HOME": str(tmp_path)}).reply_tokens == 100
-    drop_engine(path, "office")
+    drop_engine(path, OFFICE)
     assert path.read_text().strip() == OWN.strip() and os.listdir(tmp_path) == ["config.toml"]
 
 
@@ -48,8 +48,8 @@ def test_the_file_is_made_where_there_is_none_and_nobody_else_can_read_it(tmp_pa
     path = tmp_path / "home" / "config.toml"
     write_engine(path, OFFICE)
     assert engines_in(tmp_path / "home") == (OFFICE,) and path.stat().st_mode & 0o077 == 0
-    drop_engine(path, "office")
-    drop_engine(path, "office")
+    drop_engine(path, OFFICE)
+    drop_engine(path, OFFICE)
     assert engines_in(tmp_path / "home") == ()
 
 

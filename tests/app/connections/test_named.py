@@ -80,7 +80,7 @@ def test_a_file_of_an_engines_name_does_not_hide_it(tmp_path: Path, monkeypatch:
         ("[engines.office]\nurl = 'http://h'\nprices = { input = nan, output = 2 }", "0 or more"),
         (
             "[engines.office]\nurl = 'http://h'\ntimeout = 3",
-            "engines.office.timeout, which is not known. Known are url",
+            "engines.office.timeout, which is not known",
         ),
         ("[engines.starter]\nurl = 'http://h'", "name of a model already"),
         ("[engines.scout-q4_k_m]\nurl = 'http://h'", "name of a model already"),

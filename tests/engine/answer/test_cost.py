@@ -38,7 +38,8 @@ def test_prices_are_read_where_the_api_says_them() -> None:
 @pytest.mark.parametrize(
     "said",
     [
-        None, [], "0.1", {}, {"prompt": "0.1"}, {"prompt": "-1", "completion": "-1"}, {"prompt": "x", "completion": "1"},
+        None, [], "0.1", {}, {"prompt": "0.1"}, {"prompt": "-1", "completion": "-1"},
+        {"prompt": "x", "completion": "1"},
         {"prompt": "nan", "completion": "1"}, {"prompt": "inf", "completion": "1"}, {"prompt": True, "completion": 1},
         {"prompt": {}, "completion": "1"}, {"prompt": "1" * 400, "completion": "1"},
     ],
