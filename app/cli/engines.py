@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 
 from app.cli.options import JSON, Tokens
-from app.cli.output.engines import print_engine, print_engines, print_forgotten, print_kept, print_removed
+from app.cli.output.engines import print_engine, print_engines, print_forgotten, print_kept, print_removed, print_trial
 from app.connections.config_file import drop_engine, write_engine
 from app.connections.keys import forget_key, store_key
 from app.connections.named import FROM_ENVIRONMENT, KEYRING, NamedEngine, engine_named
+from app.connections.trial import try_engine
 from app.settings import read_settings
 from engine.answer.cost import Prices
 from engine.errors import UsageError
@@ -71,6 +72,14 @@ def _prices(input: float | None, cached: float | None, output: float | None) -> 
     if input is None or output is None:
         raise UsageError("A price needs both ways.", "Give --price-input and --price-output.")
     return Prices(input=input, cached=cached, output=output)
+
+
+@engines.command()
+@click.argument("name")
+@JSON
+def test(name: str, as_json: bool) -> None:
+    """Ask an engine, by its name or its address, what it is. Its model is asked nothing."""
+    print_trial(try_engine(engine_named(name, read_settings().engines)), as_json=as_json)
 
 
 @engines.command()

@@ -17,7 +17,7 @@ from app.connections.keys import store_key
 from app.connections.named import FROM_ENVIRONMENT, KEYRING, NamedEngine
 from app.connections.trial import Trial, try_engine
 from app.markdown import plain, sentence_of
-from app.sizes import parse_tokens, show_usd
+from app.sizes import parse_tokens
 from engine.backend import Prices
 from engine.errors import LongdeskError, UsageError
 
@@ -168,12 +168,6 @@ def _window_of(text: str) -> int | None:
         return parse_tokens(text.replace(",", ""))
     except ValueError as error:
         raise UsageError(str(error)) from None
-
-
-def prices_words(prices: Prices) -> str:
-    """What is asked for a million tokens."""
-    cached = f" ({show_usd(prices.cached)} cached)" if prices.cached is not None else ""
-    return f"{show_usd(prices.input)}{cached} a million tokens sent, {show_usd(prices.output)} written"
 
 
 def draw_trial(engine: NamedEngine, *, now: bool) -> None:

@@ -8,8 +8,9 @@ from app import state
 from app.connections.config_file import drop_engine
 from app.connections.keys import source_words
 from app.connections.named import KEYRING, NamedEngine, is_on_this_machine
+from app.connections.trial import prices_words
 from app.markdown import plain, sentence_of
-from app.parts.connecting import draw_trial, edit_engine, prices_words
+from app.parts.connecting import draw_trial, edit_engine
 from engine.errors import LongdeskError
 
 _ABOUT = (

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from app.cli.output import Json, print_document
 from app.connections.keys import source_words
 from app.connections.named import NamedEngine
-from app.sizes import show_usd
+from app.connections.trial import Trial, prices_words
 
 
 def print_engines(engines: Sequence[NamedEngine], *, as_json: bool) -> None:
@@ -16,6 +16,13 @@ def print_engines(engines: Sequence[NamedEngine], *, as_json: bool) -> None:
 def print_engine(engine: NamedEngine, *, as_json: bool) -> None:
     """Prints an engine as it is kept now."""
     print_document(engine_json(engine) if as_json else f"{_line(engine)}\n{_next(engine)}")
+
+
+def print_trial(trial: Trial, *, as_json: bool) -> None:
+    """Prints what an engine said of itself."""
+    rows = trial.rows()
+    width = max(len(name) for name, _ in rows)
+    print_document(trial.to_json() if as_json else "\n".join(f"{name:<{width}}  {words}" for name, words in rows))
 
 
 def print_removed(name: str, *, as_json: bool) -> None:
@@ -58,9 +65,7 @@ def list_text(engines: Sequence[NamedEngine]) -> str:
 
 def _line(engine: NamedEngine) -> str:
     prices = engine.prices
-    asks = ""
-    if prices is not None:
-        asks = f", {show_usd(prices.input)} and {show_usd(prices.output)} for a million tokens sent and written"
+    asks = f", {prices_words(prices)}" if prices is not None else ""
     window = f", a window of {engine.window:,} tokens" if engine.window is not None else ""
     return f"{engine.name}  {engine.address}  {source_words(engine)}{asks}{window}"
 
