@@ -35,7 +35,7 @@ from engine.backend import (
     Stop,
     Text,
 )
-from engine.errors import LongdeskError, UsageError
+from engine.errors import DoesNotFit, LongdeskError, UsageError
 from storage.leases import Lease
 from storage.records import Outcome, Session, Turn
 from storage.store import Store
@@ -92,6 +92,8 @@ def answer(
                     yield record.keep(event)
         except LongdeskError as error:
             yield Answered(record.break_off(Stop.ERROR, str(error)))
+            if isinstance(error, DoesNotFit):  # only a server finds out so late: it is the same refusal
+                raise
         except GeneratorExit:  # nobody listens any more: what was written so far is kept
             if not record.ended:
                 record.break_off(Stop.CANCELLED)
@@ -303,6 +305,7 @@ class Record:
         """Writes an event to the store; the event as the doors hear of it."""
         if isinstance(event, Finished):
             self.gauge, self.encoded, self.held = event.gauge, event.encoded, event.held
+            self.receipts.server = event.server
             return Answered(self.end(self._outcome(event)), event.gauge, event.encoded)
         if isinstance(event, Text):  # at most 20 a second, 0.3 ms each: a kill loses nothing that was seen
             kept = self.text.removesuffix("\N{REPLACEMENT CHARACTER}") if event.mends else self.text
@@ -334,7 +337,7 @@ class Record:
             error=event.error,
             prompt_tokens=prompt_tokens,
             reused_tokens=min(event.reused_tokens, prompt_tokens),
-            reply_tokens=len(reply_ids),
+            reply_tokens=len(reply_ids) if event.reply_tokens is None else self.n_begun + event.reply_tokens,
             read_s=self.read_s,
             load_s=event.load_s,
             prefill_s=event.prefill_s,

@@ -180,12 +180,12 @@ class _Check:
             documents = backend.documents(sources, numbers, max_tiles=receipt.settings.get("max_tiles"))
             reply = None if asked is turn else reply_ids(asked, backend)
             text = passes["asked"] if passes is not None and asked is turn else asked.question
-            exchanges.append(Exchange(text, documents, reply))
+            exchanges.append(Exchange(text, documents, reply, asked.text))
         return backend.lay_out(exchanges, system=receipt.system, today=date.fromisoformat(receipt.date))
 
 
 def _count_faults(turn: Turn, receipt: Receipt) -> Iterator[str]:
-    if receipt.reply_tokens != len(turn.reply_ids):
+    if turn.reply_ids and receipt.reply_tokens != len(turn.reply_ids):  # a server tells no ids
         yield f"the receipt has {receipt.reply_tokens:,} tokens of reply, and {len(turn.reply_ids):,} are kept"
     if receipt.prompt_tokens != sum(receipt.tokens.values()):
         yield "the tokens of the receipt do not add up to its prompt"

@@ -32,6 +32,7 @@ from engine.backend import About, Backend, Corpus, Exchange, Plan, Prompt, Quote
 from engine.corpus.rules import Rules
 from engine.errors import Cancelled, LongdeskError
 from engine.memory.planner import Planner
+from engine.remote.address import is_address
 from storage.records import Session
 
 if TYPE_CHECKING:
@@ -135,11 +136,13 @@ class Desk(Archive):
 
     def wake(self) -> None:
         """Lets llama.cpp be loaded for a plan while the model's file is found and read."""
-        self._engines.local.wake()
+        if not is_address(self.settings.model):
+            self._engines.local.wake()
 
     def warm_up(self) -> None:
         """Lets llama.cpp look at the model while a corpus is still being read and counted: a plan will ask it soon."""
-        Thread(target=self._engines.local.look_at, args=(self.settings.model,), daemon=True).start()
+        if not is_address(self.settings.model):
+            Thread(target=self._engines.local.look_at, args=(self.settings.model,), daemon=True).start()
 
     def plan(self, count: Count | None = None, *, wanted: Wanted | None = None) -> Plan:
         """Whether a counted corpus and a reply fit; without one, what the model alone needs. Nothing is loaded.
@@ -152,11 +155,12 @@ class Desk(Archive):
         return self.backend().plan(count.prompt, wanted, [Exchange("", count.documents)])
 
     def plan_for(self, model: str | None, wanted: Wanted, *, prompt_tokens: int = 0) -> Plan:
-        """The plan for any GGUF or catalogue name, also one that is not on this machine; None is the current model.
+        """The plan for any GGUF, server or catalogue name, also one that is not on this machine; None is the current
+        model.
 
         Raises ModelRefused, UsageError.
         """
-        return self._engines.local.plan(model or self.settings.model, wanted, prompt_tokens=prompt_tokens)
+        return self._engines.plan(model or self.settings.model, wanted, prompt_tokens=prompt_tokens)
 
     def planner(self, model: str | None = None) -> Planner:
         """For many plans against one look at the machine; they come without advice. Raises as plan_for does."""
@@ -164,7 +168,7 @@ class Desk(Archive):
 
     def window(self, model: str | None = None) -> int:
         """The most tokens that a model can have, also one of the catalogue. Raises as plan_for does."""
-        return self._engines.local.card(model or self.settings.model).window
+        return self._engines.window(model or self.settings.model)
 
     # sessions
 
@@ -318,7 +322,7 @@ class Desk(Archive):
         self._closed = True
         self._idle.cancel()
         with self._line.engine:  # an idle save under way ends first
-            self._engines.local.close()
+            self._engines.close()
         super().close()
 
     def _save_when_idle(self) -> None:

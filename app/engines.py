@@ -1,4 +1,5 @@
-"""Which engine answers: a GGUF on this machine. How llama.cpp runs here is left to `local_engine`."""
+"""Which engine answers: a GGUF on this machine, or a model on a server. How llama.cpp runs here is left to
+`local_engine`, how servers are spoken to to `engine.remote`."""
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -6,7 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from threading import Event as Flag
+from threading import Lock
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from app.kv.binding import goes_back
 from app.local_engine import LocalEngine
@@ -25,6 +29,7 @@ from engine.backend import (
     Ids,
     KeptIds,
     Origin,
+    Part,
     Plan,
     Prefill,
     Prompt,
@@ -32,6 +37,7 @@ from engine.backend import (
     Remark,
     Replied,
     Sampling,
+    Segment,
     Source,
     Wanted,
 )
@@ -39,9 +45,11 @@ from engine.errors import EngineFailed, ModelRefused
 from engine.local.opened import OpenModel
 from engine.memory.fingerprint import fingerprint
 from engine.memory.planner import Planner, make_plan
+from engine.remote.address import is_address
 
 if TYPE_CHECKING:
     from app.kv.reuse import KvReuse
+    from engine.remote.servers import Servers
     from engine.runtime.checkpoint import Speeds
     from storage.snapshots import Snapshots
 
@@ -241,14 +249,49 @@ class Engines:
     ) -> None:
         self.local = LocalEngine(settings, index, speeds)
         self._given, self._ids = backend, IdCache(kept=KeptIds(settings.count_cache))
+        self._servers: Servers | None = None
+        self._connecting = Lock()
 
     def backend(self, model: str, *, apart: bool = False) -> Backend:
         """The engine of this name, ready to count and plan with. apart: the ids of what it counts are not kept, for
         texts that are nobody's. May be called from any thread. Raises as open does."""
+        if self._given is not None:
+            return self._given
+        if is_address(model):
+            return self.servers.open(model)
         ids = IdCache(behind=self._ids) if apart else self._ids
-        return self._given or LocalBackend(self.local.open(model), self.local, ids)
+        return LocalBackend(self.local.open(model), self.local, ids)
+
+    @property
+    def servers(self) -> "Servers":
+        """Those that are spoken to; there from when it is first asked for."""
+        from engine.remote.servers import Servers  # its client takes a while to import
+
+        with self._connecting:
+            if self._servers is None:
+                self._servers = Servers()
+            return self._servers
+
+    def plan(self, model: str, wanted: Wanted, *, prompt_tokens: int = 0) -> Plan:
+        """The plan of any model for so many tokens. May be called from any thread. Raises as LocalEngine.plan does."""
+        if not is_address(model):
+            return self.local.plan(model, wanted, prompt_tokens=prompt_tokens)
+        ids = np.zeros(prompt_tokens, dtype=np.int32)
+        return self.backend(model).plan(Prompt((Segment(Part.SOURCE, ids),) if prompt_tokens else ()), wanted)
+
+    def window(self, model: str) -> int:
+        """The most tokens that a model can have. Raises as plan does."""
+        return self.backend(model).about.window if is_address(model) else self.local.card(model).window
 
     def learn(self, model: str) -> Iterator[float]:
         """See SavedCaches.learn. Raises as backend does."""
-        if self._given is None:
+        if self._given is None and not is_address(model):
             yield from self.local.learn(model)
+
+    def close(self) -> None:
+        """Ends the engine of this machine, and closes all connections."""
+        try:
+            self.local.close()
+        finally:
+            if self._servers is not None:
+                self._servers.close()

@@ -123,7 +123,7 @@ def prepare(
     carried = backend.documents(conversation.sources, conversation.numbers, max_tiles=own.max_tiles)
     exchanges = [*conversation.history, Exchange(question, carried)]
     begun = reply_ids(resumed, backend) if resumed else _NO_IDS
-    prompt = backend.lay_out(exchanges, system=system, today=today).begun_with(begun)
+    prompt = backend.lay_out(exchanges, system=system, today=today).begun_with(begun, resumed.text if resumed else "")
     case = backend.consider(prompt, settings.wanted, exchanges)
     return PreparedTurn(
         session=session,
@@ -208,14 +208,16 @@ def converse(
             continue
         due = [place.source for place in waiting if place.turn_index <= turn.index]
         waiting = [place for place in waiting if place.turn_index > turn.index]
-        exchanges.append(Exchange(turn.question, backend.documents(due, numbers, max_tiles=max_tiles), reply))
+        documents = backend.documents(due, numbers, max_tiles=max_tiles)
+        exchanges.append(Exchange(turn.question, documents, reply, turn.text))
         answered.append(turn)
     return Conversation(tuple(exchanges), tuple(place.source for place in waiting), numbers, unseen, tuple(answered))
 
 
 def reply_ids(turn: Turn, backend: Backend) -> Ids:
-    """The ids as they were sampled; the text's own ids where the model has changed or the turn was interrupted."""
-    if turn.reply_ids and turn.vocabulary == backend.about.vocabulary:
+    """The ids as they were sampled; the text's own ids where the model has changed, the turn was interrupted, or a
+    server wrote it."""
+    if turn.reply_ids and turn.vocabulary and turn.vocabulary == backend.about.vocabulary:
         return np.array(turn.reply_ids, dtype=np.int32)
     return backend.encode(turn.text)
 

@@ -36,7 +36,8 @@ _BY = {
 class Sending:
     """A turn as it was asked. answered: the indexes of the turns that its prompt holds, in order. placed: all sources
     of the session, and whether each was sent. numbers, unseen: see Conversation. only: the question was asked about
-    some of the sources. own: the session's settings. passes: how the sources were read, where not at once."""
+    some of the sources. own: the session's settings. passes: how the sources were read, where not at once. server: see
+    Receipt."""
 
     case: Case
     answered: tuple[int, ...]
@@ -48,6 +49,7 @@ class Sending:
     today: date
     own: SessionSettings
     passes: Mapping[str, Any] | None = None
+    server: Mapping[str, Any] | None = None
 
 
 def receipt_of(
@@ -73,7 +75,7 @@ def receipt_of(
         reused_tokens=turn.reused_tokens or 0,
         reply_tokens=turn.reply_tokens or 0,
         model=_model(backend, settings),
-        kv_type=plan.kv_type or settings.kv_type,
+        kv_type="" if backend.about.server else plan.kv_type or settings.kv_type,
         context_tokens=plan.context_tokens,
         settings={**_sampling(turn), **_settings(sending, settings)},
         system=sending.system,
@@ -83,6 +85,7 @@ def receipt_of(
         times={name: getattr(turn, name) for name in ("read_s", "load_s", "prefill_s", "ttft_s")},
         quotes=backend.quotes().with_setting(settings.quotes).to_json(),
         passes=sending.passes,
+        server=sending.server,
         cost=cost_so_far(backend),
     )
 
@@ -199,13 +202,14 @@ def _settings(sending: Sending, settings: Settings) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class Receipts:
-    """What a turn's receipt is made of. passes: see Sending."""
+    """What a turn's receipt is made of. passes, server: see Sending."""
 
     prepared: PreparedTurn
     backend: Backend
     store: Store
     settings: Settings
     passes: dict[str, Any] | None = None
+    server: Mapping[str, Any] | None = None
 
     def of(self, turn: Turn) -> dict[str, Any]:
         prepared, talk = self.prepared, self.prepared.conversation
@@ -220,6 +224,7 @@ class Receipts:
             today=prepared.today,
             own=prepared.settings,
             passes=self.passes,
+            server=self.server,
         )
         skipped = self.store.sources.skipped(turn.session_id)
         return receipt_of(turn, sending, skipped=skipped, backend=self.backend, settings=self.settings).to_json()

@@ -15,6 +15,7 @@ from engine.answer.quotes import Quotes, QuoteState
 from engine.corpus.source import Cause, Corpus, Picture, Skipped, Source
 from engine.errors import LongdeskError
 from engine.memory.budget import Advice, Need, Plan, Verdict, Wanted, Weight
+from engine.memory.capacity import Capacity
 from engine.prompt.prompt import Exchange, Part, Prompt, Segment
 from engine.runtime.events import (
     QUOTE_TAG,
@@ -40,6 +41,7 @@ __all__ = [
     "About",
     "Advice",
     "Backend",
+    "Capacity",
     "Case",
     "Cause",
     "Checking",
@@ -102,12 +104,13 @@ class About:
 
     name: the model's, as people call it. window: the most tokens that prompt and reply may have. vocabulary: which ids
     are its own, '' where nobody knows. origin: its files, None where they are elsewhere.
-    counts_exactly: its counts are the ids that are decoded, no estimates.
+    counts_exactly: its counts are the ids that are decoded, no estimates. how_counted: a clause on what they are else.
     keeps_kv: what it read can be kept on this machine. goes_back: another question behind the same beginning reads only
     itself; else that needs a saved KV cache that ends there. reports_capacity: its plans say what is free now.
     image_rule: whose rule counts images, None where it cannot see. has_tiles: it cuts images into tiles, of tile_tokens
     tokens each. unfit: sentences on what was to make it see, and cannot. holds_forms: its replies can be held to a
-    grammar. prices: what is asked for its tokens, None where nothing is, or nobody knows.
+    grammar. server: which engine it is and where, of one that is spoken to over HTTP; "" for one on this machine.
+    prices: what is asked for its tokens, None where nothing is, or nobody knows.
     """
 
     name: str
@@ -115,6 +118,7 @@ class About:
     vocabulary: str = ""
     origin: Origin | None = None
     counts_exactly: bool = True
+    how_counted: str = ""
     keeps_kv: bool = False
     goes_back: bool = True
     reports_capacity: bool = False
@@ -123,6 +127,7 @@ class About:
     tile_tokens: int = 0
     unfit: tuple[str, ...] = ()
     holds_forms: bool = False
+    server: str = ""
     prices: Prices | None = None
 
     @property

@@ -26,7 +26,7 @@ FLOORS = (
     ("engine.prompt",),
     ("engine.runtime", "engine.answer"),
     ("engine.backend",),
-    ("engine.local",),
+    ("engine.local", "engine.remote"),
     ("storage",),
     (
         "app.sizes",

@@ -14,6 +14,7 @@ from app.settings import STARTER, Settings, expanded, home_of, is_path
 from engine.corpus.wording import printable
 from engine.errors import InputRefused, ModelRefused, UsageError
 from engine.memory.catalog.entry import ENTRIES, Entry, find, near
+from engine.remote.address import is_address
 
 _DEPTH = 5  # folders below a place; Hugging Face's cache needs four
 _PART = re.compile(r"-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$")
@@ -124,8 +125,8 @@ def find_plannable(name: str, settings: Settings) -> Path | Entry:
 
 def _on_disk(name: str, settings: Settings) -> Path | Entry:
     """The file of a --model value, or the catalogue's entry where its files are not on this machine."""
-    if name.startswith(("http://", "https://")):
-        raise UsageError("Servers are not built yet: --model takes a GGUF file.", "Name a .gguf file on this machine.")
+    if is_address(name):
+        raise UsageError(f"{name} is a server: this needs a model's file.", "Name a .gguf file on this machine.")
     if name == STARTER:
         return starter_model()
     path = expanded(Path(name))

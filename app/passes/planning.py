@@ -9,7 +9,7 @@ from app.passes.setting import PassPlan, Setting, most_tokens
 from app.passes.slices import slices_of
 from app.question import Question
 from app.settings import Settings
-from engine.backend import Backend, Exchange, Source
+from engine.backend import Backend, Source
 from engine.corpus.wording import counted
 from engine.errors import DoesNotFit
 from storage.store import Store
@@ -46,7 +46,7 @@ def plan_passes(turn: PreparedTurn, question: Question, backend: Backend, store:
         settings=settings,
         session_id=turn.session.id if turn.session is not None else "",
         question=question.text,
-        history=tuple(Exchange(each.question, (), each.reply_ids) for each in turn.conversation.history),
+        history=tuple(replace(each, documents=()) for each in turn.conversation.history),
         system=turn.system,
         today=turn.today,
         wanted=settings.wanted,

@@ -17,7 +17,7 @@ HASHED = (
     "negative ids made of what is seen, at which size, with which projector"
 )
 
-_NEWER = ("quotes", "passes", "cost")  # fields that older receipts have not
+_NEWER = ("quotes", "passes", "server", "cost")  # fields that older receipts have not
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +62,9 @@ class Receipt:
     receipts that are older. passes: of a corpus that was read in passes, how; the prompt is then the one of the answer,
     which holds their notes: n_passes, n_sources, slices, each with its pieces (path, tokens, characters), read_tokens,
     reused_tokens, kept (its note was there before), note; sent: what the prompt holds (path, text), and asked: of it.
+    server: of an engine over HTTP, what it is (engine) and what it said: prompt_tokens as it counts them,
+    counted_tokens as they were counted before (counted: by what), differs_by, cached_tokens, reasoning_tokens,
+    read_per_s and written_per_s in tokens, and reasoning, which is no part of the answer.
     cost: see Spent.to_json; None, and not in JSON, where tokens have no price.
     """
 
@@ -87,6 +90,7 @@ class Receipt:
     times: Mapping[str, float | None]
     quotes: Mapping[str, Any] | None = None
     passes: Mapping[str, Any] | None = None
+    server: Mapping[str, Any] | None = None
     cost: Mapping[str, Any] | None = None
 
     @property

@@ -40,16 +40,17 @@ class Planner(Protocol):
 def advise(plan: Plan, wanted: Wanted, *, sources: Sequence[Weight], planner: Planner) -> tuple[Advice, ...]:
     """Advice for a plan that does not fit, best first."""
     if plan.over_tokens or plan.context_tokens > plan.window:
-        return tuple(_for_window(plan, sources))
+        return for_window(plan, sources)
     return _Memory(plan, wanted, sources, planner).advice()
 
 
-def _for_window(plan: Plan, sources: Sequence[Weight]) -> list[Advice]:
-    advice, window = [], plan.window
+def for_window(plan: Plan, sources: Sequence[Weight]) -> tuple[Advice, ...]:
+    """Advice for a plan that is over the window, or over the context; memory is no matter."""
+    advice, window = [], plan.limit
     needed = plan.prompt_tokens + plan.reply_tokens
-    if plan.context_tokens > window:
+    if plan.placement is not None and plan.context_tokens > window:
         advice.append(Advice(n_ctx=window))
-    if needed <= window and needed > plan.context_tokens:
+    if plan.placement is not None and plan.context_tokens < needed <= window:
         advice.append(Advice(n_ctx=needed))
     advice += _less_to_read(plan.over_tokens, sources)
     shorter = plan.reply_tokens - plan.over_tokens
@@ -58,7 +59,7 @@ def _for_window(plan: Plan, sources: Sequence[Weight]) -> list[Advice]:
     advice += _in_passes(plan, min(plan.context_tokens, window), sources)
     if needed > window:
         advice.append(Advice(other_window=needed))
-    return advice
+    return tuple(advice)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any
 
+from engine.memory.capacity import Capacity
+
 DEFAULT_REPLY = 2048
 DISK_RESERVE_BYTES = 2 << 30  # that keeping KV states always leaves free
 
@@ -247,7 +249,8 @@ class Plan:
     """What a prompt costs with a model, and the verdict. All sizes are bytes or tokens, as named.
 
     placement: where it goes on this machine; None for an engine elsewhere. estimated: figures that are not exact, by
-    their names in `plan --json`. notes: sentences on how it came about.
+    their names in `plan --json`. notes: sentences on how it came about. capacity: of an engine elsewhere, what it has
+    room for now, where it says so.
     """
 
     model: str
@@ -259,6 +262,7 @@ class Plan:
     estimated: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     advice: tuple[Advice, ...] = ()
+    capacity: Capacity | None = None
 
     @property
     def placed(self) -> Placement:
@@ -276,9 +280,15 @@ class Plan:
         return self.placement.kv_type if self.placement else ""
 
     @property
+    def limit(self) -> int:
+        """The most tokens that prompt and reply can ever have: of the model's window, and of a server's KV cache."""
+        total = self.capacity.total if self.capacity is not None else None
+        return self.window if total is None else min(self.window, total)
+
+    @property
     def over_tokens(self) -> int:
         """By how much prompt and reply exceed the context, or the model's window."""
-        return max(0, self.prompt_tokens + self.reply_tokens - min(self.context_tokens, self.window))
+        return max(0, self.prompt_tokens + self.reply_tokens - min(self.context_tokens, self.limit))
 
     @property
     def weights_bytes(self) -> int:

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from engine.tokens.document import Document, Ids, Shown
+from engine.tokens.document import Content, Document, Ids, Shown
 
 
 class Part(StrEnum):
@@ -23,12 +23,14 @@ class Part(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A run of ids, int32 of shape [n_tokens], and what it is; path names the source, shown its pictures."""
+    """A run of ids, int32 of shape [n_tokens], and what it is; path names the source, shown its pictures. content: see
+    Document."""
 
     part: Part
     ids: Ids = field(repr=False)
     path: str | None = None
     shown: tuple[Shown, ...] = field(default=(), repr=False)
+    content: Content = field(default=(), repr=False)
 
     @property
     def n_tokens(self) -> int:
@@ -83,9 +85,9 @@ class Prompt:
         """The same without the beginning of its reply."""
         return Prompt(self.segments[:-1]) if self.n_begun else self
 
-    def begun_with(self, ids: Ids) -> "Prompt":
-        """The same, with the beginning of its reply."""
-        return Prompt((*self.segments, Segment(Part.REPLY, ids))) if len(ids) else self
+    def begun_with(self, ids: Ids, text: str = "") -> "Prompt":
+        """The same, with the beginning of its reply. text: what the ids say, for engines that are sent text."""
+        return Prompt((*self.segments, Segment(Part.REPLY, ids, content=(text,)))) if len(ids) else self
 
     def count(self, *parts: Part) -> int:
         """Tokens in the segments of these parts."""
@@ -94,8 +96,12 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One turn: the documents that join here, the question, and the sampled ids of the reply (None for the last)."""
+    """One turn: the documents that join here, the question, and the sampled ids of the reply (None for the last).
+
+    reply: its text, for engines that are sent text.
+    """
 
     question: str
     documents: tuple[Document, ...] = ()
     reply_ids: Ids | None = None
+    reply: str = field(default="", repr=False)

@@ -1,9 +1,10 @@
 """What happens while an engine answers: how a reply is sampled, and the events on the way to its end. Values only."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 
 class Stop(StrEnum):
@@ -67,7 +68,8 @@ class Gauge:
 class Prefill:
     """Progress of reading the prompt, in tokens. done counts the reused ones; the last one has done == total.
 
-    encoded: how often the vision encoder has run for it, once for each tile of a picture that is not kept.
+    encoded: how often the vision encoder has run for it, once for each tile of a picture that is not kept. untold: the
+    engine does not say how far it is; nothing is known but the seconds.
     """
 
     done: int
@@ -76,6 +78,7 @@ class Prefill:
     seconds: float  # since this prefill began
     gauge: Gauge | None = None
     encoded: int = 0
+    untold: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +135,8 @@ class Finished:
     reply_ids: the sampled ids without the end-of-generation token, to be replayed as they are.
     load_s: loading the model (0.0 when it stood ready); restore_s: reading a KV state; prefill_s: decoding the prompt;
     ttft_s: restore + prefill + first sample, to the first text or, without any, to the end. held: see HeldQuote.
-    reply_tokens: of an engine that tells no ids, which are () then.
+    reply_tokens: of an engine that tells no ids, which are () then. server: what an engine elsewhere said of it, for
+    the receipt, see engine.answer.receipt.
     """
 
     stop: Stop
@@ -149,6 +153,7 @@ class Finished:
     error: str | None = None
     held: tuple[HeldQuote, ...] = ()
     reply_tokens: int | None = None
+    server: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,9 @@ class Shown:
     is_page: bool = False
 
 
+Content = tuple[str | Shown, ...]  # texts and pictures in order
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """A source as the prompt carries it: `<document path="..." folder="...">`, the text, `</document>`; its pictures
@@ -110,7 +113,8 @@ class Document:
     ids: int32, shape [n_tokens], wrapper included: what is decoded, see Sight for pictures. shown: those, in order.
     unrepresentable: characters that the vocabulary has no token for, with how often they occur; they are not in the
     ids. unseen: pictures that the model cannot see, which are not in the ids either. first_number: what the first of
-    the others is called. pictures, n_pages: the source's own.
+    the others is called. pictures, n_pages: the source's own. content: what the ids stand for, wrapper included, for
+    engines that are sent text; () for all others.
     """
 
     path: str
@@ -122,6 +126,7 @@ class Document:
     first_number: int = 1
     pictures: tuple[Picture, ...] = field(default=(), repr=False, compare=False)
     n_pages: int | None = field(default=None, compare=False)
+    content: Content = field(default=(), repr=False, compare=False)
 
     @property
     def n_tokens(self) -> int:

@@ -2,19 +2,33 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
+from typing import Protocol
 
 import numpy as np
 
-from engine.corpus.source import LEFT_OUT, Picture, Source, digest_text
-from engine.tokens.document import Document, Ids, Shown, View, number_pictures
-from engine.tokens.encode import Tokenizer
+from engine.corpus.source import LEFT_OUT, KeptFile, Picture, Source, digest_text
+from engine.tokens.document import Content, Document, Ids, Shown, View, number_pictures
 from engine.tokens.id_cache import Encoded, IdCache
-from engine.tokens.sight import Sight
 
 _END = "\n</document>\n"
 _AT_ONCE = 4 << 20  # characters: as many as make the quicker encoder pay, see `byte_pairs`
+
+
+class Encoder(Protocol):
+    """What makes ids of texts; engine.tokens.encode.Tokenizer is one."""
+
+    @property
+    def key(self) -> str: ...
+    def encode_all(self, texts: Sequence[str]) -> list[Ids]: ...
+    def unrepresentable(self, text: str) -> Counter[str]: ...
+
+
+class Viewer(Protocol):
+    """What makes ids of pictures; engine.tokens.sight.Sight is one."""
+
+    def view(self, file: KeptFile, digest: str, picture: Picture) -> View: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +41,18 @@ class Text:
 
 
 def encode_documents(
-    tokenizer: Tokenizer,
+    tokenizer: Encoder,
     sources: Sequence[Source],
     cache: IdCache,
     *,
-    sight: Sight | None = None,
+    sight: Viewer | None = None,
     numbers: Mapping[str, int] | None = None,
+    with_content: bool = False,
 ) -> tuple[Document, ...]:
     """Every source as ids, in order. Each is encoded on its own: counts add up, and a change touches only itself.
 
     sight: of a model that sees. numbers: what each source's first picture is called, by path; without it they are
-    counted through from 1. Raises as Sight.view does.
+    counted through from 1. with_content: see Document.content. Raises as Sight.view does.
     """
     first = number_pictures(sources) if numbers is None else numbers
     end = _piece(_END)
@@ -49,10 +64,16 @@ def encode_documents(
     def within(source: Source, part: Text | Picture) -> Encoded | View:
         return encoded[part.digest] if isinstance(part, Text) else _view(part, source, sight)
 
-    return tuple(
-        _document(source, [within(source, part) for part in each], first.get(source.path, 1))
-        for source, each in zip(sources, parts, strict=True)
-    )
+    documents = []
+    for source, each in zip(sources, parts, strict=True):
+        document = _document(source, [within(source, part) for part in each], first.get(source.path, 1))
+        documents.append(replace(document, content=_content(each, document)) if with_content else document)
+    return tuple(documents)
+
+
+def _content(parts: Sequence[Text | Picture], document: Document) -> Content:
+    shown = iter(document.shown)
+    return tuple(part.whole() if isinstance(part, Text) else next(shown) for part in parts)
 
 
 def _start(source: Source) -> Text:
@@ -84,7 +105,7 @@ def _piece(text: str) -> Text:
     return Text(digest_text(text), len(text), lambda: text)
 
 
-def _view(picture: Picture, source: Source, sight: Sight | None) -> View:
+def _view(picture: Picture, source: Source, sight: Viewer | None) -> View:
     assert source.kept_file is not None and sight is not None
     return sight.view(source.kept_file, source.digest, picture)
 
@@ -116,7 +137,7 @@ def _document(source: Source, parts: Sequence[Encoded | View], first_number: int
     )
 
 
-def encode_texts(tokenizer: Tokenizer, texts: Iterable[Text], cache: IdCache) -> dict[str, Encoded]:
+def encode_texts(tokenizer: Encoder, texts: Iterable[Text], cache: IdCache) -> dict[str, Encoded]:
     """Ids by digest: kept ones from the cache, the rest encoded, some millions of characters at a time."""
     by_digest = {text.digest: text for text in texts}
     found = cache.get(tokenizer.key, by_digest)

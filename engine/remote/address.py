@@ -1,0 +1,80 @@
+"""Where a server is: the address that a --model value names, and the key that goes with it.
+
+A key is never a part of an address: addresses are stored with sessions, printed and exported.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+from engine.errors import UsageError
+
+_SCHEMES = ("http", "https")
+_API = "/v1"
+_OWN_KEY, _OPENAI_KEY = "LONGDESK_API_KEY", "OPENAI_API_KEY"
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A server: base is the URL of its API, mostly with /v1 at its end; root what stands before that, where an engine's
+    own calls are. model: the name behind the #, "" where none was given."""
+
+    root: str
+    base: str
+    model: str = ""
+
+    @property
+    def host(self) -> str:
+        """Host and port, for sentences."""
+        return urlsplit(self.base).netloc
+
+    @property
+    def is_secure(self) -> bool:
+        return self.base.startswith("https:")
+
+
+def is_address(name: str) -> bool:
+    """Whether a --model value names a server."""
+    return name.casefold().startswith(("http://", "https://"))
+
+
+def read_address(name: str) -> Address:
+    """The server that a --model value names: http://host:port, http://host:port/v1, each with #model at its end.
+
+    Raises UsageError for what is no address, and for one with a password in it.
+    """
+    try:
+        parts = urlsplit(name)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise UsageError(f"{name} is no address: {error}.", "Write it as http://host:port.") from None
+    if parts.scheme not in _SCHEMES or not host:
+        raise UsageError(f"{name} is no address of a server.", "Write it as http://host:port.")
+    if parts.username is not None or parts.password is not None or parts.query:
+        raise UsageError(
+            "The address of the server holds more than host, port and path.",
+            f"Leave name, password and key out: a key goes into the environment, as {_OWN_KEY}.",
+        )
+    shown = f"[{host}]" if ":" in host else host
+    at = f"{parts.scheme}://{shown}" + (f":{port}" if port is not None else "")
+    path = parts.path.rstrip("/")
+    model = unquote(parts.fragment)
+    if path.endswith(_API):
+        return Address(at + path.removesuffix(_API), at + path, model)
+    return Address(at + path, at + path + _API, model)
+
+
+def key_for(url: str, environment: Mapping[str, str] = os.environ) -> str | None:
+    """The key for the server at this URL, None where there is none.
+
+    LONGDESK_API_KEY goes to whatever server is named; OPENAI_API_KEY to none that would be sent it in the clear, but
+    for those on this machine.
+    """
+    if own := environment.get(_OWN_KEY, "").strip():
+        return own
+    parts = urlsplit(url)
+    if parts.scheme == "https" or parts.hostname in _LOOPBACK:
+        return environment.get(_OPENAI_KEY, "").strip() or None
+    return None

@@ -1,0 +1,251 @@
+"""A model on a server behind Backend: what it says of itself, what a prompt costs there, and asking it."""
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import replace
+from datetime import date
+from hashlib import blake2b
+from threading import Event as Flag
+from time import monotonic
+from typing import Any
+
+from engine.answer.quotes import NOT_HELD
+from engine.backend import (
+    About,
+    Case,
+    Document,
+    Event,
+    Evidence,
+    Exchange,
+    IdCache,
+    Ids,
+    Plan,
+    Prompt,
+    Quotes,
+    QuoteState,
+    Remark,
+    Replied,
+    Sampling,
+    Source,
+    Wanted,
+    Weight,
+)
+from engine.errors import EngineFailed, ModelRefused
+from engine.memory.advice import for_window
+from engine.remote.compatible import Adapter, Request
+from engine.remote.connection import TooLong
+from engine.remote.counting import Views, Words, encoded, marks
+from engine.remote.faults import broken_off
+from engine.remote.grammar import Untold, gbnf
+from engine.remote.hearing import Heard
+from engine.remote.messages import laid_out, messages_of, with_marks
+from engine.remote.recognise import short_name
+from engine.tokens.source_ids import encode_documents
+
+_UNKNOWN_WINDOW = 131_072  # tokens, taken where a server does not say
+_KEPT_COUNTS = 32
+
+
+class RemoteBackend:
+    """See Backend. To be opened by engine.remote.open_remote. May be used from any thread."""
+
+    def __init__(self, adapter: Adapter) -> None:
+        self._adapter = adapter
+        self._words, self._ids, self._counts = Words(adapter), IdCache(), dict[str, int]()
+        window = adapter.window()
+        sees, host = adapter.sees(), adapter.connection.address.host
+        self._views = Views(adapter) if sees else None
+        how = "" if not adapter.how_counted else f"an estimate: {adapter.how_counted}"
+        version = adapter.version()
+        self.about = About(
+            name=short_name(adapter.id),
+            window=window or _UNKNOWN_WINDOW,
+            counts_exactly=not how,
+            how_counted=how,
+            reports_capacity=adapter.capacity() is not None,
+            image_rule=self._views.rule if self._views is not None else None,
+            unfit=() if sees else (f"{host} says of this model that it cannot see.",) if window else (),
+            holds_forms=adapter.holds_forms,
+            server=f"{adapter.engine}{f' {version}' if version else ''} at {host}",
+        )
+        self._notes = () if window else (
+            f"{host} does not say what window the model has: {_UNKNOWN_WINDOW:,} tokens are assumed (--ctx sets it).",
+        )  # fmt: skip
+
+    def digest(self) -> str:
+        """See Backend.digest: of where it is, and what it is called there."""
+        return blake2b(
+            f"{self._adapter.connection.address.base} {self._adapter.id}".encode(), digest_size=16
+        ).hexdigest()
+
+    def quotes(self) -> Quotes:
+        """See Backend.quotes: nothing can be held from here."""
+        return Quotes(state=QuoteState.IMPOSSIBLE, reason=NOT_HELD)
+
+    def documents(
+        self, sources: Sequence[Source], numbers: Mapping[str, int] | None = None, *, max_tiles: int | None = None
+    ) -> tuple[Document, ...]:
+        """See Backend.documents. What an image is cut into is the server's business."""
+        return encode_documents(self._words, sources, self._ids, sight=self._views, numbers=numbers, with_content=True)
+
+    def encode_ahead(self, sources: Sequence[Source]) -> None:
+        """See Backend.encode_ahead."""
+
+    def encode(self, text: str) -> Ids:
+        """See Backend.encode: by the server's count, or an estimate."""
+        return encoded(self._words, text, self._ids)
+
+    def unrepresentable(self, text: str) -> Mapping[str, int]:
+        """See Backend.unrepresentable: nobody says it."""
+        return {}
+
+    def lay_out(self, exchanges: Sequence[Exchange], *, system: str, today: date) -> Prompt:
+        """See Backend.lay_out: with as many tokens as the server counts, where it can."""
+        prompt = laid_out(exchanges, system=system, encode=self.encode)
+        return with_marks(prompt, self._counted(prompt))
+
+    def plan(self, prompt: Prompt, wanted: Wanted, exchanges: Sequence[Exchange] = ()) -> Plan:
+        """See Backend.plan: against the window, and against what the server has room for now."""
+        window, capacity = self.about.window, self._adapter.capacity()
+        estimated = ("prompt_tokens",) if self.about.how_counted and prompt.segments else ()
+        plan = Plan(
+            model=self.about.name,
+            placement=None,
+            window=window if wanted.n_ctx is None else min(window, wanted.n_ctx) if not self._notes else wanted.n_ctx,
+            prompt_tokens=prompt.n_tokens,
+            reply_tokens=wanted.reply_tokens,
+            needs=(),
+            estimated=estimated,
+            notes=(
+                f"On {self.about.server}.",
+                *((f"Prompt tokens are {self.about.how_counted}.",) if estimated else ()),
+                *(self._notes if wanted.n_ctx is None else ()),
+            ),
+            capacity=capacity,
+        )
+        return plan if plan.fits else replace(plan, advice=for_window(plan, _weights(exchanges)))
+
+    def consider(self, prompt: Prompt, wanted: Wanted, exchanges: Sequence[Exchange] = ()) -> Case:
+        """See Backend.consider. What its prefix cache holds no server says before it is asked."""
+        refusal = None
+        if prompt.n_begun and not self._adapter.goes_on:
+            refusal = ModelRefused(
+                f"{self._adapter.engine} cannot go on with a reply that was cut.", "Ask the question again."
+            )
+        return Case(prompt, self.plan(prompt, wanted, exchanges), refusal=refusal)
+
+    def generate(
+        self,
+        case: Case,
+        sampling: Sampling,
+        *,
+        session_id: str,
+        cancel: Flag,
+        quotable: Sequence[Source] = (),
+        form: str | None = None,
+        told: bool = False,
+    ) -> Generator[Event, None, None]:
+        """See Backend.generate. Raises DoesNotFit where the server refuses the prompt for its length."""
+        request = self._request(case, sampling, form)
+        heard = Heard(case.prompt, request, monotonic())
+        try:
+            yield from self._answered(request, heard, cancel)
+        except TooLong as error:
+            address = self._adapter.connection.address
+            raise error.overflow.refusal(address, sampling.max_tokens) from None
+        if not cancel.is_set() and heard.finish is None:
+            raise broken_off(None, self._adapter.connection.address)
+        usage, n_bytes = heard.usage, sum(_n_bytes(message) for message in request.messages)
+        if usage.prompt_tokens and not case.prompt.shown:
+            self._words.learn(n_bytes, usage.prompt_tokens)
+        yield from heard.remarks(self.about)
+        yield heard.finished(cancel.is_set(), self.about)
+
+    def evidence(
+        self,
+        case: Case,
+        reply: Replied,
+        statements: Sequence[tuple[int, int]],
+        *,
+        question: str,
+        quotable: Sequence[Source],
+        anyway: bool,
+        cancel: Flag,
+    ) -> Generator[Evidence | Remark, None, None]:
+        """See Backend.evidence: none, since nothing can be held from here."""
+        yield from ()
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._adapter.connection.close()
+
+    def _answered(self, request: Request, heard: Heard, cancel: Flag) -> Generator[Event, None, None]:
+        before = None if self._adapter.tells_progress else self._adapter.capacity()
+        yield heard.prefill(0, untold=not self._adapter.tells_progress)
+        for piece in self._adapter.answer(request, cancel):
+            if piece is None:
+                if heard.is_due(monotonic()) and not self._adapter.tells_progress:
+                    done = self._adapter.read_so_far(before)
+                    yield heard.prefill(done or 0, untold=done is None)
+                continue
+            yield from heard.take(piece)
+
+    def _request(self, case: Case, sampling: Sampling, form: str | None) -> Request:
+        prompt = case.prompt
+        n_ctx = case.plan.window if case.plan.window < self.about.window else None
+        return Request(
+            messages=messages_of(prompt),
+            max_tokens=sampling.max_tokens,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            min_p=sampling.min_p,
+            seed=sampling.seed,
+            stops=sampling.stops,
+            form=_form(form),
+            n_ctx=self._adapter.n_ctx(prompt.n_tokens + sampling.max_tokens, n_ctx),
+            begun=prompt.n_begun > 0,
+        )
+
+    def _counted(self, prompt: Prompt) -> int:
+        """Tokens of the whole chat: the server's count, kept for as long as a session asks about the same."""
+        messages = messages_of(prompt)
+        if self._adapter.how_counted:
+            return prompt.n_tokens + marks(len(messages))
+        digest = blake2b(repr(messages).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+        if digest not in self._counts:
+            try:
+                found = self._adapter.count(messages)
+            except TooLong as error:  # it says how many there are, or at least that they are too many
+                found = error.overflow.prompt_tokens or prompt.n_tokens + marks(len(messages))
+            except (KeyError, TypeError, ValueError):
+                found = None
+            if found is None:
+                raise EngineFailed(
+                    f"{self._adapter.connection.address.host} does not say how many tokens a chat has.",
+                    "Look at its log: its call that counts failed.",
+                )
+            while len(self._counts) >= _KEPT_COUNTS:
+                del self._counts[next(iter(self._counts))]
+            self._counts[digest] = found
+        return self._counts[digest]
+
+
+def _weights(exchanges: Sequence[Exchange]) -> tuple[Weight, ...]:
+    """Every document with its tokens, for advice on what to leave out."""
+    return tuple(
+        Weight(path=document.path, n_tokens=document.n_tokens, n_pages=document.n_pages or 0)
+        for exchange in exchanges
+        for document in exchange.documents
+    )
+
+
+def _form(form: str | None) -> str | None:
+    """A form in the notation that servers take; None where it cannot be said in that."""
+    try:
+        return gbnf(form) if form is not None else None
+    except Untold:
+        return None
+
+
+def _n_bytes(message: Mapping[str, Any]) -> int:
+    content = message["content"]
+    return len(content.encode()) if isinstance(content, str) else 0

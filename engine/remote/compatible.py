@@ -1,0 +1,216 @@
+"""Any server with OpenAI's calls, and what an adapter of an engine has to say beyond that.
+
+Of a server that says nothing of itself the window is not known: it is taken from --ctx, or a prompt goes out uncounted
+and the server's own refusal is believed.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from threading import Event as Flag
+from typing import Any
+
+from engine.memory.capacity import Capacity
+from engine.remote.connection import Connection, Fields
+
+_WINDOWS = ("max_model_len", "context_length", "context_window", "max_context_length", "max_input_tokens")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A chat that is to be answered. messages: in OpenAI's shape. form: a grammar in GBNF that the reply is held to.
+    n_ctx: tokens that prompt and reply take, or that were asked for. begun: the last message is the beginning of the
+    reply."""
+
+    messages: list[Fields] = field(repr=False)
+    max_tokens: int
+    temperature: float
+    top_p: float
+    min_p: float
+    seed: int | None = None
+    stops: tuple[str, ...] = ()
+    form: str | None = None
+    n_ctx: int = 0
+    begun: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What a server says of an answer, in tokens; None for what it does not say. read_per_s, written_per_s: tokens."""
+
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
+    reply_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    read_per_s: float | None = None
+    written_per_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """A part of an answer as it comes. read: tokens of the prompt that are read, of how many, and from the cache.
+    finish: why it ends, "stop" or "length". remark: a sentence on what the server did."""
+
+    text: str = ""
+    reasoning: str = ""
+    read: tuple[int, int, int] | None = None
+    finish: str | None = None
+    usage: Usage | None = None
+    remark: str = ""
+
+
+class Adapter:
+    """What is asked of a server, and how it says what it says. One that has only OpenAI's calls; engines' own are made
+    from it.
+
+    engine: as people call it. model: what it lists of the model that is asked. how_counted: a clause on what its counts
+    are, "" where they are exact. min_p, holds_forms, goes_on: whether it takes that setting, grammars, and a reply that
+    is begun. tells_progress: how far it is with a prompt comes with the answer.
+    """
+
+    engine = "OpenAI-compatible server"
+    takes_min_p = False
+    holds_forms = False
+    goes_on = False
+    tells_progress = False
+    how_counted = "the server has no call that counts"
+
+    def __init__(self, connection: Connection, model: Mapping[str, Any]) -> None:
+        self.connection, self.model = connection, model
+        self.id = str(model.get("id", ""))
+        self._reply_limit = "max_tokens"
+
+    def version(self) -> str:
+        """Of the server, "" where it does not say."""
+        return ""
+
+    def window(self) -> int | None:
+        """The most tokens that prompt and reply may have; None where it does not say. Raises LongdeskError."""
+        own = [self.model, *(self.model.get(part) for part in ("top_provider", "longdesk"))]
+        for fields in own:
+            for name in (*_WINDOWS, "window"):
+                if isinstance(fields, dict) and isinstance(found := fields.get(name), int) and found > 0:
+                    return found
+        return None
+
+    def sees(self) -> bool:
+        """Whether it can be shown images, as far as it says so."""
+        architecture, capabilities = self.model.get("architecture"), self.model.get("capabilities")
+        if isinstance(architecture, dict) and "image" in (architecture.get("input_modalities") or ()):
+            return True
+        return isinstance(capabilities, dict) and capabilities.get("vision") is True
+
+    def tokenize(self, texts: Sequence[str]) -> list[list[int]] | None:
+        """The ids of texts, special tokens off; None where it has no such call. Raises LongdeskError."""
+        return None
+
+    def count(self, messages: Sequence[Fields], *, begun: bool = False) -> int | None:
+        """Tokens of a whole chat, images included, up to the reply; None where it has no such call. begun: see Request.
+        Raises LongdeskError."""
+        return None
+
+    def capacity(self) -> Capacity | None:
+        """What it has room for now; None where it does not say."""
+        return None
+
+    def read_so_far(self, begun_with: Capacity | None) -> int | None:
+        """About how much of the prompt that is read now is done, for who does not tell it with the answer."""
+        return None
+
+    def n_ctx(self, needed: int, wanted: int | None) -> int:
+        """The context that an answer of so many tokens is asked for with. wanted: by the user."""
+        return wanted or needed
+
+    def answer(self, request: Request, cancel: Flag) -> Iterator[Piece | None]:
+        """A reply as it comes; None now and then while nothing does. Raises TooLong, LongdeskError."""
+        for chunk in self.connection.chat(self.body(request), cancel):
+            yield None if chunk is None else self.piece(chunk)
+
+    def body(self, request: Request) -> Fields:
+        """The request as it is sent."""
+        body: Fields = {
+            "model": self.id,
+            "messages": request.messages,
+            self._reply_limit: request.max_tokens,
+            "temperature": request.temperature,
+            "top_p": request.top_p,
+            "stream_options": {"include_usage": True},
+        }
+        if self.takes_min_p:
+            body["min_p"] = request.min_p
+        if request.seed is not None:
+            body["seed"] = request.seed
+        if request.stops:
+            body["stop"] = list(request.stops)
+        return body
+
+    def piece(self, chunk: Fields) -> Piece:
+        """What a chunk says."""
+        choices = chunk.get("choices") or [{}]
+        delta = choices[0].get("delta") or {}
+        return Piece(
+            text=delta.get("content") or "",
+            reasoning=delta.get("reasoning_content") or delta.get("reasoning") or "",
+            finish=choices[0].get("finish_reason"),
+            usage=usage_of(chunk["usage"]) if isinstance(chunk.get("usage"), dict) else None,
+        )
+
+
+def usage_of(usage: Mapping[str, Any]) -> Usage:
+    """What OpenAI's shape says of an answer."""
+    of_prompt, of_reply = (usage.get(f"{part}_tokens_details") or {} for part in ("prompt", "completion"))
+    return Usage(
+        prompt_tokens=usage.get("prompt_tokens"),
+        cached_tokens=of_prompt.get("cached_tokens"),
+        reply_tokens=usage.get("completion_tokens"),
+        reasoning_tokens=of_reply.get("reasoning_tokens"),
+    )
+
+
+class OpenAi(Adapter):
+    """OpenAI's own API, whose newer models know the limit of a reply by another name."""
+
+    engine = "OpenAI"
+
+    def __init__(self, connection: Connection, model: Mapping[str, Any]) -> None:
+        super().__init__(connection, model)
+        self._reply_limit = "max_completion_tokens"
+
+
+class LmStudio(Adapter):
+    """LM Studio. Its own list says more of models; a prompt beyond the context may end without a word, and is taken for
+    one that is too long."""
+
+    engine = "LM Studio"
+
+    def window(self) -> int | None:
+        """Of the model as it is loaded, else the most that it could be loaded with."""
+        found = self.model.get("loaded_context_length") or self.model.get("max_context_length")
+        return found if isinstance(found, int) else None
+
+    def sees(self) -> bool:
+        return self.model.get("type") == "vlm"
+
+
+class TensorRtLlm(Adapter):
+    """TensorRT-LLM's `trtllm-serve`: it says its name and no window."""
+
+    engine = "TensorRT-LLM"
+
+    def version(self) -> str:
+        told = self.connection.find("/version")
+        return str(told.get("version", "")) if isinstance(told, dict) else ""
+
+    def capacity(self) -> Capacity | None:
+        """From the last of its iterations that it tells of, if it does."""
+        told = self.connection.find("/metrics")
+        last = told[-1] if isinstance(told, list) and told and isinstance(told[-1], dict) else {}
+        cache = last.get("kvCacheStats")
+        if not isinstance(cache, dict):
+            return None
+        per_block = int(cache.get("tokensPerBlock") or 0)
+        return Capacity(
+            total=int(cache.get("maxNumBlocks") or 0) * per_block or None,
+            used=int(cache.get("usedNumBlocks") or 0) * per_block,
+            running=int(last.get("numActiveRequests") or 0),
+            waiting=int(last.get("numQueuedRequests") or 0),
+        )

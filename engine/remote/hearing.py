@@ -1,0 +1,115 @@
+"""What has come of an answer so far, the events that it makes, and what a server said of it, for the receipt."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+from engine.backend import About, Event, Finished, Prefill, Prompt, Remark, Stop, Text
+from engine.remote.compatible import Piece, Request, Usage
+
+_TELL_S = 0.5  # how often a prefill is heard of, of which the server says nothing
+_MOST_REASONING = 200_000  # characters that a receipt keeps
+
+
+@dataclass(slots=True)
+class Heard:
+    """What has come of an answer so far."""
+
+    prompt: Prompt
+    request: Request
+    begun_at: float
+    finish: str | None = None
+    usage: Usage = field(default_factory=Usage)
+    n_pieces: int = 0
+    reused: int = 0
+    total: int = 0
+    first_at: float | None = None
+    read_at: float | None = None
+    told_at: float = 0.0
+    text: str = ""
+    reasoning: str = ""
+    said: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.total = self.prompt.n_tokens
+
+    def is_due(self, now: float) -> bool:
+        return self.read_at is None and now - self.told_at >= _TELL_S
+
+    def prefill(self, done: int, *, untold: bool = False) -> Prefill:
+        self.told_at = monotonic()
+        done = min(done, self.total - 1)
+        return Prefill(max(done, 0), self.total, self.reused, self.told_at - self.begun_at, untold=untold)
+
+    def take(self, piece: Piece) -> Iterator[Event]:
+        """What a piece adds."""
+        if piece.read is not None and self.read_at is None:
+            done, self.total, self.reused = piece.read
+            yield self.prefill(done)
+        if piece.remark:
+            self.said.append(piece.remark)
+        if (piece.text or piece.reasoning or piece.finish) and self.read_at is None:
+            self.read_at = monotonic()
+            yield Prefill(self.total, self.total, self.reused, self.read_at - self.begun_at)
+        if piece.reasoning:
+            if not self.reasoning:
+                yield Remark("The model thinks before it answers; what it thinks is kept apart.")
+            self.reasoning = (self.reasoning + piece.reasoning)[:_MOST_REASONING]
+        if piece.text:
+            self.first_at = self.first_at or monotonic()
+            self.n_pieces += 1
+            self.text += piece.text
+            yield Text(piece.text, self.n_pieces)
+        self.finish = piece.finish or self.finish
+        self.usage = piece.usage or self.usage
+
+    def remarks(self, about: About) -> Iterator[Remark]:
+        """What the user should know of how it was answered."""
+        for sentence in self.said:
+            yield Remark(sentence)
+        usage = self.usage
+        total = (usage.prompt_tokens or 0) + (usage.reply_tokens or 0)
+        if total > max(about.window, self.request.n_ctx):
+            yield Remark(
+                f"Prompt and reply took {total:,} tokens, more than the context: {about.server} dropped some of the "
+                "prompt while it answered."
+            )
+
+    def finished(self, cancelled: bool, about: About) -> Finished:
+        """The end of it."""
+        ended, usage = monotonic(), self.usage
+        stop = Stop.CANCELLED if cancelled else Stop.LENGTH if self.finish == "length" else Stop.END
+        read = (self.read_at or ended) - self.begun_at
+        prompt_tokens = usage.prompt_tokens if usage.prompt_tokens is not None else self.total
+        reused = usage.cached_tokens if usage.cached_tokens is not None else self.reused
+        return Finished(
+            stop=stop,
+            reply_ids=(),
+            prompt_tokens=prompt_tokens,
+            reused_tokens=min(reused, prompt_tokens),
+            load_s=0.0,
+            restore_s=0.0,
+            prefill_s=read,
+            ttft_s=(self.first_at or ended) - self.begun_at,
+            generate_s=ended - (self.read_at or ended),
+            reply_tokens=usage.reply_tokens if usage.reply_tokens is not None else self.n_pieces,
+            server=self._server(about),
+        )
+
+    def _server(self, about: About) -> dict[str, Any]:
+        """What the server said, for the receipt."""
+        usage, counted = self.usage, self.prompt.n_tokens
+        told = usage.prompt_tokens
+        return {
+            "engine": about.server,
+            "counted_tokens": counted,
+            "counted": about.how_counted or "by the server",
+            "prompt_tokens": told,
+            "differs_by": None if told is None else told - counted,
+            "cached_tokens": usage.cached_tokens,
+            "reasoning_tokens": usage.reasoning_tokens,
+            "read_per_s": usage.read_per_s,
+            "written_per_s": usage.written_per_s,
+            "reasoning": self.reasoning or None,
+        }

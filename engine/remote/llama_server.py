@@ -1,0 +1,90 @@
+"""llama.cpp's own server, also as a router before several models."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+from engine.memory.capacity import Capacity
+from engine.remote.compatible import Adapter, Piece, Request, Usage
+from engine.remote.connection import Connection, Fields
+
+_CHAT = "/chat/completions"
+
+
+class LlamaServer(Adapter):
+    """It counts whole chats, images too, tells how far it is, and holds replies to grammars in its own notation.
+
+    router: it stands before several models, and wants to be told which in every call.
+    """
+
+    engine = "llama-server"
+    takes_min_p = True
+    holds_forms = True
+    goes_on = True
+    tells_progress = True
+    how_counted = ""
+
+    def __init__(self, connection: Connection, model: Mapping[str, Any], *, router: bool = False) -> None:
+        super().__init__(connection, model)
+        self._router = router
+
+    def version(self) -> str:
+        return str(self._props.get("build_info") or "")
+
+    def window(self) -> int | None:
+        """Of a slot."""
+        settings, meta = self._props.get("default_generation_settings"), self.model.get("meta")
+        for fields in (settings, meta):
+            if isinstance(fields, dict) and isinstance(found := fields.get("n_ctx"), int) and found > 0:
+                return found
+        return None
+
+    def sees(self) -> bool:
+        modalities = self._props.get("modalities")
+        return super().sees() or (isinstance(modalities, dict) and modalities.get("vision") is True)
+
+    def tokenize(self, texts: Sequence[str]) -> list[list[int]] | None:
+        bodies = [self._named({"content": text, "add_special": False, "parse_special": False}) for text in texts]
+        return [list(map(int, found["tokens"])) for found in self.connection.post_all("/tokenize", bodies)]
+
+    def count(self, messages: Sequence[Fields], *, begun: bool = False) -> int | None:
+        body = {"model": self.id, "messages": list(messages)}
+        return int(self.connection.post(f"{_CHAT}/input_tokens", body, of_api=True)["input_tokens"])
+
+    def capacity(self) -> Capacity | None:
+        """Each slot has a context of its own: what counts is whether one is free."""
+        slots = self.connection.find("/slots", params=self._query)
+        if not isinstance(slots, list) or not slots:
+            return None
+        busy = sum(bool(slot.get("is_processing")) for slot in slots if isinstance(slot, dict))
+        return Capacity(running=busy, slots=len(slots))
+
+    def body(self, request: Request) -> Fields:
+        body = {**super().body(request), "return_progress": True, "cache_prompt": True}
+        return {**body, "grammar": request.form} if request.form is not None else body
+
+    def piece(self, chunk: Fields) -> Piece:
+        piece, progress, timings = super().piece(chunk), chunk.get("prompt_progress"), chunk.get("timings")
+        if isinstance(progress, dict):
+            piece = replace(piece, read=(progress["processed"], progress["total"], progress["cache"]))
+        if isinstance(timings, dict) and "prompt_n" in timings:
+            told = piece.usage or Usage(prompt_tokens=timings.get("cache_n", 0) + timings["prompt_n"])
+            cached = told.cached_tokens if told.cached_tokens is not None else timings.get("cache_n")
+            read, written = timings.get("prompt_per_second"), timings.get("predicted_per_second")
+            usage = replace(told, cached_tokens=cached, read_per_s=read, written_per_s=written)
+            piece = replace(piece, usage=usage)
+        return piece
+
+    @cached_property
+    def _props(self) -> Mapping[str, Any]:
+        """Of the server, or of the model that a router loads for that."""
+        told = self.connection.find("/props", params=self._query)
+        return told if isinstance(told, dict) else {}
+
+    @property
+    def _query(self) -> dict[str, str] | None:
+        return {"model": self.id} if self._router else None
+
+    def _named(self, body: Fields) -> Fields:
+        return {**body, "model": self.id} if self._router else body

@@ -1,0 +1,127 @@
+"""A prompt as messages, and the segments that a prompt is made of where a server lays it out.
+
+The same sources and turns give the same messages to the byte, and a later turn's begin with an earlier one's: a
+server's prefix cache finds what it has read.
+"""
+
+from base64 import b64encode
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from io import BytesIO
+
+import numpy as np
+
+from engine.corpus.formats import reader
+from engine.corpus.source import KeptFile, Skipped
+from engine.errors import SourceRefused
+from engine.prompt.prompt import Exchange, Part, Prompt, Segment
+from engine.remote.connection import Fields
+from engine.tokens.document import Content, Ids, Shown
+
+_NO_IDS: Ids = np.empty(0, dtype=np.int32)
+_KEPT_PICTURES = 64
+_AS_THEY_ARE = {"PNG": "png", "JPEG": "jpeg", "WEBP": "webp", "GIF": "gif"}
+
+
+def laid_out(exchanges: Sequence[Exchange], *, system: str, encode: Callable[[str], Ids]) -> Prompt:
+    """The prompt that asks the last exchange's question, without the marks of the server's template."""
+    segments = [Segment(Part.SYSTEM, encode(system), content=(system,))] if system else []
+    for exchange in exchanges:
+        segments += [Segment(Part.SOURCE, each.ids, each.path, each.shown, each.content) for each in exchange.documents]
+        question = ("\n" if exchange.documents else "") + exchange.question
+        segments.append(Segment(Part.QUESTION, encode(question), content=(question,)))
+        if exchange.reply_ids is not None:
+            segments.append(Segment(Part.REPLY, exchange.reply_ids, content=(exchange.reply,)))
+    return Prompt(tuple(segments))
+
+
+def messages_of(prompt: Prompt) -> list[Fields]:
+    """The chat that a prompt is: the system's message, then the user's and the assistant's in turn. A reply that is
+    begun is the last. Raises SourceRefused for a picture that cannot be drawn."""
+    messages: list[Fields] = []
+    asked: list[str | Shown] = []
+    for segment in prompt.segments:
+        if segment.part is Part.SYSTEM:
+            messages.append({"role": "system", "content": _clean("".join(map(str, segment.content)))})
+        elif segment.part is Part.REPLY:
+            messages.append({"role": "assistant", "content": _clean("".join(map(str, segment.content)))})
+        elif segment.part in (Part.SOURCE, Part.QUESTION):
+            asked += segment.content
+            if segment.part is Part.QUESTION:
+                messages.append({"role": "user", "content": _content(tuple(asked))})
+                asked = []
+    if asked:
+        messages.append({"role": "user", "content": _content(tuple(asked))})
+    return messages
+
+
+def with_marks(prompt: Prompt, total: int) -> Prompt:
+    """The prompt with as many tokens as a server counts: what the sum of its parts lacks are the template's marks.
+    Where parts have merged, the longest lose the difference."""
+    missing = total - prompt.n_tokens
+    if missing >= 0:
+        marks = np.zeros(missing, dtype=np.int32)  # the same in every prompt, and nothing is read off them
+        return Prompt((Segment(Part.TEMPLATE, marks), *prompt.segments)) if missing else prompt
+    segments = list(prompt.segments)
+    for at in sorted(range(len(segments)), key=lambda number: -segments[number].n_tokens):
+        less = min(-missing, max(0, segments[at].n_tokens - 1))
+        old = segments[at]
+        segments[at] = Segment(old.part, old.ids[: old.n_tokens - less], old.path, old.shown, old.content)
+        missing += less
+        if not missing:
+            break
+    return Prompt(tuple(segments))
+
+
+def picture_url(shown: Shown) -> str:
+    """A picture as a URL that holds all of it. Raises SourceRefused where it cannot be drawn."""
+    view = shown.view
+    return _url(shown.file, view.number, view.width, view.height, shown.is_page, id(shown.file.data))
+
+
+@lru_cache(maxsize=_KEPT_PICTURES)
+def _url(file: KeptFile, number: int, width: int, height: int, is_page: bool, _data: int) -> str:
+    """A file that is one picture is sent as it is, where every server reads its format; else it is drawn."""
+    kind = _AS_THEY_ARE.get(file.format)
+    if kind is not None and not is_page and number == 1 and _is_plain(file.data, width, height):
+        return f"data:image/{kind};base64,{b64encode(file.data).decode()}"
+    drawn = reader.draw("an image", file, number=number, width=width, height=height)
+    if isinstance(drawn, Skipped):
+        raise SourceRefused(f"An image cannot be drawn: {drawn.reason}.", "Leave it out.")
+    from PIL import Image  # what draws has it loaded
+
+    png = BytesIO()
+    Image.frombytes("RGB", (drawn.width, drawn.height), drawn.data).save(png, "PNG")
+    return f"data:image/png;base64,{b64encode(png.getvalue()).decode()}"
+
+
+def _is_plain(data: bytes, width: int, height: int) -> bool:
+    """Whether an image file shows what is meant as it is: one frame, upright, without transparency, in that size."""
+    from PIL import Image
+
+    try:
+        with Image.open(BytesIO(data)) as image:
+            plain = image.mode in ("RGB", "L") and getattr(image, "n_frames", 1) == 1
+            return plain and image.size == (width, height) and image.getexif().get(0x0112, 1) == 1
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False
+
+
+def _content(content: Content) -> str | list[Fields]:
+    """Text, where it is nothing but text; else its parts in order."""
+    if all(isinstance(part, str) for part in content):
+        return _clean("".join(map(str, content)))
+    parts: list[Fields] = []
+    for part in content:
+        if isinstance(part, Shown):
+            parts.append({"type": "image_url", "image_url": {"url": picture_url(part)}})
+        elif parts and parts[-1]["type"] == "text":
+            parts[-1]["text"] += _clean(part)
+        elif part:
+            parts.append({"type": "text", "text": _clean(part)})
+    return parts
+
+
+def _clean(text: str) -> str:
+    """Without halves of pairs of surrogates, which no UTF-8 has."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()

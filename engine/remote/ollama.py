@@ -1,0 +1,146 @@
+"""Ollama, by its own chat call alone: its OpenAI-compatible one cuts what is too long and says nothing.
+
+`truncate` and `shift` are off, so that it refuses; `num_ctx` is what an answer needs, in steps that seldom change,
+since another one loads the model anew.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from threading import Event as Flag
+from typing import Any
+
+from engine.errors import EngineFailed
+from engine.remote.compatible import Adapter, Piece, Request, Usage
+from engine.remote.connection import Fields, TooLong
+from engine.remote.faults import overflow_in
+
+_LEAST_CTX = 4096
+_DATA = "base64,"
+
+
+class Ollama(Adapter):
+    """See the module. It has no call that counts."""
+
+    engine = "Ollama"
+    takes_min_p = True
+
+    def version(self) -> str:
+        told = self.connection.find("/api/version")
+        return str(told.get("version", "")) if isinstance(told, dict) else ""
+
+    def window(self) -> int | None:
+        """The most that the model could be loaded with."""
+        info = self._shown.get("model_info")
+        named = info.items() if isinstance(info, dict) else ()
+        found = [value for name, value in named if name.endswith(".context_length") and isinstance(value, int)]
+        return found[0] if found else None
+
+    def sees(self) -> bool:
+        return "vision" in (self._shown.get("capabilities") or ())
+
+    def n_ctx(self, needed: int, wanted: int | None) -> int:
+        """What the model is loaded with, where that is enough; else the next power of two, as far as it goes."""
+        if wanted is not None:
+            return wanted
+        loaded = self._loaded()
+        if loaded is not None and loaded >= needed:
+            return loaded
+        step = _LEAST_CTX
+        while step < needed:
+            step *= 2
+        return min(step, self.window() or step)
+
+    def answer(self, request: Request, cancel: Flag) -> Iterator[Piece | None]:
+        for line in self.connection.lines("/api/chat", self.body(request), cancel):
+            if line is None:
+                yield None
+            elif "error" in line:
+                raise self._refusal(str(line["error"]))
+            else:
+                yield self.piece(line)
+                if line.get("done") and (remark := self._shrunk(request.n_ctx)):
+                    yield Piece(remark=remark)
+
+    def body(self, request: Request) -> Fields:
+        options: Fields = {
+            "num_ctx": request.n_ctx,
+            "num_predict": request.max_tokens,
+            "temperature": request.temperature,
+            "top_p": request.top_p,
+            "min_p": request.min_p,
+        }
+        if request.seed is not None:
+            options["seed"] = request.seed
+        if request.stops:
+            options["stop"] = list(request.stops)
+        return {
+            "model": self.id,
+            "messages": _own_messages(request.messages),
+            "stream": True,
+            "truncate": False,
+            "shift": False,
+            "options": options,
+        }
+
+    def piece(self, chunk: Fields) -> Piece:
+        message = chunk.get("message") or {}
+        done = bool(chunk.get("done"))
+        return Piece(
+            text=message.get("content") or "",
+            reasoning=message.get("thinking") or "",
+            finish=(chunk.get("done_reason") or "stop") if done else None,
+            usage=_usage(chunk) if done else None,
+        )
+
+    @cached_property
+    def _shown(self) -> Mapping[str, Any]:
+        told = self.connection.post("/api/show", {"model": self.id})
+        return told if isinstance(told, dict) else {}
+
+    def _loaded(self) -> int | None:
+        """The context that the model is loaded with now."""
+        told = self.connection.find("/api/ps")
+        for each in (told.get("models") or ()) if isinstance(told, dict) else ():
+            if self.id in (each.get("name"), each.get("model")) and isinstance(each.get("context_length"), int):
+                return int(each["context_length"])
+        return None
+
+    def _shrunk(self, n_ctx: int) -> str:
+        """What is to be said where the model was loaded with less than was asked for."""
+        loaded = self._loaded()
+        if loaded is None or loaded >= n_ctx:
+            return ""
+        return f"Ollama gave the model a context of {loaded:,} tokens where {n_ctx:,} were asked for."
+
+    def _refusal(self, said: str) -> TooLong | EngineFailed:
+        overflow = overflow_in(0, said)
+        if overflow is not None:
+            return TooLong(overflow)
+        return EngineFailed(f"Ollama broke off: {said}.", "What it had written is kept. Look at its log.")
+
+
+def _own_messages(messages: Sequence[Fields]) -> list[Fields]:
+    """Messages in Ollama's shape: text, and images in base64 beside it."""
+    own = []
+    for message in messages:
+        content = message["content"]
+        if isinstance(content, str):
+            own.append(dict(message))
+            continue
+        texts = [part["text"] for part in content if part["type"] == "text"]
+        urls = [part["image_url"]["url"] for part in content if part["type"] == "image_url"]
+        own.append({**message, "content": "".join(texts), "images": [url.partition(_DATA)[2] for url in urls]})
+    return own
+
+
+def _usage(chunk: Fields) -> Usage:
+    def rate(tokens: str, nanoseconds: str) -> float | None:
+        n, took = chunk.get(tokens), chunk.get(nanoseconds)
+        return n / took * 1e9 if isinstance(n, int) and isinstance(took, int) and took > 0 else None
+
+    return Usage(
+        prompt_tokens=chunk.get("prompt_eval_count"),
+        reply_tokens=chunk.get("eval_count"),
+        read_per_s=rate("prompt_eval_count", "prompt_eval_duration"),
+        written_per_s=rate("eval_count", "eval_duration"),
+    )

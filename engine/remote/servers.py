@@ -1,0 +1,82 @@
+"""The servers that a process speaks to, each recognised once and looked at again from time to time: another model may
+be loaded there by then."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import RLock
+from time import monotonic
+
+from engine.errors import LongdeskError
+from engine.remote.address import is_address, key_for, read_address
+from engine.remote.backend import RemoteBackend
+from engine.remote.recognise import recognise
+
+_FRESH_S = 60.0  # for so long it is taken to be what it was
+_FAILED_S = 3.0  # for so long one that could not be used is not tried again: a page asks at every redraw
+
+KeyFor = Callable[[str], str | None]
+
+
+@dataclass(slots=True)
+class _Known:
+    """What came of looking at a server. told: what tells it from another model at the same place."""
+
+    at: float
+    backend: RemoteBackend | None = None
+    error: LongdeskError | None = None
+
+    @property
+    def is_fresh(self) -> bool:
+        return monotonic() - self.at < (_FRESH_S if self.error is None else _FAILED_S)
+
+
+class Servers:
+    """By the --model value that names them. key_for: gives the key for a URL. Safe to use from several threads."""
+
+    def __init__(self, key_for: KeyFor = key_for) -> None:
+        self._key_for = key_for
+        self._known: dict[str, _Known] = {}
+        self._lock = RLock()
+
+    def open(self, name: str) -> RemoteBackend:
+        """The model on a server, ready to count and plan with. Raises UsageError, ModelRefused or EngineFailed, see
+        `recognise`."""
+        assert is_address(name)
+        with self._lock:
+            known = self._known.get(name)
+            if known is None or not known.is_fresh:
+                known = self._known[name] = self._looked_at(name, known.backend if known is not None else None)
+            if known.backend is None:
+                assert known.error is not None
+                raise known.error
+            return known.backend
+
+    def forget(self, name: str) -> None:
+        """Looks at it anew the next time: it failed."""
+        with self._lock:
+            if (known := self._known.get(name)) is not None:
+                known.at = -_FRESH_S
+
+    def close(self) -> None:
+        """Closes all connections."""
+        with self._lock:
+            for known in self._known.values():
+                if known.backend is not None:
+                    known.backend.close()
+            self._known.clear()
+
+    def _looked_at(self, name: str, before: RemoteBackend | None) -> _Known:
+        """before: what it was; it stays as long as it says the same of itself, with what it has counted."""
+        try:
+            address = read_address(name)
+            found = RemoteBackend(recognise(address, self._key_for(address.base)))
+        except LongdeskError as error:
+            if before is not None:
+                before.close()
+            return _Known(monotonic(), error=error)
+        if before is not None and before.about == found.about:
+            found.close()
+            return _Known(monotonic(), before)
+        if before is not None:
+            before.close()
+        return _Known(monotonic(), found)
