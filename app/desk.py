@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from app.answering import answer, plan_of
 from app.archive import Archive
+from app.connections.named import NamedEngine
 from app.counting import Count, count, legible
 from app.engines import Engines
 from app.local_engine import Running
@@ -26,13 +27,12 @@ from app.previews import Preview, preview_of
 from app.question import DeskEvent, Filled, Hold, Line, Notice, Question, Unwanted, with_template
 from app.reading import Tell, read, read_to_count
 from app.session_settings import begun_with
-from app.settings import NamedEngine, Settings, engines_in
+from app.settings import Settings, engines_in
 from app.sources.joining import arrange, join_session, write_down
 from engine.backend import About, Backend, Corpus, Exchange, Plan, Prompt, Quotes, Wanted
 from engine.corpus.rules import Rules
 from engine.errors import Cancelled, LongdeskError
 from engine.memory.planner import Planner
-from engine.remote.address import is_address
 from storage.records import Session
 
 if TYPE_CHECKING:
@@ -81,14 +81,15 @@ class Desk(Archive):
         self.settings = replace(self.settings, model=self._store.sessions.get(session_id).model)
 
     def use_model(self, model: str) -> None:
-        """From now on the model that this --model value names, until it is changed again. Raises as backend does."""
-        _ = self.backend(model).about
+        """From now on the model that this --model value names. Raises as backend does."""
+        self.backend(model)
         self.settings = replace(self.settings, model=model)
 
     def read_engines(self) -> tuple[NamedEngine, ...]:
         """The engines that config.toml names now; so --model values mean from now on. Raises as read_settings does."""
-        self.settings = replace(self.settings, engines=engines_in(self.settings.home))
-        return self.settings.engines
+        engines = self._engines.named = engines_in(self.settings.home)
+        self.settings = replace(self.settings, engines=engines)
+        return engines
 
     @property
     def engine(self) -> Running | None:
@@ -136,12 +137,12 @@ class Desk(Archive):
 
     def wake(self) -> None:
         """Lets llama.cpp be loaded for a plan while the model's file is found and read."""
-        if not is_address(self.settings.model):
+        if not self._engines.is_elsewhere(self.settings.model):
             self._engines.local.wake()
 
     def warm_up(self) -> None:
         """Lets llama.cpp look at the model while a corpus is still being read and counted: a plan will ask it soon."""
-        if not is_address(self.settings.model):
+        if not self._engines.is_elsewhere(self.settings.model):
             Thread(target=self._engines.local.look_at, args=(self.settings.model,), daemon=True).start()
 
     def plan(self, count: Count | None = None, *, wanted: Wanted | None = None) -> Plan:
@@ -156,10 +157,7 @@ class Desk(Archive):
 
     def plan_for(self, model: str | None, wanted: Wanted, *, prompt_tokens: int = 0) -> Plan:
         """The plan for any GGUF, server or catalogue name, also one that is not on this machine; None is the current
-        model.
-
-        Raises ModelRefused, UsageError.
-        """
+        model. Raises ModelRefused, UsageError."""
         return self._engines.plan(model or self.settings.model, wanted, prompt_tokens=prompt_tokens)
 
     def planner(self, model: str | None = None) -> Planner:

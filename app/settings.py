@@ -9,13 +9,14 @@ from typing import Any
 
 from platformdirs import user_data_path
 
-from app.connections.named import NamedEngine, check_address, engine_at, is_address, named_engines
+from app.connections.named import NamedEngine, check_address, named_engines
 from app.sizes import parse_bytes
 from engine.corpus.rules import ALL_PAGES, BARE_AMONG, BARE_PAGES, parse_pages
 from engine.errors import UsageError
 from engine.kept_files import KeptFiles
 from engine.memory.budget import DEFAULT_REPLY, Wanted
 from engine.memory.catalog.entry import find
+from engine.remote.address import is_address
 from engine.tensor_types import KV_TYPES
 from engine.tokens.tiles import MOST_TILES
 
@@ -84,7 +85,7 @@ class Settings:
             if not holds:
                 raise UsageError(f"{name} is {getattr(self, name)!r}.", f"It must be {what}.")
         if is_address(self.model):  # it is stored with sessions, so it is looked at before
-            check_address(self.model.partition("#")[0])
+            check_address(self.model)
 
     @property
     def wanted(self) -> Wanted:
@@ -92,10 +93,8 @@ class Settings:
         return Wanted(n_ctx=self.n_ctx, kv_type=self.kv_type, kv_device=self.kv_device, reply_tokens=self.reply_tokens)
 
     def engine(self, model: str | None = None) -> NamedEngine | None:
-        """The engine over HTTP that a --model value means, the settings' own without one; None for a model file."""
+        """The engine of this name, of the settings' own model without one; None for a file, and for an address."""
         model = self.model if model is None else model
-        if is_address(model):
-            return engine_at(model)
         return next((each for each in self.engines if each.name == model), None)
 
     @property

@@ -1,5 +1,5 @@
-"""A keyring in a file that a test names, for commands that run as processes of their own: it stands in for a system's,
-which test machines have not. PYTHON_KEYRING_BACKEND=tests.file_keyring.FileKeyring, and LONGDESK_TEST_KEYRING a path."""
+"""A keyring in a file that a test names, for commands that run as processes of their own: it stands in for a system's.
+PYTHON_KEYRING_BACKEND=tests.file_keyring.FileKeyring, and LONGDESK_TEST_KEYRING a path."""
 
 import json
 import os

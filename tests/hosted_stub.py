@@ -1,8 +1,8 @@
 """A stub of a hosted API, in OpenRouter's wire format as published: no model is behind it, and it is called a stub.
 
-GET /models with prices as in https://openrouter.ai/docs/api-reference/list-available-models, POST /chat/completions as a
-stream with its usage at the end, 401 without the right key. It keeps what it was sent, and can do everything wrong that
-the page has a sentence for.
+GET /models with prices as in https://openrouter.ai/docs/api-reference/list-available-models; POST /chat/completions as
+a stream with its usage at the end; 401 without the right key. It keeps what it was sent, and can do everything wrong
+that the page has a sentence for.
 """
 
 import json
@@ -33,7 +33,7 @@ LISTED: Mapping[str, Any] = {
 @dataclass(slots=True)
 class HostedStub:
     """key: that is wanted, None for none. models: as they are listed; None answers with a web page. cached: tokens of a
-    prompt that it says were in its cache. words: of its reply. echoes_key: its refusal says the key that it was sent."""
+    prompt that it says were in its cache. words: of its reply. echoes_key: its refusal says the key that it got."""
 
     key: str | None = None
     models: list[Mapping[str, Any]] | None = field(default_factory=lambda: [LISTED])

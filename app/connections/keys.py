@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from app.connections.named import FROM_ENVIRONMENT, KEYRING, NamedEngine
 from engine.errors import UsageError, keep_secret
+from engine.remote.address import Entered
 
 _SERVICE = "longdesk"
 _MOST_CHARACTERS = 16_384
@@ -40,6 +41,18 @@ def key_of(engine: NamedEngine, environment: Mapping[str, str] = os.environ) -> 
             )
     keep_secret(key)
     return _sendable(key, name)
+
+
+def entered(engine: NamedEngine) -> Entered | None:
+    """What engine.remote is told of an engine that has a name, its key too; None for an address alone, which takes the
+    key that goes with it. Raises as key_of does."""
+    if not engine.name:
+        return None
+    again = f"`longdesk engines key {engine.name}` keeps the right one"
+    remedy = f"Put the right one into {engine.variable}." if engine.variable else f"{again} in the keyring."
+    return Entered(
+        key=key_of(engine), window=engine.window, prices=engine.prices, ca_file=engine.ca_file, key_remedy=remedy
+    )
 
 
 def store_key(engine: NamedEngine, key: str) -> None:

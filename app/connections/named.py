@@ -11,18 +11,18 @@ from ipaddress import ip_address
 from math import isfinite
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from engine.answer.cost import Prices
 from engine.errors import UsageError
 from engine.memory.catalog.entry import find
+from engine.remote.address import is_address, read_address
 
 KEYRING, FROM_ENVIRONMENT = "keyring", "env:"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _TAKEN = ("starter", "auto", "current")  # that mean something else where a model is named
 _MOST_WINDOW, _MOST_PRICE = 1 << 31, 1e6
-_SCHEMES = ("http://", "https://")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,30 +97,9 @@ class NamedEngine:
 def check_address(url: str) -> None:
     """Raises UsageError for what is no address of a server, and for one that carries a password or a key: it would be
     stored with sessions, and shown."""
-    parts = _split(url)
-    if parts is None or not parts.hostname:
+    if not is_address(url) or re.search(r"[\s\0-\x1f]", url):
         raise UsageError(f"{url} is no address of a server.", "Write it as http://host:port or https://host/path.")
-    named = any(re.search("key|token|secret|passw|auth", name, re.I) for name in re.split("[=&]", parts.query))
-    if parts.username is not None or parts.password is not None or named:
-        raise UsageError(
-            f"The address of {parts.hostname} carries a key, which would be stored and shown with it.",
-            "Leave it out of the address: `longdesk engines add NAME URL --key-env VARIABLE` takes it from the "
-            "environment, `longdesk engines key NAME` keeps it in the system's keyring.",
-        )
-    if parts.query:
-        raise UsageError(f"The address of {parts.hostname} has a part behind ?.", "Leave it out.")
-
-
-def _split(url: str) -> SplitResult | None:
-    """An http address in parts; None for others."""
-    if not url.lower().startswith(_SCHEMES) or re.search(r"[\s\0-\x1f]", url):
-        return None
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        return None
-    return parts
+    read_address(url)
 
 
 def check_name(name: str) -> None:
@@ -149,11 +128,6 @@ def engine_named(name: str, engines: Sequence[NamedEngine]) -> NamedEngine:
             return each
     remedy = f"There are {', '.join(each.name for each in engines)}." if engines else "None has a name yet."
     raise UsageError(f"No engine is called {name}.", f"{remedy} `longdesk engines add NAME URL` gives one a name.")
-
-
-def is_address(model: str) -> bool:
-    """Whether a --model value is the address of a server."""
-    return model.lower().startswith(_SCHEMES)
 
 
 def is_on_this_machine(engine: NamedEngine) -> bool:

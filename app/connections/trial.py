@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
-from engine.remote.servers import Entered, look_at
-
-from app.connections.keys import key_of
+from app.connections.keys import entered
 from app.connections.named import NamedEngine
 from app.sizes import show_usd
 from engine.backend import About, Capacity, Prices, Prompt, Wanted
+from engine.remote.servers import look_at
 
 _MOST_NAMED = 20  # models that are listed in words
 
@@ -65,15 +64,10 @@ class Trial:
         }
 
 
-def entered(engine: NamedEngine) -> Entered:
-    """What engine.remote is told of an engine that has a name. Raises as key_of does."""
-    return Entered(key=key_of(engine), window=engine.window, prices=engine.prices, ca_file=engine.ca_file)
-
-
 def try_engine(engine: NamedEngine) -> Trial:
     """Asks an engine what it is; no model is asked anything. Raises UsageError, ModelRefused or EngineFailed."""
     begun = perf_counter()
-    backend = look_at(engine.address, entered(engine) if engine.name else None)
+    backend = look_at(engine.address, entered(engine))
     try:
         plan = backend.plan(Prompt(()), Wanted())
         return Trial(

@@ -8,6 +8,7 @@ from threading import Event as Flag
 from time import monotonic
 from typing import Any
 
+from engine.answer.cost import published_prices
 from engine.answer.quotes import NOT_HELD
 from engine.backend import (
     About,
@@ -31,6 +32,7 @@ from engine.backend import (
 )
 from engine.errors import EngineFailed, ModelRefused
 from engine.memory.advice import for_window
+from engine.remote.address import NOTHING_ENTERED, Entered
 from engine.remote.compatible import Adapter, Request
 from engine.remote.connection import TooLong
 from engine.remote.counting import Views, Words, encoded, marks
@@ -48,10 +50,10 @@ _KEPT_COUNTS = 32
 class RemoteBackend:
     """See Backend. To be opened by engine.remote.open_remote. May be used from any thread."""
 
-    def __init__(self, adapter: Adapter) -> None:
+    def __init__(self, adapter: Adapter, entered: Entered = NOTHING_ENTERED) -> None:
         self._adapter = adapter
         self._words, self._ids, self._counts = Words(adapter), IdCache(), dict[str, int]()
-        window = adapter.window()
+        window = entered.window or adapter.window()
         sees, host = adapter.sees(), adapter.connection.address.host
         self._views = Views(adapter) if sees else None
         how = "" if not adapter.how_counted else f"an estimate: {adapter.how_counted}"
@@ -65,11 +67,23 @@ class RemoteBackend:
             image_rule=self._views.rule if self._views is not None else None,
             unfit=() if sees else (f"{host} says of this model that it cannot see.",) if window else (),
             holds_forms=adapter.holds_forms,
+            prices=entered.prices or published_prices(adapter.model.get("pricing")),
             server=f"{adapter.engine}{f' {version}' if version else ''} at {host}",
         )
         self._notes = () if window else (
             f"{host} does not say what window the model has: {_UNKNOWN_WINDOW:,} tokens are assumed (--ctx sets it).",
         )  # fmt: skip
+
+    @property
+    def model(self) -> str:
+        """Its name there."""
+        return self._adapter.id
+
+    def models(self) -> tuple[str, ...]:
+        """All that the server lists. Raises LongdeskError."""
+        told = self._adapter.connection.get("/models", of_api=True)
+        listed = told.get("data") if isinstance(told, dict) else told
+        return tuple(str(each["id"]) for each in listed or () if isinstance(each, dict) and "id" in each)
 
     def digest(self) -> str:
         """See Backend.digest: of where it is, and what it is called there."""

@@ -7,6 +7,7 @@ how a server hears of it. Proxies and authorities of certificates are taken from
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
@@ -18,7 +19,7 @@ from typing import Any, TypeVar
 import httpx2 as httpx
 import openai
 
-from engine.errors import LongdeskError
+from engine.errors import LongdeskError, UsageError
 from engine.remote.address import Address
 from engine.remote.faults import Overflow, broken_off, no_api, overflow_in, refused, unreachable
 
@@ -136,7 +137,7 @@ class Connection:
         """Made in the loop's thread, which alone uses them. Chats have connections of their own, each a new one: one
         that was left open may be closed by the server as the prompt is on its way."""
         if self._made is None:
-            context = httpx.create_ssl_context() if self.address.is_secure else True
+            context = _context(self.address) if self.address.is_secure else True
             forever = httpx.Timeout(None, connect=_CONNECT_S)
             limits = httpx.Limits(max_connections=_AT_ONCE, keepalive_expiry=_KEPT_S)
             calls = httpx.AsyncClient(timeout=forever, limits=limits, verify=context, follow_redirects=True)
@@ -240,6 +241,18 @@ class Connection:
 async def _without_key(request: httpx.Request) -> None:
     """The client wants one, and would send it."""
     request.headers.pop("Authorization", None)
+
+
+def _context(address: Address) -> ssl.SSLContext:
+    """Whose certificates are trusted. Raises UsageError for a file that holds none."""
+    if address.ca_file is None:
+        return httpx.create_ssl_context()
+    try:
+        return ssl.create_default_context(cafile=str(address.ca_file))
+    except (OSError, ValueError):
+        raise UsageError(
+            f"{address.ca_file} holds no certificates that can be read.", "Name a PEM file, or leave it out."
+        ) from None
 
 
 class _Loop:

@@ -143,7 +143,7 @@ def refused(status: int, body: str, address: Address, *, model: str = "", has_ke
         return EngineDied(f"{host} broke off the answer: {said}", "What it had written is kept. Look at its log.")
     if status in (401, 403):
         fact = f"{host} does not take the key." if has_key else f"{host} asks for a key."
-        return EngineFailed(fact, "Put the right one into LONGDESK_API_KEY.")
+        return EngineFailed(fact, address.key_remedy)
     if "HTTP request was sent to HTTPS" in body or "HTTP request to an HTTPS" in body:
         return UsageError(f"{host} speaks https, not http.", f"Write https://{host}.")
     if status == 404 and model and re.search("model", said, re.IGNORECASE):

@@ -45,7 +45,8 @@ def test_engines_are_added_listed_changed_and_removed(longdesk: CommandLine) -> 
     added = add(longdesk, "office", "http://gpu-box:8000/v1/#Scout", "--key-env", "OFFICE_KEY", *prices).document
     assert added == {
         "name": "office", "url": "http://gpu-box:8000/v1", "model": "Scout", "key_source": "env:OFFICE_KEY",
-        "prices": {"input": 0.15, "cached": None, "output": 0.6, "published": False}, "window": 131_072, "ca_file": None,
+        "prices": {"input": 0.15, "cached": None, "output": 0.6, "published": False}, "window": 131_072,
+        "ca_file": None,
     }  # fmt: skip
     assert longdesk("engines", "list", "--json").document == {"engines": [added]}
     assert "already" in refusal(longdesk("engines", "add", "office", "http://other"))
@@ -60,8 +61,8 @@ def test_engines_are_added_listed_changed_and_removed(longdesk: CommandLine) -> 
     ("arguments", "said"),
     [
         (("office", "gpu-box:8000"), "no address of a server"),
-        (("office", f"http://me:{KEY}@gpu-box"), "carries a key"),
-        (("office", f"https://gpu-box/v1?api_key={KEY}"), "carries a key"),
+        (("office", f"http://me:{KEY}@gpu-box"), "holds more than host, port and path"),
+        (("office", f"https://gpu-box/v1?api_key={KEY}"), "holds more than host, port and path"),
         (("scout", "http://gpu-box"), "name of a model already"),
         (("office", "http://gpu-box", "--key-env", KEY), "where its key comes from"),
         (("office", "http://gpu-box", "--key-env", "A", "--keyring"), "--key-env or --keyring"),

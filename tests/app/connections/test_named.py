@@ -69,7 +69,7 @@ def test_a_file_of_an_engines_name_does_not_hide_it(tmp_path: Path, monkeypatch:
         ("[engines.office]\nurl = 3", "something else than an address"),
         ("[engines.office]\nurl = 'office:80'", "no address of a server"),
         ("[engines.office]\nurl = 'http://'", "no address of a server"),
-        ("[engines.office]\nurl = 'http://host:port'", "no address of a server"),
+        ("[engines.office]\nurl = 'http://host:port'", "is no address"),
         ("[engines.office]\nurl = 'http://a b'", "no address of a server"),
         ("[engines.office]\nurl = 'http://h'\nwindow = 0", "at least 1"),
         ("[engines.office]\nurl = 'http://h'\nwindow = true", "a number of tokens"),
