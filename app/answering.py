@@ -280,10 +280,8 @@ def _begin(
 
 @dataclass(slots=True)
 class Record:
-    """What is kept of an answer while it comes. read_s: what reading the sources took.
-
-    text, ids: of the reply so far, also of its beginning where it goes on.
-    """
+    """What is kept of an answer while it comes. read_s: what reading the sources took. text, ids: of the reply so far,
+    also of its beginning where it goes on."""
 
     turn: Turn
     store: Store

@@ -32,6 +32,7 @@ class Count:
     skipped: tuple[Skipped, ...]
     prompt: Prompt = field(repr=False)
     image_rule: str | None = None  # whose rule counts images, where the model sees
+    how_counted: str = ""  # a clause on what the counts are, where they are not exact
 
     @property
     def sees(self) -> bool:
@@ -54,7 +55,7 @@ def count(corpus: Corpus, sent: Sequence[Source], *, backend: Backend, system: s
     laid = tuple(document_of[source.path] for source in sent)
     prompt = backend.lay_out([Exchange("", laid)], system=system, today=date.today())
     about = backend.about
-    return Count(about.name, corpus.sources, documents, corpus.skipped, prompt, about.image_rule)
+    return Count(about.name, corpus.sources, documents, corpus.skipped, prompt, about.image_rule, about.how_counted)
 
 
 def legible(corpus: Corpus, about: About) -> Corpus:

@@ -307,10 +307,8 @@ class Desk(Archive):
         return Notice(told) if isinstance(told, str) else None
 
     def learn(self) -> Iterator[float]:
-        """Makes sure that what is saved can be used with copies of the model's files too: reads them, once.
-
-        Yields the share read; next to nothing is done where they were read. May be given up at any time. Raises as
-        backend does.
+        """Makes sure that what is saved can be used with copies of the model's files too: reads them, once. Yields the
+        share read; next to nothing is done where they were read. May be given up at any time. Raises as backend does.
         """
         if self.settings.snapshot and not self._closed:
             yield from self._engines.learn(self.settings.model)

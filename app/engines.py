@@ -274,11 +274,12 @@ class Engines:
     @property
     def servers(self) -> "Servers":
         """Those that are spoken to; there from when it is first asked for."""
+        from engine.corpus.formats.reader import draw
         from engine.remote.servers import Servers  # its client takes a while to import
 
         with self._connecting:
             if self._servers is None:
-                self._servers = Servers()
+                self._servers = Servers(draw)
             return self._servers
 
     def plan(self, model: str, wanted: Wanted, *, prompt_tokens: int = 0) -> Plan:

@@ -30,14 +30,42 @@ _WORTH_SAYING_TOKENS = 1_000  # where the speed is not known
 
 
 def verdict(plan: Plan) -> str:
-    """Whether it fits, in a sentence."""
-    return _VERDICTS[plan.verdict]
+    """Whether it fits, in a sentence; of a server that says what it has room for, when."""
+    capacity = plan.capacity
+    if capacity is None:
+        return _VERDICTS[plan.verdict]
+    if capacity.never(plan.prompt_tokens + plan.reply_tokens):
+        return f"It never fits: the server's KV cache holds {capacity.total or 0:,} tokens."
+    if plan.verdict is not Verdict.FITS:
+        return _VERDICTS[plan.verdict]
+    n_before = capacity.before(plan.prompt_tokens + plan.reply_tokens)
+    if not n_before:
+        return "It fits now."
+    return f"It fits when {counted(n_before, 'other is', 'others are')} done."
+
+
+def room_on_server(plan: Plan) -> str:
+    """What a server has room for, as far as it says; "" where it says nothing."""
+    capacity = plan.capacity
+    if capacity is None:
+        return ""
+    words = []
+    if capacity.total is not None:
+        free = max(0, capacity.total - capacity.used)
+        words.append(f"KV cache {capacity.total:,} tokens, {free:,} free")
+    if capacity.slots is not None:
+        words.append(f"{capacity.running:,} of {counted(capacity.slots, 'slot')} busy")
+    elif capacity.running:
+        words.append(f"{capacity.running:,} running")
+    if capacity.waiting:
+        words.append(f"{capacity.waiting:,} waiting")
+    return ", ".join(words) or "idle"
 
 
 def tokens_over(plan: Plan) -> str:
-    """By how much a plan is over the window, without a full stop."""
+    """By how much a plan is over the window, without a full stop; ~ marks an estimate."""
     if plan.over_tokens:
-        return f"{counted(plan.over_tokens, 'token')} over"
+        return f"{'~' if 'prompt_tokens' in plan.estimated else ''}{counted(plan.over_tokens, 'token')} over"
     return f"A context of {plan.context_tokens:,} tokens is more than the model's window"
 
 
@@ -62,9 +90,11 @@ def refuse_misfit(plan: Plan) -> None:
         raise DoesNotFit(f"{memory_missing(plan, exact=True)}. Nothing was loaded.", remedy)
     if not plan.over_tokens:
         raise DoesNotFit(f"{tokens_over(plan)}.", remedy)
+    done = "loaded" if plan.placement is not None else "sent"
+    about = "~" if "prompt_tokens" in plan.estimated else ""
     raise DoesNotFit(
-        f"{tokens_over(plan)}: the prompt has {plan.prompt_tokens:,} and the reply keeps "
-        f"{plan.reply_tokens:,}, of {plan.context_tokens:,}. Nothing was loaded and nothing was cut.",
+        f"{tokens_over(plan)}: the prompt has {about}{plan.prompt_tokens:,} and the reply keeps "
+        f"{plan.reply_tokens:,}, of {min(plan.context_tokens, plan.limit):,}. Nothing was {done} and nothing was cut.",
         remedy,
     )
 

@@ -38,6 +38,8 @@ _SAMPLING = {
 def receipt_rows(receipt: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
     """Its rows in order, each with one line or more. Raises nothing."""
     left, rows = dict(receipt), []
+    if left.get("server", "") is None:
+        del left["server"]  # the model ran on this machine
     for name, keys, tell in _ROWS:
         if any(key in left for key in keys):
             try:
@@ -129,7 +131,8 @@ def _model(receipt: Mapping[str, Any]) -> Iterator[str]:
 
 def _cache(receipt: Mapping[str, Any]) -> Iterator[str]:
     context = receipt.get("context_tokens")
-    yield f"{receipt['kv_type']}" + (f", context of {counted(context, 'token')}" if context is not None else "")
+    of = [str(receipt["kv_type"]) or "the server's own"]
+    yield ", ".join(of + ([f"context of {counted(context, 'token')}"] if context is not None else []))
 
 
 def _settings(receipt: Mapping[str, Any]) -> Iterator[str]:
@@ -167,6 +170,30 @@ def _cost(receipt: Mapping[str, Any]) -> Iterator[str]:
     yield f"a million tokens: {show_usd(prices['input'])} sent{cached}, {show_usd(prices['output'])} written, {whose}"
 
 
+def _server(receipt: Mapping[str, Any]) -> Iterator[str]:
+    """What a server said of the answer, and how far its count is off ours."""
+    server = receipt["server"]
+    if server is None:
+        return
+    yield str(server["engine"])
+    told, differs = server["prompt_tokens"], server["differs_by"]
+    ours = f"{server['counted_tokens']:,} counted before ({server['counted']})"
+    if told is None:
+        yield f"it does not say how many tokens the prompt had; {ours}"
+    else:
+        off = f"{abs(differs):,} {'more' if differs > 0 else 'fewer'} than the " if differs else "as many as the "
+        yield f"it counts {counted(told, 'token')} in the prompt, {off}{ours}"
+    cached = server["cached_tokens"]
+    yield f"{cached:,} tokens from its prefix cache" if cached is not None else "it does not say what its cache held"
+    speeds = (("read", server["read_per_s"]), ("written", server["written_per_s"]))
+    rates = [f"{rate:,.0f} tokens a second {what}" for what, rate in speeds if rate is not None]
+    if rates:
+        yield ", ".join(rates)
+    if server["reasoning"]:
+        n_tokens = server["reasoning_tokens"]
+        yield f"what it thought before{f' ({n_tokens:,} tokens)' if n_tokens else ''}: {server['reasoning']}"
+
+
 def _times(receipt: Mapping[str, Any]) -> Iterator[str]:
     times = receipt["times"]
     told = [f"{what} {times[name]:,.1f} s" for name, what in _TIMES.items() if times.get(name) is not None]
@@ -193,6 +220,7 @@ _ROWS: tuple[tuple[str, tuple[str, ...], _Tell], ...] = (
     ("Model", ("model",), _model),
     ("KV cache", ("kv_type", "context_tokens"), _cache),
     ("Settings", ("settings", "seed"), _settings),
+    ("Server", ("server",), _server),
     ("Words that show it", ("quotes",), _quotes),
     ("Instruction", ("system",), lambda receipt: iter([str(receipt["system"])] if receipt["system"] else [])),
     ("Date in it", ("date",), lambda receipt: iter([str(receipt["date"])])),

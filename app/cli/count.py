@@ -37,11 +37,18 @@ def count(paths: Sequence[Path], exclude: tuple[str, ...], read_again: bool, as_
 def count_text(document: Json) -> str:
     """A table: tokens and path of every source, and what its images are called, then the sum and what was skipped."""
     sources, rule = document["sources"], document["image_rule"]
-    lines = [f"{source['tokens']:>12,}  {source['path']}{_called(source['images'])}" for source in sources]
+    about = "~" if document.get("estimated") else ""
+
+    def tokens(n_tokens: int) -> str:
+        return f"{f'{about}{n_tokens:,}':>12}"
+
+    lines = [f"{tokens(source['tokens'])}  {source['path']}{_called(source['images'])}" for source in sources]
     if rule is not None and any(source["images"] for source in sources):
         lines.append(f"{'':>12}  images by {rule}")
-    lines.append(f"{document['template_tokens']:>12,}  (chat template and instruction)")
-    lines.append(f"{document['total_tokens']:>12,}  tokens in all, with {document['model']}")
+    lines.append(f"{tokens(document['template_tokens'])}  (chat template and instruction)")
+    lines.append(f"{tokens(document['total_tokens'])}  tokens in all, with {document['model']}")
+    if about:
+        lines.append(f"{'':>12}  ~ marks {document['estimated']}")
     if (cost := document.get("cost")) is not None:
         lines.append(f"{'':>12}  {_cost(cost)}")
     lines += [f"{'':>12}  {source['path']}: {note}" for source in sources for note in source["notes"]]

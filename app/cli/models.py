@@ -6,8 +6,10 @@ from app.cli.options import JSON
 from app.cli.output.catalogue import print_models, print_place, print_verification, showing_download
 from app.models.download import fetch
 from app.models.places import Placed, find_entry, find_model, list_models, place
-from app.models.verification import verify
+from app.models.verification import verify, verify_server
 from app.settings import read_settings
+from engine.backend import Wanted
+from engine.remote.address import is_address
 
 
 @click.group()
@@ -50,8 +52,14 @@ def get(name: str, as_json: bool) -> None:
 @click.option("--digest", is_flag=True, help="Read every byte and print the SHA-256 of each part.")
 @JSON
 def verify_file(file: str, digest: bool, as_json: bool) -> int:
-    """Check a model file, or the first of its parts, without loading it."""
+    """Check a model file, or the first of its parts, without loading it; or what a server says of its model."""
     settings = read_settings()
-    verification = verify(find_model(file, settings), cache=settings.cache, digests=digest)
+    if is_address(file):
+        from app.cli.desk import open_desk  # the other commands here do without
+
+        with open_desk(makes_home=False, model=file) as desk:
+            verification = verify_server(file, desk.about(), desk.plan_for(None, Wanted()))
+    else:
+        verification = verify(find_model(file, settings), cache=settings.cache, digests=digest)
     print_verification(verification, as_json=as_json)
     return 0 if verification.passed else 4

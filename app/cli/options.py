@@ -100,7 +100,8 @@ MODEL = click.option(
     "--model",
     metavar="M",
     shell_complete=_complete_model,
-    help="A GGUF file, a name from the catalogue, an engine's name or address. Default: the starter.",
+    help="A GGUF file, a name from the catalogue, an engine's name, or a server: http://host:port, with #name where it "
+    "has several models. Default: the starter.",
 )
 MMPROJ = click.option(
     "--mmproj", type=Projector(path_type=Path), metavar="FILE", help="The vision projector. Default: beside the model."

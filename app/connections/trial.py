@@ -8,6 +8,7 @@ from app.connections.keys import entered
 from app.connections.named import NamedEngine
 from app.sizes import show_usd
 from engine.backend import About, Capacity, Prices, Prompt, Wanted
+from engine.corpus.formats.reader import draw
 from engine.remote.servers import look_at
 
 _MOST_NAMED = 20  # models that are listed in words
@@ -67,7 +68,7 @@ class Trial:
 def try_engine(engine: NamedEngine) -> Trial:
     """Asks an engine what it is; no model is asked anything. Raises UsageError, ModelRefused or EngineFailed."""
     begun = perf_counter()
-    backend = look_at(engine.address, entered(engine))
+    backend = look_at(engine.address, entered(engine), draw)
     try:
         plan = backend.plan(Prompt(()), Wanted())
         return Trial(

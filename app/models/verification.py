@@ -7,6 +7,8 @@ from pathlib import Path
 
 from app.models.download import sha256_of
 from app.sizes import show_bytes
+from app.verdicts import room_on_server
+from engine.backend import About, Plan
 from engine.errors import LongdeskError
 from engine.gguf import Header, read_header
 from engine.local.quoting import is_tried, quotes_of
@@ -32,10 +34,11 @@ class Check:
 class Verification:
     """What came of a file's checks.
 
-    entry: the catalogue's entry of its name, if it has one. sha256: of each file by name, where it was asked for.
+    path: or the address of a server. entry: the catalogue's entry of its name, if it has one. sha256: of each file by
+    name, where it was asked for.
     """
 
-    path: Path
+    path: Path | str
     entry: Entry | None
     checks: tuple[Check, ...]
     sha256: tuple[tuple[str, str], ...] = ()
@@ -60,6 +63,20 @@ def verify(path: Path, *, cache: Path, digests: bool = False) -> Verification:
         detail = f"{', '.join(damaged)}: not the content that it was kept as" if damaged else "read to the last byte"
         checks += (Check("digest", not damaged, detail),)
     return Verification(path, entry, checks, sums)
+
+
+def verify_server(address: str, about: About, plan: Plan) -> Verification:
+    """What a server says of itself, once it could be spoken to. plan: of nothing but a reply."""
+    counts = f"{about.how_counted}" if about.how_counted else "exact: the server counts whole chats"
+    checks = (
+        Check("server", True, about.server),
+        Check("model", True, f"{about.name}, a window of {about.window:,} tokens"),
+        Check("images", True, f"it sees them, {about.image_rule}" if about.sees else "it cannot be shown any"),
+        Check("counts", True, counts),
+        Check("forms", True, "notes are held to theirs" if about.holds_forms else "notes are read as they come"),
+        Check("capacity", True, room_on_server(plan) or "it does not say what it has room for"),
+    )
+    return Verification(address, None, checks)
 
 
 class _Checking:

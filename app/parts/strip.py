@@ -14,7 +14,7 @@ from app.markdown import plain
 from app.previews import Budget
 from app.reaching import reached
 from app.sizes import show_bytes
-from app.verdicts import change, memory_missing, tokens_over, unseen_markdown, verdict
+from app.verdicts import change, memory_missing, room_on_server, tokens_over, unseen_markdown, verdict
 from engine.backend import About, Advice, Cost, Plan, Verdict
 from engine.errors import LongdeskError
 
@@ -146,6 +146,12 @@ def _strip_html(budget: Budget, plan: Plan, *, has_panel: bool, slices: Sequence
 
 
 def _memory_html(plan: Plan) -> str:
+    """What it takes here; of a server what that has room for, and when."""
+    if plan.placement is None:
+        estimated = "prompt tokens are an estimate" if "prompt_tokens" in plan.estimated else ""
+        told = [verdict(plan), room_on_server(plan), estimated]
+        return " · ".join(f"<span>{escape(each.removesuffix('.'))}</span>" for each in told if each)
+
     def size(name: str, n_bytes: int) -> str:
         return ("~" if name in plan.estimated else "") + show_bytes(n_bytes)
 

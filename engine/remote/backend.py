@@ -33,14 +33,13 @@ from engine.backend import (
 from engine.errors import EngineFailed, ModelRefused
 from engine.memory.advice import for_window
 from engine.remote.address import NOTHING_ENTERED, Entered
-from engine.remote.compatible import Adapter, Request
+from engine.remote.compatible import Adapter, Request, short_name
 from engine.remote.connection import TooLong
 from engine.remote.counting import Views, Words, encoded, marks
 from engine.remote.faults import broken_off
 from engine.remote.grammar import Untold, gbnf
 from engine.remote.hearing import Heard
-from engine.remote.messages import laid_out, messages_of, with_marks
-from engine.remote.recognise import short_name
+from engine.remote.messages import Draw, Pictures, laid_out, messages_of, with_marks
 from engine.tokens.source_ids import encode_documents
 
 _UNKNOWN_WINDOW = 131_072  # tokens, taken where a server does not say
@@ -48,14 +47,15 @@ _KEPT_COUNTS = 32
 
 
 class RemoteBackend:
-    """See Backend. To be opened by engine.remote.open_remote. May be used from any thread."""
+    """See Backend. May be used from any thread."""
 
-    def __init__(self, adapter: Adapter, entered: Entered = NOTHING_ENTERED) -> None:
-        self._adapter = adapter
+    def __init__(self, adapter: Adapter, draw: Draw, entered: Entered = NOTHING_ENTERED) -> None:
+        """draw: draws pictures that are sent. entered: what the user said of the server."""
+        self._adapter, self._pictures = adapter, Pictures(draw)
         self._words, self._ids, self._counts = Words(adapter), IdCache(), dict[str, int]()
         window = entered.window or adapter.window()
         sees, host = adapter.sees(), adapter.connection.address.host
-        self._views = Views(adapter) if sees else None
+        self._views = Views(adapter, self._pictures) if sees else None
         how = "" if not adapter.how_counted else f"an estimate: {adapter.how_counted}"
         version = adapter.version()
         self.about = About(
@@ -207,7 +207,7 @@ class RemoteBackend:
         prompt = case.prompt
         n_ctx = case.plan.window if case.plan.window < self.about.window else None
         return Request(
-            messages=messages_of(prompt),
+            messages=messages_of(prompt, self._pictures),
             max_tokens=sampling.max_tokens,
             temperature=sampling.temperature,
             top_p=sampling.top_p,
@@ -221,7 +221,7 @@ class RemoteBackend:
 
     def _counted(self, prompt: Prompt) -> int:
         """Tokens of the whole chat: the server's count, kept for as long as a session asks about the same."""
-        messages = messages_of(prompt)
+        messages = messages_of(prompt, self._pictures)
         if self._adapter.how_counted:
             return prompt.n_tokens + marks(len(messages))
         digest = blake2b(repr(messages).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

@@ -6,6 +6,7 @@ and the server's own refusal is believed.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from threading import Event as Flag
 from typing import Any
 
@@ -164,6 +165,16 @@ def usage_of(usage: Mapping[str, Any]) -> Usage:
         reply_tokens=usage.get("completion_tokens"),
         reasoning_tokens=of_reply.get("reasoning_tokens"),
     )
+
+
+def short_name(model: str) -> str:
+    """A model as people call it: of a path to a file the name alone."""
+    return stem(model) if model.endswith(".gguf") or model.startswith("/") else model
+
+
+def stem(model: str) -> str:
+    """The name of a model's file."""
+    return PurePosixPath(model).name.removesuffix(".gguf")
 
 
 class OpenAi(Adapter):

@@ -14,7 +14,7 @@ from engine.corpus.source import KeptFile, Picture
 from engine.errors import LongdeskError
 from engine.remote.compatible import Adapter
 from engine.remote.connection import TooLong
-from engine.remote.messages import picture_url
+from engine.remote.messages import Pictures
 from engine.tokens.document import Ids, Shown, View
 from engine.tokens.id_cache import Encoded, IdCache
 
@@ -87,8 +87,8 @@ class Words:
 class Views:
     """What a server makes of pictures; engine.tokens.source_ids.Viewer. A size is counted once, where it can be."""
 
-    def __init__(self, adapter: Adapter) -> None:
-        self._adapter = adapter
+    def __init__(self, adapter: Adapter, pictures: Pictures) -> None:
+        self._adapter, self._pictures = adapter, pictures
         self._known: dict[tuple[int, int], int] = {}
         self.rule = f"{adapter.engine}'s count" if not adapter.how_counted else "an estimate by their size"
 
@@ -111,7 +111,7 @@ class Views:
         if self._adapter.how_counted:
             return guess
         empty = View(picture.number, width, height, None, "", np.empty(0, dtype=np.int32), 0)
-        look = {"type": "image_url", "image_url": {"url": picture_url(Shown(0, empty, picture, file))}}
+        look = {"type": "image_url", "image_url": {"url": self._pictures.url(Shown(0, empty, picture, file))}}
         text = {"type": "text", "text": "a"}
         try:
             with_it, without = (

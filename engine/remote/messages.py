@@ -5,20 +5,20 @@ server's prefix cache finds what it has read.
 """
 
 from base64 import b64encode
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from io import BytesIO
+from threading import Lock
+from typing import Protocol
 
 import numpy as np
 
-from engine.corpus.formats import reader
-from engine.corpus.source import KeptFile, Skipped
+from engine.corpus.source import KeptFile, Pixels, Skipped
 from engine.errors import SourceRefused
 from engine.prompt.prompt import Exchange, Part, Prompt, Segment
 from engine.remote.connection import Fields
-from engine.tokens.document import Content, Ids, Shown
+from engine.tokens.document import Content, Ids, Shown, View
 
-_NO_IDS: Ids = np.empty(0, dtype=np.int32)
 _KEPT_PICTURES = 64
 _AS_THEY_ARE = {"PNG": "png", "JPEG": "jpeg", "WEBP": "webp", "GIF": "gif"}
 
@@ -35,7 +35,7 @@ def laid_out(exchanges: Sequence[Exchange], *, system: str, encode: Callable[[st
     return Prompt(tuple(segments))
 
 
-def messages_of(prompt: Prompt) -> list[Fields]:
+def messages_of(prompt: Prompt, pictures: "Pictures") -> list[Fields]:
     """The chat that a prompt is: the system's message, then the user's and the assistant's in turn. A reply that is
     begun is the last. Raises SourceRefused for a picture that cannot be drawn."""
     messages: list[Fields] = []
@@ -48,10 +48,10 @@ def messages_of(prompt: Prompt) -> list[Fields]:
         elif segment.part in (Part.SOURCE, Part.QUESTION):
             asked += segment.content
             if segment.part is Part.QUESTION:
-                messages.append({"role": "user", "content": _content(tuple(asked))})
+                messages.append({"role": "user", "content": _content(tuple(asked), pictures)})
                 asked = []
     if asked:
-        messages.append({"role": "user", "content": _content(tuple(asked))})
+        messages.append({"role": "user", "content": _content(tuple(asked), pictures)})
     return messages
 
 
@@ -73,26 +73,50 @@ def with_marks(prompt: Prompt, total: int) -> Prompt:
     return Prompt(tuple(segments))
 
 
-def picture_url(shown: Shown) -> str:
-    """A picture as a URL that holds all of it. Raises SourceRefused where it cannot be drawn."""
-    view = shown.view
-    return _url(shown.file, view.number, view.width, view.height, shown.is_page, id(shown.file.data))
+class Draw(Protocol):
+    """Draws a picture of a file; engine.corpus.formats.reader.draw is one."""
+
+    def __call__(
+        self, name: str, file: KeptFile, *, number: int, width: int, height: int, quick: bool = False
+    ) -> Pixels | Skipped: ...
 
 
-@lru_cache(maxsize=_KEPT_PICTURES)
-def _url(file: KeptFile, number: int, width: int, height: int, is_page: bool, _data: int) -> str:
-    """A file that is one picture is sent as it is, where every server reads its format; else it is drawn."""
-    kind = _AS_THEY_ARE.get(file.format)
-    if kind is not None and not is_page and number == 1 and _is_plain(file.data, width, height):
-        return f"data:image/{kind};base64,{b64encode(file.data).decode()}"
-    drawn = reader.draw("an image", file, number=number, width=width, height=height)
-    if isinstance(drawn, Skipped):
-        raise SourceRefused(f"An image cannot be drawn: {drawn.reason}.", "Leave it out.")
-    from PIL import Image  # what draws has it loaded
+class Pictures:
+    """Pictures as URLs that hold all of them. The last ones are kept: they are counted before they are sent."""
 
-    png = BytesIO()
-    Image.frombytes("RGB", (drawn.width, drawn.height), drawn.data).save(png, "PNG")
-    return f"data:image/png;base64,{b64encode(png.getvalue()).decode()}"
+    def __init__(self, draw: Draw) -> None:
+        self._draw = draw
+        self._kept: OrderedDict[tuple[int, int, int, int], tuple[KeptFile, str]] = OrderedDict()
+        self._lock = Lock()
+
+    def url(self, shown: Shown) -> str:
+        """A file that is one picture is sent as it is, where every server reads its format; else it is drawn. Raises
+        SourceRefused where it cannot be."""
+        view, file = shown.view, shown.file
+        key = id(file.data), view.number, view.width, view.height  # the file is held beside it, so that it stays its id
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key][1]
+        made = self._made(file, view, is_page=shown.is_page)
+        with self._lock:
+            self._kept[key] = file, made
+            while len(self._kept) > _KEPT_PICTURES:
+                self._kept.popitem(last=False)
+        return made
+
+    def _made(self, file: KeptFile, view: View, *, is_page: bool) -> str:
+        kind = _AS_THEY_ARE.get(file.format)
+        if kind is not None and not is_page and view.number == 1 and _is_plain(file.data, view.width, view.height):
+            return f"data:image/{kind};base64,{b64encode(file.data).decode()}"
+        drawn = self._draw("an image", file, number=view.number, width=view.width, height=view.height)
+        if isinstance(drawn, Skipped):
+            raise SourceRefused(f"An image cannot be drawn: {drawn.reason}.", "Leave it out.")
+        from PIL import Image  # what draws has it loaded
+
+        png = BytesIO()
+        Image.frombytes("RGB", (drawn.width, drawn.height), drawn.data).save(png, "PNG")
+        return f"data:image/png;base64,{b64encode(png.getvalue()).decode()}"
 
 
 def _is_plain(data: bytes, width: int, height: int) -> bool:
@@ -107,14 +131,14 @@ def _is_plain(data: bytes, width: int, height: int) -> bool:
         return False
 
 
-def _content(content: Content) -> str | list[Fields]:
+def _content(content: Content, pictures: Pictures) -> str | list[Fields]:
     """Text, where it is nothing but text; else its parts in order."""
     if all(isinstance(part, str) for part in content):
         return _clean("".join(map(str, content)))
     parts: list[Fields] = []
     for part in content:
         if isinstance(part, Shown):
-            parts.append({"type": "image_url", "image_url": {"url": picture_url(part)}})
+            parts.append({"type": "image_url", "image_url": {"url": pictures.url(part)}})
         elif parts and parts[-1]["type"] == "text":
             parts[-1]["text"] += _clean(part)
         elif part:

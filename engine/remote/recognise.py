@@ -5,9 +5,9 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from engine.errors import ModelRefused, UsageError
+from engine.errors import LongdeskError, ModelRefused, UsageError
 from engine.remote.address import Address
-from engine.remote.compatible import Adapter, LmStudio, OpenAi, TensorRtLlm
+from engine.remote.compatible import Adapter, LmStudio, OpenAi, TensorRtLlm, stem
 from engine.remote.connection import Connection, TooLong
 from engine.remote.faults import no_api
 from engine.remote.llama_server import LlamaServer
@@ -45,7 +45,11 @@ def recognise(address: Address, key: str | None = None) -> Adapter:
             return LlamaServer(connection, model, router=len(models) > 1 or "status" in model)
         return kind(connection, model)
     except TooLong:  # nothing was sent that could be
+        connection.close()
         raise no_api(address) from None
+    except LongdeskError:
+        connection.close()
+        raise
 
 
 def chosen(models: Sequence[Listed], address: Address) -> Listed:
@@ -59,7 +63,7 @@ def chosen(models: Sequence[Listed], address: Address) -> Listed:
         raise UsageError(
             f"{address.host} has several models: {_named(names)}.", f"Name one: --model '{address.root}#{names[0]}'."
         )
-    for fits in (lambda name: name == wanted, lambda name: wanted in (_stem(name), PurePosixPath(name).name)):
+    for fits in (lambda name: name == wanted, lambda name: wanted in (stem(name), PurePosixPath(name).name)):
         found = [model for model, name in zip(models, names, strict=True) if fits(name)]
         if len(found) == 1:
             return found[0]
@@ -67,15 +71,6 @@ def chosen(models: Sequence[Listed], address: Address) -> Listed:
     if len(by_alias) == 1:
         return by_alias[0]
     raise UsageError(f"{address.host} has no model {wanted}.", f"It has {_named(names)}.")
-
-
-def short_name(model: str) -> str:
-    """A model as people call it: of a path to a file the name alone."""
-    return _stem(model) if model.endswith(".gguf") or model.startswith("/") else model
-
-
-def _stem(name: str) -> str:
-    return PurePosixPath(name).name.removesuffix(".gguf")
 
 
 def _named(names: Sequence[str]) -> str:
@@ -88,11 +83,16 @@ def _listed(address: Address, key: str | None) -> tuple[Connection, list[Listed]
     connection = Connection(address, key)
     try:
         return connection, _models(connection)
-    except ModelRefused:
-        if address.root in ("", address.base) or address.root.count("/") < 3:
+    except LongdeskError as error:
+        connection.close()
+        if not isinstance(error, ModelRefused) or address.root.count("/") < 3:
             raise
-        other = Connection(replace(address, base=address.root), key)
+    other = Connection(replace(address, base=address.root), key)
+    try:
         return other, _models(other)
+    except LongdeskError:
+        other.close()
+        raise
 
 
 def _models(connection: Connection) -> list[Listed]:

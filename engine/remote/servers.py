@@ -9,6 +9,7 @@ from time import monotonic
 from engine.errors import LongdeskError
 from engine.remote.address import Entered, is_address, key_for, read_address
 from engine.remote.backend import RemoteBackend
+from engine.remote.messages import Draw
 from engine.remote.recognise import recognise
 
 _FRESH_S = 60.0  # for so long it is taken to be what it was
@@ -17,7 +18,7 @@ _FAILED_S = 3.0  # for so long one that could not be used is not tried again: a 
 KeyFor = Callable[[str], str | None]
 
 
-def look_at(name: str, entered: Entered | None, key_for: KeyFor = key_for) -> RemoteBackend:
+def look_at(name: str, entered: Entered | None, draw: Draw, key_for: KeyFor = key_for) -> RemoteBackend:
     """The model on the server that a --model value names, looked at now. entered: of one that has a name of its own;
     None takes the key that goes with the address. Raises as Servers.open does."""
     address = read_address(name)
@@ -26,7 +27,7 @@ def look_at(name: str, entered: Entered | None, key_for: KeyFor = key_for) -> Re
     else:
         remedy = entered.key_remedy or address.key_remedy
         address = replace(address, ca_file=entered.ca_file, key_remedy=remedy)
-    return RemoteBackend(recognise(address, entered.key), entered)
+    return RemoteBackend(recognise(address, entered.key), draw, entered)
 
 
 @dataclass(slots=True)
@@ -44,10 +45,11 @@ class _Known:
 
 
 class Servers:
-    """By the --model value that names them. key_for: gives the key for a URL. Safe to use from several threads."""
+    """By the --model value that names them. draw: draws pictures that are sent. key_for: gives the key for a URL. Safe
+    to use from several threads."""
 
-    def __init__(self, key_for: KeyFor = key_for) -> None:
-        self._key_for = key_for
+    def __init__(self, draw: Draw, key_for: KeyFor = key_for) -> None:
+        self._draw, self._key_for = draw, key_for
         self._known: dict[str, _Known] = {}
         self._lock = RLock()
 
@@ -85,7 +87,7 @@ class Servers:
     def _looked_at(self, name: str, entered: Entered | None, before: RemoteBackend | None) -> _Known:
         """before: what it was; it stays as long as it says the same of itself, with what it has counted."""
         try:
-            found = look_at(name, entered, self._key_for)
+            found = look_at(name, entered, self._draw, self._key_for)
         except LongdeskError as error:
             if before is not None:
                 before.close()

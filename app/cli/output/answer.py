@@ -141,6 +141,8 @@ def _show_progress(event: DeskEvent, as_json: bool, reading: InPasses | None) ->
 def _prefill_line(event: Prefill, reading: InPasses | None) -> str:
     """ "Reading 42% · 60 tok/s · 31 s left"; of passes the one that runs, and how long all that are left take."""
     done, fresh = event.done - event.reused, event.total - event.reused
+    if event.untold and event.done < event.total:
+        return f"Reading {event.total:,} tokens · {show_seconds(event.seconds)} · the server does not say how far"
     line = f"Reading {event.done / event.total:4.0%}"
     left = (fresh - done) * event.seconds / done if done and event.seconds else None
     if reading is not None and (running := reading.running) is not None:

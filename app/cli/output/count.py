@@ -28,6 +28,7 @@ def count_json(count: Count, cost: Cost | None = None) -> Json:
         "total_tokens": count.total_tokens,
         "template_tokens": count.template_tokens,
         "image_rule": count.image_rule,
+        "estimated": count.how_counted or None,
         "sources": [
             {
                 "path": source.path,

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from app.cli.output import Json, print_document
 from app.costs import cost_words
 from app.sizes import show_bytes
-from app.verdicts import change, tokens_over, verdict
+from app.verdicts import change, room_on_server, tokens_over, verdict
 from engine.backend import Cost, Need, Plan
 
 
@@ -59,6 +59,7 @@ def plan_json(plan: Plan) -> Json:
             }
             for advice in plan.advice
         ],
+        "capacity": asdict(plan.capacity) if plan.capacity else None,
         "estimated": list(plan.estimated),
         "notes": list(plan.notes),
     }
@@ -70,18 +71,23 @@ def plan_text(plan: Plan) -> str:
     def size(name: str, n_bytes: int) -> str:
         return ("~" if name in plan.estimated else "") + show_bytes(n_bytes)
 
-    at_once = f"  ({plan.placement.n_ubatch:,} tokens at once)" if plan.placement else ""
+    about = "~" if "prompt_tokens" in plan.estimated else ""
+    kv_words = f" with {plan.kv_type} KV" if plan.kv_type else ""
     lines = [
-        f"{plan.model}, a context of {plan.context_tokens:,} tokens with {plan.kv_type} KV",
-        f"  prompt   {plan.prompt_tokens:>12,} tokens",
+        f"{plan.model}, a context of {plan.context_tokens:,} tokens{kv_words}",
+        f"  prompt   {f'{about}{plan.prompt_tokens:,}':>12} tokens",
         f"  reply    {plan.reply_tokens:>12,} tokens",
-        f"  weights  {size('weights_bytes', plan.weights_bytes):>12}",
-        f"  KV cache {size('kv_bytes', plan.kv_bytes):>12}",
-        f"  compute  {size('compute_bytes', plan.compute_bytes):>12}{at_once}",
-        f"  runtime  {size('runtime_bytes', plan.runtime_bytes):>12}",
-        *(_need_text(need) for need in plan.needs),
-        verdict(plan),
     ]
+    if plan.placement is not None:
+        lines += [
+            f"  weights  {size('weights_bytes', plan.weights_bytes):>12}",
+            f"  KV cache {size('kv_bytes', plan.kv_bytes):>12}",
+            f"  compute  {size('compute_bytes', plan.compute_bytes):>12}  ({plan.placement.n_ubatch:,} tokens at once)",
+            f"  runtime  {size('runtime_bytes', plan.runtime_bytes):>12}",
+        ]
+    elif room := room_on_server(plan):
+        lines.append(f"  server   {room}")
+    lines += [*(_need_text(need) for need in plan.needs), verdict(plan)]
     if plan.over_tokens:
         lines.append(f"{tokens_over(plan)}.")
     return "\n".join([*lines, *(f"- {change(plan, advice)}" for advice in plan.advice), *plan.notes])
