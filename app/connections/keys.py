@@ -37,7 +37,7 @@ def key_of(engine: NamedEngine, environment: Mapping[str, str] = os.environ) -> 
         if not key:
             raise UsageError(
                 f"The keyring has no key of {name} for {engine.origin}.",
-                f"Enter it: `longdesk engines key {name}`.",
+                f"Enter it on the page Connections, or with `longdesk engines key {name}`.",
             )
     keep_secret(key)
     return _sendable(key, name)

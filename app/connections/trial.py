@@ -7,6 +7,7 @@ from typing import Any
 from app.connections.keys import entered
 from app.connections.named import NamedEngine
 from app.sizes import show_usd
+from app.verdicts import room_on_server
 from engine.backend import About, Capacity, Prices, Prompt, Wanted
 from engine.corpus.formats.reader import draw
 from engine.remote.servers import look_at
@@ -24,6 +25,7 @@ class Trial:
     model: str
     models: tuple[str, ...]
     capacity: Capacity | None
+    room: str
     seconds: float
 
     def rows(self) -> tuple[tuple[str, str], ...]:
@@ -36,7 +38,7 @@ class Trial:
             ("Window", f"{about.window:,} tokens"),
             ("Images", "it sees them" if about.sees else "it does not see them"),
             ("Counts", f"~ {about.how_counted}" if about.how_counted else "exact, by its own count"),
-            ("Room now", _capacity_words(self.capacity)),
+            ("Room now", self.room or "it does not say"),
             ("Price", prices_words(about.prices) if about.prices else "none is known"),
             ("Models", ", ".join(self.models[:_MOST_NAMED]) + more),
             ("Told in", f"{self.seconds:.1f} s"),
@@ -77,6 +79,7 @@ def try_engine(engine: NamedEngine) -> Trial:
             model=backend.model,
             models=backend.models(),
             capacity=plan.capacity,
+            room=room_on_server(plan),
             seconds=perf_counter() - begun,
         )
     finally:
@@ -88,10 +91,3 @@ def prices_words(prices: Prices) -> str:
     cached = f" ({show_usd(prices.cached)} from its cache)" if prices.cached is not None else ""
     said = ", as it says" if prices.published else ""
     return f"{show_usd(prices.input)}{cached} a million tokens sent, {show_usd(prices.output)} written{said}"
-
-
-def _capacity_words(capacity: Capacity | None) -> str:
-    if capacity is None:
-        return "it does not say"
-    total = f"{capacity.total - capacity.used:,} of {capacity.total:,} tokens are free, " if capacity.total else ""
-    return f"{total}{capacity.running:,} running, {capacity.waiting:,} waiting"

@@ -84,7 +84,7 @@ def _draw_fields(engine: NamedEngine | None) -> _Entered:
     elif source == _IN_KEYRING:
         secret = st.text_input(
             "Key for the keyring", key=key("secret"), type="password", autocomplete="off",
-            placeholder="kept: type only to change it" if kept == _IN_KEYRING else "",
+            placeholder="left empty, the one that is there stays" if kept == _IN_KEYRING else "",
             help="It goes into the keyring of this machine, and into no file of Longdesk's.",
         )  # fmt: skip
     prices = _draw_prices(engine.prices if engine else None, [key(each) for each in ("input", "cached", "output")])

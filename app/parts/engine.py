@@ -58,9 +58,13 @@ def _draw() -> None:
     house = state.house()
     try:
         about = house.desk.about()
-        name, window = about.name, about.window
+        name, window, server = about.name, about.window, about.server
     except LongdeskError:
-        name, window = "no model", None
+        name, window, server = "no model", None, ""
+    if server:
+        rows = [_row("Engine", name), _row("Where", server), _row("Window", f"{window:,} tokens")]
+        st.html(f'<dl class="engine">{"".join(rows)}</dl>')
+        return
     engine = house.desk.engine
     rows = [_row("Engine", name), _row("State", _engine_state())]
     if engine is not None:

@@ -43,7 +43,7 @@ def draw() -> None:
 
 
 def _draw_engine(engine: NamedEngine, *, is_current: bool) -> None:
-    with st.container(key=f"engine-{engine.name}", gap="small"):
+    with st.container(key=f"engine-row-{engine.name}", gap="small"):
         st.markdown(f"**{plain(engine.name)}**{' · answers now' if is_current else ''}  \n:small[{_facts(engine)}]")
         with st.container(horizontal=True, gap="small", key=f"engine-do-{engine.name}"):
             tries = st.button("Test", key=f"test-{engine.name}", icon=":material/network_check:")
