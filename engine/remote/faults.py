@@ -103,8 +103,8 @@ def unreachable(error: Exception, address: Address) -> LongdeskError:
         why = re.search(r"certificate verify failed: ([^(\n]+)", said)
         return EngineFailed(
             f"The certificate of {host} is not trusted: {why[1].strip() if why else 'it cannot be verified'}.",
-            "Name the file of its authority in SSL_CERT_FILE, or as ca_file of an engine that has a name; or use the name "
-            "that the certificate is for.",
+            "Name the file of its authority in SSL_CERT_FILE, or as ca_file of an engine that has a name; or use the "
+            "name that the certificate is for.",
         )
     if _is_tls(error):
         if address.is_secure and re.search("WRONG_VERSION_NUMBER|record layer|wrong version|HTTP_REQUEST", said, re.I):
