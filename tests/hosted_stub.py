@@ -41,6 +41,7 @@ class HostedStub:
     words: tuple[str, ...] = ("So", " it", " is", ".")
     echoes_key: bool = True
     prompt_tokens: int = 1000
+    breaks: str = ""  # "refuses": 500 that says all that it was sent; "midway": the stream ends before its end
     asked: list[dict[str, Any]] = field(default_factory=list)
     authorizations: list[str | None] = field(default_factory=list)
     url: str = ""
@@ -73,6 +74,9 @@ def serving(stub: HostedStub, *, certificate: Path | None = None) -> Iterator[Ho
                 self.say(404, '{"error": {"message": "no such call"}}')
                 return
             stub.asked.append(body)
+            if stub.breaks == "refuses":
+                self.say(500, json.dumps({"error": {"message": f"crashed on {dict(self.headers)}"}}))
+                return
             pieces = [{"choices": [{"index": 0, "delta": {"content": word}}]} for word in stub.words]
             usage = {
                 "prompt_tokens": stub.prompt_tokens,
@@ -84,6 +88,9 @@ def serving(stub: HostedStub, *, certificate: Path | None = None) -> Iterator[Ho
             lines = [
                 f"data: {json.dumps({'id': 'stub', 'object': 'chat.completion.chunk', **each})}\n\n" for each in events
             ]
+            if stub.breaks == "midway":
+                self.say(200, "".join(lines[:2]), "text/event-stream")
+                return
             self.say(200, "".join([": OPENROUTER PROCESSING\n\n", *lines, "data: [DONE]\n\n"]), "text/event-stream")
 
         def is_let_in(self) -> bool:

@@ -34,7 +34,7 @@ def list_command(as_json: bool) -> None:
 @engines.command()
 @click.argument("name")
 @click.argument("url")
-@click.option("--served", default="", metavar="MODEL", help="Its model there. Default: the one that it serves.")
+@click.option("--served", metavar="MODEL", help="Its model there. Default: the one that it serves.")
 @click.option("--key-env", "variable", metavar="VARIABLE", help="The environment variable that holds its key.")
 @click.option("--keyring", "in_keyring", is_flag=True, help="Its key is in the system's keyring: see `engines key`.")
 @click.option("--price-input", type=click.FloatRange(0), metavar="USD", help="Dollars for a million tokens sent.")
@@ -45,7 +45,7 @@ def list_command(as_json: bool) -> None:
 @click.option("--replace", "replaces", is_flag=True, help="Change the engine of this name.")
 @JSON
 def add(
-    name: str, url: str, served: str, variable: str | None, in_keyring: bool, price_input: float | None,
+    name: str, url: str, served: str | None, variable: str | None, in_keyring: bool, price_input: float | None,
     price_cached: float | None, price_output: float | None, window: int | None, ca_file: Path | None, replaces: bool,
     as_json: bool
 ) -> None:  # fmt: skip
