@@ -87,8 +87,8 @@ class Desk(Archive):
 
     def read_engines(self) -> tuple[NamedEngine, ...]:
         """The engines that config.toml names now; so --model values mean from now on. Raises as read_settings does."""
-        engines = self._engines.named = engines_in(self.settings.home)
-        self.settings = replace(self.settings, engines=engines)
+        if (engines := engines_in(self.settings.home)) != self.settings.engines:
+            self._engines.named, self.settings = engines, replace(self.settings, engines=engines)
         return engines
 
     @property

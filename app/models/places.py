@@ -141,9 +141,10 @@ def find_entry(name: str) -> Entry:
     if entry := find(name):
         return entry
     nearest = near(name)
+    lists = "`longdesk models list` and `longdesk engines list` show all names."
     raise UsageError(
-        f"There is no model file {name}, and the catalogue has no such name.",
-        f"Did you mean {' or '.join(nearest)}?" if nearest else "`longdesk models list` shows all names.",
+        f"There is no model file {name}, and neither the catalogue nor an engine has such a name.",
+        f"Did you mean {' or '.join(nearest)}?" if nearest else lists,
     )
 
 

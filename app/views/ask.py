@@ -88,8 +88,8 @@ def _draw_head(scene: Scene) -> None:
     draw_unseen(scene.unseen, scene.about)
     if scene.error is not None:
         st.error(
-            f"**The model cannot be used.** {sentence_of(scene.error)}  \nStart Longdesk with another one: "
-            "`longdesk up --model FILE.gguf`. Your sessions are all there.",
+            f"**The model cannot be used.** {sentence_of(scene.error)}  \nChoose another one in the sidebar, or start "
+            "Longdesk with it: `longdesk up --model FILE.gguf`. Your sessions are all there.",
             icon=":material/error:",
         )
         return

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import httpx2 as httpx
 import openai
 
-from engine.errors import LongdeskError, UsageError
+from engine.errors import LongdeskError, UsageError, keep_secret
 from engine.remote.address import Address
 from engine.remote.faults import Overflow, broken_off, no_api, overflow_in, refused, unreachable
 
@@ -45,6 +45,8 @@ class Connection:
 
     def __init__(self, address: Address, key: str | None = None) -> None:
         self.address, self._key = address, key
+        if key:
+            keep_secret(key)
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._made: tuple[httpx.AsyncClient, openai.AsyncOpenAI] | None = None
 
@@ -99,7 +101,7 @@ class Connection:
                 async for chunk in stream:
                     yield chunk.to_dict()
 
-        return self._heard(chunks, cancel)
+        return self._heard(chunks, cancel, str(body.get("model", "")))
 
     def lines(self, path: str, body: Fields, cancel: Flag) -> Iterator[Fields | None]:
         """The same for an answer of JSON lines."""
@@ -119,7 +121,7 @@ class Connection:
             finally:
                 await answer.aclose()
 
-        return self._heard(lines, cancel)
+        return self._heard(lines, cancel, str(body.get("model", "")))
 
     def close(self) -> None:
         """Closes what is open; a later call opens it again."""
@@ -170,7 +172,7 @@ class Connection:
         try:
             return _LOOP.run(work).result()
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            raise self._kept_quiet(unreachable(error, self.address)) from None
+            raise unreachable(error, self.address) from None
 
     def _json(self, answer: httpx.Response) -> Any:
         if answer.status_code != 200:
@@ -183,16 +185,10 @@ class Connection:
     def _refusal(self, status: int, body: str, model: str = "") -> Exception:
         if (overflow := overflow_in(status, body)) is not None:
             return TooLong(overflow)
-        return self._kept_quiet(refused(status, body, self.address, model=model, has_key=self._key is not None))
+        return refused(status, body, self.address, model=model, has_key=self._key is not None)
 
-    def _kept_quiet(self, error: LongdeskError) -> LongdeskError:
-        """Without the key, whoever said it."""
-        if self._key and self._key in str(error):
-            return type(error)(error.fact.replace(self._key, "…"), error.remedy.replace(self._key, "…"))
-        return error
-
-    def _heard(self, coming: Callable[[], AsyncIterator[Fields]], cancel: Flag) -> Iterator[Fields | None]:
-        """What an asynchronous iterator gives, in this thread."""
+    def _heard(self, coming: Callable[[], AsyncIterator[Fields]], cancel: Flag, model: str) -> Iterator[Fields | None]:
+        """What an asynchronous iterator gives, in this thread. model: that is asked."""
         come: SimpleQueue[Fields | None] = SimpleQueue()
 
         async def listen() -> None:
@@ -211,7 +207,7 @@ class Connection:
                     yield None
                     continue
                 if each is None:
-                    self._raise(future, began)
+                    self._raise(future, began, model)
                     return
                 began = True
                 yield each
@@ -220,19 +216,19 @@ class Connection:
             with suppress(CancelledError, Exception):
                 future.result(_CLOSING_S)
 
-    def _raise(self, future: "Future[None]", began: bool) -> None:
+    def _raise(self, future: "Future[None]", began: bool, model: str) -> None:
         """What ended a stream, if it was no proper end."""
         try:
             future.result(_CLOSING_S)
         except openai.APIStatusError as error:
-            raise self._refusal(error.status_code, error.response.text) from None
+            raise self._refusal(error.status_code, error.response.text, model) from None
         except openai.APIConnectionError as error:
             cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
-            raise self._kept_quiet(self._cut(cause, began)) from None
+            raise self._cut(cause, began) from None
         except openai.APIError as error:  # one that came within the stream
             raise self._refusal(0, json.dumps(error.body) if error.body else error.message) from None
         except (httpx.HTTPError, OSError, ValueError) as error:
-            raise self._kept_quiet(self._cut(error, began)) from None
+            raise self._cut(error, began) from None
 
     def _cut(self, error: Exception, began: bool) -> LongdeskError:
         return broken_off(error, self.address) if began else unreachable(error, self.address)

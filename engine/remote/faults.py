@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from engine.corpus.wording import printable
-from engine.errors import DoesNotFit, EngineDied, EngineFailed, LongdeskError, ModelRefused, UsageError
+from engine.corpus.wording import counted, printable
+from engine.errors import DoesNotFit, EngineDied, EngineFailed, LongdeskError, ModelRefused, UsageError, redacted
 from engine.remote.address import Address
 
 _MOST_CHARACTERS = 300  # of what a server says
@@ -76,8 +76,8 @@ class Overflow:
         over = prompt + (reply_tokens if prompt <= window else 0) - window
         least = "At least " if self.at_least else ""
         return DoesNotFit(
-            f"{least}{over:,} tokens over: {address.host} counts {prompt:,} in the prompt, and the reply keeps "
-            f"{reply_tokens:,}, of {window:,}. Nothing was answered and nothing was cut.",
+            f"{least}{counted(over, 'token')} over: {address.host} counts {prompt:,} in the prompt, and the reply "
+            f"keeps {reply_tokens:,}, of {window:,}. Nothing was answered and nothing was cut.",
             _SHORTER,
         )
 
@@ -224,5 +224,5 @@ def _chain(error: Exception) -> Iterator[str]:
 
 
 def _short(text: str) -> str:
-    line = printable(" ".join(text.split()))
+    line = printable(" ".join(redacted(text).split()))  # before it is cut: half a key is one too
     return line if len(line) <= _MOST_CHARACTERS else line[: _MOST_CHARACTERS - 1] + "…"

@@ -50,8 +50,9 @@ def _joined(form: str) -> Iterator[str]:
 
 
 def _name(name: str) -> str:
-    """GBNF's names have no underscore, and no capitals matter."""
-    return "root" if name == "start" else name.replace("_", "-").casefold()
+    """GBNF's names have no underscore; terminals, which are written in capitals, may be called as a rule is."""
+    plain = name.replace("_", "-").casefold()
+    return "root" if name == "start" else f"{plain}-signs" if name.isupper() else plain
 
 
 def _parts(body: str) -> Iterator[str]:
