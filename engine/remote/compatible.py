@@ -11,7 +11,8 @@ from threading import Event as Flag
 from typing import Any
 
 from engine.memory.capacity import Capacity
-from engine.remote.connection import Connection, Fields
+from engine.remote.connection import Connection, Fields, TooLong
+from engine.remote.faults import Overflow
 
 _WINDOWS = ("max_model_len", "context_length", "context_window", "max_context_length", "max_input_tokens")
 
@@ -200,6 +201,17 @@ class LmStudio(Adapter):
 
     def sees(self) -> bool:
         return self.model.get("type") == "vlm"
+
+    def answer(self, request: Request, cancel: Flag) -> Iterator[Piece | None]:
+        said, n_prompt = False, 0
+        for piece in super().answer(request, cancel):
+            if piece is not None:
+                said = said or bool(piece.text or piece.reasoning)
+                n_prompt = (piece.usage.prompt_tokens or 0) if piece.usage is not None else n_prompt
+            yield piece
+        window = self.window()
+        if not said and window is not None and n_prompt >= window:
+            raise TooLong(Overflow(n_prompt, window))
 
 
 class TensorRtLlm(Adapter):

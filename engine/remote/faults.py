@@ -121,12 +121,12 @@ def unreachable(error: Exception, address: Address) -> LongdeskError:
         return EngineFailed(f"Nobody listens at {host}.", _START)
     if name in ("ReadTimeout", "WriteTimeout"):
         return EngineFailed(f"{host} took the connection and does not answer.", "Look at its log, and ask again.")
-    if name in ("RemoteProtocolError", "LocalProtocolError") and not address.is_secure:
-        return EngineFailed(
-            f"What {host} answers is no HTTP.", f"Where it wants https, write https://{host}; else look at its log."
-        )
-    secure = "" if address.is_secure else f" Where it speaks https, write https://{host}."
-    return EngineFailed(f"The connection to {host} broke off: {_short(said)}.", f"Look at its log.{secure}")
+    fact = f"The connection to {host} broke off: {_short(said)}."
+    if name in ("RemoteProtocolError", "LocalProtocolError"):
+        fact = f"What {host} answers is no HTTP."
+    if address.is_secure:
+        return EngineFailed(fact, "Look at its log, and ask again.")
+    return EngineFailed(fact, f"Where it wants https, write https://{host}; else look at its log.")
 
 
 def broken_off(error: Exception | None, address: Address) -> EngineDied:

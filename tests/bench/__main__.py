@@ -24,6 +24,7 @@ BENCHMARKS = (
     "limits",
     "runtime",
     "reuse",
+    "remote",
     "short",
     "exactness",
     "crash",

@@ -163,9 +163,7 @@ def test_what_is_wrong_with_an_engine_is_a_sentence(longdesk: CommandLine, stub:
     assert "asks for a key" in told(stub.url, code=1)
     wrong_key = told(stub.url, "--key-env", "WRONG", code=1)
     assert "does not take the key" in wrong_key and "WRONG" in wrong_key
-    assert "nothing answers" in told("http://127.0.0.1:9", code=1).lower() or "nobody" in told(
-        "http://127.0.0.1:9", code=1
-    )
+    assert "Nobody listens at 127.0.0.1:9" in told("http://127.0.0.1:9", code=1)
     with serving(HostedStub(models=[LISTED, {**LISTED, "id": "other/model"}])) as several:
         assert "has no model Mistral" in told(f"{several.url}#Mistral", code=2)
         assert f"several models: {MODEL}, other/model" in told(several.url, code=2)
@@ -174,7 +172,7 @@ def test_what_is_wrong_with_an_engine_is_a_sentence(longdesk: CommandLine, stub:
     certificate = self_signed(tmp_path)
     with serving(HostedStub(), certificate=certificate) as secure:
         assert "certificate" in told(secure.url, code=1)
-        assert "https" in told(secure.url.replace("https:", "http:"), code=2)
+        assert "https" in told(secure.url.replace("https:", "http:"), code=1)
         add(longdesk, "office", secure.url, "--replace", "--ca-file", str(certificate))
         assert longdesk("engines", "test", "office").code == 0
     assert "certificates" in told("https://127.0.0.1:9", "--ca-file", str(tmp_path / "none.pem"), code=2)
@@ -189,6 +187,5 @@ def test_names_are_offered_where_a_model_is_named(tmp_path: Path, monkeypatch: p
     (tmp_path / "config.toml").write_text("[engines.scuola]\nurl = 'http://gpu-box'\n")
     for command in ("ask", "plan", "count", "summarize", "reading", "serve", "up"):
         offered = ShellComplete(cli, {}, "longdesk", "_LONGDESK_COMPLETE").get_completions([command, "--model"], "sc")
-        assert [each.value for each in offered][:2] == ["scuola", "scout-bf16"] or "scuola" in [
-            each.value for each in offered
-        ]
+        values = [each.value for each in offered]
+        assert values[0] == "scuola" and "scout" in values[1] and values[-1] == "sc", values  # a file may be meant

@@ -3,12 +3,19 @@ its prompts cost, what is sent, and what is made of its answers."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
+from ipaddress import ip_address
 from itertools import count as counting
+from pathlib import Path
 from threading import Event as Flag
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from engine.backend import (
     Case,
@@ -282,6 +289,16 @@ def test_a_refusal_for_length_is_the_same_in_whatever_words(status: int, body: A
     assert "nothing was cut" in str(refused.value) and refused.value.remedy
 
 
+def test_lm_studio_that_says_nothing_to_a_prompt_beyond_its_context_refused_it() -> None:
+    stub = stubs.lm_studio()
+    stub.routes["/v1/chat/completions"] = stubs.chat(words=(), prompt_tokens=9000)
+    with opened(stub) as backend, pytest.raises(DoesNotFit, match="808 tokens over"):
+        ask(backend)
+    stub.routes["/v1/chat/completions"] = stubs.chat(words=())
+    with opened(stub) as backend:
+        assert text_of(ask(backend)) == "", "a model may have nothing to say"
+
+
 def test_ollama_refuses_for_length_too() -> None:
     for error in (
         "the input length exceeds the context length",
@@ -376,6 +393,55 @@ def test_what_is_no_api_is_said(routes: Any, kind: type[LongdeskError]) -> None:
     with pytest.raises(kind) as refused, opened(Stub(routes)):
         pass
     assert refused.value.remedy
+
+
+def certificate(folder: Path) -> Path:
+    """Of an authority of its own, for this machine, with its key in the same file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / "certificate.pem"
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(made.public_bytes(Encoding.PEM) + private)
+    return path
+
+
+def test_a_certificate_is_looked_at_and_an_own_authority_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pem = certificate(tmp_path)
+    with serving(stubs.vllm(), certificate=pem) as stub:
+        servers = Servers(draw, key_for=lambda url: None)
+        with pytest.raises(EngineFailed, match="certificate of .* is not trusted.*SSL_CERT_FILE"):
+            servers.open(stub.url)
+        with pytest.raises(LongdeskError, match="https"):
+            servers.open(stub.url.replace("https:", "http:"))
+        servers.close()
+        monkeypatch.setenv("SSL_CERT_FILE", str(pem))
+        believing = Servers(draw, key_for=lambda url: None)
+        assert text_of(ask(believing.open(stub.url))) == "So it is."
+        believing.close()
+
+
+def test_a_proxy_is_gone_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that answers in a server's place: it is asked for the whole address."""
+    with serving(stubs.vllm()) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        servers = Servers(draw, key_for=lambda url: None)
+        assert servers.open("http://far.example:8000").about.server == "vLLM 0.32.0 at far.example:8000"
+        servers.close()
 
 
 def test_https_at_an_http_port_is_said() -> None:
