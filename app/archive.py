@@ -73,7 +73,7 @@ class Archive:
 
     def cost(self, session_id: str) -> dict[str, Any] | None:
         """What the turns of all its branches have cost, see session_cost; None where nothing was paid for."""
-        from app.costs import session_cost  # with what an engine says, which no list needs
+        from app.export import session_cost  # with what an engine says, which no list needs
 
         return session_cost(self._store.turns.all(session_id))
 

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from app.sizes import show_usd
-from engine.answer.cost import Cost, Spent, cost_of
-from engine.backend import About, Backend, Case, Event, Finished, Part, Prefill, Prompt
+from engine.backend import About, Backend, Case, Cost, Event, Finished, Part, Prefill, Prompt, Spent, cost_of
 from storage.records import Turn
 
 _PAID = ("prompt_tokens", "cached_tokens", "reply_tokens")

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from app.answering import answer, plan_of
 from app.archive import Archive
-from app.connections.named import NamedEngine
 from app.counting import Count, count, legible
 from app.engines import Engines
 from app.local_engine import Running
@@ -27,7 +26,7 @@ from app.previews import Preview, preview_of
 from app.question import DeskEvent, Filled, Hold, Line, Notice, Question, Unwanted, with_template
 from app.reading import Tell, read, read_to_count
 from app.session_settings import begun_with
-from app.settings import Settings, engines_in
+from app.settings import NamedEngine, Settings, engines_in
 from app.sources.joining import arrange, join_session, write_down
 from engine.backend import About, Backend, Corpus, Exchange, Plan, Prompt, Quotes, Wanted
 from engine.corpus.rules import Rules

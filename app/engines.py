@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from app.connections.keys import entered
-from app.connections.named import engine_named
+from app.connections.keeping import opened_as
 from app.kv.binding import goes_back
 from app.local_engine import LocalEngine
 from app.settings import Settings
@@ -262,8 +261,7 @@ class Engines:
         if self._given is not None:
             return self._given
         if self.is_elsewhere(model):
-            engine = engine_named(model, self.named)
-            return self.servers.open(engine.address, entered(engine))
+            return self.servers.open(*opened_as(model, self.named))
         ids = IdCache(behind=self._ids) if apart else self._ids
         return LocalBackend(self.local.open(model), self.local, ids)
 

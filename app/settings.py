@@ -9,14 +9,14 @@ from typing import Any
 
 from platformdirs import user_data_path
 
-from app.connections.named import NamedEngine, check_address, named_engines
+from app.connections.named import NamedEngine as NamedEngine
+from app.connections.named import check_model, named_engines
 from app.sizes import parse_bytes
 from engine.corpus.rules import ALL_PAGES, BARE_AMONG, BARE_PAGES, parse_pages
 from engine.errors import UsageError
 from engine.kept_files import KeptFiles
 from engine.memory.budget import DEFAULT_REPLY, Wanted
 from engine.memory.catalog.entry import find
-from engine.remote.address import is_address
 from engine.tensor_types import KV_TYPES
 from engine.tokens.tiles import MOST_TILES
 
@@ -84,8 +84,7 @@ class Settings:
         ):
             if not holds:
                 raise UsageError(f"{name} is {getattr(self, name)!r}.", f"It must be {what}.")
-        if is_address(self.model):  # it is stored with sessions, so it is looked at before
-            check_address(self.model)
+        check_model(self.model)  # it is stored with sessions
 
     @property
     def wanted(self) -> Wanted:

@@ -10,7 +10,7 @@ from datetime import date
 from threading import Event as Flag
 from typing import Protocol
 
-from engine.answer.cost import Cost, Prices
+from engine.answer.cost import Cost, Prices, Spent, cost_of, published_prices
 from engine.answer.quotes import Quotes, QuoteState
 from engine.corpus.source import Cause, Corpus, Picture, Skipped, Source
 from engine.errors import LongdeskError
@@ -75,13 +75,16 @@ __all__ = [
     "Segment",
     "Skipped",
     "Source",
+    "Spent",
     "Stop",
     "Text",
     "Verdict",
     "View",
     "Wanted",
     "Weight",
+    "cost_of",
     "number_pictures",
+    "published_prices",
 ]
 
 

@@ -18,7 +18,7 @@ from app.cli.output.answer import print_answer, show_checking, tell_skipped
 from app.cli.output.count import count_json, show_reading
 from app.cli.output.plan import print_plan
 from app.cli.signals import cancelling, deaf
-from app.costs import cost_of_prompt
+from app.costs import cost_of_prompt, cost_words
 from app.desk import Desk
 from app.question import Answered, Filled, Question, with_template
 from engine.backend import Corpus
@@ -72,7 +72,7 @@ def plan(
             if far is not None and far.warns_of(planned.prompt_tokens):
                 planned = replace(planned, notes=(*planned.notes, f"{far.sentence}: this prompt is longer."))
         cost = cost_of_prompt(desk.about(), counted.prompt, planned.reply_tokens) if counted else None
-        print_plan(planned, cost=cost, as_json=as_json)
+        print_plan(planned, cost=cost, in_words=cost_words(cost) if cost else "", as_json=as_json)
         return 0 if planned.fits else 3
 
 

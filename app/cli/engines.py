@@ -8,12 +8,10 @@ import click
 
 from app.cli.options import JSON, Tokens
 from app.cli.output.engines import print_engine, print_engines, print_forgotten, print_kept, print_removed, print_trial
-from app.connections.config_file import drop_engine, write_engine
-from app.connections.keys import forget_key, store_key
-from app.connections.named import FROM_ENVIRONMENT, KEYRING, NamedEngine, engine_named
+from app.connections.keeping import drop_engine, forget_key, store_key, write_engine
+from app.connections.named import FROM_ENVIRONMENT, KEYRING, NamedEngine, Prices, engine_named
 from app.connections.trial import try_engine
 from app.settings import read_settings
-from engine.answer.cost import Prices
 from engine.errors import UsageError
 
 _MOST_BYTES = 1 << 16  # of standard input, for a key

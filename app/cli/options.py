@@ -8,11 +8,10 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from app.models.places import refuse_as_path
+from app.models.places import model_names, refuse_as_path
 from app.sizes import parse_bytes, parse_tokens
 from engine.corpus.walk.streams import STDIN
 from engine.errors import LongdeskError, UsageError
-from engine.memory.catalog.entry import ENTRIES
 from engine.tensor_types import KV_TYPES
 from engine.tokens.tiles import MOST_TILES
 
@@ -84,12 +83,8 @@ def _as_paths(context: click.Context, parameter: click.Parameter, values: tuple[
 
 def _complete_model(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Engines by name, what the catalogue has, and files: what a shell offers behind --model."""
-    from app.settings import STARTER, read_settings
-
     with suppress(LongdeskError):
-        engines = tuple(each.name for each in read_settings().engines)
-        names = (*engines, STARTER, *(entry.name for entry in ENTRIES))
-        found = [CompletionItem(name) for name in names if name.startswith(incomplete)]
+        found = [CompletionItem(name) for name in model_names() if name.startswith(incomplete)]
         return [*found, CompletionItem(incomplete, type="file")]
     return []
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from engine.answer.cost import Prices
+from app.sizes import show_usd
+from engine.answer.cost import Prices as Prices  # whoever names an engine needs it
 from engine.errors import UsageError
 from engine.memory.catalog.entry import find
 from engine.remote.address import is_address, read_address
@@ -79,6 +80,13 @@ class NamedEngine:
         parts = urlsplit(self.url)
         return f"{parts.scheme}://{parts.netloc}".lower()
 
+    @property
+    def key_words(self) -> str:
+        """Where its key comes from, in words."""
+        if self.variable is not None:
+            return f"key from {self.variable}"
+        return "key from the keyring" if self.key == KEYRING else "no key"
+
     def to_table(self) -> dict[str, Any]:
         """Its table in config.toml."""
         prices = self.prices
@@ -92,6 +100,19 @@ class NamedEngine:
             "ca_file": str(self.ca_file) if self.ca_file is not None else None,
         }
         return {name: value for name, value in values.items() if value not in ("", None, {})}
+
+
+def prices_words(prices: Prices) -> str:
+    """What is asked for a million tokens."""
+    cached = f" ({show_usd(prices.cached)} from its cache)" if prices.cached is not None else ""
+    said = ", as it says" if prices.published else ""
+    return f"{show_usd(prices.input)}{cached} a million tokens sent, {show_usd(prices.output)} written{said}"
+
+
+def check_model(model: str) -> None:
+    """Raises UsageError for a --model value that is an address and carries a key, see check_address."""
+    if is_address(model):
+        check_address(model)
 
 
 def check_address(url: str) -> None:

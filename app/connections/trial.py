@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
-from app.connections.keys import entered
-from app.connections.named import NamedEngine
-from app.sizes import show_usd
+from app.connections.keeping import entered
+from app.connections.named import NamedEngine, prices_words
 from app.verdicts import room_on_server
-from engine.backend import About, Capacity, Prices, Prompt, Wanted
+from engine.backend import About, Capacity, Prompt, Wanted
 from engine.corpus.formats.reader import draw
 from engine.remote.servers import look_at
 
@@ -84,10 +83,3 @@ def try_engine(engine: NamedEngine) -> Trial:
         )
     finally:
         backend.close()
-
-
-def prices_words(prices: Prices) -> str:
-    """What is asked for a million tokens."""
-    cached = f" ({show_usd(prices.cached)} from its cache)" if prices.cached is not None else ""
-    said = ", as it says" if prices.published else ""
-    return f"{show_usd(prices.input)}{cached} a million tokens sent, {show_usd(prices.output)} written{said}"

@@ -8,8 +8,7 @@ import re
 from base64 import b64encode
 from typing import Any
 
-from app.costs import session_cost
-from app.export import picture_numbers
+from app.export import picture_numbers, session_cost
 from engine.backend import Picture, Skipped, Source
 from storage.records import SessionRecord, SessionSource, Turn
 

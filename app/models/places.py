@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from app.settings import STARTER, Settings, expanded, home_of, is_path
+from app.settings import STARTER, Settings, expanded, home_of, is_path, read_settings
 from engine.corpus.wording import printable
 from engine.errors import InputRefused, ModelRefused, UsageError
 from engine.memory.catalog.entry import ENTRIES, Entry, find, near
@@ -65,6 +65,12 @@ def gguf_files(folders: Iterable[Path]) -> Iterator[Path]:
         for at, below, names in os.walk(folder):
             below[:] = sorted(below) if len(Path(at).parts) - depth < _DEPTH else []
             yield from (Path(at, name) for name in sorted(names) if name.endswith(".gguf"))
+
+
+def model_names() -> tuple[str, ...]:
+    """What --model takes beside files and addresses: engines by name, the starter, the catalogue's names. Raises as
+    read_settings does."""
+    return (*(engine.name for engine in read_settings().engines), STARTER, *(entry.name for entry in ENTRIES))
 
 
 def models_here(settings: Settings) -> tuple[str, ...]:

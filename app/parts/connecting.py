@@ -12,13 +12,11 @@ from pathlib import Path
 import streamlit as st
 
 from app import state
-from app.connections.config_file import write_engine
-from app.connections.keys import store_key
-from app.connections.named import FROM_ENVIRONMENT, KEYRING, NamedEngine
+from app.connections.keeping import store_key, write_engine
+from app.connections.named import FROM_ENVIRONMENT, KEYRING, NamedEngine, Prices
 from app.connections.trial import Trial, try_engine
 from app.markdown import plain, sentence_of
 from app.sizes import parse_tokens
-from engine.backend import Prices
 from engine.errors import LongdeskError, UsageError
 
 _NO_KEY, _IN_ENVIRONMENT, _IN_KEYRING = "None", "Environment", "Keyring"

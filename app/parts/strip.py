@@ -1,21 +1,19 @@
 """The budget strip: what the next question takes of the window and of memory, what to do where it is too much, and what
 of it the model cannot see."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from html import escape
-from typing import Any
 
 import streamlit as st
 
 from app import state
-from app.costs import cost_words, total_words
 from app.markdown import plain
 from app.previews import Budget
 from app.reaching import reached
 from app.sizes import show_bytes
 from app.verdicts import change, memory_missing, room_on_server, tokens_over, unseen_markdown, verdict
-from engine.backend import About, Advice, Cost, Plan, Verdict
+from engine.backend import About, Advice, Plan, Verdict
 from engine.errors import LongdeskError
 
 Offer = Callable[[bool], None]
@@ -48,11 +46,8 @@ def draw_verdict(plan: Plan, session_id: str | None, offer: Offer = lambda is_fi
         st.warning(verdict(plan), icon=":material/hourglass:")
 
 
-def draw_cost(cost: Cost | None, spent: Mapping[str, Any] | None) -> None:
-    """What the next question costs with an engine that is paid for, and what the session has cost so far."""
-    told = [f"{cost_words(cost)}."] if cost is not None else []
-    if spent is not None:
-        told.append(f"This session so far: {total_words(spent)}.")
+def draw_cost(told: Sequence[str]) -> None:
+    """Sentences on what the next question costs with an engine that is paid for, and the session so far."""
     if told:
         with st.container(key="cost", gap=None):
             st.caption(f":material/payments: {plain(' '.join(told))}")

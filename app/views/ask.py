@@ -1,7 +1,6 @@
 """The page that asks: the budget above, the chat in the middle, the sources beside it."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import streamlit as st
 from streamlit.elements.widgets.chat import ChatInputValue
@@ -82,7 +81,7 @@ def _draw_head(scene: Scene) -> None:
         slices = [each.n_tokens for each in outline.slices] if outline is not None else []
         draw_strip(scene.budget, scene.plan, has_panel=not scene.empty, slices=slices)
         _draw_verdict(scene)
-        draw_cost(scene.cost, _spent(scene))
+        draw_cost(scene.costs)
         draw_rereading(_rereading(scene))
         draw_reach(scene.budget.corpus)
     draw_unseen(scene.unseen, scene.about)
@@ -117,13 +116,6 @@ def _draw_verdict(scene: Scene) -> None:
             draw_passes(session_id, outlook, busy=scene.busy)
     else:
         draw_verdict(scene.plan, session_id, lambda is_first: draw_offer(session_id, outlook, is_first=is_first))
-
-
-def _spent(scene: Scene) -> dict[str, Any] | None:
-    """What the session has cost, its other branches too."""
-    if scene.session is None or not any((turn.receipt or {}).get("cost") for turn in scene.turns):
-        return None
-    return state.house().desk.cost(scene.session.id)
 
 
 def _rereading(scene: Scene) -> str | None:

@@ -5,13 +5,10 @@ from functools import partial
 import streamlit as st
 
 from app import state
-from app.connections.config_file import drop_engine
-from app.connections.keys import source_words
-from app.connections.named import KEYRING, NamedEngine, is_on_this_machine
-from app.connections.trial import prices_words
-from app.markdown import plain, sentence_of
+from app.connections.keeping import drop_engine
+from app.connections.named import KEYRING, NamedEngine, is_on_this_machine, prices_words
+from app.markdown import plain
 from app.parts.connecting import draw_trial, edit_engine
-from engine.errors import LongdeskError
 
 _ABOUT = (
     "Engines that run elsewhere: vLLM, SGLang, TensorRT-LLM, llama-server, Ollama, LM Studio, or a hosted API. "
@@ -27,11 +24,10 @@ def draw() -> None:
         st.markdown(_ABOUT)
         for sentence in state.said():
             st.error(sentence, icon=":material/error:")
-        try:
-            engines = desk.read_engines()  # the command line may have changed them
-        except LongdeskError as error:
-            st.error(sentence_of(error), icon=":material/error:")
+        if sentence := state.refusal(desk.read_engines):  # the command line may have changed them
+            st.error(sentence, icon=":material/error:")
             return
+        engines = desk.settings.engines
         if st.button(
             "Add an engine", key="add-engine", icon=":material/add:", type="secondary" if engines else "primary"
         ):
@@ -63,7 +59,7 @@ def _draw_engine(engine: NamedEngine, *, is_current: bool) -> None:
 
 def _facts(engine: NamedEngine) -> str:
     """Where it is, and what was entered of it, on a line of Markdown."""
-    facts = [engine.address, source_words(engine)]
+    facts = [engine.address, engine.key_words]
     if engine.prices is not None:
         facts.append(prices_words(engine.prices))
     if engine.window is not None:
@@ -86,10 +82,9 @@ def _remove(engine: NamedEngine) -> None:
         if st.button("Keep", key="keep"):
             st.rerun()
         if st.button("Remove", key="really-remove", type="primary", icon=":material/delete:"):
-            try:
-                drop_engine(state.house().desk.settings.config_file, engine)
-            except LongdeskError as error:
-                st.error(sentence_of(error), icon=":material/error:")
+            config_file = state.house().desk.settings.config_file
+            if sentence := state.refusal(lambda: drop_engine(config_file, engine)):
+                st.error(sentence, icon=":material/error:")
                 return
             state.drop(f"trial-{engine.name}")
             st.rerun()

@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 import streamlit as st
 
 from app import state
+from app.costs import cost_words, total_words
 from app.images.albums import Album
 from app.jobs import Job
 from app.markdown import sentence_of
 from app.pass_plans import Outlook, PassPlans
 from app.previews import Budget, Preview, budget_of, key_of
-from engine.backend import About, Cost, Plan, Skipped
+from engine.backend import About, Plan, Skipped
 from engine.errors import LongdeskError
 from storage.records import KeptNote, Session, SourceLink, Turn
 
@@ -49,11 +50,17 @@ class Scene:
     unfinished: Outlook | None = None
 
     @property
-    def cost(self) -> Cost | None:
-        """Of the next question, in passes where it is read so; None where tokens have no price."""
+    def costs(self) -> tuple[str, ...]:
+        """Sentences on what the next question costs, in passes where it is read so, and what the session has cost, its
+        other branches too; none where tokens have no price."""
+        ahead = self.preview.cost if self.preview is not None else None
         if self.in_passes and self.outlook is not None and self.outlook.outline is not None:
-            return self.outlook.outline.cost
-        return self.preview.cost if self.preview is not None else None
+            ahead = self.outlook.outline.cost
+        told = [f"{cost_words(ahead)}."] if ahead is not None else []
+        if self.session is not None and any((turn.receipt or {}).get("cost") for turn in self.turns):
+            spent = state.house().desk.cost(self.session.id)
+            told += [f"This session so far: {total_words(spent)}."] if spent is not None else []
+        return tuple(told)
 
     @property
     def sees(self) -> bool:

@@ -8,7 +8,6 @@ from threading import Event as Flag
 from time import monotonic
 from typing import Any
 
-from engine.answer.cost import published_prices
 from engine.answer.quotes import NOT_HELD
 from engine.backend import (
     About,
@@ -29,6 +28,7 @@ from engine.backend import (
     Source,
     Wanted,
     Weight,
+    published_prices,
 )
 from engine.errors import EngineFailed, ModelRefused
 from engine.memory.advice import for_window

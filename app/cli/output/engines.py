@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 
 from app.cli.output import Json, print_document
-from app.connections.keys import source_words
-from app.connections.named import NamedEngine
-from app.connections.trial import Trial, prices_words
+from app.connections.named import NamedEngine, prices_words
+from app.connections.trial import Trial
 
 
 def print_engines(engines: Sequence[NamedEngine], *, as_json: bool) -> None:
@@ -67,7 +66,7 @@ def _line(engine: NamedEngine) -> str:
     prices = engine.prices
     asks = f", {prices_words(prices)}" if prices is not None else ""
     window = f", a window of {engine.window:,} tokens" if engine.window is not None else ""
-    return f"{engine.name}  {engine.address}  {source_words(engine)}{asks}{window}"
+    return f"{engine.name}  {engine.address}  {engine.key_words}{asks}{window}"
 
 
 def _next(engine: NamedEngine) -> str:

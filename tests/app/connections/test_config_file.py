@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.connections.config_file import drop_engine, write_engine
+from app.connections.keeping import drop_engine, write_engine
 from app.connections.named import NamedEngine
 from app.settings import engines_in, read_settings
 from engine.answer.cost import Prices

@@ -9,7 +9,7 @@ from keyring.backend import KeyringBackend
 from keyring.backends import fail, null
 from keyring.errors import KeyringLocked, PasswordDeleteError
 
-from app.connections.keys import forget_key, has_key, key_of, store_key
+from app.connections.keeping import forget_key, has_key, key_of, store_key
 from app.connections.named import NamedEngine
 from engine.errors import STANDS_FOR_IT, LongdeskError, UsageError, redacted
 

@@ -1,16 +1,22 @@
-"""The keys of engines: out of the environment, or out of the system's keyring. No other place ever holds one.
+"""Where engines with a name are kept: their tables in config.toml, whose other lines stay as they are, comments too;
+their keys in the environment or in the system's keyring, and nowhere else.
 
 A key in the keyring is kept for a name and the host that it was entered for: an engine whose address is changed to
 another host asks for it anew, and no other host is ever sent it.
 """
 
 import os
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from app.connections.named import FROM_ENVIRONMENT, KEYRING, NamedEngine
+from app.connections.named import FROM_ENVIRONMENT, KEYRING, NamedEngine, engine_named
 from engine.errors import UsageError, keep_secret
 from engine.remote.address import Entered
+
+if TYPE_CHECKING:
+    import tomlkit
 
 _SERVICE = "longdesk"
 _MOST_CHARACTERS = 16_384
@@ -41,6 +47,13 @@ def key_of(engine: NamedEngine, environment: Mapping[str, str] = os.environ) -> 
             )
     keep_secret(key)
     return _sendable(key, name)
+
+
+def opened_as(model: str, engines: Sequence[NamedEngine]) -> tuple[str, Entered | None]:
+    """The address of the engine over HTTP that a --model value names, and what was entered of it. Raises as
+    engine_named and key_of do."""
+    engine = engine_named(model, engines)
+    return engine.address, entered(engine)
 
 
 def entered(engine: NamedEngine) -> Entered | None:
@@ -92,13 +105,6 @@ def has_key(engine: NamedEngine, environment: Mapping[str, str] = os.environ) ->
     return True
 
 
-def source_words(engine: NamedEngine) -> str:
-    """Where its key comes from, in words."""
-    if engine.variable is not None:
-        return f"key from {engine.variable}"
-    return "key from the keyring" if engine.key == KEYRING else "no key"
-
-
 def _account(engine: NamedEngine) -> str:
     return f"{engine.name} {engine.origin}"
 
@@ -138,3 +144,71 @@ def _sendable(key: str, name: str) -> str:
             f"Enter it again: `longdesk engines key {name}`.",
         )
     return key
+
+
+def write_engine(path: Path, engine: NamedEngine, *, replaces: bool = False) -> None:
+    """Adds an engine to the file. replaces: or changes the one of its name, where it stands.
+
+    Raises UsageError where there is one and it is not to be changed, and where the file cannot be read or written.
+    """
+    document = _read(path)
+    if engine.name in document.get("engines", {}) and not replaces:
+        raise UsageError(
+            f"There is an engine {engine.name} already.", "Change it with --replace, or choose another name."
+        )
+    import tomlkit  # whoever reads settings does without
+
+    if "engines" not in document:
+        document["engines"] = tomlkit.table(is_super_table=True)
+    table = tomlkit.table()
+    for name, value in engine.to_table().items():
+        if isinstance(value, dict):
+            inline = tomlkit.inline_table()
+            inline.update(value)
+            value = inline
+        table[name] = value
+    document["engines"][engine.name] = table
+    _write(path, document)
+
+
+def drop_engine(path: Path, engine: NamedEngine) -> None:
+    """Takes an engine out of the file, and its key out of the keyring. Raises as write_engine does."""
+    document = _read(path)
+    engines = document.get("engines", {})
+    if engine.name in engines:
+        del engines[engine.name]
+        if not engines:
+            del document["engines"]
+        _write(path, document)
+    if engine.key == KEYRING:
+        with suppress(UsageError):  # there is no keyring, so no key is in it
+            forget_key(engine)
+
+
+def _read(path: Path) -> "tomlkit.TOMLDocument":
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+
+    try:
+        return tomlkit.parse(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return tomlkit.document()
+    except (OSError, UnicodeDecodeError, TOMLKitError) as error:
+        raise UsageError(f"{path} cannot be read: {error}.", "Mend or remove it.") from None
+
+
+def _write(path: Path, document: "tomlkit.TOMLDocument") -> None:
+    """Whole or not at all: whoever reads it meanwhile finds the one or the other."""
+    import tomlkit
+
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        mode = path.stat().st_mode & 0o777 if path.exists() else 0o600
+        beside.write_text(tomlkit.dumps(document), encoding="utf-8")
+        beside.chmod(mode)
+        beside.replace(path.resolve())
+    except OSError as error:
+        with suppress(OSError):
+            beside.unlink()
+        raise UsageError(f"{path} cannot be written: {error.strerror}.", "See to the rights of its folder.") from None
