@@ -24,8 +24,8 @@ def draw() -> None:
         st.markdown(_ABOUT)
         for sentence in state.said():
             st.error(sentence, icon=":material/error:")
-        if sentence := state.refusal(desk.read_engines):  # the command line may have changed them
-            st.error(sentence, icon=":material/error:")
+        if wrong := state.refusal(desk.read_engines):  # the command line may have changed them
+            st.error(wrong, icon=":material/error:")
             return
         engines = desk.settings.engines
         if st.button(

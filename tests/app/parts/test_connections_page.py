@@ -194,3 +194,25 @@ def test_a_file_that_is_wrong_is_said_and_left_alone(draw: Draw, home: Path) -> 
     named(home, "[engines.router]\nurl = 3")
     page.run()
     assert "engines.router.url" in everything(page) and (home / "config.toml").read_text().endswith("= 3")
+
+
+def test_what_fits_on_an_engine_elsewhere_is_its_window(draw: Draw, home: Path, stub: HostedStub) -> None:
+    named(home, table(stub))
+    stub.key = None
+    _ = draw()
+
+    def script() -> None:
+        import streamlit as st
+
+        from app import state
+        from app.views import connections, plan
+
+        state.keep_page("connections", st.Page(connections.draw, url_path="connections"))
+        plan.draw()
+
+    page = AppTest.from_function(script, default_timeout=PATIENCE_S)
+    page.query_params["model"] = "router"
+    page.run()
+    assert not page.exception
+    assert "**It fits.** The window is 327,680 tokens" in everything(page)
+    assert "router" in page.selectbox(key="model").options
