@@ -2,7 +2,7 @@
 `local_engine`, how servers are spoken to to `engine.remote`."""
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np
 from app.connections.keeping import opened_as
 from app.kv.binding import goes_back
 from app.local_engine import LocalEngine
+from app.models.places import same_model
 from app.settings import Settings
 from engine.backend import (
     About,
@@ -42,7 +43,7 @@ from engine.backend import (
     Source,
     Wanted,
 )
-from engine.errors import EngineFailed, ModelRefused
+from engine.errors import EngineFailed, LongdeskError, ModelRefused
 from engine.local.opened import OpenModel
 from engine.memory.fingerprint import fingerprint
 from engine.memory.planner import Planner, make_plan
@@ -50,6 +51,7 @@ from engine.remote.address import is_address
 
 if TYPE_CHECKING:
     from app.kv.reuse import KvReuse
+    from engine.remote.backend import RemoteBackend
     from engine.remote.servers import Servers
     from engine.runtime.checkpoint import Speeds
     from storage.snapshots import Snapshots
@@ -253,6 +255,7 @@ class Engines:
         self.local = LocalEngine(settings, index, speeds)
         self._given, self._ids = backend, IdCache(kept=KeptIds(settings.count_cache))
         self._servers: Servers | None = None
+        self._settings = settings
         self._connecting = Lock()
 
     def backend(self, model: str, *, apart: bool = False) -> Backend:
@@ -261,9 +264,20 @@ class Engines:
         if self._given is not None:
             return self._given
         if self.is_elsewhere(model):
-            return self.servers.open(*opened_as(model, self.named))
+            return self._counting(self.servers.open(*opened_as(model, self.named)))
         ids = IdCache(behind=self._ids) if apart else self._ids
         return LocalBackend(self.local.open(model), self.local, ids)
+
+    def _counting(self, backend: "RemoteBackend") -> Backend:
+        """With the vocabulary of a file on this machine, where a server cannot count and its model is here too."""
+        if backend.about.counts_exactly or backend.own_looked_for:
+            return backend
+        backend.own_looked_for = True
+        with suppress(LongdeskError):  # a file that cannot be used is none
+            found = same_model(backend.file, backend.about.name, self._settings)
+            if found is not None:
+                backend.count_with(self.local.open(str(found)), found.name)
+        return backend
 
     def is_elsewhere(self, model: str) -> bool:
         """Whether a --model value names an engine over HTTP."""

@@ -107,7 +107,8 @@ class About:
 
     name: the model's, as people call it. window: the most tokens that prompt and reply may have. vocabulary: which ids
     are its own, '' where nobody knows. origin: its files, None where they are elsewhere.
-    counts_exactly: its counts are the ids that are decoded, no estimates. how_counted: a clause on what they are else.
+    counts_exactly: its counts are the ids that are decoded, no estimates. how_counted: a clause on what they are else,
+    where they are estimates. counted_with: the file on this machine whose vocabulary counts for a server.
     keeps_kv: what it read can be kept on this machine. goes_back: another question behind the same beginning reads only
     itself; else that needs a saved KV cache that ends there. reports_capacity: its plans say what is free now.
     image_rule: whose rule counts images, None where it cannot see. has_tiles: it cuts images into tiles, of tile_tokens
@@ -122,6 +123,7 @@ class About:
     origin: Origin | None = None
     counts_exactly: bool = True
     how_counted: str = ""
+    counted_with: str = ""
     keeps_kv: bool = False
     goes_back: bool = True
     reports_capacity: bool = False

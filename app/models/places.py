@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from app.settings import STARTER, Settings, expanded, home_of, is_path, read_settings
 from engine.corpus.wording import printable
@@ -17,6 +17,7 @@ from engine.memory.catalog.entry import ENTRIES, Entry, find, near
 from engine.remote.address import is_address
 
 _DEPTH = 5  # folders below a place; Hugging Face's cache needs four
+_SIGNS = re.compile(r"[^a-z0-9]+")
 _PART = re.compile(r"-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$")
 
 
@@ -140,6 +141,18 @@ def _on_disk(name: str, settings: Settings) -> Path | Entry:
         return path  # whether it can be used is said where it is opened
     entry = find_entry(name)
     return locate(entry, gguf_files(places(settings.home, settings.models))) or entry
+
+
+def same_model(file: str, name: str, settings: Settings) -> Path | None:
+    """A GGUF on this machine that is the model of a server: the file that it names, or one that is called like it."""
+    if file and Path(file).is_file():
+        return Path(file)
+    wanted = _SIGNS.sub("-", PurePosixPath(name.partition(":")[0]).name.casefold())
+    for path in gguf_files(places(settings.home, settings.models)):
+        stem = _SIGNS.sub("-", path.stem.casefold())
+        if wanted and (stem == wanted or stem.startswith(f"{wanted}-")) and "mmproj" not in stem:
+            return path
+    return None
 
 
 def find_entry(name: str) -> Entry:

@@ -35,15 +35,16 @@ from engine.memory.advice import for_window
 from engine.remote.address import NOTHING_ENTERED, Entered
 from engine.remote.compatible import Adapter, Request, short_name
 from engine.remote.connection import TooLong
-from engine.remote.counting import Views, Words, encoded, marks
+from engine.remote.counting import Own, Views, Words, encoded, marks
 from engine.remote.faults import broken_off
 from engine.remote.grammar import Untold, gbnf
 from engine.remote.hearing import Heard
-from engine.remote.messages import Draw, Pictures, laid_out, messages_of, with_marks
+from engine.remote.messages import Draw, Pictures, laid_out, marks_in, messages_of, with_marks
 from engine.tokens.source_ids import encode_documents
 
 _UNKNOWN_WINDOW = 131_072  # tokens, taken where a server does not say
 _KEPT_COUNTS = 32
+_MOST_NAMED = 4
 
 
 class RemoteBackend:
@@ -53,12 +54,14 @@ class RemoteBackend:
         """draw: draws pictures that are sent. entered: what the user said of the server."""
         self._adapter, self._pictures = adapter, Pictures(draw)
         self._words, self._ids, self._counts = Words(adapter), IdCache(), dict[str, int]()
+        self._own: Own | None = None
+        self.own_looked_for = False  # whoever opens it may look for one
         window = entered.window or adapter.window()
         sees, host = adapter.sees(), adapter.connection.address.host
         self._views = Views(adapter, self._pictures) if sees else None
         how = "" if not adapter.how_counted else f"an estimate: {adapter.how_counted}"
         version = adapter.version()
-        self.about = About(
+        self.about = self.said = About(  # said: as it is told by the server, however it is counted
             name=short_name(adapter.id),
             window=window or _UNKNOWN_WINDOW,
             counts_exactly=not how,
@@ -84,6 +87,17 @@ class RemoteBackend:
         told = self._adapter.connection.get("/models", of_api=True)
         listed = told.get("data") if isinstance(told, dict) else told
         return tuple(str(each["id"]) for each in listed or () if isinstance(each, dict) and "id" in each)
+
+    @property
+    def file(self) -> str:
+        """Where its model's file lies, by the server's word; "" where it does not say."""
+        return self._adapter.file()
+
+    def count_with(self, own: Own, name: str) -> None:
+        """Counts with the vocabulary and the template of a model on this machine, where the server has no call that
+        counts. name: of its file."""
+        self._own, self._words, self._ids = own, Words(self._adapter, own), IdCache()
+        self.about = replace(self.about, counts_exactly=False, how_counted="", counted_with=name)
 
     def digest(self) -> str:
         """See Backend.digest: of where it is, and what it is called there."""
@@ -115,6 +129,8 @@ class RemoteBackend:
     def lay_out(self, exchanges: Sequence[Exchange], *, system: str, today: date) -> Prompt:
         """See Backend.lay_out: with as many tokens as the server counts, where it can."""
         prompt = laid_out(exchanges, system=system, encode=self.encode)
+        if self._own is not None:
+            return with_marks(prompt, self._own.prompt(exchanges, system=system, today=today).n_tokens)
         return with_marks(prompt, self._counted(prompt))
 
     def plan(self, prompt: Prompt, wanted: Wanted, exchanges: Sequence[Exchange] = ()) -> Plan:
@@ -132,6 +148,7 @@ class RemoteBackend:
             notes=(
                 f"On {self.about.server}.",
                 *((f"Prompt tokens are {self.about.how_counted}.",) if estimated else ()),
+                *((f"Counted with the vocabulary of {self.about.counted_with}.",) if self.about.counted_with else ()),
                 *(self._notes if wanted.n_ctx is None else ()),
             ),
             capacity=capacity,
@@ -159,6 +176,11 @@ class RemoteBackend:
         told: bool = False,
     ) -> Generator[Event, None, None]:
         """See Backend.generate. Raises DoesNotFit where the server refuses the prompt for its length."""
+        if found := marks_in(case.prompt):
+            yield Remark(
+                f"What is sent holds {', '.join(found[:_MOST_NAMED])}: {self.about.server} may take such texts for "
+                "marks of the chat."
+            )
         request = self._request(case, sampling, form)
         heard = Heard(case.prompt, request, monotonic())
         try:

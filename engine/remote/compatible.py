@@ -118,6 +118,10 @@ class Adapter:
         """About how much of the prompt that is read now is done, for who does not tell it with the answer."""
         return None
 
+    def file(self) -> str:
+        """Where the model's file lies, "" where it does not say; it may be on another machine."""
+        return ""
+
     def n_ctx(self, needed: int, wanted: int | None) -> int:
         """The context that an answer of so many tokens is asked for with. wanted: by the user."""
         return wanted or needed

@@ -5,18 +5,22 @@ Ids of an estimate are made of the text, so that the same text has the same ones
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import date
 from hashlib import shake_128
 from threading import Lock
+from typing import Protocol
 
 import numpy as np
 
 from engine.corpus.source import KeptFile, Picture
 from engine.errors import LongdeskError
+from engine.prompt.prompt import Exchange, Prompt
 from engine.remote.compatible import Adapter
 from engine.remote.connection import TooLong
 from engine.remote.messages import Pictures
 from engine.tokens.document import Ids, Shown, View
 from engine.tokens.id_cache import Encoded, IdCache
+from engine.tokens.source_ids import Encoder
 
 _BYTES_A_TOKEN = 3.6  # of code and prose in English, with vocabularies of 100,000 to 200,000 tokens: rather too few
 _MARKS = 6  # tokens around a message, about
@@ -24,12 +28,20 @@ _PIXELS_A_TOKEN, _LEAST_PICTURE = 28 * 28, 64  # of an image whose server does n
 _MOST_SIDE = 2048  # pixels: no server looks at more
 
 
-class Words:
-    """What a server makes of texts; engine.tokens.source_ids.Encoder. bytes_a_token: corrected by what the server said
-    that prompts had."""
+class Own(Protocol):
+    """A model on this machine whose vocabulary and template are a server's; engine.local.opened.OpenModel is one."""
 
-    def __init__(self, adapter: Adapter) -> None:
-        self._adapter = adapter
+    @property
+    def tokenizer(self) -> Encoder: ...
+    def prompt(self, exchanges: Sequence[Exchange], *, system: str, today: date) -> Prompt: ...
+
+
+class Words:
+    """What a server makes of texts; engine.tokens.source_ids.Encoder. own: makes the ids in its place, where it has no
+    call that counts. An estimate is corrected by what the server said that prompts had."""
+
+    def __init__(self, adapter: Adapter, own: Own | None = None) -> None:
+        self._adapter, self._own = adapter, own
         self._counts: bool | None = None
         self._bytes_a_token = _BYTES_A_TOKEN
         self._lock = Lock()
@@ -37,20 +49,17 @@ class Words:
     @property
     def key(self) -> str:
         """One for all texts that are counted the same."""
+        if self._own is not None:
+            return self._own.tokenizer.key
         where = self._adapter.connection.address.base
         return f"{where} {self._adapter.id} {self._bytes_a_token:.3f}"
-
-    @property
-    def are_counted(self) -> bool:
-        """Whether the server counts texts."""
-        if self._counts is None:
-            self.encode_all(["a"])
-        return bool(self._counts)
 
     def encode_all(self, texts: Sequence[str]) -> list[Ids]:
         """Ids of each text, in order. Raises LongdeskError where the server that counted does not any more."""
         if not texts:
             return []
+        if self._own is not None:
+            return self._own.tokenizer.encode_all(texts)
         if self._counts is not False:
             told = self._tokenized(texts)
             if told is not None:
@@ -60,8 +69,8 @@ class Words:
         return [self._estimated(text) for text in texts]
 
     def unrepresentable(self, text: str) -> Counter[str]:
-        """None that are known."""
-        return Counter()
+        """None that are known, where the vocabulary is not."""
+        return self._own.tokenizer.unrepresentable(text) if self._own is not None else Counter()
 
     def learn(self, n_bytes: int, n_tokens: int) -> None:
         """A prompt of so many bytes of text had so many tokens."""

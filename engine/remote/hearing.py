@@ -10,6 +10,8 @@ from engine.remote.compatible import Piece, Request, Usage
 
 _TELL_S = 0.5  # how often a prefill is heard of, of which the server says nothing
 _MOST_REASONING = 200_000  # characters that a receipt keeps
+# of what was counted, what a server reads at least where it reads all: a template may be another one than ours
+_EXACT, _SAME_VOCABULARY, _ESTIMATED = 1.0, 0.95, 0.5
 
 
 @dataclass(slots=True)
@@ -69,6 +71,11 @@ class Heard:
         for sentence in self.said:
             yield Remark(sentence)
         usage = self.usage
+        if self._is_cut(about):
+            yield Remark(
+                f"{about.server} read {usage.prompt_tokens or 0:,} tokens, where {self.prompt.n_tokens:,} were "
+                "counted: it may have left out some of the prompt."
+            )
         total = (usage.prompt_tokens or 0) + (usage.reply_tokens or 0)
         if total > max(about.window, self.request.n_ctx):
             yield Remark(
@@ -97,6 +104,14 @@ class Heard:
             server=self._server(about),
         )
 
+    def _is_cut(self, about: About) -> bool:
+        """Whether a server read fewer tokens than were sent, as far as counts of that kind can tell."""
+        told, counted = self.usage.prompt_tokens, self.prompt.n_tokens
+        if told is None or self.request.begun:
+            return False
+        share = _EXACT if about.counts_exactly else _SAME_VOCABULARY if about.counted_with else _ESTIMATED
+        return told < counted * share
+
     def _server(self, about: About) -> dict[str, Any]:
         """What the server said, for the receipt."""
         usage, counted = self.usage, self.prompt.n_tokens
@@ -104,7 +119,7 @@ class Heard:
         return {
             "engine": about.server,
             "counted_tokens": counted,
-            "counted": about.how_counted or "by the server",
+            "counted": _counted_by(about),
             "prompt_tokens": told,
             "differs_by": None if told is None else told - counted,
             "cached_tokens": usage.cached_tokens,
@@ -113,3 +128,9 @@ class Heard:
             "written_per_s": usage.written_per_s,
             "reasoning": self.reasoning or None,
         }
+
+
+def _counted_by(about: About) -> str:
+    if about.counted_with:
+        return f"with the vocabulary of {about.counted_with}"
+    return about.how_counted or "by the server"

@@ -4,6 +4,7 @@ The same sources and turns give the same messages to the byte, and a later turn'
 server's prefix cache finds what it has read.
 """
 
+import re
 from base64 import b64encode
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ from engine.remote.connection import Fields
 from engine.tokens.document import Content, Ids, Shown, View
 
 _KEPT_PICTURES = 64
+_MARK = re.compile(r"<\|[A-Za-z0-9_]{1,32}\|>|<(?:start|end)_of_turn>|\[/?INST\]")
 _AS_THEY_ARE = {"PNG": "png", "JPEG": "jpeg", "WEBP": "webp", "GIF": "gif"}
 
 
@@ -53,6 +55,18 @@ def messages_of(prompt: Prompt, pictures: "Pictures") -> list[Fields]:
     if asked:
         messages.append({"role": "user", "content": _content(tuple(asked), pictures)})
     return messages
+
+
+def marks_in(prompt: Prompt) -> list[str]:
+    """Texts in sources and questions that servers take for marks of a chat, each once: their templates are rendered to
+    text before it is cut into tokens."""
+    found = dict[str, None]()
+    for segment in prompt.segments:
+        if segment.part in (Part.SOURCE, Part.QUESTION):
+            for part in segment.content:
+                if isinstance(part, str):
+                    found.update(dict.fromkeys(_MARK.findall(part)))
+    return list(found)
 
 
 def with_marks(prompt: Prompt, total: int) -> Prompt:

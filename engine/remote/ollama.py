@@ -4,6 +4,7 @@
 since another one loads the model anew.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from threading import Event as Flag
@@ -37,6 +38,10 @@ class Ollama(Adapter):
 
     def sees(self) -> bool:
         return "vision" in (self._shown.get("capabilities") or ())
+
+    def file(self) -> str:
+        found = re.search(r"^FROM (/\S.*)$", str(self._shown.get("modelfile") or ""), re.MULTILINE)
+        return found[1].strip() if found else ""
 
     def n_ctx(self, needed: int, wanted: int | None) -> int:
         """What the model is loaded with, where that is enough; else the next power of two, as far as it goes."""

@@ -92,7 +92,7 @@ class Servers:
             if before is not None:
                 before.close()
             return _Known(monotonic(), error=error, entered=entered)
-        if before is not None and before.about == found.about:
+        if before is not None and before.said == found.said:
             found.close()
             return _Known(monotonic(), before, entered=entered)
         if before is not None:

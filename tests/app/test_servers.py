@@ -138,6 +138,29 @@ def test_an_estimate_is_marked_and_a_difference_stands_in_the_receipt(new_desk: 
         desk.close()
 
 
+def test_a_model_that_is_here_too_counts_for_a_server_that_cannot(
+    new_desk: NewDesk, corpus: Path, llama_gguf: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (folder / "Scout-Q4_K_M.gguf").symlink_to(llama_gguf)
+    (folder / "scouts.gguf").write_bytes(b"another")
+    here = new_desk(llama_gguf)
+    counted = here.count(here.read([corpus]))
+    blob = stubs.ollama()
+    blob.routes["/api/show"]["modelfile"] = f"# of Ollama\nFROM {llama_gguf}\n"
+    for stub, name in ((stubs.lm_studio(), "Scout-Q4_K_M.gguf"), (blob, llama_gguf.name)):
+        with serving(stub):
+            desk = new_desk(stub.url, models=(folder,))
+            there = desk.count(desk.read([corpus]))
+            assert there.total_tokens == counted.total_tokens and not there.how_counted
+            assert [each.n_tokens for each in there.documents] == [each.n_tokens for each in counted.documents]
+            assert f"with the vocabulary of {name}" in " ".join(desk.plan(there).notes)
+            turn = ask(desk, "What?", corpus=desk.read([corpus]))
+            assert turn.receipt is not None and turn.receipt["server"]["counted"].endswith(name)
+            desk.close()
+
+
 def test_a_corpus_is_read_in_passes_over_a_server(new_desk: NewDesk, corpus: Path, server: LlamaCppServer) -> None:
     desk = new_desk(server.url)
     turn = ask(desk, "What is it?", corpus=desk.read([corpus]), in_passes=True, pass_tokens=300)

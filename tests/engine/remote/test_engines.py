@@ -227,6 +227,27 @@ def test_what_a_model_thinks_is_kept_apart() -> None:
     assert any("kept apart" in event.text for event in events if isinstance(event, Remark))
 
 
+def test_texts_that_look_like_marks_of_a_chat_are_told() -> None:
+    with opened(stubs.vllm()) as backend:
+        prompt = prompt_of(
+            backend, "What is [INST]?", Source.written("a.txt", "One <|eot_id|> and <|eot_id|>, </s> <b>")
+        )
+        remarks = [event.text for event in ask(backend, prompt) if isinstance(event, Remark)]
+        assert len(remarks) == 1 and "holds <|eot_id|>, [INST]: vLLM" in remarks[0]
+        assert not any(isinstance(event, Remark) for event in ask(backend))
+
+
+def test_a_server_that_reads_less_than_it_was_sent_is_told_of() -> None:
+    stub = stubs.vllm()
+    stub.routes["/v1/chat/completions"] = stubs.chat(prompt_tokens=20)
+    with opened(stub) as backend:
+        remarks = [event.text for event in ask(backend) if isinstance(event, Remark)]
+        assert len(remarks) == 1 and "read 20 tokens, where" in remarks[0]
+    guessed = stubs.lm_studio()
+    with opened(guessed) as backend:
+        assert not any(isinstance(event, Remark) for event in ask(backend)), "an estimate is no proof"
+
+
 def test_the_prompt_begins_the_same_to_the_byte_over_turns() -> None:
     stub = stubs.vllm()
     with opened(stub) as backend:
