@@ -6,6 +6,7 @@ another host asks for it anew, and no other host is ever sent it.
 """
 
 import os
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -156,19 +157,52 @@ def write_engine(path: Path, engine: NamedEngine, *, replaces: bool = False) -> 
         raise UsageError(
             f"There is an engine {engine.name} already.", "Change it with --replace, or choose another name."
         )
-    import tomlkit  # whoever reads settings does without
-
-    if "engines" not in document:
-        document["engines"] = tomlkit.table(is_super_table=True)
-    table = tomlkit.table()
-    for name, value in engine.to_table().items():
-        if isinstance(value, dict):
-            inline = tomlkit.inline_table()
-            inline.update(value)
-            value = inline
-        table[name] = value
-    document["engines"][engine.name] = table
+    wanted = {**_values(document).get("engines", {}), engine.name: engine.to_table()}
+    try:
+        _put(document, engine)
+    except (TypeError, ValueError):  # of a file that has them within braces
+        document.pop("engines")
+    if _values(document).get("engines") != wanted:
+        document.pop("engines", None)
+        document["engines"] = _table(wanted)
     _write(path, document)
+
+
+def _put(document: "tomlkit.TOMLDocument", engine: NamedEngine) -> None:
+    """Where the engine stands already, what is said of it is changed there, with the comments beside it."""
+    values = engine.to_table()
+    if "engines" not in document:
+        document["engines"] = _table({engine.name: values})
+        return
+    engines: Any = document["engines"]
+    if engine.name not in engines:
+        engines[engine.name] = _table(values)
+        return
+    for name in [name for name in engines[engine.name] if name not in values]:
+        del engines[engine.name][name]
+    for name, value in _table(values).items():
+        engines[engine.name][name] = value
+
+
+def _table(values: Mapping[str, Any]) -> Any:
+    """Tables of tables as tables, those in them within braces."""
+    import tomlkit
+
+    has_tables = all(isinstance(value, dict) and "url" in value for value in values.values())
+    table = tomlkit.table(is_super_table=has_tables)
+    for name, value in values.items():
+        inner: Any = value
+        if isinstance(value, dict):
+            inner = _table(value) if has_tables else tomlkit.inline_table()
+            if not has_tables:
+                inner.update(value)
+        table[name] = inner
+    return table
+
+
+def _values(document: "tomlkit.TOMLDocument") -> dict[str, Any]:
+    """What a file says, as whoever reads settings reads it."""
+    return tomllib.loads(document.as_string())
 
 
 def drop_engine(path: Path, engine: NamedEngine) -> None:

@@ -1,6 +1,7 @@
 """Writing engines into config.toml: what else stands there stays as it is."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,38 @@ def test_an_engine_is_changed_only_where_that_is_meant(tmp_path: Path) -> None:
     assert path.read_text() == OWN
     write_engine(path, laptop, replaces=True)
     assert engines_in(tmp_path) == (laptop,) and "# mine" in path.read_text()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'engines = { a = { url = "http://a" } }\nreply_tokens = 7\n',
+        'engines.a.url = "http://a"\nreply_tokens = 7\n',
+        'reply_tokens = 7\n[engines]\na.url = "http://a"\n',
+        'reply_tokens = 7\n[engines]\na = { url = "http://a" }\n',
+        'reply_tokens = 7\n[engines]\n[engines.a]\nurl = "http://a"\n',
+    ],
+)
+def test_engines_may_stand_in_the_file_in_every_way(tmp_path: Path, text: str) -> None:
+    path, a = tmp_path / "config.toml", NamedEngine(name="a", url="http://a")
+    path.write_text(text)
+    write_engine(path, OFFICE)
+    assert engines_in(tmp_path) == (a, OFFICE)
+    write_engine(path, replace(a, key="env:A"), replaces=True)
+    assert set(engines_in(tmp_path)) == {replace(a, key="env:A"), OFFICE}
+    drop_engine(path, a)
+    assert engines_in(tmp_path) == (OFFICE,)
+    drop_engine(path, OFFICE)
+    assert engines_in(tmp_path) == () and read_settings({"LONGDESK_HOME": str(tmp_path)}).reply_tokens == 7
+
+
+def test_comments_beside_an_engine_stay_when_it_is_changed(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(f"{OWN}window = 4096  # or it would be cut\n\n[engines.b]\nurl = 'http://b'\n")
+    write_engine(path, NamedEngine(name="laptop", url="http://127.0.0.1:1234", window=8192), replaces=True)
+    text = path.read_text()
+    assert "# at home" in text and "# or it would be cut" in text and "window = 8192" in text
+    assert [each.name for each in engines_in(tmp_path)] == ["laptop", "b"]
 
 
 def test_the_file_is_made_where_there_is_none_and_nobody_else_can_read_it(tmp_path: Path) -> None:
