@@ -9,6 +9,7 @@ from time import monotonic
 
 from app.attachments import candidates, joining
 from app.citing import Excerpt, Sent, cite
+from app.costs import cost_ahead, metered
 from app.next_turn import PreparedTurn, prepare, quotable
 from app.passes.planning import plan_passes
 from app.passes.reading import read_in_passes
@@ -54,6 +55,7 @@ def answer(
         settings = question.settings or settings
         question = _as_set(question, session, settings)
         resumed = there[0] if question.goes_on is not None else None
+        backend = metered(backend, resumed.receipt if resumed else None)
         turn = _prepared(question, session, resumed, backend, store, settings)
         passes = plan_passes(turn, question, backend, store, settings, cancel) if question.in_passes else None
         if passes is None or not passes.slices or (len(passes.slices) == 1 and turn.case.plan.fits):
@@ -73,7 +75,8 @@ def answer(
         told = QUOTE_TAG in turn.system + question.text
         excerpts = _whole(quotable(turn.sources, backend, settings))
         try:
-            yield Begun(asked, turn.case.plan, looking_at(turn.case.prompt))
+            cost = passes.cost if passes else cost_ahead(backend.about, turn.case)
+            yield Begun(asked, turn.case.plan, looking_at(turn.case.prompt), cost)
             yield from (*map(Notice, varied), *notices)
             if passes is not None:
                 made = yield from read_in_passes(passes.begun_in(session.id), turn.begun, cancel)
@@ -282,10 +285,8 @@ def _begin(
 
 @dataclass(slots=True)
 class Record:
-    """What is kept of an answer while it comes. read_s: what reading the sources took.
-
-    text, ids: of the reply so far, also of its beginning where it goes on.
-    """
+    """What is kept of an answer while it comes. read_s: what reading the sources took. text, ids: of the reply so far,
+    also of its beginning where it goes on."""
 
     turn: Turn
     store: Store

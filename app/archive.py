@@ -74,6 +74,12 @@ class Archive:
         """The turns of a session's current branch, as far as they have come. Raises as session does."""
         return self._store.turns.of(session_id)
 
+    def cost(self, session_id: str) -> dict[str, Any] | None:
+        """What the turns of all its branches have cost, see session_cost; None where nothing was paid for."""
+        from app.export import session_cost  # with what an engine says, which no list needs
+
+        return session_cost(self._store.turns.all(session_id))
+
     def turns_before(self, session_id: str, index: int) -> tuple[Turn, ...]:
         """The turns that lead to this one, on whichever branch. Raises as session does, and without such a turn."""
         return self._store.turns.of(session_id, before=index)

@@ -22,13 +22,12 @@ from app.next_turn import documents_of, prepare, standing_instruction
 from app.question import DeskEvent, Filled, Hold, Line, Notice, Question, Unwanted, with_template
 from app.reading import Tell, read, read_to_count
 from app.session_settings import begun_with
-from app.settings import Settings
+from app.settings import NamedEngine, Settings, engines_in
 from app.sources.joining import arrange, join_session, write_down
 from engine.backend import About, Backend, Corpus, Exchange, Plan, Prompt, Quotes, Wanted
 from engine.corpus.rules import Rules
 from engine.errors import Cancelled, LongdeskError
 from engine.memory.planner import Planner
-from engine.remote.address import is_address
 from storage.records import Session
 
 if TYPE_CHECKING:  # and within what needs them: counting does without
@@ -79,6 +78,17 @@ class Desk(Archive):
         """From now on the model that this session was begun with. Raises UsageError without such a session."""
         self.settings = replace(self.settings, model=self._store.sessions.get(session_id).model)
 
+    def use_model(self, model: str) -> None:
+        """From now on the model that this --model value names. Raises as backend does."""
+        self.backend(model)
+        self.settings = replace(self.settings, model=model)
+
+    def read_engines(self) -> tuple[NamedEngine, ...]:
+        """The engines that config.toml names now; so --model values mean from now on. Raises as read_settings does."""
+        if (engines := engines_in(self.settings.home)) != self.settings.engines:
+            self._engines.named, self.settings = engines, replace(self.settings, engines=engines)
+        return engines
+
     @property
     def engine(self) -> Running | None:
         """The engine that runs in this process, if one does."""
@@ -125,12 +135,12 @@ class Desk(Archive):
 
     def wake(self) -> None:
         """Lets llama.cpp be loaded for a plan while the model's file is found and read."""
-        if not is_address(self.settings.model):
+        if not self._engines.is_elsewhere(self.settings.model):
             self._engines.local.wake()
 
     def warm_up(self) -> None:
         """Lets llama.cpp look at the model while a corpus is still being read and counted: a plan will ask it soon."""
-        if not is_address(self.settings.model):
+        if not self._engines.is_elsewhere(self.settings.model):
             Thread(target=self._engines.local.look_at, args=(self.settings.model,), daemon=True).start()
 
     def plan(self, count: Count | None = None, *, wanted: Wanted | None = None) -> Plan:
@@ -145,10 +155,7 @@ class Desk(Archive):
 
     def plan_for(self, model: str | None, wanted: Wanted, *, prompt_tokens: int = 0) -> Plan:
         """The plan for any GGUF, server or catalogue name, also one that is not on this machine; None is the current
-        model.
-
-        Raises ModelRefused, UsageError.
-        """
+        model. Raises ModelRefused, UsageError."""
         return self._engines.plan(model or self.settings.model, wanted, prompt_tokens=prompt_tokens)
 
     def planner(self, model: str | None = None) -> Planner:
@@ -210,7 +217,7 @@ class Desk(Archive):
 
         backend, session = self.backend(), self._store.sessions.get(session_id)
         turn = prepare(session, question, store=self._store, backend=backend, settings=self.settings, only=only)
-        return preview_of(turn, documents_of(turn, backend), sees=backend.about.sees)
+        return preview_of(turn, documents_of(turn, backend), about=backend.about)
 
     def outlines(self, session_id: str, resumed: int | None = None) -> Iterator["Outline"]:
         """How a session's next question would be read in passes, or how this turn would go on: see outlines_of. Raises

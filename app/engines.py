@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from app.connections.keeping import opened_as
 from app.kv.binding import goes_back
 from app.local_engine import LocalEngine
 from app.models.places import same_model
@@ -238,7 +239,8 @@ class LocalBackend:
 class Engines:
     """The engines of a process, by the --model value that names them.
 
-    index: see LocalEngine. backend: answers in place of what is named. speeds: see Keeper.
+    index: see LocalEngine. backend: answers in place of what is named. speeds: see Keeper. named: the engines
+    over HTTP that have a name now.
     """
 
     def __init__(
@@ -249,6 +251,7 @@ class Engines:
         backend: Backend | None = None,
         speeds: "Speeds | None" = None,
     ) -> None:
+        self.named = settings.engines
         self.local = LocalEngine(settings, index, speeds)
         self._given, self._ids = backend, IdCache(kept=KeptIds(settings.count_cache))
         self._servers: Servers | None = None
@@ -260,8 +263,8 @@ class Engines:
         texts that are nobody's. May be called from any thread. Raises as open does."""
         if self._given is not None:
             return self._given
-        if is_address(model):
-            return self._counting(self.servers.open(model))
+        if self.is_elsewhere(model):
+            return self._counting(self.servers.open(*opened_as(model, self.named)))
         ids = IdCache(behind=self._ids) if apart else self._ids
         return LocalBackend(self.local.open(model), self.local, ids)
 
@@ -276,6 +279,10 @@ class Engines:
                 backend.count_with(self.local.open(str(found)), found.name)
         return backend
 
+    def is_elsewhere(self, model: str) -> bool:
+        """Whether a --model value names an engine over HTTP."""
+        return is_address(model) or any(engine.name == model for engine in self.named)
+
     @property
     def servers(self) -> "Servers":
         """Those that are spoken to; there from when it is first asked for."""
@@ -289,18 +296,18 @@ class Engines:
 
     def plan(self, model: str, wanted: Wanted, *, prompt_tokens: int = 0) -> Plan:
         """The plan of any model for so many tokens. May be called from any thread. Raises as LocalEngine.plan does."""
-        if not is_address(model):
+        if not self.is_elsewhere(model):
             return self.local.plan(model, wanted, prompt_tokens=prompt_tokens)
         ids = np.zeros(prompt_tokens, dtype=np.int32)
         return self.backend(model).plan(Prompt((Segment(Part.SOURCE, ids),) if prompt_tokens else ()), wanted)
 
     def window(self, model: str) -> int:
         """The most tokens that a model can have. Raises as plan does."""
-        return self.backend(model).about.window if is_address(model) else self.local.card(model).window
+        return self.backend(model).about.window if self.is_elsewhere(model) else self.local.card(model).window
 
     def learn(self, model: str) -> Iterator[float]:
         """See SavedCaches.learn. Raises as backend does."""
-        if self._given is None and not is_address(model):
+        if self._given is None and not self.is_elsewhere(model):
             yield from self.local.learn(model)
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from markdown_it import MarkdownIt
 
 from app.answers.cited import NO_WORDS, is_code, numbered, place_of, standing_of
+from app.costs import session_cost as session_cost  # whoever exports a session needs it
 from app.sizes import name_of
 from engine.answer.citations import Citation
 from engine.backend import number_pictures

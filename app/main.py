@@ -22,7 +22,7 @@ from app.markdown import sentence_of  # noqa: E402
 from app.parts.engine import draw_engine  # noqa: E402
 from app.parts.sessions import draw_sessions  # noqa: E402
 from app.parts.strip import draw_plan_link, draw_reading_link  # noqa: E402
-from app.views import ask, history, plan, reading, snapshots, summary  # noqa: E402
+from app.views import ask, connections, history, plan, reading, snapshots, summary  # noqa: E402
 from engine.errors import LongdeskError  # noqa: E402
 
 _PARTS = Path(_APP) / "parts"
@@ -42,6 +42,7 @@ def draw_page() -> None:
     summing = st.Page(summary.draw, title="Summary · Longdesk", url_path="summary")
     pages = {"ask": asking, "plan": planning, "sessions": sessions, "caches": caches, "reading": reaching}
     pages["summary"] = summing
+    pages["connections"] = st.Page(connections.draw, title="Connections · Longdesk", url_path="connections")
     for name, page in pages.items():
         state.keep_page(name, page)
     page = st.navigation([*pages.values()], position="hidden")

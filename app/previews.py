@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 
+from app.costs import cost_ahead
 from app.images.albums import Album, albums_of
 from app.next_turn import PreparedTurn
-from engine.backend import Document, Part, Plan, Prompt
+from engine.backend import About, Cost, Document, Part, Plan, Prompt
 from storage.records import Session, SourceLink, Turn
 
 _KEPT = 8
@@ -25,7 +26,7 @@ class Preview:
     be read again, None where nobody can tell. unseen: paths of sources that are sent, but for their pictures: the model
     cannot see. unsent: those of all sources that have nothing else in them, so that they cost nothing. tokens, albums:
     by path, for every source of the session. unrepresentable: by path, characters that the vocabulary has no token for.
-    rereads: see PreparedTurn.
+    rereads: see PreparedTurn. cost: None where tokens have no price.
     """
 
     plan: Plan
@@ -38,6 +39,7 @@ class Preview:
     unrepresentable: dict[str, int] = field(repr=False)
     albums: dict[str, Album] = field(repr=False)
     rereads: str | None = None
+    cost: Cost | None = None
 
     @property
     def corpus_tokens(self) -> int:
@@ -49,9 +51,9 @@ class Preview:
         return self.prompt.n_tokens - self.corpus_tokens
 
 
-def preview_of(turn: PreparedTurn, documents: tuple[Document, ...], *, sees: bool) -> Preview:
+def preview_of(turn: PreparedTurn, documents: tuple[Document, ...], *, about: About) -> Preview:
     """What asking this turn would cost. documents: of every source, see next_turn.documents_of."""
-    unsent = frozenset(at.source.path for at in turn.placed if not sees and at.source.is_wordless)
+    unsent = frozenset(at.source.path for at in turn.placed if not about.sees and at.source.is_wordless)
     return Preview(
         plan=turn.case.plan,
         prompt=turn.case.prompt,
@@ -63,6 +65,7 @@ def preview_of(turn: PreparedTurn, documents: tuple[Document, ...], *, sees: boo
         unrepresentable={each.path: sum(each.unrepresentable.values()) for each in documents if each.unrepresentable},
         albums=albums_of(documents),
         rereads=turn.rereads,
+        cost=cost_ahead(about, turn.case),
     )
 
 

@@ -8,7 +8,7 @@ from time import sleep
 
 from app.settings import Settings
 from app.templates.shelf import Filled as Filled  # whoever asks needs it
-from engine.backend import Corpus, Event, Gauge, Plan, Prompt, Skipped
+from engine.backend import Corpus, Cost, Event, Gauge, Plan, Prompt, Skipped
 from storage.records import Turn
 
 _POLL_S = 0.2
@@ -87,11 +87,13 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """The question was accepted: its turn stands in the store, and the engine starts. pictures: those of the prompt."""
+    """The question was accepted: its turn stands in the store, and the engine starts. pictures: those of the prompt.
+    cost: of asking it, None where tokens have no price."""
 
     turn: Turn
     plan: Plan
     pictures: tuple[Looking, ...] = ()
+    cost: Cost | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from datetime import date
 from importlib.metadata import version
 from typing import Any
 
+from app.costs import cost_so_far
 from app.next_turn import PreparedTurn
 from app.session_settings import SessionSettings, asked_with
 from app.settings import Settings
@@ -85,6 +86,7 @@ def receipt_of(
         quotes=backend.quotes().with_setting(settings.quotes).to_json(),
         passes=sending.passes,
         server=sending.server,
+        cost=cost_so_far(backend),
     )
 
 

@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 
 from platformdirs import user_data_path
 
+from app.connections.named import NamedEngine as NamedEngine
+from app.connections.named import check_model, named_engines
 from app.sizes import parse_bytes
 from engine.corpus.rules import ALL_PAGES, BARE_AMONG, BARE_PAGES, parse_pages
 from engine.errors import UsageError
@@ -36,6 +38,7 @@ class Settings:
     snapshot_budget: bytes that they may take on the disk, None to choose. quotes: whether words of the sources are
     looked for that show an answer; None does so with models that were found to be good at it. count_cache_budget: bytes
     that ids and readings of counted files may take, 0 to keep none. notes_budget: bytes that notes of passes may take.
+    engines: those over HTTP that have a name.
     """
 
     OWN: ClassVar = frozenset(
@@ -66,6 +69,7 @@ class Settings:
     quotes: bool | None = None
     count_cache_budget: int = 1 << 30
     notes_budget: int = 256 << 20
+    engines: tuple[NamedEngine, ...] = ()
 
     def __post_init__(self) -> None:
         """Raises UsageError for a value that no engine could take, wherever it was set."""
@@ -87,11 +91,22 @@ class Settings:
         ):
             if not holds:
                 raise UsageError(f"{name} is {getattr(self, name)!r}.", f"It must be {what}.")
+        check_model(self.model)  # it is stored with sessions
 
     @property
     def wanted(self) -> Wanted:
         """What is asked of a plan."""
         return Wanted(n_ctx=self.n_ctx, kv_type=self.kv_type, kv_device=self.kv_device, reply_tokens=self.reply_tokens)
+
+    def engine(self, model: str | None = None) -> NamedEngine | None:
+        """The engine of this name, of the settings' own model without one; None for a file, and for an address."""
+        model = self.model if model is None else model
+        return next((each for each in self.engines if each.name == model), None)
+
+    @property
+    def config_file(self) -> Path:
+        """Where the user's settings stand."""
+        return config_file(self.home)
 
     @property
     def cache(self) -> Path:
@@ -120,7 +135,7 @@ def read_settings(environment: Mapping[str, str] = os.environ, **flags: Any) -> 
     Raises UsageError for a file that does not parse or names what is not known.
     """
     home = home_of(environment)
-    settings = replace(Settings(home=home), **_from_file(home / "config.toml"))
+    settings = replace(Settings(home=home), **_from_file(config_file(home)))
     if model := environment.get("LONGDESK_MODEL"):
         settings = replace(settings, model=model)
     if mmproj := environment.get("LONGDESK_MMPROJ"):
@@ -128,7 +143,19 @@ def read_settings(environment: Mapping[str, str] = os.environ, **flags: Any) -> 
     if roots := environment.get("LONGDESK_ROOTS"):
         settings = replace(settings, roots=tuple(Path(root) for root in roots.split(os.pathsep) if root))
     settings = replace(settings, **{name: value for name, value in flags.items() if value is not None})
+    if settings.engine() is not None:  # a file of an engine's name does not hide it
+        return settings
     return replace(settings, model=absolute_model(settings.model))
+
+
+def config_file(home: Path) -> Path:
+    return home / "config.toml"
+
+
+def engines_in(home: Path) -> tuple[NamedEngine, ...]:
+    """The engines over HTTP that config.toml names now. Raises as read_settings does."""
+    engines: tuple[NamedEngine, ...] = _from_file(config_file(home)).get("engines", ())
+    return engines
 
 
 def is_path(path: Path, name: str) -> bool:
@@ -180,6 +207,7 @@ _FILE_TYPES: dict[str, type | tuple[type, ...]] = {
     "quotes": bool,
     "count_cache_budget": (int, str),
     "notes_budget": (int, str),
+    "engines": dict,
 }
 
 
@@ -195,6 +223,8 @@ def _from_file(path: Path) -> dict[str, Any]:
             raise UsageError(f"{path} sets {name}, which is not known.", f"Known are {', '.join(_FILE_TYPES)}.")
         if not isinstance(value, _FILE_TYPES[name]) or (isinstance(value, bool) and _FILE_TYPES[name] is not bool):
             raise UsageError(f"{path} sets {name} to {value!r}.", "docs/command-line.md shows what it takes.")
+    if "engines" in values:
+        values["engines"] = named_engines(values["engines"], str(path))
     for name in ("roots", "models"):
         if name in values:
             values[name] = tuple(expanded(Path(str(folder))) for folder in values[name])

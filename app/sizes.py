@@ -1,6 +1,7 @@
-"""Numbers as people write and read them: 128K tokens, 7.2 GiB, 1 min 5 s, images 3–8."""
+"""Numbers as people write and read them: 128K tokens, 7.2 GiB, 1 min 5 s, $0.031, images 3–8."""
 
 import re
+from math import floor, log10
 
 _SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([kmg]?)\s*$", re.IGNORECASE)
 _BYTES = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?\s*$", re.IGNORECASE)
@@ -48,6 +49,13 @@ def show_seconds(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def show_usd(dollars: float) -> str:
+    """Two digits that say something: $12.40, $0.031, $0.00012."""
+    if dollars >= 0.1 or not dollars:
+        return f"${dollars:,.2f}"
+    return f"${dollars:.{1 - floor(log10(dollars)) if dollars > 0 else 2}f}"
 
 
 def name_of(first_number: int, n_pictures: int) -> str:

@@ -10,6 +10,7 @@ from datetime import date
 from threading import Event as Flag
 from typing import Protocol
 
+from engine.answer.cost import Cost, Prices, Spent, cost_of, published_prices
 from engine.answer.quotes import Quotes, QuoteState
 from engine.corpus.source import Cause, Corpus, Picture, Skipped, Source
 from engine.errors import LongdeskError
@@ -44,6 +45,7 @@ __all__ = [
     "Case",
     "Cause",
     "Checking",
+    "Cost",
     "Corpus",
     "Document",
     "Event",
@@ -62,6 +64,7 @@ __all__ = [
     "Picture",
     "Plan",
     "Prefill",
+    "Prices",
     "Prompt",
     "QuoteState",
     "Quotes",
@@ -72,13 +75,16 @@ __all__ = [
     "Segment",
     "Skipped",
     "Source",
+    "Spent",
     "Stop",
     "Text",
     "Verdict",
     "View",
     "Wanted",
     "Weight",
+    "cost_of",
     "number_pictures",
+    "published_prices",
 ]
 
 
@@ -108,6 +114,7 @@ class About:
     image_rule: whose rule counts images, None where it cannot see. has_tiles: it cuts images into tiles, of tile_tokens
     tokens each. unfit: sentences on what was to make it see, and cannot. holds_forms: its replies can be held to a
     grammar. server: which engine it is and where, of one that is spoken to over HTTP; "" for one on this machine.
+    prices: what is asked for its tokens, None where nothing is, or nobody knows.
     """
 
     name: str
@@ -126,6 +133,7 @@ class About:
     unfit: tuple[str, ...] = ()
     holds_forms: bool = False
     server: str = ""
+    prices: Prices | None = None
 
     @property
     def sees(self) -> bool:

@@ -14,16 +14,54 @@
 
 A message states the fact and, in `remedy`, what to do about it. They are caught only at the doors (app/), which
 turn them into a sentence and an exit code; nothing below prints or exits.
+
+No message holds a key, whoever worded it: each goes through `redacted`, and what else the doors show of an error of a
+library or a server.
 """
+
+import re
+from urllib.parse import quote
+
+STANDS_FOR_IT = "[key]"
+_LEAST = 6  # characters: what is shorter is no key, and stands in too many words
+_SECRETS: set[str] = set()
+
+_SECRET_NAMES = r"[\w.-]*(?:key|token|secret|passw(?:or)?d|pwd|auth|credential|signature)[\w.-]*"
+_RULES = (
+    (re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^\s/?#\"'<>]*@", re.IGNORECASE), rf"\1{STANDS_FOR_IT}@"),
+    (re.compile(rf"([?&;]{_SECRET_NAMES}=)[^\s&#\"'<>]+", re.IGNORECASE), rf"\1{STANDS_FOR_IT}"),
+    (
+        re.compile(
+            r"((?:authorization|(?:x-)?api-key)[\"']?\s*[:=]\s*[\"']?(?:(?:bearer|basic)\s+)?)[^\s\"',}]+",
+            re.IGNORECASE,
+        ),
+        rf"\1{STANDS_FOR_IT}",
+    ),
+    (re.compile(r"(\bBearer\s+)(?=\S*\d)[\w.~+/=-]{12,}", re.IGNORECASE), rf"\1{STANDS_FOR_IT}"),
+)
+
+
+def keep_secret(secret: str) -> None:
+    """From now on, nothing that goes through `redacted` shows this."""
+    if len(secret) >= _LEAST:
+        _SECRETS.update({secret, quote(secret, safe=""), repr(secret)[1:-1]})
+
+
+def redacted(text: str) -> str:
+    """A text without keys: those that are in use, and what stands where keys and passwords stand."""
+    for secret in sorted(_SECRETS, key=len, reverse=True):
+        text = text.replace(secret, STANDS_FOR_IT)
+    for pattern, instead in _RULES:
+        text = pattern.sub(instead, text)
+    return text
 
 
 class LongdeskError(Exception):
     """The root. `str(error)` is one or two whole sentences that a user can read: the fact, then the remedy."""
 
     def __init__(self, fact: str, remedy: str = "") -> None:
-        super().__init__(fact, remedy)
-        self.fact = fact
-        self.remedy = remedy
+        self.fact, self.remedy = redacted(fact), redacted(remedy)
+        super().__init__(self.fact, self.remedy)
 
     def __str__(self) -> str:
         return f"{self.fact} {self.remedy}".strip()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from app.markdown import literal_html
+from app.sizes import show_usd
 from engine.corpus.wording import counted
 
 _BY = {
@@ -155,6 +156,20 @@ def _quotes(receipt: Mapping[str, Any]) -> Iterator[str]:
     yield from dict.fromkeys((reason, *map(str, quotes["remarks"])))  # the first time, the reason is a remark as well
 
 
+def _cost(receipt: Mapping[str, Any]) -> Iterator[str]:
+    cost = receipt["cost"]
+    if cost is None:
+        return
+    about, prices = "~" if cost["estimated"] else "", cost["prices"]
+    yield (
+        f"{about}{show_usd(cost['total'])} for {cost['prompt_tokens']:,} tokens sent, {cost['cached_tokens']:,} of "
+        f"them from the server's cache, and {cost['reply_tokens']:,} written"
+    )
+    cached = f", {show_usd(prices['cached'])} from the cache" if prices["cached"] is not None else ""
+    whose = "as the server says" if prices["published"] else "as entered"
+    yield f"a million tokens: {show_usd(prices['input'])} sent{cached}, {show_usd(prices['output'])} written, {whose}"
+
+
 def _server(receipt: Mapping[str, Any]) -> Iterator[str]:
     """What a server said of the answer, and how far its count is off ours."""
     server = receipt["server"]
@@ -209,6 +224,7 @@ _ROWS: tuple[tuple[str, tuple[str, ...], _Tell], ...] = (
     ("Words that show it", ("quotes",), _quotes),
     ("Instruction", ("system",), lambda receipt: iter([str(receipt["system"])] if receipt["system"] else [])),
     ("Date in it", ("date",), lambda receipt: iter([str(receipt["date"])])),
+    ("Cost", ("cost",), _cost),
     ("Times", ("times",), _times),
     ("Prompt's hash", ("prompt_hash", "prompt_hash_of"), _hash),
 )

@@ -15,7 +15,7 @@ from importlib import import_module
 import click
 
 from app.cli.signals import INTERRUPTED, interrupt, leave
-from engine.errors import Cancelled, DoesNotFit, InputRefused, LongdeskError, UsageError
+from engine.errors import Cancelled, DoesNotFit, InputRefused, LongdeskError, UsageError, redacted
 
 # of each command the module that has a function of its name, and the sentence that --help says of it
 COMMANDS = {
@@ -28,6 +28,7 @@ COMMANDS = {
     "serve": ("serve", "Answer editors and scripts about a corpus: an OpenAI-compatible API, and MCP tools."),
     "templates": ("templates", "Ready-made questions with blanks, for `ask --template`: list and show them."),
     "sessions": ("sessions", "List, show, rename, export, import, verify, search and delete sessions."),
+    "engines": ("engines", "Engines over HTTP by name: list, add, test and remove them, and keep their keys."),
     "models": ("models", "The catalogue of models: list, find, download and verify them."),
     "snapshots": ("snapshots", "The KV caches kept on disk: list, verify and prune them."),
 }
@@ -83,7 +84,9 @@ def _run() -> int:
     except Exception as error:  # a bug of ours, or of the system's: still a sentence
         if INTERRUPTED.is_set():  # a library may turn Ctrl-C into an error of its own: pandas does while it imports
             return 130
-        click.echo(f"longdesk: {type(error).__name__}: {error}. Nothing that was saved is lost.", err=True)
+        click.echo(
+            f"longdesk: {type(error).__name__}: {redacted(str(error))}. Nothing that was saved is lost.", err=True
+        )
         code = 1
     return code if isinstance(code, int) else 0
 

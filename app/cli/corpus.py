@@ -18,6 +18,7 @@ from app.cli.output.answer import print_answer, show_checking, tell_skipped
 from app.cli.output.count import count_json, show_reading
 from app.cli.output.plan import print_plan
 from app.cli.signals import cancelling, deaf
+from app.costs import cost_of_prompt, cost_words
 from app.desk import Desk
 from app.question import Answered, Filled, Question, with_template
 from engine.backend import Corpus
@@ -32,7 +33,8 @@ def count_anew(paths: Sequence[Path], rules: Rules, *, read_again: bool, **flags
     """The document of `count --json`, and the corpus's survey."""
     with open_desk(**flags) as desk:
         corpus = _read_to_count(desk, paths, rules, read_again)
-        return count_json(desk.count(corpus)), corpus.survey
+        count = desk.count(corpus)
+        return count_json(count, cost_of_prompt(desk.about(), count.prompt, desk.settings.reply_tokens)), corpus.survey
 
 
 @click.command()
@@ -77,7 +79,8 @@ def plan(
             far = reached(desk)
             if far is not None and far.warns_of(planned.prompt_tokens):
                 planned = replace(planned, notes=(*planned.notes, f"{far.sentence}: this prompt is longer."))
-        print_plan(planned, as_json=as_json)
+        cost = cost_of_prompt(desk.about(), counted.prompt, planned.reply_tokens) if counted else None
+        print_plan(planned, cost=cost, in_words=cost_words(cost) if cost else "", as_json=as_json)
         return 0 if planned.fits else 3
 
 

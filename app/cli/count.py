@@ -10,7 +10,7 @@ from app.cli.options import CORPUS, JSON, READ_AGAIN
 from app.cli.output import Json, print_document
 from app.kept_count import kept_count
 from app.settings import read_settings
-from app.sizes import name_of
+from app.sizes import name_of, show_usd
 from engine.corpus.rules import Rules
 from engine.errors import UsageError
 
@@ -49,11 +49,20 @@ def count_text(document: Json) -> str:
     lines.append(f"{tokens(document['total_tokens'])}  tokens in all, with {document['model']}")
     if about:
         lines.append(f"{'':>12}  ~ marks {document['estimated']}")
+    if (cost := document.get("cost")) is not None:
+        lines.append(f"{'':>12}  {_cost(cost)}")
     lines += [f"{'':>12}  {source['path']}: {note}" for source in sources for note in source["notes"]]
     if skipped := document["skipped"]:
         lines.append(f"\n{len(skipped):,} skipped:")
         lines += [f"  {one['path']}: {one['reason']}" for one in skipped]
     return "\n".join(lines)
+
+
+def _cost(cost: Json) -> str:
+    """What sending it costs, as the document has it; what imports costs is imported only where there is one."""
+    cached = f", {show_usd(cost['input_cached'])} where the server has it in its cache"
+    about = "~" if cost["estimated"] else ""
+    return f"{about}{show_usd(cost['input'])} to read{cached if cost['input_cached'] < cost['input'] else ''}"
 
 
 def _called(images: Sequence[Json]) -> str:

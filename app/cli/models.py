@@ -54,7 +54,7 @@ def get(name: str, as_json: bool) -> None:
 def verify_file(file: str, digest: bool, as_json: bool) -> int:
     """Check a model file, or the first of its parts, without loading it; or what a server says of its model."""
     settings = read_settings()
-    if is_address(file):
+    if is_address(file) or settings.engine(file) is not None:
         from app.cli.desk import open_desk  # the other commands here do without
 
         with open_desk(makes_home=False, model=file) as desk:

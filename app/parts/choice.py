@@ -20,14 +20,16 @@ _DEVICES = {"auto": "Where it fits", "gpu": "GPU", "ram": "RAM"}
 
 def draw_model() -> str | None:
     """The choice of a model; None is the current one."""
-    current = state.house().desk.settings.model
-    options = [_CURRENT, *([] if current == STARTER else [STARTER]), *(entry.name for entry in ENTRIES)]
+    settings = state.house().desk.settings
+    current, engines = settings.model, [engine.name for engine in settings.engines if engine.name != settings.model]
+    here = [STARTER] if current != STARTER else []
+    options = [_CURRENT, *here, *engines, *(entry.name for entry in ENTRIES)]
     named = state.named("model")
     state.remember("model", lambda: named if named in options else _CURRENT)
     chosen: str = st.selectbox(
         "Model", options, key="model",
         format_func=lambda option: _current_name() if option == _CURRENT else option,
-        help="The model that answers here, or one of the catalogue: nothing is downloaded to plan for it.",
+        help="The model that answers here, an engine elsewhere, or one of the catalogue: nothing is downloaded.",
     )  # fmt: skip
     state.put_address(model=None if chosen == _CURRENT else chosen)
     return None if chosen == _CURRENT else chosen

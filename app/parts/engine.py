@@ -1,12 +1,15 @@
 """The foot of the sidebar: the model, whether it is loaded, its KV cache, the memory free, what is kept on disk."""
 
+from contextlib import suppress
 from html import escape
+from pathlib import Path
 
 import streamlit as st
 
 from app import state
 from app.jobs import Phase
 from app.local_engine import Running
+from app.models.places import models_here
 from app.sizes import show_bytes
 from engine.backend import Gauge
 from engine.errors import LongdeskError
@@ -16,18 +19,52 @@ _POLL_S = 1.0
 
 def draw_engine() -> None:
     """Redraws itself while an answer runs in this process."""
+    draw_choice()
     running = bool(state.house().jobs.running())
     st.fragment(_draw, run_every=_POLL_S if running else None)()
+    st.page_link(state.page("connections"), label="Connections", icon=":material/lan:")
     st.page_link(state.page("caches"), label="Kept KV caches", icon=":material/save:")
+
+
+def draw_choice() -> None:
+    """Which model answers from now on: those of this machine, and engines elsewhere by their names."""
+    house = state.house()
+    desk, current = house.desk, house.desk.settings.model
+    with suppress(LongdeskError):  # what is wrong in config.toml is said on the page of connections
+        desk.read_engines()
+    here = state.remember("models-here", lambda: models_here(desk.settings))
+    options = dict.fromkeys((current, *here, *(engine.name for engine in desk.settings.engines)))
+    state.follow("answers-with", current)
+    st.selectbox(
+        "Answers with", list(options), key="answers-with", on_change=_choose, disabled=bool(house.jobs.running()),
+        format_func=_called, help="Until Longdesk is started again; `model` in `config.toml` says it for good.",
+    )  # fmt: skip
+
+
+def _choose() -> None:
+    chosen = state.value("answers-with")
+    if chosen is not None:
+        with state.telling():
+            state.house().desk.use_model(chosen)
+
+
+def _called(model: str) -> str:
+    """A --model value as a list shows it."""
+    engine = state.house().desk.settings.engine(model)
+    return f"{model} (elsewhere)" if engine is not None else Path(model).name if model.endswith(".gguf") else model
 
 
 def _draw() -> None:
     house = state.house()
     try:
         about = house.desk.about()
-        name, window = about.name, about.window
+        name, window, server = about.name, about.window, about.server
     except LongdeskError:
-        name, window = "no model", None
+        name, window, server = "no model", None, ""
+    if server:
+        rows = [_row("Engine", name), _row("Where", server), _row("Window", f"{window:,} tokens")]
+        st.html(f'<dl class="engine">{"".join(rows)}</dl>')
+        return
     engine = house.desk.engine
     rows = [_row("Engine", name), _row("State", _engine_state())]
     if engine is not None:

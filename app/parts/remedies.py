@@ -7,7 +7,7 @@ import streamlit as st
 from app import state
 from app.markdown import plain
 from app.sizes import show_bytes
-from app.verdicts import change, memory_missing, tokens_over, verdict
+from app.verdicts import change, memory_missing, room_on_server, tokens_over, verdict
 from engine.backend import Advice, Plan, Verdict
 
 
@@ -24,6 +24,9 @@ def draw_finding(plan: Plan) -> None:
 def _sentence(plan: Plan) -> str:
     tokens = f"{plan.context_tokens:,} tokens"
     match plan.verdict:
+        case Verdict.FITS if plan.placement is None:  # elsewhere: how it lies there is that engine's business
+            room = room_on_server(plan)
+            return f":material/check_circle: **{verdict(plan)}** The window is {tokens}{f': {room}' if room else ''}."
         case Verdict.FITS:
             left = sum(need.device.free_bytes for need in plan.needs) - plan.total_bytes
             more = f"{tokens} run from memory, and {show_bytes(left)} stay free."

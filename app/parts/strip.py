@@ -46,6 +46,13 @@ def draw_verdict(plan: Plan, session_id: str | None, offer: Offer = lambda is_fi
         st.warning(verdict(plan), icon=":material/hourglass:")
 
 
+def draw_cost(told: Sequence[str]) -> None:
+    """Sentences on what the next question costs with an engine that is paid for, and the session so far."""
+    if told:
+        with st.container(key="cost", gap=None):
+            st.caption(f":material/payments: {plain(' '.join(told))}")
+
+
 def draw_rereading(sentence: str | None) -> None:
     """What the next question throws away of what was read, where that takes a while: see PreparedTurn.rereads."""
     if sentence is not None:

@@ -11,6 +11,7 @@ import streamlit as st
 from app import state
 from app.answers.cited import marks_of, numbered, quotes_line, rows_of, summary_of
 from app.answers.markup import Block, Growing, blocks_of
+from app.costs import session_cost, total_words
 from app.jobs import Job, Phase, Progress
 from app.markdown import literal_html, plain
 from app.parts.passing import line_of_passes, share_of_passes, so_far_html
@@ -186,6 +187,8 @@ def receipt(turn: Turn) -> str:
         parts.append(f"{turn.reply_tokens:,} in the reply")
     if turn.ttft_s is not None and turn.text and not line:
         parts.append(f"first text after {_short(turn.ttft_s)}")
+    if (cost := session_cost((turn,))) is not None:
+        parts.append(total_words(cost))
     if turn.text and (quotes := quotes_line(turn.receipt)):
         parts.append(quotes)
     return " · ".join(parts)

@@ -8,6 +8,7 @@ from app.passes import notes
 from app.passes.reading import excerpts_of, key_of, numbered
 from app.passes.setting import PassPlan
 from app.passes.slices import Piece, Slice, places_of
+from engine.backend import Cost
 
 _MOST_NAMED = 6  # files, or folders, of a slice
 
@@ -59,12 +60,13 @@ class PlannedSlice:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outline:
     """A plan of passes. room: tokens that a pass has for sources. is_sure: whether it was looked what is kept.
-    tokens_per_s: see PassPlan."""
+    tokens_per_s, cost: see PassPlan."""
 
     slices: tuple[PlannedSlice, ...]
     n_sources: int
     room: int
     tokens_per_s: float | None = None
+    cost: Cost | None = None
     is_sure: bool = False
 
     @property
@@ -85,7 +87,13 @@ class Outline:
 def outlines_of(plan: PassPlan) -> Iterator[Outline]:
     """The outline of a plan: at once without what is kept, then with it, which takes a look at the disk for each."""
     slices = [PlannedSlice(each.title, tuple(map(_piece, each.pieces))) for each in plan.slices]
-    outline = Outline(slices=tuple(slices), n_sources=plan.n_sources, room=plan.room, tokens_per_s=plan.tokens_per_s)
+    outline = Outline(
+        slices=tuple(slices),
+        n_sources=plan.n_sources,
+        room=plan.room,
+        tokens_per_s=plan.tokens_per_s,
+        cost=plan.cost,
+    )
     yield outline
     for at, each in enumerate(plan.slices):
         slices[at] = _looked_up(slices[at], each, plan)

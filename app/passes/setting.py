@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from app.costs import cost_in_passes
 from app.passes import notes
 from app.passes.slices import Slice, to_json
 from app.question import DeskEvent, Notice
@@ -19,6 +20,7 @@ from app.verdicts import refuse_misfit
 from engine.backend import (
     Backend,
     Case,
+    Cost,
     Exchange,
     Finished,
     Ids,
@@ -186,6 +188,13 @@ class PassPlan:
     @property
     def n_tokens(self) -> int:
         return sum(each.n_tokens for each in self.slices)
+
+    @property
+    def cost(self) -> Cost | None:
+        """Of all passes and the answer, see cost_in_passes; None where tokens have no price."""
+        notes_tokens = len(self.slices) * self.setting.sampling.max_tokens
+        written = notes_tokens + self.setting.settings.reply_tokens
+        return cost_in_passes(self.setting.backend.about, self.n_tokens, written)
 
     @property
     def seconds(self) -> float | None:

@@ -22,6 +22,7 @@ from app.parts.passes import draw_left, draw_offer, draw_passes, draw_settings
 from app.parts.source_view import draw_source_view
 from app.parts.sources import draw_panel_head, draw_skipped, draw_sources
 from app.parts.strip import (
+    draw_cost,
     draw_reach,
     draw_rereading,
     draw_strip,
@@ -80,13 +81,14 @@ def _draw_head(scene: Scene) -> None:
         slices = [each.n_tokens for each in outline.slices] if outline is not None else []
         draw_strip(scene.budget, scene.plan, has_panel=not scene.empty, slices=slices)
         _draw_verdict(scene)
+        draw_cost(scene.costs)
         draw_rereading(_rereading(scene))
         draw_reach(scene.budget.corpus)
     draw_unseen(scene.unseen, scene.about)
     if scene.error is not None:
         st.error(
-            f"**The model cannot be used.** {sentence_of(scene.error)}  \nStart Longdesk with another one: "
-            "`longdesk up --model FILE.gguf`. Your sessions are all there.",
+            f"**The model cannot be used.** {sentence_of(scene.error)}  \nChoose another one in the sidebar, or start "
+            "Longdesk with it: `longdesk up --model FILE.gguf`. Your sessions are all there.",
             icon=":material/error:",
         )
         return

@@ -58,6 +58,9 @@ def _draw_plan(model: str | None, wanted: Wanted) -> None:
         st.error(sentence_of(error), icon=":material/error:")
         return
     draw_finding(plan)
+    if plan.placement is None:  # of an engine elsewhere, no memory of this machine is taken
+        st.page_link(state.page("connections"), label="Connections", icon=":material/lan:")
+        return
     draw_devices(plan)
     notes = [placement_words(plan)]
     if prompt_tokens:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import streamlit as st
 
 from app import state
+from app.costs import cost_words, total_words
 from app.images.albums import Album
 from app.jobs import Job
 from app.markdown import sentence_of
@@ -55,6 +56,19 @@ class Scene:
     def fits(self) -> bool:
         """Whether a question about all of it can be asked, as far as room goes."""
         return self.in_passes or self.plan is None or self.plan.fits
+
+    @property
+    def costs(self) -> tuple[str, ...]:
+        """Sentences on what the next question costs, in passes where it is read so, and what the session has cost, its
+        other branches too; none where tokens have no price."""
+        ahead = self.preview.cost if self.preview is not None else None
+        if self.in_passes and self.outlook is not None and self.outlook.outline is not None:
+            ahead = self.outlook.outline.cost
+        told = [f"{cost_words(ahead)}."] if ahead is not None else []
+        if self.session is not None and any((turn.receipt or {}).get("cost") for turn in self.turns):
+            spent = state.house().desk.cost(self.session.id)
+            told += [f"This session so far: {total_words(spent)}."] if spent is not None else []
+        return tuple(told)
 
     @property
     def sees(self) -> bool:

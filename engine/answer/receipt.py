@@ -17,7 +17,7 @@ HASHED = (
     "negative ids made of what is seen, at which size, with which projector"
 )
 
-_NEWER = ("quotes", "passes", "server")  # fields that older receipts have not
+_NEWER = ("quotes", "passes", "server", "cost")  # fields that older receipts have not
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +65,7 @@ class Receipt:
     server: of an engine over HTTP, what it is (engine) and what it said: prompt_tokens as it counts them,
     counted_tokens as they were counted before (counted: by what), differs_by, cached_tokens, reasoning_tokens,
     read_per_s and written_per_s in tokens, and reasoning, which is no part of the answer.
+    cost: see Spent.to_json; None, and not in JSON, where tokens have no price.
     """
 
     longdesk: str
@@ -90,6 +91,7 @@ class Receipt:
     quotes: Mapping[str, Any] | None = None
     passes: Mapping[str, Any] | None = None
     server: Mapping[str, Any] | None = None
+    cost: Mapping[str, Any] | None = None
 
     @property
     def tokens_sent(self) -> int:
@@ -101,6 +103,8 @@ class Receipt:
         listed = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
         n_sent = len(self.sources)
         n_partly = sum(left.path in {source.path for source in self.sources} for left in self.left_out)
+        if self.cost is None:  # it says nothing of an engine that asks for nothing
+            del listed["cost"]
         return {
             "sources_sent": n_sent,
             "sources_all": n_sent + len(self.left_out) - n_partly,

@@ -5,9 +5,11 @@ A key is never a part of an address: addresses are stored with sessions, printed
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from engine.answer.cost import Prices
 from engine.errors import UsageError
 
 _SCHEMES = ("http", "https")
@@ -19,11 +21,14 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 @dataclass(frozen=True, slots=True)
 class Address:
     """A server: base is the URL of its API, mostly with /v1 at its end; root what stands before that, where an engine's
-    own calls are. model: the name behind the #, "" where none was given."""
+    own calls are. model: the name behind the #, "" where none was given. ca_file: certificates that are trusted in
+    place of the system's. key_remedy: what to do where it does not take the key."""
 
     root: str
     base: str
     model: str = ""
+    ca_file: Path | None = None
+    key_remedy: str = f"Put the right one into {_OWN_KEY}."
 
     @property
     def host(self) -> str:
@@ -33,6 +38,21 @@ class Address:
     @property
     def is_secure(self) -> bool:
         return self.base.startswith("https:")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entered:
+    """What the user entered of a server, beside its address. key: that it is sent, None for none. window: tokens, in
+    place of what it says; prices: likewise. ca_file, key_remedy: see Address."""
+
+    key: str | None = field(default=None, repr=False)
+    window: int | None = None
+    prices: Prices | None = None
+    ca_file: Path | None = None
+    key_remedy: str = ""
+
+
+NOTHING_ENTERED = Entered()
 
 
 def is_address(name: str) -> bool:

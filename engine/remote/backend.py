@@ -28,9 +28,11 @@ from engine.backend import (
     Source,
     Wanted,
     Weight,
+    published_prices,
 )
 from engine.errors import EngineFailed, ModelRefused
 from engine.memory.advice import for_window
+from engine.remote.address import NOTHING_ENTERED, Entered
 from engine.remote.compatible import Adapter, Request, short_name
 from engine.remote.connection import TooLong
 from engine.remote.counting import Own, Views, Words, encoded, marks
@@ -48,13 +50,13 @@ _MOST_NAMED = 4
 class RemoteBackend:
     """See Backend. May be used from any thread."""
 
-    def __init__(self, adapter: Adapter, draw: Draw) -> None:
-        """draw: draws pictures that are sent."""
+    def __init__(self, adapter: Adapter, draw: Draw, entered: Entered = NOTHING_ENTERED) -> None:
+        """draw: draws pictures that are sent. entered: what the user said of the server."""
         self._adapter, self._pictures = adapter, Pictures(draw)
         self._words, self._ids, self._counts = Words(adapter), IdCache(), dict[str, int]()
         self._own: Own | None = None
         self.own_looked_for = False  # whoever opens it may look for one
-        window = adapter.window()
+        window = entered.window or adapter.window()
         sees, host = adapter.sees(), adapter.connection.address.host
         self._views = Views(adapter, self._pictures) if sees else None
         how = "" if not adapter.how_counted else f"an estimate: {adapter.how_counted}"
@@ -68,11 +70,23 @@ class RemoteBackend:
             image_rule=self._views.rule if self._views is not None else None,
             unfit=() if sees else (f"{host} says of this model that it cannot see.",) if window else (),
             holds_forms=adapter.holds_forms,
+            prices=entered.prices or published_prices(adapter.model.get("pricing")),
             server=f"{adapter.engine}{f' {version}' if version else ''} at {host}",
         )
         self._notes = () if window else (
             f"{host} does not say what window the model has: {_UNKNOWN_WINDOW:,} tokens are assumed (--ctx sets it).",
         )  # fmt: skip
+
+    @property
+    def model(self) -> str:
+        """Its name there."""
+        return self._adapter.id
+
+    def models(self) -> tuple[str, ...]:
+        """All that the server lists. Raises LongdeskError."""
+        told = self._adapter.connection.get("/models", of_api=True)
+        listed = told.get("data") if isinstance(told, dict) else told
+        return tuple(str(each["id"]) for each in listed or () if isinstance(each, dict) and "id" in each)
 
     @property
     def file(self) -> str:

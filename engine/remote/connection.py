@@ -7,6 +7,7 @@ how a server hears of it. Proxies and authorities of certificates are taken from
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
@@ -18,7 +19,7 @@ from typing import Any, TypeVar
 import httpx2 as httpx
 import openai
 
-from engine.errors import LongdeskError
+from engine.errors import LongdeskError, UsageError, keep_secret
 from engine.remote.address import Address
 from engine.remote.faults import Overflow, broken_off, no_api, overflow_in, refused, unreachable
 
@@ -44,6 +45,8 @@ class Connection:
 
     def __init__(self, address: Address, key: str | None = None) -> None:
         self.address, self._key = address, key
+        if key:
+            keep_secret(key)
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._made: tuple[httpx.AsyncClient, openai.AsyncOpenAI] | None = None
 
@@ -136,7 +139,7 @@ class Connection:
         """Made in the loop's thread, which alone uses them. Chats have connections of their own, each a new one: one
         that was left open may be closed by the server as the prompt is on its way."""
         if self._made is None:
-            context = httpx.create_ssl_context() if self.address.is_secure else True
+            context = _context(self.address) if self.address.is_secure else True
             forever = httpx.Timeout(None, connect=_CONNECT_S)
             limits = httpx.Limits(max_connections=_AT_ONCE, keepalive_expiry=_KEPT_S)
             calls = httpx.AsyncClient(timeout=forever, limits=limits, verify=context, follow_redirects=True)
@@ -169,7 +172,7 @@ class Connection:
         try:
             return _LOOP.run(work).result()
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            raise self._kept_quiet(unreachable(error, self.address)) from None
+            raise unreachable(error, self.address) from None
 
     def _json(self, answer: httpx.Response) -> Any:
         if answer.status_code != 200:
@@ -182,13 +185,7 @@ class Connection:
     def _refusal(self, status: int, body: str, model: str = "") -> Exception:
         if (overflow := overflow_in(status, body)) is not None:
             return TooLong(overflow)
-        return self._kept_quiet(refused(status, body, self.address, model=model, has_key=self._key is not None))
-
-    def _kept_quiet(self, error: LongdeskError) -> LongdeskError:
-        """Without the key, whoever said it."""
-        if self._key and self._key in str(error):
-            return type(error)(error.fact.replace(self._key, "…"), error.remedy.replace(self._key, "…"))
-        return error
+        return refused(status, body, self.address, model=model, has_key=self._key is not None)
 
     def _heard(self, coming: Callable[[], AsyncIterator[Fields]], cancel: Flag, model: str) -> Iterator[Fields | None]:
         """What an asynchronous iterator gives, in this thread. model: that is asked."""
@@ -227,11 +224,11 @@ class Connection:
             raise self._refusal(error.status_code, error.response.text, model) from None
         except openai.APIConnectionError as error:
             cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
-            raise self._kept_quiet(self._cut(cause, began)) from None
+            raise self._cut(cause, began) from None
         except openai.APIError as error:  # one that came within the stream
             raise self._refusal(0, json.dumps(error.body) if error.body else error.message) from None
         except (httpx.HTTPError, OSError, ValueError) as error:
-            raise self._kept_quiet(self._cut(error, began)) from None
+            raise self._cut(error, began) from None
 
     def _cut(self, error: Exception, began: bool) -> LongdeskError:
         return broken_off(error, self.address) if began else unreachable(error, self.address)
@@ -240,6 +237,18 @@ class Connection:
 async def _without_key(request: httpx.Request) -> None:
     """The client wants one, and would send it."""
     request.headers.pop("Authorization", None)
+
+
+def _context(address: Address) -> ssl.SSLContext:
+    """Whose certificates are trusted. Raises UsageError for a file that holds none."""
+    if address.ca_file is None:
+        return httpx.create_ssl_context()
+    try:
+        return ssl.create_default_context(cafile=str(address.ca_file))
+    except (OSError, ValueError):
+        raise UsageError(
+            f"{address.ca_file} holds no certificates that can be read.", "Name a PEM file, or leave it out."
+        ) from None
 
 
 class _Loop:

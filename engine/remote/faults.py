@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.corpus.wording import counted, printable
-from engine.errors import DoesNotFit, EngineDied, EngineFailed, LongdeskError, ModelRefused, UsageError
+from engine.errors import DoesNotFit, EngineDied, EngineFailed, LongdeskError, ModelRefused, UsageError, redacted
 from engine.remote.address import Address
 
 _MOST_CHARACTERS = 300  # of what a server says
@@ -103,7 +103,8 @@ def unreachable(error: Exception, address: Address) -> LongdeskError:
         why = re.search(r"certificate verify failed: ([^(\n]+)", said)
         return EngineFailed(
             f"The certificate of {host} is not trusted: {why[1].strip() if why else 'it cannot be verified'}.",
-            "Name the file of its authority in SSL_CERT_FILE, or use the name that the certificate is for.",
+            "Name the file of its authority in SSL_CERT_FILE, or as ca_file of an engine that has a name; or use the "
+            "name that the certificate is for.",
         )
     if _is_tls(error):
         if address.is_secure and re.search("WRONG_VERSION_NUMBER|record layer|wrong version|HTTP_REQUEST", said, re.I):
@@ -144,7 +145,7 @@ def refused(status: int, body: str, address: Address, *, model: str = "", has_ke
         return EngineDied(f"{host} broke off the answer: {said}", "What it had written is kept. Look at its log.")
     if status in (401, 403):
         fact = f"{host} does not take the key." if has_key else f"{host} asks for a key."
-        return EngineFailed(fact, "Put the right one into LONGDESK_API_KEY.")
+        return EngineFailed(fact, address.key_remedy)
     if "HTTP request was sent to HTTPS" in body or "HTTP request to an HTTPS" in body:
         return UsageError(f"{host} speaks https, not http.", f"Write https://{host}.")
     if status == 404 and model and re.search("model", said, re.IGNORECASE):
@@ -223,5 +224,5 @@ def _chain(error: Exception) -> Iterator[str]:
 
 
 def _short(text: str) -> str:
-    line = printable(" ".join(text.split()))
+    line = printable(" ".join(redacted(text).split()))  # before it is cut: half a key is one too
     return line if len(line) <= _MOST_CHARACTERS else line[: _MOST_CHARACTERS - 1] + "…"

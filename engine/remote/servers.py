@@ -2,12 +2,12 @@
 be loaded there by then."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import RLock
 from time import monotonic
 
 from engine.errors import LongdeskError
-from engine.remote.address import is_address, key_for, read_address
+from engine.remote.address import Entered, is_address, key_for, read_address
 from engine.remote.backend import RemoteBackend
 from engine.remote.messages import Draw
 from engine.remote.recognise import recognise
@@ -18,6 +18,18 @@ _FAILED_S = 3.0  # for so long one that could not be used is not tried again: a 
 KeyFor = Callable[[str], str | None]
 
 
+def look_at(name: str, entered: Entered | None, draw: Draw, key_for: KeyFor = key_for) -> RemoteBackend:
+    """The model on the server that a --model value names, looked at now. entered: of one that has a name of its own;
+    None takes the key that goes with the address. Raises as Servers.open does."""
+    address = read_address(name)
+    if entered is None:
+        entered = Entered(key=key_for(address.base))
+    else:
+        remedy = entered.key_remedy or address.key_remedy
+        address = replace(address, ca_file=entered.ca_file, key_remedy=remedy)
+    return RemoteBackend(recognise(address, entered.key), draw, entered)
+
+
 @dataclass(slots=True)
 class _Known:
     """What came of looking at a server. told: what tells it from another model at the same place."""
@@ -25,6 +37,7 @@ class _Known:
     at: float
     backend: RemoteBackend | None = None
     error: LongdeskError | None = None
+    entered: Entered | None = None
 
     @property
     def is_fresh(self) -> bool:
@@ -40,14 +53,18 @@ class Servers:
         self._known: dict[str, _Known] = {}
         self._lock = RLock()
 
-    def open(self, name: str) -> RemoteBackend:
-        """The model on a server, ready to count and plan with. Raises UsageError, ModelRefused or EngineFailed, see
-        `recognise`."""
+    def open(self, name: str, entered: Entered | None = None) -> RemoteBackend:
+        """The model on a server, ready to count and plan with. entered: see look_at. Raises UsageError, ModelRefused or
+        EngineFailed, see `recognise`."""
         assert is_address(name)
         with self._lock:
             known = self._known.get(name)
-            if known is None or not known.is_fresh:
-                known = self._known[name] = self._looked_at(name, known.backend if known is not None else None)
+            if known is None or not known.is_fresh or known.entered != entered:
+                before = known.backend if known is not None else None
+                if before is not None and known is not None and known.entered != entered:
+                    before.close()
+                    before = None  # what it was is another's: of another key, say
+                known = self._known[name] = self._looked_at(name, entered, before)
             if known.backend is None:
                 assert known.error is not None
                 raise known.error
@@ -67,18 +84,17 @@ class Servers:
                     known.backend.close()
             self._known.clear()
 
-    def _looked_at(self, name: str, before: RemoteBackend | None) -> _Known:
+    def _looked_at(self, name: str, entered: Entered | None, before: RemoteBackend | None) -> _Known:
         """before: what it was; it stays as long as it says the same of itself, with what it has counted."""
         try:
-            address = read_address(name)
-            found = RemoteBackend(recognise(address, self._key_for(address.base)), self._draw)
+            found = look_at(name, entered, self._draw, self._key_for)
         except LongdeskError as error:
             if before is not None:
                 before.close()
-            return _Known(monotonic(), error=error)
+            return _Known(monotonic(), error=error, entered=entered)
         if before is not None and before.said == found.said:
             found.close()
-            return _Known(monotonic(), before)
+            return _Known(monotonic(), before, entered=entered)
         if before is not None:
             before.close()
-        return _Known(monotonic(), found)
+        return _Known(monotonic(), found, entered=entered)

@@ -12,6 +12,7 @@ import click
 
 from app.answers.cited import quotes_line
 from app.cli.output import Json, skipped_json
+from app.costs import cost_words, session_cost, total_words
 from app.passes.given import read_line
 from app.passes.progress import InPasses
 from app.question import Answered, Begun, Cited, DeskEvent, Notice, Passes, Passing
@@ -38,6 +39,8 @@ def print_answer(
         reading = _reading(reading, event)
         if isinstance(event, Begun):
             begun.set()
+            if event.cost is not None and not as_json:
+                click.echo(f"{cost_words(event.cost)}.", err=True)
             _print_beginning(event.turn.text, as_json)
         if isinstance(event, Cited) and answered is not None:
             if not as_json:
@@ -182,10 +185,12 @@ def _receipt(answered: Answered) -> str:
     in_passes = turn.receipt is not None and turn.receipt.get("passes") is not None
     how = read_line(turn.receipt) if in_passes else ""
     read = f"{how[:1].upper()}{how[1:]}.\n" if how else ""
+    cost = session_cost((turn,))
     return read + (
         f"session {turn.session_id} · {counted(turn.prompt_tokens or 0, 'token')} sent, "
         f"{turn.reused_tokens or 0:,} of them from cache · {turn.reply_tokens or 0:,} in the reply · "
         f"first text after {turn.ttft_s or 0:.1f} s{line and ' · ' + line}"
+        f"{' · ' + total_words(cost) if cost else ''}"
     )
 
 
@@ -204,6 +209,8 @@ def event_json(event: DeskEvent, skipped: Sequence[Skipped] = ()) -> Json | None
     skipped: what of the paths that were given is not sent.
     """
     match event:
+        case Begun():
+            return None if event.cost is None else {"event": "cost", **event.cost.to_json()}
         case Prefill():
             return {
                 "event": "prefill",
@@ -273,5 +280,6 @@ def turn_json(turn: Turn, *without: str) -> Json:
         "citations": None if turn.citations is None else [citation.to_json() for citation in turn.citations],
         "receipt": turn.receipt,
         "template": turn.settings.get("template"),
+        "cost": (turn.receipt or {}).get("cost"),
     }
     return {name: value for name, value in fields.items() if name not in without}

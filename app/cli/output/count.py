@@ -14,14 +14,14 @@ from app.counting import Count
 from app.reading import Doing, Progress
 from app.sizes import show_bytes, show_seconds
 from app.sources.listing import notes_on
-from engine.backend import Document
+from engine.backend import Cost, Document
 from engine.corpus.wording import counted
 
 _EVERY_S = 0.1
 _FIRST_S = 0.5  # what is read sooner needs no line
 
 
-def count_json(count: Count) -> Json:
+def count_json(count: Count, cost: Cost | None = None) -> Json:
     """Reads the same from JSON as it was before."""
     return {
         "model": count.model,
@@ -56,6 +56,7 @@ def count_json(count: Count) -> Json:
             for source, document in zip(count.sources, count.documents, strict=True)
         ],
         "skipped": skipped_json(count.skipped),
+        "cost": cost and cost.to_json(),
     }
 
 

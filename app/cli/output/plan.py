@@ -5,12 +5,15 @@ from dataclasses import asdict
 from app.cli.output import Json, print_document
 from app.sizes import show_bytes
 from app.verdicts import change, room_on_server, tokens_over, verdict
-from engine.backend import Need, Plan
+from engine.backend import Cost, Need, Plan
 
 
-def print_plan(plan: Plan, *, as_json: bool) -> None:
-    """Prints whether it fits, and what would make it fit."""
-    print_document(plan_json(plan) if as_json else plan_text(plan))
+def print_plan(plan: Plan, *, cost: Cost | None = None, in_words: str = "", as_json: bool) -> None:
+    """Prints whether it fits, what would make it fit, and what it costs where tokens have a price.
+
+    in_words: what it costs."""
+    document = {**plan_json(plan), "cost": cost and cost.to_json()}
+    print_document(document if as_json else plan_text(plan) + (f"\nCost: {in_words}." if cost else ""))
 
 
 def plan_json(plan: Plan) -> Json:

@@ -107,7 +107,7 @@ def verified_text(checked: "Verification") -> str:
 def session_json(record: SessionRecord, *, max_tiles: int) -> Json:
     """The document of `sessions show --json` and of `export --format json`."""
     from app.cli.output.answer import turn_json  # with what an engine says, which no list needs
-    from app.export import picture_numbers
+    from app.export import picture_numbers, session_cost
 
     session, numbers = record.session, picture_numbers(record)
     current = {turn.index for turn in record.turns}
@@ -139,6 +139,7 @@ def session_json(record: SessionRecord, *, max_tiles: int) -> Json:
             {**turn_json(turn), "parent": turn.parent, "current": turn.index in current} for turn in record.all_turns
         ],
         "kept_notes": [note.to_json() for note in record.kept_notes],
+        "cost": session_cost(record.all_turns),
     }
 
 
