@@ -233,7 +233,7 @@ def is_default(option: click.Option, said: str) -> bool:
         return said == "required"
     value = option.to_info_dict()["default"] if not option.multiple else None
     if value is None or isinstance(option.type, click.types.UnprocessedParamType):
-        value = getattr(Settings(home=Path()), option.name or "", None)
+        value = asdict(Settings(home=Path())).get(option.name or "")
     if value is None or value == ():
         return not said.startswith("`") and said not in ("", "on", "off", "required")
     return said == (("on" if value else "off") if isinstance(value, bool) else f"`{value}`")
