@@ -63,7 +63,7 @@ def _draw() -> None:
         name, window, server = "no model", None, ""
     if server:
         rows = [_row("Engine", name), _row("Where", server), _row("Window", f"{window:,} tokens")]
-        st.html(f'<dl class="engine">{"".join(rows)}</dl>')
+        st.html(f'<dl class="engine elsewhere">{"".join(rows)}</dl>')
         return
     engine = house.desk.engine
     rows = [_row("Engine", name), _row("State", _engine_state())]
