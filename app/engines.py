@@ -281,7 +281,7 @@ class Engines:
 
     def is_elsewhere(self, model: str) -> bool:
         """Whether a --model value names an engine over HTTP."""
-        return is_address(model) or any(engine.name == model for engine in self.named)
+        return ("://" in model and is_address(model)) or any(engine.name == model for engine in self.named)
 
     @property
     def servers(self) -> "Servers":

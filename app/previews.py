@@ -65,7 +65,7 @@ def preview_of(turn: PreparedTurn, documents: tuple[Document, ...], *, about: Ab
         unrepresentable={each.path: sum(each.unrepresentable.values()) for each in documents if each.unrepresentable},
         albums=albums_of(documents),
         rereads=turn.rereads,
-        cost=cost_ahead(about, turn.case),
+        cost=cost_ahead(about, turn.case) if about.prices is not None else None,
     )
 
 

@@ -86,7 +86,7 @@ def receipt_of(
         quotes=backend.quotes().with_setting(settings.quotes).to_json(),
         passes=sending.passes,
         server=sending.server,
-        cost=cost_so_far(backend),
+        cost=cost_so_far(backend) if backend.about.prices is not None else None,
     )
 
 

@@ -91,7 +91,8 @@ class Settings:
         ):
             if not holds:
                 raise UsageError(f"{name} is {getattr(self, name)!r}.", f"It must be {what}.")
-        check_model(self.model)  # it is stored with sessions
+        if "://" in self.model:  # it is stored with sessions
+            check_model(self.model)
 
     @property
     def wanted(self) -> Wanted:

@@ -132,7 +132,7 @@ def find_plannable(name: str, settings: Settings) -> Path | Entry:
 
 def _on_disk(name: str, settings: Settings) -> Path | Entry:
     """The file of a --model value, or the catalogue's entry where its files are not on this machine."""
-    if is_address(name):
+    if "://" in name and is_address(name):
         raise UsageError(f"{name} is a server: this needs a model's file.", "Name a .gguf file on this machine.")
     if name == STARTER:
         return starter_model()
