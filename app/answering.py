@@ -9,7 +9,7 @@ from time import monotonic
 
 from app.attachments import candidates, joining
 from app.citing import Excerpt, Sent, cite
-from app.next_turn import PreparedTurn, prepare, quotable
+from app.next_turn import PreparedTurn, notices_of, prepare, quotable
 from app.passes.planning import plan_passes
 from app.passes.reading import read_in_passes
 from app.passes.setting import PassPlan
@@ -18,7 +18,7 @@ from app.receipts import Receipts
 from app.session_settings import TurnSettings, asked_with, begun_with, sampling_of, settings_of, varied_from
 from app.settings import Settings
 from app.sources.joining import Joining, join_session, write_down
-from app.verdicts import refuse_misfit, unseen_notice
+from app.verdicts import refuse_misfit
 from engine.backend import (
     QUOTE_TAG,
     Backend,
@@ -61,7 +61,7 @@ def answer(
             _refuse(turn)
         before = () if resumed or question.as_set else there
         sampling, varied = varied_from(before, sampling_of(settings), question.text, turn.case.prompt.n_tokens)
-        notices = tuple(_notices(turn, question, backend))  # before the engine turns to this prompt
+        notices = tuple(notices_of(turn, question.text, backend, settings.model))  # before the engine turns to it
         if session is None:
             session = _begin_session(turn, question, store, settings)
             lease = stack.enter_context(store.leases.acquire(session.id))
@@ -74,7 +74,7 @@ def answer(
         excerpts = _whole(quotable(turn.sources, backend, settings))
         try:
             yield Begun(asked, turn.case.plan, looking_at(turn.case.prompt))
-            yield from (*map(Notice, varied), *notices)
+            yield from map(Notice, (*varied, *notices))
             if passes is not None:
                 made = yield from read_in_passes(passes.begun_in(session.id), turn.begun, cancel)
                 if made is None:
@@ -202,19 +202,6 @@ def _refuse(turn: PreparedTurn) -> None:
         raise turn.case.refusal
 
 
-def _notices(turn: PreparedTurn, question: Question, backend: Backend) -> Iterator[Notice]:
-    """Says which sources stand otherwise in the prompt than before, and what the question loses."""
-    yield from map(Notice, turn.joining.sentences())
-    if turn.conversation.unseen:
-        yield Notice(unseen_notice(turn.conversation.unseen, backend.about.name, backend.about.unfit))
-    if turn.rereads is not None:
-        yield Notice(f"{turn.rereads}.")
-    missing = backend.unrepresentable(question.text)
-    if missing:
-        shown = ", ".join(f"U+{ord(character):04X}" for character in sorted(missing)[:6])
-        yield Notice(f"The vocabulary has no token for {shown}: left out of the question.")
-
-
 def _begin_session(turn: PreparedTurn, question: Question, store: Store, settings: Settings) -> Session:
     return store.sessions.create(
         title=title_of(question.text),
@@ -238,7 +225,13 @@ def _begin(
 ) -> Turn:
     """It fits: only now does the question leave a trace. What came with one whose turn runs again stays as it was."""
     if resumed is not None:
-        again = replace(asked_with(resumed), model=settings.model, kv_type=settings.kv_type, sampling=sampling)
+        again = replace(
+            asked_with(resumed),
+            model=settings.model,
+            kv_type=settings.kv_type,
+            sampling=sampling,
+            chat_template=backend.about.template,
+        )
         return store.turns.resume(
             lease,
             resumed.id,
@@ -263,6 +256,7 @@ def _begin(
         in_passes=question.in_passes,
         pass_tokens=question.pass_tokens,
         template=question.template,
+        chat_template=backend.about.template,
     )
     return store.turns.begin(
         lease,

@@ -16,6 +16,7 @@ from engine.backend import (
     Prompt,
     Skipped,
     Source,
+    TemplateUse,
     number_pictures,
 )
 from engine.corpus.formats.reader import has_text_pages
@@ -32,6 +33,7 @@ class Count:
     skipped: tuple[Skipped, ...]
     prompt: Prompt = field(repr=False)
     image_rule: str | None = None  # whose rule counts images, where the model sees
+    template: TemplateUse = TemplateUse()
 
     @property
     def sees(self) -> bool:
@@ -54,7 +56,7 @@ def count(corpus: Corpus, sent: Sequence[Source], *, backend: Backend, system: s
     laid = tuple(document_of[source.path] for source in sent)
     prompt = backend.lay_out([Exchange("", laid)], system=system, today=date.today())
     about = backend.about
-    return Count(about.name, corpus.sources, documents, corpus.skipped, prompt, about.image_rule)
+    return Count(about.name, corpus.sources, documents, corpus.skipped, prompt, about.image_rule, about.template)
 
 
 def legible(corpus: Corpus, about: About) -> Corpus:

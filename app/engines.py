@@ -25,6 +25,7 @@ from engine.backend import (
     Ids,
     KeptIds,
     Origin,
+    OwnTemplate,
     Plan,
     Prefill,
     Prompt,
@@ -78,6 +79,7 @@ class LocalBackend:
             tile_tokens=opened.projector.tile_tokens if opened.projector is not None else 0,
             unfit=opened.unfit,
             holds_forms=True,
+            template=opened.template.use,
         )
 
     def digest(self) -> str:
@@ -242,11 +244,12 @@ class Engines:
         self.local = LocalEngine(settings, index, speeds)
         self._given, self._ids = backend, IdCache(kept=KeptIds(settings.count_cache))
 
-    def backend(self, model: str, *, apart: bool = False) -> Backend:
+    def backend(self, model: str, *, apart: bool = False, own: OwnTemplate | None = None) -> Backend:
         """The engine of this name, ready to count and plan with. apart: the ids of what it counts are not kept, for
-        texts that are nobody's. May be called from any thread. Raises as open does."""
+        texts that are nobody's. own: a chat template in place of the model's, where prompts are laid out here. May be
+        called from any thread. Raises as open does."""
         ids = IdCache(behind=self._ids) if apart else self._ids
-        return self._given or LocalBackend(self.local.open(model), self.local, ids)
+        return self._given or LocalBackend(self.local.open(model, own), self.local, ids)
 
     def learn(self, model: str) -> Iterator[float]:
         """See SavedCaches.learn. Raises as backend does."""

@@ -14,6 +14,7 @@ from engine.answer.quotes import Quotes, QuoteState
 from engine.corpus.source import Cause, Corpus, Picture, Skipped, Source
 from engine.errors import LongdeskError
 from engine.memory.budget import Advice, Need, Plan, Verdict, Wanted, Weight
+from engine.prompt.choice import OwnTemplate, TemplateUse
 from engine.prompt.prompt import Exchange, Part, Prompt, Segment
 from engine.runtime.events import (
     QUOTE_TAG,
@@ -56,6 +57,7 @@ __all__ = [
     "Loading",
     "Need",
     "Origin",
+    "OwnTemplate",
     "Part",
     "Picture",
     "Plan",
@@ -71,6 +73,7 @@ __all__ = [
     "Skipped",
     "Source",
     "Stop",
+    "TemplateUse",
     "Text",
     "Verdict",
     "View",
@@ -104,7 +107,7 @@ class About:
     itself; else that needs a saved KV cache that ends there. reports_capacity: its plans say what is free now.
     image_rule: whose rule counts images, None where it cannot see. has_tiles: it cuts images into tiles, of tile_tokens
     tokens each. unfit: sentences on what was to make it see, and cannot. holds_forms: its replies can be held to a
-    grammar.
+    grammar. template: which chat template lays its prompts out.
     """
 
     name: str
@@ -120,6 +123,7 @@ class About:
     tile_tokens: int = 0
     unfit: tuple[str, ...] = ()
     holds_forms: bool = False
+    template: TemplateUse = TemplateUse()
 
     @property
     def sees(self) -> bool:

@@ -43,6 +43,8 @@ def count_text(document: Json) -> str:
     lines.append(f"{document['template_tokens']:>12,}  (chat template and instruction)")
     lines.append(f"{document['total_tokens']:>12,}  tokens in all, with {document['model']}")
     lines += [f"{'':>12}  {source['path']}: {note}" for source in sources for note in source["notes"]]
+    if note := document["chat_template"]["note"]:
+        lines.append(note)
     if skipped := document["skipped"]:
         lines.append(f"\n{len(skipped):,} skipped:")
         lines += [f"  {one['path']}: {one['reason']}" for one in skipped]

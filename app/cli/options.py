@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from app.models.places import refuse_as_path
+from app.settings import template_named
 from app.sizes import parse_bytes, parse_tokens
 from engine.corpus.walk.streams import STDIN
 from engine.errors import UsageError
@@ -79,17 +80,30 @@ def _as_paths(context: click.Context, parameter: click.Parameter, values: tuple[
     return tuple(STDIN if value == "-" else Path(value) for value in values)
 
 
+def _as_template(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value == "":  # an unset variable in a script
+        raise UsageError("The path after --chat-template is empty.", "Name a file, or leave --chat-template out.")
+    return template_named(value) if value is not None else None
+
+
 PATHS = click.argument("paths", nargs=-1, type=click.Path(), callback=_as_paths)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the document as JSON.")
 MODEL = click.option("--model", metavar="M", help="A GGUF file, or a name from the catalogue. Default: the starter.")
 MMPROJ = click.option(
     "--mmproj", type=Projector(path_type=Path), metavar="FILE", help="The vision projector. Default: beside the model."
 )
+CHAT_TEMPLATE = click.option(
+    "--chat-template",
+    callback=_as_template,
+    metavar="FILE|model",
+    help="Lay chats out with this file, a template in Jinja, in place of the model's own; model for that one.",
+)
 CORPUS = together(
     PATHS,
     click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out what matches, as .gitignore would."),
     MODEL,
     MMPROJ,
+    CHAT_TEMPLATE,
     click.option("--max-tiles", type=click.IntRange(1, MOST_TILES), metavar="N", help="Scale images down to N tiles."),
     click.option(
         "--draw-pages",

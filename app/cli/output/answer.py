@@ -15,6 +15,7 @@ from app.cli.output import Json, skipped_json
 from app.passes.given import read_line
 from app.passes.progress import InPasses
 from app.question import Answered, Begun, Cited, DeskEvent, Notice, Passes, Passing
+from app.session_settings import asked_with
 from app.sizes import show_seconds
 from engine.answer.citations import Citation, Status
 from engine.backend import Checking, Gauge, Loading, Prefill, Skipped, Text
@@ -271,5 +272,6 @@ def turn_json(turn: Turn, *without: str) -> Json:
         "citations": None if turn.citations is None else [citation.to_json() for citation in turn.citations],
         "receipt": turn.receipt,
         "template": turn.settings.get("template"),
+        "chat_template": used.to_json() if (used := asked_with(turn).chat_template) else None,
     }
     return {name: value for name, value in fields.items() if name not in without}

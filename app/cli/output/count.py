@@ -55,6 +55,7 @@ def count_json(count: Count) -> Json:
             for source, document in zip(count.sources, count.documents, strict=True)
         ],
         "skipped": skipped_json(count.skipped),
+        "chat_template": count.template.to_json(),
     }
 
 

@@ -1,19 +1,21 @@
 """What `plan` prints."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from app.cli.output import Json, print_document
 from app.sizes import show_bytes
 from app.verdicts import change, tokens_over, verdict
-from engine.backend import Need, Plan
+from engine.backend import Need, Plan, TemplateUse
 
 
-def print_plan(plan: Plan, *, as_json: bool) -> None:
-    """Prints whether it fits, and what would make it fit."""
-    print_document(plan_json(plan) if as_json else plan_text(plan))
+def print_plan(plan: Plan, template: TemplateUse | None = None, *, as_json: bool) -> None:
+    """Prints whether it fits, and what would make it fit. template: which chat template would lay the prompt out."""
+    if template is not None and template.note:
+        plan = replace(plan, notes=(*plan.notes, template.note))
+    print_document(plan_json(plan, template) if as_json else plan_text(plan))
 
 
-def plan_json(plan: Plan) -> Json:
+def plan_json(plan: Plan, template: TemplateUse | None = None) -> Json:
     """The document of `plan --json`."""
     return {
         "model": plan.model,
@@ -59,6 +61,7 @@ def plan_json(plan: Plan) -> Json:
         ],
         "estimated": list(plan.estimated),
         "notes": list(plan.notes),
+        "chat_template": template and template.to_json(),
     }
 
 
