@@ -8,8 +8,8 @@ import secrets
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
-from app.engines import Engines
 from app.session_settings import kept_template, settings_of
 from app.settings import MODELS_OWN, Settings
 from engine.backend import About, Backend, OwnTemplate, Quotes, TemplateUse
@@ -20,11 +20,18 @@ from storage.store import Store
 _LONGEST_NAME = 100
 
 
+class Named(Protocol):
+    """Engines by their --model value; see app.engines.Engines."""
+
+    def backend(self, model: str, *, apart: bool = False, own: OwnTemplate | None = None) -> Backend: ...
+    def template(self, model: str, own: OwnTemplate | None = None) -> TemplateUse | None: ...
+
+
 class Choosing:
     """A part of Desk, over its settings, its engines and its store."""
 
     settings: Settings
-    _engines: Engines
+    _engines: Named
 
     @property
     def _store(self) -> Store:
@@ -48,7 +55,7 @@ class Choosing:
     def template(self) -> TemplateUse | None:
         """Which chat template lays out what is asked, found without opening the model; None where its file is not on
         this machine. Raises as backend does."""
-        return self._engines.local.template(self.settings.model, self.settings.own_template)
+        return self._engines.template(self.settings.model, self.settings.own_template)
 
     def quotes(self) -> Quotes:
         """Whether words are looked for that show its answers, and why not, as far as is known. Raises as backend

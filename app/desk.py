@@ -48,6 +48,8 @@ class Desk(Archive, Choosing):
     no database.
     """
 
+    _engines: Engines
+
     def __init__(self, settings: Settings, *, backend: Backend | None = None, speeds: "Speeds | None" = None) -> None:
         super().__init__(settings)
         self._engines = Engines(settings, lambda: self._store.snapshots, backend=backend, speeds=speeds)

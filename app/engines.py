@@ -34,6 +34,7 @@ from engine.backend import (
     Replied,
     Sampling,
     Source,
+    TemplateUse,
     Wanted,
 )
 from engine.errors import EngineFailed, ModelRefused
@@ -250,6 +251,10 @@ class Engines:
         called from any thread. Raises as open does."""
         ids = IdCache(behind=self._ids) if apart else self._ids
         return self._given or LocalBackend(self.local.open(model, own), self.local, ids)
+
+    def template(self, model: str, own: OwnTemplate | None = None) -> TemplateUse | None:
+        """See LocalEngine.template; None for an engine that lays its prompts out itself. Raises as open does."""
+        return self.local.template(model, own) if self._given is None else None
 
     def learn(self, model: str) -> Iterator[float]:
         """See SavedCaches.learn. Raises as backend does."""
