@@ -20,6 +20,7 @@ from engine.errors import EngineFailed
 from engine.prompt.choice import one_line
 
 if TYPE_CHECKING:
+    from jinja2 import Template
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 _CPU_S, _WALL_S = 2, 60  # rendering takes milliseconds; the rest is for a machine that is busy
@@ -131,21 +132,33 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (_CPU_S, _CPU_S))
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     request = json.loads(sys.stdin.buffer.read())
-    json.dump([_render(request, messages) for messages in request["conversations"]], sys.stdout)
+    json.dump(_answers(request), sys.stdout)
 
 
-def _render(request: dict[str, Any], messages: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    parts, size = [], 0
+def _answers(request: dict[str, Any]) -> list[dict[str, Any]]:
+    conversations = request["conversations"]
     try:
         template = chat_environment(date.fromisoformat(request["today"])).from_string(request["source"])
-        for part in template.generate(**told(messages, request["variables"])):
+    except Exception as error:  # whatever a stranger's template raises; this process is its alone
+        return [_fault(error)] * len(conversations)
+    return [_answer(template, told(messages, request["variables"])) for messages in conversations]
+
+
+def _answer(template: "Template", variables: dict[str, Any]) -> dict[str, Any]:
+    parts, size = [], 0
+    try:
+        for part in template.generate(**variables):
             parts.append(part)
             size += len(part)
             if size > _MAX_RENDERED:
                 return {"fault": "it renders without end"}
-    except Exception as error:  # whatever a stranger's template raises; this process is its alone
-        return {"fault": one_line(str(error)) or type(error).__name__, "line": _line_of(error)}
+    except Exception as error:
+        return _fault(error)
     return {"text": "".join(parts)}
+
+
+def _fault(error: Exception) -> dict[str, Any]:
+    return {"fault": one_line(str(error)) or type(error).__name__, "line": _line_of(error)}
 
 
 def told(messages: Sequence[Mapping[str, Any]], variables: Mapping[str, str]) -> dict[str, Any]:
