@@ -26,6 +26,7 @@ from app.parts.strip import (
     draw_rereading,
     draw_strip,
     draw_summary_link,
+    draw_template_note,
     draw_unseen,
     draw_verdict,
 )
@@ -83,6 +84,7 @@ def _draw_head(scene: Scene) -> None:
         draw_rereading(_rereading(scene))
         draw_reach(scene.budget.corpus)
     draw_unseen(scene.unseen, scene.about)
+    draw_template_note(scene.about)
     if scene.error is not None:
         st.error(
             f"**The model cannot be used.** {sentence_of(scene.error)}  \nStart Longdesk with another one: "

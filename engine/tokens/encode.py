@@ -132,12 +132,6 @@ class Tokenizer:
             parts = re.split("(" + "|".join(map(re.escape, spoken)) + ")", piece)
         return [self.specials.get(part, part) for part in parts if part]
 
-    def encode_template(self, piece: str) -> Ids:
-        """Ids of a piece of the chat template that stands by itself."""
-        parts = self.split_template(piece)
-        plain = iter(self._encode_plain([part for part in parts if isinstance(part, str)]))
-        return _join([next(plain) if isinstance(part, str) else _one_id(part) for part in parts])
-
     def unrepresentable(self, text: str) -> Counter[str]:
         """Characters that this vocabulary has no token for, with how often they occur; they are left out of the ids."""
         return self._alphabet.missing(text)
@@ -218,10 +212,6 @@ def byte_pair_encoder(
         ranks = {raw: number for raw, number in ranks.items() if number not in barred}
     merged = vocabulary.merged if by_merges else ()
     return BytePairEncoder(ranks, PATTERNS[vocabulary.pre], merged=merged, quick=quick)
-
-
-def _one_id(number: int) -> Ids:
-    return np.array([number], dtype=np.int32)
 
 
 def _join(parts: Sequence[Ids]) -> Ids:

@@ -41,8 +41,9 @@ _SPLIT_SYSTEM = (
     "{%- else %}{%- set told = '' %}{%- set asked = messages %}{%- endif %}"
 )
 
-CHATML = "{% for m in messages %}{{'<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>' + '\n'}}{% endfor %}" + _ask(
-    "<|im_start|>assistant\n"
+CHATML = (
+    "{% for m in messages %}{{'<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>' + '\n'}}{% endfor %}"
+    + _ask("<|im_start|>assistant\n")
 )
 SMOLLM3 = (
     "{%- set thinks = enable_thinking if enable_thinking is defined else true %}"
@@ -116,14 +117,10 @@ LLAMA31 = (
     "    {{- '<|start_header_id|>assistant<|end_header_id|>\n\n' }}\n{%- endif %}\n"
 )
 LLAMA4 = (
-    "{{- bos_token }}"
-    + _EACH
-    + "{{- '<|header_start|>' + m['role'] + '<|header_end|>\n\n' }}"
+    "{{- bos_token }}" + _EACH + "{{- '<|header_start|>' + m['role'] + '<|header_end|>\n\n' }}"
     "{%- if m['content'] is string %}{{- m['content'] }}{%- else %}{%- for c in m['content'] %}"
     "{%- if c['type'] == 'image' %}{{- '<|image|>' }}{%- elif c['type'] == 'text' %}{{- c['text'] | trim }}{%- endif %}"
-    "{%- endfor %}{%- endif %}{{- '<|eot|>' }}"
-    + _END
-    + _ask("<|header_start|>assistant<|header_end|>\n\n")
+    "{%- endfor %}{%- endif %}{{- '<|eot|>' }}" + _END + _ask("<|header_start|>assistant<|header_end|>\n\n")
 )
 MISTRAL1 = (
     "{{ bos_token }}{% for m in messages %}{% if (m['role'] == 'user') != (loop.index0 % 2 == 0) %}"
@@ -133,8 +130,7 @@ MISTRAL1 = (
     "{% else %}{{ raise_exception('Only user and assistant roles are supported') }}{% endif %}{% endfor %}"
 )
 MISTRAL3 = (
-    _SPLIT_SYSTEM
-    + "{%- if not tools is defined %}{%- set tools = none %}{%- endif %}"
+    _SPLIT_SYSTEM + "{%- if not tools is defined %}{%- set tools = none %}{%- endif %}"
     "{%- set questions = asked | selectattr('role', 'equalto', 'user') | list %}"
     "{%- set ns = namespace(index=0) %}{%- for m in asked %}"
     "{%- if not (m.role == 'tool' or (m.tool_calls is defined and m.tool_calls is not none)) %}"
@@ -212,7 +208,8 @@ QWEN25 = (
     "{{- '<|im_start|>system\n' + messages[0]['content'] + '<|im_end|>\n' }}"
     "{%- else %}{{- '<|im_start|>system\nYou are of a cloud and a helpful assistant.<|im_end|>\n' }}{%- endif %}{%- endif %}"
     "{%- for m in messages %}{%- if (m.role == 'user') or (m.role == 'system' and not loop.first) or (m.role == 'assistant' and not m.tool_calls) %}"
-    "{{- '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>' + '\n' }}{%- endif %}{%- endfor %}" + _ask("<|im_start|>assistant\n")
+    "{{- '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>' + '\n' }}{%- endif %}{%- endfor %}"
+    + _ask("<|im_start|>assistant\n")
 )
 QWEN3 = (
     "{%- if messages[0].role == 'system' %}{{- '<|im_start|>system\n' + messages[0].content + '<|im_end|>\n' }}{%- endif %}"
@@ -400,7 +397,9 @@ IDEFICS3 = (
     "{% for line in m['content'] %}{% if line['type'] == 'text' %}{{line['text']}}{% elif line['type'] == 'image' %}{{ '<image>' }}{% endif %}{% endfor %}"
     "<end_of_utterance>\n{% endfor %}{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}"
 )
-SMOLVLM = IDEFICS3.replace("<|im_start|>{% for", "<|im_start|>{%- if documents %}{{ documents | tojson }}{% endif %}{% for")
+SMOLVLM = IDEFICS3.replace(
+    "<|im_start|>{% for", "<|im_start|>{%- if documents %}{{ documents | tojson }}{% endif %}{% for"
+)
 LLAVA = (
     "{% for m in messages %}{% if m['role'] != 'system' %}{{ m['role'].upper() + ': ' }}{% endif %}"
     "{% for c in m['content'] | selectattr('type', 'equalto', 'image') %}{{ '<image>\n' }}{% endfor %}"
@@ -469,7 +468,9 @@ SEED = (  # a table of words that is walked, its order kept, and a loop that is 
 )
 
 FAMILIES: Final = {
-    name.lower(): text for name, text in list(globals().items()) if name.isupper() and name[0] != "_" and isinstance(text, str)
+    name.lower(): text
+    for name, text in list(globals().items())
+    if name.isupper() and name[0] != "_" and isinstance(text, str)
 }
 PARTS: Final = frozenset({"idefics3", "smolvlm", "llava"})
 REFUSING: Final = frozenset({"gemma2", "mistral1"})
