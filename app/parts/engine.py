@@ -1,4 +1,4 @@
-"""The foot of the sidebar: the model, whether it is loaded, its KV cache, the memory free, what is kept on disk, and the
+"""The foot of the sidebar: the model, whether it is loaded, its KV cache, the memory free, what is kept on disk; the
 choice of a chat template."""
 
 from html import escape

@@ -83,7 +83,7 @@ def test_all_at_once_equals_one_by_one(tokenizer: Tokenizer, real_texts: list[st
     for ids, text in zip(tokenizer.encode_all(texts), texts, strict=True):
         np.testing.assert_array_equal(ids, tokenizer.encode(text))
     assert tokenizer.encode_all([]) == []
-    assert tokenizer.encode("") == [] and tokenizer.encode("").dtype == np.int32
+    assert tokenizer.encode("").shape == (0,) and tokenizer.encode("").dtype == np.int32
 
 
 def test_several_threads_may_encode(gemma3: OpenModel, llama: OpenModel, real_texts: list[str]) -> None:
@@ -206,7 +206,7 @@ def test_missing_characters_are_said_and_left_out(starter: OpenModel) -> None:
     tokenizer = starter.tokenizer
     assert tokenizer.unrepresentable("a\x04b\x04 é") == Counter({"\x04": 2})
     np.testing.assert_array_equal(tokenizer.encode("a\x04b"), tokenizer.encode("ab"))
-    assert tokenizer.encode("\x04\x04") == []
+    assert tokenizer.encode("\x04\x04").shape == (0,)
     assert template_ids(tokenizer, "a\x04b") == tokenizer.encode("ab").tolist()
     lacking = {byte for byte in range(256) if bytes([byte]) not in tokenizer.vocabulary.ranks}
     assert len(lacking) == 21
