@@ -14,7 +14,7 @@ BROKEN = "{% for m in messages %}\n{{ m.content }}\n{% weird %}\n{% endfor %}"
 RAISING = "{% for m in messages %}\n\n{{ raise_exception('Not\x1b[31m today.') }}{% endfor %}"
 OWN = (
     "{% for m in messages %}{{ '<|im_start|>' ~ m.role ~ '\nMINE ' ~ m.content ~ '<|im_end|>\n' }}{% endfor %}"
-    "<|im_start|>assistant\n"
+    "{{ '<|im_start|>assistant\n' }}"
 )
 CONTROL = ("<|im_start|>", "<|im_end|>", "<end_of_utterance>")
 
