@@ -10,7 +10,7 @@ from time import monotonic
 from app.attachments import candidates, joining
 from app.citing import Excerpt, Sent, cite
 from app.costs import cost_ahead, metered
-from app.next_turn import PreparedTurn, prepare, quotable
+from app.next_turn import PreparedTurn, notices_of, prepare, quotable
 from app.passes.planning import plan_passes
 from app.passes.reading import read_in_passes
 from app.passes.setting import PassPlan
@@ -19,7 +19,7 @@ from app.receipts import Receipts
 from app.session_settings import TurnSettings, as_asked, asked_with, begun_with, sampling_of, settings_of, varied_from
 from app.settings import Settings
 from app.sources.joining import Joining, join_session, write_down
-from app.verdicts import refuse_misfit, unseen_notice
+from app.verdicts import refuse_misfit
 from engine.backend import (
     QUOTE_TAG,
     Backend,
@@ -64,7 +64,7 @@ def answer(
             _refuse(turn)
         before = () if resumed or question.as_set else there
         sampling, varied = varied_from(before, sampling_of(settings), question.text, turn.case.prompt.n_tokens)
-        notices = tuple(_notices(turn, question, backend))  # before the engine turns to this prompt
+        notices = tuple(notices_of(turn, question.text, backend, settings.model))  # before the engine turns to it
         if session is None:
             session = _begin_session(turn, question, store, settings)
             lease = stack.enter_context(store.leases.acquire(session.id))
@@ -76,9 +76,9 @@ def answer(
         told = QUOTE_TAG in turn.system + question.text
         excerpts = _whole(quotable(turn.sources, backend, settings))
         try:
-            cost = (passes.cost if passes else cost_ahead(backend.about, turn.case)) if paid else None
+            cost = passes.cost if passes else cost_ahead(backend.about, turn.case)
             yield Begun(asked, turn.case.plan, looking_at(turn.case.prompt), cost)
-            yield from (*map(Notice, varied), *notices)
+            yield from map(Notice, (*varied, *notices))
             if passes is not None:
                 made = yield from read_in_passes(passes.begun_in(session.id), turn.begun, cancel)
                 if made is None:
@@ -213,18 +213,6 @@ def _refuse(turn: PreparedTurn) -> None:
         raise turn.case.refusal
 
 
-def _notices(turn: PreparedTurn, question: Question, backend: Backend) -> Iterator[Notice]:
-    """Says which sources stand otherwise in the prompt than before, and what the question loses."""
-    yield from map(Notice, turn.joining.sentences())
-    if turn.conversation.unseen:
-        yield Notice(unseen_notice(turn.conversation.unseen, backend.about.name, backend.about.unfit))
-    if turn.rereads is not None:
-        yield Notice(f"{turn.rereads}.")
-    if missing := backend.unrepresentable(question.text):
-        shown = ", ".join(f"U+{ord(character):04X}" for character in sorted(missing)[:6])
-        yield Notice(f"The vocabulary has no token for {shown}: left out of the question.")
-
-
 def _begin_session(turn: PreparedTurn, question: Question, store: Store, settings: Settings) -> Session:
     return store.sessions.create(
         title=title_of(question.text),
@@ -249,12 +237,13 @@ def _begin(
     """It fits: only now does the question leave a trace. What came with one whose turn runs again stays as it was."""
     if resumed is not None:
         again = replace(asked_with(resumed), kv_type=settings.kv_type, sampling=sampling, own=question.own)
+        again = replace(again, model=settings.model, chat_template=backend.about.template)
         return store.turns.resume(
             lease,
             resumed.id,
             reply_ids=turn.begun.tolist(),
             vocabulary=backend.about.vocabulary,
-            settings=replace(again, model=settings.model).to_json(),
+            settings=again.to_json(),
         )
     if turn.session is not None and not turn.turns and session.title == turn.settings.untitled:
         store.sessions.rename(session.id, title_of(question.text))
@@ -274,6 +263,7 @@ def _begin(
         pass_tokens=question.pass_tokens,
         template=question.template,
         own=question.own,
+        chat_template=backend.about.template,
     )
     return store.turns.begin(
         lease,

@@ -201,3 +201,7 @@ def _differences(backend: Backend, model: Mapping[str, object]) -> Iterator[str]
         yield f"{origin.file} is another model than the one that was asked"
     elif origin.projector != model.get("projector"):
         yield "images would be read with another projector"
+    else:
+        kept = model.get("chat_template")  # receipts that are older have none
+        if isinstance(kept, Mapping) and kept.get("digest") != about.template.digest:
+            yield "another chat template would lay it out"

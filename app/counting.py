@@ -16,6 +16,7 @@ from engine.backend import (
     Prompt,
     Skipped,
     Source,
+    TemplateUse,
     number_pictures,
 )
 from engine.corpus.formats.reader import has_text_pages
@@ -33,6 +34,7 @@ class Count:
     prompt: Prompt = field(repr=False)
     image_rule: str | None = None  # whose rule counts images, where the model sees
     how_counted: str = ""  # a clause on what the counts are, where they are not exact
+    template: TemplateUse = TemplateUse()
 
     @property
     def sees(self) -> bool:
@@ -55,7 +57,16 @@ def count(corpus: Corpus, sent: Sequence[Source], *, backend: Backend, system: s
     laid = tuple(document_of[source.path] for source in sent)
     prompt = backend.lay_out([Exchange("", laid)], system=system, today=date.today())
     about = backend.about
-    return Count(about.name, corpus.sources, documents, corpus.skipped, prompt, about.image_rule, about.how_counted)
+    return Count(
+        model=about.name,
+        sources=corpus.sources,
+        documents=documents,
+        skipped=corpus.skipped,
+        prompt=prompt,
+        image_rule=about.image_rule,
+        how_counted=about.how_counted,
+        template=about.template,
+    )
 
 
 def legible(corpus: Corpus, about: About) -> Corpus:

@@ -7,7 +7,6 @@ asks; everything else may be called from any thread. How one question runs is le
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from threading import Event as Flag
@@ -15,6 +14,7 @@ from threading import Lock, Thread, Timer
 from typing import TYPE_CHECKING
 
 from app.archive import Archive
+from app.choosing import Choosing
 from app.counting import Count, count, legible
 from app.engines import Engines
 from app.local_engine import Running
@@ -22,9 +22,9 @@ from app.next_turn import documents_of, prepare, standing_instruction
 from app.question import DeskEvent, Filled, Hold, Line, Notice, Question, Unwanted, with_template
 from app.reading import Tell, read, read_to_count
 from app.session_settings import begun_with
-from app.settings import NamedEngine, Settings, engines_in
+from app.settings import Settings
 from app.sources.joining import arrange, join_session, write_down
-from engine.backend import About, Backend, Corpus, Exchange, Plan, Prompt, Quotes, Wanted
+from engine.backend import Backend, Corpus, Exchange, Plan, Prompt, Wanted
 from engine.corpus.rules import Rules
 from engine.errors import Cancelled, LongdeskError
 from engine.memory.planner import Planner
@@ -40,13 +40,15 @@ if TYPE_CHECKING:  # and within what needs them: counting does without
 _IDLE_S = 5.0  # without a question, until the KV cache is saved
 
 
-class Desk(Archive):
+class Desk(Archive, Choosing):
     """Everything Longdesk does, over one home and at most one running engine.
 
     backend: the engine that is asked in place of the one that the settings name. speeds: what this machine is taken to
     do in place of what is measured; None to measure. Nothing is opened before it is needed: planning for a model reads
     no database.
     """
+
+    _engines: Engines
 
     def __init__(self, settings: Settings, *, backend: Backend | None = None, speeds: "Speeds | None" = None) -> None:
         super().__init__(settings)
@@ -55,39 +57,7 @@ class Desk(Archive):
         self._closed = False
         self._idle = Timer(_IDLE_S, lambda: None)
 
-    # the model
-
-    def backend(self, model: str | None = None, *, apart: bool = False) -> Backend:
-        """The engine that is asked, or the one that this --model value names, ready to count and plan with.
-
-        apart: the ids of what it counts are not kept. Raises ModelRefused for a file that cannot be used, UsageError
-        for a name that is not known.
-        """
-        return self._engines.backend(model or self.settings.model, apart=apart)
-
-    def about(self) -> About:
-        """What the engine is that is asked. Raises as backend does."""
-        return self.backend().about
-
-    def quotes(self) -> Quotes:
-        """Whether words are looked for that show its answers, and why not, as far as is known. Raises as backend
-        does."""
-        return self.backend().quotes().with_setting(self.settings.quotes)
-
-    def use_model_of(self, session_id: str) -> None:
-        """From now on the model that this session was begun with. Raises UsageError without such a session."""
-        self.settings = replace(self.settings, model=self._store.sessions.get(session_id).model)
-
-    def use_model(self, model: str) -> None:
-        """From now on the model that this --model value names. Raises as backend does."""
-        self.backend(model)
-        self.settings = replace(self.settings, model=model)
-
-    def read_engines(self) -> tuple[NamedEngine, ...]:
-        """The engines that config.toml names now; so --model values mean from now on. Raises as read_settings does."""
-        if (engines := engines_in(self.settings.home)) != self.settings.engines:
-            self._engines.named, self.settings = engines, replace(self.settings, engines=engines)
-        return engines
+    # the engine
 
     @property
     def engine(self) -> Running | None:
@@ -215,7 +185,8 @@ class Desk(Archive):
         """What a session's next question would cost. only: see Question. Raises UsageError without such a session."""
         from app.previews import preview_of
 
-        backend, session = self.backend(), self._store.sessions.get(session_id)
+        session = self._store.sessions.get(session_id)
+        backend = self.backend(session=session)
         turn = prepare(session, question, store=self._store, backend=backend, settings=self.settings, only=only)
         return preview_of(turn, documents_of(turn, backend), about=backend.about)
 
@@ -226,7 +197,8 @@ class Desk(Archive):
         from app.passes.outline import outlines_of
 
         session = self._store.sessions.get(session_id)
-        return outlines_of(plan_of(session, resumed, backend=self.backend(), store=self._store, settings=self.settings))
+        backend = self.backend(session=session)
+        return outlines_of(plan_of(session, resumed, backend=backend, store=self._store, settings=self.settings))
 
     def filled(self, question: Question, filled: Filled | None = None) -> Question:
         """The question that a template made, or that its own text calls by /name; as it is where it calls none. Raises
@@ -246,7 +218,11 @@ class Desk(Archive):
         if not (yield from self._line.wait(cancel)):
             return
         try:
-            backend, uncited = self.backend(), Unwanted(cancel, lambda: self._closed or self._line.is_long)
+            session = self._store.sessions.get(question.session) if question.session is not None else None
+            backend, uncited = (
+                self.backend(session=session),
+                Unwanted(cancel, lambda: self._closed or self._line.is_long),
+            )
             yield from answer(
                 question, backend=backend, store=self._store, settings=self.settings, cancel=cancel, uncited=uncited
             )
@@ -282,7 +258,8 @@ class Desk(Archive):
             return
         hold = Hold(self._line, cancel)
         try:
-            session, backend = self._store.sessions.get(session_id), self.backend()
+            session = self._store.sessions.get(session_id)
+            backend = self.backend(session=session)
             with self._store.summary_leases.acquire(session.id):
                 yield from summarize(
                     self.summary(session.id),

@@ -31,6 +31,7 @@ from engine.backend import (
     Ids,
     KeptIds,
     Origin,
+    OwnTemplate,
     Part,
     Plan,
     Prefill,
@@ -41,6 +42,7 @@ from engine.backend import (
     Sampling,
     Segment,
     Source,
+    TemplateUse,
     Wanted,
 )
 from engine.errors import EngineFailed, LongdeskError, ModelRefused
@@ -89,6 +91,7 @@ class LocalBackend:
             tile_tokens=opened.projector.tile_tokens if opened.projector is not None else 0,
             unfit=opened.unfit,
             holds_forms=True,
+            template=opened.template.use,
         )
 
     def digest(self) -> str:
@@ -258,15 +261,20 @@ class Engines:
         self._settings = settings
         self._connecting = Lock()
 
-    def backend(self, model: str, *, apart: bool = False) -> Backend:
+    def backend(self, model: str, *, apart: bool = False, own: OwnTemplate | None = None) -> Backend:
         """The engine of this name, ready to count and plan with. apart: the ids of what it counts are not kept, for
-        texts that are nobody's. May be called from any thread. Raises as open does."""
+        texts that are nobody's. own: a chat template in place of the model's, where prompts are laid out here. May be
+        called from any thread. Raises as open does."""
         if self._given is not None:
             return self._given
         if self.is_elsewhere(model):
             return self._counting(self.servers.open(*opened_as(model, self.named)))
         ids = IdCache(behind=self._ids) if apart else self._ids
-        return LocalBackend(self.local.open(model), self.local, ids)
+        return LocalBackend(self.local.open(model, own), self.local, ids)
+
+    def template(self, model: str, own: OwnTemplate | None = None) -> TemplateUse | None:
+        """See LocalEngine.template; None for an engine that lays its prompts out itself. Raises as open does."""
+        return None if self._given is not None or self.is_elsewhere(model) else self.local.template(model, own)
 
     def _counting(self, backend: "RemoteBackend") -> Backend:
         """With the vocabulary of a file on this machine, where a server cannot count and its model is here too."""

@@ -18,8 +18,10 @@ from engine.backend import (
     Case,
     Gauge,
     Need,
+    OwnTemplate,
     Plan,
     Prompt,
+    TemplateUse,
     Wanted,
 )
 from engine.errors import EngineFailed, LongdeskError
@@ -78,12 +80,17 @@ class LocalEngine:
                 self._keeper = Keeper(self._settings, self._index(), self._speeds)
             return self._keeper
 
-    def open(self, model: str) -> OpenModel:
+    def open(self, model: str, own: OwnTemplate | None = None) -> OpenModel:
         """The model of a --model value, ready to count and plan with. May be called from any thread.
 
-        Raises ModelRefused for a file that cannot be used, UsageError for a name that is not known.
+        own: see Shelf.open. Raises ModelRefused for a file that cannot be used, UsageError for a name that is not
+        known.
         """
-        return self._shelf.open(model)
+        return self._shelf.open(model, own)
+
+    def template(self, model: str, own: OwnTemplate | None = None) -> TemplateUse | None:
+        """See Shelf.template. May be called from any thread."""
+        return self._shelf.template(model, own)
 
     def card(self, model: str) -> ModelCard:
         """What a model is, also one of the catalogue that is not on this machine. May be called from any thread.

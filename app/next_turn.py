@@ -4,16 +4,16 @@ and for asking.
 What the prompt then looks like is left to engine.prompt, whether it fits to the engine.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 
 import numpy as np
 
-from app.session_settings import SessionSettings, asked_with, settings_of
+from app.session_settings import SessionSettings, asked_with, settings_of, unused_template
 from app.settings import Settings
 from app.sources.joining import Joining
-from app.verdicts import rereading
+from app.verdicts import rereading, unseen_notice
 from engine.backend import Backend, Case, Document, Exchange, Ids, QuoteState, Source, number_pictures
 from engine.errors import UsageError
 from engine.prompt.layout import SYSTEM
@@ -140,6 +140,24 @@ def prepare(
         only=only,
         begun=begun,
     )
+
+
+def notices_of(turn: PreparedTurn, question: str, backend: Backend, model: str) -> Iterator[str]:
+    """Says which sources stand otherwise in the prompt than before, what the question loses, and where the chat
+    template is not the one that was to be. model: the --model value."""
+    yield from turn.joining.sentences()
+    if turn.session is not None and (unused := unused_template(turn.session, model)):
+        yield unused
+    if backend.about.template.note:
+        yield backend.about.template.note
+    if turn.conversation.unseen:
+        yield unseen_notice(turn.conversation.unseen, backend.about.name, backend.about.unfit)
+    if turn.rereads is not None:
+        yield f"{turn.rereads}."
+    missing = backend.unrepresentable(question)
+    if missing:
+        shown = ", ".join(f"U+{ord(character):04X}" for character in sorted(missing)[:6])
+        yield f"The vocabulary has no token for {shown}: left out of the question."
 
 
 def _rereads(case: Case, turns: Sequence[Turn], model: str) -> str | None:

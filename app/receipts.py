@@ -181,6 +181,7 @@ def _model(backend: Backend, settings: Settings) -> dict[str, Any]:
         "architecture": origin and origin.architecture,
         "quantization": origin and origin.quantization,
         "projector": origin and origin.projector,
+        "chat_template": {"used": about.template.used, "name": about.template.name, "digest": about.template.digest},
     }
 
 

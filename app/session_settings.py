@@ -8,6 +8,7 @@ from typing import Any
 from app.settings import Settings
 from engine.corpus.source import Cause, Skipped
 from engine.errors import UsageError
+from engine.prompt.choice import OwnTemplate, TemplateUse
 from engine.runtime.events import Sampling, Stop
 from engine.tokens.tiles import MOST_TILES
 from storage.records import Session, Turn
@@ -22,6 +23,7 @@ class SessionSettings:
 
     max_tiles: that an image has at most. draw_pages: see Rules. emptied: the paths of sources that draw_pages left
     nothing of. untitled: the title that nobody chose, '' where somebody did. in_passes, pass_tokens: see Question.
+    chat_template: in place of the model's, None for that one.
     """
 
     max_tiles: int
@@ -30,6 +32,7 @@ class SessionSettings:
     untitled: str = ""
     in_passes: bool = False
     pass_tokens: int | None = None
+    chat_template: OwnTemplate | None = None
 
     def to_json(self, *only: str) -> dict[str, Any]:
         """As the store keeps it; only: of these fields, so that nobody else's change of others is undone."""
@@ -39,13 +42,19 @@ class SessionSettings:
             "emptied": ("without_pages", sorted(self.emptied)),
             "untitled": ("untitled", self.untitled),
             "in_passes": ("passes", {"tokens": self.pass_tokens} if self.in_passes else None),
+            "chat_template": ("chat_template", self.chat_template and self.chat_template.to_json()),
         }
         return dict(values[name] for name in only or values)
 
 
 def begun_with(settings: Settings, *, untitled: str = "") -> SessionSettings:
     """Those of a session that is begun now."""
-    return SessionSettings(max_tiles=settings.max_tiles, draw_pages=settings.draw_pages, untitled=untitled)
+    return SessionSettings(
+        max_tiles=settings.max_tiles,
+        draw_pages=settings.draw_pages,
+        untitled=untitled,
+        chat_template=settings.own_template,
+    )
 
 
 def settings_of(session: Session | None, settings: Settings) -> SessionSettings:
@@ -59,7 +68,25 @@ def settings_of(session: Session | None, settings: Settings) -> SessionSettings:
         untitled=str(kept.get("untitled") or ""),
         in_passes=passes is not None,
         pass_tokens=passes["tokens"] if passes is not None else None,
+        chat_template=settings.own_template if session is None else kept_template(session, settings.model),
     )
+
+
+def kept_template(session: Session, model: str) -> OwnTemplate | None:
+    """The chat template that a session goes on with, where this model is asked: its own, where that was chosen for this
+    one."""
+    kept = session.settings.get("chat_template")
+    if not kept or kept["model"] not in ("", model):
+        return None
+    return OwnTemplate(kept["name"], kept["source"], kept["model"])
+
+
+def unused_template(session: Session, model: str) -> str | None:
+    """A sentence where a session has a chat template that this model is not asked with."""
+    kept = session.settings.get("chat_template")
+    if not kept or kept_template(session, model) is not None:
+        return None
+    return f"The session's chat template {kept['name']} was chosen for another model: this one's own is used."
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +106,8 @@ class TurnSettings:
     model: the --model value. joined: the pictures that it was the first to send, None for a turn that is older than
     that. refused: files that were attached to it and could not be read. only: the paths that it was asked about, None
     for all that the session has. in_passes, pass_tokens: see Question. template: the name of the one that made the
-    question, "" for none. own: see Question.
+    question, "" for none. own: see Question. chat_template: which one laid its prompt out, None for a turn that is
+    older than that.
     """
 
     model: str
@@ -92,6 +120,7 @@ class TurnSettings:
     pass_tokens: int | None = None
     template: str = ""
     own: frozenset[str] = frozenset()
+    chat_template: TemplateUse | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As the store keeps it."""
@@ -110,6 +139,8 @@ class TurnSettings:
             values["template"] = self.template
         if self.own or self.template:
             values["own"] = sorted(self.own)
+        if self.chat_template is not None:
+            values["chat_template"] = asdict(self.chat_template)
         return values
 
 
@@ -129,6 +160,7 @@ def asked_with(turn: Turn) -> TurnSettings:
         template=str(kept.get("template") or ""),
         # of a turn that is older than this nobody knows what its template set
         own=frozenset(kept.get("own", Settings.OWN if kept.get("template") else ())),
+        chat_template=TemplateUse(**kept["chat_template"]) if kept.get("chat_template") else None,
     )
 
 

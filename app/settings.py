@@ -17,10 +17,12 @@ from engine.errors import UsageError
 from engine.kept_files import KeptFiles
 from engine.memory.budget import DEFAULT_REPLY, Wanted
 from engine.memory.catalog.entry import find
+from engine.prompt.choice import OwnTemplate, own_template
 from engine.tensor_types import KV_TYPES
 from engine.tokens.tiles import MOST_TILES
 
 STARTER = "starter"
+MODELS_OWN = "model"  # what a chat template is called that the model brings
 KV_DEVICES = ("auto", "gpu", "ram")
 
 
@@ -31,8 +33,10 @@ class Settings:
     home: LONGDESK_HOME, where all that the user owns lies. model: a GGUF file or a catalogue name. models: further
     folders that hold model files. roots: folders that the page may read. n_ctx: tokens of the context, None to choose.
     n_threads: 0 for all cores. reply_tokens: --reply and --max-tokens. system: the standing instruction, None for
-    Longdesk's own. stops: texts before which a reply ends. mmproj: the vision projector, None for the one that lies
-    beside the model. max_tiles: images are scaled down to that many tiles at most. tile_separators: Llama 4's marks
+    Longdesk's own. stops: texts before which a reply ends. chat_template: a file that lays chats out in place of what
+    the model brings, or one that was read already; None, and MODELS_OWN, for the model's. mmproj: the vision projector,
+    None for the one that lies beside the model. max_tiles: images are scaled down to that many tiles at most.
+    tile_separators: Llama 4's marks
     between tiles are sent. draw_pages: which pages of a PDF a model that sees is shown: 'bare' (those without text),
     'all', these ('1-23,30'), or those of these without text ('bare:1-23,30'). snapshot: whether KV states are kept;
     snapshot_budget: bytes that they may take on the disk, None to choose. quotes: whether words of the sources are
@@ -60,6 +64,7 @@ class Settings:
     seed: int | None = None
     stops: tuple[str, ...] = ()
     system: str | None = None
+    chat_template: str | OwnTemplate | None = None
     mmproj: Path | None = None
     max_tiles: int = MOST_TILES
     tile_separators: bool = True
@@ -93,6 +98,15 @@ class Settings:
                 raise UsageError(f"{name} is {getattr(self, name)!r}.", f"It must be {what}.")
         if "://" in self.model:  # it is stored with sessions
             check_model(self.model)
+
+    @property
+    def own_template(self) -> OwnTemplate | None:
+        """The chat template that was chosen in place of a model's own. Raises as own_template of engine.prompt does."""
+        if self.chat_template is None or self.chat_template == MODELS_OWN:
+            return None
+        if isinstance(self.chat_template, OwnTemplate):
+            return self.chat_template
+        return replace(own_template(Path(self.chat_template)), model=self.model)
 
     @property
     def wanted(self) -> Wanted:
@@ -130,8 +144,8 @@ def _names_pages(draw_pages: str) -> bool:
 
 
 def read_settings(environment: Mapping[str, str] = os.environ, **flags: Any) -> Settings:
-    """LONGDESK_HOME/config.toml, then LONGDESK_MODEL, LONGDESK_MMPROJ and LONGDESK_ROOTS, then the flags that are not
-    None.
+    """LONGDESK_HOME/config.toml, then LONGDESK_MODEL, LONGDESK_MMPROJ, LONGDESK_CHAT_TEMPLATE and LONGDESK_ROOTS, then
+    the flags that are not None.
 
     Raises UsageError for a file that does not parse or names what is not known.
     """
@@ -141,6 +155,8 @@ def read_settings(environment: Mapping[str, str] = os.environ, **flags: Any) -> 
         settings = replace(settings, model=model)
     if mmproj := environment.get("LONGDESK_MMPROJ"):
         settings = replace(settings, mmproj=expanded(Path(mmproj)))
+    if chat_template := environment.get("LONGDESK_CHAT_TEMPLATE"):
+        settings = replace(settings, chat_template=template_named(chat_template))
     if roots := environment.get("LONGDESK_ROOTS"):
         settings = replace(settings, roots=tuple(Path(root) for root in roots.split(os.pathsep) if root))
     settings = replace(settings, **{name: value for name, value in flags.items() if value is not None})
@@ -172,6 +188,11 @@ def absolute_model(name: str) -> str:
     return str(path.absolute()) if path.exists() and is_path(path, name) else name
 
 
+def template_named(name: str) -> str:
+    """A --chat-template value that means the same from any working directory."""
+    return name if name == MODELS_OWN else str(expanded(Path(name)).absolute())
+
+
 def home_of(environment: Mapping[str, str]) -> Path:
     return expanded(Path(environment.get("LONGDESK_HOME") or user_data_path("longdesk", appauthor=False)))
 
@@ -199,6 +220,7 @@ _FILE_TYPES: dict[str, type | tuple[type, ...]] = {
     "seed": int,
     "stops": list,
     "system": str,
+    "chat_template": str,
     "mmproj": str,
     "max_tiles": int,
     "tile_separators": bool,
@@ -231,6 +253,8 @@ def _from_file(path: Path) -> dict[str, Any]:
             values[name] = tuple(expanded(Path(str(folder))) for folder in values[name])
     if "stops" in values:
         values["stops"] = tuple(map(str, values["stops"]))
+    if "chat_template" in values:
+        values["chat_template"] = template_named(values["chat_template"])
     if "mmproj" in values:
         values["mmproj"] = expanded(Path(values["mmproj"]))
     for name in ("snapshot_budget", "count_cache_budget", "notes_budget"):

@@ -95,7 +95,7 @@ def house() -> House:
 
     def count(session_id: str) -> None:
         seen = desk.session(session_id)
-        previews.of(seen.session, seen.links, seen.turns, asked_of=desk.about())
+        previews.of(seen.session, seen.links, seen.turns, asked_of=desk.about(seen.session))
 
     additions = Additions(desk, intake, jobs, count=count)
     plans, forecasts = PassPlans(desk.outlines), Forecasts(desk.planner)

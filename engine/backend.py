@@ -16,6 +16,7 @@ from engine.corpus.source import Cause, Corpus, Picture, Skipped, Source
 from engine.errors import LongdeskError
 from engine.memory.budget import Advice, Need, Plan, Verdict, Wanted, Weight
 from engine.memory.capacity import Capacity
+from engine.prompt.choice import OwnTemplate, TemplateUse
 from engine.prompt.prompt import Exchange, Part, Prompt, Segment
 from engine.runtime.events import (
     QUOTE_TAG,
@@ -60,6 +61,7 @@ __all__ = [
     "Loading",
     "Need",
     "Origin",
+    "OwnTemplate",
     "Part",
     "Picture",
     "Plan",
@@ -77,6 +79,7 @@ __all__ = [
     "Source",
     "Spent",
     "Stop",
+    "TemplateUse",
     "Text",
     "Verdict",
     "View",
@@ -114,7 +117,8 @@ class About:
     image_rule: whose rule counts images, None where it cannot see. has_tiles: it cuts images into tiles, of tile_tokens
     tokens each. unfit: sentences on what was to make it see, and cannot. holds_forms: its replies can be held to a
     grammar. server: which engine it is and where, of one that is spoken to over HTTP; "" for one on this machine.
-    prices: what is asked for its tokens, None where nothing is, or nobody knows.
+    prices: what is asked for its tokens, None where nothing is, or nobody knows. template: which chat template lays its
+    prompts out.
     """
 
     name: str
@@ -134,6 +138,7 @@ class About:
     holds_forms: bool = False
     server: str = ""
     prices: Prices | None = None
+    template: TemplateUse = TemplateUse()
 
     @property
     def sees(self) -> bool:

@@ -47,7 +47,7 @@ FLOORS = (
     ("app.reach",),
     ("app.citing", "app.receipts", "app.found_again", "app.noting"),
     ("app.passes", "app.answering", "app.export", "app.exchange", "app.checking_again"),
-    ("app.desk", "app.archive"),
+    ("app.desk", "app.archive", "app.choosing"),
     ("app.serve", "app.reaching"),
     ("app.cli", "app.command", "app.open_browser"),
     (

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from app.cli.desk import open_desk
+from app.cli.desk import open_desk, take_up
 from app.cli.options import CLUSTER, CLUSTER_NAMES, CONTEXT, CORPUS, JSON, READ_AGAIN, Tokens
 from app.cli.output import Json
 from app.cli.output.answer import print_answer, show_checking, tell_skipped
@@ -80,7 +80,8 @@ def plan(
             if far is not None and far.warns_of(planned.prompt_tokens):
                 planned = replace(planned, notes=(*planned.notes, f"{far.sentence}: this prompt is longer."))
         cost = cost_of_prompt(desk.about(), counted.prompt, planned.reply_tokens) if counted else None
-        print_plan(planned, cost=cost, in_words=cost_words(cost) if cost else "", as_json=as_json)
+        use = desk.about().template if counted else desk.template()
+        print_plan(planned, use, cost=cost, in_words=cost_words(cost) if cost else "", as_json=as_json)
         return 0 if planned.fits else 3
 
 
@@ -258,8 +259,7 @@ def _last_question(desk: Desk, session: str) -> int:
 
 def _change_session(desk: Desk, session: str, model: str | None, **flags: Any) -> None:
     """Goes on with the session's model where none was named; what else is given changes it from now on."""
-    if model is None:
-        desk.use_model_of(session)
+    take_up(desk, session, keeps_model=model is not None, keeps_template=flags["chat_template"] is not None)
     if flags["max_tiles"] is not None:
         desk.limit_tiles(session, flags["max_tiles"])
     if flags["draw_pages"] is not None:

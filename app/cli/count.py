@@ -52,6 +52,8 @@ def count_text(document: Json) -> str:
     if (cost := document.get("cost")) is not None:
         lines.append(f"{'':>12}  {_cost(cost)}")
     lines += [f"{'':>12}  {source['path']}: {note}" for source in sources for note in source["notes"]]
+    if note := document["chat_template"]["note"]:
+        lines.append(note)
     if skipped := document["skipped"]:
         lines.append(f"\n{len(skipped):,} skipped:")
         lines += [f"  {one['path']}: {one['reason']}" for one in skipped]

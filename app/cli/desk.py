@@ -8,9 +8,23 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import click
+
 from app.desk import Desk
 from app.models.places import own_folder
 from app.settings import read_settings
+
+
+def take_up(desk: Desk, session: str, *, keeps_model: bool, keeps_template: bool) -> None:
+    """Goes on with a session's model and its chat template; or, from now on, with those that the settings name.
+
+    keeps_model, keeps_template: whether they were named for this. Raises as Choosing.choose_template does.
+    """
+    if not keeps_model:
+        desk.use_model_of(session)
+    if keeps_template and (changed := desk.choose_template(session, desk.settings.own_template)):
+        click.echo(changed, err=True)
+    desk.use_template_of(session)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import click
 
-from app.cli.options import JSON
+from app.cli.options import CHAT_TEMPLATE, JSON
 from app.cli.output.catalogue import print_models, print_place, print_verification, showing_download
 from app.models.download import fetch
 from app.models.places import Placed, find_entry, find_model, list_models, place
@@ -50,16 +50,18 @@ def get(name: str, as_json: bool) -> None:
 @models.command("verify")
 @click.argument("file")
 @click.option("--digest", is_flag=True, help="Read every byte and print the SHA-256 of each part.")
+@CHAT_TEMPLATE
 @JSON
-def verify_file(file: str, digest: bool, as_json: bool) -> int:
+def verify_file(file: str, digest: bool, chat_template: str | None, as_json: bool) -> int:
     """Check a model file, or the first of its parts, without loading it; or what a server says of its model."""
-    settings = read_settings()
+    settings = read_settings(chat_template=chat_template)
     if is_address(file) or settings.engine(file) is not None:
         from app.cli.desk import open_desk  # the other commands here do without
 
         with open_desk(makes_home=False, model=file) as desk:
             verification = verify_server(file, desk.about(), desk.plan_for(None, Wanted()))
     else:
-        verification = verify(find_model(file, settings), cache=settings.cache, digests=digest)
+        own = settings.own_template
+        verification = verify(find_model(file, settings), cache=settings.cache, digests=digest, own=own)
     print_verification(verification, as_json=as_json)
     return 0 if verification.passed else 4

@@ -9,6 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from app.models.places import model_names, refuse_as_path
+from app.settings import template_named
 from app.sizes import parse_bytes, parse_tokens
 from engine.corpus.walk.streams import STDIN
 from engine.errors import LongdeskError, UsageError
@@ -99,6 +100,12 @@ def _complete_model(context: click.Context, parameter: click.Parameter, incomple
     return []
 
 
+def _as_template(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value == "":  # an unset variable in a script
+        raise UsageError("The path after --chat-template is empty.", "Name a file, or leave --chat-template out.")
+    return template_named(value) if value is not None else None
+
+
 PATHS = click.argument("paths", nargs=-1, type=click.Path(), callback=_as_paths)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the document as JSON.")
 MODEL = click.option(
@@ -111,11 +118,18 @@ MODEL = click.option(
 MMPROJ = click.option(
     "--mmproj", type=Projector(path_type=Path), metavar="FILE", help="The vision projector. Default: beside the model."
 )
+CHAT_TEMPLATE = click.option(
+    "--chat-template",
+    callback=_as_template,
+    metavar="FILE|model",
+    help="Lay chats out with this file, a template in Jinja, in place of the model's own; model for that one.",
+)
 CORPUS = together(
     PATHS,
     click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out what matches, as .gitignore would."),
     MODEL,
     MMPROJ,
+    CHAT_TEMPLATE,
     click.option("--max-tiles", type=click.IntRange(1, MOST_TILES), metavar="N", help="Scale images down to N tiles."),
     click.option(
         "--draw-pages",

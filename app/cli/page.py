@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from app.cli.options import MMPROJ, MODEL
+from app.cli.options import CHAT_TEMPLATE, MMPROJ, MODEL
 from app.settings import Settings, read_settings
 from engine.errors import LongdeskError
 
@@ -18,12 +18,16 @@ _HOUSE = Path(__file__).parents[2]
 @click.command()
 @MODEL
 @MMPROJ
+@CHAT_TEMPLATE
 @click.option("--port", default=8501, show_default=True, type=click.IntRange(1, 65535))
 @click.option("--root", "roots", multiple=True, type=click.Path(path_type=Path, file_okay=False, exists=True),
               help="A folder that the page may read; may be given several times.")  # fmt: skip
-def up(model: str | None, mmproj: Path | None, port: int, roots: tuple[Path, ...]) -> int:
+def up(
+    model: str | None, mmproj: Path | None, chat_template: str | None, port: int, roots: tuple[Path, ...]
+) -> int:  # fmt: skip
     """Open the web page."""
-    settings = read_settings(model=model, mmproj=mmproj, roots=tuple(root.resolve() for root in roots) or None)
+    roots = tuple(root.resolve() for root in roots)
+    settings = read_settings(model=model, mmproj=mmproj, chat_template=chat_template, roots=roots or None)
     return _serve(settings, port)
 
 
@@ -39,6 +43,7 @@ def _serve(settings: Settings, port: int) -> int:
         "LONGDESK_HOME": str(settings.home.absolute()),
         "LONGDESK_MODEL": settings.model,
         "LONGDESK_MMPROJ": str(settings.mmproj.absolute()) if settings.mmproj is not None else "",
+        "LONGDESK_CHAT_TEMPLATE": settings.chat_template if isinstance(settings.chat_template, str) else "",
         "LONGDESK_ROOTS": os.pathsep.join(str(root) for root in settings.roots),
     }
     os.chdir(_HOUSE)  # Streamlit reads .streamlit/config.toml from the working directory

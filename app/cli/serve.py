@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from app.cli.desk import open_desk
+from app.cli.desk import open_desk, take_up
 from app.cli.options import CONTEXT, CORPUS, Tokens
 from app.cli.output.count import show_reading
 from app.desk import Desk
@@ -58,7 +58,14 @@ def serve(
     logging.basicConfig(level=logging.WARNING, format="longdesk: %(message)s")
     with (
         open_desk(model=model, snapshot=False if no_snapshot else None, **flags) as desk,
-        _serving(desk, paths, exclude, session, keeps_model=model is not None) as service,
+        _serving(
+            desk,
+            paths,
+            exclude,
+            session,
+            keeps_model=model is not None,
+            keeps_template=flags["chat_template"] is not None,
+        ) as service,
     ):
         if transport == "stdio":
             serve_stdio(service)
@@ -78,11 +85,17 @@ def _refuse_misuse(paths: Sequence[Path], session: str | None, transport: str, *
 
 @contextmanager
 def _serving(
-    desk: Desk, paths: Sequence[Path], exclude: tuple[str, ...], session: str | None, *, keeps_model: bool
+    desk: Desk,
+    paths: Sequence[Path],
+    exclude: tuple[str, ...],
+    session: str | None,
+    *,
+    keeps_model: bool,
+    keeps_template: bool,
 ) -> Iterator[Service]:
     """The corpus, read and counted; what still runs at the end is stopped."""
     if session is not None:
-        session = _take_up(desk, session, keeps_model=keeps_model)
+        session = _take_up(desk, session, keeps_model=keeps_model, keeps_template=keeps_template)
     desk.about()  # a model that cannot be used is said before a corpus is read
     corpus = None
     if paths:
@@ -99,6 +112,8 @@ def _serving(
     assert corpus is not None
     with closing(Service(desk, corpus, session)) as service:
         _tell(f"Sources: {len(service.sources):,}. Tokens: {service.n_tokens:,}.")
+        if service.about.template.note:
+            _tell(service.about.template.note)
         if not service.plan.fits:
             _tell("It does not fit. Questions about all of it will be refused; `longdesk plan` says more.")
         yield service
@@ -109,12 +124,11 @@ def _tell(*sentences: str) -> None:
         click.echo(sentence, err=True)
 
 
-def _take_up(desk: Desk, session: str, *, keeps_model: bool) -> str:
+def _take_up(desk: Desk, session: str, *, keeps_model: bool, keeps_template: bool) -> str:
     """Goes on as the session was begun: its model where none was named, its instruction, what its images are sent as.
     Its whole id."""
     record = desk.session(session).session
-    if not keeps_model:
-        desk.use_model_of(record.id)
+    take_up(desk, record.id, keeps_model=keeps_model, keeps_template=keeps_template)
     own = desk.settings_of(record)
     desk.settings = replace(
         desk.settings, system=record.system or "", max_tiles=own.max_tiles, draw_pages=own.draw_pages

@@ -1,6 +1,7 @@
 """`sessions`: what is kept, listed, shown, renamed, exported, imported, verified, searched and deleted."""
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
@@ -185,7 +186,7 @@ def verify(session_id: str, as_json: bool) -> int:
 
     with open_desk() as desk:
         record = desk.record(session_id)
-        checked = verify_session(record, desk.backend)
+        checked = verify_session(record, partial(desk.backend, session=record.session))
         print_verified(record.session, checked, as_json=as_json)
         return 1 if checked.faults else 0
 

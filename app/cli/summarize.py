@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from app.cli.corpus import read_corpus
-from app.cli.desk import open_desk
+from app.cli.desk import open_desk, take_up
 from app.cli.options import CONTEXT, CORPUS, JSON, Tokens
 from app.cli.output.answer import tell_skipped
 from app.cli.output.summary import print_checked, print_progress, print_summary
@@ -54,6 +54,8 @@ def summarize(
         desk.warm_up()
         given = [os.path.relpath(path, folder.path) for path in paths] + [f"--exclude {glob}" for glob in exclude]
         id = session if session is not None else _session(desk, folder, paths, given)
+        if flags["chat_template"] is not None:
+            take_up(desk, id, keeps_model=True, keeps_template=True)
         folder = begin(folder, desk.session(id).session.id, given)
         if paths:
             corpus = read_corpus(desk, paths, leave_out)

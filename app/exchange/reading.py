@@ -96,6 +96,9 @@ def _session(whole: Fields) -> Session:
     if "without_pages" in settings:
         settings.texts("without_pages")
     settings.text_or_none("untitled")
+    if whole.object("settings").get("chat_template") is not None:
+        template = Fields(settings.object("chat_template"), "settings.chat_template")
+        _ = template.text("name"), template.text("source"), template.text("model")
     return Session(
         id=whole.text("id"),
         title=whole.text("title"),
@@ -243,6 +246,9 @@ def _asked_with(fields: Fields, renamed: dict[str, str]) -> dict[str, Any]:
     values, at = fields.object("settings"), Fields(fields.object("settings"), f"{fields.where}.settings")
     for name in ("model", "kv_type", "template"):
         at.text_or_none(name)
+    if "chat_template" in at:
+        used = Fields(at.object("chat_template"), f"{at.where}.chat_template")
+        _ = [used.text(name) for name in ("used", "name", "note", "digest", "fault")]
     for name in _WHOLE:
         at.number_or_none(name, least=-MOST_NUMBER)
     for name in _REAL:

@@ -7,11 +7,13 @@ from threading import RLock
 from app.models.places import find_model, find_plannable
 from app.settings import Settings
 from engine.errors import ModelRefused
-from engine.local.opened import OpenModel, open_model
+from engine.gguf import read_header
+from engine.local.opened import OpenModel, open_model, template_of
 from engine.memory.card import ModelCard, card_at
 from engine.memory.catalog.entry import Entry
 from engine.memory.catalog.ghost import planned_card
 from engine.memory.projector import candidates
+from engine.prompt.choice import OwnTemplate, TemplateUse
 
 _MAGIC = b"GGUF"
 _Identity = tuple[Path, int, int, int]
@@ -23,14 +25,15 @@ class Shelf:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._models: dict[_Key, OpenModel] = {}
+        self._models: dict[tuple[_Key, OwnTemplate | None], OpenModel] = {}
         self._opening = RLock()
 
-    def open(self, name: str) -> OpenModel:
-        """Raises ModelRefused for a file that cannot be used, UsageError for a name that is not known."""
+    def open(self, name: str, own: OwnTemplate | None = None) -> OpenModel:
+        """own: a chat template in place of the model's. Raises ModelRefused for a file that cannot be used, UsageError
+        for a name that is not known."""
         path = find_model(name, self._settings)
         with self._opening:
-            key = _key(path)
+            key = _key(path), own
             if key not in self._models:
                 if self._settings.mmproj is not None:
                     _refuse_other(self._settings.mmproj)
@@ -40,6 +43,7 @@ class Shelf:
                     mmproj=self._settings.mmproj,
                     separators=self._settings.tile_separators,
                     max_tiles=self._settings.max_tiles,
+                    own=own,
                 )
             return self._models[key]
 
@@ -48,8 +52,17 @@ class Shelf:
         found = find_plannable(name, self._settings)
         if isinstance(found, Entry):
             return planned_card(found, self._settings.cache / "ghosts")
-        opened = self._models.get(_key(found))
+        key = _key(found)
+        opened = next((opened for (of, _), opened in list(self._models.items()) if of == key), None)
         return opened.card if opened is not None else card_at(found)
+
+    def template(self, name: str, own: OwnTemplate | None = None) -> TemplateUse | None:
+        """Which chat template a model would be asked with, found without opening it; None where its file is not on this
+        machine. Raises as open does."""
+        found = find_plannable(name, self._settings)
+        if isinstance(found, Entry):
+            return None
+        return template_of(read_header(found), own=own, cache=self._settings.cache)
 
     def close(self) -> None:
         for opened in self._models.values():

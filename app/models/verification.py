@@ -11,11 +11,11 @@ from app.verdicts import room_on_server
 from engine.backend import About, Plan
 from engine.errors import LongdeskError
 from engine.gguf import Header, read_header
+from engine.local.opened import template_of
 from engine.local.quoting import is_tried, quotes_of
 from engine.memory.card import ModelCard, read_card
 from engine.memory.catalog.entry import ENTRIES, Entry
-from engine.prompt.template import read_template
-from engine.tokens.encode import Tokenizer
+from engine.prompt.choice import OwnTemplate
 from engine.tokens.proof import how_encoded, open_tokenizer
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -48,13 +48,14 @@ class Verification:
         return all(check.passed for check in self.checks)
 
 
-def verify(path: Path, *, cache: Path, digests: bool = False) -> Verification:
+def verify(path: Path, *, cache: Path, digests: bool = False, own: OwnTemplate | None = None) -> Verification:
     """Looks at a model's file, or at the first of its parts. Raises nothing: a check that fails ends what builds on it.
 
-    cache: where proofs about vocabularies are kept. digests: read every byte and tell its SHA-256.
+    cache: where proofs about vocabularies are kept. digests: read every byte and tell its SHA-256. own: a chat template
+    that it would be asked with in place of the one that it brings.
     """
     entry = next((entry for entry in ENTRIES if entry.owns(path.name)), None)
-    checking = _Checking(path, entry, cache)
+    checking = _Checking(path, entry, cache, own)
     checks = tuple(checking.checks())
     files = checking.files if digests else ()
     sums = tuple((file.name, sha256_of(file)) for file in files)
@@ -82,8 +83,8 @@ def verify_server(address: str, about: About, plan: Plan) -> Verification:
 class _Checking:
     """The checks of one file, in order, and what later ones need of earlier ones."""
 
-    def __init__(self, path: Path, entry: Entry | None, cache: Path) -> None:
-        self._path, self._entry, self._cache = path, entry, cache
+    def __init__(self, path: Path, entry: Entry | None, cache: Path, own: OwnTemplate | None) -> None:
+        self._path, self._entry, self._cache, self._own = path, entry, cache, own
         self.files: tuple[Path, ...] = ()
 
     def checks(self) -> Iterator[Check]:
@@ -120,18 +121,29 @@ class _Checking:
         try:
             yield Check("vocabulary", True, f"{len(tokenizer.vocabulary):,} tokens, proved against llama.cpp")
             yield Check("tokenizer", True, how_encoded(tokenizer.proof))
-            yield _template(header, tokenizer)
+            yield _template(header, self._cache, self._own)
         finally:
             tokenizer.close()
 
 
-def _template(header: Header, tokenizer: Tokenizer) -> Check:
-    source, vocabulary = header.text("tokenizer.chat_template"), tokenizer.vocabulary
-    if not source:
-        return Check("template", True, "the model brings none; a plain one is used")
-    bos, eos = vocabulary.text_of(tokenizer.facts.bos_id), vocabulary.text_of(vocabulary.eos_id)
-    renders = read_template(source, bos=bos, eos=eos).name == "model"
-    return Check("template", renders, "renders every turn" if renders else "does not render; a plain one would be used")
+def _template(header: Header, cache: Path, own: OwnTemplate | None) -> Check:
+    """Of the model's own too where another is used: it is the file that is looked at."""
+    use = template_of(header, cache=cache)
+    passed = not use.fault
+    if use.fault:
+        detail = f"does not render: {use.fault}; a plain one would be used"
+    elif use.used == "plain":
+        detail = "the model brings none; a plain one is used"
+    else:
+        detail = " ".join(("renders every turn;", use.note)) if use.note else "renders every turn"
+    if own is not None:
+        try:
+            template_of(header, own=own, cache=cache)
+            detail += f"; {own.name} is used in its place, and renders every turn"
+        except LongdeskError as error:
+            return Check("template", False, error.fact)
+        passed = True
+    return Check("template", passed, detail)
 
 
 def _quotes(card: ModelCard, cache: Path) -> Check:

@@ -1,4 +1,5 @@
-"""The foot of the sidebar: the model, whether it is loaded, its KV cache, the memory free, what is kept on disk."""
+"""The foot of the sidebar: the model, whether it is loaded, its KV cache, the memory free, what is kept on disk; the
+choice of a chat template."""
 
 from contextlib import suppress
 from html import escape
@@ -10,11 +11,13 @@ from app import state
 from app.jobs import Phase
 from app.local_engine import Running
 from app.models.places import models_here
+from app.settings import MODELS_OWN
 from app.sizes import show_bytes
-from engine.backend import Gauge
+from engine.backend import Gauge, OwnTemplate
 from engine.errors import LongdeskError
 
 _POLL_S = 1.0
+_NEW = "chat-template-file"
 
 
 def draw_engine() -> None:
@@ -24,6 +27,7 @@ def draw_engine() -> None:
     st.fragment(_draw, run_every=_POLL_S if running else None)()
     st.page_link(state.page("connections"), label="Connections", icon=":material/lan:")
     st.page_link(state.page("caches"), label="Kept KV caches", icon=":material/save:")
+    _draw_chat_template()
 
 
 def draw_choice() -> None:
@@ -104,3 +108,64 @@ def _engine_state() -> str:
     if any(job.progress.phase is Phase.LOADING for job in house.jobs.running()):
         return "loading"
     return "not loaded" if house.desk.engine is None else "ready"
+
+
+def _draw_chat_template() -> None:
+    """A button in the sidebar: the model's own, one that the home keeps, or a file that is given now. It is the session
+    that is open whose template is chosen; without one, that of sessions that are begun from now on."""
+    desk, session_id = state.house().desk, state.session_id()
+    used = _used(session_id)
+    own = used.name if used is not None else MODELS_OWN
+    kept = desk.own_templates()
+    options = [MODELS_OWN, *kept, *([own] if own not in (MODELS_OWN, *kept) else [])]
+    with st.popover("Chat template", icon=":material/forum:", width="stretch", key="chat-template-more"):
+        key = f"chat-template-{session_id}"
+        state.follow(key, own)
+        st.selectbox(
+            "This session is laid out with" if session_id else "New sessions are laid out with",
+            options,
+            key=key,
+            format_func=lambda name: "The model's own" if name == MODELS_OWN else name,
+            on_change=_choose_template,
+            args=(session_id, key, own),
+            help="How questions and answers are told apart. What was read under another template is read again.",
+        )
+        st.file_uploader(
+            "Another one, in Jinja", type=["jinja", "jinja2", "j2", "txt"], key=state.fresh_key(_NEW),
+            on_change=_take, args=(session_id, state.fresh_key(_NEW)),
+        )  # fmt: skip
+
+
+def _used(session_id: str | None) -> OwnTemplate | None:
+    """The chat template that stands in for the model's, where there is one that can be read."""
+    desk = state.house().desk
+    try:
+        session = desk.session(session_id).session if session_id else None
+        return desk.settings_of(session).chat_template
+    except LongdeskError:  # a session that is not begun yet, or a file that went away: asking says so
+        return None
+
+
+def _choose_template(session_id: str | None, key: str, before: str) -> None:
+    name = str(state.value(key))
+    if name == before:
+        return
+    with state.telling():
+        desk = state.house().desk
+        _lay_out(session_id, None if name == MODELS_OWN else desk.own_template(name))
+
+
+def _take(session_id: str | None, key: str) -> None:
+    given = state.value(key)
+    if given is None:
+        return
+    state.renew(_NEW)
+    with state.telling():
+        desk = state.house().desk
+        _lay_out(session_id, desk.keep_template(given.name, given.getvalue()))
+
+
+def _lay_out(session_id: str | None, own: OwnTemplate | None) -> None:
+    changed = state.house().desk.choose_template(session_id, own)
+    if changed is not None and session_id is not None:
+        state.tell(session_id, (changed,))

@@ -80,6 +80,13 @@ def draw_unseen(paths: Sequence[str], about: About | None) -> None:
             st.markdown(f":material/visibility_off: {unseen_markdown(paths, about.name, about.unfit, plain=plain)}")
 
 
+def draw_template_note(about: About | None) -> None:
+    """Why it is not the model's own template that is used, before anything is asked."""
+    if about is not None and about.template.note:
+        with st.container(key="template-note", gap=None):
+            st.warning(plain(about.template.note), icon=":material/forum:")
+
+
 def _draw_advice(fact: str, plan: Plan, session_id: str | None, key: str, icon: str, offer: Offer) -> None:
     with st.container(key=key, gap="small"):
         st.error(fact, icon=icon)

@@ -27,6 +27,7 @@ from app.parts.strip import (
     draw_rereading,
     draw_strip,
     draw_summary_link,
+    draw_template_note,
     draw_unseen,
     draw_verdict,
 )
@@ -85,6 +86,7 @@ def _draw_head(scene: Scene) -> None:
         draw_rereading(_rereading(scene))
         draw_reach(scene.budget.corpus)
     draw_unseen(scene.unseen, scene.about)
+    draw_template_note(scene.about)
     if scene.error is not None:
         st.error(
             f"**The model cannot be used.** {sentence_of(scene.error)}  \nChoose another one in the sidebar, or start "

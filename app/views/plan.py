@@ -110,7 +110,8 @@ def _prompt_tokens() -> int:
     if session_id is None:
         return 0
     try:
-        seen, about = house.desk.session(session_id), house.desk.about()
+        seen = house.desk.session(session_id)
+        about = house.desk.about(seen.session)
         return house.previews.of(seen.session, seen.links, seen.turns, asked_of=about).plan.prompt_tokens
     except LongdeskError:
         return 0

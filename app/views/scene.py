@@ -173,7 +173,7 @@ def _counted(scene: Scene) -> Scene:
     """The scene with what its next question costs, where the model can be used."""
     house = state.house()
     try:
-        about = house.desk.about()
+        about = house.desk.about(scene.session)
         preview = None
         if scene.session is not None:
             with st.spinner("Counting tokens"):

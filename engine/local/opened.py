@@ -10,15 +10,17 @@ from importlib.metadata import version
 from pathlib import Path
 
 from engine.corpus.source import Source
-from engine.errors import ModelRefused
+from engine.errors import LongdeskError, ModelRefused
 from engine.gguf import Header, read_header
 from engine.memory.budget import Wanted, Weight
 from engine.memory.card import ModelCard, read_card
 from engine.memory.fingerprint import fingerprint
 from engine.memory.projector import LLAMA4, Projector, projector_for, unfit_beside
+from engine.prompt.choice import OwnTemplate, TemplateUse
 from engine.prompt.layout import lay_out
 from engine.prompt.prompt import Exchange, Prompt
-from engine.prompt.template import ChatTemplate, kept_renderings, read_template, recall_renderings
+from engine.prompt.rendering import kept_renderings, recall_renderings
+from engine.prompt.template import Brought, ChatTemplate, brought_by, read_brought, read_own
 from engine.tokens.document import Document
 from engine.tokens.encode import Tokenizer
 from engine.tokens.id_cache import IdCache
@@ -28,7 +30,7 @@ from engine.tokens.source_ids import encode_documents, encode_texts, text_of
 from engine.tokens.tiles import MOST_TILES
 
 _PIXEL_BYTES = 12  # of an image on its way to the encoder: decoded, as bytes, in llama.cpp, and some
-_RENDERING = 1  # raise it when a template is rendered otherwise
+_RENDERING = 2  # raise it when a template is rendered otherwise
 _NAME_TOKENS = 4  # the fewest that a line such as "[image 2]" takes
 
 
@@ -123,21 +125,30 @@ def _pages(document: Document) -> dict[int, int]:
     return {shown.picture.number: shown.view.n_tokens + _NAME_TOKENS for shown in drawn}
 
 
-def _template(header: Header, tokenizer: Tokenizer, cache: Path | None) -> ChatTemplate:
+def _template(brought: Brought, own: OwnTemplate | None, cache: Path | None) -> ChatTemplate:
     """The chat template, tried; what came of that is kept, since a process that renders takes 0.1 s to start."""
-    source, vocabulary = header.text("tokenizer.chat_template"), tokenizer.vocabulary
-    bos, eos = vocabulary.text_of(tokenizer.facts.bos_id), vocabulary.text_of(vocabulary.eos_id)
+
+    def read() -> ChatTemplate:
+        return read_own(own, brought) if own is not None else read_brought(brought)
+
+    source, variables = own.source if own is not None else brought.source, brought.variables
     if cache is None or not source:
-        return read_template(source, bos=bos, eos=eos)
-    stamp = f"{_RENDERING} jinja2 {version('jinja2')} {blake2b(repr((source, bos, eos)).encode()).hexdigest()}"
+        return read()
+    stamp = f"{_RENDERING} jinja2 {version('jinja2')} {blake2b(repr((source, variables)).encode()).hexdigest()}"
     path = cache / f"template-{blake2b(stamp.encode(), digest_size=16).hexdigest()}.json"
     if kept := read_kept(path, stamp):
         with suppress(KeyError, TypeError, ValueError):
-            recall_renderings(source, bos=bos, eos=eos, kept=kept["rendered"])
-    template = read_template(source, bos=bos, eos=eos)
-    if kept is None and (rendered := kept_renderings(source, bos=bos, eos=eos)):
-        write_kept(path, stamp, {"rendered": rendered})
-    return template
+            recall_renderings(source, variables, kept["rendered"])
+    try:
+        return read()
+    finally:
+        if kept is None and (rendered := kept_renderings(source, variables)):
+            write_kept(path, stamp, {"rendered": rendered})
+
+
+def template_of(header: Header, *, own: OwnTemplate | None = None, cache: Path | None = None) -> TemplateUse:
+    """Which chat template a model would be asked with; nothing but the header is looked at. Raises as read_own."""
+    return _template(brought_by(header), own, cache).use
 
 
 def open_model(
@@ -147,17 +158,24 @@ def open_model(
     mmproj: Path | None = None,
     separators: bool = True,
     max_tiles: int = MOST_TILES,
+    own: OwnTemplate | None = None,
 ) -> OpenModel:
-    """Reads a GGUF's header, vocabulary and template. cache: see open_tokenizer.
+    """Reads a GGUF's header, vocabulary and template. cache: see open_tokenizer. own: in place of its template.
 
     mmproj: the projector, None for the one that lies beside the model. separators, max_tiles: see Sight.
     Raises ModelRefused, also for a projector that is not the model's.
     """
     header = read_header(path)
     card = read_card(header)
-    tokenizer = open_tokenizer(header, cache=cache)
+    brought = brought_by(header)
+    tokenizer = open_tokenizer(header, cache=cache, template=own.source if own is not None else brought.source)
     vocabulary = tokenizer.vocabulary
-    template = _template(header, tokenizer, cache)
+    bos, eos = vocabulary.text_of(tokenizer.facts.bos_id), vocabulary.text_of(vocabulary.eos_id)
+    try:
+        template = _template(replace(brought, bos=bos, eos=eos), own, cache)
+    except LongdeskError:
+        tokenizer.close()
+        raise
     projector = projector_for(card, mmproj)
     if projector is None:
         return OpenModel(card, tokenizer, template, unfit=unfit_beside(card))

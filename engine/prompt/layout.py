@@ -2,15 +2,21 @@
 
 Special tokens are recognized in the template's own pieces only; sources, questions and the system text are plain text,
 and replies are the ids that were sampled. Which rewinding that allows is left to engine.runtime.
+
+Text of the template that stands beside a question or the system text is encoded in one with it, as the tokenizer would
+encode the whole chat: "User: " and "Why?" have the token " Why" between them. Sources are encoded by themselves, since
+their ids are kept by their content, and replies are not encoded at all.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
 
 from engine.prompt.prompt import Exchange, Part, Prompt, Segment
-from engine.prompt.template import ChatTemplate, Role, Slot
+from engine.prompt.template import ChatTemplate, Piece, Role, Slot
+from engine.tokens.document import common_prefix
 from engine.tokens.encode import Tokenizer
 
 # the standing instruction, when the user sets none and there are documents to read
@@ -18,6 +24,24 @@ SYSTEM = (
     "Answer from the documents in the user's message. Name the path of the document that a statement comes from and "
     "quote the words that show it. If the documents do not hold the answer, say so."
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """Text that is not encoded yet, and what it is."""
+
+    part: Part
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Special:
+    """A special token of the template, by its id."""
+
+    id: int
+
+
+_Item = _Words | _Special | Segment
 
 
 def lay_out(
@@ -28,28 +52,83 @@ def lay_out(
     A later turn's prompt begins with the ids of an earlier one's followed by its reply wherever the template allows it.
     Raises ModelRefused when the template does not render that many turns.
     """
-    segments: list[Segment] = []
-    for piece in template.pieces(len(exchanges), system=bool(system), today=today):
+    pieces = template.pieces(len(exchanges), system=bool(system), today=today)
+    folded = system if template.folds_system else ""
+    items: list[_Item] = []
+    for at, piece in enumerate(pieces):
         if isinstance(piece, str):
-            segments.append(Segment(Part.TEMPLATE, tokenizer.encode_template(piece)))
-            continue
-        if template.folds_system and system and piece == Slot(Role.USER, 0):
-            segments.append(Segment(Part.SYSTEM, tokenizer.encode(system + "\n\n")))
-        segments += _fill(piece, exchanges, system, tokenizer)
-    return Prompt(_with_bos(segments, tokenizer))
+            items += _template_items(piece, pieces[at + 1 :], tokenizer)
+        else:
+            items += _filled(piece, exchanges, system, folded, tokenizer)
+    return Prompt(_with_bos(_joined(list(_encoded(items, tokenizer))), tokenizer))
 
 
-def _fill(slot: Slot, exchanges: Sequence[Exchange], system: str, tokenizer: Tokenizer) -> list[Segment]:
+def _template_items(piece: str, rest: Sequence[Piece], tokenizer: Tokenizer) -> Iterator[_Item]:
+    """The template's own text and its special tokens. A lone space before a reply is left to the reply, whose first
+    token has it: no text that a model was taught has a token that is nothing but this space."""
+    before_reply = not rest or (isinstance(rest[0], Slot) and rest[0].role is Role.ASSISTANT)
+    if before_reply and piece.endswith(" ") and not piece[:-1].endswith((" ", "\t", "\n")):
+        piece = piece[:-1]
+    for part in tokenizer.split_template(piece):
+        yield _Special(part) if isinstance(part, int) else _Words(Part.TEMPLATE, part)
+
+
+def _filled(
+    slot: Slot, exchanges: Sequence[Exchange], system: str, folded: str, tokenizer: Tokenizer
+) -> Iterator[_Item]:
+    """What stands at a slot. folded: the system text, where it has to open the first turn."""
     if slot.role is Role.SYSTEM:
-        return [Segment(Part.SYSTEM, tokenizer.encode(system))]
+        yield _Words(Part.SYSTEM, system)
+        return
     exchange = exchanges[slot.turn]
     if slot.role is Role.ASSISTANT:
         assert exchange.reply_ids is not None  # only the last exchange has none, and it has no slot
-        return [Segment(Part.REPLY, exchange.reply_ids)]
-    segments = [Segment(Part.SOURCE, document.ids, document.path, document.shown) for document in exchange.documents]
-    if segments:  # a part of its own, so that counts do not depend on how it would merge with the question
-        segments.append(Segment(Part.TEMPLATE, tokenizer.encode("\n")))
-    return [*segments, Segment(Part.QUESTION, tokenizer.encode(exchange.question))]
+        yield Segment(Part.REPLY, exchange.reply_ids)
+        return
+    if folded and slot.turn == 0:
+        yield _Words(Part.SYSTEM, folded + "\n\n")
+    for document in exchange.documents:
+        yield Segment(Part.SOURCE, document.ids, document.path, document.shown)
+    if exchange.documents:  # a part of its own, so that counts do not depend on how it would merge with the question
+        yield Segment(Part.TEMPLATE, tokenizer.encode("\n"))
+    yield _Words(Part.QUESTION, exchange.question)
+
+
+def _encoded(items: Sequence[_Item], tokenizer: Tokenizer) -> Iterator[Segment]:
+    """Text that stands side by side is encoded in one; where a token holds some of two parts, it is the later one's."""
+    run: list[_Words] = []
+    begins = True  # whether the run stands at the beginning, or behind a special token
+    for item in items:
+        if isinstance(item, _Words):
+            run.append(item)
+            continue
+        yield from _encoded_run(run, tokenizer, begins=begins)
+        run, begins = [], isinstance(item, _Special)
+        yield Segment(Part.TEMPLATE, np.array([item.id], dtype=np.int32)) if isinstance(item, _Special) else item
+    yield from _encoded_run(run, tokenizer, begins=begins)
+
+
+def _encoded_run(run: Sequence[_Words], tokenizer: Tokenizer, *, begins: bool) -> Iterator[Segment]:
+    """begins: SentencePiece models may put a space there, as llama.cpp does of a whole text."""
+    text = " " if begins and tokenizer.vocabulary.adds_space and any(words.text for words in run) else ""
+    so_far = [text := text + words.text for words in run]
+    encoded = tokenizer.encode_all(so_far)
+    at = 0
+    for words, ids in zip(run, encoded, strict=True):
+        end = max(at, common_prefix(ids, encoded[-1]))
+        yield Segment(words.part, encoded[-1][at:end])
+        at = end
+
+
+def _joined(segments: Sequence[Segment]) -> list[Segment]:
+    """The template's segments between two others as one."""
+    joined: list[Segment] = []
+    for segment in segments:
+        if segment.part is Part.TEMPLATE and joined and joined[-1].part is Part.TEMPLATE:
+            joined[-1] = Segment(Part.TEMPLATE, np.concatenate((joined[-1].ids, segment.ids)))
+        else:
+            joined.append(segment)
+    return joined
 
 
 def _with_bos(segments: list[Segment], tokenizer: Tokenizer) -> tuple[Segment, ...]:

@@ -1,30 +1,21 @@
-"""A model's chat template, rendered once with placeholders and split there, in a process with little time and memory.
+"""A model's chat template: the one that it brings, the user's own or a plain one, split where content goes.
 
-What stands at the placeholders is left to `layout`, which joins ids and so never lets content speak as a role.
-
-A GGUF's template comes from a stranger. Jinja's sandbox keeps it from the machine, but not from looping for ever
-(99,999 times 99,999) or from filling the memory (`'a' * 10**10`). Run as `python -m engine.prompt.template`, this
-module renders; imported, it is the caller's side.
+What stands at the placeholders is left to `layout`, which joins ids and so never lets content speak as a role; how a
+template is rendered to `rendering`.
 """
 
-import json
 import re
-import resource
-import subprocess
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date
 from enum import StrEnum
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
 
-from engine.child import environment, python_command
-from engine.errors import EngineFailed, ModelRefused
-
-if TYPE_CHECKING:
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
+from engine.corpus.source import digest_text
+from engine.errors import ModelRefused
+from engine.gguf import Header
+from engine.prompt.choice import OwnTemplate, TemplateUse, one_line
+from engine.prompt.rendering import Rendered, Turns, Variables, render
 
 # for models that bring none: plain words, no special tokens
 PLAIN = (
@@ -33,12 +24,21 @@ PLAIN = (
     "{%- endfor -%}{%- if add_generation_prompt -%}{{ 'Assistant:' }}{%- endif -%}"
 )
 _TRIAL_TURNS = 3
-_CPU_S, _WALL_S = 2, 60  # rendering takes milliseconds; the rest is for a machine that is busy
-_MEMORY_BYTES = 512 << 20
-_FAILED = "it takes too much time or memory"
-_MAX_RENDERED = 1 << 20  # characters; placeholders are short, so more than this is no chat template
-
-Turns = tuple[tuple[str, str], ...]  # role and content of each message
+_KEY = "tokenizer.chat_template"
+_WRITTEN_LIST = re.compile(r"""['"]text['"]: ?['"]$""")  # before a slot: a template that knows no list of parts
+_UNORDERED = "it leaves messages out or changes their order"
+_IN_PLACE = 'a plain one is used, which has "User:" and "Assistant:" before what they say'
+_REMEDY = "--chat-template FILE, or chat_template in config.toml, gives the model another"
+# transformers' names of special tokens, by what GGUF calls them
+_SPECIALS = {
+    "bos_token": "bos",
+    "eos_token": "eos",
+    "unk_token": "unknown",
+    "sep_token": "seperator",
+    "pad_token": "padding",
+    "cls_token": "cls",
+    "mask_token": "mask",
+}
 
 
 class Role(StrEnum):
@@ -61,19 +61,13 @@ Piece = str | Slot  # a str is the template's own text, in which special tokens 
 
 
 @dataclass(frozen=True, slots=True)
-class Rendered:
-    """One conversation as the template writes it, or a clause that says why it does not."""
-
-    text: str = ""
-    fault: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class ChatTemplate:
     """The template of one model.
 
-    name: 'model' for its own, 'plain' when it has none or none that renders. folds_system: the template knows no system
-    role, so the system text stands at the beginning of the first user turn.
+    name: 'model' for its own, 'file' for the user's, 'plain' when it has none or none that renders. bos, eos, others:
+    the special tokens that it may name. folds_system: the template knows no system role, so the system text stands at
+    the beginning of the first user turn. has_parts: it takes content as a list of parts alone. label, note: see
+    TemplateUse. fault: why the model's own is not used, '' where it is, or there is none.
     """
 
     source: str
@@ -81,6 +75,21 @@ class ChatTemplate:
     bos: str
     eos: str
     folds_system: bool = False
+    has_parts: bool = False
+    others: Variables = ()
+    label: str = ""
+    note: str = ""
+    fault: str = ""
+
+    @property
+    def variables(self) -> Variables:
+        """What it is told of special tokens."""
+        return _variables(self.bos, self.eos, self.others)
+
+    @property
+    def use(self) -> TemplateUse:
+        """The same, for people."""
+        return TemplateUse(self.name, self.label, self.note, digest_text(self.source), self.fault)
 
     def pieces(self, n_turns: int, *, system: bool, today: date) -> tuple[Piece, ...]:
         """Everything the template puts around n_turns questions (and the replies between them), up to the next reply.
@@ -90,38 +99,114 @@ class ChatTemplate:
         """
         slots = _slots(n_turns, system=system and not self.folds_system)
         frozen = today if "strftime_now" in self.source else None
-        (rendered,) = render(self.source, (_turns(slots),), bos=self.bos, eos=self.eos, today=frozen)
+        turns = _turns(slots, has_parts=self.has_parts)
+        (rendered,) = render(self.source, (turns,), variables=self.variables, today=frozen)
         return _split(rendered, slots)
 
 
-def read_template(source: str, *, bos: str, eos: str) -> ChatTemplate:
-    """The template for a model that brings `source` ('' for none). What does not render gives way to PLAIN."""
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """The template that a model's file brings, '' for none, and what its special tokens are called.
+
+    label: its name, where it is one of several and none of them is the default. names: of those.
+    """
+
+    source: str
+    bos: str = ""
+    eos: str = ""
+    others: Variables = ()
+    label: str = ""
+    names: tuple[str, ...] = ()
+
+    @property
+    def variables(self) -> Variables:
+        """What a template is told of special tokens."""
+        return _variables(self.bos, self.eos, self.others)
+
+
+def brought_by(header: Header) -> Brought:
+    """What stands in a GGUF. Of several without a default the one for tools, as llama.cpp takes it, else the first."""
+    tokens = header.strings("tokenizer.ggml.tokens")
+    ids = {name: header.integer(f"tokenizer.ggml.{key}_token_id", -1) for name, key in _SPECIALS.items()}
+    told = {name: tokens[number] for name, number in ids.items() if 0 <= number < len(tokens)}
+    bos, eos = told.pop("bos_token", ""), told.pop("eos_token", "")
+    source, label = header.text(_KEY), ""
+    names: tuple[str, ...] = ()
+    if not source:
+        prefix = f"{_KEY}."
+        named = {key.removeprefix(prefix): header.text(key) for key in header.metadata if key.startswith(prefix)}
+        names = tuple(name for name, text in named.items() if text)
+        chosen = next((name for name in ("default", "tool_use") if name in names), names[0] if names else "")
+        source, label = named.get(chosen, ""), one_line(chosen)
+    return Brought(source, bos, eos, tuple(told.items()), label, names)
+
+
+def read_template(source: str, *, bos: str, eos: str, others: Variables = ()) -> ChatTemplate:
+    """The template for a model that brings `source` ('' for none). What does not render gives way to PLAIN, whose note
+    says so."""
+    return read_brought(Brought(source, bos, eos, others))
+
+
+def read_brought(brought: Brought) -> ChatTemplate:
+    """As read_template, of what a file brings."""
+    if not brought.source:
+        note = f"The model brings no chat template: {_IN_PLACE}; {_REMEDY}."
+        return ChatTemplate(PLAIN, "plain", brought.bos, brought.eos, others=brought.others, note=note)
+    found = _tried(brought, "model")
+    if isinstance(found, str):
+        note = f"The model's chat template does not render: {found}. Instead {_IN_PLACE}; {_REMEDY}."
+        return ChatTemplate(PLAIN, "plain", brought.bos, brought.eos, others=brought.others, note=note, fault=found)
+    return found
+
+
+def read_own(own: OwnTemplate, brought: Brought) -> ChatTemplate:
+    """The user's template with the special tokens of a model. Raises ModelRefused where it does not render."""
+    found = _tried(Brought(own.source, brought.bos, brought.eos, brought.others, own.name), "file")
+    if isinstance(found, str):
+        raise ModelRefused(f"The chat template {own.name} does not render: {found}.", "Mend it, or leave it out.")
+    return found
+
+
+def _tried(brought: Brought, name: str) -> ChatTemplate | str:
+    """The template as it renders: content as text before content as parts, and with a system text before without. A
+    clause on why it does not, where it does neither."""
     trials = (_slots(_TRIAL_TURNS, system=True), _slots(_TRIAL_TURNS, system=False))
     firsts = (_slots(1, system=True), _slots(1, system=False))  # will be asked for: the same process does them too
-    if source:
-        answers = render(source, tuple(map(_turns, trials + firsts)), bos=bos, eos=eos, today=None)
+    reasons = []
+    for has_parts in (False, True):
+        turns = tuple(_turns(slots, has_parts=has_parts) for slots in trials + firsts)
+        answers = render(brought.source, turns, variables=brought.variables, today=None)
         for folds_system, rendered, slots in zip((False, True), answers, trials, strict=False):
             with suppress(ModelRefused):
                 _split(rendered, slots)
-                return ChatTemplate(source, "model", bos, eos, folds_system)
-    return ChatTemplate(PLAIN, "plain", bos, eos)
+                return ChatTemplate(
+                    brought.source,
+                    name,
+                    brought.bos,
+                    brought.eos,
+                    folds_system,
+                    has_parts,
+                    brought.others,
+                    brought.label,
+                    _on_names(brought),
+                )
+            reasons.append(rendered.reason or _UNORDERED)
+    plainest = reasons[1::2]  # without a system text
+    return next((reason for reason in plainest if reason != _UNORDERED), _UNORDERED)
 
 
-def kept_renderings(source: str, *, bos: str, eos: str) -> list[Any]:
-    """What was rendered of a template in this process, as JSON; nothing where its process failed, which may pass."""
-    rendered = _rendered(source, bos, eos, None)
-    if any(each.fault == _FAILED for each in rendered.values()):
-        return []
-    return [(turns, each.text, each.fault) for turns, each in rendered.items()]
+def _on_names(brought: Brought) -> str:
+    if not brought.names or brought.label == "default":
+        return ""
+    if len(brought.names) == 1:
+        return f"The model brings one chat template, named {brought.label}, and no default: that one is used."
+    *some, last = map(one_line, brought.names)
+    names = f"{', '.join(some)} and {last}"
+    return f"The model brings the chat templates {names}, and no default: {brought.label} is used; {_REMEDY}."
 
 
-def recall_renderings(source: str, *, bos: str, eos: str, kept: list[Any]) -> None:
-    """Takes what kept_renderings gave another process, so that no process is started for it. Errors: TypeError,
-    ValueError for what it never gives."""
-    found = {
-        tuple((str(role), str(text)) for role, text in turns): Rendered(text, fault) for turns, text, fault in kept
-    }
-    _rendered(source, bos, eos, None).update(found)
+def _variables(bos: str, eos: str, others: Variables) -> Variables:
+    return (("bos_token", bos), ("eos_token", eos), *others)
 
 
 def _slots(n_turns: int, *, system: bool) -> list[Slot]:
@@ -132,8 +217,9 @@ def _slots(n_turns: int, *, system: bool) -> list[Slot]:
     return slots[:-1]
 
 
-def _turns(slots: Sequence[Slot]) -> Turns:
-    return tuple((slot.role.value, _placeholder(number, slot)) for number, slot in enumerate(slots))
+def _turns(slots: Sequence[Slot], *, has_parts: bool = False) -> Turns:
+    named = [(slot.role.value, _placeholder(number, slot)) for number, slot in enumerate(slots)]
+    return tuple((role, (name,) if has_parts else name) for role, name in named)
 
 
 def _placeholder(number: int, slot: Slot) -> str:
@@ -141,108 +227,13 @@ def _placeholder(number: int, slot: Slot) -> str:
 
 
 def _split(rendered: Rendered, slots: Sequence[Slot]) -> tuple[Piece, ...]:
-    """Raises ModelRefused unless every slot stands in it once and in order."""
+    """Raises ModelRefused unless every slot stands in it once, in order, and not in a list as Python writes it."""
     if rendered.fault:
-        raise ModelRefused(f"The model's chat template does not render: {rendered.fault}.", "Use another conversion.")
+        raise ModelRefused(f"The chat template does not render: {rendered.reason}.", f"{_REMEDY}.")
     names = {_placeholder(number, slot): slot for number, slot in enumerate(slots)}
     parts = re.split("(" + "|".join(names) + ")", rendered.text)
     pieces: list[Piece] = [names.get(part, part) for part in parts if part]
-    if [piece for piece in pieces if isinstance(piece, Slot)] != list(slots):
-        raise ModelRefused("The model's chat template leaves messages out or changes their order.")
+    found = [piece for piece in pieces if isinstance(piece, Slot)]
+    if found != list(slots) or any(isinstance(piece, str) and _WRITTEN_LIST.search(piece) for piece in pieces):
+        raise ModelRefused("The chat template leaves messages out or changes their order.", f"{_REMEDY}.")
     return tuple(pieces)
-
-
-def render(
-    source: str, conversations: tuple[Turns, ...], *, bos: str, eos: str, today: date | None
-) -> tuple[Rendered, ...]:
-    """Each conversation, rendered up to the next reply. today: what strftime_now says. Raises EngineFailed.
-
-    Starting a process takes 0.1 s, and the same few conversations come again and again: they are kept.
-    """
-    known = _rendered(source, bos, eos, today)
-    missing = tuple(turns for turns in conversations if turns not in known)
-    if missing:
-        known.update(zip(missing, _render_apart(source, missing, bos, eos, today), strict=True))
-    return tuple(known[turns] for turns in conversations)
-
-
-@lru_cache(maxsize=32)
-def _rendered(source: str, bos: str, eos: str, today: date | None) -> dict[Turns, Rendered]:
-    """What was rendered in this process, to be added to."""
-    return {}
-
-
-def _render_apart(
-    source: str, conversations: tuple[Turns, ...], bos: str, eos: str, today: date | None
-) -> tuple[Rendered, ...]:
-    """As render, in a child process."""
-    request = {
-        "source": source,
-        "conversations": [[{"role": role, "content": text} for role, text in turns] for turns in conversations],
-        "bos": bos,
-        "eos": eos,
-        "today": (today or date(2026, 1, 1)).isoformat(),
-    }
-    try:
-        child = subprocess.run(
-            python_command(__name__),
-            input=json.dumps(request).encode(),
-            capture_output=True,
-            env=environment(),
-            timeout=_WALL_S,
-        )
-    except subprocess.TimeoutExpired:
-        child = None
-    except OSError as error:
-        raise EngineFailed(
-            f"No process can be started: {error.strerror}.", "Close other programs and ask again."
-        ) from None
-    if child is None or child.returncode != 0:
-        return (Rendered(fault=_FAILED),) * len(conversations)
-    return tuple(Rendered(**answer) for answer in json.loads(child.stdout))
-
-
-def main() -> None:
-    """The child's side: a request on standard input, a list of answers on standard output."""
-    resource.setrlimit(resource.RLIMIT_CPU, (_CPU_S, _CPU_S))
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
-    request = json.loads(sys.stdin.buffer.read())
-    json.dump([_render(request, messages) for messages in request["conversations"]], sys.stdout)
-
-
-def _render(request: dict[str, Any], messages: Sequence[dict[str, str]]) -> dict[str, str]:
-    parts, size = [], 0
-    try:
-        template = _environment(date.fromisoformat(request["today"])).from_string(request["source"])
-        for part in template.generate(
-            messages=messages, add_generation_prompt=True, bos_token=request["bos"], eos_token=request["eos"]
-        ):
-            parts.append(part)
-            size += len(part)
-            if size > _MAX_RENDERED:
-                return {"fault": "it renders without end"}
-    except Exception as error:  # whatever a stranger's template raises; this process is its alone
-        return {"fault": str(error)[:300] or type(error).__name__}
-    return {"text": "".join(parts)}
-
-
-def _environment(today: date) -> "ImmutableSandboxedEnvironment":
-    """As Hugging Face's transformers sets it up, since templates are written for that."""
-    from jinja2 import TemplateError
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    def to_json(value: object, indent: int | None = None, **_: Any) -> str:
-        return json.dumps(value, ensure_ascii=False, indent=indent)
-
-    def raise_exception(message: str) -> None:
-        raise TemplateError(message)
-
-    jinja = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"])
-    jinja.filters["tojson"] = to_json
-    jinja.globals["raise_exception"] = raise_exception
-    jinja.globals["strftime_now"] = lambda layout: datetime.combine(today, time()).strftime(layout)
-    return jinja
-
-
-if __name__ == "__main__":
-    main()

@@ -39,8 +39,9 @@ ENCODERS = ("ids", "merges", "llama.cpp")
 _MOST_BYTES = 8 << 20  # of a proof's file; its control tokens are most of it
 
 
-def open_tokenizer(header: Header, *, cache: Path | None = None) -> Tokenizer:
+def open_tokenizer(header: Header, *, cache: Path | None = None, template: str | None = None) -> Tokenizer:
     """The tokenizer of a model file. cache: a folder that keeps the proofs (no text of the user's goes there).
+    template: the chat template that speaks with its tokens, None for the file's own.
 
     The first call for a vocabulary loads it in llama.cpp, in a child process; later ones do not.
     Raises ModelRefused when the file holds no vocabulary or llama.cpp does not accept it.
@@ -55,7 +56,7 @@ def open_tokenizer(header: Header, *, cache: Path | None = None) -> Tokenizer:
             llama.close()
         if cache:
             write_proof(cache, vocabulary, proof)
-    return Tokenizer(vocabulary, proof, llama, header.text("tokenizer.chat_template"))
+    return Tokenizer(vocabulary, proof, llama, header.text("tokenizer.chat_template") if template is None else template)
 
 
 def prove(vocabulary: Vocabulary, llama: LlamaTokenizer) -> Proof:

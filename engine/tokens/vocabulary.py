@@ -27,6 +27,7 @@ class Vocabulary:
     pre: the name of the pre-tokenizer's pattern ('llama4', 'smollm').
     texts: token texts as stored; byte-level BPE stores bytes in GPT-2's printable alphabet.
     types: llama.cpp's token type of each id (1 normal, 2 unknown, 3 control, 4 user defined, 5 unused, 6 byte).
+    adds_space: SentencePiece puts a space before a text, and before what follows a special token.
     digest: hex blake2b-128 of every tokenizer field of the file; cached ids, proofs and stored replies are bound to it.
     """
 
@@ -37,6 +38,7 @@ class Vocabulary:
     types: tuple[int, ...] = field(repr=False)
     eos_id: int | None
     digest: str
+    adds_space: bool = False
 
     @property
     def is_byte_level(self) -> bool:
@@ -154,6 +156,7 @@ def read_vocabulary(header: Header) -> Vocabulary:
         types=types,
         eos_id=eos if eos >= 0 else None,
         digest=_digest(header),
+        adds_space=family == "llama" and header.metadata.get("tokenizer.ggml.add_space_prefix", True) is True,
     )
 
 

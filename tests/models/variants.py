@@ -24,9 +24,11 @@ def llama_with(
     shuffled: bool = False,
     template: str = LLAMA3,
     add_bos: bool = True,
+    special: tuple[str, ...] = (),
 ) -> Path:
-    """Llama's header. `types` and `texts` change tokens by their text; `shuffled` draws the order of ordinary ids."""
-    vocabulary = llama3_vocabulary(add_bos=add_bos)
+    """Llama's header. `types` and `texts` change tokens by their text; `shuffled` draws the order of ordinary ids.
+    `special`: further control tokens."""
+    vocabulary = llama3_vocabulary(add_bos=add_bos).with_special(special)
     tokens = list(vocabulary.tokens)
     if shuffled:
         ordinary = tokens[:2_000]
@@ -48,9 +50,10 @@ def gemma3_with(
     texts: Mapping[str, str] | None = None,
     scores: Mapping[str, float] | None = None,
     add_space_prefix: bool = False,
+    special: tuple[str, ...] = (),
 ) -> Path:
     """Gemma 3's header, changed in the same ways."""
-    vocabulary = gemma3_vocabulary()
+    vocabulary = gemma3_vocabulary().with_special(special)
     changed = replace(
         vocabulary,
         tokens=tuple((texts or {}).get(text, text) for text in vocabulary.tokens),

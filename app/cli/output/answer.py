@@ -16,6 +16,7 @@ from app.costs import cost_words, session_cost, total_words
 from app.passes.given import read_line
 from app.passes.progress import InPasses
 from app.question import Answered, Begun, Cited, DeskEvent, Notice, Passes, Passing
+from app.session_settings import asked_with
 from app.sizes import show_seconds
 from engine.answer.citations import Citation, Status
 from engine.backend import Checking, Gauge, Loading, Prefill, Skipped, Text
@@ -281,5 +282,6 @@ def turn_json(turn: Turn, *without: str) -> Json:
         "receipt": turn.receipt,
         "template": turn.settings.get("template"),
         "cost": (turn.receipt or {}).get("cost"),
+        "chat_template": used.to_json() if (used := asked_with(turn).chat_template) else None,
     }
     return {name: value for name, value in fields.items() if name not in without}

@@ -1,22 +1,26 @@
 """What `plan` prints."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from app.cli.output import Json, print_document
 from app.sizes import show_bytes
 from app.verdicts import change, room_on_server, tokens_over, verdict
-from engine.backend import Cost, Need, Plan
+from engine.backend import Cost, Need, Plan, TemplateUse
 
 
-def print_plan(plan: Plan, *, cost: Cost | None = None, in_words: str = "", as_json: bool) -> None:
+def print_plan(
+    plan: Plan, template: TemplateUse | None = None, *, cost: Cost | None = None, in_words: str = "", as_json: bool
+) -> None:
     """Prints whether it fits, what would make it fit, and what it costs where tokens have a price.
 
-    in_words: what it costs."""
-    document = {**plan_json(plan), "cost": cost and cost.to_json()}
+    template: which chat template would lay the prompt out. in_words: what it costs."""
+    if template is not None and template.note:
+        plan = replace(plan, notes=(*plan.notes, template.note))
+    document = {**plan_json(plan, template), "cost": cost and cost.to_json()}
     print_document(document if as_json else plan_text(plan) + (f"\nCost: {in_words}." if cost else ""))
 
 
-def plan_json(plan: Plan) -> Json:
+def plan_json(plan: Plan, template: TemplateUse | None = None) -> Json:
     """The document of `plan --json`."""
     return {
         "model": plan.model,
@@ -63,6 +67,7 @@ def plan_json(plan: Plan) -> Json:
         "capacity": asdict(plan.capacity) if plan.capacity else None,
         "estimated": list(plan.estimated),
         "notes": list(plan.notes),
+        "chat_template": template and template.to_json(),
     }
 
 

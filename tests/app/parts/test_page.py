@@ -15,6 +15,7 @@ from app.local_engine import LocalEngine, Running
 from app.suggestions import SUGGESTIONS
 from engine.memory.budget import Device
 from engine.runtime.events import Gauge
+from tests.models.families import CHATML
 from tests.patience import PATIENCE_S
 
 MAIN = Path(__file__).parents[3] / "app" / "main.py"
@@ -94,6 +95,18 @@ def test_loading_the_example_and_leaving_it_out(draw: Draw) -> None:
     links = desk.session(session).links
     assert [link.path for link in links if not link.enabled] == ["welcome.txt"]
     assert "4 of 5 files sent" in everything(page)
+
+
+@pytest.mark.slow  # 1.5 s
+def test_a_chat_template_is_chosen_for_sessions_that_are_begun(draw: Draw) -> None:
+    page = draw()
+    desk = state.house().desk
+    desk.keep_template("mine.jinja", CHATML.encode())
+    page.run()
+    page.selectbox(key="chat-template-None").set_value("mine.jinja").run()
+    assert not page.exception and desk.about().template.name == "mine.jinja"
+    page.selectbox(key="chat-template-None").set_value("model").run()
+    assert not page.exception and desk.about().template.used == "model"
 
 
 def suggestions(page: AppTest) -> list[str]:

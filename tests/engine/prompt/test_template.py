@@ -7,7 +7,8 @@ import pytest
 
 from engine.errors import EngineFailed, ModelRefused
 from engine.local.opened import OpenModel
-from engine.prompt.template import PLAIN, ChatTemplate, Role, Slot, read_template, render
+from engine.prompt.rendering import render
+from engine.prompt.template import PLAIN, ChatTemplate, Role, Slot, read_template
 from tests.models.llama import TEMPLATES
 
 TODAY = date(2026, 11, 21)
@@ -185,7 +186,7 @@ def test_a_conversation_is_rendered_once(monkeypatch: pytest.MonkeyPatch) -> Non
     def refuse(*_: object, **__: object) -> None:
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
-    monkeypatch.setattr("engine.prompt.template.subprocess.run", refuse)
+    monkeypatch.setattr("engine.prompt.rendering.subprocess.run", refuse)
     assert chat.pieces(2, system=True, today=date(2027, 1, 1)) == first  # it prints no date
     with pytest.raises(EngineFailed, match="No process can be started: Resource temporarily unavailable"):
         chat.pieces(5, system=True, today=TODAY)
@@ -200,5 +201,5 @@ def test_the_working_directory_is_nobodys_code(tmp_path: Path, monkeypatch: pyte
 
 
 def test_rendering_says_why_not() -> None:
-    rendered = render("{{ 1 / 0 }}", ((("user", "x"),),), bos="", eos="", today=None)
+    rendered = render("{{ 1 / 0 }}", ((("user", "x"),),), variables=(), today=None)
     assert rendered[0].fault == "division by zero" and rendered[0].text == ""

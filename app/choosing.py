@@ -1,0 +1,132 @@
+"""Choosing: which engine is asked, and which chat template lays out what it is asked, for all of a desk or one session.
+
+Desk is one. Which engine a --model value names is left to `engines`.
+"""
+
+import os
+import secrets
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from app.session_settings import kept_template, settings_of
+from app.settings import MODELS_OWN, NamedEngine, Settings, engines_in
+from engine.backend import About, Backend, OwnTemplate, Quotes, TemplateUse
+from engine.prompt.choice import one_line, own_template
+from storage.records import Session
+from storage.store import Store
+
+_LONGEST_NAME = 100
+
+
+class Named(Protocol):
+    """Engines by their --model value; see app.engines.Engines."""
+
+    named: tuple[NamedEngine, ...]
+
+    def backend(self, model: str, *, apart: bool = False, own: OwnTemplate | None = None) -> Backend: ...
+    def template(self, model: str, own: OwnTemplate | None = None) -> TemplateUse | None: ...
+
+
+class Choosing:
+    """A part of Desk, over its settings, its engines and its store."""
+
+    settings: Settings
+    _engines: Named
+
+    @property
+    def _store(self) -> Store:
+        raise NotImplementedError
+
+    def backend(self, model: str | None = None, *, apart: bool = False, session: Session | None = None) -> Backend:
+        """The engine that is asked, or the one that this --model value names, ready to count and plan with.
+
+        apart: the ids of what it counts are not kept. session: whose chat template lays prompts out; that of the
+        settings without one. Raises ModelRefused for a file that cannot be used, UsageError for a name that is not
+        known.
+        """
+        name = model or self.settings.model
+        own = kept_template(session, name) if session is not None else self.settings.own_template
+        return self._engines.backend(name, apart=apart, own=own)
+
+    def about(self, session: Session | None = None) -> About:
+        """What the engine is that is asked. session: see backend. Raises as backend does."""
+        return self.backend(session=session).about
+
+    def template(self) -> TemplateUse | None:
+        """Which chat template lays out what is asked, found without opening the model; None where its file is not on
+        this machine. Raises as backend does."""
+        return self._engines.template(self.settings.model, self.settings.own_template)
+
+    def quotes(self) -> Quotes:
+        """Whether words are looked for that show its answers, and why not, as far as is known. Raises as backend
+        does."""
+        return self.backend().quotes().with_setting(self.settings.quotes)
+
+    def use_model(self, model: str) -> None:
+        """From now on the model that this --model value names. Raises as backend does."""
+        self.backend(model)
+        self.settings = replace(self.settings, model=model)
+
+    def read_engines(self) -> tuple[NamedEngine, ...]:
+        """The engines that config.toml names now; so --model values mean from now on. Raises as read_settings does."""
+        if (engines := engines_in(self.settings.home)) != self.settings.engines:
+            self._engines.named, self.settings = engines, replace(self.settings, engines=engines)
+        return engines
+
+    def use_model_of(self, session_id: str) -> None:
+        """From now on the model that this session was begun with. Raises UsageError without such a session."""
+        self.settings = replace(self.settings, model=self._store.sessions.get(session_id).model)
+
+    def use_template_of(self, session_id: str) -> None:
+        """From now on the chat template of this session, for whatever is asked here. Raises as use_model_of does."""
+        own = kept_template(self._store.sessions.get(session_id), self.settings.model)
+        self.settings = replace(self.settings, chat_template=own or MODELS_OWN)
+
+    def choose_template(self, session_id: str | None, own: OwnTemplate | None) -> str | None:
+        """From now on this session, or with None those that are begun from now on, are laid out with this chat
+        template, None for the model's own; a sentence where a session's becomes another. Raises as use_model_of does,
+        and ModelRefused for one that does not render."""
+        own = own and replace(own, model=self.settings.model)
+        self._engines.backend(self.settings.model, own=own)  # which says whether it renders
+        if session_id is None:
+            self.settings = replace(self.settings, chat_template=own or MODELS_OWN)
+            return None
+        session = self._store.sessions.get(session_id)
+        before = kept_template(session, self.settings.model)
+        if before == own:
+            return None
+        changed = replace(settings_of(session, self.settings), chat_template=own)
+        self._store.sessions.change(session.id, settings=changed.to_json("chat_template"))
+        now, then = (each.name if each is not None else "the model's own" for each in (own, before))
+        return f"From now on the session has another chat template: {now}, in place of {then}."
+
+    def own_templates(self) -> tuple[str, ...]:
+        """The names of the chat templates that the home keeps, for any model."""
+        with suppress(OSError):
+            return tuple(
+                sorted(path.name for path in self._own_folder.iterdir() if path.is_file() and path.name[:1] != ".")
+            )
+        return ()
+
+    def own_template(self, name: str) -> OwnTemplate:
+        """One of these. Raises as own_template of engine.prompt does."""
+        return own_template(self._own_folder / Path(name).name)
+
+    def keep_template(self, name: str, content: bytes) -> OwnTemplate:
+        """Keeps a chat template in the home, in place of one of its name. Raises ModelRefused for what is none."""
+        known = one_line(Path(name).name).lstrip(".")[-_LONGEST_NAME:] or "chat_template.jinja"
+        self._own_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        written = self._own_folder / f".{secrets.token_hex(8)}"
+        try:
+            written.write_bytes(content)
+            kept = replace(own_template(written), name=known)
+            os.replace(written, self._own_folder / known)
+        finally:
+            written.unlink(missing_ok=True)
+        return kept
+
+    @property
+    def _own_folder(self) -> Path:
+        return self.settings.home / "chat-templates"

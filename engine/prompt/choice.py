@@ -1,0 +1,81 @@
+"""Which chat template lays a model's prompts out: a file of the user's, and what is said of the one that is used.
+
+Values, and reading that file. What templates are and how they render is left to `template`.
+"""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from engine.errors import ModelRefused, UsageError
+
+_MOST_BYTES = 1 << 20  # of a template's file, as of one in a GGUF
+_MOST_REASON = 300
+
+
+@dataclass(frozen=True, slots=True)
+class OwnTemplate:
+    """A chat template that the user chose in place of a model's own. name: its file's. model: the --model value that
+    it was chosen for, '' for any."""
+
+    name: str
+    source: str = field(repr=False)
+    model: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateUse:
+    """Which chat template lays a model's prompts out.
+
+    used: 'model' for its own, 'file' for the user's, 'plain' for the one that stands in, 'engine' where an engine that
+    is elsewhere does it. name: the file's, or of those that the model brings, where they have names. note: what is to
+    be known of that, in sentences, '' for nothing. digest: hex, of its source. fault: why the model's own does not
+    render, with its line, '' where it does or there is none.
+    """
+
+    used: str = "engine"
+    name: str = ""
+    note: str = ""
+    digest: str = ""
+    fault: str = ""
+
+    def to_json(self) -> dict[str, str | None]:
+        """As documents of the command line have it."""
+        return {
+            "used": self.used,
+            "name": self.name or None,
+            "fault": self.fault or None,
+            "note": self.note or None,
+        }
+
+
+def own_template(path: Path) -> OwnTemplate:
+    """A file of the user's. Raises UsageError where there is none to read, ModelRefused for what is no template."""
+    remedy = "Name a file that holds a chat template in Jinja, such as a model's chat_template.jinja."
+    if not path.is_file():  # opening a named pipe would wait for a writer
+        what = "is a folder" if path.is_dir() else "is not a regular file" if path.exists() else "is not there"
+        raise UsageError(f"The chat template {path} {what}.", remedy)
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise UsageError(
+            f"The chat template {path} cannot be read: {error.strerror}.", "Check its permissions."
+        ) from None
+    try:
+        source = raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ModelRefused(f"The chat template {path} is not text in UTF-8.", remedy) from None
+    if len(raw) > _MOST_BYTES or not source.strip():
+        what = f"is larger than {_MOST_BYTES >> 20} MiB" if source.strip() else "is empty"
+        raise ModelRefused(f"The chat template {path} {what}.", remedy)
+    return OwnTemplate(one_line(path.name), source)
+
+
+def one_line(message: str) -> str:
+    """A stranger's message, or name, as one line that a terminal can be shown."""
+    line = " ".join(message[: 4 * _MOST_REASON].split())
+    return "".join(character if character.isprintable() else "\ufffd" for character in line)[:_MOST_REASON].rstrip(". ")

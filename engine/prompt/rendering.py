@@ -1,0 +1,224 @@
+"""Chat templates rendered as transformers renders them, in a process with little time and memory.
+
+A GGUF's template comes from a stranger. Jinja's sandbox keeps it from the machine, but not from looping for ever
+(99,999 times 99,999) or from filling the memory (`'a' * 10**10`). Run as `python -m engine.prompt.rendering`, this
+module renders; imported, it is the caller's side. What is rendered, and what becomes of it, is left to `template`.
+"""
+
+import json
+import resource
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from engine.child import environment, python_command
+from engine.errors import EngineFailed
+from engine.prompt.choice import one_line
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+_CPU_S, _WALL_S = 2, 60  # rendering takes milliseconds; the rest is for a machine that is busy
+_MEMORY_BYTES = 512 << 20
+_FAILED = "it takes too much time or memory"
+_MAX_RENDERED = 1 << 20  # characters; placeholders are short, so more than this is no chat template
+
+Content = str | tuple[str, ...]  # a tuple stands for a list of parts, each of them text
+Turns = tuple[tuple[str, Content], ...]  # role and content of each message
+Variables = tuple[tuple[str, str], ...]  # name and text of each special token that the template is told: bos_token, ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """One conversation as the template writes it, or a clause that says why it does not.
+
+    line: of the template, where it failed; 0 where nobody can tell.
+    """
+
+    text: str = ""
+    fault: str = ""
+    line: int = 0
+
+    @property
+    def reason(self) -> str:
+        """The fault with its line; '' where there is none."""
+        return f"{self.fault} (line {self.line})" if self.line else self.fault
+
+
+def render(
+    source: str, conversations: tuple[Turns, ...], *, variables: Variables, today: date | None
+) -> tuple[Rendered, ...]:
+    """Each conversation, rendered up to the next reply. today: what strftime_now says. Raises EngineFailed.
+
+    Starting a process takes 0.1 s, and the same few conversations come again and again: they are kept.
+    """
+    known = _rendered(source, variables, today)
+    missing = tuple(turns for turns in conversations if turns not in known)
+    if missing:
+        known.update(zip(missing, _render_apart(source, missing, variables, today), strict=True))
+    return tuple(known[turns] for turns in conversations)
+
+
+def kept_renderings(source: str, variables: Variables) -> list[Any]:
+    """What was rendered of a template in this process, as JSON; nothing where its process failed, which may pass."""
+    rendered = _rendered(source, variables, None)
+    if any(each.fault == _FAILED for each in rendered.values()):
+        return []
+    return [(turns, each.text, each.fault, each.line) for turns, each in rendered.items()]
+
+
+def recall_renderings(source: str, variables: Variables, kept: list[Any]) -> None:
+    """Takes what kept_renderings gave another process, so that no process is started for it. Errors: TypeError,
+    ValueError for what it never gives."""
+    found = {
+        tuple((str(role), _content(content)) for role, content in turns): Rendered(str(text), str(fault), int(line))
+        for turns, text, fault, line in kept
+    }
+    _rendered(source, variables, None).update(found)
+
+
+def _content(kept: Any) -> Content:
+    return tuple(map(str, kept)) if isinstance(kept, list) else str(kept)
+
+
+@lru_cache(maxsize=32)
+def _rendered(source: str, variables: Variables, today: date | None) -> dict[Turns, Rendered]:
+    """What was rendered in this process, to be added to."""
+    return {}
+
+
+def _render_apart(
+    source: str, conversations: tuple[Turns, ...], variables: Variables, today: date | None
+) -> tuple[Rendered, ...]:
+    """As render, in a child process."""
+    request = {
+        "source": source,
+        "conversations": [[_message(role, content) for role, content in turns] for turns in conversations],
+        "variables": dict(variables),
+        "today": (today or date(2026, 1, 1)).isoformat(),
+    }
+    try:
+        child = subprocess.run(
+            python_command(__name__),
+            input=json.dumps(request).encode(),
+            capture_output=True,
+            env=environment(),
+            timeout=_WALL_S,
+        )
+    except subprocess.TimeoutExpired:
+        child = None
+    except OSError as error:
+        raise EngineFailed(
+            f"No process can be started: {error.strerror}.", "Close other programs and ask again."
+        ) from None
+    if child is None or child.returncode != 0:
+        return (Rendered(fault=_FAILED),) * len(conversations)
+    return tuple(Rendered(**answer) for answer in json.loads(child.stdout))
+
+
+def _message(role: str, content: Content) -> dict[str, Any]:
+    if isinstance(content, str):
+        return {"role": role, "content": content}
+    return {"role": role, "content": [{"type": "text", "text": text} for text in content]}
+
+
+def main() -> None:
+    """The child's side: a request on standard input, a list of answers on standard output."""
+    resource.setrlimit(resource.RLIMIT_CPU, (_CPU_S, _CPU_S))
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
+    request = json.loads(sys.stdin.buffer.read())
+    json.dump(_answers(request), sys.stdout)
+
+
+def _answers(request: dict[str, Any]) -> list[dict[str, Any]]:
+    conversations = request["conversations"]
+    try:
+        template = chat_environment(date.fromisoformat(request["today"])).from_string(request["source"])
+    except Exception as error:  # whatever a stranger's template raises; this process is its alone
+        return [_fault(error)] * len(conversations)
+    return [_answer(template, told(messages, request["variables"])) for messages in conversations]
+
+
+def _answer(template: "Template", variables: dict[str, Any]) -> dict[str, Any]:
+    parts, size = [], 0
+    try:
+        for part in template.generate(**variables):
+            parts.append(part)
+            size += len(part)
+            if size > _MAX_RENDERED:
+                return {"fault": "it renders without end"}
+    except Exception as error:
+        return _fault(error)
+    return {"text": "".join(parts)}
+
+
+def _fault(error: Exception) -> dict[str, Any]:
+    return {"fault": one_line(str(error)) or type(error).__name__, "line": _line_of(error)}
+
+
+def told(messages: Sequence[Mapping[str, Any]], variables: Mapping[str, str]) -> dict[str, Any]:
+    """What a template is told, as transformers' apply_chat_template does: tools and documents are there, as None."""
+    return {"messages": messages, "tools": None, "documents": None, "add_generation_prompt": True, **variables}
+
+
+def chat_environment(today: date) -> "ImmutableSandboxedEnvironment":
+    """The environment that transformers 5 sets up, since templates are written for that.
+
+    https://github.com/huggingface/transformers/blob/main/src/transformers/utils/chat_template_utils.py
+    """
+    from jinja2 import TemplateError
+    from jinja2.ext import Extension
+    from jinja2.nodes import CallBlock
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    class Generation(Extension):
+        """{% generation %}: marks what the model said, for training. A scope of its own that renders as it stands."""
+
+        tags = {"generation"}
+
+        def parse(self, parser: Any) -> Any:
+            line = next(parser.stream).lineno
+            body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+            return CallBlock(self.call_method("as_it_stands"), [], [], body).set_lineno(line)
+
+        def as_it_stands(self, caller: Any) -> Any:
+            return caller()
+
+    def to_json(
+        value: object, ensure_ascii: bool = False, indent: Any = None, separators: Any = None, sort_keys: bool = False
+    ) -> str:
+        return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+
+    def raise_exception(message: str) -> None:
+        raise TemplateError(message)
+
+    jinja = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[Generation, "jinja2.ext.loopcontrols"]
+    )
+    jinja.filters["tojson"] = to_json
+    jinja.globals["raise_exception"] = raise_exception
+    jinja.globals["strftime_now"] = lambda format: datetime.combine(today, time()).strftime(format)
+    return jinja
+
+
+def _line_of(error: BaseException) -> int:
+    """Where in the template it failed: of what stands on the stack the innermost. 0 where nothing tells."""
+    from jinja2 import TemplateSyntaxError
+
+    if isinstance(error, TemplateSyntaxError):
+        return error.lineno
+    line, trace = 0, error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == "<template>":  # jinja rewrites its frames to lines of the template
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line
+
+
+if __name__ == "__main__":
+    main()
