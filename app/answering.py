@@ -329,6 +329,7 @@ class Record:
 
     def _outcome(self, event: Finished) -> Outcome:
         reply_ids, prompt_tokens = (*self.ids[: self.n_begun], *event.reply_ids), event.prompt_tokens - self.n_begun
+        reply_ids = reply_ids if event.reply_tokens is None else ()  # a server tells none
         return Outcome(
             text=self.text,
             stop=event.stop,

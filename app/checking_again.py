@@ -185,7 +185,7 @@ class _Check:
 
 
 def _count_faults(turn: Turn, receipt: Receipt) -> Iterator[str]:
-    if turn.reply_ids and receipt.reply_tokens != len(turn.reply_ids):  # a server tells no ids
+    if turn.vocabulary != "" and receipt.reply_tokens != len(turn.reply_ids):  # a server tells no ids
         yield f"the receipt has {receipt.reply_tokens:,} tokens of reply, and {len(turn.reply_ids):,} are kept"
     if receipt.prompt_tokens != sum(receipt.tokens.values()):
         yield "the tokens of the receipt do not add up to its prompt"

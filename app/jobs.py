@@ -107,7 +107,9 @@ class Job:
             for event in self._desk.ask(self.question, cancel=self._cancel):
                 self._progress = advance(self._progress, event)
         except LongdeskError as error:
-            self._progress = replace(self._progress, error=str(error))
+            turn = self._progress.turn
+            if turn is None or turn.stop is None:  # else the turn says it itself
+                self._progress = replace(self._progress, error=str(error))
         except Exception:  # a bug: the page goes on, and says so
             _LOG.exception("The answer in session %s broke off", self.session_id)
             sentence = "The answer broke off because of a mistake in Longdesk; the program's log says where. Ask again."

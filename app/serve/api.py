@@ -38,7 +38,8 @@ class Api:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._id = Path(service.settings.model).stem if "/" in service.settings.model else service.settings.model
+        about, model = service.about, service.settings.model
+        self._id = about.name if about.server else Path(model).stem if "/" in model else model
         self._names = tuple(dict.fromkeys((self._id, service.about.name, "longdesk")))
         self._since = int(time())
 

@@ -39,7 +39,7 @@ from engine.remote.counting import Own, Views, Words, encoded, marks
 from engine.remote.faults import broken_off
 from engine.remote.grammar import Untold, gbnf
 from engine.remote.hearing import Heard
-from engine.remote.messages import Draw, Pictures, laid_out, marks_in, messages_of, with_marks
+from engine.remote.messages import Draw, Pictures, folded, laid_out, marks_in, messages_of, with_marks
 from engine.tokens.source_ids import encode_documents
 
 _UNKNOWN_WINDOW = 131_072  # tokens, taken where a server does not say
@@ -55,6 +55,7 @@ class RemoteBackend:
         self._adapter, self._pictures = adapter, Pictures(draw)
         self._words, self._ids, self._counts = Words(adapter), IdCache(), dict[str, int]()
         self._own: Own | None = None
+        self._folds_system = False
         self.own_looked_for = False  # whoever opens it may look for one
         window = entered.window or adapter.window()
         sees, host = adapter.sees(), adapter.connection.address.host
@@ -229,7 +230,7 @@ class RemoteBackend:
         prompt = case.prompt
         n_ctx = case.plan.window if case.plan.window < self.about.window else None
         return Request(
-            messages=messages_of(prompt, self._pictures),
+            messages=self._messages(prompt),
             max_tokens=sampling.max_tokens,
             temperature=sampling.temperature,
             top_p=sampling.top_p,
@@ -241,9 +242,13 @@ class RemoteBackend:
             begun=prompt.n_begun > 0,
         )
 
+    def _messages(self, prompt: Prompt) -> list[dict[str, Any]]:
+        messages = messages_of(prompt, self._pictures)
+        return folded(messages) if self._folds_system else messages
+
     def _counted(self, prompt: Prompt) -> int:
         """Tokens of the whole chat: the server's count, kept for as long as a session asks about the same."""
-        messages = messages_of(prompt, self._pictures)
+        messages = self._messages(prompt)
         if self._adapter.how_counted:
             return prompt.n_tokens + marks(len(messages))
         digest = blake2b(repr(messages).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
@@ -254,6 +259,11 @@ class RemoteBackend:
                 found = error.overflow.prompt_tokens or prompt.n_tokens + marks(len(messages))
             except (KeyError, TypeError, ValueError):
                 found = None
+            except EngineFailed as error:
+                if self._folds_system or "system" not in str(error).casefold():
+                    raise
+                self._folds_system = True  # its template knows no such role, and says so
+                return self._counted(prompt)
             if found is None:
                 raise EngineFailed(
                     f"{self._adapter.connection.address.host} does not say how many tokens a chat has.",

@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
+from engine.errors import ModelRefused
 from engine.memory.capacity import Capacity
 from engine.remote.compatible import Adapter, Piece, Request, Usage
 from engine.remote.connection import Connection, Fields
@@ -50,7 +51,12 @@ class LlamaServer(Adapter):
 
     def count(self, messages: Sequence[Fields], *, begun: bool = False) -> int | None:
         body = {"model": self.id, "messages": list(messages)}
-        return int(self.connection.post(f"{_CHAT}/input_tokens", body, of_api=True)["input_tokens"])
+        try:
+            return int(self.connection.post(f"{_CHAT}/input_tokens", body, of_api=True)["input_tokens"])
+        except ModelRefused:  # older ones have no such call: a chat without images can be counted as text
+            text = self.connection.post("/apply-template", body)["prompt"]
+            rendered = {"content": text, "add_special": True, "parse_special": True}
+            return len(self.connection.post("/tokenize", self._named(rendered))["tokens"])
 
     def capacity(self) -> Capacity | None:
         """Each slot has a context of its own: what counts is whether one is free."""

@@ -57,6 +57,16 @@ def messages_of(prompt: Prompt, pictures: "Pictures") -> list[Fields]:
     return messages
 
 
+def folded(messages: list[Fields]) -> list[Fields]:
+    """The same chat for a template that knows no system: its text stands at the beginning of the first question."""
+    if not messages or messages[0]["role"] != "system":
+        return messages
+    system, first, *rest = messages
+    text, content = f"{system['content']}\n\n", first["content"]
+    whole = text + content if isinstance(content, str) else [{"type": "text", "text": text}, *content]
+    return [{**first, "content": whole}, *rest]
+
+
 def marks_in(prompt: Prompt) -> list[str]:
     """Texts in sources and questions that servers take for marks of a chat, each once: their templates are rendered to
     text before it is cut into tokens."""

@@ -70,12 +70,6 @@ class Servers:
                 raise known.error
             return known.backend
 
-    def forget(self, name: str) -> None:
-        """Looks at it anew the next time: it failed."""
-        with self._lock:
-            if (known := self._known.get(name)) is not None:
-                known.at = -_FRESH_S
-
     def close(self) -> None:
         """Closes all connections."""
         with self._lock:

@@ -7,6 +7,7 @@ from threading import Event as Flag
 
 import pytest
 
+from app.checking_again import verify_session
 from app.desk import Desk
 from app.question import Answered, DeskEvent, Notice, Question
 from app.settings import Settings
@@ -95,6 +96,17 @@ def test_a_session_goes_from_a_file_to_a_server_and_back(
     assert (third.reused_tokens or 0) >= (first.prompt_tokens or 0), "what it had read before the server was asked"
     again = ask(there, "Once more?", session=first.session_id)
     assert again.prompt_tokens is not None and again.prompt_tokens > (third.prompt_tokens or 0)
+
+
+def test_a_reply_goes_on_and_its_receipt_holds(new_desk: NewDesk, corpus: Path, server: LlamaCppServer) -> None:
+    desk = new_desk(server.url)
+    first = ask(desk, "What is it?", corpus=desk.read([corpus]))
+    assert first.stop == "length"
+    whole = ask(desk, "", session=first.session_id, goes_on=first.index)
+    assert whole.index == first.index and whole.text.startswith(first.text) and len(whole.text) > len(first.text)
+    assert whole.text.count(first.text) == 1 and whole.prompt_tokens == first.prompt_tokens and not whole.reply_ids
+    checked = verify_session(desk.record(first.session_id), desk.backend)
+    assert checked.faults == [] and "is not a file on this machine" in " ".join(checked.unchecked)
 
 
 def test_a_server_that_dies_keeps_what_it_wrote_and_says_so(new_desk: NewDesk, llama_gguf: Path) -> None:

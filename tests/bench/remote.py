@@ -23,7 +23,7 @@ from tests.known import starter
 from tests.llama_cpp_server import LlamaCppServer
 from tests.models.cache import cached
 
-_TIMES, _WORDS = 9, 1_500
+_TIMES, _WORDS = 9, 600
 _SHARE, _FIXED_S = 0.03, 0.005  # what Longdesk may take beside the client: of the time, and at all
 
 

@@ -248,6 +248,25 @@ def test_a_server_that_reads_less_than_it_was_sent_is_told_of() -> None:
         assert not any(isinstance(event, Remark) for event in ask(backend)), "an estimate is no proof"
 
 
+def test_a_template_without_a_system_has_its_text_before_the_question() -> None:
+    stub = stubs.vllm()
+    tokenize = stub.routes["/tokenize"]
+
+    def strict(body: Any) -> Any:
+        if any(message["role"] == "system" for message in body.get("messages", ())):
+            return 400, {"error": {"message": "System role not supported", "type": "BadRequestError", "code": 400}}
+        return tokenize(body)
+
+    stub.routes["/tokenize"] = strict
+    with opened(stub) as backend:
+        prompt = prompt_of(backend)
+        end = end_of(ask(backend, prompt))
+        assert end.prompt_tokens == prompt.n_tokens
+    (sent,) = stub.bodies("/v1/chat/completions")
+    assert [each["role"] for each in sent["messages"]] == ["user"]
+    assert sent["messages"][0]["content"].startswith("Be exact.\n\n<document")
+
+
 def test_the_prompt_begins_the_same_to_the_byte_over_turns() -> None:
     stub = stubs.vllm()
     with opened(stub) as backend:

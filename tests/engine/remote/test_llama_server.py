@@ -106,6 +106,21 @@ def test_what_is_counted_is_what_it_reads_at_50_random_prompts(remote: RemoteBac
         assert end.server["differs_by"] == 0
 
 
+def test_an_older_one_without_that_call_is_counted_as_text(
+    remote: RemoteBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = [remote._adapter.count(messages) for messages in _CHATS]
+    monkeypatch.setattr("engine.remote.llama_server._CHAT", "/no-such-call")
+    assert [remote._adapter.count(messages) for messages in _CHATS] == expected
+
+
+_CHATS = (
+    [{"role": "user", "content": "One <|eot_id|> two"}],
+    [{"role": "system", "content": "S."}, {"role": "user", "content": "\n a"}, {"role": "assistant", "content": "b"},
+     {"role": "user", "content": "c"}],
+)  # fmt: skip
+
+
 def png(width: int, height: int, seed: int) -> bytes:
     rows = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     file = BytesIO()
