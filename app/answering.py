@@ -55,8 +55,7 @@ def answer(
         settings = question.settings or settings
         question = _as_set(question, session, settings)
         resumed = there[0] if question.goes_on is not None else None
-        paid = backend.about.prices is not None
-        backend = metered(backend, resumed.receipt if resumed else None) if paid else backend
+        backend = metered(backend, resumed.receipt if resumed else None) if backend.about.prices else backend
         turn = _prepared(question, session, resumed, backend, store, settings)
         passes = plan_passes(turn, question, backend, store, settings, cancel) if question.in_passes else None
         if passes is None or not passes.slices or (len(passes.slices) == 1 and turn.case.plan.fits):
@@ -76,7 +75,7 @@ def answer(
         told = QUOTE_TAG in turn.system + question.text
         excerpts = _whole(quotable(turn.sources, backend, settings))
         try:
-            cost = passes.cost if passes else cost_ahead(backend.about, turn.case)
+            cost = (passes.cost if passes else cost_ahead(backend.about, turn.case)) if backend.about.prices else None
             yield Begun(asked, turn.case.plan, looking_at(turn.case.prompt), cost)
             yield from map(Notice, (*varied, *notices))
             if passes is not None:

@@ -186,7 +186,7 @@ def _receipt(answered: Answered) -> str:
     in_passes = turn.receipt is not None and turn.receipt.get("passes") is not None
     how = read_line(turn.receipt) if in_passes else ""
     read = f"{how[:1].upper()}{how[1:]}.\n" if how else ""
-    cost = session_cost((turn,))
+    cost = session_cost((turn,)) if (turn.receipt or {}).get("cost") else None
     return read + (
         f"session {turn.session_id} · {counted(turn.prompt_tokens or 0, 'token')} sent, "
         f"{turn.reused_tokens or 0:,} of them from cache · {turn.reply_tokens or 0:,} in the reply · "
