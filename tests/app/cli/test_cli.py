@@ -492,7 +492,7 @@ def test_many_at_once_over_one_home_lose_nothing(longdesk: CommandLine, corpus: 
         ("models", "where", "scot-q4_k_m"),
         ("models", "get", "nothing-like-it"),
         ("snapshots", "prune", "--to", "much"),
-        ("plan", "--model", "http://127.0.0.1:1/v1"),
+        ("plan", "--model", "http://me:secret@127.0.0.1:1/v1"),
         ("plan", "--model", "scot-q4_k_m"),
     ],
 )
