@@ -25,7 +25,7 @@ from tests.models.variants import llama_with
 from tests.models.vocabulary import ranks_for
 from tests.patience import PATIENCE_S
 
-Quick = Callable[[str], object]
+Quick = Callable[[Sequence[str]], list[Ids]]
 
 
 @pytest.fixture
@@ -37,12 +37,12 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     def counting(*details: object) -> Quick | None:
         encode = make(*details)  # type: ignore[arg-type]
 
-        def one(text: str) -> object:
+        def some(texts: Sequence[str]) -> list[Ids]:
             assert encode is not None
-            lengths.append(len(text))
-            return encode(text)
+            lengths.extend(map(len, texts))
+            return encode(texts)
 
-        return one if encode is not None else None
+        return some if encode is not None else None
 
     monkeypatch.setattr(byte_pairs, "_quick_encoder", counting)
     return lengths
@@ -124,10 +124,10 @@ def test_a_library_that_differs_is_not_taken(llama_gguf: Path, tmp_path: Path, m
     def off_by_one(*details: object) -> Quick:
         encode = make(*details)  # type: ignore[arg-type]
         assert encode is not None
-        return lambda text: encode(text + " " if text == last else text)
+        return lambda texts: encode([text + " " if text == last else text for text in texts])
 
     def raising(*details: object) -> Quick:
-        def fail(text: str) -> object:
+        def fail(texts: Sequence[str]) -> list[Ids]:
             raise RuntimeError("not yet")
 
         return fail
