@@ -9,6 +9,7 @@ from base64 import b64encode
 from typing import Any
 
 from app.export import picture_numbers, session_cost
+from app.session_settings import asked_with
 from engine.backend import Picture, Skipped, Source
 from storage.records import SessionRecord, SessionSource, Turn
 
@@ -132,6 +133,7 @@ def _turn(turn: Turn) -> Json:
         "receipt": turn.receipt,
         "template": turn.settings.get("template"),
         "cost": (turn.receipt or {}).get("cost"),
+        "chat_template": used.to_json() if (used := asked_with(turn).chat_template) else None,
         "vocabulary": turn.vocabulary,
         "settings": dict(turn.settings),
         "reply_ids": list(turn.reply_ids),

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from engine.local.opened import open_model
-from engine.prompt import template
+from engine.prompt import rendering
 
 
 def forget() -> None:
     """As another process would begin."""
-    template._rendered.cache_clear()
+    rendering._rendered.cache_clear()
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[object]:
         found.append(arguments)
         return run(*arguments, **options)  # type: ignore[call-overload]
 
-    monkeypatch.setattr(template.subprocess, "run", counting)
+    monkeypatch.setattr(rendering.subprocess, "run", counting)
     return found
 
 
@@ -66,7 +66,7 @@ def test_a_process_that_failed_is_not_remembered(
     """It may have been the machine that was busy."""
     forget()
     with monkeypatch.context() as patch:
-        patch.setattr(template, "python_command", lambda module: ["false"])
+        patch.setattr(rendering, "python_command", lambda module: ["false"])
         assert open_model(starter_gguf, cache=tmp_path).template.name == "plain"
     assert not list(tmp_path.glob("template-*"))
     forget()
