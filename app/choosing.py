@@ -5,6 +5,7 @@ Desk is one. Which engine a --model value names is left to `engines`.
 
 import os
 import secrets
+from abc import abstractmethod
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -36,8 +37,9 @@ class Choosing:
     _engines: Named
 
     @property
+    @abstractmethod
     def _store(self) -> Store:
-        raise NotImplementedError
+        """The home's, which Archive opens: nearer to each other they would make imports deeper."""
 
     def backend(self, model: str | None = None, *, apart: bool = False, session: Session | None = None) -> Backend:
         """The engine that is asked, or the one that this --model value names, ready to count and plan with.
