@@ -3,8 +3,8 @@ And with a real model (`python -m tests.bench evidence --model FILE`): what is f
 known, and for questions that the sources do not answer.
 
 The sources are modules of the standard library, pages of its language reference and this program's license. No rule was
-made on the questions that are asked without `--questions`. Those of `--questions tuned`, `code`, `prose` and `seen` are
-the ones that the rules were made on.
+made on the questions that are asked without `--questions`. Those of `--questions tuned`, `code`, `prose`, `seen` and
+`once` are the ones that the rules were made on.
 """
 
 import random

@@ -1,8 +1,8 @@
 """Questions whose answers are known, about modules of the standard library, pages of its language reference and this
 program's license; and questions about these that they do not answer.
 
-Five sets, each about other sources. The rules by which words are chosen were made on `tuned`, `code`, `prose` and
-`seen`, which was kept aside at first. `aside` was written without a look at the rules; no rule was made on it.
+Six sets, each about other sources. The rules by which words are chosen were made on `tuned`, `code`, `prose`, and on
+`seen` and `once`, which were kept aside at first. No model was asked `aside` yet; no rule was made on it.
 """
 
 from collections.abc import Mapping
@@ -102,8 +102,8 @@ _SEEN = Questions(
     ),
 )  # fmt: skip
 
-# written before a model was asked any of them, and nothing was changed for what came of it
-_ASIDE = Questions(
+# kept aside until it had been measured with, once
+_ONCE = Questions(
     ("netrc.py", "getpass.py"),
     ("in", "integers", "power", "shifting", "truth", "unary"),
     (
@@ -151,6 +151,62 @@ _ASIDE = Questions(
     ),
 )  # fmt: skip
 # more to make rules on: the ones before were few
+# written before a model was asked any of them, and nothing was changed for what came of it
+_ASIDE = Questions(
+    ("filecmp.py", "quopri.py"),
+    ("with", "slicings", "identifiers"),
+    (
+    Known("What does cmp return if the files are the same?", r"True", r"True if the files are the same"),
+    Known("Which parts make up the signature of a file that is compared first?", r"size|mtime",
+          r"\(type, size,|st\.st_size"),
+    Known("Which function clears the cache of filecmp?", r"clear_cache", r"clear_cache"),
+    Known("How many lists does the tuple have that cmpfiles returns?", r"three|3", r"three lists"),
+    Known("What does dircmp hide by default?", r"curdir|pardir|\.\.", r"curdir"),
+    Known("Which list does dircmp ignore by default?", r"DEFAULT_IGNORES", r"DEFAULT_IGNORES"),
+    Known("Which attribute of dircmp lists the files that could not be compared?", r"funny_files",
+          r"funny_files: list of files"),
+    Known("Which method of dircmp reports fully recursively?", r"report_full_closure", r"report_full_closure"),
+    Known("What is the buffer size of filecmp?", r"8 ?\* ?1024|8192|8 ?KB", r"BUFSIZE = 8"),
+    Known("When are the entries of the cache of cmp invalidated?", r"stat|chang", r"stat information|invalidated"),
+    Known("Which exception does demo raise if there are not two arguments?", r"GetoptError", r"GetoptError"),
+    Known("Which RFC does quopri implement?", r"1521", r"RFC 1521"),
+    Known("What is the longest line that quopri writes?", r"76", r"MAXLINESIZE = 76"),
+    Known("Which character does quopri escape with?", r"=", r"ESCAPE = b|soft line break"),
+    Known("What does the quotetabs flag indicate?", r"tabs", r"embedded tabs and spaces"),
+    Known("As what does quopri decode an underscore if header is true?", r"space", r"underscore as space"),
+    Known("Which options of quopri's command line are mutually exclusive?", r"-t.*-d|-d.*-t", r"mutually exclusive"),
+    Known("What does ishex return true for?", r"hexadecimal", r"hexadecimal digit"),
+    Known("What happens to a bad escape sequence when quopri decodes?", r"leave|left|kept|unchanged|as is",
+          r"Bad escape sequence"),
+    Known("By what is a block wrapped in a with statement?", r"context manager", r"context\s+manager"),
+    Known("What does the with statement guarantee if __enter__ returns without an error?", r"__exit__",
+          r"always be\s+called|guarantees"),
+    Known("What happens if __exit__ returns true after an exception?", r"suppress", r"exception is suppressed"),
+    Known("How many None arguments does __exit__ get if there was no exception?", r"three|3",
+          r"three\s+\"None\"|arguments are supplied"),
+    Known("Which PEP describes the with statement?", r"343", r"PEP 343"),
+    Known("What does a slicing select?", r"range", r"range of items"),
+    Known("Which method is the primary of a slicing indexed with?", r"__getitem__", r"__getitem__"),
+    Known("When is the key of a slicing a tuple?", r"comma", r"at least one comma|contains at least"),
+    Known("What takes priority over the interpretation as a slicing?", r"subscription", r"subscription takes priority"),
+    Known("How long can identifiers be?", r"unlimited|any length|no limit", r"unlimited in length"),
+    Known("Into which normal form are identifiers converted while parsing?", r"NFKC", r"normal form NFKC"),
+),
+    (
+    "Which checksum does filecmp compute of each file?", "How do I set the timeout of cmpfiles?",
+    "Which function of filecmp merges two directories?", "In which year was filecmp written, and by whom?",
+    "How many threads does dircmp use?", "Which colour does report print differing files in?",
+    "Which database does filecmp keep its cache in?", "What is the largest file that cmp can compare?",
+    "Which compression does quopri apply before it encodes?", "Which function of quopri sends the result by mail?",
+    "How many messages can quopri decode in a second?", "Which password protects an encoded string of quopri?",
+    "Which class of quopri holds the state of a decoder?", "Which port does quopri listen on?",
+    "How many context managers may a with statement have at most?", "Who invented the with statement?",
+    "Which keyword makes the suite of a with statement run in parallel?", "How much memory does a slice object take?",
+    "Which exception is raised when an identifier is too long?",
+    "In which city was the standard of identifiers signed?",
+),
+)  # fmt: skip
+
 _CODE = Questions(
     ("secrets.py", "shelve.py", "linecache.py"),
     (),
@@ -232,5 +288,5 @@ _PROSE = Questions(
 )  # fmt: skip
 
 SETS: Mapping[str, Questions] = {
-    "tuned": _TUNED, "code": _CODE, "prose": _PROSE, "seen": _SEEN, "aside": _ASIDE,
+    "tuned": _TUNED, "code": _CODE, "prose": _PROSE, "seen": _SEEN, "once": _ONCE, "aside": _ASIDE,
 }  # fmt: skip

@@ -40,6 +40,7 @@ _ITSELF = 0.3  # of that weight, in the quote's own sentence
 _OF_AROUND = 0.35  # of what stands around a quote, in its own sentence
 _REST = 120  # bytes before and behind a quote, at most, that are of its sentence
 _END = re.compile(rb"[.!?:;](?= )|\xff|\"\"\"|'''")  # of a sentence, or what parts it from the next
+_FULL_STOP = re.compile(rb"[.!?](?= )|\xff|\"\"\"|\'\'\'")  # of all of it: "Changed in version 3.6: ..." has its number
 _MOST_BYTES, _MOST_LOOKED_AT = 200, 32  # of a quote that may come to cover a statement; of its places
 _OF_AHEAD = 0.45  # of the most that stands ahead of a place, for a quote to begin at another
 _ALONE = 0.25  # of that weight, in the one word of a quote that is the statement's too
@@ -101,7 +102,7 @@ class Nearby:
         if not self.suffices(quote):
             return False
         start = int(quote.starts.min())
-        if self.figures and not self.figures & _stems(self._sentence(start, len(quote.words))):
+        if self.figures and not self.figures & _stems(self._sentence(start, len(quote.words), _FULL_STOP)):
             return False
         itself, around = self.covers(quote), self._share(start, len(quote.words))
         if itself < max(_ITSELF, _OF_AROUND * around) or around < _OF_BEST * self._best:
@@ -131,20 +132,20 @@ class Nearby:
         keep = ahead >= _OF_AHEAD * ahead.max(initial=0.0)
         return replace(self, index=QuoteIndex(self.index.text, positions[keep]), is_narrow=True)
 
-    def _sentence(self, start: int, n_bytes: int) -> bytes:
+    def _sentence(self, start: int, n_bytes: int, marks: re.Pattern[bytes] = _END) -> bytes:
         """A quote with what stands before and behind it within its sentence, as far as marks tell that."""
         low = max(0, start - _REST)
         around = self.index.text.data[low : start + n_bytes + _REST].tobytes()
-        ends = self._ends(low, around)
+        ends = self._ends(low, around, marks)
         begin = max((end for _, end in ends if end <= start), default=low)
         end = min((first for first, _ in ends if first >= start + n_bytes - 1), default=low + len(around))
         return around[begin - low : end - low]
 
-    def _ends(self, low: int, words: bytes) -> list[tuple[int, int]]:
+    def _ends(self, low: int, words: bytes, marks: re.Pattern[bytes] = _END) -> list[tuple[int, int]]:
         """Where sentences end in words that stand there: the marks, from and to."""
         paragraphs = self.index.text.paragraphs
         first, last = np.searchsorted(paragraphs, np.array([low, low + len(words)], dtype=np.int32))
-        ends = [(match.start() + low, match.end() + low) for match in _END.finditer(words)]
+        ends = [(match.start() + low, match.end() + low) for match in marks.finditer(words)]
         return ends + [(at - 1, at) for at in paragraphs[first:last].tolist()]
 
     def _ahead(self, start: int) -> float:

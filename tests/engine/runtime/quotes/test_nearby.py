@@ -75,6 +75,16 @@ def test_a_number_that_stands_somewhere_else_is_not_shown() -> None:
     assert asked.figures == frozenset(), "the question has it"
 
 
+def test_a_number_before_a_colon_is_of_the_sentence_behind_it() -> None:
+    words = b"Underscores are now allowed for grouping purposes in literals."
+    for version, shows in (("3.6", True), ("3.7", False)):
+        text = f"{_FILLER}A page of version 3.7 comes first.\n\nChanged in version 3.6: {words.decode()}\n\n{_FILLER}"
+        said = f"Since version {version}, underscores are now allowed for grouping purposes in literals."
+        near = nearby(index_of(text), said, "Since which version are underscores allowed in literals?")
+        quote = everywhere(index_of(text), words)
+        assert version.encode() in near.figures and quote is not None and near.shows(quote) == shows, version
+
+
 def test_what_a_statement_opens_with_says_nothing_of_its_own() -> None:
     weights = nearby(index_of(), "prepare raises a ValueError.").weights
     for opener in ("Yes, ", "Ja, ", "**Oui**, ", "However, "):
