@@ -16,6 +16,7 @@ from typing import Any
 
 import psutil
 
+from app.door.keys import PAGE_FILE
 from storage.store import Store
 from tests.held import held
 from tests.known import settled, starter
@@ -58,6 +59,11 @@ class Server:
             )
         until(lambda: self._serves() or not self.is_running, every_s=0.2)
         assert self.is_running, self.log.read_text()
+
+    def address(self, path: str = "/") -> str:
+        """A path of the page with the token that lets a new browser in."""
+        token = (self.home / PAGE_FILE).read_text().strip()
+        return f"{self.url}{path}{'&' if '?' in path else '?'}token={token}"
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         """Ends it and waits until it is gone."""
