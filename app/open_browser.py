@@ -38,8 +38,10 @@ def _open(url: str, home: Path, kept_s: float) -> bool:
     path = home / _NAME
     path.unlink(missing_ok=True)
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(f'<!DOCTYPE html><meta charset="utf-8"><meta name="referrer" content="no-referrer">'
-                   f'<meta http-equiv="refresh" content="0; url={escape(url)}"><a href="{escape(url)}">Longdesk</a>')  # fmt: skip
+        file.write(
+            '<!DOCTYPE html><meta charset="utf-8"><meta name="referrer" content="no-referrer">'
+            f'<meta http-equiv="refresh" content="0; url={escape(url)}"><a href="{escape(url)}">Longdesk</a>'
+        )
     try:
         opened = webbrowser.open(path.absolute().as_uri())
         time.sleep(kept_s)

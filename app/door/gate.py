@@ -106,13 +106,17 @@ class Gate:
             return None
         cookies = _cookies(headers)
         if scope["type"] == "http" and path in (ENTER, LEAVE):
-            return await self._enter(Request(scope, receive)) if (method, path) == ("POST", ENTER) else self._leave(path)
+            return (
+                await self._enter(Request(scope, receive)) if (method, path) == ("POST", ENTER) else self._leave(path)
+            )
         query = scope["query_string"].decode("latin-1")
         if self._door.way == "sign-in":
             if scope["type"] == "http" and path in _SIGN_IN and method == "GET":
                 return None
             who = self._identify(cookies) if self._identify else None
-            return None if who else self._refusal(scope, headers, note="This account is not let in." if who == "" else "")
+            return (
+                None if who else self._refusal(scope, headers, note="This account is not let in." if who == "" else "")
+            )
         if self._door.way == "token" and scope["type"] == "http" and (given := parse_qs(query).get(TOKEN)):
             if method in _READ and is_same(given[-1], self._token):
                 return self._with_ticket(HTMLResponse(going_on(target(path, query, without=TOKEN))))

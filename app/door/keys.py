@@ -86,7 +86,9 @@ class Tickets:
 def hash_password(password: str) -> str:
     """What a password is checked by: "scrypt$15$8$1$SALT$HASH". Raises UsageError for one that is soon guessed."""
     if len(password) < LEAST_PASSWORD or len(password.encode("utf-8", "replace")) > _LONGEST:
-        raise UsageError("The password is not one.", f"It has {LEAST_PASSWORD} characters at least, and 1,024 bytes at most.")
+        raise UsageError(
+            "The password is not one.", f"It has {LEAST_PASSWORD} characters at least, and 1,024 bytes at most."
+        )
     salt = secrets.token_bytes(16)
     made = _Hash(_COST, _BLOCK, _LANES, salt, _derived(password, salt, _COST, _BLOCK, _LANES))
     return "$".join(("scrypt", *map(str, (made.cost, made.block, made.lanes)), _text(made.salt), _text(made.digest)))
@@ -129,9 +131,9 @@ def _parsed(hashed: str) -> _Hash:
     with suppress(ValueError):
         kind, cost, block, lanes, salt, digest = hashed.split("$")
         known = _Hash(int(cost), int(block), int(lanes), _bytes(salt), _bytes(digest))
-        if kind == "scrypt" and 10 <= known.cost <= _MOST_COST and (known.block, known.lanes) == (_BLOCK, _LANES):
-            if len(known.salt) >= 8 and len(known.digest) == 32:
-                return known
+        is_sound = 10 <= known.cost <= _MOST_COST and (known.block, known.lanes) == (_BLOCK, _LANES)
+        if kind == "scrypt" and is_sound and len(known.salt) >= 8 and len(known.digest) == 32:
+            return known
     raise UsageError("The hash of the password is not one.", "It looks like scrypt$15$8$1$SALT$HASH.")
 
 

@@ -97,8 +97,7 @@ def ask_sign_in(address: str, *, note: str = "") -> str:
     """Where somebody signs in elsewhere. address: where that begins."""
     return _page(
         "Longdesk is locked",
-        f"<h1>Longdesk is locked</h1>{_alert(note)}"
-        f'<p><a href="{escape(address)}">Sign in</a></p>',
+        f'<h1>Longdesk is locked</h1>{_alert(note)}<p><a href="{escape(address)}">Sign in</a></p>',
     )
 
 

@@ -98,7 +98,8 @@ def door_of(
         password = hash_password(given)
     if password and members:
         raise UsageError(
-            "Both a password and sign-in are set up.", f"Leave the password out, or take [auth] out of {secrets_file(home)}."
+            "Both a password and sign-in are set up.",
+            f"Leave the password out, or take [auth] out of {secrets_file(home)}.",
         )
     if not is_loopback(host) and not password and not members:
         if ask is None:
@@ -138,8 +139,14 @@ def _sign_in(path: Path) -> tuple[tuple[str, ...], str]:
     missing = [name for name in _NEEDED if not auth.get(name)] if isinstance(auth, dict) else list(_NEEDED)
     missing += [name for name in _NEEDED_OF_PROVIDER if not section.get(name)]
     if missing:
-        raise UsageError(f"{path} sets up sign-in without {', '.join(missing)}.", "docs/command-line.md has an example.")
-    if not isinstance(members, list) or not members or not all(isinstance(each, str) and "@" in each for each in members):
+        raise UsageError(
+            f"{path} sets up sign-in without {', '.join(missing)}.", "docs/command-line.md has an example."
+        )
+    if (
+        not isinstance(members, list)
+        or not members
+        or not all(isinstance(each, str) and "@" in each for each in members)
+    ):
         raise UsageError(
             f"{path} does not say who may sign in.", 'Add `members = ["me@desk.example"]` below a line `[longdesk]`.'
         )
@@ -158,5 +165,6 @@ def _check_encryption(certificate: Path | None, key: Path | None) -> None:
         context.load_cert_chain(certificate, key, password=lambda: "")  # one with a password would ask for it later
     except (OSError, ssl.SSLError, ValueError) as error:
         raise UsageError(
-            f"{certificate} and {key} cannot be used for TLS: {error}.", "They are PEM files, the key without a password."
+            f"{certificate} and {key} cannot be used for TLS: {error}.",
+            "They are PEM files, the key without a password.",
         ) from None
