@@ -133,10 +133,10 @@ def _sign_in(path: Path) -> tuple[tuple[str, ...], str]:
     auth = given.get("auth")
     if auth is None:
         return (), "default"
-    own = given.get("longdesk", {})
-    members, provider = own.get("members", ()), own.get("provider", "default")
-    section = auth.get(provider, auth) if isinstance(auth, dict) else {}
-    missing = [name for name in _NEEDED if not auth.get(name)] if isinstance(auth, dict) else list(_NEEDED)
+    auth, own = _table(auth), _table(given.get("longdesk"))
+    members, provider = own.get("members"), str(own.get("provider", "default"))
+    section = auth if provider == "default" and provider not in auth else _table(auth.get(provider))
+    missing = [name for name in _NEEDED if not auth.get(name)]
     missing += [name for name in _NEEDED_OF_PROVIDER if not section.get(name)]
     if missing:
         raise UsageError(
@@ -152,7 +152,11 @@ def _sign_in(path: Path) -> tuple[tuple[str, ...], str]:
         )
     if os.name != "nt" and path.stat().st_mode & 0o077:
         raise UsageError(f"{path} can be read by others.", f"Run `chmod 600 {path}`.")
-    return tuple(each.lower() for each in members), str(provider)
+    return tuple(each.lower() for each in members), provider
+
+
+def _table(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _check_encryption(certificate: Path | None, key: Path | None) -> None:
