@@ -10,14 +10,11 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidStatus
 
 from tests.app.door.test_setting import PASSWORD, certificate
 from tests.browser.server import Server, free_port
 from tests.command_line import CommandLine
 from tests.patience import PATIENCE_S
-from tests.serving import run_apart
 
 pytestmark = pytest.mark.slow  # each starts the page
 
@@ -38,16 +35,14 @@ def http(server: Server) -> Iterator[httpx2.Client]:
 
 def stream(server: Server, **headers: str) -> int:
     """The status that the page's websocket answers with; 101 where it opens."""
-
-    async def status() -> int:
-        url = server.url.replace("http", "ws") + "/_stcore/stream"
-        try:
-            async with connect(url, additional_headers=headers, proxy=None):
-                return 101
-        except InvalidStatus as refused:
-            return int(refused.response.status_code)
-
-    return run_apart(status())
+    where = server.url.removeprefix("http://")
+    sent = {"Host": where, "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"} | headers
+    lines = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
+    host, _, port = where.partition(":")
+    with socket.create_connection((host, int(port)), PATIENCE_S) as connection:
+        request = f"GET /_stcore/stream HTTP/1.1\r\n{lines}Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        connection.sendall(request.encode())
+        return int(connection.recv(64).split()[1])
 
 
 def test_strangers_are_refused_by_the_whole_of_the_page(server: Server, http: httpx2.Client) -> None:
