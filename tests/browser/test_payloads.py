@@ -41,7 +41,7 @@ def test_the_renderer_alone_lets_nothing_be_fetched(reached: Any) -> None:
 
 
 def test_the_policy_alone_lets_nothing_be_fetched(reached: Any) -> None:
-    """By a renderer that lets all through. For a frame that it refuses then, Chromium connects, and asks for nothing."""
+    """By a renderer that lets all through. For a frame that is refused then, Chromium connects and asks for nothing."""
     heard, n_elements = reached["policy"]
     n_frames = sum("<iframe" in html for number in range(_MANY) for html, _ in drawn(number, "policy"))
     assert [each for each in heard if each] == [] and len(heard) <= n_frames
