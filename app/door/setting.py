@@ -6,6 +6,7 @@ import ssl
 import tomllib
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,8 @@ def _sign_in(path: Path) -> tuple[tuple[str, ...], str]:
         raise UsageError(
             f"{path} sets up sign-in without {', '.join(missing)}.", "docs/command-line.md has an example."
         )
+    if find_spec("authlib") is None:
+        raise UsageError(f"{path} sets up sign-in, and Authlib is not installed.", "Run `pip install Authlib`.")
     if (
         not isinstance(members, list)
         or not members

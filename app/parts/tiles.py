@@ -22,9 +22,7 @@ def draw_tiles(session: Session, links: Sequence[SourceLink], albums: Mapping[st
     n_tokens = sum(album.n_tokens for album in sent)
     images, rule = counted(n_pictures, "image"), escape(about.image_rule or "")
     with st.container(key="tiles", gap=None):
-        st.html(
-            f'<div class="tiles-note"><span>{images} by {rule}</span><b>{n_tokens:,}</b></div>'
-        )
+        st.html(f'<div class="tiles-note"><span>{images} by {rule}</span><b>{n_tokens:,}</b></div>')
         if about.has_tiles:
             key = f"tiles-{session.id}"
             state.follow(key, state.house().desk.settings_of(session).max_tiles)

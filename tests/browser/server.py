@@ -55,9 +55,9 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
         self.url = ""
 
-    def start(self) -> None:
-        """Starts it and waits until it serves."""
-        port = free_port()
+    def start(self, port: int | None = None) -> None:
+        """Starts it and waits until it serves. port: one that is free, where it does not matter which."""
+        port = port or free_port()
         self.url = f"{'https' if '--tls-cert' in self.options else 'http'}://127.0.0.1:{port}"
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
