@@ -10,14 +10,18 @@ from tests.bench.table import Row
 from tests.browser.conftest import ARGUMENTS
 from tests.payloads import reached
 
+_KNOWN = 300  # that are enough to know that something would be heard
+
 
 def rows(*, texts: int = 10_000) -> Iterator[Row]:
     """texts: how many payloads."""
-    numbers = range(texts)
-    for way, name in (("renderer", "the renderer alone"), ("policy", "the policy alone"), ("open", "neither")):
-        found, n_elements = reached(way, numbers, ARGUMENTS)
+    for way, name, n in (
+        ("renderer", "the renderer alone", texts),
+        ("policy", "the policy alone", texts),
+        ("open", "neither", min(texts, _KNOWN)),
+    ):
+        found, _ = reached(way, range(n), ARGUMENTS)
+        n_requests = len(found.heard if way == "renderer" else found.requests)  # there, not even a connection
         limit = None if way == "open" else 0.0
-        n_requests = len(found.heard if way == "renderer" else found.requests)
-        yield Row(f"requests of {texts:,} answers, {name}", float(n_requests), float(texts), "", limit)
-        if way == "open" and not n_requests:
-            raise AssertionError("nothing would be heard")
+        yield Row(f"requests of {n:,} answers, {name}", float(n_requests), float(n), "", limit)
+        assert way != "open" or n_requests, "nothing would be heard"
