@@ -38,6 +38,7 @@ FLOORS = (
         "app.templates",
         "app.costs",
         "app.connections",
+        "app.door",
     ),
     ("app.settings", "app.models", "app.counting", "app.kept_count"),
     ("app.session_settings", "app.reading"),

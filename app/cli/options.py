@@ -8,6 +8,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from app.door.addresses import checked_names
 from app.models.places import model_names, refuse_as_path
 from app.settings import template_named
 from app.sizes import parse_bytes, parse_tokens
@@ -114,6 +115,14 @@ MODEL = click.option(
     shell_complete=_complete_model,
     help="A GGUF file, a name from the catalogue, an engine's name, or a server: http://host:port, with #name where it "
     "has several models. Default: the starter.",
+)
+ALLOW = click.option(
+    "--allow",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    callback=lambda _, __, names: checked_names(names),
+    help="A further name by which browsers may ask for it, such as a proxy's; may be given several times.",
 )
 MMPROJ = click.option(
     "--mmproj", type=Projector(path_type=Path), metavar="FILE", help="The vision projector. Default: beside the model."

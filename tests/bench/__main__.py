@@ -38,6 +38,7 @@ BENCHMARKS = (
     "pages",
     "vision",
     "folder",
+    "abuse",
 )
 
 
