@@ -4,9 +4,9 @@ What is said where nothing is left to read is left to `refusing`, what is known 
 """
 
 import os
-import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import IO
@@ -17,8 +17,9 @@ from engine.corpus.order.ordering import Trace, volatilities
 from engine.corpus.readings import Place, Readings, Seen
 from engine.corpus.rules import DEFAULT_RULES, NESTED_ZIP, ZIP_IN_ZIP, ZIP_TOO_DEEP, Rules
 from engine.corpus.source import Cause, Corpus, Skipped, Source
-from engine.corpus.walk.disk_tree import DiskTree, more_than
+from engine.corpus.walk.disk_tree import DiskTree, GivenFile, more_than
 from engine.corpus.walk.folder_walk import File, Start, Take, Tree, Walk, skip_special, skip_unreadable, why_excluded
+from engine.corpus.walk.held import Given, Held, Opener, open_given
 from engine.corpus.walk.streams import is_stdin, is_stream, read_stream, stream_name
 from engine.corpus.walk.survey import once, start_at
 from engine.corpus.walk.zip_tree import ZipTree, open_zip
@@ -37,6 +38,7 @@ def collect(
     on_file: Callable[[Source | Skipped], None] | None = None,
     uploaded: bool = False,
     readings: Readings | None = None,
+    open_path: Opener = open_given,
 ) -> Corpus:
     """Everything readable at these paths, and what was skipped and why.
 
@@ -52,6 +54,7 @@ def collect(
     What is given twice, or with a folder that it lies in, stands where it was found first.
     readings: what is known of files on disk; those that did not change since are not opened. What is read anew is known
     from then on.
+    open_path: opens each path, once; below a folder nothing is found by its name again, and no link is followed.
 
     Errors: UsageError where a path does not exist, or no file has a page that Rules.draw_pages names. Anything wrong
     with a file becomes a Skipped.
@@ -66,6 +69,7 @@ def collect(
         on_file or (lambda found: None),
         uploaded,
         readings if not uploaded else None,
+        open_path,
     )
     roots = once(paths)
     reading.n_known = len(roots)
@@ -96,12 +100,14 @@ def _is_zip(head: bytes, name: str) -> bool:
     return found.is_zip and recognise(found) is None
 
 
-def _head_of(path: Path) -> bytes:
+def _head_of(descriptor: int) -> bytes:
+    """The first bytes; it stands at its beginning again."""
     try:
-        with open(path, "rb") as file:
-            return file.read(HEAD_BYTES)
+        head = os.read(descriptor, HEAD_BYTES)
+        os.lseek(descriptor, 0, os.SEEK_SET)
     except OSError:
         return b""
+    return head
 
 
 def _final(found: Source | Skipped, tree: Tree, nesting: int) -> Source | Skipped:
@@ -132,6 +138,7 @@ class _Reading:
     on_file: Callable[[Source | Skipped], None]
     uploaded: bool
     readings: Readings | None
+    open_path: Opener = open_given
     n_known: int = 0  # files, read or to come; of a folder that was not walked yet, one
     found: list[_Found] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
@@ -169,50 +176,59 @@ class _Reading:
     def _is_new(self, origin: str | None) -> bool:
         return origin is None or origin not in self.origins  # None: two pipes are two
 
-    def _read_root(self, given: Path) -> None:
+    def _read_root(self, path: Path) -> None:
         """A link is followed here and nowhere else."""
-        absolute = Path(os.path.abspath(given))
+        absolute = Path(os.path.abspath(path))
         name, parent_name = printable(absolute.name or "root"), printable(absolute.parent.name or "root")
         try:
-            if is_stream(given):
-                return self._read_pipe(given)
-            path = given.resolve()
-            mode = os.stat(path).st_mode
+            if is_stream(path):
+                return self._read_pipe(path)
+            given = self.open_path(path)
         except OSError as error:
             self._distrust()
             return self._take(skip_unreadable(self.names.claim(name, parent_name), error))
-        if stat.S_ISDIR(mode):
-            self.roots.append(str(path))
-            tree = DiskTree(str(path), self.rules.max_file_bytes)
-            return self._read_below(tree, start_at(path, name), str(path), nesting=0)
-        if self.readings is None:
-            return self._read_given_file(path, absolute.name, parent_name, mode)
-        look = self.readings.look_given(path)
-        self._read_given_file(path, absolute.name, parent_name, mode)
-        self.readings.survey.add(str(path), look if look == self.readings.look_given(path) else None)
+        if given.is_folder:
+            return self._read_folder(given, name)
+        try:
+            look = self.readings.look_given(Path(given.path)) if self.readings is not None else None
+            self._read_given_file(given, absolute.name, parent_name)
+            if self.readings is not None:
+                after = self.readings.look_given(Path(given.path))
+                self.readings.survey.add(given.path, look if look == after else None)
+        finally:
+            os.close(given.descriptor)
         return None
+
+    def _read_folder(self, given: Given, name: str) -> None:
+        self.roots.append(given.path)
+        with Held(given.path, given.descriptor) as held:
+            tree = DiskTree(held, self.rules.max_file_bytes, given.top)
+            self._read_below(tree, start_at(Path(given.path), name, top=given.top), given.path, nesting=0)
 
     def _distrust(self) -> None:
         """What comes now cannot be told from other things by looking at it."""
         if self.readings is not None:
             self.readings.survey.distrust()
 
-    def _read_given_file(self, path: Path, raw_name: str, parent_name: str, mode: int) -> None:
+    def _read_given_file(self, given: Given, raw_name: str, parent_name: str) -> None:
         """A file given by name. Default rules and .gitignore do not count; --exclude does."""
         name = self.names.claim(printable(raw_name), parent_name)
-        tree = DiskTree(None, self.rules.max_file_bytes)
-        if self._is_excluded(name, raw_name, tree.size(str(path))):
+        if self._is_excluded(name, raw_name, given.status.st_size):
             return
-        if not stat.S_ISREG(mode):
-            self._take(skip_special(name))
-        elif ending(raw_name) == "zip" and _is_zip(_head_of(path), raw_name):
-            self.roots.append(str(path))
-            self._read_zip(path, name, Start(None, name), str(path), nesting=0)
+        if ending(raw_name) == "zip" and _is_zip(_head_of(given.descriptor), raw_name):
+            self.roots.append(given.path)
+            with open(os.dup(given.descriptor), "rb") as file:
+                return self._read_zip(file, name, Start(None, name), given.path, nesting=0)
+        self.given.add(given.path)
+        place = self.readings.place(os.path.dirname(given.path), self.rules) if self.readings is not None else None
+        there = GivenFile(given, self.rules.max_file_bytes)
+        read = partial(there.read, name, self._reader(name, included=True, keep=self.uploaded))
+        if place is None:
+            seen = Seen(read(), given.status.st_mtime)
         else:
-            self.given.add(str(path))
-            place = self.readings.place(str(path.parent), self.rules) if self.readings is not None else None
-            seen = self._see(tree, place, str(path), name, included=True)
-            self._take(seen.found, str(path), Trace(str(path), seen.modified))
+            seen = place.see(given.path, name, read, included=True, status_of=there.status)
+            there.is_open = False
+        self._take(seen.found, given.path, Trace(given.path, seen.modified, given.top))
 
     def _is_excluded(self, name: str, raw_name: str, n_bytes: int | None) -> bool:
         reason = why_excluded(self.rules.exclude, raw_name)
@@ -263,7 +279,7 @@ class _Reading:
                 seen = self._see(tree, place, found.where, found.path, included=found.included)
                 if known is not None:
                     known.survey.add(found, seen.look)
-                self._take(seen.found, lies_at, Trace(found.where, seen.modified), folder)
+                self._take(seen.found, lies_at, Trace(found.where, seen.modified, tree.top), folder)
             else:
                 read = tree.read_file(found.where, found.path, self._reader(found.path, included=found.included))
                 trace = Trace(None, tree.modified(found.where))
@@ -284,7 +300,8 @@ class _Reading:
         take = self._reader(path, included=included, keep=self.uploaded)
         if place is None:
             return Seen(tree.read_file(where, path, take), tree.modified(where))
-        return place.see(where, path, lambda: tree.read_file(where, path, take), included=included)
+        read = partial(tree.read_file, where, path, take)
+        return place.see(where, path, read, included=included, status_of=tree.held.status)
 
     def _reader(self, path: str, *, included: bool, keep: bool = False) -> Take:
         return lambda n_bytes, read: read_content(path, n_bytes, read, self.rules, included=included, keep=keep)
@@ -292,8 +309,14 @@ class _Reading:
     def _read_inner_zip(self, tree: Tree, found: File, start: Start, origin: str | None, nesting: int) -> None:
         """A zip in a folder or in a zip that the user brought back."""
         inner = Start(None, start.root_name, raw_path=found.raw_path + "/")
-        if not isinstance(tree, ZipTree):
-            return self._read_zip(Path(found.where), found.path, inner, origin, nesting=nesting + 1)
+        if isinstance(tree, DiskTree):
+            try:
+                descriptor, _ = tree.held.open_file(found.where)
+            except OSError as error:
+                return self._take(skip_unreadable(found.path, error))
+            with open(descriptor, "rb") as file:
+                return self._read_zip(file, found.path, inner, origin, nesting=nesting + 1)
+        assert isinstance(tree, ZipTree)
         if found.where.n_bytes > self.rules.max_file_bytes:
             return self._take(tree.read_file(found.where, found.path, self._reader(found.path, included=True)))
         data = tree.read_bytes(found.where, found.path)
@@ -301,15 +324,15 @@ class _Reading:
             return self._take(data)
         return self._read_zip(BytesIO(data), found.path, inner, origin, nesting=nesting + 1)
 
-    def _read_zip(self, file: Path | IO[bytes], path: str, start: Start, origin: str | None, *, nesting: int) -> None:
-        with open_zip(file, path, self.rules) as tree:
-            if isinstance(tree, Skipped):
-                return self._take(tree)
-            for refused in tree.refused:
-                name = self.names.claim(start.raw_path + refused.path, start.root_name)
-                self._take(Skipped(name, refused.cause, refused.reason, refused.n_bytes))
-            start = Start(tree.root, start.root_name, raw_path=start.raw_path)
-            return self._read_below(tree, start, origin, nesting=nesting)
+    def _read_zip(self, file: IO[bytes], path: str, start: Start, origin: str | None, *, nesting: int) -> None:
+        tree = open_zip(file, path, self.rules)
+        if isinstance(tree, Skipped):
+            return self._take(tree)
+        for refused in tree.refused:
+            name = self.names.claim(start.raw_path + refused.path, start.root_name)
+            self._take(Skipped(name, refused.cause, refused.reason, refused.n_bytes))
+        start = Start(tree.root, start.root_name, raw_path=start.raw_path)
+        return self._read_below(tree, start, origin, nesting=nesting)
 
     def _take(
         self,

@@ -20,6 +20,7 @@ from typing import Any
 from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, Skipped, Source
 from engine.corpus.unread import packed, unpacked
+from engine.corpus.walk.held import status_as_it_lay
 from engine.corpus.walk.survey import Look, Survey, is_alive, is_settled, look_at, look_given
 from engine.kept_files import KeptFiles
 
@@ -28,6 +29,8 @@ _LIBRARIES = ("pypdf", "pypdfium2", "pillow")
 _STABLE = frozenset(Cause) - {Cause.UNREADABLE}  # what the same bytes are skipped for again
 
 Read = Callable[[], Source | Skipped]
+StatusOf = Callable[[str], os.stat_result]
+"""Of what lies at a path, a link not followed. Errors: OSError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +62,10 @@ class Place:
     _met: set[str] = field(default_factory=set)
     _fresh: dict[str, _Record] = field(default_factory=dict)
 
-    def see(self, where: str, path: str, read: Read, *, included: bool) -> Seen:
+    def see(self, where: str, path: str, read: Read, *, included: bool, status_of: StatusOf = status_as_it_lay) -> Seen:
         """A file of the folder, which goes by `path`: as it is known, or else as `read` gives it."""
         try:
-            status = os.lstat(where)
+            status = status_of(where)
         except (OSError, ValueError):
             return Seen(read(), None)
         key = ("+" if included else "-") + where.removeprefix(self.root)
@@ -75,7 +78,7 @@ class Place:
         found = read()
         if is_settled(status, begun_ns) and (isinstance(found, Source) or found.cause in _STABLE):
             with suppress(OSError):
-                if look_at(os.lstat(where)) == look:
+                if look_at(status_of(where)) == look:
                     self._fresh[key] = _Record(look, packed(found))
                     return Seen(found, status.st_mtime, look)
         return Seen(found, status.st_mtime)

@@ -16,6 +16,7 @@ from engine.corpus.rules import Rules, why_contents_left_out, why_file_left_out,
 from engine.corpus.source import Cause, Skipped, Source
 from engine.corpus.walk.checkout import EXCLUDE, level_from, level_of_checkout
 from engine.corpus.walk.git_index import Tracked
+from engine.corpus.walk.held import NotPlain, is_link
 from engine.corpus.walk.ignore import Ignored, Level, Pattern, Patterns, find_ignoring, parse
 from engine.corpus.wording import Names, natural_key, printable
 
@@ -292,4 +293,8 @@ def skip_unreadable(path: str, error: OSError) -> Skipped:
     """What the system refused, in its own words."""
     if isinstance(error, PermissionError):
         return Skipped(path, Cause.UNREADABLE, "no permission to read it")
+    if isinstance(error, NotPlain):
+        return skip_special(path)
+    if is_link(error):  # it was none when its folder was listed
+        return Skipped(path, Cause.LINK, "a link by now; what it points to is not followed")
     return Skipped(path, Cause.UNREADABLE, f"cannot be read ({error.strerror or error})")

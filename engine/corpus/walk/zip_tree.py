@@ -10,10 +10,7 @@ import struct
 import zipfile
 import zlib
 from calendar import timegm
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import IO
 
 from engine.corpus.rules import Rules
@@ -172,19 +169,8 @@ def _damaged(path: str, member: Member, error: Exception) -> Skipped:
     return Skipped(path, Cause.BROKEN, f"damaged in the archive ({what})", member.n_bytes)
 
 
-@contextmanager
-def open_zip(source: Path | IO[bytes], path: str, rules: Rules) -> Iterator[ZipTree | Skipped]:
-    """The inside of a zip, open until the block ends; or why it cannot be read, under `path`."""
-    try:
-        file: IO[bytes] = open(source, "rb") if isinstance(source, Path) else source  # noqa: SIM115
-    except OSError as error:
-        yield Skipped(path, Cause.UNREADABLE, f"cannot be read ({error.strerror or error})")
-        return
-    with file:
-        yield _open(file, path, rules)
-
-
-def _open(file: IO[bytes], path: str, rules: Rules) -> ZipTree | Skipped:
+def open_zip(file: IO[bytes], path: str, rules: Rules) -> ZipTree | Skipped:
+    """The inside of a zip, which can be read as long as the file is open; or why it cannot be read, under `path`."""
     n_bytes = file.seek(0, 2)
     try:
         members = read_directory(file, max_entries=rules.max_archive_entries)

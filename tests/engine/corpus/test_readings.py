@@ -41,9 +41,19 @@ def watching(folder: Path) -> Iterator[list[str]]:
     found: list[str] = []
     _OPENED.clear()
     _WATCHING[0] = True
+    real_open = os.open
+
+    def noted(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        """The hook is told of no folder that a name is below."""
+        if dir_fd is not None and os.path.isfile(whole := f"{os.readlink(f'/proc/self/fd/{dir_fd}')}{os.sep}{path}"):
+            _OPENED.append(whole)
+        return real_open(path, flags, mode, dir_fd=dir_fd)
+
+    os.open = noted
     try:
         yield found
     finally:
+        os.open = real_open
         _WATCHING[0] = False
         root = f"{folder.resolve()}{os.sep}"
         found += [name.removeprefix(root) for name in _OPENED if name.startswith(root)]
