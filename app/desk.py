@@ -26,6 +26,7 @@ from app.settings import Settings
 from app.sources.joining import arrange, join_session, write_down
 from engine.backend import Backend, Corpus, Exchange, Plan, Prompt, Wanted
 from engine.corpus.rules import Rules
+from engine.corpus.walk.held import Opener, open_given
 from engine.errors import Cancelled, LongdeskError
 from engine.memory.planner import Planner
 from storage.records import Session
@@ -71,15 +72,22 @@ class Desk(Archive, Choosing):
     # a corpus
 
     def read(
-        self, paths: Sequence[Path], rules: Rules = Rules(), *, uploaded: bool = False, tell: Tell | None = None
+        self,
+        paths: Sequence[Path],
+        rules: Rules = Rules(),
+        *,
+        uploaded: bool = False,
+        tell: Tell | None = None,
+        open_path: Opener = open_given,
     ) -> Corpus:
         """What lies at these paths, images too: whether they are seen is up to the model that a session is asked with.
         The ids of its text are made meanwhile, where that can be used.
 
         uploaded: the paths are copies; where they lie and when they were written means nothing. Which pages are drawn
-        is up to the settings where the rules do not say it. Raises UsageError for a path that is not there.
+        is up to the settings where the rules do not say it. open_path: opens each path. Raises UsageError for a path
+        that is not there, and as open_path does.
         """
-        return read(paths, rules, self.settings, self.backend, uploaded=uploaded, tell=tell)
+        return read(paths, rules, self.settings, self.backend, uploaded=uploaded, tell=tell, open_path=open_path)
 
     def read_to_count(
         self, paths: Sequence[Path], rules: Rules = Rules(), *, read_again: bool = False, tell: Tell | None = None

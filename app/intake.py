@@ -4,6 +4,7 @@ Remembers, as long as the process runs, where a session's files were read from, 
 back. Uploads lie in private folders only as long as that may be asked for. Reading itself is left to engine.corpus.
 """
 
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,15 +13,17 @@ from threading import Lock
 from types import MappingProxyType
 
 from app.arrival import Arrival
-from app.commits import inside_roots, read_commits
+from app.commits import read_commits
 from app.desk import Desk
 from app.question import Notice
 from app.reading import Tell
+from app.roots import Roots
 from app.sources.joining import is_another
 from app.uploads import Upload, is_pasted, private_folder, write
 from engine.backend import Corpus, Skipped, Source
 from engine.corpus.refusing import refuse_empty
 from engine.corpus.rules import Rules
+from engine.corpus.walk.held import lies_there, open_given
 from engine.corpus.wording import printable
 from engine.errors import SourceRefused, UsageError
 
@@ -29,7 +32,8 @@ from engine.errors import SourceRefused, UsageError
 class Origin:
     """Where files were read from, and how. title: what the user would call it.
 
-    private: a copy of an upload, deleted when it is not needed any more. prefix: stands before every path in the
+    private: a copy of an upload, deleted when it is not needed any more. in_roots: it lies in a folder that the page
+    may read, and is opened by that alone. prefix: stands before every path in the
     session, since the paths themselves were taken by another origin.
     """
 
@@ -39,6 +43,7 @@ class Origin:
     include: frozenset[str] = frozenset()
     prefix: str = ""
     private: Path | None = None
+    in_roots: bool = False
     can_replace: bool = False  # single files replace their namesakes, whole folders and zips do not
 
 
@@ -79,6 +84,7 @@ class Intake:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._roots = Roots(desk.settings.roots)
         self._records: dict[str, _Record] = {}
         self._lock = Lock()
 
@@ -128,14 +134,13 @@ class Intake:
 
         Raises UsageError for one that does not, SourceRefused when nothing can be read.
         """
-        path = inside_roots(text, self._desk.settings.roots)
-        return self._read([path], exclude, session=session, tell=tell)
+        return self._read([self._roots.find(text)], exclude, in_roots=True, session=session, tell=tell)
 
     def read_commits(self, wanted: str, *, session: str | None = None) -> Delivery:
         """Reads the commits of a range, see `commits`. Raises as read_commits does."""
         links = self._desk.session(session).links if session is not None else ()
         origins, known = [link.origin for link in links if link.origin], [link.path for link in links]
-        corpus = read_commits(wanted, self._desk.settings.roots, origins=origins, known=known)
+        corpus = read_commits(wanted, self._roots, origins=origins, known=known)
         return Delivery(((Origin(f"Commits {wanted}", (), can_replace=True), corpus),))
 
     def read_folder(self, path: Path, *, tell: Tell | None = None) -> Delivery:
@@ -167,7 +172,7 @@ class Intake:
     def can_bring_back(self, session_id: str, path: str) -> bool:
         """Whether the place that a skipped file was read from is still known and there."""
         found = self._origin_of(session_id, path)
-        return found is not None and all(each.exists() for each in found[1].paths)
+        return found is not None and all(map(os.path.lexists, found[1].paths))
 
     def read_back(self, session_id: str, path: str, *, tell: Tell | None = None) -> Delivery:
         """Reads a skipped file or folder after all. Raises UsageError or SourceRefused where that fails."""
@@ -222,6 +227,7 @@ class Intake:
         exclude: tuple[str, ...],
         *,
         private: Path | None = None,
+        in_roots: bool = False,
         session: str | None = None,
         may_be_empty: bool = False,
         left_out: Mapping[Path, tuple[Skipped, ...]] = MappingProxyType({}),
@@ -235,7 +241,8 @@ class Intake:
         for group in [*_groups(tops), *((path,) for path in left_out if path not in tops)]:
             title = "\n".join(printable(path.name) for path in group)
             there = tuple(path for path in group if path in tops)
-            origin = Origin(title, there, exclude, private=private, can_replace=_is_single(group[0]))
+            can_replace = _is_single(group[0])
+            origin = Origin(title, there, exclude, private=private, in_roots=in_roots, can_replace=can_replace)
             absent = [skipped for path in group for skipped in left_out.get(path, ())]
             parts.append((origin, _with_absent(self._read_origin(origin, session, tell), absent)))
         whole = Corpus(
@@ -249,7 +256,8 @@ class Intake:
     def _read_origin(self, origin: Origin, session: str | None, tell: Tell | None) -> Corpus:
         """What lies there, with the pages drawn that the session chose."""
         rules = Rules(exclude=origin.exclude, include=origin.include, draw_pages=self._pages_of(session))
-        return self._desk.read(origin.paths, rules, uploaded=origin.private is not None, tell=tell)
+        opened_by = self._roots.open if origin.in_roots else open_given
+        return self._desk.read(origin.paths, rules, uploaded=origin.private is not None, tell=tell, open_path=opened_by)
 
     def _pages_of(self, session: str | None) -> str:
         begun = self._desk.session(session).session if session is not None else None
@@ -275,7 +283,7 @@ class Intake:
 
 
 def _is_single(path: Path) -> bool:
-    return path.is_file() and path.suffix.lower() != ".zip"
+    return lies_there(str(path)) and path.suffix.lower() != ".zip"
 
 
 def _groups(tops: Sequence[Path]) -> list[tuple[Path, ...]]:

@@ -18,6 +18,7 @@ from engine.corpus.collect import collect
 from engine.corpus.readings import Readings
 from engine.corpus.rules import NO_PAGES, Rules
 from engine.corpus.unread import UnreadSource
+from engine.corpus.walk.held import Opener, open_given
 from engine.errors import LongdeskError
 
 _AT_ONCE = 4 << 20  # characters: from so many on, the quicker encoder pays
@@ -77,6 +78,7 @@ def read(
     *,
     uploaded: bool = False,
     tell: Tell | None = None,
+    open_path: Opener = open_given,
 ) -> Corpus:
     """See Desk.read. backend: that makes the ids."""
 
@@ -86,7 +88,9 @@ def read(
 
     with Reading(encode, tell, to_the_last=True) as reading:
         drawing = _drawing(rules, settings)
-        return collect(paths, drawing, uploaded=uploaded, on_found=reading.find, on_file=reading.take)
+        return collect(
+            paths, drawing, uploaded=uploaded, on_found=reading.find, on_file=reading.take, open_path=open_path
+        )
 
 
 def read_to_count(

@@ -1,5 +1,6 @@
 """`up`: the web page. Its server takes this process's place, with the settings in its environment."""
 
+import json
 import os
 import socket
 import subprocess
@@ -20,7 +21,7 @@ _HOUSE = Path(__file__).parents[2]
 @MMPROJ
 @CHAT_TEMPLATE
 @click.option("--port", default=8501, show_default=True, type=click.IntRange(1, 65535))
-@click.option("--root", "roots", multiple=True, type=click.Path(path_type=Path, file_okay=False, exists=True),
+@click.option("--root", "roots", multiple=True, type=click.Path(path_type=Path, file_okay=False, exists=True, readable=False),
               help="A folder that the page may read; may be given several times.")  # fmt: skip
 def up(
     model: str | None, mmproj: Path | None, chat_template: str | None, port: int, roots: tuple[Path, ...]
@@ -44,7 +45,7 @@ def _serve(settings: Settings, port: int) -> int:
         "LONGDESK_MODEL": settings.model,
         "LONGDESK_MMPROJ": str(settings.mmproj.absolute()) if settings.mmproj is not None else "",
         "LONGDESK_CHAT_TEMPLATE": settings.chat_template if isinstance(settings.chat_template, str) else "",
-        "LONGDESK_ROOTS": os.pathsep.join(str(root) for root in settings.roots),
+        "LONGDESK_ROOTS": json.dumps([str(root) for root in settings.roots]),  # a name may hold a colon
     }
     os.chdir(_HOUSE)  # Streamlit reads .streamlit/config.toml from the working directory
     os.execve(sys.executable, [sys.executable, "-m", "app.server", str(port)], environment)

@@ -12,12 +12,15 @@ import shutil
 import subprocess
 import tempfile
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
 from engine.corpus.walk.checkout import git_folders, lies_in, read_small
 from engine.corpus.walk.git_index import Known, read_index
+from engine.corpus.walk.held import open_folder_as_it_lay
 
 _MAX_COMMITS = 500
 _HALF_LIFE = 50  # commits; 25 to 100 come out alike in the replays that `ordering` speaks of
@@ -30,6 +33,7 @@ _COMMIT = re.compile(rb"\x01([0-9a-f ]*)\x02")  # as --format has it: the ids of
 NOTHING_RUNS = ("-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}")
 WITHOUT = ("--no-show-signature", "--no-ext-diff", "--no-textconv", "--no-mailmap", "--no-notes")
 _CONFIG = "[core]\n\trepositoryformatversion = {version}\n\tbare = true\n{extensions}"
+_OWN = "/proc/self/fd"  # where a process finds what it has open
 _SHA256 = "[extensions]\n\tobjectformat = sha256\n"
 
 
@@ -91,8 +95,8 @@ def read_rates(
     try:
         with tempfile.TemporaryDirectory(prefix="longdesk-history-") as empty:
             make_repository(Path(empty), head, shallow=read_small(os.path.join(folders[1], "shallow")))
-            output = _log(git, empty, head, objects=os.path.join(folders[1], "objects"),
-                          max_seconds=max_seconds, max_commits=max_commits)  # fmt: skip
+            with objects_of(folders[1], top) as objects:
+                output = _log(git, empty, head, objects, max_seconds=max_seconds, max_commits=max_commits)
     except (OSError, ValueError, subprocess.SubprocessError):
         return None
     return _rates(output)
@@ -109,6 +113,29 @@ def leads_out(common: str, top: str | None) -> bool:
     if not lines and os.path.lexists(borrowed):
         return True
     return not all(lies_in(os.path.join(objects, os.fsdecode(line)), top) for line in (b"", *lines))
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """Where git finds the objects of a repository. descriptors: that it is given for that."""
+
+    path: str
+    descriptors: tuple[int, ...] = ()
+
+
+@contextmanager
+def objects_of(common: str, top: str | None) -> Iterator[Objects]:
+    """Those of a repository; where there is a top, as `Histories.checkout_of` has it, held by descriptor: git opens by
+    name, and would follow a link that was put there meanwhile. Raises OSError."""
+    path = os.path.join(common, "objects")
+    descriptor = open_folder_as_it_lay(path) if top is not None and os.path.isdir(_OWN) else -1
+    if descriptor < 0:
+        yield Objects(path)
+        return
+    try:
+        yield Objects(f"{_OWN}/{descriptor}", (descriptor,))
+    finally:
+        os.close(descriptor)
 
 
 def head_of(git_folder: str, common: str) -> str | None:
@@ -141,12 +168,13 @@ def make_repository(folder: Path, head: str, *, shallow: bytes | None) -> None:
         (folder / "shallow").write_bytes(shallow)
 
 
-def _log(git: str, repository: str, head: str, *, objects: str, max_seconds: float, max_commits: int) -> bytes:
+def _log(git: str, repository: str, head: str, objects: Objects, *, max_seconds: float, max_commits: int) -> bytes:
     options = ["--no-pager", f"--git-dir={repository}", *NOTHING_RUNS]
     what = [f"--max-count={max_commits}", "--name-only", "-z", "--format=%x01%P%x02", "--no-renames", "--diff-filter=d"]
     return subprocess.run(
         [git, *options, "log", *what, *WITHOUT, "--end-of-options", head],
-        env=environment(repository, objects),
+        env=environment(repository, objects.path),
+        pass_fds=objects.descriptors,
         cwd=repository,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

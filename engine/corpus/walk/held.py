@@ -41,6 +41,11 @@ def is_link(error: OSError) -> bool:
     return error.errno == errno.ELOOP
 
 
+def identity_of(status: os.stat_result) -> tuple[int, int] | None:
+    """Tells a folder from every other; None where the system does not."""
+    return (status.st_dev, status.st_ino) if status.st_ino else None
+
+
 class Held:
     """A folder, and the way to what lies below it. Not for several threads.
 
@@ -78,8 +83,7 @@ class Held:
 
     def identity(self, where: str) -> tuple[int, int] | None:
         """Tells a folder from every other; None where the system does not. Errors: OSError."""
-        status = os.fstat(self._folder(where)) if _BY_DESCRIPTOR else os.stat(where)
-        return (status.st_dev, status.st_ino) if status.st_ino else None
+        return identity_of(os.fstat(self._folder(where)) if _BY_DESCRIPTOR else os.stat(where))
 
     def status(self, where: str) -> os.stat_result:
         """Of what lies there, a link not followed. Errors: OSError."""
@@ -209,10 +213,11 @@ def given_at(path: str, descriptor: int, top: str | None = None) -> Given:
 def open_below(folder: int, path: str, within: str) -> int:
     """A file or folder of any kind by its path, which lies in the folder `within` that the descriptor is of. Errors:
     OSError."""
+    if not _BY_DESCRIPTOR:
+        return os.open(path, _FILE)
     if path == within:
         return os.open(".", _LISTED, dir_fd=folder)
-    held = Held(within, os.dup(folder))
-    with held:
+    with Held(within, os.dup(folder)) as held:
         above, name = held._place(path)
         return _unlinked(name, above)
 
@@ -227,6 +232,8 @@ def open_as_it_lay(path: str) -> tuple[int, os.stat_result]:
 
 def open_folder_as_it_lay(path: str) -> int:
     """The same of a folder, which may be passed through, but not listed."""
+    if not _BY_DESCRIPTOR:
+        return -1
     with _all() as everything:
         return os.dup(everything._folder(os.path.abspath(path)))
 
@@ -235,6 +242,13 @@ def status_as_it_lay(path: str) -> os.stat_result:
     """Of what lies there, by a path of which no part is a link. Errors: OSError."""
     with _all() as everything:
         return everything.status(os.path.abspath(path))
+
+
+def lies_there(path: str) -> bool:
+    """Whether a plain file lies there, by a path of which no part is a link."""
+    with suppress(OSError, ValueError):
+        return S_ISREG(status_as_it_lay(path).st_mode)
+    return False
 
 
 def read_as_it_lay(path: str, max_bytes: int) -> bytes | None:
