@@ -21,8 +21,13 @@ _HOUSE = Path(__file__).parents[2]
 @MMPROJ
 @CHAT_TEMPLATE
 @click.option("--port", default=8501, show_default=True, type=click.IntRange(1, 65535))
-@click.option("--root", "roots", multiple=True, type=click.Path(path_type=Path, file_okay=False, exists=True, readable=False),
-              help="A folder that the page may read; may be given several times.")  # fmt: skip
+@click.option(
+    "--root",
+    "roots",
+    multiple=True,
+    type=click.Path(path_type=Path, file_okay=False, exists=True, readable=False),
+    help="A folder that the page may read; may be given several times.",
+)
 def up(
     model: str | None, mmproj: Path | None, chat_template: str | None, port: int, roots: tuple[Path, ...]
 ) -> int:  # fmt: skip

@@ -100,14 +100,8 @@ def _is_zip(head: bytes, name: str) -> bool:
     return found.is_zip and recognise(found) is None
 
 
-def _head_of(descriptor: int) -> bytes:
-    """The first bytes; it stands at its beginning again."""
-    try:
-        head = os.read(descriptor, HEAD_BYTES)
-        os.lseek(descriptor, 0, os.SEEK_SET)
-    except OSError:
-        return b""
-    return head
+def _noted(found: Source | Skipped, note: str | None) -> Source | Skipped:
+    return found.changed(notes=(*found.notes, note)) if note and isinstance(found, Source) else found
 
 
 def _final(found: Source | Skipped, tree: Tree, nesting: int) -> Source | Skipped:
@@ -215,13 +209,13 @@ class _Reading:
         name = self.names.claim(printable(raw_name), parent_name)
         if self._is_excluded(name, raw_name, given.status.st_size):
             return
-        if ending(raw_name) == "zip" and _is_zip(_head_of(given.descriptor), raw_name):
+        there = GivenFile(given, self.rules.max_file_bytes)
+        if ending(raw_name) == "zip" and _is_zip(there.head(HEAD_BYTES), raw_name):
             self.roots.append(given.path)
             with open(os.dup(given.descriptor), "rb") as file:
                 return self._read_zip(file, name, Start(None, name), given.path, nesting=0)
         self.given.add(given.path)
         place = self.readings.place(os.path.dirname(given.path), self.rules) if self.readings is not None else None
-        there = GivenFile(given, self.rules.max_file_bytes)
         read = partial(there.read, name, self._reader(name, included=True, keep=self.uploaded))
         if place is None:
             seen = Seen(read(), given.status.st_mtime)
@@ -263,7 +257,8 @@ class _Reading:
         folder = start.root_name.removesuffix(".zip")
         known = self.readings if isinstance(tree, DiskTree) else None
         place = known.place(str(start.where), self.rules) if known is not None else None
-        for found in self._walked(Walk(tree, self.rules, self.names, start)):
+        walk = Walk(tree, self.rules, self.names, start)
+        for found in self._walked(walk):
             if isinstance(found, Skipped):
                 if known is not None:
                     known.survey.skip(found)
@@ -279,11 +274,12 @@ class _Reading:
                 seen = self._see(tree, place, found.where, found.path, included=found.included)
                 if known is not None:
                     known.survey.add(found, seen.look)
-                self._take(seen.found, lies_at, Trace(found.where, seen.modified, tree.top), folder)
+                read = _noted(seen.found, walk.unheeded.get(found.raw_path))
+                self._take(read, lies_at, Trace(found.where, seen.modified, tree.top), folder)
             else:
                 read = tree.read_file(found.where, found.path, self._reader(found.path, included=found.included))
-                trace = Trace(None, tree.modified(found.where))
-                self._take(_final(read, tree, nesting), lies_at, trace, folder)
+                read = _noted(_final(read, tree, nesting), walk.unheeded.get(found.raw_path))
+                self._take(read, lies_at, Trace(None, tree.modified(found.where)), folder)
 
     def _walked(self, walk: Walk) -> list[File | Skipped]:
         """All of it, so that how many there are is known before the first is read."""

@@ -169,6 +169,7 @@ def _put(folder: Path, name: str, data: bytes) -> None:
     """Beside it first, then in its place: a kill leaves the old file or the new one. A folder in it that became a link
     is not written through."""
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         path = Path(os.path.realpath(folder)) / name
         path.parent.mkdir(parents=True, exist_ok=True)
         parent = open_folder_as_it_lay(str(path.parent))

@@ -8,16 +8,20 @@ from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 
 from engine.corpus.walk.held import read_as_it_lay, real_path
-from engine.corpus.walk.ignore import Level, find_ignoring, parse
+from engine.corpus.walk.ignore import MAX_IGNORE_BYTES as MAX_IGNORE_BYTES
+from engine.corpus.walk.ignore import Level, find_ignoring, parse, why_unheeded
 
-MAX_IGNORE_BYTES = 1024 * 1024
 EXCLUDE = "info/exclude"
+_MAX_SMALL = 1024 * 1024
 
 
 def level_from(data: bytes | None, n_base: int, origin: str, above: Level | None) -> Level | None:
-    """The patterns in `data` on top of `above`; `above` alone where there are none."""
-    patterns = parse(data) if data else None
-    return Level(patterns, n_base, origin, above) if patterns and patterns.patterns else above
+    """The patterns in `data` on top of `above`; `above` alone where there are none, or too many."""
+    patterns = parse(data) if data and why_unheeded(data) is None else None
+    if patterns is None or not patterns.patterns:
+        return above
+    weight = patterns.weight + above.weight if above is not None else patterns.weight
+    return Level(patterns, n_base, origin, above, weight)
 
 
 def level_of_checkout(data: bytes | None, n_base: int) -> Level | None:
@@ -63,7 +67,7 @@ def read_in_git(
     *,
     within: str | None = None,
     stays: bool = False,
-    max_bytes: int = MAX_IGNORE_BYTES,
+    max_bytes: int = _MAX_SMALL,
 ) -> bytes | None:
     """A file of the .git of the checkout whose root is this folder, be it a worktree or a submodule; b"" where there is
     none of that name, None where it cannot be told, for it lies elsewhere or is none to be read.
@@ -153,7 +157,7 @@ def lies_in(path: str, folder: str) -> bool:
     return real == inside or real.startswith(inside.rstrip(os.sep) + os.sep)
 
 
-def read_small(path: str, max_bytes: int = MAX_IGNORE_BYTES) -> bytes | None:
+def read_small(path: str, max_bytes: int = _MAX_SMALL) -> bytes | None:
     """The bytes of a plain file of up to max_bytes; None for anything else. Follows no link, as git, but for those on
     the way to its folder."""
     above, name = os.path.split(path)

@@ -31,7 +31,7 @@ class DiskTree:
         return [Entry(entry.name, _kind_of(entry), before + entry.name) for entry in self.held.list_folder(where)]
 
     def read_ignore(self, where: str) -> bytes | None:
-        return self.held.read_small(os.path.join(where, ".gitignore"), MAX_IGNORE_BYTES)
+        return self.held.read_small(os.path.join(where, ".gitignore"), MAX_IGNORE_BYTES, cut=True)
 
     def read_git(self, where: str, name: str) -> bytes | None:
         max_bytes = MAX_IGNORE_BYTES if name == EXCLUDE else MAX_INDEX_BYTES
@@ -80,6 +80,15 @@ class GivenFile:
     def status(self, where: str) -> os.stat_result:
         """Of what was opened, wherever it lies by now. Errors: OSError."""
         return os.fstat(self.given.descriptor)
+
+    def head(self, n_bytes: int) -> bytes:
+        """Its first bytes; b"" where they cannot be read."""
+        try:
+            head = os.read(self.given.descriptor, n_bytes)
+            os.lseek(self.given.descriptor, 0, os.SEEK_SET)
+        except OSError:
+            return b""
+        return head
 
     def read(self, path: str, take: Take) -> Source | Skipped:
         """What `take` makes of it, or why it cannot be read, under `path`."""

@@ -97,10 +97,11 @@ class Held:
         folder, name = self._place(where)
         return _plain(name, folder)
 
-    def read_small(self, where: str, max_bytes: int) -> bytes | None:
-        """The bytes of a plain file of up to max_bytes; None for anything else. Waits for nothing."""
+    def read_small(self, where: str, max_bytes: int, *, cut: bool = False) -> bytes | None:
+        """The bytes of a plain file of up to max_bytes; None for anything else. Waits for nothing. cut: of one that is
+        larger, one byte more than that."""
         with suppress(OSError, ValueError):
-            return _read_small(*self.open_file(where), max_bytes)
+            return _read_small(*self.open_file(where), max_bytes, cut=cut)
         return None
 
     def has_folder(self, where: str) -> bool:
@@ -301,13 +302,13 @@ def _plain(name: str, folder: int | None) -> tuple[int, os.stat_result]:
     raise NotPlain
 
 
-def _read_small(descriptor: int, status: os.stat_result, max_bytes: int) -> bytes | None:
+def _read_small(descriptor: int, status: os.stat_result, max_bytes: int, *, cut: bool = False) -> bytes | None:
     """Closes it."""
     with open(descriptor, "rb") as file:
-        if status.st_size > max_bytes:
+        if status.st_size > max_bytes and not cut:
             return None
         data = file.read(max_bytes + 1)
-    return data if len(data) <= max_bytes else None
+    return data if cut or len(data) <= max_bytes else None
 
 
 def _close(descriptor: int) -> None:

@@ -71,7 +71,7 @@ class ZipTree:
         return [*(Entry(name, EntryKind.FOLDER, node) for name, node in where.folders.items()), *where.files]
 
     def read_ignore(self, where: _Node) -> bytes | None:
-        return self._read_small(where, ".gitignore")
+        return self._read_small(where, ".gitignore", cut=True)
 
     def read_git(self, where: _Node, name: str) -> bytes | None:
         *folders, last = name.split("/")
@@ -112,24 +112,27 @@ class ZipTree:
             return replace(taken, notes=(*taken.notes, note))
         return taken
 
-    def read_bytes(self, where: Member, path: str) -> bytes | Skipped:
-        """A whole member, as a zip within the zip needs it."""
+    def read_bytes(self, where: Member, path: str, max_bytes: int | None = None) -> bytes | Skipped:
+        """A whole member, as a zip within the zip needs it, or its beginning."""
         skipped = self._why_not(where, path)
         if skipped is not None:
             return skipped
         try:
             with open_member(self.file, where) as member:
-                return self._read(member, where, where.n_bytes)
+                return self._read(member, where, min(where.n_bytes, max_bytes or where.n_bytes))
         except _Bomb as bomb:
             return Skipped(path, Cause.UNSAFE, str(bomb), where.n_bytes)
         except _FAILURES as error:
             return _damaged(path, where, error)
 
-    def _read_small(self, where: _Node, name: str, max_bytes: int = MAX_IGNORE_BYTES) -> bytes | None:
+    def _read_small(
+        self, where: _Node, name: str, max_bytes: int = MAX_IGNORE_BYTES, *, cut: bool = False
+    ) -> bytes | None:
+        """cut: of a larger one, one byte more."""
         info = next((entry.where for entry in where.files if entry.name == name), None)
-        if info is None or info.n_bytes > max_bytes:
+        if info is None or (info.n_bytes > max_bytes and not cut):
             return None
-        data = self.read_bytes(info, name)
+        data = self.read_bytes(info, name, max_bytes + 1)
         return data if isinstance(data, bytes) else None
 
     def _why_not(self, info: Member, path: str) -> Skipped | None:
