@@ -189,15 +189,15 @@ def engines_in(home: Path) -> tuple[NamedEngine, ...]:
 
 def is_path(path: Path, name: str) -> bool:
     """Whether a --model value is a path: a folder that is called scout does not hide the catalogue's Scout."""
-    if "/" in name or name.endswith(".gguf") or path.is_file():
+    if "/" in name or name.endswith(".gguf") or os.path.isfile(path):  # unlike Path's, it raises for no name
         return True
-    return path.exists() and find(name) is None
+    return os.path.exists(path) and find(name) is None
 
 
 def absolute_model(name: str) -> str:
     """A --model value that means the same from any working directory."""
     path = expanded(Path(name))
-    return str(path.absolute()) if path.exists() and is_path(path, name) else name
+    return str(path.absolute()) if os.path.exists(path) and is_path(path, name) else name
 
 
 def template_named(name: str) -> str:

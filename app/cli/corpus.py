@@ -22,6 +22,7 @@ from app.costs import cost_of_prompt, cost_words
 from app.desk import Desk
 from app.question import Answered, Filled, Question, with_template
 from engine.backend import Corpus
+from engine.corpus.formats.reader import refuse_pageless
 from engine.corpus.git_range import at_known_paths, folder_and_range, read_range
 from engine.corpus.refusing import named_by_hand, refuse_empty
 from engine.corpus.rules import Rules
@@ -294,6 +295,8 @@ def read_corpus(desk: Desk, paths: Sequence[Path], exclude: tuple[str, ...], *, 
     with show_reading() as tell:
         corpus = desk.read(paths, Rules(exclude=exclude, pipes=True), tell=tell)
     refuse_empty(corpus if joins else desk.legible(corpus), paths)
+    if not joins:  # else the session's own files may have the pages
+        refuse_unpaged(corpus)
     return corpus
 
 
@@ -302,7 +305,16 @@ def _read_to_count(desk: Desk, paths: Sequence[Path], rules: Rules, read_again: 
     with show_reading() as tell:
         corpus = desk.read_to_count(paths, rules, read_again=read_again, tell=tell)
     refuse_empty(desk.legible(corpus), paths)
+    refuse_unpaged(corpus)
     return corpus
+
+
+def refuse_unpaged(corpus: Corpus) -> None:
+    """Raises UsageError where the command names pages and none of the files has any. In the settings they are for the
+    files that have."""
+    named = click.get_current_context().params.get("draw_pages")
+    if named is not None:
+        refuse_pageless(corpus, Rules(draw_pages=named))
 
 
 def _question_text(question: str) -> str:

@@ -66,7 +66,10 @@ class Bytes(click.ParamType[int]):
 
 
 class Projector(click.Path):
-    """The path of a vision projector."""
+    """The path of a vision projector. Whether it can be read is said where it is opened, as of any input."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, readable=False)
 
     def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
         if value == "":  # an unset variable in a script; Path("") would be the working directory
@@ -106,7 +109,7 @@ def _as_template(context: click.Context, parameter: click.Parameter, value: str 
     return template_named(value) if value is not None else None
 
 
-PATHS = click.argument("paths", nargs=-1, type=click.Path(), callback=_as_paths)
+PATHS = click.argument("paths", nargs=-1, type=click.Path(readable=False), callback=_as_paths)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the document as JSON.")
 MODEL = click.option(
     "--model",
@@ -116,7 +119,7 @@ MODEL = click.option(
     "has several models. Default: the starter.",
 )
 MMPROJ = click.option(
-    "--mmproj", type=Projector(path_type=Path), metavar="FILE", help="The vision projector. Default: beside the model."
+    "--mmproj", type=Projector(), metavar="FILE", help="The vision projector. Default: beside the model."
 )
 CHAT_TEMPLATE = click.option(
     "--chat-template",

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from app.cli.corpus import refuse_unpaged
 from app.cli.desk import open_desk, take_up
 from app.cli.options import CONTEXT, CORPUS, Tokens
 from app.cli.output.count import show_reading
@@ -102,6 +103,8 @@ def _serving(
         with show_reading() as tell:
             corpus = desk.read(paths, Rules(exclude=exclude, pipes=True), tell=tell)
         refuse_empty(desk.legible(corpus), paths)
+        if session is None:
+            refuse_unpaged(corpus)
     if session is not None:
         notices = desk.add_sources(session, corpus) if corpus is not None else ()
         left_out = desk.leave_out(session, exclude) if exclude else ()

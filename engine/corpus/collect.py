@@ -3,6 +3,7 @@
 What is said where nothing is left to read is left to `refusing`, what is known of files from before to `readings`.
 """
 
+import errno
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,7 +20,7 @@ from engine.corpus.rules import DEFAULT_RULES, NESTED_ZIP, ZIP_IN_ZIP, ZIP_TOO_D
 from engine.corpus.source import Cause, Corpus, Skipped, Source
 from engine.corpus.walk.disk_tree import DiskTree, GivenFile, more_than
 from engine.corpus.walk.folder_walk import File, Start, Take, Tree, Walk, skip_special, skip_unreadable, why_excluded
-from engine.corpus.walk.held import Given, Held, Opener, open_given
+from engine.corpus.walk.held import Given, Held, Opener, is_link, open_given
 from engine.corpus.walk.streams import is_stdin, is_stream, read_stream, stream_name
 from engine.corpus.walk.survey import once, start_at
 from engine.corpus.walk.zip_tree import ZipTree, open_zip
@@ -83,14 +84,15 @@ def collect(
 
 
 def _exists(path: Path) -> bool:
-    """Whether something is there, or may be: what lies in a folder without permission is not called missing."""
+    """Whether something is there, or may be: what cannot be looked at, such as in a folder without permission, is not
+    called missing."""
     try:
         if not is_stdin(path):
             os.stat(path)
-    except PermissionError:
-        return True
-    except (OSError, ValueError):  # ValueError: a NUL in the path
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in the path
         return False
+    except OSError as error:
+        return error.errno != errno.ENAMETOOLONG
     return True
 
 
@@ -180,7 +182,9 @@ class _Reading:
             given = self.open_path(path)
         except OSError as error:
             self._distrust()
-            return self._take(skip_unreadable(self.names.claim(name, parent_name), error))
+            name = self.names.claim(name, parent_name)
+            circle = Skipped(name, Cause.LINK, "a link that leads nowhere, or that was put there meanwhile")
+            return self._take(circle if is_link(error) else skip_unreadable(name, error))
         if given.is_folder:
             return self._read_folder(given, name)
         try:
