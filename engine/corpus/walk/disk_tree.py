@@ -28,7 +28,7 @@ class DiskTree:
 
     def list_folder(self, where: str) -> list[Entry]:
         before = where.rstrip(os.sep) + os.sep
-        return [Entry(entry.name, _kind_of(entry), before + entry.name) for entry in self.held.list_folder(where)]
+        return self.held.list_folder(where, lambda entry: Entry(entry.name, _kind_of(entry), before + entry.name))
 
     def read_ignore(self, where: str) -> bytes | None:
         return self.held.read_small(os.path.join(where, ".gitignore"), MAX_IGNORE_BYTES, cut=True)

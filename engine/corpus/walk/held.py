@@ -9,12 +9,12 @@ What may be opened at all is left to who holds: the command line what it was giv
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISDIR, S_ISLNK, S_ISREG
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 
 def _flags(*names: str) -> int:
@@ -23,10 +23,14 @@ def _flags(*names: str) -> int:
 
 _BY_DESCRIPTOR = {os.open, os.stat} <= os.supports_dir_fd and os.scandir in os.supports_fd
 _FILE = _flags("O_RDONLY", "O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK", "O_NOCTTY", "O_BINARY")
-_PASSED = _flags("O_CLOEXEC", "O_NOFOLLOW", "O_DIRECTORY", "O_PATH" if hasattr(os, "O_PATH") else "O_RDONLY")
-_LISTED = _flags("O_RDONLY", "O_CLOEXEC", "O_DIRECTORY")
+_LISTED = _flags("O_RDONLY", "O_CLOEXEC", "O_NOFOLLOW", "O_DIRECTORY")
+_PASSED = _flags("O_PATH", "O_CLOEXEC", "O_NOFOLLOW", "O_DIRECTORY")  # of one that may be passed through alone
+_NO_NAMES = frozenset(("", ".", ".."))
 _MOST_OPEN = 48  # folders of a path that stay open for what is asked for next
 _MOST_BYTES = 4096  # of a path, as the kernel has it: a tree may not be deeper than its paths can be named
+
+
+_Listed = TypeVar("_Listed")
 
 
 class NotPlain(OSError):
@@ -72,14 +76,15 @@ class Held:
             _close(descriptor)
         self._open, self._parts, self._at = [], [], self.path
 
-    def list_folder(self, where: str) -> "Iterator[os.DirEntry[str]]":
-        """The entries of a folder, in any order. Errors: OSError."""
-        descriptor = os.open(".", _LISTED, dir_fd=self._folder(where)) if _BY_DESCRIPTOR else -1
+    def list_folder(self, where: str, of: "Callable[[os.DirEntry[str]], _Listed]") -> "list[_Listed]":
+        """What `of` makes of each entry of a folder, in any order. Errors: OSError."""
         try:
-            with os.scandir(descriptor if descriptor >= 0 else where) as entries:
-                yield from entries
-        finally:
-            _close(descriptor)
+            with os.scandir(self._folder(where) if _BY_DESCRIPTOR else where) as entries:
+                return [of(entry) for entry in entries]
+        except OSError as error:
+            if error.errno == errno.EBADF:  # one that may be passed through alone
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from None
+            raise
 
     def identity(self, where: str) -> tuple[int, int] | None:
         """Tells a folder from every other; None where the system does not. Errors: OSError."""
@@ -87,6 +92,9 @@ class Held:
 
     def status(self, where: str) -> os.stat_result:
         """Of what lies there, a link not followed. Errors: OSError."""
+        above, _, name = where.rpartition(os.sep)
+        if above == self._at and self._open and name not in _NO_NAMES:  # as it is for all but the first of a folder
+            return os.stat(name, dir_fd=self._open[-1], follow_symlinks=False)
         folder, name = self._place(where)
         return os.stat(name, dir_fd=folder, follow_symlinks=False)
 
@@ -115,7 +123,7 @@ class Held:
         above, _, name = where.rpartition(os.sep)
         if not _BY_DESCRIPTOR:
             return None, where
-        if name in ("", ".", ".."):
+        if name in _NO_NAMES:
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         return self._folder(above or os.sep), name
 
@@ -146,7 +154,7 @@ class Held:
         if where == self.path:
             return []
         parts = where[len(self._before) :].split(os.sep)
-        if not where.startswith(self._before) or any(part in ("", ".", "..") for part in parts):
+        if not where.startswith(self._before) or any(part in _NO_NAMES for part in parts):
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         if len(os.fsencode(where)) > _MOST_BYTES:
             raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
@@ -269,13 +277,17 @@ def real_path(path: str) -> str | None:
 @contextmanager
 def _all() -> Iterator[Held]:
     """All of this machine."""
-    with Held(os.sep, os.open(os.sep, _PASSED) if _BY_DESCRIPTOR else -1) as everything:
+    with Held(os.sep, os.open(os.sep, _LISTED) if _BY_DESCRIPTOR else -1) as everything:
         yield everything
 
 
 def _pass(name: str, folder: int) -> int:
     """The descriptor of a folder in another. Errors: OSError, as of a link where it is one."""
     try:
+        return os.open(name, _LISTED, dir_fd=folder)
+    except PermissionError:
+        if not hasattr(os, "O_PATH"):
+            raise
         return os.open(name, _PASSED, dir_fd=folder)
     except NotADirectoryError:
         if S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
@@ -313,5 +325,4 @@ def _read_small(descriptor: int, status: os.stat_result, max_bytes: int, *, cut:
 
 def _close(descriptor: int) -> None:
     if descriptor >= 0:
-        with suppress(OSError):
-            os.close(descriptor)
+        os.close(descriptor)

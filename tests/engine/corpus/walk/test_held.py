@@ -6,7 +6,7 @@ Races are made certain: what a stranger would do at the right moment is done by 
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,6 @@ from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, Corpus
 from engine.corpus.walk.disk_tree import DiskTree, is_gone
 from engine.corpus.walk.held import (
-    Held,
     NotPlain,
     hold,
     lies_there,
@@ -281,12 +280,8 @@ def test_nothing_stays_open_where_reading_is_stopped(given: Path) -> None:
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def entries(held: Held, where: str) -> Iterator[str]:
-    return (entry.name for entry in held.list_folder(where))
-
-
 def test_a_folder_that_was_moved_is_still_the_one_that_was_given(given: Path, tmp_path: Path) -> None:
     with hold(given) as held:
         given.rename(tmp_path / "moved")
-        assert sorted(entries(held, held.path)) == ["sub", "z.txt"]
+        assert sorted(held.list_folder(held.path, lambda entry: entry.name)) == ["sub", "z.txt"]
         assert held.read_small(f"{held.path}/sub/a.txt", 10) == b"mine"
