@@ -5,7 +5,6 @@ back. Uploads lie in private folders only as long as that may be asked for. Read
 """
 
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from app.question import Notice
 from app.reading import Tell
 from app.roots import Roots
 from app.sources.joining import is_another
-from app.uploads import Upload, is_pasted, private_folder, write
+from app.uploads import Upload, discard, is_pasted, private_folder, sweep, write
 from engine.backend import Corpus, Skipped, Source
 from engine.corpus.refusing import refuse_empty
 from engine.corpus.rules import Rules
@@ -68,6 +67,7 @@ class Delivery:
     def refused(self) -> tuple[Skipped, ...]:
         """What was handed over by itself, not in a folder or a zip, and cannot be read."""
         by_hand = {printable(path.name) for origin, _ in self.parts for path in origin.paths}
+        by_hand |= {title for origin, _ in self.parts if not origin.paths for title in origin.title.split("\n")}
         return tuple(one for _, corpus in self.parts for one in corpus.skipped if one.path in by_hand)
 
 
@@ -87,6 +87,7 @@ class Intake:
         self._roots = Roots(desk.settings.roots)
         self._records: dict[str, _Record] = {}
         self._lock = Lock()
+        sweep(desk.settings.home)  # what a program that was killed left
 
     def read_uploads(
         self,
@@ -103,12 +104,20 @@ class Intake:
         session: that they will be added to; what was pasted replaces nothing there. tell: as for Desk.read, here and
         below; where it raises, nothing is left of what was copied.
         """
-        folder = private_folder(self._desk.settings.home)
+        folder, lost = private_folder(self._desk.settings.home), dict[Path, tuple[Skipped, ...]]()
         try:
-            tops = write(uploads, folder, self._pasted(session) if session is not None else frozenset())
-            return self._read(tops, exclude, private=folder, session=session, may_be_empty=may_be_empty, tell=tell)
+            taken = self._pasted(session) if session is not None else frozenset()
+            return self._read(
+                write(uploads, folder, taken, lost=lost),
+                exclude,
+                private=folder,
+                session=session,
+                may_be_empty=may_be_empty,
+                left_out=lost,
+                tell=tell,
+            )
         except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
+            discard(folder)
             raise
 
     def read_arrival(self, arrival: Arrival, *, session: str | None = None, tell: Tell | None = None) -> Delivery:
@@ -214,7 +223,7 @@ class Intake:
     def _delete_copies(self, origins: Sequence[Origin]) -> None:
         for origin in origins:
             if origin.private:
-                shutil.rmtree(origin.private, ignore_errors=True)
+                discard(origin.private)
 
     def _pasted(self, session_id: str) -> frozenset[str]:
         """The paths of a session that pasted pictures have, and may not have again."""
