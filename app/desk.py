@@ -20,13 +20,12 @@ from app.engines import Engines
 from app.local_engine import Running
 from app.next_turn import documents_of, prepare, standing_instruction
 from app.question import DeskEvent, Filled, Hold, Line, Notice, Question, Unwanted, with_template
-from app.reading import Tell, read, read_to_count
+from app.reading import Opener, Tell, open_given, read, read_to_count
 from app.session_settings import begun_with
 from app.settings import Settings
 from app.sources.joining import arrange, join_session, write_down
 from engine.backend import Backend, Corpus, Exchange, Plan, Prompt, Wanted
 from engine.corpus.rules import Rules
-from engine.corpus.walk.held import Opener, open_given
 from engine.errors import Cancelled, LongdeskError
 from engine.memory.planner import Planner
 from storage.records import Session

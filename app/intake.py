@@ -15,14 +15,13 @@ from app.arrival import Arrival
 from app.commits import read_commits
 from app.desk import Desk
 from app.question import Notice
-from app.reading import Tell
+from app.reading import Tell, open_given
 from app.roots import Roots
-from app.sources.joining import is_another
+from app.sources.joining import is_another, lies_there
 from app.uploads import Upload, discard, is_pasted, private_folder, sweep, write
 from engine.backend import Corpus, Skipped, Source
 from engine.corpus.refusing import refuse_empty
 from engine.corpus.rules import Rules
-from engine.corpus.walk.held import lies_there, open_given
 from engine.corpus.wording import printable
 from engine.errors import SourceRefused, UsageError
 

@@ -14,11 +14,12 @@ from types import TracebackType
 
 from app.settings import Settings
 from engine.backend import Backend, Corpus, Skipped, Source
+from engine.corpus.collect import Opener as Opener
 from engine.corpus.collect import collect
+from engine.corpus.collect import open_given as open_given
 from engine.corpus.readings import Readings
 from engine.corpus.rules import NO_PAGES, Rules
 from engine.corpus.unread import UnreadSource
-from engine.corpus.walk.held import Opener, open_given
 from engine.errors import LongdeskError
 
 _AT_ONCE = 4 << 20  # characters: from so many on, the quicker encoder pays

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from app.cli.desk import open_desk, take_up
-from app.cli.options import CLUSTER, CLUSTER_NAMES, CONTEXT, CORPUS, JSON, READ_AGAIN, Tokens
+from app.cli.options import CLUSTER, CLUSTER_NAMES, CONTEXT, CORPUS, JSON, READ_AGAIN, Tokens, names_pages
 from app.cli.output import Json
 from app.cli.output.answer import print_answer, show_checking, tell_skipped
 from app.cli.output.count import count_json, show_reading
@@ -22,7 +22,6 @@ from app.costs import cost_of_prompt, cost_words
 from app.desk import Desk
 from app.question import Answered, Filled, Question, with_template
 from engine.backend import Corpus
-from engine.corpus.formats.reader import refuse_pageless
 from engine.corpus.git_range import at_known_paths, folder_and_range, read_range
 from engine.corpus.refusing import named_by_hand, refuse_empty
 from engine.corpus.rules import Rules
@@ -58,7 +57,10 @@ def plan(
     as_json: bool, **flags: Any
 ) -> int:  # fmt: skip
     """Say whether a corpus and a reply fit, before anything is loaded."""
-    rules, cluster = Rules(exclude=exclude, pipes=True), {name: flags.pop(name) for name in CLUSTER_NAMES}
+    rules, cluster = (
+        Rules(exclude=exclude, pipes=True, needs_pages=names_pages()),
+        {name: flags.pop(name) for name in CLUSTER_NAMES},
+    )
     if cluster["engine"] is not None:
         from app.cli.cluster import Reading, plan_cluster  # a plan for this machine does without
 
@@ -292,11 +294,10 @@ def _learn(desk: Desk) -> None:
 def read_corpus(desk: Desk, paths: Sequence[Path], exclude: tuple[str, ...], *, joins: bool = False) -> Corpus:
     """joins: a session, where images wait for a model that can see them; there is nothing else to ask about else."""
     desk.about()  # a model that cannot be used is said before a corpus is read
+    rules = Rules(exclude=exclude, pipes=True, needs_pages=names_pages() and not joins)
     with show_reading() as tell:
-        corpus = desk.read(paths, Rules(exclude=exclude, pipes=True), tell=tell)
+        corpus = desk.read(paths, rules, tell=tell)
     refuse_empty(corpus if joins else desk.legible(corpus), paths)
-    if not joins:  # else the session's own files may have the pages
-        refuse_unpaged(corpus)
     return corpus
 
 
@@ -305,16 +306,7 @@ def _read_to_count(desk: Desk, paths: Sequence[Path], rules: Rules, read_again: 
     with show_reading() as tell:
         corpus = desk.read_to_count(paths, rules, read_again=read_again, tell=tell)
     refuse_empty(desk.legible(corpus), paths)
-    refuse_unpaged(corpus)
     return corpus
-
-
-def refuse_unpaged(corpus: Corpus) -> None:
-    """Raises UsageError where the command names pages and none of the files has any. In the settings they are for the
-    files that have."""
-    named = click.get_current_context().params.get("draw_pages")
-    if named is not None:
-        refuse_pageless(corpus, Rules(draw_pages=named))
 
 
 def _question_text(question: str) -> str:

@@ -95,6 +95,11 @@ def _as_paths(context: click.Context, parameter: click.Parameter, values: tuple[
     return tuple(STDIN if value == "-" else Path(value) for value in values)
 
 
+def names_pages() -> bool:
+    """Whether the command itself says which pages are drawn; in the settings they are for the files that have them."""
+    return click.get_current_context().params.get("draw_pages") is not None
+
+
 def _complete_model(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Engines by name, what the catalogue has, and files: what a shell offers behind --model."""
     with suppress(LongdeskError):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from engine.backend import Cause, Corpus, Skipped, Source
 from engine.corpus.order.ordering import order_for_reuse
 from engine.corpus.walk.disk_tree import is_gone
-from engine.corpus.walk.held import lies_there
+from engine.corpus.walk.disk_tree import lies_there as lies_there
 from engine.corpus.wording import Names, listed, printable
 from storage.records import SourceLink
 from storage.sources import Sources

@@ -20,7 +20,9 @@ from engine.corpus.rules import DEFAULT_RULES, NESTED_ZIP, ZIP_IN_ZIP, ZIP_TOO_D
 from engine.corpus.source import Cause, Corpus, Skipped, Source
 from engine.corpus.walk.disk_tree import DiskTree, GivenFile, more_than
 from engine.corpus.walk.folder_walk import File, Start, Take, Tree, Walk, skip_special, skip_unreadable, why_excluded
-from engine.corpus.walk.held import Given, Held, Opener, is_link, open_given
+from engine.corpus.walk.held import Given, Held
+from engine.corpus.walk.held import Opener as Opener
+from engine.corpus.walk.held import open_given as open_given
 from engine.corpus.walk.streams import is_stdin, is_stream, read_stream, stream_name
 from engine.corpus.walk.survey import once, start_at
 from engine.corpus.walk.zip_tree import ZipTree, open_zip
@@ -183,8 +185,7 @@ class _Reading:
         except OSError as error:
             self._distrust()
             name = self.names.claim(name, parent_name)
-            circle = Skipped(name, Cause.LINK, "a link that leads nowhere, or that was put there meanwhile")
-            return self._take(circle if is_link(error) else skip_unreadable(name, error))
+            return self._take(skip_unreadable(name, error))
         if given.is_folder:
             return self._read_folder(given, name)
         try:

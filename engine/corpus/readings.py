@@ -20,7 +20,6 @@ from typing import Any
 from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, Skipped, Source
 from engine.corpus.unread import packed, unpacked
-from engine.corpus.walk.held import status_as_it_lay
 from engine.corpus.walk.survey import Look, Survey, is_alive, is_settled, look_at, look_given
 from engine.kept_files import KeptFiles
 
@@ -62,7 +61,7 @@ class Place:
     _met: set[str] = field(default_factory=set)
     _fresh: dict[str, _Record] = field(default_factory=dict)
 
-    def see(self, where: str, path: str, read: Read, *, included: bool, status_of: StatusOf = status_as_it_lay) -> Seen:
+    def see(self, where: str, path: str, read: Read, *, included: bool, status_of: StatusOf) -> Seen:
         """A file of the folder, which goes by `path`: as it is known, or else as `read` gives it."""
         try:
             status = status_of(where)
@@ -140,7 +139,7 @@ class Readings:
 
 def _name(root: str, rules: Rules) -> str:
     """By the folder and by the rules that change what is read of a file."""
-    reading = replace(rules, exclude=(), include=frozenset(), pipes=False)
+    reading = replace(rules, exclude=(), include=frozenset(), pipes=False, needs_pages=False)
     return blake2b(os.fsencode(root) + repr(reading).encode(), digest_size=16).hexdigest() + _ENDING
 
 

@@ -13,7 +13,7 @@ from engine.corpus.formats.pdf import PDF
 from engine.corpus.formats.sniff import HEAD_BYTES, Head, describe, ending, is_called_image, look
 from engine.corpus.formats.text import TEXT
 from engine.corpus.rules import NESTED_ZIP, Rules
-from engine.corpus.source import Cause, Corpus, KeptFile, Pixels, Skipped, Source
+from engine.corpus.source import Cause, KeptFile, Pixels, Skipped, Source
 from engine.corpus.wording import over_limit, printable, ranges_in_words
 from engine.errors import UsageError
 
@@ -132,27 +132,24 @@ def redraw(source: Source, rules: Rules, *, data: bytes | None = None) -> Source
 
 
 def refuse_absent(sources: Iterable[Source], skipped: Iterable[Skipped], rules: Rules) -> None:
-    """Nothing where a file has a page that is named, or there are no files with pages. Errors: UsageError."""
+    """Nothing where a file has a page that is named, or there are no files with pages and need not be. Errors:
+    UsageError."""
+    sources = list(sources)
     reasons = {one.path: one.reason for one in skipped if one.cause is Cause.NO_PAGE}
     for source in sources:
         if source.n_pages is not None:
             if rules.names_any(source.n_pages):
                 return
             reasons[source.path] = rules.none_of_its(source.n_pages)
+    if not reasons and sources and rules.needs_pages and rules.listed_pages:
+        fact = f"--draw-pages {rules.draw_pages} names pages, and none of the files has any."
+        raise UsageError(fact, "Leave --draw-pages out, or give a PDF or a TIFF.")
     if len(reasons) == 1:
         ((path, reason),) = reasons.items()
         raise UsageError(f"{path}: {reason}.")
     if reasons:
         fact = f"--draw-pages {rules.draw_pages} names no page of any of the {len(reasons):,} files with pages."
         raise UsageError(fact, "Choose pages that one of them has; `longdesk count` without it says how many.")
-
-
-def refuse_pageless(corpus: Corpus, rules: Rules) -> None:
-    """Raises UsageError where pages are named one by one, and there is no file with pages."""
-    has_any = any(source.n_pages is not None for source in corpus.sources)
-    if rules.listed_pages and not has_any and not any(one.cause is Cause.NO_PAGE for one in corpus.skipped):
-        fact = f"--draw-pages {rules.draw_pages} names pages, and none of the files has any."
-        raise UsageError(fact, "Leave --draw-pages out, or give a PDF or a TIFF.")
 
 
 def with_absent_noted(sources: Sequence[Source], rules: Rules) -> list[Source]:

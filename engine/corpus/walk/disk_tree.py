@@ -1,16 +1,20 @@
 """Folders and files on disk, as `folder_walk` sees them: below a folder that is held. Runs nothing."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
+from pathlib import Path
 
 from engine.corpus.rules import DEFAULT_RULES
 from engine.corpus.source import Cause, Skipped, Source
 from engine.corpus.walk.checkout import EXCLUDE, MAX_IGNORE_BYTES, read_in_git
 from engine.corpus.walk.folder_walk import Entry, EntryKind, Take, skip_unreadable
 from engine.corpus.walk.git_index import MAX_INDEX_BYTES
-from engine.corpus.walk.held import Given, Held, is_link, open_as_it_lay, status_as_it_lay
+from engine.corpus.walk.held import Given, Held, is_link, open_as_it_lay, open_given, status_as_it_lay
+from engine.corpus.walk.held import lies_there as lies_there
 from engine.corpus.walk.streams import read_up_to
 from engine.corpus.wording import size_in_words
 
@@ -127,6 +131,14 @@ def _is_missing(held: Held, where: str) -> bool:
     except (OSError, ValueError):
         return False
     return False
+
+
+@contextmanager
+def tree_at(path: Path, max_bytes: int = DEFAULT_RULES.max_file_bytes) -> Iterator[DiskTree]:
+    """A folder of this machine by its path, links followed. Errors: OSError."""
+    given = open_given(path)
+    with Held(given.path, given.descriptor) as held:
+        yield DiskTree(held, max_bytes)
 
 
 def more_than(max_bytes: int) -> str:

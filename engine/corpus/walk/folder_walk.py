@@ -338,6 +338,6 @@ def skip_unreadable(path: str, error: OSError) -> Skipped:
         return Skipped(path, Cause.UNREADABLE, "no permission to read it")
     if isinstance(error, NotPlain):
         return skip_special(path)
-    if is_link(error):  # it was none when its folder was listed
-        return Skipped(path, Cause.LINK, "a link by now; what it points to is not followed")
+    if is_link(error):  # it was none when its folder was listed; or links lead in a circle
+        return Skipped(path, Cause.LINK, "a link that was put there meanwhile, or leads nowhere; it is not followed")
     return Skipped(path, Cause.UNREADABLE, f"cannot be read ({error.strerror or error})")

@@ -201,15 +201,6 @@ def open_given(path: Path) -> Given:
     return given_at(real, os.open(real, _FILE))
 
 
-def hold(path: Path) -> Held:
-    """A folder of this machine by its path, links followed. Errors: OSError."""
-    given = open_given(path)
-    if given.is_folder:
-        return Held(given.path, given.descriptor)
-    os.close(given.descriptor)
-    raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-
-
 def given_at(path: str, descriptor: int, top: str | None = None) -> Given:
     """A descriptor as what was given; closed where it is of no file and no folder. Errors: NotPlain."""
     status = os.fstat(descriptor)

@@ -14,8 +14,6 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from engine.corpus.wording import over_limit
-
 MAX_IGNORE_BYTES = 256 * 1024
 MAX_PATTERNS = 5_000  # of a file
 _MAX_LINE = 4096  # no path is longer
@@ -150,7 +148,7 @@ def why_unheeded(data: bytes) -> str | None:
     then: the last that matches decides, so that some of them alone would say something else.
     """
     if len(data) > MAX_IGNORE_BYTES:
-        return over_limit(len(data), MAX_IGNORE_BYTES, "patterns")
+        return f"{len(data):,} bytes, over the limit of {MAX_IGNORE_BYTES:,}"
     lines = data.split(b"\n", MAX_PATTERNS)
     if len(lines) > MAX_PATTERNS and lines[-1]:
         return f"{data.count(bytes([10])) + 1:,} lines, over the limit of {MAX_PATTERNS:,} patterns"

@@ -16,10 +16,9 @@ from stat import S_ISDIR, S_ISREG
 from engine.corpus.rules import Rules
 from engine.corpus.source import Skipped
 from engine.corpus.walk.checkout import checkout_above, level_above
-from engine.corpus.walk.disk_tree import DiskTree
+from engine.corpus.walk.disk_tree import tree_at
 from engine.corpus.walk.folder_walk import File, Start, Walk
 from engine.corpus.walk.git_index import tracked_in
-from engine.corpus.walk.held import hold
 from engine.corpus.walk.streams import is_stream
 from engine.corpus.wording import Names, printable
 
@@ -120,12 +119,12 @@ def _survey_root(given: Path, rules: Rules, names: Names, met: Survey) -> None:
         return met.add(str(path), look_given(path))
     if is_alive(str(path)):
         return met.distrust()
-    with hold(path) as held:
-        for found in Walk(DiskTree(held, rules.max_file_bytes), rules, names, start_at(path, name)):
+    with tree_at(path, rules.max_file_bytes) as tree:
+        for found in Walk(tree, rules, names, start_at(path, name)):
             if isinstance(found, Skipped):
                 met.skip(found)
             else:
-                met.add(found, look_at(held.status(found.where)))
+                met.add(found, look_at(tree.held.status(found.where)))
     return None
 
 

@@ -168,9 +168,10 @@ def test_other_rules_are_other_readings(folder: Path, tmp_path: Path) -> None:
 def test_files_by_name_and_uploads(folder: Path, tmp_path: Path) -> None:
     paths = [folder / "a.py", folder / "sub" / "b.md"]
     first = read(folder, tmp_path / "cache", paths=paths)
-    with watching(folder) as opened:
-        assert [each.path for each in read(folder, tmp_path / "cache", paths=paths).sources] == ["a.py", "b.md"]
-    assert opened == [] and first == collect(paths)
+    second = read(folder, tmp_path / "cache", paths=paths)
+    assert [each.path for each in second.sources] == ["a.py", "b.md"] and first == collect(paths)
+    assert all(isinstance(each, UnreadSource) for each in second.sources), "opened once, to be held, and not read"
+    assert [each.text for each in second.sources] == [each.text for each in first.sources]
     readings = Readings(KeptFiles(tmp_path / "cache", 1 << 20), now_ns=later_ns)
     uploaded = collect([folder], uploaded=True, readings=readings)
     assert not any(isinstance(source, UnreadSource) for source in uploaded.sources)

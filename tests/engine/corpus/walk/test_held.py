@@ -14,11 +14,9 @@ import pytest
 from engine.corpus.collect import collect
 from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, Corpus
-from engine.corpus.walk.disk_tree import DiskTree, is_gone
+from engine.corpus.walk.disk_tree import DiskTree, is_gone, lies_there, tree_at
 from engine.corpus.walk.held import (
     NotPlain,
-    hold,
-    lies_there,
     open_as_it_lay,
     open_given,
     read_as_it_lay,
@@ -215,11 +213,11 @@ def test_pipes_sockets_devices_and_folders_are_no_files(tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path)
     os.mkfifo("pipe")
     Path("folder").mkdir()
-    with socket.socket(socket.AF_UNIX) as bound, hold(tmp_path) as held:
+    with socket.socket(socket.AF_UNIX) as bound, tree_at(tmp_path) as tree:
         bound.bind("socket")
         for name in ("pipe", "folder", "socket"):
             with pytest.raises(NotPlain):
-                held.open_file(str(tmp_path / name))
+                tree.held.open_file(str(tmp_path / name))
             assert read_as_it_lay(str(tmp_path / name), 10) is None
     for path in ("pipe", "socket", "/dev/null", "/dev/zero"):
         with pytest.raises(NotPlain):
@@ -239,8 +237,8 @@ def test_a_pipe_that_is_given_is_not_opened_to_look_at_it(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("path", ["", "/..", "/sub/../../outside/a.txt", "/sub/./a.txt", "/sub//a.txt", "-twin/a.txt"])
 def test_only_what_lies_below_can_be_asked_for(given: Path, outside: Path, path: str) -> None:
-    with hold(given) as held, pytest.raises(OSError):
-        held.open_file(str(given) + path)
+    with tree_at(given) as tree, pytest.raises(OSError):
+        tree.held.open_file(str(given) + path)
 
 
 def test_a_deep_tree_takes_few_descriptors_and_each_folder_is_opened_a_few_times(
@@ -281,7 +279,7 @@ def test_nothing_stays_open_where_reading_is_stopped(given: Path) -> None:
 
 
 def test_a_folder_that_was_moved_is_still_the_one_that_was_given(given: Path, tmp_path: Path) -> None:
-    with hold(given) as held:
+    with tree_at(given) as tree:
         given.rename(tmp_path / "moved")
-        assert sorted(held.list_folder(held.path, lambda entry: entry.name)) == ["sub", "z.txt"]
-        assert held.read_small(f"{held.path}/sub/a.txt", 10) == b"mine"
+        assert sorted(tree.held.list_folder(tree.held.path, lambda entry: entry.name)) == ["sub", "z.txt"]
+        assert tree.held.read_small(f"{tree.held.path}/sub/a.txt", 10) == b"mine"
