@@ -57,10 +57,8 @@ def plan(
     as_json: bool, **flags: Any
 ) -> int:  # fmt: skip
     """Say whether a corpus and a reply fit, before anything is loaded."""
-    rules, cluster = (
-        Rules(exclude=exclude, pipes=True, needs_pages=names_pages()),
-        {name: flags.pop(name) for name in CLUSTER_NAMES},
-    )
+    rules = Rules(exclude=exclude, pipes=True, needs_pages=names_pages())
+    cluster = {name: flags.pop(name) for name in CLUSTER_NAMES}
     if cluster["engine"] is not None:
         from app.cli.cluster import Reading, plan_cluster  # a plan for this machine does without
 
