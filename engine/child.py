@@ -253,7 +253,9 @@ def _leave_chat_formats_out() -> None:
 
 def environment() -> dict[str, str]:
     """The variables of a child: our own folder on its path, and no debugger where an assertion fails."""
-    path = os.pathsep.join(filter(None, (str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH"))))
+    own = str(Path(__file__).resolve().parents[1])
+    own = own if os.pathsep not in own else ""  # it would be taken for two others; where it is installed it is found
+    path = os.pathsep.join(filter(None, (own, os.environ.get("PYTHONPATH"))))
     return {**os.environ, "PYTHONPATH": path, "GGML_NO_BACKTRACE": "1"}
 
 

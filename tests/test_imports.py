@@ -54,6 +54,7 @@ FLOORS = (
     (
         "app.uploads",
         "app.commits",
+        "app.roots",
         "app.arrival",
         "app.folders",
         "app.intake",

@@ -1,5 +1,6 @@
 """`up`: the web page. Its server takes this process's place, with the settings in its environment."""
 
+import json
 import os
 import subprocess
 import sys
@@ -25,7 +26,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 @MMPROJ
 @CHAT_TEMPLATE
 @click.option("--port", default=8501, show_default=True, type=click.IntRange(1, 65535))
-@click.option("--root", "roots", multiple=True, type=click.Path(path_type=Path, file_okay=False, exists=True),
+@click.option("--root", "roots", multiple=True, type=click.Path(path_type=Path, file_okay=False, exists=True, readable=False),
               help="A folder that the page may read; may be given several times.")  # fmt: skip
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS",
               help="The address to listen at; one that other machines reach takes a password or sign-in.")  # fmt: skip
@@ -67,7 +68,7 @@ def _serve(settings: Settings, door: Door) -> int:
         "LONGDESK_MODEL": settings.model,
         "LONGDESK_MMPROJ": str(settings.mmproj.absolute()) if settings.mmproj is not None else "",
         "LONGDESK_CHAT_TEMPLATE": settings.chat_template if isinstance(settings.chat_template, str) else "",
-        "LONGDESK_ROOTS": os.pathsep.join(str(root) for root in settings.roots),
+        "LONGDESK_ROOTS": json.dumps([str(root) for root in settings.roots]),  # a name may hold a colon
     }
     door.put(environment)
     os.chdir(_HOUSE)  # Streamlit reads .streamlit/config.toml from the working directory

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from app.cli.desk import open_desk, take_up
-from app.cli.options import ALLOW, CONTEXT, CORPUS, Tokens
+from app.cli.options import ALLOW, CONTEXT, CORPUS, Tokens, names_pages
 from app.cli.output.count import show_reading
 from app.desk import Desk
 from app.serve.conversations import corpus_of
@@ -101,7 +101,8 @@ def _serving(
     corpus = None
     if paths:
         with show_reading() as tell:
-            corpus = desk.read(paths, Rules(exclude=exclude, pipes=True), tell=tell)
+            rules = Rules(exclude=exclude, pipes=True, needs_pages=names_pages() and session is None)
+            corpus = desk.read(paths, rules, tell=tell)
         refuse_empty(desk.legible(corpus), paths)
     if session is not None:
         notices = desk.add_sources(session, corpus) if corpus is not None else ()

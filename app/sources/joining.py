@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from engine.backend import Cause, Corpus, Skipped, Source
 from engine.corpus.order.ordering import order_for_reuse
 from engine.corpus.walk.disk_tree import is_gone
+from engine.corpus.walk.disk_tree import lies_there as lies_there
 from engine.corpus.wording import Names, listed, printable
 from storage.records import SourceLink
 from storage.sources import Sources
@@ -191,7 +192,7 @@ def _gone(links: Sequence[SourceLink], read: Corpus) -> Iterator[Skipped]:
         if why is not None:
             if why.cause not in _STILL_READABLE:
                 yield replace(why, path=link.path)
-        elif is_gone(link.origin) or (os.path.isfile(root) and not _in_skipped_folder(below, read)):
+        elif is_gone(link.origin) or (lies_there(root) and not _in_skipped_folder(below, read)):
             yield Skipped(link.path, Cause.GONE, "deleted since it was read", link.n_bytes)
 
 
