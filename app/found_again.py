@@ -14,6 +14,7 @@ from engine.answer.finding import Finder, finder
 from engine.answer.images import cite_images, images_of_rows
 from engine.answer.places import Box, Places
 from engine.answer.quotations import cite_quotations, quotations
+from engine.corpus.formats.apart import find_words
 from engine.corpus.source import KeptFile, Source
 from engine.errors import LongdeskError
 
@@ -96,8 +97,6 @@ def file_of(source: Source) -> KeptFile | None:
 
 def box_of(source: Source, *, page: int, words: str, before: str) -> Box | None:
     """Where words stand on a page of a source, see Places; None where its file is not there."""
-    from engine.corpus.formats.pdfium import find_words  # PDFium takes 0.1 s to import
-
     try:
         file = file_of(source)
         return find_words(file, number=page, words=words, before=before) if file is not None else None

@@ -11,9 +11,11 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO
 
+from engine.corpus.formats import apart
 from engine.corpus.formats.reader import read_content, recognise, refuse_absent, with_absent_noted
 from engine.corpus.formats.sniff import HEAD_BYTES, ending, look
 from engine.corpus.order.ordering import Trace, volatilities
+from engine.corpus.readers.pool import Waiting
 from engine.corpus.readings import Place, Readings, Seen
 from engine.corpus.rules import DEFAULT_RULES, NESTED_ZIP, ZIP_IN_ZIP, ZIP_TOO_DEEP, Rules
 from engine.corpus.source import Cause, Corpus, Skipped, Source
@@ -35,6 +37,7 @@ def collect(
     *,
     on_found: Callable[[int, str], None] | None = None,
     on_file: Callable[[Source | Skipped], None] | None = None,
+    on_wait: Waiting | None = None,
     uploaded: bool = False,
     readings: Readings | None = None,
 ) -> Corpus:
@@ -45,8 +48,8 @@ def collect(
     given, POSIX and unique. Order: the paths as given, below each by path, folder by folder, "page 2" before "page 10".
 
     on_found: called with each path that is found, before what lies below the same folder is read, and with how many are
-    known of by then. on_file: called with everything that was read or is skipped, as it comes. What they raise ends the
-    reading.
+    known of by then. on_file: called with everything that was read or is skipped, as it comes. on_wait: called again and
+    again while one file is read, with its path, and the page that is looked at. What they raise ends the reading.
     uploaded: the paths are copies that tell nothing of where the files lie and when they changed; git is not asked. A
     file with pages is kept, but in a zip: it cannot be read again when other pages are to be drawn.
     What is given twice, or with a folder that it lies in, stands where it was found first.
@@ -64,6 +67,7 @@ def collect(
         rules,
         on_found or (lambda n_known, path: None),
         on_file or (lambda found: None),
+        on_wait or apart.wait_only,
         uploaded,
         readings if not uploaded else None,
     )
@@ -130,6 +134,7 @@ class _Reading:
     rules: Rules
     on_found: Callable[[int, str], None]
     on_file: Callable[[Source | Skipped], None]
+    on_wait: Waiting
     uploaded: bool
     readings: Readings | None
     n_known: int = 0  # files, read or to come; of a folder that was not walked yet, one
@@ -239,7 +244,7 @@ class _Reading:
             return self._take(Skipped(name, Cause.TOO_LARGE, more_than(limit)))
         if look(data[:HEAD_BYTES], raw_name).holds_zip:
             return self._read_zip(BytesIO(data), name, Start(None, name), None, nesting=0)
-        found = read_content(name, len(data), BytesIO(data).read, self.rules, included=True, keep=True)
+        found = read_content(name, len(data), BytesIO(data).read, self.rules, included=True, keep=True, waiting=self.on_wait)
         return self._take(found)
 
     def _read_below(self, tree: Tree, start: Start, origin: str | None, *, nesting: int) -> None:
@@ -287,7 +292,8 @@ class _Reading:
         return place.see(where, path, lambda: tree.read_file(where, path, take), included=included)
 
     def _reader(self, path: str, *, included: bool, keep: bool = False) -> Take:
-        return lambda n_bytes, read: read_content(path, n_bytes, read, self.rules, included=included, keep=keep)
+        options = {"included": included, "keep": keep}
+        return lambda n_bytes, read: read_content(path, n_bytes, read, self.rules, **options, waiting=self.on_wait)
 
     def _read_inner_zip(self, tree: Tree, found: File, start: Start, origin: str | None, nesting: int) -> None:
         """A zip in a folder or in a zip that the user brought back."""

@@ -73,7 +73,7 @@ class Place:
                 return Seen(unpacked(record.found, path, read), status.st_mtime, look)
         begun_ns = self._now_ns()
         found = read()
-        if is_settled(status, begun_ns) and (isinstance(found, Source) or found.cause in _STABLE):
+        if is_settled(status, begun_ns) and _is_stable(found):
             with suppress(OSError):
                 if look_at(os.lstat(where)) == look:
                     self._fresh[key] = _Record(look, packed(found))
@@ -90,6 +90,11 @@ class Place:
             if key in self._met or os.path.lexists(self.root + key[1:])
         }
         return kept | self._fresh
+
+
+def _is_stable(found: Source | Skipped) -> bool:
+    """Whether the same bytes give the same again."""
+    return not found.is_partial if isinstance(found, Source) else found.cause in _STABLE
 
 
 class Readings:

@@ -122,7 +122,7 @@ class LlamaModel:
         fails.
         """
         begun = perf_counter()
-        self._decoder.look_at(pictures, fetch)
+        self._decoder.look_at(pictures, fetch, lambda: self.cancelled)
         if keeping is not None:
             yield from self._cache.restore(keeping.states, ids, keeping.binding, n_ctx=self.n_ctx)
         reused = self._cache.rewind(ids)

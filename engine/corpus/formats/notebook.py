@@ -328,4 +328,5 @@ NOTEBOOK = Format(
     read=_read,
     draw=draw_embedded,
     drawn_from=frozenset({PACKED}),
+    is_apart=True,
 )

@@ -3,7 +3,7 @@
 What `image` measured is decoded here, so width and height agree. Cutting into tiles is the engine's.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -65,14 +65,23 @@ def read_pixels(
             if width is not None and height is not None and rgb.size != (width, height):
                 rgb = rgb.resize((width, height), _LANCZOS, reducing_gap=3.0)
             return Pixels(rgb.width, rgb.height, rgb.tobytes())
+    except MemoryError:
+        raise
     except Exception:  # plugins raise anything on a broken file, SyntaxError and struct.error too
         return broken_image(path, format_name, len(data))
 
 
 def frame_sizes(
-    path: str, data: bytes, format_name: str, *, rules: Rules = DEFAULT_RULES, decode: bool = False
+    path: str,
+    data: bytes,
+    format_name: str,
+    *,
+    rules: Rules = DEFAULT_RULES,
+    decode: bool = False,
+    step: Callable[[str, int], bool] = lambda name, number: True,
 ) -> tuple[FrameSize | None, ...] | Skipped:
     """The size of every frame: one for most files, one a page for a TIFF. decode: None for one that is not all there.
+    step: see Incoming; of a frame that is passed over, None too.
 
     Gives Skipped where a frame has too many pixels, or the file cannot be read as far as its last frame.
     """
@@ -85,8 +94,11 @@ def frame_sizes(
                 if too_large is not None:
                     return too_large
                 size = FrameSize(*upright_size(picture))
-                sizes.append(size if not decode or _decodes(picture) else None)
+                goes = not decode or (step("frame", frame + 1) and _decodes(picture))
+                sizes.append(size if goes else None)
             return tuple(sizes)
+    except MemoryError:
+        raise
     except Exception:  # see read_pixels
         return broken_image(path, format_name, len(data))
 
@@ -159,9 +171,30 @@ def _decodes(picture: "Pillow.Image") -> bool:
     """Whether the frame that is looked at can be decoded to its end."""
     try:
         picture.load()
+    except MemoryError:
+        raise
     except Exception:  # see read_pixels
         return False
     return True
+
+
+def shows_plainly(data: bytes, format_name: str, width: int, height: int) -> bool:
+    """Whether an image file shows what is meant as it is: one frame, upright, without transparency, in that size."""
+    try:
+        with opened_image("", data, format_name) as image:
+            plain = image.mode in ("RGB", "L") and getattr(image, "n_frames", 1) == 1
+            return plain and image.size == (width, height) and image.getexif().get(_ORIENTATION_TAG, 1) == 1
+    except Exception:  # see read_pixels
+        return False
+
+
+def written(pixels: Pixels, format_name: str, *, quality: int) -> bytes:
+    """Pixels as a file, "JPEG" or "PNG". quality: of a JPEG."""
+    from PIL import Image as Pillow
+
+    file = BytesIO()
+    Pillow.frombytes("RGB", (pixels.width, pixels.height), pixels.data).save(file, format_name, quality=quality)
+    return file.getvalue()
 
 
 def broken_image(path: str, format_name: str, n_bytes: int) -> Skipped:
