@@ -19,7 +19,7 @@ from engine.corpus.wording import size_in_words, with_notes
 Box = tuple[float, float, float, float]  # left, top, right, bottom: shares of width and height from the upper left
 POOL = Pool("engine.corpus.formats.reading_child")
 _MOST_SIDE = 1 << 20
-_PASSABLE = frozenset({"read", "look", "frame", "inside"})
+_PASSABLE = frozenset({"read", "look", "frame", "inside", "cell"})
 _DOINGS = {"look": "draw", "draw": "draw", "frame": "decode", "find": "search"}
 
 
@@ -129,7 +129,7 @@ def encoded(kind: str, pixels: Pixels, waiting: Waiting = wait_only) -> Drawn | 
 
 def draw_page(name: str, pdf: bytes, number: int, longest: int) -> Drawn | Skipped:
     """A page of a PDF (from 1) as a JPEG, its longer side so many pixels."""
-    asked = {"do": "page", "number": number, "longest": longest}
+    asked = {"do": "page", "number": number, "longest": longest, "quick": True}
     return _asked(name, KeptFile("PDF", pdf, scalable=True), asked, _drawn, wait_only)
 
 
@@ -137,7 +137,7 @@ def find_words(file: KeptFile, *, number: int, words: str, before: str = "") -> 
     """See `pdfium.find_words`; None too where that takes too long."""
     if file.format != "PDF":
         return None
-    asked = {"do": "find", "number": number, "words": words, "before": before}
+    asked = {"do": "find", "number": number, "words": words, "before": before, "quick": True}
     found = _asked("", file, asked, lambda frame: frame.fields["box"], wait_only)
     if not isinstance(found, list) or len(found) != 4 or not all(isinstance(side, float | int) for side in found):
         return None
@@ -157,7 +157,6 @@ def _asked(
     """What `answer` makes of a reader's answer; Skipped where that is none."""
     data = file.data
     fields = {"path": name, "format": file.format, "scalable": file.scalable, **asked}
-    step = "draw", int(asked.get("number", 0))
     try:
         with lent(data, lambda n_bytes: b"", len(data)) as descriptor:
             frame = POOL.ask(fields, descriptor, waiting)
@@ -167,9 +166,9 @@ def _asked(
     except OSError as error:
         reason = f"there is no room to hand it to its reader ({error.strerror or error})"
     except ReaderFailed as error:
-        reason = _words(error.how, step, error.words)
+        reason = _words(error.how, error.step, error.words)
     except (KeyError, TypeError, ValueError):  # Nonsense is one
-        reason = _words(How.CRASH, step)
+        reason = _words(How.CRASH, ("draw", 0))
     return Skipped(name, Cause.UNREADABLE, reason, len(data))
 
 
@@ -193,15 +192,12 @@ def _reason(error: ReaderFailed, before: Mapping[Step, How]) -> str:
 def _words(how: How, step: Step, words: str = "") -> str:
     """ "page 3 takes too long to draw"."""
     name, number = step
-    what = "what lies inside it" if name == "inside" else f"page {number}" if number else "it"
+    what = "what lies inside it" if name == "inside" else f"{'cell' if name == 'cell' else 'page'} {number}" if number else "it"
     doing = _DOINGS.get(name, "read")
     if how is How.TIME:
         return f"{what} takes too long to {doing}"
     if how is How.MEMORY:
         return f"{what} takes more memory to {doing} than the limit of {size_in_words(limits.MEMORY_BYTES)}"
     if how is How.CRASH:
-        return f"{what} cannot be {_DONE[doing]}: it ends the process that does it"
+        return f"{what} ends the process that is to {doing} it"
     return f"the process that reads it cannot be started ({words})"
-
-
-_DONE = {"read": "read", "draw": "drawn", "decode": "decoded", "search": "searched"}

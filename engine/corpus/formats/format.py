@@ -20,7 +20,8 @@ _LOCK = threading.RLock()  # the warning filters are the process's own, not a th
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def _go_on(name: str, number: int) -> bool:
+def go_on(name: str, number: int) -> bool:
+    """A step that is always taken."""
     return True
 
 
@@ -43,7 +44,7 @@ class Incoming:
     included: bool = False
     keep: bool = False
     file_format: str = ""
-    step: Callable[[str, int], bool] = field(default=_go_on, repr=False, compare=False)
+    step: Callable[[str, int], bool] = field(default=go_on, repr=False, compare=False)
     whole: bytes | None = field(default=None, repr=False)
 
     def data(self) -> bytes:

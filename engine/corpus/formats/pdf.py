@@ -210,6 +210,7 @@ def _read_inner(file: Incoming, name: str, data: bytes) -> Source | None:
     """A PDF that lies in another; what lies in that one is named and not read."""
     if "/" in file.file_format:
         return None
+    file.step("inside", 0)  # each of them has the time of one
     inner = whole_file(name, data, replace(file.rules, draw_pages=NO_PAGES), file_format=f"{_FORMAT}/{_FORMAT}")
     read = read_pdf(inner)
     return read if isinstance(read, Source) else None

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 
-from engine.corpus.formats.format import quietly
+
+from engine.corpus.formats.format import go_on, quietly
 from engine.corpus.formats.png_chunks import without_stumbling_blocks
+from engine.corpus.readers import limits
 from engine.corpus.rules import DEFAULT_RULES, Rules
 from engine.corpus.source import Cause, Pixels, Skipped
+from engine.corpus.wording import size_in_words
 
 if TYPE_CHECKING:  # a folder without images does without Pillow: functions import it
     from PIL import Image as Pillow
@@ -78,7 +80,7 @@ def frame_sizes(
     *,
     rules: Rules = DEFAULT_RULES,
     decode: bool = False,
-    step: Callable[[str, int], bool] = lambda name, number: True,
+    step: Callable[[str, int], bool] = go_on,
 ) -> tuple[FrameSize | None, ...] | Skipped:
     """The size of every frame: one for most files, one a page for a TIFF. decode: None for one that is not all there.
     step: see Incoming; of a frame that is passed over, None too.
@@ -87,20 +89,37 @@ def frame_sizes(
     """
     try:
         with opened_image(path, data, format_name) as picture:
+            found = _frame_sizes(path, picture, len(data), rules)
+            if isinstance(found, Skipped) or not decode:
+                return found
             sizes: list[FrameSize | None] = []
-            for frame in range(min(getattr(picture, "n_frames", 1), _MOST_FRAMES)):
-                picture.seek(frame)
-                too_large = too_many_pixels(path, picture, len(data), rules)
-                if too_large is not None:
-                    return too_large
-                size = FrameSize(*upright_size(picture))
-                goes = not decode or (step("frame", frame + 1) and _decodes(picture))
-                sizes.append(size if goes else None)
+            for frame, size in enumerate(found):
+                goes = step("frame", frame + 1)
+                if goes:
+                    picture.seek(frame)
+                sizes.append(size if goes and _decodes(picture) else None)
             return tuple(sizes)
     except MemoryError:
         raise
     except Exception:  # see read_pixels
         return broken_image(path, format_name, len(data))
+
+
+def _frame_sizes(path: str, picture: "Pillow.Image", n_bytes: int, rules: Rules) -> tuple[FrameSize, ...] | Skipped:
+    """As they are said to be: known before anything is decoded, for frames can share what they are decoded from."""
+    sizes: list[FrameSize] = []
+    n_pixels, most = 0, limits.FREE_PIXELS + limits.PIXELS_PER_BYTE * n_bytes
+    for frame in range(min(getattr(picture, "n_frames", 1), _MOST_FRAMES)):
+        picture.seek(frame)
+        too_large = too_many_pixels(path, picture, n_bytes, rules)
+        if too_large is not None:
+            return too_large
+        sizes.append(FrameSize(*upright_size(picture)))
+        n_pixels += sizes[-1].width * sizes[-1].height
+    if n_pixels > most:
+        reason = f"{n_pixels:,} pixels on all its pages, over the limit of {most:,} for {size_in_words(n_bytes)}"
+        return Skipped(path, Cause.TOO_LARGE, reason, n_bytes)
+    return tuple(sizes)
 
 
 def upright_size(picture: "Pillow.Image") -> tuple[int, int]:
@@ -233,6 +252,7 @@ def _narrowed(picture: "Pillow.Image") -> "Pillow.Image":
 
     16 bits keep their upper eight. Wider ones do not say what is white: it is what they hold at most.
     """
+    import numpy as np  # 55 ms, and few images need it
     from PIL import Image as Pillow
 
     values = np.asarray(picture)

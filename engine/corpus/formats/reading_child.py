@@ -41,7 +41,6 @@ class ReadingChild:
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
-        self._cpu_s = limits.STEP_CPU_S
         self._passed: set[tuple[str, int]] = set()
         self._loaded: set[str] = set()
 
@@ -62,12 +61,13 @@ class ReadingChild:
                 return
 
     def _answer(self, fields: dict[str, Any], data: bytes) -> None:
-        self._cpu_s = fields["cpu_s"]
-        self._allow_step()
+        for name, value in fields["limits"].items():
+            setattr(limits, name, value)
+        self._allow_step(0)
         self._passed = {(name, number) for name, number in fields.get("passed", ())}
         self._load(fields.get("kind") or ("pdf" if fields["format"] == "PDF" else "image"))
-        _limit(resource.RLIMIT_AS, fields["memory"])
-        self._allow_step()
+        _limit(resource.RLIMIT_AS, limits.MEMORY_BYTES)
+        self._allow_step(0)
         try:
             answer, payload = getattr(self, f"_{fields['do']}")(fields, data)
         except MemoryError:
@@ -88,13 +88,14 @@ class ReadingChild:
         """See Incoming.step."""
         if (name, number) in self._passed:
             return False
-        self._allow_step()
+        self._allow_step(number)
         send_frame(self._channel, {"step": [name, number]})
         return True
 
-    def _allow_step(self) -> None:
-        """The system ends this process when it has computed for so long from now on."""
-        _limit(resource.RLIMIT_CPU, int(process_time() + self._cpu_s) + 1)
+    def _allow_step(self, number: int) -> None:
+        """The system ends this process when it has computed for so long from now on. number: of a page; 0 for none."""
+        most = limits.STEP_CPU_S * (1 if number else limits.OPEN_TIMES)
+        _limit(resource.RLIMIT_CPU, int(process_time() + most) + 1)
 
     def _read(self, fields: dict[str, Any], data: bytes) -> tuple[dict[str, Any], list[bytes]]:
         head, path = data[:HEAD_BYTES], fields["path"]
@@ -119,12 +120,15 @@ class ReadingChild:
         draw = next(each.draw for each in FORMATS if each.draw is not None and name in each.drawn_from)
         assert draw is not None
         size = {each: fields[each] for each in ("number", "width", "height", "quick")}
+        self.step("draw", fields["number"])
         return _given(draw(fields["path"], KeptFile(name, data, fields["scalable"]), **size), fields["into"])
 
     def _page(self, fields: dict[str, Any], data: bytes) -> tuple[dict[str, Any], list[bytes]]:
         from engine.corpus.formats.pdfium import open_pages
 
-        pages, number = open_pages(fields["path"], data), fields["number"]
+        number = fields["number"]
+        self.step("draw", number)
+        pages = open_pages(fields["path"], data)
         if isinstance(pages, Skipped):
             return packed(pages, data)
         with pages:
@@ -139,6 +143,7 @@ class ReadingChild:
         from engine.corpus.formats.pdfium import find_words
 
         asked = {name: fields[name] for name in ("number", "words", "before")}
+        self.step("find", fields["number"])
         return {"box": find_words(KeptFile("PDF", data), **asked)}, []
 
     def _plain(self, fields: dict[str, Any], data: bytes) -> tuple[dict[str, Any], list[bytes]]:

@@ -95,7 +95,10 @@ class Reader:
 
     def ask(self, fields: Mapping[str, Any], descriptor: int, waiting: Waiting) -> Frame:
         """What it answers. Raises ReaderFailed, and what `waiting` raises; the reader is to be killed then."""
-        told = {"cpu_s": limits.STEP_CPU_S, "memory": limits.MEMORY_BYTES, **fields}
+        kept = {name: getattr(limits, name) for name in limits.TOLD}
+        if fields.get("quick"):
+            kept["STEP_CPU_S"] = min(limits.EYES_CPU_S, limits.STEP_CPU_S)
+        told = {**fields, "limits": kept}
         self._step = ("", 0)
         try:
             self._channel.settimeout(_ENDING_S)
@@ -107,7 +110,8 @@ class Reader:
         file_end = monotonic() + limits.FILE_S
         while True:
             try:
-                frame = self._frame(min(file_end, monotonic() + limits.STEP_S), waiting)
+                step_s = limits.STEP_S if self._step[1] else limits.STEP_S * limits.OPEN_TIMES
+                frame = self._frame(min(file_end, monotonic() + step_s), waiting)
                 if "step" not in frame.fields:
                     return self._answer(frame)
                 name, number = frame.fields["step"]
