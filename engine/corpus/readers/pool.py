@@ -8,6 +8,7 @@ the way of a stop: whoever waits may raise. What a reader does is its module's, 
 
 import atexit
 import os
+import re
 import select
 import signal
 import socket
@@ -25,7 +26,8 @@ from engine.corpus.readers.wire import HEAD, Frame, fields_in, send_request, siz
 
 _POLL_S = 0.05
 _ENDING_S = 5.0
-_KEPT_NAMES = ("PATH", "PYTHON", "LD_", "DYLD_", "LANG", "LC_", "TMPDIR", "FONTCONFIG", "XDG_DATA", "COVERAGE")
+_KEPT_NAMES = ("PATH", "PYTHON", "LD_", "DYLD_", "LANG", "LC_", "TMPDIR", "LONGDESK_")
+_SECRET = re.compile("KEY|TOKEN|SECRET|PASS|PWD|AUTH|CREDENTIAL", re.IGNORECASE)
 
 Waiting = Callable[[str], None]
 """Is called again and again while a reader is at work, with what is looked at, as far as that is known. What it raises
@@ -245,6 +247,7 @@ class Pool:
 
 def _environment() -> dict[str, str]:
     """What a reader needs of ours: no key, no address. One thread is enough for it, and many take address space."""
-    kept = {name: value for name, value in environment().items() if name.startswith(_KEPT_NAMES)}
+    variables = environment().items()
+    kept = {name: at for name, at in variables if name.startswith(_KEPT_NAMES) and not _SECRET.search(name)}
     threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     return {**kept, **threads, "MALLOC_ARENA_MAX": "2", "PYTHONIOENCODING": "utf-8", "HOME": os.sep}

@@ -56,10 +56,10 @@ def test_a_reader_serves_many_files() -> None:
 
 def test_a_reader_has_nothing_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
-    monkeypatch.setenv("LONGDESK_HOME", "/home/of/ours")
+    monkeypatch.setenv("LONGDESK_KEY", "another")
     read()
     (reader,) = readers()
-    assert not {"OPENAI_API_KEY", "LONGDESK_HOME"} & reader.environ().keys()
+    assert not {"OPENAI_API_KEY", "LONGDESK_KEY", "USER", "SSH_AUTH_SOCK"} & reader.environ().keys()
     assert reader.rlimit(resource.RLIMIT_FSIZE)[0] == 0 and reader.rlimit(resource.RLIMIT_CORE) == (0, 0)
     assert reader.rlimit(resource.RLIMIT_AS)[0] == limits.MEMORY_BYTES
     assert reader.rlimit(resource.RLIMIT_NOFILE)[0] <= limits.MOST_FILES
