@@ -14,7 +14,6 @@ from engine.answer.finding import Finder, finder
 from engine.answer.images import cite_images, images_of_rows
 from engine.answer.places import Box, Places
 from engine.answer.quotations import cite_quotations, quotations
-from engine.corpus.formats.apart import find_words
 from engine.corpus.source import KeptFile, Source
 from engine.errors import LongdeskError
 
@@ -97,6 +96,8 @@ def file_of(source: Source) -> KeptFile | None:
 
 def box_of(source: Source, *, page: int, words: str, before: str) -> Box | None:
     """Where words stand on a page of a source, see Places; None where its file is not there."""
+    from engine.corpus.formats.apart import find_words  # which few processes need
+
     try:
         file = file_of(source)
         return find_words(file, number=page, words=words, before=before) if file is not None else None

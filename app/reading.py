@@ -86,7 +86,9 @@ def read(
 
     with Reading(encode, tell, to_the_last=True) as reading:
         drawing = _drawing(rules, settings)
-        return collect(paths, drawing, uploaded=uploaded, on_found=reading.find, on_file=reading.take, on_wait=reading.wait)
+        return collect(
+            paths, drawing, uploaded=uploaded, on_found=reading.find, on_file=reading.take, on_wait=reading.wait
+        )
 
 
 def read_to_count(
@@ -106,8 +108,8 @@ def read_to_count(
     readings = Readings(settings.count_cache, read_again=read_again)
     with Reading(backend.encode_ahead, tell) as reading:
         drawing = _drawing(rules, settings)
-        heard = {"on_found": reading.find, "on_file": reading.take, "on_wait": reading.wait}
-        return collect(paths, drawing, **heard, readings=readings)
+        find, take, wait = reading.find, reading.take, reading.wait
+        return collect(paths, drawing, on_found=find, on_file=take, on_wait=wait, readings=readings)
 
 
 def _drawing(rules: Rules, settings: Settings) -> Rules:

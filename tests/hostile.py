@@ -90,7 +90,9 @@ def nested_forms() -> bytes:
 
 
 def form_of_itself() -> bytes:
-    form = stream(b"/X Do /X Do", b"/Type /XObject /Subtype /Form /BBox [0 0 612 792] /Resources << /XObject << /X 10 0 R >> >>")
+    form = stream(
+        b"/X Do /X Do", b"/Type /XObject /Subtype /Form /BBox [0 0 612 792] /Resources << /XObject << /X 10 0 R >> >>"
+    )
     return one_page(b"/X Do", b"/XObject << /X 10 0 R >>", {10: form})
 
 
@@ -240,7 +242,9 @@ def frames(name: str, n_frames: int) -> bytes:
 
     out = io.BytesIO()
     mode = "RGB" if name == "WEBP" else "L"
-    several = [Image.new(mode, (16, 16), ((at * 37) % 251,) * 3 if name == "WEBP" else at % 2) for at in range(n_frames)]
+    several = [
+        Image.new(mode, (16, 16), ((at * 37) % 251,) * 3 if name == "WEBP" else at % 2) for at in range(n_frames)
+    ]
     several[0].save(out, name, save_all=True, append_images=several[1:])
     return out.getvalue()
 
@@ -305,7 +309,9 @@ def _shown(data: Mapping[str, object]) -> str:
 
 
 def deep_json(depth: int = 100_000) -> bytes:
-    return notebook_of(_code('{"output_type": "display_data", "data": {"application/json": ' + "[" * depth + "]" * depth + "}}"))
+    return notebook_of(
+        _code('{"output_type": "display_data", "data": {"application/json": ' + "[" * depth + "]" * depth + "}}")
+    )
 
 
 def many_cells(n_cells: int = 1_000_000) -> bytes:
@@ -350,7 +356,17 @@ NOTEBOOKS: dict[str, Made] = {
 
 def raw_of_lies() -> bytes:
     """Says that its sensor saw four thousand million pixels a side."""
-    return tiff([(256, 4, 0xFFFFFFFF), (257, 4, 0xFFFFFFFF), (258, 3, 16), (259, 3, 1), (262, 3, 32803), (273, 4, 0), (279, 4, 0xFFFFFFFF)])
+    return tiff(
+        [
+            (256, 4, 0xFFFFFFFF),
+            (257, 4, 0xFFFFFFFF),
+            (258, 3, 16),
+            (259, 3, 1),
+            (262, 3, 32803),
+            (273, 4, 0),
+            (279, 4, 0xFFFFFFFF),
+        ]
+    )
 
 
 def raw_of_jpegs(times: int = 200_000) -> bytes:
@@ -372,7 +388,9 @@ def raw_of_directories(times: int = 60_000) -> bytes:
 def jpeg_of_lies() -> bytes:
     """A raw photo whose preview says 65,000 x 65,000 pixels and has one scan of nothing."""
     head = b"\xff\xd8\xff\xc0\x00\x11\x08\xfd\xe8\xfd\xe8\x03\x01\x11\x00\x02\x11\x00\x03\x11\x00"
-    return raw_of_lies() + head + b"\xff\xda\x00\x0c\x03\x01\x00\x02\x00\x03\x00\x00\x3f\x00" + bytes(1000) + b"\xff\xd9"
+    return (
+        raw_of_lies() + head + b"\xff\xda\x00\x0c\x03\x01\x00\x02\x00\x03\x00\x00\x3f\x00" + bytes(1000) + b"\xff\xd9"
+    )
 
 
 RAW_PHOTOS: dict[str, Made] = {

@@ -11,11 +11,10 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO
 
-from engine.corpus.formats import apart
-from engine.corpus.formats.reader import read_content, recognise, refuse_absent, with_absent_noted
+from engine.corpus.formats.format import Waiting, wait_only
+from engine.corpus.formats.reader import expect, read_content, recognise, refuse_absent, with_absent_noted
 from engine.corpus.formats.sniff import HEAD_BYTES, ending, look
 from engine.corpus.order.ordering import Trace, volatilities
-from engine.corpus.readers.pool import Waiting
 from engine.corpus.readings import Place, Readings, Seen
 from engine.corpus.rules import DEFAULT_RULES, NESTED_ZIP, ZIP_IN_ZIP, ZIP_TOO_DEEP, Rules
 from engine.corpus.source import Cause, Corpus, Skipped, Source
@@ -48,8 +47,8 @@ def collect(
     given, POSIX and unique. Order: the paths as given, below each by path, folder by folder, "page 2" before "page 10".
 
     on_found: called with each path that is found, before what lies below the same folder is read, and with how many are
-    known of by then. on_file: called with everything that was read or is skipped, as it comes. on_wait: called again and
-    again while one file is read, with its path, and the page that is looked at. What they raise ends the reading.
+    known of by then. on_file: called with everything that was read or is skipped, as it comes. on_wait: called again
+    and again while one file is read, with its path, and the page that is looked at. What they raise ends the reading.
     uploaded: the paths are copies that tell nothing of where the files lie and when they changed; git is not asked. A
     file with pages is kept, but in a zip: it cannot be read again when other pages are to be drawn.
     What is given twice, or with a folder that it lies in, stands where it was found first.
@@ -67,7 +66,7 @@ def collect(
         rules,
         on_found or (lambda n_known, path: None),
         on_file or (lambda found: None),
-        on_wait or apart.wait_only,
+        on_wait or wait_only,
         uploaded,
         readings if not uploaded else None,
     )
@@ -244,7 +243,9 @@ class _Reading:
             return self._take(Skipped(name, Cause.TOO_LARGE, more_than(limit)))
         if look(data[:HEAD_BYTES], raw_name).holds_zip:
             return self._read_zip(BytesIO(data), name, Start(None, name), None, nesting=0)
-        found = read_content(name, len(data), BytesIO(data).read, self.rules, included=True, keep=True, waiting=self.on_wait)
+        found = read_content(
+            name, len(data), BytesIO(data).read, self.rules, included=True, keep=True, waiting=self.on_wait
+        )
         return self._take(found)
 
     def _read_below(self, tree: Tree, start: Start, origin: str | None, *, nesting: int) -> None:
@@ -252,7 +253,7 @@ class _Reading:
         folder = start.root_name.removesuffix(".zip")
         known = self.readings if isinstance(tree, DiskTree) else None
         place = known.place(str(start.where), self.rules) if known is not None else None
-        for found in self._walked(Walk(tree, self.rules, self.names, start)):
+        for found in self._walked(Walk(tree, self.rules, self.names, start), is_new=place is None or place.is_new):
             if isinstance(found, Skipped):
                 if known is not None:
                     known.survey.skip(found)
@@ -274,12 +275,14 @@ class _Reading:
                 trace = Trace(None, tree.modified(found.where))
                 self._take(_final(read, tree, nesting), lies_at, trace, folder)
 
-    def _walked(self, walk: Walk) -> list[File | Skipped]:
-        """All of it, so that how many there are is known before the first is read."""
+    def _walked(self, walk: Walk, *, is_new: bool) -> list[File | Skipped]:
+        """All of it, so that how many there are is known before the first is read. is_new: they will be."""
         found: list[File | Skipped] = []
         self.n_known -= 1  # the folder or zip itself
         for each in walk:
             found.append(each)
+            if is_new and isinstance(each, File):
+                expect(each.path)
             self.n_known += 1
             self.on_found(self.n_known, each.path)
         return found

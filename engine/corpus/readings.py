@@ -59,6 +59,11 @@ class Place:
     _met: set[str] = field(default_factory=set)
     _fresh: dict[str, _Record] = field(default_factory=dict)
 
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing is known of it."""
+        return self._read_again or not self._known
+
     def see(self, where: str, path: str, read: Read, *, included: bool) -> Seen:
         """A file of the folder, which goes by `path`: as it is known, or else as `read` gives it."""
         try:

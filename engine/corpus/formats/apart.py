@@ -7,24 +7,22 @@ left to `reading_child` and the formats' own modules.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
-from engine.corpus.formats.format import Incoming
+from engine.corpus.formats.format import Incoming, Waiting, wait_only
 from engine.corpus.readers import limits
-from engine.corpus.readers.pool import How, Pool, ReaderFailed, Step, Waiting
+from engine.corpus.readers.pool import How, Pool, ReaderFailed, Step
 from engine.corpus.readers.wire import Frame, Nonsense, content_of, lent, number_in, unpacked
 from engine.corpus.source import Cause, KeptFile, Pixels, Skipped, Source
 from engine.corpus.wording import size_in_words, with_notes
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom: shares of width and height from the upper left
+_T = TypeVar("_T")
 POOL = Pool("engine.corpus.formats.reading_child")
 _MOST_SIDE = 1 << 20
+_SMALL_BYTES = 8 << 20  # of a file that is kept here until it was read, since most images are
 _PASSABLE = frozenset({"read", "look", "frame", "inside", "cell"})
 _DOINGS = {"look": "draw", "draw": "draw", "frame": "decode", "find": "search"}
-
-
-def wait_only(at: str) -> None:
-    """Waits for a reader until it is done or its time is up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +60,13 @@ def read(kind: str, file: Incoming, waiting: Waiting) -> Source | Skipped:
     def wait(at: str) -> None:
         waiting(f"{file.path}, {at}" if at else file.path)
 
-    with lent(file.head.data, file.rest, file.n_bytes) as descriptor:
+    is_small = file.n_bytes <= _SMALL_BYTES
+    data = file.data() if is_small else file.head.data
+    with lent(data, file.rest, len(data) if is_small else file.n_bytes) as descriptor:
         while True:
             try:
                 frame = POOL.ask({**fields, "passed": list(too_much)}, descriptor, wait)
-                found = unpacked(frame, file.path, file.n_bytes, lambda: content_of(descriptor))
+                found = unpacked(frame, file.path, file.n_bytes, lambda: data if is_small else content_of(descriptor))
             except Nonsense:
                 return file.skipped(Cause.UNREADABLE, _words(How.CRASH, ("", 0)))
             except ReaderFailed as error:
@@ -152,8 +152,8 @@ def is_plain(file: KeptFile, width: int, height: int) -> bool:
 
 
 def _asked(
-    name: str, file: KeptFile, asked: Mapping[str, Any], answer: Callable[[Frame], Any], waiting: Waiting
-) -> Any:
+    name: str, file: KeptFile, asked: Mapping[str, Any], answer: Callable[[Frame], _T], waiting: Waiting
+) -> _T | Skipped:
     """What `answer` makes of a reader's answer; Skipped where that is none."""
     data = file.data
     fields = {"path": name, "format": file.format, "scalable": file.scalable, **asked}
@@ -161,7 +161,9 @@ def _asked(
         with lent(data, lambda n_bytes: b"", len(data)) as descriptor:
             frame = POOL.ask(fields, descriptor, waiting)
         if "skipped" in frame.fields:
-            return unpacked(frame, name, len(data), lambda: b"")
+            found = unpacked(frame, name, len(data), lambda: b"")
+            if isinstance(found, Skipped):
+                return found
         return answer(frame)
     except OSError as error:
         reason = f"there is no room to hand it to its reader ({error.strerror or error})"
@@ -192,7 +194,13 @@ def _reason(error: ReaderFailed, before: Mapping[Step, How]) -> str:
 def _words(how: How, step: Step, words: str = "") -> str:
     """ "page 3 takes too long to draw"."""
     name, number = step
-    what = "what lies inside it" if name == "inside" else f"{'cell' if name == 'cell' else 'page'} {number}" if number else "it"
+    what = (
+        "what lies inside it"
+        if name == "inside"
+        else f"{'cell' if name == 'cell' else 'page'} {number}"
+        if number
+        else "it"
+    )
     doing = _DOINGS.get(name, "read")
     if how is How.TIME:
         return f"{what} takes too long to {doing}"

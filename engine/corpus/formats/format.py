@@ -20,6 +20,15 @@ _LOCK = threading.RLock()  # the warning filters are the process's own, not a th
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
+Waiting = Callable[[str], None]
+"""Is called again and again while a reader's process is at work, with what is looked at, as far as that is known. What
+it raises ends the reading."""
+
+
+def wait_only(at: str) -> None:
+    """Waits until it is done or its time is up."""
+
+
 def go_on(name: str, number: int) -> bool:
     """A step that is always taken."""
     return True

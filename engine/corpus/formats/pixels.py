@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-
-
 from engine.corpus.formats.format import go_on, quietly
 from engine.corpus.formats.png_chunks import without_stumbling_blocks
 from engine.corpus.readers import limits

@@ -25,7 +25,7 @@ from engine.corpus.formats.sniff import HEAD_BYTES, look
 from engine.corpus.readers import limits
 from engine.corpus.readers.wire import content_of, packed, receive_request, send_frame
 from engine.corpus.rules import Rules
-from engine.corpus.source import Cause, KeptFile, Pixels, Skipped
+from engine.corpus.source import KeptFile, Pixels, Skipped
 
 _NO_NEW_PRIVILEGES = 38  # PR_SET_NO_NEW_PRIVS of prctl(2)
 _QUALITY = 82  # of a JPEG

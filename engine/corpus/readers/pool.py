@@ -29,9 +29,7 @@ _ENDING_S = 5.0
 _KEPT_NAMES = ("PATH", "PYTHON", "LD_", "DYLD_", "LANG", "LC_", "TMPDIR", "LONGDESK_")
 _SECRET = re.compile("KEY|TOKEN|SECRET|PASS|PWD|AUTH|CREDENTIAL", re.IGNORECASE)
 
-Waiting = Callable[[str], None]
-"""Is called again and again while a reader is at work, with what is looked at, as far as that is known. What it raises
-ends the reading, and the reader with it."""
+Waiting = Callable[[str], None]  # see formats.format
 Step = tuple[str, int]  # what a reader is about to do, and with which page or frame; 0 for none
 
 

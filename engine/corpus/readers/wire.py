@@ -129,7 +129,8 @@ def fields_in(body: bytes | bytearray) -> dict[str, Any]:
         fields = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise Nonsense(str(error)) from None
-    return _typed(fields, dict)
+    found: dict[str, Any] = _typed(fields, dict)
+    return found
 
 
 def packed(found: Source | Skipped, same: bytes) -> tuple[dict[str, Any], list[bytes]]:
@@ -209,8 +210,8 @@ def _picture(fields: Any, n_characters: int) -> Picture:
     if span is not None:
         first, last = (_number(each, 0, n_characters) for each in span)
         span = min(first, last), max(first, last)
-    sides = (_number(side, 1, _LARGEST_SIDE) for side in (width, height))
-    return Picture(_number(number, 1, _LARGEST_SIDE), *sides, span, _digest(digest) if digest else "")
+    number, width, height = (_number(each, 1, _LARGEST_SIDE) for each in (number, width, height))
+    return Picture(number, width, height, span, _digest(digest) if digest else "")
 
 
 def number_in(value: Any, least: int, most: int) -> int:

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from engine.corpus.formats import apart
+from engine.corpus.formats.format import Waiting, wait_only
 from engine.corpus.formats.reader import draw, read_content
 from engine.corpus.readers import limits, pool
 from engine.corpus.readings import Readings
@@ -34,11 +35,11 @@ def fresh() -> None:
     apart.POOL.close()
 
 
-def read(data: bytes = PAGE, path: str = "a.pdf", waiting: pool.Waiting = apart.wait_only) -> Source | Skipped:
+def read(data: bytes = PAGE, path: str = "a.pdf", waiting: Waiting = wait_only) -> Source | Skipped:
     return read_content(path, len(data), io.BytesIO(data).read, Rules(), waiting=waiting)
 
 
-def hang(waiting: pool.Waiting) -> Pixels | Skipped:
+def hang(waiting: Waiting) -> Pixels | Skipped:
     return draw("a.pdf", FOR_EVER, number=1, width=612, height=792, waiting=waiting)
 
 
