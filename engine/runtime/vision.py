@@ -70,7 +70,7 @@ class Vision:
     ) -> Rows | None:
         """Embeddings of a picture from its row `first` on, at least one: as many as are there without encoding more.
 
-        None when `fetch` gives none, or it was cancelled while it was drawn. Raises EngineFailed when it cannot be drawn
+        None when `fetch` gives none, or it was cancelled meanwhile. Raises EngineFailed when it cannot be drawn
         or encoded.
         """
         if self._seen is None or self._seen.picture.key != picture.key:
