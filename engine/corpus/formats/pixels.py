@@ -24,6 +24,7 @@ _ORIENTATION_TAG = 0x0112
 _SEE_THROUGH = frozenset({"RGBA", "LA", "PA", "RGBa", "La"})
 _DEEP = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
 _MOST_FRAMES = 10_000
+_BAND_PIXELS = 1 << 20
 _LANCZOS = 1  # as Pillow's Resampling has it
 
 
@@ -256,7 +257,16 @@ def _narrowed(picture: "Pillow.Image") -> "Pillow.Image":
     values = np.asarray(picture)
     if picture.mode.startswith("I;16") or (picture.mode == "I" and 255 < values.max(initial=0) < 1 << 16):
         return Pillow.fromarray((values.clip(0) >> 8).astype(np.uint8))
-    finite = np.nan_to_num(values.astype(np.float64), posinf=0, neginf=0)
-    low, high = min(0.0, finite.min(initial=0)), finite.max(initial=0)
+    n_rows = max(1, _BAND_PIXELS // max(1, picture.width))  # 100 million of these numbers at once take gigabytes
+    bands = [slice(at, at + n_rows) for at in range(0, picture.height, n_rows)]
+
+    def finite(band: slice) -> Any:
+        return np.nan_to_num(values[band].astype(np.float64), posinf=0, neginf=0)
+
+    low = min(0.0, *(finite(band).min(initial=0) for band in bands))
+    high = max(0.0, *(finite(band).max(initial=0) for band in bands))
     white = 255.0 if 1 < high <= 255 else max(high, 1.0)
-    return Pillow.fromarray(((finite - low) / (white - low) * 255).round().astype(np.uint8))
+    narrow = np.empty(values.shape, np.uint8)
+    for band in bands:
+        narrow[band] = ((finite(band) - low) / (white - low) * 255).round()
+    return Pillow.fromarray(narrow)
