@@ -95,7 +95,7 @@ def file_of(source: Source) -> KeptFile | None:
 
 def box_of(source: Source, *, page: int, words: str, before: str) -> Box | None:
     """Where words stand on a page of a source, see Places; None where its file is not there."""
-    from engine.corpus.formats.pdfium import find_words  # PDFium takes 0.1 s to import
+    from engine.corpus.formats.apart import find_words  # which few processes need
 
     try:
         file = file_of(source)

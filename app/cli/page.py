@@ -26,7 +26,8 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 @MMPROJ
 @CHAT_TEMPLATE
 @click.option("--port", default=8501, show_default=True, type=click.IntRange(1, 65535))
-@click.option("--root", "roots", multiple=True, type=click.Path(path_type=Path, file_okay=False, exists=True, readable=False),
+@click.option("--root", "roots", multiple=True,
+              type=click.Path(path_type=Path, file_okay=False, exists=True, readable=False),
               help="A folder that the page may read; may be given several times.")  # fmt: skip
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS",
               help="The address to listen at; one that other machines reach takes a password or sign-in.")  # fmt: skip

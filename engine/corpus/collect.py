@@ -12,7 +12,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO
 
-from engine.corpus.formats.reader import read_content, recognise, refuse_absent, with_absent_noted
+from engine.corpus.formats.format import Waiting, wait_only
+from engine.corpus.formats.reader import expect, read_content, recognise, refuse_absent, with_absent_noted
 from engine.corpus.formats.sniff import HEAD_BYTES, ending, look
 from engine.corpus.order.ordering import Trace, volatilities
 from engine.corpus.readings import Place, Readings, Seen
@@ -39,6 +40,7 @@ def collect(
     *,
     on_found: Callable[[int, str], None] | None = None,
     on_file: Callable[[Source | Skipped], None] | None = None,
+    on_wait: Waiting | None = None,
     uploaded: bool = False,
     readings: Readings | None = None,
     open_path: Opener = open_given,
@@ -50,8 +52,8 @@ def collect(
     given, POSIX and unique. Order: the paths as given, below each by path, folder by folder, "page 2" before "page 10".
 
     on_found: called with each path that is found, before what lies below the same folder is read, and with how many are
-    known of by then. on_file: called with everything that was read or is skipped, as it comes. What they raise ends the
-    reading.
+    known of by then. on_file: called with everything that was read or is skipped, as it comes. on_wait: called again
+    and again while one file is read, with its path, and the page that is looked at. What they raise ends the reading.
     uploaded: the paths are copies that tell nothing of where the files lie and when they changed; git is not asked. A
     file with pages is kept, but in a zip: it cannot be read again when other pages are to be drawn.
     What is given twice, or with a folder that it lies in, stands where it was found first.
@@ -70,6 +72,7 @@ def collect(
         rules,
         on_found or (lambda n_known, path: None),
         on_file or (lambda found: None),
+        on_wait or wait_only,
         uploaded,
         readings if not uploaded else None,
         open_path,
@@ -134,6 +137,7 @@ class _Reading:
     rules: Rules
     on_found: Callable[[int, str], None]
     on_file: Callable[[Source | Skipped], None]
+    on_wait: Waiting
     uploaded: bool
     readings: Readings | None
     open_path: Opener = open_given
@@ -254,7 +258,9 @@ class _Reading:
             return self._take(Skipped(name, Cause.TOO_LARGE, more_than(limit)))
         if look(data[:HEAD_BYTES], raw_name).holds_zip:
             return self._read_zip(BytesIO(data), name, Start(None, name), None, nesting=0)
-        found = read_content(name, len(data), BytesIO(data).read, self.rules, included=True, keep=True)
+        found = read_content(
+            name, len(data), BytesIO(data).read, self.rules, included=True, keep=True, waiting=self.on_wait
+        )
         return self._take(found)
 
     def _read_below(self, tree: Tree, start: Start, origin: str | None, *, nesting: int) -> None:
@@ -263,7 +269,7 @@ class _Reading:
         known = self.readings if isinstance(tree, DiskTree) else None
         place = known.place(str(start.where), self.rules) if known is not None else None
         walk = Walk(tree, self.rules, self.names, start)
-        for found in self._walked(walk):
+        for found in self._walked(walk, is_new=place is None or place.is_new):
             if isinstance(found, Skipped):
                 if known is not None:
                     known.survey.skip(found)
@@ -286,12 +292,14 @@ class _Reading:
                 read = _noted(_final(read, tree, nesting), walk.unheeded.get(found.raw_path))
                 self._take(read, lies_at, Trace(None, tree.modified(found.where)), folder)
 
-    def _walked(self, walk: Walk) -> list[File | Skipped]:
-        """All of it, so that how many there are is known before the first is read."""
+    def _walked(self, walk: Walk, *, is_new: bool) -> list[File | Skipped]:
+        """All of it, so that how many there are is known before the first is read. is_new: they will be."""
         found: list[File | Skipped] = []
         self.n_known -= 1  # the folder or zip itself
         for each in walk:
             found.append(each)
+            if is_new and isinstance(each, File):
+                expect(each.path)
             self.n_known += 1
             self.on_found(self.n_known, each.path)
         return found
@@ -305,7 +313,8 @@ class _Reading:
         return place.see(where, path, read, included=included, status_of=tree.held.status)
 
     def _reader(self, path: str, *, included: bool, keep: bool = False) -> Take:
-        return lambda n_bytes, read: read_content(path, n_bytes, read, self.rules, included=included, keep=keep)
+        options = {"included": included, "keep": keep}
+        return lambda n_bytes, read: read_content(path, n_bytes, read, self.rules, **options, waiting=self.on_wait)
 
     def _read_inner_zip(self, tree: Tree, found: File, start: Start, origin: str | None, nesting: int) -> None:
         """A zip in a folder or in a zip that the user brought back."""

@@ -61,6 +61,11 @@ class Place:
     _met: set[str] = field(default_factory=set)
     _fresh: dict[str, _Record] = field(default_factory=dict)
 
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing is known of it."""
+        return self._read_again or not self._known
+
     def see(self, where: str, path: str, read: Read, *, included: bool, status_of: StatusOf) -> Seen:
         """A file of the folder, which goes by `path`: as it is known, or else as `read` gives it."""
         try:
@@ -75,7 +80,7 @@ class Place:
                 return Seen(unpacked(record.found, path, read), status.st_mtime, look)
         begun_ns = self._now_ns()
         found = read()
-        if is_settled(status, begun_ns) and (isinstance(found, Source) or found.cause in _STABLE):
+        if is_settled(status, begun_ns) and _is_stable(found):
             with suppress(OSError):
                 if look_at(status_of(where)) == look:
                     self._fresh[key] = _Record(look, packed(found))
@@ -92,6 +97,11 @@ class Place:
             if key in self._met or os.path.lexists(self.root + key[1:])
         }
         return kept | self._fresh
+
+
+def _is_stable(found: Source | Skipped) -> bool:
+    """Whether the same bytes give the same again."""
+    return not found.is_partial if isinstance(found, Source) else found.cause in _STABLE
 
 
 class Readings:

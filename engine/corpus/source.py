@@ -95,7 +95,8 @@ class Source:
     for what came from elsewhere, such as an upload. It tells a source from another one of the same path.
     volatility: how often it may be expected to change, against the others of its corpus; 0 where nothing is known.
     nature: what its pages are where none of them has words ("a scan"); "" where it is not known, as after storing.
-    What a source is does not depend on these three, nor on folder.
+    is_partial: whether a page was left out that took too long to read: the next reading may have it.
+    What a source is does not depend on these four, nor on folder.
     """
 
     path: str
@@ -113,6 +114,7 @@ class Source:
     origin: str | None = field(default=None, repr=False, compare=False)
     volatility: float = field(default=0.0, repr=False, compare=False)
     nature: str = field(default="", repr=False, compare=False)
+    is_partial: bool = field(default=False, repr=False, compare=False)
 
     @property
     def n_pages(self) -> int | None:
