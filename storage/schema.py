@@ -49,6 +49,11 @@ class Database:
                 raise
         self._idle.append(connection)
 
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._closed
+
     def close(self) -> None:
         """Closes what is idle; what is lent is closed when it comes back. Closing twice is allowed."""
         with self._lock:

@@ -12,7 +12,7 @@ from engine.errors import SessionBusy, UsageError
 from storage.branches import Parents, branch_to, choose_leaf, newest_leaf, read_leaf, read_parents
 from storage.columns import pack_ids, pack_json, pack_text, pack_time
 from storage.identity import find_session, touch_session
-from storage.leases import Lease, beat, holder_of, refuse_if_held
+from storage.leases import Lease, beat, is_held, refuse_if_held
 from storage.records import Outcome, Turn
 from storage.schema import Database
 from storage.search import index_passage
@@ -237,10 +237,10 @@ _RUNNING = "SELECT turns.id, turns.session_id, turns.position FROM turns WHERE s
 
 def _orphans(connection: sqlite3.Connection) -> list[sqlite3.Row]:
     rows = connection.execute(
-        """SELECT turns.id, turns.session_id, turns.position, pid, started, host, heartbeat FROM turns
+        """SELECT turns.id, turns.session_id, turns.position, token, pid, started, host, heartbeat FROM turns
         LEFT JOIN leases ON leases.session_id = turns.session_id AND leases.token = turns.lease WHERE stop IS NULL"""
     ).fetchall()
-    return [row for row in rows if row["pid"] is None or not holder_of(row).is_alive()]
+    return [row for row in rows if row["pid"] is None or not is_held(connection, row)]
 
 
 def _interrupt_all(connection: sqlite3.Connection, session_id: str) -> None:
