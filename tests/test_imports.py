@@ -46,7 +46,7 @@ FLOORS = (
     ("app.previews", "app.question"),
     ("app.reach",),
     ("app.citing", "app.receipts", "app.found_again", "app.noting"),
-    ("app.passes", "app.answering", "app.export", "app.exchange", "app.checking_again"),
+    ("app.passes", "app.record", "app.answering", "app.export", "app.exchange", "app.checking_again"),
     ("app.desk", "app.archive", "app.choosing"),
     ("app.serve", "app.reaching"),
     ("app.cli", "app.command", "app.open_browser"),
