@@ -1,6 +1,5 @@
 """Uploads: what a browser sent, and how it becomes files below a folder. Reading them is left to `intake`."""
 
-import os
 import re
 import shutil
 import tempfile
@@ -8,9 +7,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Protocol
 
-import psutil
-
 from engine.errors import SourceRefused
+from storage.hosts import is_of_the_dead, own_mark
 
 _PASTED = re.compile(r"image( \d+)?\.png")  # what browsers call every picture that is pasted
 _MAX_NAME = 255  # of a part of a path, in bytes: what file systems take; NTFS takes 255 characters
@@ -57,10 +55,9 @@ def private_folder(home: Path) -> Path:
     uploads = home / "uploads"
     uploads.mkdir(mode=0o700, parents=True, exist_ok=True)
     for left in uploads.iterdir():
-        owner = left.name.partition("-")[0]
-        if owner.isdecimal() and int(owner) != os.getpid() and not psutil.pid_exists(int(owner)):
+        if is_of_the_dead(left.name):
             shutil.rmtree(left, ignore_errors=True)
-    return Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=uploads))
+    return Path(tempfile.mkdtemp(prefix=own_mark(), dir=uploads))
 
 
 def safe_parts(name: str) -> tuple[str, ...]:

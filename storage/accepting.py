@@ -1,4 +1,4 @@
-"""A question that is accepted: all that it changes, in one transaction, so that all of it is there afterwards or nothing.
+"""A question that is accepted: all that it changes, in one transaction, so that all of it is there or nothing.
 
 A session that is begun, who may write in it, the sources that came along, what was skipped, and the turn itself.
 """

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from io import BytesIO
+from math import inf
 from threading import Lock
 from time import monotonic
 
@@ -20,6 +21,7 @@ from storage.records import SessionSource
 
 _QUALITY = 82
 _LONGEST = 96  # pixels: twice what they are shown at
+_RETRY_S = 30.0
 _KEPT = 2_000  # of about 2 KB each
 
 
@@ -98,17 +100,18 @@ class Thumbnailer:
     def __init__(self, source: Callable[[str, str], SessionSource | None]) -> None:
         """source: gives one of a session, by the session's id and its path."""
         self._source = source
-        self._kept: OrderedDict[tuple[str, int], str | None] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, int], tuple[str | None, float]] = OrderedDict()
         self._lock = Lock()
 
     def draw(self, session_id: str, wishes: Iterable[Wish], *, within_s: float) -> Thumbnails:
         """Those that are kept, and as many more as can be drawn in that time, but one at least. What cannot be drawn is
-        not asked for again."""
+        not asked for again for a while."""
         until, addresses, missing, drawn = monotonic() + within_s, {}, 0, False
         for wish in dict.fromkeys(wishes):
             key = (wish.digest, wish.number)
             with self._lock:
-                is_kept, address = key in self._kept, self._kept.get(key)
+                address, until = self._kept.get(key, (None, 0.0))
+                is_kept = monotonic() < until
             if not is_kept and (not drawn or monotonic() < until):
                 address, is_kept, drawn = self._draw(session_id, wish), True, True
             missing += not is_kept
@@ -121,7 +124,8 @@ class Thumbnailer:
         drawing = draw(placed.source, wish.number, _LONGEST) if placed is not None else None
         address = drawing.address if isinstance(drawing, Drawing) else None
         with self._lock:
-            self._kept[wish.digest, wish.number] = address
+            until = inf if address is not None else monotonic() + _RETRY_S
+            self._kept[wish.digest, wish.number] = address, until
             while len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
         return address

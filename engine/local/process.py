@@ -33,9 +33,9 @@ from engine.runtime.quotes.evidence import LOWEST
 from engine.runtime.quotes.text import Documents
 from engine.runtime.settings import EngineSettings
 from engine.tokens.document import Ids
+from engine.watching import EnginePatience, Patience
 
 _LAST = ("finished", "failed", "quoted")  # the child's last word on a generation, or on evidence
-_STOP_S = 30.0  # a decode step of a large model on a slow machine, and some
 _POLL_S = 0.05  # how soon a cancel is seen while the child is busy
 
 
@@ -55,8 +55,12 @@ class EngineProcess:
     ends the child only and is raised here as EngineDied.
     """
 
-    def __init__(self, settings: EngineSettings) -> None:
+    def __init__(self, settings: EngineSettings, patience: EnginePatience | None = None) -> None:
         self.settings = settings
+        self._patiences = patience or EnginePatience()
+        self._patience = self._patiences.answering
+        self._cancel = Flag()  # of the call under way
+        self._stop_by = 0.0
         self._child: Child | None = None
         self._keeping: Keeping | None = None
         self._on_checkpoint: Callable[[SavedState], None] | None = None
@@ -95,6 +99,7 @@ class EngineProcess:
         but copy. Ends with Finished also when cancelled. Raises EngineFailed or EngineDied when the engine breaks; the
         next call starts a new one.
         """
+        self._cancel = cancel
         load_s = yield from self._load(cancel)
         if cancel.is_set():
             yield _cancelled(prompt, load_s)
@@ -163,6 +168,7 @@ class EngineProcess:
         """
         if self.pid is None or cancel.is_set():
             return
+        self._cancel = cancel
         sizes, data = documents.packed() if apart else (None, b"")
         if not apart:
             self._tell_of(documents)
@@ -182,8 +188,8 @@ class EngineProcess:
         """Saves the KV state; None when there is none. Raises EngineFailed when the disk refuses it."""
         if self.pid is None:
             return None
+        never = self._cancel = Flag()
         self._send({"do": "save", "path": str(path), "binding": binding.fields()})
-        never = Flag()
         while (frame := self._next(never)).fields["event"] != "saved":
             pass
         return SavedState(path, frame.fields["n_bytes"], np.frombuffer(frame.payload, dtype="<i4"))
@@ -197,13 +203,14 @@ class EngineProcess:
 
     def _stop(self) -> None:
         """Cancels the generation under way and waits until the child is free again; one that never is, is ended."""
-        child, deadline = self._living(), time.monotonic() + _STOP_S
+        child, stopping = self._living(), self._patiences.stopping
+        end = time.monotonic() + max(stopping.still_s, stopping.silent_s)
         try:
-            child.send({"do": "cancel"})
-            while time.monotonic() < deadline:
-                frame = child.receive(_POLL_S)
+            child.send({"do": "cancel"}, patience=lambda: stopping)
+            while time.monotonic() < end:
+                frame = child.receive(_POLL_S, patience=lambda: stopping)
                 if frame is not None and frame.fields["event"] == "wanted":
-                    child.send({"do": "cancel"})  # in place of the file
+                    child.send({"do": "cancel"}, patience=lambda: stopping)  # in place of the file
                 if frame is not None and frame.fields["event"] in _LAST:
                     self._answering = False
                     return
@@ -231,7 +238,12 @@ class EngineProcess:
         while True:
             if cancel.is_set() and not self._told_to_stop:
                 self._told_to_stop = True
+                stopping = self._patiences.stopping
+                self._stop_by = time.monotonic() + max(stopping.still_s, stopping.silent_s)
                 self._send({"do": "cancel"})
+            if self._told_to_stop and time.monotonic() > self._stop_by:
+                child, self._child = self._living(), None
+                raise child.given_up(self._patiences.stopping, self._patiences.stopping.silent_s)
             if (frame := self._heard()) is not None:
                 return frame
 
@@ -239,7 +251,7 @@ class EngineProcess:
         """What the child says within a moment, if anything. Raises as _next does."""
         child = self._living()
         try:
-            frame = child.receive(_POLL_S)
+            frame = child.receive(_POLL_S, patience=self._now)
         except EngineDied:
             self._child = None
             raise
@@ -257,6 +269,10 @@ class EngineProcess:
             raise EngineFailed(frame.fields["fact"], frame.fields["remedy"])
         return frame
 
+    def _now(self) -> Patience:
+        """How long is waited now: who was told to stop has less time."""
+        return self._patiences.stopping if self._cancel.is_set() else self._patience
+
     def _projector_suspect(self, picture: str) -> str:
         name = self.settings.projector.name if self.settings.projector else "?"
         return (
@@ -267,8 +283,9 @@ class EngineProcess:
     def _send(self, fields: dict[str, Any], payload: bytes = b"") -> None:
         if fields["do"] in ("load", "generate", "evidence", "save"):
             self._told_to_stop = False
+            self._patience = self._patiences.of(fields["do"])
         try:
-            self._living().send(fields, payload)
+            self._living().send(fields, payload, patience=self._now)
         except EngineDied:
             self._child = None
             raise
