@@ -346,9 +346,5 @@ def leases_of_summaries(db: Database) -> None:
 @MIGRATIONS()
 def pieces_of_contents(db: Database) -> None:
     """Contents that are too large for one transaction: `deflated` has a flag for them, and `data` says which pieces."""
-    db.conn.execute("""CREATE TABLE content_pieces (
-        put TEXT NOT NULL,
-        number INTEGER NOT NULL,
-        data BLOB NOT NULL,
-        PRIMARY KEY (put, number)
-    )""")
+    columns = "put TEXT NOT NULL, number INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (put, number)"
+    db.conn.execute(f"CREATE TABLE content_pieces ({columns})")

@@ -53,9 +53,7 @@ class DryRun:
         placement = replace(placement, repack=False)  # it moves weights, and none are there
         if self._gpu_names is None:
             self.gpus()
-        if (
-            self._gpu_names is None
-        ):  # they cannot be told now: what is measured is not to be taken for another machine's
+        if self._gpu_names is None:  # they cannot be told now: nothing is kept as measured without
             with self._lock:
                 return self._ask_for(card, placement)
         model, key = _digest(card), json.dumps([self._gpu_names, asdict(placement)], sort_keys=True)

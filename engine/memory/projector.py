@@ -36,16 +36,7 @@ _DEPTHS = {"qwen3vl_merger": 4}  # embeddings a cell: three layers' beside the l
 _LARGEST_PATCHES = 4096  # where nothing is known
 _LARGEST_IMAGE = 8192  # pixels a side, llama.cpp's own limit
 # No descriptor or memory left, a disk or a server that does not answer.
-_PASSING = {
-    errno.EMFILE,
-    errno.ENFILE,
-    errno.ENOMEM,
-    errno.EIO,
-    errno.EAGAIN,
-    errno.EINTR,
-    errno.ESTALE,
-    errno.ETIMEDOUT,
-}
+_PASSING = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.EAGAIN, errno.ESTALE, errno.ETIMEDOUT}
 _MOST_CANDIDATES = 64  # files of a folder that are looked into
 
 
