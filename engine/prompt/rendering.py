@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from jinja2 import Template
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-_CPU_S, _WALL_S = 2, 60  # rendering takes milliseconds; the rest is for a machine that is busy
+_CPU_S, _WALL_S = 2, 120  # rendering takes milliseconds; the rest is for a machine that is busy
 _TRIES = 2  # of a process that was ended from outside
 _ANSWER_BYTES = 64 << 20
 _NO_MEMORY = 3  # exit code
@@ -115,7 +115,11 @@ def _render_apart(
             return tuple(Rendered(**answer) for answer in json.loads(answers))
         if code in _AT_ITS_LIMITS:
             return (Rendered(fault=_FAILED),) * len(conversations)
-    raise EngineFailed("The process that renders the chat template was ended from outside.", "Ask again.")
+        if code is None:
+            break
+    raise EngineFailed(
+        "The process that renders the chat template was ended from outside, or got no time.", "Ask again."
+    )
 
 
 # Its own limits end a process so: of time, of memory, of what it may write. All else comes from outside.
