@@ -107,8 +107,9 @@ def test_between_two_questions(
 
 
 @pytest.mark.slow
+@pytest.mark.new_home
 def test_the_turn_says_so_keeps_its_text_and_the_next_question_is_answered(tmp_path: Path, llama_gguf: Path) -> None:
-    desk = Desk(Settings(home=tmp_path / "home", model=str(llama_gguf), reply_tokens=400))
+    desk = Desk(Settings(home=tmp_path / "home", model=str(llama_gguf), reply_tokens=400, quotes=False))
     try:
         told = ""
         corpus = Corpus((Source.written("a.txt", "word " * 50),))
