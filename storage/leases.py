@@ -77,6 +77,8 @@ class Lease:
         """Takes the lease out of the database. Raises StorageFailed."""
         database = self._database
         if database.closed:  # by now the process does something else
+            if not database.path.exists():
+                return
             database = Database(database.path.parent)
         try:
             with database.write() as connection:
