@@ -105,6 +105,8 @@ def answer(
     sent = _sent(turn, excerpts, record.held, backend)
     for found in cite(record.turn, sent, backend=backend, store=store, settings=settings, stop=uncited):
         yield replace(found, gauge=record.gauge, encoded=record.encoded) if isinstance(found, Cited) else found
+    with suppress(LongdeskError):  # the next question starts another engine
+        backend.settle(uncited)
 
 
 def _whole(sources: Sequence[Source]) -> tuple[Excerpt, ...]:

@@ -19,13 +19,11 @@ from engine.runtime.events import (
     Evidence,
     Finished,
     Gauge,
-    HeldQuote,
     Loading,
-    Prefill,
     Remark,
     Sampling,
     Stop,
-    Text,
+    event_from,
 )
 from engine.runtime.keeping import Keeping
 from engine.runtime.pictures import pictures_of
@@ -35,7 +33,7 @@ from engine.runtime.settings import EngineSettings
 from engine.tokens.document import Ids
 from engine.watching import EnginePatience, Patience
 
-_LAST = ("finished", "failed", "quoted")  # the child's last word on a generation, or on evidence
+_LAST = ("finished", "failed", "quoted", "settled")  # the child's last word on what can be cancelled
 _POLL_S = 0.05  # how soon a cancel is seen while the child is busy
 
 
@@ -117,7 +115,7 @@ class EngineProcess:
                 if frame.fields["event"] == "wanted":
                     self._send({"do": "file"}, pictures.files[frame.fields["file"]])
                     continue
-                event = _event(frame)
+                event = event_from(frame.fields)
                 if isinstance(event, Checkpoint):
                     if self._on_checkpoint is not None:
                         self._on_checkpoint(SavedState(event.path, event.n_bytes, ids[: event.n_tokens]))
@@ -184,6 +182,22 @@ class EngineProcess:
             if self._answering and self.pid is not None:
                 self._stop()
 
+    def settle(self, cancel: Flag) -> None:
+        """Reads the reply that was sampled last again, while nobody waits, so that its cells in the KV cache are those
+        of a prompt that is read; see LlamaModel.settle. A cancel ends it at once. Raises as generate does."""
+        if self.pid is None or cancel.is_set():
+            return
+        self._cancel = cancel
+        self._send({"do": "settle"})
+        self._answering = True
+        try:
+            while (frame := self._next(cancel)).fields["event"] != "settled":
+                pass
+            self.held = np.frombuffer(frame.payload, dtype="<i4")
+        finally:
+            if self._answering and self.pid is not None:
+                self._stop()
+
     def save(self, binding: Binding, path: Path) -> SavedState | None:
         """Saves the KV state; None when there is none. Raises EngineFailed when the disk refuses it."""
         if self.pid is None:
@@ -192,7 +206,8 @@ class EngineProcess:
         self._send({"do": "save", "path": str(path), "binding": binding.fields()})
         while (frame := self._next(never)).fields["event"] != "saved":
             pass
-        return SavedState(path, frame.fields["n_bytes"], np.frombuffer(frame.payload, dtype="<i4"))
+        self.held = np.frombuffer(frame.payload, dtype="<i4")
+        return SavedState(path, frame.fields["n_bytes"], self.held)
 
     def close(self) -> None:
         """Ends the child and frees its memory."""
@@ -281,7 +296,7 @@ class EngineProcess:
         )
 
     def _send(self, fields: dict[str, Any], payload: bytes = b"") -> None:
-        if fields["do"] in ("load", "generate", "evidence", "save"):
+        if fields["do"] in ("load", "generate", "evidence", "settle", "save"):
             self._told_to_stop = False
             self._patience = self._patiences.of(fields["do"])
         try:
@@ -305,27 +320,6 @@ class EngineProcess:
 
 def _places(prompt: Prompt) -> dict[str, int]:
     return {"anchor": prompt.corpus_end, "n_begun": prompt.n_begun}
-
-
-def _event(frame: Frame) -> Remark | Prefill | Checkpoint | Text | Finished:
-    fields = dict(frame.fields)
-    if (gauge := fields.get("gauge")) is not None:
-        places = tuple((str(name), int(n_bytes)) for name, n_bytes in gauge["places"])
-        fields["gauge"] = Gauge(gauge["used"], gauge["cells"], places)
-    match fields.pop("event"):
-        case "prefill":
-            return Prefill(**fields)
-        case "text":
-            return Text(**{**fields, "ids": tuple(fields["ids"])})
-        case "remark":
-            return Remark(**fields)
-        case "checkpoint":
-            return Checkpoint(Path(fields["path"]), fields["n_tokens"], fields["n_bytes"])
-        case _:
-            held = tuple(HeldQuote(**each) for each in fields["held"])
-            return Finished(
-                **{**fields, "stop": Stop(fields["stop"]), "reply_ids": tuple(fields["reply_ids"]), "held": held}
-            )
 
 
 def _cancelled(prompt: Prompt, load_s: float) -> Finished:
