@@ -13,14 +13,12 @@ import numpy as np
 import pytest
 
 from app.images.jpegs import Drawing, Thumbnailer, Wish
-from app.models.shelf import Shelf
-from app.settings import Settings
 from app.sources import colouring, library
 from app.sources.colouring import Colourist
 from app.sources.library import Library
 from engine.child import Child
 from engine.corpus.source import KeptFile, Picture, Source
-from engine.errors import EngineAway, EngineDied, EngineFailed, EngineKilled, LongdeskError, ModelRefused
+from engine.errors import EngineAway, EngineDied, EngineFailed, EngineKilled, ModelRefused
 from engine.memory import dry_run, projector
 from engine.memory.dry_run import DryRun
 from engine.prompt import rendering
@@ -223,32 +221,24 @@ class TestTheModel:
         assert len(run._known) == 1
 
     @pytest.mark.parametrize(("number", "is_fact"), [(errno.EMFILE, False), (errno.EIO, False), (errno.EACCES, True)])
-    def test_a_projector_that_could_not_be_read_for_a_moment_is_looked_at_again(
-        self, tmp_path: Path, llama_gguf: Path, monkeypatch: pytest.MonkeyPatch, number: int, is_fact: bool
+    def test_a_projector_that_could_not_be_read_for_a_moment_is_not_unfit(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, is_fact: bool
     ) -> None:
-        model = tmp_path / "model.gguf"
-        os.link(llama_gguf, model) if llama_gguf.stat().st_dev == tmp_path.stat().st_dev else model.write_bytes(
-            llama_gguf.read_bytes()
-        )
         (tmp_path / "mmproj-model.gguf").write_bytes(b"GGUF")
 
         def read(path: Path) -> Any:
             try:
                 raise OSError(number, os.strerror(number))
             except OSError:
-                raise ModelRefused(f"{path} cannot be read.") from None
+                raise ModelRefused(f"{path.name} cannot be read.") from None
 
         monkeypatch.setattr(projector, "read_projector", read)
-        shelf = Shelf(Settings(home=tmp_path / "home", model=str(model)))
-        try:
-            if is_fact:
-                assert shelf.open(str(model)).unfit == (f"{tmp_path / 'mmproj-model.gguf'} cannot be read.",)
-            else:
-                with pytest.raises(LongdeskError, match="cannot be read"):
-                    shelf.open(str(model))
-                assert shelf._models == {}
-        finally:
-            shelf.close()
+        card: Any = SimpleNamespace(path=tmp_path / "model.gguf")
+        if is_fact:
+            assert projector.unfit_beside(card) == ("mmproj-model.gguf cannot be read.",)
+        else:  # so that no model is kept open without it
+            with pytest.raises(ModelRefused, match="cannot be read"):
+                projector.unfit_beside(card)
 
 
 def test_a_count_with_what_could_not_be_read_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
