@@ -23,7 +23,7 @@ from app.question import DeskEvent, Filled, Hold, Line, Notice, Question, Unwant
 from app.reading import Opener, Tell, open_given, read, read_to_count
 from app.session_settings import begun_with
 from app.settings import Settings
-from app.sources.joining import arrange, join_session, write_down
+from app.sources.joining import arrange, arrived, join_session
 from engine.backend import Backend, Corpus, Exchange, Plan, Prompt, Wanted
 from engine.corpus.rules import Rules
 from engine.errors import Cancelled, LongdeskError
@@ -177,9 +177,9 @@ class Desk(Archive, Choosing):
         """
         joining = join_session(self._store.sources, session_id, corpus, in_folder=in_folder)
         index = self._store.turns.next_index(session_id)
-        write_down(self._store.sources, session_id, joining, corpus.skipped, turn_index=index)
-        if brought_back is not None:
-            self._store.sources.drop_skipped(session_id, brought_back)
+        self._store.sources.take_in(
+            session_id, arrived(joining, corpus.skipped, turn_index=index, brought_back=brought_back)
+        )
         return tuple(map(Notice, joining.sentences()))
 
     def send_note(self, session_id: str, number: int) -> tuple[str, tuple[Notice, ...]]:

@@ -45,7 +45,7 @@ from engine.backend import (
     TemplateUse,
     Wanted,
 )
-from engine.errors import EngineFailed, LongdeskError, ModelRefused
+from engine.errors import EngineFailed, InputRefused, LongdeskError, ModelRefused
 from engine.local.opened import OpenModel
 from engine.memory.fingerprint import fingerprint
 from engine.memory.planner import Planner, make_plan
@@ -285,11 +285,14 @@ class Engines:
         """With the vocabulary of a file on this machine, where a server cannot count and its model is here too."""
         if backend.about.counts_exactly or backend.own_looked_for:
             return backend
-        backend.own_looked_for = True
-        with suppress(LongdeskError):  # a file that cannot be used is none
+        with suppress(LongdeskError):
             found = same_model(backend.file, backend.about.name, self._settings)
-            if found is not None:
-                backend.count_with(self.local.open(str(found)), found.name)
+            try:
+                if found is not None:
+                    backend.count_with(self.local.open(str(found)), found.name)
+            except InputRefused:  # a file that cannot be used is none
+                pass
+            backend.own_looked_for = True  # what failed otherwise is tried again
         return backend
 
     def is_elsewhere(self, model: str) -> bool:

@@ -21,7 +21,7 @@ from app.cli.signals import cancelling, deaf
 from app.costs import cost_of_prompt, cost_words
 from app.desk import Desk
 from app.question import Answered, Filled, Question, with_template
-from engine.backend import Corpus
+from engine.backend import Cause, Corpus
 from engine.corpus.git_range import at_known_paths, folder_and_range, read_range
 from engine.corpus.refusing import named_by_hand, refuse_empty
 from engine.corpus.rules import Rules
@@ -34,7 +34,10 @@ def count_anew(paths: Sequence[Path], rules: Rules, *, read_again: bool, **flags
     with open_desk(**flags) as desk:
         corpus = _read_to_count(desk, paths, rules, read_again)
         count = desk.count(corpus)
-        return count_json(count, cost_of_prompt(desk.about(), count.prompt, desk.settings.reply_tokens)), corpus.survey
+        document = count_json(count, cost_of_prompt(desk.about(), count.prompt, desk.settings.reply_tokens))
+        # what could not be read now may be readable in a moment, though nothing of it changes
+        is_passing = any(one.cause is Cause.UNREADABLE for one in corpus.skipped)
+        return document, None if is_passing else corpus.survey
 
 
 @click.command()

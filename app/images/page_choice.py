@@ -10,6 +10,7 @@ from engine.corpus.formats.reader import redraw, refuse_absent
 from engine.corpus.rules import BARE_PAGES, DEFAULT_RULES, Rules
 from engine.corpus.walk.held import lies_there, read_as_it_lay
 from storage.records import SessionSource, SourceLink
+from storage.sources import Arrived
 from storage.store import Store
 
 
@@ -28,11 +29,9 @@ def choose(store: Store, settings: Settings, session_id: str, draw_pages: str) -
     own = settings_of(session, settings)
     before = own.emptied & {at.source.path for at in placed}
     emptied = sorted(new.path for at, new in drawn if new.path in empty and (at.enabled or new.path in before))
-    store.sources.put(session.id, changed, turn_index=0)
-    store.sources.set_enabled(session.id, emptied, enabled=False)
-    store.sources.set_enabled(session.id, before - empty, enabled=True)
     own = replace(own, draw_pages=draw_pages, emptied=frozenset(emptied))
-    store.sessions.change(session.id, settings=own.to_json("draw_pages", "emptied"))
+    redrawn = Arrived(turn_index=0, sources=changed, left_out=emptied, sent_again=sorted(before - empty))
+    store.take_in(session.id, redrawn, settings=own.to_json("draw_pages", "emptied"))
     return tuple(sentence for at, new in drawn if at.enabled for sentence in _losses(_source_of(at, new), new, rules))
 
 

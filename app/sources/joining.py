@@ -15,7 +15,7 @@ from engine.corpus.walk.disk_tree import is_gone
 from engine.corpus.walk.disk_tree import lies_there as lies_there
 from engine.corpus.wording import Names, listed, printable
 from storage.records import SourceLink
-from storage.sources import Sources
+from storage.sources import Arrived, Sources
 
 # what says that a file can still be read, if somebody wants it
 _STILL_READABLE = {Cause.IGNORED, Cause.EXCLUDED, Cause.GENERATED}
@@ -129,14 +129,18 @@ def arrange(stored: Sources, sources: Sequence[Source], *, behind: Sequence[Sour
     return order_for_reuse(sources, earlier=[paths[n_sent:] for paths in beginnings if paths[:n_sent] == sent])
 
 
-def write_down(
-    stored: Sources, session_id: str, joining: Joining, skipped: Sequence[Skipped], *, turn_index: int
-) -> None:
-    """Makes it so. New sources are carried first by that turn."""
-    stored.put(session_id, joining.sources, turn_index=turn_index)
-    stored.put_skipped(session_id, (*skipped, *joining.gone))
-    stored.set_enabled(session_id, [one.path for one in joining.gone], enabled=False)
-    stored.set_enabled(session_id, joining.returning, enabled=True)
+def arrived(
+    joining: Joining, skipped: Sequence[Skipped], *, turn_index: int, brought_back: str | None = None
+) -> Arrived:
+    """What joins, as it is written down. New sources are carried first by that turn."""
+    return Arrived(
+        turn_index=turn_index,
+        sources=joining.sources,
+        skipped=(*skipped, *joining.gone),
+        left_out=[one.path for one in joining.gone],
+        sent_again=joining.returning,
+        brought_back=brought_back,
+    )
 
 
 def _named(links: Sequence[SourceLink], read: Corpus) -> list[Source]:

@@ -24,6 +24,7 @@ BENCHMARKS = (
     "clicks",
     "encodings",
     "limits",
+    "storing",
     "runtime",
     "reuse",
     "remote",
