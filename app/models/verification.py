@@ -13,7 +13,7 @@ from engine.errors import LongdeskError
 from engine.gguf import Header, read_header
 from engine.local.opened import template_of
 from engine.local.quoting import is_tried, quotes_of
-from engine.memory.card import ModelCard, read_card
+from engine.memory.card import ModelCard, runnable_card
 from engine.memory.catalog.entry import ENTRIES, Entry
 from engine.prompt.choice import OwnTemplate
 from engine.tokens.proof import how_encoded, open_tokenizer
@@ -93,7 +93,7 @@ class _Checking:
             header = read_header(self._path)
             yield Check(name, True, f"{len(header.tensors):,} tensors, all inside the file")
             name = "parts"
-            card = read_card(header)
+            card = runnable_card(header)
         except LongdeskError as error:
             yield Check(name, False, str(error))
             return

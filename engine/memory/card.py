@@ -7,15 +7,15 @@ from pathlib import Path
 from engine.errors import ModelRefused
 from engine.gguf import Header, TensorInfo, read_header
 from engine.memory.attention_windows import windows_of
+from engine.memory.parts import whole_model
+from engine.memory.purpose import refuse_empty, refuse_other
 
-_SPLIT = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$")
 # fields of models that cache something else, or not in every layer: the sum over layers is an upper bound for them
 _OTHER_CACHES = (
     *("ssm.", "wkv.", "kda.", "shortconv.", "full_attention_interval", "nextn_predict"),
     *("attention.kv_lora_rank", "attention.shared_kv_layers", "attention.recurrent_layers"),
     *("attention.indexer.", "attention.compress_ratios"),
 )
-_MOST_PARTS = 1024
 
 # llama.cpp's routed experts, and the tensors that it gives to the input and to the output: src/llama-arch.cpp.
 # Everything else without a block's number (rope_freqs, token_embd_norm, ...) it counts to the first layer.
@@ -90,14 +90,27 @@ class ModelCard:
 
 
 def card_at(path: Path) -> ModelCard:
-    """The card of the file at this path. Raises ModelRefused as read_header and read_card do."""
-    return read_card(read_header(path))
+    """The card of the file at this path. Raises ModelRefused as read_header and runnable_card do."""
+    return runnable_card(read_header(path))
+
+
+def runnable_card(header: Header) -> ModelCard:
+    """The same of a model that is to be opened. Raises as read_card does, and for a file without weights."""
+    card = read_card(header)
+    if not card.weights_bytes:
+        refuse_empty([header])
+    return card
 
 
 def read_card(header: Header) -> ModelCard:
-    """Raises ModelRefused when fields are missing that llama.cpp needs, or parts of a split file."""
-    others = _other_parts(header.path)  # first: a later part does not say what it is
-    architecture = _architecture(header)
+    """Raises ModelRefused when fields are missing that llama.cpp needs, or parts of a split file, and for what is no
+    language model."""
+    parts = whole_model(header)  # first: a later part does not say what it is
+    refuse_other(parts)
+    architecture = header.text("general.architecture")
+    if not architecture:
+        refuse_empty(parts)
+        raise ModelRefused(f"{header.path} does not say what architecture it is.", "Download or convert it again.")
 
     def integer(key: str, default: int = 0) -> int:
         return header.integer(f"{architecture}.{key}", default)
@@ -109,7 +122,6 @@ def read_card(header: Header) -> ModelCard:
             f"window of {window} tokens.",
             "Name the model's own GGUF; a projector (mmproj) goes with --mmproj.",
         )
-    parts = [header, *map(read_header, others)]
     head_dims = _head_dims(header, architecture, n_embd)
     layers, attention_window, exact = _layers(header, architecture, n_layers, head_dims)
     weights = _Weights(parts, n_layers)
@@ -138,18 +150,6 @@ def read_card(header: Header) -> ModelCard:
         has_vocabulary=len(header.strings("tokenizer.ggml.tokens")) > 0,
         files=tuple(ModelFile(part.path, part.file_bytes, part.data_start, part.digest) for part in parts),
     )
-
-
-def _architecture(header: Header) -> str:
-    """Raises ModelRefused for a file that does not say it, or that is a projector."""
-    architecture = header.text("general.architecture")
-    if not architecture:
-        raise ModelRefused(f"{header.path} does not say what architecture it is.", "Download or convert it again.")
-    if architecture == "clip":
-        raise ModelRefused(
-            f"{header.path} is a vision projector, not a language model.", "Name the model's own GGUF with --model."
-        )
-    return architecture
 
 
 class _Weights:
@@ -223,29 +223,6 @@ def _rope_switch(parts: list[Header], original: int) -> int:
     """llama.cpp's get_rope_factors: the long ones where a sequence's context is larger than the original one."""
     has_long = any("rope_factors_long" in tensor.name for part in parts for tensor in part.tensors)
     return original if has_long else 0
-
-
-def _other_parts(path: Path) -> list[Path]:
-    """The further files of a split model. Raises ModelRefused when one is missing or this is not the first."""
-    match = _SPLIT.match(path.name)
-    if match is None:
-        return []
-    if int(match["number"]) != 1:
-        first = f"{match['stem']}-00001-of-{match['count']}.gguf"
-        raise ModelRefused(f"{path} is part {int(match['number'])} of a split model.", f"Name the first part, {first}.")
-    count = int(match["count"])
-    if count > _MOST_PARTS:
-        raise ModelRefused(f"{path} says by its name that it is one of {count:,} files.", "Give it its own name.")
-    others = [
-        path.with_name(f"{match['stem']}-{number:05d}-of-{match['count']}.gguf") for number in range(2, count + 1)
-    ]
-    missing = [other.name for other in others if not other.exists()]
-    if missing:
-        raise ModelRefused(
-            f"{path} is split into {count} files, and {len(missing)} of them are missing ({missing[0]}).",
-            "Put all parts into one folder.",
-        )
-    return others
 
 
 def _quantization(parts: list[Header]) -> str:
