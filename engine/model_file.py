@@ -126,7 +126,9 @@ def _folder(path: Path) -> ModelRefused:
         return ModelRefused(
             fact, "It holds a model in another format: convert it with convert_hf_to_gguf.py, or get a GGUF of it."
         )
-    return ModelRefused(fact, "Name the .gguf file inside it." if _names_in(path) else "It is empty: name a .gguf file.")
+    return ModelRefused(
+        fact, "Name the .gguf file inside it." if _names_in(path) else "It is empty: name a .gguf file."
+    )
 
 
 def _waiting(path: Path) -> str:

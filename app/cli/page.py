@@ -8,9 +8,10 @@ from pathlib import Path
 
 import click
 
-from app.cli.options import CHAT_TEMPLATE, MMPROJ, MODEL
+from app.cli.options import CHAT_TEMPLATE, LORA, MMPROJ, MODEL
 from app.settings import Settings, read_settings
 from engine.errors import LongdeskError
+from engine.memory.adapter import Lora
 
 _HOUSE = Path(__file__).parents[2]
 
@@ -18,16 +19,18 @@ _HOUSE = Path(__file__).parents[2]
 @click.command()
 @MODEL
 @MMPROJ
+@LORA
 @CHAT_TEMPLATE
 @click.option("--port", default=8501, show_default=True, type=click.IntRange(1, 65535))
 @click.option("--root", "roots", multiple=True, type=click.Path(path_type=Path, file_okay=False, exists=True),
               help="A folder that the page may read; may be given several times.")  # fmt: skip
 def up(
-    model: str | None, mmproj: Path | None, chat_template: str | None, port: int, roots: tuple[Path, ...]
+    model: str | None, mmproj: Path | None, lora: tuple[Lora, ...] | None, chat_template: str | None, port: int,
+    roots: tuple[Path, ...]
 ) -> int:  # fmt: skip
     """Open the web page."""
     roots = tuple(root.resolve() for root in roots)
-    settings = read_settings(model=model, mmproj=mmproj, chat_template=chat_template, roots=roots or None)
+    settings = read_settings(model=model, mmproj=mmproj, lora=lora, chat_template=chat_template, roots=roots or None)
     return _serve(settings, port)
 
 
@@ -43,6 +46,7 @@ def _serve(settings: Settings, port: int) -> int:
         "LONGDESK_HOME": str(settings.home.absolute()),
         "LONGDESK_MODEL": settings.model,
         "LONGDESK_MMPROJ": str(settings.mmproj.absolute()) if settings.mmproj is not None else "",
+        "LONGDESK_LORA": "\n".join(map(str, settings.lora_for(settings.model))),
         "LONGDESK_CHAT_TEMPLATE": settings.chat_template if isinstance(settings.chat_template, str) else "",
         "LONGDESK_ROOTS": os.pathsep.join(str(root) for root in settings.roots),
     }

@@ -1,14 +1,17 @@
 """What a GGUF is: its dimensions, its window and where its bytes are. Read from headers alone, never a weight."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from engine.errors import ModelRefused
 from engine.gguf import Header, TensorInfo, read_header
+from engine.memory.adapter import Adapter, Lora, read_adapters
 from engine.memory.attention_windows import windows_of
 from engine.memory.parts import whole_model
 from engine.memory.purpose import refuse_empty, refuse_other
+from engine.memory.rope import Declared, Rope, declared_rope, stretch
 
 # fields of models that cache something else, or not in every layer: the sum over layers is an upper bound for them
 _OTHER_CACHES = (
@@ -64,6 +67,8 @@ class ModelCard:
     files: the parts in order; one where the model is not split.
     rope_switch: contexts of more tokens use the model's long RoPE factors, others its short ones; 0 without a choice.
     estimated: figures of a plan that are estimates for this model, by their names in `plan --json`.
+    declared: what it says of its own positions. rope: the scaling that stands in for that, None for its own. adapters:
+    what changes its weights, whose bytes are counted with them. notes: sentences on all that.
     """
 
     path: Path
@@ -87,6 +92,16 @@ class ModelCard:
     rope_switch: int = 0
     files: tuple[ModelFile, ...] = field(default=(), repr=False)
     estimated: tuple[str, ...] = ()
+    declared: Declared = Declared()
+    rope: Rope | None = None
+    adapters: tuple[Adapter, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def told_apart(self) -> str:
+        """What makes its weights or positions others than its files say; '' for nothing."""
+        rope = [self.rope.stamp] if self.rope is not None else []
+        return " ".join([*rope, *(adapter.stamp for adapter in self.adapters)])
 
 
 def card_at(path: Path) -> ModelCard:
@@ -109,7 +124,6 @@ def read_card(header: Header) -> ModelCard:
     refuse_other(parts)
     architecture = header.text("general.architecture")
     if not architecture:
-        refuse_empty(parts)
         raise ModelRefused(f"{header.path} does not say what architecture it is.", "Download or convert it again.")
 
     def integer(key: str, default: int = 0) -> int:
@@ -117,6 +131,8 @@ def read_card(header: Header) -> ModelCard:
 
     n_layers, window, n_embd = integer("block_count"), integer("context_length"), integer("embedding_length")
     if not 0 < n_layers <= 4096 or window <= 0 or n_embd <= 0:
+        if len(header.strings("tokenizer.ggml.tokens")):
+            refuse_empty(parts)
         raise ModelRefused(
             f"{header.path} is no language model: it has {n_layers} layers, {n_embd} dimensions and a "
             f"window of {window} tokens.",
@@ -148,7 +164,55 @@ def read_card(header: Header) -> ModelCard:
         n_experts=integer("expert_count"),
         rope_switch=_rope_switch(parts, integer("rope.scaling.original_context_length")),
         has_vocabulary=len(header.strings("tokenizer.ggml.tokens")) > 0,
+        declared=declared_rope(parts, architecture, window),
+        notes=_pre_note(header),
         files=tuple(ModelFile(part.path, part.file_bytes, part.data_start, part.digest) for part in parts),
+    )
+
+
+def with_adapters(card: ModelCard, wanted: Sequence[Lora]) -> ModelCard:
+    """The card of the same model with these adapters applied. Raises as read_adapters does."""
+    tensors = [tensor for file in card.files for tensor in read_header(file.path).tensors] if wanted else []
+    adapters = read_adapters(wanted, card.name, card.architecture, tensors)
+    if not adapters:
+        return card
+    layers, outside = list(card.layers), 0
+    for block, n_bytes in (each for adapter in adapters for each in adapter.blocks):
+        if block is None:
+            outside += n_bytes
+        else:
+            at = min(block, len(layers) - 1)
+            layers[at] = replace(layers[at], weights_bytes=layers[at].weights_bytes + n_bytes)
+    total = sum(adapter.n_bytes for adapter in adapters)
+    return replace(
+        card,
+        layers=tuple(layers),
+        weights_bytes=card.weights_bytes + total,
+        output_bytes=card.output_bytes + outside,
+        estimated=tuple(dict.fromkeys((*card.estimated, "compute_bytes"))),
+        adapters=adapters,
+        notes=(*card.notes, f"LoRA: {', '.join(map(str, adapters))}; {total:,} bytes of the weights are theirs."),
+    )
+
+
+def with_rope(card: ModelCard, scaling: str, n_ctx: int | None) -> ModelCard:
+    """The card of the same model with its positions scaled so, for a context of so many tokens. Raises as stretch
+    does."""
+    rope, note = stretch(card.declared, card.name, card.window, scaling, n_ctx)
+    notes = (*card.notes, note)
+    if rope is None:
+        return replace(card, notes=notes)
+    return replace(card, rope=rope, window=n_ctx or rope.trained, notes=notes)
+
+
+def _pre_note(header: Header) -> tuple[str, ...]:
+    """Of a vocabulary in byte pairs whose file does not say by which rule text is cut first."""
+    if header.text("tokenizer.ggml.model") != "gpt2" or header.text("tokenizer.ggml.pre"):
+        return ()
+    return (
+        "The file does not say by which rule text is cut before it is encoded (tokenizer.ggml.pre). llama.cpp takes "
+        "its default rule then, and so do the counts: they are exact for what is sent, but the model was probably "
+        "taught by another rule and reads worse than it could. A newer conversion of it says the rule.",
     )
 
 

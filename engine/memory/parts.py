@@ -97,7 +97,9 @@ def _missing(first: Header, missing: Sequence[Path], count: int) -> ModelRefused
     stem = first.path.name[: -len("-00001-of-00001.gguf")]
     waiting = [name for path in missing for name in _ways(path) if path.with_name(name).exists()]
     if waiting:
-        return ModelRefused(fact, f"It is still being downloaded: {waiting[0]} lies beside it. Wait until that is gone.")
+        return ModelRefused(
+            fact, f"It is still being downloaded: {waiting[0]} lies beside it. Wait until that is gone."
+        )
     found = {number: path for number, path in _siblings(first, count).items() if number > 0}
     wanted = {number: path for number, path in found.items() if path.name != _part(stem, number + 1, count)}
     if wanted:

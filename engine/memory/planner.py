@@ -13,6 +13,7 @@ from engine.memory.card import ModelCard
 from engine.memory.context_search import largest
 from engine.memory.kv_cache import kv_bytes, pad, window_copy_bytes
 from engine.memory.placement import Ladder, estimate, held, ladders, vocabulary_bytes
+from engine.memory.rope import MOST
 
 Measure = Callable[[ModelCard, Placement], Measured]
 
@@ -116,7 +117,9 @@ class Planner:
 
         reread: weights may be dropped and read again, so that none are copied.
         """
-        first = Placement(n_ctx=n_ctx, kv_type=wanted.kv_type, swa_full=wanted.swa_full, repack=not reread)
+        first = Placement(
+            n_ctx=n_ctx, kv_type=wanted.kv_type, swa_full=wanted.swa_full, repack=not reread, rope=self.card.rope
+        )
         alike = [
             ladders(self.card, replace(first, n_ubatch=n), gpus=self.hardware.gpus, kv_device=wanted.kv_device)
             for n in _ubatches(wanted)
@@ -132,6 +135,7 @@ class Planner:
     def made(self, placement: Placement, prompt_tokens: int, wanted: Wanted) -> Plan:
         """The plan that this placement makes."""
         measured, notes = self._measured(placement)
+        notes += self.card.notes
         measured = replace(measured, runtime_bytes=measured.runtime_bytes + wanted.vision_bytes)
         state_bytes = measured.kv_bytes * min(prompt_tokens, placement.n_ctx) // placement.n_ctx
         room = max(0, self.hardware.disk_free_bytes - DISK_RESERVE_BYTES)
@@ -154,6 +158,7 @@ class Planner:
                 or (wanted.vision_bytes and name == "runtime_bytes")
             ),
             notes=notes,
+            stretches_to=_stretches_to(self.card),
         )
 
     def _measured(self, placement: Placement) -> tuple[Measured, tuple[str, ...]]:
@@ -169,6 +174,10 @@ class Planner:
             0 if self.card.has_vocabulary else vocabulary_bytes(self.card)
         )
         measured = replace(measured, runtime_bytes=measured.runtime_bytes + more)
+        if self.card.adapters:  # no dry run knows of them: one more activation, and the small one between the halves
+            widest = max(adapter.widest + adapter.rank for adapter in self.card.adapters)
+            added = ("CPU", 4 * placement.n_ubatch * widest)
+            measured = replace(measured, buffers=(*measured.buffers, added))
         if self.card.exact and abs(measured.kv_bytes - estimated.kv_bytes) <= _LOG_ROUNDING:
             return replace(measured, kv_bytes=estimated.kv_bytes), ()
         return replace(measured, estimated=("kv_bytes", *measured.estimated)), (
@@ -211,6 +220,10 @@ class _Search:
     def widest(self, step: int, low: int, high: int) -> int:
         """The widest context from low, which fits, to high."""
         return largest(low, high, lambda n_ctx: self.excess_bytes(step, n_ctx))
+
+
+def _stretches_to(card: ModelCard) -> int:
+    return int(MOST * card.declared.trained) if card.rope is None and card.declared.stretches else 0
 
 
 def _ubatches(wanted: Wanted) -> tuple[int, ...]:

@@ -19,7 +19,9 @@ _EMBEDDERS = frozenset(
     ("bert", "modern-bert", "nomic-bert", "nomic-bert-moe", "neo-bert", "jina-bert", "jina-bert-v2", "jina-bert-v3",
      "eurobert", "gemma-embedding", "llama-embed", "roberta", "xlm-roberta", "distilbert", "mpnet", "deberta")
 )  # fmt: skip
-_ENCODER_DECODERS = frozenset(("t5", "mt5", "flan-t5", "bart", "mbart", "marian", "m2m_100", "nllb", "pegasus", "madlad"))
+_ENCODER_DECODERS = frozenset(
+    ("t5", "mt5", "flan-t5", "bart", "mbart", "marian", "m2m_100", "nllb", "pegasus", "madlad")
+)
 _TEXT_ENCODERS = frozenset(("t5encoder", "umt5", "clip_l", "clip_g", "clip-text", "text-encoder"))
 _DIFFUSION = frozenset(("dream", "llada", "llada-moe", "llada2", "rnd1", "diffucoder", "sdar", "diffusion-gemma"))
 _PICTURES = frozenset(
@@ -173,7 +175,11 @@ def _pair(look: _Look) -> _Refusal:
         return f"a model that writes down speech ({look.architecture}), not one that answers", _A_CHAT_MODEL
     if look.architecture in _TEXT_ENCODERS or (encodes and not decodes and look.architecture not in _ENCODER_DECODERS):
         return f"a text encoder ({look.architecture}), as image generators use it: it writes no text", _A_CHAT_MODEL
-    if look.architecture in _ENCODER_DECODERS or (encodes and decodes) or look.own("decoder_start_token_id") is not None:
+    if (
+        look.architecture in _ENCODER_DECODERS
+        or (encodes and decodes)
+        or look.own("decoder_start_token_id") is not None
+    ):
         return (
             f"an encoder-decoder model ({look.architecture}): it reads with one half and writes with the other, which "
             "Longdesk cannot run",

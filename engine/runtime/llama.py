@@ -17,6 +17,7 @@ import numpy as np
 
 from engine.errors import EngineFailed
 from engine.memory.llama_parameters import ModelParameters, context_parameters
+from engine.runtime.adapters import apply_adapters
 from engine.runtime.binding import Binding
 from engine.runtime.cache import KvCache
 from engine.runtime.checkpoint import Checkpoints
@@ -54,6 +55,7 @@ class LlamaModel:
         llama_cpp.llama_backend_init()
         self._model = self._load(on_load)
         self._context, self._places = self._new_context()
+        apply_adapters(self._model, self._context, settings.lora)
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
         self._n_vocab = llama_cpp.llama_vocab_n_tokens(self._vocab)
         self._vocabulary: Vocabulary | None = None  # once a form asks for it

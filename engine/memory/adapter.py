@@ -1,0 +1,167 @@
+"""LoRA adapters: small files that change a model's weights, held against the model before anything is loaded.
+
+Read from the header alone, as llama.cpp would read it (src/llama-adapter.cpp, which refuses the same in fewer words).
+Applying them is left to engine.runtime.
+"""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from hashlib import file_digest
+from pathlib import Path
+
+from engine.errors import ModelRefused, UsageError
+from engine.gguf import Header, TensorInfo, read_header
+
+_PAIR = re.compile(r"^(?P<base>.+)\.lora_(?P<side>[ab])$")
+_BLOCK = re.compile(r"\bblk\.(\d+)\.")
+_MOST_SCALE = 1_000.0
+_REMEDY = "Name the adapter that was made for this model, or leave --lora out."
+
+
+@dataclass(frozen=True, slots=True)
+class Lora:
+    """An adapter that was asked for. scale: 1 as it was trained. model: the --model value that it goes with, '' for
+    whichever is asked."""
+
+    path: Path
+    scale: float = 1.0
+    model: str = ""
+
+    def __str__(self) -> str:
+        return str(self.path) if self.scale == 1 else f"{self.path}:{self.scale:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """One that belongs to its model. digest: hex, of all its bytes. n_bytes: of its tensors, and of those of each
+    block of the model, None for what lies in none. widest: of what it adds to one matrix, in elements."""
+
+    path: Path
+    scale: float
+    digest: str
+    n_bytes: int
+    rank: int
+    widest: int
+    blocks: tuple[tuple[int | None, int], ...] = field(repr=False)
+
+    @property
+    def stamp(self) -> str:
+        """Tells weights that were changed otherwise apart."""
+        return f"{self.digest} {self.scale:.9g}"
+
+    def __str__(self) -> str:
+        return self.path.name if self.scale == 1 else f"{self.path.name} at {self.scale:g}"
+
+
+def lora_named(value: str, model: str = "") -> Lora:
+    """FILE or FILE:SCALE. Raises UsageError for an empty one and for a scale that is none."""
+    if not value.strip():
+        raise UsageError("The path after --lora is empty.", "Name an adapter's GGUF, or leave --lora out.")
+    path, sign, scale = value.rpartition(":")
+    if not sign or not path or Path(value).expanduser().exists():
+        return Lora(Path(value).expanduser().absolute(), 1.0, model)
+    try:
+        number = float(scale)
+    except ValueError:
+        if "/" in scale or scale.endswith(".gguf"):  # the colon is the path's own
+            return Lora(Path(value).expanduser().absolute(), 1.0, model)
+        number = math.nan
+    if not abs(number) <= _MOST_SCALE:
+        raise UsageError(
+            f"--lora {value}: {scale or 'nothing'} is no scale.",
+            f"Write FILE:0.5; 1 is full, {_MOST_SCALE:g} the most.",
+        )
+    return Lora(Path(path).expanduser().absolute(), number, model)
+
+
+def read_adapters(
+    wanted: Sequence[Lora], name: str, architecture: str, tensors: Sequence[TensorInfo]
+) -> tuple[Adapter, ...]:
+    """Those of them that change anything, in order. Raises ModelRefused for one that is not this model's."""
+    known = {tensor.name: tensor.dims for tensor in tensors}
+    read = [_read(each, name, architecture, known) for each in wanted]
+    return tuple(each for each in read if each.scale)
+
+
+def _read(lora: Lora, name: str, architecture: str, known: dict[str, tuple[int, ...]]) -> Adapter:
+    if not lora.path.exists():
+        raise ModelRefused(f"There is no LoRA adapter at {lora.path}.", "Check the path after --lora.")
+    header = read_header(lora.path)
+    _check_kind(header)
+    if (own := header.text("general.architecture")) != architecture:
+        raise ModelRefused(
+            f"{lora.path.name} is an adapter for {own or 'an unnamed'} models, and {name} is a {architecture}.", _REMEDY
+        )
+    rank = widest = 0
+    blocks: dict[int | None, int] = {}
+    for base, sides in _pairs(header).items():
+        a, b = sides["a"], sides["b"]
+        _check_pair(lora.path, base, a, b, known)
+        rank, widest = max(rank, b.dims[0]), max(widest, b.dims[1])
+        match = _BLOCK.search(base)
+        block = int(match[1]) if match else None
+        blocks[block] = blocks.get(block, 0) + a.n_bytes + b.n_bytes
+    return Adapter(lora.path, lora.scale, _digest(lora.path), header.tensor_bytes, rank, widest, tuple(blocks.items()))
+
+
+def _check_kind(header: Header) -> None:
+    path, kind = header.path, header.text("general.type")
+    is_old = not kind and any(_PAIR.match(tensor.name) for tensor in header.tensors)
+    if kind != "adapter":
+        told = "an adapter from before llama.cpp knew their kind" if is_old else f"a {kind or 'model'}, no adapter"
+        remedy = "Convert it anew with convert_lora_to_gguf.py." if is_old else "A model goes with --model."
+        raise ModelRefused(f"{path} is {told}.", remedy)
+    if (kind := header.text("adapter.type")) != "lora":
+        raise ModelRefused(f"{path} is an adapter of the kind {kind or 'that it does not say'}, not a LoRA.", _REMEDY)
+    if header.integers("adapter.alora.invocation_tokens"):
+        raise ModelRefused(
+            f"{path} is an activated LoRA: it is applied behind certain tokens alone, which Longdesk cannot do.",
+            _REMEDY,
+        )
+    if not header.tensors:
+        raise ModelRefused(f"{path} is an adapter without a single tensor.", "Download or convert it again.")
+
+
+def _pairs(header: Header) -> dict[str, dict[str, TensorInfo]]:
+    pairs: dict[str, dict[str, TensorInfo]] = {}
+    for tensor in header.tensors:
+        match = _PAIR.match(tensor.name)
+        if match is None:
+            raise ModelRefused(f"{header.path} holds {tensor.name!r}, which is no part of a LoRA.", _REMEDY)
+        pairs.setdefault(match["base"], {})[match["side"]] = tensor
+    for base, sides in pairs.items():
+        if len(sides) < 2:
+            raise ModelRefused(f"{header.path} holds one half of the pair for {base!r} alone.", "Convert it again.")
+    return pairs
+
+
+def _check_pair(path: Path, base: str, a: TensorInfo, b: TensorInfo, known: dict[str, tuple[int, ...]]) -> None:
+    """Raises ModelRefused where the two, multiplied, are not of the shape of the model's tensor."""
+    if base not in known:
+        raise ModelRefused(f"{path.name} changes {base!r}, which the model does not have.", _REMEDY)
+    dims = (*known[base], 1)[:2]
+    halves = (*a.dims, 1)[:2], (*b.dims, 1)[:2]
+    if base == "token_embd.weight":  # its halves change places
+        fits = halves[0][1] == dims[1] and halves[1][1] == dims[0] and halves[0][0] == halves[1][0]
+    else:
+        fits = halves[0][0] == dims[0] and halves[1][1] == dims[1] and halves[0][1] == halves[1][0]
+    if not fits:
+        raise ModelRefused(
+            f"{path.name} changes {base!r} by halves of {halves[0][0]} x {halves[0][1]} and {halves[1][0]} x "
+            f"{halves[1][1]}, and the model has it in {dims[0]} x {dims[1]}: it is of another size of the model.",
+            _REMEDY,
+        )
+
+
+def _digest(path: Path) -> str:
+    stat = path.stat()
+    return _digest_of(path, (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
+
+
+@lru_cache(maxsize=32)
+def _digest_of(path: Path, stamp: tuple[int, ...]) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "blake2b").hexdigest()[:32]
