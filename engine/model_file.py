@@ -138,7 +138,7 @@ def _waiting(path: Path) -> str:
 
 
 def _joining(path: Path, piece: "re.Match[str]") -> str:
-    """How the pieces of a file that was cut at any byte are joined: these, other than parts of a split model, can be."""
+    """How the pieces of a file that was cut at any byte are joined; parts of a split model never are so."""
     whole = path.name[: piece.start(1)]
     pieces = [name for name in _names_in(path.parent) if name.startswith(whole) and _PIECE.search(name)]
     shown = " ".join(sorted(pieces, key=_in_order)) or f"{whole}.*"

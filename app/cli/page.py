@@ -9,9 +9,12 @@ from pathlib import Path
 import click
 
 from app.cli.options import CHAT_TEMPLATE, LORA, MMPROJ, MODEL
-from app.settings import Settings, read_settings
+from app.models.places import find_plannable
+from app.models.shelf import Shelf
+from app.settings import STARTER, Settings, read_settings
 from engine.errors import LongdeskError
 from engine.memory.adapter import Lora
+from engine.remote.address import is_address
 
 _HOUSE = Path(__file__).parents[2]
 
@@ -31,7 +34,18 @@ def up(
     """Open the web page."""
     roots = tuple(root.resolve() for root in roots)
     settings = read_settings(model=model, mmproj=mmproj, lora=lora, chat_template=chat_template, roots=roots or None)
+    _refuse_model(settings)
     return _serve(settings, port)
+
+
+def _refuse_model(settings: Settings) -> None:
+    """Raises ModelRefused for a file that no question could be asked of, UsageError for a name that nothing has; what
+    can be had, such as the catalogue's models, and engines elsewhere, the page speaks of."""
+    is_elsewhere = settings.engine() is not None or ("://" in settings.model and is_address(settings.model))
+    if settings.model == STARTER or is_elsewhere:
+        return
+    if isinstance(find_plannable(settings.model, settings), Path):
+        Shelf(settings).card(settings.model)
 
 
 def _serve(settings: Settings, port: int) -> int:

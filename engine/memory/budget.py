@@ -269,7 +269,7 @@ class Plan:
     notes: tuple[str, ...] = ()
     advice: tuple[Advice, ...] = ()
     capacity: Capacity | None = None
-    stretches_to: int = 0
+    stretches_from: int = 0
 
     @property
     def placed(self) -> Placement:

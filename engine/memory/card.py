@@ -98,6 +98,11 @@ class ModelCard:
     notes: tuple[str, ...] = ()
 
     @property
+    def stretches_from(self) -> int:
+        """Tokens from which its window can be stretched; 0 where it cannot be, or is."""
+        return self.declared.trained if self.rope is None and self.declared.stretches else 0
+
+    @property
     def told_apart(self) -> str:
         """What makes its weights or positions others than its files say; '' for nothing."""
         rope = [self.rope.stamp] if self.rope is not None else []

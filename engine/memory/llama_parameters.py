@@ -14,7 +14,6 @@ from engine.memory.gpus import ram_buffer_type
 from engine.memory.kv_cache import GGML_NUMBERS
 from engine.memory.rope import LINEAR, NONE, YARN
 
-
 _SCALING_TYPES = {
     NONE: llama_cpp.LLAMA_ROPE_SCALING_TYPE_NONE,
     LINEAR: llama_cpp.LLAMA_ROPE_SCALING_TYPE_LINEAR,

@@ -13,7 +13,6 @@ from engine.memory.card import ModelCard
 from engine.memory.context_search import largest
 from engine.memory.kv_cache import kv_bytes, pad, window_copy_bytes
 from engine.memory.placement import Ladder, estimate, held, ladders, vocabulary_bytes
-from engine.memory.rope import MOST
 
 Measure = Callable[[ModelCard, Placement], Measured]
 
@@ -158,7 +157,7 @@ class Planner:
                 or (wanted.vision_bytes and name == "runtime_bytes")
             ),
             notes=notes,
-            stretches_to=_stretches_to(self.card),
+            stretches_from=self.card.stretches_from,
         )
 
     def _measured(self, placement: Placement) -> tuple[Measured, tuple[str, ...]]:
@@ -220,10 +219,6 @@ class _Search:
     def widest(self, step: int, low: int, high: int) -> int:
         """The widest context from low, which fits, to high."""
         return largest(low, high, lambda n_ctx: self.excess_bytes(step, n_ctx))
-
-
-def _stretches_to(card: ModelCard) -> int:
-    return int(MOST * card.declared.trained) if card.rope is None and card.declared.stretches else 0
 
 
 def _ubatches(wanted: Wanted) -> tuple[int, ...]:

@@ -29,8 +29,8 @@ _PICTURES = frozenset(
      "qwen_image", "cosmos", "chroma", "z_image", "mochi", "pixart", "kandinsky", "pig", "diffusion", "vae")
 )  # fmt: skip
 _VOICES = frozenset(
-    ("wavtokenizer-dec", "qwen3tts", "pockettts", "parler-tts", "parler", "kokoro", "dia", "snac", "bark", "csm-vocoder",
-     "mimi", "vocos", "encodec", "bigvgan")
+    ("wavtokenizer-dec", "qwen3tts", "pockettts", "parler-tts", "parler", "kokoro", "dia", "snac", "bark",
+     "csm-vocoder", "mimi", "vocos", "encodec", "bigvgan")
 )  # fmt: skip
 _LISTENERS = frozenset(("whisper", "parakeet", "canary", "moonshine", "wav2vec2"))
 _DRAFTS = frozenset(("eagle", "eagle2", "eagle3", "dflash", "medusa", "gemma4-assistant"))
@@ -57,6 +57,10 @@ class _Look:
 
     def has_tensor(self, *starts: str) -> bool:
         return any(name.startswith(starts) for name in self.names)
+
+    def has_only(self, is_one: Callable[[str], bool]) -> bool:
+        """Whether it has tensors, and all of them are such."""
+        return bool(self.names) and all(map(is_one, self.names))
 
     def own(self, key: str) -> object:
         """A field of its architecture."""
@@ -108,9 +112,9 @@ def _adapter(look: _Look) -> _Refusal:
 
 
 def _matrix(look: _Look) -> _Refusal:
-    if look.type != "imatrix" and look.architecture != "imatrix" and not look.has_key("imatrix."):
-        if not look.names or not all(name.endswith((".in_sum2", ".counts")) for name in look.names):
-            return None
+    is_named = "imatrix" in (look.type, look.architecture) or look.has_key("imatrix.")
+    if not is_named and not look.has_only(lambda name: name.endswith((".in_sum2", ".counts"))):
+        return None
     return "an importance matrix (imatrix), which is for quantizing a model, not a model", f"{_MODELS_OWN}."
 
 
@@ -127,9 +131,9 @@ def _projector(look: _Look) -> _Refusal:
 
 
 def _control_vector(look: _Look) -> _Refusal:
-    if look.architecture != "controlvector" and not look.has_key("controlvector."):
-        if not look.names or not all(name.startswith("direction.") for name in look.names):
-            return None
+    is_named = look.architecture == "controlvector" or look.has_key("controlvector.")
+    if not is_named and not look.has_only(lambda name: name.startswith("direction.")):
+        return None
     return "a control vector, not a model", f"{_MODELS_OWN}; Longdesk applies no control vectors."
 
 

@@ -1,4 +1,4 @@
-"""A window that is stretched: RoPE scaling that the user asks for, so that a context may be larger than a model's window.
+"""A window that is stretched: RoPE scaling that the user asks for, so that a context may be larger than the window.
 
 What the model declares itself is replaced by it, never multiplied with it. Arithmetic: llama.cpp, src/llama-context.cpp
 (rope_freq_scale of a context stands in for the model's) and the YaRN paper, https://arxiv.org/abs/2309.00071.
@@ -110,8 +110,8 @@ def stretch(declared: Declared, name: str, window: int, scaling: str, n_ctx: int
             f" It stands in for the model's own {declared.scaling} scaling from {declared.trained:,}, not on top of it."
         )
     return Rope(scaling, factor, declared.trained), (
-        f"The window is stretched from {window:,} to {n_ctx:,} tokens by {scaling} RoPE scaling, factor {factor:.4g} of "
-        f"the {declared.trained:,} that the model was trained for.{own} It was not trained so: expect worse answers, "
+        f"The window is stretched from {window:,} to {n_ctx:,} tokens by {scaling} RoPE scaling, "
+        f"factor {factor:.4g} of the {declared.trained:,} that the model was trained for.{own} It was not trained so: expect worse answers, "
         "in short prompts too; `longdesk reading` shows how far it reads."
     )
 
