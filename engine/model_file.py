@@ -25,10 +25,10 @@ _OTHERS: tuple[tuple[bytes, str, str], ...] = (
      "Fetch the file itself with `git lfs pull`, or download it."),
     (b"<!doctype", "a web page, no model", "Download the file itself: behind its download button, or with a client."),
     (b"<html", "a web page, no model", "Download the file itself: behind its download button, or with a client."),
-    (b"ggml", "in GGML, a format from before GGUF", "Use a GGUF of the model."),
-    (b"lmgg", "in GGML, a format from before GGUF", "Use a GGUF of the model."),
-    (b"tjgg", "in GGML, a format from before GGUF", "Use a GGUF of the model."),
-    (b"fmgg", "in GGML, a format from before GGUF", "Use a GGUF of the model."),
+    *(
+        (sign, "in GGML, a format from before GGUF", "Use a GGUF of the model.")
+        for sign in (b"ggml", b"lmgg", b"ggjt", b"tjgg", b"ggmf", b"fmgg")
+    ),
     (b"algg", "a LoRA adapter in a format from before GGUF", "Convert it anew with convert_lora_to_gguf.py."),
     (b"pk\x03\x04", "a zip or a PyTorch file, no GGUF", "Unpack it, or convert the model with convert_hf_to_gguf.py."),
     (b"\x00\x00\x00\x00", "zeros where a GGUF begins: space for a download that has not begun",
@@ -84,12 +84,12 @@ def cut_short(path: Path, fact: str) -> ModelRefused:
 
 def no_gguf(path: Path, head: bytes) -> ModelRefused:
     """A file that begins otherwise than a GGUF. head: its first bytes, some 30."""
+    if piece := _PIECE.search(path.name):
+        return ModelRefused(f"{path} is not a GGUF file, but a later piece of one that was cut.", _joining(path, piece))
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower() or head
     for sign, what, remedy in _OTHERS:
         if start.startswith(sign):
             return ModelRefused(f"{path} is not a GGUF file: it is {what}.", remedy)
-    if piece := _PIECE.search(path.name):
-        return ModelRefused(f"{path} is not a GGUF file, but a later piece of one that was cut.", _joining(path, piece))
     if path.suffix == ".safetensors" or head[8:10] == b'{"':
         return ModelRefused(
             f"{path} is not a GGUF file: it is in safetensors.",

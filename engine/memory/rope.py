@@ -111,8 +111,8 @@ def stretch(declared: Declared, name: str, window: int, scaling: str, n_ctx: int
         )
     return Rope(scaling, factor, declared.trained), (
         f"The window is stretched from {window:,} to {n_ctx:,} tokens by {scaling} RoPE scaling, "
-        f"factor {factor:.4g} of the {declared.trained:,} that the model was trained for.{own} It was not trained so: expect worse answers, "
-        "in short prompts too; `longdesk reading` shows how far it reads."
+        f"factor {factor:.4g} of the {declared.trained:,} that the model was trained for.{own} "
+        "It was not trained so: expect worse answers, in short prompts too; `longdesk reading` shows how far it reads."
     )
 
 
