@@ -248,6 +248,7 @@ def test_loading_the_command_line_loads_no_engine() -> None:
         "engine.runtime.form",
         "engine.runtime.llama",
         "engine.runtime.log",
+        "engine.runtime.pieces",
         "engine.runtime.quotes.writing",
         "engine.runtime.recurrence",
         "engine.runtime.sampling",

@@ -169,7 +169,9 @@ def read_card(header: Header) -> ModelCard:
         n_experts=integer("expert_count"),
         rope_switch=_rope_switch(parts, integer("rope.scaling.original_context_length")),
         has_vocabulary=len(header.strings("tokenizer.ggml.tokens")) > 0,
-        declared=declared_rope(parts, architecture, window),
+        declared=declared_rope(
+            header.metadata, {tensor.name for part in parts for tensor in part.tensors}, architecture, window
+        ),
         notes=_pre_note(header),
         files=tuple(ModelFile(part.path, part.file_bytes, part.data_start, part.digest) for part in parts),
     )

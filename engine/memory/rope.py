@@ -4,12 +4,11 @@ What the model declares itself is replaced by it, never multiplied with it. Arit
 (rope_freq_scale of a context stands in for the model's) and the YaRN paper, https://arxiv.org/abs/2309.00071.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from engine.errors import UsageError
-from engine.gguf import Header
 
 NONE, LINEAR, YARN = "none", "linear", "yarn"
 SCALINGS = (NONE, LINEAR, YARN)
@@ -59,22 +58,23 @@ class Declared:
         return self.turns and not self.has_factors
 
 
-def declared_rope(parts: Sequence[Header], architecture: str, window: int) -> Declared:
-    """What the header of a model's first file says, and the tensors of all."""
-    header, prefix = parts[0], f"{architecture}.rope.scaling"
-    names = {tensor.name for part in parts for tensor in part.tensors}
-    scaling, factor = header.text(f"{prefix}.type"), _number(header.metadata, f"{prefix}.factor")
-    if not scaling and (linear := _number(header.metadata, f"{architecture}.rope.scale_linear")) > 1:
+def declared_rope(metadata: Mapping[str, object], tensors: Collection[str], architecture: str, window: int) -> Declared:
+    """What the fields of a model's first file say, and the names of all its tensors."""
+    prefix = f"{architecture}.rope.scaling"
+    said, factor = metadata.get(f"{prefix}.type"), _number(metadata, f"{prefix}.factor")
+    scaling = said if isinstance(said, str) else ""
+    if not scaling and (linear := _number(metadata, f"{architecture}.rope.scale_linear")) > 1:
         scaling, factor = LINEAR, linear
     trained = window
     if scaling in (LINEAR, YARN):
-        trained = header.integer(f"{prefix}.original_context_length") or round(window / max(1.0, factor))
+        original = metadata.get(f"{prefix}.original_context_length")
+        trained = original if isinstance(original, int) and original > 0 else round(window / max(1.0, factor))
     return Declared(
         scaling="" if scaling == NONE else scaling,
         factor=factor,
         trained=min(window, trained) or window,
-        turns=architecture not in _UNTURNED and "position_embd.weight" not in names,
-        has_factors=any("rope_factors_long" in name for name in names),
+        turns=architecture not in _UNTURNED and "position_embd.weight" not in tensors,
+        has_factors=any("rope_factors_long" in name for name in tensors),
     )
 
 
