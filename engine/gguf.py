@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import ModelRefused
-from engine.model_file import cut_short, no_gguf, nothing_there, refuse_place
+from engine.model_file import cut_short, no_gguf, nothing_there, unfit_place
 from engine.tensor_types import TENSOR_TYPES, TensorType
 
 _MAGIC = b"GGUF"
@@ -135,11 +135,12 @@ def read_header(path: Path) -> Header:
     """
     try:
         found = path.stat()
-        refuse_place(path, found)
+        if unfit := unfit_place(path, found):
+            raise ModelRefused(*unfit)
         with path.open("rb") as file:
             header = _Cursor(path, file, found.st_size).header()
     except FileNotFoundError:
-        raise nothing_there(path) from None
+        raise ModelRefused(*nothing_there(path)) from None
     except OSError as error:
         raise ModelRefused(f"{path} cannot be read: {error.strerror}.", "Check its permissions.") from None
     _check_tensors(header)
@@ -188,7 +189,7 @@ class _Cursor:
         magic = self.file.read(4)
         self.buffer += magic
         if magic != _MAGIC:
-            raise no_gguf(self.path, magic + self.file.read(60))
+            raise ModelRefused(*no_gguf(self.path, magic + self.file.read(60)))
         self.at = 4
 
     def _need(self, end: int) -> None:
@@ -284,7 +285,7 @@ class _Cursor:
         return tensor
 
     def _cut_short(self) -> ModelRefused:
-        return cut_short(self.path, f"{self.path} ends inside its header: the file is cut short.")
+        return ModelRefused(*cut_short(self.path, f"{self.path} ends inside its header: the file is cut short."))
 
     def _malformed(self, what: str) -> ModelRefused:
         return _malformed(self.path, what)
@@ -316,11 +317,11 @@ def _check_tensors(header: Header) -> None:
     room = header.file_bytes - header.data_start
     needed = max((tensor.offset + tensor.n_bytes for tensor in header.tensors), default=0)
     if header.tensors and needed > room:
-        raise cut_short(
-            header.path,
+        fact = (
             f"{header.path} is cut short: its tensors need {header.data_start + needed:,} bytes, "
-            f"the file has {header.file_bytes:,}.",
+            f"the file has {header.file_bytes:,}."
         )
+        raise ModelRefused(*cut_short(header.path, fact))
     end, names = 0, set[str]()
     alignment = header.integer("general.alignment", 32)
     for tensor in header.tensors:

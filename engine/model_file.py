@@ -11,8 +11,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
-
-from engine.errors import ModelRefused
+from typing import NamedTuple
 
 _UNENDED = (".part", ".partial", ".crdownload", ".opdownload", ".download", ".incomplete", ".filepart", ".!qb", ".!ut")
 _CONTROL = ".aria2"  # a file that lies beside a download until it has ended
@@ -36,71 +35,79 @@ _OTHERS: tuple[tuple[bytes, str, str], ...] = (
 )  # fmt: skip
 
 
-def refuse_place(path: Path, found: os.stat_result) -> None:
-    """Raises ModelRefused for what cannot be a whole model file, by what it is and how it is called."""
+class Told(NamedTuple):
+    """What is said of it, as engine.errors.ModelRefused takes it."""
+
+    fact: str
+    remedy: str
+
+
+def unfit_place(path: Path, found: os.stat_result) -> Told | None:
+    """Why this cannot be a whole model file, by what it is and how it is called; None where nothing speaks against."""
     if stat.S_ISDIR(found.st_mode):
-        raise _folder(path)
+        return _folder(path)
     if not stat.S_ISREG(found.st_mode):  # opening a named pipe would wait for a writer
-        raise ModelRefused(f"{path} is not a regular file.", "Name a model file that ends in .gguf.")
+        return Told(f"{path} is not a regular file.", "Name a model file that ends in .gguf.")
     if ending := _unended(path.name):
         name = path.name[: -len(ending)]
-        raise ModelRefused(
+        return Told(
             f"{path} is a download that has not ended: its name ends in {ending}.",
             f"Wait until it has, then name {name}; or start the download again.",
         )
     if path.with_name(path.name + _CONTROL).exists():
-        raise ModelRefused(
+        return Told(
             f"{path} is still being downloaded: {path.name}{_CONTROL} lies beside it.",
             "Wait until that is gone, or start the download again.",
         )
     if found.st_size == 0:
-        raise ModelRefused(f"{path} is empty.", _waiting(path) or "Download the model file again.")
+        return Told(f"{path} is empty.", _waiting(path) or "Download the model file again.")
+    return None
 
 
-def nothing_there(path: Path) -> ModelRefused:
+def nothing_there(path: Path) -> Told:
     """Where no file has this path: what is called so but for its end, or nearly so."""
     fact, remedy = f"There is no model file at {path}.", "Check the path after --model."
     if waiting := _waiting(path):
-        return ModelRefused(fact, waiting)
+        return Told(fact, waiting)
     if not path.parent.is_dir():
         there = next((folder for folder in path.parents if folder.is_dir()), None)
-        return ModelRefused(fact, f"{remedy} The folder is not there either; {there} is." if there else remedy)
+        return Told(fact, f"{remedy} The folder is not there either; {there} is." if there else remedy)
     names = ggufs_in(path.parent)
     if near := nearest(path.name, names):
-        return ModelRefused(fact, f"Did you mean {' or '.join(near)}?")
-    return ModelRefused(fact, f"{remedy} In that folder {_listed(names)}." if names else remedy)
+        return Told(fact, f"Did you mean {' or '.join(near)}?")
+    return Told(fact, f"{remedy} In that folder {_listed(names)}." if names else remedy)
 
 
-def cut_short(path: Path, fact: str) -> ModelRefused:
+def cut_short(path: Path, fact: str) -> Told:
     """A file that ends before it is whole. fact: how that shows."""
     if piece := _PIECE.search(path.name):
-        return ModelRefused(fact, _joining(path, piece))
+        return Told(fact, _joining(path, piece))
     if (pieces := [name for name in _names_in(path.parent) if name.startswith(path.name) and _PIECE.search(name)]) and (
         piece := _PIECE.search(pieces[0])
     ):
-        return ModelRefused(fact, _joining(path.with_name(pieces[0]), piece))
-    return ModelRefused(fact, _waiting(path) or "Download it again.")
+        return Told(fact, _joining(path.with_name(pieces[0]), piece))
+    return Told(fact, _waiting(path) or "Download it again.")
 
 
-def no_gguf(path: Path, head: bytes) -> ModelRefused:
+def no_gguf(path: Path, head: bytes) -> Told:
     """A file that begins otherwise than a GGUF. head: its first bytes, some 30."""
     if piece := _PIECE.search(path.name):
-        return ModelRefused(f"{path} is not a GGUF file, but a later piece of one that was cut.", _joining(path, piece))
+        return Told(f"{path} is not a GGUF file, but a later piece of one that was cut.", _joining(path, piece))
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower() or head
     for sign, what, remedy in _OTHERS:
         if start.startswith(sign):
-            return ModelRefused(f"{path} is not a GGUF file: it is {what}.", remedy)
+            return Told(f"{path} is not a GGUF file: it is {what}.", remedy)
     if path.suffix == ".safetensors" or head[8:10] == b'{"':
-        return ModelRefused(
+        return Told(
             f"{path} is not a GGUF file: it is in safetensors.",
             "Use a GGUF of the model, or convert its folder with convert_hf_to_gguf.py.",
         )
     if _SHARD.search(path.name):
-        return ModelRefused(
+        return Told(
             f"{path} is not a GGUF file, though it is called as a part of a split one.",
             "Every part begins with a header of its own: download this one again.",
         )
-    return ModelRefused(f"{path} is not a GGUF file.", "Name a model file that ends in .gguf.")
+    return Told(f"{path} is not a GGUF file.", "Name a model file that ends in .gguf.")
 
 
 def nearest(name: str, names: Iterable[str]) -> tuple[str, ...]:
@@ -118,17 +125,15 @@ def ggufs_in(folder: Path) -> tuple[str, ...]:
     return tuple(name for name in names if not _SHARD.search(name) or "-00001-of-" in name)
 
 
-def _folder(path: Path) -> ModelRefused:
+def _folder(path: Path) -> Told:
     fact, names = f"{path} is a folder, not a GGUF file.", ggufs_in(path)
     if names:
-        return ModelRefused(fact, f"Name the .gguf file inside it: {_listed(names, verb=False)}.")
+        return Told(fact, f"Name the .gguf file inside it: {_listed(names, verb=False)}.")
     if any(name.endswith((".safetensors", ".bin")) for name in _names_in(path)):
-        return ModelRefused(
+        return Told(
             fact, "It holds a model in another format: convert it with convert_hf_to_gguf.py, or get a GGUF of it."
         )
-    return ModelRefused(
-        fact, "Name the .gguf file inside it." if _names_in(path) else "It is empty: name a .gguf file."
-    )
+    return Told(fact, "Name the .gguf file inside it." if _names_in(path) else "It is empty: name a .gguf file.")
 
 
 def _waiting(path: Path) -> str:

@@ -7,13 +7,14 @@ Applying them is left to engine.runtime.
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import file_digest
 from pathlib import Path
 
 from engine.errors import ModelRefused, UsageError
 from engine.gguf import Header, TensorInfo, read_header
+from engine.memory.card import Adapter, ModelCard
 
 _PAIR = re.compile(r"^(?P<base>.+)\.lora_(?P<side>[ab])$")
 _BLOCK = re.compile(r"\bblk\.(\d+)\.")
@@ -32,28 +33,6 @@ class Lora:
 
     def __str__(self) -> str:
         return str(self.path) if self.scale == 1 else f"{self.path}:{self.scale:g}"
-
-
-@dataclass(frozen=True, slots=True)
-class Adapter:
-    """One that belongs to its model. digest: hex, of all its bytes. n_bytes: of its tensors, and of those of each
-    block of the model, None for what lies in none. widest: of what it adds to one matrix, in elements."""
-
-    path: Path
-    scale: float
-    digest: str
-    n_bytes: int
-    rank: int
-    widest: int
-    blocks: tuple[tuple[int | None, int], ...] = field(repr=False)
-
-    @property
-    def stamp(self) -> str:
-        """Tells weights that were changed otherwise apart."""
-        return f"{self.digest} {self.scale:.9g}"
-
-    def __str__(self) -> str:
-        return self.path.name if self.scale == 1 else f"{self.path.name} at {self.scale:g}"
 
 
 def lora_named(value: str, model: str = "") -> Lora:
@@ -75,6 +54,31 @@ def lora_named(value: str, model: str = "") -> Lora:
             f"Write FILE:0.5; 1 is full, {_MOST_SCALE:g} the most.",
         )
     return Lora(Path(path).expanduser().absolute(), number, model)
+
+
+def with_adapters(card: ModelCard, wanted: Sequence[Lora]) -> ModelCard:
+    """The card of the same model with these adapters applied. Raises as read_adapters does."""
+    tensors = [tensor for file in card.files for tensor in read_header(file.path).tensors] if wanted else []
+    adapters = read_adapters(wanted, card.name, card.architecture, tensors)
+    if not adapters:
+        return card
+    layers, outside = list(card.layers), 0
+    for block, n_bytes in (each for adapter in adapters for each in adapter.blocks):
+        if block is None:
+            outside += n_bytes
+        else:
+            at = min(block, len(layers) - 1)
+            layers[at] = replace(layers[at], weights_bytes=layers[at].weights_bytes + n_bytes)
+    total = sum(adapter.n_bytes for adapter in adapters)
+    return replace(
+        card,
+        layers=tuple(layers),
+        weights_bytes=card.weights_bytes + total,
+        output_bytes=card.output_bytes + outside,
+        estimated=tuple(dict.fromkeys((*card.estimated, "compute_bytes"))),
+        adapters=adapters,
+        notes=(*card.notes, f"LoRA: {', '.join(map(str, adapters))}; {total:,} bytes of the weights are theirs."),
+    )
 
 
 def read_adapters(

@@ -1,13 +1,11 @@
 """What a GGUF is: its dimensions, its window and where its bytes are. Read from headers alone, never a weight."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from engine.errors import ModelRefused
 from engine.gguf import Header, TensorInfo, read_header
-from engine.memory.adapter import Adapter, Lora, read_adapters
 from engine.memory.attention_windows import windows_of
 from engine.memory.parts import whole_model
 from engine.memory.purpose import refuse_empty, refuse_other
@@ -53,6 +51,28 @@ class ModelFile:
     n_bytes: int
     data_start: int
     header_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """A LoRA adapter that belongs to its model. digest: hex, of all its bytes. n_bytes: of its tensors; blocks: of those
+    of each block of the model, None for what lies in none. widest: of what it adds to one matrix, in elements."""
+
+    path: Path
+    scale: float
+    digest: str
+    n_bytes: int
+    rank: int
+    widest: int
+    blocks: tuple[tuple[int | None, int], ...] = field(repr=False)
+
+    @property
+    def stamp(self) -> str:
+        """Tells weights that were changed otherwise apart."""
+        return f"{self.digest} {self.scale:.9g}"
+
+    def __str__(self) -> str:
+        return self.path.name if self.scale == 1 else f"{self.path.name} at {self.scale:g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +145,7 @@ def runnable_card(header: Header) -> ModelCard:
 def read_card(header: Header) -> ModelCard:
     """Raises ModelRefused when fields are missing that llama.cpp needs, or parts of a split file, and for what is no
     language model."""
-    parts = whole_model(header)  # first: a later part does not say what it is
+    parts = whole_model(header, read_header)  # first: a later part does not say what it is
     refuse_other(parts)
     architecture = header.text("general.architecture")
     if not architecture:
@@ -174,31 +194,6 @@ def read_card(header: Header) -> ModelCard:
         ),
         notes=_pre_note(header),
         files=tuple(ModelFile(part.path, part.file_bytes, part.data_start, part.digest) for part in parts),
-    )
-
-
-def with_adapters(card: ModelCard, wanted: Sequence[Lora]) -> ModelCard:
-    """The card of the same model with these adapters applied. Raises as read_adapters does."""
-    tensors = [tensor for file in card.files for tensor in read_header(file.path).tensors] if wanted else []
-    adapters = read_adapters(wanted, card.name, card.architecture, tensors)
-    if not adapters:
-        return card
-    layers, outside = list(card.layers), 0
-    for block, n_bytes in (each for adapter in adapters for each in adapter.blocks):
-        if block is None:
-            outside += n_bytes
-        else:
-            at = min(block, len(layers) - 1)
-            layers[at] = replace(layers[at], weights_bytes=layers[at].weights_bytes + n_bytes)
-    total = sum(adapter.n_bytes for adapter in adapters)
-    return replace(
-        card,
-        layers=tuple(layers),
-        weights_bytes=card.weights_bytes + total,
-        output_bytes=card.output_bytes + outside,
-        estimated=tuple(dict.fromkeys((*card.estimated, "compute_bytes"))),
-        adapters=adapters,
-        notes=(*card.notes, f"LoRA: {', '.join(map(str, adapters))}; {total:,} bytes of the weights are theirs."),
     )
 
 

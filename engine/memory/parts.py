@@ -5,12 +5,17 @@ rename to what. Fields: llama.cpp, src/llama-model-loader.cpp, tools/gguf-split.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.errors import ModelRefused
-from engine.gguf import Header, read_header
+
+if TYPE_CHECKING:
+    from engine.gguf import Header
+
+    Read = Callable[[Path], Header]
 
 _NAME = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$")
 _MOST_PARTS = 1024
@@ -18,32 +23,32 @@ _MOST_LOOKED_INTO = 128  # files of a folder
 _SHOWN = 4
 
 
-def whole_model(first: Header) -> list[Header]:
+def whole_model(first: "Header", read: "Read") -> "list[Header]":
     """The headers of all files of a model, in order, this one first. Raises ModelRefused where they are not all there
-    under the names by which llama.cpp finds them."""
+    under the names by which llama.cpp finds them. read: engine.gguf.read_header."""
     match = _NAME.match(first.path.name)
     said, named = first.integer("split.count"), int(match["count"]) if match else 1
     if said > 1:
         _refuse_joined(first, said)
         if (number := first.integer("split.no")) > 0:
-            raise _later_part(first, number + 1, said)
+            raise _later_part(first, number + 1, said, read)
         if match is None or named != said or int(match["number"]) != 1:
-            raise _renamed(first, said)
+            raise _renamed(first, said, read)
     elif match is not None and int(match["number"]) != 1:
-        raise _later_part(first, int(match["number"]), named)
+        raise _later_part(first, int(match["number"]), named, read)
     if match is None:
         return [first]
     if named > _MOST_PARTS:
         raise ModelRefused(f"{first.path} says by its name that it is one of {named:,} files.", "Give it its own name.")
     others = [first.path.with_name(_part(match["stem"], number, named)) for number in range(2, named + 1)]
     if missing := [other for other in others if not other.exists()]:
-        raise _missing(first, missing, named)
-    parts = [first, *map(read_header, others)]
+        raise _missing(first, missing, named, read)
+    parts = [first, *map(read, others)]
     _check(parts)
     return parts
 
 
-def _refuse_joined(first: Header, count: int) -> None:
+def _refuse_joined(first: "Header", count: int) -> None:
     """Raises ModelRefused for a file in which another GGUF follows the first part's tensors."""
     end = max((tensor.offset + tensor.n_bytes for tensor in first.tensors), default=0) + first.data_start
     alignment = first.integer("general.alignment", 32)
@@ -64,24 +69,24 @@ def _refuse_joined(first: Header, count: int) -> None:
         )
 
 
-def _later_part(header: Header, number: int, count: int) -> ModelRefused:
+def _later_part(header: "Header", number: int, count: int, read: "Read") -> ModelRefused:
     match = _NAME.match(header.path.name)
     fact = f"{header.path} is part {number} of a split model of {count}."
     if match is not None:
         first = header.path.with_name(_part(match["stem"], 1, int(match["count"])))
         if first.exists():
             return ModelRefused(fact, f"Name the first part, {first.name}.")
-    if found := _siblings(header, count).get(0):
+    if found := _siblings(header, count, read).get(0):
         return ModelRefused(fact, f"Name the first part: that is {found.name}.")
     name = f", {_part(match['stem'], 1, int(match['count']))}, which is not beside it" if match else ""
     return ModelRefused(fact, f"Name the first part{name}. Put all {count} parts into one folder.")
 
 
-def _renamed(first: Header, count: int) -> ModelRefused:
+def _renamed(first: "Header", count: int, read: "Read") -> ModelRefused:
     """llama.cpp finds the other parts by the first one's name."""
     match = _NAME.match(first.path.name)
     stem = match["stem"] if match else first.path.stem
-    found = {0: first.path, **_siblings(first, count)}
+    found = {0: first.path, **_siblings(first, count, read)}
     moves = _moves(stem, count, found)
     missing = [number + 1 for number in range(count) if number not in found]
     more = f" Parts that are not here: {', '.join(map(str, missing[:_SHOWN]))}." if missing else ""
@@ -92,7 +97,7 @@ def _renamed(first: Header, count: int) -> ModelRefused:
     )
 
 
-def _missing(first: Header, missing: Sequence[Path], count: int) -> ModelRefused:
+def _missing(first: "Header", missing: Sequence[Path], count: int, read: "Read") -> ModelRefused:
     fact = f"{first.path} is split into {count} files, and {len(missing)} of them are missing ({missing[0].name})."
     stem = first.path.name[: -len("-00001-of-00001.gguf")]
     waiting = [name for path in missing for name in _ways(path) if path.with_name(name).exists()]
@@ -100,7 +105,7 @@ def _missing(first: Header, missing: Sequence[Path], count: int) -> ModelRefused
         return ModelRefused(
             fact, f"It is still being downloaded: {waiting[0]} lies beside it. Wait until that is gone."
         )
-    found = {number: path for number, path in _siblings(first, count).items() if number > 0}
+    found = {number: path for number, path in _siblings(first, count, read).items() if number > 0}
     wanted = {number: path for number, path in found.items() if path.name != _part(stem, number + 1, count)}
     if wanted:
         return ModelRefused(fact, f"They were renamed. Rename {_moves(stem, count, wanted)}.")
@@ -108,7 +113,7 @@ def _missing(first: Header, missing: Sequence[Path], count: int) -> ModelRefused
     return ModelRefused(fact, f"Put all parts into one folder.{whole}")
 
 
-def _check(parts: Sequence[Header]) -> None:
+def _check(parts: "Sequence[Header]") -> None:
     """Raises ModelRefused for a part that stands under another one's name, or is another model's."""
     count = len(parts)
     if not parts[0].integer("split.count"):
@@ -134,7 +139,7 @@ def _check(parts: Sequence[Header]) -> None:
         )
 
 
-def _siblings(header: Header, count: int) -> dict[int, Path]:
+def _siblings(header: "Header", count: int, read: "Read") -> dict[int, Path]:
     """Other files of its folder that say that they are parts of a model of as many, by their number from 0; of those
     that two files claim to be, none."""
     found: dict[int, Path] = {}
@@ -145,7 +150,7 @@ def _siblings(header: Header, count: int) -> dict[int, Path]:
             if path.name == header.path.name:
                 continue
             with suppress(ModelRefused):
-                other = read_header(path)
+                other = read(path)
                 if other.integer("split.count") == count and other.integer("split.tensors.count") == told:
                     number = other.integer("split.no")
                     twice |= {number} & found.keys()
