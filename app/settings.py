@@ -15,9 +15,9 @@ from app.sizes import parse_bytes
 from engine.corpus.rules import ALL_PAGES, BARE_AMONG, BARE_PAGES, parse_pages
 from engine.errors import UsageError
 from engine.kept_files import KeptFiles
-from engine.memory.adapter import Lora, lora_named
 from engine.memory.budget import DEFAULT_REPLY, Wanted
 from engine.memory.catalog.entry import find
+from engine.memory.lora import Lora, lora_named
 from engine.memory.rope import SCALINGS
 from engine.prompt.choice import OwnTemplate, own_template
 from engine.tensor_types import KV_TYPES

@@ -13,7 +13,7 @@ from app.settings import template_named
 from app.sizes import parse_bytes, parse_tokens
 from engine.corpus.walk.streams import STDIN
 from engine.errors import LongdeskError, UsageError
-from engine.memory.adapter import Lora, lora_named
+from engine.memory.lora import Lora, lora_named
 from engine.memory.rope import SCALINGS
 from engine.tensor_types import KV_TYPES
 from engine.tokens.tiles import MOST_TILES

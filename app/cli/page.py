@@ -13,7 +13,7 @@ from app.models.places import find_plannable
 from app.models.shelf import Shelf
 from app.settings import STARTER, Settings, read_settings
 from engine.errors import LongdeskError
-from engine.memory.adapter import Lora
+from engine.memory.lora import Lora
 from engine.remote.address import is_address
 
 _HOUSE = Path(__file__).parents[2]

@@ -11,10 +11,11 @@ from app.settings import Settings
 from engine.errors import LongdeskError, ModelRefused
 from engine.gguf import read_header
 from engine.local.opened import OpenModel, open_model, template_of
-from engine.memory.adapter import Lora, with_adapters
+from engine.memory.adapter import with_adapters
 from engine.memory.card import ModelCard, card_at, with_rope
 from engine.memory.catalog.entry import Entry
 from engine.memory.catalog.ghost import planned_card
+from engine.memory.lora import Lora
 from engine.memory.projector import candidates
 from engine.prompt.choice import OwnTemplate, TemplateUse
 

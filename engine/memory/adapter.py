@@ -4,56 +4,21 @@ Read from the header alone, as llama.cpp would read it (src/llama-adapter.cpp, w
 Applying them is left to engine.runtime.
 """
 
-import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from hashlib import file_digest
 from pathlib import Path
 
-from engine.errors import ModelRefused, UsageError
+from engine.errors import ModelRefused
 from engine.gguf import Header, TensorInfo, read_header
 from engine.memory.card import Adapter, ModelCard
+from engine.memory.lora import Lora
 
 _PAIR = re.compile(r"^(?P<base>.+)\.lora_(?P<side>[ab])$")
 _BLOCK = re.compile(r"\bblk\.(\d+)\.")
-_MOST_SCALE = 1_000.0
 _REMEDY = "Name the adapter that was made for this model, or leave --lora out."
-
-
-@dataclass(frozen=True, slots=True)
-class Lora:
-    """An adapter that was asked for. scale: 1 as it was trained. model: the --model value that it goes with, '' for
-    whichever is asked."""
-
-    path: Path
-    scale: float = 1.0
-    model: str = ""
-
-    def __str__(self) -> str:
-        return str(self.path) if self.scale == 1 else f"{self.path}:{self.scale:g}"
-
-
-def lora_named(value: str, model: str = "") -> Lora:
-    """FILE or FILE:SCALE. Raises UsageError for an empty one and for a scale that is none."""
-    if not value.strip():
-        raise UsageError("The path after --lora is empty.", "Name an adapter's GGUF, or leave --lora out.")
-    path, sign, scale = value.rpartition(":")
-    if not sign or not path or Path(value).expanduser().exists():
-        return Lora(Path(value).expanduser().absolute(), 1.0, model)
-    try:
-        number = float(scale)
-    except ValueError:
-        if "/" in scale or scale.endswith(".gguf"):  # the colon is the path's own
-            return Lora(Path(value).expanduser().absolute(), 1.0, model)
-        number = math.nan
-    if not abs(number) <= _MOST_SCALE:
-        raise UsageError(
-            f"--lora {value}: {scale or 'nothing'} is no scale.",
-            f"Write FILE:0.5; 1 is full, {_MOST_SCALE:g} the most.",
-        )
-    return Lora(Path(path).expanduser().absolute(), number, model)
 
 
 def with_adapters(card: ModelCard, wanted: Sequence[Lora]) -> ModelCard:

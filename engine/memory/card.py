@@ -55,7 +55,7 @@ class ModelFile:
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """A LoRA adapter that belongs to its model. digest: hex, of all its bytes. n_bytes: of its tensors; blocks: of those
+    """A LoRA adapter that belongs to its model. digest: hex, of all it holds. n_bytes: of its tensors; blocks: of those
     of each block of the model, None for what lies in none. widest: of what it adds to one matrix, in elements."""
 
     path: Path

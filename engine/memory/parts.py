@@ -8,22 +8,20 @@ import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
 from engine.errors import ModelRefused
-
-if TYPE_CHECKING:
-    from engine.gguf import Header
-
-    Read = Callable[[Path], Header]
+from engine.memory.header import AnyHeader
 
 _NAME = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$")
+Header = TypeVar("Header", bound=AnyHeader)
+Read = Callable[[Path], AnyHeader]
 _MOST_PARTS = 1024
 _MOST_LOOKED_INTO = 128  # files of a folder
 _SHOWN = 4
 
 
-def whole_model(first: "Header", read: "Read") -> "list[Header]":
+def whole_model(first: Header, read: Callable[[Path], Header]) -> list[Header]:
     """The headers of all files of a model, in order, this one first. Raises ModelRefused where they are not all there
     under the names by which llama.cpp finds them. read: engine.gguf.read_header."""
     match = _NAME.match(first.path.name)
@@ -48,7 +46,7 @@ def whole_model(first: "Header", read: "Read") -> "list[Header]":
     return parts
 
 
-def _refuse_joined(first: "Header", count: int) -> None:
+def _refuse_joined(first: AnyHeader, count: int) -> None:
     """Raises ModelRefused for a file in which another GGUF follows the first part's tensors."""
     end = max((tensor.offset + tensor.n_bytes for tensor in first.tensors), default=0) + first.data_start
     alignment = first.integer("general.alignment", 32)
@@ -69,7 +67,7 @@ def _refuse_joined(first: "Header", count: int) -> None:
         )
 
 
-def _later_part(header: "Header", number: int, count: int, read: "Read") -> ModelRefused:
+def _later_part(header: AnyHeader, number: int, count: int, read: Read) -> ModelRefused:
     match = _NAME.match(header.path.name)
     fact = f"{header.path} is part {number} of a split model of {count}."
     if match is not None:
@@ -82,7 +80,7 @@ def _later_part(header: "Header", number: int, count: int, read: "Read") -> Mode
     return ModelRefused(fact, f"Name the first part{name}. Put all {count} parts into one folder.")
 
 
-def _renamed(first: "Header", count: int, read: "Read") -> ModelRefused:
+def _renamed(first: AnyHeader, count: int, read: Read) -> ModelRefused:
     """llama.cpp finds the other parts by the first one's name."""
     match = _NAME.match(first.path.name)
     stem = match["stem"] if match else first.path.stem
@@ -97,7 +95,7 @@ def _renamed(first: "Header", count: int, read: "Read") -> ModelRefused:
     )
 
 
-def _missing(first: "Header", missing: Sequence[Path], count: int, read: "Read") -> ModelRefused:
+def _missing(first: AnyHeader, missing: Sequence[Path], count: int, read: Read) -> ModelRefused:
     fact = f"{first.path} is split into {count} files, and {len(missing)} of them are missing ({missing[0].name})."
     stem = first.path.name[: -len("-00001-of-00001.gguf")]
     waiting = [name for path in missing for name in _ways(path) if path.with_name(name).exists()]
@@ -113,7 +111,7 @@ def _missing(first: "Header", missing: Sequence[Path], count: int, read: "Read")
     return ModelRefused(fact, f"Put all parts into one folder.{whole}")
 
 
-def _check(parts: "Sequence[Header]") -> None:
+def _check(parts: Sequence[AnyHeader]) -> None:
     """Raises ModelRefused for a part that stands under another one's name, or is another model's."""
     count = len(parts)
     if not parts[0].integer("split.count"):
@@ -139,7 +137,7 @@ def _check(parts: "Sequence[Header]") -> None:
         )
 
 
-def _siblings(header: "Header", count: int, read: "Read") -> dict[int, Path]:
+def _siblings(header: AnyHeader, count: int, read: Read) -> dict[int, Path]:
     """Other files of its folder that say that they are parts of a model of as many, by their number from 0; of those
     that two files claim to be, none."""
     found: dict[int, Path] = {}

@@ -9,12 +9,9 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING
 
 from engine.errors import ModelRefused
-
-if TYPE_CHECKING:
-    from engine.gguf import Header
+from engine.memory.header import AnyHeader
 
 _A_CHAT_MODEL = "Name the GGUF of a chat model, such as a Llama, Qwen or Gemma."
 _MODELS_OWN = "Name the model's own GGUF with --model"
@@ -46,7 +43,7 @@ _LORA = re.compile(r"\.lora_[ab]$")
 class _Look:
     """What of a file its purpose shows in; of a split one the first header has the fields, all have tensors."""
 
-    header: "Header"
+    header: AnyHeader
     type: str
     architecture: str
     names: frozenset[str]
@@ -74,7 +71,7 @@ class _Look:
         return "token_embd.weight" in self.names
 
 
-def refuse_other(parts: "Sequence[Header]") -> None:
+def refuse_other(parts: Sequence[AnyHeader]) -> None:
     """Raises ModelRefused for what is no language model, with what it is. parts: the headers of all its files."""
     names = frozenset(tensor.name for tensor in chain.from_iterable(part.tensors for part in parts))
     first = parts[0]
@@ -85,7 +82,7 @@ def refuse_other(parts: "Sequence[Header]") -> None:
             raise ModelRefused(f"{look.path} is {fact}.", remedy)
 
 
-def refuse_empty(parts: "Sequence[Header]") -> None:
+def refuse_empty(parts: Sequence[AnyHeader]) -> None:
     """Raises ModelRefused for a file without a single tensor, which can count and nothing else."""
     if any(part.tensors for part in parts):
         return

@@ -13,7 +13,7 @@ from app.desk import Desk
 from app.question import Answered, Notice, Question
 from app.settings import Settings
 from engine.errors import DoesNotFit, ModelRefused, UsageError
-from engine.memory.adapter import Lora
+from engine.memory.lora import Lora
 from tests.models.lora import build_lora
 
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from engine.errors import ModelRefused, UsageError
-from engine.memory.adapter import Lora, lora_named, with_adapters
+from engine.memory.adapter import with_adapters
 from engine.memory.card import ModelCard, card_at
 from engine.memory.fingerprint import fingerprint, variant
+from engine.memory.lora import Lora, lora_named
 from tests.models.lora import build_lora
 from tests.models.other_files import build_other
 
