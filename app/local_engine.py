@@ -29,6 +29,7 @@ from engine.local.opened import OpenModel
 from engine.memory.budget import Device, Hardware, Measured, Placement
 from engine.memory.card import ModelCard
 from engine.memory.dry_run import DryRun
+from engine.memory.fingerprint import variant
 from engine.memory.hardware import ram
 from engine.memory.planner import Planner, make_plan
 
@@ -161,8 +162,8 @@ class LocalEngine:
         return self._settings.cache
 
     def fingerprint(self, opened: OpenModel) -> str:
-        """Of a model's files, by samples of them."""
-        return self.keeper.caches.identify(opened.card, None).identity.fingerprint
+        """Of a model's files, by samples of them, and of what is made of them; see variant."""
+        return variant(opened.card)
 
     def look_at(self, model: str) -> None:
         """Lets llama.cpp look at a model: a plan will ask it soon. May be called from any thread."""
@@ -269,6 +270,7 @@ class LocalEngine:
             embeddings=self._settings.cache / "embeddings",
             kv_places=tuple((need.device.name, need.kv_bytes) for need in plan.needs),
             n_threads=self._settings.n_threads,
+            lora=tuple((each.path, each.scale) for each in opened.card.adapters),
         )
 
     def _serves(self, engine: "EngineProcess", plan: Plan, prompt: Prompt) -> bool:
@@ -276,7 +278,8 @@ class LocalEngine:
         running = engine.settings.placement
         asked_for = self._settings.n_ctx is None or running.n_ctx == self._settings.n_ctx
         room = running.n_ctx >= plan.prompt_tokens + plan.reply_tokens and running.n_ubatch >= prompt.n_at_once
-        alike = (running.kv_type, running.swa_full) == (plan.placed.kv_type, plan.placed.swa_full)
+        placed = plan.placed
+        alike = (running.kv_type, running.swa_full, running.rope) == (placed.kv_type, placed.swa_full, placed.rope)
         return asked_for and room and alike  # where it lies, and what it computes at once, can stay as it is
 
 

@@ -148,6 +148,7 @@ def notices_of(turn: PreparedTurn, question: str, backend: Backend, model: str) 
     yield from turn.joining.sentences()
     if turn.session is not None and (unused := unused_template(turn.session, model)):
         yield unused
+    yield from backend.about.notes
     if backend.about.template.note:
         yield backend.about.template.note
     if turn.conversation.unseen:

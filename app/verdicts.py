@@ -84,7 +84,8 @@ def refuse_misfit(plan: Plan) -> None:
     """Raises DoesNotFit, with how much is over and the best advice, unless the plan fits."""
     if plan.fits:
         return
-    offered = (*plan.advice[:_OFFERED], *(advice for advice in plan.advice[_OFFERED:] if advice.in_passes))
+    others = (advice for advice in plan.advice[_OFFERED:] if advice.in_passes or advice.rope_scaling is not None)
+    offered = (*plan.advice[:_OFFERED], *others)
     remedy = " Or: ".join(change(plan, advice) for advice in offered)
     if plan.verdict is Verdict.OVER_MEMORY:
         raise DoesNotFit(f"{memory_missing(plan, exact=True)}. Nothing was loaded.", remedy)
@@ -108,6 +109,10 @@ def change(plan: Plan, advice: Advice, *, options: bool = True) -> str:
         return f"{passes}{_named(f'ask {flags}', options) or and_context}."
     if advice.max_tiles is not None or advice.fewer_pages is not None or advice.sources:
         return _less_to_read(advice, options)
+    if advice.rope_scaling is not None:
+        flags = f"--rope-scaling {advice.rope_scaling} --ctx {advice.n_ctx}"
+        where = _named(flags, options) or f"; rope_scaling and n_ctx in config.toml: {advice.rope_scaling}"
+        return f"Stretch the model's window to {advice.n_ctx:,} tokens, at the cost of worse answers{where}."
     if advice.n_ctx is not None:
         return _another_context(plan, advice, advice.n_ctx, options)
     if advice.kv_type is not None:

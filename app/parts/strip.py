@@ -81,7 +81,12 @@ def draw_unseen(paths: Sequence[str], about: About | None) -> None:
 
 
 def draw_template_note(about: About | None) -> None:
-    """Why it is not the model's own template that is used, before anything is asked."""
+    """Why it is not the model's own template that is used, and what was made of the model or is odd about its file,
+    before anything is asked."""
+    if about is not None and about.notes:
+        with st.container(key="model-notes", gap=None):
+            for note in about.notes:
+                st.warning(plain(note), icon=":material/tune:")
     if about is not None and about.template.note:
         with st.container(key="template-note", gap=None):
             st.warning(plain(about.template.note), icon=":material/forum:")

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from engine.memory.capacity import Capacity
+from engine.memory.rope import Rope, rope_from
 
 DEFAULT_REPLY = 2048
 DISK_RESERVE_BYTES = 2 << 30  # that keeping KV states always leaves free
@@ -99,6 +100,7 @@ class Placement:
     kv_on_gpu: a layer's KV cache lies where the layer does; if not, all of it lies in RAM.
     repack: llama.cpp may copy quantized weights into RAM in an order that its CPU kernels read faster.
     use_gpus: if not, llama.cpp leaves GPUs alone; otherwise they may help with layers in RAM too, for some buffers.
+    rope: how positions are scaled, None for the model's own way.
     """
 
     n_ctx: int
@@ -111,11 +113,13 @@ class Placement:
     kv_on_gpu: bool = True
     repack: bool = True
     use_gpus: bool = True
+    rope: Rope | None = None
 
 
 def placement_from(fields: Mapping[str, Any]) -> Placement:
     """A Placement from what dataclasses.asdict made of it, after a way through JSON."""
-    return Placement(**{**fields, "tensor_split": tuple(fields["tensor_split"])})
+    rope = rope_from(fields.get("rope"))
+    return Placement(**{**fields, "tensor_split": tuple(fields["tensor_split"]), "rope": rope})
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +181,7 @@ class Advice:
 
     n_ctx to reply_tokens: as in Wanted. max_tiles: of an image at most. sources: those that are not to be sent.
     in_passes: they are read slice by slice, and nothing is left out; a prompt has saves_tokens less then, or more.
+    rope_scaling: stretches the model's window to n_ctx, at the cost of worse answers.
     other_window: tokens of a window that another model must have at least. With nothing set, memory is to be freed.
     The words for it are app.verdicts'.
     """
@@ -193,6 +198,7 @@ class Advice:
     fewer_pages: FewerPages | None = None
     sources: tuple[Weight, ...] = ()
     in_passes: bool = False
+    rope_scaling: str | None = None
     other_window: int | None = None
 
     @property
@@ -263,6 +269,7 @@ class Plan:
     notes: tuple[str, ...] = ()
     advice: tuple[Advice, ...] = ()
     capacity: Capacity | None = None
+    stretches_from: int = 0
 
     @property
     def placed(self) -> Placement:

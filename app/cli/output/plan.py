@@ -60,6 +60,8 @@ def plan_json(plan: Plan, template: TemplateUse | None = None) -> Json:
                 "leave_out": list(advice.leave_out),
                 "max_tiles": advice.max_tiles,
                 "draw_pages": advice.draw_pages,
+                "rope_scaling": advice.rope_scaling,
+                "ctx": advice.n_ctx,
                 "pass_tokens": "auto" if advice.in_passes else None,
             }
             for advice in plan.advice
