@@ -235,9 +235,7 @@ class RemoteBackend:
                 continue
             yield from heard.take(piece)
 
-    def _request(
-        self, case: Case, sampling: Sampling, form: str | None, messages: list[dict[str, Any]]
-    ) -> Request:
+    def _request(self, case: Case, sampling: Sampling, form: str | None, messages: list[dict[str, Any]]) -> Request:
         prompt = case.prompt
         n_ctx = case.plan.window if case.plan.window < self.about.window else None
         return Request(
