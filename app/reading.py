@@ -14,7 +14,9 @@ from types import TracebackType
 
 from app.settings import Settings
 from engine.backend import Backend, Corpus, Skipped, Source
+from engine.corpus.collect import Opener as Opener
 from engine.corpus.collect import collect
+from engine.corpus.collect import open_given as open_given
 from engine.corpus.readings import Readings
 from engine.corpus.rules import NO_PAGES, Rules
 from engine.corpus.unread import UnreadSource
@@ -77,6 +79,7 @@ def read(
     *,
     uploaded: bool = False,
     tell: Tell | None = None,
+    open_path: Opener = open_given,
 ) -> Corpus:
     """See Desk.read. backend: that makes the ids."""
 
@@ -87,7 +90,13 @@ def read(
     with Reading(encode, tell, to_the_last=True) as reading:
         drawing = _drawing(rules, settings)
         return collect(
-            paths, drawing, uploaded=uploaded, on_found=reading.find, on_file=reading.take, on_wait=reading.wait
+            paths,
+            drawing,
+            uploaded=uploaded,
+            on_found=reading.find,
+            on_file=reading.take,
+            on_wait=reading.wait,
+            open_path=open_path,
         )
 
 

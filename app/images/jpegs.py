@@ -18,7 +18,7 @@ from engine.corpus.source import Cause, KeptFile, Picture, Skipped, Source
 from storage.records import SessionSource
 
 _LONGEST = 96  # pixels: twice what they are shown at
-_ANEW_S = 300.0
+_RETRY_S = 30.0
 _KEPT = 2_000  # of about 2 KB each
 
 
@@ -83,18 +83,18 @@ class Thumbnailer:
     def __init__(self, source: Callable[[str, str], SessionSource | None]) -> None:
         """source: gives one of a session, by the session's id and its path."""
         self._source = source
-        self._kept: OrderedDict[tuple[str, int], str | None] = OrderedDict()
-        self._anew: dict[tuple[str, int], float] = {}  # when one that failed may be drawn after all is tried again
+        self._kept: OrderedDict[tuple[str, int], tuple[str | None, float]] = OrderedDict()
         self._lock = Lock()
 
     def draw(self, session_id: str, wishes: Iterable[Wish], *, within_s: float) -> Thumbnails:
         """Those that are kept, and as many more as can be drawn in that time, but one at least. What cannot be drawn is
-        not asked for again; what took too long, not for a while."""
+        not asked for again for a while."""
         until, addresses, missing, drawn = monotonic() + within_s, {}, 0, False
         for wish in dict.fromkeys(wishes):
             key = (wish.digest, wish.number)
             with self._lock:
-                is_kept, address = self._is_kept(key), self._kept.get(key)
+                address, kept_until = self._kept.get(key, (None, 0.0))
+                is_kept = monotonic() < kept_until
             if not is_kept and (not drawn or monotonic() < until):
                 address, is_kept, drawn = self._draw(session_id, wish), True, True
             missing += not is_kept
@@ -102,19 +102,13 @@ class Thumbnailer:
                 addresses[key] = address
         return Thumbnails(addresses, missing)
 
-    def _is_kept(self, key: tuple[str, int]) -> bool:
-        return key in self._kept and self._anew.get(key, inf) > monotonic()
-
     def _draw(self, session_id: str, wish: Wish) -> str | None:
         placed = self._source(session_id, wish.path)
         drawing = draw(placed.source, wish.number, _LONGEST) if placed is not None else None
         address = drawing.address if isinstance(drawing, Drawing) else None
         key = wish.digest, wish.number
         with self._lock:
-            self._kept[key] = address
-            self._anew.pop(key, None)
-            if isinstance(drawing, Skipped) and drawing.cause is Cause.UNREADABLE:
-                self._anew[key] = monotonic() + _ANEW_S
+            self._kept[key] = address, inf if address is not None else monotonic() + _RETRY_S
             while len(self._kept) > _KEPT:
-                self._anew.pop(self._kept.popitem(last=False)[0], None)
+                self._kept.popitem(last=False)
         return address

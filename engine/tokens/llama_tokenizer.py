@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from engine.child import Channel, Child, Frame, channel_of_child, offer_to_oom_killer
-from engine.errors import EngineDied, ModelRefused
+from engine.errors import EngineDied, EngineKilled, ModelRefused
 from engine.tokens.document import Ids
 
 _PATIENCE_S = 0.1  # with an answer that is nearly there
@@ -87,6 +87,9 @@ class LlamaTokenizer:
             child.send({"do": "open", "path": str(self._path)})
             frame = child.receive()
             reason = "" if frame is not None and frame.fields["opened"] else "llama.cpp does not accept it."
+        except EngineKilled:  # that says nothing of the vocabulary
+            self._close()
+            raise
         except EngineDied as error:
             reason = error.fact
         if reason:

@@ -163,13 +163,18 @@ def redraw(source: Source, rules: Rules, *, data: bytes | None = None) -> Source
 
 
 def refuse_absent(sources: Iterable[Source], skipped: Iterable[Skipped], rules: Rules) -> None:
-    """Nothing where a file has a page that is named, or there are no files with pages. Errors: UsageError."""
+    """Nothing where a file has a page that is named, or there are no files with pages and need not be. Errors:
+    UsageError."""
+    sources = list(sources)
     reasons = {one.path: one.reason for one in skipped if one.cause is Cause.NO_PAGE}
     for source in sources:
         if source.n_pages is not None:
             if rules.names_any(source.n_pages):
                 return
             reasons[source.path] = rules.none_of_its(source.n_pages)
+    if not reasons and sources and rules.needs_pages and rules.listed_pages:
+        fact = f"--draw-pages {rules.draw_pages} names pages, and none of the files has any."
+        raise UsageError(fact, "Leave --draw-pages out, or give a PDF or a TIFF.")
     if len(reasons) == 1:
         ((path, reason),) = reasons.items()
         raise UsageError(f"{path}: {reason}.")
