@@ -30,7 +30,8 @@ from engine.backend import (
     Weight,
     published_prices,
 )
-from engine.errors import EngineAway, EngineFailed, LongdeskError, ModelRefused
+from engine.corpus.formats.format import Waiting, wait_only
+from engine.errors import Cancelled, EngineAway, EngineFailed, LongdeskError, ModelRefused
 from engine.memory.advice import for_window
 from engine.remote.address import NOTHING_ENTERED, Entered
 from engine.remote.compatible import Adapter, Request, short_name
@@ -182,7 +183,12 @@ class RemoteBackend:
                 f"What is sent holds {', '.join(found[:_MOST_NAMED])}: {self.about.server} may take such texts for "
                 "marks of the chat."
             )
-        request = self._request(case, sampling, form)
+        try:
+            request = self._request(case, sampling, form, self._messages(case.prompt, _until(cancel)))
+        except Cancelled:  # while a picture was drawn
+            request = self._request(case, sampling, form, [])
+            yield Heard(case.prompt, request, monotonic()).finished(True, self.about)
+            return
         heard = Heard(case.prompt, request, monotonic())
         try:
             yield from self._answered(request, heard, cancel)
@@ -229,11 +235,11 @@ class RemoteBackend:
                 continue
             yield from heard.take(piece)
 
-    def _request(self, case: Case, sampling: Sampling, form: str | None) -> Request:
+    def _request(self, case: Case, sampling: Sampling, form: str | None, messages: list[dict[str, Any]]) -> Request:
         prompt = case.prompt
         n_ctx = case.plan.window if case.plan.window < self.about.window else None
         return Request(
-            messages=self._messages(prompt),
+            messages=messages,
             max_tokens=sampling.max_tokens,
             temperature=sampling.temperature,
             top_p=sampling.top_p,
@@ -245,8 +251,8 @@ class RemoteBackend:
             begun=prompt.n_begun > 0,
         )
 
-    def _messages(self, prompt: Prompt) -> list[dict[str, Any]]:
-        messages = messages_of(prompt, self._pictures)
+    def _messages(self, prompt: Prompt, waiting: Waiting = wait_only) -> list[dict[str, Any]]:
+        messages = messages_of(prompt, self._pictures, waiting)
         return folded(messages) if self._folds_system else messages
 
     def _counted(self, prompt: Prompt) -> int:
@@ -281,6 +287,16 @@ class RemoteBackend:
                 del self._counts[next(iter(self._counts))]
             self._counts[digest] = found
         return self._counts[digest]
+
+
+def _until(cancel: Flag) -> Waiting:
+    """Waits until it is cancelled."""
+
+    def wait(at: str) -> None:
+        if cancel.is_set():
+            raise Cancelled("It was stopped.")
+
+    return wait
 
 
 def _weights(exchanges: Sequence[Exchange]) -> tuple[Weight, ...]:
