@@ -3,9 +3,8 @@ events, what is kept of them, and what shows the answer."""
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from threading import Event as Flag
-from time import monotonic
 
 from app.attachments import candidates, joining
 from app.citing import Excerpt, Sent, cite
@@ -16,31 +15,31 @@ from app.passes.reading import read_in_passes
 from app.passes.setting import PassPlan
 from app.question import Answered, Begun, Cited, DeskEvent, Notice, Question, looking_at
 from app.receipts import Receipts
+from app.record import Record
 from app.session_settings import TurnSettings, as_asked, asked_with, begun_with, sampling_of, settings_of, varied_from
 from app.settings import Settings
-from app.sources.joining import Joining, join_session, write_down
+from app.sources.joining import Joining, arrived, join_session
 from app.verdicts import refuse_misfit
 from engine.backend import (
     QUOTE_TAG,
     Backend,
     Corpus,
     Event,
-    Finished,
-    Gauge,
     HeldQuote,
-    Prefill,
-    Remark,
     Sampling,
     Source,
     Stop,
-    Text,
 )
 from engine.errors import DoesNotFit, LongdeskError, UsageError
+from storage.accepting import Accepted
+from storage.identity import draw_id
 from storage.leases import Lease
-from storage.records import Outcome, Session, Turn
+from storage.records import Session, Turn
+from storage.schema import StorageFailed
+from storage.sessions import NewSession
 from storage.store import Store
+from storage.turns import Asked
 
-_PROGRESS_S = 0.5  # how often the store hears of the prefill
 _TITLE_LENGTH = 60
 
 
@@ -64,11 +63,11 @@ def answer(
         before = () if resumed or question.as_set else there
         sampling, varied = varied_from(before, sampling_of(settings), question.text, turn.case.prompt.n_tokens)
         notices = tuple(notices_of(turn, question.text, backend, settings.model))  # before the engine turns to it
-        if session is None:
-            session = _begin_session(turn, question, store, settings)
-            lease = stack.enter_context(store.leases.acquire(session.id))
-        assert lease is not None
-        asked = _begin(turn, resumed, session, lease, question, sampling, backend, store, settings)
+        new = None if session is not None else _new_session(turn, question, settings)
+        if lease is None:
+            assert new is not None
+            lease = stack.enter_context(store.leases.prepared(new.id))
+        asked = _begin(turn, resumed, new or session, lease, question, sampling, backend, store, settings)
         receipts, text = Receipts(turn, backend, store, settings), resumed.text if resumed else ""
         record = Record(asked, store, question.read_s, receipts, text, turn.begun.tolist())
         # a standing instruction, or a question, that has the mark tells the model to quote within it
@@ -79,24 +78,28 @@ def answer(
             yield Begun(asked, turn.case.plan, looking_at(turn.case.prompt), cost)
             yield from map(Notice, (*varied, *notices))
             if passes is not None:
-                made = yield from read_in_passes(passes.begun_in(session.id), turn.begun, cancel)
+                made = yield from read_in_passes(passes.begun_in(asked.session_id), turn.begun, cancel)
                 if made is None:
                     yield Answered(record.break_off(Stop.CANCELLED))
                     return
                 turn, excerpts = replace(turn, case=made.case), made.quotable
                 receipts.prepared, receipts.passes = turn, made.passes
             words = excerpts or (_whole(quotable(turn.sources, backend, settings, told=True)) if told else ())
-            events = _generated(turn, words, told, sampling, session.id, backend, cancel)
+            events = _generated(turn, words, told, sampling, asked.session_id, backend, cancel)
             with closing(events):
                 for event in events:
                     yield record.keep(event)
+                    yield from record.trouble()
         except LongdeskError as error:
+            if record.ended:  # how it ended could not be written: it is one that was interrupted
+                raise
             yield Answered(record.break_off(Stop.ERROR, str(error)))
             if isinstance(error, DoesNotFit):  # only a server finds out so late: it is the same refusal
                 raise
         except GeneratorExit:  # nobody listens any more: what was written so far is kept
             if not record.ended:
-                record.break_off(Stop.CANCELLED)
+                with suppress(StorageFailed):
+                    record.break_off(Stop.CANCELLED)
             raise
     # the session is free again: what follows keeps nobody from asking
     sent = _sent(turn, excerpts, record.held, backend)
@@ -214,8 +217,9 @@ def _refuse(turn: PreparedTurn) -> None:
         raise turn.case.refusal
 
 
-def _begin_session(turn: PreparedTurn, question: Question, store: Store, settings: Settings) -> Session:
-    return store.sessions.create(
+def _new_session(turn: PreparedTurn, question: Question, settings: Settings) -> NewSession:
+    return NewSession(
+        id=draw_id(),
         title=title_of(question.text),
         model=settings.model,
         system=turn.system,
@@ -227,7 +231,7 @@ def _begin_session(turn: PreparedTurn, question: Question, store: Store, setting
 def _begin(
     turn: PreparedTurn,
     resumed: Turn | None,
-    session: Session,
+    session: Session | NewSession | None,
     lease: Lease,
     question: Question,
     sampling: Sampling,
@@ -235,7 +239,8 @@ def _begin(
     store: Store,
     settings: Settings,
 ) -> Turn:
-    """It fits: only now does the question leave a trace. What came with one whose turn runs again stays as it was."""
+    """It fits: only now does the question leave a trace, all of it at once. What came with one whose turn runs again
+    stays as it was."""
     if resumed is not None:
         again = replace(asked_with(resumed), kv_type=settings.kv_type, sampling=sampling, own=question.own)
         again = replace(again, model=settings.model, chat_template=backend.about.template)
@@ -246,14 +251,32 @@ def _begin(
             vocabulary=backend.about.vocabulary,
             settings=again.to_json(),
         )
-    if turn.session is not None and not turn.turns and session.title == turn.settings.untitled:
-        store.sessions.rename(session.id, title_of(question.text))
-    if session.model != settings.model:
-        store.sessions.change(session.id, model=settings.model)
-    write_down(store.sources, session.id, turn.joining, question.corpus.skipped, turn_index=turn.index)
+    assert session is not None
+    is_untitled = turn.session is not None and not turn.turns and session.title == turn.settings.untitled
+    asked = Asked(
+        question=question.text,
+        vocabulary=backend.about.vocabulary,
+        settings=_turn_settings(turn, question, sampling, backend, settings).to_json(),
+        beside=question.beside,
+    )
+    return store.accept(
+        Accepted(
+            lease=lease,
+            asked=asked,
+            arrived=arrived(turn.joining, question.corpus.skipped, turn_index=turn.index),
+            new=session if isinstance(session, NewSession) else None,
+            title=title_of(question.text) if is_untitled else None,
+            model=settings.model if session.model != settings.model else None,
+        )
+    )
+
+
+def _turn_settings(
+    turn: PreparedTurn, question: Question, sampling: Sampling, backend: Backend, settings: Settings
+) -> TurnSettings:
     sent = [(at.source, at.turn_index) for at in turn.sent]
     first_sent = joining(candidates(sent, turn.conversation.numbers), turn.turns) if backend.about.sees else ()
-    asked = TurnSettings(
+    return TurnSettings(
         model=settings.model,
         kv_type=settings.kv_type,
         sampling=sampling,
@@ -266,79 +289,6 @@ def _begin(
         own=question.own,
         chat_template=backend.about.template,
     )
-    return store.turns.begin(
-        lease,
-        question=question.text,
-        vocabulary=backend.about.vocabulary,
-        settings=asked.to_json(),
-        beside=question.beside,
-    )
-
-
-@dataclass(slots=True)
-class Record:
-    """What is kept of an answer while it comes. read_s: what reading the sources took. text, ids: of the reply so far,
-    also of its beginning where it goes on."""
-
-    turn: Turn
-    store: Store
-    read_s: float
-    receipts: Receipts
-    text: str
-    ids: list[int]
-    n_begun: int = field(init=False)
-    told_at: float = 0.0
-    ended: bool = False
-    gauge: Gauge | None = None
-    encoded: int = 0
-    held: tuple[HeldQuote, ...] = ()
-
-    def __post_init__(self) -> None:
-        self.n_begun = len(self.ids)
-
-    def keep(self, event: Event) -> DeskEvent:
-        """Writes an event to the store; the event as the doors hear of it."""
-        if isinstance(event, Finished):
-            self.gauge, self.encoded, self.held = event.gauge, event.encoded, event.held
-            self.receipts.server = event.server
-            return Answered(self.end(self._outcome(event)), event.gauge, event.encoded)
-        if isinstance(event, Text):  # at most 20 a second, 0.3 ms each: a kill loses nothing that was seen
-            kept = self.text.removesuffix("\N{REPLACEMENT CHARACTER}") if event.mends else self.text
-            self.text = kept + event.text
-            self.ids += event.ids
-            self.store.turns.append_text(self.turn.id, self.text, self.ids)
-        elif isinstance(event, Prefill) and (event.done == event.total or monotonic() - self.told_at > _PROGRESS_S):
-            self.told_at = monotonic()
-            self.store.turns.set_progress(self.turn.id, done=event.done, total=event.total, reused=event.reused)
-        return Notice(event.text) if isinstance(event, Remark) else event
-
-    def end(self, outcome: Outcome) -> Turn:
-        """The turn as it is stored now."""
-        self.ended = True
-        turn = self.store.turns.finish(self.turn.id, outcome)
-        self.turn = self.store.turns.cite(turn.id, receipt=self.receipts.of(turn))
-        return self.turn
-
-    def break_off(self, stop: Stop, error: str | None = None) -> Turn:
-        """The turn as it is stored now, with what was sampled so far."""
-        return self.end(Outcome(text=self.text, stop=stop, reply_ids=tuple(self.ids), error=error))
-
-    def _outcome(self, event: Finished) -> Outcome:
-        reply_ids, prompt_tokens = (*self.ids[: self.n_begun], *event.reply_ids), event.prompt_tokens - self.n_begun
-        reply_ids = reply_ids if event.reply_tokens is None else ()  # a server tells none
-        return Outcome(
-            text=self.text,
-            stop=event.stop,
-            reply_ids=reply_ids,
-            error=event.error,
-            prompt_tokens=prompt_tokens,
-            reused_tokens=min(event.reused_tokens, prompt_tokens),
-            reply_tokens=len(reply_ids) if event.reply_tokens is None else self.n_begun + event.reply_tokens,
-            read_s=self.read_s,
-            load_s=event.load_s,
-            prefill_s=event.prefill_s,
-            ttft_s=event.ttft_s,
-        )
 
 
 def title_of(question: str) -> str:

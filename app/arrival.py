@@ -3,18 +3,18 @@
 What is wanted of a folder, and for whom it comes, is left to `folders`.
 """
 
+import errno
 import json
 import os
-import shutil
 import struct
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-from app.uploads import place, safe_parts
+from app.uploads import discard, place, safe_parts
 from engine.backend import Cause, Skipped
 from engine.corpus.rules import DEFAULT_RULES
 from engine.corpus.walk.listed_tree import Choice, LeftOut
@@ -24,6 +24,7 @@ from engine.errors import InputRefused, SourceRefused
 AGAIN = "Nothing was added: give the folder again."
 MAX_LIST_BYTES = 64 * 1024 * 1024  # of a list, of all files with rules together, of what the browser says
 _MAX_EXTRA_FILES = 500
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE})
 _FRAME = struct.Struct("<IQ")  # a place in the list, and how many bytes follow
 _END, _SAID = 0xFFFF_FFFF, 0xFFFF_FFFE  # frames of their own: the last, and what the browser says of what it leaves out
 
@@ -44,7 +45,7 @@ class Arrival:
     exclude: tuple[str, ...]
 
     def discard(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
+        discard(self.folder)
 
 
 @dataclass(slots=True)
@@ -73,6 +74,17 @@ class Coming:
         """Files that are left out by a rule, and not many: sent as well, so that one click can bring them back."""
         extras = [one.at for one in self.left_out if one.at is not None and one.skipped.can_include]
         return extras if len(extras) <= _MAX_EXTRA_FILES else ()
+
+
+class _Nowhere(BytesIO):
+    """Takes what cannot be kept."""
+
+    def write(self, data: Any, /) -> int:
+        return memoryview(data).nbytes
+
+
+def _no_copy(error: OSError) -> str:
+    return f"no copy could be written ({error.strerror or error})"
 
 
 class Frames:
@@ -127,6 +139,7 @@ class Receiving:
         self._wanted = frozenset(coming.wanted)
         self._extras = frozenset(coming.extras)
         self._arrived: set[int] = set()
+        self._lost: dict[int, str] = {}  # why no copy of it could be made
         self._n_bytes = 0
         self._said = BytesIO()
         self._file: IO[bytes] | None = None
@@ -162,13 +175,13 @@ class Receiving:
         if not self._end(arrival):
             arrival.discard()
             raise SourceRefused("The folder was cancelled.", "Nothing was added.")
-        return len(self._wanted & self._arrived)
+        return len(self._wanted & self._arrived - self._lost.keys())
 
     def abort(self) -> None:
         """Deletes what came."""
         self._close_file()
         self._end(None)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        discard(self._folder)
 
     def _open_sink(self, at: int, n_bytes: int, *, is_rule: bool = False) -> IO[bytes]:
         self._close_file()
@@ -185,10 +198,16 @@ class Receiving:
         if not is_rule:
             self._arrived.add(at)
         name = self._coming.files[at]
-        path = self._place(name)
+        try:
+            path = self._place(name)
+            self._file = path.open("wb")
+        except (OSError, SourceRefused) as error:
+            if isinstance(error, OSError) and error.errno in _FULL:
+                raise  # so do all that follow
+            self._lost[at] = error.fact.rstrip(".") if isinstance(error, SourceRefused) else _no_copy(error)
+            return _Nowhere()
         if (top := name.split("/")[0]) not in self._tops:
             self._tops[top] = self._folder / path.relative_to(self._folder).parts[0]
-        self._file = path.open("wb")
         return self._file
 
     def _place(self, name: str) -> Path:
@@ -221,13 +240,16 @@ class Receiving:
             if is_folder or name in self._tops:
                 tops.append(top)
             skipped = [one.not_sent() for one in choice.left_out if one.at is None or one.at not in self._arrived]
-            left_out[top] = (*skipped, *(self._failed(at, said) for at in choice.wanted if at not in self._arrived))
+            failed = [at for at in choice.wanted if at not in self._arrived or at in self._lost]
+            left_out[top] = (*skipped, *(self._failed(at, said) for at in failed))
         return Arrival(self._coming.id, self._folder, tuple(tops), left_out, self._coming.exclude)
 
     def _failed(self, at: int, said: "_Said") -> Skipped:
         """A file that is wanted, and that the browser said it cannot or need not send."""
         name = self._coming.files[at]
         path = printable(name.partition("/")[2] or name)
+        if at in self._lost:
+            return Skipped(path, Cause.UNREADABLE, self._lost[at])
         if at in said.too_large:
             n_bytes = said.too_large[at]
             limit = DEFAULT_RULES.max_file_bytes

@@ -20,10 +20,10 @@ from app.engines import Engines
 from app.local_engine import Running
 from app.next_turn import documents_of, prepare, standing_instruction
 from app.question import DeskEvent, Filled, Hold, Line, Notice, Question, Unwanted, with_template
-from app.reading import Tell, read, read_to_count
+from app.reading import Opener, Tell, open_given, read, read_to_count
 from app.session_settings import begun_with
 from app.settings import Settings
-from app.sources.joining import arrange, join_session, write_down
+from app.sources.joining import arrange, arrived, join_session
 from engine.backend import Backend, Corpus, Exchange, Plan, Prompt, Wanted
 from engine.corpus.rules import Rules
 from engine.errors import Cancelled, LongdeskError
@@ -71,15 +71,22 @@ class Desk(Archive, Choosing):
     # a corpus
 
     def read(
-        self, paths: Sequence[Path], rules: Rules = Rules(), *, uploaded: bool = False, tell: Tell | None = None
+        self,
+        paths: Sequence[Path],
+        rules: Rules = Rules(),
+        *,
+        uploaded: bool = False,
+        tell: Tell | None = None,
+        open_path: Opener = open_given,
     ) -> Corpus:
         """What lies at these paths, images too: whether they are seen is up to the model that a session is asked with.
         The ids of its text are made meanwhile, where that can be used.
 
         uploaded: the paths are copies; where they lie and when they were written means nothing. Which pages are drawn
-        is up to the settings where the rules do not say it. Raises UsageError for a path that is not there.
+        is up to the settings where the rules do not say it. open_path: opens each path. Raises UsageError for a path
+        that is not there, and as open_path does.
         """
-        return read(paths, rules, self.settings, self.backend, uploaded=uploaded, tell=tell)
+        return read(paths, rules, self.settings, self.backend, uploaded=uploaded, tell=tell, open_path=open_path)
 
     def read_to_count(
         self, paths: Sequence[Path], rules: Rules = Rules(), *, read_again: bool = False, tell: Tell | None = None
@@ -125,7 +132,9 @@ class Desk(Archive, Choosing):
 
     def plan_for(self, model: str | None, wanted: Wanted, *, prompt_tokens: int = 0) -> Plan:
         """The plan for any GGUF, server or catalogue name, also one that is not on this machine; None is the current
-        model. Raises ModelRefused, UsageError."""
+        model, with its projector. Raises ModelRefused, UsageError."""
+        if model is None:
+            self._engines.refuse_projector(self.settings.model)
         return self._engines.plan(model or self.settings.model, wanted, prompt_tokens=prompt_tokens)
 
     def planner(self, model: str | None = None) -> Planner:
@@ -168,9 +177,9 @@ class Desk(Archive, Choosing):
         """
         joining = join_session(self._store.sources, session_id, corpus, in_folder=in_folder)
         index = self._store.turns.next_index(session_id)
-        write_down(self._store.sources, session_id, joining, corpus.skipped, turn_index=index)
-        if brought_back is not None:
-            self._store.sources.drop_skipped(session_id, brought_back)
+        self._store.sources.take_in(
+            session_id, arrived(joining, corpus.skipped, turn_index=index, brought_back=brought_back)
+        )
         return tuple(map(Notice, joining.sentences()))
 
     def send_note(self, session_id: str, number: int) -> tuple[str, tuple[Notice, ...]]:

@@ -45,7 +45,7 @@ from engine.backend import (
     TemplateUse,
     Wanted,
 )
-from engine.errors import EngineFailed, LongdeskError, ModelRefused, UsageError
+from engine.errors import EngineFailed, InputRefused, LongdeskError, ModelRefused, UsageError
 from engine.local.opened import OpenModel
 from engine.memory.fingerprint import variant
 from engine.memory.planner import Planner, make_plan
@@ -301,11 +301,14 @@ class Engines:
         """With the vocabulary of a file on this machine, where a server cannot count and its model is here too."""
         if backend.about.counts_exactly or backend.own_looked_for:
             return backend
-        backend.own_looked_for = True
-        with suppress(LongdeskError):  # a file that cannot be used is none
+        with suppress(LongdeskError):
             found = same_model(backend.file, backend.about.name, self._settings)
-            if found is not None:
-                backend.count_with(self.local.open(str(found)), found.name)
+            try:
+                if found is not None:
+                    backend.count_with(self.local.open(str(found)), found.name)
+            except InputRefused:  # a file that cannot be used is none
+                pass
+            backend.own_looked_for = True  # what failed otherwise is tried again
         return backend
 
     def is_elsewhere(self, model: str) -> bool:
@@ -329,6 +332,11 @@ class Engines:
             return self.local.plan(model, wanted, prompt_tokens=prompt_tokens)
         ids = np.zeros(prompt_tokens, dtype=np.int32)
         return self.backend(model).plan(Prompt((Segment(Part.SOURCE, ids),) if prompt_tokens else ()), wanted)
+
+    def refuse_projector(self, model: str) -> None:
+        """Raises ModelRefused where a projector was named that cannot be used with this model of this machine."""
+        if not self.is_elsewhere(model):
+            self.local.refuse_projector(model)
 
     def window(self, model: str) -> int:
         """The most tokens that a model can have. Raises as plan does."""

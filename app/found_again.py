@@ -4,7 +4,6 @@ Setting up takes seconds for tens of megabytes, so the last corpus stays ready f
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from threading import Event as Flag
 from threading import Lock, Thread
 
@@ -15,6 +14,7 @@ from engine.answer.images import cite_images, images_of_rows
 from engine.answer.places import Box, Places
 from engine.answer.quotations import cite_quotations, quotations
 from engine.corpus.source import KeptFile, Source
+from engine.corpus.walk.held import read_as_it_lay
 from engine.errors import LongdeskError
 
 _POLL_S = 0.05
@@ -87,16 +87,15 @@ def file_of(source: Source) -> KeptFile | None:
         return source.kept_file
     if source.kind != "pdf" or not source.origin:
         return None
-    try:
-        data = Path(source.origin).read_bytes()
-    except OSError:  # gone, or inside a zip
+    data = read_as_it_lay(source.origin, source.n_bytes)
+    if data is None or len(data) != source.n_bytes:  # gone, inside a zip, or another one
         return None
-    return KeptFile("PDF", data, scalable=True) if len(data) == source.n_bytes else None
+    return KeptFile("PDF", data, scalable=True)
 
 
 def box_of(source: Source, *, page: int, words: str, before: str) -> Box | None:
     """Where words stand on a page of a source, see Places; None where its file is not there."""
-    from engine.corpus.formats.pdfium import find_words  # PDFium takes 0.1 s to import
+    from engine.corpus.formats.apart import find_words  # which few processes need
 
     try:
         file = file_of(source)

@@ -4,7 +4,7 @@ Remembers, as long as the process runs, where a session's files were read from, 
 back. Uploads lie in private folders only as long as that may be asked for. Reading itself is left to engine.corpus.
 """
 
-import shutil
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,12 +12,13 @@ from threading import Lock
 from types import MappingProxyType
 
 from app.arrival import Arrival
-from app.commits import inside_roots, read_commits
+from app.commits import read_commits
 from app.desk import Desk
 from app.question import Notice
-from app.reading import Tell
-from app.sources.joining import is_another
-from app.uploads import Upload, is_pasted, private_folder, write
+from app.reading import Tell, open_given
+from app.roots import Roots
+from app.sources.joining import is_another, lies_there
+from app.uploads import Upload, discard, is_pasted, private_folder, sweep, write
 from engine.backend import Corpus, Skipped, Source
 from engine.corpus.refusing import refuse_empty
 from engine.corpus.rules import Rules
@@ -29,7 +30,8 @@ from engine.errors import SourceRefused, UsageError
 class Origin:
     """Where files were read from, and how. title: what the user would call it.
 
-    private: a copy of an upload, deleted when it is not needed any more. prefix: stands before every path in the
+    private: a copy of an upload, deleted when it is not needed any more. in_roots: it lies in a folder that the page
+    may read, and is opened by that alone. prefix: stands before every path in the
     session, since the paths themselves were taken by another origin.
     """
 
@@ -39,6 +41,7 @@ class Origin:
     include: frozenset[str] = frozenset()
     prefix: str = ""
     private: Path | None = None
+    in_roots: bool = False
     can_replace: bool = False  # single files replace their namesakes, whole folders and zips do not
 
 
@@ -63,6 +66,7 @@ class Delivery:
     def refused(self) -> tuple[Skipped, ...]:
         """What was handed over by itself, not in a folder or a zip, and cannot be read."""
         by_hand = {printable(path.name) for origin, _ in self.parts for path in origin.paths}
+        by_hand |= {title for origin, _ in self.parts if not origin.paths for title in origin.title.split("\n")}
         return tuple(one for _, corpus in self.parts for one in corpus.skipped if one.path in by_hand)
 
 
@@ -79,8 +83,10 @@ class Intake:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._roots = Roots(desk.settings.roots)
         self._records: dict[str, _Record] = {}
         self._lock = Lock()
+        sweep(desk.settings.home)  # what a program that was killed left
 
     def read_uploads(
         self,
@@ -97,12 +103,20 @@ class Intake:
         session: that they will be added to; what was pasted replaces nothing there. tell: as for Desk.read, here and
         below; where it raises, nothing is left of what was copied.
         """
-        folder = private_folder(self._desk.settings.home)
+        folder, lost = private_folder(self._desk.settings.home), dict[Path, tuple[Skipped, ...]]()
         try:
-            tops = write(uploads, folder, self._pasted(session) if session is not None else frozenset())
-            return self._read(tops, exclude, private=folder, session=session, may_be_empty=may_be_empty, tell=tell)
+            taken = self._pasted(session) if session is not None else frozenset()
+            return self._read(
+                write(uploads, folder, taken, lost=lost),
+                exclude,
+                private=folder,
+                session=session,
+                may_be_empty=may_be_empty,
+                left_out=lost,
+                tell=tell,
+            )
         except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
+            discard(folder)
             raise
 
     def read_arrival(self, arrival: Arrival, *, session: str | None = None, tell: Tell | None = None) -> Delivery:
@@ -128,14 +142,13 @@ class Intake:
 
         Raises UsageError for one that does not, SourceRefused when nothing can be read.
         """
-        path = inside_roots(text, self._desk.settings.roots)
-        return self._read([path], exclude, session=session, tell=tell)
+        return self._read([self._roots.find(text)], exclude, in_roots=True, session=session, tell=tell)
 
     def read_commits(self, wanted: str, *, session: str | None = None) -> Delivery:
         """Reads the commits of a range, see `commits`. Raises as read_commits does."""
         links = self._desk.session(session).links if session is not None else ()
         origins, known = [link.origin for link in links if link.origin], [link.path for link in links]
-        corpus = read_commits(wanted, self._desk.settings.roots, origins=origins, known=known)
+        corpus = read_commits(wanted, self._roots, origins=origins, known=known)
         return Delivery(((Origin(f"Commits {wanted}", (), can_replace=True), corpus),))
 
     def read_folder(self, path: Path, *, tell: Tell | None = None) -> Delivery:
@@ -167,7 +180,7 @@ class Intake:
     def can_bring_back(self, session_id: str, path: str) -> bool:
         """Whether the place that a skipped file was read from is still known and there."""
         found = self._origin_of(session_id, path)
-        return found is not None and all(each.exists() for each in found[1].paths)
+        return found is not None and all(map(os.path.lexists, found[1].paths))
 
     def read_back(self, session_id: str, path: str, *, tell: Tell | None = None) -> Delivery:
         """Reads a skipped file or folder after all. Raises UsageError or SourceRefused where that fails."""
@@ -209,7 +222,7 @@ class Intake:
     def _delete_copies(self, origins: Sequence[Origin]) -> None:
         for origin in origins:
             if origin.private:
-                shutil.rmtree(origin.private, ignore_errors=True)
+                discard(origin.private)
 
     def _pasted(self, session_id: str) -> frozenset[str]:
         """The paths of a session that pasted pictures have, and may not have again."""
@@ -222,6 +235,7 @@ class Intake:
         exclude: tuple[str, ...],
         *,
         private: Path | None = None,
+        in_roots: bool = False,
         session: str | None = None,
         may_be_empty: bool = False,
         left_out: Mapping[Path, tuple[Skipped, ...]] = MappingProxyType({}),
@@ -235,7 +249,8 @@ class Intake:
         for group in [*_groups(tops), *((path,) for path in left_out if path not in tops)]:
             title = "\n".join(printable(path.name) for path in group)
             there = tuple(path for path in group if path in tops)
-            origin = Origin(title, there, exclude, private=private, can_replace=_is_single(group[0]))
+            can_replace = _is_single(group[0])
+            origin = Origin(title, there, exclude, private=private, in_roots=in_roots, can_replace=can_replace)
             absent = [skipped for path in group for skipped in left_out.get(path, ())]
             parts.append((origin, _with_absent(self._read_origin(origin, session, tell), absent)))
         whole = Corpus(
@@ -249,7 +264,8 @@ class Intake:
     def _read_origin(self, origin: Origin, session: str | None, tell: Tell | None) -> Corpus:
         """What lies there, with the pages drawn that the session chose."""
         rules = Rules(exclude=origin.exclude, include=origin.include, draw_pages=self._pages_of(session))
-        return self._desk.read(origin.paths, rules, uploaded=origin.private is not None, tell=tell)
+        opened_by = self._roots.open if origin.in_roots else open_given
+        return self._desk.read(origin.paths, rules, uploaded=origin.private is not None, tell=tell, open_path=opened_by)
 
     def _pages_of(self, session: str | None) -> str:
         begun = self._desk.session(session).session if session is not None else None
@@ -275,7 +291,7 @@ class Intake:
 
 
 def _is_single(path: Path) -> bool:
-    return path.is_file() and path.suffix.lower() != ".zip"
+    return lies_there(str(path)) and path.suffix.lower() != ".zip"
 
 
 def _groups(tops: Sequence[Path]) -> list[tuple[Path, ...]]:

@@ -100,6 +100,10 @@ class LocalEngine:
         """
         return self._shelf.card(model)
 
+    def refuse_projector(self, model: str) -> None:
+        """See Engines.refuse_projector."""
+        self._shelf.refuse_projector(model)
+
     def planner(self, model: str) -> Planner:
         """For plans against one look at the machine, without advice. May be called from any thread. Raises as open
         does."""

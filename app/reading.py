@@ -14,7 +14,9 @@ from types import TracebackType
 
 from app.settings import Settings
 from engine.backend import Backend, Corpus, Skipped, Source
+from engine.corpus.collect import Opener as Opener
 from engine.corpus.collect import collect
+from engine.corpus.collect import open_given as open_given
 from engine.corpus.readings import Readings
 from engine.corpus.rules import NO_PAGES, Rules
 from engine.corpus.unread import UnreadSource
@@ -77,6 +79,7 @@ def read(
     *,
     uploaded: bool = False,
     tell: Tell | None = None,
+    open_path: Opener = open_given,
 ) -> Corpus:
     """See Desk.read. backend: that makes the ids."""
 
@@ -86,7 +89,15 @@ def read(
 
     with Reading(encode, tell, to_the_last=True) as reading:
         drawing = _drawing(rules, settings)
-        return collect(paths, drawing, uploaded=uploaded, on_found=reading.find, on_file=reading.take)
+        return collect(
+            paths,
+            drawing,
+            uploaded=uploaded,
+            on_found=reading.find,
+            on_file=reading.take,
+            on_wait=reading.wait,
+            open_path=open_path,
+        )
 
 
 def read_to_count(
@@ -106,7 +117,8 @@ def read_to_count(
     readings = Readings(settings.count_cache, read_again=read_again)
     with Reading(backend.encode_ahead, tell) as reading:
         drawing = _drawing(rules, settings)
-        return collect(paths, drawing, on_found=reading.find, on_file=reading.take, readings=readings)
+        find, take, wait = reading.find, reading.take, reading.wait
+        return collect(paths, drawing, on_found=find, on_file=take, on_wait=wait, readings=readings)
 
 
 def _drawing(rules: Rules, settings: Settings) -> Rules:
@@ -123,7 +135,7 @@ class _Encoding:
 
 @dataclass(slots=True)
 class Reading:
-    """Hears of each file of a corpus as it comes: `find` and `take` are for `collect`.
+    """Hears of each file of a corpus as it comes: `find`, `take` and `wait` are for `collect`.
 
     encode: makes the ids of sources, in a thread of its own; None where nobody will want them. tell: is told how far it
     is after each file; what it raises ends the reading. Leaving the block waits for the ids of what was read; left by
@@ -157,6 +169,10 @@ class Reading:
             if self.encode is not None and not isinstance(found, UnreadSource):
                 self._wait_with(found)
         self._say(self._n_files, found.path, Doing.READING)
+
+    def wait(self, at: str) -> None:
+        """A file takes its time. at: which, and what of it is looked at ("brief.pdf, page 3")."""
+        self._say(self._n_files, at, Doing.READING)
 
     def __enter__(self) -> "Reading":
         return self

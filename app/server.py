@@ -1,24 +1,39 @@
 """The web server of `longdesk up`: Streamlit's own, and the requests that bring a folder (see `folders`).
 
-Runs as a process of its own, `python -m app.server PORT`. A request is answered only where it comes from the page
-itself: its origin is the address that was asked, and its path has the token of a tab.
+Runs as a process of its own, `python -m app.server PORT`. A gate stands before all of it (see `door.gate`). A folder is
+taken only where it comes from the page itself: its origin is the address that was asked, and its path has the token of
+a tab.
 """
 
 import asyncio
+import json
+import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
+from urllib.parse import urlencode, urlsplit
 
 import streamlit as st
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+from streamlit import file_util, net_util
+from streamlit.auth_util import encode_provider_token, get_cookie_with_chunks
+from streamlit.web.server import server_util
+from streamlit.web.server.starlette.starlette_app_utils import decode_signed_value
+from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
 from app.arrival import MAX_LIST_BYTES, Receiving
+from app.door.gate import Gate
+from app.door.keys import PAGE_FILE, token_of
+from app.door.pages import scripts_in
+from app.door.setting import Door, secrets_file
 from app.folders import FOLDERS, MAX_BYTES, Folders
+from app.settings import home_of
 from engine.errors import LongdeskError, UsageError
 
 PAGE = Path(__file__).with_name("main.py")
@@ -131,19 +146,73 @@ def _id(request: Request) -> str:
     return str(request.path_params["id"])
 
 
-def serve(port: int) -> None:
+class Page(st.App):
+    """Streamlit's application behind a gate: what is not let in never gets to any of Streamlit's code."""
+
+    def __init__(self, door: Door, token: str) -> None:
+        super().__init__(PAGE, routes=routes(FOLDERS))
+        self._gate = Gate(
+            super().__call__,
+            door,
+            token,
+            scripts=scripts_in(Path(file_util.get_static_dir()) / "index.html"),
+            identify=_identity(door),
+            sign_in=lambda: "/auth/login?" + urlencode({"provider": encode_provider_token(door.provider)}),
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._gate(scope, receive, send)
+
+
+def _identity(door: Door) -> Callable[[Mapping[str, str]], str | None]:
+    """See Gate: who has signed in by Streamlit's own way, by the cookie that it signs."""
+
+    def identity(cookies: Mapping[str, str]) -> str | None:
+        secret = server_util.get_cookie_secret()
+
+        def one(name: str) -> bytes | None:
+            value = cookies.get(name)
+            return decode_signed_value(secret, name, value.encode("utf-8", "replace")) if value and secret else None
+
+        try:
+            user: Any = json.loads(get_cookie_with_chunks(one, USER_COOKIE_NAME) or b"null")
+        except ValueError:
+            return None
+        if not isinstance(user, dict):
+            return None
+        return str(user["email"]) if door.may_sign_in(user) else ""
+
+    return identity
+
+
+def look_nothing_up() -> None:
+    """Streamlit asks a server on the internet for this machine's address, to compare origins with it. The gate has
+    compared them already."""
+    for name in ("get_external_ip", "get_internal_ip", "_make_blocking_http_get"):
+        assert hasattr(net_util, name), f"Streamlit looks addresses up elsewhere now: {name} is gone"
+        setattr(net_util, name, lambda *_, **__: None)
+
+
+def serve(door: Door) -> None:
     """Runs until it is stopped by a signal, as a polite end: what is to happen at exit happens."""
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, lambda *_: sys.exit(0))
+    look_nothing_up()
+    home = home_of(os.environ)
     options = {
-        "server.port": port,
-        "server.address": "127.0.0.1",
+        "server.port": door.port,
+        "server.address": door.host,
         "server.headless": True,
         "server.fileWatcherType": "none",
+        "server.sslCertFile": door.certificate or None,
+        "server.sslKeyFile": door.key or None,
         "browser.gatherUsageStats": False,
+        "logger.hideWelcomeMessage": True,  # it would look up addresses to show
+        "secrets.files": [str(secrets_file(home))],
     }
-    st.App(PAGE, routes=routes(FOLDERS)).run(config=options)
+    token, _ = token_of(home, PAGE_FILE)
+    Page(door, token).run(config=options)
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]))
+    serve(Door.taken(int(sys.argv[1])))

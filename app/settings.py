@@ -1,8 +1,10 @@
 """What the user set: flags over environment over file over defaults, in one frozen value."""
 
+import json
 import os
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -178,11 +180,21 @@ def read_settings(environment: Mapping[str, str] = os.environ, **flags: Any) -> 
     if chat_template := environment.get("LONGDESK_CHAT_TEMPLATE"):
         settings = replace(settings, chat_template=template_named(chat_template))
     if roots := environment.get("LONGDESK_ROOTS"):
-        settings = replace(settings, roots=tuple(Path(root) for root in roots.split(os.pathsep) if root))
+        settings = replace(settings, roots=tuple(Path(root) for root in _roots_in(roots) if root))
     settings = replace(settings, **{name: value for name, value in flags.items() if value is not None})
     if settings.engine() is not None:  # a file of an engine's name does not hide it
         return settings
     return replace(settings, model=absolute_model(settings.model))
+
+
+def _roots_in(text: str) -> list[str]:
+    """The folders of LONGDESK_ROOTS: a JSON list of strings, as `longdesk up` sets it, or paths as in PATH."""
+    if text.startswith("["):
+        with suppress(ValueError, RecursionError):
+            roots = json.loads(text)
+            if isinstance(roots, list) and all(isinstance(root, str) for root in roots):
+                return roots
+    return text.split(os.pathsep)
 
 
 def _bound(settings: Settings) -> tuple[Lora, ...]:
@@ -204,15 +216,15 @@ def engines_in(home: Path) -> tuple[NamedEngine, ...]:
 
 def is_path(path: Path, name: str) -> bool:
     """Whether a --model value is a path: a folder that is called scout does not hide the catalogue's Scout."""
-    if "/" in name or name.endswith(".gguf") or path.is_file():
+    if "/" in name or name.endswith(".gguf") or os.path.isfile(path):  # unlike Path's, it raises for no name
         return True
-    return path.exists() and find(name) is None
+    return os.path.exists(path) and find(name) is None
 
 
 def absolute_model(name: str) -> str:
     """A --model value that means the same from any working directory."""
     path = expanded(Path(name))
-    return str(path.absolute()) if path.exists() and is_path(path, name) else name
+    return str(path.absolute()) if os.path.exists(path) and is_path(path, name) else name
 
 
 def template_named(name: str) -> str:

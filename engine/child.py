@@ -17,18 +17,22 @@ import signal
 import struct
 import subprocess
 import sys
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec, module_from_spec
 from pathlib import Path
 from threading import Lock, Thread
+from time import monotonic
 from typing import IO, Any
 
-from engine.errors import EngineDied, EngineFailed
+from engine.errors import EngineDied, EngineFailed, EngineKilled
+from engine.watching import ANSWERING, LastWords, Patience, Pulse
 
 MODEL_SUSPECT = "the model file is one that llama.cpp cannot run"
+_ENDING_S = 5.0  # how long the system takes to end a process, and some
+_LOOK_S = 0.5  # at a child that says nothing
+_PART_BYTES = 64 << 10  # what a pipe holds
 _FRAME = struct.Struct("<IQ")  # bytes of the JSON fields, bytes of the payload
 _STACK_BYTES = 8 << 10  # a signal's frame takes 3.5 KiB with AVX-512, 11.5 KiB with tiles
 _SMALL_STACK: list[object] = []  # kept as long as the process lives: the kernel holds but its address
@@ -48,39 +52,58 @@ class Frame:
     payload: bytes = b""
 
 
+Wait = Callable[[int], object]  # until a descriptor can be read or written
+PatienceNow = Callable[[], Patience]  # it may grow short while one waits
+
+
 class Channel:
-    """Two pipe ends. Writing is safe from several threads; only one thread may read."""
+    """Two pipe ends. Writing is safe from several threads; only one thread may read. A wait is given where the ends do
+    not block: it raises what ends the call."""
 
     def __init__(self, reader: IO[bytes], writer: IO[bytes]) -> None:
         self._reader, self._writer = reader, writer
         self._lock = Lock()
 
-    def send(self, fields: Mapping[str, Any], payload: bytes = b"") -> None:
+    def send(self, fields: Mapping[str, Any], payload: bytes = b"", wait: Wait | None = None) -> None:
         """Writes one frame. Raises BrokenPipeError when the other side is gone."""
         head = json.dumps(fields, separators=(",", ":")).encode()
         with self._lock:
-            self._writer.write(_FRAME.pack(len(head), len(payload)) + head)
+            self._write(_FRAME.pack(len(head), len(payload)) + head, wait)
             if payload:
-                self._writer.write(payload)
+                self._write(payload, wait)
             self._writer.flush()
 
-    def receive(self) -> Frame | None:
+    def _write(self, data: bytes, wait: Wait | None) -> None:
+        if wait is None:
+            self._writer.write(data)
+            return
+        view = memoryview(data)
+        while view:
+            n_written = self._writer.write(view[:_PART_BYTES])
+            if n_written is None:  # the pipe is full
+                wait(self._writer.fileno())
+            else:
+                view = view[n_written:]
+
+    def receive(self, wait: Wait | None = None) -> Frame | None:
         """Reads one frame; None when the other side is gone."""
-        head = self._read(_FRAME.size)
+        head = self._read(_FRAME.size, wait)
         if head is None:
             return None
         n_fields, n_payload = _FRAME.unpack(head)
-        fields, payload = self._read(n_fields), self._read(n_payload)
+        fields, payload = self._read(n_fields, wait), self._read(n_payload, wait)
         return None if fields is None or payload is None else Frame(json.loads(fields), payload)
 
     def has_frame(self, timeout_s: float) -> bool:
         """Whether something can be received within that time: a frame, or the other side's end."""
         return bool(select.select([self._reader], [], [], timeout_s)[0])
 
-    def _read(self, n_bytes: int) -> bytes | None:
+    def _read(self, n_bytes: int, wait: Wait | None) -> bytes | None:
         """Exactly that many bytes. Unbuffered, so that polling the descriptor tells the truth about what waits."""
         parts = bytearray()
         while len(parts) < n_bytes:
+            if wait is not None:
+                wait(self._reader.fileno())
             part = self._reader.read(n_bytes - len(parts))
             if not part:
                 return None
@@ -96,6 +119,10 @@ class Channel:
         poll.register(self._reader, 0)  # no events asked for: what comes is POLLHUP or an error
         poll.poll()
         os._exit(0)
+
+    @property
+    def closed(self) -> bool:
+        return self._reader.closed
 
     def close(self) -> None:
         for end in (self._writer, self._reader):
@@ -114,29 +141,31 @@ class Child:
         self.suspect = MODEL_SUSPECT
         child_reads, parent_writes = os.pipe()
         parent_reads, child_writes = os.pipe()
-        self._channel = Channel(os.fdopen(parent_reads, "rb", buffering=0), os.fdopen(parent_writes, "wb"))
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the child; nobody drains a pipe
+        self._channel = Channel(os.fdopen(parent_reads, "rb", buffering=0), os.fdopen(parent_writes, "wb", buffering=0))
+        os.set_blocking(parent_writes, False)
+        self._words = LastWords()
         try:
             self._process = subprocess.Popen(
                 [*python_command(module), str(child_reads), str(child_writes)],
                 pass_fds=(child_reads, child_writes),
                 env=environment(),
                 stdin=subprocess.DEVNULL,
-                stdout=self._stderr,
-                stderr=self._stderr,
+                stdout=self._words.writes,
+                stderr=self._words.writes,
                 start_new_session=True,  # Ctrl-C is the parent's to handle: it cancels and keeps what was read
             )
         except OSError as error:
             self._channel.close()
-            self._stderr.close()
+            self._words.give_up()
             raise EngineFailed(
                 f"The engine's process cannot be started: {error.strerror}.", "Close other programs and ask again."
             ) from None
         finally:
             os.close(child_reads)
             os.close(child_writes)
-        self._poll = select.poll()
-        self._poll.register(parent_reads, select.POLLIN | select.POLLHUP)
+        self._words.begin()
+        self._pulse = Pulse(self._process.pid)
+        self._reads, self._writes = parent_reads, parent_writes
 
     @property
     def pid(self) -> int:
@@ -151,31 +180,67 @@ class Child:
         """Whether it ended of itself, since nobody had asked it anything for a while."""
         return self._process.poll() == 0
 
-    def send(self, fields: Mapping[str, Any], payload: bytes = b"") -> None:
-        """Raises EngineDied when the child is gone."""
+    def send(
+        self, fields: Mapping[str, Any], payload: bytes = b"", *, patience: PatienceNow = lambda: ANSWERING
+    ) -> None:
+        """Raises EngineDied when the child is gone, and when it takes nothing for longer than patience has."""
+        self._pulse.heard()
         try:
-            self._channel.send(fields, payload)
+            self._channel.send(fields, payload, lambda _: self._until(self._writes, select.POLLOUT, patience))
         except (BrokenPipeError, ValueError):
             raise self.death() from None
 
-    def receive(self, timeout_s: float | None = None) -> Frame | None:
-        """The next frame, or None when the timeout passed first. Raises EngineDied when the child is gone."""
-        if timeout_s is not None and not self._poll.poll(timeout_s * 1000):
-            return None
+    def receive(self, timeout_s: float | None = None, *, patience: PatienceNow = lambda: ANSWERING) -> Frame | None:
+        """The next frame, or None when the timeout passed first. Raises EngineDied when the child is gone, and when it
+        gave no sign of life for longer than patience has: then it is ended. Time counts from the last frame, or from
+        what was sent then."""
         with contextlib.suppress(ValueError):  # closed meanwhile
-            if (frame := self._channel.receive()) is not None:
+            if not self._until(self._reads, select.POLLIN, patience, timeout_s):
+                return None
+            frame = self._channel.receive(lambda _: self._until(self._reads, select.POLLIN, patience))
+            self._pulse.heard()
+            if frame is not None:
                 return frame
         raise self.death()
+
+    def _until(self, descriptor: int, events: int, patience: PatienceNow, timeout_s: float | None = None) -> bool:
+        """Waits until a pipe can be used; whether it can before the timeout. Raises EngineDied as receive does."""
+        if self._channel.closed:
+            raise ValueError
+        poll, end = select.poll(), None if timeout_s is None else monotonic() + timeout_s
+        poll.register(descriptor, events)
+        while True:
+            most_s = min(_LOOK_S, patience().still_s)
+            left_s = most_s if end is None else min(most_s, max(0.0, end - monotonic()))
+            if poll.poll(left_s * 1_000):
+                if timeout_s is None:  # in the middle of a frame
+                    self._pulse.heard()
+                return True
+            if (gone_s := self._pulse.gone_for(patience())) is not None:
+                raise self.given_up(patience(), gone_s)
+            if end is not None and monotonic() >= end:
+                return False
+
+    def given_up(self, patience: Patience, seconds: float) -> EngineKilled:
+        """Ends a child that has not done in so many seconds what it was to do; the error that says so."""
+        self._process.kill()
+        self.close()
+        return EngineKilled(
+            f"The engine's process did not {patience.what} for {seconds:,.0f} seconds and was ended.",
+            "Ask again: a new engine starts.",
+        )
 
     def death(self) -> EngineDied:
         """The error that says how the child ended. Waits for it, so that no zombie stays."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(5)
+            self._process.wait(_ENDING_S)
         code = self._process.poll()
-        words = self._last_words()
+        if code is None:
+            self._process.kill()
+        words = self._words.said()
         self.close()
         if code == -signal.SIGKILL:
-            return EngineDied(
+            return EngineKilled(
                 "The engine's process was killed from outside"
                 " (by the system, if memory ran out, or by a kill command).",
                 "Ask again: a new engine starts. If memory was short, choose a smaller context or model.",
@@ -192,22 +257,13 @@ class Child:
             self._process.wait(1)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait()
-        self._stderr.close()
+            with contextlib.suppress(subprocess.TimeoutExpired):  # one that a disk holds ends when that lets it
+                self._process.wait(_ENDING_S)
+        self._words.said()  # all of it is read
 
     def kill(self) -> None:
         """Ends the child while another thread may wait for its answer, which hears of it; to be closed all the same."""
         self._process.kill()
-
-    def _last_words(self) -> str:
-        """The line of its output that says most: a failed assertion, else the last error; 300 characters of it."""
-        with contextlib.suppress(OSError, ValueError):
-            self._stderr.seek(max(0, self._stderr.seek(0, os.SEEK_END) - 8192))
-            lines = self._stderr.read().decode("utf-8", "replace").splitlines()
-            errors = [line.strip() for line in lines if "error" in line.lower()]
-            asserted = [line.strip() for line in lines if "GGML_ASSERT" in line]
-            return (asserted[:1] or errors[-1:] or [""])[0][:300]
-        return ""
 
 
 def _ending(code: int | None) -> str:
@@ -253,7 +309,9 @@ def _leave_chat_formats_out() -> None:
 
 def environment() -> dict[str, str]:
     """The variables of a child: our own folder on its path, and no debugger where an assertion fails."""
-    path = os.pathsep.join(filter(None, (str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH"))))
+    own = str(Path(__file__).resolve().parents[1])
+    own = own if os.pathsep not in own else ""  # it would be taken for two others; where it is installed it is found
+    path = os.pathsep.join(filter(None, (own, os.environ.get("PYTHONPATH"))))
     return {**os.environ, "PYTHONPATH": path, "GGML_NO_BACKTRACE": "1"}
 
 

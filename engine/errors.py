@@ -7,7 +7,9 @@
     │   ├── SourceRefused   a file, folder or archive
     │   └── ModelRefused    a GGUF
     ├── EngineFailed        it broke while running
-    │   └── EngineDied      the engine's child process ended
+    │   ├── EngineDied      the engine's child process ended
+    │   │   └── EngineKilled  from outside, or by us since it stood still: it may work the next time
+    │   └── EngineAway      a server that cannot be reached just now, or has no time
     ├── SessionBusy         another process is answering in this session
     ├── Cancelled           the user stopped it
     └── storage.schema.StorageFailed   the database cannot be opened, read or written
@@ -93,6 +95,14 @@ class EngineFailed(LongdeskError):
 
 class EngineDied(EngineFailed):
     """The engine's child process ended before it was done: a crash in llama.cpp, or the kernel's OOM killer."""
+
+
+class EngineKilled(EngineDied):
+    """It was ended from outside, or by us since it stood still. That says nothing of what it was given to do."""
+
+
+class EngineAway(EngineFailed):
+    """A server cannot be reached just now, or takes nothing more. That says nothing of what it can do."""
 
 
 class SessionBusy(LongdeskError):

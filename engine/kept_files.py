@@ -8,7 +8,6 @@ folder at once: a file is written beside and renamed in. What stands in the file
 
 import os
 import struct
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +16,8 @@ from tempfile import NamedTemporaryFile
 from typing import IO
 
 from xxhash import xxh3_128, xxh3_128_digest
+
+from engine.file_clock import now_at
 
 _MARK = b"longdesk kept 1\n"
 _FRONT = struct.Struct("<16sQ16s16s")  # the mark, bytes of the head, xxh3 of name and head, xxh3 of the body
@@ -110,7 +111,7 @@ class KeptFiles:
                     status = entry.stat(follow_symlinks=False)
                     if not entry.name.endswith(_PART):
                         files.append((status.st_mtime_ns, status.st_size, entry.name))
-                    elif time.time() - status.st_mtime > _ABANDONED_S:
+                    elif now_at(self.folder) - status.st_mtime > _ABANDONED_S:
                         os.unlink(entry.path)
         left = self.budget - n_bytes - sum(size for _, size, name in files if name != but)
         for _, size, name in sorted(files):

@@ -2,15 +2,15 @@
 
 import sqlite3
 
+from storage.arriving import put_and_link
 from storage.branches import choose_leaf
 from storage.columns import pack_ids, pack_json, pack_text
-from storage.contents import put_rows
 from storage.identity import draw_id, is_id
 from storage.kept_notes import put_note
 from storage.records import Session, SessionRecord, Turn
 from storage.schema import Database
 from storage.search import TITLE_INDEX, index_passage
-from storage.sources import link_placed, packed_contents, put_skipped_rows
+from storage.sources import Arrived, Ready, link_placed, put_skipped_rows
 
 
 def put_session(database: Database, record: SessionRecord) -> str:
@@ -18,15 +18,15 @@ def put_session(database: Database, record: SessionRecord) -> str:
 
     The turns' own ids and session ids are not looked at. Raises StorageFailed as every writing does.
     """
-    session_id = record.session.id
-    contents = packed_contents([at.source for at in record.sources])  # before the lock is taken
-    with database.write() as connection:
+    ready = Ready(Arrived(sources=[at.source for at in record.sources], turn_index=0))
+
+    def link(connection: sqlite3.Connection) -> str:
+        session_id = record.session.id
         taken = connection.execute("SELECT 1 FROM sessions WHERE id = ?", (pack_text(session_id),)).fetchone()
         if taken or not is_id(session_id):
             session_id = draw_id()
         _put_head(connection, session_id, record.session)
-        put_rows(connection, contents)
-        link_placed(connection, session_id, record.sources)
+        link_placed(connection, session_id, record.sources, ready)
         put_skipped_rows(connection, session_id, record.skipped)
         for turn in record.all_turns:
             _put_turn(connection, session_id, turn)
@@ -34,7 +34,9 @@ def put_session(database: Database, record: SessionRecord) -> str:
             put_note(connection, session_id, note, _pack(note.created))
         if record.turns:
             choose_leaf(connection, session_id, record.turns[-1].index)
-    return session_id
+        return session_id
+
+    return put_and_link(database, ready.contents, link)
 
 
 def _put_head(connection: sqlite3.Connection, session_id: str, session: Session) -> None:

@@ -1,61 +1,58 @@
 """Who may write a session's turns: one holder at a time, over all threads and processes.
 
 A holder is known by its process id, when that process started, and the host; only where the host is another one (a home
-on a network drive, another container, the time before a reboot) does the heartbeat decide. What becomes of the
-turns that a dead holder left behind is left to `turns`.
+on a network drive, another container, the time before a reboot) do heartbeats decide. In the holder's own process a
+lease counts as long as its question does: see `heartbeats`. What becomes of the turns that a dead holder left behind is
+left to `turns`.
 """
 
 import os
-import platform
 import secrets
 import sqlite3
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from pathlib import Path
+from threading import Lock
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from engine.errors import SessionBusy
+from engine.file_clock import now_at
+from storage.heartbeats import HEARTBEATS
+from storage.hosts import own_start, same_process, this_host
 from storage.identity import require_session
-from storage.schema import Database
-
-if TYPE_CHECKING:
-    from psutil import Process
+from storage.schema import Database, StorageFailed
 
 ANSWERING, SUMMARIZING = "leases", "summary_leases"  # tables
 STALE_AFTER_S = 60.0
 _DOING = {ANSWERING: "answering in", SUMMARIZING: "summarizing"}
-START_TOLERANCE_S = 1.5  # the boot time is given in whole seconds and can flicker by one
+_MOST_WATCHED = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A process that holds a lease. started: seconds since boot; heartbeat: seconds since the epoch."""
+    """A process that holds a lease. started: seconds since boot; heartbeat: seconds since the epoch, by the clock of
+    the database's file system. token: of the lease, where it is one."""
 
     pid: int
     started: float
     host: str
     heartbeat: float
+    token: str = ""
 
-    def is_alive(self) -> bool:
-        """Whether that very process still runs; a zombie does not."""
-        import psutil  # it takes a while, and a count does without
-
+    def is_alive(self, now: Callable[[], float] = time.time) -> bool:
+        """Whether that very process still runs, and still holds the lease; a zombie does not. now: by the clock that
+        heartbeats are told by, asked only where they decide."""
         if self.host != this_host():
-            return abs(time.time() - self.heartbeat) <= STALE_AFTER_S
-        try:
-            process = psutil.Process(self.pid)
-            if process.status() == psutil.STATUS_ZOMBIE:
-                return False
-            return abs(_started(process) - self.started) <= START_TOLERANCE_S
-        except psutil.NoSuchProcess:
-            return False
-        except psutil.AccessDenied:
-            return True  # it is there, and a second writer is worse than a wait
+            return _is_beating(self, now)
+        if self.pid == os.getpid():
+            return same_process(self.pid, self.started) and (not self.token or self.token in HEARTBEATS)
+        return same_process(self.pid, self.started)
 
 
 class Lease:
-    """The right to write one session's turns, until `release` or the end of its with block."""
+    """The right to write one session's turns, until `release` or the end of its with block. Meanwhile its heartbeat is
+    renewed in a thread, whatever its holder waits for."""
 
     def __init__(self, database: Database, session_id: str, token: str, table: str) -> None:
         self.session_id = session_id
@@ -68,11 +65,29 @@ class Lease:
             beat(connection, self.session_id, self.token, table=self._table)
 
     def release(self) -> None:
-        """Gives the session free. Releasing twice, or a session that was deleted, is allowed."""
-        with self._database.write() as connection:
-            connection.execute(
-                f"DELETE FROM {self._table} WHERE session_id = ? AND token = ?", (self.session_id, self.token)
-            )
+        """Gives the session free. Releasing twice, or a session that was deleted, is allowed. Where the database cannot
+        be written just now, this process takes it for free at once, and the others do as soon as it can."""
+        HEARTBEATS.let_go(self.token)
+        try:
+            self.give_up()
+        except StorageFailed:
+            HEARTBEATS.owe(self)
+
+    def give_up(self) -> None:
+        """Takes the lease out of the database. Raises StorageFailed."""
+        database = self._database
+        if database.closed:  # by now the process does something else
+            if not database.path.exists():
+                return
+            database = Database(database.path.parent)
+        try:
+            with database.write() as connection:
+                connection.execute(
+                    f"DELETE FROM {self._table} WHERE session_id = ? AND token = ?", (self.session_id, self.token)
+                )
+        finally:
+            if database is not self._database:
+                database.close()
 
     def __enter__(self) -> "Lease":
         return self
@@ -94,17 +109,20 @@ class Leases:
 
         Raises SessionBusy while another holder lives, be it a thread of this process; UsageError without the session.
         """
-        token = secrets.token_hex(8)
-        own = this_process()
-        with self._database.write() as connection:
-            require_session(connection, session_id)
-            refuse_if_held(connection, session_id, self._table)
-            connection.execute(
-                f"""INSERT OR REPLACE INTO {self._table} (session_id, token, pid, started, host, heartbeat)
-                VALUES (?, ?, ?, ?, ?, ?)""",
-                (session_id, token, own.pid, own.started, own.host, own.heartbeat),
-            )
-        return Lease(self._database, session_id, token, self._table)
+        lease = self.prepared(session_id)
+        try:
+            with self._database.write() as connection:
+                take(connection, lease)
+        except BaseException:
+            HEARTBEATS.let_go(lease.token)
+            raise
+        return lease
+
+    def prepared(self, session_id: str) -> Lease:
+        """A lease for `take`, to be released also where that fails."""
+        lease = Lease(self._database, session_id, secrets.token_hex(8), self._table)
+        HEARTBEATS.hold(lease)  # before anybody can see it: another thread would take it for one that nobody holds
+        return lease
 
     def holder(self, session_id: str) -> Holder | None:
         """The live holder of a session, if there is one."""
@@ -112,11 +130,27 @@ class Leases:
             return live_holder(connection, session_id, self._table)
 
 
+def take(connection: sqlite3.Connection, lease: Lease, *, table: str = ANSWERING) -> None:
+    """As Leases.acquire, within a transaction."""
+    require_session(connection, lease.session_id)
+    refuse_if_held(connection, lease.session_id, table)
+    own = this_process()
+    connection.execute(
+        f"""INSERT OR REPLACE INTO {table} (session_id, token, pid, started, host, heartbeat)
+        VALUES (?, ?, ?, ?, ?, ?)""",
+        (lease.session_id, lease.token, own.pid, own.started, own.host, _now(connection)),
+    )
+
+
 def live_holder(connection: sqlite3.Connection, session_id: str, table: str = ANSWERING) -> Holder | None:
     """The holder of a session's lease when it is alive."""
     row = connection.execute(f"SELECT * FROM {table} WHERE session_id = ?", (session_id,)).fetchone()
-    holder = holder_of(row) if row else None
-    return holder if holder and holder.is_alive() else None
+    return holder_of(row) if row and is_held(connection, row) else None
+
+
+def is_held(connection: sqlite3.Connection, row: sqlite3.Row) -> bool:
+    """Whether the holder that a row with a lease's columns names is alive."""
+    return holder_of(row).is_alive(lambda: _now(connection))
 
 
 def refuse_if_held(connection: sqlite3.Connection, session_id: str, table: str = ANSWERING) -> None:
@@ -134,7 +168,7 @@ def refuse_if_held(connection: sqlite3.Connection, session_id: str, table: str =
 def beat(connection: sqlite3.Connection, session_id: str, token: str, *, table: str = ANSWERING) -> None:
     """Renews the heartbeat of the lease with this token. Raises SessionBusy when the session is no longer its own."""
     cursor = connection.execute(
-        f"UPDATE {table} SET heartbeat = ? WHERE session_id = ? AND token = ?", (time.time(), session_id, token)
+        f"UPDATE {table} SET heartbeat = ? WHERE session_id = ? AND token = ?", (_now(connection), session_id, token)
     )
     if not cursor.rowcount:
         raise SessionBusy(f"Session {session_id} was taken over by another process.", "Ask again.")
@@ -142,31 +176,43 @@ def beat(connection: sqlite3.Connection, session_id: str, token: str, *, table: 
 
 def holder_of(row: sqlite3.Row) -> Holder:
     """The holder that a row with a lease's columns names."""
-    return Holder(pid=row["pid"], started=row["started"], host=row["host"], heartbeat=row["heartbeat"])
+    return Holder(row["pid"], row["started"], row["host"], row["heartbeat"], row["token"])
 
 
 def this_process() -> Holder:
     """Ourselves, alive now."""
-    import psutil
-
-    return Holder(os.getpid(), _started(psutil.Process()), this_host(), time.time())
+    return Holder(os.getpid(), own_start(), this_host(), time.time())
 
 
-@cache
-def this_host() -> str:
-    """Where a process id means something: the host, since its last boot, in its container's process namespace."""
-    parts = [platform.node()]
-    try:
-        with open("/proc/sys/kernel/random/boot_id") as file:
-            parts.append(file.read().strip())
-        parts.append(os.readlink("/proc/self/ns/pid"))
-    except OSError:
-        pass  # not Linux: the name alone
-    return " ".join(parts)
+def _now(connection: sqlite3.Connection) -> float:
+    """By the clock of the file system that the database lies on: those of machines may differ."""
+    return now_at(Path(connection.execute("PRAGMA database_list").fetchone()["file"]).parent)
 
 
-def _started(process: "Process") -> float:
-    import psutil
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A heartbeat as it was seen first, by this process's own clock, and whether an earlier one was seen before."""
 
-    # create_time alone moves when the clock is set, and the living would look dead.
-    return float(process.create_time() - psutil.boot_time())
+    heartbeat: float
+    at: float
+    has_advanced: bool
+
+
+_WATCHED: dict[str, _Seen] = {}
+_WATCHING = Lock()
+
+
+def _is_beating(holder: Holder, now: Callable[[], float]) -> bool:
+    """Whether a holder whose process cannot be looked at lives. One whose heartbeat advances does, one whose heartbeat
+    stands still does not, whatever the clocks say; until that was watched for a while, its age decides."""
+    key, at = holder.token or f"{holder.host} {holder.pid} {holder.started}", time.monotonic()
+    with _WATCHING:
+        seen = _WATCHED.get(key)
+        if seen is None or holder.heartbeat != seen.heartbeat:
+            has_advanced = seen is not None and holder.heartbeat > seen.heartbeat
+            while len(_WATCHED) >= _MOST_WATCHED:
+                del _WATCHED[next(iter(_WATCHED))]
+            seen = _WATCHED[key] = _Seen(holder.heartbeat, at, has_advanced)
+    if at - seen.at > STALE_AFTER_S:
+        return False
+    return seen.has_advanced or abs(now() - holder.heartbeat) <= STALE_AFTER_S

@@ -341,3 +341,10 @@ def leases_of_summaries(db: Database) -> None:
         host TEXT NOT NULL,
         heartbeat REAL NOT NULL
     )""")
+
+
+@MIGRATIONS()
+def pieces_of_contents(db: Database) -> None:
+    """Contents that are too large for one transaction: `deflated` has a flag for them, and `data` says which pieces."""
+    columns = "put TEXT NOT NULL, number INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (put, number)"
+    db.conn.execute(f"CREATE TABLE content_pieces ({columns})")

@@ -22,9 +22,11 @@ from engine.errors import LongdeskError
 
 FILE_NAME = "longdesk.db"
 APPLICATION_ID = 0x4C6F6E67  # "Long", in the file's header: whose database this is
-VERSION = 15  # how many migrations there are, kept in the header as user_version
+VERSION = 16  # how many migrations there are, kept in the header as user_version
 BUSY_S = 10.0
 WAL_BYTES_KEPT = 16 * 2**20
+_PAGES_AT_ONCE = 1_024  # 4 MiB
+_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.001, 0.05
 
 
 class StorageFailed(LongdeskError):
@@ -38,6 +40,7 @@ class Database:
         self.path = home / FILE_NAME
         self._idle: list[sqlite3.Connection] = []
         self._lock = Lock()
+        self._writing = Lock()  # threads wait here, where they are woken: SQLite would have them look again and again
         self._closed = False
         _create(home, self.path)
         with _in_words(self.path):
@@ -48,6 +51,11 @@ class Database:
                 connection.close()
                 raise
         self._idle.append(connection)
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._closed
 
     def close(self) -> None:
         """Closes what is idle; what is lent is closed when it comes back. Closing twice is allowed."""
@@ -66,13 +74,35 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """Lends a connection inside a transaction: committed at the end of the block, rolled back by an exception."""
-        with self._lend("BEGIN IMMEDIATE") as connection:
+        if not self._writing.acquire(timeout=BUSY_S):
+            raise _locked(self.path)
+        try:
+            with self._lend("BEGIN IMMEDIATE") as connection:
+                yield connection
+        finally:
+            self._writing.release()
+
+    @contextmanager
+    def write_beside(self) -> Iterator[sqlite3.Connection]:
+        """As write, for one of many pieces of something large: it lets whoever waits to write go first."""
+        begun = time.monotonic()
+        with self.write() as connection:
             yield connection
+        # Those of this process wait for a lock and come at once, those of others look again after a moment.
+        time.sleep(min(_LONGEST_PAUSE_S, _SHORTEST_PAUSE_S + (time.monotonic() - begun) / 4))
 
     def give_space_back(self) -> None:
-        """Shrinks the file by the pages that a deletion has left empty."""
-        with self._borrow() as connection, _in_words(self.path):
-            connection.executescript("PRAGMA incremental_vacuum")  # execute() would take its first step only: one page
+        """Shrinks the file by the pages that deletions have left empty, some at a time."""
+        n_free = 1
+        while n_free:
+            with self._borrow() as connection, _in_words(self.path):
+                n_before = connection.execute("PRAGMA freelist_count").fetchone()[0]
+                # execute() would take its first step only: one page
+                connection.executescript(f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE})")
+                n_free = connection.execute("PRAGMA freelist_count").fetchone()[0]
+            if n_free >= n_before:  # somebody else needs them
+                return
+            time.sleep(_SHORTEST_PAUSE_S)
 
     @contextmanager
     def _lend(self, begin: str) -> Iterator[sqlite3.Connection]:
@@ -217,10 +247,7 @@ def _failure(path: Path, error: sqlite3.Error) -> StorageFailed:
         case sqlite3.SQLITE_FULL:
             return StorageFailed(f"The disk that holds {path} is full.", "Free some space and try again.")
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return StorageFailed(
-                f"Another process has kept {path} locked for {BUSY_S:.0f} seconds.",
-                "Try again when it is done, or end it.",
-            )
+            return _locked(path)
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
             return _cannot_write(path, str(error))
         case sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT:
@@ -230,6 +257,12 @@ def _failure(path: Path, error: sqlite3.Error) -> StorageFailed:
             )
         case _:
             return StorageFailed(f"{path} cannot be used ({error}).", "Check the disk that it lies on.")
+
+
+def _locked(path: Path) -> StorageFailed:
+    return StorageFailed(
+        f"Another process has kept {path} locked for {BUSY_S:.0f} seconds.", "Try again when it is done, or end it."
+    )
 
 
 def _cannot_write(path: Path, why: str) -> StorageFailed:

@@ -2,21 +2,35 @@
 
 import sqlite3
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from engine.errors import UsageError
+from storage.arriving import forget_later
 from storage.columns import pack_json, pack_text, pack_time, unpack_json, unpack_optional, unpack_text, unpack_time
-from storage.contents import forget_unused_contents
 from storage.identity import draw_id, find_session, touch_session
 from storage.leases import ANSWERING, SUMMARIZING, refuse_if_held
 from storage.records import Session, SessionSummary
-from storage.schema import Database
+from storage.schema import Database, StorageFailed
 from storage.search import TITLE_INDEX, index_passage
 from storage.snapshots import take_from
 from storage.sources import linked_contents
 from storage.turns import heal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewSession:
+    """A session that is to be begun; see Session. id: as `draw_id` drew it."""
+
+    id: str
+    title: str
+    model: str
+    system: str | None
+    frozen_date: str
+    settings: Mapping[str, Any]
 
 
 class Sessions:
@@ -37,24 +51,17 @@ class Sessions:
     ) -> Session:
         """A new session, at the top of the list. frozen_date: today where it is not given. session_id: as `draw_id`
         drew it before; by then, what comes into the session could be told from what comes into others."""
-        at, session_id = pack_time(), session_id or draw_id()
+        new = NewSession(
+            id=session_id or draw_id(),
+            title=title,
+            model=model,
+            system=system,
+            frozen_date=frozen_date or date.today().isoformat(),
+            settings=settings or {},
+        )
         with self._database.write() as connection:
-            connection.execute(
-                """INSERT INTO sessions (id, title, created, updated, model, system, frozen_date, settings)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
-                (
-                    session_id,
-                    pack_text(title),
-                    at,
-                    at,
-                    pack_text(model),
-                    pack_text(system),
-                    frozen_date or date.today().isoformat(),
-                    pack_json(dict(settings or {})),
-                ),
-            )
-            index_passage(connection, session_id, TITLE_INDEX, "title", title)
-            return read_session(connection, session_id)
+            create_session(connection, new)
+            return read_session(connection, new.id)
 
     def get(self, session_id: str) -> Session:
         """Raises UsageError when no session, or more than one, has an id that begins so."""
@@ -90,9 +97,7 @@ class Sessions:
             raise UsageError("A title cannot be empty.", "Give it a word.")
         with self._database.write() as connection:
             whole = find_session(connection, session_id)
-            connection.execute("UPDATE sessions SET title = ? WHERE id = ?", (pack_text(title), whole))
-            index_passage(connection, whole, TITLE_INDEX, "title", title)
-            touch_session(connection, whole)
+            rename_session(connection, whole, title)
             return read_session(connection, whole)
 
     def change(
@@ -100,16 +105,9 @@ class Sessions:
     ) -> Session:
         """Another model, other settings: those given replace their namesakes, the rest stays. Raises as get does."""
         with self._database.write() as connection:
-            before = read_session(connection, find_session(connection, session_id))
-            connection.execute(
-                "UPDATE sessions SET model = ?, settings = ? WHERE id = ?",
-                (
-                    pack_text(before.model if model is None else model),
-                    pack_json({**before.settings, **(settings or {})}),
-                    before.id,
-                ),
-            )
-            return read_session(connection, before.id)
+            whole = find_session(connection, session_id)
+            change_session(connection, whole, model=model, settings=settings)
+            return read_session(connection, whole)
 
     def draft(self, session_id: str) -> str:
         """What was typed in a session and not asked yet; '' for nothing, and without such a session."""
@@ -136,9 +134,56 @@ class Sessions:
             contents = linked_contents(connection, whole)
             files = take_from(connection, self._database.path.parent, whole)
             connection.execute("DELETE FROM sessions WHERE id = ?", (whole,))
-            forget_unused_contents(connection, contents)
-        self._database.give_space_back()
+        forget_later(self._database, contents)
+        with suppress(StorageFailed):  # the session is gone; the file shrinks another time
+            self._database.give_space_back()
         return files
+
+
+def create_session(connection: sqlite3.Connection, new: NewSession) -> None:
+    """As Sessions.create, within a transaction."""
+    at = pack_time()
+    connection.execute(
+        """INSERT INTO sessions (id, title, created, updated, model, system, frozen_date, settings)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
+        (
+            new.id,
+            pack_text(new.title),
+            at,
+            at,
+            pack_text(new.model),
+            pack_text(new.system),
+            new.frozen_date,
+            pack_json(dict(new.settings)),
+        ),
+    )
+    index_passage(connection, new.id, TITLE_INDEX, "title", new.title)
+
+
+def rename_session(connection: sqlite3.Connection, session_id: str, title: str) -> None:
+    """As Sessions.rename, within a transaction, of a title in one line."""
+    connection.execute("UPDATE sessions SET title = ? WHERE id = ?", (pack_text(title), session_id))
+    index_passage(connection, session_id, TITLE_INDEX, "title", title)
+    touch_session(connection, session_id)
+
+
+def change_session(
+    connection: sqlite3.Connection,
+    session_id: str,
+    *,
+    model: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> None:
+    """As Sessions.change, within a transaction."""
+    before = read_session(connection, session_id)
+    connection.execute(
+        "UPDATE sessions SET model = ?, settings = ? WHERE id = ?",
+        (
+            pack_text(before.model if model is None else model),
+            pack_json({**before.settings, **(settings or {})}),
+            session_id,
+        ),
+    )
 
 
 def read_session(connection: sqlite3.Connection, session_id: str) -> Session:

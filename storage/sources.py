@@ -5,17 +5,42 @@ Also what was skipped and why. Reading files is left to engine.corpus.
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from engine.corpus.source import Cause, KeptFile, Picture, Skipped, Source, digest_bytes
 from engine.errors import UsageError
+from storage.arriving import forget_later, put_and_link
 from storage.columns import pack_text, unpack_optional, unpack_text
-from storage.contents import Content, forget_unused_contents, known_digests, put_rows, unpacked
+from storage.contents import Content, unpacked
 from storage.identity import require_session, touch_session
 from storage.records import SessionSource, SourceLink
 from storage.schema import Database
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived:
+    """What comes into a session at once. turn_index: of the turn that carries new sources first. skipped: what was left
+    out and why. left_out, sent_again: paths of the session that are not sent from now on, or are. brought_back: one
+    that was listed as skipped, and is no more."""
+
+    turn_index: int
+    sources: Sequence[Source] = ()
+    skipped: Sequence[Skipped] = ()
+    left_out: Sequence[str] = ()
+    sent_again: Sequence[str] = ()
+    brought_back: str | None = None
+
+
+class Ready:
+    """What arrives with all that is worked out beforehand, so that nobody waits for that: contents by digest, the rows
+    that link them, each with its path."""
+
+    def __init__(self, arrived: Arrived) -> None:
+        self.arrived = arrived
+        self.contents: dict[str, Content] = {}
+        self.rows = [(pack_text(source.path), _cells(source, self.contents)) for source in arrived.sources]
 
 
 class Sources:
@@ -25,27 +50,27 @@ class Sources:
         self._database = database
 
     def put(self, session_id: str, sources: Sequence[Source], *, turn_index: int) -> None:
-        """Stores what is new and links it at the end of the session's order, as carried first by that turn.
+        """As `take_in`, of nothing but sources."""
+        self.take_in(session_id, Arrived(sources=sources, turn_index=turn_index))
+
+    def take_in(
+        self, session_id: str, arrived: Arrived, also: Callable[[sqlite3.Connection], None] = lambda _: None
+    ) -> None:
+        """Stores what is new and links it at the end of the session's order, as carried first by that turn; all of it,
+        or nothing.
 
         A path that is linked already keeps position, turn and whether it is enabled; what it holds becomes what was
         given. It leaves the skipped. Of a source's volatility nothing is kept: it counts where a source joins only.
-        Raises UsageError without such a session.
+        also: what else is written with it. Raises UsageError without such a session.
         """
-        bodies = [_Body(_text_content(source), _file_content(source)) for source in sources]
-        contents = {content.digest: content for body in bodies for content in body.contents()}
-        with self._database.read() as connection:
-            known = known_digests(connection, contents)
-        # Compressed before the lock is taken: 50 MB of text take half a second.
-        packed = {digest: content.packed() for digest, content in contents.items() if digest not in known}
-        with self._database.write() as connection:
+        ready = Ready(arrived)
+
+        def link(connection: sqlite3.Connection) -> set[str]:
             require_session(connection, session_id)
-            gone = contents.keys() - packed.keys() - known_digests(connection, contents)  # deleted by another since
-            rows = [*packed.values(), *(contents[digest].packed() for digest in gone)]
-            put_rows(connection, rows)
-            before = linked_contents(connection, session_id)
-            _link_all(connection, session_id, turn_index, list(zip(sources, bodies, strict=True)))
-            forget_unused_contents(connection, (before | contents.keys()) - linked_contents(connection, session_id))
-            touch_session(connection, session_id)
+            also(connection)
+            return link_ready(connection, session_id, ready)
+
+        forget_later(self._database, put_and_link(self._database, ready.contents, link))
 
     def of(self, session_id: str, *, enabled_only: bool = False) -> tuple[SessionSource, ...]:
         """The session's sources in order, each equal to the one that was put, the bytes of kept files included."""
@@ -53,13 +78,13 @@ class Sources:
             rows = connection.execute(
                 f"{_WHOLE} {'AND enabled' if enabled_only else ''} ORDER BY position", (pack_text(session_id),)
             )
-            return tuple(_session_source(row) for row in rows)
+            return tuple(_session_source(connection, row) for row in rows)
 
     def one(self, session_id: str, path: str) -> SessionSource | None:
         """The session's source of this path, None where it has none."""
         with self._database.read() as connection:
             row = connection.execute(f"{_WHOLE} AND path = ?", (pack_text(session_id), pack_text(path))).fetchone()
-            return _session_source(row) if row is not None else None
+            return _session_source(connection, row) if row is not None else None
 
     def links(self, session_id: str) -> tuple[SourceLink, ...]:
         """The same in the same order without the contents: for lists, which need not read 50 MB."""
@@ -89,15 +114,7 @@ class Sources:
         """Says whether these are sent. For a path that is not in the session, raises UsageError and changes nothing."""
         with self._database.write() as connection:
             require_session(connection, session_id)
-            for path in paths:
-                cursor = connection.execute(
-                    "UPDATE session_sources SET enabled = ? WHERE session_id = ? AND path = ?",
-                    (enabled, session_id, pack_text(path)),
-                )
-                if not cursor.rowcount:
-                    raise UsageError(
-                        f"Session {session_id} has no source {path}.", "`longdesk sessions show` lists them."
-                    )
+            _enable(connection, session_id, paths, enabled=enabled)
 
     def put_skipped(self, session_id: str, skipped: Sequence[Skipped]) -> None:
         """Keeps what was left out and why; a path that is there already gets the new reason. Raises as put does."""
@@ -108,9 +125,7 @@ class Sources:
     def drop_skipped(self, session_id: str, path: str) -> None:
         """Takes a path from the skipped: a folder that was brought back; a file leaves when it is put as a source."""
         with self._database.write() as connection:
-            connection.execute(
-                "DELETE FROM session_skipped WHERE session_id = ? AND path = ?", (session_id, pack_text(path))
-            )
+            _drop_skipped(connection, session_id, path)
 
     def skipped(self, session_id: str) -> tuple[Skipped, ...]:
         """What was left out, in the order in which it was first put."""
@@ -143,17 +158,38 @@ def put_skipped_rows(connection: sqlite3.Connection, session_id: str, skipped: S
     )
 
 
-def packed_contents(sources: Sequence[Source]) -> list[tuple[str, bool, bytes]]:
-    """The rows of what the sources hold, each content once."""
-    bodies = [content for source in sources for content in (_text_content(source), _file_content(source)) if content]
-    return [content.packed() for content in {content.digest: content for content in bodies}.values()]
+def link_ready(connection: sqlite3.Connection, session_id: str, ready: Ready) -> set[str]:
+    """As Sources.take_in, within a transaction in which the contents are there. Returns the digests of what the session
+    does not link, of these and of those that it linked before."""
+    arrived, before = ready.arrived, linked_contents(connection, session_id)
+    _link_all(connection, session_id, arrived.turn_index, ready.rows)
+    put_skipped_rows(connection, session_id, arrived.skipped)
+    _enable(connection, session_id, arrived.left_out, enabled=False)
+    _enable(connection, session_id, arrived.sent_again, enabled=True)
+    if arrived.brought_back is not None:
+        _drop_skipped(connection, session_id, arrived.brought_back)
+    touch_session(connection, session_id)
+    return (before | ready.contents.keys()) - linked_contents(connection, session_id)
 
 
-def link_placed(connection: sqlite3.Connection, session_id: str, placed: Sequence[SessionSource]) -> None:
-    """Links sources to a session that has none, each at its place; what they hold is there."""
-    for at in placed:
-        body = _Body(_text_content(at.source), _file_content(at.source))
-        connection.execute(_LINK, (session_id, at.position, at.turn_index, *_cells(at.source, body)))
+def _enable(connection: sqlite3.Connection, session_id: str, paths: Iterable[str], *, enabled: bool) -> None:
+    for path in paths:
+        cursor = connection.execute(
+            "UPDATE session_sources SET enabled = ? WHERE session_id = ? AND path = ?",
+            (enabled, session_id, pack_text(path)),
+        )
+        if not cursor.rowcount:
+            raise UsageError(f"Session {session_id} has no source {path}.", "`longdesk sessions show` lists them.")
+
+
+def _drop_skipped(connection: sqlite3.Connection, session_id: str, path: str) -> None:
+    connection.execute("DELETE FROM session_skipped WHERE session_id = ? AND path = ?", (session_id, pack_text(path)))
+
+
+def link_placed(connection: sqlite3.Connection, session_id: str, placed: Sequence[SessionSource], ready: Ready) -> None:
+    """Links sources to a session that has none, each at its place; what they hold is there. ready: the same sources."""
+    for at, (_, cells) in zip(placed, ready.rows, strict=True):
+        connection.execute(_LINK, (session_id, at.position, at.turn_index, *cells))
     connection.executemany(
         "UPDATE session_sources SET enabled = 0 WHERE session_id = ? AND path = ?",
         [(session_id, pack_text(at.source.path)) for at in placed if not at.enabled],
@@ -188,15 +224,6 @@ def _same(rows: Iterable[sqlite3.Row], digests: Mapping[str, str]) -> Iterator[s
         yield path
 
 
-@dataclass(frozen=True, slots=True)
-class _Body:
-    text: Content | None
-    file: Content | None
-
-    def contents(self) -> list[Content]:
-        return [content for content in (self.text, self.file) if content]
-
-
 def _text_content(source: Source) -> Content | None:
     # Of the very bytes that are stored, whatever Source.digest may come to mean: what comes back is exact.
     data = source.text.encode("utf-8", "surrogatepass")
@@ -209,18 +236,14 @@ def _file_content(source: Source) -> Content | None:
 
 
 def _link_all(
-    connection: sqlite3.Connection, session_id: str, turn_index: int, linked: Sequence[tuple[Source, _Body]]
+    connection: sqlite3.Connection, session_id: str, turn_index: int, ready: Sequence[tuple[Any, tuple[Any, ...]]]
 ) -> None:
     rows = connection.execute("SELECT path, position FROM session_sources WHERE session_id = ?", (session_id,))
     positions = {row["path"]: row["position"] for row in rows}
-    cells = []
-    for source, body in linked:
-        position = positions.setdefault(pack_text(source.path), len(positions))
-        cells.append((session_id, position, turn_index, *_cells(source, body)))
-    connection.executemany(_LINK, cells)
+    linked = [(session_id, positions.setdefault(path, len(positions)), turn_index, *cells) for path, cells in ready]
+    connection.executemany(_LINK, linked)
     connection.executemany(
-        "DELETE FROM session_skipped WHERE session_id = ? AND path = ?",
-        [(session_id, pack_text(source.path)) for source, _ in linked],
+        "DELETE FROM session_skipped WHERE session_id = ? AND path = ?", [(session_id, path) for path, _ in ready]
     )
 
 
@@ -233,15 +256,18 @@ _LINK = """INSERT INTO session_sources (session_id, position, turn_index, path, 
     pictures = excluded.pictures, reader = excluded.reader, origin = coalesce(excluded.origin, origin)"""
 
 
-def _cells(source: Source, body: _Body) -> tuple[Any, ...]:
+def _cells(source: Source, contents: dict[str, Content]) -> tuple[Any, ...]:
+    """The row that links a source; what it holds is added to the contents."""
+    text, file = _text_content(source), _file_content(source)
+    contents.update({content.digest: content for content in (text, file) if content})
     return (
         pack_text(source.path),
         source.kind,
         source.digest,
         source.n_bytes,
         source.encoding,
-        body.text.digest if body.text else None,
-        body.file.digest if body.file else None,
+        text.digest if text else None,
+        file.digest if file else None,
         source.kept_file.format if source.kept_file else None,
         source.kept_file.scalable if source.kept_file else None,
         json.dumps(source.notes),
@@ -273,12 +299,14 @@ def _link(row: sqlite3.Row) -> SourceLink:
     )
 
 
-def _session_source(row: sqlite3.Row) -> SessionSource:
+def _session_source(connection: sqlite3.Connection, row: sqlite3.Row) -> SessionSource:
     file = None
     if row["file_content"] is not None:
-        data = unpacked(row["file_deflated"], row["file_data"])
+        data = unpacked(connection, row["file_deflated"], row["file_data"])
         file = KeptFile(row["file_format"], data, scalable=bool(row["file_scalable"]))
-    text = b"" if row["text_content"] is None else unpacked(row["text_deflated"], row["text_data"])
+    text = b""
+    if row["text_content"] is not None:
+        text = unpacked(connection, row["text_deflated"], row["text_data"])
     source = Source(
         path=unpack_text(row["path"]),
         kind=row["kind"],

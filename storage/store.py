@@ -1,19 +1,22 @@
 """The door to everything that is kept: one Store for a home, and the whole of one session in one value."""
 
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
+from storage.accepting import Accepted, accept
 from storage.importing import put_session
 from storage.kept_notes import KeptNotes
 from storage.leases import SUMMARIZING, Leases
 from storage.notes import Notes
-from storage.records import Session, SessionOverview, SessionRecord
+from storage.records import Session, SessionOverview, SessionRecord, Turn
 from storage.schema import Database
 from storage.search import Search
-from storage.sessions import Sessions
+from storage.sessions import Sessions, change_session
 from storage.snapshots import Snapshots
-from storage.sources import Sources
+from storage.sources import Arrived, Sources
 from storage.turns import Turns, heal
 
 
@@ -68,6 +71,16 @@ class Store:
             sources=self.sources.of(session.id),
             skipped=self.sources.skipped(session.id),
             kept_notes=self.kept_notes.of(session.id),
+        )
+
+    def accept(self, accepted: Accepted) -> Turn:
+        """Writes all that a question changes when it is accepted, or nothing of it; see accepting.accept."""
+        return accept(self._database, accepted)
+
+    def take_in(self, session_id: str, arrived: Arrived, *, settings: Mapping[str, Any]) -> None:
+        """Sources.take_in and Sessions.change in one."""
+        self.sources.take_in(
+            session_id, arrived, lambda connection: change_session(connection, session_id, settings=settings)
         )
 
     def put(self, record: SessionRecord) -> Session:

@@ -5,6 +5,7 @@ A running turn has stop None. Its text lies in pieces, so that appending costs w
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from engine.answer.citations import Citation
@@ -12,13 +13,23 @@ from engine.errors import SessionBusy, UsageError
 from storage.branches import Parents, branch_to, choose_leaf, newest_leaf, read_leaf, read_parents
 from storage.columns import pack_ids, pack_json, pack_text, pack_time
 from storage.identity import find_session, touch_session
-from storage.leases import Lease, beat, holder_of, refuse_if_held
+from storage.leases import Lease, beat, is_held, refuse_if_held
 from storage.records import Outcome, Turn
 from storage.schema import Database
 from storage.search import index_passage
 from storage.turn_rows import add_pieces, drop_pieces, read_pieces, read_turn, read_turns, turn_of
 
 INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A turn that is to be begun; see Turns.begin."""
+
+    question: str
+    vocabulary: str | None = None
+    settings: Mapping[str, Any]
+    beside: int | None = None
 
 
 class Turns:
@@ -41,33 +52,9 @@ class Turns:
         beside: the index of a turn in whose place it stands, on a branch of its own. Its branch is the current one from
         now on. Raises SessionBusy when the lease was lost, UsageError when the session or that turn is not there.
         """
-        at, session_id = pack_time(), lease.session_id
+        asked = Asked(question=question, vocabulary=vocabulary, settings=settings or {}, beside=beside)
         with self._database.write() as connection:
-            beat(connection, session_id, lease.token)
-            _interrupt_all(connection, session_id)
-            parents = read_parents(connection, session_id)
-            index = len(parents)
-            parent = read_leaf(connection, session_id) if beside is None else _parent_of(parents, beside)
-            cursor = connection.execute(
-                """INSERT INTO turns
-                (session_id, position, parent, lease, created, written, vocabulary, settings, question)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)""",
-                (
-                    session_id,
-                    index,
-                    parent,
-                    lease.token,
-                    at,
-                    at,
-                    vocabulary,
-                    pack_json(dict(settings or {})),
-                    pack_text(question),
-                ),
-            )
-            choose_leaf(connection, session_id, index)
-            index_passage(connection, session_id, index, "question", question)
-            touch_session(connection, session_id)
-            return read_turn(connection, cursor.lastrowid)
+            return begin_turn(connection, lease, asked)
 
     def resume(
         self,
@@ -212,6 +199,36 @@ class Turns:
         beat(connection, row["session_id"], row["lease"])
 
 
+def begin_turn(connection: sqlite3.Connection, lease: Lease, asked: Asked) -> Turn:
+    """As Turns.begin, within a transaction."""
+    at, session_id = pack_time(), lease.session_id
+    beat(connection, session_id, lease.token)
+    _interrupt_all(connection, session_id)
+    parents = read_parents(connection, session_id)
+    index = len(parents)
+    parent = read_leaf(connection, session_id) if asked.beside is None else _parent_of(parents, asked.beside)
+    cursor = connection.execute(
+        """INSERT INTO turns
+        (session_id, position, parent, lease, created, written, vocabulary, settings, question)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+        (
+            session_id,
+            index,
+            parent,
+            lease.token,
+            at,
+            at,
+            asked.vocabulary,
+            pack_json(dict(asked.settings)),
+            pack_text(asked.question),
+        ),
+    )
+    choose_leaf(connection, session_id, index)
+    index_passage(connection, session_id, index, "question", asked.question)
+    touch_session(connection, session_id)
+    return read_turn(connection, cursor.lastrowid)
+
+
 def heal(database: Database) -> int:
     """Marks as interrupted every running turn whose holder is dead, and returns how many. Their text so far is kept."""
     with database.read() as connection:
@@ -237,10 +254,10 @@ _RUNNING = "SELECT turns.id, turns.session_id, turns.position FROM turns WHERE s
 
 def _orphans(connection: sqlite3.Connection) -> list[sqlite3.Row]:
     rows = connection.execute(
-        """SELECT turns.id, turns.session_id, turns.position, pid, started, host, heartbeat FROM turns
+        """SELECT turns.id, turns.session_id, turns.position, token, pid, started, host, heartbeat FROM turns
         LEFT JOIN leases ON leases.session_id = turns.session_id AND leases.token = turns.lease WHERE stop IS NULL"""
     ).fetchall()
-    return [row for row in rows if row["pid"] is None or not holder_of(row).is_alive()]
+    return [row for row in rows if row["pid"] is None or not is_held(connection, row)]
 
 
 def _interrupt_all(connection: sqlite3.Connection, session_id: str) -> None:

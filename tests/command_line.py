@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.known import settled
+from tests.offline import offline
 from tests.patience import PATIENCE_S
 
 LONGDESK = Path(sys.executable).with_name("longdesk")
@@ -56,7 +57,7 @@ class CommandLine:
     @property
     def environment(self) -> dict[str, str]:
         own = {"LONGDESK_HOME": str(self.home), "LONGDESK_MODEL": str(self.model)}
-        return {**os.environ, **own, **self.variables}
+        return offline({**os.environ, **own, **self.variables})
 
     def __call__(self, *arguments: object, stdin: str | None = None) -> Run:
         """Runs it to its end. Whatever happens, no traceback may show."""

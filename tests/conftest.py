@@ -4,8 +4,10 @@ import os
 import signal
 import sys
 import sysconfig
+import tempfile
 from collections import Counter
 from collections.abc import Generator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,13 +24,52 @@ from tests.patience import PATIENCE_S
 if TYPE_CHECKING:
     import tiktoken
 
+# before anything else: no test, and no Python that one starts, reaches another machine
+_OFFLINE = str(Path(__file__).with_name("offline"))
+if _OFFLINE not in sys.path:
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (_OFFLINE, os.environ.get("PYTHONPATH"))))
+    sys.path.append(_OFFLINE)
+import offline  # noqa: E402
+
 # where this is set, each of the thousands of processes that tests start would compile what it imports: a third of its
 # time. Here, before the first test's module is compiled
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    """What reaches for the network is written down in one file, whoever tests."""
+    if offline.LOG not in os.environ:
+        handle, path = tempfile.mkstemp(prefix="longdesk-offline-")
+        os.close(handle)
+        os.environ[offline.LOG] = path
+        config.add_cleanup(partial(_forget, path))
+    _keep_to_cores()
+
+
+def _forget(path: str) -> None:
+    os.environ.pop(offline.LOG, None)
+    Path(path).unlink(missing_ok=True)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tests that reached for the network fail, whatever became of it."""
+    if "PYTEST_XDIST_WORKER" not in os.environ and _reached():
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if lines := _reached():
+        terminalreporter.section("Tests make no network calls", red=True)
+        terminalreporter.write("".join(lines))
+
+
+def _reached() -> list[str]:
+    with open(os.environ[offline.LOG], encoding="utf-8") as file:
+        return list(dict.fromkeys(file))
+
+
+def _keep_to_cores() -> None:
     """Of several processes that test at once, each keeps to one or two cores of its own: threads of llama.cpp wait for
     each other, the more of them the longer where others keep the cores busy."""
     worker = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import signal
 import sys
 import time
 
@@ -37,6 +38,21 @@ def main() -> None:
             case "hang with closed pipes":
                 channel.close()
                 time.sleep(1e6)
+            case "flood":
+                for _ in range(frame.fields["times"]):
+                    os.write(2, b"word " * 12_800)
+                os.write(2, b"\nlast error: it broke\n")
+                os._exit(1)
+            case "stop":  # as by SIGSTOP from outside
+                os.kill(os.getpid(), signal.SIGSTOP)
+            case "half a frame, then stop":
+                os.write(int(sys.argv[2]), b"\x05\x00\x00")
+                os.kill(os.getpid(), signal.SIGSTOP)
+            case "sleep":
+                time.sleep(1e6)
+            case "spin":
+                while True:
+                    pass
             case "offer":
                 offer_to_oom_killer()
                 channel.send({})

@@ -53,7 +53,9 @@ class Passing:
     def watch(self, folder: Path) -> None:
         """From now on, also in threads and children that start later. folder: an empty one that outlives them."""
         (folder / "marks").write_bytes(bytes(len(self._names)))
-        (folder / "sitecustomize.py").write_text("from tests.passing import watch_child\n\nwatch_child()\n")
+        (folder / "sitecustomize.py").write_text(
+            "import offline\nfrom tests.passing import watch_child\n\nwatch_child()\n"
+        )
         os.environ[_MARKS] = str(folder / "marks")
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(folder), str(ROOT), os.environ.get("PYTHONPATH"))))
         self._children = _mapped(folder / "marks")

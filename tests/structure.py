@@ -30,6 +30,7 @@ SINGLE_LINES = 60  # from so many on, a module may have one importer
 
 # Singles that stay, each a noun of its own, and why: an entry that is no single any more is to go.
 NOUNS = {
+    "app.commits": "the commits of a range: which checkout the page may read them of",
     "app.parts.changes": "a part of the page: what adding sources changed",
     "app.parts.contexts": "a part of the page: the usual contexts side by side",
     "app.parts.dropping": "a part of the page: the place to drop a folder, with its files for the browser",

@@ -36,9 +36,10 @@ PAGES = {
         "docs/serve.md",
         "docs/reading.md",
         "docs/deploy.md",
+        "SECURITY.md",
     )
 }
-README, ARCHITECTURE, BENCHMARKS_PAGE, COMMAND_LINE, _, _, _ = PAGES.values()
+README, ARCHITECTURE, BENCHMARKS_PAGE, COMMAND_LINE, _, _, _, SECURITY = PAGES.values()
 MOST_WORDS = 40  # of a sentence
 
 
@@ -381,3 +382,19 @@ def test_every_benchmark_is_documented_in_its_order() -> None:
     assert tuple(re.findall(r"^\| `(\w+)` \|", BENCHMARKS_PAGE, re.MULTILINE)) == BENCHMARKS
     there = {path.stem for path in (ROOT / "tests" / "bench").glob("*.py") if "\ndef rows(" in path.read_text()}
     assert there == set(BENCHMARKS)
+
+
+def test_every_threat_names_tests_that_are_there() -> None:
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \| (`tests/.*`) \|$", section(SECURITY, "Threats"), re.MULTILINE)
+    assert len(rows) == section(SECURITY, "Threats").count("\n| ") - 1  # but for the head
+    assert {
+        "a stranger's file",
+        "a stranger's page",
+        "another user of the machine",
+        "a shared home",
+        "a model file",
+    } <= {who for who, _, _ in rows}
+    for _, _, named in rows:
+        for test in re.findall(r"`([^`]+)`", named):
+            path, *names = test.split("::")
+            assert names and set(names) <= names_in(path), test

@@ -19,7 +19,7 @@ MODULES = frozenset(map(module_of, FILES))
 # From the ground up: a module imports only from its own floor and from those before it. A name stands for all below it;
 # where several fit a module, the longest counts. Every module is on one.
 FLOORS = (
-    ("engine.errors", "engine.tensor_types", "engine.model_file"),
+    ("engine.errors", "engine.tensor_types", "engine.model_file", "engine.file_clock", "engine.watching"),
     ("engine.gguf", "engine.child", "engine.kept_files"),
     ("engine.corpus",),
     ("engine.tokens", "engine.memory"),
@@ -38,6 +38,7 @@ FLOORS = (
         "app.templates",
         "app.costs",
         "app.connections",
+        "app.door",
     ),
     ("app.settings", "app.models", "app.counting", "app.kept_count"),
     ("app.session_settings", "app.reading"),
@@ -46,13 +47,14 @@ FLOORS = (
     ("app.previews", "app.question"),
     ("app.reach",),
     ("app.citing", "app.receipts", "app.found_again", "app.noting"),
-    ("app.passes", "app.answering", "app.export", "app.exchange", "app.checking_again"),
+    ("app.passes", "app.record", "app.answering", "app.export", "app.exchange", "app.checking_again"),
     ("app.desk", "app.archive", "app.choosing"),
     ("app.serve", "app.reaching"),
     ("app.cli", "app.command", "app.open_browser"),
     (
         "app.uploads",
         "app.commits",
+        "app.roots",
         "app.arrival",
         "app.folders",
         "app.intake",
@@ -93,7 +95,7 @@ APART = (
         ),
     ),
 )
-STORAGE_MAY_IMPORT = {"engine.errors", "engine.corpus.source", "engine.answer.citations"}
+STORAGE_MAY_IMPORT = {"engine.errors", "engine.file_clock", "engine.corpus.source", "engine.answer.citations"}
 
 Graph = Mapping[str, Collection[str]]
 

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from app.cli.desk import open_desk, take_up
-from app.cli.options import CLUSTER, CLUSTER_NAMES, CONTEXT, CORPUS, JSON, READ_AGAIN, Tokens
+from app.cli.options import CLUSTER, CLUSTER_NAMES, CONTEXT, CORPUS, JSON, READ_AGAIN, Tokens, names_pages
 from app.cli.output import Json
 from app.cli.output.answer import print_answer, show_checking, tell_skipped
 from app.cli.output.count import count_json, show_reading
@@ -21,7 +21,7 @@ from app.cli.signals import cancelling, deaf
 from app.costs import cost_of_prompt, cost_words
 from app.desk import Desk
 from app.question import Answered, Filled, Question, with_template
-from engine.backend import Corpus
+from engine.backend import Cause, Corpus
 from engine.corpus.git_range import at_known_paths, folder_and_range, read_range
 from engine.corpus.refusing import named_by_hand, refuse_empty
 from engine.corpus.rules import Rules
@@ -34,7 +34,10 @@ def count_anew(paths: Sequence[Path], rules: Rules, *, read_again: bool, **flags
     with open_desk(**flags) as desk:
         corpus = _read_to_count(desk, paths, rules, read_again)
         count = desk.count(corpus)
-        return count_json(count, cost_of_prompt(desk.about(), count.prompt, desk.settings.reply_tokens)), corpus.survey
+        document = count_json(count, cost_of_prompt(desk.about(), count.prompt, desk.settings.reply_tokens))
+        # what could not be read now may be readable in a moment, though nothing of it changes
+        is_passing = any(one.cause is Cause.UNREADABLE for one in corpus.skipped)
+        return document, None if is_passing else corpus.survey
 
 
 @click.command()
@@ -57,7 +60,8 @@ def plan(
     as_json: bool, **flags: Any
 ) -> int:  # fmt: skip
     """Say whether a corpus and a reply fit, before anything is loaded."""
-    rules, cluster = Rules(exclude=exclude, pipes=True), {name: flags.pop(name) for name in CLUSTER_NAMES}
+    rules = Rules(exclude=exclude, pipes=True, needs_pages=names_pages())
+    cluster = {name: flags.pop(name) for name in CLUSTER_NAMES}
     if cluster["engine"] is not None:
         from app.cli.cluster import Reading, plan_cluster  # a plan for this machine does without
 
@@ -291,8 +295,9 @@ def _learn(desk: Desk) -> None:
 def read_corpus(desk: Desk, paths: Sequence[Path], exclude: tuple[str, ...], *, joins: bool = False) -> Corpus:
     """joins: a session, where images wait for a model that can see them; there is nothing else to ask about else."""
     desk.about()  # a model that cannot be used is said before a corpus is read
+    rules = Rules(exclude=exclude, pipes=True, needs_pages=names_pages() and not joins)
     with show_reading() as tell:
-        corpus = desk.read(paths, Rules(exclude=exclude, pipes=True), tell=tell)
+        corpus = desk.read(paths, rules, tell=tell)
     refuse_empty(corpus if joins else desk.legible(corpus), paths)
     return corpus
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from app.cli.options import CORPUS, JSON, READ_AGAIN
+from app.cli.options import CORPUS, JSON, READ_AGAIN, names_pages
 from app.cli.output import Json, print_document
 from app.kept_count import kept_count
 from app.settings import read_settings
@@ -23,7 +23,7 @@ def count(paths: Sequence[Path], exclude: tuple[str, ...], read_again: bool, as_
     """Count the tokens of files, folders, zips and PDFs, with the model's own vocabulary."""
     if not paths:
         raise UsageError("There is nothing to count.", "Name a file or folder.")
-    rules = Rules(exclude=exclude, pipes=True)
+    rules = Rules(exclude=exclude, pipes=True, needs_pages=names_pages())
     kept = kept_count(paths, rules, read_settings(**flags))
     document = None if read_again else kept.find()
     if document is None:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from app.door.addresses import checked_names
 from app.models.places import model_names, refuse_as_path
 from app.settings import template_named
 from app.sizes import parse_bytes, parse_tokens
@@ -68,7 +69,10 @@ class Bytes(click.ParamType[int]):
 
 
 class Projector(click.Path):
-    """The path of a vision projector."""
+    """The path of a vision projector. Whether it can be read is said where it is opened, as of any input."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, readable=False)
 
     def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
         if value == "":  # an unset variable in a script; Path("") would be the working directory
@@ -94,6 +98,11 @@ def _as_paths(context: click.Context, parameter: click.Parameter, values: tuple[
     return tuple(STDIN if value == "-" else Path(value) for value in values)
 
 
+def names_pages() -> bool:
+    """Whether the command itself says which pages are drawn; in the settings they are for the files that have them."""
+    return click.get_current_context().params.get("draw_pages") is not None
+
+
 def _complete_model(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Engines by name, what the catalogue has, and files: what a shell offers behind --model."""
     with suppress(LongdeskError):
@@ -112,7 +121,7 @@ def _as_lora(context: click.Context, parameter: click.Parameter, values: tuple[s
     return tuple(map(lora_named, values)) or None
 
 
-PATHS = click.argument("paths", nargs=-1, type=click.Path(), callback=_as_paths)
+PATHS = click.argument("paths", nargs=-1, type=click.Path(readable=False), callback=_as_paths)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the document as JSON.")
 MODEL = click.option(
     "--model",
@@ -121,8 +130,16 @@ MODEL = click.option(
     help="A GGUF file, a name from the catalogue, an engine's name, or a server: http://host:port, with #name where it "
     "has several models. Default: the starter.",
 )
+ALLOW = click.option(
+    "--allow",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    callback=lambda _, __, names: checked_names(names),
+    help="A further name by which browsers may ask for it, such as a proxy's; may be given several times.",
+)
 MMPROJ = click.option(
-    "--mmproj", type=Projector(path_type=Path), metavar="FILE", help="The vision projector. Default: beside the model."
+    "--mmproj", type=Projector(), metavar="FILE", help="The vision projector. Default: beside the model."
 )
 CHAT_TEMPLATE = click.option(
     "--chat-template",

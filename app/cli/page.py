@@ -1,14 +1,19 @@
 """`up`: the web page. Its server takes this process's place, with the settings in its environment."""
 
+import json
 import os
-import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
-from app.cli.options import CHAT_TEMPLATE, LORA, MMPROJ, MODEL
+from app.cli.options import ALLOW, CHAT_TEMPLATE, LORA, MMPROJ, MODEL
+from app.door.addresses import is_loopback, listen
+from app.door.keys import PAGE_FILE, token_of
+from app.door.setting import Door, door_of
 from app.models.places import find_plannable
 from app.models.shelf import Shelf
 from app.settings import STARTER, Settings, read_settings
@@ -17,6 +22,7 @@ from engine.memory.lora import Lora
 from engine.remote.address import is_address
 
 _HOUSE = Path(__file__).parents[2]
+_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 
 @click.command()
@@ -25,17 +31,28 @@ _HOUSE = Path(__file__).parents[2]
 @LORA
 @CHAT_TEMPLATE
 @click.option("--port", default=8501, show_default=True, type=click.IntRange(1, 65535))
-@click.option("--root", "roots", multiple=True, type=click.Path(path_type=Path, file_okay=False, exists=True),
+@click.option("--root", "roots", multiple=True,
+              type=click.Path(path_type=Path, file_okay=False, exists=True, readable=False),
               help="A folder that the page may read; may be given several times.")  # fmt: skip
+@click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS",
+              help="The address to listen at; one that other machines reach takes a password or sign-in.")  # fmt: skip
+@ALLOW
+@click.option("--password-file", type=_FILE, metavar="FILE", help="A file whose first line is the page's password.")
+@click.option("--tls-cert", "certificate", type=_FILE, metavar="FILE", help="A certificate: the page is at https.")
+@click.option("--tls-key", "key", type=_FILE, metavar="FILE", help="The certificate's key, without a password.")
 def up(
-    model: str | None, mmproj: Path | None, lora: tuple[Lora, ...] | None, chat_template: str | None, port: int,
-    roots: tuple[Path, ...]
-) -> int:  # fmt: skip
+    model: str | None,
+    mmproj: Path | None,
+    lora: tuple[Lora, ...] | None,
+    chat_template: str | None,
+    roots: tuple[Path, ...],
+    **door: Any,
+) -> int:
     """Open the web page."""
     roots = tuple(root.resolve() for root in roots)
     settings = read_settings(model=model, mmproj=mmproj, lora=lora, chat_template=chat_template, roots=roots or None)
     _refuse_model(settings)
-    return _serve(settings, port)
+    return _serve(settings, door_of(settings.home, ask=_password_asked(), **door))
 
 
 def _refuse_model(settings: Settings) -> None:
@@ -48,13 +65,25 @@ def _refuse_model(settings: Settings) -> None:
         Shelf(settings).card(settings.model)
 
 
-def _serve(settings: Settings, port: int) -> int:
+def _password_asked() -> Callable[[], str] | None:
+    """Asks whoever sits there for a new password, twice; None where nobody does."""
+    if not sys.stdin.isatty():
+        return None
+    return lambda: str(click.prompt("A password for the page", hide_input=True, confirmation_prompt=True, err=True))
+
+
+def _serve(settings: Settings, door: Door) -> int:
     """Runs the page until it is stopped; does not come back. Raises LongdeskError when the port is taken."""
-    _refuse_taken(port)
-    url = f"http://127.0.0.1:{port}"
+    _refuse_taken(door)
+    url = door.url
+    token, _ = token_of(settings.home, PAGE_FILE)
+    if door.way == "token":
+        url += f"/?token={token}"
     print(f"Longdesk is at {url} (Ctrl-C ends it)", file=sys.stderr, flush=True)
+    if not is_loopback(door.host) and not door.is_encrypted:
+        print("Other machines can reach it, and what it sends is not encrypted: see --tls-cert.", file=sys.stderr)
     if _has_screen():
-        subprocess.Popen([sys.executable, "-m", "app.open_browser", url], stdin=subprocess.DEVNULL)
+        _open_browser(settings.home, url)
     environment = {
         **os.environ,
         "LONGDESK_HOME": str(settings.home.absolute()),
@@ -62,22 +91,30 @@ def _serve(settings: Settings, port: int) -> int:
         "LONGDESK_MMPROJ": str(settings.mmproj.absolute()) if settings.mmproj is not None else "",
         "LONGDESK_LORA": "\n".join(map(str, settings.lora_for(settings.model))),
         "LONGDESK_CHAT_TEMPLATE": settings.chat_template if isinstance(settings.chat_template, str) else "",
-        "LONGDESK_ROOTS": os.pathsep.join(str(root) for root in settings.roots),
+        "LONGDESK_ROOTS": json.dumps([str(root) for root in settings.roots]),  # a name may hold a colon
     }
+    door.put(environment)
     os.chdir(_HOUSE)  # Streamlit reads .streamlit/config.toml from the working directory
-    os.execve(sys.executable, [sys.executable, "-m", "app.server", str(port)], environment)
+    os.execve(sys.executable, [sys.executable, "-m", "app.server", str(door.port)], environment)
 
 
-def _refuse_taken(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            raise LongdeskError(
-                f"Port {port} is taken: Longdesk may be running already.",
-                f"Open http://127.0.0.1:{port}, or choose another port with --port.",
-            ) from None
+def _open_browser(home: Path, url: str) -> None:
+    """By standard input: the arguments of a process are there for every user of the machine to read."""
+    command = [sys.executable, "-m", "app.open_browser", str(home.absolute())]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, text=True).stdin as stdin:  # type: ignore[union-attr]
+        stdin.write(url)
+
+
+def _refuse_taken(door: Door) -> None:
+    try:
+        listen(door.host, door.port).close()
+    except LongdeskError as error:
+        if "in use" not in str(error):
+            raise
+        raise LongdeskError(
+            f"Port {door.port} is taken: Longdesk may be running already.",
+            f"Open {door.url}, or choose another port with --port.",
+        ) from None
 
 
 def _has_screen() -> bool:

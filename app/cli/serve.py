@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from app.cli.desk import open_desk, take_up
-from app.cli.options import CONTEXT, CORPUS, Tokens
+from app.cli.options import ALLOW, CONTEXT, CORPUS, Tokens, names_pages
 from app.cli.output.count import show_reading
 from app.desk import Desk
 from app.serve.conversations import corpus_of
@@ -46,12 +46,13 @@ from engine.errors import SourceRefused, UsageError
     help="Where the MCP tools are: at /mcp beside the API, or alone on standard input and output.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="The address to listen at.")
+@ALLOW
 @click.option(
     "--port", default=8502, show_default=True, type=click.IntRange(0, 65535), help="0 takes one that is free."
 )
 def serve(
     paths: Sequence[Path], exclude: tuple[str, ...], session: str | None, model: str | None, no_snapshot: bool,
-    transport: str, host: str, port: int, **flags: Any
+    transport: str, host: str, names: tuple[str, ...], port: int, **flags: Any
 ) -> int:  # fmt: skip
     """Answer editors and scripts about a corpus: an OpenAI-compatible API, and MCP tools."""
     _refuse_misuse(paths, session, transport, **flags)
@@ -70,7 +71,7 @@ def serve(
         if transport == "stdio":
             serve_stdio(service)
         else:
-            serve_http(service, host, port, partial(click.echo, err=True))
+            serve_http(service, host, port, partial(click.echo, err=True), names=names)
     return 0
 
 
@@ -100,7 +101,8 @@ def _serving(
     corpus = None
     if paths:
         with show_reading() as tell:
-            corpus = desk.read(paths, Rules(exclude=exclude, pipes=True), tell=tell)
+            rules = Rules(exclude=exclude, pipes=True, needs_pages=names_pages() and session is None)
+            corpus = desk.read(paths, rules, tell=tell)
         refuse_empty(desk.legible(corpus), paths)
     if session is not None:
         notices = desk.add_sources(session, corpus) if corpus is not None else ()

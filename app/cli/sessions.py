@@ -22,7 +22,7 @@ from app.cli.output.session import (
     print_sessions,
     print_verified,
 )
-from engine.errors import UsageError
+from engine.errors import InputRefused, UsageError
 
 
 @click.group()
@@ -84,7 +84,7 @@ def tables(session_id: str, number: int | None, layout: str, as_json: bool) -> N
 
 
 @sessions.command("import")
-@click.argument("file", type=click.Path(path_type=Path, allow_dash=True), metavar="FILE")
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True, readable=False), metavar="FILE")
 @JSON
 def take_in(file: Path, as_json: bool) -> None:
     """Bring back a session that was exported as JSON; - is standard input."""
@@ -94,14 +94,16 @@ def take_in(file: Path, as_json: bool) -> None:
 
 
 def _read(file: Path) -> bytes:
-    """The file, or of one that is too large what says so. Raises UsageError where it cannot be read."""
+    """The file, or of one that is too large what says so. Raises UsageError where there is none, InputRefused where it
+    cannot be read."""
     from app.exchange.reading import MOST_BYTES
 
     try:
         with sys.stdin.buffer if file == Path("-") else file.open("rb") as opened:
             return opened.read(MOST_BYTES + 1)
     except OSError as error:
-        raise UsageError(f"{file} cannot be read: {error.strerror}.", "Name the JSON file of an export.") from None
+        kind = UsageError if isinstance(error, (FileNotFoundError, IsADirectoryError)) else InputRefused
+        raise kind(f"{file} cannot be read: {error.strerror}.", "Name the JSON file of an export.") from None
 
 
 @sessions.command()

@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from app.connections.named import FROM_ENVIRONMENT, KEYRING, NamedEngine, engine_named
@@ -235,7 +236,7 @@ def _write(path: Path, document: "tomlkit.TOMLDocument") -> None:
     """Whole or not at all: whoever reads it meanwhile finds the one or the other."""
     import tomlkit
 
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside = path.with_name(f".{path.name}.{token_hex(8)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         mode = path.stat().st_mode & 0o777 if path.exists() else 0o600

@@ -1,4 +1,5 @@
-"""Pictures as the page shows them: small beside a name, larger in the viewer. As JPEG, upright, drawn in this process.
+"""Pictures as the page shows them: small beside a name, larger in the viewer. As JPEG, upright, drawn by a
+reader's process.
 
 Thumbnails are drawn once and kept by content; where they stand is left to the page. What the engine is sent is drawn by
 the engine's child; size and frame are the same ones.
@@ -8,18 +9,16 @@ from base64 import b64encode
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from io import BytesIO
+from math import inf
 from threading import Lock
 from time import monotonic
 
-from PIL import Image as Pillow
-
-from engine.corpus.formats import reader
-from engine.corpus.source import Cause, KeptFile, Picture, Pixels, Skipped, Source
+from engine.corpus.formats import apart
+from engine.corpus.source import Cause, KeptFile, Picture, Skipped, Source
 from storage.records import SessionSource
 
-_QUALITY = 82
 _LONGEST = 96  # pixels: twice what they are shown at
+_RETRY_S = 30.0
 _KEPT = 2_000  # of about 2 KB each
 
 
@@ -42,37 +41,23 @@ def draw(source: Source, number: int, longest: int) -> Drawing | Skipped:
     picture = next((each for each in source.pictures if each.number == number), None)
     if picture is None or source.kept_file is None:
         return Skipped(source.path, Cause.BROKEN, f"it has no page {number}")
-    return _packed(_pixels(source.path, source.kept_file, picture, longest))
+    return _drawing(_drawn(source.path, source.kept_file, picture, longest))
 
 
 def draw_page(path: str, pdf: bytes, number: int, longest: int) -> Drawing | Skipped:
     """A page of a PDF, whether it is sent as a picture or not, its longer side so many pixels."""
-    from engine.corpus.formats.pdfium import open_pages  # 0.1 s, and most sessions have no PDF
-
-    pages = open_pages(path, pdf)
-    if isinstance(pages, Skipped):
-        return pages
-    try:
-        size = pages.sizes[number - 1] if 0 < number <= len(pages.sizes) else None
-        width, height = size.pixels(longest) if size is not None else (1, 1)
-        return _packed(pages.draw(number, width, height))
-    finally:
-        pages.close()
+    return _drawing(apart.draw_page(path, pdf, number, longest))
 
 
-def _packed(pixels: Pixels | Skipped) -> Drawing | Skipped:
-    if isinstance(pixels, Skipped):
-        return pixels
-    file = BytesIO()
-    Pillow.frombytes("RGB", (pixels.width, pixels.height), pixels.data).save(file, "JPEG", quality=_QUALITY)
-    return Drawing(pixels.width, pixels.height, file.getvalue())
+def _drawing(drawn: apart.Drawn | Skipped) -> Drawing | Skipped:
+    return drawn if isinstance(drawn, Skipped) else Drawing(drawn.width, drawn.height, drawn.data)
 
 
-def _pixels(path: str, file: KeptFile, picture: Picture, longest: int) -> Pixels | Skipped:
+def _drawn(path: str, file: KeptFile, picture: Picture, longest: int) -> apart.Drawn | Skipped:
     scale = longest / max(picture.width, picture.height)
     scale = scale if file.scalable else min(1.0, scale)  # no image is made larger than it is
     width, height = (max(1, round(side * scale)) for side in (picture.width, picture.height))
-    return reader.draw(path, file, number=picture.number, width=width, height=height, quick=True)
+    return apart.draw_into("JPEG", path, file, number=picture.number, width=width, height=height, quick=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,17 +83,18 @@ class Thumbnailer:
     def __init__(self, source: Callable[[str, str], SessionSource | None]) -> None:
         """source: gives one of a session, by the session's id and its path."""
         self._source = source
-        self._kept: OrderedDict[tuple[str, int], str | None] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, int], tuple[str | None, float]] = OrderedDict()
         self._lock = Lock()
 
     def draw(self, session_id: str, wishes: Iterable[Wish], *, within_s: float) -> Thumbnails:
         """Those that are kept, and as many more as can be drawn in that time, but one at least. What cannot be drawn is
-        not asked for again."""
+        not asked for again for a while."""
         until, addresses, missing, drawn = monotonic() + within_s, {}, 0, False
         for wish in dict.fromkeys(wishes):
             key = (wish.digest, wish.number)
             with self._lock:
-                is_kept, address = key in self._kept, self._kept.get(key)
+                address, kept_until = self._kept.get(key, (None, 0.0))
+                is_kept = monotonic() < kept_until
             if not is_kept and (not drawn or monotonic() < until):
                 address, is_kept, drawn = self._draw(session_id, wish), True, True
             missing += not is_kept
@@ -120,8 +106,9 @@ class Thumbnailer:
         placed = self._source(session_id, wish.path)
         drawing = draw(placed.source, wish.number, _LONGEST) if placed is not None else None
         address = drawing.address if isinstance(drawing, Drawing) else None
+        key = wish.digest, wish.number
         with self._lock:
-            self._kept[wish.digest, wish.number] = address
+            self._kept[key] = address, inf if address is not None else monotonic() + _RETRY_S
             while len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
         return address

@@ -2,14 +2,15 @@
 pages are drawn from. What a choice means is left to engine.corpus.rules."""
 
 from dataclasses import replace
-from pathlib import Path
 
 from app.session_settings import settings_of
 from app.settings import Settings
 from engine.backend import Skipped, Source
 from engine.corpus.formats.reader import redraw, refuse_absent
-from engine.corpus.rules import BARE_PAGES, Rules
+from engine.corpus.rules import BARE_PAGES, DEFAULT_RULES, Rules
+from engine.corpus.walk.held import lies_there, read_as_it_lay
 from storage.records import SessionSource, SourceLink
+from storage.sources import Arrived
 from storage.store import Store
 
 
@@ -28,11 +29,9 @@ def choose(store: Store, settings: Settings, session_id: str, draw_pages: str) -
     own = settings_of(session, settings)
     before = own.emptied & {at.source.path for at in placed}
     emptied = sorted(new.path for at, new in drawn if new.path in empty and (at.enabled or new.path in before))
-    store.sources.put(session.id, changed, turn_index=0)
-    store.sources.set_enabled(session.id, emptied, enabled=False)
-    store.sources.set_enabled(session.id, before - empty, enabled=True)
     own = replace(own, draw_pages=draw_pages, emptied=frozenset(emptied))
-    store.sessions.change(session.id, settings=own.to_json("draw_pages", "emptied"))
+    redrawn = Arrived(turn_index=0, sources=changed, left_out=emptied, sent_again=sorted(before - empty))
+    store.take_in(session.id, redrawn, settings=own.to_json("draw_pages", "emptied"))
     return tuple(sentence for at, new in drawn if at.enabled for sentence in _losses(_source_of(at, new), new, rules))
 
 
@@ -53,11 +52,9 @@ def _redrawn(source: Source, rules: Rules) -> Source | Skipped:
 
 
 def _file_on_disk(source: Source) -> bytes | None:
-    """The bytes of a file that was read from this machine, where it lies there still."""
-    try:
-        return Path(source.origin).read_bytes() if source.origin else None
-    except OSError:  # gone, or inside a zip
-        return None
+    """The bytes of a file that was read from this machine, where it lies there still: not behind a link, and no larger
+    than what is read. None of one that is gone, or inside a zip."""
+    return read_as_it_lay(source.origin, DEFAULT_RULES.max_file_bytes) if source.origin else None
 
 
 def _losses(old: Source, new: Source | Skipped, rules: Rules) -> tuple[str, ...]:
@@ -71,4 +68,4 @@ def _losses(old: Source, new: Source | Skipped, rules: Rules) -> tuple[str, ...]
 
 def can_be_drawn(link: SourceLink) -> bool:
     """Whether there is a file to draw the pages of a source from."""
-    return link.has_file or (link.origin is not None and Path(link.origin).is_file())
+    return link.has_file or (link.origin is not None and lies_there(link.origin))

@@ -5,7 +5,6 @@ or tidies up holds one lock, and a cache that goes while another process reads i
 them a prompt starts from is left to `reuse`.
 """
 
-import re
 import secrets
 import shutil
 import time
@@ -19,9 +18,11 @@ from app.kv.disk_lock import Reservations, reserving
 from app.settings import Settings
 from app.sizes import show_bytes
 from engine.errors import LongdeskError
+from engine.file_clock import age_s
 from engine.memory.budget import DISK_RESERVE_BYTES
 from engine.runtime.chain import blocks_in, tokens_in
 from engine.runtime.state_file import verify
+from storage.hosts import is_foreign, is_marked, is_of_the_dead, own_mark
 from storage.records import Snapshot
 from storage.snapshots import Snapshots
 
@@ -30,7 +31,6 @@ _ORPHANED_S = 3600.0  # a file that the index does not know by then is nobody's
 _ABANDONED_S = 86_400.0  # a half-written one whose process id lives: by then it is another process's
 _FREED_AFTER_S = 2.0
 _MOSTLY = 0.5  # of a state's tokens
-_PID = re.compile(r"(\d{1,7})-")  # how a state's name may begin; a session's id is longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Tier:
 
     def new_path(self, process_id: int) -> Path:
         """A name for a state that this process writes: its file is swept if it dies before the index knows it."""
-        return self.folder / f"{process_id}-{secrets.token_hex(8)}.kv"
+        return self.folder / f"{own_mark(process_id)}{secrets.token_hex(8)}.kv"
 
     def keep(self, n_bytes: int, *, protected: Collection[Path] = (), blocks: Sequence[bytes] = ()) -> Room:
         """Makes room for a state of so many bytes, and reserves it until `release` or the next call.
@@ -237,7 +237,7 @@ class Tier:
         for snapshot in listed:
             if not snapshot.path.exists():
                 self._index.forget(snapshot.path)
-            elif not snapshot.session_ids and _is_of_the_dead(snapshot.path):
+            elif not snapshot.session_ids and is_of_the_dead(snapshot.path.name):
                 self._evict(snapshot)  # a reading held it for its questions, and was killed meanwhile
 
     def _free_bytes(self) -> int:
@@ -273,20 +273,14 @@ def session_words(snapshot: Snapshot) -> str:
 def _is_left_behind(file: Path) -> bool:
     """Whether a file that the index does not know is nobody's any more: its writer died, or it is old."""
     try:
-        age_s = time.time() - file.stat().st_mtime
+        old_s = age_s(file)
     except OSError:
         return False
     if file.suffix == ".part":
         pid = file.suffixes[-2].removeprefix(".") if len(file.suffixes) > 1 else ""
-        return not _is_running(pid) or age_s > _ABANDONED_S
-    written_here = _PID.match(file.name) is not None  # a reading holds one for as long as it asks
-    return _is_of_the_dead(file) or age_s > (_ABANDONED_S if written_here else _ORPHANED_S)
-
-
-def _is_of_the_dead(file: Path) -> bool:
-    """Whether the process that wrote a state is gone, as far as its name says."""
-    match = _PID.match(file.name)
-    return match is not None and not _is_running(match[1])
+        return (not is_foreign(file.name) and not _is_running(pid)) or old_s > _ABANDONED_S
+    # a reading holds one for as long as it asks
+    return is_of_the_dead(file.name) or old_s > (_ABANDONED_S if is_marked(file.name) else _ORPHANED_S)
 
 
 def _is_running(pid: str) -> bool:

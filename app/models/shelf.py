@@ -1,7 +1,6 @@
 """The models that a process has open to count and plan with, each kept until its file changes."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import RLock
@@ -16,7 +15,7 @@ from engine.memory.card import ModelCard, card_at, with_rope
 from engine.memory.catalog.entry import Entry
 from engine.memory.catalog.ghost import planned_card
 from engine.memory.lora import Lora
-from engine.memory.projector import candidates
+from engine.memory.projector import candidates, projector_for
 from engine.prompt.choice import OwnTemplate, TemplateUse
 
 _MAGIC = b"GGUF"
@@ -73,6 +72,13 @@ class Shelf:
         card, scaling = with_adapters(card, lora), self._settings.rope_scaling
         return card if scaling is None else with_rope(card, scaling, self._settings.n_ctx)
 
+    def refuse_projector(self, name: str) -> None:
+        """Raises ModelRefused where a projector was named that is none, or not this model's: for who needs its card
+        alone."""
+        if self._settings.mmproj is not None:
+            _refuse_other(self._settings.mmproj)
+            projector_for(self.card(name), self._settings.mmproj)
+
     def template(self, name: str, own: OwnTemplate | None = None) -> TemplateUse | None:
         """Which chat template a model would be asked with, found without opening it; None where its file is not on this
         machine. Raises as open does."""
@@ -88,6 +94,15 @@ class Shelf:
 
 def _refuse_other(mmproj: Path) -> None:
     """Raises ModelRefused for what was named as a projector and is no GGUF; what else may be wrong, opening says."""
+    try:
+        _refuse_no_projector(mmproj)
+    except OSError as error:
+        why = error.strerror or error
+        raise ModelRefused(f"{mmproj} cannot be read: {why}.", "Check the path after --mmproj.") from error
+
+
+def _refuse_no_projector(mmproj: Path) -> None:
+    """Raises ModelRefused, OSError."""
     remedy = "Name the model's mmproj file, a GGUF, or leave --mmproj out for the one that lies beside the model."
     if mmproj.is_dir():
         raise ModelRefused(f"{mmproj} is a folder, not a vision projector.", remedy)
@@ -95,7 +110,7 @@ def _refuse_other(mmproj: Path) -> None:
         return
     if not mmproj.is_file():  # opening a named pipe would wait for a writer
         raise ModelRefused(f"{mmproj} is not a regular file, and so no vision projector.", remedy)
-    with suppress(OSError), mmproj.open("rb") as file:
+    with mmproj.open("rb") as file:
         if file.read(len(_MAGIC)) != _MAGIC:
             raise ModelRefused(f"{mmproj} is not a GGUF file, and so no vision projector.", remedy)
 

@@ -21,7 +21,10 @@ def page_of(source: Source, number: int, n_pages: int, citation: Citation | None
         return "Its pages cannot be drawn, for the file was not kept and is not where it was: this is its text."
     drawing = draw_page(source.path, file.data, number, _LONGEST)
     if not isinstance(drawing, Drawing):
-        return f"Page {number} cannot be drawn: {drawing.reason}. This is its text."
+        said = (
+            drawing.reason if drawing.reason.startswith("page ") else f"page {number} cannot be drawn: {drawing.reason}"
+        )
+        return f"{said[0].upper()}{said[1:]}. This is its text."
     boxes = [each.box for each in (citation.boxes or () if citation is not None else ()) if each.page == number]
     if not boxes and citation is not None and citation.box and number == citation.page:
         boxes = [citation.box]

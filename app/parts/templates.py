@@ -61,13 +61,14 @@ def fits_template(session_id: str | None, text: str, has_files: bool, only: Sequ
     call = calls[0]
     if only and (call is None or call.template.name not in only):
         names = " or ".join(f"/{name}" for name in only)
-        state.say(f"It does not fit: leave something out first, or ask about less of it with {names}.")
+        state.say(f"It does not fit: leave something out first, or ask about less of it with {plain(names)}.")
         give_back(session_id, text)
         return False
     if call is None or not call.missing:
         return True
     if has_files:  # they would be gone with the box
-        state.say(f"Fill in {', '.join(call.template.needs)} of /{call.template.name}, and attach the files again.")
+        needs, name = ", ".join(map(plain, call.template.needs)), plain(f"/{call.template.name}")
+        state.say(f"Fill in {needs} of {name}, and attach the files again.")
         give_back(session_id, f"{call.line()}" if call.values or call.also else _begun(call))
     else:
         state.follow(_CALLED, call)

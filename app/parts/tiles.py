@@ -1,6 +1,7 @@
 """The slider that says how many tiles an image of the session may have: fewer tiles, fewer tokens, less detail."""
 
 from collections.abc import Mapping, Sequence
+from html import escape
 
 import streamlit as st
 
@@ -19,9 +20,9 @@ def draw_tiles(session: Session, links: Sequence[SourceLink], albums: Mapping[st
     sent = [albums[link.path] for link in links if link.enabled and link.path in albums]
     n_pictures = sum(len(album.views) for album in sent)
     n_tokens = sum(album.n_tokens for album in sent)
-    images = counted(n_pictures, "image")
+    images, rule = counted(n_pictures, "image"), escape(about.image_rule or "")
     with st.container(key="tiles", gap=None):
-        st.html(f'<div class="tiles-note"><span>{images} by {about.image_rule}</span><b>{n_tokens:,}</b></div>')
+        st.html(f'<div class="tiles-note"><span>{images} by {rule}</span><b>{n_tokens:,}</b></div>')
         if about.has_tiles:
             key = f"tiles-{session.id}"
             state.follow(key, state.house().desk.settings_of(session).max_tiles)

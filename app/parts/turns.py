@@ -35,6 +35,11 @@ _mount_answer = st.components.v2.component(
     js="".join(Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("copy.js", "answer.js")),
     isolate_styles=False,
 )
+_mount_end = st.components.v2.component(
+    "longdesk_chat_end",
+    js=Path(__file__).with_name("chat_end.js").read_text(encoding="utf-8"),
+    isolate_styles=False,
+)
 
 
 def draw_turn(session_id: str, turn: Turn, *, asks: bool = True) -> None:
@@ -85,20 +90,11 @@ def status_html(line: str, share: float | None) -> str:
     return f'<div class="status" role="status"><span><i class="dot"></i>{escape(line)}</span>{track}</div>'
 
 
-# Answers come in a moment after the page does.
-_SCROLL = (
-    "{const show = (left) => {document.querySelector('.st-key-turn-%d')?.scrollIntoView({block: 'end'});"
-    " const count = (name) => document.getElementsByClassName(name).length;"
-    " if (left && count('answer') < count('question')) requestAnimationFrame(() => show(left - 1))}; show(120)}"
-)
-
-
 def draw_end(session_id: str, last: int) -> None:
     """The end of the chat. Scrolls to it when a session is opened and when a question joins; then, as long as it can be
     seen, the style sheet's scroll anchor keeps it where it is while text streams in above it."""
     st.html('<div class="chat-end"></div>')
-    # Nothing of the user's is in this script; it runs again only when the session or the number of turns changes.
-    st.html(f"<script>{_SCROLL % last} // {session_id}</script>", unsafe_allow_javascript=True)
+    _mount_end(key="chat-end", data={"session": session_id, "last": last})
 
 
 def draw_unasked(job: Job) -> None:

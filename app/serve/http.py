@@ -1,6 +1,7 @@
 """The web server of `longdesk serve`: both ways in, behind one guard, on one port."""
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -11,23 +12,24 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from app.door.addresses import is_loopback, listen, url_of
+from app.door.keys import SERVE_FILE, token_of
 from app.serve.api import Api
-from app.serve.guard import Guard, error_response, is_loopback, token_of
+from app.serve.guard import Guard, error_response
 from app.serve.service import Service
 from app.serve.tools import http_app
-from engine.errors import LongdeskError
 
 _GRACE_S = 10  # until what still runs at the end is cut off
 _MOST_CONNECTIONS = 200
 _WARNED = "The server can be reached from other machines, and what it sends is not encrypted. Let a proxy do that."
 
 
-def application(service: Service, *, token: str, host: str) -> ASGIApp:
-    """All that is served, behind its guard. host: see Guard."""
+def application(service: Service, *, token: str, host: str, names: tuple[str, ...] = ()) -> ASGIApp:
+    """All that is served, behind its guard. host, names: see Guard."""
     app = http_app(service)
     app.router.routes.extend(Api(service).routes())
     app.add_exception_handler(HTTPException, _unknown)
-    return Guard(app, token=token, host=host)
+    return Guard(app, token=token, host=host, names=names)
 
 
 async def _unknown(request: Request, error: Exception) -> Response:
@@ -51,36 +53,23 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A socket at this address; port 0 takes one that is free. Raises LongdeskError when it is taken."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listening = socket.socket(family, kind, protocol)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-        listening.listen()
-    except (OSError, UnicodeError) as error:
-        raise LongdeskError(
-            f"Nothing can listen at {host}, port {port}: {error}.", "Choose another --port or --host."
-        ) from None
-    return listening
-
-
-def serve_http(service: Service, host: str, port: int, tell: Callable[[str], None]) -> None:
+def serve_http(
+    service: Service, host: str, port: int, tell: Callable[[str], None], *, names: tuple[str, ...] = ()
+) -> None:
     """Answers until a signal ends it; answers that run are stopped then, and kept. tell: hears where it answers.
+    names: see Guard.
 
     Raises LongdeskError where nothing can listen there, and as token_of.
     """
-    token, where = token_of(service.settings.home)
+    token, where = token_of(service.settings.home, SERVE_FILE, os.environ)
     with closing(listen(host, port)) as listening:
         address = listening.getsockname()
-        name = f"[{address[0]}]" if ":" in address[0] else address[0]
-        tell(f"Longdesk answers at http://{name}:{address[1]}/v1, MCP at /mcp (Ctrl-C ends it).")
+        tell(f"Longdesk answers at {url_of(address[0], address[1])}/v1, MCP at /mcp (Ctrl-C ends it).")
         tell(f"The token is in {where}: send it as `Authorization: Bearer TOKEN`.")
         if not is_loopback(host):
             tell(_WARNED)
         config = uvicorn.Config(
-            application(service, token=token, host=host),
+            application(service, token=token, host=host, names=names),
             log_config=None,
             access_log=False,
             ws="none",

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import suppress
 from threading import Lock
+from time import monotonic
 from typing import Any
 
 from engine.child import Child, channel_of_child
@@ -19,6 +20,7 @@ from engine.errors import LongdeskError
 Colour = tuple[int, int, str]  # characters from and up to, and a class of the style sheet
 _PATIENCE_S = 4.0  # Pygments takes 0.1 s for what is asked, on a machine that has nothing else to do
 _IDLE_S = 120.0
+_RETRY_S = 30.0
 _MEMORY_BYTES = 1 << 30
 _BEFORE = 60_000  # characters that are read before the part: a comment may have begun there
 _LONGEST_LINE = 2_000  # of code that people read
@@ -38,6 +40,7 @@ class Colourist:
     def __init__(self) -> None:
         self._child: Child | None = None
         self._kept: OrderedDict[tuple[str, int, int], tuple[Colour, ...]] = OrderedDict()
+        self._failed: dict[tuple[str, int, int], float] = {}  # until when it is not tried again
         self._lock = Lock()
 
     def colours(self, digest: str, path: str, kind: str, text: str, start: int, end: int) -> tuple[Colour, ...]:
@@ -48,7 +51,16 @@ class Colourist:
         with self._lock:
             key = (f"{digest} {path}", start, end)
             if key not in self._kept:
-                self._kept[key] = self._asked(path, kind, text, start, end)
+                if monotonic() < self._failed.get(key, 0.0):
+                    return ()
+                found = self._asked(path, kind, text, start, end)
+                self._failed.pop(key, None)
+                if found is None:  # it took too long, or its child was killed: the next time may go better
+                    self._failed[key] = monotonic() + _RETRY_S
+                    while len(self._failed) > _KEPT:
+                        del self._failed[next(iter(self._failed))]
+                    return ()
+                self._kept[key] = found
                 while len(self._kept) > _KEPT:
                     self._kept.popitem(last=False)
             return self._kept[key]
@@ -62,7 +74,8 @@ class Colourist:
             self._child.close()
             self._child = None
 
-    def _asked(self, path: str, kind: str, text: str, start: int, end: int) -> tuple[Colour, ...]:
+    def _asked(self, path: str, kind: str, text: str, start: int, end: int) -> tuple[Colour, ...] | None:
+        """None where the child gave no answer."""
         if any(len(line) > _LONGEST_LINE for line in text[start:end].split("\n")):
             return ()
         begin = text.rfind("\n", 0, max(0, start - _BEFORE)) + 1 if start > _BEFORE else 0
@@ -76,7 +89,7 @@ class Colourist:
             frame = None
         if frame is None:
             self._end()
-            return ()
+            return None
         found = ((begin + a, begin + b, str(name)) for a, b, name in frame.fields["colours"])
         return tuple(one for one in found if one[1] > start)
 

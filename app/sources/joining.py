@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from engine.backend import Cause, Corpus, Skipped, Source
 from engine.corpus.order.ordering import order_for_reuse
 from engine.corpus.walk.disk_tree import is_gone
+from engine.corpus.walk.disk_tree import lies_there as lies_there
 from engine.corpus.wording import Names, listed, printable
 from storage.records import SourceLink
-from storage.sources import Sources
+from storage.sources import Arrived, Sources
 
 # what says that a file can still be read, if somebody wants it
 _STILL_READABLE = {Cause.IGNORED, Cause.EXCLUDED, Cause.GENERATED}
@@ -128,14 +129,18 @@ def arrange(stored: Sources, sources: Sequence[Source], *, behind: Sequence[Sour
     return order_for_reuse(sources, earlier=[paths[n_sent:] for paths in beginnings if paths[:n_sent] == sent])
 
 
-def write_down(
-    stored: Sources, session_id: str, joining: Joining, skipped: Sequence[Skipped], *, turn_index: int
-) -> None:
-    """Makes it so. New sources are carried first by that turn."""
-    stored.put(session_id, joining.sources, turn_index=turn_index)
-    stored.put_skipped(session_id, (*skipped, *joining.gone))
-    stored.set_enabled(session_id, [one.path for one in joining.gone], enabled=False)
-    stored.set_enabled(session_id, joining.returning, enabled=True)
+def arrived(
+    joining: Joining, skipped: Sequence[Skipped], *, turn_index: int, brought_back: str | None = None
+) -> Arrived:
+    """What joins, as it is written down. New sources are carried first by that turn."""
+    return Arrived(
+        turn_index=turn_index,
+        sources=joining.sources,
+        skipped=(*skipped, *joining.gone),
+        left_out=[one.path for one in joining.gone],
+        sent_again=joining.returning,
+        brought_back=brought_back,
+    )
 
 
 def _named(links: Sequence[SourceLink], read: Corpus) -> list[Source]:
@@ -191,7 +196,7 @@ def _gone(links: Sequence[SourceLink], read: Corpus) -> Iterator[Skipped]:
         if why is not None:
             if why.cause not in _STILL_READABLE:
                 yield replace(why, path=link.path)
-        elif is_gone(link.origin) or (os.path.isfile(root) and not _in_skipped_folder(below, read)):
+        elif is_gone(link.origin) or (lies_there(root) and not _in_skipped_folder(below, read)):
             yield Skipped(link.path, Cause.GONE, "deleted since it was read", link.n_bytes)
 
 

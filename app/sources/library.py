@@ -3,7 +3,9 @@
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf
 from threading import Lock
+from time import monotonic
 from typing import Any
 
 from app.sources.colouring import Colour, Colourist
@@ -12,6 +14,7 @@ from engine.corpus.source import Source
 from storage.records import SessionSource, SourceLink
 
 _KEPT = 4  # each of them may be 64 MB of text
+_RETRY_S = 30.0
 _LARGE = 8 << 20  # characters: of such, one is kept
 
 
@@ -37,7 +40,7 @@ class Library:
         self._source = source
         self._volumes: OrderedDict[tuple[str, str, str], Volume] = OrderedDict()
         self._found: OrderedDict[tuple[str, str], tuple[int, ...]] = OrderedDict()
-        self._drawn: OrderedDict[tuple[str, str], Any] = OrderedDict()
+        self._drawn: OrderedDict[tuple[str, str], tuple[Any, float]] = OrderedDict()
         self._lock = Lock()
         self._colourist = Colourist()
 
@@ -72,14 +75,17 @@ class Library:
         return self._colourist.colours(source.digest, source.path, source.kind, source.text, start, excerpt.end)
 
     def drawn(self, volume: Volume, what: str, make: Callable[[], Any]) -> Any:
-        """What was drawn of a source, made where it is not kept: a page is drawn once, however often it is shown."""
+        """What was drawn of a source, made where it is not kept: a page is drawn once, however often it is shown. A str
+        says why it could not be; that is tried again in a while."""
         key = (f"{volume.source.path} {volume.source.digest}", what)
         with self._lock:
-            if key in self._drawn:
-                return self._drawn[key]
+            made, until = self._drawn.get(key, (None, 0.0))
+            if monotonic() < until:
+                return made
         made = make()
         with self._lock:
-            self._drawn[key] = made
+            # a sentence says why it could not be drawn now: memory, say, may be there in a while
+            self._drawn[key] = made, monotonic() + _RETRY_S if isinstance(made, str) else inf
             while len(self._drawn) > _KEPT:
                 self._drawn.popitem(last=False)
         return made

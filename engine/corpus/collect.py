@@ -3,22 +3,27 @@
 What is said where nothing is left to read is left to `refusing`, what is known of files from before to `readings`.
 """
 
+import errno
 import os
-import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import IO
 
-from engine.corpus.formats.reader import read_content, recognise, refuse_absent, with_absent_noted
+from engine.corpus.formats.format import Waiting, wait_only
+from engine.corpus.formats.reader import expect, read_content, recognise, refuse_absent, with_absent_noted
 from engine.corpus.formats.sniff import HEAD_BYTES, ending, look
 from engine.corpus.order.ordering import Trace, volatilities
 from engine.corpus.readings import Place, Readings, Seen
 from engine.corpus.rules import DEFAULT_RULES, NESTED_ZIP, ZIP_IN_ZIP, ZIP_TOO_DEEP, Rules
 from engine.corpus.source import Cause, Corpus, Skipped, Source
-from engine.corpus.walk.disk_tree import DiskTree, more_than
+from engine.corpus.walk.disk_tree import DiskTree, GivenFile, more_than
 from engine.corpus.walk.folder_walk import File, Start, Take, Tree, Walk, skip_special, skip_unreadable, why_excluded
+from engine.corpus.walk.held import Given, Held
+from engine.corpus.walk.held import Opener as Opener
+from engine.corpus.walk.held import open_given as open_given
 from engine.corpus.walk.streams import is_stdin, is_stream, read_stream, stream_name
 from engine.corpus.walk.survey import once, start_at
 from engine.corpus.walk.zip_tree import ZipTree, open_zip
@@ -35,8 +40,10 @@ def collect(
     *,
     on_found: Callable[[int, str], None] | None = None,
     on_file: Callable[[Source | Skipped], None] | None = None,
+    on_wait: Waiting | None = None,
     uploaded: bool = False,
     readings: Readings | None = None,
+    open_path: Opener = open_given,
 ) -> Corpus:
     """Everything readable at these paths, and what was skipped and why.
 
@@ -45,13 +52,14 @@ def collect(
     given, POSIX and unique. Order: the paths as given, below each by path, folder by folder, "page 2" before "page 10".
 
     on_found: called with each path that is found, before what lies below the same folder is read, and with how many are
-    known of by then. on_file: called with everything that was read or is skipped, as it comes. What they raise ends the
-    reading.
+    known of by then. on_file: called with everything that was read or is skipped, as it comes. on_wait: called again
+    and again while one file is read, with its path, and the page that is looked at. What they raise ends the reading.
     uploaded: the paths are copies that tell nothing of where the files lie and when they changed; git is not asked. A
     file with pages is kept, but in a zip: it cannot be read again when other pages are to be drawn.
     What is given twice, or with a folder that it lies in, stands where it was found first.
     readings: what is known of files on disk; those that did not change since are not opened. What is read anew is known
     from then on.
+    open_path: opens each path, once; below a folder nothing is found by its name again, and no link is followed.
 
     Errors: UsageError where a path does not exist, or no file has a page that Rules.draw_pages names. Anything wrong
     with a file becomes a Skipped.
@@ -64,8 +72,10 @@ def collect(
         rules,
         on_found or (lambda n_known, path: None),
         on_file or (lambda found: None),
+        on_wait or wait_only,
         uploaded,
         readings if not uploaded else None,
+        open_path,
     )
     roots = once(paths)
     reading.n_known = len(roots)
@@ -79,14 +89,15 @@ def collect(
 
 
 def _exists(path: Path) -> bool:
-    """Whether something is there, or may be: what lies in a folder without permission is not called missing."""
+    """Whether something is there, or may be: what cannot be looked at, such as in a folder without permission, is not
+    called missing."""
     try:
         if not is_stdin(path):
             os.stat(path)
-    except PermissionError:
-        return True
-    except (OSError, ValueError):  # ValueError: a NUL in the path
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in the path
         return False
+    except OSError as error:
+        return error.errno != errno.ENAMETOOLONG
     return True
 
 
@@ -96,12 +107,8 @@ def _is_zip(head: bytes, name: str) -> bool:
     return found.is_zip and recognise(found) is None
 
 
-def _head_of(path: Path) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read(HEAD_BYTES)
-    except OSError:
-        return b""
+def _noted(found: Source | Skipped, note: str | None) -> Source | Skipped:
+    return found.changed(notes=(*found.notes, note)) if note and isinstance(found, Source) else found
 
 
 def _final(found: Source | Skipped, tree: Tree, nesting: int) -> Source | Skipped:
@@ -130,8 +137,10 @@ class _Reading:
     rules: Rules
     on_found: Callable[[int, str], None]
     on_file: Callable[[Source | Skipped], None]
+    on_wait: Waiting
     uploaded: bool
     readings: Readings | None
+    open_path: Opener = open_given
     n_known: int = 0  # files, read or to come; of a folder that was not walked yet, one
     found: list[_Found] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
@@ -169,50 +178,60 @@ class _Reading:
     def _is_new(self, origin: str | None) -> bool:
         return origin is None or origin not in self.origins  # None: two pipes are two
 
-    def _read_root(self, given: Path) -> None:
+    def _read_root(self, path: Path) -> None:
         """A link is followed here and nowhere else."""
-        absolute = Path(os.path.abspath(given))
+        absolute = Path(os.path.abspath(path))
         name, parent_name = printable(absolute.name or "root"), printable(absolute.parent.name or "root")
         try:
-            if is_stream(given):
-                return self._read_pipe(given)
-            path = given.resolve()
-            mode = os.stat(path).st_mode
+            if is_stream(path):
+                return self._read_pipe(path)
+            given = self.open_path(path)
         except OSError as error:
             self._distrust()
-            return self._take(skip_unreadable(self.names.claim(name, parent_name), error))
-        if stat.S_ISDIR(mode):
-            self.roots.append(str(path))
-            tree = DiskTree(str(path), self.rules.max_file_bytes)
-            return self._read_below(tree, start_at(path, name), str(path), nesting=0)
-        if self.readings is None:
-            return self._read_given_file(path, absolute.name, parent_name, mode)
-        look = self.readings.look_given(path)
-        self._read_given_file(path, absolute.name, parent_name, mode)
-        self.readings.survey.add(str(path), look if look == self.readings.look_given(path) else None)
+            name = self.names.claim(name, parent_name)
+            return self._take(skip_unreadable(name, error))
+        if given.is_folder:
+            return self._read_folder(given, name)
+        try:
+            look = self.readings.look_given(Path(given.path)) if self.readings is not None else None
+            self._read_given_file(given, absolute.name, parent_name)
+            if self.readings is not None:
+                after = self.readings.look_given(Path(given.path))
+                self.readings.survey.add(given.path, look if look == after else None)
+        finally:
+            os.close(given.descriptor)
         return None
+
+    def _read_folder(self, given: Given, name: str) -> None:
+        self.roots.append(given.path)
+        with Held(given.path, given.descriptor) as held:
+            tree = DiskTree(held, self.rules.max_file_bytes, given.top)
+            self._read_below(tree, start_at(Path(given.path), name, top=given.top), given.path, nesting=0)
 
     def _distrust(self) -> None:
         """What comes now cannot be told from other things by looking at it."""
         if self.readings is not None:
             self.readings.survey.distrust()
 
-    def _read_given_file(self, path: Path, raw_name: str, parent_name: str, mode: int) -> None:
+    def _read_given_file(self, given: Given, raw_name: str, parent_name: str) -> None:
         """A file given by name. Default rules and .gitignore do not count; --exclude does."""
         name = self.names.claim(printable(raw_name), parent_name)
-        tree = DiskTree(None, self.rules.max_file_bytes)
-        if self._is_excluded(name, raw_name, tree.size(str(path))):
+        if self._is_excluded(name, raw_name, given.status.st_size):
             return
-        if not stat.S_ISREG(mode):
-            self._take(skip_special(name))
-        elif ending(raw_name) == "zip" and _is_zip(_head_of(path), raw_name):
-            self.roots.append(str(path))
-            self._read_zip(path, name, Start(None, name), str(path), nesting=0)
+        there = GivenFile(given, self.rules.max_file_bytes)
+        if ending(raw_name) == "zip" and _is_zip(there.head(HEAD_BYTES), raw_name):
+            self.roots.append(given.path)
+            with open(os.dup(given.descriptor), "rb") as file:
+                return self._read_zip(file, name, Start(None, name), given.path, nesting=0)
+        self.given.add(given.path)
+        place = self.readings.place(os.path.dirname(given.path), self.rules) if self.readings is not None else None
+        read = partial(there.read, name, self._reader(name, included=True, keep=self.uploaded))
+        if place is None:
+            seen = Seen(read(), given.status.st_mtime)
         else:
-            self.given.add(str(path))
-            place = self.readings.place(str(path.parent), self.rules) if self.readings is not None else None
-            seen = self._see(tree, place, str(path), name, included=True)
-            self._take(seen.found, str(path), Trace(str(path), seen.modified))
+            seen = place.see(given.path, name, read, included=True, status_of=there.status)
+            there.is_open = False
+        self._take(seen.found, given.path, Trace(given.path, seen.modified, given.top))
 
     def _is_excluded(self, name: str, raw_name: str, n_bytes: int | None) -> bool:
         reason = why_excluded(self.rules.exclude, raw_name)
@@ -239,7 +258,9 @@ class _Reading:
             return self._take(Skipped(name, Cause.TOO_LARGE, more_than(limit)))
         if look(data[:HEAD_BYTES], raw_name).holds_zip:
             return self._read_zip(BytesIO(data), name, Start(None, name), None, nesting=0)
-        found = read_content(name, len(data), BytesIO(data).read, self.rules, included=True, keep=True)
+        found = read_content(
+            name, len(data), BytesIO(data).read, self.rules, included=True, keep=True, waiting=self.on_wait
+        )
         return self._take(found)
 
     def _read_below(self, tree: Tree, start: Start, origin: str | None, *, nesting: int) -> None:
@@ -247,7 +268,8 @@ class _Reading:
         folder = start.root_name.removesuffix(".zip")
         known = self.readings if isinstance(tree, DiskTree) else None
         place = known.place(str(start.where), self.rules) if known is not None else None
-        for found in self._walked(Walk(tree, self.rules, self.names, start)):
+        walk = Walk(tree, self.rules, self.names, start)
+        for found in self._walked(walk, is_new=place is None or place.is_new):
             if isinstance(found, Skipped):
                 if known is not None:
                     known.survey.skip(found)
@@ -263,18 +285,21 @@ class _Reading:
                 seen = self._see(tree, place, found.where, found.path, included=found.included)
                 if known is not None:
                     known.survey.add(found, seen.look)
-                self._take(seen.found, lies_at, Trace(found.where, seen.modified), folder)
+                read = _noted(seen.found, walk.unheeded.get(found.raw_path))
+                self._take(read, lies_at, Trace(found.where, seen.modified, tree.top), folder)
             else:
                 read = tree.read_file(found.where, found.path, self._reader(found.path, included=found.included))
-                trace = Trace(None, tree.modified(found.where))
-                self._take(_final(read, tree, nesting), lies_at, trace, folder)
+                read = _noted(_final(read, tree, nesting), walk.unheeded.get(found.raw_path))
+                self._take(read, lies_at, Trace(None, tree.modified(found.where)), folder)
 
-    def _walked(self, walk: Walk) -> list[File | Skipped]:
-        """All of it, so that how many there are is known before the first is read."""
+    def _walked(self, walk: Walk, *, is_new: bool) -> list[File | Skipped]:
+        """All of it, so that how many there are is known before the first is read. is_new: they will be."""
         found: list[File | Skipped] = []
         self.n_known -= 1  # the folder or zip itself
         for each in walk:
             found.append(each)
+            if is_new and isinstance(each, File):
+                expect(each.path)
             self.n_known += 1
             self.on_found(self.n_known, each.path)
         return found
@@ -284,16 +309,24 @@ class _Reading:
         take = self._reader(path, included=included, keep=self.uploaded)
         if place is None:
             return Seen(tree.read_file(where, path, take), tree.modified(where))
-        return place.see(where, path, lambda: tree.read_file(where, path, take), included=included)
+        read = partial(tree.read_file, where, path, take)
+        return place.see(where, path, read, included=included, status_of=tree.held.status)
 
     def _reader(self, path: str, *, included: bool, keep: bool = False) -> Take:
-        return lambda n_bytes, read: read_content(path, n_bytes, read, self.rules, included=included, keep=keep)
+        options = {"included": included, "keep": keep}
+        return lambda n_bytes, read: read_content(path, n_bytes, read, self.rules, **options, waiting=self.on_wait)
 
     def _read_inner_zip(self, tree: Tree, found: File, start: Start, origin: str | None, nesting: int) -> None:
         """A zip in a folder or in a zip that the user brought back."""
         inner = Start(None, start.root_name, raw_path=found.raw_path + "/")
-        if not isinstance(tree, ZipTree):
-            return self._read_zip(Path(found.where), found.path, inner, origin, nesting=nesting + 1)
+        if isinstance(tree, DiskTree):
+            try:
+                descriptor, _ = tree.held.open_file(found.where)
+            except OSError as error:
+                return self._take(skip_unreadable(found.path, error))
+            with open(descriptor, "rb") as file:
+                return self._read_zip(file, found.path, inner, origin, nesting=nesting + 1)
+        assert isinstance(tree, ZipTree)
         if found.where.n_bytes > self.rules.max_file_bytes:
             return self._take(tree.read_file(found.where, found.path, self._reader(found.path, included=True)))
         data = tree.read_bytes(found.where, found.path)
@@ -301,15 +334,15 @@ class _Reading:
             return self._take(data)
         return self._read_zip(BytesIO(data), found.path, inner, origin, nesting=nesting + 1)
 
-    def _read_zip(self, file: Path | IO[bytes], path: str, start: Start, origin: str | None, *, nesting: int) -> None:
-        with open_zip(file, path, self.rules) as tree:
-            if isinstance(tree, Skipped):
-                return self._take(tree)
-            for refused in tree.refused:
-                name = self.names.claim(start.raw_path + refused.path, start.root_name)
-                self._take(Skipped(name, refused.cause, refused.reason, refused.n_bytes))
-            start = Start(tree.root, start.root_name, raw_path=start.raw_path)
-            return self._read_below(tree, start, origin, nesting=nesting)
+    def _read_zip(self, file: IO[bytes], path: str, start: Start, origin: str | None, *, nesting: int) -> None:
+        tree = open_zip(file, path, self.rules)
+        if isinstance(tree, Skipped):
+            return self._take(tree)
+        for refused in tree.refused:
+            name = self.names.claim(start.raw_path + refused.path, start.root_name)
+            self._take(Skipped(name, refused.cause, refused.reason, refused.n_bytes))
+        start = Start(tree.root, start.root_name, raw_path=start.raw_path)
+        return self._read_below(tree, start, origin, nesting=nesting)
 
     def _take(
         self,

@@ -15,7 +15,17 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Timer
 
-from engine.corpus.order.git_changes import COMMIT_ID, NOTHING_RUNS, WITHOUT, environment, head_of, make_repository
+from engine.corpus.order.git_changes import (
+    COMMIT_ID,
+    NOTHING_RUNS,
+    WITHOUT,
+    Objects,
+    environment,
+    head_of,
+    leads_out,
+    make_repository,
+    objects_of,
+)
 from engine.corpus.source import Corpus, Source, digest_text
 from engine.corpus.walk.checkout import checkout_above, git_folders, lies_in, read_small
 from engine.errors import SourceRefused, UsageError
@@ -36,18 +46,18 @@ _REMEDY = (
 )
 
 
-def read_range(path: Path, wanted: str) -> Corpus:
+def read_range(path: Path, wanted: str, *, top: str | None = None) -> Corpus:
     """The commits of a range of the checkout that a folder lies in, the oldest first; of a folder below its root those
     that changed something there.
 
-    Raises UsageError where there is no checkout, no git or no such range, SourceRefused where it is empty, too large,
-    or git cannot read it.
+    top: a folder above which nothing is read, nor what git keeps elsewhere. Raises UsageError where there is no
+    checkout, no git or no such range, SourceRefused where it is empty, too large, or git cannot read it.
     """
     folder = Path(os.path.abspath(path))
     root = folder if os.path.lexists(folder / ".git") else checkout_above(folder)
-    folders = git_folders(str(root)) if root is not None else None
+    folders = git_folders(str(root), top, stays=top is not None) if root is not None else None
     git = shutil.which("git")
-    if root is None or folders is None:
+    if root is None or folders is None or leads_out(folders[1], top):
         raise UsageError(f"{path} lies in no git checkout.", "Name a folder of one with --git.")
     if git is None:
         raise UsageError("git is not installed here.", "Install it, or ask about a folder of diffs.")
@@ -58,9 +68,11 @@ def read_range(path: Path, wanted: str) -> Corpus:
         make_repository(Path(empty), head, shallow=read_small(os.path.join(folders[1], "shallow")))
         span = "..".join(id + steps for id, steps in ends)
         mark = secrets.token_hex(16)
-        output = _log(
-            git, empty, span, mark, os.path.join(folders[1], "objects"), below if below != "." else None, wanted
-        )
+        try:
+            with objects_of(folders[1], top) as objects:
+                output = _log(git, empty, span, mark, objects, below if below != "." else None, wanted)
+        except OSError as error:
+            raise SourceRefused(f"git cannot read {wanted} ({error.strerror or error}).", _REMEDY) from error
     sources = tuple(_sources(output, mark))
     if not sources:
         raise SourceRefused(f"{wanted} has no commits.", "Write the older end first: OLD..NEW.")
@@ -131,7 +143,7 @@ def _loose(place: str, common: str) -> bytes:
     return (read_small(path) or b"").strip() if ".." not in place and lies_in(path, common) else b""
 
 
-def _log(git: str, repository: str, span: str, mark: str, objects: str, below: str | None, wanted: str) -> bytes:
+def _log(git: str, repository: str, span: str, mark: str, objects: Objects, below: str | None, wanted: str) -> bytes:
     """What git's log says of a range. Raises SourceRefused."""
     what = [
         *("--reverse", "--patch", "--no-color", "--encoding=UTF-8", "--find-renames", "--submodule=short"),
@@ -141,7 +153,8 @@ def _log(git: str, repository: str, span: str, mark: str, objects: str, below: s
     options += ["-c", f"core.bigFileThreshold={_MOST_FILE}"]
     with subprocess.Popen(
         [git, *options, "log", *what, *WITHOUT, "--end-of-options", span, "--", *([below] if below else [])],
-        env=environment(repository, objects),
+        env=environment(repository, objects.path),
+        pass_fds=objects.descriptors,
         cwd=repository,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -28,6 +28,8 @@ _LIBRARIES = ("pypdf", "pypdfium2", "pillow")
 _STABLE = frozenset(Cause) - {Cause.UNREADABLE}  # what the same bytes are skipped for again
 
 Read = Callable[[], Source | Skipped]
+StatusOf = Callable[[str], os.stat_result]
+"""Of what lies at a path, a link not followed. Errors: OSError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +61,15 @@ class Place:
     _met: set[str] = field(default_factory=set)
     _fresh: dict[str, _Record] = field(default_factory=dict)
 
-    def see(self, where: str, path: str, read: Read, *, included: bool) -> Seen:
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing is known of it."""
+        return self._read_again or not self._known
+
+    def see(self, where: str, path: str, read: Read, *, included: bool, status_of: StatusOf) -> Seen:
         """A file of the folder, which goes by `path`: as it is known, or else as `read` gives it."""
         try:
-            status = os.lstat(where)
+            status = status_of(where)
         except (OSError, ValueError):
             return Seen(read(), None)
         key = ("+" if included else "-") + where.removeprefix(self.root)
@@ -73,9 +80,9 @@ class Place:
                 return Seen(unpacked(record.found, path, read), status.st_mtime, look)
         begun_ns = self._now_ns()
         found = read()
-        if is_settled(status, begun_ns) and (isinstance(found, Source) or found.cause in _STABLE):
+        if is_settled(status, begun_ns) and _is_stable(found):
             with suppress(OSError):
-                if look_at(os.lstat(where)) == look:
+                if look_at(status_of(where)) == look:
                     self._fresh[key] = _Record(look, packed(found))
                     return Seen(found, status.st_mtime, look)
         return Seen(found, status.st_mtime)
@@ -90,6 +97,11 @@ class Place:
             if key in self._met or os.path.lexists(self.root + key[1:])
         }
         return kept | self._fresh
+
+
+def _is_stable(found: Source | Skipped) -> bool:
+    """Whether the same bytes give the same again."""
+    return not found.is_partial if isinstance(found, Source) else found.cause in _STABLE
 
 
 class Readings:
@@ -137,7 +149,7 @@ class Readings:
 
 def _name(root: str, rules: Rules) -> str:
     """By the folder and by the rules that change what is read of a file."""
-    reading = replace(rules, exclude=(), include=frozenset(), pipes=False)
+    reading = replace(rules, exclude=(), include=frozenset(), pipes=False, needs_pages=False)
     return blake2b(os.fsencode(root) + repr(reading).encode(), digest_size=16).hexdigest() + _ENDING
 
 

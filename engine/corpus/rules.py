@@ -62,6 +62,7 @@ class Rules:
     max_archive_ratio: unpacked to packed size of a member above 1 MiB. Source packs at 3 to 10, a bomb at about 1,000.
     max_archive_entries: files and folders in a zip.
     draw_pages: which pages of a PDF or a TIFF a model that sees is shown, see `draws`.
+    needs_pages: whether there must be a file with pages, where draw_pages names some one by one.
     pipes: whether a pipe that is given itself is read, which waits until who writes into it is done.
     """
 
@@ -74,6 +75,7 @@ class Rules:
     max_archive_ratio: int = 200
     max_archive_entries: int = 100_000
     draw_pages: str = NO_PAGES
+    needs_pages: bool = False
     pipes: bool = False
 
     def draws(self, page: int, *, bare: bool) -> bool:

@@ -6,6 +6,7 @@ from enum import StrEnum
 from hashlib import blake2b
 from typing import Any
 
+MOST_BYTES = 1 << 53  # of a file that there may be; what claims more would fit into no database
 LEFT_OUT = ", left out"  # at the end of a mark, such as "[plot, left out]", for what is not in the text
 
 
@@ -94,7 +95,8 @@ class Source:
     for what came from elsewhere, such as an upload. It tells a source from another one of the same path.
     volatility: how often it may be expected to change, against the others of its corpus; 0 where nothing is known.
     nature: what its pages are where none of them has words ("a scan"); "" where it is not known, as after storing.
-    What a source is does not depend on these three, nor on folder.
+    is_partial: whether a page was left out that took too long to read: the next reading may have it.
+    What a source is does not depend on these four, nor on folder.
     """
 
     path: str
@@ -112,6 +114,7 @@ class Source:
     origin: str | None = field(default=None, repr=False, compare=False)
     volatility: float = field(default=0.0, repr=False, compare=False)
     nature: str = field(default="", repr=False, compare=False)
+    is_partial: bool = field(default=False, repr=False, compare=False)
 
     @property
     def n_pages(self) -> int | None:
@@ -172,6 +175,7 @@ class Skipped:
 
     reason: a short clause for the user, with the number that decided ("2.0 GiB, over the limit of 64.0 MiB a file").
     can_include: whether the user can bring it back by naming it (Rules.include); False where it cannot be read at all.
+    n_bytes: as the file system, an archive or a browser states it; None where it is not known, or cannot be true.
     """
 
     path: str
@@ -179,6 +183,10 @@ class Skipped:
     reason: str
     n_bytes: int | None = None
     can_include: bool = False
+
+    def __post_init__(self) -> None:
+        if self.n_bytes is not None and not 0 <= self.n_bytes <= MOST_BYTES:
+            object.__setattr__(self, "n_bytes", None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,17 +43,26 @@ def natural_key(name: str) -> tuple[list[str | tuple[int, str]], str]:
 
 @dataclass(slots=True)
 class Names:
-    """The paths that are taken. The first to ask for a path has it; a later root's gets its root's name in front."""
+    """The paths that are taken. The first to ask for a path has it; a later root's gets its root's name in front.
+
+    State: of each path that was asked for again, the first number that may be free: a zip may hold one name 100,000
+    times.
+    """
 
     _taken: set[str] = field(default_factory=set)
+    _next: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def claim(self, path: str, root: str) -> str:
         """`path`, or else "root/path", or else "root-2/path", and so on: the first that is free."""
-        unique, number = path, 1
+        if path not in self._taken:
+            self._taken.add(path)
+            return path
+        unique, number = path, self._next.get((root, path), 1)
         while unique in self._taken:
             unique = f"{root}/{path}" if number == 1 else f"{root}-{number}/{path}"
             number += 1
         self._taken.add(unique)
+        self._next[root, path] = number
         return unique
 
 

@@ -19,13 +19,11 @@ from engine.runtime.events import (
     Evidence,
     Finished,
     Gauge,
-    HeldQuote,
     Loading,
-    Prefill,
     Remark,
     Sampling,
     Stop,
-    Text,
+    event_from,
 )
 from engine.runtime.keeping import Keeping
 from engine.runtime.pictures import pictures_of
@@ -33,9 +31,9 @@ from engine.runtime.quotes.evidence import LOWEST
 from engine.runtime.quotes.text import Documents
 from engine.runtime.settings import EngineSettings
 from engine.tokens.document import Ids
+from engine.watching import EnginePatience, Patience
 
 _LAST = ("finished", "failed", "quoted", "settled")  # the child's last word on what can be cancelled
-_STOP_S = 30.0  # a decode step of a large model on a slow machine, and some
 _POLL_S = 0.05  # how soon a cancel is seen while the child is busy
 
 
@@ -55,8 +53,12 @@ class EngineProcess:
     ends the child only and is raised here as EngineDied.
     """
 
-    def __init__(self, settings: EngineSettings) -> None:
+    def __init__(self, settings: EngineSettings, patience: EnginePatience | None = None) -> None:
         self.settings = settings
+        self._patiences = patience or EnginePatience()
+        self._patience = self._patiences.answering
+        self._cancel = Flag()  # of the call under way
+        self._stop_by = 0.0
         self._child: Child | None = None
         self._keeping: Keeping | None = None
         self._on_checkpoint: Callable[[SavedState], None] | None = None
@@ -95,6 +97,7 @@ class EngineProcess:
         but copy. Ends with Finished also when cancelled. Raises EngineFailed or EngineDied when the engine breaks; the
         next call starts a new one.
         """
+        self._cancel = cancel
         load_s = yield from self._load(cancel)
         if cancel.is_set():
             yield _cancelled(prompt, load_s)
@@ -112,7 +115,7 @@ class EngineProcess:
                 if frame.fields["event"] == "wanted":
                     self._send({"do": "file"}, pictures.files[frame.fields["file"]])
                     continue
-                event = _event(frame)
+                event = event_from(frame.fields)
                 if isinstance(event, Checkpoint):
                     if self._on_checkpoint is not None:
                         self._on_checkpoint(SavedState(event.path, event.n_bytes, ids[: event.n_tokens]))
@@ -163,6 +166,7 @@ class EngineProcess:
         """
         if self.pid is None or cancel.is_set():
             return
+        self._cancel = cancel
         sizes, data = documents.packed() if apart else (None, b"")
         if not apart:
             self._tell_of(documents)
@@ -183,6 +187,7 @@ class EngineProcess:
         of a prompt that is read; see LlamaModel.settle. A cancel ends it at once. Raises as generate does."""
         if self.pid is None or cancel.is_set():
             return
+        self._cancel = cancel
         self._send({"do": "settle"})
         self._answering = True
         try:
@@ -197,8 +202,8 @@ class EngineProcess:
         """Saves the KV state; None when there is none. Raises EngineFailed when the disk refuses it."""
         if self.pid is None:
             return None
+        never = self._cancel = Flag()
         self._send({"do": "save", "path": str(path), "binding": binding.fields()})
-        never = Flag()
         while (frame := self._next(never)).fields["event"] != "saved":
             pass
         self.held = np.frombuffer(frame.payload, dtype="<i4")
@@ -213,13 +218,14 @@ class EngineProcess:
 
     def _stop(self) -> None:
         """Cancels the generation under way and waits until the child is free again; one that never is, is ended."""
-        child, deadline = self._living(), time.monotonic() + _STOP_S
+        child, stopping = self._living(), self._patiences.stopping
+        end = time.monotonic() + max(stopping.still_s, stopping.silent_s)
         try:
-            child.send({"do": "cancel"})
-            while time.monotonic() < deadline:
-                frame = child.receive(_POLL_S)
+            child.send({"do": "cancel"}, patience=lambda: stopping)
+            while time.monotonic() < end:
+                frame = child.receive(_POLL_S, patience=lambda: stopping)
                 if frame is not None and frame.fields["event"] == "wanted":
-                    child.send({"do": "cancel"})  # in place of the file
+                    child.send({"do": "cancel"}, patience=lambda: stopping)  # in place of the file
                 if frame is not None and frame.fields["event"] in _LAST:
                     self._answering = False
                     return
@@ -247,7 +253,12 @@ class EngineProcess:
         while True:
             if cancel.is_set() and not self._told_to_stop:
                 self._told_to_stop = True
+                stopping = self._patiences.stopping
+                self._stop_by = time.monotonic() + max(stopping.still_s, stopping.silent_s)
                 self._send({"do": "cancel"})
+            if self._told_to_stop and time.monotonic() > self._stop_by:
+                child, self._child = self._living(), None
+                raise child.given_up(self._patiences.stopping, self._patiences.stopping.silent_s)
             if (frame := self._heard()) is not None:
                 return frame
 
@@ -255,7 +266,7 @@ class EngineProcess:
         """What the child says within a moment, if anything. Raises as _next does."""
         child = self._living()
         try:
-            frame = child.receive(_POLL_S)
+            frame = child.receive(_POLL_S, patience=self._now)
         except EngineDied:
             self._child = None
             raise
@@ -273,6 +284,10 @@ class EngineProcess:
             raise EngineFailed(frame.fields["fact"], frame.fields["remedy"])
         return frame
 
+    def _now(self) -> Patience:
+        """How long is waited now: who was told to stop has less time."""
+        return self._patiences.stopping if self._cancel.is_set() else self._patience
+
     def _projector_suspect(self, picture: str) -> str:
         name = self.settings.projector.name if self.settings.projector else "?"
         return (
@@ -283,8 +298,9 @@ class EngineProcess:
     def _send(self, fields: dict[str, Any], payload: bytes = b"") -> None:
         if fields["do"] in ("load", "generate", "evidence", "settle", "save"):
             self._told_to_stop = False
+            self._patience = self._patiences.of(fields["do"])
         try:
-            self._living().send(fields, payload)
+            self._living().send(fields, payload, patience=self._now)
         except EngineDied:
             self._child = None
             raise
@@ -304,27 +320,6 @@ class EngineProcess:
 
 def _places(prompt: Prompt) -> dict[str, int]:
     return {"anchor": prompt.corpus_end, "n_begun": prompt.n_begun}
-
-
-def _event(frame: Frame) -> Remark | Prefill | Checkpoint | Text | Finished:
-    fields = dict(frame.fields)
-    if (gauge := fields.get("gauge")) is not None:
-        places = tuple((str(name), int(n_bytes)) for name, n_bytes in gauge["places"])
-        fields["gauge"] = Gauge(gauge["used"], gauge["cells"], places)
-    match fields.pop("event"):
-        case "prefill":
-            return Prefill(**fields)
-        case "text":
-            return Text(**{**fields, "ids": tuple(fields["ids"])})
-        case "remark":
-            return Remark(**fields)
-        case "checkpoint":
-            return Checkpoint(Path(fields["path"]), fields["n_tokens"], fields["n_bytes"])
-        case _:
-            held = tuple(HeldQuote(**each) for each in fields["held"])
-            return Finished(
-                **{**fields, "stop": Stop(fields["stop"]), "reply_ids": tuple(fields["reply_ids"]), "held": held}
-            )
 
 
 def _cancelled(prompt: Prompt, load_s: float) -> Finished:

@@ -53,6 +53,9 @@ class DryRun:
         placement = replace(placement, repack=False)  # it moves weights, and none are there
         if self._gpu_names is None:
             self.gpus()
+        if self._gpu_names is None:  # they cannot be told now: nothing is kept as measured without
+            with self._lock:
+                return self._ask_for(card, placement)
         model, key = _digest(card), json.dumps([self._gpu_names, asdict(placement)], sort_keys=True)
         with self._lock:
             if (model, key) not in self._known:
@@ -66,8 +69,12 @@ class DryRun:
         """The GPUs that llama.cpp would use, and their free memory now; see engine.memory.gpus."""
         gpus: tuple[Device, ...] = ()
         if has_gpu_back_ends():
-            with self._lock, suppress(EngineFailed):  # a driver that breaks off leaves the CPU
-                gpus = devices_from(self._ask({"do": "devices"}).fields["gpus"])
+            try:
+                with self._lock:
+                    gpus = devices_from(self._ask({"do": "devices"}).fields["gpus"])
+            except EngineFailed:  # a driver that breaks off leaves the CPU, this time
+                self._gpu_names = None
+                return ()
         self._gpu_names = [gpu.name for gpu in gpus]
         return gpus
 
@@ -125,6 +132,7 @@ class DryRun:
                 ) from None
             raise
         if frame is None:
+            child.kill()
             self._end()
             raise EngineFailed(f"llama.cpp did not answer within {_PATIENCE_S:.0f} seconds.")
         return frame

@@ -4,6 +4,7 @@ Read from the GGUF header alone. What an image costs by it is left to engine.tok
 Fields and tensors: llama.cpp 0c1e57098, tools/mtmd/clip-impl.h and clip.cpp (clip_n_mmproj_embd).
 """
 
+import errno
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from os.path import commonprefix
@@ -34,6 +35,8 @@ _MASKED = ("qwen2.5vl_merger",)  # windows: a mask of every patch against every 
 _DEPTHS = {"qwen3vl_merger": 4}  # embeddings a cell: three layers' beside the last one's
 _LARGEST_PATCHES = 4096  # where nothing is known
 _LARGEST_IMAGE = 8192  # pixels a side, llama.cpp's own limit
+# No descriptor or memory left, a disk or a server that does not answer.
+_PASSING = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.EAGAIN, errno.ESTALE, errno.ETIMEDOUT}
 _MOST_CANDIDATES = 64  # files of a folder that are looked into
 
 
@@ -173,6 +176,8 @@ def _beside(card: ModelCard) -> Iterator[Projector | str]:
         try:
             found = read_projector(path)
         except ModelRefused as error:  # nobody named it: another may do
+            if getattr(error.__context__, "errno", 0) in _PASSING:  # that says nothing of the file
+                raise
             yield error.fact
             continue
         reason = found.refusal(card)

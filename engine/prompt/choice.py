@@ -3,6 +3,7 @@
 Values, and reading that file. What templates are and how they render is left to `template`.
 """
 
+import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,14 +56,15 @@ class TemplateUse:
 def own_template(path: Path) -> OwnTemplate:
     """A file of the user's. Raises UsageError where there is none to read, ModelRefused for what is no template."""
     remedy = "Name a file that holds a chat template in Jinja, such as a model's chat_template.jinja."
-    if not path.is_file():  # opening a named pipe would wait for a writer
-        what = "is a folder" if path.is_dir() else "is not a regular file" if path.exists() else "is not there"
+    if not os.path.isfile(path):  # opening a named pipe would wait for a writer
+        other = "is not a regular file" if os.path.exists(path) else "is not there"
+        what = "is a folder" if os.path.isdir(path) else other
         raise UsageError(f"The chat template {path} {what}.", remedy)
     try:
         with path.open("rb") as file:
             raw = file.read(_MOST_BYTES + 1)
     except OSError as error:
-        raise UsageError(
+        raise ModelRefused(
             f"The chat template {path} cannot be read: {error.strerror}.", "Check its permissions."
         ) from None
     try:

@@ -6,13 +6,16 @@ module renders; imported, it is the caller's side. What is rendered, and what be
 """
 
 import json
+import os
 import resource
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from functools import lru_cache
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from engine.child import environment, python_command
@@ -23,7 +26,10 @@ if TYPE_CHECKING:
     from jinja2 import Template
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-_CPU_S, _WALL_S = 2, 60  # rendering takes milliseconds; the rest is for a machine that is busy
+_CPU_S, _WALL_S = 2, 120  # rendering takes milliseconds; the rest is for a machine that is busy
+_TRIES = 2  # of a process that was ended from outside
+_ANSWER_BYTES = 64 << 20
+_NO_MEMORY = 3  # exit code
 _MEMORY_BYTES = 512 << 20
 _FAILED = "it takes too much time or memory"
 _MAX_RENDERED = 1 << 20  # characters; placeholders are short, so more than this is no chat template
@@ -53,7 +59,8 @@ class Rendered:
 def render(
     source: str, conversations: tuple[Turns, ...], *, variables: Variables, today: date | None
 ) -> tuple[Rendered, ...]:
-    """Each conversation, rendered up to the next reply. today: what strftime_now says. Raises EngineFailed.
+    """Each conversation, rendered up to the next reply. today: what strftime_now says. Raises EngineFailed where no
+    process renders now, which says nothing of the template and is not kept.
 
     Starting a process takes 0.1 s, and the same few conversations come again and again: they are kept.
     """
@@ -102,23 +109,43 @@ def _render_apart(
         "variables": dict(variables),
         "today": (today or date(2026, 1, 1)).isoformat(),
     }
+    for _ in range(_TRIES):
+        code, answers = _run_apart(json.dumps(request).encode())
+        if code == 0:
+            return tuple(Rendered(**answer) for answer in json.loads(answers))
+        if code in _AT_ITS_LIMITS:
+            return (Rendered(fault=_FAILED),) * len(conversations)
+        if code is None:
+            break
+    raise EngineFailed(
+        "The process that renders the chat template was ended from outside, or got no time.", "Ask again."
+    )
+
+
+# Its own limits end a process so: of time, of memory, of what it may write. All else comes from outside.
+_AT_ITS_LIMITS = (-signal.SIGXCPU, -signal.SIGXFSZ, _NO_MEMORY)
+
+
+def _run_apart(request: bytes) -> tuple[int | None, bytes]:
+    """How the child ended, None for one that took too long, and what it wrote. Raises EngineFailed without a child."""
     try:
-        child = subprocess.run(
-            python_command(__name__),
-            input=json.dumps(request).encode(),
-            capture_output=True,
-            env=environment(),
-            timeout=_WALL_S,
-        )
+        with TemporaryFile() as out:
+            child = subprocess.run(
+                python_command(__name__),
+                input=request,
+                stdout=out,
+                stderr=subprocess.DEVNULL,
+                env=environment(),
+                timeout=_WALL_S,
+            )
+            out.seek(0)
+            return child.returncode, out.read(_ANSWER_BYTES)
     except subprocess.TimeoutExpired:
-        child = None
+        return None, b""
     except OSError as error:
         raise EngineFailed(
             f"No process can be started: {error.strerror}.", "Close other programs and ask again."
         ) from None
-    if child is None or child.returncode != 0:
-        return (Rendered(fault=_FAILED),) * len(conversations)
-    return tuple(Rendered(**answer) for answer in json.loads(child.stdout))
 
 
 def _message(role: str, content: Content) -> dict[str, Any]:
@@ -129,10 +156,15 @@ def _message(role: str, content: Content) -> dict[str, Any]:
 
 def main() -> None:
     """The child's side: a request on standard input, a list of answers on standard output."""
-    resource.setrlimit(resource.RLIMIT_CPU, (_CPU_S, _CPU_S))
+    resource.setrlimit(resource.RLIMIT_CPU, (_CPU_S, _CPU_S + 1))  # at the first SIGXCPU comes, at the second SIGKILL
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
-    request = json.loads(sys.stdin.buffer.read())
-    json.dump(_answers(request), sys.stdout)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_ANSWER_BYTES, _ANSWER_BYTES))
+    try:
+        request = json.loads(sys.stdin.buffer.read())
+        json.dump(_answers(request), sys.stdout)
+    except MemoryError:
+        os._exit(_NO_MEMORY)
 
 
 def _answers(request: dict[str, Any]) -> list[dict[str, Any]]:

@@ -30,7 +30,7 @@ from engine.backend import (
     Weight,
     published_prices,
 )
-from engine.errors import EngineFailed, ModelRefused
+from engine.errors import EngineAway, EngineFailed, LongdeskError, ModelRefused
 from engine.memory.advice import for_window
 from engine.remote.address import NOTHING_ENTERED, Entered
 from engine.remote.compatible import Adapter, Request, short_name
@@ -263,10 +263,15 @@ class RemoteBackend:
             except (KeyError, TypeError, ValueError):
                 found = None
             except EngineFailed as error:
-                if self._folds_system or "system" not in str(error).casefold():
+                is_away = isinstance(error, EngineAway)
+                if is_away or self._folds_system or "system" not in str(error).casefold():
                     raise
                 self._folds_system = True  # its template knows no such role, and says so
-                return self._counted(prompt)
+                try:
+                    return self._counted(prompt)
+                except LongdeskError:  # it was something else
+                    self._folds_system = False
+                    raise
             if found is None:
                 raise EngineFailed(
                     f"{self._adapter.connection.address.host} does not say how many tokens a chat has.",

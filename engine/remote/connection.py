@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import httpx2 as httpx
 import openai
 
-from engine.errors import LongdeskError, UsageError, keep_secret
+from engine.errors import EngineAway, LongdeskError, UsageError, keep_secret
 from engine.remote.address import Address
 from engine.remote.faults import Overflow, broken_off, no_api, overflow_in, refused, unreachable
 
@@ -56,10 +56,13 @@ class Connection:
         return self._json(self._wait(self._call("GET", path, None, of_api, params)))
 
     def find(self, path: str, *, params: Mapping[str, str] | None = None) -> Any:
-        """The same of a call that a server may not have; None then."""
-        with suppress(LongdeskError, ValueError):
+        """The same of a call that a server may not have; None then. Raises EngineAway, which says nothing of that."""
+        try:
             return self.get(path, params=params)
-        return None
+        except EngineAway:
+            raise
+        except (LongdeskError, ValueError):
+            return None
 
     def text(self, path: str) -> str | None:
         """A page below the root as it is, such as /metrics; None where a server has none."""

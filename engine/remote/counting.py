@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from engine.corpus.source import KeptFile, Picture
-from engine.errors import LongdeskError
+from engine.errors import EngineAway, LongdeskError
 from engine.prompt.prompt import Exchange, Prompt
 from engine.remote.compatible import Adapter
 from engine.remote.connection import TooLong
@@ -81,8 +81,8 @@ class Words:
     def _tokenized(self, texts: Sequence[str]) -> list[list[int]] | None:
         try:
             return self._adapter.tokenize([_utf8(text) for text in texts])
-        except (LongdeskError, TooLong, KeyError, TypeError, ValueError):
-            if self._counts:
+        except (LongdeskError, TooLong, KeyError, TypeError, ValueError) as error:
+            if self._counts or isinstance(error, EngineAway):
                 raise
             return None  # it has no such call, whatever it says of itself
 
@@ -109,7 +109,7 @@ class Views:
         key = f"{self._adapter.id} {seen} {width}x{height}"
         n_tokens = self._known.get((width, height))
         if n_tokens is None:
-            n_tokens = self._known[width, height] = self._counted(file, picture, width, height)
+            n_tokens = self._counted(file, picture, width, height)
         words = np.frombuffer(shake_128(key.encode()).digest(4 * n_tokens), dtype="<u4")
         ids = (-1 - (words >> 1).astype(np.int64)).astype(np.int32)
         return View(picture.number, width, height, None, key, ids, n_tokens)
@@ -118,6 +118,7 @@ class Views:
         """By what it adds to a chat; the server's whole count of the prompt puts right what is off."""
         guess = max(_LEAST_PICTURE, width * height // _PIXELS_A_TOKEN)
         if self._adapter.how_counted:
+            self._known[width, height] = guess
             return guess
         empty = View(picture.number, width, height, None, "", np.empty(0, dtype=np.int32), 0)
         look = {"type": "image_url", "image_url": {"url": self._pictures.url(Shown(0, empty, picture, file))}}
@@ -127,8 +128,11 @@ class Views:
                 self._adapter.count([{"role": "user", "content": content}]) for content in ([text, look], [text])
             )
         except (LongdeskError, TooLong):
-            return guess
-        return max(1, with_it - without) if with_it is not None and without is not None else guess
+            return guess  # this time: the next one may be counted
+        if with_it is not None and without is not None:
+            guess = max(1, with_it - without)
+        self._known[width, height] = guess
+        return guess
 
 
 def marks(n_messages: int) -> int:

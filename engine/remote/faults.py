@@ -12,7 +12,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.corpus.wording import counted, printable
-from engine.errors import DoesNotFit, EngineDied, EngineFailed, LongdeskError, ModelRefused, UsageError, redacted
+from engine.errors import (
+    DoesNotFit,
+    EngineAway,
+    EngineDied,
+    EngineFailed,
+    LongdeskError,
+    ModelRefused,
+    UsageError,
+    redacted,
+)
 from engine.remote.address import Address
 
 _MOST_CHARACTERS = 300  # of what a server says
@@ -116,17 +125,17 @@ def unreachable(error: Exception, address: Address) -> LongdeskError:
     if name == "ProxyError":
         return EngineFailed(f"The proxy on the way to {host} refused: {_short(said)}.", "Check HTTPS_PROXY, NO_PROXY.")
     if name in ("ConnectTimeout", "PoolTimeout"):
-        return EngineFailed(f"{host} does not answer.", _START)
+        return EngineAway(f"{host} does not answer.", _START)
     if name == "ConnectError":
-        return EngineFailed(f"Nobody listens at {host}.", _START)
+        return EngineAway(f"Nobody listens at {host}.", _START)
     if name in ("ReadTimeout", "WriteTimeout"):
-        return EngineFailed(f"{host} took the connection and does not answer.", "Look at its log, and ask again.")
+        return EngineAway(f"{host} took the connection and does not answer.", "Look at its log, and ask again.")
     fact = f"The connection to {host} broke off: {_short(said)}."
     if name in ("RemoteProtocolError", "LocalProtocolError"):
         fact = f"What {host} answers is no HTTP."
     if address.is_secure:
-        return EngineFailed(fact, "Look at its log, and ask again.")
-    return EngineFailed(fact, f"Where it wants https, write https://{host}; else look at its log.")
+        return EngineAway(fact, "Look at its log, and ask again.")
+    return EngineAway(fact, f"Where it wants https, write https://{host}; else look at its log.")
 
 
 def broken_off(error: Exception | None, address: Address) -> EngineDied:
@@ -153,9 +162,11 @@ def refused(status: int, body: str, address: Address, *, model: str = "", has_ke
     if status in (404, 405, 410) or _is_page(body):
         return no_api(address)
     if status == 429:
-        return EngineFailed(f"{host} takes no more requests now: {said}", "Wait a while, and ask again.")
+        return EngineAway(f"{host} takes no more requests now: {said}", "Wait a while, and ask again.")
     if status == 503 and re.search("loading", said, re.IGNORECASE):
-        return EngineFailed(f"{host} still loads its model.", "Ask again in a while.")
+        return EngineAway(f"{host} still loads its model.", "Ask again in a while.")
+    if status in (502, 503, 504):  # who stands before it says so
+        return EngineAway(f"{host} failed with {status}: {said}", "Look at its log, and ask again.")
     if status >= 500:
         return EngineFailed(f"{host} failed with {status}: {said}", "Look at its log, and ask again.")
     return EngineFailed(f"{host} refused the question ({status}): {said}", "Change what it names, and ask again.")

@@ -8,12 +8,12 @@ import re
 from base64 import b64encode
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from io import BytesIO
 from threading import Lock
 from typing import Protocol
 
 import numpy as np
 
+from engine.corpus.formats.apart import encoded, is_plain
 from engine.corpus.source import KeptFile, Pixels, Skipped
 from engine.errors import SourceRefused
 from engine.prompt.prompt import Exchange, Part, Prompt, Segment
@@ -131,28 +131,15 @@ class Pictures:
 
     def _made(self, file: KeptFile, view: View, *, is_page: bool) -> str:
         kind = _AS_THEY_ARE.get(file.format)
-        if kind is not None and not is_page and view.number == 1 and _is_plain(file.data, view.width, view.height):
+        if kind is not None and not is_page and view.number == 1 and is_plain(file, view.width, view.height):
             return f"data:image/{kind};base64,{b64encode(file.data).decode()}"
         drawn = self._draw("an image", file, number=view.number, width=view.width, height=view.height)
         if isinstance(drawn, Skipped):
             raise SourceRefused(f"An image cannot be drawn: {drawn.reason}.", "Leave it out.")
-        from PIL import Image  # what draws has it loaded
-
-        png = BytesIO()
-        Image.frombytes("RGB", (drawn.width, drawn.height), drawn.data).save(png, "PNG")
-        return f"data:image/png;base64,{b64encode(png.getvalue()).decode()}"
-
-
-def _is_plain(data: bytes, width: int, height: int) -> bool:
-    """Whether an image file shows what is meant as it is: one frame, upright, without transparency, in that size."""
-    from PIL import Image
-
-    try:
-        with Image.open(BytesIO(data)) as image:
-            plain = image.mode in ("RGB", "L") and getattr(image, "n_frames", 1) == 1
-            return plain and image.size == (width, height) and image.getexif().get(0x0112, 1) == 1
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return False
+        png = encoded("PNG", drawn)
+        if isinstance(png, Skipped):
+            raise SourceRefused(f"An image cannot be sent: {png.reason}.", "Leave it out.")
+        return f"data:image/png;base64,{b64encode(png.data).decode()}"
 
 
 def _content(content: Content, pictures: Pictures) -> str | list[Fields]:

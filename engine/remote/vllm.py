@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from engine.errors import LongdeskError
+from engine.errors import EngineAway, LongdeskError
 from engine.memory.capacity import Capacity
 from engine.remote.compatible import Adapter, Request
 from engine.remote.connection import Connection, Fields, TooLong
@@ -44,6 +44,8 @@ class Vllm(Adapter):
         look = {"type": "image_url", "image_url": {"url": _DOT}}
         try:
             return self.count([{"role": "user", "content": [look, {"type": "text", "text": "a"}]}]) is not None
+        except EngineAway:
+            raise  # it says nothing of what it sees
         except (LongdeskError, TooLong):
             return False
 

@@ -40,6 +40,7 @@ class Decoder:
         self._vision = _vision(model, settings)
         self._pictures: Sequence[Picture] = ()
         self._fetch: Fetch | None = None
+        self._cancelled: Callable[[], bool] = lambda: False
         self._encoded_before = 0
         self._n_ctx = int(llama_cpp.llama_n_ctx(context))
         self._has_dims = has_dims(model)
@@ -51,10 +52,11 @@ class Decoder:
         """Runs of the vision encoder for the pictures of this prompt."""
         return self._vision.n_encoded - self._encoded_before if self._vision is not None else 0
 
-    def look_at(self, pictures: Sequence[Picture], fetch: Fetch | None) -> None:
-        """The pictures of the next prompt, and who gives the files that they are drawn from."""
+    def look_at(self, pictures: Sequence[Picture], fetch: Fetch | None, cancelled: Callable[[], bool]) -> None:
+        """The pictures of the next prompt, who gives the files that they are drawn from, and who says whether it was
+        cancelled."""
         self._encoded_before += self.n_encoded
-        self._pictures, self._fetch = pictures, fetch
+        self._pictures, self._fetch, self._cancelled = pictures, fetch, cancelled
         self._cache.positions = positions_of(pictures)
 
     def read_on(self, ids: Ids, at: int, anchor: int) -> int:
@@ -97,7 +99,7 @@ class Decoder:
         picture = next((each for each in self._pictures if each.start <= at < each.end), None)
         if picture is None or self._vision is None or self._fetch is None:
             raise EngineFailed("This engine was started without a vision projector.", "Ask again.")
-        rows = self._vision.rows(picture, int((ids[picture.start : at] < 0).sum()), self._fetch)
+        rows = self._vision.rows(picture, int((ids[picture.start : at] < 0).sum()), self._fetch, self._cancelled)
         if rows is None:
             return at
         rows, n_ubatch = rows[: self._run_length(picture, ids, at)], self._placement.n_ubatch

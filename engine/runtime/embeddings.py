@@ -5,6 +5,7 @@ own: a file that is missing or damaged is made anew.
 """
 
 import os
+import secrets
 import shutil
 from contextlib import suppress
 from hashlib import blake2b
@@ -16,10 +17,13 @@ import numpy.typing as npt
 from xxhash import xxh3_64_intdigest
 
 from engine.errors import EngineFailed, ModelRefused
+from engine.file_clock import age_s
 from engine.memory.budget import DISK_RESERVE_BYTES
 from engine.memory.fingerprint import Contents
 from engine.memory.projector import read_projector
 from engine.runtime.binding import is_read
+
+_ABANDONED_S = 3600.0  # a half-written one
 
 Rows = npt.NDArray[np.float32]
 
@@ -65,7 +69,7 @@ class Embeddings:
         data = np.ascontiguousarray(rows, dtype="<f4").tobytes()
         if len(data) > self._max_bytes:
             return
-        beside = self._folder / f"{os.getpid()}.part"
+        beside = self._folder / f"{os.getpid()}-{secrets.token_hex(8)}.part"  # ids of two containers may be equal
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._make_room(len(data))
@@ -81,6 +85,8 @@ class Embeddings:
         for entry in os.scandir(self._folder):
             with suppress(OSError):
                 stat = entry.stat()
+                if entry.name.endswith(".part") and age_s(Path(entry.path)) < _ABANDONED_S:
+                    continue  # somebody writes it
                 kept.append((stat.st_mtime_ns, stat.st_size, entry.path))
         total = sum(size for _, size, _ in kept) + n_bytes
         for _, size, path in sorted(kept):

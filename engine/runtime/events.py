@@ -183,3 +183,25 @@ class Evidence:
 
 
 Event = Checking | Loading | Remark | Prefill | Text | Finished
+
+
+def event_from(told: Mapping[str, Any]) -> Remark | Prefill | Checkpoint | Text | Finished:
+    """An event as the engine's child tells it."""
+    fields = dict(told)
+    if (gauge := fields.get("gauge")) is not None:
+        places = tuple((str(name), int(n_bytes)) for name, n_bytes in gauge["places"])
+        fields["gauge"] = Gauge(gauge["used"], gauge["cells"], places)
+    match fields.pop("event"):
+        case "prefill":
+            return Prefill(**fields)
+        case "text":
+            return Text(**{**fields, "ids": tuple(fields["ids"])})
+        case "remark":
+            return Remark(**fields)
+        case "checkpoint":
+            return Checkpoint(Path(fields["path"]), fields["n_tokens"], fields["n_bytes"])
+        case _:
+            held = tuple(HeldQuote(**each) for each in fields["held"])
+            return Finished(
+                **{**fields, "stop": Stop(fields["stop"]), "reply_ids": tuple(fields["reply_ids"]), "held": held}
+            )

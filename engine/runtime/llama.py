@@ -127,7 +127,7 @@ class LlamaModel:
         fails.
         """
         begun, anchor = perf_counter(), anchor - anchor % self._cache.n_together
-        self._decoder.look_at(pictures, fetch)
+        self._decoder.look_at(pictures, fetch, lambda: self.cancelled)
         if keeping is not None:
             yield from self._cache.restore(keeping.states, ids, keeping.binding, n_ctx=self.n_ctx)
         reused = self._cache.rewind(ids)

@@ -18,7 +18,7 @@ from llama_cpp import mtmd_cpp
 
 from engine.corpus.formats import reader
 from engine.corpus.source import KeptFile, Pixels, Skipped
-from engine.errors import EngineFailed
+from engine.errors import Cancelled, EngineFailed
 from engine.runtime.embeddings import Embeddings
 from engine.runtime.pictures import Picture
 
@@ -65,10 +65,13 @@ class Vision:
         self._seen: _Seen | None = None
         self.n_encoded = 0  # runs of the encoder since this model was loaded
 
-    def rows(self, picture: Picture, first: int, fetch: Fetch) -> Rows | None:
+    def rows(
+        self, picture: Picture, first: int, fetch: Fetch, cancelled: Callable[[], bool] = lambda: False
+    ) -> Rows | None:
         """Embeddings of a picture from its row `first` on, at least one: as many as are there without encoding more.
 
-        None when `fetch` gives none. Raises EngineFailed when it cannot be drawn or encoded.
+        None when `fetch` gives none, or it was cancelled meanwhile. Raises EngineFailed when it cannot be drawn
+        or encoded.
         """
         if self._seen is None or self._seen.picture.key != picture.key:
             self._seen = _Seen(picture)
@@ -76,7 +79,7 @@ class Vision:
         while seen.n_rows <= first:
             if seen.n_rows >= picture.n_cells:
                 raise _unexpected(picture, seen.n_rows)
-            rows = self._run(seen, fetch)
+            rows = self._run(seen, fetch, cancelled)
             if rows is None:
                 return None
             seen.runs.append(rows)
@@ -84,7 +87,7 @@ class Vision:
             seen.pieces = None  # its pixels are done with
         return seen.behind(first)
 
-    def _run(self, seen: _Seen, fetch: Fetch) -> Rows | None:
+    def _run(self, seen: _Seen, fetch: Fetch, cancelled: Callable[[], bool]) -> Rows | None:
         """What the picture's next run of the encoder gives, or gave once."""
         at = len(seen.runs)
         made_with = self._kept.made_with(self._projector) if self._kept is not None else ""
@@ -96,7 +99,11 @@ class Vision:
         if data is None:
             return None
         if seen.pieces is None:
-            seen.pieces = _Pieces(self._open(), seen.picture, _draw(seen.picture, data))
+            try:
+                pixels = _draw(seen.picture, data, cancelled)
+            except Cancelled:
+                return None
+            seen.pieces = _Pieces(self._open(), seen.picture, pixels)
         if at >= len(seen.pieces):
             raise _unexpected(seen.picture, seen.n_rows)
         rows = seen.pieces.encode(at, self._n_embd)
@@ -158,10 +165,16 @@ class _Pieces:
         return int(mtmd_cpp.mtmd_input_chunks_size(self._chunks))
 
 
-def _draw(picture: Picture, data: bytes) -> Pixels:
-    """The picture's pixels at the size that was counted. Raises EngineFailed."""
+def _draw(picture: Picture, data: bytes, cancelled: Callable[[], bool]) -> Pixels:
+    """The picture's pixels at the size that was counted. Raises EngineFailed, Cancelled."""
+
+    def wait(at: str) -> None:
+        if cancelled():
+            raise Cancelled("Drawing was stopped.")
+
     number, width, height = picture.number, picture.width, picture.height
-    drawn = reader.draw(picture.name, KeptFile(picture.format, data), number=number, width=width, height=height)
+    file = KeptFile(picture.format, data)
+    drawn = reader.draw(picture.name, file, number=number, width=width, height=height, waiting=wait)
     if isinstance(drawn, Skipped):
         raise EngineFailed(f"{drawn.path} cannot be shown: {drawn.reason}.", "Leave it out and ask again.")
     return drawn

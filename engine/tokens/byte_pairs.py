@@ -159,7 +159,7 @@ class BytePairEncoder:
 
         Errors: whatever it raises.
         """
-        quick = self._quick if _is_made_in_order(self._ranks) else None
+        quick = self._made_quick() if _is_made_in_order(self._ranks) else None
         if quick is None:
             return None
         plain = [text for text in texts if not self._is_odd(text)]
@@ -192,6 +192,11 @@ class BytePairEncoder:
     @cached_property
     def _quick(self) -> "_Quick | None":
         """gigatoken's encoder of these ranks; None where it is not there, or does not know the pattern or the ranks."""
+        with suppress(MemoryError, OSError):  # it costs speed alone
+            return self._made_quick()
+        return None
+
+    def _made_quick(self) -> "_Quick | None":
         with self._lock:
             quick = _quick_encoder(self._ranks, scheme_of(self._pattern))
             return _with_digits_apart(quick, self._ranks) if quick and self._pattern is _SMOLLM else quick
@@ -259,20 +264,22 @@ def _is_made_in_order(ranks: Mapping[bytes, int]) -> bool:
 
 
 def _quick_encoder(ranks: Mapping[bytes, int], scheme: str) -> _Quick | None:
-    """It takes a file of ranks 0, 1, 2, ... that hold every single byte, or raises."""
+    """It takes a file of ranks 0, 1, 2, ... that hold every single byte, or raises. Raises OSError and MemoryError
+    where the file cannot be written now: that says nothing of the ranks."""
     if not scheme or not quick_version():
         return None
     lines = [b"%b %d\n" % (b2a_base64(raw, newline=False), rank) for raw, rank in ranks.items()]
     next_rank = max(ranks.values(), default=-1) + 1  # those of bytes that no text holds, see Alphabet
     lacking = [byte for byte in map(_byte, range(256)) if byte not in ranks]
     lines += [b"%b %d\n" % (b2a_base64(byte, newline=False), next_rank + at) for at, byte in enumerate(lacking)]
-    with TemporaryDirectory(prefix="longdesk-") as folder, suppress(Exception):  # whatever it is, it costs speed alone
-        from gigatoken.gigatoken_rs import BPETokenizer, PadTruncate
-
+    with TemporaryDirectory(prefix="longdesk-") as folder:
         path = os.path.join(folder, "ranks.tiktoken")
         with open(path, "wb") as file:
             file.writelines(lines)
-        return partial(_encode_padded, BPETokenizer.from_tiktoken(path, scheme, None), PadTruncate(pad_id=0))
+        with suppress(Exception):  # whatever it is, it costs speed alone
+            from gigatoken.gigatoken_rs import BPETokenizer, PadTruncate
+
+            return partial(_encode_padded, BPETokenizer.from_tiktoken(path, scheme, None), PadTruncate(pad_id=0))
     return None
 
 

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.child import Channel, Child, Frame, channel_of_child, leave_amx_alone, offer_to_oom_killer
-from engine.errors import EngineDied, InputRefused, ModelRefused
+from engine.errors import EngineDied, EngineKilled, InputRefused, ModelRefused
 from engine.gguf import read_header
 from engine.tokens.document import Grid
 
@@ -100,6 +100,8 @@ class ImageCounter:
             self._end()
             if child.has_left and not is_new:  # nobody had asked for a while, and it left just now
                 return self._ask(sizes)
+            if isinstance(error, EngineKilled):  # that says nothing of the projector
+                raise
             raise self._refused(error.fact) from None
         assert frame is not None  # without a timeout
         return list(frame.fields["counts"])
@@ -111,6 +113,8 @@ class ImageCounter:
             frame = child.receive()
         except EngineDied as error:
             child.close()
+            if isinstance(error, EngineKilled):
+                raise
             raise self._refused(error.fact) from None
         assert frame is not None  # without a timeout
         if not frame.fields["opened"]:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from engine.child import Channel, Child, Frame, channel_of_child, offer_to_oom_killer
-from engine.errors import EngineDied, ModelRefused
+from engine.errors import EngineDied, EngineKilled, ModelRefused
 from engine.tokens.document import Ids
 
 _ERROR = 4  # GGML_LOG_LEVEL_ERROR
@@ -95,6 +95,9 @@ class LlamaTokenizer:
             if frame is None or not frame.fields["opened"]:
                 words = frame.fields["words"] if frame is not None else ""
                 reason = f"llama.cpp does not accept it{f': {words}' if words else ''}."
+        except EngineKilled:  # that says nothing of the vocabulary
+            self._close()
+            raise
         except EngineDied as error:
             reason, words = error.fact, ""
         if rule := _UNKNOWN_RULE.search(words):

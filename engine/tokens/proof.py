@@ -36,6 +36,7 @@ from engine.tokens.vocabulary import Alphabet, Vocabulary, read_vocabulary
 
 _VERSION = 5  # raise it when a change to the proof, to its samples or to PATTERNS makes old proofs void
 ENCODERS = ("ids", "merges", "llama.cpp")
+_NOT_NOW = "gigatoken could not be tried just now"
 _MOST_BYTES = 8 << 20  # of a proof's file; its control tokens are most of it
 
 
@@ -87,6 +88,8 @@ def _with_quick(proof: Proof, encoder: BytePairEncoder, alphabet: Alphabet, pre:
     texts = [alphabet.representable(text) for text in (*SAMPLE, *hurtful_texts(_N_HURTFUL))]
     try:
         quick = encoder.encode_quickly(texts)
+    except (MemoryError, OSError):
+        return replace(proof, doubt=_NOT_NOW)
     except Exception as error:  # it is young: whatever it raises, it is not taken
         return replace(proof, doubt=f"gigatoken failed ({type(error).__name__})")
     if quick is None:
@@ -136,7 +139,10 @@ def read_proof(folder: Path, vocabulary: Vocabulary) -> Proof | None:
 
 
 def write_proof(folder: Path, vocabulary: Vocabulary, proof: Proof) -> None:
-    """Keeps a proof. A folder that cannot be written costs the next start a second, nothing else."""
+    """Keeps a proof, unless something was missing for a moment. A folder that cannot be written costs the next start a
+    second, nothing else."""
+    if proof.doubt == _NOT_NOW:
+        return
     write_kept(_path(folder, vocabulary), _stamp(vocabulary), asdict(proof))
 
 

@@ -24,6 +24,7 @@ BENCHMARKS = (
     "clicks",
     "encodings",
     "limits",
+    "storing",
     "runtime",
     "reuse",
     "remote",
@@ -38,6 +39,7 @@ BENCHMARKS = (
     "pages",
     "vision",
     "folder",
+    "abuse",
 )
 
 

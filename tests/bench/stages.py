@@ -20,6 +20,7 @@ from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, Corpus, Skipped
 from engine.corpus.walk.disk_tree import DiskTree
 from engine.corpus.walk.folder_walk import File, Start, Walk
+from engine.corpus.walk.held import Held, open_given
 from engine.corpus.wording import Names
 from engine.tokens.id_cache import IdCache, KeptIds
 from tests.bench.table import Row
@@ -39,8 +40,8 @@ def stages(tree: Path, model: Path, home: Path, *, times: int) -> Iterator[Row]:
 
 
 def _figures(tree: Path, desk: Desk) -> dict[str, float]:
-    root = str(tree.resolve())
-    disk, files, contents = DiskTree(root), list[File](), list[bytes]()
+    given, files, contents = open_given(tree), list[File](), list[bytes]()
+    root, disk = given.path, DiskTree(Held(given.path, given.descriptor))
 
     def walk() -> None:
         files.extend(each for each in Walk(disk, _RULES, Names(), Start(root, "tree")) if isinstance(each, File))

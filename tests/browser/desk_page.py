@@ -21,7 +21,7 @@ class DeskPage:
 
     def open(self, path: str = "/", *, shows: str = "[data-testid=stChatInputTextArea]") -> None:
         """Goes there, and waits until it shows that."""
-        self.page.goto(self.server.url + path)
+        self.page.goto(self.server.address(path))
         self.page.wait_for_selector(".wordmark")
         self.page.wait_for_selector(shows)
         self.settle()

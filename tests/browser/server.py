@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import urllib.error
@@ -16,9 +17,11 @@ from typing import Any
 
 import psutil
 
+from app.door.keys import PAGE_FILE
 from storage.store import Store
 from tests.held import held
 from tests.known import settled, starter
+from tests.offline import offline
 from tests.patience import PATIENCE_S, until
 
 
@@ -31,24 +34,31 @@ class Held:
 
 
 class Server:
-    """`longdesk up` on a free port. Its log lies beside its home. variables: of its environment."""
+    """`longdesk up` on a free port. Its log lies beside its home. variables: of its environment. asks: whether a
+    model is ever asked there, of which everything is to be known then."""
 
     def __init__(
-        self, home: Path, *options: str, reply_tokens: int = 60, variables: Mapping[str, str] | None = None
+        self,
+        home: Path,
+        *options: str,
+        reply_tokens: int = 60,
+        variables: Mapping[str, str] | None = None,
+        asks: bool = True,
     ) -> None:
         self.home, self._variables = home, dict(variables or {})
         self.options = options
         self.log = home.with_name(home.name + ".log")
         home.mkdir(parents=True, exist_ok=True)
         (home / "config.toml").write_text(f"reply_tokens = {reply_tokens}\n")
-        settled(home, Path(options[options.index("--model") + 1]) if "--model" in options else starter())
+        if asks:
+            settled(home, Path(options[options.index("--model") + 1]) if "--model" in options else starter())
         self._process: subprocess.Popen[bytes] | None = None
         self.url = ""
 
-    def start(self) -> None:
-        """Starts it and waits until it serves."""
-        port = free_port()
-        self.url = f"http://127.0.0.1:{port}"
+    def start(self, port: int | None = None) -> None:
+        """Starts it and waits until it serves. port: one that is free, where it does not matter which."""
+        port = port or free_port()
+        self.url = f"{'https' if '--tls-cert' in self.options else 'http'}://127.0.0.1:{port}"
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [str(Path(sys.executable).with_name("longdesk")), "up", "--port", str(port), *self.options],
@@ -58,6 +68,11 @@ class Server:
             )
         until(lambda: self._serves() or not self.is_running, every_s=0.2)
         assert self.is_running, self.log.read_text()
+
+    def address(self, path: str = "/") -> str:
+        """A path of the page with the token that lets a new browser in."""
+        token = (self.home / PAGE_FILE).read_text().strip()
+        return f"{self.url}{path}{'&' if '?' in path else '?'}token={token}"
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         """Ends it and waits until it is gone."""
@@ -123,11 +138,12 @@ class Server:
     @property
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("LONGDESK_", "DISPLAY"))}
-        return {**kept, "LONGDESK_HOME": str(self.home), **self._variables}
+        return offline({**kept, "LONGDESK_HOME": str(self.home), **self._variables})
 
     def _serves(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=PATIENCE_S) as answer:
+            context = ssl._create_unverified_context() if self.url.startswith("https") else None
+            with urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=PATIENCE_S, context=context) as answer:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, OSError):
             return False

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.browser.server import free_port
+from tests.offline import offline
 from tests.patience import PATIENCE_S, until
 
 PAGE = Path(__file__).with_name("names_page.py")
@@ -87,7 +88,7 @@ def shown(browser: Any) -> Iterator[Any]:
     url = f"http://127.0.0.1:{(port := free_port())}"
     process = subprocess.Popen(
         [sys.executable, "-m", "streamlit", "run", str(PAGE), "--server.port", str(port), "--server.headless", "true"],
-        env={**os.environ, "NAMES": json.dumps(NAMES), "PYTHONPATH": str(PAGE.parents[2])},
+        env=offline({**os.environ, "NAMES": json.dumps(NAMES), "PYTHONPATH": str(PAGE.parents[2])}),
         cwd=PAGE.parents[2],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -16,7 +16,8 @@ import pytest
 
 from engine import child as child_module
 from engine.child import Child
-from engine.errors import EngineDied, EngineFailed
+from engine.errors import EngineDied, EngineFailed, EngineKilled
+from engine.watching import Patience
 from tests.patience import PATIENCE_S, until
 
 ODD = "tests.odd_child"
@@ -225,3 +226,79 @@ def test_children_take_the_c_interface_of_llama_cpp_alone() -> None:
     root = Path(__file__).resolve().parents[2]
     ended = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, encoding="utf-8", check=False)
     assert ended.returncode == 0, ended.stderr
+
+
+SHORT = Patience(still_s=0.1, silent_s=1e6)
+
+
+@pytest.mark.parametrize("do", ["stop", "half a frame, then stop", "sleep"])
+def test_a_child_that_stands_still_is_ended_and_says_so(child: Child, do: str) -> None:
+    child.send({"do": do})
+    with pytest.raises(EngineKilled, match=r"did not answer for 0 seconds and was ended\. Ask again"):
+        child.receive(patience=lambda: SHORT)
+    assert not child.alive and not zombies()
+
+
+def test_a_child_that_goes_round_in_circles_is_ended_too(child: Child) -> None:
+    child.send({"do": "spin"})
+    with pytest.raises(EngineKilled, match="did not stop for"):
+        child.receive(patience=lambda: Patience(still_s=1e6, silent_s=0.2, what="stop"))
+    assert not child.alive and not zombies()
+
+
+def test_a_child_that_works_is_waited_for(child: Child) -> None:
+    child.send({"do": "spin"})
+    for _ in range(10):
+        assert child.receive(0.1, patience=lambda: Patience(still_s=0.3, silent_s=1e6)) is None
+    assert child.alive
+
+
+def test_what_nobody_takes_is_not_sent_for_ever(child: Child) -> None:
+    child.send({"do": "stop"})
+    with pytest.raises(EngineKilled, match="did not answer"):
+        child.send({"do": "echo"}, b"x" * (8 << 20), patience=lambda: SHORT)
+    assert not child.alive and not zombies()
+
+
+def test_patience_may_grow_short_while_one_waits(child: Child) -> None:
+    """Stop comes while megabytes are on their way."""
+    child.send({"do": "stop"})
+    looked = []
+
+    def patience() -> Patience:
+        looked.append(True)
+        return Patience(still_s=0.05, silent_s=1e6) if len(looked) > 4 else Patience(still_s=0.2, silent_s=1e6)
+
+    with pytest.raises(EngineKilled):
+        child.send({"do": "echo"}, b"x" * (8 << 20), patience=patience)
+
+
+def test_closing_ends_a_stopped_child_whose_pipe_is_full(child: Child) -> None:
+    child.send({"do": "stop"})
+    writer = Thread(target=lambda: pytest.raises(EngineDied, child.send, {"do": "echo"}, b"x" * (8 << 20)))
+    writer.start()
+    time.sleep(0.05)
+    child.kill()
+    writer.join()
+    child.close()
+    assert not child.alive and not zombies()
+
+
+def test_a_child_that_writes_without_end_takes_no_room(child: Child) -> None:
+    """64 MB of words, of which the last ones are kept, in memory alone."""
+    child.send({"do": "flood", "times": 1_000})
+    with pytest.raises(EngineDied, match="ended with exit code 1: last error: it broke"):
+        child.receive()
+    assert len(child._words._kept) <= 8 << 10
+
+
+def test_who_was_killed_from_outside_is_told_from_who_crashed(child: Child) -> None:
+    child.send({"do": "signal", "signal": signal.SIGKILL})
+    with pytest.raises(EngineKilled):
+        child.receive()
+    other = Child(ODD)
+    other.send({"do": "segfault"})
+    with pytest.raises(EngineDied) as caught:
+        other.receive()
+    assert not isinstance(caught.value, EngineKilled)
+    other.close()

@@ -2,6 +2,10 @@
 
 import os
 import time
+from contextlib import suppress
+
+with suppress(ImportError):  # a Python has one sitecustomize
+    import offline  # noqa: F401
 
 _SECONDS = 0.002  # a file
 _open = os.open

@@ -11,7 +11,8 @@ import psutil
 import pytest
 
 from engine.errors import SessionBusy, UsageError
-from storage.leases import STALE_AFTER_S, Holder, this_host
+from storage.hosts import this_host
+from storage.leases import STALE_AFTER_S, Holder
 from storage.store import Store
 from tests.patience import PATIENCE_S, until
 

@@ -6,17 +6,19 @@
 import json
 import os
 import re
+import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 from app.passes.summary.as_html import summary_page
 from app.passes.summary.as_markdown import pages_as_markdown
 from app.passes.summary.document import FORMAT, Summary, summary_from
+from app.sources.joining import lies_there
+from engine.corpus.walk.held import open_folder_as_it_lay, read_as_it_lay
 from engine.errors import EngineFailed, UsageError
 
 STATE = "summary.json"
@@ -102,7 +104,7 @@ def write(
     name is taken by a file that is not ours.
     """
     here = Path(os.path.realpath(folder.path))
-    places = {path: Path(os.path.relpath(at, here)).as_posix() for path, at in origins.items() if Path(at).is_file()}
+    places = {path: Path(os.path.relpath(at, here)).as_posix() for path, at in origins.items() if lies_there(at)}
     texts = {**pages_as_markdown(summary, places, stale), _HTML: summary_page(summary, places, stale)}
     data = {name: text.encode("utf-8", "replace") for name, text in texts.items()}
     taken = [name for name in data if name not in folder.files and (folder.path / name).exists()]
@@ -116,7 +118,7 @@ def write(
     state = summary.to_json()
     _write_state(folder, state, both)  # first: whatever is written next is known to be ours
     for name, each in data.items():
-        _put(folder.path / name, each)
+        _put(folder.path, name, each)
     for name in folder.files.keys() - new.keys():
         if _digest(folder.path / name) in folder.files[name]:
             with suppress(OSError):
@@ -130,15 +132,15 @@ def _write_state(folder: Folder, state: Mapping[str, Any], files: Mapping[str, S
     text = json.dumps(known, ensure_ascii=False, indent=1)
     if re.search("[\ud800-\udfff]", text):  # a path that is no UTF-8 is to be found again
         text = json.dumps(known, indent=1)
-    _put(folder.path / STATE, f"{text}\n".encode())
+    _put(folder.path, STATE, f"{text}\n".encode())
 
 
 def _state(path: Path) -> dict[str, Any] | None:
-    with suppress(OSError, ValueError, RecursionError):
-        if (path / STATE).stat().st_size <= _MOST_BYTES:
-            state = json.loads((path / STATE).read_bytes())
-            if isinstance(state, dict) and state.get("format") == FORMAT:
-                return state
+    data = read_as_it_lay(os.path.join(os.path.realpath(path), STATE), _MOST_BYTES)
+    with suppress(ValueError, RecursionError):
+        state = json.loads(data or b"null")
+        if isinstance(state, dict) and state.get("format") == FORMAT:
+            return state
     return None
 
 
@@ -164,24 +166,36 @@ def _files_of(state: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     }
 
 
-def _put(path: Path, data: bytes) -> None:
-    """Beside it first, then in its place: a kill leaves the old file or the new one."""
+def _put(folder: Path, name: str, data: bytes) -> None:
+    """Beside it first, then in its place: a kill leaves the old file or the new one. A folder in it that became a link
+    is not written through."""
     try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = Path(os.path.realpath(folder)) / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as beside:
-            beside.write(data)
-        os.chmod(beside.name, 0o644)
-        os.replace(beside.name, path)
+        parent = open_folder_as_it_lay(str(path.parent))
+        try:
+            _replace(path, None if parent < 0 else parent, data)
+        finally:
+            if parent >= 0:
+                os.close(parent)
     except OSError as error:
         why = error.strerror or error
-        raise EngineFailed(f"{path} cannot be written: {why}.", "Name another folder with --out.") from error
+        raise EngineFailed(f"{folder / name} cannot be written: {why}.", "Name another folder with --out.") from error
+
+
+def _replace(path: Path, parent: int | None, data: bytes) -> None:
+    """parent: the descriptor of the folder that it lies in; None where the system opens by name. Raises OSError."""
+    name = path.name if parent is not None else str(path)
+    beside = os.path.join(os.path.dirname(name), f".{path.name}.{secrets.token_hex(4)}")
+    with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644, dir_fd=parent), "wb") as file:
+        file.write(data)
+    os.replace(beside, name, src_dir_fd=parent, dst_dir_fd=parent)
 
 
 def _digest(path: Path) -> str | None:
-    try:
-        return _bytes_digest(path.read_bytes())
-    except OSError:
-        return None
+    data = read_as_it_lay(os.path.join(os.path.realpath(path.parent), path.name), _MOST_BYTES)
+    return None if data is None else _bytes_digest(data)
 
 
 def _bytes_digest(data: bytes) -> str:

@@ -20,13 +20,29 @@ _LOCK = threading.RLock()  # the warning filters are the process's own, not a th
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
+Waiting = Callable[[str], None]
+"""Is called again and again while a reader's process is at work, with what is looked at, as far as that is known. What
+it raises ends the reading."""
+
+
+def wait_only(at: str) -> None:
+    """Waits until it is done or its time is up."""
+
+
+def go_on(name: str, number: int) -> bool:
+    """A step that is always taken."""
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Incoming:
     """A file on its way to become a source: its head is there, the rest is read when it is asked for.
 
     n_bytes: the size as the file system or the archive states it. rest: takes a number of bytes and gives the next
     ones, fewer only at the end. included: the user brought it back. keep: its file is kept where it has pages, drawn or
-    not, since it cannot be read again. file_format: what it was recognised as.
+    not, since it cannot be read again. file_format: what it was recognised as. step: is told before each page ("read",
+    "look" at what is on it) or frame is begun, and says whether it is; False for one that was too much before. whole:
+    all of it, where that is there.
     """
 
     path: str
@@ -37,9 +53,13 @@ class Incoming:
     included: bool = False
     keep: bool = False
     file_format: str = ""
+    step: Callable[[str, int], bool] = field(default=go_on, repr=False, compare=False)
+    whole: bytes | None = field(default=None, repr=False)
 
     def data(self) -> bytes:
         """The whole file; to be asked for once. Errors: those of `rest`."""
+        if self.whole is not None:
+            return self.whole
         n_left = self.n_bytes - len(self.head.data)
         return self.head.data + self.rest(n_left) if n_left > 0 else self.head.data
 
@@ -63,7 +83,8 @@ class Format:
     kind: what its sources are called, see Source.kind. recognise: what a file is called whose head this is, None where
     it is of another format. read: the file as a source, or why it is none. draw: its pictures, None where it has none;
     drawn_from: the names that its kept files go by. endings: of names that its files have. has_text_pages: whether it
-    has pages of text, some of which may be drawn, so that it is worth saying which.
+    has pages of text, some of which may be drawn, so that it is worth saying which. is_apart: whether `read` and `draw`
+    are a process's of its own, see `apart`: all that others' libraries do.
     """
 
     kind: str
@@ -73,6 +94,7 @@ class Format:
     drawn_from: frozenset[str] = frozenset()
     endings: frozenset[str] = frozenset()
     has_text_pages: bool = False
+    is_apart: bool = False
 
 
 def whole_file(path: str, data: bytes, rules: Rules, *, file_format: str = "") -> Incoming:

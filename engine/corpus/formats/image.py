@@ -126,13 +126,15 @@ def _read(file: Incoming, data: bytes, name: str) -> Source | Skipped:
             notes = as_decoded(data, name)[1]
             if is_damaged_exif(picture):
                 notes = (*notes, "Its EXIF data is damaged: it may lie on its side.")
+    except MemoryError:
+        raise
     except KeyError:
         return file.skipped(Cause.BINARY, f"an image in {name}, which cannot be read here; save it as PNG")
     except Exception:  # plugins raise anything on a broken file, SyntaxError and struct.error too
         return broken_image(path, name, len(data))
     source = Source(path, IMAGE.kind, "", file.n_bytes, digest_bytes(data), kept_file=KeptFile(name, data))
     if n_frames > 1 and name == _PAGED:
-        sizes = frame_sizes(path, data, name, rules=file.rules, decode=True)
+        sizes = frame_sizes(path, data, name, rules=file.rules, decode=True, step=file.step)
         return sizes if isinstance(sizes, Skipped) else _paged(file, source, sizes)
     if n_frames > 1:
         notes = (*notes, f"{n_frames:,} frames; the first one counts.")
@@ -179,4 +181,5 @@ IMAGE = Format(
     draw=_draw,
     drawn_from=_FORMATS,
     endings=IMAGE_ENDINGS | RAW_ENDINGS,
+    is_apart=True,
 )

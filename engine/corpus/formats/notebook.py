@@ -10,14 +10,15 @@ many of a kind are left out. What Markdown names by a path or an address is not 
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.corpus.formats.embedded import PACKED, SVG, Embedded, draw_embedded, stated_size
-from engine.corpus.formats.format import Format, Incoming, without_surrogates
+from engine.corpus.formats.format import Format, Incoming, go_on, without_surrogates
 from engine.corpus.formats.html_words import words_of
 from engine.corpus.formats.text import read_text
+from engine.corpus.readers import limits
 from engine.corpus.rules import DEFAULT_RULES, Rules
 from engine.corpus.source import LEFT_OUT, Cause, KeptFile, Picture, Skipped, Source, digest_text
 from engine.corpus.wording import listed
@@ -62,9 +63,10 @@ _CHARTS = {  # kinds of data that a program draws
 @dataclass(slots=True)
 class _Reading:
     """A notebook on its way to text. left_out: the kinds of what has left its mark and is not shown. named: images that
-    are not in it. cell: which one is read."""
+    are not in it. cell: which one is read. step: see Incoming."""
 
     pictures: Embedded
+    step: Callable[[str, int], bool] = go_on
     left_out: Counter[str] = field(default_factory=Counter)
     named: dict[str, None] = field(default_factory=dict)
     cell: int = 0
@@ -80,6 +82,9 @@ class _Reading:
         self.cell = number
         if not isinstance(cell, dict):
             yield self.mark("entry that is no cell", f"entry {number}, which is no cell")
+            return
+        if not self.step("cell", number):
+            yield self.mark("cell that takes too long to read", f"cell {number}")
             return
         kind = str(cell.get("cell_type", "cell"))
         body = self._source(cell, _joined(cell.get("source", cell.get("input", ""))), is_shown=kind == "markdown")
@@ -228,10 +233,11 @@ class _Reading:
 Words = tuple[str, tuple[str, ...], tuple[Picture, ...], KeptFile | None]
 
 
-def read_notebook(text: str, rules: Rules = DEFAULT_RULES) -> Words | str:
+def read_notebook(text: str, rules: Rules = DEFAULT_RULES, step: Callable[[str, int], bool] = go_on) -> Words | str:
     """The cells as text, each below a line such as "[cell 3, code]"; notes; the pictures, and what they are drawn from.
-    Nothing of these without a cell that holds anything. A str alone says why `text` is no notebook."""
-    reading = _Reading(Embedded(text, rules))
+    Nothing of these without a cell that holds anything. A str alone says why `text` is no notebook. step: see Incoming.
+    """
+    reading = _Reading(Embedded(text, rules), step)
     try:
         document = json.loads(text)
         if not isinstance(document, dict):
@@ -244,6 +250,8 @@ def read_notebook(text: str, rules: Rules = DEFAULT_RULES) -> Words | str:
             cells = [cell for sheet in sheets for cell in sheet["cells"]]  # until format 3
         if not isinstance(cells, list) or (cells and not any(isinstance(cell, dict) for cell in cells)):
             return "it holds no cells"
+        if len(cells) > limits.MOST_CELLS:
+            return f"it has {len(cells):,} cells, over the limit of {limits.MOST_CELLS:,}"
         blocks = [block for number, cell in enumerate(cells, 1) for block in reading.blocks(number, cell)]
     except json.JSONDecodeError as error:
         return f"no JSON from line {error.lineno:,} on"
@@ -308,7 +316,7 @@ def _read(file: Incoming) -> Source | Skipped:
     read = read_text(file)
     if isinstance(read, Skipped):
         return read
-    cells = read_notebook(read.text, file.rules)
+    cells = read_notebook(read.text, file.rules, file.step)
     if isinstance(cells, str):
         note = f"Called a notebook but not readable as one ({cells}); taken as plain text."
         return replace(read, notes=(*read.notes, note))
@@ -328,4 +336,5 @@ NOTEBOOK = Format(
     read=_read,
     draw=draw_embedded,
     drawn_from=frozenset({PACKED}),
+    is_apart=True,
 )

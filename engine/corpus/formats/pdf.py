@@ -7,7 +7,7 @@ from is left to `pdf_text`, what people put on pages to `pdf_typed`, when a page
 their numbers, whichever are lost.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -15,9 +15,10 @@ from engine.corpus.formats.format import Format, Incoming, quietly, whole_file, 
 from engine.corpus.formats.pdf_page import Page, looked_at, nature_in_words, notes_on
 from engine.corpus.formats.pdf_tree import Tree, Unwrapped, flat_copy, is_content_lost, is_wrapped, open_tree, unwrapped
 from engine.corpus.formats.sniff import Head
+from engine.corpus.readers import limits
 from engine.corpus.rules import NO_PAGES
 from engine.corpus.source import Cause, KeptFile, Picture, Pixels, Skipped, Source, digest_bytes, digest_text
-from engine.corpus.wording import over_limit, with_notes
+from engine.corpus.wording import over_limit, size_in_words, with_notes
 
 if TYPE_CHECKING:  # PDFium takes 0.1 s to import, and most folders hold no PDF
     from pypdf import PageObject
@@ -73,7 +74,7 @@ def read_pdf(file: Incoming) -> Source | Skipped:
         return file.skipped(Cause.TOO_LARGE, over_limit(file.n_bytes, rules.max_file_bytes, "a PDF"))
     data = file.data()
     with quietly():
-        opened = _open(file.path, data)
+        opened = _open(file.path, data, file.step)
         if opened.n_pages == 0:
             return _unopened(file, opened)
         try:
@@ -89,11 +90,13 @@ def _unopened(file: Incoming, opened: _Opened) -> Skipped:
     return file.skipped(Cause.BROKEN, "a PDF that is cut short or damaged (no pages)")
 
 
-def _open(path: str, data: bytes) -> _Opened:
+def _open(path: str, data: bytes, step: Callable[[str, int], bool]) -> _Opened:
     from engine.corpus.formats.pdfium import open_pages
 
+    step("open", 0)
     body = unwrapped(data)
     seen = open_pages(path, body.data)
+    step("open", 0)  # by the other library
     if isinstance(seen, Skipped):
         tree = open_tree(body.data) if seen.cause is not Cause.ENCRYPTED else None
         return _Opened(body, None, tree, data, failure=seen)
@@ -107,6 +110,7 @@ def _open(path: str, data: bytes) -> _Opened:
     n_pages = len(tree.pages)
     if not _is_astray(tree, seen):
         return _Opened(body, seen, tree, data)
+    step("open", 0)
     copy = flat_copy(tree)
     again = open_pages(path, copy) if copy else None
     if again is None or isinstance(again, Skipped) or len(again.sizes) != n_pages:
@@ -123,19 +127,22 @@ def _is_astray(tree: Tree, seen: "Pages") -> bool:
 
 
 def _read(file: Incoming, data: bytes, opened: _Opened) -> Source | Skipped:
+    file.step("open", 0)
     typed = _typed_in(opened.tree)
-    pages = [_page(opened, typed, number) for number in range(1, opened.n_pages + 1)]
     notes = list(opened.body.notes)
+    pages = _pages(file, opened, typed, notes)
+    if isinstance(pages, Skipped):
+        return pages
     if opened.is_flat:
         notes.append("PDFium does not find every page as the file lies; it was given a copy with the pages in one row.")
     if opened.tree is None:
         notes.append("Form fields, comments and files inside could not be looked for: the file is damaged.")
-    elif typed is not None:
+    elif typed is not None and file.step("inside", 0):
         text, more = _below(file, opened.tree, typed)
         pages[-1] = replace(pages[-1], typed=pages[-1].typed + without_surrogates(text))
         notes += [*typed.left.notes(), *more]
     if opened.seen is not None:
-        pages = looked_at(pages, opened.seen)
+        pages = looked_at(pages, opened.seen, file.step)
     elif all(page.failed and not page.typed for page in pages):
         why = "a PDF that is cut short or damaged (no page could be read)"
         return file.skipped(Cause.BROKEN, with_notes(why, notes))
@@ -162,6 +169,31 @@ def _below(file: Incoming, tree: Tree, typed: "TypedIn") -> tuple[str, list[str]
     return elsewhere + text, notes
 
 
+def _pages(file: Incoming, opened: _Opened, typed: "TypedIn | None", notes: list[str]) -> list[Page] | Skipped:
+    """All pages as they are read; TOO_LARGE where they have more text than any honest file of this size. notes: to be
+    added to."""
+    limit = min(limits.MOST_CHARACTERS, limits.FREE_CHARACTERS + limits.CHARACTERS_PER_BYTE * file.n_bytes)
+    pages, n_characters = list[Page](), 0
+    for number in range(1, opened.n_pages + 1):
+        page = _page(opened, typed, number) if file.step("read", number) else _lost_page()
+        if (n_of_it := len(page.read.text) + len(page.typed)) > limits.MOST_PAGE_CHARACTERS:
+            most = f"over the limit of {limits.MOST_PAGE_CHARACTERS:,} for a page"
+            notes.append(f"Page {number} has {n_of_it:,} characters, {most}: it was left out.")
+            page, n_of_it = _lost_page(), 0
+        n_characters += n_of_it
+        if n_characters > limit:
+            size = f"from {size_in_words(file.n_bytes)} of file; print it to a new PDF if it is what it should be"
+            return file.skipped(Cause.TOO_LARGE, f"more than {limit:,} characters of text {size}")
+        pages.append(page)
+    return pages
+
+
+def _lost_page() -> Page:
+    from engine.corpus.formats.pdf_text import PageText
+
+    return Page(PageText(reader=""), failed=True, bare=True)
+
+
 def _page(opened: _Opened, typed: "TypedIn | None", number: int) -> Page:
     from engine.corpus.formats.pdf_text import read_page
 
@@ -178,6 +210,7 @@ def _read_inner(file: Incoming, name: str, data: bytes) -> Source | None:
     """A PDF that lies in another; what lies in that one is named and not read."""
     if "/" in file.file_format:
         return None
+    file.step("inside", 0)  # each of them has the time of one
     inner = whole_file(name, data, replace(file.rules, draw_pages=NO_PAGES), file_format=f"{_FORMAT}/{_FORMAT}")
     read = read_pdf(inner)
     return read if isinstance(read, Source) else None
@@ -191,7 +224,7 @@ def _with_pictures(
     pictures = tuple(
         Picture(number, *size)
         for number, (page, size) in enumerate(zip(pages, sizes, strict=False), 1)
-        if size is not None and file.rules.draws(number, bare=page.bare)
+        if size is not None and not page.endless and file.rules.draws(number, bare=page.bare)
     )
     source = _as_source(file, pages, notes, drawn=frozenset(picture.number for picture in pictures))
     if isinstance(source, Skipped) or not (pictures or (file.keep and any(sizes))):
@@ -260,4 +293,5 @@ PDF = Format(
     drawn_from=frozenset({_FORMAT}),
     endings=frozenset({"pdf"}),
     has_text_pages=True,
+    is_apart=True,
 )

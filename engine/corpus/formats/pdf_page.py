@@ -31,7 +31,7 @@ _UNREAD_SHARE = 0.05  # of a page's words: fewer are signs between words
 class Page:
     """A page's text, and what people put on it besides (typed). failed: it is lost or damaged. bare: see above. blank:
     there is nothing on it at all. imaged: there is text, and the page is mostly an image all the same. scanned: images
-    lie on it. drawn: shapes and no image do."""
+    lie on it. drawn: shapes and no image do. endless: drawing it takes too long."""
 
     read: "PageText"
     typed: str = ""
@@ -41,6 +41,7 @@ class Page:
     imaged: bool = False
     scanned: bool = False
     drawn: bool = False
+    endless: bool = False
     n_characters: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -63,9 +64,14 @@ class Page:
         return not self.typed and (self.blank or (self.bare and self.n_characters <= STAMP))
 
 
-def looked_at(pages: list[Page], opened: "Pages") -> list[Page]:
-    """The pages with what can be seen on them; those that are full of text are not looked at."""
-    covers = [opened.cover(at) if page.n_characters <= FULL else None for at, page in enumerate(pages, 1)]
+def looked_at(pages: list[Page], opened: "Pages", step: Callable[[str, int], bool]) -> list[Page]:
+    """The pages with what can be seen on them; those that are full of text are not looked at. step: see Incoming."""
+    covers: list[Cover | None] = []
+    for at, page in enumerate(pages, 1):
+        is_looked_at = page.n_characters <= FULL and not page.failed
+        endless = is_looked_at and not step("look", at)
+        covers.append(opened.cover(at) if is_looked_at and not endless else None)
+        pages[at - 1] = replace(page, endless=endless, failed=page.failed or (endless and not page.n_characters))
     n_uses = Counter(cover.largest for cover in covers if cover)
     looked = []
     for number, (page, cover) in enumerate(zip(pages, covers, strict=True), 1):
@@ -74,7 +80,8 @@ def looked_at(pages: list[Page], opened: "Pages") -> list[Page]:
             continue
         page = replace(page, scanned=cover.share >= _STAMP_SHARE, drawn=not cover.share and cover.n_objects > 0)
         if not page.n_characters:
-            blank = not page.typed and not page.is_unread and opened.is_blank(number, cover)
+            may_be = not page.typed and not page.is_unread and step("look", number)
+            blank = may_be and opened.is_blank(number, cover)
             looked.append(
                 replace(page, bare=not blank and (not page.typed or page.scanned or page.is_unread), blank=blank)
             )

@@ -24,6 +24,7 @@ import pypdfium2.raw as pdfium
 from engine.corpus.formats.cover import Cover, cover_of
 from engine.corpus.formats.glyphs import Glyphs, glyphs_of
 from engine.corpus.formats.pdf_tree import lock_in_words, unwrapped
+from engine.corpus.readers import limits
 from engine.corpus.source import Cause, KeptFile, Pixels, Skipped
 
 # it logs advice on how to build it anew where a form asks for more; a level here needs no lock, see format.quietly
@@ -75,6 +76,10 @@ def open_pages(path: str, data: bytes) -> "Pages | Skipped":
             document = pypdfium2.PdfDocument(unwrapped(data).data)
         except pypdfium2.PdfiumError as error:
             return _unreadable(path, error, data)
+        if len(document) > limits.MOST_PAGES:
+            reason = f"{len(document):,} pages, over the limit of {limits.MOST_PAGES:,} for a PDF"
+            document.close()
+            return Skipped(path, Cause.TOO_LARGE, reason, len(data))
         try:
             sizes = tuple(_size(document, number) for number in range(len(document)))
             if document.get_formtype() != pdfium.FORMTYPE_NONE:

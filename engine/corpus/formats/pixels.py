@@ -3,18 +3,18 @@
 What `image` measured is decoded here, so width and height agree. Cutting into tiles is the engine's.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from engine.corpus.formats.format import quietly
+from engine.corpus.formats.format import go_on, quietly
 from engine.corpus.formats.png_chunks import without_stumbling_blocks
+from engine.corpus.readers import limits
 from engine.corpus.rules import DEFAULT_RULES, Rules
 from engine.corpus.source import Cause, Pixels, Skipped
+from engine.corpus.wording import size_in_words
 
 if TYPE_CHECKING:  # a folder without images does without Pillow: functions import it
     from PIL import Image as Pillow
@@ -24,6 +24,7 @@ _ORIENTATION_TAG = 0x0112
 _SEE_THROUGH = frozenset({"RGBA", "LA", "PA", "RGBa", "La"})
 _DEEP = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
 _MOST_FRAMES = 10_000
+_BAND_PIXELS = 1 << 20
 _LANCZOS = 1  # as Pillow's Resampling has it
 
 
@@ -65,30 +66,59 @@ def read_pixels(
             if width is not None and height is not None and rgb.size != (width, height):
                 rgb = rgb.resize((width, height), _LANCZOS, reducing_gap=3.0)
             return Pixels(rgb.width, rgb.height, rgb.tobytes())
+    except MemoryError:
+        raise
     except Exception:  # plugins raise anything on a broken file, SyntaxError and struct.error too
         return broken_image(path, format_name, len(data))
 
 
 def frame_sizes(
-    path: str, data: bytes, format_name: str, *, rules: Rules = DEFAULT_RULES, decode: bool = False
+    path: str,
+    data: bytes,
+    format_name: str,
+    *,
+    rules: Rules = DEFAULT_RULES,
+    decode: bool = False,
+    step: Callable[[str, int], bool] = go_on,
 ) -> tuple[FrameSize | None, ...] | Skipped:
     """The size of every frame: one for most files, one a page for a TIFF. decode: None for one that is not all there.
+    step: see Incoming; of a frame that is passed over, None too.
 
     Gives Skipped where a frame has too many pixels, or the file cannot be read as far as its last frame.
     """
     try:
         with opened_image(path, data, format_name) as picture:
+            found = _frame_sizes(path, picture, len(data), rules)
+            if isinstance(found, Skipped) or not decode:
+                return found
             sizes: list[FrameSize | None] = []
-            for frame in range(min(getattr(picture, "n_frames", 1), _MOST_FRAMES)):
-                picture.seek(frame)
-                too_large = too_many_pixels(path, picture, len(data), rules)
-                if too_large is not None:
-                    return too_large
-                size = FrameSize(*upright_size(picture))
-                sizes.append(size if not decode or _decodes(picture) else None)
+            for frame, size in enumerate(found):
+                goes = step("frame", frame + 1)
+                if goes:
+                    picture.seek(frame)
+                sizes.append(size if goes and _decodes(picture) else None)
             return tuple(sizes)
+    except MemoryError:
+        raise
     except Exception:  # see read_pixels
         return broken_image(path, format_name, len(data))
+
+
+def _frame_sizes(path: str, picture: "Pillow.Image", n_bytes: int, rules: Rules) -> tuple[FrameSize, ...] | Skipped:
+    """As they are said to be: known before anything is decoded, for frames can share what they are decoded from."""
+    sizes: list[FrameSize] = []
+    n_pixels, most = 0, limits.FREE_PIXELS + limits.PIXELS_PER_BYTE * n_bytes
+    for frame in range(min(getattr(picture, "n_frames", 1), _MOST_FRAMES)):
+        picture.seek(frame)
+        too_large = too_many_pixels(path, picture, n_bytes, rules)
+        if too_large is not None:
+            return too_large
+        sizes.append(FrameSize(*upright_size(picture)))
+        n_pixels += sizes[-1].width * sizes[-1].height
+    if n_pixels > most:
+        reason = f"{n_pixels:,} pixels on all its pages, over the limit of {most:,} for {size_in_words(n_bytes)}"
+        return Skipped(path, Cause.TOO_LARGE, reason, n_bytes)
+    return tuple(sizes)
 
 
 def upright_size(picture: "Pillow.Image") -> tuple[int, int]:
@@ -159,9 +189,30 @@ def _decodes(picture: "Pillow.Image") -> bool:
     """Whether the frame that is looked at can be decoded to its end."""
     try:
         picture.load()
+    except MemoryError:
+        raise
     except Exception:  # see read_pixels
         return False
     return True
+
+
+def shows_plainly(data: bytes, format_name: str, width: int, height: int) -> bool:
+    """Whether an image file shows what is meant as it is: one frame, upright, without transparency, in that size."""
+    try:
+        with opened_image("", data, format_name) as image:
+            plain = image.mode in ("RGB", "L") and getattr(image, "n_frames", 1) == 1
+            return plain and image.size == (width, height) and image.getexif().get(_ORIENTATION_TAG, 1) == 1
+    except Exception:  # see read_pixels
+        return False
+
+
+def written(pixels: Pixels, format_name: str, *, quality: int) -> bytes:
+    """Pixels as a file, "JPEG" or "PNG". quality: of a JPEG."""
+    from PIL import Image as Pillow
+
+    file = BytesIO()
+    Pillow.frombytes("RGB", (pixels.width, pixels.height), pixels.data).save(file, format_name, quality=quality)
+    return file.getvalue()
 
 
 def broken_image(path: str, format_name: str, n_bytes: int) -> Skipped:
@@ -200,12 +251,22 @@ def _narrowed(picture: "Pillow.Image") -> "Pillow.Image":
 
     16 bits keep their upper eight. Wider ones do not say what is white: it is what they hold at most.
     """
+    import numpy as np  # 55 ms, and few images need it
     from PIL import Image as Pillow
 
     values = np.asarray(picture)
     if picture.mode.startswith("I;16") or (picture.mode == "I" and 255 < values.max(initial=0) < 1 << 16):
         return Pillow.fromarray((values.clip(0) >> 8).astype(np.uint8))
-    finite = np.nan_to_num(values.astype(np.float64), posinf=0, neginf=0)
-    low, high = min(0.0, finite.min(initial=0)), finite.max(initial=0)
+    n_rows = max(1, _BAND_PIXELS // max(1, picture.width))  # 100 million of these numbers at once take gigabytes
+    bands = [slice(at, at + n_rows) for at in range(0, picture.height, n_rows)]
+
+    def finite(band: slice) -> Any:
+        return np.nan_to_num(values[band].astype(np.float64), posinf=0, neginf=0)
+
+    low = min(0.0, *(finite(band).min(initial=0) for band in bands))
+    high = max(0.0, *(finite(band).max(initial=0) for band in bands))
     white = 255.0 if 1 < high <= 255 else max(high, 1.0)
-    return Pillow.fromarray(((finite - low) / (white - low) * 255).round().astype(np.uint8))
+    narrow = np.empty(values.shape, np.uint8)
+    for band in bands:
+        narrow[band] = ((finite(band) - low) / (white - low) * 255).round()
+    return Pillow.fromarray(narrow)

@@ -6,7 +6,7 @@ A new format is a module beside this one and an entry in FORMATS. Where the byte
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from engine.corpus.formats.format import Format, Incoming, whole_file
+from engine.corpus.formats.format import Format, Incoming, Waiting, wait_only, whole_file
 from engine.corpus.formats.image import IMAGE
 from engine.corpus.formats.notebook import NOTEBOOK
 from engine.corpus.formats.pdf import PDF
@@ -57,11 +57,12 @@ def read_content(
     *,
     included: bool = False,
     keep: bool = False,
+    waiting: Waiting = wait_only,
 ) -> Source | Skipped:
     """The file as a source, or why it is none. Reads no more than it must: the head alone of what will be skipped.
 
     n_bytes: the size as the file system or the archive states it. read: takes a number of bytes and gives the next
-    ones. included, keep: see Incoming. Errors: those of `read`.
+    ones. included, keep: see Incoming. waiting: see Waiting. Errors: those of `read` and of `waiting`.
     """
     if n_bytes == 0:
         anew = "; copy or save it anew" if is_called_image(path) else ""
@@ -73,7 +74,24 @@ def read_content(
     if found is None:
         words = NESTED_ZIP if head.is_zip else head.other
         return Skipped(path, Cause.BINARY, words, n_bytes, can_include=head.is_zip)
-    return _shown(found.format.read(Incoming(path, n_bytes, head, read, rules, included, keep, found.name)))
+    return _read(found.format, Incoming(path, n_bytes, head, read, rules, included, keep, found.name), waiting)
+
+
+def expect(path: str) -> None:
+    """A file of this path is to be read before long: the process that reads such files may start meanwhile."""
+    end = ending(path)
+    if any(each.is_apart and end in each.endings for each in FORMATS):
+        from engine.corpus.formats import apart
+
+        apart.POOL.expect()
+
+
+def _read(format_: Format, file: Incoming, waiting: Waiting) -> Source | Skipped:
+    if not format_.is_apart:
+        return _shown(format_.read(file))
+    from engine.corpus.formats import apart  # most folders hold nothing but text
+
+    return _shown(apart.read(format_.kind, file, waiting))
 
 
 def _shown(read: Source | Skipped) -> Source | Skipped:
@@ -95,13 +113,26 @@ def _too_large_for_all(path: str, n_bytes: int, rules: Rules) -> Skipped:
     return Skipped(path, Cause.TOO_LARGE, reason, n_bytes)
 
 
-def draw(name: str, file: KeptFile, *, number: int, width: int, height: int, quick: bool = False) -> Pixels | Skipped:
+def draw(
+    name: str,
+    file: KeptFile,
+    *,
+    number: int,
+    width: int,
+    height: int,
+    quick: bool = False,
+    waiting: Waiting = wait_only,
+) -> Pixels | Skipped:
     """The page or frame of this number, from 1, at width x height pixels; Skipped where it cannot be drawn.
 
-    name: for messages. quick: for eyes, not for an encoder, see read_pixels.
+    name: for messages. quick: for eyes, not for an encoder, see read_pixels. waiting: see Waiting; raises what it does.
     """
     for each in FORMATS:
         if each.draw is not None and file.format in each.drawn_from:
+            if each.is_apart:
+                from engine.corpus.formats import apart
+
+                return apart.draw(name, file, number=number, width=width, height=height, quick=quick, waiting=waiting)
             return each.draw(name, file, number=number, width=width, height=height, quick=quick)
     return Skipped(name, Cause.BROKEN, f"a file in {file.format}, which cannot be drawn", len(file.data))
 
@@ -119,7 +150,7 @@ def redraw(source: Source, rules: Rules, *, data: bytes | None = None) -> Source
     name = kept.format if kept else format_.recognise(file.head)
     if name is None:  # another file lies there now
         return source
-    read = _shown(format_.read(replace(file, file_format=name)))
+    read = _read(format_, replace(file, file_format=name), wait_only)
     if isinstance(read, Skipped):
         return read
     return replace(
@@ -132,13 +163,18 @@ def redraw(source: Source, rules: Rules, *, data: bytes | None = None) -> Source
 
 
 def refuse_absent(sources: Iterable[Source], skipped: Iterable[Skipped], rules: Rules) -> None:
-    """Nothing where a file has a page that is named, or there are no files with pages. Errors: UsageError."""
+    """Nothing where a file has a page that is named, or there are no files with pages and need not be. Errors:
+    UsageError."""
+    sources = list(sources)
     reasons = {one.path: one.reason for one in skipped if one.cause is Cause.NO_PAGE}
     for source in sources:
         if source.n_pages is not None:
             if rules.names_any(source.n_pages):
                 return
             reasons[source.path] = rules.none_of_its(source.n_pages)
+    if not reasons and sources and rules.needs_pages and rules.listed_pages:
+        fact = f"--draw-pages {rules.draw_pages} names pages, and none of the files has any."
+        raise UsageError(fact, "Leave --draw-pages out, or give a PDF or a TIFF.")
     if len(reasons) == 1:
         ((path, reason),) = reasons.items()
         raise UsageError(f"{path}: {reason}.")

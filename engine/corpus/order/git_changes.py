@@ -12,12 +12,15 @@ import shutil
 import subprocess
 import tempfile
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
-from engine.corpus.walk.checkout import git_folders, read_small
+from engine.corpus.walk.checkout import git_folders, lies_in, read_small
 from engine.corpus.walk.git_index import Known, read_index
+from engine.corpus.walk.held import open_folder_as_it_lay
 
 _MAX_COMMITS = 500
 _HALF_LIFE = 50  # commits; 25 to 100 come out alike in the replays that `ordering` speaks of
@@ -30,6 +33,7 @@ _COMMIT = re.compile(rb"\x01([0-9a-f ]*)\x02")  # as --format has it: the ids of
 NOTHING_RUNS = ("-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}")
 WITHOUT = ("--no-show-signature", "--no-ext-diff", "--no-textconv", "--no-mailmap", "--no-notes")
 _CONFIG = "[core]\n\trepositoryformatversion = {version}\n\tbare = true\n{extensions}"
+_OWN = "/proc/self/fd"  # where a process finds what it has open
 _SHA256 = "[extensions]\n\tobjectformat = sha256\n"
 
 
@@ -38,32 +42,34 @@ class Histories:
 
     def __init__(self, max_seconds: float = _MAX_SECONDS) -> None:
         self._seconds = max_seconds
-        self._checkouts: dict[str, str | None] = {}  # by folder
+        self._checkouts: dict[tuple[str, str | None], str | None] = {}  # by folder and top
         self._rates: dict[str, dict[bytes, float]] = {}  # by checkout
 
-    def rates(self, checkout: str, files: Sequence[str]) -> list[float]:
+    def rates(self, checkout: str, files: Sequence[str], top: str | None = None) -> list[float]:
         """How often commits changed each of these files of a checkout, the newest counting most; 0 where none did, and
-        where the history cannot be read."""
+        where the history cannot be read. top: see checkout_of."""
         if checkout not in self._rates:
             begun = monotonic()
-            self._rates[checkout] = read_rates(Path(checkout), max_seconds=self._seconds) or {}
+            self._rates[checkout] = read_rates(Path(checkout), max_seconds=self._seconds, top=top) or {}
             self._seconds -= monotonic() - begun
         rates = self._rates[checkout]
         return [rates.get(_below(checkout, file), 0.0) for file in files]
 
-    def checkout_of(self, file: str) -> str | None:
-        """The root of the checkout that a file lies in, if any. The path is absolute, its links resolved."""
-        return self._checkout_above(os.path.dirname(file))
+    def checkout_of(self, file: str, top: str | None = None) -> str | None:
+        """The root of the checkout that a file lies in, if any. The path is absolute, its links resolved. top: a folder
+        above which nothing is looked at, nor what git keeps elsewhere."""
+        return self._checkout_above(os.path.dirname(file), top)
 
-    def _checkout_above(self, folder: str) -> str | None:
+    def _checkout_above(self, folder: str, top: str | None) -> str | None:
         """The nearest folder upward that has a .git."""
-        if folder not in self._checkouts:
+        key = folder, top
+        if key not in self._checkouts:
             if os.path.lexists(os.path.join(folder, ".git")):
-                self._checkouts[folder] = folder
+                self._checkouts[key] = folder
             else:
                 above = os.path.dirname(folder)
-                self._checkouts[folder] = None if above == folder else self._checkout_above(above)
-        return self._checkouts[folder]
+                self._checkouts[key] = None if folder in (above, top) else self._checkout_above(above, top)
+        return self._checkouts[key]
 
 
 def _below(checkout: str, file: str) -> bytes:
@@ -72,7 +78,7 @@ def _below(checkout: str, file: str) -> bytes:
 
 
 def read_rates(
-    checkout: Path, *, max_seconds: float = _MAX_SECONDS, max_commits: int = _MAX_COMMITS
+    checkout: Path, *, max_seconds: float = _MAX_SECONDS, max_commits: int = _MAX_COMMITS, top: str | None = None
 ) -> dict[bytes, float] | None:
     """By path below the checkout: 1 for a change by the newest commit, half as much every 50 commits back, summed up.
 
@@ -80,8 +86,8 @@ def read_rates(
     there is no git, no history, one that is not whole, or where reading takes too long: part of it would make the
     order depend on how busy the machine is.
     """
-    git, folders = shutil.which("git"), git_folders(str(checkout))
-    if git is None or folders is None or max_seconds <= 0:
+    git, folders = shutil.which("git"), git_folders(str(checkout), top, stays=top is not None)
+    if git is None or folders is None or max_seconds <= 0 or leads_out(folders[1], top):
         return None
     head = head_of(*folders)
     if head is None:
@@ -89,11 +95,47 @@ def read_rates(
     try:
         with tempfile.TemporaryDirectory(prefix="longdesk-history-") as empty:
             make_repository(Path(empty), head, shallow=read_small(os.path.join(folders[1], "shallow")))
-            output = _log(git, empty, head, objects=os.path.join(folders[1], "objects"),
-                          max_seconds=max_seconds, max_commits=max_commits)  # fmt: skip
+            with objects_of(folders[1], top) as objects:
+                output = _log(git, empty, head, objects, max_seconds=max_seconds, max_commits=max_commits)
     except (OSError, ValueError, subprocess.SubprocessError):
         return None
     return _rates(output)
+
+
+def leads_out(common: str, top: str | None) -> bool:
+    """Whether objects of a repository lie elsewhere than below this folder, as far as it says so itself: git would read
+    them there. Nothing is elsewhere where top is None."""
+    if top is None:
+        return False
+    objects = os.path.join(common, "objects")
+    borrowed = os.path.join(objects, "info", "alternates")
+    lines = (read_small(borrowed) or b"").splitlines()
+    if not lines and os.path.lexists(borrowed):
+        return True
+    return not all(lies_in(os.path.join(objects, os.fsdecode(line)), top) for line in (b"", *lines))
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """Where git finds the objects of a repository. descriptors: that it is given for that."""
+
+    path: str
+    descriptors: tuple[int, ...] = ()
+
+
+@contextmanager
+def objects_of(common: str, top: str | None) -> Iterator[Objects]:
+    """Those of a repository; where there is a top, as `Histories.checkout_of` has it, held by descriptor: git opens by
+    name, and would follow a link that was put there meanwhile. Raises OSError."""
+    path = os.path.join(common, "objects")
+    descriptor = open_folder_as_it_lay(path) if top is not None and os.path.isdir(_OWN) else -1
+    if descriptor < 0:
+        yield Objects(path)
+        return
+    try:
+        yield Objects(f"{_OWN}/{descriptor}", (descriptor,))
+    finally:
+        os.close(descriptor)
 
 
 def head_of(git_folder: str, common: str) -> str | None:
@@ -126,12 +168,13 @@ def make_repository(folder: Path, head: str, *, shallow: bytes | None) -> None:
         (folder / "shallow").write_bytes(shallow)
 
 
-def _log(git: str, repository: str, head: str, *, objects: str, max_seconds: float, max_commits: int) -> bytes:
+def _log(git: str, repository: str, head: str, objects: Objects, *, max_seconds: float, max_commits: int) -> bytes:
     options = ["--no-pager", f"--git-dir={repository}", *NOTHING_RUNS]
     what = [f"--max-count={max_commits}", "--name-only", "-z", "--format=%x01%P%x02", "--no-renames", "--diff-filter=d"]
     return subprocess.run(
         [git, *options, "log", *what, *WITHOUT, "--end-of-options", head],
-        env=environment(repository, objects),
+        env=environment(repository, objects.path),
+        pass_fds=objects.descriptors,
         cwd=repository,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -172,13 +215,14 @@ def _rates(output: bytes) -> dict[bytes, float]:
     return dict(rates)
 
 
-def in_work(checkout: str, files: Sequence[str]) -> list[bool]:
+def in_work(checkout: str, files: Sequence[str], top: str | None = None) -> list[bool]:
     """Of these files of a checkout: whether each is new to git, or was written since git last looked at it.
 
     All False where the index cannot be read or knows none of them. Where more than half were written they came some
-    other way, such as by a copy of the whole checkout; then only those count that are new. The paths are absolute.
+    other way, such as by a copy of the whole checkout; then only those count that are new. The paths are absolute. top:
+    see `Histories.checkout_of`.
     """
-    index = read_index(checkout)
+    index = read_index(checkout, within=top, stays=top is not None)
     if index is None:
         return [False] * len(files)
     known = [index.get(_below(checkout, file)) for file in files]

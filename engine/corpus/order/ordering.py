@@ -68,10 +68,12 @@ def _picture_tokens(picture: Picture) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What a file shows from outside. file: where it lies on disk, None in a zip. modified: in seconds, where known."""
+    """What a file shows from outside. file: where it lies on disk, None in a zip. modified: in seconds, where known.
+    top: the folder above which nothing is read, if there is one."""
 
     file: str | None
     modified: float | None
+    top: str | None = None
 
 
 def volatilities(traces: Sequence[Trace], histories: Histories | None = None) -> list[float]:
@@ -98,14 +100,15 @@ def _by_git(traces: Sequence[Trace], histories: Histories) -> dict[int, float]:
     """The figures of those files that lie in a checkout whose commits or index know of changes, by position."""
     files_of: defaultdict[str, list[int]] = defaultdict(list)
     for at, trace in enumerate(traces):
-        checkout = histories.checkout_of(trace.file) if trace.file is not None else None
+        checkout = histories.checkout_of(trace.file, trace.top) if trace.file is not None else None
         if checkout is not None:
             files_of[checkout].append(at)
     found: dict[int, float] = {}
     for checkout, positions in files_of.items():
         files = [traces[at].file or "" for at in positions]
-        working = in_work(checkout, files)
-        rates = [rate + now for rate, now in zip(histories.rates(checkout, files), working, strict=True)]
+        top = traces[positions[0]].top
+        working = in_work(checkout, files, top)
+        rates = [rate + now for rate, now in zip(histories.rates(checkout, files, top), working, strict=True)]
         if any(rates):
             found.update(zip(positions, rates, strict=True))
     return found

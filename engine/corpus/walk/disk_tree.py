@@ -1,82 +1,144 @@
-"""Folders and files on disk, as `folder_walk` sees them. Opens plain files only, follows no link, runs nothing."""
+"""Folders and files on disk, as `folder_walk` sees them: below a folder that is held. Runs nothing."""
 
 import os
-import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
+from pathlib import Path
 
 from engine.corpus.rules import DEFAULT_RULES
 from engine.corpus.source import Cause, Skipped, Source
-from engine.corpus.walk.checkout import EXCLUDE, MAX_IGNORE_BYTES, read_in_git, read_small
-from engine.corpus.walk.folder_walk import Entry, EntryKind, Take, skip_special, skip_unreadable
+from engine.corpus.walk.checkout import EXCLUDE, MAX_IGNORE_BYTES, read_in_git
+from engine.corpus.walk.folder_walk import Entry, EntryKind, Take, skip_unreadable
 from engine.corpus.walk.git_index import MAX_INDEX_BYTES
+from engine.corpus.walk.held import Given, Held, is_link, open_as_it_lay, open_given, status_as_it_lay
+from engine.corpus.walk.held import lies_there as lies_there
 from engine.corpus.walk.streams import read_up_to
 from engine.corpus.wording import size_in_words
-
-# O_NONBLOCK: should a fifo take a file's place between listing and opening, opening it must not wait for a writer
-_FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
 
 
 @dataclass(frozen=True, slots=True)
 class DiskTree:
-    """The file system. `where` is a path as a string.
+    """A folder that was given, held by descriptor. `where` is a path as a string, which begins with the folder's own.
 
-    root: the folder that the user gave; a .git may point to what lies in it. max_bytes: that are read of a file that
-    does not say how large it is.
+    max_bytes: that are read of a file that does not say how large it is. top: see Given.
     """
 
-    root: str | None = None
+    held: Held
     max_bytes: int = DEFAULT_RULES.max_file_bytes
+    top: str | None = None
 
     def list_folder(self, where: str) -> list[Entry]:
-        with os.scandir(where) as entries:
-            return [Entry(entry.name, _kind_of(entry), entry.path) for entry in entries]
+        before = where.rstrip(os.sep) + os.sep
+        return self.held.list_folder(where, lambda entry: Entry(entry.name, _kind_of(entry), before + entry.name))
 
     def read_ignore(self, where: str) -> bytes | None:
-        return read_small(os.path.join(where, ".gitignore"))
+        return self.held.read_small(os.path.join(where, ".gitignore"), MAX_IGNORE_BYTES, cut=True)
 
     def read_git(self, where: str, name: str) -> bytes | None:
         max_bytes = MAX_IGNORE_BYTES if name == EXCLUDE else MAX_INDEX_BYTES
-        return read_in_git(where, name, within=self.root, max_bytes=max_bytes)
+        git = os.path.join(where, ".git")
+        if self.held.has_folder(git) and _is_missing(self.held, os.path.join(git, "commondir")):
+            path = os.path.join(git, name)
+            return b"" if _is_missing(self.held, path) else self.held.read_small(path, max_bytes)
+        within, stays = self.top or self.held.path, self.top is not None
+        return read_in_git(where, name, within=within, stays=stays, max_bytes=max_bytes)
 
     def size(self, where: str) -> int | None:
         try:
-            return os.lstat(where).st_size
+            return self.held.status(where).st_size
         except OSError:
             return None
 
     def modified(self, where: str) -> float | None:
         try:
-            return os.lstat(where).st_mtime
+            return self.held.status(where).st_mtime
         except OSError:
             return None
 
     def identity(self, where: str) -> object | None:
-        status = os.stat(where)
-        return (status.st_dev, status.st_ino) if status.st_ino else None
+        return self.held.identity(where)
 
     def read_file(self, where: str, path: str, take: Take) -> Source | Skipped:
         try:
-            descriptor = os.open(where, _FLAGS)
+            descriptor, status = self.held.open_file(where)
             try:
-                status = os.fstat(descriptor)
-                if not stat.S_ISREG(status.st_mode):
-                    return skip_special(path)
-                if status.st_size == 0:
-                    return self._read_sizeless(descriptor, path, take)
-                return take(status.st_size, partial(_read, descriptor))
+                return _taken(descriptor, status, path, take, self.max_bytes)
             finally:
                 os.close(descriptor)
         except OSError as error:
             return skip_unreadable(path, error)
 
-    def _read_sizeless(self, descriptor: int, path: str, take: Take) -> Source | Skipped:
-        """A file of 0 bytes, which may hold something all the same: those of /proc do, and of some file systems."""
-        data = read_up_to(descriptor, self.max_bytes)
-        if data is None:
-            return Skipped(path, Cause.TOO_LARGE, more_than(self.max_bytes))
-        return take(len(data), BytesIO(data).read)
+
+@dataclass(slots=True)
+class GivenFile:
+    """A file that was given itself. is_open: whether it was not read yet, so that what was opened is read; once more,
+    what lies at its place is, behind no link."""
+
+    given: Given
+    max_bytes: int
+    is_open: bool = True
+
+    def status(self, where: str) -> os.stat_result:
+        """Of what was opened, wherever it lies by now. Errors: OSError."""
+        return os.fstat(self.given.descriptor)
+
+    def head(self, n_bytes: int) -> bytes:
+        """Its first bytes; b"" where they cannot be read."""
+        try:
+            head = os.read(self.given.descriptor, n_bytes)
+            os.lseek(self.given.descriptor, 0, os.SEEK_SET)
+        except OSError:
+            return b""
+        return head
+
+    def read(self, path: str, take: Take) -> Source | Skipped:
+        """What `take` makes of it, or why it cannot be read, under `path`."""
+        is_open, self.is_open = self.is_open, False
+        try:
+            if is_open:
+                return _taken(self.given.descriptor, self.given.status, path, take, self.max_bytes)
+            descriptor, status = open_as_it_lay(self.given.path)
+            try:
+                return _taken(descriptor, status, path, take, self.max_bytes)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            return skip_unreadable(path, error)
+
+
+def _taken(descriptor: int, status: os.stat_result, path: str, take: Take, max_bytes: int) -> Source | Skipped:
+    """What `take` makes of a plain file that is open and stands at its beginning. Errors: OSError.
+
+    One of 0 bytes may hold something all the same: those of /proc do, and of some file systems. Of such, max_bytes are
+    read.
+    """
+    if status.st_size:
+        return take(status.st_size, partial(_read, descriptor))
+    data = read_up_to(descriptor, max_bytes)
+    if data is None:
+        return Skipped(path, Cause.TOO_LARGE, more_than(max_bytes))
+    return take(len(data), BytesIO(data).read)
+
+
+def _is_missing(held: Held, where: str) -> bool:
+    try:
+        held.status(where)
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
+
+
+@contextmanager
+def tree_at(path: Path, max_bytes: int = DEFAULT_RULES.max_file_bytes) -> Iterator[DiskTree]:
+    """A folder of this machine by its path, links followed. Errors: OSError."""
+    given = open_given(path)
+    with Held(given.path, given.descriptor) as held:
+        yield DiskTree(held, max_bytes)
 
 
 def more_than(max_bytes: int) -> str:
@@ -109,11 +171,14 @@ def _read(descriptor: int, n_bytes: int) -> bytes:
 
 
 def is_gone(origin: str) -> bool:
-    """Whether nothing lies any more where a source was read from; False where that cannot be told."""
+    """Whether nothing lies any more where a source was read from, or behind a link that was not there then; False where
+    that cannot be told."""
     try:
-        os.lstat(origin)
+        status_as_it_lay(origin)
     except FileNotFoundError:
         return True
-    except (OSError, ValueError):  # no permission; "x.zip/member", of which the disk knows nothing
+    except OSError as error:  # no permission; "x.zip/member", of which the disk knows nothing
+        return is_link(error)
+    except ValueError:
         return False
     return False

@@ -16,8 +16,13 @@ from engine.corpus.rules import Rules, why_contents_left_out, why_file_left_out,
 from engine.corpus.source import Cause, Skipped, Source
 from engine.corpus.walk.checkout import EXCLUDE, level_from, level_of_checkout
 from engine.corpus.walk.git_index import Tracked
-from engine.corpus.walk.ignore import Ignored, Level, Pattern, Patterns, find_ignoring, parse
+from engine.corpus.walk.held import NotPlain, is_link
+from engine.corpus.walk.ignore import Ignored, Level, Pattern, Patterns, find_ignoring, parse, why_unheeded
 from engine.corpus.wording import Names, natural_key, printable
+
+MAX_PATTERNS_IN_ALL = 20_000  # of all .gitignore files of a walk
+MAX_WORK = 4_000_000_000  # in bytes that are looked at, see `ignore.Weight`: 200,000 files by a hundred patterns
+_NOT_TO_ALL = "Its patterns were not applied to all files: there are too many of both."
 
 Read = Callable[[int], bytes]
 """Takes a number of bytes, gives the next ones; fewer only at the end."""
@@ -126,12 +131,20 @@ class _Folder:
 
 @dataclass(slots=True)
 class Walk:
-    """One root's files. State: the folders seen, so that none is read twice."""
+    """One root's files. State: the folders seen, so that none is read twice; how much patterns took so far.
+
+    unheeded: what is to be said of files of patterns that were too much to be applied, by their raw paths; whole once
+    the walk is done.
+    """
 
     tree: Listing
     rules: Rules
     names: Names
     start: Start
+    unheeded: dict[str, str] = field(default_factory=dict)
+    _heeded: list[str] = field(default_factory=list)
+    _n_patterns: int = 0
+    _work: int = 0
     _seen: set[object] = field(default_factory=set)
     _excludes: Patterns = field(init=False)
 
@@ -157,10 +170,16 @@ class Walk:
             found = self._judge(entry, folder)
             if isinstance(found, _Folder):
                 stack.append(found)
-            elif found is not None:
-                yield found
+                continue
+            if (
+                isinstance(found, Skipped)
+                and self.unheeded
+                and (said := self.unheeded.get(folder.raw_path + entry.name))
+            ):
+                found = replace(found, reason=f"{found.reason}; {said[:1].lower()}{said[1:]}")
+            yield found
 
-    def _judge(self, entry: Entry, folder: _Folder) -> File | Skipped | _Folder | None:
+    def _judge(self, entry: Entry, folder: _Folder) -> File | Skipped | _Folder:
         is_folder = entry.kind is EntryKind.FOLDER
         raw_path = folder.raw_path + entry.name
         slash = "/" if is_folder else ""
@@ -199,6 +218,11 @@ class Walk:
         if ignoring is None or (ignoring.whole is None and ignoring.level is None):
             return None
         path, name = self.start.prefix + os.fsencode(raw_path), os.fsencode(entry.name)
+        if ignoring.level is not None:
+            self._work += ignoring.level.weight.for_path(path, name)
+            if self._work > MAX_WORK:
+                self.unheeded.update(dict.fromkeys(self._heeded, _NOT_TO_ALL))
+                return None
         return ignoring.whole or find_ignoring(ignoring.level, path, name, entry.kind is EntryKind.FOLDER)
 
     def _is_tracked(self, entry: Entry, raw_path: str, folder: _Folder) -> bool:
@@ -236,12 +260,32 @@ class Walk:
         """What is ignored inside a folder. A checkout within a checkout has only its own patterns, as in git."""
         n_base = len(self.start.prefix) + len(os.fsencode(raw_path))
         if ".git" in kinds:
-            level = level_of_checkout(self.tree.read_git(where, EXCLUDE), n_base)
+            level = level_of_checkout(
+                self._heed(self.tree.read_git(where, EXCLUDE), f"{raw_path}.git", EXCLUDE), n_base
+            )
             above = _Ignoring(level, Tracked(partial(self.tree.read_git, where), n_base))
         if kinds.get(".gitignore") is not EntryKind.FILE:
             return above
         origin = printable(raw_path.removeprefix(self.start.raw_path)) + ".gitignore"
-        return replace(above, level=level_from(self.tree.read_ignore(where), n_base, origin, above.level))
+        data = self._heed(self.tree.read_ignore(where), f"{raw_path}.gitignore")
+        return replace(above, level=level_from(data, n_base, origin, above.level))
+
+    def _heed(self, data: bytes | None, raw_path: str, name: str = "") -> bytes | None:
+        """A file of patterns, None where it is too much to be applied. name: of one that is no file of the walk, in a
+        folder that is one."""
+        if not data:
+            return data
+        why = why_unheeded(data)
+        n_patterns = data.count(b"\n") + 1
+        if why is None and self._n_patterns + n_patterns > MAX_PATTERNS_IN_ALL:
+            why = f"with those of other folders more than {MAX_PATTERNS_IN_ALL:,}"
+        if why is None:
+            self._n_patterns += n_patterns
+            self._heeded.append(raw_path)
+            return data
+        whose = f"The patterns of its {name}" if name else "Its patterns"
+        self.unheeded[raw_path] = f"{whose} were not applied: {why}."
+        return None
 
 
 @lru_cache
@@ -292,4 +336,8 @@ def skip_unreadable(path: str, error: OSError) -> Skipped:
     """What the system refused, in its own words."""
     if isinstance(error, PermissionError):
         return Skipped(path, Cause.UNREADABLE, "no permission to read it")
+    if isinstance(error, NotPlain):
+        return skip_special(path)
+    if is_link(error):  # it was none when its folder was listed; or links lead in a circle
+        return Skipped(path, Cause.LINK, "a link that was put there meanwhile, or leads nowhere; it is not followed")
     return Skipped(path, Cause.UNREADABLE, f"cannot be read ({error.strerror or error})")

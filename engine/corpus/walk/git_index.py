@@ -95,17 +95,17 @@ def _names(read: Callable[[str], bytes | None]) -> frozenset[bytes] | None:
     return None if shared is None else frozenset((*index.files, *shared.files)) - {b""}
 
 
-def read_index(checkout: str) -> dict[bytes, Known] | None:
+def read_index(checkout: str, *, within: str | None = None, stays: bool = False) -> dict[bytes, Known] | None:
     """The entries of a checkout's index by path; None without one, for one that is damaged, and for one that git has
-    split over two files."""
-    data = read_in_git(checkout, "index", max_bytes=MAX_INDEX_BYTES)
+    split over two files. within, stays: see `checkout.git_folders`."""
+    data = read_in_git(checkout, "index", within=within, stays=stays, max_bytes=MAX_INDEX_BYTES)
     index = parse_index(data) if data else None
     return None if index is None or index.shared else index.files
 
 
-def tracked_in(checkout: str, *, within: str | None = None, n_base: int = 0) -> Tracked:
-    """What git tracks in the checkout whose root is this folder. within: see `checkout.git_folders`."""
-    return Tracked(partial(read_in_git, checkout, within=within, max_bytes=MAX_INDEX_BYTES), n_base)
+def tracked_in(checkout: str, *, within: str | None = None, stays: bool = False) -> Tracked:
+    """What git tracks in the checkout whose root is this folder. within, stays: see `checkout.git_folders`."""
+    return Tracked(partial(read_in_git, checkout, within=within, stays=stays, max_bytes=MAX_INDEX_BYTES))
 
 
 def parse_index(data: bytes) -> Index | None:

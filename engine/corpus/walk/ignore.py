@@ -12,8 +12,11 @@ patterns; it is left to `git_index`.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+MAX_IGNORE_BYTES = 256 * 1024
+MAX_PATTERNS = 5_000  # of a file
+_MAX_LINE = 4096  # no path is longer
 _SPECIAL = re.compile(rb"[*?\[\\]")
 _NEVER = rb"(?!)"
 _CLASSES = {
@@ -34,7 +37,24 @@ class Pattern:
     negated: bool
     folders_only: bool
     by_name: bool
-    regex: re.Pattern[bytes]
+    expression: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """The most work that holding a path against patterns takes, as their bytes: plain: of those without a wildcard,
+    each byte of which is looked at once. by_name, by_path: of the others; for each byte of what they are held against.
+    """
+
+    plain: int = 0
+    by_name: int = 0
+    by_path: int = 0
+
+    def __add__(self, other: "Weight") -> "Weight":
+        return Weight(self.plain + other.plain, self.by_name + other.by_name, self.by_path + other.by_path)
+
+    def for_path(self, path: bytes, name: bytes) -> int:
+        return self.plain + self.by_name * len(name) + self.by_path * len(path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +64,42 @@ class Patterns:
     patterns: tuple[Pattern, ...]
     names: re.Pattern[bytes] | None
     paths: re.Pattern[bytes] | None
+    weight: Weight
+    _lasts: "dict[tuple[bool, bool], _Last]" = field(default_factory=dict, repr=False, compare=False)
 
     def last_match(self, path: bytes, name: bytes, is_folder: bool) -> Pattern | None:
         """The last pattern that matches, which is the one that counts. `path` is relative to the file's own folder."""
-        by_name = self.names is not None and self.names.fullmatch(name)
-        if not by_name and not (self.paths is not None and self.paths.fullmatch(path)):
-            return None
-        for pattern in reversed(self.patterns):
-            if (is_folder or not pattern.folders_only) and pattern.regex.fullmatch(name if pattern.by_name else path):
-                return pattern
-        return None
+        at = -1
+        if self.names is not None and self.names.fullmatch(name):
+            at = self._last(True, is_folder).find(name)
+        if self.paths is not None and self.paths.fullmatch(path):
+            at = max(at, self._last(False, is_folder).find(path))
+        return self.patterns[at] if at >= 0 else None
+
+    def _last(self, by_name: bool, is_folder: bool) -> "_Last":
+        """Made when something matches: to try thousands one by one, for each file, would take long."""
+        if (by_name, is_folder) not in self._lasts:
+            places = [
+                at
+                for at, pattern in enumerate(self.patterns)
+                if pattern.by_name == by_name and (is_folder or not pattern.folders_only)
+            ][::-1]
+            groups = [b"(" + self.patterns[at].expression + b")" for at in places]
+            self._lasts[by_name, is_folder] = _Last(tuple(places), re.compile(b"|".join(groups)))
+        return self._lasts[by_name, is_folder]
+
+
+@dataclass(frozen=True, slots=True)
+class _Last:
+    """Patterns from the last to the first, one group each. places: in their file."""
+
+    places: tuple[int, ...]
+    groups: re.Pattern[bytes]
+
+    def find(self, text: bytes) -> int:
+        """The place of the last that matches; -1 where none does."""
+        found = self.groups.fullmatch(text) if self.places else None
+        return self.places[found.lastindex - 1] if found is not None and found.lastindex else -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +107,14 @@ class Level:
     """A file of patterns in force, and those above it, which count only where this one says nothing.
 
     n_base: length of the path of its folder, in bytes, with its slash; what is asked about is cut there.
-    origin: how a reason names the file.
+    origin: how a reason names the file. weight: of all of them.
     """
 
     patterns: Patterns
     n_base: int
     origin: str
     above: "Level | None"
+    weight: Weight = Weight()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +141,37 @@ def parse(data: bytes) -> Patterns:
     return compile_lines(line for line in lines if line and not line.startswith(b"#"))
 
 
+def why_unheeded(data: bytes) -> str | None:
+    """Why a file's patterns are too much to be applied, in words; None for what people write.
+
+    A path is held against each of them, and what they are made into takes 100 times their size. None of them counts
+    then: the last that matches decides, so that some of them alone would say something else.
+    """
+    if len(data) > MAX_IGNORE_BYTES:
+        return f"{len(data):,} bytes, over the limit of {MAX_IGNORE_BYTES:,}"
+    lines = data.split(b"\n", MAX_PATTERNS)
+    if len(lines) > MAX_PATTERNS and lines[-1]:
+        return f"{data.count(bytes([10])) + 1:,} lines, over the limit of {MAX_PATTERNS:,} patterns"
+    longest = max(map(len, lines))
+    return None if longest <= _MAX_LINE else f"a line of {longest:,} bytes, over the limit of {_MAX_LINE:,}"
+
+
 def compile_lines(lines: Iterable[bytes]) -> Patterns:
     """The patterns of these lines."""
     patterns = tuple(_compile(line) for line in map(_trim, lines) if line)
     return Patterns(
         patterns,
-        _any_of([pattern.regex.pattern for pattern in patterns if pattern.by_name]),
-        _any_of([pattern.regex.pattern for pattern in patterns if not pattern.by_name]),
+        _any_of([pattern.expression for pattern in patterns if pattern.by_name]),
+        _any_of([pattern.expression for pattern in patterns if not pattern.by_name]),
+        sum((_weight(pattern) for pattern in patterns), Weight()),
     )
+
+
+def _weight(pattern: Pattern) -> Weight:
+    n_bytes = len(pattern.line)
+    if not _SPECIAL.search(pattern.line.encode()):
+        return Weight(plain=n_bytes)
+    return Weight(by_name=n_bytes) if pattern.by_name else Weight(by_path=n_bytes)
 
 
 def _any_of(expressions: list[bytes]) -> re.Pattern[bytes] | None:
@@ -135,7 +205,7 @@ def _compile(line: bytes) -> Pattern:
         negated=line.startswith(b"!"),
         folders_only=folders_only,
         by_name=by_name,
-        regex=re.compile(expression),
+        expression=expression,
     )
 
 
@@ -225,8 +295,19 @@ def _bracket(glob: bytes, at: int) -> tuple[bytes | None, int]:
             previous = glob[at]
         at += 1
     allowed = (set(range(256)) - members if negated else members) - {0x2F}
-    inside = b"".join(b"\\x%02x" % code for code in sorted(allowed))
+    inside = _ranges(sorted(allowed))
     return (b"[" + inside + b"]" if inside else _NEVER), at + 1
+
+
+def _ranges(codes: list[int]) -> bytes:
+    """The inside of a class of these bytes: a few ranges, where one by one they might be 255."""
+    ranges: list[list[int]] = []
+    for code in codes:
+        if ranges and code == ranges[-1][1] + 1:
+            ranges[-1][1] = code
+        else:
+            ranges.append([code, code])
+    return b"".join(b"\\x%02x" % a if a == b else b"\\x%02x-\\x%02x" % (a, b) for a, b in ranges)
 
 
 def _assemble(groups: list[list[bytes]], leads: list[bytes]) -> bytes:

@@ -47,11 +47,13 @@ class Choice:
 
 @dataclass(slots=True)
 class _Node:
-    """A folder of the list. closed: its inside could not be listed."""
+    """A folder of the list. closed: its inside could not be listed. raw: names that cannot be printed, by what is
+    written for them; empty until it is asked for."""
 
     folders: dict[str, "_Node"] = field(default_factory=dict)
     files: dict[str, int] = field(default_factory=dict)
     closed: bool = False
+    raw: dict[str, str] = field(default_factory=dict)
 
     def count(self) -> int:
         """The files in it and below."""
@@ -67,17 +69,21 @@ class _Node:
         node: _Node | None = self
         *above, last = path.removesuffix("/").split("/")
         for part in above:
-            node = _named(node.folders, part) if node else None
+            node = node._named(node.folders, part) if node else None
         if node is None:
             return None
-        return _named(node.folders, last) if path.endswith("/") else _named(node.files, last)
+        return node._named(node.folders, last) if path.endswith("/") else node._named(node.files, last)
 
-
-def _named(there: Mapping[str, _Found], name: str) -> _Found | None:
-    """What goes by this name, or by one that is written so where it cannot be printed."""
-    if name in there:
-        return there[name]
-    return next((each for raw, each in there.items() if not raw.isprintable() and printable(raw) == name), None)
+    def _named(self, there: Mapping[str, _Found], name: str) -> _Found | None:
+        """What goes by this name, or by one that is written so where it cannot be printed."""
+        if name in there:
+            return there[name]
+        if not self.raw:
+            self.raw = {"": ""}  # once: a folder may hold very many
+            for raw in (*self.files, *self.folders):
+                if not raw.isprintable():
+                    self.raw.setdefault(printable(raw), raw)
+        return there.get(self.raw.get(name, name))
 
 
 def rule_files(files: Sequence[str]) -> list[int]:
@@ -114,7 +120,8 @@ class ListedTree:
         return [*folders, *(Entry(name, EntryKind.FILE, at) for name, at in where.files.items())]
 
     def read_ignore(self, where: _Node) -> bytes | None:
-        return _small(self._read(where, _IGNORE))
+        data = self._read(where, _IGNORE)
+        return data if data is None else data[: MAX_IGNORE_BYTES + 1]
 
     def read_git(self, where: _Node, name: str) -> bytes | None:
         if ".git" not in where.folders:

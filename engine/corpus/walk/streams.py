@@ -3,8 +3,10 @@
 Only what the user named is read so; a pipe that is found in a folder would be waited for without an end.
 """
 
+import errno
 import os
 import re
+import selectors
 import stat
 from pathlib import Path
 
@@ -14,6 +16,8 @@ STDIN = Path("/dev/stdin")
 _DESCRIPTOR = re.compile(r"/(?:dev|proc/[^/]+)/fd/[0-9]+")
 _OTHER_NAMES = frozenset({Path("/dev/fd/0"), Path("/proc/self/fd/0")})
 _PIECE_BYTES = 1024 * 1024
+_UNWAITING = getattr(os, "O_NONBLOCK", 0)
+PATIENCE_S = 60.0
 
 
 def is_stdin(path: Path) -> bool:
@@ -37,14 +41,28 @@ def stream_name(path: Path) -> str:
 
 
 def read_stream(path: Path, max_bytes: int) -> bytes | None:
-    """All that comes, None where that is more than max_bytes. Waits for who writes. Errors: OSError."""
+    """All that comes, None where that is more than max_bytes. Waits for who writes; for somebody to begin with a named
+    pipe, PATIENCE_S. Errors: OSError."""
     if is_stdin(path):
         return read_up_to(0, max_bytes)
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+    is_named = _DESCRIPTOR.fullmatch(str(path)) is None
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | (_UNWAITING if is_named else 0))
     try:
+        if is_named:
+            _wait_for_writer(descriptor)
         return read_up_to(descriptor, max_bytes)
     finally:
         os.close(descriptor)
+
+
+def _wait_for_writer(descriptor: int) -> None:
+    """Until something can be read, or somebody wrote nothing and left. Errors: OSError where nobody does either."""
+    if _UNWAITING:
+        with selectors.DefaultSelector() as waiting:
+            waiting.register(descriptor, selectors.EVENT_READ)
+            if not waiting.select(PATIENCE_S):
+                raise TimeoutError(errno.ETIMEDOUT, f"nobody wrote into it for {PATIENCE_S:.0f} s")
+        os.set_blocking(descriptor, True)
 
 
 def read_up_to(descriptor: int, max_bytes: int) -> bytes | None:

@@ -16,7 +16,7 @@ from stat import S_ISDIR, S_ISREG
 from engine.corpus.rules import Rules
 from engine.corpus.source import Skipped
 from engine.corpus.walk.checkout import checkout_above, level_above
-from engine.corpus.walk.disk_tree import DiskTree
+from engine.corpus.walk.disk_tree import tree_at
 from engine.corpus.walk.folder_walk import File, Start, Walk
 from engine.corpus.walk.git_index import tracked_in
 from engine.corpus.walk.streams import is_stream
@@ -119,18 +119,21 @@ def _survey_root(given: Path, rules: Rules, names: Names, met: Survey) -> None:
         return met.add(str(path), look_given(path))
     if is_alive(str(path)):
         return met.distrust()
-    for found in Walk(DiskTree(str(path), rules.max_file_bytes), rules, names, start_at(path, name)):
-        if isinstance(found, Skipped):
-            met.skip(found)
-        else:
-            met.add(found, look_at(os.lstat(found.where)))
+    with tree_at(path, rules.max_file_bytes) as tree:
+        for found in Walk(tree, rules, names, start_at(path, name)):
+            if isinstance(found, Skipped):
+                met.skip(found)
+            else:
+                met.add(found, look_at(tree.held.status(found.where)))
     return None
 
 
-def start_at(folder: Path, name: str) -> Start:
-    """Where the walk of a folder begins, which goes by this name: with what a checkout that it lies in says of it."""
-    checkout = checkout_above(folder)
+def start_at(folder: Path, name: str, *, top: str | None = None) -> Start:
+    """Where the walk of a folder begins, which goes by this name: with what a checkout that it lies in says of it. top:
+    a folder above which nothing is read, if any."""
+    checkout = checkout_above(folder, top)
     if checkout is None:
         return Start(str(folder), name)
-    level, prefix = level_above(checkout, folder)
-    return Start(str(folder), name, level=level, prefix=prefix, tracked=tracked_in(str(checkout)))
+    level, prefix = level_above(checkout, folder, top=top)
+    tracked = tracked_in(str(checkout), within=top, stays=top is not None)
+    return Start(str(folder), name, level=level, prefix=prefix, tracked=tracked)

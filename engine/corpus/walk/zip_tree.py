@@ -10,10 +10,7 @@ import struct
 import zipfile
 import zlib
 from calendar import timegm
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import IO
 
 from engine.corpus.rules import Rules
@@ -74,7 +71,7 @@ class ZipTree:
         return [*(Entry(name, EntryKind.FOLDER, node) for name, node in where.folders.items()), *where.files]
 
     def read_ignore(self, where: _Node) -> bytes | None:
-        return self._read_small(where, ".gitignore")
+        return self._read_small(where, ".gitignore", cut=True)
 
     def read_git(self, where: _Node, name: str) -> bytes | None:
         *folders, last = name.split("/")
@@ -115,24 +112,27 @@ class ZipTree:
             return replace(taken, notes=(*taken.notes, note))
         return taken
 
-    def read_bytes(self, where: Member, path: str) -> bytes | Skipped:
-        """A whole member, as a zip within the zip needs it."""
+    def read_bytes(self, where: Member, path: str, max_bytes: int | None = None) -> bytes | Skipped:
+        """A whole member, as a zip within the zip needs it, or its beginning."""
         skipped = self._why_not(where, path)
         if skipped is not None:
             return skipped
         try:
             with open_member(self.file, where) as member:
-                return self._read(member, where, where.n_bytes)
+                return self._read(member, where, min(where.n_bytes, max_bytes or where.n_bytes))
         except _Bomb as bomb:
             return Skipped(path, Cause.UNSAFE, str(bomb), where.n_bytes)
         except _FAILURES as error:
             return _damaged(path, where, error)
 
-    def _read_small(self, where: _Node, name: str, max_bytes: int = MAX_IGNORE_BYTES) -> bytes | None:
+    def _read_small(
+        self, where: _Node, name: str, max_bytes: int = MAX_IGNORE_BYTES, *, cut: bool = False
+    ) -> bytes | None:
+        """cut: of a larger one, one byte more."""
         info = next((entry.where for entry in where.files if entry.name == name), None)
-        if info is None or info.n_bytes > max_bytes:
+        if info is None or (info.n_bytes > max_bytes and not cut):
             return None
-        data = self.read_bytes(info, name)
+        data = self.read_bytes(info, name, max_bytes + 1)
         return data if isinstance(data, bytes) else None
 
     def _why_not(self, info: Member, path: str) -> Skipped | None:
@@ -172,19 +172,8 @@ def _damaged(path: str, member: Member, error: Exception) -> Skipped:
     return Skipped(path, Cause.BROKEN, f"damaged in the archive ({what})", member.n_bytes)
 
 
-@contextmanager
-def open_zip(source: Path | IO[bytes], path: str, rules: Rules) -> Iterator[ZipTree | Skipped]:
-    """The inside of a zip, open until the block ends; or why it cannot be read, under `path`."""
-    try:
-        file: IO[bytes] = open(source, "rb") if isinstance(source, Path) else source  # noqa: SIM115
-    except OSError as error:
-        yield Skipped(path, Cause.UNREADABLE, f"cannot be read ({error.strerror or error})")
-        return
-    with file:
-        yield _open(file, path, rules)
-
-
-def _open(file: IO[bytes], path: str, rules: Rules) -> ZipTree | Skipped:
+def open_zip(file: IO[bytes], path: str, rules: Rules) -> ZipTree | Skipped:
+    """The inside of a zip, which can be read as long as the file is open; or why it cannot be read, under `path`."""
     n_bytes = file.seek(0, 2)
     try:
         members = read_directory(file, max_entries=rules.max_archive_entries)

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
-from threading import get_ident
+from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from engine.errors import EngineFailed
@@ -68,7 +68,7 @@ def _key(entry: Entry) -> str:
 @contextmanager
 def _beside(path: Path) -> Iterator[Path]:
     """A path to write to, renamed to the wanted one in the end and removed if that is not reached."""
-    part = path.with_name(f".{path.name}.{os.getpid()}-{get_ident()}.part")
+    part = path.with_name(f".{path.name}.{token_hex(8)}.part")
     try:
         yield part
         part.replace(path)

@@ -282,10 +282,10 @@ def test_a_failing_read_is_a_skip(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     write(tmp_path, "a.txt", "b.txt")
     real_open = os.open
 
-    def failing_open(path: str, flags: int, *rest: int) -> int:
+    def failing_open(path: str, flags: int, **more: int) -> int:
         if str(path).endswith("a.txt"):
             raise PermissionError(13, "Permission denied")
-        return real_open(path, flags, *rest)
+        return real_open(path, flags, **more)
 
     monkeypatch.setattr(os, "open", failing_open)
     corpus = collect([tmp_path])

@@ -9,7 +9,7 @@ import pytest
 
 from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, Skipped
-from engine.corpus.walk.disk_tree import DiskTree
+from engine.corpus.walk.disk_tree import tree_at
 from engine.corpus.walk.folder_walk import File, Start, Walk
 from engine.corpus.walk.listed_tree import Choice, choose, rule_files
 from engine.corpus.wording import Names
@@ -31,7 +31,8 @@ def walked(files: Files, root: Path, rules: Rules = Rules()) -> tuple[set[str], 
     for path, text in files.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text)
-    found = list(Walk(DiskTree(), rules, Names(), Start(str(root), "top")))
+    with tree_at(root) as tree:
+        found = list(Walk(tree, rules, Names(), Start(tree.held.path, "top")))
     return (
         {one.raw_path for one in found if isinstance(one, File)},
         {replace(one, n_bytes=None) for one in found if isinstance(one, Skipped)},  # a list knows no sizes

@@ -41,9 +41,19 @@ def watching(folder: Path) -> Iterator[list[str]]:
     found: list[str] = []
     _OPENED.clear()
     _WATCHING[0] = True
+    real_open = os.open
+
+    def noted(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        """The hook is told of no folder that a name is below."""
+        if dir_fd is not None and os.path.isfile(whole := f"{os.readlink(f'/proc/self/fd/{dir_fd}')}{os.sep}{path}"):
+            _OPENED.append(whole)
+        return real_open(path, flags, mode, dir_fd=dir_fd)
+
+    os.open = noted
     try:
         yield found
     finally:
+        os.open = real_open
         _WATCHING[0] = False
         root = f"{folder.resolve()}{os.sep}"
         found += [name.removeprefix(root) for name in _OPENED if name.startswith(root)]
@@ -158,9 +168,10 @@ def test_other_rules_are_other_readings(folder: Path, tmp_path: Path) -> None:
 def test_files_by_name_and_uploads(folder: Path, tmp_path: Path) -> None:
     paths = [folder / "a.py", folder / "sub" / "b.md"]
     first = read(folder, tmp_path / "cache", paths=paths)
-    with watching(folder) as opened:
-        assert [each.path for each in read(folder, tmp_path / "cache", paths=paths).sources] == ["a.py", "b.md"]
-    assert opened == [] and first == collect(paths)
+    second = read(folder, tmp_path / "cache", paths=paths)
+    assert [each.path for each in second.sources] == ["a.py", "b.md"] and first == collect(paths)
+    assert all(isinstance(each, UnreadSource) for each in second.sources), "opened once, to be held, and not read"
+    assert [each.text for each in second.sources] == [each.text for each in first.sources]
     readings = Readings(KeptFiles(tmp_path / "cache", 1 << 20), now_ns=later_ns)
     uploaded = collect([folder], uploaded=True, readings=readings)
     assert not any(isinstance(source, UnreadSource) for source in uploaded.sources)

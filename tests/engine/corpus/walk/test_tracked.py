@@ -160,16 +160,21 @@ def opened_below(folder: Path, monkeypatch: pytest.MonkeyPatch, given: Path) -> 
     opened: list[str] = []
     real, real_os = builtins.open, os.open
 
-    def note(path: object) -> None:
-        if not isinstance(path, int) and os.path.realpath(os.fspath(path)).startswith(str(folder.resolve())):  # type: ignore[call-overload]
-            opened.append(str(path))
+    def note(path: object, dir_fd: int | None = None) -> None:
+        if isinstance(path, int):
+            return
+        whole = os.fspath(path)  # type: ignore[call-overload]
+        if dir_fd is not None:
+            whole = os.path.join(os.readlink(f"/proc/self/fd/{dir_fd}"), whole)
+        if os.path.isfile(whole) and os.path.realpath(whole).startswith(str(folder.resolve())):
+            opened.append(whole)
 
     def opening(path: object, *rest: object, **more: object) -> object:
         note(path)
         return real(path, *rest, **more)  # type: ignore[call-overload]
 
     def os_opening(path: object, *rest: object, **more: object) -> int:
-        note(path)
+        note(path, more.get("dir_fd"))  # type: ignore[arg-type]
         return real_os(path, *rest, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(builtins, "open", opening)

@@ -1,0 +1,3 @@
+"""On PYTHONPATH: this Python reaches nothing but this machine."""
+
+import offline  # noqa: F401
