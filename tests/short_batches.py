@@ -42,7 +42,8 @@ def _measured(job: dict[str, Any]) -> Iterator[Short]:
 
     from engine.memory.budget import Placement
     from engine.runtime.llama import LlamaModel
-    from engine.runtime.settings import EngineSettings, usable_cores
+    from engine.cores import usable_cores
+    from engine.runtime.settings import EngineSettings
 
     depth = job["depth"]
     placement = Placement(n_ctx=depth + 2 * _TILE, kv_type=job["kv_type"])

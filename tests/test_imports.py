@@ -19,8 +19,8 @@ MODULES = frozenset(map(module_of, FILES))
 # From the ground up: a module imports only from its own floor and from those before it. A name stands for all below it;
 # where several fit a module, the longest counts. Every module is on one.
 FLOORS = (
-    ("engine.errors", "engine.tensor_types"),
-    ("engine.gguf", "engine.child", "engine.kept_files"),
+    ("engine.errors", "engine.tensor_types", "engine.cgroups"),
+    ("engine.gguf", "engine.child", "engine.kept_files", "engine.cores"),
     ("engine.corpus",),
     ("engine.tokens", "engine.memory"),
     ("engine.prompt",),

@@ -24,6 +24,7 @@ import numpy as np
 import tiktoken
 from numpy.typing import NDArray
 
+from engine.cores import bound_cores
 from engine.tokens.document import Ids
 
 _BATCH = 256 << 10  # characters that one thread encodes at a time
@@ -144,7 +145,7 @@ class BytePairEncoder:
     def encode(self, texts: Sequence[str]) -> list[Ids]:
         """Ids of each text. Raises EncoderPanicked."""
         n_characters = sum(map(len, texts))
-        some, n_threads = self._some, _n_cores()
+        some, n_threads = self._some, bound_cores()
         is_many = n_characters >= _MANY or "_quick" in self.__dict__  # once the vocabulary is handed over
         if self._is_quick and is_many and self._quick is not None:
             # who reads the next texts needs a core too, and is slower
@@ -294,18 +295,3 @@ def _encode_padded(tokenizer: Any, padding: Any, texts: Sequence[str]) -> list[I
 
 def _byte(number: int) -> bytes:
     return bytes([number])
-
-
-def _n_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
-    """The texts in order, in slices large enough that handing them to a thread costs nothing."""
-    start = size = 0
-    for at, text in enumerate(texts):
-        size += len(text)
-        if size >= _BATCH:
-            yield texts[start : at + 1]
-            start, size = at + 1, 0
-    yield texts[start:]
