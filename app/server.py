@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from app.arrival import MAX_LIST_BYTES, Receiving
+from app.endings import HUNG_UP, exit_code, polite_signals
 from app.folders import FOLDERS, MAX_BYTES, Folders
 from engine.errors import LongdeskError, UsageError
 
@@ -133,8 +134,17 @@ def _id(request: Request) -> str:
 
 def serve(port: int) -> None:
     """Runs until it is stopped by a signal, as a polite end: what is to happen at exit happens."""
-    for each in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(each, lambda *_: sys.exit(0))
+    code = 0
+
+    def hang_up(number: int, frame: object) -> None:  # a terminal that is closed: the same, and the code says so
+        nonlocal code
+        code = exit_code(number)
+        signal.raise_signal(signal.SIGTERM)
+
+    for each in polite_signals():
+        signal.signal(each, lambda *_: sys.exit(code))
+        if exit_code(each) == HUNG_UP:
+            signal.signal(each, hang_up)
     options = {
         "server.port": port,
         "server.address": "127.0.0.1",

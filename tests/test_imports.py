@@ -30,6 +30,7 @@ FLOORS = (
     ("storage",),
     (
         "app.sizes",
+        "app.endings",
         "app.markdown",
         "app.answers",
         "app.guides",

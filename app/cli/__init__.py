@@ -1,7 +1,7 @@
 """The command line: a thin door on Desk. The document goes to standard output, everything else to standard error.
 
 Scripts rely on the names, the JSON and the exit codes here: 0 done, 1 failed while running, 2 usage, 3 does not fit,
-4 input refused, 130 cancelled. One noun a module; a command is added to COMMANDS, and its module is imported when it is
+4 input refused, 130 cancelled (129 by a terminal that was closed). One noun a module; a command is added to COMMANDS, and its module is imported when it is
 called: what the others stand on costs it nothing.
 """
 
@@ -14,7 +14,8 @@ from importlib import import_module
 
 import click
 
-from app.cli.signals import INTERRUPTED, interrupt, leave
+from app.cli.signals import interrupt, leave, was_asked_to_end
+from app.endings import CANCELLED, polite_signals
 from engine.errors import Cancelled, DoesNotFit, InputRefused, LongdeskError, UsageError, redacted
 
 # of each command the module that has a function of its name, and the sentence that --help says of it
@@ -58,7 +59,7 @@ class Commands(click.Group):
 
 def main() -> None:
     """The console script `longdesk`: runs a command and turns errors into a sentence and an exit code."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # a polite kill is a cancel
+    for number in polite_signals():  # a polite kill is a cancel
         signal.signal(number, interrupt)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -70,7 +71,7 @@ def _run() -> int:
     try:
         code = cli(standalone_mode=False)
     except (click.exceptions.Abort, KeyboardInterrupt):
-        code = 130
+        code = CANCELLED
     except click.ClickException as error:
         error.show()
         code = error.exit_code
@@ -82,8 +83,8 @@ def _run() -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     except Exception as error:  # a bug of ours, or of the system's: still a sentence
-        if INTERRUPTED.is_set():  # a library may turn Ctrl-C into an error of its own: pandas does while it imports
-            return 130
+        if was_asked_to_end():  # a library may turn Ctrl-C into an error of its own: pandas does while it imports
+            return CANCELLED
         click.echo(
             f"longdesk: {type(error).__name__}: {redacted(str(error))}. Nothing that was saved is lost.", err=True
         )

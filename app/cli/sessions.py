@@ -1,12 +1,12 @@
 """`sessions`: what is kept, listed, shown, renamed, exported, imported, verified, searched and deleted."""
 
-import sys
 from functools import partial
 from pathlib import Path
 
 import click
 
 from app.archive import open_archive
+from app.cli.input import read_stdin, text_from_stdin
 from app.cli.options import JSON
 from app.cli.output import print_bytes, print_document
 from app.cli.output.session import (
@@ -97,8 +97,10 @@ def _read(file: Path) -> bytes:
     """The file, or of one that is too large what says so. Raises UsageError where it cannot be read."""
     from app.exchange.reading import MOST_BYTES
 
+    if file == Path("-"):
+        return read_stdin(MOST_BYTES + 1)
     try:
-        with sys.stdin.buffer if file == Path("-") else file.open("rb") as opened:
+        with file.open("rb") as opened:
             return opened.read(MOST_BYTES + 1)
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}.", "Name the JSON file of an export.") from None
@@ -126,7 +128,7 @@ def branch(session_id: str, number: int, as_json: bool) -> None:
 @JSON
 def keep(session_id: str, number: int | None, text: str | None, title: str | None, as_json: bool) -> None:
     """Keep an answer, or some words of it, as a note of its session."""
-    words = sys.stdin.buffer.read().decode("utf-8", "replace") if text == "-" else text
+    words = text_from_stdin() if text == "-" else text
     with open_archive() as archive:
         turns = archive.turns(session_id)
         if not turns:

@@ -1,6 +1,7 @@
 """The web server of `longdesk serve`: both ways in, behind one guard, on one port."""
 
 import asyncio
+import signal
 import socket
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -11,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from app.endings import polite_signals
 from app.serve.api import Api
 from app.serve.guard import Guard, error_response, is_loopback, token_of
 from app.serve.service import Service
@@ -88,5 +90,8 @@ def serve_http(service: Service, host: str, port: int, tell: Callable[[str], Non
             limit_concurrency=_MOST_CONNECTIONS,
             timeout_graceful_shutdown=_GRACE_S,
         )
+        server = _Server(config, service.stop)
+        for number in polite_signals():  # a closed terminal too, of which uvicorn knows nothing
+            signal.signal(number, server.handle_exit)
         with suppress(KeyboardInterrupt):  # a signal is the way to end it
-            asyncio.run(_Server(config, service.stop).serve(sockets=[listening]))
+            asyncio.run(server.serve(sockets=[listening]))
