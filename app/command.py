@@ -16,7 +16,8 @@ def main() -> None:
     _fill_what_is_closed()
     gc.set_threshold(_MANY, *gc.get_threshold()[1:])
     for number in polite_signals():
-        signal.signal(number, lambda number, _: os._exit(exit_code(number)))  # nothing is open yet; app.cli sets its own
+        # nothing is open yet; app.cli sets its own
+        signal.signal(number, lambda number, _: os._exit(exit_code(number)))
     from app.cli import main as run
     from app.cli.signals import end_at_once
 

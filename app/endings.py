@@ -8,11 +8,10 @@ CANCELLED, HUNG_UP = 130, 129  # a closed terminal: 128 and the signal's number,
 def polite_signals() -> tuple[signal.Signals, ...]:
     """Ctrl-C, a polite kill, and a terminal that is closed; but for the last where it is to be outlived, as below
     `nohup`."""
-    hangup = getattr(signal, "SIGHUP", None)
-    outlived = hangup is None or signal.getsignal(hangup) is signal.SIG_IGN
-    return (signal.SIGINT, signal.SIGTERM) if outlived else (signal.SIGINT, signal.SIGTERM, hangup)
+    is_outlived = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return (signal.SIGINT, signal.SIGTERM) if is_outlived else (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def exit_code(number: int) -> int:
     """Of a program that a signal has ended in good order."""
-    return HUNG_UP if number == getattr(signal, "SIGHUP", None) else CANCELLED
+    return HUNG_UP if number == signal.SIGHUP else CANCELLED

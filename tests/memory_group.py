@@ -1,5 +1,7 @@
-"""A real cgroup with a limit of memory or of cores, for tests: the container of whoever runs Longdesk in one. Versions 1
-and 2."""
+"""A real cgroup with a limit of memory or of cores, for tests: the container of whoever runs Longdesk in one.
+
+Versions 1 and 2.
+"""
 
 import os
 from collections.abc import Iterator

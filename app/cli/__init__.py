@@ -1,8 +1,8 @@
 """The command line: a thin door on Desk. The document goes to standard output, everything else to standard error.
 
 Scripts rely on the names, the JSON and the exit codes here: 0 done, 1 failed while running, 2 usage, 3 does not fit,
-4 input refused, 130 cancelled (129 by a terminal that was closed). One noun a module; a command is added to COMMANDS, and its module is imported when it is
-called: what the others stand on costs it nothing.
+4 input refused, 130 cancelled, 129 cancelled by a terminal that was closed. One noun a module; a command is added to
+COMMANDS, and its module is imported when it is called: what the others stand on costs it nothing.
 """
 
 import io

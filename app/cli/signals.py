@@ -74,7 +74,7 @@ def end_at_once(code: int) -> None:
 
 @contextmanager
 def cancelling(cancel: Flag, begun: Flag) -> Iterator[None]:
-    """Ctrl-C, a polite kill and a closed terminal stop the answer and keep it; a second one, or one before it began, ends the program."""
+    """What polite_signals has stops the answer and keeps it; a second one, or one before it began, ends the program."""
 
     def stop(number: int, frame: object) -> None:
         if cancel.is_set() or not begun.is_set():

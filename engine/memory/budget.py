@@ -20,7 +20,8 @@ class Device:
     """A place for weights and cache. kind is 'ram' or 'gpu'; free_bytes is what this process may still take now.
 
     shares_ram: an integrated GPU, whose memory is main memory: what it takes is missing there.
-    buffer: how llama.cpp calls the device's memory in its log, where it does not by the name.
+    buffer: how llama.cpp calls the device's memory in its log, where it does not by the name. promised_bytes: what
+    would be free beside that, but engines of other processes were promised it and have not taken it yet.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Device:
     total_bytes: int
     shares_ram: bool = False
     buffer: str = ""
+    promised_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -295,3 +295,14 @@ def _encode_padded(tokenizer: Any, padding: Any, texts: Sequence[str]) -> list[I
 
 def _byte(number: int) -> bytes:
     return bytes([number])
+
+
+def _batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """The texts in order, in slices large enough that handing them to a thread costs nothing."""
+    start = size = 0
+    for at, text in enumerate(texts):
+        size += len(text)
+        if size >= _BATCH:
+            yield texts[start : at + 1]
+            start, size = at + 1, 0
+    yield texts[start:]

@@ -344,9 +344,7 @@ class TestStopping:
         assert process.returncode == 130 and "Traceback" not in err and out == ""
 
     @pytest.mark.slow
-    @pytest.mark.parametrize(
-        ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGHUP, 129)]
-    )
+    @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGHUP, 129)])
     def test_a_signal_in_mid_prefill_says_so_and_keeps_the_turn(
         self, tmp_path: Path, number: signal.Signals, code: int
     ) -> None:
