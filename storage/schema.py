@@ -11,6 +11,7 @@ be used across a fork.
 """
 
 import os
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -18,7 +19,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 
-from engine.errors import LongdeskError
+from engine.errors import MAKE_ROOM, LongdeskError, why
+from storage.reserve import FULL, RESERVE_BYTES, give_up, is_full, put_aside
 
 FILE_NAME = "longdesk.db"
 APPLICATION_ID = 0x4C6F6E67  # "Long", in the file's header: whose database this is
@@ -31,6 +33,10 @@ class StorageFailed(LongdeskError):
     """The database cannot be opened, read or written: damaged, too new, not allowed, disk full, locked for too long."""
 
 
+class StorageFull(StorageFailed):
+    """Its disk is full: what is there can be read and deleted, and nothing be added."""
+
+
 class Database:
     """longdesk.db in a home folder. Raises StorageFailed, here and out of every `read` and `write` block."""
 
@@ -41,13 +47,17 @@ class Database:
         self._closed = False
         _create(home, self.path)
         with _in_words(self.path):
-            connection = _connect(self.path)
+            connection, is_frozen = _connect_to_read(self.path)
             try:
-                _bring_up_to_date(connection, self.path)
+                _bring_up_to_date(connection, self.path, is_frozen=is_frozen)
             except BaseException:
                 connection.close()
                 raise
-        self._idle.append(connection)
+        if is_frozen:
+            connection.close()
+        else:
+            self._idle.append(connection)
+            put_aside(home)
 
     def close(self) -> None:
         """Closes what is idle; what is lent is closed when it comes back. Closing twice is allowed."""
@@ -59,24 +69,30 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
-        """Lends a connection inside a transaction that sees one moment of the database and must not write."""
-        with self._lend("BEGIN") as connection:
+        """Lends a connection inside a transaction that sees one moment of the database and must not write. It needs no
+        room on the disk."""
+        with self._lend("BEGIN", reads=True) as connection:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[sqlite3.Connection]:
-        """Lends a connection inside a transaction: committed at the end of the block, rolled back by an exception."""
+    def write(self, *, frees: bool = False) -> Iterator[sqlite3.Connection]:
+        """Lends a connection inside a transaction: committed at the end of the block, rolled back by an exception.
+
+        frees: it is for taking something away, which a full disk must not keep anybody from: see `reserve`.
+        """
+        if frees:
+            give_up(self.path.parent)
         with self._lend("BEGIN IMMEDIATE") as connection:
             yield connection
 
     def give_space_back(self) -> None:
-        """Shrinks the file by the pages that a deletion has left empty."""
-        with self._borrow() as connection, _in_words(self.path):
+        """Shrinks the file by the pages that a deletion has left empty, where there is room for that."""
+        with suppress(StorageFull), self._borrow() as connection, _in_words(self.path):
             connection.executescript("PRAGMA incremental_vacuum")  # execute() would take its first step only: one page
 
     @contextmanager
-    def _lend(self, begin: str) -> Iterator[sqlite3.Connection]:
-        with self._borrow() as connection, _in_words(self.path):
+    def _lend(self, begin: str, *, reads: bool = False) -> Iterator[sqlite3.Connection]:
+        with self._borrow(reads=reads) as connection, _in_words(self.path):
             connection.execute(begin)
             try:
                 yield connection
@@ -87,19 +103,20 @@ class Database:
                     connection.execute("ROLLBACK")
 
     @contextmanager
-    def _borrow(self) -> Iterator[sqlite3.Connection]:
+    def _borrow(self, *, reads: bool = False) -> Iterator[sqlite3.Connection]:
         with self._lock:
             if self._closed:
                 raise StorageFailed(f"The store {self.path} is closed.")
             connection = self._idle.pop() if self._idle else None
+        is_frozen = False
         if connection is None:
             with _in_words(self.path):
-                connection = _connect(self.path)
+                connection, is_frozen = _connect_to_read(self.path) if reads else (_connect(self.path), False)
         try:
             yield connection
         finally:
             with self._lock:
-                keep = not self._closed and not connection.in_transaction
+                keep = not self._closed and not connection.in_transaction and not is_frozen
                 if keep:
                     self._idle.append(connection)
             if not keep:
@@ -119,12 +136,13 @@ def _create(home: Path, path: Path) -> None:
         if path.stat().st_mode & 0o077:
             path.chmod(0o600)
     except OSError as error:
-        raise _cannot_write(path, error.strerror or str(error)) from error
+        raise _full(path) if error.errno in FULL else _cannot_write(path, why(error)) from error
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path, how: str = "") -> sqlite3.Connection:
     # isolation_level None: the driver opens no transactions of its own, only `_lend` does.
-    connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+    where = path.absolute().as_uri() + how
+    connection = sqlite3.connect(where, uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
     try:
         _set_up(connection)
@@ -132,6 +150,21 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _connect_to_read(path: Path) -> tuple[sqlite3.Connection, bool]:
+    """A connection, and whether it sees the file as it stands and no more: on a disk that is full, where nobody else
+    has it open, SQLite cannot make the file without which it reads no log; and there is no log then."""
+    try:
+        return _connect(path), False  # its settings read the file
+    except sqlite3.OperationalError as error:
+        if not _is_of_full_disk(path, error):
+            raise
+    log = path.with_name(f"{path.name}-wal")
+    if log.exists() and log.stat().st_size:  # what a crash left in it is missing in the file
+        give_up(path.parent)
+        return _connect(path), False
+    return _connect(path, "?mode=ro&immutable=1"), True
 
 
 def _set_up(connection: sqlite3.Connection) -> None:
@@ -145,8 +178,12 @@ def _set_up(connection: sqlite3.Connection) -> None:
         connection.execute(f"PRAGMA {pragma}").fetchall()
 
 
-def _bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
+def _bring_up_to_date(connection: sqlite3.Connection, path: Path, *, is_frozen: bool) -> None:
     version = _check_header(connection, path)
+    if is_frozen:
+        if version < VERSION:
+            raise _full(path)
+        return
     if version < VERSION:
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # heeded only before the first table
     _switch_to_wal(connection)
@@ -213,9 +250,9 @@ def _in_words(path: Path) -> Iterator[None]:
 
 def _failure(path: Path, error: sqlite3.Error) -> StorageFailed:
     # Errors that the driver itself raises carry no code: text that is not UTF-8, a value out of range.
+    if _is_of_full_disk(path, error):
+        return _full(path)
     match getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF:
-        case sqlite3.SQLITE_FULL:
-            return StorageFailed(f"The disk that holds {path} is full.", "Free some space and try again.")
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return StorageFailed(
                 f"Another process has kept {path} locked for {BUSY_S:.0f} seconds.",
@@ -230,6 +267,22 @@ def _failure(path: Path, error: sqlite3.Error) -> StorageFailed:
             )
         case _:
             return StorageFailed(f"{path} cannot be used ({error}).", "Check the disk that it lies on.")
+
+
+def _is_of_full_disk(path: Path, error: sqlite3.Error) -> bool:
+    """Whether SQLite failed since the disk is full, which it does not always say so."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+    may_be = code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
+    return code == sqlite3.SQLITE_FULL or (may_be and is_full(path.parent))
+
+
+def _full(path: Path) -> StorageFull:
+    """With how much is there, as far as the system tells."""
+    with suppress(OSError):
+        free = shutil.disk_usage(path.parent).free
+        needed = f"{free:,} bytes are free there, and changing anything takes about {RESERVE_BYTES:,}"
+        return StorageFull(f"The disk that holds {path} is full: {needed}.", MAKE_ROOM)
+    return StorageFull(f"The disk that holds {path} is full.", MAKE_ROOM)
 
 
 def _cannot_write(path: Path, why: str) -> StorageFailed:

@@ -16,7 +16,17 @@ import click
 
 from app.cli.signals import interrupt, leave, was_asked_to_end
 from app.endings import CANCELLED, polite_signals
-from engine.errors import Cancelled, DoesNotFit, InputRefused, LongdeskError, UsageError, redacted
+from engine.errors import (
+    MAKE_ROOM,
+    Cancelled,
+    DoesNotFit,
+    InputRefused,
+    LongdeskError,
+    UsageError,
+    is_full,
+    redacted,
+    why,
+)
 
 # of each command the module that has a function of its name, and the sentence that --help says of it
 COMMANDS = {
@@ -85,11 +95,21 @@ def _run() -> int:
     except Exception as error:  # a bug of ours, or of the system's: still a sentence
         if was_asked_to_end():  # a library may turn Ctrl-C into an error of its own: pandas does while it imports
             return CANCELLED
+        if is_full(error):
+            click.echo(f"longdesk: {_full(error)}", err=True)
+            return 1
         click.echo(
             f"longdesk: {type(error).__name__}: {redacted(str(error))}. Nothing that was saved is lost.", err=True
         )
         code = 1
     return code if isinstance(code, int) else 0
+
+
+def _full(error: Exception) -> str:
+    """What could not be written: a file, or what a command prints where that goes to one."""
+    assert isinstance(error, OSError)
+    what = error.filename or "What was printed"
+    return f"{what} could not be written: {why(error)}. Nothing that was saved is lost. {MAKE_ROOM}"
 
 
 def _exit_code(error: LongdeskError) -> int:

@@ -17,7 +17,7 @@ from typing import Any
 from app.passes.summary.as_html import summary_page
 from app.passes.summary.as_markdown import pages_as_markdown
 from app.passes.summary.document import FORMAT, Summary, summary_from
-from engine.errors import EngineFailed, UsageError
+from engine.errors import EngineFailed, UsageError, remedy_of, why
 
 STATE = "summary.json"
 _HTML = "summary.html"
@@ -173,8 +173,8 @@ def _put(path: Path, data: bytes) -> None:
         os.chmod(beside.name, 0o644)
         os.replace(beside.name, path)
     except OSError as error:
-        why = error.strerror or error
-        raise EngineFailed(f"{path} cannot be written: {why}.", "Name another folder with --out.") from error
+        remedy = remedy_of(error, "Name another folder with --out.")
+        raise EngineFailed(f"{path} cannot be written: {why(error)}.", remedy) from error
 
 
 def _digest(path: Path) -> str | None:
