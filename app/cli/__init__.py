@@ -5,7 +5,6 @@ Scripts rely on the names, the JSON and the exit codes here: 0 done, 1 failed wh
 COMMANDS, and its module is imported when it is called: what the others stand on costs it nothing.
 """
 
-import io
 import os
 import signal
 import sys
@@ -15,6 +14,7 @@ from importlib import import_module
 import click
 
 from app.cli.signals import interrupt, leave, was_asked_to_end
+from app.cli.terminal import guard_streams
 from app.endings import CANCELLED, polite_signals
 from engine.errors import (
     MAKE_ROOM,
@@ -71,9 +71,7 @@ def main() -> None:
     """The console script `longdesk`: runs a command and turns errors into a sentence and an exit code."""
     for number in polite_signals():  # a polite kill is a cancel
         signal.signal(number, interrupt)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(encoding="utf-8", errors="replace")  # documents are UTF-8 whatever the locale
+    guard_streams()
     leave(_run())
 
 

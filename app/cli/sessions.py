@@ -66,7 +66,8 @@ def rename(session_id: str, title: str, as_json: bool) -> None:
 def export(session_id: str, layout: str, no_sources: bool, as_json: bool) -> None:
     """Write a session as Markdown, as JSON that can be imported, as one HTML page; or its tables as CSV."""
     with open_archive() as archive:
-        print_bytes(archive.export(session_id, "json" if as_json else layout, with_sources=not no_sources))
+        layout = "json" if as_json else layout
+        print_bytes(archive.export(session_id, layout, with_sources=not no_sources), is_json=layout == "json")
 
 
 @sessions.command()
@@ -80,7 +81,7 @@ def tables(session_id: str, number: int | None, layout: str, as_json: bool) -> N
     """The tables of a session's answers, each cell with where it stands in the sources."""
     with open_archive() as archive:
         index = None if number is None else number - 1
-        print_bytes(archive.tables(session_id, index, "json" if as_json else layout))
+        print_bytes(archive.tables(session_id, index, "json" if as_json else layout), is_json=as_json)
 
 
 @sessions.command("import")
