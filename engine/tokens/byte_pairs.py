@@ -145,7 +145,7 @@ class BytePairEncoder:
     def encode(self, texts: Sequence[str]) -> list[Ids]:
         """Ids of each text. Raises EncoderPanicked."""
         n_characters = sum(map(len, texts))
-        some, n_threads = self._some, bound_cores()
+        some, n_threads = self._some, _n_cores()
         is_many = n_characters >= _MANY or "_quick" in self.__dict__  # once the vocabulary is handed over
         if self._is_quick and is_many and self._quick is not None:
             # who reads the next texts needs a core too, and is slower
@@ -306,3 +306,9 @@ def _batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
             yield texts[start : at + 1]
             start, size = at + 1, 0
     yield texts[start:]
+
+
+@cache
+def _n_cores() -> int:
+    """Asked for every text, and its answer takes a millisecond."""
+    return bound_cores()
