@@ -10,6 +10,7 @@ from datetime import date
 
 import numpy as np
 
+from app.forking import with_fork
 from app.session_settings import SessionSettings, asked_with, settings_of, unused_template
 from app.settings import Settings
 from app.sources.joining import Joining
@@ -125,6 +126,8 @@ def prepare(
     begun = reply_ids(resumed, backend) if resumed else _NO_IDS
     prompt = backend.lay_out(exchanges, system=system, today=today).begun_with(begun, resumed.text if resumed else "")
     case = backend.consider(prompt, settings.wanted, exchanges)
+    if after is None:
+        case = with_fork(case, conversation.history, conversation.answered, turns, backend)
     return PreparedTurn(
         session=session,
         turns=turns,

@@ -117,6 +117,11 @@ def change(plan: Plan, advice: Advice, *, options: bool = True) -> str:
         flags = "--pass-tokens auto" + (f" --ctx {advice.n_ctx}" if advice.n_ctx is not None else "")
         passes = "Read the files in passes, slice by slice, with nothing left out"
         return f"{passes}{_named(f'ask {flags}', options) or and_context}."
+    if advice.without_turns:
+        oldest = counted(advice.without_turns, "oldest question", "oldest questions")
+        flags = _named(f"sessions fork ID --last {advice.keeps_turns}", options)
+        less = f"{counted(advice.saves_tokens, 'token')} less"
+        return f"Go on in a copy of the session without its {oldest}, {less}{flags}; this session stays as it is."
     if advice.max_tiles is not None or advice.fewer_pages is not None or advice.sources:
         return _less_to_read(advice, options)
     if advice.n_ctx is not None:

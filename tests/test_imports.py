@@ -43,7 +43,7 @@ FLOORS = (
     ("app.settings", "app.models", "app.counting", "app.kept_count"),
     ("app.session_settings", "app.reading"),
     ("app.kv", "app.images", "app.attachments"),
-    ("app.promises",),
+    ("app.promises", "app.forking"),
     ("app.local_engine", "app.engines", "app.next_turn"),
     ("app.previews", "app.question"),
     ("app.reach",),

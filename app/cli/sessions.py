@@ -122,6 +122,18 @@ def branch(session_id: str, number: int, as_json: bool) -> None:
 @sessions.command()
 @click.argument("session_id", metavar="ID")
 @click.option(
+    "--last", type=click.IntRange(0), metavar="N", required=True, help="Keep the last N questions; 0 keeps the sources."
+)
+@JSON
+def fork(session_id: str, last: int, as_json: bool) -> None:
+    """Go on in a copy of a session without its oldest questions: all its sources, and the last N answers."""
+    with open_archive() as archive:
+        print_renamed(archive.fork(session_id, last), as_json=as_json)
+
+
+@sessions.command()
+@click.argument("session_id", metavar="ID")
+@click.option(
     "--at", "number", type=click.IntRange(1), metavar="N", help="The answer to question N. Default: the last."
 )
 @click.option("--text", metavar="TEXT|-", help="Keep these words of it alone; - reads them from standard input.")

@@ -178,6 +178,7 @@ class Advice:
     """One way to make it fit, as the settings to change, and what it saves; None leaves one as it is.
 
     n_ctx to reply_tokens: as in Wanted. max_tiles: of an image at most. sources: those that are not to be sent.
+    without_turns: the oldest questions of a session that a copy of it leaves behind; it keeps so many of the others.
     in_passes: they are read slice by slice, and nothing is left out; a prompt has saves_tokens less then, or more.
     other_window: tokens of a window that another model must have at least. With nothing set, memory is to be freed.
     The words for it are app.verdicts'.
@@ -195,6 +196,8 @@ class Advice:
     fewer_pages: FewerPages | None = None
     sources: tuple[Weight, ...] = ()
     in_passes: bool = False
+    without_turns: int = 0
+    keeps_turns: int = 0
     other_window: int | None = None
 
     @property
