@@ -22,6 +22,7 @@ from engine.runtime.cache import KvCache
 from engine.runtime.checkpoint import Checkpoints
 from engine.runtime.decoder import Decoder, has_dims
 from engine.runtime.events import Checkpoint, Evidence, Finished, Gauge, Prefill, Remark, Sampling, Stop, Text
+from engine.runtime.filling import computed_together
 from engine.runtime.form import Form, Vocabulary
 from engine.runtime.keeping import Keeping
 from engine.runtime.log import kv_places, listen, windowed_cells
@@ -59,7 +60,10 @@ class LlamaModel:
         self._vocabulary: Vocabulary | None = None  # once a form asks for it
         n_slots, swa_full = windowed_cells(self._sizes), settings.placement.swa_full
         shape, has_state = self._cache_shape(), self._moves_on and llama_cpp.llama_model_n_swa(self._model) <= 0
-        self._cache = KvCache(self._context, shape, n_slots=n_slots, swa_full=swa_full, has_state=has_state)
+        together = computed_together(self._description, settings.placement)
+        self._cache = KvCache(
+            self._context, shape, n_slots=n_slots, swa_full=swa_full, has_state=has_state, n_together=together
+        )
         self._decoder = Decoder(self._model, self._context, self._cache, settings, self._words)
         self._quoting = Quoting(
             self._model, self._context, self._cache, settings.placement.n_ubatch, cancelled=lambda: self.cancelled
@@ -121,7 +125,7 @@ class LlamaModel:
         was not told to, or it was cancelled. Cancelling keeps what was decoded. Raises EngineFailed when llama.cpp
         fails.
         """
-        begun = perf_counter()
+        begun, anchor = perf_counter(), anchor - anchor % self._cache.n_together
         self._decoder.look_at(pictures, fetch)
         if keeping is not None:
             yield from self._cache.restore(keeping.states, ids, keeping.binding, n_ctx=self.n_ctx)
@@ -158,6 +162,25 @@ class LlamaModel:
             held=tuple(tags.quotes) if tags is not None else (),
         )
 
+    def settle(self) -> None:
+        """Reads the reply that was sampled last again, in batches: its cells are then those that a fresh reading of the
+        next prompt would have made, and nothing of it need be read for that. A recurrent model's stay as they are, and
+        those of a reply that its windows have moved too far over. Cancelling keeps what was read by then."""
+        ids, cache = self._cache.ids, self._cache
+        if cache.n_read >= len(ids) - len(ids) % cache.n_together:
+            return
+        start = self._decoder.again_from(cache.n_read, len(ids))
+        if (ids[start:] < 0).any():  # pictures are not looked at again
+            start = cache.n_read
+        if not cache.drop_reply(behind=start):
+            return
+        while len(cache) < len(ids) and not self.cancelled:
+            at = len(cache)
+            end = self._decoder.read_on(ids, at, 0)
+            if end == at:
+                return
+            cache.ids, cache.n_read = ids[:end], self._decoder.alike_to(at, end)
+
     def evidence(self, asked: Asked, index: QuoteIndex) -> Iterator[Evidence | Remark]:
         """Looks for words that show the statements of the last answer; the cache stays that of the answer. See
         Quoting.evidence."""
@@ -176,7 +199,7 @@ class LlamaModel:
             end = self._decoder.read_on(ids, at, anchor)
             if end == at:
                 return
-            self._cache.ids = ids[:end]
+            self._cache.ids, self._cache.n_read = ids[:end], self._decoder.alike_to(at, end)
             if at < anchor <= end:
                 self._cache.copy_window()
             yield end
@@ -223,8 +246,8 @@ class LlamaModel:
                 if len(reply.ids) >= most or n_cached >= self.n_ctx:
                     reply.stop = Stop.LENGTH
                     break
-                if quotes and len(reply.ids) == 1:  # not before its text was on its way
-                    self._cache.copy_start()
+                if len(reply.ids) == 1:  # not before its text was on its way
+                    self._cache.copy_start(most, quotes=quotes)
                 one = np.array([token], dtype=np.int32)
                 if not self._decoder.decode(one, n_cached, wants_logits=True):
                     break
@@ -298,6 +321,13 @@ class LlamaModel:
         buffer = ctypes.create_string_buffer(64)
         llama_cpp.llama_model_meta_val_str(self._model, b"general.architecture", buffer, len(buffer))
         return CacheShape(Attention.CHUNKED if buffer.value == b"llama4" else Attention.SLIDING, window)
+
+    @property
+    def _description(self) -> str:
+        """llama.cpp's of the model: architecture, size, quantization."""
+        buffer = ctypes.create_string_buffer(256)
+        llama_cpp.llama_model_desc(self._model, buffer, len(buffer))
+        return buffer.value.decode(errors="replace")
 
     def _words(self) -> str:
         return f": {' '.join(self._log)[-300:]}" if self._log else ""
