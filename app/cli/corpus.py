@@ -12,7 +12,6 @@ from typing import Any
 import click
 
 from app.cli.desk import open_desk, take_up
-from app.cli.input import text_from_stdin
 from app.cli.options import CLUSTER, CLUSTER_NAMES, CONTEXT, CORPUS, JSON, READ_AGAIN, Tokens
 from app.cli.output import Json
 from app.cli.output.answer import print_answer, show_checking, tell_skipped
@@ -308,7 +307,12 @@ def _read_to_count(desk: Desk, paths: Sequence[Path], rules: Rules, read_again: 
 
 def _question_text(question: str) -> str:
     """The question as clean text: from standard input, or from an argument in whatever encoding."""
-    text = text_from_stdin() if question == "-" else _decoded(question)
+    if question == "-":
+        from app.cli.input import text_from_stdin
+
+        text = text_from_stdin()
+    else:
+        text = _decoded(question)
     if not text.strip():
         raise UsageError("The question is empty.", "Give it with -q.")
     return text
