@@ -30,6 +30,7 @@ from engine.backend import (
     IdCache,
     Ids,
     KeptIds,
+    Loading,
     Origin,
     OwnTemplate,
     Part,
@@ -178,6 +179,8 @@ class LocalBackend:
                 if cancel.is_set():
                     break
             reuse = self.engine.reuse(self.opened, case.plan, case.prompt)
+        for waiting in self.engine.secure(self.opened, case, reuse, cancel):
+            yield Remark(waiting)
         process = self.engine.ready(self.opened, case, reuse, session_id)
         if reuse.remark is not None:
             yield Remark(reuse.remark)
@@ -189,6 +192,8 @@ class LocalBackend:
             )
             with closing(generated) as events:
                 for event in events:
+                    if not has_read:
+                        self.engine.has_loaded(all_of_it=not isinstance(event, Loading))
                     has_read |= isinstance(event, Prefill)  # the first comes when a saved cache has been restored
                     if isinstance(event, Finished):
                         keeper.answered(event)
