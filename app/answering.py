@@ -34,10 +34,11 @@ from engine.backend import (
     Source,
     Stop,
     Text,
+    Thinking,
 )
 from engine.errors import DoesNotFit, LongdeskError, UsageError
 from storage.leases import Lease
-from storage.records import Outcome, Session, Turn
+from storage.records import Outcome, Session, Thought, Turn
 from storage.store import Store
 
 _PROGRESS_S = 0.5  # how often the store hears of the prefill
@@ -70,7 +71,8 @@ def answer(
         assert lease is not None
         asked = _begin(turn, resumed, session, lease, question, sampling, backend, store, settings)
         receipts, text = Receipts(turn, backend, store, settings), resumed.text if resumed else ""
-        record = Record(asked, store, question.read_s, receipts, text, turn.begun.tolist())
+        thought = (resumed.thought if resumed else None) or Thought()
+        record = Record(asked, store, question.read_s, receipts, text, turn.begun.tolist(), thought)
         # a standing instruction, or a question, that has the mark tells the model to quote within it
         told = QUOTE_TAG in turn.system + question.text
         excerpts = _whole(quotable(turn.sources, backend, settings))
@@ -275,8 +277,8 @@ def _begin(
 
 @dataclass(slots=True)
 class Record:
-    """What is kept of an answer while it comes. read_s: what reading the sources took. text, ids: of the reply so far,
-    also of its beginning where it goes on."""
+    """What is kept of an answer while it comes. read_s: what reading the sources took. text: of the answer so far; ids:
+    of all of the reply; thought: before the answer. Of each also the beginning where the reply goes on."""
 
     turn: Turn
     store: Store
@@ -284,15 +286,19 @@ class Record:
     receipts: Receipts
     text: str
     ids: list[int]
+    thought: Thought = field(default_factory=Thought)
     n_begun: int = field(init=False)
     told_at: float = 0.0
     ended: bool = False
     gauge: Gauge | None = None
     encoded: int = 0
     held: tuple[HeldQuote, ...] = ()
+    is_kept: bool = True  # the store has all that was thought
 
     def __post_init__(self) -> None:
         self.n_begun = len(self.ids)
+        spans = [(start, min(end, self.n_begun)) for start, end in self.thought.spans if start < self.n_begun]
+        self.thought = replace(self.thought, spans=tuple(spans), is_open=False)
 
     def keep(self, event: Event) -> DeskEvent:
         """Writes an event to the store; the event as the doors hear of it."""
@@ -300,15 +306,48 @@ class Record:
             self.gauge, self.encoded, self.held = event.gauge, event.encoded, event.held
             self.receipts.server = event.server
             return Answered(self.end(self._outcome(event)), event.gauge, event.encoded)
-        if isinstance(event, Text):  # at most 20 a second, 0.3 ms each: a kill loses nothing that was seen
+        if isinstance(event, Thinking):
+            self._think(event)
+        elif isinstance(event, Text):  # at most 20 a second, 0.3 ms each: a kill loses nothing that was seen
             kept = self.text.removesuffix("\N{REPLACEMENT CHARACTER}") if event.mends else self.text
             self.text = kept + event.text
             self.ids += event.ids
-            self.store.turns.append_text(self.turn.id, self.text, self.ids)
+            self.store.turns.append_text(self.turn.id, self.text, self.ids, self._kept_thought())
         elif isinstance(event, Prefill) and (event.done == event.total or monotonic() - self.told_at > _PROGRESS_S):
             self.told_at = monotonic()
             self.store.turns.set_progress(self.turn.id, done=event.done, total=event.total, reused=event.reused)
         return Notice(event.text) if isinstance(event, Remark) else event
+
+    def _think(self, event: Thinking) -> None:
+        """Thoughts are long, and written whole: not as often as text."""
+        spans, start = list(self.thought.spans), len(self.ids)
+        self.ids += event.ids
+        if event.ids and spans and spans[-1][1] == start:
+            spans[-1] = (spans[-1][0], len(self.ids))
+        elif event.ids:
+            spans.append((start, len(self.ids)))
+        n_tokens = sum(end - start for start, end in spans) or event.n_tokens
+        self.thought = replace(
+            self.thought, text=self.thought.text + event.text, spans=tuple(spans), n_tokens=n_tokens, is_open=True
+        )
+        self.is_kept = False
+        if monotonic() - self.told_at > _PROGRESS_S:
+            self.told_at = monotonic()
+            self.store.turns.append_text(self.turn.id, self.text, self.ids, self._kept_thought())
+
+    def _kept_thought(self) -> Thought | None:
+        """What was thought, where the store has not all of it."""
+        if self.is_kept:
+            return None
+        self.is_kept = True
+        return self.thought
+
+    def _had_thought(self) -> Thought | None:
+        """What was thought; None where there was neither a thought nor a mark of one."""
+        return self.thought if self.thought.text or self.thought.spans or self.thought.n_tokens else None
+
+    def _n_answered(self, event: Finished, reply_ids: Sequence[int], n_thought: int) -> int:
+        return len(reply_ids) - n_thought if event.reply_tokens is None else self.n_begun + event.reply_tokens
 
     def end(self, outcome: Outcome) -> Turn:
         """The turn as it is stored now."""
@@ -319,11 +358,18 @@ class Record:
 
     def break_off(self, stop: Stop, error: str | None = None) -> Turn:
         """The turn as it is stored now, with what was sampled so far."""
-        return self.end(Outcome(text=self.text, stop=stop, reply_ids=tuple(self.ids), error=error))
+        thought, ids = self._had_thought(), tuple(self.ids)
+        return self.end(Outcome(text=self.text, stop=stop, reply_ids=ids, error=error, thought=thought))
 
     def _outcome(self, event: Finished) -> Outcome:
         reply_ids, prompt_tokens = (*self.ids[: self.n_begun], *event.reply_ids), event.prompt_tokens - self.n_begun
         reply_ids = reply_ids if event.reply_tokens is None else ()  # a server tells none
+        own = tuple((start + self.n_begun, end + self.n_begun) for start, end in event.thoughts)
+        spans = (*(span for span in self.thought.spans if span[0] < self.n_begun), *own)
+        spans = tuple((start, min(end, self.n_begun) if start < self.n_begun else end) for start, end in spans)
+        n_thought = sum(end - start for start, end in spans) if reply_ids else event.thought_tokens
+        seconds = self.thought.seconds + event.thought_s
+        self.thought = replace(self.thought, spans=spans, n_tokens=n_thought, seconds=seconds, is_open=event.is_open)
         return Outcome(
             text=self.text,
             stop=event.stop,
@@ -331,7 +377,8 @@ class Record:
             error=event.error,
             prompt_tokens=prompt_tokens,
             reused_tokens=min(event.reused_tokens, prompt_tokens),
-            reply_tokens=len(reply_ids) if event.reply_tokens is None else self.n_begun + event.reply_tokens,
+            reply_tokens=self._n_answered(event, reply_ids, n_thought),
+            thought=self._had_thought(),
             read_s=self.read_s,
             load_s=event.load_s,
             prefill_s=event.prefill_s,

@@ -80,7 +80,7 @@ class Metered:
 
 
 def _n_written(event: Finished) -> int:
-    return len(event.reply_ids) if event.reply_tokens is None else event.reply_tokens
+    return len(event.reply_ids) if event.reply_tokens is None else event.reply_tokens + event.thought_tokens
 
 
 def metered(backend: Backend, receipt: Mapping[str, Any] | None = None) -> Backend:

@@ -341,3 +341,9 @@ def leases_of_summaries(db: Database) -> None:
         host TEXT NOT NULL,
         heartbeat REAL NOT NULL
     )""")
+
+
+@MIGRATIONS()
+def thoughts_of_turns(db: Database) -> None:
+    """What a model thought before its answer, as JSON; NULL where nothing was, and for all turns before."""
+    db.conn.execute("ALTER TABLE turns ADD COLUMN thought TEXT")

@@ -100,6 +100,19 @@ def _complete_model(context: click.Context, parameter: click.Parameter, incomple
     return []
 
 
+class Thinking(click.ParamType[str]):
+    """on, off, or how many tokens a model may think."""
+
+    name = "on|off|N"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> str:
+        if value in ("on", "off"):
+            return str(value)
+        if value in ("0", 0):
+            return "off"
+        return str(Tokens().convert(value, param, context))
+
+
 def _as_template(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     if value == "":  # an unset variable in a script
         raise UsageError("The path after --chat-template is empty.", "Name a file, or leave --chat-template out.")
@@ -123,6 +136,11 @@ CHAT_TEMPLATE = click.option(
     callback=_as_template,
     metavar="FILE|model",
     help="Lay chats out with this file, a template in Jinja, in place of the model's own; model for that one.",
+)
+THINKING = click.option(
+    "--thinking",
+    type=Thinking(),
+    help="Let the model think before it answers, or not, or for at most N tokens. Default: what it does of itself.",
 )
 CORPUS = together(
     PATHS,

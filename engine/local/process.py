@@ -26,8 +26,10 @@ from engine.runtime.events import (
     Sampling,
     Stop,
     Text,
+    Thinking,
 )
 from engine.runtime.keeping import Keeping
+from engine.runtime.manner import Manner
 from engine.runtime.pictures import pictures_of
 from engine.runtime.quotes.evidence import LOWEST
 from engine.runtime.quotes.text import Documents
@@ -87,13 +89,14 @@ class EngineProcess:
         documents: Documents | None = None,
         form: str | None = None,
         told: bool = False,
+        manner: Manner | None = None,
     ) -> Generator[Event, None, None]:
         """Reads the prompt, reusing what the cache holds of it exactly, and samples a reply.
 
         documents: what will be quoted from; it is made ready beside the reading. form: the grammar that the reply is
         held to, see engine.runtime.form. told: the model is to write quotes within <quote> and </quote>, where it can
-        but copy. Ends with Finished also when cancelled. Raises EngineFailed or EngineDied when the engine breaks; the
-        next call starts a new one.
+        but copy. manner: how the reply is written. Ends with Finished also when cancelled.
+        Raises EngineFailed or EngineDied when the engine breaks; the next call starts a new one.
         """
         load_s = yield from self._load(cancel)
         if cancel.is_set():
@@ -103,7 +106,9 @@ class EngineProcess:
             self._tell_of(documents)
         keeping, pictures, ids = self._keeping.fields() if self._keeping else None, pictures_of(prompt), prompt.ids()
         holding = {"quotes": documents is not None, "told": told and documents is not None, "form": form}
+        told_how = manner.fields() if manner is not None else None
         fields = {"do": "generate", **_places(prompt), **holding, "keeping": keeping, "pictures": pictures.fields()}
+        fields["manner"] = told_how
         self._send({**fields, **asdict(sampling)}, ids.astype("<i4").tobytes())
         self._answering = True
         try:
@@ -154,6 +159,7 @@ class EngineProcess:
         documents: Documents,
         apart: bool = False,
         floor: float = LOWEST,
+        trimmed: bool = False,
         cancel: Flag,
     ) -> Generator[Evidence | Remark, None, None]:
         """Looks for words of the documents that show the statements of the answer that was given last; see Asked.
@@ -168,6 +174,7 @@ class EngineProcess:
             self._tell_of(documents)
         fields = {"n_ids": len(ids), "n_prompt": n_prompt, "statements": list(statements), "question": question}
         fields |= {"openings": [opening.tolist() for opening in openings], "sizes": sizes, "floor": floor}
+        fields["trimmed"] = trimmed
         self._send({"do": "evidence", **fields}, ids.astype("<i4").tobytes() + data)
         self._answering = True
         try:
@@ -290,7 +297,7 @@ def _places(prompt: Prompt) -> dict[str, int]:
     return {"anchor": prompt.corpus_end, "n_begun": prompt.n_begun}
 
 
-def _event(frame: Frame) -> Remark | Prefill | Checkpoint | Text | Finished:
+def _event(frame: Frame) -> Remark | Prefill | Checkpoint | Thinking | Text | Finished:
     fields = dict(frame.fields)
     if (gauge := fields.get("gauge")) is not None:
         places = tuple((str(name), int(n_bytes)) for name, n_bytes in gauge["places"])
@@ -298,6 +305,8 @@ def _event(frame: Frame) -> Remark | Prefill | Checkpoint | Text | Finished:
     match fields.pop("event"):
         case "prefill":
             return Prefill(**fields)
+        case "thinking":
+            return Thinking(**{**fields, "ids": tuple(fields["ids"])})
         case "text":
             return Text(**{**fields, "ids": tuple(fields["ids"])})
         case "remark":
@@ -306,9 +315,9 @@ def _event(frame: Frame) -> Remark | Prefill | Checkpoint | Text | Finished:
             return Checkpoint(Path(fields["path"]), fields["n_tokens"], fields["n_bytes"])
         case _:
             held = tuple(HeldQuote(**each) for each in fields["held"])
-            return Finished(
-                **{**fields, "stop": Stop(fields["stop"]), "reply_ids": tuple(fields["reply_ids"]), "held": held}
-            )
+            thoughts = tuple((start, end) for start, end in fields["thoughts"])
+            told = {"stop": Stop(fields["stop"]), "reply_ids": tuple(fields["reply_ids"]), "thoughts": thoughts}
+            return Finished(**{**fields, **told, "held": held})
 
 
 def _cancelled(prompt: Prompt, load_s: float) -> Finished:

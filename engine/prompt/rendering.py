@@ -29,8 +29,9 @@ _FAILED = "it takes too much time or memory"
 _MAX_RENDERED = 1 << 20  # characters; placeholders are short, so more than this is no chat template
 
 Content = str | tuple[str, ...]  # a tuple stands for a list of parts, each of them text
-Turns = tuple[tuple[str, Content], ...]  # role and content of each message
-Variables = tuple[tuple[str, str], ...]  # name and text of each special token that the template is told: bos_token, ...
+Message = tuple[str, Content] | tuple[str, Content, str]  # role, content, and what was thought before it
+Turns = tuple[Message, ...]
+Variables = tuple[tuple[str, str | bool | int], ...]  # what the template is told: bos_token, enable_thinking, ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +52,24 @@ class Rendered:
 
 
 def render(
-    source: str, conversations: tuple[Turns, ...], *, variables: Variables, today: date | None
+    source: str,
+    conversations: tuple[Turns, ...],
+    *,
+    variables: Variables,
+    today: date | None,
+    more: tuple[Variables, ...] | None = None,
 ) -> tuple[Rendered, ...]:
-    """Each conversation, rendered up to the next reply. today: what strftime_now says. Raises EngineFailed.
+    """Each conversation, rendered up to the next reply. today: what strftime_now says. more: what the template is told
+    with each beside the variables. Raises EngineFailed.
 
     Starting a process takes 0.1 s, and the same few conversations come again and again: they are kept.
     """
     known = _rendered(source, variables, today)
-    missing = tuple(turns for turns in conversations if turns not in known)
+    chats = tuple(zip(conversations, more or ((),) * len(conversations), strict=True))
+    missing = tuple(dict.fromkeys(chat for chat in chats if chat not in known))
     if missing:
         known.update(zip(missing, _render_apart(source, missing, variables, today), strict=True))
-    return tuple(known[turns] for turns in conversations)
+    return tuple(known[chat] for chat in chats)
 
 
 def kept_renderings(source: str, variables: Variables) -> list[Any]:
@@ -69,17 +77,24 @@ def kept_renderings(source: str, variables: Variables) -> list[Any]:
     rendered = _rendered(source, variables, None)
     if any(each.fault == _FAILED for each in rendered.values()):
         return []
-    return [(turns, each.text, each.fault, each.line) for turns, each in rendered.items()]
+    return [(turns, more, each.text, each.fault, each.line) for (turns, more), each in rendered.items()]
 
 
 def recall_renderings(source: str, variables: Variables, kept: list[Any]) -> None:
     """Takes what kept_renderings gave another process, so that no process is started for it. Errors: TypeError,
     ValueError for what it never gives."""
     found = {
-        tuple((str(role), _content(content)) for role, content in turns): Rendered(str(text), str(fault), int(line))
-        for turns, text, fault, line in kept
+        (tuple(map(_recalled, turns)), tuple((str(name), value) for name, value in more)): Rendered(
+            str(text), str(fault), int(line)
+        )
+        for turns, more, text, fault, line in kept
     }
     _rendered(source, variables, None).update(found)
+
+
+def _recalled(kept: Any) -> Message:
+    role, content, *thought = kept
+    return (str(role), _content(content), str(thought[0])) if thought else (str(role), _content(content))
 
 
 def _content(kept: Any) -> Content:
@@ -87,18 +102,18 @@ def _content(kept: Any) -> Content:
 
 
 @lru_cache(maxsize=32)
-def _rendered(source: str, variables: Variables, today: date | None) -> dict[Turns, Rendered]:
+def _rendered(source: str, variables: Variables, today: date | None) -> dict[tuple[Turns, Variables], Rendered]:
     """What was rendered in this process, to be added to."""
     return {}
 
 
 def _render_apart(
-    source: str, conversations: tuple[Turns, ...], variables: Variables, today: date | None
+    source: str, chats: Sequence[tuple[Turns, Variables]], variables: Variables, today: date | None
 ) -> tuple[Rendered, ...]:
     """As render, in a child process."""
     request = {
         "source": source,
-        "conversations": [[_message(role, content) for role, content in turns] for turns in conversations],
+        "conversations": [[[_message(*message) for message in turns], dict(more)] for turns, more in chats],
         "variables": dict(variables),
         "today": (today or date(2026, 1, 1)).isoformat(),
     }
@@ -117,14 +132,18 @@ def _render_apart(
             f"No process can be started: {error.strerror}.", "Close other programs and ask again."
         ) from None
     if child is None or child.returncode != 0:
-        return (Rendered(fault=_FAILED),) * len(conversations)
+        return (Rendered(fault=_FAILED),) * len(chats)
     return tuple(Rendered(**answer) for answer in json.loads(child.stdout))
 
 
-def _message(role: str, content: Content) -> dict[str, Any]:
+_THOUGHT = ("reasoning_content", "thinking", "reasoning")  # what templates call it where it stands apart
+
+
+def _message(role: str, content: Content, thought: str = "") -> dict[str, Any]:
+    apart = dict.fromkeys(_THOUGHT, thought) if thought else {}
     if isinstance(content, str):
-        return {"role": role, "content": content}
-    return {"role": role, "content": [{"type": "text", "text": text} for text in content]}
+        return {"role": role, "content": content, **apart}
+    return {"role": role, "content": [{"type": "text", "text": text} for text in content], **apart}
 
 
 def main() -> None:
@@ -141,7 +160,7 @@ def _answers(request: dict[str, Any]) -> list[dict[str, Any]]:
         template = chat_environment(date.fromisoformat(request["today"])).from_string(request["source"])
     except Exception as error:  # whatever a stranger's template raises; this process is its alone
         return [_fault(error)] * len(conversations)
-    return [_answer(template, told(messages, request["variables"])) for messages in conversations]
+    return [_answer(template, told(messages, {**request["variables"], **more})) for messages, more in conversations]
 
 
 def _answer(template: "Template", variables: dict[str, Any]) -> dict[str, Any]:
@@ -161,7 +180,7 @@ def _fault(error: Exception) -> dict[str, Any]:
     return {"fault": one_line(str(error)) or type(error).__name__, "line": _line_of(error)}
 
 
-def told(messages: Sequence[Mapping[str, Any]], variables: Mapping[str, str]) -> dict[str, Any]:
+def told(messages: Sequence[Mapping[str, Any]], variables: Mapping[str, Any]) -> dict[str, Any]:
     """What a template is told, as transformers' apply_chat_template does: tools and documents are there, as None."""
     return {"messages": messages, "tools": None, "documents": None, "add_generation_prompt": True, **variables}
 

@@ -1,0 +1,49 @@
+"""What is written whatever the model would say: how its reply begins, and the end of a thought that is too long."""
+
+from collections import deque
+
+from engine.runtime.manner import Manner
+from engine.runtime.reply import Reply
+
+_MARKS = 256  # tokens that marks, and what the model says between them, may take beside
+
+
+class Pen:
+    """One reply's. most: tokens of its answer; n_thoughts: those that it may think."""
+
+    def __init__(self, manner: Manner, reply: Reply, most: int, *, n_thoughts: int) -> None:
+        self._manner, self._reply, self._most, self._n_thoughts = manner, reply, most, n_thoughts
+        self._forced, self._n_all = deque(manner.begins), n_thoughts + _MARKS
+
+    def forced(self) -> int | None:
+        """The token that stands here whatever the model would say; None where it is asked."""
+        if not self._forced and not self._n_thoughts and self._reply.is_open:
+            self._end_thought()
+        return self._forced.popleft() if self._forced else None
+
+    def ends(self, token: int, *, is_end: bool) -> bool:
+        """Whether the reply ends with a token that was sampled. is_end: by llama.cpp's word."""
+        return (is_end or token in self._manner.ends) and not self._reply.goes_on_at(token)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the answer may have no more tokens, or the thoughts never let it begin."""
+        too_many = len(self._reply.ids) >= self._most + self._n_all
+        return not self._forced and (self._reply.n_answer >= self._most or too_many)
+
+    def limit_thoughts(self) -> str:
+        """Ends a thought that has had its tokens; a sentence on that where the limit was nobody's wish."""
+        n_thoughts, reply = self._n_thoughts, self._reply
+        if self._forced or not reply.is_open or reply.n_thought < n_thoughts:
+            return ""
+        if not self._end_thought() or self._manner.limit is not None:
+            return ""
+        return f"The model had thought for {n_thoughts:,} tokens and was made to answer. --thinking N sets how many."
+
+    def _end_thought(self) -> bool:
+        """Whether it can be ended; the next thought is ended where it begins."""
+        mark = self._reply.open_mark
+        ids = self._manner.ending(mark) if mark is not None else ()
+        self._forced.extend(ids)
+        self._n_thoughts = 0 if ids else self._n_all
+        return bool(ids)
