@@ -327,9 +327,10 @@ class Record:
         elif event.ids:
             spans.append((start, len(self.ids)))
         n_tokens = sum(end - start for start, end in spans) or event.n_tokens
-        self.thought = replace(
-            self.thought, text=self.thought.text + event.text, spans=tuple(spans), n_tokens=n_tokens, is_open=True
-        )
+        text = self.thought.text + event.text
+        if event.takes_text:
+            self.text = ""
+        self.thought = replace(self.thought, text=text, spans=tuple(spans), n_tokens=n_tokens, is_open=True)
         self.is_kept = False
         if monotonic() - self.told_at > _PROGRESS_S:
             self.told_at = monotonic()

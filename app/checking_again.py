@@ -9,8 +9,8 @@ from datetime import date
 from typing import Any
 
 from app.next_turn import exchange_of
-from app.session_settings import asked_with
 from app.passes.notes import note_from
+from app.session_settings import asked_with
 from engine.answer.citations import Citation, Status
 from engine.answer.places import Places
 from engine.answer.receipt import Receipt, SentSource, prompt_hash, receipt_from

@@ -128,12 +128,14 @@ class Text:
 @dataclass(frozen=True, slots=True)
 class Thinking:
     """The next piece of what the model thinks before it answers, and the number of tokens of that so far. text: '' for
-    marks alone. ids: as in Text, in one row with those."""
+    marks alone. ids: as in Text, in one row with those. takes_text: what came as text so far was the thought: it is
+    this one's text."""
 
     text: str
     n_tokens: int
     gauge: Gauge | None = None
     ids: tuple[int, ...] = ()
+    takes_text: bool = False
 
 
 QUOTE_TAG = "<quote>"  # what opens a quote that a model writes itself, where it was told to
@@ -157,7 +159,7 @@ class Finished:
     ttft_s: restore + prefill + first sample, to the first text or, without any, to the end. held: see HeldQuote.
     thoughts: which of the ids are no part of the answer, marks included. is_open: it ended within a thought. thought_s:
     from its first thought to the end of the last.
-    reply_tokens: the answer's, of an engine that tells no ids, which are () then; thought_tokens beside them. server:
+    reply_tokens: the answer's, of an engine that tells no ids, which are () then; thought_tokens beside them, written_tokens: of both. server:
     what an engine elsewhere said of it, for the receipt, see engine.answer.receipt.
     """
 
@@ -176,6 +178,7 @@ class Finished:
     held: tuple[HeldQuote, ...] = ()
     reply_tokens: int | None = None
     thought_tokens: int = 0
+    written_tokens: int | None = None
     thoughts: tuple[Span, ...] = ()
     is_open: bool = False
     thought_s: float = 0.0
