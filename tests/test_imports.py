@@ -45,7 +45,7 @@ FLOORS = (
     ("app.local_engine", "app.engines", "app.next_turn"),
     ("app.previews", "app.question"),
     ("app.reach",),
-    ("app.citing", "app.receipts", "app.found_again", "app.noting"),
+    ("app.citing", "app.receipts", "app.recording", "app.found_again", "app.noting"),
     ("app.passes", "app.answering", "app.export", "app.exchange", "app.checking_again"),
     ("app.desk", "app.archive", "app.choosing"),
     ("app.serve", "app.reaching"),

@@ -13,9 +13,7 @@ from engine.runtime.parting import Kind, Parting, Run
 
 _TELL_S = 0.5  # how often a prefill is heard of, of which the server says nothing
 _MOST_REASONING = 200_000  # characters that a receipt keeps
-_CLOSING = re.compile(
-    r"(?:(?<=\n)|(?=\S+\s*\n))</(think|thinking|thought|reasoning|seed:think)>"
-)  # at an end of a line
+_CLOSING = re.compile(r"(?:(?<=\n)|(?=\S+\s*\n))</(think|thinking|thought|reasoning|seed:think)>")
 # of what was counted, what a server reads at least where it reads all: a template may be another one than ours
 _EXACT, _SAME_VOCABULARY, _ESTIMATED = 1.0, 0.95, 0.5
 

@@ -159,8 +159,8 @@ class Finished:
     ttft_s: restore + prefill + first sample, to the first text or, without any, to the end. held: see HeldQuote.
     thoughts: which of the ids are no part of the answer, marks included. is_open: it ended within a thought. thought_s:
     from its first thought to the end of the last.
-    reply_tokens: the answer's, of an engine that tells no ids, which are () then; thought_tokens beside them, written_tokens: of both. server:
-    what an engine elsewhere said of it, for the receipt, see engine.answer.receipt.
+    reply_tokens: the answer's, of an engine that tells no ids, which are () then; thought_tokens beside them,
+    written_tokens: of both. server: what an engine elsewhere said of it, for the receipt, see engine.answer.receipt.
     """
 
     stop: Stop

@@ -37,7 +37,7 @@ from engine.runtime.form import Form, Vocabulary
 from engine.runtime.keeping import Keeping
 from engine.runtime.log import kv_places, listen, windowed_cells
 from engine.runtime.manner import Manner
-from engine.runtime.pen import Pen
+from engine.runtime.pen import Pen, begun_reply, said
 from engine.runtime.pictures import Picture
 from engine.runtime.prefix import Attention, CacheShape
 from engine.runtime.quotes.index import QuoteIndex
@@ -152,7 +152,8 @@ class LlamaModel:
         read = perf_counter()
         before = b"".join(map(self._quoting.piece, ids[len(ids) - n_begun :].tolist()))
         manner = manner or Manner()
-        reply, tags = self._reply(begun, ids[len(ids) - n_begun :], sampling, manner), None
+        reply = begun_reply(begun, ids[len(ids) - n_begun :].tolist(), self._quoting.piece, sampling, manner)
+        tags = None
         if len(self._cache) == len(ids) and not self.cancelled:
             index = held_to() if held_to is not None else None
             tags = self._quoting.tags(index, before) if index is not None else None
@@ -220,14 +221,6 @@ class LlamaModel:
         checkpoints.saved(n_tokens, n_bytes, perf_counter() - begun)
         yield Checkpoint(path, n_tokens, n_bytes)
 
-    def _reply(self, begun: float, before: Ids, sampling: Sampling, manner: Manner) -> Reply:
-        """One that goes on from these ids."""
-        parting, marks = manner.parting(), dict(manner.tokens)
-        pieces = [(token, self._quoting.piece(token)) for token in before.tolist()]
-        parting.hear(marks, pieces)
-        said = b"".join(piece for _, piece in pieces)
-        return Reply(begun, said, stops=(*sampling.stops, *manner.stops), parting=parting, marks=marks)
-
     def _sample(
         self, sampler: Sampler, pen: Pen, reply: Reply, quotes: bool, tags: Tags | None
     ) -> Iterator[Remark | Thinking | Text]:
@@ -247,7 +240,7 @@ class LlamaModel:
                 reply.add(token, self._quoting.piece(token))
                 if reply.stopped:
                     break
-                yield from self._said(reply, n_cached)
+                yield from said(reply, self._gauge(n_cached))
                 if sampler.is_over:
                     reply.stop = Stop.END
                     break
@@ -269,7 +262,7 @@ class LlamaModel:
             if len(self._cache):  # a decode that failed has cleared it
                 self._cache.ids = np.concatenate(cached)
             sampler.free()
-        yield from self._said(reply, len(self._cache), last=True)
+        yield from said(reply, self._gauge(len(self._cache)), last=True)
 
     def _next(self, sampler: Sampler, tags: Tags | None) -> int:
         """The token that the reply goes on with, or ends with."""
@@ -282,14 +275,6 @@ class LlamaModel:
         if self._vocabulary is None:
             self._vocabulary = Vocabulary(self._vocab)
         return Form(self._vocabulary, grammar)
-
-    def _said(self, reply: Reply, n_cached: int, *, last: bool = False) -> Iterator[Thinking | Text]:
-        for said in reply.due(last=last):
-            if said.is_thought:
-                yield Thinking(said.text, reply.n_thought, self._gauge(n_cached), said.ids)
-                continue
-            mends, reply.mends = reply.mends, False
-            yield Text(said.text, reply.n_answer, self._gauge(n_cached), said.ids, mends)
 
     def _load(self, on_load: Callable[[float], None]) -> Any:
         parameters = ModelParameters(self.settings.placement)

@@ -1,7 +1,9 @@
 """What is written whatever the model would say: how its reply begins, and the end of a thought that is too long."""
 
 from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 
+from engine.runtime.events import Gauge, Sampling, Text, Thinking
 from engine.runtime.manner import Manner
 from engine.runtime.reply import Reply
 
@@ -47,3 +49,24 @@ class Pen:
         self._forced.extend(ids)
         self._n_thoughts = 0 if ids else self._n_all
         return bool(ids)
+
+
+def begun_reply(
+    begun: float, before: Sequence[int], piece: Callable[[int], bytes], sampling: Sampling, manner: Manner
+) -> Reply:
+    """A reply that goes on from these ids. begun: when it was asked for. piece: the bytes of a token."""
+    parting, marks = manner.parting(), dict(manner.tokens)
+    pieces = [(token, piece(token)) for token in before]
+    parting.hear(marks, pieces)
+    said_before = b"".join(each for _, each in pieces)
+    return Reply(begun, said_before, stops=(*sampling.stops, *manner.stops), parting=parting, marks=marks)
+
+
+def said(reply: Reply, gauge: Gauge, *, last: bool = False) -> Iterator[Thinking | Text]:
+    """What of a reply is to be sent now."""
+    for each in reply.due(last=last):
+        if each.is_thought:
+            yield Thinking(each.text, reply.n_thought, gauge, each.ids)
+            continue
+        mends, reply.mends = reply.mends, False
+        yield Text(each.text, reply.n_answer, gauge, each.ids, mends)

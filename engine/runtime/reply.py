@@ -165,8 +165,7 @@ class Reply:
                     self._pending.append(Run(run.kind, run.text[len(text) :], run.start + len(text)))
                 if not text:
                     return
-            is_last = not self._pending and (self._parting is None or run.end == self._n_raw)
-            n_ids = len(self.ids) if is_last and not self._stops else self._n_ids(run.start + len(text))
+            n_ids = self._n_sent_with(run, run.start + len(text), last=last)
             if run.kind is Kind.ANSWER:
                 self.first_text_at = self.first_text_at or now
                 yield self._said(False, text, n_ids)
@@ -188,6 +187,17 @@ class Reply:
             else:
                 self.thoughts.append((start, n_ids))
         return Said(is_thought, text, tuple(self.ids[start:n_ids]))
+
+    def _n_sent_with(self, run: Run, end: int, *, last: bool) -> int:
+        """Tokens that are out with a run up to a character. One that holds some of two kinds is the later one's, as is
+        one that is half a character."""
+        is_end = not self._pending and (self._parting is None or run.end == self._n_raw)
+        if is_end and (last or (run.kind is Kind.ANSWER and not self._stops)):
+            return len(self.ids)
+        if run.kind is Kind.ANSWER:
+            return self._n_ids(end)
+        at = bisect_left(self._ends, end)
+        return at + (at < len(self._ends) and self._ends[at] == end)
 
     def _n_ids(self, end: int) -> int:
         """Tokens up to the one that brought the raw text to so many characters."""

@@ -1,0 +1,132 @@
+"""What is kept of an answer while it comes: its text, the ids that were sampled and what was thought, as the store has
+them, whatever breaks it off."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from time import monotonic
+
+from app.question import Answered, DeskEvent, Notice
+from app.receipts import Receipts
+from engine.backend import Event, Finished, Gauge, HeldQuote, Prefill, Remark, Stop, Text, Thinking
+from storage.records import Outcome, Thought, Turn
+from storage.store import Store
+
+_PROGRESS_S = 0.5  # how often the store hears of the prefill, and of thoughts
+
+
+@dataclass(slots=True)
+class Record:
+    """What is kept of an answer while it comes. read_s: what reading the sources took. text: of the answer so far; ids:
+    of all of the reply; thought: before the answer. Of each also the beginning where the reply goes on."""
+
+    turn: Turn
+    store: Store
+    read_s: float
+    receipts: Receipts
+    text: str
+    ids: list[int]
+    thought: Thought = field(default_factory=Thought)
+    n_begun: int = field(init=False)
+    told_at: float = 0.0
+    ended: bool = False
+    gauge: Gauge | None = None
+    encoded: int = 0
+    held: tuple[HeldQuote, ...] = ()
+    is_kept: bool = True  # the store has all that was thought
+
+    def __post_init__(self) -> None:
+        self.n_begun = len(self.ids)
+        spans = [(start, min(end, self.n_begun)) for start, end in self.thought.spans if start < self.n_begun]
+        self.thought = replace(self.thought, spans=tuple(spans), is_open=False)
+
+    def keep(self, event: Event) -> DeskEvent:
+        """Writes an event to the store; the event as the doors hear of it."""
+        if isinstance(event, Finished):
+            self.gauge, self.encoded, self.held = event.gauge, event.encoded, event.held
+            self.receipts.server = event.server
+            return Answered(self.end(self._outcome(event)), event.gauge, event.encoded)
+        if isinstance(event, Thinking):
+            self._think(event)
+        elif isinstance(event, Text):  # at most 20 a second, 0.3 ms each: a kill loses nothing that was seen
+            kept = self.text.removesuffix("\N{REPLACEMENT CHARACTER}") if event.mends else self.text
+            self.text = kept + event.text
+            self.ids += event.ids
+            self.store.turns.append_text(self.turn.id, self.text, self.ids, self._kept_thought())
+        elif isinstance(event, Prefill) and (event.done == event.total or monotonic() - self.told_at > _PROGRESS_S):
+            self.told_at = monotonic()
+            self.store.turns.set_progress(self.turn.id, done=event.done, total=event.total, reused=event.reused)
+        return Notice(event.text) if isinstance(event, Remark) else event
+
+    def _think(self, event: Thinking) -> None:
+        """Thoughts are long, and written whole: not as often as text."""
+        spans, start = list(self.thought.spans), len(self.ids)
+        self.ids += event.ids
+        if event.ids and spans and spans[-1][1] == start:
+            spans[-1] = (spans[-1][0], len(self.ids))
+        elif event.ids:
+            spans.append((start, len(self.ids)))
+        n_tokens = sum(end - start for start, end in spans) or event.n_tokens
+        text = self.thought.text + event.text
+        if event.takes_text:
+            self.text = ""
+        self.thought = replace(self.thought, text=text, spans=tuple(spans), n_tokens=n_tokens, is_open=True)
+        self.is_kept = False
+        if monotonic() - self.told_at > _PROGRESS_S:
+            self.told_at = monotonic()
+            self.store.turns.append_text(self.turn.id, self.text, self.ids, self._kept_thought())
+
+    def _kept_thought(self) -> Thought | None:
+        """What was thought, where the store has not all of it."""
+        if self.is_kept:
+            return None
+        self.is_kept = True
+        return self.thought
+
+    def _had_thought(self) -> Thought | None:
+        """What was thought; None where there was neither a thought nor a mark of one."""
+        return self.thought if self.thought.text or self.thought.spans or self.thought.n_tokens else None
+
+    def _n_answered(self, event: Finished, reply_ids: Sequence[int], n_thought: int) -> int:
+        return len(reply_ids) - n_thought if event.reply_tokens is None else self.n_begun + event.reply_tokens
+
+    def end(self, outcome: Outcome) -> Turn:
+        """The turn as it is stored now."""
+        self.ended = True
+        turn = self.store.turns.finish(self.turn.id, outcome)
+        self.turn = self.store.turns.cite(turn.id, receipt=self.receipts.of(turn))
+        return self.turn
+
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether the model itself ended within its thoughts."""
+        thought = self.turn.thought
+        return self.turn.stop == Stop.END and not self.text and thought is not None and thought.is_open
+
+    def break_off(self, stop: Stop, error: str | None = None) -> Turn:
+        """The turn as it is stored now, with what was sampled so far."""
+        thought, ids = self._had_thought(), tuple(self.ids)
+        return self.end(Outcome(text=self.text, stop=stop, reply_ids=ids, error=error, thought=thought))
+
+    def _outcome(self, event: Finished) -> Outcome:
+        reply_ids, prompt_tokens = (*self.ids[: self.n_begun], *event.reply_ids), event.prompt_tokens - self.n_begun
+        reply_ids = reply_ids if event.reply_tokens is None else ()  # a server tells none
+        own = tuple((start + self.n_begun, end + self.n_begun) for start, end in event.thoughts)
+        spans = (*(span for span in self.thought.spans if span[0] < self.n_begun), *own)
+        spans = tuple((start, min(end, self.n_begun) if start < self.n_begun else end) for start, end in spans)
+        n_thought = sum(end - start for start, end in spans) if reply_ids else event.thought_tokens
+        seconds = self.thought.seconds + event.thought_s
+        self.thought = replace(self.thought, spans=spans, n_tokens=n_thought, seconds=seconds, is_open=event.is_open)
+        return Outcome(
+            text=self.text,
+            stop=event.stop,
+            reply_ids=reply_ids,
+            error=event.error,
+            prompt_tokens=prompt_tokens,
+            reused_tokens=min(event.reused_tokens, prompt_tokens),
+            reply_tokens=self._n_answered(event, reply_ids, n_thought),
+            thought=self._had_thought(),
+            read_s=self.read_s,
+            load_s=event.load_s,
+            prefill_s=event.prefill_s,
+            ttft_s=event.ttft_s,
+        )
