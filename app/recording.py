@@ -1,17 +1,25 @@
 """What is kept of an answer while it comes: its text, the ids that were sampled and what was thought, as the store has
 them, whatever breaks it off."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from time import monotonic
+from typing import Any, Protocol
 
 from app.question import Answered, DeskEvent, Notice
-from app.receipts import Receipts
 from engine.backend import Event, Finished, Gauge, HeldQuote, Prefill, Remark, Stop, Text, Thinking
 from storage.records import Outcome, Thought, Turn
 from storage.store import Store
 
 _PROGRESS_S = 0.5  # how often the store hears of the prefill, and of thoughts
+
+
+class Receipts(Protocol):
+    """What makes a turn's receipt. server: see Finished."""
+
+    server: Mapping[str, Any] | None
+
+    def of(self, turn: Turn) -> Any: ...
 
 
 @dataclass(slots=True)

@@ -37,13 +37,12 @@ from engine.runtime.form import Form, Vocabulary
 from engine.runtime.keeping import Keeping
 from engine.runtime.log import kv_places, listen, windowed_cells
 from engine.runtime.manner import Manner
-from engine.runtime.pen import Pen, begun_reply, said
+from engine.runtime.pen import Pen, begun_pen, said
 from engine.runtime.pictures import Picture
 from engine.runtime.prefix import Attention, CacheShape
 from engine.runtime.quotes.index import QuoteIndex
 from engine.runtime.quotes.tags import Tags
 from engine.runtime.quotes.writing import Asked, Quoting
-from engine.runtime.reply import Reply
 from engine.runtime.sampling import Sampler
 from engine.runtime.settings import EngineSettings
 from engine.runtime.vision import Fetch
@@ -151,17 +150,15 @@ class LlamaModel:
             )
         read = perf_counter()
         before = b"".join(map(self._quoting.piece, ids[len(ids) - n_begun :].tolist()))
-        manner = manner or Manner()
-        reply = begun_reply(begun, ids[len(ids) - n_begun :].tolist(), self._quoting.piece, sampling, manner)
-        tags = None
+        begun_with = ids[len(ids) - n_begun :].tolist()
+        room, piece, tags = self.n_ctx - len(ids) + n_begun, self._quoting.piece, None
+        pen = begun_pen(begun, begun_with, piece, sampling, manner or Manner(), room=room)
+        reply = pen.reply
         if len(self._cache) == len(ids) and not self.cancelled:
             index = held_to() if held_to is not None else None
-            tags = self._quoting.tags(index, before) if index is not None else None
+            tags = self._quoting.tags(index, b"".join(map(piece, begun_with))) if index is not None else None
             sampler = Sampler(sampling, self._n_vocab, self._form(form) if form else None)
-            pen = Pen(
-                manner, reply, sampling.max_tokens, n_thoughts=manner.room(len(ids) - n_begun, sampling, self.n_ctx)
-            )
-            yield from self._sample(sampler, pen, reply, quotes, tags)
+            yield from self._sample(sampler, pen, quotes, tags)
         ended = perf_counter()
         yield Finished(
             stop=reply.stop,
@@ -176,10 +173,7 @@ class LlamaModel:
             encoded=self._encoded,
             gauge=self._gauge(len(self._cache)),
             held=tuple(tags.quotes) if tags is not None else (),
-            thoughts=tuple(reply.thoughts),
-            is_open=reply.is_open,
-            thought_s=reply.thought_s,
-            thought_tokens=reply.n_thought,
+            **reply.thought_fields,
         )
 
     def evidence(self, asked: Asked, index: QuoteIndex) -> Iterator[Evidence | Remark]:
@@ -222,9 +216,9 @@ class LlamaModel:
         yield Checkpoint(path, n_tokens, n_bytes)
 
     def _sample(
-        self, sampler: Sampler, pen: Pen, reply: Reply, quotes: bool, tags: Tags | None
+        self, sampler: Sampler, pen: Pen, quotes: bool, tags: Tags | None
     ) -> Iterator[Remark | Thinking | Text]:
-        cached = [self._cache.ids]
+        reply, cached = pen.reply, [self._cache.ids]
         n_cached = len(self._cache)
         try:
             while True:

@@ -36,12 +36,10 @@ class Manner:
         """The ids that end a thought; none where the vocabulary cannot say them."""
         return dict(self.endings).get(mark.closing, ())
 
-    def room(self, n_prompt: int, sampling: Sampling, n_ctx: int) -> int:
-        """Tokens that it may think in a context of so many, which is to hold the answer too."""
-        if self.limit is not None:
-            return self.limit
-        most = sampling.max_tokens
-        return min(DEFAULT_THINKING, max(n_ctx - n_prompt - most, most // 2))
+    def room(self, left: int, sampling: Sampling) -> int:
+        """Tokens that it may think where so many are left in the context, which is to hold the answer too."""
+        most, limit = sampling.max_tokens, DEFAULT_THINKING if self.limit is None else self.limit
+        return min(limit, max(left - most, most // 2))
 
     def fields(self) -> dict[str, Any]:
         """As JSON."""

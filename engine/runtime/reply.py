@@ -5,6 +5,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Any
 
 from engine.prompt.marks import Mark, held
 from engine.runtime.events import Span, Stop
@@ -79,6 +80,12 @@ class Reply:
     def n_thought(self) -> int:
         """Tokens that do not count as the answer's."""
         return len(self.ids) - self.n_answer
+
+    @property
+    def thought_fields(self) -> dict[str, Any]:
+        """What Finished says of thoughts."""
+        said = {"thoughts": tuple(self.thoughts), "thought_tokens": self.n_thought, "thought_s": self.thought_s}
+        return {**said, "is_open": self.is_open}
 
     def goes_on_at(self, token: int) -> bool:
         """Whether a token that ends replies ends no more than a thought here."""

@@ -12,9 +12,7 @@ from tests.models.families import FAMILIES
 TODAY = date(2026, 11, 30)
 LOOP = "{% for m in messages %}"
 END = "{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
-PONDER = (
-    LOOP + "<{{ m.role }}>{{ m.content.split('</ponder>')[-1] if m.role == 'assistant' else m.content }}</>" + END
-)
+PONDER = LOOP + "<{{ m.role }}>{{ m.content.split('</ponder>')[-1] if m.role == 'assistant' else m.content }}</>" + END
 APART = (
     LOOP
     + "<{{ m.role }}>{% if m.reasoning_content %}<think>{{ m.reasoning_content }}</think>{% endif %}"

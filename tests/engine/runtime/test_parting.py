@@ -38,7 +38,12 @@ CASES = [
     ("<|channel|>analysis<|message|>Hm.", None, "Hm.", ""),
     ("<|channel|>analysis<|message|>Hm.<|start|>assistant<|channel|>final<|message|>So.", None, "Hm.", "So."),
     ("Hm.<|end|><|start|>assistant<|channel|>final<|message|>So.", IN_CHANNEL, "Hm.", "So."),
-    ("<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>commentary<|message|>b<|end|>", None, "ab", ""),
+    (
+        "<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>commentary<|message|>b<|end|>",
+        None,
+        "ab",
+        "",
+    ),
 ]
 
 
