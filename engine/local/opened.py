@@ -123,7 +123,7 @@ class OpenModel:
 
     def manner(self, prompt: Prompt, sampling: Sampling, *, has_form: bool = False) -> Manner:
         """How a reply to the prompt is written. has_form: it is held to a grammar, which allows no thought."""
-        return manner_of(self.template, self.tokenizer, prompt.asks, sampling, has_form=has_form)
+        return manner_of(self.template.habits, self.tokenizer, prompt.asks, sampling, has_form=has_form)
 
 
 def _pages(document: Document) -> dict[int, int]:

@@ -131,9 +131,8 @@ class LlamaModel:
         are cells of; fetch: gives the files that they are drawn from. n_begun: ids at the end that the reply goes on
         from; the events have what is new. form: the grammar that the reply is held to. quotes: evidence will be looked
         for behind its statements. held_to: waits for what quotes are held to that the model opens itself; None where it
-        was not told to, or it was cancelled. manner: where thoughts stand, and
-        what ends it. Cancelling keeps what was decoded. Raises EngineFailed when llama.cpp
-        fails.
+        was not told to, or it was cancelled. manner: where thoughts stand, and what ends it. Cancelling keeps what was
+        decoded. Raises EngineFailed when llama.cpp fails.
         """
         begun = perf_counter()
         self._decoder.look_at(pictures, fetch)
@@ -143,16 +142,10 @@ class LlamaModel:
         restored = perf_counter()
         yield Prefill(reused, len(ids), reused, 0.0, self._gauge(reused))
         for event in self._prefill(ids, anchor, keeping):
-            yield (
-                event
-                if isinstance(event, Checkpoint)
-                else Prefill(event, len(ids), reused, perf_counter() - restored, self._gauge(event), self._encoded)
-            )
+            yield event if isinstance(event, Checkpoint) else self._progress(event, len(ids), reused, restored)
         read = perf_counter()
-        before = b"".join(map(self._quoting.piece, ids[len(ids) - n_begun :].tolist()))
-        begun_with = ids[len(ids) - n_begun :].tolist()
-        room, piece, tags = self.n_ctx - len(ids) + n_begun, self._quoting.piece, None
-        pen = begun_pen(begun, begun_with, piece, sampling, manner or Manner(), room=room)
+        begun_with, piece, tags = ids[len(ids) - n_begun :].tolist(), self._quoting.piece, None
+        pen = begun_pen(begun, begun_with, piece, sampling, manner or Manner(), room=self.n_ctx - len(ids))
         reply = pen.reply
         if len(self._cache) == len(ids) and not self.cancelled:
             index = held_to() if held_to is not None else None
@@ -175,6 +168,9 @@ class LlamaModel:
             held=tuple(tags.quotes) if tags is not None else (),
             **reply.thought_fields,
         )
+
+    def _progress(self, done: int, total: int, reused: int, since: float) -> Prefill:
+        return Prefill(done, total, reused, perf_counter() - since, self._gauge(done), self._encoded)
 
     def evidence(self, asked: Asked, index: QuoteIndex) -> Iterator[Evidence | Remark]:
         """Looks for words that show the statements of the last answer; the cache stays that of the answer. See
