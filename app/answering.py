@@ -84,9 +84,7 @@ def answer(
             events = _generated(turn, words, told, sampling, session.id, backend, cancel)
             with closing(events):
                 for event in events:
-                    yield record.keep(event)
-            if record.is_unanswered:
-                yield Notice("The model ended while it thought: it gave no answer. Ask again, or with --thinking off.")
+                    yield from record.told(event)
         except LongdeskError as error:
             yield Answered(record.break_off(Stop.ERROR, str(error)))
             if isinstance(error, DoesNotFit):  # only a server finds out so late: it is the same refusal

@@ -1,7 +1,7 @@
 """What is kept of an answer while it comes: its text, the ids that were sampled and what was thought, as the store has
 them, whatever breaks it off."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any, Protocol
@@ -46,6 +46,13 @@ class Record:
         self.n_begun = len(self.ids)
         spans = [(start, min(end, self.n_begun)) for start, end in self.thought.spans if start < self.n_begun]
         self.thought = replace(self.thought, spans=tuple(spans), is_open=False)
+
+    def told(self, event: Event) -> Iterator[DeskEvent]:
+        """Keeps an event; what the doors hear of it."""
+        yield self.keep(event)
+        thought = self.turn.thought
+        if self.ended and self.turn.stop == Stop.END and not self.text and thought is not None and thought.is_open:
+            yield Notice("The model ended while it thought: it gave no answer. Ask again, or with --thinking off.")
 
     def keep(self, event: Event) -> DeskEvent:
         """Writes an event to the store; the event as the doors hear of it."""
@@ -103,12 +110,6 @@ class Record:
         turn = self.store.turns.finish(self.turn.id, outcome)
         self.turn = self.store.turns.cite(turn.id, receipt=self.receipts.of(turn))
         return self.turn
-
-    @property
-    def is_unanswered(self) -> bool:
-        """Whether the model itself ended within its thoughts."""
-        thought = self.turn.thought
-        return self.turn.stop == Stop.END and not self.text and thought is not None and thought.is_open
 
     def break_off(self, stop: Stop, error: str | None = None) -> Turn:
         """The turn as it is stored now, with what was sampled so far."""

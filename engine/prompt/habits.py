@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from engine.prompt.chat import Message, Rendered, Turns, Variables
 from engine.prompt.marks import ANSWERS, CHANNEL_TOKENS, IN_CHANNEL, THOUGHTS, Mark, opened_in, pairs_in
-from engine.prompt.rendering import Message, Rendered, Turns, Variables
 
 _THOUGHTS, _REPLY, _QUESTION = ("athoughtthatwas", "anotherthatis"), "areplythatcame", "aquestionthatcame"
 _SWITCH = re.compile(

@@ -10,13 +10,13 @@ import resource
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from engine.child import environment, python_command
 from engine.errors import EngineFailed
+from engine.prompt.chat import Content, Message, Rendered, Turns, Variables
 from engine.prompt.choice import one_line
 
 if TYPE_CHECKING:
@@ -27,28 +27,6 @@ _CPU_S, _WALL_S = 2, 60  # rendering takes milliseconds; the rest is for a machi
 _MEMORY_BYTES = 512 << 20
 _FAILED = "it takes too much time or memory"
 _MAX_RENDERED = 1 << 20  # characters; placeholders are short, so more than this is no chat template
-
-Content = str | tuple[str, ...]  # a tuple stands for a list of parts, each of them text
-Message = tuple[str, Content] | tuple[str, Content, str]  # role, content, and what was thought before it
-Turns = tuple[Message, ...]
-Variables = tuple[tuple[str, str | bool | int], ...]  # what the template is told: bos_token, enable_thinking, ...
-
-
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    """One conversation as the template writes it, or a clause that says why it does not.
-
-    line: of the template, where it failed; 0 where nobody can tell.
-    """
-
-    text: str = ""
-    fault: str = ""
-    line: int = 0
-
-    @property
-    def reason(self) -> str:
-        """The fault with its line; '' where there is none."""
-        return f"{self.fault} (line {self.line})" if self.line else self.fault
 
 
 def render(

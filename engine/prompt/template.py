@@ -14,9 +14,10 @@ from enum import StrEnum
 from engine.corpus.source import digest_text
 from engine.errors import ModelRefused
 from engine.gguf import Header
+from engine.prompt.chat import Rendered, Turns, Variables
 from engine.prompt.choice import OwnTemplate, TemplateUse, one_line
 from engine.prompt.habits import Habits, Trials
-from engine.prompt.rendering import Rendered, Turns, Variables, render
+from engine.prompt.rendering import render
 
 # for models that bring none: plain words, no special tokens
 PLAIN = (

@@ -2,8 +2,10 @@
 where the chat template lets it."""
 
 from collections.abc import Generator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from threading import Event as Flag
 from typing import Any
 
 import pytest
@@ -45,14 +47,13 @@ class Thinker(FakeBackend):
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Generator[Desk, None, None]:
-    with Desk(
-        Settings(home=tmp_path / "home", model="fake"), backend=Thinker(answer=lambda _: "let me So it is")
-    ) as desk:
+    backend = Thinker(answer=lambda _: "let me So it is")
+    with closing(Desk(Settings(home=tmp_path / "home", model="fake"), backend=backend)) as desk:
         yield desk
 
 
 def ask(desk: Desk, text: str, session: str | None = None) -> tuple[list[Any], Answered]:
-    events = list(desk.ask(Question(text=text, session=session)))
+    events = list(desk.ask(Question(text=text, session=session), cancel=Flag()))
     return events, [event for event in events if isinstance(event, Answered)][-1]
 
 
