@@ -121,7 +121,7 @@ def prepare(
     system = session.system or "" if session else standing_instruction(settings, bool(placed))
     today = date.fromisoformat(session.frozen_date) if session else date.today()
     carried = backend.documents(conversation.sources, conversation.numbers, max_tiles=own.max_tiles)
-    exchanges = [*conversation.history, Exchange(question, carried, thinking=settings.thinking)]
+    exchanges = [*conversation.history, Exchange(question, carried, thinking=settings.thinking or "")]
     begun = reply_ids(resumed, backend) if resumed else _NO_IDS
     prompt = backend.lay_out(exchanges, system=system, today=today).begun_with(begun, resumed.text if resumed else "")
     case = backend.consider(prompt, settings.wanted, exchanges)

@@ -180,7 +180,7 @@ def sampling_of(settings: Settings) -> Sampling:
         min_p=settings.min_p,
         seed=settings.seed,
         stops=settings.stops,
-        thinking=settings.thinking,
+        thinking=settings.thinking or "",
     )
 
 

@@ -34,7 +34,7 @@ class Settings:
     folders that hold model files. roots: folders that the page may read. n_ctx: tokens of the context, None to choose.
     n_threads: 0 for all cores. reply_tokens: --reply and --max-tokens. system: the standing instruction, None for
     Longdesk's own. stops: texts before which a reply ends. thinking: 'on', 'off' or the most tokens that a model may
-    think before it answers, '' for what it does of itself. chat_template: a file that lays chats out in place of what
+    think before it answers, None for what it does of itself. chat_template: a file that lays chats out in place of what
     the model brings, or one that was read already; None, and MODELS_OWN, for the model's. mmproj: the vision projector,
     None for the one that lies beside the model. max_tiles: images are scaled down to that many tiles at most.
     tile_separators: Llama 4's marks
@@ -64,7 +64,7 @@ class Settings:
     min_p: float = 0.05
     seed: int | None = None
     stops: tuple[str, ...] = ()
-    thinking: str = ""
+    thinking: str | None = None
     system: str | None = None
     chat_template: str | OwnTemplate | None = None
     mmproj: Path | None = None
@@ -88,7 +88,7 @@ class Settings:
             ("notes_budget", self.notes_budget >= 0, "0 or more"),
             ("n_threads", self.n_threads >= 0, "0 or more"),
             ("stops", all(0 < len(stop) <= 1_000 for stop in self.stops), "texts of 1 to 1,000 characters"),
-            ("thinking", is_thinking(self.thinking), "on, off, or a number of tokens"),
+            ("thinking", is_thinking(self.thinking or ""), "on, off, or a number of tokens"),
             ("temperature", 0 <= self.temperature <= 10, "from 0 to 10"),
             ("top_p", 0 <= self.top_p <= 1, "from 0 to 1"),
             ("min_p", 0 <= self.min_p <= 1, "from 0 to 1"),

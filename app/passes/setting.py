@@ -63,7 +63,7 @@ class Setting:
     def lay_out(self, sources: Sequence[Source], text: str) -> Prompt:
         """Sources first, so that the next question finds them in the cache; then what was said before, and the text."""
         documents = self.backend.documents(sources, self.numbers, max_tiles=self.max_tiles)
-        first, *rest = [*self.history, Exchange(text, thinking=self.settings.thinking)]
+        first, *rest = [*self.history, Exchange(text, thinking=self.settings.thinking or "")]
         exchanges = [replace(first, documents=documents), *rest]
         return self.backend.lay_out(exchanges, system=self.system, today=self.today)
 

@@ -103,7 +103,7 @@ class QuoteTrial:
 
     def _laid_out(self) -> tuple[Prompt, Replied, list[Span]]:
         documents = self.opened.documents(_sources(), IdCache())
-        prompt = self.opened.prompt([Exchange(_QUESTION, documents)], system=SYSTEM, today=date(2025, 1, 1))
+        prompt = self.opened.prompt([Exchange(_QUESTION, documents, thinking="off")], system=SYSTEM, today=date(2025, 1, 1))
         text, spans = "", []
         for statement, _ in _STATEMENTS:
             text += " " if text else ""

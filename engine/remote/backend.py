@@ -58,6 +58,7 @@ class RemoteBackend:
         self._own: Own | None = None
         self._folds_system = False
         self._thinks = False  # as was heard of its answers
+        self._untold = False  # it was said that it cannot be told whether to think
         self.own_looked_for = False  # whoever opens it may look for one
         window = entered.window or adapter.window()
         sees, host = adapter.sees(), adapter.connection.address.host
@@ -184,7 +185,8 @@ class RemoteBackend:
                 f"What is sent holds {', '.join(found[:_MOST_NAMED])}: {self.about.server} may take such texts for "
                 "marks of the chat."
             )
-        if sampling.thinking and not self._adapter.tells_template:
+        if sampling.thinking and not self._adapter.tells_template and not self._untold:
+            self._untold = True
             yield Remark(f"{self.about.server} has no way to be told whether its model thinks: it is asked as ever.")
         request = self._request(case, sampling, form)
         heard = Heard(case.prompt, request, monotonic())

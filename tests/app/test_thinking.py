@@ -9,6 +9,7 @@ from threading import Event as Flag
 from typing import Any
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from app.cli.output.answer import event_json, turn_json
 from app.desk import Desk
@@ -114,3 +115,17 @@ def test_the_setting(value: str, holds: bool, tmp_path: Path) -> None:
         return
     with pytest.raises(UsageError, match="thinking"):
         Settings(home=tmp_path, thinking=value)
+
+
+def test_the_page_folds_it_and_draws_nothing_of_it() -> None:
+    def page() -> None:
+        from app.parts.turns import _draw_thought, thought_line
+        from storage.records import Thought
+
+        thought = Thought(text="<b>Hm</b>\nwell", n_tokens=1234, seconds=12.0)
+        _draw_thought("a-0", thought.text, thought_line(thought))
+
+    drawn = AppTest.from_function(page).run()
+    assert not drawn.exception and drawn.expander[0].label == "Thought · 1,234 tokens · 12.0 s"
+    [html] = drawn.get("html")
+    assert "&lt;b&gt;Hm&lt;/b&gt;&#10;well" in html.proto.body and "<b>" not in html.proto.body
