@@ -187,8 +187,9 @@ class LocalBackend:
         has_read, keeper = False, self.engine.keeper
         try:
             documents = documents_of(quotable) if quotable else None
+            manner = self.opened.manner(case.prompt, sampling, has_form=form is not None)
             generated = process.generate(
-                case.prompt, sampling, cancel=cancel, documents=documents, form=form, told=told
+                case.prompt, sampling, cancel=cancel, documents=documents, form=form, told=told, manner=manner
             )
             with closing(generated) as events:
                 for event in events:

@@ -71,6 +71,8 @@ def _turn_lines(turn: Turn, *, marked: bool) -> list[str]:
     if marked:
         after = "the first" if turn.parent is None else f"after {turn.parent + 1}"
         lines += [f"(question {turn.index + 1}, {after})", ""]
+    if turn.thought is not None and turn.thought.text:
+        lines += ["Thought:", "", _fenced(turn.thought.text, "text"), ""]
     lines += [_whole(turn.text), ""]
     if turn.stop != "end":
         lines += [f"({ENDS.get(turn.stop or '', 'running')})", ""]

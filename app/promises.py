@@ -17,7 +17,8 @@ from typing import IO, Any
 from app.kv.disk_lock import locked
 from engine.errors import LongdeskError
 from engine.memory.budget import Device, Need
-from storage.leases import Holder, this_host, this_process
+from storage.hosts import this_host
+from storage.leases import Holder, this_process
 
 _FOLDER, _LOCK = "engines", "engines.lock"
 

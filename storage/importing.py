@@ -81,6 +81,7 @@ def _put_turn(connection: sqlite3.Connection, session_id: str, turn: Turn) -> No
         "question": pack_text(turn.question),
         "citations": pack_json(citations),
         "receipt": pack_json(turn.receipt),
+        "thought": pack_json(turn.thought and turn.thought.to_json()),
         "reply_ids": pack_ids(turn.reply_ids),
         "text": pack_text(turn.text),
     }

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from app.cli.desk import open_desk, take_up
-from app.cli.options import CLUSTER, CLUSTER_NAMES, CONTEXT, CORPUS, JSON, READ_AGAIN, Tokens, names_pages
+from app.cli.options import CLUSTER, CLUSTER_NAMES, CONTEXT, CORPUS, JSON, READ_AGAIN, THINKING, Tokens, names_pages
 from app.cli.output import Json
 from app.cli.output.answer import print_answer, show_checking, tell_skipped
 from app.cli.output.count import count_json, show_reading
@@ -118,6 +118,7 @@ def plan(
 @click.option("--min-p", type=click.FloatRange(0, 1), metavar="P")
 @click.option("--seed", type=int, metavar="S")
 @click.option("--stop", "stops", multiple=True, metavar="TEXT", help="End the reply before this text; may be repeated.")
+@THINKING
 @click.option("--no-snapshot", is_flag=True, help="Do not keep the KV cache for the session's next question.")
 @click.option(
     "--quotes/--no-quotes",

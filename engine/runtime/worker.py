@@ -20,6 +20,7 @@ from engine.runtime.binding import binding_from
 from engine.runtime.events import Checkpoint, Sampling
 from engine.runtime.keeping import keeping_from
 from engine.runtime.llama import LlamaModel
+from engine.runtime.manner import manner_from
 from engine.runtime.pictures import Picture, pictures_from
 from engine.runtime.quotes.index import IndexToCome, QuoteIndex
 from engine.runtime.quotes.text import documents_from
@@ -101,7 +102,7 @@ class Worker:
         anchor, keeping = call.fields.pop("anchor"), call.fields.pop("keeping")
         n_begun, form = call.fields.pop("n_begun"), call.fields.pop("form")
         quotes, is_told = call.fields.pop("quotes"), call.fields.pop("told")
-        pictures = pictures_from(call.fields.pop("pictures"))
+        pictures, manner = pictures_from(call.fields.pop("pictures")), call.fields.pop("manner")
         self._file = None
         while not self._files.empty():
             self._files.get()
@@ -116,6 +117,7 @@ class Worker:
             form=form,
             quotes=quotes,
             held_to=(lambda: self._built(self._index)) if is_told else None,
+            manner=manner_from(manner) if manner else None,
         )
         for event in events:
             fields = asdict(event)
@@ -148,6 +150,7 @@ class Worker:
             openings=[np.array(ids, dtype=np.int32) for ids in fields["openings"]],
             apart=sizes is not None,
             floor=fields["floor"],
+            trimmed=fields["trimmed"],
         )
         index = self._built(to_come)
         for event in model.evidence(asked, index) if index is not None else ():
