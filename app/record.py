@@ -4,12 +4,12 @@ A disk that is full for a moment, or another process that writes for long, costs
 written with what comes next.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from time import monotonic, sleep
+from typing import Any, Protocol
 
 from app.question import Answered, DeskEvent, Notice
-from app.receipts import Receipts
 from engine.backend import Event, Finished, Gauge, HeldQuote, Prefill, Remark, Stop, Text, Thinking
 from storage.records import Outcome, Thought, Turn
 from storage.schema import StorageFailed
@@ -18,6 +18,14 @@ from storage.store import Store
 _PROGRESS_S = 0.5  # how often the store hears of the prefill
 _RETRY_S = 0.5  # after something could not be written
 _FINISHING_S = (0.1, 0.5, 2.0)  # between tries to write how it ended
+
+
+class Receipts(Protocol):
+    """What makes a turn's receipt. server: see Finished."""
+
+    server: Mapping[str, Any] | None
+
+    def of(self, turn: Turn) -> Any: ...
 
 
 @dataclass(slots=True)
