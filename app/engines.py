@@ -43,9 +43,10 @@ from engine.backend import (
     Segment,
     Source,
     TemplateUse,
+    Text,
     Wanted,
 )
-from engine.errors import EngineFailed, LongdeskError, ModelRefused
+from engine.errors import EngineFailed, EngineSpoiled, LongdeskError, ModelRefused
 from engine.local.opened import OpenModel
 from engine.memory.fingerprint import fingerprint
 from engine.memory.planner import Planner, make_plan
@@ -178,7 +179,7 @@ class LocalBackend:
         process = self.engine.ready(self.opened, case, reuse, session_id)
         if reuse.remark is not None:
             yield Remark(reuse.remark)
-        has_read, keeper = False, self.engine.keeper
+        n_reused, keeper, has_written = None, self.engine.keeper, False
         try:
             documents = documents_of(quotable) if quotable else None
             generated = process.generate(
@@ -186,14 +187,22 @@ class LocalBackend:
             )
             with closing(generated) as events:
                 for event in events:
-                    has_read |= isinstance(event, Prefill)  # the first comes when a saved cache has been restored
-                    if isinstance(event, Finished):
+                    if isinstance(event, Prefill):  # the first comes when a saved cache has been restored
+                        n_reused = event.reused
+                    elif isinstance(event, Text):
+                        has_written = True
+                    elif isinstance(event, Finished):
                         keeper.answered(event)
                     elif isinstance(event, Remark) and event.broken:
                         keeper.discard(Path(event.broken))
                     yield event
+        except EngineSpoiled:
+            keeper.drop(session_id)
+            if not has_written and (n_reused or 0) > reuse.n_live:  # it may have come from what was restored
+                keeper.discard(max(reuse.promised, key=lambda each: each.n_tokens).path)
+            raise
         except EngineFailed:
-            if not has_read:  # the cache that it was to start from may have been at fault: the next asks anew
+            if n_reused is None:  # the cache that it was to start from may have been at fault: the next asks anew
                 keeper.drop(session_id)
             raise
 

@@ -7,7 +7,8 @@
     │   ├── SourceRefused   a file, folder or archive
     │   └── ModelRefused    a GGUF
     ├── EngineFailed        it broke while running
-    │   └── EngineDied      the engine's child process ended
+    │   ├── EngineDied      the engine's child process ended
+    │   └── EngineSpoiled   what it computes is no number: nothing of its KV cache may be used
     ├── SessionBusy         another process is answering in this session
     ├── Cancelled           the user stopped it
     └── storage.schema.StorageFailed   the database cannot be opened, read or written
@@ -93,6 +94,10 @@ class EngineFailed(LongdeskError):
 
 class EngineDied(EngineFailed):
     """The engine's child process ended before it was done: a crash in llama.cpp, or the kernel's OOM killer."""
+
+
+class EngineSpoiled(EngineFailed):
+    """What the model computes is no number (NaN, or infinite). Of its KV cache nothing may be used, nor kept."""
 
 
 class SessionBusy(LongdeskError):

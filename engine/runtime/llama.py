@@ -15,11 +15,12 @@ from typing import Any
 import llama_cpp
 import numpy as np
 
-from engine.errors import EngineFailed
+from engine.errors import EngineFailed, EngineSpoiled
 from engine.memory.llama_parameters import ModelParameters, context_parameters
 from engine.runtime.binding import Binding
 from engine.runtime.cache import KvCache
 from engine.runtime.checkpoint import Checkpoints
+from engine.runtime.circles import EVERY, cycle_of, in_circles
 from engine.runtime.decoder import Decoder, has_dims
 from engine.runtime.events import Checkpoint, Evidence, Finished, Gauge, Prefill, Remark, Sampling, Stop, Text
 from engine.runtime.form import Form, Vocabulary
@@ -119,7 +120,7 @@ class LlamaModel:
         from; the events have what is new. form: the grammar that the reply is held to. quotes: evidence will be looked
         for behind its statements. held_to: waits for what quotes are held to that the model opens itself; None where it
         was not told to, or it was cancelled. Cancelling keeps what was decoded. Raises EngineFailed when llama.cpp
-        fails.
+        fails, EngineSpoiled where what it computes is no number: the cache is empty then.
         """
         begun = perf_counter()
         self._decoder.look_at(pictures, fetch)
@@ -135,12 +136,13 @@ class LlamaModel:
                 else Prefill(event, len(ids), reused, perf_counter() - restored, self._gauge(event), self._encoded)
             )
         read = perf_counter()
-        before = b"".join(map(self._quoting.piece, ids[len(ids) - n_begun :].tolist()))
+        begun_with = ids[len(ids) - n_begun :].tolist()
+        before = b"".join(map(self._quoting.piece, begun_with))
         reply, tags = Reply(begun, before, stops=sampling.stops), None
         if len(self._cache) == len(ids) and not self.cancelled:
             index = held_to() if held_to is not None else None
             tags = self._quoting.tags(index, before) if index is not None else None
-            sampler = Sampler(sampling, self._n_vocab, self._form(form) if form else None)
+            sampler = Sampler(sampling, self._n_vocab, self._form(form) if form else None, begun_with)
             yield from self._sample(sampler, sampling.max_tokens, reply, quotes, tags)
         ended = perf_counter()
         yield Finished(
@@ -153,6 +155,7 @@ class LlamaModel:
             prefill_s=read - restored,
             ttft_s=(reply.first_text_at or ended) - begun,
             generate_s=ended - read,
+            error=in_circles(reply.ids, sampling) if reply.stop is Stop.ERROR else None,
             encoded=self._encoded,
             gauge=self._gauge(len(self._cache)),
             held=tuple(tags.quotes) if tags is not None else (),
@@ -171,12 +174,17 @@ class LlamaModel:
             checkpoints = Checkpoints(
                 keeping.checkpoint, keeping.checkpoint_bytes, n_held=len(self._cache), speeds=keeping.speeds
             )
+        n_batches, look_at = 0, 1
         while len(self._cache) < len(ids) and not self.cancelled:
             at = len(self._cache)
             end = self._decoder.read_on(ids, at, anchor)
             if end == at:
                 return
-            self._cache.ids = ids[:end]
+            self._cache.ids, n_batches = ids[:end], n_batches + 1
+            # looking waits for a GPU, which has work for several batches: after 1, 2, 4, ... of them, and at ends
+            if n_batches == look_at or end == len(ids) or self.cancelled:
+                self._refuse_spoiled()
+                look_at = 2 * n_batches
             if at < anchor <= end:
                 self._cache.copy_window()
             yield end
@@ -188,6 +196,7 @@ class LlamaModel:
         n_tokens, gauge = len(self._cache), self._gauge(len(self._cache))
         if not checkpoints.is_due(n_tokens, gauge.n_bytes * gauge.used // gauge.cells, elapsed_s):
             return
+        self._refuse_spoiled()
         begun, path = perf_counter(), checkpoints.next_path()
         try:
             n_bytes = self._cache.save(binding, path)
@@ -201,17 +210,14 @@ class LlamaModel:
         cached = [self._cache.ids]
         n_cached = len(self._cache)
         try:
-            while True:
-                if tags is not None and tags.chooses:
-                    token = tags.choose(self._quoting.logits())
-                else:
-                    token = sampler.sample(self._context)
-                    token = tags.instead_of(token) if tags is not None else token
+            while is_sound := self._decoder.computes_numbers:
+                token = self._next(sampler, tags)
                 if llama_cpp.llama_vocab_is_eog(self._vocab, token):
                     reply.stop = Stop.END
                     break
                 if tags is not None:
                     tags.add(token)
+                sampler.take(token)
                 reply.add(token, self._quoting.piece(token))
                 if reply.stopped:
                     break
@@ -223,10 +229,13 @@ class LlamaModel:
                 if len(reply.ids) >= most or n_cached >= self.n_ctx:
                     reply.stop = Stop.LENGTH
                     break
+                if len(reply.ids) % EVERY == 0 and cycle_of(reply.ids):
+                    reply.stop = Stop.ERROR
+                    break
                 if quotes and len(reply.ids) == 1:  # not before its text was on its way
                     self._cache.copy_start()
                 one = np.array([token], dtype=np.int32)
-                if not self._decoder.decode(one, n_cached, wants_logits=True):
+                if not self._decoder.decode(one, n_cached):
                     break
                 cached.append(one)
                 n_cached += 1
@@ -238,6 +247,26 @@ class LlamaModel:
             sampler.free()
         if text := reply.due(last=True):
             yield self._text(text, reply, len(self._cache))
+        if not is_sound:
+            self._refuse_spoiled()
+
+    def _next(self, sampler: Sampler, tags: Tags | None) -> int:
+        """The token that the reply goes on with, or ends with."""
+        if tags is not None and tags.chooses:
+            return tags.choose(self._quoting.logits())
+        token = sampler.sample(self._context)
+        return tags.instead_of(token) if tags is not None else token
+
+    def _refuse_spoiled(self) -> None:
+        """Raises EngineSpoiled, with nothing left in the cache, where what was computed last is no number."""
+        if not self._decoder.computes_numbers:
+            n_tokens = len(self._cache)
+            self._cache.clear()
+            raise EngineSpoiled(
+                f"After {n_tokens:,} tokens, what the model computes is no number (NaN): its file is damaged or badly "
+                "converted, or its KV type is too coarse. Nothing of its KV cache is kept.",
+                "Try `longdesk models verify`, another conversion of the model, or --kv f16.",
+            )
 
     def _form(self, grammar: str) -> Form:
         if self._vocabulary is None:
