@@ -62,13 +62,14 @@ def answer(
             passes = None  # one pass would say what the answer is to say
             _refuse(turn)
         before = () if resumed or question.as_set else there
-        sampling, varied = varied_from(before, sampling_of(settings), question.text, turn.case.prompt.n_tokens)
+        sampling, makers = sampling_of(settings, backend.about.makers)
+        sampling, varied = varied_from(before, sampling, question.text, turn.case.prompt.n_tokens)
         notices = tuple(notices_of(turn, question.text, backend, settings.model))  # before the engine turns to it
         if session is None:
             session = _begin_session(turn, question, store, settings)
             lease = stack.enter_context(store.leases.acquire(session.id))
         assert lease is not None
-        asked = _begin(turn, resumed, session, lease, question, sampling, backend, store, settings)
+        asked = _begin(turn, resumed, session, lease, question, sampling, makers, backend, store, settings)
         receipts, text = Receipts(turn, backend, store, settings), resumed.text if resumed else ""
         record = Record(asked, store, question.read_s, receipts, text, turn.begun.tolist())
         # a standing instruction, or a question, that has the mark tells the model to quote within it
@@ -229,6 +230,7 @@ def _begin(
     lease: Lease,
     question: Question,
     sampling: Sampling,
+    makers: tuple[str, ...],
     backend: Backend,
     store: Store,
     settings: Settings,
@@ -236,7 +238,7 @@ def _begin(
     """It fits: only now does the question leave a trace. What came with one whose turn runs again stays as it was."""
     if resumed is not None:
         again = replace(asked_with(resumed), kv_type=settings.kv_type, sampling=sampling, own=question.own)
-        again = replace(again, model=settings.model, chat_template=backend.about.template)
+        again = replace(again, model=settings.model, chat_template=backend.about.template, makers=makers)
         return store.turns.resume(
             lease,
             resumed.id,
@@ -263,6 +265,7 @@ def _begin(
         template=question.template,
         own=question.own,
         chat_template=backend.about.template,
+        makers=makers,
     )
     return store.turns.begin(
         lease,

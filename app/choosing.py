@@ -13,7 +13,7 @@ from typing import Protocol
 
 from app.session_settings import kept_template, settings_of
 from app.settings import MODELS_OWN, NamedEngine, Settings, engines_in
-from engine.backend import About, Backend, OwnTemplate, Quotes, TemplateUse
+from engine.backend import About, Backend, Makers, OwnTemplate, Quotes, TemplateUse
 from engine.prompt.choice import one_line, own_template
 from storage.records import Session
 from storage.store import Store
@@ -28,6 +28,7 @@ class Named(Protocol):
 
     def backend(self, model: str, *, apart: bool = False, own: OwnTemplate | None = None) -> Backend: ...
     def template(self, model: str, own: OwnTemplate | None = None) -> TemplateUse | None: ...
+    def makers(self, model: str, own: OwnTemplate | None = None) -> Makers | None: ...
 
 
 class Choosing:
@@ -60,6 +61,15 @@ class Choosing:
         """Which chat template lays out what is asked, found without opening the model; None where its file is not on
         this machine. Raises as backend does."""
         return self._engines.template(self.settings.model, self.settings.own_template)
+
+    def makers(self) -> Makers | None:
+        """What the model's makers say of sampling, found as template finds that. Raises as backend does."""
+        return self._engines.makers(self.settings.model, self.settings.own_template)
+
+    def use_sampling(self, **changes: float | None) -> None:
+        """From now on questions are sampled so; None for what the model's makers say, or Longdesk's own. Raises
+        UsageError for what no engine could take."""
+        self.settings = replace(self.settings, **changes)  # type: ignore[arg-type]
 
     def quotes(self) -> Quotes:
         """Whether words are looked for that show its answers, and why not, as far as is known. Raises as backend

@@ -30,6 +30,7 @@ from engine.backend import (
     IdCache,
     Ids,
     KeptIds,
+    Makers,
     Origin,
     OwnTemplate,
     Part,
@@ -93,6 +94,7 @@ class LocalBackend:
             unfit=opened.unfit,
             holds_forms=True,
             template=opened.template.use,
+            makers=opened.makers,
         )
 
     def digest(self) -> str:
@@ -284,6 +286,10 @@ class Engines:
     def template(self, model: str, own: OwnTemplate | None = None) -> TemplateUse | None:
         """See LocalEngine.template; None for an engine that lays its prompts out itself. Raises as open does."""
         return None if self._given is not None or self.is_elsewhere(model) else self.local.template(model, own)
+
+    def makers(self, model: str, own: OwnTemplate | None = None) -> Makers | None:
+        """What they say of sampling; None for an engine elsewhere. Raises as open does."""
+        return None if self._given is not None or self.is_elsewhere(model) else self.local.makers(model, own)
 
     def _counting(self, backend: "RemoteBackend") -> Backend:
         """With the vocabulary of a file on this machine, where a server cannot count and its model is here too."""

@@ -17,6 +17,7 @@ from app.settings import Settings
 from engine.backend import (
     Case,
     Gauge,
+    Makers,
     Need,
     OwnTemplate,
     Plan,
@@ -91,6 +92,10 @@ class LocalEngine:
     def template(self, model: str, own: OwnTemplate | None = None) -> TemplateUse | None:
         """See Shelf.template. May be called from any thread."""
         return self._shelf.template(model, own)
+
+    def makers(self, model: str, own: OwnTemplate | None = None) -> Makers | None:
+        """See Shelf.makers. May be called from any thread."""
+        return self._shelf.makers(model, own)
 
     def card(self, model: str) -> ModelCard:
         """What a model is, also one of the catalogue that is not on this machine. May be called from any thread.

@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, astuple, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, fields, replace
 from typing import Any
 
 from app.settings import Settings
+from engine.backend import Makers
 from engine.corpus.source import Cause, Skipped
 from engine.errors import UsageError
 from engine.prompt.choice import OwnTemplate, TemplateUse
@@ -14,6 +15,8 @@ from engine.tokens.tiles import MOST_TILES
 from storage.records import Session, Turn
 
 _IN_SAMPLING = {"reply_tokens": "max_tokens"}  # what Sampling calls them
+_MAKERS_TOO = sorted(Settings.OWN - {"reply_tokens", "seed", "stops"})  # what a model's makers may say as well
+_RARE = {"stops", "repeat_last_n", "mirostat", "mirostat_tau", "mirostat_eta", "xtc_probability", "xtc_threshold"}
 _WARMTH = 0.7  # the temperature at which a question is asked again whose reply would otherwise be the same
 
 
@@ -107,7 +110,7 @@ class TurnSettings:
     that. refused: files that were attached to it and could not be read. only: the paths that it was asked about, None
     for all that the session has. in_passes, pass_tokens: see Question. template: the name of the one that made the
     question, "" for none. own: see Question. chat_template: which one laid its prompt out, None for a turn that is
-    older than that.
+    older than that. makers: names of those fields of sampling that are as the model's makers say.
     """
 
     model: str
@@ -121,12 +124,13 @@ class TurnSettings:
     template: str = ""
     own: frozenset[str] = frozenset()
     chat_template: TemplateUse | None = None
+    makers: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As the store keeps it."""
-        values: dict[str, Any] = {"model": self.model, "kv_type": self.kv_type, **asdict(self.sampling)}
-        if stops := list(values.pop("stops")):  # turns that are older have none
-            values["stops"] = stops
+        values: dict[str, Any] = {"model": self.model, "kv_type": self.kv_type, **sampling_json(self.sampling)}
+        if self.makers:
+            values["makers"] = list(self.makers)
         if self.joined is not None:
             values["joined"] = [astuple(each) for each in self.joined]
         if self.refused:
@@ -161,24 +165,32 @@ def asked_with(turn: Turn) -> TurnSettings:
         # of a turn that is older than this nobody knows what its template set
         own=frozenset(kept.get("own", Settings.OWN if kept.get("template") else ())),
         chat_template=TemplateUse(**kept["chat_template"]) if kept.get("chat_template") else None,
+        makers=tuple(kept.get("makers") or ()),
     )
+
+
+def sampling_json(sampling: Sampling) -> dict[str, Any]:
+    """Its fields as turns keep them, and receipts: without those that hardly anything sets, where nothing did."""
+    values, plain = {**asdict(sampling), "stops": list(sampling.stops)}, {**asdict(Sampling()), "stops": []}
+    return {name: value for name, value in values.items() if name not in _RARE or value != plain[name]}
 
 
 def _sampling(kept: Mapping[str, Any]) -> Sampling:
-    known = {name: kept[name] for name in ("max_tokens", "temperature", "top_p", "min_p", "seed") if name in kept}
+    known = {each.name: kept[each.name] for each in fields(Sampling) if each.name in kept and each.name != "stops"}
     return Sampling(**known, stops=tuple(kept.get("stops") or ()))
 
 
-def sampling_of(settings: Settings) -> Sampling:
-    """The sampling that the settings ask for."""
-    return Sampling(
-        max_tokens=settings.reply_tokens,
-        temperature=settings.temperature,
-        top_p=settings.top_p,
-        min_p=settings.min_p,
-        seed=settings.seed,
-        stops=settings.stops,
-    )
+def sampling_of(settings: Settings, makers: Makers | None = None) -> tuple[Sampling, tuple[str, ...]]:
+    """The sampling that the settings ask for, else the model's makers, and which of its fields are as they say. Whoever
+    cuts tokens off gets no mirostat, which would take the place of that."""
+    here = {name: value for name in _MAKERS_TOO if (value := getattr(settings, name)) is not None}
+    theirs = {name: value for name, value in (makers.used if makers else {}).items() if name not in here}
+    if not {"top_k", "top_p", "min_p"}.isdisjoint(here):
+        theirs = {name: value for name, value in theirs.items() if not name.startswith("mirostat")}
+    told: dict[str, Any] = {**theirs, **here}
+    sampling = Sampling(max_tokens=settings.reply_tokens, seed=settings.seed, stops=settings.stops, **told)
+    holds = sampling.temperature > 0  # when greedy, only penalties and the temperature say anything
+    return sampling, tuple(name for name in theirs if holds or name == "temperature" or name.startswith("repeat"))
 
 
 def as_asked(settings: Settings, turn: Turn, *, but: Collection[str] = (), goes_on: bool = False) -> Settings:

@@ -24,6 +24,7 @@ from engine.tokens.tiles import MOST_TILES
 STARTER = "starter"
 MODELS_OWN = "model"  # what a chat template is called that the model brings
 KV_DEVICES = ("auto", "gpu", "ram")
+MOST_TOP_K = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +33,9 @@ class Settings:
 
     home: LONGDESK_HOME, where all that the user owns lies. model: a GGUF file or a catalogue name. models: further
     folders that hold model files. roots: folders that the page may read. n_ctx: tokens of the context, None to choose.
-    n_threads: 0 for all cores. reply_tokens: --reply and --max-tokens. system: the standing instruction, None for
-    Longdesk's own. stops: texts before which a reply ends. chat_template: a file that lays chats out in place of what
+    n_threads: 0 for all cores. reply_tokens: --reply and --max-tokens. temperature, top_k to
+    frequency_penalty: see Sampling; None for what the model's makers say where that is used, else Longdesk's own.
+    system: the standing instruction, None for Longdesk's own. stops: texts before which a reply ends. chat_template: a file that lays chats out in place of what
     the model brings, or one that was read already; None, and MODELS_OWN, for the model's. mmproj: the vision projector,
     None for the one that lies beside the model. max_tiles: images are scaled down to that many tiles at most.
     tile_separators: Llama 4's marks
@@ -47,6 +49,7 @@ class Settings:
 
     OWN: ClassVar = frozenset(
         {"reply_tokens", "temperature", "top_p", "min_p", "seed", "stops"}
+        | {"top_k", "repeat_penalty", "presence_penalty", "frequency_penalty"}
     )  # a question's, perhaps
 
     home: Path
@@ -58,9 +61,13 @@ class Settings:
     kv_device: str = "auto"
     n_threads: int = 0
     reply_tokens: int = DEFAULT_REPLY
-    temperature: float = 0.0
-    top_p: float = 0.95
-    min_p: float = 0.05
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    repeat_penalty: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
     seed: int | None = None
     stops: tuple[str, ...] = ()
     system: str | None = None
@@ -86,9 +93,13 @@ class Settings:
             ("notes_budget", self.notes_budget >= 0, "0 or more"),
             ("n_threads", self.n_threads >= 0, "0 or more"),
             ("stops", all(0 < len(stop) <= 1_000 for stop in self.stops), "texts of 1 to 1,000 characters"),
-            ("temperature", 0 <= self.temperature <= 10, "from 0 to 10"),
-            ("top_p", 0 <= self.top_p <= 1, "from 0 to 1"),
-            ("min_p", 0 <= self.min_p <= 1, "from 0 to 1"),
+            ("temperature", _within(self.temperature, 0, 10), "from 0 to 10"),
+            ("top_k", _within(self.top_k, 0, MOST_TOP_K), f"from 0 to {MOST_TOP_K:,}"),
+            ("top_p", _within(self.top_p, 0, 1), "from 0 to 1"),
+            ("min_p", _within(self.min_p, 0, 1), "from 0 to 1"),
+            ("repeat_penalty", _within(self.repeat_penalty, 0.1, 10), "from 0.1 to 10"),
+            ("presence_penalty", _within(self.presence_penalty, -10, 10), "from -10 to 10"),
+            ("frequency_penalty", _within(self.frequency_penalty, -10, 10), "from -10 to 10"),
             ("kv_type", self.kv_type in KV_TYPES, f"one of {', '.join(KV_TYPES)}"),
             ("max_tiles", 1 <= self.max_tiles <= MOST_TILES, f"from 1 to {MOST_TILES}"),
             ("draw_pages", _names_pages(self.draw_pages), "bare, all, or pages such as 1-23,30 or bare:1-23,30"),
@@ -132,6 +143,10 @@ class Settings:
     def count_cache(self) -> KeptFiles:
         """What is kept of files that were counted: the ids of their texts, and how each was read."""
         return KeptFiles(self.cache / "counts", self.count_cache_budget)
+
+
+def _within(value: float | None, least: float, most: float) -> bool:
+    return value is None or least <= value <= most
 
 
 def _names_pages(draw_pages: str) -> bool:
@@ -217,6 +232,10 @@ _FILE_TYPES: dict[str, type | tuple[type, ...]] = {
     "temperature": (int, float),
     "top_p": (int, float),
     "min_p": (int, float),
+    "top_k": int,
+    "repeat_penalty": (int, float),
+    "presence_penalty": (int, float),
+    "frequency_penalty": (int, float),
     "seed": int,
     "stops": list,
     "system": str,

@@ -17,6 +17,7 @@ from engine.errors import LongdeskError
 from engine.memory.budget import Advice, Need, Plan, Verdict, Wanted, Weight
 from engine.memory.capacity import Capacity
 from engine.prompt.choice import OwnTemplate, TemplateUse
+from engine.prompt.makers import Makers
 from engine.prompt.prompt import Exchange, Part, Prompt, Segment
 from engine.runtime.events import (
     QUOTE_TAG,
@@ -59,6 +60,7 @@ __all__ = [
     "Ids",
     "KeptIds",
     "Loading",
+    "Makers",
     "Need",
     "Origin",
     "OwnTemplate",
@@ -118,7 +120,7 @@ class About:
     tokens each. unfit: sentences on what was to make it see, and cannot. holds_forms: its replies can be held to a
     grammar. server: which engine it is and where, of one that is spoken to over HTTP; "" for one on this machine.
     prices: what is asked for its tokens, None where nothing is, or nobody knows. template: which chat template lays its
-    prompts out.
+    prompts out. makers: what they say of sampling, None where its file is not at hand.
     """
 
     name: str
@@ -139,6 +141,7 @@ class About:
     server: str = ""
     prices: Prices | None = None
     template: TemplateUse = TemplateUse()
+    makers: Makers | None = None
 
     @property
     def sees(self) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from app.cli.desk import open_desk, take_up
-from app.cli.options import CLUSTER, CLUSTER_NAMES, CONTEXT, CORPUS, JSON, READ_AGAIN, Tokens
+from app.cli.options import CLUSTER, CLUSTER_NAMES, CONTEXT, CORPUS, JSON, READ_AGAIN, SAMPLING, Tokens
 from app.cli.output import Json
 from app.cli.output.answer import print_answer, show_checking, tell_skipped
 from app.cli.output.count import count_json, show_reading
@@ -80,8 +80,10 @@ def plan(
             if far is not None and far.warns_of(planned.prompt_tokens):
                 planned = replace(planned, notes=(*planned.notes, f"{far.sentence}: this prompt is longer."))
         cost = cost_of_prompt(desk.about(), counted.prompt, planned.reply_tokens) if counted else None
-        use = desk.about().template if counted else desk.template()
-        print_plan(planned, use, cost=cost, in_words=cost_words(cost) if cost else "", as_json=as_json)
+        use, makers = (desk.about().template, desk.about().makers) if counted else (desk.template(), desk.makers())
+        print_plan(
+            planned, use, (desk.settings, makers), cost=cost, in_words=cost_words(cost) if cost else "", as_json=as_json
+        )
         return 0 if planned.fits else 3
 
 
@@ -109,10 +111,7 @@ def plan(
 @click.option("--threads", "n_threads", type=click.IntRange(1, 4096), metavar="N")
 @click.option("--system", metavar="TEXT", help="The standing instruction, in place of Longdesk's own.")
 @click.option("--max-tokens", "reply_tokens", type=Tokens(), help="Tokens kept for the reply.")
-@click.option("--temperature", type=click.FloatRange(0, 10), metavar="T", help="0, the default, is greedy.")
-@click.option("--top-p", type=click.FloatRange(0, 1), metavar="P")
-@click.option("--min-p", type=click.FloatRange(0, 1), metavar="P")
-@click.option("--seed", type=int, metavar="S")
+@SAMPLING
 @click.option("--stop", "stops", multiple=True, metavar="TEXT", help="End the reply before this text; may be repeated.")
 @click.option("--no-snapshot", is_flag=True, help="Do not keep the KV cache for the session's next question.")
 @click.option(

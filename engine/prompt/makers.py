@@ -24,7 +24,7 @@ _FIELDS: dict[str, tuple[str, tuple[str, ...], type, float, float]] = {
     "top_k": ("top_k", ("top_k",), int, 0, 1_000_000),
     "top_p": ("top_p", ("top_p",), float, 0, 1),
     "min_p": ("min_p", ("min_p",), float, 0, 1),
-    "repeat_penalty": ("penalty_repeat", ("repetition_penalty", "penalty_repeat"), float, 0.01, 10),
+    "repeat_penalty": ("penalty_repeat", ("repetition_penalty", "penalty_repeat"), float, 0.1, 10),
     "repeat_last_n": ("penalty_last_n", ("penalty_last_n",), int, -1, 1_000_000),
     "mirostat": ("mirostat", ("mirostat",), int, 0, 2),
     "mirostat_tau": ("mirostat_tau", ("mirostat_tau",), float, 0, 100),
@@ -32,6 +32,7 @@ _FIELDS: dict[str, tuple[str, tuple[str, ...], type, float, float]] = {
     "xtc_probability": ("xtc_probability", ("xtc_probability",), float, 0, 1),
     "xtc_threshold": ("xtc_threshold", ("xtc_threshold",), float, 0, 1),
 }
+_WORDS = {"top_k": "top-k", "top_p": "top-p", "min_p": "min-p", "repeat_last_n": "repeat window"}
 _CUTS = ("top_k", "top_p", "min_p")
 _THINKS = re.compile(r"think|thought|reasoning|<\|?channel", re.IGNORECASE)  # in a chat template
 _MARKS = (b"<think>", b"</think>", b"[THINK]", b"<|channel|>", b"<|think|>", b"<thought>", "◁think▷".encode())
@@ -72,6 +73,24 @@ class Makers:
         circles without; nothing for others, which answer from documents best without chance."""
         return self.said if self.thinks else {}
 
+    @property
+    def words(self) -> str:
+        """What they say: "temperature 0.6, top-k 20"; '' for nothing."""
+        return ", ".join(f"{_WORDS.get(name) or name.replace('_', ' ')} {value:g}" for name, value in self.said.items())
+
+    @property
+    def sentence(self) -> str:
+        """What they say, and whether it is used, in a sentence; '' for nothing."""
+        if not self.said:
+            return ""
+        where = f" ({self.said_in})" if self.said_in == CONFIG else ""
+        if self.used:
+            return f"Sampled as the model's makers say where nothing else is set: {self.words}{where}."
+        return (
+            f"The model's makers say {self.words}{where}. It does not think before it answers, and is asked without "
+            "chance, at temperature 0, where nothing else is set."
+        )
+
     def to_json(self) -> dict[str, Any] | None:
         """As documents of the command line have it; None where they say nothing."""
         if not self.said and not self.unread:
@@ -81,9 +100,7 @@ class Makers:
 
 def makers_of(header: Header, template: str = "") -> Makers:
     """What stands in a model's first file, else beside it. template: that it would be asked with."""
-    values = {
-        key.removeprefix(_PREFIX): value for key, value in header.metadata.items() if key.startswith(_PREFIX)
-    }
+    values = {key.removeprefix(_PREFIX): value for key, value in header.metadata.items() if key.startswith(_PREFIX)}
     found = _read(values, {told: name for name, (told, *_) in _FIELDS.items()}, "gguf")
     if not found.said and (config := _config_beside(header.path)):
         found = _from_config(config)
@@ -94,7 +111,7 @@ def _from_config(config: Mapping[str, Any]) -> Makers:
     names = {told: name for name, (_, others, *_) in _FIELDS.items() for told in others}
     found = _read({key: value for key, value in config.items() if key in names}, names, CONFIG)
     if config.get("do_sample") is False:  # then transformers does not look at how it would
-        return replace(found, **dict.fromkeys(("temperature",), 0.0), **dict.fromkeys(_CUTS), said_in=CONFIG)
+        return replace(found, temperature=0.0, top_k=None, top_p=None, min_p=None, said_in=CONFIG)
     return found
 
 

@@ -21,6 +21,8 @@ class LlamaServer(Adapter):
 
     engine = "llama-server"
     takes_min_p = True
+    takes_top_k = True
+    repeats = "repeat_penalty"
     holds_forms = True
     goes_on = True
     tells_progress = True

@@ -31,6 +31,8 @@ class Vllm(Adapter):
 
     engine = "vLLM"
     takes_min_p = True
+    takes_top_k = True
+    repeats = "repetition_penalty"
     holds_forms = True
     goes_on = True
     how_counted = ""
@@ -87,6 +89,8 @@ class SgLang(Adapter):
 
     engine = "SGLang"
     takes_min_p = True
+    takes_top_k = True
+    repeats = "repetition_penalty"
     holds_forms = True
     goes_on = True
     how_counted = "the server counts texts, and no chats"

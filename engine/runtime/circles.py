@@ -42,7 +42,9 @@ def in_circles(ids: Sequence[int], sampling: Sampling) -> str:
     """The sentence on a reply that was ended for that, and how to go on."""
     cycle = cycle_of(ids)
     times = _times_round(ids, cycle)
-    what = f"the same {cycle:,} tokens came {times:,} times in a row" if cycle > 1 else f"one token came {times:,} times"
+    what = (
+        f"the same {cycle:,} tokens came {times:,} times in a row" if cycle > 1 else f"one token came {times:,} times"
+    )
     warmer = "a temperature of 0.6, or " if sampling.temperature == 0 else ""
     more = "a higher repeat penalty" if sampling.repeat_penalty > 1 else "a repeat penalty of 1.1"
     return f"The model repeats itself: {what}, and its reply was ended there. Ask again with {warmer}{more}."

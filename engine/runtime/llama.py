@@ -262,10 +262,12 @@ class LlamaModel:
         if not self._decoder.computes_numbers:
             n_tokens = len(self._cache)
             self._cache.clear()
+            kv_type = self.settings.placement.kv_type
+            coarse = "" if kv_type in ("f16", "f32", "bf16") else f", or a KV cache in {kv_type} is too coarse for it"
             raise EngineSpoiled(
                 f"After {n_tokens:,} tokens, what the model computes is no number (NaN): its file is damaged or badly "
-                "converted, or its KV type is too coarse. Nothing of its KV cache is kept.",
-                "Try `longdesk models verify`, another conversion of the model, or --kv f16.",
+                f"converted{coarse}. Nothing of its KV cache is kept.",
+                "Try --kv f16." if coarse else "Take another conversion of the model.",
             )
 
     def _form(self, grammar: str) -> Form:

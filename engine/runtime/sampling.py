@@ -23,9 +23,7 @@ Logits = NDArray[np.float32]  # of shape [n_vocab], good until the next decoding
 class Sampler:
     """The sampler of one reply. Free it when the reply is done."""
 
-    def __init__(
-        self, sampling: Sampling, n_vocab: int, form: Form | None = None, before: Iterable[int] = ()
-    ) -> None:
+    def __init__(self, sampling: Sampling, n_vocab: int, form: Form | None = None, before: Iterable[int] = ()) -> None:
         """before: the tokens of the reply that it goes on from."""
         self._n_vocab, self._form = n_vocab, form
         self._penalties = Penalties(sampling, before) if sampling.penalizes and sampling.repeat_last_n else None

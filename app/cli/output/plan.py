@@ -3,20 +3,36 @@
 from dataclasses import asdict, replace
 
 from app.cli.output import Json, print_document
+from app.session_settings import sampling_json, sampling_of
+from app.settings import Settings
 from app.sizes import show_bytes
 from app.verdicts import change, room_on_server, tokens_over, verdict
-from engine.backend import Cost, Need, Plan, TemplateUse
+from engine.backend import Cost, Makers, Need, Plan, TemplateUse
 
 
 def print_plan(
-    plan: Plan, template: TemplateUse | None = None, *, cost: Cost | None = None, in_words: str = "", as_json: bool
+    plan: Plan,
+    template: TemplateUse | None = None,
+    sampling: tuple[Settings, Makers | None] | None = None,
+    *,
+    cost: Cost | None = None,
+    in_words: str = "",
+    as_json: bool,
 ) -> None:
     """Prints whether it fits, what would make it fit, and what it costs where tokens have a price.
 
-    template: which chat template would lay the prompt out. in_words: what it costs."""
+    template: which chat template would lay the prompt out. sampling: what was set, and what the model's makers say.
+    in_words: what it costs."""
     if template is not None and template.note:
         plan = replace(plan, notes=(*plan.notes, template.note))
     document = {**plan_json(plan, template), "cost": cost and cost.to_json()}
+    if sampling is not None:
+        settings, makers = sampling
+        found, _ = sampling_of(settings, makers)
+        document["sampling"] = {**sampling_json(found), "makers": makers and makers.to_json()}
+        if makers is not None and makers.said:
+            plan = replace(plan, notes=(*plan.notes, makers.sentence))
+            document["notes"] = list(plan.notes)
     print_document(document if as_json else plan_text(plan) + (f"\nCost: {in_words}." if cost else ""))
 
 
