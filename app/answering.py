@@ -14,7 +14,7 @@ from app.next_turn import PreparedTurn, notices_of, prepare, quotable
 from app.passes.planning import plan_passes
 from app.passes.reading import read_in_passes
 from app.passes.setting import PassPlan
-from app.question import Answered, Begun, Cited, DeskEvent, Notice, Question, looking_at
+from app.question import Answered, Begun, Cited, DeskEvent, Notice, Question, looking_at, title_of
 from app.receipts import Receipts
 from app.session_settings import TurnSettings, as_asked, asked_with, begun_with, sampling_of, settings_of, varied_from
 from app.settings import Settings
@@ -41,7 +41,6 @@ from storage.records import Outcome, Session, Turn
 from storage.store import Store
 
 _PROGRESS_S = 0.5  # how often the store hears of the prefill
-_TITLE_LENGTH = 60
 
 
 def answer(
@@ -62,14 +61,14 @@ def answer(
             passes = None  # one pass would say what the answer is to say
             _refuse(turn)
         before = () if resumed or question.as_set else there
-        sampling, makers = sampling_of(settings, backend.about.makers)
+        sampling, _ = sampling_of(settings, backend.about.makers)
         sampling, varied = varied_from(before, sampling, question.text, turn.case.prompt.n_tokens)
         notices = tuple(notices_of(turn, question.text, backend, settings.model))  # before the engine turns to it
         if session is None:
             session = _begin_session(turn, question, store, settings)
             lease = stack.enter_context(store.leases.acquire(session.id))
         assert lease is not None
-        asked = _begin(turn, resumed, session, lease, question, sampling, makers, backend, store, settings)
+        asked = _begin(turn, resumed, session, lease, question, sampling, backend, store, settings)
         receipts, text = Receipts(turn, backend, store, settings), resumed.text if resumed else ""
         record = Record(asked, store, question.read_s, receipts, text, turn.begun.tolist())
         # a standing instruction, or a question, that has the mark tells the model to quote within it
@@ -159,6 +158,8 @@ def _resolved(
         raise UsageError("A new session has no question to go back to.", "Name the session.")
     before, turns = store.turns.one(session.id, at), store.turns.all(session.id)
     if question.goes_on is not None:
+        if question.day is not None:
+            raise UsageError("A reply goes on from what was sent with it, its date too.", "Give another question one.")
         if before.stop == Stop.END:
             raise UsageError(f"The reply to question {at + 1} is complete.", "Ask the next question, or ask it again.")
         if any(turn.parent == at for turn in turns):
@@ -203,6 +204,7 @@ def _prepared(
         kinds=question.kinds,
         beside=question.beside,
         resumed=resumed,
+        on=question.day,
     )
 
 
@@ -230,12 +232,12 @@ def _begin(
     lease: Lease,
     question: Question,
     sampling: Sampling,
-    makers: tuple[str, ...],
     backend: Backend,
     store: Store,
     settings: Settings,
 ) -> Turn:
     """It fits: only now does the question leave a trace. What came with one whose turn runs again stays as it was."""
+    _, makers = sampling_of(settings, backend.about.makers)
     if resumed is not None:
         again = replace(asked_with(resumed), kv_type=settings.kv_type, sampling=sampling, own=question.own)
         again = replace(again, model=settings.model, chat_template=backend.about.template, makers=makers)
@@ -248,8 +250,8 @@ def _begin(
         )
     if turn.session is not None and not turn.turns and session.title == turn.settings.untitled:
         store.sessions.rename(session.id, title_of(question.text))
-    if session.model != settings.model:
-        store.sessions.change(session.id, model=settings.model)
+    if session.model != settings.model or session.frozen_date != turn.today.isoformat():
+        store.sessions.change(session.id, model=settings.model, frozen_date=turn.today.isoformat())
     write_down(store.sources, session.id, turn.joining, question.corpus.skipped, turn_index=turn.index)
     sent = [(at.source, at.turn_index) for at in turn.sent]
     first_sent = joining(candidates(sent, turn.conversation.numbers), turn.turns) if backend.about.sees else ()
@@ -340,9 +342,3 @@ class Record:
             prefill_s=event.prefill_s,
             ttft_s=event.ttft_s,
         )
-
-
-def title_of(question: str) -> str:
-    """A session's first title: the beginning of its first question, cut at a word."""
-    line = " ".join(question.split()) or "Untitled"
-    return line if len(line) <= _TITLE_LENGTH else line[:_TITLE_LENGTH].rsplit(" ", 1)[0] + "…"

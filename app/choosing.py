@@ -8,6 +8,7 @@ import secrets
 from abc import abstractmethod
 from contextlib import suppress
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Protocol
 
@@ -113,6 +114,13 @@ class Choosing:
         self._store.sessions.change(session.id, settings=changed.to_json("chat_template"))
         now, then = (each.name if each is not None else "the model's own" for each in (own, before))
         return f"From now on the session has another chat template: {now}, in place of {then}."
+
+    def use_date(self, session_id: str, day: date) -> None:
+        """From now on this session's prompts show this date, and what stands behind it is read anew. Raises as
+        use_model_of does."""
+        session = self._store.sessions.get(session_id)
+        dated = replace(settings_of(session, self.settings), date_set=True)
+        self._store.sessions.change(session.id, settings=dated.to_json("date_set"), frozen_date=day.isoformat())
 
     def own_templates(self) -> tuple[str, ...]:
         """The names of the chat templates that the home keeps, for any model."""

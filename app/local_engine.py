@@ -209,7 +209,14 @@ class LocalEngine:
             self._model, self._needs = reuse.model, plan.needs
         spare_bytes = self.free_ram().free_bytes - (0 if self.running else plan.needs[0].needed_bytes)
         self.keeper.begin(
-            engine, reuse, opened.card, plan, session_id, anchor=prompt.corpus_end, spare_bytes=spare_bytes
+            engine,
+            reuse,
+            opened.card,
+            plan,
+            session_id,
+            anchor=prompt.corpus_end,
+            spare_bytes=spare_bytes,
+            today=prompt.today,
         )
         return engine
 

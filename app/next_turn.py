@@ -10,6 +10,7 @@ from datetime import date
 
 import numpy as np
 
+from app import dates
 from app.session_settings import SessionSettings, asked_with, settings_of, unused_template
 from app.settings import Settings
 from app.sources.joining import Joining
@@ -98,10 +99,12 @@ def prepare(
     kinds: Sequence[str] = (),
     beside: int | None = None,
     resumed: Turn | None = None,
+    on: date | None = None,
 ) -> PreparedTurn:
     """The turn that asks this question. Nothing is loaded and nothing is written.
 
     beside: the index of a turn in whose place it stands. resumed: the turn whose reply goes on; the question is its.
+    on: the date that is shown from now on, None for the session's own, see app.dates.
 
     joining: what a reading changes in the session. only: paths of the sources to ask about, None for all that are sent;
     a path with a slash at its end is a folder. kinds: without it, those of these kinds that are sent. Raises UsageError
@@ -119,12 +122,20 @@ def prepare(
     own = settings_of(session, settings)
     conversation = converse(placed, turns, backend=backend, max_tiles=own.max_tiles)
     system = session.system or "" if session else standing_instruction(settings, bool(placed))
-    today = date.fromisoformat(session.frozen_date) if session else date.today()
+    if on is None and session is not None and (resumed is not None or index or own.date_set):
+        on = date.fromisoformat(session.frozen_date)
     carried = backend.documents(conversation.sources, conversation.numbers, max_tiles=own.max_tiles)
     exchanges = [*conversation.history, Exchange(question, carried)]
     begun = reply_ids(resumed, backend) if resumed else _NO_IDS
-    prompt = backend.lay_out(exchanges, system=system, today=today).begun_with(begun, resumed.text if resumed else "")
-    case = backend.consider(prompt, settings.wanted, exchanges)
+
+    def laid_out(today: date) -> Case:
+        prompt = backend.lay_out(exchanges, system=system, today=today)
+        prompt = prompt.begun_with(begun, resumed.text if resumed else "")
+        return backend.consider(prompt, settings.wanted, exchanges)
+
+    case = laid_out(on or dates.today())
+    if on is None and carried:
+        case = dates.best_read(case, store.snapshots.dates(), laid_out)
     return PreparedTurn(
         session=session,
         turns=turns,
@@ -133,7 +144,7 @@ def prepare(
         placed=placed,
         conversation=conversation,
         system=system,
-        today=today,
+        today=case.prompt.today or on or dates.today(),
         settings=own,
         case=case,
         rereads=_rereads(case, turns, settings.model),
@@ -152,6 +163,8 @@ def notices_of(turn: PreparedTurn, question: str, backend: Backend, model: str) 
         yield backend.about.template.note
     if turn.conversation.unseen:
         yield unseen_notice(turn.conversation.unseen, backend.about.name, backend.about.unfit)
+    if (day := dates.stale(turn.case)) is not None:
+        yield dates.read_with(day)
     if turn.rereads is not None:
         yield f"{turn.rereads}."
     missing = backend.unrepresentable(question)

@@ -26,7 +26,8 @@ class SessionSettings:
 
     max_tiles: that an image has at most. draw_pages: see Rules. emptied: the paths of sources that draw_pages left
     nothing of. untitled: the title that nobody chose, '' where somebody did. in_passes, pass_tokens: see Question.
-    chat_template: in place of the model's, None for that one.
+    chat_template: in place of the model's, None for that one. date_set: its date was chosen, or a question was asked
+    with it: no other takes its place by itself.
     """
 
     max_tiles: int
@@ -36,6 +37,7 @@ class SessionSettings:
     in_passes: bool = False
     pass_tokens: int | None = None
     chat_template: OwnTemplate | None = None
+    date_set: bool = False
 
     def to_json(self, *only: str) -> dict[str, Any]:
         """As the store keeps it; only: of these fields, so that nobody else's change of others is undone."""
@@ -46,6 +48,7 @@ class SessionSettings:
             "untitled": ("untitled", self.untitled),
             "in_passes": ("passes", {"tokens": self.pass_tokens} if self.in_passes else None),
             "chat_template": ("chat_template", self.chat_template and self.chat_template.to_json()),
+            "date_set": ("date_set", self.date_set),
         }
         return dict(values[name] for name in only or values)
 
@@ -72,6 +75,7 @@ def settings_of(session: Session | None, settings: Settings) -> SessionSettings:
         in_passes=passes is not None,
         pass_tokens=passes["tokens"] if passes is not None else None,
         chat_template=settings.own_template if session is None else kept_template(session, settings.model),
+        date_set=bool(kept.get("date_set")),
     )
 
 

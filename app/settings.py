@@ -33,18 +33,17 @@ class Settings:
 
     home: LONGDESK_HOME, where all that the user owns lies. model: a GGUF file or a catalogue name. models: further
     folders that hold model files. roots: folders that the page may read. n_ctx: tokens of the context, None to choose.
-    n_threads: 0 for all cores. reply_tokens: --reply and --max-tokens. temperature, top_k to
-    frequency_penalty: see Sampling; None for what the model's makers say where that is used, else Longdesk's own.
-    system: the standing instruction, None for Longdesk's own. stops: texts before which a reply ends. chat_template: a file that lays chats out in place of what
-    the model brings, or one that was read already; None, and MODELS_OWN, for the model's. mmproj: the vision projector,
-    None for the one that lies beside the model. max_tiles: images are scaled down to that many tiles at most.
-    tile_separators: Llama 4's marks
-    between tiles are sent. draw_pages: which pages of a PDF a model that sees is shown: 'bare' (those without text),
-    'all', these ('1-23,30'), or those of these without text ('bare:1-23,30'). snapshot: whether KV states are kept;
-    snapshot_budget: bytes that they may take on the disk, None to choose. quotes: whether words of the sources are
-    looked for that show an answer; None does so with models that were found to be good at it. count_cache_budget: bytes
-    that ids and readings of counted files may take, 0 to keep none. notes_budget: bytes that notes of passes may take.
-    engines: those over HTTP that have a name.
+    n_threads: 0 for all cores. reply_tokens: --reply and --max-tokens. temperature to frequency_penalty: see Sampling;
+    None for what the model's makers say where that is used, else Longdesk's own. system: the standing instruction, None
+    for Longdesk's own. stops: texts before which a reply ends. chat_template: a file that lays chats out in place of
+    what the model brings, or one that was read already; None, and MODELS_OWN, for the model's. mmproj: the vision
+    projector, None for the one that lies beside the model. max_tiles: images are scaled down to that many tiles at
+    most. tile_separators: Llama 4's marks between tiles are sent. draw_pages: which pages of a PDF a model that sees is
+    shown: 'bare' (those without text), 'all', these ('1-23,30'), or those of these without text ('bare:1-23,30').
+    snapshot: whether KV states are kept; snapshot_budget: bytes that they may take on the disk, None to choose. quotes:
+    whether words of the sources are looked for that show an answer; None does so with models that were found to be good
+    at it. count_cache_budget: bytes that ids and readings of counted files may take, 0 to keep none. notes_budget:
+    bytes that notes of passes may take. engines: those over HTTP that have a name.
     """
 
     OWN: ClassVar = frozenset(

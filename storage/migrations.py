@@ -334,10 +334,14 @@ def uses_of_notes(db: Database) -> None:
 def leases_of_summaries(db: Database) -> None:
     """Who summarizes a session, which keeps nobody from asking in it."""
     db.conn.execute("""CREATE TABLE summary_leases (
-        session_id TEXT PRIMARY KEY REFERENCES sessions(id) ON DELETE CASCADE,
-        token TEXT NOT NULL,
-        pid INTEGER NOT NULL,
-        started REAL NOT NULL,
-        host TEXT NOT NULL,
-        heartbeat REAL NOT NULL
+        session_id TEXT PRIMARY KEY REFERENCES sessions(id) ON DELETE CASCADE, token TEXT NOT NULL,
+        pid INTEGER NOT NULL, started REAL NOT NULL, host TEXT NOT NULL, heartbeat REAL NOT NULL
     )""")
+
+
+@MIGRATIONS()
+def dates_of_states(db: Database) -> None:
+    """The date that a KV state's prompt shows; of what is older that of the sessions that used it."""
+    db.conn.execute("ALTER TABLE snapshots ADD COLUMN date TEXT NOT NULL DEFAULT ''")
+    db.conn.execute("""UPDATE snapshots SET date = frozen_date FROM session_snapshots JOIN sessions
+        ON sessions.id = session_id WHERE snapshot_id = snapshots.id""")

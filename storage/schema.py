@@ -22,7 +22,7 @@ from engine.errors import LongdeskError
 
 FILE_NAME = "longdesk.db"
 APPLICATION_ID = 0x4C6F6E67  # "Long", in the file's header: whose database this is
-VERSION = 15  # how many migrations there are, kept in the header as user_version
+VERSION = 16  # how many migrations there are, kept in the header as user_version
 BUSY_S = 10.0
 WAL_BYTES_KEPT = 16 * 2**20
 

@@ -96,16 +96,23 @@ class Sessions:
             return read_session(connection, whole)
 
     def change(
-        self, session_id: str, *, model: str | None = None, settings: Mapping[str, Any] | None = None
+        self,
+        session_id: str,
+        *,
+        model: str | None = None,
+        settings: Mapping[str, Any] | None = None,
+        frozen_date: str | None = None,
     ) -> Session:
-        """Another model, other settings: those given replace their namesakes, the rest stays. Raises as get does."""
+        """Another model, other settings, another date: those given replace their namesakes, the rest stays. Raises as
+        get does."""
         with self._database.write() as connection:
             before = read_session(connection, find_session(connection, session_id))
             connection.execute(
-                "UPDATE sessions SET model = ?, settings = ? WHERE id = ?",
+                "UPDATE sessions SET model = ?, settings = ?, frozen_date = ? WHERE id = ?",
                 (
                     pack_text(before.model if model is None else model),
                     pack_json({**before.settings, **(settings or {})}),
+                    before.frozen_date if frozen_date is None else frozen_date,
                     before.id,
                 ),
             )

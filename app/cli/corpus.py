@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from threading import Event as Flag
 from time import perf_counter
@@ -12,7 +13,7 @@ from typing import Any
 import click
 
 from app.cli.desk import open_desk, take_up
-from app.cli.options import CLUSTER, CLUSTER_NAMES, CONTEXT, CORPUS, JSON, READ_AGAIN, SAMPLING, Tokens
+from app.cli.options import CLUSTER, CLUSTER_NAMES, CONTEXT, CORPUS, JSON, READ_AGAIN, SAMPLING, Day, Tokens
 from app.cli.output import Json
 from app.cli.output.answer import print_answer, show_checking, tell_skipped
 from app.cli.output.count import count_json, show_reading
@@ -113,6 +114,13 @@ def plan(
 @click.option("--max-tokens", "reply_tokens", type=Tokens(), help="Tokens kept for the reply.")
 @SAMPLING
 @click.option("--stop", "stops", multiple=True, metavar="TEXT", help="End the reply before this text; may be repeated.")
+@click.option(
+    "--date",
+    "day",
+    type=Day(),
+    metavar="D|today",
+    help="The date that the chat template shows, from now on. Default: the one that the files were read with before.",
+)
 @click.option("--no-snapshot", is_flag=True, help="Do not keep the KV cache for the session's next question.")
 @click.option(
     "--quotes/--no-quotes",
@@ -129,7 +137,7 @@ def plan(
 def ask(
     paths: Sequence[Path], exclude: tuple[str, ...], model: str | None, question: str | None,
     template: str | None, blanks: tuple[str, ...], span: str | None, session: str | None, again: bool, goes_on: bool,
-    number: int | None, no_snapshot: bool, pass_tokens: int | None, as_json: bool, **flags: Any
+    number: int | None, no_snapshot: bool, pass_tokens: int | None, day: date | None, as_json: bool, **flags: Any
 ) -> int:  # fmt: skip
     """Ask a question about files, folders, zips and PDFs."""
     if span is not None:
@@ -164,6 +172,7 @@ def ask(
             own=desk.settings.OWN & {name for name in flags if flags[name] not in (None, ())},
             in_passes=pass_tokens is not None,
             pass_tokens=pass_tokens or None,
+            day=day,
         )
         if filled is not None:
             asked = with_template(

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
+from app.dates import today
 from app.models.places import model_names, refuse_as_path
 from app.settings import MOST_TOP_K, template_named
 from app.sizes import parse_bytes, parse_tokens
@@ -63,6 +65,20 @@ class Bytes(click.ParamType[int]):
             return parse_bytes(value)
         except ValueError as error:
             self.fail(str(error), param, context)
+
+
+class Day(click.ParamType[date]):
+    """A date: 2026-11-12, or today."""
+
+    name = "DATE"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> date:
+        if isinstance(value, date):
+            return value
+        try:
+            return today() if value.strip().casefold() == "today" else date.fromisoformat(value.strip())
+        except ValueError:
+            self.fail(f"{value!r} is no date: write it as 2026-11-12, or today.", param, context)
 
 
 class Projector(click.Path):

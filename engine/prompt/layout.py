@@ -60,7 +60,8 @@ def lay_out(
             items += _template_items(piece, pieces[at + 1 :], tokenizer)
         else:
             items += _filled(piece, exchanges, system, folded, tokenizer)
-    return Prompt(_with_bos(_joined(list(_encoded(items, tokenizer))), tokenizer))
+    segments = _with_bos(_joined(list(_encoded(items, tokenizer))), tokenizer)
+    return Prompt(segments, today if template.is_dated else None)
 
 
 def _template_items(piece: str, rest: Sequence[Piece], tokenizer: Tokenizer) -> Iterator[_Item]:

@@ -4,6 +4,7 @@ Values only. Laying out is left to `layout`, which rewinding prompts allow to en
 """
 
 from dataclasses import dataclass, field, replace
+from datetime import date
 from enum import StrEnum
 
 import numpy as np
@@ -39,9 +40,11 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """All that is decoded before the reply, in order."""
+    """All that is decoded before the reply, in order. today: the date that its chat template was told, None where it
+    asks for none."""
 
     segments: tuple[Segment, ...]
+    today: date | None = None
 
     @property
     def n_tokens(self) -> int:
@@ -83,11 +86,12 @@ class Prompt:
     @property
     def unbegun(self) -> "Prompt":
         """The same without the beginning of its reply."""
-        return Prompt(self.segments[:-1]) if self.n_begun else self
+        return replace(self, segments=self.segments[:-1]) if self.n_begun else self
 
     def begun_with(self, ids: Ids, text: str = "") -> "Prompt":
         """The same, with the beginning of its reply. text: what the ids say, for engines that are sent text."""
-        return Prompt((*self.segments, Segment(Part.REPLY, ids, content=(text,)))) if len(ids) else self
+        begun = Segment(Part.REPLY, ids, content=(text,))
+        return replace(self, segments=(*self.segments, begun)) if len(ids) else self
 
     def count(self, *parts: Part) -> int:
         """Tokens in the segments of these parts."""

@@ -87,6 +87,11 @@ class ChatTemplate:
         return _variables(self.bos, self.eos, self.others)
 
     @property
+    def is_dated(self) -> bool:
+        """Whether it asks for the date."""
+        return "strftime_now" in self.source
+
+    @property
     def use(self) -> TemplateUse:
         """The same, for people."""
         return TemplateUse(self.name, self.label, self.note, digest_text(self.source), self.fault)
@@ -98,7 +103,7 @@ class ChatTemplate:
         Raises ModelRefused when it does not render every slot once and in order.
         """
         slots = _slots(n_turns, system=system and not self.folds_system)
-        frozen = today if "strftime_now" in self.source else None
+        frozen = today if self.is_dated else None
         turns = _turns(slots, has_parts=self.has_parts)
         (rendered,) = render(self.source, (turns,), variables=self.variables, today=frozen)
         return _split(rendered, slots)
