@@ -187,7 +187,7 @@ def _model(backend: Backend, settings: Settings) -> dict[str, Any]:
 
 def _sampling(turn: Turn) -> dict[str, Any]:
     asked = asked_with(turn)
-    values = {**sampling_json(asked.sampling), "stops": list(asked.sampling.stops)}
+    values = sampling_json(asked.sampling) | {"stops": list(asked.sampling.stops)}
     return {**values, "makers": list(asked.makers)} if asked.makers else values
 
 

@@ -16,7 +16,7 @@ from storage.records import Session, Turn
 
 _IN_SAMPLING = {"reply_tokens": "max_tokens"}  # what Sampling calls them
 _MAKERS_TOO = sorted(Settings.OWN - {"reply_tokens", "seed", "stops"})  # what a model's makers may say as well
-_RARE = {"stops", "repeat_last_n", "mirostat", "mirostat_tau", "mirostat_eta", "xtc_probability", "xtc_threshold"}
+_OLDEST = ("max_tokens", "temperature", "top_p", "min_p", "seed")  # that every turn has
 _WARMTH = 0.7  # the temperature at which a question is asked again whose reply would otherwise be the same
 
 
@@ -132,7 +132,8 @@ class TurnSettings:
 
     def to_json(self) -> dict[str, Any]:
         """As the store keeps it."""
-        values: dict[str, Any] = {"model": self.model, "kv_type": self.kv_type, **sampling_json(self.sampling)}
+        values: dict[str, Any] = {"model": self.model, "kv_type": self.kv_type}
+        values |= sampling_json(self.sampling, keep=self.own)
         if self.makers:
             values["makers"] = list(self.makers)
         if self.joined is not None:
@@ -173,10 +174,11 @@ def asked_with(turn: Turn) -> TurnSettings:
     )
 
 
-def sampling_json(sampling: Sampling) -> dict[str, Any]:
-    """Its fields as turns keep them, and receipts: without those that hardly anything sets, where nothing did."""
+def sampling_json(sampling: Sampling, keep: Collection[str] = _MAKERS_TOO) -> dict[str, Any]:
+    """Its fields, without those that hardly anything sets, where nothing did. keep: those that stay whatever they are,
+    of the ones that turns had not before."""
     values, plain = {**asdict(sampling), "stops": list(sampling.stops)}, {**asdict(Sampling()), "stops": []}
-    return {name: value for name, value in values.items() if name not in _RARE or value != plain[name]}
+    return {name: v for name, v in values.items() if name in _OLDEST or name in keep or v != plain[name]}
 
 
 def _sampling(kept: Mapping[str, Any]) -> Sampling:
