@@ -8,7 +8,9 @@ before, where that spares reading it again; the user can take today's at any tim
 from collections.abc import Callable, Iterable
 from datetime import date
 
-from engine.backend import Case
+import numpy as np
+
+from engine.backend import Case, Prompt
 
 MOST_TRIED = 4  # dates of what was read last: laying a prompt out for each takes a moment
 _LEAST_TOKENS = 64
@@ -36,10 +38,13 @@ def best_read(case: Case, dates: Iterable[str], laid_out: Callable[[date], Case]
     return best if gain >= least else case
 
 
-def stale(case: Case) -> date | None:
-    """The date that a prompt shows, where that is not today's."""
-    shown = case.prompt.today
-    return shown if shown is not None and shown != today() else None
+def stale(prompt: Prompt, with_today: Callable[[], Prompt]) -> date | None:
+    """The date that a prompt shows, where that is not today's. with_today: the same with today's, for a template may
+    ask for the date and not show it."""
+    if prompt.today in (None, today()):
+        return None
+    now = with_today()
+    return None if np.array_equal(prompt.ids(), now.ids()) else prompt.today
 
 
 def written(day: date) -> str:

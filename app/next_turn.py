@@ -15,7 +15,7 @@ from app.session_settings import SessionSettings, asked_with, settings_of, unuse
 from app.settings import Settings
 from app.sources.joining import Joining
 from app.verdicts import rereading, unseen_notice
-from engine.backend import Backend, Case, Document, Exchange, Ids, QuoteState, Source, number_pictures
+from engine.backend import Backend, Case, Document, Exchange, Ids, Prompt, QuoteState, Source, number_pictures
 from engine.errors import UsageError
 from engine.prompt.layout import SYSTEM
 from storage.records import Session, SessionSource, Turn
@@ -59,7 +59,8 @@ class PreparedTurn:
     its reply goes on from begun, the ids that it has so far. placed: all sources with those that join, sent or not.
     case: the prompt, its plan, and what of it need not be read. settings: the session's own. rereads: a sentence on
     what the session has read that is to be read again, None where next to nothing is. only: the
-    paths that it is asked about, None for all that are sent.
+    paths that it is asked about, None for all that are sent. read_on: the date that the prompt shows, where that is
+    not today's.
     """
 
     session: Session | None
@@ -72,6 +73,7 @@ class PreparedTurn:
     today: date
     settings: SessionSettings
     case: Case = field(repr=False)
+    read_on: date | None = None
     rereads: str | None = None
     only: frozenset[str] | None = None
     begun: Ids = field(default_factory=lambda: _NO_IDS, repr=False)
@@ -128,14 +130,16 @@ def prepare(
     exchanges = [*conversation.history, Exchange(question, carried)]
     begun = reply_ids(resumed, backend) if resumed else _NO_IDS
 
-    def laid_out(today: date) -> Case:
+    def laid_out(today: date) -> Prompt:
         prompt = backend.lay_out(exchanges, system=system, today=today)
-        prompt = prompt.begun_with(begun, resumed.text if resumed else "")
-        return backend.consider(prompt, settings.wanted, exchanges)
+        return prompt.begun_with(begun, resumed.text if resumed else "")
 
-    case = laid_out(on or dates.today())
+    def considered(today: date) -> Case:
+        return backend.consider(laid_out(today), settings.wanted, exchanges)
+
+    case = considered(on or dates.today())
     if on is None and carried:
-        case = dates.best_read(case, store.snapshots.dates(), laid_out)
+        case = dates.best_read(case, store.snapshots.dates(), considered)
     return PreparedTurn(
         session=session,
         turns=turns,
@@ -147,6 +151,7 @@ def prepare(
         today=case.prompt.today or on or dates.today(),
         settings=own,
         case=case,
+        read_on=dates.stale(case.prompt, lambda: laid_out(dates.today())),
         rereads=_rereads(case, turns, settings.model),
         only=only,
         begun=begun,
@@ -163,8 +168,8 @@ def notices_of(turn: PreparedTurn, question: str, backend: Backend, model: str) 
         yield backend.about.template.note
     if turn.conversation.unseen:
         yield unseen_notice(turn.conversation.unseen, backend.about.name, backend.about.unfit)
-    if (day := dates.stale(turn.case)) is not None:
-        yield dates.read_with(day)
+    if turn.read_on is not None:
+        yield dates.read_with(turn.read_on)
     if turn.rereads is not None:
         yield f"{turn.rereads}."
     missing = backend.unrepresentable(question)

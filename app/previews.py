@@ -10,7 +10,7 @@ from datetime import date
 from threading import Lock
 
 from app.costs import cost_ahead
-from app.dates import stale, today
+from app.dates import today
 from app.images.albums import Album, albums_of
 from app.next_turn import PreparedTurn
 from engine.backend import About, Cost, Document, Part, Plan, Prompt
@@ -69,7 +69,7 @@ def preview_of(turn: PreparedTurn, documents: tuple[Document, ...], *, about: Ab
         unrepresentable={each.path: sum(each.unrepresentable.values()) for each in documents if each.unrepresentable},
         albums=albums_of(documents),
         rereads=turn.rereads,
-        read_on=stale(turn.case),
+        read_on=turn.read_on,
         cost=cost_ahead(about, turn.case) if about.prices is not None else None,
     )
 

@@ -25,17 +25,24 @@ def cycle_of(ids: Sequence[int]) -> int:
     end = np.array(ids[-MOST_CYCLE * LEAST_TIMES :], dtype=np.int32)
     before = end[-MOST_CYCLE - 1 : -1]
     for cycle in (np.flatnonzero(before[::-1] == end[-1]) + 1).tolist():
-        if _goes_round(end, cycle):
+        if not _is_round(end, cycle, LEAST_TOKENS):
+            continue
+        if _is_round(end, cycle, _least(end[-cycle:])):
             return int(cycle)
+        if 2 * cycle <= LEAST_TOKENS:  # longer ones are the same, some times over
+            return 0
     return 0
 
 
-def _goes_round(end: Ids, cycle: int) -> bool:
-    if 2 * cycle > len(end) or not np.array_equal(end[-cycle:], end[-2 * cycle : -cycle]):
-        return False
-    is_plain = len(np.unique(end[-cycle:])) < FEW_DIFFERENT
-    least = max(LEAST_TIMES * cycle, FEW_TOKENS if is_plain else LEAST_TOKENS)
-    return least <= len(end) and np.array_equal(end[-least:-cycle], end[-least + cycle :])
+def _least(cycle: Ids) -> int:
+    """Tokens at the end that have to go round it."""
+    is_plain = len(np.unique(cycle)) < FEW_DIFFERENT
+    return max(LEAST_TIMES * len(cycle), FEW_TOKENS if is_plain else LEAST_TOKENS)
+
+
+def _is_round(end: Ids, cycle: int, n_tokens: int) -> bool:
+    """Whether each of the last n_tokens is the one that stands a cycle before it, where there is one."""
+    return n_tokens <= len(end) and np.array_equal(end[-n_tokens:-cycle], end[len(end) - n_tokens + cycle :])
 
 
 def in_circles(ids: Sequence[int], sampling: Sampling) -> str:

@@ -31,7 +31,6 @@ DATED = {
     + _REST,
     "in a macro": "{% macro day() %}{{ strftime_now('%A, %d %B %Y') }}{% endmacro %}{{ day() ~ '\n' }}" + _REST,
     "smollm3": SMOLLM3,
-    "tekken, without a system text": TEKKEN,
 }
 
 
@@ -59,16 +58,21 @@ class Laid(FakeBackend):
 
 
 @pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_scripted(tmp_path_factory.mktemp("dated") / "m.gguf", ["So"], template=CHATML)
 
 
 @pytest.fixture
-def new_desk(tmp_path: Path, model: Path) -> Iterator[Callable[[str], tuple[Desk, Laid]]]:
+def new_desk(tmp_path: Path, model: Path, cache: Path) -> Iterator[Callable[[str], tuple[Desk, Laid]]]:
     made: list[tuple[Desk, OpenModel]] = []
 
     def build(template: str) -> tuple[Desk, Laid]:
-        opened = open_model(model, cache=tmp_path / "cache", own=OwnTemplate("t.jinja", template))
+        opened = open_model(model, cache=cache, own=OwnTemplate("t.jinja", template))
         backend = Laid(opened)
         desk = Desk(Settings(home=tmp_path / "home", model="fake.gguf", reply_tokens=8), backend=backend)
         made.append((desk, opened))
@@ -93,7 +97,7 @@ def on(monkeypatch: pytest.MonkeyPatch) -> Callable[[date], None]:
 
 def heard(desk: Desk, text: str = "Why?", **asked: object) -> tuple[Answered, list[DeskEvent]]:
     events = list(desk.ask(Question(text=text, **asked), cancel=Flag()))  # type: ignore[arg-type]
-    [answered] = [event for event in events if isinstance(event, Answered)]
+    [answered] = [event for event in events if type(event) is Answered]  # Cited is one too
     return answered, events
 
 
@@ -196,6 +200,15 @@ def test_a_template_without_a_date_is_laid_out_once(new_desk: NewDesk, on: Clock
     second, events = heard(desk, corpus=Corpus(SOURCES))
     assert backend.laid - before == 1 and backend.asked[-1].prompt.today is None
     assert (second.turn.reused_tokens or 0) >= backend.asked[-1].prompt.corpus_end and "Read with" not in told(events)
+
+
+def test_a_date_that_is_asked_for_and_not_shown_is_not_said(new_desk: NewDesk, on: Clock) -> None:
+    desk, backend = new_desk(TEKKEN)  # which shows it where there is no system text
+    first, _ = heard(desk, corpus=Corpus(SOURCES))
+    on(LATER)
+    more, events = heard(desk, "More?", session=first.turn.session_id)
+    assert backend.asked[-1].prompt.today == FIRST and "Read with" not in told(events)
+    assert desk.preview(first.turn.session_id).read_on is None
 
 
 def test_a_reply_that_goes_on_keeps_its_date(new_desk: NewDesk, on: Clock) -> None:
