@@ -2,7 +2,7 @@
 events, what is kept of them, and what shows the answer."""
 
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field, replace
 from threading import Event as Flag
 from time import monotonic
@@ -102,6 +102,8 @@ def answer(
     sent = _sent(turn, excerpts, record.held, backend)
     for found in cite(record.turn, sent, backend=backend, store=store, settings=settings, stop=uncited):
         yield replace(found, gauge=record.gauge, encoded=record.encoded) if isinstance(found, Cited) else found
+    with suppress(LongdeskError):  # the next question starts another engine
+        backend.settle(uncited)
 
 
 def _whole(sources: Sequence[Source]) -> tuple[Excerpt, ...]:

@@ -237,6 +237,11 @@ class LocalBackend:
                 cancel=cancel,
             )
 
+    def settle(self, cancel: Flag) -> None:
+        """See Backend.settle."""
+        if (process := self.engine.running) is not None:
+            process.settle(cancel)
+
     def _roomier(self, plan: Plan, prompt: Prompt, wanted: Wanted, reuse: "KvReuse") -> Plan:
         """With a larger context, where a saved cache that saves a long read needs one and nothing else changes."""
         n_ctx, placement = reuse.room(plan.context_tokens), plan.placed

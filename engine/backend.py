@@ -254,3 +254,7 @@ class Backend(Protocol):
         was found to be no good at it. Nothing of the answer changes, nor of what the next question need not read. A
         cancel ends it at once. Raises as generate does.
         """
+
+    def settle(self, cancel: Flag) -> None:
+        """Makes ready for what follows on the last answer, while nobody waits for it; an engine may have nothing to do.
+        A cancel ends it at once. Raises as generate does."""

@@ -174,6 +174,9 @@ class FakeBackend:
             held=self.held if told and quotable else (),
         )
 
+    def settle(self, cancel: Flag) -> None:
+        """Nothing is to be made ready."""
+
     def evidence(
         self,
         case: Case,

@@ -48,9 +48,11 @@ def draw_source_view(
     session_id: str, links: Sequence[SourceLink], turns: Sequence[Turn], pictures: Sequence[Seen], about: About | None
 ) -> None:
     """The source that stands open, if one does. It is drawn again by itself, so that turning a leaf redraws no chat."""
-    if state.opened(session_id) is not None:
-        with st.container(key=_KEY):
-            st.fragment(_draw)(Beside(session_id, links, turns, pictures, about))
+    if state.opened(session_id) is None:
+        st.empty()  # so that what is below keeps its place: the browser makes anew all that has moved
+        return
+    with st.container(key=_KEY):
+        st.fragment(_draw)(Beside(session_id, links, turns, pictures, about))
 
 
 def _draw(desk: Beside) -> None:

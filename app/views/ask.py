@@ -54,10 +54,12 @@ def draw() -> None:
     """Draws the page."""
     coming = hear()
     scene = look()
-    _draw_head(scene)
-    for sentence in state.said():
-        st.error(sentence, icon=":material/error:")
-    draw_coming(scene.session_id, coming)
+    _draw_strip(scene)
+    with st.container(key="head"):  # whatever stands in it, what is below keeps its place, so that the browser keeps it
+        _draw_head(scene)
+        for sentence in state.said():
+            st.error(sentence, icon=":material/error:")
+        draw_coming(scene.session_id, coming)
     if scene.session is None or scene.empty:
         _draw_empty(scene)
         _draw_input(scene, beside=False)
@@ -76,12 +78,18 @@ def draw() -> None:
     draw_viewer(scene.session.id, pictures, scene.about)
 
 
+def _draw_strip(scene: Scene) -> None:
+    if not scene.budget or not scene.plan:
+        st.empty()
+        return
+    outline = scene.outlook.outline if scene.outlook is not None and scene.in_passes else None
+    slices = [each.n_tokens for each in outline.slices] if outline is not None else []
+    draw_strip(scene.budget, scene.plan, has_panel=not scene.empty, slices=slices)
+
+
 def _draw_head(scene: Scene) -> None:
-    """The strip, the verdict, and a word about the model."""
+    """The verdict, and a word about the model."""
     if scene.budget and scene.plan:
-        outline = scene.outlook.outline if scene.outlook is not None and scene.in_passes else None
-        slices = [each.n_tokens for each in outline.slices] if outline is not None else []
-        draw_strip(scene.budget, scene.plan, has_panel=not scene.empty, slices=slices)
         _draw_verdict(scene)
         draw_cost(scene.costs)
         draw_rereading(_rereading(scene))

@@ -34,7 +34,7 @@ from engine.runtime.quotes.text import Documents
 from engine.runtime.settings import EngineSettings
 from engine.tokens.document import Ids
 
-_LAST = ("finished", "failed", "quoted")  # the child's last word on a generation, or on evidence
+_LAST = ("finished", "failed", "quoted", "settled")  # the child's last word on what can be cancelled
 _STOP_S = 30.0  # a decode step of a large model on a slow machine, and some
 _POLL_S = 0.05  # how soon a cancel is seen while the child is busy
 
@@ -178,6 +178,21 @@ class EngineProcess:
             if self._answering and self.pid is not None:
                 self._stop()
 
+    def settle(self, cancel: Flag) -> None:
+        """Reads the reply that was sampled last again, while nobody waits, so that its cells in the KV cache are those
+        of a prompt that is read; see LlamaModel.settle. A cancel ends it at once. Raises as generate does."""
+        if self.pid is None or cancel.is_set():
+            return
+        self._send({"do": "settle"})
+        self._answering = True
+        try:
+            while (frame := self._next(cancel)).fields["event"] != "settled":
+                pass
+            self.held = np.frombuffer(frame.payload, dtype="<i4")
+        finally:
+            if self._answering and self.pid is not None:
+                self._stop()
+
     def save(self, binding: Binding, path: Path) -> SavedState | None:
         """Saves the KV state; None when there is none. Raises EngineFailed when the disk refuses it."""
         if self.pid is None:
@@ -186,7 +201,8 @@ class EngineProcess:
         never = Flag()
         while (frame := self._next(never)).fields["event"] != "saved":
             pass
-        return SavedState(path, frame.fields["n_bytes"], np.frombuffer(frame.payload, dtype="<i4"))
+        self.held = np.frombuffer(frame.payload, dtype="<i4")
+        return SavedState(path, frame.fields["n_bytes"], self.held)
 
     def close(self) -> None:
         """Ends the child and frees its memory."""
@@ -269,7 +285,7 @@ class EngineProcess:
         )
 
     def _send(self, fields: dict[str, Any], payload: bytes = b"") -> None:
-        if fields["do"] in ("load", "generate", "evidence", "save"):
+        if fields["do"] in ("load", "generate", "evidence", "settle", "save"):
             self._told_to_stop = False
         try:
             self._living().send(fields, payload)

@@ -213,6 +213,9 @@ class RemoteBackend:
         """See Backend.evidence: none, since nothing can be held from here."""
         yield from ()
 
+    def settle(self, cancel: Flag) -> None:
+        """See Backend.settle: what a server keeps is its own."""
+
     def close(self) -> None:
         """Closes the connections."""
         self._adapter.connection.close()

@@ -13,6 +13,7 @@ from typing import Any
 import llama_cpp
 import numpy as np
 
+from engine.memory.hardware import ram
 from engine.runtime.binding import Binding
 from engine.runtime.chain import BLOCK
 from engine.runtime.events import Remark
@@ -22,29 +23,42 @@ from engine.runtime.recurrence import Recurrence
 from engine.runtime.slots import Slots
 from engine.runtime.snapshot import load_state, save_state
 from engine.runtime.state_file import Promise, Unusable, is_loss, promise
-from engine.runtime.window import SIDE, Window, take_window
+from engine.runtime.window import SIDE, Window, size_of_window, take_window
 from engine.tokens.document import Ids, common_prefix
+
+_SHARE_OF_RAM = 1 / 4  # of what is free, that a copy of windows may take
 
 
 class KvCache:
     """Sequence 0 of a context. Not thread-safe.
 
-    positions: where the ids of the prompt stand that is read, and so those of the cache that are the same.
+    positions: where the ids of the prompt stand that is read, and so those of the cache that are the same. n_read: of
+    the ids, those from the first on whose cells a fresh reading would make alike; a reply's are made one by one.
     """
 
     def __init__(
-        self, context: Any, shape: CacheShape, *, n_slots: int = 0, swa_full: bool = False, has_state: bool = False
+        self,
+        context: Any,
+        shape: CacheShape,
+        *,
+        n_slots: int = 0,
+        swa_full: bool = False,
+        has_state: bool = False,
+        n_together: int = 1,
     ) -> None:
         """n_slots: cells that windowed layers have room for, 0 where that is not known. swa_full: they keep every cell,
-        so that nothing of them has to be copied. has_state: what cannot go back is a state, and nothing else."""
+        so that nothing of them has to be copied. has_state: what cannot go back is a state, and nothing else.
+        n_together: see computed_together; it goes back to a multiple of it."""
         self._context, self._memory = context, llama_cpp.llama_get_memory(context)
         self._window: Window | None = None
-        self.shape = shape
+        self.shape, self.n_together = shape, 1 if shape.attention is Attention.RECURRENT else n_together
         self.has_windows = shape.attention in (Attention.CHUNKED, Attention.SLIDING) and not swa_full
         self._slots = Slots(context, n_slots if self.has_windows else 0)
         self._whole_from = 0  # cells of the windowed layers before this position are blank
+        self._start: Window | None = None  # those where the reply begins that was sampled last
         self._recurrence = Recurrence(context, self.clear) if has_state else None
         self.ids: Ids = np.empty(0, dtype=np.int32)
+        self.n_read = 0
         self.positions = Positions()
 
     def __len__(self) -> int:
@@ -53,11 +67,14 @@ class KvCache:
     def clear(self) -> None:
         """Forgets everything."""
         llama_cpp.llama_memory_clear(self._memory, True)
-        self.ids, self._window, self._whole_from = self.ids[:0], None, 0
+        self.ids, self._window, self._whole_from, self.n_read = self.ids[:0], None, 0, 0
         self._forget_start()
 
     def rewind(self, ids: Ids) -> int:
-        """Drops what a prompt does not share; the number of tokens that stay, at most all but one of the prompt's."""
+        """Drops what a prompt does not share; the number of tokens that stay, at most all but one of the prompt's. A
+        reply that was not read goes too, where it can: it is read with the prompt."""
+        if self.n_read < min(common_prefix(self.ids, ids), len(ids) - 1):
+            self.drop_reply()
         to = self._rewind_for(ids)
         self._forget_start()
         if to.by_window and not self._put_window():
@@ -68,7 +85,7 @@ class KvCache:
             self._whole_from = 0
         elif to.n_tokens < len(self.ids) or to.by_window:  # a copy may hold cells behind that position
             self.drop_behind(to.n_tokens)
-        self.ids = self.ids[: to.n_tokens]
+        self.ids, self.n_read = self.ids[: to.n_tokens], min(self.n_read, to.n_tokens)
         if self._window is not None and self._window.n_tokens > to.n_tokens:
             serves = self.shape.holds(to.n_tokens, after=self._window.n_tokens)
             self._window = replace(self._window, n_tokens=to.n_tokens) if serves else None
@@ -83,6 +100,19 @@ class KvCache:
         after = int(llama_cpp.llama_memory_seq_pos_max(self._memory, 0)) + 1
         llama_cpp.llama_memory_seq_rm(self._memory, 0, position, -1)
         self._go_on_at(position, after)
+
+    def drop_reply(self, *, behind: int | None = None) -> bool:
+        """Drops what was not read, where all before it stays; whether it did. behind: drops more, all behind so many
+        tokens."""
+        n_kept = self.n_read if behind is None else min(self.n_read, behind)
+        if not 0 < n_kept < len(self.ids):
+            return False
+        if self._rewind_within(n_kept) != Rewind(n_kept) and not self._put_start(n_kept):
+            return False
+        self._start = None
+        self.drop_behind(n_kept)
+        self.ids, self.n_read = self.ids[:n_kept], n_kept
+        return True
 
     def take_back(self, n_tokens: int, *, after: int) -> None:
         """After a decoding of the tokens up to `after` was aborted and n_tokens are there as before: llama.cpp takes a
@@ -130,10 +160,17 @@ class KvCache:
         start = self._recurrence.start if self._recurrence is not None else None
         return start.n_tokens if start is not None else len(self.ids)
 
-    def copy_start(self) -> None:
-        """Remembers the state where a reply begins: evidence will be looked for behind its statements."""
-        if self._recurrence is not None and self.affords_copies:
-            self._recurrence.start = self._recurrence.take(len(self.ids))
+    def copy_start(self, most: int, *, quotes: bool) -> None:
+        """Remembers what coming back to where a reply begins needs. most: tokens of the reply. quotes: evidence will be
+        looked for behind its statements."""
+        if self._recurrence is not None:
+            if quotes and self.affords_copies:
+                self._recurrence.start = self._recurrence.take(len(self.ids))
+            return
+        position, n_slots = self.positions.of(len(self.ids)), self._slots.n_slots
+        n_free = n_slots - (position - self.shape.pos_min_after(position))  # before cells are overwritten that it needs
+        if n_slots and most > n_free and size_of_window(self._context) <= _SHARE_OF_RAM * ram().free_bytes:
+            self._start = take_window(self._context, len(self.ids))
 
     def hold(self) -> Window | None:
         """What go_back needs to come back to where the sequence ends now, in an aside; None where it needs nothing."""
@@ -176,7 +213,9 @@ class KvCache:
             self._slots.look_at(self._window.data, 0, len(self._window.data))
 
     def save(self, binding: Binding, path: Path) -> int:
-        """Writes the state; bytes written, 0 when the cache is empty. Raises OSError."""
+        """Writes the state, without a reply that was not read; bytes written, 0 when the cache is empty. Raises
+        OSError."""
+        self.drop_reply()
         return save_state(self._context, self.ids, self._window, binding, path) if len(self.ids) else 0
 
     def restore(self, states: Sequence[Path], ids: Ids, binding: Binding, *, n_ctx: int) -> list[Remark]:
@@ -201,6 +240,7 @@ class KvCache:
         return remarks
 
     def _forget_start(self) -> None:
+        self._start = None
         if self._recurrence is not None:
             self._recurrence.start = None
 
@@ -215,13 +255,26 @@ class KvCache:
             if llama_cpp.llama_memory_seq_pos_max(self._memory, 0) < 0:  # it was refused by llama.cpp itself
                 self.clear()
             return [_remark(loaded, path)]
-        self.ids, self._window = saved, loaded
+        self.ids, self._window, self.n_read = saved, loaded, len(saved)
         self._whole_from = self.shape.pos_min_after(len(saved))
         return []
 
+    def _put_start(self, n_tokens: int) -> bool:
+        """Comes back to where the reply begins, where nothing before it is lost so."""
+        start = self._start
+        if start is None or not self.shape.holds(n_tokens, after=start.n_tokens):
+            return False
+        if self._put(start):
+            return True
+        self.clear()  # what is there is not to be trusted
+        return False
+
     def _put_window(self) -> bool:
         """Comes back to where the windowed cells were copied."""
-        if self._window is None or not self._slots.put(self._window.data, 0, len(self._window.data)):
+        return self._window is not None and self._put(self._window)
+
+    def _put(self, window: Window) -> bool:
+        if not self._slots.put(window.data, 0, len(window.data)):
             return False
         end = int(llama_cpp.llama_memory_seq_pos_max(self._memory, 0)) + 1
         self._whole_from = self.shape.pos_min_after(end)
@@ -235,6 +288,9 @@ class KvCache:
 
     def _rewind_for(self, ids: Ids) -> Rewind:
         common = min(common_prefix(self.ids, ids), len(ids) - 1)
+        return self._rewind_within(common - common % self.n_together)
+
+    def _rewind_within(self, common: int) -> Rewind:
         return rewind_to(
             common if common == len(self.ids) else self.positions.cut(common),
             n_cached=len(self.ids),

@@ -4,6 +4,7 @@ Indices are of the prompt's ids, a cell of the KV cache each; where they stand i
 a prompt has to be decoded is left to `cache`, what comes of it to `llama`.
 """
 
+import ctypes
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
@@ -15,10 +16,10 @@ from engine.errors import EngineFailed
 from engine.runtime.batch import Batch
 from engine.runtime.cache import KvCache
 from engine.runtime.embeddings import Embeddings
-from engine.runtime.filling import filling
+from engine.runtime.filling import filling, least_alike
 from engine.runtime.pictures import Picture, positions_of
 from engine.runtime.positions import N_DIMS
-from engine.runtime.prefix import Attention
+from engine.runtime.prefix import Attention, CacheShape
 from engine.runtime.sampling import are_numbers, logits_of
 from engine.runtime.settings import EngineSettings
 from engine.runtime.vision import Fetch, Vision
@@ -47,6 +48,7 @@ class Decoder:
         self._has_dims = has_dims(model)
         self._n_vocab = int(llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(model)))
         self._n_parameters = int(llama_cpp.llama_model_n_params(model))
+        self._least = least_alike(self._placement)
 
     @property
     def n_encoded(self) -> int:
@@ -69,12 +71,25 @@ class Decoder:
         end = min(at + self._placement.n_ubatch, len(ids))
         cells = np.flatnonzero(ids[at:end] < 0)
         end = at + int(cells[0]) if len(cells) else end
+        end = self._not_before_few(at, end, len(ids))
         if at < anchor < end and not self._cache.can_copy_later(anchor, after=end):
             end = anchor
         is_within = any(picture.start <= at and end <= picture.end for picture in self._pictures)
         n_more = 0 if is_within else self._filling(end - at, at)  # marks between tiles are always read alike
         # of every batch, so that one that is no number is found before all is read: of a million operations it adds one
         return end if self.decode(ids[at:end], at, n_more=n_more) else at
+
+    def alike_to(self, at: int, end: int) -> int:
+        """Up to where the cells of a batch from `at` to `end`, filled up where that is done, are as a fresh reading
+        would make them, however that cuts it; `at` where it was too short for any."""
+        n_tokens = end - at + self._filling(end - at, at)
+        together = self._cache.n_together
+        return end - end % together if n_tokens >= min(self._least, self._placement.n_ubatch) else at
+
+    def again_from(self, n_read: int, end: int) -> int:
+        """From where tokens up to `end` are read again so that their batch is not too short; n_read are alike."""
+        start = n_read if self.alike_to(n_read, end) > n_read else min(n_read, max(0, end - self._least))
+        return start - start % self._cache.n_together
 
     def decode(self, ids: Ids, at: int, *, n_more: int = 0) -> bool:
         """Decodes tokens, the first of them the id `at`, with logits behind the last; see _run. n_more: that fill the
@@ -137,6 +152,16 @@ class Decoder:
         n_embd = int(llama_cpp.llama_model_n_embd_inp(self._model))
         return Batch(self._placement.n_ubatch, n_embd=n_embd, n_dims=N_DIMS if self._has_dims else 1)
 
+    def _not_before_few(self, at: int, end: int, n_ids: int) -> int:
+        """Where a batch ends so that the prompt's last one is not too short to be computed as others are, and so that
+        what is computed together ends with it."""
+        together, least = self._cache.n_together, self._least
+        if end == n_ids:
+            return end
+        if n_ids - end < least and (n_ids - least) // least * least > at:
+            end = (n_ids - least) // least * least
+        return end - end % together if end - end % together > at else end
+
     def _filling(self, n_tokens: int, at: int) -> int:
         """Tokens to fill a batch of the prompt up with."""
         n_more = filling(n_tokens, self._placement, n_parameters=self._n_parameters)
@@ -173,6 +198,20 @@ def has_dims(model: Any) -> bool:
     """Whether a loaded model's positions have several dimensions."""
     kinds = (llama_cpp.LLAMA_ROPE_TYPE_MROPE, llama_cpp.LLAMA_ROPE_TYPE_IMROPE)
     return int(llama_cpp.llama_model_rope_type(model)) in kinds
+
+
+def cache_shape(model: Any) -> CacheShape:
+    """How a loaded model's cache can go back."""
+    window = int(llama_cpp.llama_model_n_swa(model))
+    if llama_cpp.llama_model_is_recurrent(model) or llama_cpp.llama_model_is_hybrid(model):
+        return CacheShape(Attention.RECURRENT)
+    if window <= 0:
+        return CacheShape(Attention.FULL)
+    if has_dims(model):  # windows are of positions, what is kept of cells: it only goes on (none has both yet)
+        return CacheShape(Attention.RECURRENT)
+    buffer = ctypes.create_string_buffer(64)
+    llama_cpp.llama_model_meta_val_str(model, b"general.architecture", buffer, len(buffer))
+    return CacheShape(Attention.CHUNKED if buffer.value == b"llama4" else Attention.SLIDING, window)
 
 
 def _vision(model: Any, settings: EngineSettings) -> Vision | None:

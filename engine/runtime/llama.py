@@ -15,24 +15,24 @@ from typing import Any
 import llama_cpp
 import numpy as np
 
-from engine.errors import EngineFailed, EngineSpoiled
+from engine.errors import EngineFailed
 from engine.memory.llama_parameters import ModelParameters, context_parameters
 from engine.runtime.binding import Binding
 from engine.runtime.cache import KvCache
 from engine.runtime.checkpoint import Checkpoints
 from engine.runtime.circles import EVERY, cycle_of, in_circles
-from engine.runtime.decoder import Decoder, has_dims
+from engine.runtime.decoder import Decoder, cache_shape
 from engine.runtime.events import Checkpoint, Evidence, Finished, Gauge, Prefill, Remark, Sampling, Stop, Text
+from engine.runtime.filling import computed_together
 from engine.runtime.form import Form, Vocabulary
 from engine.runtime.keeping import Keeping
 from engine.runtime.log import kv_places, listen, windowed_cells
 from engine.runtime.pictures import Picture
-from engine.runtime.prefix import Attention, CacheShape
 from engine.runtime.quotes.index import QuoteIndex
 from engine.runtime.quotes.tags import Tags
 from engine.runtime.quotes.writing import Asked, Quoting
 from engine.runtime.reply import Reply
-from engine.runtime.sampling import Sampler
+from engine.runtime.sampling import Sampler, spoiled
 from engine.runtime.settings import EngineSettings
 from engine.runtime.vision import Fetch
 from engine.tokens.document import Ids
@@ -59,8 +59,11 @@ class LlamaModel:
         self._n_vocab = llama_cpp.llama_vocab_n_tokens(self._vocab)
         self._vocabulary: Vocabulary | None = None  # once a form asks for it
         n_slots, swa_full = windowed_cells(self._sizes), settings.placement.swa_full
-        shape, has_state = self._cache_shape(), self._moves_on and llama_cpp.llama_model_n_swa(self._model) <= 0
-        self._cache = KvCache(self._context, shape, n_slots=n_slots, swa_full=swa_full, has_state=has_state)
+        shape, has_state = cache_shape(self._model), self._moves_on and llama_cpp.llama_model_n_swa(self._model) <= 0
+        together = computed_together(self._description, settings.placement)
+        self._cache = KvCache(
+            self._context, shape, n_slots=n_slots, swa_full=swa_full, has_state=has_state, n_together=together
+        )
         self._decoder = Decoder(self._model, self._context, self._cache, settings, self._words)
         self._quoting = Quoting(
             self._model, self._context, self._cache, settings.placement.n_ubatch, cancelled=lambda: self.cancelled
@@ -122,7 +125,7 @@ class LlamaModel:
         was not told to, or it was cancelled. Cancelling keeps what was decoded. Raises EngineFailed when llama.cpp
         fails, EngineSpoiled where what it computes is no number: the cache is empty then.
         """
-        begun = perf_counter()
+        begun, anchor = perf_counter(), anchor - anchor % self._cache.n_together
         self._decoder.look_at(pictures, fetch)
         if keeping is not None:
             yield from self._cache.restore(keeping.states, ids, keeping.binding, n_ctx=self.n_ctx)
@@ -161,6 +164,25 @@ class LlamaModel:
             held=tuple(tags.quotes) if tags is not None else (),
         )
 
+    def settle(self) -> None:
+        """Reads the reply that was sampled last again, in batches: its cells are then those that a fresh reading of the
+        next prompt would have made, and nothing of it need be read for that. A recurrent model's stay as they are, and
+        those of a reply that its windows have moved too far over. Cancelling keeps what was read by then."""
+        ids, cache = self._cache.ids, self._cache
+        if cache.n_read >= len(ids) - len(ids) % cache.n_together:
+            return
+        start = self._decoder.again_from(cache.n_read, len(ids))
+        if (ids[start:] < 0).any():  # pictures are not looked at again
+            start = cache.n_read
+        if not cache.drop_reply(behind=start):
+            return
+        while len(cache) < len(ids) and not self.cancelled:
+            at = len(cache)
+            end = self._decoder.read_on(ids, at, 0)
+            if end == at:
+                return
+            cache.ids, cache.n_read = ids[:end], self._decoder.alike_to(at, end)
+
     def evidence(self, asked: Asked, index: QuoteIndex) -> Iterator[Evidence | Remark]:
         """Looks for words that show the statements of the last answer; the cache stays that of the answer. See
         Quoting.evidence."""
@@ -180,8 +202,9 @@ class LlamaModel:
             end = self._decoder.read_on(ids, at, anchor)
             if end == at:
                 return
-            self._cache.ids, n_batches = ids[:end], n_batches + 1
+            self._cache.ids, self._cache.n_read = ids[:end], self._decoder.alike_to(at, end)
             # looking waits for a GPU, which has work for several batches: after 1, 2, 4, ... of them, and at ends
+            n_batches += 1
             if n_batches == look_at or end == len(ids) or self.cancelled:
                 self._refuse_spoiled()
                 look_at = 2 * n_batches
@@ -232,8 +255,8 @@ class LlamaModel:
                 if len(reply.ids) % EVERY == 0 and cycle_of(reply.ids):
                     reply.stop = Stop.ERROR
                     break
-                if quotes and len(reply.ids) == 1:  # not before its text was on its way
-                    self._cache.copy_start()
+                if len(reply.ids) == 1:  # not before its text was on its way
+                    self._cache.copy_start(most, quotes=quotes)
                 one = np.array([token], dtype=np.int32)
                 if not self._decoder.decode(one, n_cached):
                     break
@@ -262,13 +285,7 @@ class LlamaModel:
         if not self._decoder.computes_numbers:
             n_tokens = len(self._cache)
             self._cache.clear()
-            kv_type = self.settings.placement.kv_type
-            coarse = "" if kv_type in ("f16", "f32", "bf16") else f", or a KV cache in {kv_type} is too coarse for it"
-            raise EngineSpoiled(
-                f"After {n_tokens:,} tokens, what the model computes is no number (NaN): its file is damaged or badly "
-                f"converted{coarse}. Nothing of its KV cache is kept.",
-                "Try --kv f16." if coarse else "Take another conversion of the model.",
-            )
+            raise spoiled(n_tokens, self.settings.placement.kv_type)
 
     def _form(self, grammar: str) -> Form:
         if self._vocabulary is None:
@@ -316,19 +333,12 @@ class LlamaModel:
         """Whether layers have a state in place of keys and values."""
         return bool(llama_cpp.llama_model_is_recurrent(self._model) or llama_cpp.llama_model_is_hybrid(self._model))
 
-    def _cache_shape(self) -> CacheShape:
-        window = int(llama_cpp.llama_model_n_swa(self._model))
-        if self._moves_on:
-            return CacheShape(Attention.RECURRENT)
-        if window <= 0:
-            return CacheShape(Attention.FULL)
-        if has_dims(
-            self._model
-        ):  # windows are of positions, what is kept of cells: it only goes on (none has both yet)
-            return CacheShape(Attention.RECURRENT)
-        buffer = ctypes.create_string_buffer(64)
-        llama_cpp.llama_model_meta_val_str(self._model, b"general.architecture", buffer, len(buffer))
-        return CacheShape(Attention.CHUNKED if buffer.value == b"llama4" else Attention.SLIDING, window)
+    @property
+    def _description(self) -> str:
+        """llama.cpp's of the model: architecture, size, quantization."""
+        buffer = ctypes.create_string_buffer(256)
+        llama_cpp.llama_model_desc(self._model, buffer, len(buffer))
+        return buffer.value.decode(errors="replace")
 
     def _words(self) -> str:
         return f": {' '.join(self._log)[-300:]}" if self._log else ""

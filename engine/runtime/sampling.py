@@ -14,6 +14,7 @@ import llama_cpp
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.errors import EngineSpoiled
 from engine.runtime.events import Sampling
 from engine.runtime.form import Form
 
@@ -103,6 +104,16 @@ def logits_of(context: Any, n_vocab: int) -> Logits | None:
 def are_numbers(logits: Logits) -> bool:
     """Whether nothing of it is infinite or NaN, which both of these pass on."""
     return bool(np.isfinite(logits.max()) and np.isfinite(logits.min()))
+
+
+def spoiled(n_tokens: int, kv_type: str) -> EngineSpoiled:
+    """What is raised where something is. n_tokens: behind which it was seen."""
+    coarse = "" if kv_type in ("f16", "f32", "bf16") else f", or a KV cache in {kv_type} is too coarse for it"
+    return EngineSpoiled(
+        f"After {n_tokens:,} tokens, what the model computes is no number (NaN): its file is damaged or badly "
+        f"converted{coarse}. Nothing of its KV cache is kept.",
+        "Try --kv f16." if coarse else "Take another conversion of the model.",
+    )
 
 
 def _chain(sampling: Sampling, n_vocab: int) -> Any:

@@ -67,7 +67,7 @@ class Worker:
             if frame.fields["do"] == "sources":
                 self._index = IndexToCome(documents_from(frame.fields["sizes"], frame.payload))
                 continue
-            if frame.fields["do"] in ("generate", "evidence") and self._model is not None:
+            if frame.fields["do"] in ("generate", "evidence", "settle") and self._model is not None:
                 self._model.uncancel()  # here, in the order of the pipe: a cancel that follows must not be lost
             self._calls.put(frame)
         os._exit(0)  # no cleaning up: a decode may be running in the other thread
@@ -80,6 +80,9 @@ class Worker:
                 self._generate(call)
             case "evidence":
                 self._quote(call)
+            case "settle":
+                self._loaded().settle()
+                self._channel.send({"event": "settled"}, self._loaded().cached_ids.astype("<i4").tobytes())
             case "save":
                 self._save(Path(call.fields["path"]), call.fields["binding"])
 

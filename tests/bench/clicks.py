@@ -5,12 +5,14 @@ there: what a person waits for.
 """
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+from time import perf_counter
 from typing import Any
 
 from tests import slow_reader
@@ -68,6 +70,7 @@ def _clicks(page: DeskPage, held: Path, times: int) -> Iterator[Row]:
 
     held.write_text("3")
     box = tab.get_by_test_id("stChatInputTextArea")
+    tab.wait_for_function("() => document.querySelector('[data-testid=stChatInputTextArea]')?.disabled === false")
     box.fill("Which wagon carries the pears?")
     status = tab.locator(".status")
     yield _row("a question, until it is seen to run", [seconds(lambda: (box.press("Enter"), status.wait_for()))])
@@ -79,8 +82,12 @@ def _clicks(page: DeskPage, held: Path, times: int) -> Iterator[Row]:
                                            tab.get_by_text("Put a corpus on the desk"))))  # fmt: skip
         took.append(seconds(lambda: (tab.go_back(), tab.get_by_text("Pass 4 of").wait_for())))
     yield _row("another session, and back, while passes are read", took)
-    stop = tab.get_by_role("button", name="Stop")
-    yield _row("Stop", [seconds(lambda: _until(stop, tab.get_by_text("passes read; their notes are kept.")))])
+    began = perf_counter()
+    _until(tab.get_by_role("button", name="Stop"), tab.get_by_text(re.compile("Stopping|what was read is kept")).first)
+    yield _row("Stop, until it is seen to stop", [perf_counter() - began])
+    tab.get_by_text("what was read is kept").wait_for()
+    yield _row("Stop, until the turn has ended", [perf_counter() - began])
+    tab.get_by_text("passes read; their notes are kept.").wait_for()
     held.unlink()
 
 

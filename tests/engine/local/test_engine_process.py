@@ -87,6 +87,7 @@ def test_a_follow_up_decodes_its_own_tokens_and_one(llama: EngineProcess) -> Non
     ids = random_ids(600)
     first = end_of(run(llama, ids))
     longer = np.concatenate([ids, first.reply_ids, random_ids(100, seed=1)]).astype(np.int32)
+    llama.settle(Flag())
     second = end_of(run(llama, longer))
     # the reply's last token was sampled but not decoded when the limit ended it
     assert second.reused_tokens == 600 + len(first.reply_ids) - (first.stop is Stop.LENGTH)
