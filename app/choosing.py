@@ -10,9 +10,9 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from app.session_settings import kept_template, settings_of
+from app.session_settings import kept_template, sampling_json, sampling_of, settings_of
 from app.settings import MODELS_OWN, NamedEngine, Settings, engines_in
 from engine.backend import About, Backend, Makers, OwnTemplate, Quotes, TemplateUse
 from engine.prompt.choice import one_line, own_template
@@ -66,6 +66,11 @@ class Choosing:
     def makers(self) -> Makers | None:
         """What the model's makers say of sampling, found as template finds that. Raises as backend does."""
         return self._engines.makers(self.settings.model, self.settings.own_template)
+
+    def sampling(self, makers: Makers | None) -> dict[str, Any]:
+        """How answers are sampled where the model's makers say so, as documents of the command line have it."""
+        sampling, _ = sampling_of(self.settings, makers)
+        return {**sampling_json(sampling), "makers": makers and makers.to_json()}
 
     def use_sampling(self, **changes: float | None) -> None:
         """From now on questions are sampled so; None for what the model's makers say, or Longdesk's own. Raises

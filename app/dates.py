@@ -6,6 +6,7 @@ before, where that spares reading it again; the user can take today's at any tim
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
@@ -36,6 +37,29 @@ def best_read(case: Case, dates: Iterable[str], laid_out: Callable[[date], Case]
             best = found
     gain = (best.reuse.n_tokens or 0) - (case.reuse.n_tokens or 0)
     return best if gain >= least else case
+
+
+@dataclass(frozen=True, slots=True)
+class Dated:
+    """A question's case with the date that was chosen. read_on: see stale."""
+
+    case: Case
+    day: date
+    read_on: date | None
+
+
+def dated(
+    laid_out: Callable[[date], Prompt],
+    consider: Callable[[Prompt], Case],
+    *,
+    on: date | None,
+    kept: Callable[[], Iterable[str]],
+) -> Dated:
+    """The question as it is asked on this date; with None, on the best of today and those that are kept."""
+    case = consider(laid_out(on or today()))
+    if on is None:
+        case = best_read(case, kept(), lambda day: consider(laid_out(day)))
+    return Dated(case, case.prompt.today or on or today(), stale(case.prompt, lambda: laid_out(today())))
 
 
 def stale(prompt: Prompt, with_today: Callable[[], Prompt]) -> date | None:

@@ -7,6 +7,7 @@ What the prompt then looks like is left to engine.prompt, whether it fits to the
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import partial
 
 import numpy as np
 
@@ -119,27 +120,20 @@ def prepare(
     if resumed is not None:  # what was added since waits for the next question
         placed = tuple(replace(at, enabled=at.enabled and at.turn_index <= resumed.index) for at in placed)
     only = _of_kinds(placed, kinds) if only is None and kinds else only
-    if only is not None:
-        placed = _only(placed, only)
+    placed = _only(placed, only) if only is not None else placed
     own = settings_of(session, settings)
     conversation = converse(placed, turns, backend=backend, max_tiles=own.max_tiles)
     system = session.system or "" if session else standing_instruction(settings, bool(placed))
-    if on is None and session is not None and (resumed is not None or index or own.date_set):
-        on = date.fromisoformat(session.frozen_date)
+    on = on or _own_date(session, is_fixed=resumed is not None or index > 0 or own.date_set)
     carried = backend.documents(conversation.sources, conversation.numbers, max_tiles=own.max_tiles)
     exchanges = [*conversation.history, Exchange(question, carried)]
     begun = reply_ids(resumed, backend) if resumed else _NO_IDS
 
     def laid_out(today: date) -> Prompt:
-        prompt = backend.lay_out(exchanges, system=system, today=today)
-        return prompt.begun_with(begun, resumed.text if resumed else "")
+        return backend.lay_out(exchanges, system=system, today=today).begun_with(begun, resumed.text if resumed else "")
 
-    def considered(today: date) -> Case:
-        return backend.consider(laid_out(today), settings.wanted, exchanges)
-
-    case = considered(on or dates.today())
-    if on is None and carried:
-        case = dates.best_read(case, store.snapshots.dates(), considered)
+    considered = partial(backend.consider, wanted=settings.wanted, exchanges=exchanges)
+    dated = dates.dated(laid_out, considered, on=on, kept=store.snapshots.dates if carried else tuple)
     return PreparedTurn(
         session=session,
         turns=turns,
@@ -148,14 +142,19 @@ def prepare(
         placed=placed,
         conversation=conversation,
         system=system,
-        today=case.prompt.today or on or dates.today(),
+        today=dated.day,
         settings=own,
-        case=case,
-        read_on=dates.stale(case.prompt, lambda: laid_out(dates.today())),
-        rereads=_rereads(case, turns, settings.model),
+        case=dated.case,
+        read_on=dated.read_on,
+        rereads=_rereads(dated.case, turns, settings.model),
         only=only,
         begun=begun,
     )
+
+
+def _own_date(session: Session | None, *, is_fixed: bool) -> date | None:
+    """A session's date, where a question was asked with it or it was chosen."""
+    return date.fromisoformat(session.frozen_date) if session is not None and is_fixed else None
 
 
 def notices_of(turn: PreparedTurn, question: str, backend: Backend, model: str) -> Iterator[str]:

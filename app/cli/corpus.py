@@ -83,7 +83,13 @@ def plan(
         cost = cost_of_prompt(desk.about(), counted.prompt, planned.reply_tokens) if counted else None
         use, makers = (desk.about().template, desk.about().makers) if counted else (desk.template(), desk.makers())
         print_plan(
-            planned, use, (desk.settings, makers), cost=cost, in_words=cost_words(cost) if cost else "", as_json=as_json
+            planned,
+            use,
+            makers,
+            desk.sampling(makers),
+            cost=cost,
+            in_words=cost_words(cost) if cost else "",
+            as_json=as_json,
         )
         return 0 if planned.fits else 3
 

@@ -139,13 +139,11 @@ class LlamaModel:
                 else Prefill(event, len(ids), reused, perf_counter() - restored, self._gauge(event), self._encoded)
             )
         read = perf_counter()
-        begun_with = ids[len(ids) - n_begun :].tolist()
-        before = b"".join(map(self._quoting.piece, begun_with))
+        before = b"".join(map(self._quoting.piece, ids[len(ids) - n_begun :].tolist()))
         reply, tags = Reply(begun, before, stops=sampling.stops), None
         if len(self._cache) == len(ids) and not self.cancelled:
-            index = held_to() if held_to is not None else None
-            tags = self._quoting.tags(index, before) if index is not None else None
-            sampler = Sampler(sampling, self._n_vocab, self._form(form) if form else None, begun_with)
+            tags = self._quoting.tags(index, before) if held_to and (index := held_to()) is not None else None
+            sampler = Sampler(sampling, self._n_vocab, self._form(form) if form else None, ids[len(ids) - n_begun :])
             yield from self._sample(sampler, sampling.max_tokens, reply, quotes, tags)
         ended = perf_counter()
         yield Finished(

@@ -70,7 +70,7 @@ class Penalties:
         self._sampling, self._last, self._most = sampling, deque[int](), most
         self._counts = Counter[int]()
         for token in before:
-            self.take(token)
+            self.take(int(token))
 
     def take(self, token: int) -> None:
         """The next token of the reply."""

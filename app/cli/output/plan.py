@@ -3,8 +3,6 @@
 from dataclasses import asdict, replace
 
 from app.cli.output import Json, print_document
-from app.session_settings import sampling_json, sampling_of
-from app.settings import Settings
 from app.sizes import show_bytes
 from app.verdicts import change, room_on_server, tokens_over, verdict
 from engine.backend import Cost, Makers, Need, Plan, TemplateUse
@@ -13,7 +11,8 @@ from engine.backend import Cost, Makers, Need, Plan, TemplateUse
 def print_plan(
     plan: Plan,
     template: TemplateUse | None = None,
-    sampling: tuple[Settings, Makers | None] | None = None,
+    makers: Makers | None = None,
+    sampling: Json | None = None,
     *,
     cost: Cost | None = None,
     in_words: str = "",
@@ -21,18 +20,14 @@ def print_plan(
 ) -> None:
     """Prints whether it fits, what would make it fit, and what it costs where tokens have a price.
 
-    template: which chat template would lay the prompt out. sampling: what was set, and what the model's makers say.
+    template: which chat template would lay the prompt out. makers: what they say of sampling; sampling: what holds.
     in_words: what it costs."""
     if template is not None and template.note:
         plan = replace(plan, notes=(*plan.notes, template.note))
     document = {**plan_json(plan, template), "cost": cost and cost.to_json()}
-    if sampling is not None:
-        settings, makers = sampling
-        found, _ = sampling_of(settings, makers)
-        document["sampling"] = {**sampling_json(found), "makers": makers and makers.to_json()}
-        if makers is not None and makers.said:
-            plan = replace(plan, notes=(*plan.notes, makers.sentence))
-            document["notes"] = list(plan.notes)
+    if makers is not None and makers.said:
+        plan = replace(plan, notes=(*plan.notes, makers.sentence))
+    document |= {"notes": list(plan.notes), "sampling": sampling}
     print_document(document if as_json else plan_text(plan) + (f"\nCost: {in_words}." if cost else ""))
 
 
