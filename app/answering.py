@@ -13,7 +13,7 @@ from app.next_turn import PreparedTurn, notices_of, prepare, quotable
 from app.passes.planning import plan_passes
 from app.passes.reading import read_in_passes
 from app.passes.setting import PassPlan
-from app.question import Answered, Begun, Cited, DeskEvent, Notice, Question, looking_at
+from app.question import Answered, Begun, Cited, DeskEvent, Notice, Question, looking_at, title_of
 from app.receipts import Receipts
 from app.record import Record
 from app.session_settings import TurnSettings, as_asked, asked_with, begun_with, sampling_of, settings_of, varied_from
@@ -39,8 +39,6 @@ from storage.sessions import NewSession
 from storage.store import Accepted, Store
 from storage.turns import Asked
 
-_TITLE_LENGTH = 60
-
 
 def answer(
     question: Question, *, backend: Backend, store: Store, settings: Settings, cancel: Flag, uncited: Flag
@@ -60,7 +58,8 @@ def answer(
             passes = None  # one pass would say what the answer is to say
             _refuse(turn)
         before = () if resumed or question.as_set else there
-        sampling, varied = varied_from(before, sampling_of(settings), question.text, turn.case.prompt.n_tokens)
+        sampling, _ = sampling_of(settings, backend.about.makers)
+        sampling, varied = varied_from(before, sampling, question.text, turn.case.prompt.n_tokens)
         notices = tuple(notices_of(turn, question.text, backend, settings.model))  # before the engine turns to it
         new = None if session is not None else _new_session(turn, question, settings)
         if lease is None:
@@ -162,6 +161,8 @@ def _resolved(
         raise UsageError("A new session has no question to go back to.", "Name the session.")
     before, turns = store.turns.one(session.id, at), store.turns.all(session.id)
     if question.goes_on is not None:
+        if question.day is not None:
+            raise UsageError("A reply goes on from what was sent with it, its date too.", "Give another question one.")
         if before.stop == Stop.END:
             raise UsageError(f"The reply to question {at + 1} is complete.", "Ask the next question, or ask it again.")
         if any(turn.parent == at for turn in turns):
@@ -206,6 +207,7 @@ def _prepared(
         kinds=question.kinds,
         beside=question.beside,
         resumed=resumed,
+        on=question.day,
     )
 
 
@@ -240,9 +242,10 @@ def _begin(
 ) -> Turn:
     """It fits: only now does the question leave a trace, all of it at once. What came with one whose turn runs again
     stays as it was."""
+    _, makers = sampling_of(settings, backend.about.makers)
     if resumed is not None:
         again = replace(asked_with(resumed), kv_type=settings.kv_type, sampling=sampling, own=question.own)
-        again = replace(again, model=settings.model, chat_template=backend.about.template)
+        again = replace(again, model=settings.model, chat_template=backend.about.template, makers=makers)
         return store.turns.resume(
             lease,
             resumed.id,
@@ -266,6 +269,7 @@ def _begin(
             new=session if isinstance(session, NewSession) else None,
             title=title_of(question.text) if is_untitled else None,
             model=settings.model if session.model != settings.model else None,
+            frozen_date=turn.today.isoformat() if session.frozen_date != turn.today.isoformat() else None,
         )
     )
 
@@ -287,10 +291,5 @@ def _turn_settings(
         template=question.template,
         own=question.own,
         chat_template=backend.about.template,
+        makers=sampling_of(settings, backend.about.makers)[1],
     )
-
-
-def title_of(question: str) -> str:
-    """A session's first title: the beginning of its first question, cut at a word."""
-    line = " ".join(question.split()) or "Untitled"
-    return line if len(line) <= _TITLE_LENGTH else line[:_TITLE_LENGTH].rsplit(" ", 1)[0] + "…"

@@ -8,12 +8,13 @@ import secrets
 from abc import abstractmethod
 from contextlib import suppress
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from app.session_settings import kept_template, settings_of
+from app.session_settings import kept_template, sampling_json, sampling_of, settings_of
 from app.settings import MODELS_OWN, NamedEngine, Settings, engines_in
-from engine.backend import About, Backend, OwnTemplate, Quotes, TemplateUse
+from engine.backend import About, Backend, Makers, OwnTemplate, Quotes, TemplateUse
 from engine.prompt.choice import one_line, own_template
 from storage.records import Session
 from storage.store import Store
@@ -28,6 +29,7 @@ class Named(Protocol):
 
     def backend(self, model: str, *, apart: bool = False, own: OwnTemplate | None = None) -> Backend: ...
     def template(self, model: str, own: OwnTemplate | None = None) -> TemplateUse | None: ...
+    def makers(self, model: str, own: OwnTemplate | None = None) -> Makers | None: ...
 
 
 class Choosing:
@@ -60,6 +62,20 @@ class Choosing:
         """Which chat template lays out what is asked, found without opening the model; None where its file is not on
         this machine. Raises as backend does."""
         return self._engines.template(self.settings.model, self.settings.own_template)
+
+    def makers(self) -> Makers | None:
+        """What the model's makers say of sampling, found as template finds that. Raises as backend does."""
+        return self._engines.makers(self.settings.model, self.settings.own_template)
+
+    def sampling(self, makers: Makers | None) -> dict[str, Any]:
+        """How answers are sampled where the model's makers say so, as documents of the command line have it."""
+        sampling, _ = sampling_of(self.settings, makers)
+        return {**sampling_json(sampling), "makers": makers and makers.to_json()}
+
+    def use_sampling(self, **changes: float | None) -> None:
+        """From now on questions are sampled so; None for what the model's makers say, or Longdesk's own. Raises
+        UsageError for what no engine could take."""
+        self.settings = replace(self.settings, **changes)  # type: ignore[arg-type]
 
     def quotes(self) -> Quotes:
         """Whether words are looked for that show its answers, and why not, as far as is known. Raises as backend
@@ -103,6 +119,13 @@ class Choosing:
         self._store.sessions.change(session.id, settings=changed.to_json("chat_template"))
         now, then = (each.name if each is not None else "the model's own" for each in (own, before))
         return f"From now on the session has another chat template: {now}, in place of {then}."
+
+    def use_date(self, session_id: str, day: date) -> None:
+        """From now on this session's prompts show this date, and what stands behind it is read anew. Raises as
+        use_model_of does."""
+        session = self._store.sessions.get(session_id)
+        dated = replace(settings_of(session, self.settings), date_set=True)
+        self._store.sessions.change(session.id, settings=dated.to_json("date_set"), frozen_date=day.isoformat())
 
     def own_templates(self) -> tuple[str, ...]:
         """The names of the chat templates that the home keeps, for any model."""

@@ -7,7 +7,6 @@ asks; everything else may be called from any thread. How one question runs is le
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import date
 from pathlib import Path
 from threading import Event as Flag
 from threading import Lock, Thread, Timer
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 from app.archive import Archive
 from app.choosing import Choosing
 from app.counting import Count, count, legible
+from app.dates import today
 from app.engines import Engines
 from app.local_engine import Running
 from app.next_turn import documents_of, prepare, standing_instruction
@@ -154,7 +154,7 @@ class Desk(Archive, Choosing):
             title=title,
             model=self.settings.model,
             system=standing_instruction(self.settings, with_sources),
-            frozen_date=date.today().isoformat(),
+            frozen_date=today().isoformat(),
             settings=begun_with(self.settings, untitled=title).to_json(),
             session_id=session_id,
         )

@@ -31,6 +31,7 @@ from engine.backend import (
     Ids,
     KeptIds,
     Loading,
+    Makers,
     Origin,
     OwnTemplate,
     Part,
@@ -44,9 +45,11 @@ from engine.backend import (
     Segment,
     Source,
     TemplateUse,
+    Text,
+    Thinking,
     Wanted,
 )
-from engine.errors import EngineFailed, InputRefused, LongdeskError, ModelRefused, UsageError
+from engine.errors import EngineFailed, EngineSpoiled, InputRefused, LongdeskError, ModelRefused, UsageError
 from engine.local.opened import OpenModel
 from engine.memory.fingerprint import variant
 from engine.memory.planner import Planner, make_plan
@@ -96,6 +99,7 @@ class LocalBackend:
             unfit=opened.unfit,
             holds_forms=True,
             template=opened.template.use,
+            makers=opened.makers,
         )
 
     def digest(self) -> str:
@@ -184,7 +188,7 @@ class LocalBackend:
         process = self.engine.ready(self.opened, case, reuse, session_id)
         if reuse.remark is not None:
             yield Remark(reuse.remark)
-        has_read, keeper = False, self.engine.keeper
+        n_reused, keeper, has_written = None, self.engine.keeper, False
         try:
             documents = documents_of(quotable) if quotable else None
             manner = self.opened.manner(case.prompt, sampling, has_form=form is not None)
@@ -193,16 +197,24 @@ class LocalBackend:
             )
             with closing(generated) as events:
                 for event in events:
-                    if not has_read:
+                    if n_reused is None:
                         self.engine.has_loaded(all_of_it=not isinstance(event, Loading))
-                    has_read |= isinstance(event, Prefill)  # the first comes when a saved cache has been restored
-                    if isinstance(event, Finished):
+                    if isinstance(event, Prefill):  # the first comes when a saved cache has been restored
+                        n_reused = event.reused
+                    elif isinstance(event, Text | Thinking):
+                        has_written = True
+                    elif isinstance(event, Finished):
                         keeper.answered(event)
                     elif isinstance(event, Remark) and event.broken:
                         keeper.discard(Path(event.broken))
                     yield event
+        except EngineSpoiled:
+            keeper.drop(session_id)
+            if not has_written and (n_reused or 0) > reuse.n_live:  # it may have come from what was restored
+                keeper.discard(max(reuse.promised, key=lambda each: each.n_tokens).path)
+            raise
         except EngineFailed:
-            if not has_read:  # the cache that it was to start from may have been at fault: the next asks anew
+            if n_reused is None:  # the cache that it was to start from may have been at fault: the next asks anew
                 keeper.drop(session_id)
             raise
 
@@ -302,6 +314,10 @@ class Engines:
     def template(self, model: str, own: OwnTemplate | None = None) -> TemplateUse | None:
         """See LocalEngine.template; None for an engine that lays its prompts out itself. Raises as open does."""
         return None if self._given is not None or self.is_elsewhere(model) else self.local.template(model, own)
+
+    def makers(self, model: str, own: OwnTemplate | None = None) -> Makers | None:
+        """What they say of sampling; None for an engine elsewhere. Raises as open does."""
+        return None if self._given is not None or self.is_elsewhere(model) else self.local.makers(model, own)
 
     def _counting(self, backend: "RemoteBackend") -> Backend:
         """With the vocabulary of a file on this machine, where a server cannot count and its model is here too."""

@@ -21,6 +21,7 @@ from app.verdicts import memory_missing
 from engine.backend import (
     Case,
     Gauge,
+    Makers,
     Need,
     OwnTemplate,
     Plan,
@@ -101,6 +102,10 @@ class LocalEngine:
     def template(self, model: str, own: OwnTemplate | None = None) -> TemplateUse | None:
         """See Shelf.template. May be called from any thread."""
         return self._shelf.template(model, own)
+
+    def makers(self, model: str, own: OwnTemplate | None = None) -> Makers | None:
+        """See Shelf.makers. May be called from any thread."""
+        return self._shelf.makers(model, own)
 
     def card(self, model: str) -> ModelCard:
         """What a model is, also one of the catalogue that is not on this machine. May be called from any thread.
@@ -260,7 +265,14 @@ class LocalEngine:
             self._model, self._needs = reuse.model, plan.needs
         spare_bytes = self.free_ram().free_bytes - (0 if self.running else plan.needs[0].needed_bytes)
         self.keeper.begin(
-            engine, reuse, opened.card, plan, session_id, anchor=prompt.corpus_end, spare_bytes=spare_bytes
+            engine,
+            reuse,
+            opened.card,
+            plan,
+            session_id,
+            anchor=prompt.corpus_end,
+            spare_bytes=spare_bytes,
+            today=prompt.today,
         )
         return engine
 

@@ -7,14 +7,16 @@ What the prompt then looks like is left to engine.prompt, whether it fits to the
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import partial
 
 import numpy as np
 
+from app import dates
 from app.session_settings import SessionSettings, asked_with, settings_of, unused_template
 from app.settings import Settings
 from app.sources.joining import Joining
 from app.verdicts import rereading, unseen_notice
-from engine.backend import Backend, Case, Document, Exchange, Ids, QuoteState, Source, number_pictures
+from engine.backend import Backend, Case, Document, Exchange, Ids, Prompt, QuoteState, Source, number_pictures
 from engine.errors import UsageError
 from engine.prompt.layout import SYSTEM
 from storage.records import Session, SessionSource, Turn
@@ -58,7 +60,8 @@ class PreparedTurn:
     its reply goes on from begun, the ids that it has so far. placed: all sources with those that join, sent or not.
     case: the prompt, its plan, and what of it need not be read. settings: the session's own. rereads: a sentence on
     what the session has read that is to be read again, None where next to nothing is. only: the
-    paths that it is asked about, None for all that are sent.
+    paths that it is asked about, None for all that are sent. read_on: the date that the prompt shows, where that is
+    not today's.
     """
 
     session: Session | None
@@ -71,6 +74,7 @@ class PreparedTurn:
     today: date
     settings: SessionSettings
     case: Case = field(repr=False)
+    read_on: date | None = None
     rereads: str | None = None
     only: frozenset[str] | None = None
     begun: Ids = field(default_factory=lambda: _NO_IDS, repr=False)
@@ -98,10 +102,12 @@ def prepare(
     kinds: Sequence[str] = (),
     beside: int | None = None,
     resumed: Turn | None = None,
+    on: date | None = None,
 ) -> PreparedTurn:
     """The turn that asks this question. Nothing is loaded and nothing is written.
 
     beside: the index of a turn in whose place it stands. resumed: the turn whose reply goes on; the question is its.
+    on: the date that is shown from now on, None for the session's own, see app.dates.
 
     joining: what a reading changes in the session. only: paths of the sources to ask about, None for all that are sent;
     a path with a slash at its end is a folder. kinds: without it, those of these kinds that are sent. Raises UsageError
@@ -114,17 +120,21 @@ def prepare(
     if resumed is not None:  # what was added since waits for the next question
         placed = tuple(replace(at, enabled=at.enabled and at.turn_index <= resumed.index) for at in placed)
     only = _of_kinds(placed, kinds) if only is None and kinds else only
-    if only is not None:
-        placed = _only(placed, only)
+    placed = _only(placed, only) if only is not None else placed
     own = settings_of(session, settings)
     conversation = converse(placed, turns, backend=backend, max_tiles=own.max_tiles)
     system = session.system or "" if session else standing_instruction(settings, bool(placed))
-    today = date.fromisoformat(session.frozen_date) if session else date.today()
+    on = on or _own_date(session, is_fixed=resumed is not None or index > 0 or own.date_set)
     carried = backend.documents(conversation.sources, conversation.numbers, max_tiles=own.max_tiles)
     exchanges = [*conversation.history, Exchange(question, carried, thinking=settings.thinking or "")]
     begun = reply_ids(resumed, backend) if resumed else _NO_IDS
-    prompt = backend.lay_out(exchanges, system=system, today=today).begun_with(begun, resumed.text if resumed else "")
-    case = backend.consider(prompt, settings.wanted, exchanges)
+
+    def laid_out(today: date) -> Prompt:
+        return backend.lay_out(exchanges, system=system, today=today).begun_with(begun, resumed.text if resumed else "")
+
+    considered = partial(backend.consider, wanted=settings.wanted, exchanges=exchanges)
+    dated = dates.dated(laid_out, considered, on=on, kept=store.snapshots.dates if carried else tuple)
+    case = dated.case
     if after is None and turns and case.plan.over_tokens:
         from app.forking import with_fork  # what fits does without
 
@@ -137,13 +147,19 @@ def prepare(
         placed=placed,
         conversation=conversation,
         system=system,
-        today=today,
+        today=dated.day,
         settings=own,
         case=case,
+        read_on=dated.read_on,
         rereads=_rereads(case, turns, settings.model),
         only=only,
         begun=begun,
     )
+
+
+def _own_date(session: Session | None, *, is_fixed: bool) -> date | None:
+    """A session's date, where a question was asked with it or it was chosen."""
+    return date.fromisoformat(session.frozen_date) if session is not None and is_fixed else None
 
 
 def notices_of(turn: PreparedTurn, question: str, backend: Backend, model: str) -> Iterator[str]:
@@ -157,6 +173,8 @@ def notices_of(turn: PreparedTurn, question: str, backend: Backend, model: str) 
         yield backend.about.template.note
     if turn.conversation.unseen:
         yield unseen_notice(turn.conversation.unseen, backend.about.name, backend.about.unfit)
+    if turn.read_on is not None:
+        yield dates.read_with(turn.read_on)
     if turn.rereads is not None:
         yield f"{turn.rereads}."
     missing = backend.unrepresentable(question)

@@ -6,9 +6,11 @@ Worked out once for each state of the session, not at each redraw.
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from threading import Lock
 
 from app.costs import cost_ahead
+from app.dates import today
 from app.images.albums import Album, albums_of
 from app.next_turn import PreparedTurn
 from engine.backend import About, Cost, Document, Part, Plan, Prompt
@@ -26,7 +28,8 @@ class Preview:
     be read again, None where nobody can tell. unseen: paths of sources that are sent, but for their pictures: the model
     cannot see. unsent: those of all sources that have nothing else in them, so that they cost nothing. tokens, albums:
     by path, for every source of the session. unrepresentable: by path, characters that the vocabulary has no token for.
-    rereads: see PreparedTurn. cost: None where tokens have no price.
+    rereads: see PreparedTurn. read_on: the date that the prompt shows, where that is not today's. cost: None where
+    tokens have no price.
     """
 
     plan: Plan
@@ -39,6 +42,7 @@ class Preview:
     unrepresentable: dict[str, int] = field(repr=False)
     albums: dict[str, Album] = field(repr=False)
     rereads: str | None = None
+    read_on: date | None = None
     cost: Cost | None = None
 
     @property
@@ -65,6 +69,7 @@ def preview_of(turn: PreparedTurn, documents: tuple[Document, ...], *, about: Ab
         unrepresentable={each.path: sum(each.unrepresentable.values()) for each in documents if each.unrepresentable},
         albums=albums_of(documents),
         rereads=turn.rereads,
+        read_on=turn.read_on,
         cost=cost_ahead(about, turn.case) if about.prices is not None else None,
     )
 
@@ -105,6 +110,8 @@ def key_of(
     return (
         session.id,
         str(session.settings),
+        session.frozen_date,
+        today(),
         asked_of,
         tuple((link.path, link.digest, link.turn_index, link.enabled) for link in links),
         tuple((turn.id, turn.stop) for turn in turns),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Generator
 from dataclasses import dataclass, field, replace
+from datetime import date
 from threading import Event as Flag
 from threading import Lock
 from time import sleep
@@ -13,6 +14,7 @@ from storage.records import Turn
 
 _POLL_S = 0.2
 _GIVING_S = 0.05
+_TITLE_LENGTH = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +32,7 @@ class Question:
     goes on with its reply, does so with these.
     template: the name of the template that made the text. kinds: of sources that it is asked about, none for all; only
     those that are sent else.
+    day: the date that its prompts show from now on, None for the one that the session has; see app.dates.
     in_passes: the corpus is read slice by slice, see app.passes; pass_tokens: the most that one reads of it.
     """
 
@@ -45,6 +48,7 @@ class Question:
     own: frozenset[str] = frozenset()
     in_passes: bool = False
     pass_tokens: int | None = None
+    day: date | None = None
     template: str = ""
     kinds: tuple[str, ...] = ()
     read_s: float = 0.0  # what reading the sources took
@@ -64,6 +68,12 @@ def with_template(
         settings=replace(settings, **own) if settings is not None and own else question.settings,
         own=question.own | own.keys(),
     )
+
+
+def title_of(question: str) -> str:
+    """A session's first title: the beginning of its first question, cut at a word."""
+    line = " ".join(question.split()) or "Untitled"
+    return line if len(line) <= _TITLE_LENGTH else line[:_TITLE_LENGTH].rsplit(" ", 1)[0] + "…"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import version
 from typing import Any
 
 from app.costs import cost_so_far
 from app.next_turn import PreparedTurn
-from app.session_settings import SessionSettings, asked_with
+from app.session_settings import SessionSettings, asked_with, sampling_json
 from app.settings import Settings
 from engine.answer.receipt import LeftOut, Receipt, SentSource, prompt_hash
 from engine.backend import Backend, Case, Cause, Part, Skipped, Source
@@ -192,8 +192,9 @@ def _model(backend: Backend, settings: Settings) -> dict[str, Any]:
 
 
 def _sampling(turn: Turn) -> dict[str, Any]:
-    sampling = asked_with(turn).sampling
-    return {**asdict(sampling), "stops": list(sampling.stops)}
+    asked = asked_with(turn)
+    values = sampling_json(asked.sampling) | {"stops": list(asked.sampling.stops)}
+    return {**values, "makers": list(asked.makers)} if asked.makers else values
 
 
 def _settings(sending: Sending, settings: Settings) -> dict[str, Any]:

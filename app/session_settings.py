@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, astuple, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, fields, replace
 from typing import Any
 
 from app.settings import Settings
+from engine.backend import Makers
 from engine.corpus.source import Cause, Skipped
 from engine.errors import UsageError
 from engine.prompt.choice import OwnTemplate, TemplateUse
@@ -14,6 +15,8 @@ from engine.tokens.tiles import MOST_TILES
 from storage.records import Session, Turn
 
 _IN_SAMPLING = {"reply_tokens": "max_tokens"}  # what Sampling calls them
+_MAKERS_TOO = sorted(Settings.OWN - {"reply_tokens", "seed", "stops"})  # what a model's makers may say as well
+_OLDEST = ("max_tokens", "temperature", "top_p", "min_p", "seed")  # that every turn has
 _WARMTH = 0.7  # the temperature at which a question is asked again whose reply would otherwise be the same
 
 
@@ -23,7 +26,8 @@ class SessionSettings:
 
     max_tiles: that an image has at most. draw_pages: see Rules. emptied: the paths of sources that draw_pages left
     nothing of. untitled: the title that nobody chose, '' where somebody did. in_passes, pass_tokens: see Question.
-    chat_template: in place of the model's, None for that one.
+    chat_template: in place of the model's, None for that one. date_set: its date was chosen, or a question was asked
+    with it: no other takes its place by itself.
     """
 
     max_tiles: int
@@ -33,6 +37,7 @@ class SessionSettings:
     in_passes: bool = False
     pass_tokens: int | None = None
     chat_template: OwnTemplate | None = None
+    date_set: bool = False
 
     def to_json(self, *only: str) -> dict[str, Any]:
         """As the store keeps it; only: of these fields, so that nobody else's change of others is undone."""
@@ -43,6 +48,7 @@ class SessionSettings:
             "untitled": ("untitled", self.untitled),
             "in_passes": ("passes", {"tokens": self.pass_tokens} if self.in_passes else None),
             "chat_template": ("chat_template", self.chat_template and self.chat_template.to_json()),
+            "date_set": ("date_set", self.date_set),
         }
         return dict(values[name] for name in only or values)
 
@@ -69,6 +75,7 @@ def settings_of(session: Session | None, settings: Settings) -> SessionSettings:
         in_passes=passes is not None,
         pass_tokens=passes["tokens"] if passes is not None else None,
         chat_template=settings.own_template if session is None else kept_template(session, settings.model),
+        date_set=bool(kept.get("date_set")),
     )
 
 
@@ -107,7 +114,7 @@ class TurnSettings:
     that. refused: files that were attached to it and could not be read. only: the paths that it was asked about, None
     for all that the session has. in_passes, pass_tokens: see Question. template: the name of the one that made the
     question, "" for none. own: see Question. chat_template: which one laid its prompt out, None for a turn that is
-    older than that.
+    older than that. makers: names of those fields of sampling that are as the model's makers say.
     """
 
     model: str
@@ -121,14 +128,14 @@ class TurnSettings:
     template: str = ""
     own: frozenset[str] = frozenset()
     chat_template: TemplateUse | None = None
+    makers: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As the store keeps it."""
-        values: dict[str, Any] = {"model": self.model, "kv_type": self.kv_type, **asdict(self.sampling)}
-        if stops := list(values.pop("stops")):  # turns that are older have none
-            values["stops"] = stops
-        if not values["thinking"]:
-            del values["thinking"]
+        values: dict[str, Any] = {"model": self.model, "kv_type": self.kv_type}
+        values |= sampling_json(self.sampling, keep=self.own)
+        if self.makers:
+            values["makers"] = list(self.makers)
         if self.joined is not None:
             values["joined"] = [astuple(each) for each in self.joined]
         if self.refused:
@@ -163,25 +170,34 @@ def asked_with(turn: Turn) -> TurnSettings:
         # of a turn that is older than this nobody knows what its template set
         own=frozenset(kept.get("own", Settings.OWN if kept.get("template") else ())),
         chat_template=TemplateUse(**kept["chat_template"]) if kept.get("chat_template") else None,
+        makers=tuple(kept.get("makers") or ()),
     )
+
+
+def sampling_json(sampling: Sampling, keep: Collection[str] = _MAKERS_TOO) -> dict[str, Any]:
+    """Its fields, without those that hardly anything sets, where nothing did. keep: those that stay whatever they are,
+    of the ones that turns had not before."""
+    values, plain = {**asdict(sampling), "stops": list(sampling.stops)}, {**asdict(Sampling()), "stops": []}
+    return {name: v for name, v in values.items() if name in _OLDEST or name in keep or v != plain[name]}
 
 
 def _sampling(kept: Mapping[str, Any]) -> Sampling:
-    known = {name: kept[name] for name in ("max_tokens", "temperature", "top_p", "min_p", "seed") if name in kept}
-    return Sampling(**known, stops=tuple(kept.get("stops") or ()), thinking=str(kept.get("thinking") or ""))
+    known = {each.name: kept[each.name] for each in fields(Sampling) if each.name in kept and each.name != "stops"}
+    return Sampling(**known, stops=tuple(kept.get("stops") or ()))
 
 
-def sampling_of(settings: Settings) -> Sampling:
-    """The sampling that the settings ask for."""
-    return Sampling(
-        max_tokens=settings.reply_tokens,
-        temperature=settings.temperature,
-        top_p=settings.top_p,
-        min_p=settings.min_p,
-        seed=settings.seed,
-        stops=settings.stops,
-        thinking=settings.thinking or "",
-    )
+def sampling_of(settings: Settings, makers: Makers | None = None) -> tuple[Sampling, tuple[str, ...]]:
+    """The sampling that the settings ask for, else the model's makers, and which of its fields are as they say. Whoever
+    cuts tokens off gets no mirostat, which would take the place of that."""
+    here = {name: value for name in _MAKERS_TOO if (value := getattr(settings, name)) is not None}
+    theirs = {name: value for name, value in (makers.used if makers else {}).items() if name not in here}
+    if not {"top_k", "top_p", "min_p"}.isdisjoint(here):
+        theirs = {name: value for name, value in theirs.items() if not name.startswith("mirostat")}
+    told: dict[str, Any] = {**theirs, **here}
+    told |= {"stops": settings.stops, "thinking": settings.thinking or ""}
+    sampling = Sampling(max_tokens=settings.reply_tokens, seed=settings.seed, **told)
+    holds = sampling.temperature > 0  # when greedy, only penalties and the temperature say anything
+    return sampling, tuple(name for name in theirs if holds or name == "temperature" or name.startswith("repeat"))
 
 
 def as_asked(settings: Settings, turn: Turn, *, but: Collection[str] = (), goes_on: bool = False) -> Settings:

@@ -28,6 +28,7 @@ from engine.tokens.tiles import MOST_TILES
 STARTER = "starter"
 MODELS_OWN = "model"  # what a chat template is called that the model brings
 KV_DEVICES = ("auto", "gpu", "ram")
+MOST_TOP_K = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,23 +37,24 @@ class Settings:
 
     home: LONGDESK_HOME, where all that the user owns lies. model: a GGUF file or a catalogue name. models: further
     folders that hold model files. roots: folders that the page may read. n_ctx: tokens of the context, None to choose.
-    n_threads: 0 for all cores. reply_tokens: --reply and --max-tokens. system: the standing instruction, None for
-    Longdesk's own. stops: texts before which a reply ends. thinking: 'on', 'off' or the most tokens that a model may
-    think before it answers, None for what it does of itself. chat_template: a file that lays chats out in place of what
-    the model brings, or one that was read already; None, and MODELS_OWN, for the model's. mmproj: the vision projector,
-    None for the one that lies beside the model. max_tiles: images are scaled down to that many tiles at most.
-    lora: adapters, each for the model that it was named with. rope_scaling: how a context beyond a model's window is
-    made possible, None for not at all. tile_separators: Llama 4's marks
-    between tiles are sent. draw_pages: which pages of a PDF a model that sees is shown: 'bare' (those without text),
-    'all', these ('1-23,30'), or those of these without text ('bare:1-23,30'). snapshot: whether KV states are kept;
-    snapshot_budget: bytes that they may take on the disk, None to choose. quotes: whether words of the sources are
-    looked for that show an answer; None does so with models that were found to be good at it. count_cache_budget: bytes
-    that ids and readings of counted files may take, 0 to keep none. notes_budget: bytes that notes of passes may take.
-    engines: those over HTTP that have a name.
+    n_threads: 0 for all cores. reply_tokens: --reply and --max-tokens. temperature to frequency_penalty: see Sampling;
+    None for what the model's makers say where that is used, else Longdesk's own. system: the standing instruction, None
+    for Longdesk's own. stops: texts before which a reply ends. thinking: 'on', 'off' or the most tokens that a model
+    may think before it answers, None for what it does of itself. chat_template: a file that lays chats out in place of
+    what the model brings, or one that was read already; None, and MODELS_OWN, for the model's. mmproj: the vision
+    projector, None for the one that lies beside the model. max_tiles: images are scaled down to that many tiles at
+    most. lora: adapters, each for the model that it was named with. rope_scaling: how a context beyond a model's window
+    is made possible, None for not at all. tile_separators: Llama 4's marks between tiles are sent. draw_pages: which
+    pages of a PDF a model that sees is shown: 'bare' (those without text), 'all', these ('1-23,30'), or those of these
+    without text ('bare:1-23,30'). snapshot: whether KV states are kept; snapshot_budget: bytes that they may take on
+    the disk, None to choose. quotes: whether words of the sources are looked for that show an answer; None does so with
+    models that were found to be good at it. count_cache_budget: bytes that ids and readings of counted files may take,
+    0 to keep none. notes_budget: bytes that notes of passes may take. engines: those over HTTP that have a name.
     """
 
     OWN: ClassVar = frozenset(
         {"reply_tokens", "temperature", "top_p", "min_p", "seed", "stops", "thinking"}
+        | {"top_k", "repeat_penalty", "presence_penalty", "frequency_penalty"}
     )  # a question's, perhaps
 
     home: Path
@@ -64,9 +66,13 @@ class Settings:
     kv_device: str = "auto"
     n_threads: int = 0
     reply_tokens: int = DEFAULT_REPLY
-    temperature: float = 0.0
-    top_p: float = 0.95
-    min_p: float = 0.05
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    repeat_penalty: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
     seed: int | None = None
     stops: tuple[str, ...] = ()
     thinking: str | None = None
@@ -96,9 +102,13 @@ class Settings:
             ("n_threads", self.n_threads >= 0, "0 or more"),
             ("stops", all(0 < len(stop) <= 1_000 for stop in self.stops), "texts of 1 to 1,000 characters"),
             ("thinking", is_thinking(self.thinking or ""), "on, off, or a number of tokens"),
-            ("temperature", 0 <= self.temperature <= 10, "from 0 to 10"),
-            ("top_p", 0 <= self.top_p <= 1, "from 0 to 1"),
-            ("min_p", 0 <= self.min_p <= 1, "from 0 to 1"),
+            ("temperature", _within(self.temperature, 0, 10), "from 0 to 10"),
+            ("top_k", _within(self.top_k, 0, MOST_TOP_K), f"from 0 to {MOST_TOP_K:,}"),
+            ("top_p", _within(self.top_p, 0, 1), "from 0 to 1"),
+            ("min_p", _within(self.min_p, 0, 1), "from 0 to 1"),
+            ("repeat_penalty", _within(self.repeat_penalty, 0.1, 10), "from 0.1 to 10"),
+            ("presence_penalty", _within(self.presence_penalty, -10, 10), "from -10 to 10"),
+            ("frequency_penalty", _within(self.frequency_penalty, -10, 10), "from -10 to 10"),
             ("kv_type", self.kv_type in KV_TYPES, f"one of {', '.join(KV_TYPES)}"),
             ("max_tiles", 1 <= self.max_tiles <= MOST_TILES, f"from 1 to {MOST_TILES}"),
             ("draw_pages", _names_pages(self.draw_pages), "bare, all, or pages such as 1-23,30 or bare:1-23,30"),
@@ -157,6 +167,10 @@ class Settings:
 def is_thinking(value: str) -> bool:
     """Whether it is a value of the setting thinking."""
     return value in ("", "on", "off") or (value.isdecimal() and value.isascii() and int(value) < 1 << 31)
+
+
+def _within(value: float | None, least: float, most: float) -> bool:
+    return value is None or least <= value <= most
 
 
 def _names_pages(draw_pages: str) -> bool:
@@ -264,6 +278,10 @@ _FILE_TYPES: dict[str, type | tuple[type, ...]] = {
     "temperature": (int, float),
     "top_p": (int, float),
     "min_p": (int, float),
+    "top_k": int,
+    "repeat_penalty": (int, float),
+    "presence_penalty": (int, float),
+    "frequency_penalty": (int, float),
     "seed": int,
     "stops": list,
     "thinking": (str, int),

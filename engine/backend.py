@@ -17,6 +17,7 @@ from engine.errors import LongdeskError
 from engine.memory.budget import Advice, Need, Plan, Verdict, Wanted, Weight
 from engine.memory.capacity import Capacity
 from engine.prompt.choice import OwnTemplate, TemplateUse
+from engine.prompt.makers import Makers
 from engine.prompt.prompt import Exchange, Part, Prompt, Segment
 from engine.runtime.events import (
     QUOTE_TAG,
@@ -60,6 +61,7 @@ __all__ = [
     "Ids",
     "KeptIds",
     "Loading",
+    "Makers",
     "Need",
     "Origin",
     "OwnTemplate",
@@ -123,7 +125,8 @@ class About:
     tokens each. unfit: sentences on what was to make it see, and cannot. holds_forms: its replies can be held to a
     grammar. server: which engine it is and where, of one that is spoken to over HTTP; "" for one on this machine.
     prices: what is asked for its tokens, None where nothing is, or nobody knows. template: which chat template lays its
-    prompts out. notes: sentences on what was made of the model, or is odd about its file.
+    prompts out. notes: sentences on what was made of the model, or is odd about its file. makers: what they say of
+    sampling, None where its file is not at hand.
     """
 
     name: str
@@ -145,6 +148,7 @@ class About:
     prices: Prices | None = None
     template: TemplateUse = TemplateUse()
     notes: tuple[str, ...] = ()
+    makers: Makers | None = None
 
     @property
     def sees(self) -> bool:

@@ -9,7 +9,8 @@
     ├── EngineFailed        it broke while running
     │   ├── EngineDied      the engine's child process ended
     │   │   └── EngineKilled  from outside, or by us since it stood still: it may work the next time
-    │   └── EngineAway      a server that cannot be reached just now, or has no time
+    │   ├── EngineAway      a server that cannot be reached just now, or has no time
+    │   └── EngineSpoiled   what it computes is no number: nothing of its KV cache may be used
     ├── SessionBusy         another process is answering in this session
     ├── Cancelled           the user stopped it
     └── storage.schema.StorageFailed   the database cannot be opened, read or written
@@ -106,6 +107,10 @@ class EngineKilled(EngineDied):
 
 class EngineAway(EngineFailed):
     """A server cannot be reached just now, or takes nothing more. That says nothing of what it can do."""
+
+
+class EngineSpoiled(EngineFailed):
+    """What the model computes is no number (NaN, or infinite). Of its KV cache nothing may be used, nor kept."""
 
 
 class SessionBusy(LongdeskError):

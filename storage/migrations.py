@@ -334,12 +334,8 @@ def uses_of_notes(db: Database) -> None:
 def leases_of_summaries(db: Database) -> None:
     """Who summarizes a session, which keeps nobody from asking in it."""
     db.conn.execute("""CREATE TABLE summary_leases (
-        session_id TEXT PRIMARY KEY REFERENCES sessions(id) ON DELETE CASCADE,
-        token TEXT NOT NULL,
-        pid INTEGER NOT NULL,
-        started REAL NOT NULL,
-        host TEXT NOT NULL,
-        heartbeat REAL NOT NULL
+        session_id TEXT PRIMARY KEY REFERENCES sessions(id) ON DELETE CASCADE, token TEXT NOT NULL,
+        pid INTEGER NOT NULL, started REAL NOT NULL, host TEXT NOT NULL, heartbeat REAL NOT NULL
     )""")
 
 
@@ -354,3 +350,11 @@ def pieces_of_contents(db: Database) -> None:
 def thoughts_of_turns(db: Database) -> None:
     """What a model thought before its answer, as JSON; NULL where nothing was, and for all turns before."""
     db.conn.execute("ALTER TABLE turns ADD COLUMN thought TEXT")
+
+
+@MIGRATIONS()
+def dates_of_states(db: Database) -> None:
+    """The date that a KV state's prompt shows; of what is older that of the sessions that used it."""
+    db.conn.execute("ALTER TABLE snapshots ADD COLUMN date TEXT NOT NULL DEFAULT ''")
+    db.conn.execute("""UPDATE snapshots SET date = frozen_date FROM session_snapshots JOIN sessions
+        ON sessions.id = session_id WHERE snapshot_id = snapshots.id""")

@@ -234,7 +234,8 @@ class Snapshot:
     """One KV state in a file.
 
     path: absolute. binding: what it was made with (engine.runtime.binding). created, last_used: ISO 8601 UTC.
-    model_name: what people call its model, '' where it was not said. session_ids: who used it, the oldest session
+    model_name: what people call its model, '' where it was not said. date: that its prompt shows, in ISO 8601, '' where
+    it shows none. session_ids: who used it, the oldest session
     first, and their titles in the same order.
     """
 
@@ -247,6 +248,7 @@ class Snapshot:
     model_name: str = ""
     session_ids: tuple[str, ...] = ()
     titles: tuple[str, ...] = ()
+    date: str = ""
 
     @property
     def model(self) -> str:

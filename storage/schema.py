@@ -24,7 +24,7 @@ from storage.reserve import FULL, RESERVE_BYTES, give_up, is_full, put_aside
 
 FILE_NAME = "longdesk.db"
 APPLICATION_ID = 0x4C6F6E67  # "Long", in the file's header: whose database this is
-VERSION = 17  # how many migrations there are, kept in the header as user_version
+VERSION = 18  # how many migrations there are, kept in the header as user_version
 BUSY_S = 10.0
 WAL_BYTES_KEPT = 16 * 2**20
 _PAGES_AT_ONCE = 1_024  # 4 MiB

@@ -100,12 +100,18 @@ class Sessions:
             return read_session(connection, whole)
 
     def change(
-        self, session_id: str, *, model: str | None = None, settings: Mapping[str, Any] | None = None
+        self,
+        session_id: str,
+        *,
+        model: str | None = None,
+        settings: Mapping[str, Any] | None = None,
+        frozen_date: str | None = None,
     ) -> Session:
-        """Another model, other settings: those given replace their namesakes, the rest stays. Raises as get does."""
+        """Another model, other settings, another date: those given replace their namesakes, the rest stays. Raises as
+        get does."""
         with self._database.write() as connection:
             whole = find_session(connection, session_id)
-            change_session(connection, whole, model=model, settings=settings)
+            change_session(connection, whole, model=model, settings=settings, frozen_date=frozen_date)
             return read_session(connection, whole)
 
     def draft(self, session_id: str) -> str:
@@ -172,14 +178,16 @@ def change_session(
     *,
     model: str | None = None,
     settings: Mapping[str, Any] | None = None,
+    frozen_date: str | None = None,
 ) -> None:
     """As Sessions.change, within a transaction."""
     before = read_session(connection, session_id)
     connection.execute(
-        "UPDATE sessions SET model = ?, settings = ? WHERE id = ?",
+        "UPDATE sessions SET model = ?, settings = ?, frozen_date = ? WHERE id = ?",
         (
             pack_text(before.model if model is None else model),
             pack_json({**before.settings, **(settings or {})}),
+            before.frozen_date if frozen_date is None else frozen_date,
             session_id,
         ),
     )

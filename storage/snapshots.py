@@ -34,11 +34,13 @@ class Snapshots:
         session_id: str | None,
         replaces: Path | None = None,
         model_name: str = "",
+        date: str = "",
     ) -> None:
         """Enters a complete file of n_tokens tokens and n_bytes bytes; blocks: the digests of its prefixes.
 
         session_id: who made it. replaces: a state that this one continues: its entry goes, its users are this one's;
-        its file is the caller's to unlink. Raises UsageError when the session was deleted meanwhile.
+        its file is the caller's to unlink. date: that its prompt shows, in ISO 8601, '' for none. Raises UsageError
+        when the session was deleted meanwhile.
         """
         at, stored = pack_time(), self._stored(path)
         with self._database.write() as connection:
@@ -49,9 +51,9 @@ class Snapshots:
             gone = [(stored,)] if replaces is None else [(stored,), (self._stored(replaces),)]
             connection.executemany("DELETE FROM snapshots WHERE path = ?", gone)
             (snapshot_id,) = connection.execute(
-                """INSERT INTO snapshots (path, binding, n_tokens, n_bytes, created, last_used, model_name)
-                VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id""",
-                (stored, pack_json(dict(binding)), n_tokens, n_bytes, at, at, pack_text(model_name)),
+                """INSERT INTO snapshots (path, binding, n_tokens, n_bytes, created, last_used, model_name, date)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id""",
+                (stored, pack_json(dict(binding)), n_tokens, n_bytes, at, at, pack_text(model_name), date),
             ).fetchone()
             connection.executemany(
                 "INSERT INTO snapshot_blocks (snapshot_id, at, digest) VALUES (?, ?, ?)",
@@ -89,6 +91,18 @@ class Snapshots:
                 ) WHERE n_states > 1 GROUP BY path"""
             )
             return {self._home / unpack_text(row["path"]): row["n_blocks"] for row in rows}
+
+    def dates(self) -> tuple[str, ...]:
+        """The dates that states were read with, and those of sessions, which may not be saved yet; in ISO 8601, those
+        used last first, each once."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                """SELECT date, max(used) AS used FROM (
+                    SELECT date, last_used AS used FROM snapshots
+                    UNION ALL SELECT frozen_date, updated FROM sessions
+                ) WHERE date != '' GROUP BY date ORDER BY used DESC, date DESC"""
+            )
+            return tuple(row["date"] for row in rows)
 
     def touch(self, path: Path, *, session_id: str | None = None) -> None:
         """Marks a state as used now, by this session; what was not used for longest goes first when room is needed."""
@@ -140,6 +154,7 @@ class Snapshots:
                 created=unpack_time(row["created"]),
                 last_used=unpack_time(row["last_used"]),
                 model_name=unpack_text(row["model_name"]),
+                date=row["date"],
                 session_ids=tuple(session_id for session_id, _ in users.get(row["id"], ())),
                 titles=tuple(title for _, title in users.get(row["id"], ())),
             )

@@ -25,7 +25,7 @@ from storage.turns import Asked, Turns, begin_turn, heal
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
     """A question and what came with it. new: the session that it begins, whose lease is prepared and not taken yet.
-    title, model: what they are from now on in a session that is there; None where they stay."""
+    title, model, frozen_date: what they are from now on in a session that is there; None where they stay."""
 
     lease: Lease
     asked: Asked
@@ -33,6 +33,7 @@ class Accepted:
     new: NewSession | None = None
     title: str | None = None
     model: str | None = None
+    frozen_date: str | None = None
 
 
 class Store:
@@ -125,8 +126,8 @@ def _accept(database: Database, accepted: Accepted) -> Turn:
             take(connection, lease)
         if accepted.title is not None:
             rename_session(connection, lease.session_id, accepted.title)
-        if accepted.model is not None:
-            change_session(connection, lease.session_id, model=accepted.model)
+        if accepted.model is not None or accepted.frozen_date is not None:
+            change_session(connection, lease.session_id, model=accepted.model, frozen_date=accepted.frozen_date)
         unlinked = link_ready(connection, lease.session_id, ready)
         return begin_turn(connection, lease, accepted.asked), unlinked
 

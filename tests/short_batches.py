@@ -53,7 +53,7 @@ def _measured(job: dict[str, Any]) -> Iterator[Short]:
 
     def decode(ids: Any, at: int, n_more: int = 0) -> tuple[float, Any]:
         begun = perf_counter()
-        assert model._decoder.decode(ids, at, wants_logits=True, n_more=n_more)
+        assert model._decoder.decode(ids, at, n_more=n_more)
         logits = llama_cpp.llama_get_logits_ith(model._context, -1)  # waits for it
         took = perf_counter() - begun
         return took, np.ctypeslib.as_array(logits, shape=(model._n_vocab,)).copy()

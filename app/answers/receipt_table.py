@@ -32,7 +32,12 @@ _SAMPLING = {
     "temperature": "temperature {}",
     "top_p": "top-p {}",
     "min_p": "min-p {}",
+    "top_k": "top-k {}",
+    "repeat_penalty": "repeat penalty {}",
+    "presence_penalty": "presence penalty {}",
+    "frequency_penalty": "frequency penalty {}",
 }
+_DOES_NOTHING = {"top_k": 0, "repeat_penalty": 1, "presence_penalty": 0, "frequency_penalty": 0}
 
 
 def receipt_rows(receipt: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
@@ -137,10 +142,15 @@ def _cache(receipt: Mapping[str, Any]) -> Iterator[str]:
 
 def _settings(receipt: Mapping[str, Any]) -> Iterator[str]:
     settings = dict(receipt["settings"])
+    for name, value in _DOES_NOTHING.items():
+        if settings.get(name) == value:
+            del settings[name]
     known = [how.format(settings.pop(name)) for name, how in _SAMPLING.items() if settings.get(name) is not None]
     seed, stops = settings.pop("seed", None), settings.pop("stops", None)
     ends = [f"stops at {_json(stops)[1:-1]}"] if stops else []
     yield ", ".join([*known, f"seed {seed}" if seed is not None else "no seed", *ends])
+    if makers := settings.pop("makers", None):
+        yield f"as the model's makers say: {', '.join(str(name).replace('_', '-') for name in makers)}"
     if settings:
         yield ", ".join(
             f"{name} {value if isinstance(value, str) else _json(value)}" for name, value in settings.items()

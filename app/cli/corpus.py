@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from threading import Event as Flag
 from time import perf_counter
@@ -12,7 +13,19 @@ from typing import Any
 import click
 
 from app.cli.desk import open_desk, take_up
-from app.cli.options import CLUSTER, CLUSTER_NAMES, CONTEXT, CORPUS, JSON, READ_AGAIN, THINKING, Tokens, names_pages
+from app.cli.options import (
+    CLUSTER,
+    CLUSTER_NAMES,
+    CONTEXT,
+    CORPUS,
+    JSON,
+    READ_AGAIN,
+    SAMPLING,
+    THINKING,
+    Day,
+    Tokens,
+    names_pages,
+)
 from app.cli.output import Json
 from app.cli.output.answer import print_answer, show_checking, tell_skipped
 from app.cli.output.count import count_json, show_reading
@@ -84,8 +97,16 @@ def plan(
             if far is not None and far.warns_of(planned.prompt_tokens):
                 planned = replace(planned, notes=(*planned.notes, f"{far.sentence}: this prompt is longer."))
         cost = cost_of_prompt(desk.about(), counted.prompt, planned.reply_tokens) if counted else None
-        use = desk.about().template if counted else desk.template()
-        print_plan(planned, use, cost=cost, in_words=cost_words(cost) if cost else "", as_json=as_json)
+        use, makers = (desk.about().template, desk.about().makers) if counted else (desk.template(), desk.makers())
+        print_plan(
+            planned,
+            use,
+            makers,
+            desk.sampling(makers),
+            cost=cost,
+            in_words=cost_words(cost) if cost else "",
+            as_json=as_json,
+        )
         return 0 if planned.fits else 3
 
 
@@ -113,12 +134,16 @@ def plan(
 @click.option("--threads", "n_threads", type=click.IntRange(1, 4096), metavar="N")
 @click.option("--system", metavar="TEXT", help="The standing instruction, in place of Longdesk's own.")
 @click.option("--max-tokens", "reply_tokens", type=Tokens(), help="Tokens kept for the reply.")
-@click.option("--temperature", type=click.FloatRange(0, 10), metavar="T", help="0, the default, is greedy.")
-@click.option("--top-p", type=click.FloatRange(0, 1), metavar="P")
-@click.option("--min-p", type=click.FloatRange(0, 1), metavar="P")
-@click.option("--seed", type=int, metavar="S")
+@SAMPLING
 @click.option("--stop", "stops", multiple=True, metavar="TEXT", help="End the reply before this text; may be repeated.")
 @THINKING
+@click.option(
+    "--date",
+    "day",
+    type=Day(),
+    metavar="D|today",
+    help="The date that the chat template shows, from now on. Default: the one that the files were read with before.",
+)
 @click.option("--no-snapshot", is_flag=True, help="Do not keep the KV cache for the session's next question.")
 @click.option(
     "--quotes/--no-quotes",
@@ -135,7 +160,7 @@ def plan(
 def ask(
     paths: Sequence[Path], exclude: tuple[str, ...], model: str | None, question: str | None,
     template: str | None, blanks: tuple[str, ...], span: str | None, session: str | None, again: bool, goes_on: bool,
-    number: int | None, no_snapshot: bool, pass_tokens: int | None, as_json: bool, **flags: Any
+    number: int | None, no_snapshot: bool, pass_tokens: int | None, day: date | None, as_json: bool, **flags: Any
 ) -> int:  # fmt: skip
     """Ask a question about files, folders, zips and PDFs."""
     if span is not None:
@@ -170,6 +195,7 @@ def ask(
             own=desk.settings.OWN & {name for name in flags if flags[name] not in (None, ())},
             in_passes=pass_tokens is not None,
             pass_tokens=pass_tokens or None,
+            day=day,
         )
         if filled is not None:
             asked = with_template(

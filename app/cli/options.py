@@ -2,15 +2,17 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
+from app.dates import today
 from app.door.addresses import checked_names
 from app.models.places import model_names, refuse_as_path
-from app.settings import template_named
+from app.settings import MOST_TOP_K, template_named
 from app.sizes import parse_bytes, parse_tokens
 from engine.corpus.walk.streams import STDIN
 from engine.errors import LongdeskError, UsageError
@@ -66,6 +68,20 @@ class Bytes(click.ParamType[int]):
             return parse_bytes(value)
         except ValueError as error:
             self.fail(str(error), param, context)
+
+
+class Day(click.ParamType[date]):
+    """A date: 2026-11-12, or today."""
+
+    name = "DATE"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> date:
+        if isinstance(value, date):
+            return value
+        try:
+            return today() if value.strip().casefold() == "today" else date.fromisoformat(value.strip())
+        except ValueError:
+            self.fail(f"{value!r} is no date: write it as 2026-11-12, or today.", param, context)
 
 
 class Projector(click.Path):
@@ -226,6 +242,21 @@ CLUSTER_NAMES = (
     *("engine", "gpus", "nodes", "weights", "kv_cache_type", "tensor", "pipeline", "experts", "hybrid", "utilization"),
     *("max_seqs", "text_only", "offload_ram", "offload_disk", "ram", "price"),
 )
+SAMPLING = together(
+    click.option(
+        "--temperature", type=Figure(0, 10), metavar="T",
+        help="0 is greedy. Default: 0, and for models that think what their makers say.",
+    ),
+    click.option("--top-k", type=click.IntRange(0, MOST_TOP_K), metavar="K", help="Of the K likeliest tokens; 0: all."),
+    click.option("--top-p", type=Figure(0, 1), metavar="P"),
+    click.option("--min-p", type=Figure(0, 1), metavar="P"),
+    click.option(
+        "--repeat-penalty", type=Figure(0.1, 10), metavar="R", help="Above 1 against tokens that the reply had lately."
+    ),
+    click.option("--presence-penalty", type=Figure(-10, 10), metavar="R", help="The same, once for each such token."),
+    click.option("--frequency-penalty", type=Figure(-10, 10), metavar="R", help="The same, as often as it was there."),
+    click.option("--seed", type=int, metavar="S"),
+)  # fmt: skip
 READ_AGAIN = click.option(
     "--read-again", is_flag=True, help="Open files too that did not change since they were counted."
 )

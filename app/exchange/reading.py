@@ -25,7 +25,11 @@ _ID = 2**31
 _STOPS = {"end", "length", "cancelled", "error", "interrupted"}
 _KINDS = {"text", "notebook", "pdf", "image"}
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
-_WHOLE, _REAL = ("max_tokens", "seed"), ("temperature", "top_p", "min_p")
+_WHOLE = ("max_tokens", "seed", "top_k", "repeat_last_n", "mirostat")
+_REAL = (
+    *("temperature", "top_p", "min_p", "repeat_penalty", "presence_penalty", "frequency_penalty", "mirostat_tau"),
+    *("mirostat_eta", "xtc_probability", "xtc_threshold"),
+)
 
 
 def read_export(data: bytes) -> SessionRecord:
@@ -262,7 +266,7 @@ def _asked_with(fields: Fields, renamed: dict[str, str]) -> dict[str, Any]:
     for refused in at.list("refused") if "refused" in at else ():
         if len(refused) != 3 or not all(isinstance(each, str) for each in refused):
             raise at.refusal("refused", "a list of files")
-    for name in ("only", "stops", "own"):
+    for name in ("only", "stops", "own", "makers"):
         if name in at:
             at.texts(name)
     if renamed and "joined" in at:

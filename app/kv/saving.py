@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from time import perf_counter
 
@@ -36,12 +37,14 @@ _PARTS = 4
 
 @dataclass(frozen=True, slots=True)
 class _Holding:
-    """Whose KV cache an engine holds, and what it belongs to. anchor: tokens up to the corpus's end of its prompt."""
+    """Whose KV cache an engine holds, and what it belongs to. anchor: tokens up to the corpus's end of its prompt.
+    today: the date that it shows."""
 
     session_id: str
     card: ModelCard
     binding: Binding
     anchor: int
+    today: date | None = None
 
 
 class Keeper:
@@ -87,11 +90,13 @@ class Keeper:
         *,
         anchor: int,
         spare_bytes: int,
+        today: date | None = None,
     ) -> None:
         """Tells the engine what this prompt may start from and where checkpoints go.
 
-        anchor: tokens up to the corpus's end. spare_bytes: of memory, once the engine has what it was planned to take.
-        session_id: "" for what is read in no session: nothing of it is saved.
+        anchor: tokens up to the corpus's end. today: the date that the prompt shows, None for none. spare_bytes: of
+        memory, once the engine has what it was planned to take. session_id: "" for what is read in no session: nothing
+        of it is saved.
         """
         largest = self._largest_checkpoint(card, plan, reuse, spare_bytes=spare_bytes) if session_id else 0
         self._has_room = largest > 0
@@ -109,7 +114,7 @@ class Keeper:
         ):  # less, a shared instruction say, makes it no session's
             with suppress(LongdeskError):
                 self._index.touch(reuse.saved[0], session_id=session_id)
-        self._holding, self._unsaved = _Holding(session_id, card, reuse.binding, anchor), bool(session_id)
+        self._holding, self._unsaved = _Holding(session_id, card, reuse.binding, anchor, today), bool(session_id)
 
     def answered(self, event: Finished) -> None:
         """How long reading took, for what is worth saving. No checkpoint comes any more: their room is given back."""
@@ -225,6 +230,7 @@ class Keeper:
             blocks=blocks,
             session_id=session_id or None,
             model_name=holding.card.name,
+            date=holding.today.isoformat() if holding.today is not None else "",
         )
         continued = [
             match.snapshot

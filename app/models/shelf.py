@@ -9,7 +9,7 @@ from app.models.places import find_model, find_plannable
 from app.settings import Settings
 from engine.errors import LongdeskError, ModelRefused
 from engine.gguf import read_header
-from engine.local.opened import OpenModel, open_model, template_of
+from engine.local.opened import OpenModel, makers_of_file, open_model, template_of
 from engine.memory.adapter import with_adapters
 from engine.memory.card import ModelCard, card_at, with_rope
 from engine.memory.catalog.entry import Entry
@@ -17,6 +17,7 @@ from engine.memory.catalog.ghost import planned_card
 from engine.memory.lora import Lora
 from engine.memory.projector import candidates, projector_for
 from engine.prompt.choice import OwnTemplate, TemplateUse
+from engine.prompt.makers import Makers
 
 _MAGIC = b"GGUF"
 _Identity = tuple[Path, int, int, int]
@@ -86,6 +87,11 @@ class Shelf:
         if isinstance(found, Entry):
             return None
         return template_of(read_header(found), own=own, cache=self._settings.cache)
+
+    def makers(self, name: str, own: OwnTemplate | None = None) -> Makers | None:
+        """What a model's makers say of sampling, found as template finds that."""
+        found = find_plannable(name, self._settings)
+        return None if isinstance(found, Entry) else makers_of_file(read_header(found), own=own)
 
     def close(self) -> None:
         for opened in self._models.values():

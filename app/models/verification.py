@@ -11,11 +11,11 @@ from app.verdicts import room_on_server
 from engine.backend import About, Plan
 from engine.errors import LongdeskError
 from engine.gguf import Header, read_header
-from engine.local.opened import template_of
+from engine.local.opened import makers_of_file, template_of
 from engine.local.quoting import is_tried, quotes_of
 from engine.memory.card import ModelCard, runnable_card
 from engine.memory.catalog.entry import ENTRIES, Entry
-from engine.prompt.choice import OwnTemplate
+from engine.prompt.choice import OwnTemplate, one_line
 from engine.tokens.proof import how_encoded, open_tokenizer
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -123,6 +123,7 @@ class _Checking:
             yield Check("vocabulary", True, " ".join((f"{proved}.", *notes)) if notes else proved)
             yield Check("tokenizer", True, how_encoded(tokenizer.proof))
             yield _template(header, self._cache, self._own)
+            yield _sampling(header, self._own)
         finally:
             tokenizer.close()
 
@@ -145,6 +146,14 @@ def _template(header: Header, cache: Path, own: OwnTemplate | None) -> Check:
             return Check("template", False, error.fact)
         passed = True
     return Check("template", passed, detail)
+
+
+def _sampling(header: Header, own: OwnTemplate | None) -> Check:
+    """What the makers say, and whether it is used: no fault of a file, but where it makes no sense."""
+    makers = makers_of_file(header, own=own)
+    nothing = "its makers say nothing: asked without chance, at temperature 0, where nothing else is set"
+    unread = f"; not understood: {', '.join(map(one_line, makers.unread))}" if makers.unread else ""
+    return Check("sampling", True, (makers.sentence.rstrip(".") or nothing) + unread)
 
 
 def _quotes(card: ModelCard, cache: Path) -> Check:

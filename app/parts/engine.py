@@ -11,6 +11,7 @@ from app import state
 from app.jobs import Phase
 from app.local_engine import Running
 from app.models.places import models_here
+from app.parts.sampling import draw_sampling
 from app.settings import MODELS_OWN
 from app.sizes import show_bytes
 from engine.backend import Gauge, OwnTemplate
@@ -28,6 +29,7 @@ def draw_engine() -> None:
     st.page_link(state.page("connections"), label="Connections", icon=":material/lan:")
     st.page_link(state.page("caches"), label="Kept KV caches", icon=":material/save:")
     _draw_chat_template()
+    draw_sampling()
 
 
 def draw_choice() -> None:

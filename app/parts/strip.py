@@ -3,11 +3,13 @@ of it the model cannot see."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import date
 from html import escape
 
 import streamlit as st
 
 from app import state
+from app.dates import today, written
 from app.markdown import plain
 from app.previews import Budget
 from app.reaching import reached
@@ -58,6 +60,22 @@ def draw_rereading(sentence: str | None) -> None:
     if sentence is not None:
         with st.container(key="rereading", gap=None):
             st.caption(f":material/replay: {sentence}, before the next answer.")
+
+
+def draw_read_on(session_id: str, day: date | None) -> None:
+    """The date that the prompt shows, where that is not today's: see app.dates. One click takes today's."""
+    if day is not None:
+        with st.container(key="read-on", horizontal=True, vertical_alignment="center", gap="small"):
+            st.caption(f":material/event: Read with the date of {written(day)}.", width="content")
+            st.button(
+                "Use today's date", key="use-today", type="tertiary", on_click=_use_today, args=(session_id,),
+                help="What stands behind it in the prompt is read again: all sources, as a rule.",
+            )  # fmt: skip
+
+
+def _use_today(session_id: str) -> None:
+    with state.telling():
+        state.house().desk.use_date(session_id, today())
 
 
 def draw_reach(n_tokens: int) -> None:

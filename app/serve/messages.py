@@ -19,9 +19,15 @@ from engine.errors import UsageError
 
 _MOST_TOKENS = 1 << 31
 _SEEDS = 1 << 63
+_REALS = (
+    *("temperature", "top_p", "min_p", "presence_penalty", "frequency_penalty", "repeat_penalty"),
+    "repetition_penalty",
+)
+_OTHER_NAMES = {"repetition_penalty": "repeat_penalty"}
 _READ = {
     *("model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens", "temperature", "top_p"),
-    *("min_p", "seed", "stop", "longdesk"),
+    *("min_p", "top_k", "presence_penalty", "frequency_penalty", "repeat_penalty", "repetition_penalty"),
+    *("seed", "stop", "longdesk"),
 }
 # said of whoever asks, or of how the request is filed: nothing of it changes an answer here
 _NEEDLESS = {
@@ -32,11 +38,6 @@ _NEEDLESS = {
 _NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "n": (1,),
     "best_of": (1,),
-    "presence_penalty": (0,),
-    "frequency_penalty": (0,),
-    "repeat_penalty": (1, 0),
-    "repetition_penalty": (1, 0),
-    "top_k": (0, -1),
     "typical_p": (1,),
     "mirostat": (0,),
     "dry_multiplier": (0,),
@@ -268,9 +269,13 @@ def _clean(text: str) -> str:
 def _settings(fields: Mapping[str, Any], own: Mapping[str, Any], settings: Settings) -> Settings:
     """The server's, with what the request wants otherwise. Raises UsageError for what no engine could take."""
     changes: dict[str, Any] = {}
-    for name in ("temperature", "top_p", "min_p"):
+    for name in _REALS:
         if (value := _typed(fields, name, (int, float), "a number")) is not None:
-            changes[name] = float(value) if abs(value) < _MOST_TOKENS else float("inf")
+            own_name = _OTHER_NAMES.get(name, name)
+            value = 1 if own_name == "repeat_penalty" and value == 0 else value  # another way to say that it is off
+            changes[own_name] = float(value) if abs(value) < _MOST_TOKENS else float("inf")
+    if (top_k := _typed(fields, "top_k", int, "a whole number")) is not None:
+        changes["top_k"] = 0 if top_k == -1 else top_k
     if (seed := _typed(fields, "seed", int, "a whole number")) is not None:
         if not -_SEEDS <= seed < _SEEDS:
             raise BadRequest("seed has more than 64 bits.", "Send a smaller one.", param="seed")

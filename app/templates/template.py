@@ -20,14 +20,18 @@ _SOURCES = ("text", "pdf", "image", "notebook")  # the kinds of sources, for `so
 _BLANK = re.compile(r"\{\{[ \t]*([A-Za-z][A-Za-z0-9_-]{0,63})[ \t]*\}\}")
 _FENCE = re.compile(r"---[ \t]*\n")
 _END = re.compile(r"^(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.MULTILINE)
-_KEYS = ("title", "for", "sources", "blanks", "temperature", "top_p", "min_p", "seed", "max_tokens", "stop")
 _NUMBERS: Mapping[str, tuple[str, type, float, float]] = {  # key: the setting's name, its type, from, up to
     "temperature": ("temperature", float, 0, 10),
     "top_p": ("top_p", float, 0, 1),
     "min_p": ("min_p", float, 0, 1),
+    "top_k": ("top_k", int, 0, 1_000_000),
+    "repeat_penalty": ("repeat_penalty", float, 0.1, 10),
+    "presence_penalty": ("presence_penalty", float, -10, 10),
+    "frequency_penalty": ("frequency_penalty", float, -10, 10),
     "seed": ("seed", int, -(1 << 63), (1 << 63) - 1),
     "max_tokens": ("reply_tokens", int, 1, 1 << 31),
 }
+_KEYS = ("title", "for", "sources", "blanks", *_NUMBERS, "stop")
 _MOST_TITLE, _MOST_BLANKS, _MOST_DIGITS = 200, 32, 100
 
 

@@ -24,6 +24,7 @@ from app.parts.sources import draw_panel_head, draw_skipped, draw_sources
 from app.parts.strip import (
     draw_cost,
     draw_reach,
+    draw_read_on,
     draw_rereading,
     draw_strip,
     draw_summary_link,
@@ -93,6 +94,8 @@ def _draw_head(scene: Scene) -> None:
         _draw_verdict(scene)
         draw_cost(scene.costs)
         draw_rereading(_rereading(scene))
+        if scene.session is not None and scene.preview is not None:
+            draw_read_on(scene.session.id, scene.preview.read_on)
         draw_reach(scene.budget.corpus)
     draw_unseen(scene.unseen, scene.about)
     draw_template_note(scene.about)

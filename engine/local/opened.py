@@ -19,6 +19,7 @@ from engine.memory.fingerprint import fingerprint
 from engine.memory.projector import LLAMA4, Projector, projector_for, unfit_beside
 from engine.prompt.choice import OwnTemplate, TemplateUse
 from engine.prompt.layout import lay_out
+from engine.prompt.makers import Makers, makers_of
 from engine.prompt.prompt import Exchange, Prompt
 from engine.prompt.rendering import kept_renderings, recall_renderings
 from engine.prompt.template import Brought, ChatTemplate, brought_by, read_brought, read_own
@@ -39,7 +40,8 @@ _NAME_TOKENS = 4  # the fewest that a line such as "[image 2]" takes
 
 @dataclass(frozen=True, slots=True)
 class OpenModel:
-    """A model's card, tokenizer and chat template; where it sees, its projector and what that makes of pictures.
+    """A model's card, tokenizer and chat template, and what its makers say of sampling; where it sees, its projector
+    and what that makes of pictures.
 
     unfit: where it does not, a sentence for each file beside it that is named like a projector and cannot serve.
     """
@@ -50,6 +52,7 @@ class OpenModel:
     projector: Projector | None = None
     sight: Sight | None = None
     unfit: tuple[str, ...] = ()
+    makers: Makers = Makers()
 
     def documents(
         self, sources: Sequence[Source], cache: IdCache, numbers: Mapping[str, int] | None = None
@@ -158,6 +161,11 @@ def template_of(header: Header, *, own: OwnTemplate | None = None, cache: Path |
     return _template(brought_by(header), own, cache).use
 
 
+def makers_of_file(header: Header, *, own: OwnTemplate | None = None) -> Makers:
+    """What a model's makers say of sampling; own: a template that it is asked with beside the one that it brings."""
+    return makers_of(header, brought_by(header).source + (own.source if own is not None else ""))
+
+
 def open_model(
     path: Path,
     *,
@@ -183,9 +191,9 @@ def open_model(
     except LongdeskError:
         tokenizer.close()
         raise
-    projector = projector_for(card, mmproj)
+    projector, makers = projector_for(card, mmproj), makers_of_file(header, own=own)
     if projector is None:
-        return OpenModel(card, tokenizer, template, unfit=unfit_beside(card))
+        return OpenModel(card, tokenizer, template, unfit=unfit_beside(card), makers=makers)
     sight = Sight(
         path,
         projector.path,
@@ -197,4 +205,4 @@ def open_model(
         separators=separators,
         max_tiles=max_tiles,
     )
-    return OpenModel(card, tokenizer, template, projector, sight)
+    return OpenModel(card, tokenizer, template, projector, sight, makers=makers)

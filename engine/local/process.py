@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from engine.child import MODEL_SUSPECT, Child, Frame
-from engine.errors import EngineDied, EngineFailed
+from engine.errors import EngineDied, EngineFailed, EngineSpoiled
 from engine.prompt.prompt import Prompt
 from engine.runtime.binding import Binding
 from engine.runtime.events import (
@@ -287,6 +287,10 @@ class EngineProcess:
         if event in _LAST:
             self._answering = False
         if event == "failed":
+            if frame.fields["spoiled"]:
+                self.held = self.held[:0]
+                self.gauge = replace(self.gauge, used=0) if self.gauge is not None else None
+                raise EngineSpoiled(frame.fields["fact"], frame.fields["remedy"])
             raise EngineFailed(frame.fields["fact"], frame.fields["remedy"])
         return frame
 

@@ -66,7 +66,8 @@ def lay_out(
         if reply is not None and as_sent[reply.turn]:
             piece = prompts[reply.turn]
         items += _template_items(piece, tokenizer, before_reply=not rest or reply is not None)
-    return Prompt(_with_bos(_joined(list(_encoded(items, tokenizer))), tokenizer), prompts[-1])
+    segments = _with_bos(_joined(list(_encoded(items, tokenizer))), tokenizer)
+    return Prompt(segments, prompts[-1], today if template.is_dated else None)
 
 
 def _stands_as_sent(at: int, exchanges: Sequence[Exchange], template: ChatTemplate) -> bool:

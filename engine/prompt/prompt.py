@@ -4,6 +4,7 @@ Values only. Laying out is left to `layout`, which rewinding prompts allow to en
 """
 
 from dataclasses import dataclass, field, replace
+from datetime import date
 from enum import StrEnum
 
 import numpy as np
@@ -40,10 +41,11 @@ class Segment:
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """All that is decoded before the reply, in order. asks: the template's text behind the question, where the reply
-    begins."""
+    begins. today: the date that its chat template was told, None where it asks for none."""
 
     segments: tuple[Segment, ...]
     asks: str = ""
+    today: date | None = None
 
     @property
     def n_tokens(self) -> int:
@@ -89,7 +91,8 @@ class Prompt:
 
     def begun_with(self, ids: Ids, text: str = "") -> "Prompt":
         """The same, with the beginning of its reply. text: what the ids say, for engines that are sent text."""
-        return replace(self, segments=(*self.segments, Segment(Part.REPLY, ids, content=(text,)))) if len(ids) else self
+        begun = Segment(Part.REPLY, ids, content=(text,))
+        return replace(self, segments=(*self.segments, begun)) if len(ids) else self
 
     def count(self, *parts: Part) -> int:
         """Tokens in the segments of these parts."""

@@ -91,6 +91,11 @@ class ChatTemplate:
         return _variables(self.bos, self.eos, self.others)
 
     @property
+    def is_dated(self) -> bool:
+        """Whether it asks for the date."""
+        return "strftime_now" in self.source
+
+    @property
     def use(self) -> TemplateUse:
         """The same, for people."""
         habits = self.habits
@@ -122,7 +127,7 @@ class ChatTemplate:
 
     def _chats(self, wanted: Sequence[tuple[int, str]], *, system: bool, today: date) -> tuple[tuple[Piece, ...], ...]:
         slots = [_slots(n_turns, system=system and not self.folds_system) for n_turns, _ in wanted]
-        frozen = today if "strftime_now" in self.source else None
+        frozen = today if self.is_dated else None
         turns = tuple(_turns(each, has_parts=self.has_parts) for each in slots)
         more = tuple(self.habits.told(thinking) for _, thinking in wanted)
         rendered = render(self.source, turns, variables=self.variables, today=frozen, more=more)

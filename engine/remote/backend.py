@@ -195,6 +195,8 @@ class RemoteBackend:
             request = self._request(case, sampling, form, [])
             yield Heard(case.prompt, request, monotonic()).finished(True, self.about)
             return
+        if untold := self._adapter.untold(request):
+            yield Remark(f"{self.about.server} is not told {' and '.join(untold)}: it takes no such setting.")
         heard = Heard(case.prompt, request, monotonic())
         try:
             yield from self._answered(request, heard, cancel)
@@ -252,6 +254,10 @@ class RemoteBackend:
             temperature=sampling.temperature,
             top_p=sampling.top_p,
             min_p=sampling.min_p,
+            top_k=sampling.top_k,
+            repeat_penalty=sampling.repeat_penalty,
+            presence_penalty=sampling.presence_penalty,
+            frequency_penalty=sampling.frequency_penalty,
             seed=sampling.seed,
             stops=sampling.stops,
             form=_form(form),

@@ -29,6 +29,10 @@ class Request:
     top_p: float
     min_p: float
     seed: int | None = None
+    top_k: int = 0
+    repeat_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
     stops: tuple[str, ...] = ()
     form: str | None = None
     n_ctx: int = 0
@@ -66,14 +70,17 @@ class Adapter:
     from it.
 
     engine: as people call it. model: what it lists of the model that is asked. how_counted: a clause on what its counts
-    are, "" where they are exact. min_p, holds_forms, goes_on: whether it takes that setting, grammars, and a reply that
-    is begun. tells_template: it tells its chat template whether the model thinks. tells_progress: how far it is with a
-    prompt comes with the answer.
+    are, "" where they are exact. takes_min_p, takes_top_k, holds_forms, goes_on: whether it takes these settings,
+    grammars, and a reply that is begun. repeats: what it calls a repeat penalty, "" where it takes none.
+    tells_template: it tells its chat template whether the model thinks. tells_progress: how far it is with a prompt
+    comes with the answer.
     """
 
     engine = "OpenAI-compatible server"
     takes_min_p = False
     tells_template = False
+    takes_top_k = False
+    repeats = ""
     holds_forms = False
     goes_on = False
     tells_progress = False
@@ -146,6 +153,14 @@ class Adapter:
         }
         if self.takes_min_p:
             body["min_p"] = request.min_p
+        if self.takes_top_k and request.top_k:
+            body["top_k"] = request.top_k
+        if self.repeats and request.repeat_penalty != 1:
+            body[self.repeats] = request.repeat_penalty
+        if request.presence_penalty:
+            body["presence_penalty"] = request.presence_penalty
+        if request.frequency_penalty:
+            body["frequency_penalty"] = request.frequency_penalty
         if request.seed is not None:
             body["seed"] = request.seed
         if request.stops:
@@ -154,6 +169,11 @@ class Adapter:
             on = request.thinking not in ("off", "0")
             body["chat_template_kwargs"] = {"enable_thinking": on, "thinking": on}
         return body
+
+    def untold(self, request: Request) -> tuple[str, ...]:
+        """What of the settings of a request is not sent, since it takes none such."""
+        top_k = ("top-k",) if request.top_k and not self.takes_top_k else ()
+        return top_k + (("the repeat penalty",) if request.repeat_penalty != 1 and not self.repeats else ())
 
     def piece(self, chunk: Fields) -> Piece:
         """What a chunk says."""
@@ -203,6 +223,8 @@ class LmStudio(Adapter):
     one that is too long."""
 
     engine = "LM Studio"
+    takes_top_k = True
+    repeats = "repeat_penalty"
 
     def window(self) -> int | None:
         """Of the model as it is loaded, else the most that it could be loaded with."""
@@ -228,6 +250,8 @@ class TensorRtLlm(Adapter):
     """TensorRT-LLM's `trtllm-serve`: it says its name and no window."""
 
     engine = "TensorRT-LLM"
+    takes_top_k = True
+    repeats = "repetition_penalty"
 
     def version(self) -> str:
         told = self.connection.find("/version")

@@ -22,6 +22,8 @@ class LlamaServer(Adapter):
     engine = "llama-server"
     takes_min_p = True
     tells_template = True
+    takes_top_k = True
+    repeats = "repeat_penalty"
     holds_forms = True
     goes_on = True
     tells_progress = True

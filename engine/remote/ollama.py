@@ -25,6 +25,8 @@ class Ollama(Adapter):
     engine = "Ollama"
     takes_min_p = True
     tells_template = True
+    takes_top_k = True
+    repeats = "repeat_penalty"
 
     def version(self) -> str:
         told = self.connection.find("/api/version")
@@ -75,6 +77,10 @@ class Ollama(Adapter):
             "top_p": request.top_p,
             "min_p": request.min_p,
         }
+        if request.top_k:
+            options["top_k"] = request.top_k
+        for name in ("repeat_penalty", "presence_penalty", "frequency_penalty"):
+            options[name] = getattr(request, name)  # its own repeat penalty would be 1.1
         if request.seed is not None:
             options["seed"] = request.seed
         if request.stops:

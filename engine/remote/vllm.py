@@ -32,6 +32,8 @@ class Vllm(Adapter):
     engine = "vLLM"
     takes_min_p = True
     tells_template = True
+    takes_top_k = True
+    repeats = "repetition_penalty"
     holds_forms = True
     goes_on = True
     how_counted = ""
@@ -91,6 +93,8 @@ class SgLang(Adapter):
     engine = "SGLang"
     takes_min_p = True
     tells_template = True
+    takes_top_k = True
+    repeats = "repetition_penalty"
     holds_forms = True
     goes_on = True
     how_counted = "the server counts texts, and no chats"

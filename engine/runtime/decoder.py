@@ -4,6 +4,7 @@ Indices are of the prompt's ids, a cell of the KV cache each; where they stand i
 a prompt has to be decoded is left to `cache`, what comes of it to `llama`.
 """
 
+import ctypes
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
@@ -18,7 +19,8 @@ from engine.runtime.embeddings import Embeddings
 from engine.runtime.filling import filling, least_alike
 from engine.runtime.pictures import Picture, positions_of
 from engine.runtime.positions import N_DIMS
-from engine.runtime.prefix import Attention
+from engine.runtime.prefix import Attention, CacheShape
+from engine.runtime.sampling import are_numbers, logits_of
 from engine.runtime.settings import EngineSettings
 from engine.runtime.vision import Fetch, Vision
 from engine.tokens.document import Ids
@@ -36,6 +38,7 @@ class Decoder:
         """words: what llama.cpp said last, as the end of a sentence."""
         self._model, self._context, self._cache, self._words = model, context, cache, words
         self._placement = settings.placement
+        self._has_logits = False  # of the last token that was decoded
         self._batch = Batch(self._placement.n_ubatch)
         self._vision = _vision(model, settings)
         self._pictures: Sequence[Picture] = ()
@@ -44,6 +47,7 @@ class Decoder:
         self._encoded_before = 0
         self._n_ctx = int(llama_cpp.llama_n_ctx(context))
         self._has_dims = has_dims(model)
+        self._n_vocab = int(llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(model)))
         self._n_parameters = int(llama_cpp.llama_model_n_params(model))
         self._least = least_alike(self._placement)
 
@@ -74,7 +78,8 @@ class Decoder:
             end = anchor
         is_within = any(picture.start <= at and end <= picture.end for picture in self._pictures)
         n_more = 0 if is_within else self._filling(end - at, at)  # marks between tiles are always read alike
-        return end if self.decode(ids[at:end], at, wants_logits=end == len(ids), n_more=n_more) else at
+        # of every batch, so that one that is no number is found before all is read: of a million operations it adds one
+        return end if self.decode(ids[at:end], at, n_more=n_more) else at
 
     def alike_to(self, at: int, end: int) -> int:
         """Up to where the cells of a batch from `at` to `end`, filled up where that is done, are as a fresh reading
@@ -88,11 +93,21 @@ class Decoder:
         start = n_read if self.alike_to(n_read, end) > n_read else min(n_read, max(0, end - self._least))
         return start - start % self._cache.n_together
 
-    def decode(self, ids: Ids, at: int, *, wants_logits: bool, n_more: int = 0) -> bool:
-        """Decodes tokens, the first of them the id `at`; see _run. n_more: that fill the batch up."""
+    def decode(self, ids: Ids, at: int, *, n_more: int = 0) -> bool:
+        """Decodes tokens, the first of them the id `at`, with logits behind the last; see _run. n_more: that fill the
+        batch up."""
         position = self._cache.positions.of(at)
         drop = position + len(ids) if n_more else None
-        return self._run(self._batch.fill(ids, position, wants_logits, n_more), at, drop)
+        self._has_logits = False
+        self._has_logits = self._run(self._batch.fill(ids, position, True, n_more), at, drop)
+        return self._has_logits
+
+    @property
+    def computes_numbers(self) -> bool:
+        """Whether the logits that were computed last are numbers, if there are any: weights that are none, or overflow,
+        make NaN of them, and of all keys and values that follow."""
+        logits = logits_of(self._context, self._n_vocab) if self._has_logits else None
+        return logits is None or are_numbers(logits)
 
     def _read_picture(self, ids: Ids, at: int) -> int:
         """The next cells of the picture there, as many as are encoded by then."""
@@ -108,7 +123,7 @@ class Decoder:
                 f"{picture.name} takes {len(rows):,} cells at once, and {n_ubatch:,} are computed at once.",
                 "Leave it out.",
             )
-        rows = rows[:n_ubatch]
+        rows, self._has_logits = rows[:n_ubatch], False
         n_more = 0 if picture.non_causal else self._filling(len(rows), at)
         places = self._cache.positions.places(at, len(rows), n_more)
         drop = int(places[0, len(rows)]) if n_more else None
@@ -185,6 +200,20 @@ def has_dims(model: Any) -> bool:
     """Whether a loaded model's positions have several dimensions."""
     kinds = (llama_cpp.LLAMA_ROPE_TYPE_MROPE, llama_cpp.LLAMA_ROPE_TYPE_IMROPE)
     return int(llama_cpp.llama_model_rope_type(model)) in kinds
+
+
+def cache_shape(model: Any) -> CacheShape:
+    """How a loaded model's cache can go back."""
+    window = int(llama_cpp.llama_model_n_swa(model))
+    if llama_cpp.llama_model_is_recurrent(model) or llama_cpp.llama_model_is_hybrid(model):
+        return CacheShape(Attention.RECURRENT)
+    if window <= 0:
+        return CacheShape(Attention.FULL)
+    if has_dims(model):  # windows are of positions, what is kept of cells: it only goes on (none has both yet)
+        return CacheShape(Attention.RECURRENT)
+    buffer = ctypes.create_string_buffer(64)
+    llama_cpp.llama_model_meta_val_str(model, b"general.architecture", buffer, len(buffer))
+    return CacheShape(Attention.CHUNKED if buffer.value == b"llama4" else Attention.SLIDING, window)
 
 
 def _vision(model: Any, settings: EngineSettings) -> Vision | None:

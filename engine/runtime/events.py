@@ -22,7 +22,13 @@ class Stop(StrEnum):
 class Sampling:
     """How the next token is chosen. temperature 0 is greedy; seed None draws one. max_tokens caps the answer, which
     ends before the first of these stops that it would hold. thinking: 'on', 'off', or how many tokens the model may
-    think before it; '' leaves it to the model, up to a limit of its own."""
+    think before it; '' leaves it to the model, up to a limit of its own.
+
+    top_k: so many of the likeliest tokens, 0 for all. repeat_penalty: divides what speaks for a token that the reply
+    has had, 1 does nothing; presence_penalty is taken off once, frequency_penalty as often as it was there; all three
+    look at the last repeat_last_n tokens, -1 for all. mirostat (1 or 2) holds the reply's surprise at mirostat_tau in
+    place of top_k, top_p and min_p. xtc_probability: how often all but the least likely above xtc_threshold are cut.
+    """
 
     max_tokens: int = 2048
     temperature: float = 0.0
@@ -31,6 +37,21 @@ class Sampling:
     seed: int | None = None
     stops: tuple[str, ...] = ()
     thinking: str = ""
+    top_k: int = 0
+    repeat_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    repeat_last_n: int = 64
+    mirostat: int = 0
+    mirostat_tau: float = 5.0
+    mirostat_eta: float = 0.1
+    xtc_probability: float = 0.0
+    xtc_threshold: float = 0.1
+
+    @property
+    def penalizes(self) -> bool:
+        """Whether a token's past speaks against it."""
+        return (self.repeat_penalty, self.presence_penalty, self.frequency_penalty) != (1.0, 0.0, 0.0)
 
     @property
     def thinking_tokens(self) -> int | None:

@@ -20,7 +20,8 @@ from engine.memory.llama_parameters import ModelParameters, context_parameters
 from engine.runtime.binding import Binding
 from engine.runtime.cache import KvCache
 from engine.runtime.checkpoint import Checkpoints
-from engine.runtime.decoder import Decoder, has_dims
+from engine.runtime.circles import EVERY, cycle_of, in_circles
+from engine.runtime.decoder import Decoder, cache_shape
 from engine.runtime.events import (
     Checkpoint,
     Evidence,
@@ -40,11 +41,10 @@ from engine.runtime.log import kv_places, listen, windowed_cells
 from engine.runtime.manner import Manner
 from engine.runtime.pen import Pen, begun_pen, said
 from engine.runtime.pictures import Picture
-from engine.runtime.prefix import Attention, CacheShape
 from engine.runtime.quotes.index import QuoteIndex
 from engine.runtime.quotes.tags import Tags
 from engine.runtime.quotes.writing import Asked, Quoting
-from engine.runtime.sampling import Sampler
+from engine.runtime.sampling import Sampler, spoiled
 from engine.runtime.settings import EngineSettings
 from engine.runtime.vision import Fetch
 from engine.tokens.document import Ids
@@ -72,7 +72,7 @@ class LlamaModel:
         self._n_vocab = llama_cpp.llama_vocab_n_tokens(self._vocab)
         self._vocabulary: Vocabulary | None = None  # once a form asks for it
         n_slots, swa_full = windowed_cells(self._sizes), settings.placement.swa_full
-        shape, has_state = self._cache_shape(), self._moves_on and llama_cpp.llama_model_n_swa(self._model) <= 0
+        shape, has_state = cache_shape(self._model), self._moves_on and llama_cpp.llama_model_n_swa(self._model) <= 0
         together = computed_together(self._description, settings.placement)
         self._cache = KvCache(
             self._context, shape, n_slots=n_slots, swa_full=swa_full, has_state=has_state, n_together=together
@@ -137,7 +137,8 @@ class LlamaModel:
         from; the events have what is new. form: the grammar that the reply is held to. quotes: evidence will be looked
         for behind its statements. held_to: waits for what quotes are held to that the model opens itself; None where it
         was not told to, or it was cancelled. manner: where thoughts stand, and what ends it. Cancelling keeps what was
-        decoded. Raises EngineFailed when llama.cpp fails.
+        decoded. Raises EngineFailed when llama.cpp fails, EngineSpoiled where what it computes is no number: the cache
+        is empty then.
         """
         begun, anchor = perf_counter(), anchor - anchor % self._cache.n_together
         self._decoder.look_at(pictures, fetch, lambda: self.cancelled)
@@ -155,7 +156,7 @@ class LlamaModel:
         if len(self._cache) == len(ids) and not self.cancelled:
             index = held_to() if held_to is not None else None
             tags = self._quoting.tags(index, b"".join(map(piece, begun_with))) if index is not None else None
-            sampler = Sampler(sampling, self._n_vocab, self._form(form) if form else None)
+            sampler = Sampler(sampling, self._n_vocab, self._form(form) if form else None, ids[len(ids) - n_begun :])
             yield from self._sample(sampler, pen, quotes, tags)
         ended = perf_counter()
         yield Finished(
@@ -168,6 +169,7 @@ class LlamaModel:
             prefill_s=read - restored,
             ttft_s=(reply.first_text_at or ended) - begun,
             generate_s=ended - read,
+            error=in_circles(reply.ids, sampling) if reply.stop is Stop.ERROR else None,
             encoded=self._encoded,
             gauge=self._gauge(len(self._cache)),
             held=tuple(tags.quotes) if tags is not None else (),
@@ -209,12 +211,18 @@ class LlamaModel:
             checkpoints = Checkpoints(
                 keeping.checkpoint, keeping.checkpoint_bytes, n_held=len(self._cache), speeds=keeping.speeds
             )
+        n_batches, look_at = 0, 1
         while len(self._cache) < len(ids) and not self.cancelled:
             at = len(self._cache)
             end = self._decoder.read_on(ids, at, anchor)
             if end == at:
                 return
             self._cache.ids, self._cache.n_read = ids[:end], self._decoder.alike_to(at, end)
+            # looking waits for a GPU, which has work for several batches: after 1, 2, 4, ... of them, and at ends
+            n_batches += 1
+            if n_batches == look_at or end == len(ids) or self.cancelled:
+                self._refuse_spoiled()
+                look_at = 2 * n_batches
             if at < anchor <= end:
                 self._cache.copy_window()
             yield end
@@ -226,6 +234,7 @@ class LlamaModel:
         n_tokens, gauge = len(self._cache), self._gauge(len(self._cache))
         if not checkpoints.is_due(n_tokens, gauge.n_bytes * gauge.used // gauge.cells, elapsed_s):
             return
+        self._refuse_spoiled()
         begun, path = perf_counter(), checkpoints.next_path()
         try:
             n_bytes = self._cache.save(binding, path)
@@ -241,7 +250,7 @@ class LlamaModel:
         reply, cached = pen.reply, [self._cache.ids]
         n_cached = len(self._cache)
         try:
-            while True:
+            while is_sound := self._decoder.computes_numbers:
                 quoting = None if reply.is_thinking else tags  # a thought is shown by nothing
                 token = pen.forced()
                 if token is None:
@@ -251,6 +260,7 @@ class LlamaModel:
                         break
                     if quoting is not None:
                         quoting.add(token)
+                sampler.take(token)
                 reply.add(token, self._quoting.piece(token))
                 if reply.stopped:
                     break
@@ -261,12 +271,15 @@ class LlamaModel:
                 if pen.is_full or n_cached >= self.n_ctx:
                     reply.stop = Stop.LENGTH
                     break
+                if len(reply.ids) % EVERY == 0 and cycle_of(reply.ids):
+                    reply.stop = Stop.ERROR
+                    break
                 if remark := pen.limit_thoughts():
                     yield Remark(remark)
                 if len(reply.ids) == 1:  # not before its text was on its way
                     self._cache.copy_start(pen.most, quotes=quotes)
                 one = np.array([token], dtype=np.int32)
-                if not self._decoder.decode(one, n_cached, wants_logits=True):
+                if not self._decoder.decode(one, n_cached):
                     break
                 cached.append(one)
                 n_cached += 1
@@ -277,6 +290,8 @@ class LlamaModel:
                 self._cache.ids = np.concatenate(cached)
             sampler.free()
         yield from said(reply, self._gauge(len(self._cache)), last=True)
+        if not is_sound:
+            self._refuse_spoiled()
 
     def _next(self, sampler: Sampler, tags: Tags | None) -> int:
         """The token that the reply goes on with, or ends with."""
@@ -284,6 +299,13 @@ class LlamaModel:
             return tags.choose(self._quoting.logits())
         token = sampler.sample(self._context)
         return tags.instead_of(token) if tags is not None else token
+
+    def _refuse_spoiled(self) -> None:
+        """Raises EngineSpoiled, with nothing left in the cache, where what was computed last is no number."""
+        if not self._decoder.computes_numbers:
+            n_tokens = len(self._cache)
+            self._cache.clear()
+            raise spoiled(n_tokens, self.settings.placement.kv_type)
 
     def _form(self, grammar: str) -> Form:
         if self._vocabulary is None:
@@ -346,20 +368,6 @@ class LlamaModel:
     def _moves_on(self) -> bool:
         """Whether layers have a state in place of keys and values."""
         return bool(llama_cpp.llama_model_is_recurrent(self._model) or llama_cpp.llama_model_is_hybrid(self._model))
-
-    def _cache_shape(self) -> CacheShape:
-        window = int(llama_cpp.llama_model_n_swa(self._model))
-        if self._moves_on:
-            return CacheShape(Attention.RECURRENT)
-        if window <= 0:
-            return CacheShape(Attention.FULL)
-        if has_dims(
-            self._model
-        ):  # windows are of positions, what is kept of cells: it only goes on (none has both yet)
-            return CacheShape(Attention.RECURRENT)
-        buffer = ctypes.create_string_buffer(64)
-        llama_cpp.llama_model_meta_val_str(self._model, b"general.architecture", buffer, len(buffer))
-        return CacheShape(Attention.CHUNKED if buffer.value == b"llama4" else Attention.SLIDING, window)
 
     @property
     def _description(self) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from engine.child import Channel, Frame, channel_of_child, leave_amx_alone, offer_to_oom_killer
-from engine.errors import EngineFailed, why
+from engine.errors import EngineFailed, EngineSpoiled, why
 from engine.runtime.binding import binding_from
 from engine.runtime.events import Checkpoint, Sampling
 from engine.runtime.keeping import keeping_from
@@ -49,9 +49,11 @@ class Worker:
             try:
                 self._answer(call)
             except EngineFailed as error:
-                self._channel.send({"event": "failed", "fact": error.fact, "remedy": error.remedy})
+                said = {"fact": error.fact, "remedy": error.remedy, "spoiled": isinstance(error, EngineSpoiled)}
+                self._channel.send({"event": "failed", **said})
             except OSError as error:
-                self._channel.send({"event": "failed", "fact": f"Saving failed: {why(error)}.", "remedy": ""})
+                fact = f"Saving failed: {why(error)}."
+                self._channel.send({"event": "failed", "fact": fact, "remedy": "", "spoiled": False})
 
     def _read(self) -> None:
         while (frame := self._channel.receive()) is not None:

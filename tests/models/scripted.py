@@ -29,12 +29,17 @@ def build_scripted(
     end: str = "<|im_end|>",
     eos: str = "",
     n_ctx: int = 8_192,
+    back_to: str = "",
+    spoiled_by: str = "",
+    sampling: Mapping[str, float] | None = None,
 ) -> Path:
     """Write the model to `path` and return it.
 
     script: what it says, a token each, none twice; one of `control` is that token, one of `user` (user-defined) too.
     end: the token that it ends with; eos: what the file calls EOS, that one without. template, templates: the chat
-    template, and such as have names alone.
+    template, and such as have names alone. back_to: the token of the script that it goes on with in place of its end,
+    so that it goes round in circles. spoiled_by: a token of one byte, or of the script, whose weights are no numbers.
+    sampling: what its makers say, by GGUF's names.
     """
     tokens = [gpt2_text(bytes([byte])) for byte in range(256)]
     named = {*control, *user}
@@ -56,9 +61,15 @@ def build_scripted(
         writer.add_add_bos_token(False)
         if template:
             writer.add_chat_template(template)
+        for name, value in (sampling or {}).items():
+            add = writer.add_uint32 if isinstance(value, int) and value >= 0 else writer.add_float32
+            add(f"general.sampling.{name}", value)
         if templates:
             writer.add_chat_template([{"name": name, "template": text} for name, text in templates.items()])
-        _write_weights(writer, chain, len(tokens))
+        if back_to:
+            chain[-1] = ids[back_to] if back_to in control else ids[gpt2_text(back_to.encode())]
+        spoiled = ids[gpt2_text(spoiled_by.encode())] if spoiled_by else None
+        _write_weights(writer, chain, len(tokens), spoiled)
     return path
 
 
@@ -76,7 +87,7 @@ def _write_shape(writer: gguf.GGUFWriter, n_ctx: int, n_vocab: int) -> None:
     writer.add_vocab_size(n_vocab)
 
 
-def _write_weights(writer: gguf.GGUFWriter, chain: Sequence[int], n_vocab: int) -> None:
+def _write_weights(writer: gguf.GGUFWriter, chain: Sequence[int], n_vocab: int, spoiled: int | None) -> None:
     drawn = np.random.default_rng(0)
     embedding = drawn.standard_normal((n_vocab, _N_EMBD), dtype=np.float32)
     embedding[:, 0] = 4.0  # the same of every token: what speaks for the first
@@ -84,6 +95,8 @@ def _write_weights(writer: gguf.GGUFWriter, chain: Sequence[int], n_vocab: int) 
     output[chain[0], 0] = _FIRST
     for here, there in zip(chain, chain[1:], strict=False):
         output[there, 1:] += embedding[here, 1:] * np.float32(_NEXT / _N_EMBD)
+    if spoiled is not None:
+        embedding[spoiled] = np.nan
     width = _N_HEAD * _HEAD_DIM
     nothing = {
         "attn_q": (width, _N_EMBD),

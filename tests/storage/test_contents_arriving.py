@@ -68,8 +68,8 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     write = Database.write
 
     @contextmanager
-    def writing(self: Database) -> Iterator[Counting]:
-        with write(self) as connection:
+    def writing(self: Database, *, frees: bool = False) -> Iterator[Counting]:
+        with write(self, frees=frees) as connection:
             totals.append(0)
             yield Counting(connection)
 

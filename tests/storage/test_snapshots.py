@@ -204,3 +204,13 @@ def test_a_home_of_the_first_version_is_migrated(tmp_path: Path, monkeypatch: py
         record(store, tmp_path / "new", "abc", 1)
         assert found(store, 1, 2) == [("new", 1)]
     assert not state.exists() and elsewhere.exists()
+
+
+def test_dates_are_those_of_states_and_of_sessions(store: Store) -> None:
+    session = store.sessions.create(title="t", model="m", frozen_date="2026-11-12").id
+    record(store, Path("a.kv"), session, 1, date="2026-01-02")
+    record(store, Path("b.kv"), None, 2)
+    assert sorted(store.snapshots.dates()) == ["2026-01-02", "2026-11-12"]
+    assert sorted(each.date for each in store.snapshots.list()) == ["", "2026-01-02"]
+    store.sessions.change(session, frozen_date="2026-11-30")
+    assert sorted(store.snapshots.dates()) == ["2026-01-02", "2026-11-30"]

@@ -82,6 +82,7 @@ def snapshot_json(snapshot: Snapshot) -> Json:
         "kv_type": snapshot.kv_type,
         "created": snapshot.created,
         "last_used": snapshot.last_used,
+        "date": snapshot.date or None,
         "sessions": [
             {"id": session_id, "title": title}
             for session_id, title in zip(snapshot.session_ids, snapshot.titles, strict=True)

@@ -5,18 +5,29 @@ from dataclasses import asdict, replace
 from app.cli.output import Json, print_document
 from app.sizes import show_bytes
 from app.verdicts import change, room_on_server, tokens_over, verdict
-from engine.backend import Cost, Need, Plan, TemplateUse
+from engine.backend import Cost, Makers, Need, Plan, TemplateUse
 
 
 def print_plan(
-    plan: Plan, template: TemplateUse | None = None, *, cost: Cost | None = None, in_words: str = "", as_json: bool
+    plan: Plan,
+    template: TemplateUse | None = None,
+    makers: Makers | None = None,
+    sampling: Json | None = None,
+    *,
+    cost: Cost | None = None,
+    in_words: str = "",
+    as_json: bool,
 ) -> None:
     """Prints whether it fits, what would make it fit, and what it costs where tokens have a price.
 
-    template: which chat template would lay the prompt out. in_words: what it costs."""
+    template: which chat template would lay the prompt out. makers: what they say of sampling; sampling: what holds.
+    in_words: what it costs."""
     if template is not None and template.note:
         plan = replace(plan, notes=(*plan.notes, template.note))
     document = {**plan_json(plan, template), "cost": cost and cost.to_json()}
+    if makers is not None and makers.said:
+        plan = replace(plan, notes=(*plan.notes, makers.sentence))
+    document |= {"notes": list(plan.notes), "sampling": sampling}
     print_document(document if as_json else plan_text(plan) + (f"\nCost: {in_words}." if cost else ""))
 
 

@@ -290,3 +290,14 @@ def test_the_gauge_says_what_the_kv_cache_holds(draw: Draw, monkeypatch: pytest.
     assert "92 % of the KV cache is used" in shown
     monkeypatch.setattr(LocalEngine, "status", lambda self: Running(131_072, "s"))  # it has not told yet
     assert "– / 131,072" in everything(draw())
+
+
+@pytest.mark.slow  # 1.5 s
+def test_sampling_is_set_and_left_to_the_makers_again(draw: Draw) -> None:
+    page = draw()
+    desk = state.house().desk
+    page.number_input(key="sampling-temperature").set_value(0.7).run()
+    page.number_input(key="sampling-top_k").set_value(40).run()
+    assert not page.exception and (desk.settings.temperature, desk.settings.top_k) == (0.7, 40)
+    page.number_input(key="sampling-temperature").set_value(None).run()
+    assert not page.exception and desk.settings.temperature is None

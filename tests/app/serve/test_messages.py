@@ -114,6 +114,15 @@ def test_sampling() -> None:
     assert settings.reply_tokens == 8 and settings.home == SETTINGS.home
 
 
+def test_top_k_and_penalties() -> None:
+    fields = {"top_k": 40, "repetition_penalty": 1.1, "presence_penalty": 0.5, "frequency_penalty": -1}
+    settings = request(say("user", "A?"), **fields).asked.settings
+    assert settings is not None and (settings.top_k, settings.repeat_penalty) == (40, 1.1)
+    assert (settings.presence_penalty, settings.frequency_penalty) == (0.5, -1.0)
+    off = request(say("user", "A?"), top_k=-1, repeat_penalty=0).asked.settings
+    assert off is not None and (off.top_k, off.repeat_penalty) == (0, 1.0)
+
+
 def test_streams() -> None:
     assert request(say("user", "A?"), stream=True).stream
     assert request(say("user", "A?"), stream=True, stream_options={"include_usage": True}).with_usage
@@ -163,7 +172,12 @@ def test_what_changes_nothing_may_be_said() -> None:
         ({"tools": [{"type": "function"}]}, "tools", "tools is not supported"),
         ({"response_format": {"type": "json_object"}}, "response_format", "response_format is not supported"),
         ({"logprobs": True}, "logprobs", "logprobs is not supported"),
-        ({"top_k": 40}, "top_k", "top_k is not supported"),
+        ({"top_k": 1.5}, "top_k", "is not a whole number"),
+        ({"top_k": -2}, "top_k", "It must be from 0 to"),
+        ({"repeat_penalty": -1}, "repeat_penalty", "It must be from 0.1 to 10"),
+        ({"repetition_penalty": 11}, "repeat_penalty", "It must be from 0.1 to 10"),
+        ({"presence_penalty": math.nan}, "presence_penalty", "It must be from -10 to 10"),
+        ({"frequency_penalty": "1"}, "frequency_penalty", "is not a number"),
         ({"temperature": 11}, "temperature", "It must be from 0 to 10"),
         ({"temperature": -0.1}, "temperature", "It must be from 0 to 10"),
         ({"temperature": math.nan}, "temperature", "It must be from 0 to 10"),

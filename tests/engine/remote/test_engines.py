@@ -184,6 +184,38 @@ def test_tensorrt_llm_tells_its_blocks() -> None:
         assert backend.plan(prompt_of(backend), Wanted(n_ctx=512, reply_tokens=64)).window == 512
 
 
+PENALTIES: dict[str, Any] = {"presence_penalty": 0.5, "frequency_penalty": 0.25}
+
+
+@pytest.mark.parametrize(
+    ("stub", "name", "path", "sent", "untold"),
+    [
+        (stubs.vllm(), "", "/v1/chat/completions", {"top_k": 20, "repetition_penalty": 1.1}, ""),
+        (stubs.sglang(), "", "/v1/chat/completions", {"top_k": 20, "repetition_penalty": 1.1}, ""),
+        (stubs.tensorrt_llm(), "", "/v1/chat/completions", {"top_k": 20, "repetition_penalty": 1.1}, ""),
+        (stubs.lm_studio(), "", "/v1/chat/completions", {"top_k": 20, "repeat_penalty": 1.1}, ""),
+        (stubs.ollama(), "", "/api/chat", {"top_k": 20, "repeat_penalty": 1.1}, ""),
+        (stubs.hosted(), "meta/scout", "/v1/chat/completions", {}, "is not told top-k and the repeat penalty"),
+    ],
+    ids=["vllm", "sglang", "tensorrt-llm", "lm studio", "ollama", "unknown"],
+)
+def test_top_k_and_penalties_are_sent_where_they_are_taken(
+    stub: Stub, name: str, path: str, sent: dict[str, float], untold: str
+) -> None:
+    sampling = Sampling(max_tokens=8, temperature=0.7, top_k=20, repeat_penalty=1.1, **PENALTIES)
+    with opened(stub, name=name) as backend:
+        case = backend.consider(prompt_of(backend), Wanted(reply_tokens=8))
+        events = list(backend.generate(case, sampling, session_id="s", cancel=Flag()))
+        list(backend.generate(case, Sampling(max_tokens=8), session_id="s", cancel=Flag()))
+    asked, plainly = ({**body, **body.get("options", {})} for body in stub.bodies(path))
+    expected = {**sent, **PENALTIES}
+    assert {key: asked[key] for key in expected} == expected
+    assert {"top_k", "repeat_penalty", "repetition_penalty"} & {*asked} == {*sent}
+    assert "top_k" not in plainly and plainly.get("repeat_penalty", 1.0) == 1.0
+    said = " ".join(event.text for event in events if isinstance(event, Remark))
+    assert untold in said and ("is not told" in said) == bool(untold)
+
+
 def test_ollama_is_asked_by_its_own_call_and_may_cut_nothing() -> None:
     stub = stubs.ollama()
     with opened(stub) as backend:
