@@ -199,9 +199,17 @@ def _differences(backend: Backend, model: Mapping[str, object]) -> Iterator[str]
         yield f"{about.name} is not a file on this machine"
     elif origin.header_digest != model.get("header_digest") or origin.n_bytes != model.get("bytes"):
         yield f"{origin.file} is another model than the one that was asked"
+    elif [digest for *_, digest in origin.lora] != [each["digest"] for each in _loras(model)]:
+        yield "other LoRA adapters are applied than then"
     elif origin.projector != model.get("projector"):
         yield "images would be read with another projector"
     else:
         kept = model.get("chat_template")  # receipts that are older have none
         if isinstance(kept, Mapping) and kept.get("digest") != about.template.digest:
             yield "another chat template would lay it out"
+
+
+def _loras(model: Mapping[str, object]) -> list[Mapping[str, object]]:
+    """The adapters of a receipt; of one from elsewhere nobody knows what it holds."""
+    kept = model.get("lora")
+    return [each for each in kept if isinstance(each, Mapping) and "digest" in each] if isinstance(kept, list) else []

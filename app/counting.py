@@ -35,6 +35,7 @@ class Count:
     image_rule: str | None = None  # whose rule counts images, where the model sees
     how_counted: str = ""  # a clause on what the counts are, where they are not exact
     template: TemplateUse = TemplateUse()
+    notes: tuple[str, ...] = ()  # on the model, see About.notes
 
     @property
     def sees(self) -> bool:
@@ -66,6 +67,7 @@ def count(corpus: Corpus, sent: Sequence[Source], *, backend: Backend, system: s
         image_rule=about.image_rule,
         how_counted=about.how_counted,
         template=about.template,
+        notes=about.notes,
     )
 
 

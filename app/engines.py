@@ -30,6 +30,7 @@ from engine.backend import (
     IdCache,
     Ids,
     KeptIds,
+    Loading,
     Origin,
     OwnTemplate,
     Part,
@@ -45,9 +46,9 @@ from engine.backend import (
     TemplateUse,
     Wanted,
 )
-from engine.errors import EngineFailed, InputRefused, LongdeskError, ModelRefused
+from engine.errors import EngineFailed, InputRefused, LongdeskError, ModelRefused, UsageError
 from engine.local.opened import OpenModel
-from engine.memory.fingerprint import fingerprint
+from engine.memory.fingerprint import variant
 from engine.memory.planner import Planner, make_plan
 from engine.remote.address import is_address
 
@@ -82,7 +83,10 @@ class LocalBackend:
                 architecture=opened.card.architecture,
                 quantization=opened.card.quantization,
                 projector=str(opened.projector.path) if opened.projector is not None else None,
+                lora=tuple((str(each.path), each.scale, each.digest) for each in opened.card.adapters),
+                rope=opened.card.rope.stamp if opened.card.rope is not None else "",
             ),
+            notes=opened.card.notes,
             keeps_kv=True,
             goes_back=goes_back(opened.card),
             reports_capacity=True,
@@ -96,7 +100,7 @@ class LocalBackend:
 
     def digest(self) -> str:
         """See Backend.digest."""
-        return fingerprint(self.opened.card)
+        return variant(self.opened.card)
 
     def quotes(self) -> Quotes:
         """See Backend.quotes."""
@@ -175,6 +179,8 @@ class LocalBackend:
                 if cancel.is_set():
                     break
             reuse = self.engine.reuse(self.opened, case.plan, case.prompt)
+        for waiting in self.engine.secure(self.opened, case, reuse, cancel):
+            yield Remark(waiting)
         process = self.engine.ready(self.opened, case, reuse, session_id)
         if reuse.remark is not None:
             yield Remark(reuse.remark)
@@ -186,6 +192,8 @@ class LocalBackend:
             )
             with closing(generated) as events:
                 for event in events:
+                    if not has_read:
+                        self.engine.has_loaded(all_of_it=not isinstance(event, Loading))
                     has_read |= isinstance(event, Prefill)  # the first comes when a saved cache has been restored
                     if isinstance(event, Finished):
                         keeper.answered(event)
@@ -273,9 +281,22 @@ class Engines:
         if self._given is not None:
             return self._given
         if self.is_elsewhere(model):
+            self._refuse_for_files(model)
             return self._counting(self.servers.open(*opened_as(model, self.named)))
         ids = IdCache(behind=self._ids) if apart else self._ids
         return LocalBackend(self.local.open(model, own), self.local, ids)
+
+    def _refuse_for_files(self, model: str) -> None:
+        """Raises UsageError for settings that an engine elsewhere cannot be given with a question."""
+        for option, is_set in (
+            ("--lora", bool(self._settings.lora_for(model))),
+            ("--rope-scaling", self._settings.rope_scaling is not None and self._settings.n_ctx is not None),
+        ):
+            if is_set:
+                raise UsageError(
+                    f"{option} is for a model file that runs here, and {model} is an engine elsewhere.",
+                    f"Start that engine so, and leave {option} out.",
+                )
 
     def template(self, model: str, own: OwnTemplate | None = None) -> TemplateUse | None:
         """See LocalEngine.template; None for an engine that lays its prompts out itself. Raises as open does."""

@@ -66,6 +66,7 @@ def kept_count(paths: Sequence[Path], rules: Rules, settings: Settings) -> KeptC
         parts += [
             _looks(model.parent, model.name),
             _look(settings.mmproj),
+            *(_look(each.path) for each in settings.lora),
             _look(Path(settings.chat_template) if isinstance(settings.chat_template, str) else None),
             *map(_code, _CODE),
             *map(_library, _LIBRARIES),

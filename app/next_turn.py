@@ -125,6 +125,10 @@ def prepare(
     begun = reply_ids(resumed, backend) if resumed else _NO_IDS
     prompt = backend.lay_out(exchanges, system=system, today=today).begun_with(begun, resumed.text if resumed else "")
     case = backend.consider(prompt, settings.wanted, exchanges)
+    if after is None and turns and case.plan.over_tokens:
+        from app.forking import with_fork  # what fits does without
+
+        case = with_fork(case, conversation.history, conversation.answered, turns, backend)
     return PreparedTurn(
         session=session,
         turns=turns,
@@ -148,6 +152,7 @@ def notices_of(turn: PreparedTurn, question: str, backend: Backend, model: str) 
     yield from turn.joining.sentences()
     if turn.session is not None and (unused := unused_template(turn.session, model)):
         yield unused
+    yield from backend.about.notes
     if backend.about.template.note:
         yield backend.about.template.note
     if turn.conversation.unseen:

@@ -171,6 +171,11 @@ def _by(skipped: Skipped) -> str:
 
 def _model(backend: Backend, settings: Settings) -> dict[str, Any]:
     about, origin = backend.about, backend.about.origin
+    changed: dict[str, Any] = {}  # models that were asked as they are say nothing of it
+    if origin is not None and origin.lora:
+        changed["lora"] = [{"file": file, "scale": scale, "digest": digest} for file, scale, digest in origin.lora]
+    if origin is not None and origin.rope:
+        changed["rope"] = origin.rope
     return {
         "name": about.name,
         "asked_as": settings.model,
@@ -182,6 +187,7 @@ def _model(backend: Backend, settings: Settings) -> dict[str, Any]:
         "quantization": origin and origin.quantization,
         "projector": origin and origin.projector,
         "chat_template": {"used": about.template.used, "name": about.template.name, "digest": about.template.digest},
+        **changed,
     }
 
 

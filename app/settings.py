@@ -19,6 +19,8 @@ from engine.errors import UsageError
 from engine.kept_files import KeptFiles
 from engine.memory.budget import DEFAULT_REPLY, Wanted
 from engine.memory.catalog.entry import find
+from engine.memory.lora import Lora, lora_named
+from engine.memory.rope import SCALINGS
 from engine.prompt.choice import OwnTemplate, own_template
 from engine.tensor_types import KV_TYPES
 from engine.tokens.tiles import MOST_TILES
@@ -38,7 +40,8 @@ class Settings:
     Longdesk's own. stops: texts before which a reply ends. chat_template: a file that lays chats out in place of what
     the model brings, or one that was read already; None, and MODELS_OWN, for the model's. mmproj: the vision projector,
     None for the one that lies beside the model. max_tiles: images are scaled down to that many tiles at most.
-    tile_separators: Llama 4's marks
+    lora: adapters, each for the model that it was named with. rope_scaling: how a context beyond a model's window is
+    made possible, None for not at all. tile_separators: Llama 4's marks
     between tiles are sent. draw_pages: which pages of a PDF a model that sees is shown: 'bare' (those without text),
     'all', these ('1-23,30'), or those of these without text ('bare:1-23,30'). snapshot: whether KV states are kept;
     snapshot_budget: bytes that they may take on the disk, None to choose. quotes: whether words of the sources are
@@ -68,6 +71,8 @@ class Settings:
     system: str | None = None
     chat_template: str | OwnTemplate | None = None
     mmproj: Path | None = None
+    lora: tuple[Lora, ...] = ()
+    rope_scaling: str | None = None
     max_tiles: int = MOST_TILES
     tile_separators: bool = True
     draw_pages: str = BARE_PAGES
@@ -94,10 +99,16 @@ class Settings:
             ("kv_type", self.kv_type in KV_TYPES, f"one of {', '.join(KV_TYPES)}"),
             ("max_tiles", 1 <= self.max_tiles <= MOST_TILES, f"from 1 to {MOST_TILES}"),
             ("draw_pages", _names_pages(self.draw_pages), "bare, all, or pages such as 1-23,30 or bare:1-23,30"),
+            ("rope_scaling", self.rope_scaling in (None, *SCALINGS), f"one of {', '.join(SCALINGS)}"),
             ("kv_device", self.kv_device in KV_DEVICES, f"one of {', '.join(KV_DEVICES)}"),
         ):
             if not holds:
                 raise UsageError(f"{name} is {getattr(self, name)!r}.", f"It must be {what}.")
+        if not self.model.strip():  # an unset variable in a script; Path("") would be the working directory
+            raise UsageError(
+                "The name after --model is empty.",
+                "Name a GGUF file or a model of the catalogue, or leave --model out.",
+            )
         if "://" in self.model:  # it is stored with sessions
             check_model(self.model)
 
@@ -109,6 +120,10 @@ class Settings:
         if isinstance(self.chat_template, OwnTemplate):
             return self.chat_template
         return replace(own_template(Path(self.chat_template)), model=self.model)
+
+    def lora_for(self, model: str) -> tuple[Lora, ...]:
+        """The adapters that go with a --model value: an adapter is made for one model, and left out with others."""
+        return tuple(each for each in self.lora if each.model in ("", model))
 
     @property
     def wanted(self) -> Wanted:
@@ -146,17 +161,22 @@ def _names_pages(draw_pages: str) -> bool:
 
 
 def read_settings(environment: Mapping[str, str] = os.environ, **flags: Any) -> Settings:
-    """LONGDESK_HOME/config.toml, then LONGDESK_MODEL, LONGDESK_MMPROJ, LONGDESK_CHAT_TEMPLATE and LONGDESK_ROOTS, then
-    the flags that are not None.
+    """LONGDESK_HOME/config.toml, then LONGDESK_MODEL, LONGDESK_MMPROJ, LONGDESK_LORA (one a line),
+    LONGDESK_CHAT_TEMPLATE and LONGDESK_ROOTS, then the flags that are not None. Adapters of the file and of the
+    environment go with the model that is named there.
 
     Raises UsageError for a file that does not parse or names what is not known.
     """
     home = home_of(environment)
     settings = replace(Settings(home=home), **_from_file(config_file(home)))
+    settings = replace(settings, lora=_bound(settings))
     if model := environment.get("LONGDESK_MODEL"):
         settings = replace(settings, model=model)
     if mmproj := environment.get("LONGDESK_MMPROJ"):
         settings = replace(settings, mmproj=expanded(Path(mmproj)))
+    if lora := environment.get("LONGDESK_LORA"):
+        settings = replace(settings, lora=tuple(lora_named(each) for each in lora.splitlines()))
+        settings = replace(settings, lora=_bound(settings))
     if chat_template := environment.get("LONGDESK_CHAT_TEMPLATE"):
         settings = replace(settings, chat_template=template_named(chat_template))
     if roots := environment.get("LONGDESK_ROOTS"):
@@ -175,6 +195,13 @@ def _roots_in(text: str) -> list[str]:
             if isinstance(roots, list) and all(isinstance(root, str) for root in roots):
                 return roots
     return text.split(os.pathsep)
+
+
+def _bound(settings: Settings) -> tuple[Lora, ...]:
+    """The adapters, for the model that the settings name."""
+    is_engine = settings.engine() is not None
+    model = settings.model if is_engine else absolute_model(settings.model)
+    return tuple(replace(each, model=model) for each in settings.lora)
 
 
 def config_file(home: Path) -> Path:
@@ -234,6 +261,8 @@ _FILE_TYPES: dict[str, type | tuple[type, ...]] = {
     "system": str,
     "chat_template": str,
     "mmproj": str,
+    "lora": (list, str),
+    "rope_scaling": str,
     "max_tiles": int,
     "tile_separators": bool,
     "draw_pages": str,
@@ -269,6 +298,9 @@ def _from_file(path: Path) -> dict[str, Any]:
         values["chat_template"] = template_named(values["chat_template"])
     if "mmproj" in values:
         values["mmproj"] = expanded(Path(values["mmproj"]))
+    if "lora" in values:
+        named = values["lora"]
+        values["lora"] = tuple(lora_named(str(each)) for each in ([named] if isinstance(named, str) else named))
     for name in ("snapshot_budget", "count_cache_budget", "notes_budget"):
         if isinstance(budget := values.get(name), str):
             try:

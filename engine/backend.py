@@ -94,7 +94,8 @@ __all__ = [
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
     """Which files a model is. file: the first of them. n_bytes: of all. header_digest: of their headers, vocabulary and
-    template included. projector: the file that lets it see."""
+    template included. projector: the file that lets it see. lora: the file, scale and digest of each adapter that is
+    applied. rope: how positions are scaled in place of its own way, '' for that."""
 
     file: str
     n_bytes: int
@@ -102,6 +103,8 @@ class Origin:
     architecture: str
     quantization: str
     projector: str | None = None
+    lora: tuple[tuple[str, float, str], ...] = ()
+    rope: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +121,7 @@ class About:
     tokens each. unfit: sentences on what was to make it see, and cannot. holds_forms: its replies can be held to a
     grammar. server: which engine it is and where, of one that is spoken to over HTTP; "" for one on this machine.
     prices: what is asked for its tokens, None where nothing is, or nobody knows. template: which chat template lays its
-    prompts out.
+    prompts out. notes: sentences on what was made of the model, or is odd about its file.
     """
 
     name: str
@@ -139,6 +142,7 @@ class About:
     server: str = ""
     prices: Prices | None = None
     template: TemplateUse = TemplateUse()
+    notes: tuple[str, ...] = ()
 
     @property
     def sees(self) -> bool:

@@ -5,7 +5,6 @@ which ends the process on some of them. What the fields mean is left to engine.m
 Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 """
 
-import stat
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import ModelRefused
+from engine.model_file import cut_short, no_gguf, nothing_there, unfit_place
 from engine.tensor_types import TENSOR_TYPES, TensorType
 
 _MAGIC = b"GGUF"
@@ -135,14 +135,12 @@ def read_header(path: Path) -> Header:
     """
     try:
         found = path.stat()
-        if stat.S_ISDIR(found.st_mode):
-            raise ModelRefused(f"{path} is a folder, not a GGUF file.", "Name the .gguf file inside it.")
-        if not stat.S_ISREG(found.st_mode):  # opening a named pipe would wait for a writer
-            raise ModelRefused(f"{path} is not a regular file.", "Name a model file that ends in .gguf.")
+        if unfit := unfit_place(path, found):
+            raise ModelRefused(*unfit)
         with path.open("rb") as file:
             header = _Cursor(path, file, found.st_size).header()
     except FileNotFoundError:
-        raise ModelRefused(f"There is no model file at {path}.", "Check the path after --model.") from None
+        raise ModelRefused(*nothing_there(path)) from None
     except OSError as error:
         raise ModelRefused(f"{path} cannot be read: {error.strerror}.", "Check its permissions.") from None
     _check_tensors(header)
@@ -188,24 +186,22 @@ class _Cursor:
         )
 
     def _check_magic(self) -> None:
-        if self.file_bytes == 0:
-            raise ModelRefused(f"{self.path} is empty.", "Download the model file again.")
         magic = self.file.read(4)
         self.buffer += magic
         if magic != _MAGIC:
-            raise ModelRefused(f"{self.path} is not a GGUF file.", "Name a model file that ends in .gguf.")
+            raise ModelRefused(*no_gguf(self.path, magic + self.file.read(60)))
         self.at = 4
 
     def _need(self, end: int) -> None:
         """Makes the buffer reach to `end`."""
         if end > self.file_bytes:
-            raise ModelRefused(f"{self.path} ends inside its header: the file is cut short.", "Download it again.")
+            raise self._cut_short()
         if end > _MAX_HEADER:
             raise self._malformed(f"its header is longer than {_MAX_HEADER >> 20} MiB")
         while len(self.buffer) < end:
             block = self.file.read(_BLOCK)
             if not block:
-                raise ModelRefused(f"{self.path} ends inside its header: the file is cut short.", "Download it again.")
+                raise self._cut_short()
             self.buffer += block
 
     def _unpack(self, layout: str) -> tuple[int, ...]:
@@ -288,6 +284,9 @@ class _Cursor:
             raise self._malformed(f"the tensor {name!r} of type {tensor.type.name} has the shape {list(dims)}")
         return tensor
 
+    def _cut_short(self) -> ModelRefused:
+        return ModelRefused(*cut_short(self.path, f"{self.path} ends inside its header: the file is cut short."))
+
     def _malformed(self, what: str) -> ModelRefused:
         return _malformed(self.path, what)
 
@@ -318,11 +317,11 @@ def _check_tensors(header: Header) -> None:
     room = header.file_bytes - header.data_start
     needed = max((tensor.offset + tensor.n_bytes for tensor in header.tensors), default=0)
     if header.tensors and needed > room:
-        raise ModelRefused(
+        fact = (
             f"{header.path} is cut short: its tensors need {header.data_start + needed:,} bytes, "
-            f"the file has {header.file_bytes:,}.",
-            "Download it again.",
+            f"the file has {header.file_bytes:,}."
         )
+        raise ModelRefused(*cut_short(header.path, fact))
     end, names = 0, set[str]()
     alignment = header.integer("general.alignment", 32)
     for tensor in header.tensors:

@@ -127,7 +127,7 @@ class Sessions:
 
         Raises SessionBusy while somebody answers in it or summarizes it, UsageError without such a session.
         """
-        with self._database.write() as connection:
+        with self._database.write(frees=True) as connection:
             whole = find_session(connection, session_id)
             for table in (ANSWERING, SUMMARIZING):
                 refuse_if_held(connection, whole, table)

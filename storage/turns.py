@@ -5,6 +5,7 @@ A running turn has stop None. Its text lies in pieces, so that appending costs w
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from storage.columns import pack_ids, pack_json, pack_text, pack_time
 from storage.identity import find_session, touch_session
 from storage.leases import Lease, beat, is_held, refuse_if_held
 from storage.records import Outcome, Turn
-from storage.schema import Database
+from storage.schema import Database, StorageFull
 from storage.search import index_passage
 from storage.turn_rows import add_pieces, drop_pieces, read_pieces, read_turn, read_turns, turn_of
 
@@ -234,11 +235,12 @@ def heal(database: Database) -> int:
     with database.read() as connection:
         if not _orphans(connection):
             return 0
-    with database.write() as connection:
+    with suppress(StorageFull), database.write() as connection:  # on a full disk, what is there can still be read
         orphans = _orphans(connection)
         for row in orphans:
             _interrupt(connection, row)
         return len(orphans)
+    return 0
 
 
 def _parent_of(parents: Parents, index: int) -> int | None:

@@ -22,7 +22,10 @@ from engine.memory.cluster.serving import Asked, plan_serving
 LLAMA = "llamacpp"
 _RAM_BYTES = 64 << 30  # of a node, where nobody says it
 # options of `plan` that are llama.cpp's own, and those that are the other engines'
-_LLAMAS = {"kv_type": "--kv", "kv_device": "--kv-device", "swa_full": "--swa-full", "n_ubatch": "--ubatch"}
+_LLAMAS = {
+    **{"kv_type": "--kv", "kv_device": "--kv-device", "swa_full": "--swa-full", "n_ubatch": "--ubatch"},
+    **{"lora": "--lora", "rope_scaling": "--rope-scaling"},
+}
 _OTHERS = {
     "weights": "--weights",
     "kv_cache_type": "--kv-type",

@@ -312,8 +312,12 @@ def _read_to_count(desk: Desk, paths: Sequence[Path], rules: Rules, read_again: 
 
 def _question_text(question: str) -> str:
     """The question as clean text: from standard input, or from an argument in whatever encoding."""
-    raw = sys.stdin.buffer.read() if question == "-" else question.encode("utf-8", "surrogateescape")
-    text = raw.decode("utf-8", "replace")
+    if question == "-":
+        from app.cli.input import text_from_stdin
+
+        text = text_from_stdin()
+    else:
+        text = _decoded(question)
     if not text.strip():
         raise UsageError("The question is empty.", "Give it with -q.")
     return text

@@ -54,6 +54,7 @@ def count_text(document: Json) -> str:
     lines += [f"{'':>12}  {source['path']}: {note}" for source in sources for note in source["notes"]]
     if note := document["chat_template"]["note"]:
         lines.append(note)
+    lines += document["notes"]
     if skipped := document["skipped"]:
         lines.append(f"\n{len(skipped):,} skipped:")
         lines += [f"  {one['path']}: {one['reason']}" for one in skipped]

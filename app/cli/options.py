@@ -14,6 +14,8 @@ from app.settings import template_named
 from app.sizes import parse_bytes, parse_tokens
 from engine.corpus.walk.streams import STDIN
 from engine.errors import LongdeskError, UsageError
+from engine.memory.lora import Lora, lora_named
+from engine.memory.rope import SCALINGS
 from engine.tensor_types import KV_TYPES
 from engine.tokens.tiles import MOST_TILES
 
@@ -115,6 +117,10 @@ def _as_template(context: click.Context, parameter: click.Parameter, value: str 
     return template_named(value) if value is not None else None
 
 
+def _as_lora(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[Lora, ...] | None:
+    return tuple(map(lora_named, values)) or None
+
+
 PATHS = click.argument("paths", nargs=-1, type=click.Path(readable=False), callback=_as_paths)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the document as JSON.")
 MODEL = click.option(
@@ -141,11 +147,19 @@ CHAT_TEMPLATE = click.option(
     metavar="FILE|model",
     help="Lay chats out with this file, a template in Jinja, in place of the model's own; model for that one.",
 )
+LORA = click.option(
+    "--lora",
+    multiple=True,
+    callback=_as_lora,
+    metavar="FILE[:SCALE]",
+    help="Apply this LoRA adapter to the model, at a scale (1 is full); may be repeated.",
+)
 CORPUS = together(
     PATHS,
     click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out what matches, as .gitignore would."),
     MODEL,
     MMPROJ,
+    LORA,
     CHAT_TEMPLATE,
     click.option("--max-tiles", type=click.IntRange(1, MOST_TILES), metavar="N", help="Scale images down to N tiles."),
     click.option(
@@ -201,6 +215,11 @@ CONTEXT = together(
     click.option("--ctx", "n_ctx", type=Tokens(), metavar="N|auto", help="Tokens of the context (128K, 1M)."),
     click.option(
         "--kv", "kv_type", type=click.Choice(KV_TYPES, case_sensitive=False), help="Type of the KV cache. Default: f16."
+    ),
+    click.option(
+        "--rope-scaling",
+        type=click.Choice(SCALINGS),
+        help="Let --ctx go beyond the model's window, its positions scaled so; answers get worse.",
     ),
     click.option("--kv-device", type=click.Choice(("auto", "gpu", "ram")), help="Where the KV cache lives."),
 )

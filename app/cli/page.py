@@ -10,12 +10,16 @@ from typing import Any
 
 import click
 
-from app.cli.options import ALLOW, CHAT_TEMPLATE, MMPROJ, MODEL
+from app.cli.options import ALLOW, CHAT_TEMPLATE, LORA, MMPROJ, MODEL
 from app.door.addresses import is_loopback, listen
 from app.door.keys import PAGE_FILE, token_of
 from app.door.setting import Door, door_of
-from app.settings import Settings, read_settings
+from app.models.places import find_plannable
+from app.models.shelf import Shelf
+from app.settings import STARTER, Settings, read_settings
 from engine.errors import LongdeskError
+from engine.memory.lora import Lora
+from engine.remote.address import is_address
 
 _HOUSE = Path(__file__).parents[2]
 _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
@@ -24,6 +28,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 @click.command()
 @MODEL
 @MMPROJ
+@LORA
 @CHAT_TEMPLATE
 @click.option("--port", default=8501, show_default=True, type=click.IntRange(1, 65535))
 @click.option("--root", "roots", multiple=True,
@@ -36,12 +41,28 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 @click.option("--tls-cert", "certificate", type=_FILE, metavar="FILE", help="A certificate: the page is at https.")
 @click.option("--tls-key", "key", type=_FILE, metavar="FILE", help="The certificate's key, without a password.")
 def up(
-    model: str | None, mmproj: Path | None, chat_template: str | None, roots: tuple[Path, ...], **door: Any
-) -> int:  # fmt: skip
+    model: str | None,
+    mmproj: Path | None,
+    lora: tuple[Lora, ...] | None,
+    chat_template: str | None,
+    roots: tuple[Path, ...],
+    **door: Any,
+) -> int:
     """Open the web page."""
     roots = tuple(root.resolve() for root in roots)
-    settings = read_settings(model=model, mmproj=mmproj, chat_template=chat_template, roots=roots or None)
+    settings = read_settings(model=model, mmproj=mmproj, lora=lora, chat_template=chat_template, roots=roots or None)
+    _refuse_model(settings)
     return _serve(settings, door_of(settings.home, ask=_password_asked(), **door))
+
+
+def _refuse_model(settings: Settings) -> None:
+    """Raises ModelRefused for a file that no question could be asked of, UsageError for a name that nothing has; what
+    can be had, such as the catalogue's models, and engines elsewhere, the page speaks of."""
+    is_elsewhere = settings.engine() is not None or ("://" in settings.model and is_address(settings.model))
+    if settings.model == STARTER or is_elsewhere:
+        return
+    if isinstance(find_plannable(settings.model, settings), Path):
+        Shelf(settings).card(settings.model)
 
 
 def _password_asked() -> Callable[[], str] | None:
@@ -68,6 +89,7 @@ def _serve(settings: Settings, door: Door) -> int:
         "LONGDESK_HOME": str(settings.home.absolute()),
         "LONGDESK_MODEL": settings.model,
         "LONGDESK_MMPROJ": str(settings.mmproj.absolute()) if settings.mmproj is not None else "",
+        "LONGDESK_LORA": "\n".join(map(str, settings.lora_for(settings.model))),
         "LONGDESK_CHAT_TEMPLATE": settings.chat_template if isinstance(settings.chat_template, str) else "",
         "LONGDESK_ROOTS": json.dumps([str(root) for root in settings.roots]),  # a name may hold a colon
     }
@@ -97,6 +119,6 @@ def _refuse_taken(door: Door) -> None:
 
 def _has_screen() -> bool:
     """Whether a browser could open here: not on a server, not in a container, not for a script."""
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         return False
     return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

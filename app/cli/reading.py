@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from app.cli.desk import open_desk
-from app.cli.options import CONTEXT, JSON, MODEL, PATHS, Tokens
+from app.cli.options import CONTEXT, JSON, LORA, MODEL, PATHS, Tokens
 from app.cli.output.count import show_reading
 from app.cli.output.reading import print_reading, show_step
 from app.cli.signals import cancelling
@@ -39,6 +39,7 @@ class Lengths(click.ParamType[tuple[int, ...]]):
 @PATHS
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out what matches, as .gitignore would.")
 @MODEL
+@LORA
 @CONTEXT
 @click.option("--threads", "n_threads", type=click.IntRange(1, 4096), metavar="N")
 @click.option(

@@ -114,6 +114,7 @@ def _serving(
     assert corpus is not None
     with closing(Service(desk, corpus, session)) as service:
         _tell(f"Sources: {len(service.sources):,}. Tokens: {service.n_tokens:,}.")
+        _tell(*service.about.notes)
         if service.about.template.note:
             _tell(service.about.template.note)
         if not service.plan.fits:

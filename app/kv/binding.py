@@ -16,6 +16,8 @@ def binding_of(card: ModelCard, placement: Placement, *, model: str, content: st
     prompt has no pictures.
     """
     rope = "" if not card.rope_switch else "long" if placement.n_ctx > card.rope_switch else "short"
+    if placement.rope is not None:
+        rope = f"{rope} {placement.rope.stamp}".strip()
     return Binding(
         model=model,
         content=content,
@@ -26,6 +28,7 @@ def binding_of(card: ModelCard, placement: Placement, *, model: str, content: st
         projector=projector,
         rope=rope,
         rotation=os.environ.get("LLAMA_ATTN_ROT_DISABLE", ""),
+        lora=tuple(adapter.stamp for adapter in card.adapters),
     )
 
 

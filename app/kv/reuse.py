@@ -75,6 +75,7 @@ class Held:
 @dataclass(frozen=True, slots=True)
 class WhichModel:
     """Which model and projector these files are, as long as nothing of them changes. projector: '' without one.
+    told_apart: see ModelCard.
 
     projector_content: the digest of all that its file holds, what stands for the file where nobody read it.
     """
@@ -82,6 +83,7 @@ class WhichModel:
     identity: Identity
     projector: str = ""
     projector_content: str = field(default="", compare=False)
+    told_apart: str = ""
 
     def binding(self, card: ModelCard, placement: Placement, *, has_pictures: bool) -> Binding:
         """What a KV cache of this model belongs to, in an engine of this placement."""
@@ -153,9 +155,9 @@ class SavedCaches:
         """Reads no more than samples of its files, and those once. Raises ModelRefused when a file went away."""
         identity = self._contents.identify(card)
         if projector is None:
-            return WhichModel(identity)
+            return WhichModel(identity, told_apart=card.told_apart)
         stamp = stamp_of(file_stamps(projector))
-        return WhichModel(identity, stamp, self._contents.resolve(stamp))
+        return WhichModel(identity, stamp, self._contents.resolve(stamp), card.told_apart)
 
     def find(
         self, card: ModelCard, model: WhichModel, placement: Placement, prompt: Prompt, held: Held | None = None

@@ -14,6 +14,7 @@ from app.settings import STARTER, Settings, expanded, home_of, is_path, read_set
 from engine.corpus.wording import printable
 from engine.errors import InputRefused, ModelRefused, UsageError
 from engine.memory.catalog.entry import ENTRIES, Entry, find, near
+from engine.model_file import ggufs_in, nearest
 from engine.remote.address import is_address
 
 _DEPTH = 5  # folders below a place; Hugging Face's cache needs four
@@ -132,6 +133,8 @@ def find_plannable(name: str, settings: Settings) -> Path | Entry:
 
 def _on_disk(name: str, settings: Settings) -> Path | Entry:
     """The file of a --model value, or the catalogue's entry where its files are not on this machine."""
+    if not name.strip():  # an unset variable in a script; Path("") would be the working directory
+        raise UsageError("The name of the model is empty.", "Name a GGUF file or a model of the catalogue.")
     if "://" in name and is_address(name):
         raise UsageError(f"{name} is a server: this needs a model's file.", "Name a .gguf file on this machine.")
     if name == STARTER:
@@ -139,8 +142,20 @@ def _on_disk(name: str, settings: Settings) -> Path | Entry:
     path = expanded(Path(name))
     if is_path(path, name):
         return path  # whether it can be used is said where it is opened
+    if find(name) is None and (there := _alike_here(name, settings)):
+        raise UsageError(
+            f"There is no model file {name}, and neither the catalogue nor an engine has such a name.",
+            f"Did you mean {' or '.join((*there, *near(name))[:3])}?",
+        )
     entry = find_entry(name)
     return locate(entry, gguf_files(places(settings.home, settings.models))) or entry
+
+
+def _alike_here(name: str, settings: Settings) -> tuple[str, ...]:
+    """What on this machine is called nearly so: files of the working directory and of the places, engines."""
+    files = {path.name: str(path) for path in gguf_files(places(settings.home, settings.models))}
+    files |= {own: own for own in ggufs_in(Path("."))}
+    return tuple(files.get(each, each) for each in nearest(name, (*files, *(one.name for one in settings.engines))))
 
 
 def same_model(file: str, name: str, settings: Settings) -> Path | None:
@@ -157,13 +172,15 @@ def same_model(file: str, name: str, settings: Settings) -> Path | None:
 
 def find_entry(name: str) -> Entry:
     """The catalogue's entry of a name. Raises UsageError with the nearest names."""
+    if not name.strip():
+        raise UsageError("The name of the model is empty.", "`longdesk models list` shows all names.")
     if entry := find(name):
         return entry
-    nearest = near(name)
+    alike = near(name)
     lists = "`longdesk models list` and `longdesk engines list` show all names."
     raise UsageError(
         f"There is no model file {name}, and neither the catalogue nor an engine has such a name.",
-        f"Did you mean {' or '.join(nearest)}?" if nearest else lists,
+        f"Did you mean {' or '.join(alike)}?" if alike else lists,
     )
 
 

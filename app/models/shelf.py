@@ -1,22 +1,27 @@
 """The models that a process has open to count and plan with, each kept until its file changes."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from threading import RLock
 
 from app.models.places import find_model, find_plannable
 from app.settings import Settings
-from engine.errors import ModelRefused
+from engine.errors import LongdeskError, ModelRefused
 from engine.gguf import read_header
 from engine.local.opened import OpenModel, open_model, template_of
-from engine.memory.card import ModelCard, card_at
+from engine.memory.adapter import with_adapters
+from engine.memory.card import ModelCard, card_at, with_rope
 from engine.memory.catalog.entry import Entry
 from engine.memory.catalog.ghost import planned_card
+from engine.memory.lora import Lora
 from engine.memory.projector import candidates, projector_for
 from engine.prompt.choice import OwnTemplate, TemplateUse
 
 _MAGIC = b"GGUF"
 _Identity = tuple[Path, int, int, int]
 _Key = tuple[_Identity, tuple[_Identity, ...]]
+_Run = tuple[_Key, tuple[tuple[_Identity, float], ...]]
 
 
 class Shelf:
@@ -24,7 +29,7 @@ class Shelf:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._models: dict[tuple[_Key, OwnTemplate | None], OpenModel] = {}
+        self._models: dict[tuple[_Run, OwnTemplate | None], OpenModel] = {}
         self._opening = RLock()
 
     def open(self, name: str, own: OwnTemplate | None = None) -> OpenModel:
@@ -32,11 +37,12 @@ class Shelf:
         for a name that is not known."""
         path = find_model(name, self._settings)
         with self._opening:
-            key = _key(path), own
+            lora = self._settings.lora_for(name)
+            key = (_key(path), tuple((_identity(each.path), each.scale) for each in lora)), own
             if key not in self._models:
                 if self._settings.mmproj is not None:
                     _refuse_other(self._settings.mmproj)
-                self._models[key] = open_model(  # which says what may be wrong
+                opened = open_model(  # which says what may be wrong
                     path,
                     cache=self._settings.cache,
                     mmproj=self._settings.mmproj,
@@ -44,16 +50,27 @@ class Shelf:
                     max_tiles=self._settings.max_tiles,
                     own=own,
                 )
+                try:
+                    self._models[key] = replace(opened, card=self._changed(opened.card, lora))
+                except LongdeskError:
+                    opened.close()
+                    raise
             return self._models[key]
 
     def card(self, name: str) -> ModelCard:
         """What a model is, also one of the catalogue that is not on this machine. Raises ModelRefused, UsageError."""
         found = find_plannable(name, self._settings)
         if isinstance(found, Entry):
-            return planned_card(found, self._settings.cache / "ghosts")
+            return self._changed(planned_card(found, self._settings.cache / "ghosts"), ())
         key = _key(found)
-        opened = next((opened for (of, _), opened in list(self._models.items()) if of == key), None)
-        return opened.card if opened is not None else card_at(found)
+        opened = next((opened for ((of, _), _), opened in list(self._models.items()) if of == key), None)
+        return opened.card if opened is not None else self._changed(card_at(found), self._settings.lora_for(name))
+
+    def _changed(self, card: ModelCard, lora: Sequence[Lora]) -> ModelCard:
+        """The card of a model as it is run: with adapters, and with its window stretched. Raises as with_adapters and
+        with_rope do."""
+        card, scaling = with_adapters(card, lora), self._settings.rope_scaling
+        return card if scaling is None else with_rope(card, scaling, self._settings.n_ctx)
 
     def refuse_projector(self, name: str) -> None:
         """Raises ModelRefused where a projector was named that is none, or not this model's: for who needs its card

@@ -1,7 +1,7 @@
 """Whether a model file is whole and usable: its header, all its parts, its vocabulary, its template, its size."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from engine.errors import LongdeskError
 from engine.gguf import Header, read_header
 from engine.local.opened import template_of
 from engine.local.quoting import is_tried, quotes_of
-from engine.memory.card import ModelCard, read_card
+from engine.memory.card import ModelCard, runnable_card
 from engine.memory.catalog.entry import ENTRIES, Entry
 from engine.prompt.choice import OwnTemplate
 from engine.tokens.proof import how_encoded, open_tokenizer
@@ -93,7 +93,7 @@ class _Checking:
             header = read_header(self._path)
             yield Check(name, True, f"{len(header.tensors):,} tensors, all inside the file")
             name = "parts"
-            card = read_card(header)
+            card = runnable_card(header)
         except LongdeskError as error:
             yield Check(name, False, str(error))
             return
@@ -102,7 +102,7 @@ class _Checking:
         yield Check("model", True, _described(card))
         if self._entry is not None:
             yield self._size(card, self._entry)
-        yield from self._words(header)
+        yield from self._words(header, card.notes)
         yield _quotes(card, self._cache)
 
     def _size(self, card: ModelCard, entry: Entry) -> Check:
@@ -111,15 +111,16 @@ class _Checking:
         sizes = f"{show_bytes(n_bytes)}, in the catalogue {show_bytes(entry.size_bytes)} ({entry.size_source})"
         return Check("size", abs(off) <= entry.size_tolerance, sizes)
 
-    def _words(self, header: Header) -> Iterator[Check]:
-        """The vocabulary and the chat template."""
+    def _words(self, header: Header, notes: Sequence[str]) -> Iterator[Check]:
+        """The vocabulary and the chat template. notes: what is odd about the file, which are about its vocabulary."""
         try:
             tokenizer = open_tokenizer(header, cache=self._cache)
         except LongdeskError as error:
             yield Check("vocabulary", False, str(error))
             return
         try:
-            yield Check("vocabulary", True, f"{len(tokenizer.vocabulary):,} tokens, proved against llama.cpp")
+            proved = f"{len(tokenizer.vocabulary):,} tokens, proved against llama.cpp"
+            yield Check("vocabulary", True, " ".join((f"{proved}.", *notes)) if notes else proved)
             yield Check("tokenizer", True, how_encoded(tokenizer.proof))
             yield _template(header, self._cache, self._own)
         finally:

@@ -62,15 +62,17 @@ def _draw() -> None:
     house = state.house()
     try:
         about = house.desk.about()
-        name, window, server = about.name, about.window, about.server
+        name, window, server, origin = about.name, about.window, about.server, about.origin
     except LongdeskError:
-        name, window, server = "no model", None, ""
+        name, window, server, origin = "no model", None, "", None
     if server:
         rows = [_row("Engine", name), _row("Where", server), _row("Window", f"{window:,} tokens")]
         st.html(f'<dl class="engine elsewhere">{"".join(rows)}</dl>')
         return
     engine = house.desk.engine
     rows = [_row("Engine", name), _row("State", _engine_state())]
+    if origin is not None and origin.lora:
+        rows.append(_row("LoRA", *(f"{Path(file).name} at {scale:g}" for file, scale, _ in origin.lora)))
     if engine is not None:
         rows.append(_row("KV", *_kv_words(engine)) + _bar_html(engine.gauge))
     elif window:

@@ -50,6 +50,8 @@ def _draw_advice(at: int, plan: Plan, advice: Advice) -> None:
 
 def widget_values(advice: Advice) -> dict[str, str | int | bool]:
     """What this page's widgets show once an advice is followed, by their keys; nothing where it is about no setting."""
+    if advice.rope_scaling is not None:  # it is a setting of config.toml, which stays as this page was started with
+        return {}
     values = {
         "ctx": str(advice.n_ctx) if advice.n_ctx is not None else None,
         "kv": advice.kv_type,

@@ -13,7 +13,7 @@ from engine.corpus.source import Source
 from engine.errors import LongdeskError, ModelRefused
 from engine.gguf import Header, read_header
 from engine.memory.budget import Wanted, Weight
-from engine.memory.card import ModelCard, read_card
+from engine.memory.card import ModelCard, runnable_card
 from engine.memory.fingerprint import fingerprint
 from engine.memory.projector import LLAMA4, Projector, projector_for, unfit_beside
 from engine.prompt.choice import OwnTemplate, TemplateUse
@@ -166,7 +166,7 @@ def open_model(
     Raises ModelRefused, also for a projector that is not the model's.
     """
     header = read_header(path)
-    card = read_card(header)
+    card = runnable_card(header)
     brought = brought_by(header)
     tokenizer = open_tokenizer(header, cache=cache, template=own.source if own is not None else brought.source)
     vocabulary = tokenizer.vocabulary

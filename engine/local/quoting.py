@@ -21,7 +21,7 @@ from engine.corpus.source import Source
 from engine.local.opened import OpenModel
 from engine.local.process import EngineProcess
 from engine.memory.card import ModelCard
-from engine.memory.fingerprint import fingerprint
+from engine.memory.fingerprint import variant
 from engine.prompt.layout import SYSTEM
 from engine.prompt.prompt import Exchange, Prompt
 from engine.runtime.events import Evidence, Remark, Replied
@@ -117,7 +117,7 @@ def quotes_of(card: ModelCard, folder: Path) -> Quotes:
 
     folder: where the outcomes of trials are kept. Raises ModelRefused when a file of the model went away.
     """
-    return _known(card, fingerprint(card), folder) or Quotes()
+    return _known(card, variant(card), folder) or Quotes()
 
 
 def _known(card: ModelCard, model: str, folder: Path) -> Quotes | None:

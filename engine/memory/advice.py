@@ -12,6 +12,8 @@ from engine.corpus.wording import ranges_in_words
 from engine.errors import UsageError
 from engine.memory.budget import Advice, FewerPages, Plan, Wanted, Weight
 from engine.memory.context_search import largest
+from engine.memory.kv_cache import pad
+from engine.memory.rope import MOST, YARN
 
 _LEAST_REPLY = 256
 _LEAST_PASS = 1024  # tokens of the sources that a pass should have room for, with what is asked of it
@@ -52,11 +54,18 @@ def for_window(plan: Plan, sources: Sequence[Weight]) -> tuple[Advice, ...]:
         advice.append(Advice(n_ctx=window))
     if plan.placement is not None and plan.context_tokens < needed <= window:
         advice.append(Advice(n_ctx=needed))
+    beyond = max(needed, plan.context_tokens) if plan.placement is not None else needed
+    stretched = [Advice(rope_scaling=YARN, n_ctx=pad(beyond))] if plan.stretches_from and beyond > window else []
+    if plan.context_tokens > window:  # somebody asked for more than the window
+        advice, stretched = [*advice, *stretched], []
+    elif beyond > MOST * plan.stretches_from:  # nobody would like the answers
+        stretched = []
     advice += _less_to_read(plan.over_tokens, sources)
     shorter = plan.reply_tokens - plan.over_tokens
     if plan.over_tokens and shorter >= _LEAST_REPLY:
         advice.append(Advice(reply_tokens=shorter, saves_tokens=plan.over_tokens))
     advice += _in_passes(plan, min(plan.context_tokens, window), sources)
+    advice += stretched
     if needed > window:
         advice.append(Advice(other_window=needed))
     return tuple(advice)

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from engine.memory.capacity import Capacity
+from engine.memory.rope import Rope, rope_from
 
 DEFAULT_REPLY = 2048
 DISK_RESERVE_BYTES = 2 << 30  # that keeping KV states always leaves free
@@ -20,7 +21,8 @@ class Device:
     """A place for weights and cache. kind is 'ram' or 'gpu'; free_bytes is what this process may still take now.
 
     shares_ram: an integrated GPU, whose memory is main memory: what it takes is missing there.
-    buffer: how llama.cpp calls the device's memory in its log, where it does not by the name.
+    buffer: how llama.cpp calls the device's memory in its log, where it does not by the name. promised_bytes: what
+    would be free beside that, but engines of other processes were promised it and have not taken it yet.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Device:
     total_bytes: int
     shares_ram: bool = False
     buffer: str = ""
+    promised_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,7 @@ class Placement:
     kv_on_gpu: a layer's KV cache lies where the layer does; if not, all of it lies in RAM.
     repack: llama.cpp may copy quantized weights into RAM in an order that its CPU kernels read faster.
     use_gpus: if not, llama.cpp leaves GPUs alone; otherwise they may help with layers in RAM too, for some buffers.
+    rope: how positions are scaled, None for the model's own way.
     """
 
     n_ctx: int
@@ -111,11 +115,13 @@ class Placement:
     kv_on_gpu: bool = True
     repack: bool = True
     use_gpus: bool = True
+    rope: Rope | None = None
 
 
 def placement_from(fields: Mapping[str, Any]) -> Placement:
     """A Placement from what dataclasses.asdict made of it, after a way through JSON."""
-    return Placement(**{**fields, "tensor_split": tuple(fields["tensor_split"])})
+    rope = rope_from(fields.get("rope"))
+    return Placement(**{**fields, "tensor_split": tuple(fields["tensor_split"]), "rope": rope})
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +182,9 @@ class Advice:
     """One way to make it fit, as the settings to change, and what it saves; None leaves one as it is.
 
     n_ctx to reply_tokens: as in Wanted. max_tiles: of an image at most. sources: those that are not to be sent.
+    without_turns: the oldest questions of a session that a copy of it leaves behind; it keeps so many of the others.
     in_passes: they are read slice by slice, and nothing is left out; a prompt has saves_tokens less then, or more.
+    rope_scaling: stretches the model's window to n_ctx, at the cost of worse answers.
     other_window: tokens of a window that another model must have at least. With nothing set, memory is to be freed.
     The words for it are app.verdicts'.
     """
@@ -193,6 +201,9 @@ class Advice:
     fewer_pages: FewerPages | None = None
     sources: tuple[Weight, ...] = ()
     in_passes: bool = False
+    rope_scaling: str | None = None
+    without_turns: int = 0
+    keeps_turns: int = 0
     other_window: int | None = None
 
     @property
@@ -263,6 +274,7 @@ class Plan:
     notes: tuple[str, ...] = ()
     advice: tuple[Advice, ...] = ()
     capacity: Capacity | None = None
+    stretches_from: int = 0
 
     @property
     def placed(self) -> Placement:

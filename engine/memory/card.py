@@ -7,15 +7,16 @@ from pathlib import Path
 from engine.errors import ModelRefused
 from engine.gguf import Header, TensorInfo, read_header
 from engine.memory.attention_windows import windows_of
+from engine.memory.parts import whole_model
+from engine.memory.purpose import refuse_empty, refuse_other
+from engine.memory.rope import Declared, Rope, declared_rope, stretch
 
-_SPLIT = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$")
 # fields of models that cache something else, or not in every layer: the sum over layers is an upper bound for them
 _OTHER_CACHES = (
     *("ssm.", "wkv.", "kda.", "shortconv.", "full_attention_interval", "nextn_predict"),
     *("attention.kv_lora_rank", "attention.shared_kv_layers", "attention.recurrent_layers"),
     *("attention.indexer.", "attention.compress_ratios"),
 )
-_MOST_PARTS = 1024
 
 # llama.cpp's routed experts, and the tensors that it gives to the input and to the output: src/llama-arch.cpp.
 # Everything else without a block's number (rope_freqs, token_embd_norm, ...) it counts to the first layer.
@@ -53,6 +54,28 @@ class ModelFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Adapter:
+    """A LoRA adapter that belongs to its model. digest: hex, of all it holds. n_bytes: of its tensors; blocks: of those
+    of each block of the model, None for what lies in none. widest: of what it adds to one matrix, in elements."""
+
+    path: Path
+    scale: float
+    digest: str
+    n_bytes: int
+    rank: int
+    widest: int
+    blocks: tuple[tuple[int | None, int], ...] = field(repr=False)
+
+    @property
+    def stamp(self) -> str:
+        """Tells weights that were changed otherwise apart."""
+        return f"{self.digest} {self.scale:.9g}"
+
+    def __str__(self) -> str:
+        return self.path.name if self.scale == 1 else f"{self.path.name} at {self.scale:g}"
+
+
+@dataclass(frozen=True, slots=True)
 class ModelCard:
     """One model file, or all parts of a split one.
 
@@ -64,6 +87,8 @@ class ModelCard:
     files: the parts in order; one where the model is not split.
     rope_switch: contexts of more tokens use the model's long RoPE factors, others its short ones; 0 without a choice.
     estimated: figures of a plan that are estimates for this model, by their names in `plan --json`.
+    declared: what it says of its own positions. rope: the scaling that stands in for that, None for its own. adapters:
+    what changes its weights, whose bytes are counted with them. notes: sentences on all that.
     """
 
     path: Path
@@ -87,29 +112,57 @@ class ModelCard:
     rope_switch: int = 0
     files: tuple[ModelFile, ...] = field(default=(), repr=False)
     estimated: tuple[str, ...] = ()
+    declared: Declared = Declared()
+    rope: Rope | None = None
+    adapters: tuple[Adapter, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def stretches_from(self) -> int:
+        """Tokens from which its window can be stretched; 0 where it cannot be, or is."""
+        return self.declared.trained if self.rope is None and self.declared.stretches else 0
+
+    @property
+    def told_apart(self) -> str:
+        """What makes its weights or positions others than its files say; '' for nothing."""
+        rope = [self.rope.stamp] if self.rope is not None else []
+        return " ".join([*rope, *(adapter.stamp for adapter in self.adapters)])
 
 
 def card_at(path: Path) -> ModelCard:
-    """The card of the file at this path. Raises ModelRefused as read_header and read_card do."""
-    return read_card(read_header(path))
+    """The card of the file at this path. Raises ModelRefused as read_header and runnable_card do."""
+    return runnable_card(read_header(path))
+
+
+def runnable_card(header: Header) -> ModelCard:
+    """The same of a model that is to be opened. Raises as read_card does, and for a file without weights."""
+    card = read_card(header)
+    if not card.weights_bytes:
+        refuse_empty([header])
+    return card
 
 
 def read_card(header: Header) -> ModelCard:
-    """Raises ModelRefused when fields are missing that llama.cpp needs, or parts of a split file."""
-    others = _other_parts(header.path)  # first: a later part does not say what it is
-    architecture = _architecture(header)
+    """Raises ModelRefused when fields are missing that llama.cpp needs, or parts of a split file, and for what is no
+    language model."""
+    parts = whole_model(header, read_header)  # first: a later part does not say what it is
+    refuse_other(parts)
+    architecture = header.text("general.architecture")
+    if not architecture:
+        raise ModelRefused(f"{header.path} does not say what architecture it is.", "Download or convert it again.")
 
     def integer(key: str, default: int = 0) -> int:
         return header.integer(f"{architecture}.{key}", default)
 
     n_layers, window, n_embd = integer("block_count"), integer("context_length"), integer("embedding_length")
     if not 0 < n_layers <= 4096 or window <= 0 or n_embd <= 0:
+        if len(header.strings("tokenizer.ggml.tokens")):
+            refuse_empty(parts)
         raise ModelRefused(
             f"{header.path} is no language model: it has {n_layers} layers, {n_embd} dimensions and a "
             f"window of {window} tokens.",
             "Name the model's own GGUF; a projector (mmproj) goes with --mmproj.",
         )
-    parts = [header, *map(read_header, others)]
     head_dims = _head_dims(header, architecture, n_embd)
     layers, attention_window, exact = _layers(header, architecture, n_layers, head_dims)
     weights = _Weights(parts, n_layers)
@@ -136,20 +189,33 @@ def read_card(header: Header) -> ModelCard:
         n_experts=integer("expert_count"),
         rope_switch=_rope_switch(parts, integer("rope.scaling.original_context_length")),
         has_vocabulary=len(header.strings("tokenizer.ggml.tokens")) > 0,
+        declared=declared_rope(
+            header.metadata, {tensor.name for part in parts for tensor in part.tensors}, architecture, window
+        ),
+        notes=_pre_note(header),
         files=tuple(ModelFile(part.path, part.file_bytes, part.data_start, part.digest) for part in parts),
     )
 
 
-def _architecture(header: Header) -> str:
-    """Raises ModelRefused for a file that does not say it, or that is a projector."""
-    architecture = header.text("general.architecture")
-    if not architecture:
-        raise ModelRefused(f"{header.path} does not say what architecture it is.", "Download or convert it again.")
-    if architecture == "clip":
-        raise ModelRefused(
-            f"{header.path} is a vision projector, not a language model.", "Name the model's own GGUF with --model."
-        )
-    return architecture
+def with_rope(card: ModelCard, scaling: str, n_ctx: int | None) -> ModelCard:
+    """The card of the same model with its positions scaled so, for a context of so many tokens. Raises as stretch
+    does."""
+    rope, note = stretch(card.declared, card.name, card.window, scaling, n_ctx)
+    notes = (*card.notes, note)
+    if rope is None:
+        return replace(card, notes=notes)
+    return replace(card, rope=rope, window=n_ctx or rope.trained, notes=notes)
+
+
+def _pre_note(header: Header) -> tuple[str, ...]:
+    """Of a vocabulary in byte pairs whose file does not say by which rule text is cut first."""
+    if header.text("tokenizer.ggml.model") != "gpt2" or header.text("tokenizer.ggml.pre"):
+        return ()
+    return (
+        "The file does not say by which rule text is cut before it is encoded (tokenizer.ggml.pre). llama.cpp takes "
+        "its default rule then, and so do the counts: they are exact for what is sent, but the model was probably "
+        "taught by another rule and reads worse than it could. A newer conversion of it says the rule.",
+    )
 
 
 class _Weights:
@@ -223,29 +289,6 @@ def _rope_switch(parts: list[Header], original: int) -> int:
     """llama.cpp's get_rope_factors: the long ones where a sequence's context is larger than the original one."""
     has_long = any("rope_factors_long" in tensor.name for part in parts for tensor in part.tensors)
     return original if has_long else 0
-
-
-def _other_parts(path: Path) -> list[Path]:
-    """The further files of a split model. Raises ModelRefused when one is missing or this is not the first."""
-    match = _SPLIT.match(path.name)
-    if match is None:
-        return []
-    if int(match["number"]) != 1:
-        first = f"{match['stem']}-00001-of-{match['count']}.gguf"
-        raise ModelRefused(f"{path} is part {int(match['number'])} of a split model.", f"Name the first part, {first}.")
-    count = int(match["count"])
-    if count > _MOST_PARTS:
-        raise ModelRefused(f"{path} says by its name that it is one of {count:,} files.", "Give it its own name.")
-    others = [
-        path.with_name(f"{match['stem']}-{number:05d}-of-{match['count']}.gguf") for number in range(2, count + 1)
-    ]
-    missing = [other.name for other in others if not other.exists()]
-    if missing:
-        raise ModelRefused(
-            f"{path} is split into {count} files, and {len(missing)} of them are missing ({missing[0]}).",
-            "Put all parts into one folder.",
-        )
-    return others
 
 
 def _quantization(parts: list[Header]) -> str:

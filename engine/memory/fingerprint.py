@@ -151,6 +151,13 @@ def fingerprint(card: ModelCard | Projector) -> str:
         raise ModelRefused(f"{card.path} cannot be read: {error.strerror}.", "Check the disk it lies on.") from None
 
 
+def variant(card: ModelCard) -> str:
+    """Hex, as fingerprint, and other where adapters or another scaling of positions make it read otherwise. Raises as
+    fingerprint does."""
+    plain, told = fingerprint(card), card.told_apart
+    return blake2b(f"{plain} {told}".encode(), digest_size=16).hexdigest() if told else plain
+
+
 @lru_cache(maxsize=16)
 def _fingerprint(files: tuple[ModelFile, ...], stamps: tuple[FileStamp, ...]) -> str:
     """Of each file the header's digest, the size and samples of its weights, its first and last bytes among them."""

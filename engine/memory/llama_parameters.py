@@ -12,6 +12,13 @@ from engine.memory.budget import Placement
 from engine.memory.card import EXPERTS
 from engine.memory.gpus import ram_buffer_type
 from engine.memory.kv_cache import GGML_NUMBERS
+from engine.memory.rope import LINEAR, NONE, YARN
+
+_SCALING_TYPES = {
+    NONE: llama_cpp.LLAMA_ROPE_SCALING_TYPE_NONE,
+    LINEAR: llama_cpp.LLAMA_ROPE_SCALING_TYPE_LINEAR,
+    YARN: llama_cpp.LLAMA_ROPE_SCALING_TYPE_YARN,
+}
 
 
 class ModelParameters:
@@ -45,6 +52,10 @@ def context_parameters(placement: Placement, *, n_threads: int = 1) -> Any:
     parameters.offload_kqv = placement.kv_on_gpu
     parameters.swa_full = placement.swa_full
     parameters.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_AUTO
+    if (rope := placement.rope) is not None:
+        parameters.rope_scaling_type = _SCALING_TYPES[rope.scaling]
+        parameters.rope_freq_scale = 1.0 / rope.factor
+        parameters.yarn_orig_ctx = rope.trained
     return parameters
 
 

@@ -116,7 +116,9 @@ class Planner:
 
         reread: weights may be dropped and read again, so that none are copied.
         """
-        first = Placement(n_ctx=n_ctx, kv_type=wanted.kv_type, swa_full=wanted.swa_full, repack=not reread)
+        first = Placement(
+            n_ctx=n_ctx, kv_type=wanted.kv_type, swa_full=wanted.swa_full, repack=not reread, rope=self.card.rope
+        )
         alike = [
             ladders(self.card, replace(first, n_ubatch=n), gpus=self.hardware.gpus, kv_device=wanted.kv_device)
             for n in _ubatches(wanted)
@@ -132,6 +134,7 @@ class Planner:
     def made(self, placement: Placement, prompt_tokens: int, wanted: Wanted) -> Plan:
         """The plan that this placement makes."""
         measured, notes = self._measured(placement)
+        notes += self.card.notes
         measured = replace(measured, runtime_bytes=measured.runtime_bytes + wanted.vision_bytes)
         state_bytes = measured.kv_bytes * min(prompt_tokens, placement.n_ctx) // placement.n_ctx
         room = max(0, self.hardware.disk_free_bytes - DISK_RESERVE_BYTES)
@@ -154,6 +157,7 @@ class Planner:
                 or (wanted.vision_bytes and name == "runtime_bytes")
             ),
             notes=notes,
+            stretches_from=self.card.stretches_from,
         )
 
     def _measured(self, placement: Placement) -> tuple[Measured, tuple[str, ...]]:
@@ -169,6 +173,10 @@ class Planner:
             0 if self.card.has_vocabulary else vocabulary_bytes(self.card)
         )
         measured = replace(measured, runtime_bytes=measured.runtime_bytes + more)
+        if self.card.adapters:  # no dry run knows of them: one more activation, and the small one between the halves
+            widest = max(adapter.widest + adapter.rank for adapter in self.card.adapters)
+            added = ("CPU", 4 * placement.n_ubatch * widest)
+            measured = replace(measured, buffers=(*measured.buffers, added))
         if self.card.exact and abs(measured.kv_bytes - estimated.kv_bytes) <= _LOG_ROUNDING:
             return replace(measured, kv_bytes=estimated.kv_bytes), ()
         return replace(measured, estimated=("kv_bytes", *measured.estimated)), (

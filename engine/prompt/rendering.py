@@ -32,7 +32,9 @@ _ANSWER_BYTES = 64 << 20
 _NO_MEMORY = 3  # exit code
 _MEMORY_BYTES = 512 << 20
 _FAILED = "it takes too much time or memory"
+_MESSAGES_A_S = 1_000  # of a long session; a template takes a tenth of that, one that looks back from each some more
 _MAX_RENDERED = 1 << 20  # characters; placeholders are short, so more than this is no chat template
+_PER_MESSAGE = 1 << 10
 
 Content = str | tuple[str, ...]  # a tuple stands for a list of parts, each of them text
 Turns = tuple[tuple[str, Content], ...]  # role and content of each message
@@ -156,12 +158,13 @@ def _message(role: str, content: Content) -> dict[str, Any]:
 
 def main() -> None:
     """The child's side: a request on standard input, a list of answers on standard output."""
-    resource.setrlimit(resource.RLIMIT_CPU, (_CPU_S, _CPU_S + 1))  # at the first SIGXCPU comes, at the second SIGKILL
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_FSIZE, (_ANSWER_BYTES, _ANSWER_BYTES))
     try:
         request = json.loads(sys.stdin.buffer.read())
+        cpu_s = _CPU_S + sum(map(len, request["conversations"])) // _MESSAGES_A_S
+        resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))  # at the first SIGXCPU comes, at the second SIGKILL
         json.dump(_answers(request), sys.stdout)
     except MemoryError:
         os._exit(_NO_MEMORY)
@@ -182,7 +185,7 @@ def _answer(template: "Template", variables: dict[str, Any]) -> dict[str, Any]:
         for part in template.generate(**variables):
             parts.append(part)
             size += len(part)
-            if size > _MAX_RENDERED:
+            if size > _MAX_RENDERED + _PER_MESSAGE * len(variables["messages"]):
                 return {"fault": "it renders without end"}
     except Exception as error:
         return _fault(error)

@@ -222,6 +222,9 @@ def _turns(slots: Sequence[Slot], *, has_parts: bool = False) -> Turns:
     return tuple((role, (name,) if has_parts else name) for role, name in named)
 
 
+_PLACEHOLDER = re.compile(r"(slot[0-9]{4,}[a-z]+?slot)")
+
+
 def _placeholder(number: int, slot: Slot) -> str:
     return f"slot{number:04d}{slot.role}slot"
 
@@ -231,7 +234,7 @@ def _split(rendered: Rendered, slots: Sequence[Slot]) -> tuple[Piece, ...]:
     if rendered.fault:
         raise ModelRefused(f"The chat template does not render: {rendered.reason}.", f"{_REMEDY}.")
     names = {_placeholder(number, slot): slot for number, slot in enumerate(slots)}
-    parts = re.split("(" + "|".join(names) + ")", rendered.text)
+    parts = _PLACEHOLDER.split(rendered.text)
     pieces: list[Piece] = [names.get(part, part) for part in parts if part]
     found = [piece for piece in pieces if isinstance(piece, Slot)]
     if found != list(slots) or any(isinstance(piece, str) and _WRITTEN_LIST.search(piece) for piece in pieces):

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import EngineFailed
+from engine.runtime.pieces import piece_of
 
-_PIECE_BYTES = 16 << 10
 _SPECIAL = b"\xff"  # llguidance's mark of a token that is no text
 _NO_TEXT = llama_cpp.LLAMA_TOKEN_ATTR_CONTROL | llama_cpp.LLAMA_TOKEN_ATTR_UNKNOWN | llama_cpp.LLAMA_TOKEN_ATTR_UNUSED
 
@@ -24,8 +24,7 @@ class Vocabulary:
     def __init__(self, vocab: Any) -> None:
         n_vocab = int(llama_cpp.llama_vocab_n_tokens(vocab))
         ends = [token for token in range(n_vocab) if llama_cpp.llama_vocab_is_eog(vocab, token)]
-        buffer = ctypes.create_string_buffer(_PIECE_BYTES)
-        tokens = [_text_of(vocab, token, buffer) for token in range(n_vocab)]
+        tokens = [_text_of(vocab, token) for token in range(n_vocab)]
         tokenize = ctypes.cast(llama_cpp.llama_cpp._lib.llama_tokenize, ctypes.c_void_p).value
         self.has_end = bool(ends)
         self.tokenizer = llguidance.LLTokenizer.from_llamacpp(  # type: ignore[attr-defined]
@@ -64,10 +63,9 @@ class Form:
             )
 
 
-def _text_of(vocab: Any, token: int, buffer: "ctypes.Array[ctypes.c_char]") -> bytes:
+def _text_of(vocab: Any, token: int) -> bytes:
     """A token's bytes, marked where it is no text."""
-    n_bytes = llama_cpp.llama_token_to_piece(vocab, token, buffer, len(buffer), 0, True)
-    text = buffer.raw[: max(n_bytes, 0)]
+    text = piece_of(vocab, token, special=True)
     attributes = llama_cpp.llama_vocab_get_attr(vocab, token)
     is_tag = attributes & llama_cpp.LLAMA_TOKEN_ATTR_USER_DEFINED and text.startswith(b"<") and text.endswith(b">")
     return _SPECIAL + text if attributes & _NO_TEXT or is_tag else text

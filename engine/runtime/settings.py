@@ -1,10 +1,10 @@
 """What an engine is started with."""
 
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from engine.cores import usable_cores
 from engine.memory.budget import Placement, placement_from
 
 
@@ -14,7 +14,7 @@ class EngineSettings:
 
     kv_places: bytes of the KV cache by device as planned, since llama.cpp's log rounds them.
     projector: of a model that sees. embeddings: the folder in which what pictures became is kept, and the bytes that
-    it may take.
+    it may take. lora: the adapters that are applied, each with its scale.
     """
 
     model: Path
@@ -24,6 +24,7 @@ class EngineSettings:
     embeddings_bytes: int = 2 << 30
     kv_places: tuple[tuple[str, int], ...] = ()
     n_threads: int = 0  # 0: as many as this process may use
+    lora: tuple[tuple[Path, float], ...] = ()
 
     def fields(self) -> dict[str, Any]:
         """As JSON for the child process."""
@@ -35,6 +36,7 @@ class EngineSettings:
             "embeddings_bytes": self.embeddings_bytes,
             "kv_places": self.kv_places,
             "n_threads": self.n_threads or usable_cores(),
+            "lora": [(str(path), scale) for path, scale in self.lora],
         }
 
 
@@ -48,12 +50,5 @@ def settings_from(fields: dict[str, Any]) -> EngineSettings:
         embeddings_bytes=fields["embeddings_bytes"],
         kv_places=tuple((str(name), int(n_bytes)) for name, n_bytes in fields["kv_places"]),
         n_threads=fields["n_threads"],
+        lora=tuple((Path(path), float(scale)) for path, scale in fields["lora"]),
     )
-
-
-def usable_cores() -> int:
-    """Physical cores, or fewer where this process is bound to fewer: hyperthreads only slow llama.cpp down."""
-    import psutil  # it takes a while, and a count does without
-
-    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(bound, psutil.cpu_count(logical=False) or bound))

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from engine.child import Channel, Frame, channel_of_child, leave_amx_alone, offer_to_oom_killer
-from engine.errors import EngineFailed
+from engine.errors import EngineFailed, why
 from engine.runtime.binding import binding_from
 from engine.runtime.events import Checkpoint, Sampling
 from engine.runtime.keeping import keeping_from
@@ -50,9 +50,7 @@ class Worker:
             except EngineFailed as error:
                 self._channel.send({"event": "failed", "fact": error.fact, "remedy": error.remedy})
             except OSError as error:
-                self._channel.send(
-                    {"event": "failed", "fact": f"Saving failed: {error.strerror or error}.", "remedy": ""}
-                )
+                self._channel.send({"event": "failed", "fact": f"Saving failed: {why(error)}.", "remedy": ""})
 
     def _read(self) -> None:
         while (frame := self._channel.receive()) is not None:

@@ -5,6 +5,8 @@ Run as `python -m engine.tokens.llama_tokenizer IN OUT`, it serves frames; impor
 
 import ctypes
 import os
+import re
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,9 @@ from engine.child import Channel, Child, Frame, channel_of_child, offer_to_oom_k
 from engine.errors import EngineDied, EngineKilled, ModelRefused
 from engine.tokens.document import Ids
 
+_ERROR = 4  # GGML_LOG_LEVEL_ERROR
+_UNKNOWN_RULE = re.compile(r"unknown pre-tokenizer type: ('[^']*')")
+_HEARD: list[object] = []  # what llama.cpp calls for as long as the process lives
 _PATIENCE_S = 0.1  # with an answer that is nearly there
 
 
@@ -86,12 +91,22 @@ class LlamaTokenizer:
         try:
             child.send({"do": "open", "path": str(self._path)})
             frame = child.receive()
-            reason = "" if frame is not None and frame.fields["opened"] else "llama.cpp does not accept it."
+            reason, words = "", ""
+            if frame is None or not frame.fields["opened"]:
+                words = frame.fields["words"] if frame is not None else ""
+                reason = f"llama.cpp does not accept it{f': {words}' if words else ''}."
         except EngineKilled:  # that says nothing of the vocabulary
             self._close()
             raise
         except EngineDied as error:
-            reason = error.fact
+            reason, words = error.fact, ""
+        if rule := _UNKNOWN_RULE.search(words):
+            self._close()
+            raise ModelRefused(
+                f"{self._path} says that text is cut by the rule {rule[1]} (tokenizer.ggml.pre) before it is encoded. "
+                "This release of llama.cpp does not know that rule and refuses the file, so nothing can be counted.",
+                "Use a newer release of llama.cpp, or a GGUF of the model that was made for this one.",
+            )
         if reason:
             self._close()
             raise ModelRefused(
@@ -113,6 +128,8 @@ def serve() -> None:
     channel = channel_of_child()
     channel.end_with_other_side()
     llama_cpp.llama_backend_init()
+    words: deque[str] = deque(maxlen=3)
+    _listen(words)
     vocab = None
     while (frame := channel.receive()) is not None:
         if frame.fields["do"] == "open":
@@ -120,11 +137,24 @@ def serve() -> None:
             parameters.vocab_only = True
             model = llama_cpp.llama_model_load_from_file(os.fsencode(frame.fields["path"]), parameters)
             vocab = llama_cpp.llama_model_get_vocab(model) if model else None
-            channel.send({"opened": bool(vocab)})
+            channel.send({"opened": bool(vocab), "words": " ".join(words)[-400:].rstrip(". ")})
         elif frame.fields["do"] == "facts":
             channel.send(_facts(vocab))
         else:
             _encode(channel, vocab, frame)
+
+
+def _listen(words: "deque[str]") -> None:
+    """Keeps what llama.cpp says went wrong; whoever opens a file hears of it."""
+    import llama_cpp
+
+    @llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]
+    def heard(level: int, text: bytes, _: object) -> None:
+        if level == _ERROR:
+            words.append(text.decode("utf-8", "replace").strip())
+
+    llama_cpp.llama_log_set(heard, ctypes.c_void_p(0))
+    _HEARD.append(heard)
 
 
 def _facts(vocab: object) -> dict[str, object]:

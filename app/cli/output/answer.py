@@ -1,6 +1,5 @@
 """What `ask` prints: its events as they come, progress, what was skipped, and a turn as a session shows it too."""
 
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +10,8 @@ from typing import Any
 import click
 
 from app.answers.cited import quotes_line
-from app.cli.output import Json, skipped_json
+from app.cli.output import Json, json_line, skipped_json
+from app.cli.terminal import harmless
 from app.costs import cost_words, session_cost, total_words
 from app.passes.given import read_line
 from app.passes.progress import InPasses
@@ -54,14 +54,14 @@ def print_answer(
                 click.echo(_receipt(event), err=True)
             continue
         elif as_json and (line := event_json(event, skipped)) is not None:
-            click.echo(json.dumps(line, ensure_ascii=False))
+            click.echo(json_line(line))
         elif isinstance(event, Text):
-            click.echo(event.text, nl=False, color=True)  # as it is, escape sequences included
+            click.echo(harmless(event.text), nl=False, color=True)
         _show_progress(event, as_json, reading)
     if cited is not None and cited.n_done:
         click.echo(_cost(cited), err=True)
     if as_json and answered is not None:
-        click.echo(json.dumps(event_json(answered, skipped), ensure_ascii=False))
+        click.echo(json_line(event_json(answered, skipped)))
     return answered
 
 
@@ -109,9 +109,9 @@ def _cost(cited: Cited) -> str:
 def _print_beginning(text: str, as_json: bool) -> None:
     """What a reply that goes on says already, so that all of it is printed."""
     if text and as_json:
-        click.echo(json.dumps({"event": "text", "text": text}, ensure_ascii=False))
+        click.echo(json_line({"event": "text", "text": text}))
     elif text:
-        click.echo(text, nl=False, color=True)
+        click.echo(harmless(text), nl=False, color=True)
 
 
 def _reading(before: InPasses | None, event: DeskEvent) -> InPasses | None:

@@ -58,6 +58,7 @@ def count_json(count: Count, cost: Cost | None = None) -> Json:
         "skipped": skipped_json(count.skipped),
         "cost": cost and cost.to_json(),
         "chat_template": count.template.to_json(),
+        "notes": list(count.notes),
     }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from engine.errors import ModelRefused
 from engine.gguf import Header, read_header
-from engine.memory.card import ModelCard, read_card
+from engine.memory.card import ModelCard, runnable_card
 from engine.memory.cluster.served import Checkpoint, LayerKv, Sees, ServedModel
 
 _BITS = {"bf16": 16.0, "fp8": 8.0, "int4": 4 + 16 / 128}
@@ -24,7 +24,7 @@ def model_of_gguf(path: Path) -> ServedModel:
     """The model of a GGUF file, the first part of a split one. Raises ModelRefused for one that cannot be used, and for
     one whose KV cache is not known."""
     header = read_header(path)
-    card = read_card(header)
+    card = runnable_card(header)
     prefix = f"{card.architecture}."
     for key in header.metadata:
         if key.startswith(tuple(prefix + other for other in _OTHER_CACHES)):

@@ -18,6 +18,7 @@ from engine.errors import EngineFailed
 from engine.runtime.batch import Batch
 from engine.runtime.cache import KvCache
 from engine.runtime.events import Evidence, Remark
+from engine.runtime.pieces import piece_of
 from engine.runtime.quotes.evidence import LOWEST, LOWEST_FIRST, MOST_STARTS, MOST_TOKENS, Logits, Written, write_quote
 from engine.runtime.quotes.index import QuoteIndex
 from engine.runtime.quotes.machine import everywhere
@@ -245,10 +246,7 @@ class Quoting:
         return places
 
     def _piece(self, token: int) -> bytes:
-        room = 256
-        buffer = ctypes.create_string_buffer(room)
-        n_bytes = llama_cpp.llama_token_to_piece(self._vocab, token, buffer, room, 0, False)
-        return buffer.raw[: max(0, n_bytes)]
+        return piece_of(self._vocab, token, special=False)
 
     def _is_end(self, token: int) -> bool:
         return bool(llama_cpp.llama_vocab_is_eog(self._vocab, token))

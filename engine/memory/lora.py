@@ -1,0 +1,43 @@
+"""A LoRA adapter as the user names it: FILE or FILE:SCALE. What is in the file is left to `adapter`."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import UsageError
+
+_MOST_SCALE = 1_000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lora:
+    """An adapter that was asked for. scale: 1 as it was trained. model: the --model value that it goes with, '' for
+    whichever is asked."""
+
+    path: Path
+    scale: float = 1.0
+    model: str = ""
+
+    def __str__(self) -> str:
+        return str(self.path) if self.scale == 1 else f"{self.path}:{self.scale:g}"
+
+
+def lora_named(value: str, model: str = "") -> Lora:
+    """FILE or FILE:SCALE. Raises UsageError for an empty one and for a scale that is none."""
+    if not value.strip():
+        raise UsageError("The path after --lora is empty.", "Name an adapter's GGUF, or leave --lora out.")
+    path, sign, scale = value.rpartition(":")
+    if not sign or not path or Path(value).expanduser().exists():
+        return Lora(Path(value).expanduser().absolute(), 1.0, model)
+    try:
+        number = float(scale)
+    except ValueError:
+        if "/" in scale or scale.endswith(".gguf"):  # the colon is the path's own
+            return Lora(Path(value).expanduser().absolute(), 1.0, model)
+        number = math.nan
+    if not abs(number) <= _MOST_SCALE:
+        raise UsageError(
+            f"--lora {value}: {scale or 'nothing'} is no scale.",
+            f"Write FILE:0.5; 1 is full, {_MOST_SCALE:g} the most.",
+        )
+    return Lora(Path(path).expanduser().absolute(), number, model)
