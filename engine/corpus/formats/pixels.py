@@ -13,7 +13,6 @@ from engine.corpus.formats.format import go_on, quietly
 from engine.corpus.formats.png_chunks import without_stumbling_blocks
 from engine.corpus.rules import DEFAULT_RULES, Rules
 from engine.corpus.source import Cause, Pixels, Skipped
-from engine.corpus.wording import size_in_words
 
 if TYPE_CHECKING:  # a folder without images does without Pillow: functions import it
     from PIL import Image as Pillow
@@ -117,7 +116,7 @@ def _frame_sizes(path: str, picture: "Pillow.Image", n_bytes: int, rules: Rules)
         sizes.append(FrameSize(*upright_size(picture)))
         n_pixels += sizes[-1].width * sizes[-1].height
     if n_pixels > most:
-        reason = f"{n_pixels:,} pixels on all its pages, over the limit of {most:,} for {size_in_words(n_bytes)}"
+        reason = f"{n_pixels:,} pixels on all its pages, over the limit of {most:,} for a file of {n_bytes:,} bytes"
         return Skipped(path, Cause.TOO_LARGE, reason, n_bytes)
     return tuple(sizes)
 

@@ -194,7 +194,7 @@ def test_what_was_left_out_is_not_kept_as_known(tmp_path: Path, monkeypatch: pyt
             found = read(file.read_bytes())
             return found.changed(is_partial=is_partial) if isinstance(found, Source) else found
 
-        place.see(str(file), "a.pdf", read_it, included=False)
+        place.see(str(file), "a.pdf", read_it, included=False, status_of=os.lstat)
         readings.save()
 
     for is_partial in (True, False, False):
