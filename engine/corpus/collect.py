@@ -3,7 +3,6 @@
 What is said where nothing is left to read is left to `refusing`, what is known of files from before to `readings`.
 """
 
-import errno
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,7 +23,7 @@ from engine.corpus.walk.folder_walk import File, Start, Take, Tree, Walk, skip_s
 from engine.corpus.walk.held import Given, Held
 from engine.corpus.walk.held import Opener as Opener
 from engine.corpus.walk.held import open_given as open_given
-from engine.corpus.walk.streams import is_stdin, is_stream, read_stream, stream_name
+from engine.corpus.walk.streams import exists, is_stream, read_stream, stream_name
 from engine.corpus.walk.survey import once, start_at
 from engine.corpus.walk.zip_tree import ZipTree, open_zip
 from engine.corpus.wording import Names, printable
@@ -65,7 +64,7 @@ def collect(
     with a file becomes a Skipped.
     """
     for path in paths:
-        if not _exists(path):
+        if not exists(path):
             fact = f"There is no file or folder at {printable(str(path))}."
             raise UsageError(fact, "Check the spelling; a relative path starts from the current folder.")
     reading = _Reading(
@@ -86,19 +85,6 @@ def collect(
     if not uploaded:
         refuse_absent(reading.sources, reading.skipped, rules)
     return reading.corpus()
-
-
-def _exists(path: Path) -> bool:
-    """Whether something is there, or may be: what cannot be looked at, such as in a folder without permission, is not
-    called missing."""
-    try:
-        if not is_stdin(path):
-            os.stat(path)
-    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in the path
-        return False
-    except OSError as error:
-        return error.errno != errno.ENAMETOOLONG
-    return True
 
 
 def _is_zip(head: bytes, name: str) -> bool:
