@@ -333,11 +333,6 @@ class Engines:
         ids = np.zeros(prompt_tokens, dtype=np.int32)
         return self.backend(model).plan(Prompt((Segment(Part.SOURCE, ids),) if prompt_tokens else ()), wanted)
 
-    def refuse_projector(self, model: str) -> None:
-        """Raises ModelRefused where a projector was named that cannot be used with this model of this machine."""
-        if not self.is_elsewhere(model):
-            self.local.refuse_projector(model)
-
     def window(self, model: str) -> int:
         """The most tokens that a model can have. Raises as plan does."""
         return self.backend(model).about.window if self.is_elsewhere(model) else self.local.card(model).window
