@@ -1,5 +1,4 @@
-"""Which engine answers: a GGUF on this machine, or a model on a server. How llama.cpp runs here is left to
-`local_engine`, how servers are spoken to to `engine.remote`."""
+"""Which engine answers: a GGUF on this machine (run by `local_engine`), or one on a server (see `engine.remote`)."""
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
