@@ -133,8 +133,8 @@ class Desk(Archive, Choosing):
     def plan_for(self, model: str | None, wanted: Wanted, *, prompt_tokens: int = 0) -> Plan:
         """The plan for any GGUF, server or catalogue name, also one that is not on this machine; None is the current
         model, with its projector. Raises ModelRefused, UsageError."""
-        if model is None:
-            self._engines.refuse_projector(self.settings.model)
+        if model is None and not self._engines.is_elsewhere(self.settings.model):
+            self._engines.local.refuse_projector(self.settings.model)
         return self._engines.plan(model or self.settings.model, wanted, prompt_tokens=prompt_tokens)
 
     def planner(self, model: str | None = None) -> Planner:

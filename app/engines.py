@@ -1,5 +1,4 @@
-"""Which engine answers: a GGUF on this machine, or a model on a server. How llama.cpp runs here is left to
-`local_engine`, how servers are spoken to to `engine.remote`."""
+"""Which engine answers: a GGUF on this machine (run by `local_engine`), or one on a server (see `engine.remote`)."""
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
@@ -354,11 +353,6 @@ class Engines:
             return self.local.plan(model, wanted, prompt_tokens=prompt_tokens)
         ids = np.zeros(prompt_tokens, dtype=np.int32)
         return self.backend(model).plan(Prompt((Segment(Part.SOURCE, ids),) if prompt_tokens else ()), wanted)
-
-    def refuse_projector(self, model: str) -> None:
-        """Raises ModelRefused where a projector was named that cannot be used with this model of this machine."""
-        if not self.is_elsewhere(model):
-            self.local.refuse_projector(model)
 
     def window(self, model: str) -> int:
         """The most tokens that a model can have. Raises as plan does."""

@@ -115,7 +115,7 @@ class LocalEngine:
         return self._shelf.card(model)
 
     def refuse_projector(self, model: str) -> None:
-        """See Engines.refuse_projector."""
+        """See Shelf.refuse_projector."""
         self._shelf.refuse_projector(model)
 
     def planner(self, model: str) -> Planner:

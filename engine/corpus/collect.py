@@ -23,8 +23,8 @@ from engine.corpus.walk.folder_walk import File, Start, Take, Tree, Walk, skip_s
 from engine.corpus.walk.held import Given, Held
 from engine.corpus.walk.held import Opener as Opener
 from engine.corpus.walk.held import open_given as open_given
-from engine.corpus.walk.streams import is_stream, read_stream, stream_name
-from engine.corpus.walk.survey import exists, once, start_at
+from engine.corpus.walk.streams import exists, is_stream, read_stream, stream_name
+from engine.corpus.walk.survey import once, start_at
 from engine.corpus.walk.zip_tree import ZipTree, open_zip
 from engine.corpus.wording import Names, printable
 from engine.errors import UsageError

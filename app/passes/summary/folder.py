@@ -17,8 +17,7 @@ from typing import Any
 from app.passes.summary.as_html import summary_page
 from app.passes.summary.as_markdown import pages_as_markdown
 from app.passes.summary.document import FORMAT, Summary, summary_from
-from app.sources.joining import lies_there
-from engine.corpus.walk.held import open_folder_as_it_lay, read_as_it_lay
+from engine.corpus.walk.held import lies_there, open_folder_as_it_lay, read_as_it_lay
 from engine.errors import EngineFailed, UsageError, remedy_of, why
 
 STATE = "summary.json"

@@ -18,9 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
-from engine.corpus.walk.checkout import git_folders, lies_in, read_small
+from engine.corpus.walk.checkout import git_folders, lies_in, open_folder_as_it_lay, read_small
 from engine.corpus.walk.git_index import Known, read_index
-from engine.corpus.walk.held import open_folder_as_it_lay
 
 _MAX_COMMITS = 500
 _HALF_LIFE = 50  # commits; 25 to 100 come out alike in the replays that `ordering` speaks of

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 
+from engine.corpus.walk.held import open_folder_as_it_lay as open_folder_as_it_lay
 from engine.corpus.walk.held import read_as_it_lay, real_path
 from engine.corpus.walk.ignore import MAX_IGNORE_BYTES as MAX_IGNORE_BYTES
 from engine.corpus.walk.ignore import Level, find_ignoring, parse, why_unheeded

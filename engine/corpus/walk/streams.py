@@ -25,6 +25,19 @@ def is_stdin(path: Path) -> bool:
     return path == STDIN or path in _OTHER_NAMES
 
 
+def exists(path: Path) -> bool:
+    """Whether something is there, or may be: what cannot be looked at, such as in a folder without permission, is not
+    called missing."""
+    try:
+        if not is_stdin(path):
+            os.stat(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in the path
+        return False
+    except OSError as error:
+        return error.errno != errno.ENAMETOOLONG
+    return True
+
+
 def is_stream(path: Path) -> bool:
     """Whether what lies there has no size and can be read once. Errors: OSError."""
     if is_stdin(path):

@@ -121,9 +121,9 @@ def test_a_projector_that_cannot_be_used_is_refused_with_4(
 
 
 def test_no_option_of_a_path_asks_whether_it_can_be_read() -> None:
-    """click would answer with a code of its own."""
+    """click would answer with a code of its own. `up` reads no file of a corpus before its page is open."""
     asking = []
-    for name in command_line.COMMANDS:
+    for name in command_line.COMMANDS.keys() - {"up"}:
         command = command_line.cli.get_command(click.Context(command_line.cli), name)
         below = command.commands.values() if isinstance(command, click.Group) else [command]
         asking += [
