@@ -16,7 +16,7 @@ import llama_cpp
 import numpy as np
 
 from engine.errors import EngineFailed
-from engine.memory.llama_parameters import ModelParameters, context_parameters
+from engine.memory.llama_parameters import ModelParameters, apply_adapters, context_parameters
 from engine.runtime.binding import Binding
 from engine.runtime.cache import KvCache
 from engine.runtime.checkpoint import Checkpoints
@@ -55,7 +55,7 @@ class LlamaModel:
         llama_cpp.llama_backend_init()
         self._model = self._load(on_load)
         self._context, self._places = self._new_context()
-        self._apply_adapters()
+        apply_adapters(self._model, self._context, settings.lora, self._words)
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
         self._n_vocab = llama_cpp.llama_vocab_n_tokens(self._vocab)
         self._vocabulary: Vocabulary | None = None  # once a form asks for it
@@ -300,26 +300,6 @@ class LlamaModel:
                 "Try a smaller --ctx or --kv f16.",
             )
         return context, kv_places(self._sizes, settings.kv_places)
-
-    def _apply_adapters(self) -> None:
-        """From now on the context decodes with the LoRA adapters, each at its scale. They are freed with the model.
-
-        What llama.cpp would refuse was looked for before, in engine.memory.adapter.
-        """
-        adapters, kind = self.settings.lora, llama_cpp.llama_adapter_lora_p_ctypes
-        if not adapters:
-            return
-        loaded = []
-        for path, _ in adapters:
-            adapter = llama_cpp.llama_adapter_lora_init(self._model, os.fsencode(path))
-            if not adapter:
-                raise EngineFailed(
-                    f"llama.cpp cannot load the LoRA adapter {path}{self._words()}.", "Use another conversion of it."
-                )
-            loaded.append(ctypes.cast(adapter, kind))
-        scales = (ctypes.c_float * len(loaded))(*(scale for _, scale in adapters))
-        if llama_cpp.llama_set_adapters_lora(self._context, (kind * len(loaded))(*loaded), len(loaded), scales):
-            raise EngineFailed(f"llama.cpp does not apply the LoRA adapters{self._words()}.", "Leave --lora out.")
 
     def _gauge(self, used: int) -> Gauge:
         return Gauge(used, self.n_ctx, self._places)
