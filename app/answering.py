@@ -31,13 +31,12 @@ from engine.backend import (
     Stop,
 )
 from engine.errors import DoesNotFit, LongdeskError, UsageError
-from storage.accepting import Accepted
 from storage.identity import draw_id
 from storage.leases import Lease
-from storage.records import Session, Turn
+from storage.records import Session, Thought, Turn
 from storage.schema import StorageFailed
 from storage.sessions import NewSession
-from storage.store import Store
+from storage.store import Accepted, Store
 from storage.turns import Asked
 
 _TITLE_LENGTH = 60
@@ -69,7 +68,8 @@ def answer(
             lease = stack.enter_context(store.leases.prepared(new.id))
         asked = _begin(turn, resumed, new or session, lease, question, sampling, backend, store, settings)
         receipts, text = Receipts(turn, backend, store, settings), resumed.text if resumed else ""
-        record = Record(asked, store, question.read_s, receipts, text, turn.begun.tolist())
+        thought = (resumed.thought if resumed else None) or Thought()
+        record = Record(asked, store, question.read_s, receipts, text, turn.begun.tolist(), thought)
         # a standing instruction, or a question, that has the mark tells the model to quote within it
         told = QUOTE_TAG in turn.system + question.text
         excerpts = _whole(quotable(turn.sources, backend, settings))
@@ -88,8 +88,7 @@ def answer(
             events = _generated(turn, words, told, sampling, asked.session_id, backend, cancel)
             with closing(events):
                 for event in events:
-                    yield record.keep(event)
-                    yield from record.trouble()
+                    yield from record.told(event)
         except LongdeskError as error:
             if record.ended:  # how it ended could not be written: it is one that was interrupted
                 raise

@@ -128,6 +128,13 @@ class Archive:
         """Gives a session another title. Raises UsageError for an empty one, and as session does."""
         return self._store.sessions.rename(session_id, title)
 
+    def fork(self, session_id: str, last: int) -> Session:
+        """A copy of a session with its sources and its last questions, so many, without those before: a session of its
+        own. Raises as session does, and UsageError where nothing would be left behind."""
+        from app.forking import fork_of
+
+        return self._store.put(fork_of(self.record(session_id), last))
+
     def draft(self, session_id: str) -> str:
         """What was typed in a session and not asked yet; '' for nothing, and without such a session."""
         return self._store.sessions.draft(session_id)

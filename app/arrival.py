@@ -19,7 +19,7 @@ from engine.backend import Cause, Skipped
 from engine.corpus.rules import DEFAULT_RULES
 from engine.corpus.walk.listed_tree import Choice, LeftOut
 from engine.corpus.wording import counted, over_limit, printable, size_in_words
-from engine.errors import InputRefused, SourceRefused
+from engine.errors import InputRefused, SourceRefused, remedy_of, why
 
 AGAIN = "Nothing was added: give the folder again."
 MAX_LIST_BYTES = 64 * 1024 * 1024  # of a list, of all files with rules together, of what the browser says
@@ -151,7 +151,7 @@ class Receiving:
         try:
             self._frames.feed(data)
         except OSError as error:
-            raise SourceRefused(f"The folder could not be written ({error.strerror or error}).", AGAIN) from error
+            raise SourceRefused(f"The folder could not be written ({why(error)}).", remedy_of(error, AGAIN)) from error
 
     def finish(self) -> int:
         """Everything is here, or nothing is. Returns the number of files. Errors: SourceRefused, after an abort."""
@@ -168,7 +168,7 @@ class Receiving:
             arrival = self._arrival(said)
         except OSError as error:
             self.abort()
-            raise SourceRefused(f"The folder could not be written ({error.strerror or error}).", AGAIN) from error
+            raise SourceRefused(f"The folder could not be written ({why(error)}).", remedy_of(error, AGAIN)) from error
         except BaseException:
             self.abort()
             raise

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from app.next_turn import reply_ids
+from app.next_turn import exchange_of
 from app.passes.notes import note_from
+from app.session_settings import asked_with
 from engine.answer.citations import Citation, Status
 from engine.answer.places import Places
 from engine.answer.receipt import Receipt, SentSource, prompt_hash, receipt_from
@@ -179,15 +180,16 @@ class _Check:
             if passes is not None:  # the notes, at the very beginning
                 sources = [] if exchanges else [Source.written(each["path"], each["text"]) for each in passes["sent"]]
             documents = backend.documents(sources, numbers, max_tiles=receipt.settings.get("max_tiles"))
-            reply = None if asked is turn else reply_ids(asked, backend)
             text = passes["asked"] if passes is not None and asked is turn else asked.question
-            exchanges.append(Exchange(text, documents, reply, asked.text))
+            last = Exchange(text, documents, thinking=asked_with(asked).sampling.thinking)
+            exchanges.append(last if asked is turn else exchange_of(asked, documents, backend))
         return backend.lay_out(exchanges, system=receipt.system, today=date.fromisoformat(receipt.date))
 
 
 def _count_faults(turn: Turn, receipt: Receipt) -> Iterator[str]:
-    if turn.vocabulary != "" and receipt.reply_tokens != len(turn.reply_ids):  # a server tells no ids
-        yield f"the receipt has {receipt.reply_tokens:,} tokens of reply, and {len(turn.reply_ids):,} are kept"
+    n_answer = len(turn.reply_ids) - (turn.thought.n_tokens if turn.thought is not None else 0)
+    if turn.vocabulary != "" and receipt.reply_tokens != n_answer:  # a server tells no ids
+        yield f"the receipt has {receipt.reply_tokens:,} tokens of reply, and {n_answer:,} are kept"
     if receipt.prompt_tokens != sum(receipt.tokens.values()):
         yield "the tokens of the receipt do not add up to its prompt"
 

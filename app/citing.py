@@ -92,7 +92,8 @@ def _evidence(
     settings: Settings,
     stop: Flag,
 ) -> Iterator[Cited | Notice]:
-    reply, quotable = Replied(turn.reply_ids, turn.text), Quotable(sent.quotable)
+    thoughts = turn.thought.spans if turn.thought is not None else ()
+    reply, quotable = Replied(turn.reply_ids, turn.text, thoughts), Quotable(sent.quotable)
     told = backend.evidence(
         sent.case,
         reply,

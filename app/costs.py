@@ -80,7 +80,7 @@ class Metered:
 
 
 def _n_written(event: Finished) -> int:
-    return len(event.reply_ids) if event.reply_tokens is None else event.reply_tokens
+    return event.written_tokens if event.written_tokens is not None else len(event.reply_ids) or event.reply_tokens or 0
 
 
 def metered(backend: Backend, receipt: Mapping[str, Any] | None = None) -> Backend:

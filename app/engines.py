@@ -30,6 +30,7 @@ from engine.backend import (
     IdCache,
     Ids,
     KeptIds,
+    Loading,
     Origin,
     OwnTemplate,
     Part,
@@ -178,17 +179,22 @@ class LocalBackend:
                 if cancel.is_set():
                     break
             reuse = self.engine.reuse(self.opened, case.plan, case.prompt)
+        for waiting in self.engine.secure(self.opened, case, reuse, cancel):
+            yield Remark(waiting)
         process = self.engine.ready(self.opened, case, reuse, session_id)
         if reuse.remark is not None:
             yield Remark(reuse.remark)
         has_read, keeper = False, self.engine.keeper
         try:
             documents = documents_of(quotable) if quotable else None
+            manner = self.opened.manner(case.prompt, sampling, has_form=form is not None)
             generated = process.generate(
-                case.prompt, sampling, cancel=cancel, documents=documents, form=form, told=told
+                case.prompt, sampling, cancel=cancel, documents=documents, form=form, told=told, manner=manner
             )
             with closing(generated) as events:
                 for event in events:
+                    if not has_read:
+                        self.engine.has_loaded(all_of_it=not isinstance(event, Loading))
                     has_read |= isinstance(event, Prefill)  # the first comes when a saved cache has been restored
                     if isinstance(event, Finished):
                         keeper.answered(event)

@@ -29,6 +29,7 @@ ENDS = {
 # With HTML, as those have it who read exports; what is an image is not asked.
 _PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"]).disable("image")
 _END = "The end of 7e1f"  # a paragraph that is looked for behind a text
+_BOX = re.compile(r"^ {0,3}:::|^\+\+\+|^\\\[(?!.*\\\])", re.MULTILINE | re.DOTALL)
 _EXTENSIONS = re.compile(r"\$|:[a-z]|\\[(\[]|https?:|www\.|@|==", re.IGNORECASE)  # that some readers of Markdown know
 
 
@@ -70,6 +71,8 @@ def _turn_lines(turn: Turn, *, marked: bool) -> list[str]:
     if marked:
         after = "the first" if turn.parent is None else f"after {turn.parent + 1}"
         lines += [f"(question {turn.index + 1}, {after})", ""]
+    if turn.thought is not None and turn.thought.text:
+        lines += ["Thought:", "", _fenced(turn.thought.text, "text"), ""]
     lines += [_whole(turn.text), ""]
     if turn.stop != "end":
         lines += [f"({ENDS.get(turn.stop or '', 'running')})", ""]
@@ -141,8 +144,15 @@ def _fenced(text: str, language: str) -> str:
     return f"{fence}{language}\n{text}{'' if text.endswith(chr(10)) else chr(10)}{fence}"
 
 
+def _goes_on(text: str) -> bool:
+    """Whether some readers of Markdown would look for the end of a formula, a comment or a box behind the text."""
+    return text.count("$$") % 2 == 1 or text.count("%%") % 2 == 1 or _BOX.search(text) is not None
+
+
 def _keeps_to_itself(text: str) -> bool:
     """Whether what follows a text is what it would be without it, and nothing in the text looks like another turn."""
+    if _goes_on(text):
+        return False
     env: dict[str, object] = {}
     tokens = _PARSER.parse(f"{text}\n\n{_END}\n", env)
     if len(tokens) < 3:

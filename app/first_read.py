@@ -14,9 +14,9 @@ from app.passes.outline import Outline
 from app.previews import Preview
 from app.verdicts import first_reading
 from engine.backend import Plan, Verdict
+from engine.cores import usable_cores
 from engine.errors import LongdeskError
 from engine.local.reading_time import ReadingWork, products_per_s, reading_work
-from engine.runtime.settings import usable_cores
 from storage.records import Turn
 
 _WORTH_SAYING_TOKENS = 256

@@ -19,7 +19,7 @@ from app.uploads import private_folder
 from engine.corpus.rules import DEFAULT_RULES, Rules
 from engine.corpus.source import Cause
 from engine.corpus.walk.listed_tree import choose, rule_files
-from engine.errors import InputRefused, SourceRefused, UsageError
+from engine.errors import InputRefused, SourceRefused, UsageError, remedy_of, why
 
 MAX_BYTES = DEFAULT_RULES.max_archive_bytes  # of a folder, as of a zip
 _MAX_FILES = DEFAULT_RULES.max_archive_entries
@@ -125,7 +125,7 @@ class Folders:
             return Receiving(coming, private_folder(tab.home), self._max_bytes, lambda done: self._end(token, id, done))
         except OSError as error:
             self._end(token, id, None)
-            raise SourceRefused(f"There is no place for the folder ({error.strerror or error}).", AGAIN) from error
+            raise SourceRefused(f"There is no place for the folder ({why(error)}).", remedy_of(error, AGAIN)) from error
 
     def cancel(self, token: str, id: str) -> None:
         """Forgets what is coming. Files that are on their way are refused at their end."""

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from app.passes.progress import InPasses
 from app.question import Answered, Begun, Cited, DeskEvent, Filled, Looking, Notice, Passes, Passing, Question, Waiting
-from engine.backend import Checking, Loading, Plan, Prefill, Skipped, Text
+from engine.backend import Checking, Loading, Plan, Prefill, Skipped, Text, Thinking
 from engine.errors import LongdeskError, SessionBusy
 from storage.records import Turn
 
@@ -31,6 +31,7 @@ class Phase(Enum):
     CHECKING = auto()  # the model file is read, to see whether a kept KV cache is its own
     LOADING = auto()
     READING = auto()
+    THINKING = auto()
     WRITING = auto()
     CITING = auto()  # the answer is there; words are looked for that show it
     DONE = auto()
@@ -48,7 +49,9 @@ class Progress:
     prefill: Prefill | None = None  # of the prompt that is being read: in passes, each has its own
     passes: InPasses | None = None
     text: str = ""
-    n_tokens: int = 0  # of the reply, so far
+    n_tokens: int = 0  # of the answer, so far
+    thought: str = ""
+    n_thought: int = 0  # tokens
     cited: Cited | None = None  # what was found last that shows the answer
     notices: tuple[str, ...] = ()
     error: str | None = None
@@ -125,13 +128,18 @@ def advance(progress: Progress, event: DeskEvent) -> Progress:
             return replace(progress, phase=Phase.WAITING)
         case Begun():
             begun = replace(progress, phase=Phase.STARTING, turn=event.turn, plan=event.plan, text=event.turn.text)
-            return replace(begun, pictures=event.pictures)
+            thought = event.turn.thought.text if event.turn.thought is not None else ""
+            return replace(begun, pictures=event.pictures, thought=thought)
         case Checking():
             return replace(progress, phase=Phase.CHECKING, loaded=event.share)
         case Loading():
             return replace(progress, phase=Phase.LOADING, loaded=event.share)
         case Prefill():
             return replace(progress, phase=Phase.READING, prefill=event)
+        case Thinking():
+            thought, text = progress.thought + event.text, "" if event.takes_text else progress.text
+            thinking = replace(progress, phase=Phase.THINKING, thought=thought, n_thought=event.n_tokens, text=text)
+            return thinking if event.text else progress
         case Text():
             return replace(progress, phase=Phase.WRITING, text=progress.text + event.text, n_tokens=event.n_tokens)
         case Passes():

@@ -9,11 +9,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Event as Flag
 from threading import Lock
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from app.models.shelf import Shelf
+from app.promises import Promise, Promises, own_bytes, promised_away
 from app.settings import Settings
+from app.verdicts import memory_missing
 from engine.backend import (
     Case,
     Gauge,
@@ -24,7 +28,7 @@ from engine.backend import (
     TemplateUse,
     Wanted,
 )
-from engine.errors import EngineFailed, LongdeskError
+from engine.errors import DoesNotFit, EngineFailed, LongdeskError
 from engine.local.opened import OpenModel
 from engine.memory.budget import Device, Hardware, Measured, Placement
 from engine.memory.card import ModelCard
@@ -40,6 +44,10 @@ if TYPE_CHECKING:  # what runs an engine and keeps its caches: a count does with
     from engine.runtime.checkpoint import Speeds
     from engine.runtime.settings import EngineSettings
     from storage.snapshots import Snapshots
+
+_WAIT_S = 600.0  # for memory that other engines have: by then they are not about to give it back
+_POLL_S = 0.2
+_WAITING = "Waiting for memory: an engine of another Longdesk on this machine has it. Ctrl-C or Stop ends the wait."
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +73,7 @@ class LocalEngine:
         self._engine: EngineProcess | None = None
         self._model: WhichModel | None = None  # that the engine runs
         self._needs: tuple[Need, ...] = ()  # what the running engine was planned to take
+        self._promises = Promises(settings.home)
         self._dry_run = DryRun(settings.cache)
         self._shelf = Shelf(settings)
         self._keeper: Keeper | None = None
@@ -136,20 +145,62 @@ class LocalEngine:
 
         May be called from any thread.
         """
-        device = ram()
-        engine = self._engine
-        own = sum(map(_own_bytes, (engine.pid if engine is not None else None, self._dry_run.pid)))
-        return replace(device, free_bytes=min(device.total_bytes, device.free_bytes + own))
+        return self._free_ram(self._promises.others())
+
+    def _free_ram(self, others: Sequence[Promise]) -> Device:
+        device, engine = ram(), self._engine
+        pids = (engine.pid if engine is not None else None, self._dry_run.pid)
+        own = sum(own_bytes(pid) or 0 for pid in pids if pid is not None)
+        return _left(replace(device, free_bytes=min(device.total_bytes, device.free_bytes + own)), others)
 
     def hardware(self) -> Hardware:
-        """This machine as the next engine sees it. May be called from any thread."""
-        gpus = self._dry_run.gpus()
+        """This machine as the next engine sees it. What engines of other processes were promised is not free. May be
+        called from any thread."""
+        gpus, others = self._dry_run.gpus(), self._promises.others()
         if self.running is not None:
             held = {need.device.name: need.needed_bytes for need in self._needs}
             gpus = tuple(
                 replace(gpu, free_bytes=min(gpu.total_bytes, gpu.free_bytes + held.get(gpu.name, 0))) for gpu in gpus
             )
-        return Hardware(self.free_ram(), gpus, _disk_free_bytes(self._settings.home))
+        gpus = tuple(_left(gpu, others) for gpu in gpus)
+        return Hardware(self._free_ram(others), gpus, _disk_free_bytes(self._settings.home))
+
+    def secure(self, opened: OpenModel, case: Case, reuse: "KvReuse", cancel: Flag) -> Iterator[str]:
+        """Has the memory promised that a new engine for this prompt takes, where it needs one. Waits while engines of
+        other processes have it, which it says in a sentence, once; cancelled meanwhile, it promises nothing.
+
+        Raises DoesNotFit when that takes too long.
+        """
+        plan, engine, told = case.plan, self.running, False
+        if engine is not None and self._model == reuse.model and self._serves(engine, plan, case.prompt):
+            return
+        deadline = monotonic() + _WAIT_S
+        while not self._promises.promise(plan.needs, lambda: self._has_room(plan)):
+            if cancel.is_set():
+                return
+            if not told:
+                yield _WAITING
+                told = True
+            if monotonic() > deadline:
+                self._refuse(plan)
+            cancel.wait(_POLL_S)
+
+    def _has_room(self, plan: Plan) -> bool:
+        """Whether what a plan was made with is still there; as far as other engines may have taken it meanwhile."""
+        return not self._promises.others() or not any(need.short_bytes for need in self._now(plan))
+
+    def _now(self, plan: Plan) -> tuple[Need, ...]:
+        """A plan's needs on the devices as they are now."""
+        there = {device.name: device for device in self.hardware().devices}
+        return tuple(replace(need, device=there.get(need.device.name, need.device)) for need in plan.needs)
+
+    def _refuse(self, plan: Plan) -> None:
+        missing = memory_missing(replace(plan, needs=self._now(plan)), exact=True)
+        raise DoesNotFit(f"{missing}. Nothing was loaded.", "Wait until the other Longdesk is done, or end it.")
+
+    def has_loaded(self, *, all_of_it: bool) -> None:
+        """The engine's process runs; all_of_it: and it has taken what it takes. Others see it by that from now on."""
+        self._promises.runs(self._engine.pid if self._engine is not None else None, loaded=all_of_it)
 
     def wake(self) -> None:
         """Starts the dry run's process: a plan will ask it soon."""
@@ -256,6 +307,7 @@ class LocalEngine:
             if self._engine is not None:
                 self._engine.close()
                 self._engine = None
+            self._promises.withdraw()
             self._dry_run.close()
             self._shelf.close()
 
@@ -283,15 +335,10 @@ class LocalEngine:
         return asked_for and room and alike  # where it lies, and what it computes at once, can stay as it is
 
 
-def _own_bytes(pid: int | None) -> int:
-    """What a child of ours holds for itself."""
-    import psutil  # it takes a while, and a count does without
-
-    with suppress(psutil.Error):
-        if pid is not None:
-            memory = psutil.Process(pid).memory_info()
-            return max(0, int(memory.rss - memory.shared))
-    return 0
+def _left(device: Device, others: Sequence[Promise]) -> Device:
+    """Without what others were promised of it."""
+    promised = min(device.free_bytes, promised_away(device, others))
+    return replace(device, free_bytes=device.free_bytes - promised, promised_bytes=promised) if promised else device
 
 
 def _disk_free_bytes(home: Path) -> int:

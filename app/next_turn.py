@@ -121,10 +121,14 @@ def prepare(
     system = session.system or "" if session else standing_instruction(settings, bool(placed))
     today = date.fromisoformat(session.frozen_date) if session else date.today()
     carried = backend.documents(conversation.sources, conversation.numbers, max_tiles=own.max_tiles)
-    exchanges = [*conversation.history, Exchange(question, carried)]
+    exchanges = [*conversation.history, Exchange(question, carried, thinking=settings.thinking or "")]
     begun = reply_ids(resumed, backend) if resumed else _NO_IDS
     prompt = backend.lay_out(exchanges, system=system, today=today).begun_with(begun, resumed.text if resumed else "")
     case = backend.consider(prompt, settings.wanted, exchanges)
+    if after is None and turns and case.plan.over_tokens:
+        from app.forking import with_fork  # what fits does without
+
+        case = with_fork(case, conversation.history, conversation.answered, turns, backend)
     return PreparedTurn(
         session=session,
         turns=turns,
@@ -222,13 +226,12 @@ def converse(
     waiting = [place for place in sent if sees or not place.source.is_wordless]
     exchanges, answered = [], []
     for turn in turns:
-        reply = reply_ids(turn, backend)
-        if not len(reply):
+        if not len(reply_ids(turn, backend)):
             continue
         due = [place.source for place in waiting if place.turn_index <= turn.index]
         waiting = [place for place in waiting if place.turn_index > turn.index]
         documents = backend.documents(due, numbers, max_tiles=max_tiles)
-        exchanges.append(Exchange(turn.question, documents, reply, turn.text))
+        exchanges.append(exchange_of(turn, documents, backend))
         answered.append(turn)
     return Conversation(tuple(exchanges), tuple(place.source for place in waiting), numbers, unseen, tuple(answered))
 
@@ -236,9 +239,33 @@ def converse(
 def reply_ids(turn: Turn, backend: Backend) -> Ids:
     """The ids as they were sampled; the text's own ids where the model has changed, the turn was interrupted, or a
     server wrote it."""
-    if turn.reply_ids and turn.vocabulary and turn.vocabulary == backend.about.vocabulary:
+    if _was_sampled(turn, backend):
         return np.array(turn.reply_ids, dtype=np.int32)
     return backend.encode(turn.text)
+
+
+def _was_sampled(turn: Turn, backend: Backend) -> bool:
+    """Whether its ids are of this vocabulary."""
+    return bool(turn.reply_ids and turn.vocabulary and turn.vocabulary == backend.about.vocabulary)
+
+
+def exchange_of(turn: Turn, documents: tuple[Document, ...], backend: Backend) -> Exchange:
+    """A turn that has been answered, as history. Thoughts stand in it only as they were sampled, and behind the chat
+    template that they were sampled with."""
+    ids, asked, thought = reply_ids(turn, backend), asked_with(turn), turn.thought
+    if not _was_sampled(turn, backend):
+        return Exchange(turn.question, documents, ids, turn.text)
+    before, now = asked.chat_template, backend.about.template
+    return Exchange(
+        turn.question,
+        documents,
+        ids,
+        turn.text,
+        sampled=before is None or before.digest == now.digest,
+        thoughts=thought.spans if thought is not None else (),
+        thought=thought is not None and bool(thought.text) and not thought.is_open,
+        thinking=asked.sampling.thinking,
+    )
 
 
 def standing_instruction(settings: Settings, has_documents: bool) -> str:

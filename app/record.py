@@ -4,14 +4,14 @@ A disk that is full for a moment, or another process that writes for long, costs
 written with what comes next.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from time import monotonic, sleep
+from typing import Any, Protocol
 
 from app.question import Answered, DeskEvent, Notice
-from app.receipts import Receipts
-from engine.backend import Event, Finished, Gauge, HeldQuote, Prefill, Remark, Stop, Text
-from storage.records import Outcome, Turn
+from engine.backend import Event, Finished, Gauge, HeldQuote, Prefill, Remark, Stop, Text, Thinking
+from storage.records import Outcome, Thought, Turn
 from storage.schema import StorageFailed
 from storage.store import Store
 
@@ -20,10 +20,18 @@ _RETRY_S = 0.5  # after something could not be written
 _FINISHING_S = (0.1, 0.5, 2.0)  # between tries to write how it ended
 
 
+class Receipts(Protocol):
+    """What makes a turn's receipt. server: see Finished."""
+
+    server: Mapping[str, Any] | None
+
+    def of(self, turn: Turn) -> Any: ...
+
+
 @dataclass(slots=True)
 class Record:
-    """What is kept of an answer while it comes. read_s: what reading the sources took. text, ids: of the reply so far,
-    also of its beginning where it goes on."""
+    """What is kept of an answer while it comes. read_s: what reading the sources took. text: of the answer so far; ids:
+    of all of the reply; thought: before the answer. Of each also the beginning where the reply goes on."""
 
     turn: Turn
     store: Store
@@ -31,18 +39,32 @@ class Record:
     receipts: Receipts
     text: str
     ids: list[int]
+    thought: Thought = field(default_factory=Thought)
     n_begun: int = field(init=False)
     told_at: float = 0.0
     ended: bool = False
     gauge: Gauge | None = None
     encoded: int = 0
     held: tuple[HeldQuote, ...] = ()
+    is_kept: bool = True  # the store has all that was thought
     unwritten: StorageFailed | None = None
     is_told: bool = False
     try_at: float = 0.0
 
     def __post_init__(self) -> None:
         self.n_begun = len(self.ids)
+        spans = [(start, min(end, self.n_begun)) for start, end in self.thought.spans if start < self.n_begun]
+        self.thought = replace(self.thought, spans=tuple(spans), is_open=False)
+
+    def told(self, event: Event) -> Iterator[DeskEvent]:
+        """Keeps an event; what the doors hear of it, and once, of what could not be written."""
+        yield self.keep(event)
+        thought = self.turn.thought
+        if self.ended and self.turn.stop == Stop.END and not self.text and thought is not None and thought.is_open:
+            yield Notice("The model ended while it thought: it gave no answer. Ask again, or with --thinking off.")
+        if self.unwritten is not None and not self.is_told:
+            self.is_told = True
+            yield Notice(f"The answer could not be written down for a moment: {self.unwritten}")
 
     def keep(self, event: Event) -> DeskEvent:
         """Writes an event to the store; the event as the doors hear of it."""
@@ -50,22 +72,53 @@ class Record:
             self.gauge, self.encoded, self.held = event.gauge, event.encoded, event.held
             self.receipts.server = event.server
             return Answered(self.end(self._outcome(event)), event.gauge, event.encoded)
-        if isinstance(event, Text):  # at most 20 a second, 0.3 ms each: a kill loses nothing that was seen
+        if isinstance(event, Thinking):
+            self._think(event)
+        elif isinstance(event, Text):  # at most 20 a second, 0.3 ms each: a kill loses nothing that was seen
             kept = self.text.removesuffix("\N{REPLACEMENT CHARACTER}") if event.mends else self.text
             self.text = kept + event.text
             self.ids += event.ids
-            self._try(lambda: self.store.turns.append_text(self.turn.id, self.text, self.ids))
+            self._append()
         elif isinstance(event, Prefill) and (event.done == event.total or monotonic() - self.told_at > _PROGRESS_S):
             self.told_at = monotonic()
             far = {"done": event.done, "total": event.total, "reused": event.reused}
             self._try(lambda: self.store.turns.set_progress(self.turn.id, **far))
         return Notice(event.text) if isinstance(event, Remark) else event
 
-    def trouble(self) -> Iterator[Notice]:
-        """What the doors are to hear of what could not be written, once."""
-        if self.unwritten is not None and not self.is_told:
-            self.is_told = True
-            yield Notice(f"The answer could not be written down for a moment: {self.unwritten}")
+    def _think(self, event: Thinking) -> None:
+        """Thoughts are long, and written whole: not as often as text."""
+        spans, start = list(self.thought.spans), len(self.ids)
+        self.ids += event.ids
+        if event.ids and spans and spans[-1][1] == start:
+            spans[-1] = (spans[-1][0], len(self.ids))
+        elif event.ids:
+            spans.append((start, len(self.ids)))
+        n_tokens = sum(end - start for start, end in spans) or event.n_tokens
+        text = self.thought.text + event.text
+        if event.takes_text:
+            self.text = ""
+        self.thought = replace(self.thought, text=text, spans=tuple(spans), n_tokens=n_tokens, is_open=True)
+        self.is_kept = False
+        if monotonic() - self.told_at > _PROGRESS_S:
+            self.told_at = monotonic()
+            self._append()
+
+    def _append(self) -> None:
+        """Writes text and ids, and what was thought where the store has not all of it."""
+        thought = None if self.is_kept else self.thought
+
+        def write() -> None:
+            self.store.turns.append_text(self.turn.id, self.text, self.ids, thought)
+            self.is_kept = True
+
+        self._try(write)
+
+    def _had_thought(self) -> Thought | None:
+        """What was thought; None where there was neither a thought nor a mark of one."""
+        return self.thought if self.thought.text or self.thought.spans or self.thought.n_tokens else None
+
+    def _n_answered(self, event: Finished, reply_ids: Sequence[int], n_thought: int) -> int:
+        return len(reply_ids) - n_thought if event.reply_tokens is None else self.n_begun + event.reply_tokens
 
     def _try(self, write: Callable[[], object]) -> None:
         """Writes, or remembers that it could not: the next piece has all that is missing."""
@@ -98,11 +151,18 @@ class Record:
 
     def break_off(self, stop: Stop, error: str | None = None) -> Turn:
         """The turn as it is stored now, with what was sampled so far."""
-        return self.end(Outcome(text=self.text, stop=stop, reply_ids=tuple(self.ids), error=error))
+        thought, ids = self._had_thought(), tuple(self.ids)
+        return self.end(Outcome(text=self.text, stop=stop, reply_ids=ids, error=error, thought=thought))
 
     def _outcome(self, event: Finished) -> Outcome:
         reply_ids, prompt_tokens = (*self.ids[: self.n_begun], *event.reply_ids), event.prompt_tokens - self.n_begun
         reply_ids = reply_ids if event.reply_tokens is None else ()  # a server tells none
+        own = tuple((start + self.n_begun, end + self.n_begun) for start, end in event.thoughts)
+        spans = (*(span for span in self.thought.spans if span[0] < self.n_begun), *own)
+        spans = tuple((start, min(end, self.n_begun) if start < self.n_begun else end) for start, end in spans)
+        n_thought = sum(end - start for start, end in spans) if reply_ids else event.thought_tokens
+        seconds = self.thought.seconds + event.thought_s
+        self.thought = replace(self.thought, spans=spans, n_tokens=n_thought, seconds=seconds, is_open=event.is_open)
         return Outcome(
             text=self.text,
             stop=event.stop,
@@ -110,7 +170,8 @@ class Record:
             error=event.error,
             prompt_tokens=prompt_tokens,
             reused_tokens=min(event.reused_tokens, prompt_tokens),
-            reply_tokens=len(reply_ids) if event.reply_tokens is None else self.n_begun + event.reply_tokens,
+            reply_tokens=self._n_answered(event, reply_ids, n_thought),
+            thought=self._had_thought(),
             read_s=self.read_s,
             load_s=event.load_s,
             prefill_s=event.prefill_s,

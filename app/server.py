@@ -32,6 +32,7 @@ from app.door.gate import Gate
 from app.door.keys import PAGE_FILE, token_of
 from app.door.pages import scripts_in
 from app.door.setting import Door, secrets_file
+from app.endings import HUNG_UP, exit_code, polite_signals
 from app.folders import FOLDERS, MAX_BYTES, Folders
 from app.settings import home_of
 from engine.errors import LongdeskError, UsageError
@@ -195,8 +196,17 @@ def look_nothing_up() -> None:
 
 def serve(door: Door) -> None:
     """Runs until it is stopped by a signal, as a polite end: what is to happen at exit happens."""
-    for each in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(each, lambda *_: sys.exit(0))
+    code = 0
+
+    def hang_up(number: int, frame: object) -> None:  # a terminal that is closed: the same, and the code says so
+        nonlocal code
+        code = exit_code(number)
+        signal.raise_signal(signal.SIGTERM)
+
+    for each in polite_signals():
+        signal.signal(each, lambda *_: sys.exit(code))
+        if exit_code(each) == HUNG_UP:
+            signal.signal(each, hang_up)
     look_nothing_up()
     home = home_of(os.environ)
     options = {

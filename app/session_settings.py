@@ -127,6 +127,8 @@ class TurnSettings:
         values: dict[str, Any] = {"model": self.model, "kv_type": self.kv_type, **asdict(self.sampling)}
         if stops := list(values.pop("stops")):  # turns that are older have none
             values["stops"] = stops
+        if not values["thinking"]:
+            del values["thinking"]
         if self.joined is not None:
             values["joined"] = [astuple(each) for each in self.joined]
         if self.refused:
@@ -166,7 +168,7 @@ def asked_with(turn: Turn) -> TurnSettings:
 
 def _sampling(kept: Mapping[str, Any]) -> Sampling:
     known = {name: kept[name] for name in ("max_tokens", "temperature", "top_p", "min_p", "seed") if name in kept}
-    return Sampling(**known, stops=tuple(kept.get("stops") or ()))
+    return Sampling(**known, stops=tuple(kept.get("stops") or ()), thinking=str(kept.get("thinking") or ""))
 
 
 def sampling_of(settings: Settings) -> Sampling:
@@ -178,6 +180,7 @@ def sampling_of(settings: Settings) -> Sampling:
         min_p=settings.min_p,
         seed=settings.seed,
         stops=settings.stops,
+        thinking=settings.thinking or "",
     )
 
 
@@ -185,7 +188,7 @@ def as_asked(settings: Settings, turn: Turn, *, but: Collection[str] = (), goes_
     """The settings with those that a turn was asked with by itself, be it by a template or by options: it is asked so
     again. goes_on: its reply goes on, which stays as it began, however long it may become. but: names of settings that
     are given anew."""
-    asked, kept = asked_with(turn), {*turn.settings, "stops"}
+    asked, kept = asked_with(turn), {*turn.settings, "stops", "thinking"}
     stays = ({*asked.own, *(settings.OWN - {"reply_tokens"} if goes_on else ())} & settings.OWN) - {*but}
     named = {name: it for name in stays if (it := _IN_SAMPLING.get(name, name)) in kept}
     values = {name: getattr(asked.sampling, it) for name, it in named.items()}

@@ -37,7 +37,8 @@ class Settings:
     home: LONGDESK_HOME, where all that the user owns lies. model: a GGUF file or a catalogue name. models: further
     folders that hold model files. roots: folders that the page may read. n_ctx: tokens of the context, None to choose.
     n_threads: 0 for all cores. reply_tokens: --reply and --max-tokens. system: the standing instruction, None for
-    Longdesk's own. stops: texts before which a reply ends. chat_template: a file that lays chats out in place of what
+    Longdesk's own. stops: texts before which a reply ends. thinking: 'on', 'off' or the most tokens that a model may
+    think before it answers, None for what it does of itself. chat_template: a file that lays chats out in place of what
     the model brings, or one that was read already; None, and MODELS_OWN, for the model's. mmproj: the vision projector,
     None for the one that lies beside the model. max_tiles: images are scaled down to that many tiles at most.
     lora: adapters, each for the model that it was named with. rope_scaling: how a context beyond a model's window is
@@ -51,7 +52,7 @@ class Settings:
     """
 
     OWN: ClassVar = frozenset(
-        {"reply_tokens", "temperature", "top_p", "min_p", "seed", "stops"}
+        {"reply_tokens", "temperature", "top_p", "min_p", "seed", "stops", "thinking"}
     )  # a question's, perhaps
 
     home: Path
@@ -68,6 +69,7 @@ class Settings:
     min_p: float = 0.05
     seed: int | None = None
     stops: tuple[str, ...] = ()
+    thinking: str | None = None
     system: str | None = None
     chat_template: str | OwnTemplate | None = None
     mmproj: Path | None = None
@@ -93,6 +95,7 @@ class Settings:
             ("notes_budget", self.notes_budget >= 0, "0 or more"),
             ("n_threads", self.n_threads >= 0, "0 or more"),
             ("stops", all(0 < len(stop) <= 1_000 for stop in self.stops), "texts of 1 to 1,000 characters"),
+            ("thinking", is_thinking(self.thinking or ""), "on, off, or a number of tokens"),
             ("temperature", 0 <= self.temperature <= 10, "from 0 to 10"),
             ("top_p", 0 <= self.top_p <= 1, "from 0 to 1"),
             ("min_p", 0 <= self.min_p <= 1, "from 0 to 1"),
@@ -161,6 +164,11 @@ class Settings:
     def count_cache(self) -> KeptFiles:
         """What is kept of files that were counted: the ids of their texts, and how each was read."""
         return KeptFiles(self.cache / "counts", self.count_cache_budget)
+
+
+def is_thinking(value: str) -> bool:
+    """Whether it is a value of the setting thinking."""
+    return value in ("", "on", "off") or (value.isdecimal() and value.isascii() and int(value) < 1 << 31)
 
 
 def _names_pages(draw_pages: str) -> bool:
@@ -270,6 +278,7 @@ _FILE_TYPES: dict[str, type | tuple[type, ...]] = {
     "min_p": (int, float),
     "seed": int,
     "stops": list,
+    "thinking": (str, int),
     "system": str,
     "chat_template": str,
     "mmproj": str,
@@ -304,6 +313,8 @@ def _from_file(path: Path) -> dict[str, Any]:
     for name in ("roots", "models"):
         if name in values:
             values[name] = tuple(expanded(Path(str(folder))) for folder in values[name])
+    if "thinking" in values:
+        values["thinking"] = str(values["thinking"])
     if "stops" in values:
         values["stops"] = tuple(map(str, values["stops"]))
     if "chat_template" in values:

@@ -11,6 +11,7 @@ from app.sizes import show_bytes
 from engine.backend import Advice, Plan, Verdict, Weight
 from engine.corpus.wording import counted, listed
 from engine.errors import DoesNotFit
+from engine.memory.budget import Device
 
 CANNOT_SEE = "the model cannot see"
 NOT_SENT = f"not sent: {CANNOT_SEE}"
@@ -75,9 +76,17 @@ def memory_missing(plan: Plan, *, exact: bool = False) -> str:
     return "; ".join(
         f"{size(need.short_bytes)}{unit} of memory are missing on {need.device.name}, where KV cache and buffers need "
         f"{size(need.needed_bytes - need.mapped_bytes)} and {size(need.device.free_bytes)} are free"
+        f"{_promised(need.device, size, unit)}"
         for need in plan.needs
         if need.short_bytes
     )
+
+
+def _promised(device: Device, size: Callable[[int], str], unit: str) -> str:
+    """That other processes were promised some of it."""
+    if not device.promised_bytes:
+        return ""
+    return f"; {size(device.promised_bytes)}{unit} more wait for an engine of another Longdesk"
 
 
 def refuse_misfit(plan: Plan) -> None:
@@ -88,6 +97,8 @@ def refuse_misfit(plan: Plan) -> None:
     offered = (*plan.advice[:_OFFERED], *others)
     remedy = " Or: ".join(change(plan, advice) for advice in offered)
     if plan.verdict is Verdict.OVER_MEMORY:
+        if any(need.short_bytes and need.device.promised_bytes for need in plan.needs):
+            remedy = " Or: ".join(filter(None, ("Wait until the other Longdesk is done, or end it.", remedy)))
         raise DoesNotFit(f"{memory_missing(plan, exact=True)}. Nothing was loaded.", remedy)
     if not plan.over_tokens:
         raise DoesNotFit(f"{tokens_over(plan)}.", remedy)
@@ -107,6 +118,11 @@ def change(plan: Plan, advice: Advice, *, options: bool = True) -> str:
         flags = "--pass-tokens auto" + (f" --ctx {advice.n_ctx}" if advice.n_ctx is not None else "")
         passes = "Read the files in passes, slice by slice, with nothing left out"
         return f"{passes}{_named(f'ask {flags}', options) or and_context}."
+    if advice.without_turns:
+        oldest = counted(advice.without_turns, "oldest question", "oldest questions")
+        flags = _named(f"sessions fork ID --last {advice.keeps_turns}", options)
+        less = f"{counted(advice.saves_tokens, 'token')} less"
+        return f"Go on in a copy of the session without its {oldest}, {less}{flags}; this session stays as it is."
     if advice.max_tiles is not None or advice.fewer_pages is not None or advice.sources:
         return _less_to_read(advice, options)
     if advice.rope_scaling is not None:

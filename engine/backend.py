@@ -33,6 +33,7 @@ from engine.runtime.events import (
     Sampling,
     Stop,
     Text,
+    Thinking,
 )
 from engine.tokens.document import Document, Ids, View, number_pictures
 from engine.tokens.id_cache import IdCache, KeptIds
@@ -81,6 +82,7 @@ __all__ = [
     "Stop",
     "TemplateUse",
     "Text",
+    "Thinking",
     "Verdict",
     "View",
     "Wanted",

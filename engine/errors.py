@@ -13,6 +13,7 @@
     ├── SessionBusy         another process is answering in this session
     ├── Cancelled           the user stopped it
     └── storage.schema.StorageFailed   the database cannot be opened, read or written
+        └── storage.schema.StorageFull   its disk is full
 
 A message states the fact and, in `remedy`, what to do about it. They are caught only at the doors (app/), which
 turn them into a sentence and an exit code; nothing below prints or exits.
@@ -21,9 +22,11 @@ No message holds a key, whoever worded it: each goes through `redacted`, and wha
 library or a server.
 """
 
+import errno
 import re
 from urllib.parse import quote
 
+MAKE_ROOM = "Free some space; `longdesk snapshots prune --all` and `longdesk sessions delete ID` free what is kept."
 STANDS_FOR_IT = "[key]"
 _LEAST = 6  # characters: what is shorter is no key, and stands in too many words
 _SECRETS: set[str] = set()
@@ -111,3 +114,22 @@ class SessionBusy(LongdeskError):
 
 class Cancelled(LongdeskError):
     """The user stopped it."""
+
+
+def why(error: OSError) -> str:
+    """What the system said of a file, as the end of a sentence; a full disk is called full."""
+    if error.errno == errno.ENOSPC:
+        return "the disk is full"
+    if error.errno == errno.EDQUOT:
+        return "the quota of the disk is used up"
+    return error.strerror or str(error)
+
+
+def remedy_of(error: OSError, otherwise: str) -> str:
+    """What to do about it: room where there is none, else what is given."""
+    return MAKE_ROOM if is_full(error) else otherwise
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether something failed since a disk is full, or its quota used up."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

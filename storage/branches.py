@@ -55,8 +55,8 @@ def newest_leaf(parents: Parents, position: int) -> int:
 
 def alternatives(parents: Parents) -> dict[int, tuple[int, ...]]:
     """Of every turn those that stand in its place, in order, itself among them."""
-    children = _children(parents)
-    return {position: tuple(children[parent]) for position, parent in parents.items()}
+    children = {parent: tuple(each) for parent, each in _children(parents).items()}  # one for all that stand there
+    return {position: children[parent] for position, parent in parents.items()}
 
 
 def _children(parents: Parents) -> dict[int | None, Sequence[int]]:

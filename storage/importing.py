@@ -2,9 +2,9 @@
 
 import sqlite3
 
-from storage.arriving import put_and_link
 from storage.branches import choose_leaf
 from storage.columns import pack_ids, pack_json, pack_text
+from storage.contents import put_and_link
 from storage.identity import draw_id, is_id
 from storage.kept_notes import put_note
 from storage.records import Session, SessionRecord, Turn
@@ -81,6 +81,7 @@ def _put_turn(connection: sqlite3.Connection, session_id: str, turn: Turn) -> No
         "question": pack_text(turn.question),
         "citations": pack_json(citations),
         "receipt": pack_json(turn.receipt),
+        "thought": pack_json(turn.thought and turn.thought.to_json()),
         "reply_ids": pack_ids(turn.reply_ids),
         "text": pack_text(turn.text),
     }

@@ -80,7 +80,7 @@ class KeptNotes:
 
     def delete(self, session_id: str, number: int) -> None:
         """Takes it away."""
-        with self._database.write() as connection:
+        with self._database.write(frees=True) as connection:
             whole = find_session(connection, session_id)
             _read(connection, whole, number)
             connection.execute("DELETE FROM kept_notes WHERE session_id = ? AND number = ?", (whole, number))

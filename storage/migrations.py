@@ -348,3 +348,9 @@ def pieces_of_contents(db: Database) -> None:
     """Contents that are too large for one transaction: `deflated` has a flag for them, and `data` says which pieces."""
     columns = "put TEXT NOT NULL, number INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (put, number)"
     db.conn.execute(f"CREATE TABLE content_pieces ({columns})")
+
+
+@MIGRATIONS()
+def thoughts_of_turns(db: Database) -> None:
+    """What a model thought before its answer, as JSON; NULL where nothing was, and for all turns before."""
+    db.conn.execute("ALTER TABLE turns ADD COLUMN thought TEXT")

@@ -3,12 +3,13 @@
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from storage.columns import pack_json, pack_text, pack_time
 from storage.identity import require_session
-from storage.schema import Database
+from storage.schema import Database, StorageFull
 
 _TICK = len("2026-01-31T12")  # a note is told to be used once an hour at most
 _SESSIONS_OWN = "key LIKE 'summary %'"  # such notes are no work that can be done again unheard
@@ -37,7 +38,7 @@ class Notes:
             return None
         now = pack_time()
         if row["used"][:_TICK] < now[:_TICK]:
-            with self._database.write() as connection:
+            with suppress(StorageFull), self._database.write() as connection:
                 connection.execute("UPDATE notes SET used = ? WHERE key = ?", (now, key))
         return dict(json.loads(row["note"]))
 
@@ -64,7 +65,7 @@ class Notes:
     def prune(self, *, older_than: str | None = None, to_bytes: int | None = None) -> Pruned:
         """Takes away what was not used since a time, ISO 8601 UTC, then what was not used for longest until to_bytes
         are left. What belongs to a session alone, such as its summary, stays with it."""
-        with self._database.write() as connection:
+        with self._database.write(frees=True) as connection:
             gone = _prune(connection, older_than=older_than, to_bytes=to_bytes)
         self._database.give_space_back()
         return gone

@@ -1,7 +1,7 @@
 """What is stored, as values: sessions, turns, sources, saved KV caches. How each is kept is left to its own module."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +42,42 @@ class SessionSummary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Thought:
+    """What was thought before an answer. spans: of the turn's reply_ids, from and up to, what is no part of the answer,
+    marks included; n_tokens: how many these are, or were where a server wrote them. is_open: it never came to an end.
+    """
+
+    text: str = field(default="", repr=False)
+    spans: tuple[Span, ...] = ()
+    n_tokens: int = 0
+    seconds: float = 0.0
+    is_open: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """As the store and exports have it."""
+        return {**asdict(self), "spans": [list(span) for span in self.spans]}
+
+
+def thought_from(kept: Mapping[str, Any]) -> Thought:
+    """A thought from its JSON. Raises TypeError, ValueError or KeyError for what is none."""
+    spans = tuple((int(start), int(end)) for start, end in kept["spans"])
+    if any(not 0 <= start <= end for start, end in spans):
+        raise ValueError("a thought ends before it begins")
+    return Thought(
+        text=str(kept["text"]),
+        spans=spans,
+        n_tokens=int(kept["n_tokens"]),
+        seconds=float(kept["seconds"]),
+        is_open=bool(kept["is_open"]),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """How a turn ended.
 
-    stop: "end", "length", "cancelled" or "error". reply_ids: the sampled ids, to be replayed as they are.
+    stop: "end", "length", "cancelled" or "error". reply_ids: the sampled ids, to be replayed as they are; thought:
+    which of them are no part of the answer, and what was thought.
     """
 
     text: str = field(repr=False)
@@ -59,6 +91,7 @@ class Outcome:
     load_s: float | None = None
     prefill_s: float | None = None
     ttft_s: float | None = None
+    thought: Thought | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +106,7 @@ class Turn:
     settings: what it was asked with; app.session_settings.TurnSettings says what. prefill_done: tokens read so far.
     citations: None where nobody has looked for any yet. receipt: what was sent, JSON, see engine.answer.receipt; None
     of turns that are older, or that nothing was sent for. Turns.cite writes both.
+    thought: what was thought before the answer, None where nothing was.
     created, finished: ISO 8601 UTC; finished is None while it runs, the last sign of life of an interrupted one.
     """
 
@@ -100,6 +134,7 @@ class Turn:
     finished: str | None
     parent: int | None = None
     alternatives: tuple[int, ...] = ()
+    thought: Thought | None = None
 
 
 @dataclass(frozen=True, slots=True)

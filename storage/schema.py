@@ -11,6 +11,7 @@ be used across a fork.
 """
 
 import os
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -18,11 +19,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 
-from engine.errors import LongdeskError
+from engine.errors import MAKE_ROOM, LongdeskError, why
+from storage.reserve import FULL, RESERVE_BYTES, give_up, is_full, put_aside
 
 FILE_NAME = "longdesk.db"
 APPLICATION_ID = 0x4C6F6E67  # "Long", in the file's header: whose database this is
-VERSION = 16  # how many migrations there are, kept in the header as user_version
+VERSION = 17  # how many migrations there are, kept in the header as user_version
 BUSY_S = 10.0
 WAL_BYTES_KEPT = 16 * 2**20
 _PAGES_AT_ONCE = 1_024  # 4 MiB
@@ -31,6 +33,10 @@ _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.001, 0.05
 
 class StorageFailed(LongdeskError):
     """The database cannot be opened, read or written: damaged, too new, not allowed, disk full, locked for too long."""
+
+
+class StorageFull(StorageFailed):
+    """Its disk is full: what is there can be read and deleted, and nothing be added."""
 
 
 class Database:
@@ -44,13 +50,17 @@ class Database:
         self._closed = False
         _create(home, self.path)
         with _in_words(self.path):
-            connection = _connect(self.path)
+            connection, is_frozen = _connect_to_read(self.path)
             try:
-                _bring_up_to_date(connection, self.path)
+                _bring_up_to_date(connection, self.path, is_frozen=is_frozen)
             except BaseException:
                 connection.close()
                 raise
-        self._idle.append(connection)
+        if is_frozen:
+            connection.close()
+        else:
+            self._idle.append(connection)
+            put_aside(home)
 
     @property
     def closed(self) -> bool:
@@ -67,13 +77,19 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
-        """Lends a connection inside a transaction that sees one moment of the database and must not write."""
-        with self._lend("BEGIN") as connection:
+        """Lends a connection inside a transaction that sees one moment of the database and must not write. It needs no
+        room on the disk."""
+        with self._lend("BEGIN", reads=True) as connection:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[sqlite3.Connection]:
-        """Lends a connection inside a transaction: committed at the end of the block, rolled back by an exception."""
+    def write(self, *, frees: bool = False) -> Iterator[sqlite3.Connection]:
+        """Lends a connection inside a transaction: committed at the end of the block, rolled back by an exception.
+
+        frees: it is for taking something away, which a full disk must not keep anybody from: see `reserve`.
+        """
+        if frees:
+            give_up(self.path.parent)
         if not self._writing.acquire(timeout=BUSY_S):
             raise _locked(self.path)
         try:
@@ -92,21 +108,22 @@ class Database:
         time.sleep(min(_LONGEST_PAUSE_S, _SHORTEST_PAUSE_S + (time.monotonic() - begun) / 4))
 
     def give_space_back(self) -> None:
-        """Shrinks the file by the pages that deletions have left empty, some at a time."""
+        """Shrinks the file by the pages that deletions have left empty, some at a time, where there is room."""
         n_free = 1
         while n_free:
-            with self._borrow() as connection, _in_words(self.path):
+            with suppress(StorageFull), self._borrow() as connection, _in_words(self.path):
                 n_before = connection.execute("PRAGMA freelist_count").fetchone()[0]
                 # execute() would take its first step only: one page
                 connection.executescript(f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE})")
                 n_free = connection.execute("PRAGMA freelist_count").fetchone()[0]
-            if n_free >= n_before:  # somebody else needs them
-                return
-            time.sleep(_SHORTEST_PAUSE_S)
+                if n_free < n_before:
+                    time.sleep(_SHORTEST_PAUSE_S)
+                    continue
+            return  # somebody else needs them, or there is no room
 
     @contextmanager
-    def _lend(self, begin: str) -> Iterator[sqlite3.Connection]:
-        with self._borrow() as connection, _in_words(self.path):
+    def _lend(self, begin: str, *, reads: bool = False) -> Iterator[sqlite3.Connection]:
+        with self._borrow(reads=reads) as connection, _in_words(self.path):
             connection.execute(begin)
             try:
                 yield connection
@@ -117,19 +134,20 @@ class Database:
                     connection.execute("ROLLBACK")
 
     @contextmanager
-    def _borrow(self) -> Iterator[sqlite3.Connection]:
+    def _borrow(self, *, reads: bool = False) -> Iterator[sqlite3.Connection]:
         with self._lock:
             if self._closed:
                 raise StorageFailed(f"The store {self.path} is closed.")
             connection = self._idle.pop() if self._idle else None
+        is_frozen = False
         if connection is None:
             with _in_words(self.path):
-                connection = _connect(self.path)
+                connection, is_frozen = _connect_to_read(self.path) if reads else (_connect(self.path), False)
         try:
             yield connection
         finally:
             with self._lock:
-                keep = not self._closed and not connection.in_transaction
+                keep = not self._closed and not connection.in_transaction and not is_frozen
                 if keep:
                     self._idle.append(connection)
             if not keep:
@@ -149,12 +167,13 @@ def _create(home: Path, path: Path) -> None:
         if path.stat().st_mode & 0o077:
             path.chmod(0o600)
     except OSError as error:
-        raise _cannot_write(path, error.strerror or str(error)) from error
+        raise _full(path) if error.errno in FULL else _cannot_write(path, why(error)) from error
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path, how: str = "") -> sqlite3.Connection:
     # isolation_level None: the driver opens no transactions of its own, only `_lend` does.
-    connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+    where = path.absolute().as_uri() + how
+    connection = sqlite3.connect(where, uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
     try:
         _set_up(connection)
@@ -162,6 +181,21 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _connect_to_read(path: Path) -> tuple[sqlite3.Connection, bool]:
+    """A connection, and whether it sees the file as it stands and no more: on a disk that is full, where nobody else
+    has it open, SQLite cannot make the file without which it reads no log; and there is no log then."""
+    try:
+        return _connect(path), False  # its settings read the file
+    except sqlite3.OperationalError as error:
+        if not _is_of_full_disk(path, error):
+            raise
+    log = path.with_name(f"{path.name}-wal")
+    if log.exists() and log.stat().st_size:  # what a crash left in it is missing in the file
+        give_up(path.parent)
+        return _connect(path), False
+    return _connect(path, "?mode=ro&immutable=1"), True
 
 
 def _set_up(connection: sqlite3.Connection) -> None:
@@ -175,8 +209,12 @@ def _set_up(connection: sqlite3.Connection) -> None:
         connection.execute(f"PRAGMA {pragma}").fetchall()
 
 
-def _bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
+def _bring_up_to_date(connection: sqlite3.Connection, path: Path, *, is_frozen: bool) -> None:
     version = _check_header(connection, path)
+    if is_frozen:
+        if version < VERSION:
+            raise _full(path)
+        return
     if version < VERSION:
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # heeded only before the first table
     _switch_to_wal(connection)
@@ -243,9 +281,9 @@ def _in_words(path: Path) -> Iterator[None]:
 
 def _failure(path: Path, error: sqlite3.Error) -> StorageFailed:
     # Errors that the driver itself raises carry no code: text that is not UTF-8, a value out of range.
+    if _is_of_full_disk(path, error):
+        return _full(path)
     match getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF:
-        case sqlite3.SQLITE_FULL:
-            return StorageFailed(f"The disk that holds {path} is full.", "Free some space and try again.")
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return _locked(path)
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
@@ -263,6 +301,22 @@ def _locked(path: Path) -> StorageFailed:
     return StorageFailed(
         f"Another process has kept {path} locked for {BUSY_S:.0f} seconds.", "Try again when it is done, or end it."
     )
+
+
+def _is_of_full_disk(path: Path, error: sqlite3.Error) -> bool:
+    """Whether SQLite failed since the disk is full, which it does not always say so."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+    may_be = code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
+    return code == sqlite3.SQLITE_FULL or (may_be and is_full(path.parent))
+
+
+def _full(path: Path) -> StorageFull:
+    """With how much is there, as far as the system tells."""
+    with suppress(OSError):
+        free = shutil.disk_usage(path.parent).free
+        needed = f"{free:,} bytes are free there, and changing anything takes about {RESERVE_BYTES:,}"
+        return StorageFull(f"The disk that holds {path} is full: {needed}.", MAKE_ROOM)
+    return StorageFull(f"The disk that holds {path} is full.", MAKE_ROOM)
 
 
 def _cannot_write(path: Path, why: str) -> StorageFailed:

@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import UsageError
-from storage.arriving import forget_later
 from storage.columns import pack_json, pack_text, pack_time, unpack_json, unpack_optional, unpack_text, unpack_time
+from storage.contents import forget_later, linked_contents
 from storage.identity import draw_id, find_session, touch_session
 from storage.leases import ANSWERING, SUMMARIZING, refuse_if_held
 from storage.records import Session, SessionSummary
 from storage.schema import Database, StorageFailed
 from storage.search import TITLE_INDEX, index_passage
 from storage.snapshots import take_from
-from storage.sources import linked_contents
 from storage.turns import heal
 
 
@@ -127,7 +126,7 @@ class Sessions:
 
         Raises SessionBusy while somebody answers in it or summarizes it, UsageError without such a session.
         """
-        with self._database.write() as connection:
+        with self._database.write(frees=True) as connection:
             whole = find_session(connection, session_id)
             for table in (ANSWERING, SUMMARIZING):
                 refuse_if_held(connection, whole, table)

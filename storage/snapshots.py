@@ -105,12 +105,12 @@ class Snapshots:
 
     def remove(self, session_id: str) -> tuple[Path, ...]:
         """Takes the session's states away. Returns the files that no other session used."""
-        with self._database.write() as connection:
+        with self._database.write(frees=True) as connection:
             return take_from(connection, self._home, session_id)
 
     def forget(self, path: Path) -> None:
         """Takes a state away from all sessions that used it: its file is gone, damaged, or evicted."""
-        with self._database.write() as connection:
+        with self._database.write(frees=True) as connection:
             connection.execute("DELETE FROM snapshots WHERE path = ?", (self._stored(path),))
 
     def list(self) -> tuple[Snapshot, ...]:

@@ -11,9 +11,8 @@ from typing import Any
 
 from engine.corpus.source import Cause, KeptFile, Picture, Skipped, Source, digest_bytes
 from engine.errors import UsageError
-from storage.arriving import forget_later, put_and_link
 from storage.columns import pack_text, unpack_optional, unpack_text
-from storage.contents import Content, unpacked
+from storage.contents import Content, forget_later, linked_contents, put_and_link, unpacked
 from storage.identity import require_session, touch_session
 from storage.records import SessionSource, SourceLink
 from storage.schema import Database
@@ -194,14 +193,6 @@ def link_placed(connection: sqlite3.Connection, session_id: str, placed: Sequenc
         "UPDATE session_sources SET enabled = 0 WHERE session_id = ? AND path = ?",
         [(session_id, pack_text(at.source.path)) for at in placed if not at.enabled],
     )
-
-
-def linked_contents(connection: sqlite3.Connection, session_id: str) -> set[str]:
-    """The digests of the contents that a session links."""
-    rows = connection.execute(
-        "SELECT text_content, file_content FROM session_sources WHERE session_id = ?", (session_id,)
-    )
-    return {digest for row in rows for digest in row if digest is not None}
 
 
 _WHOLE = """SELECT link.*, body.deflated AS text_deflated, body.data AS text_data,

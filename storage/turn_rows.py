@@ -8,7 +8,7 @@ from engine.answer.citations import Citation, citation_from
 from engine.errors import UsageError
 from storage.branches import Parents, alternatives, read_parents
 from storage.columns import pack_ids, pack_text, unpack_ids, unpack_json, unpack_optional, unpack_text, unpack_time
-from storage.records import Turn
+from storage.records import Turn, thought_from
 
 
 def read_turns(
@@ -62,6 +62,7 @@ def _turn(connection: sqlite3.Connection, row: sqlite3.Row, beside: tuple[int, .
         error=unpack_optional(row["error"]),
         citations=_citations(row["citations"]),
         receipt=unpack_json(row["receipt"]),
+        thought=None if row["thought"] is None else thought_from(unpack_json(row["thought"])),
         created=unpack_time(row["created"]),
         finished=None if running else unpack_time(row["written"]),
         parent=row["parent"],

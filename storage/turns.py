@@ -5,6 +5,7 @@ A running turn has stop None. Its text lies in pieces, so that appending costs w
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +15,8 @@ from storage.branches import Parents, branch_to, choose_leaf, newest_leaf, read_
 from storage.columns import pack_ids, pack_json, pack_text, pack_time
 from storage.identity import find_session, touch_session
 from storage.leases import Lease, beat, is_held, refuse_if_held
-from storage.records import Outcome, Turn
-from storage.schema import Database
+from storage.records import Outcome, Thought, Turn
+from storage.schema import Database, StorageFull
 from storage.search import index_passage
 from storage.turn_rows import add_pieces, drop_pieces, read_pieces, read_turn, read_turns, turn_of
 
@@ -98,8 +99,10 @@ class Turns:
             refuse_if_held(connection, whole)
             choose_leaf(connection, whole, newest_leaf(parents, index))
 
-    def append_text(self, turn_id: int, text_so_far: str, ids_so_far: Sequence[int] = ()) -> None:
-        """Keeps the answer as far as it has come; only what is new since the last call is written.
+    def append_text(
+        self, turn_id: int, text_so_far: str, ids_so_far: Sequence[int] = (), thought: Thought | None = None
+    ) -> None:
+        """Keeps the answer as far as it has come; only what is new since the last call is written, and thought.
 
         text_so_far begins with what was given before; ids_so_far, all that were sampled for it, do too. Renews the
         lease's heartbeat. Raises SessionBusy when the turn is not running any more: another process took the session
@@ -108,6 +111,9 @@ class Turns:
         with self._database.write() as connection:
             self._sign_of_life(connection, turn_id)
             add_pieces(connection, turn_id, text_so_far, ids_so_far)
+            if thought is not None:
+                cells = (pack_json(thought.to_json()), turn_id)
+                connection.execute("UPDATE turns SET thought = ? WHERE id = ?", cells)
 
     def set_progress(self, turn_id: int, *, done: int, total: int, reused: int) -> None:
         """Keeps how far the prompt was read, in tokens. Renews the heartbeat and raises as append_text does."""
@@ -234,11 +240,12 @@ def heal(database: Database) -> int:
     with database.read() as connection:
         if not _orphans(connection):
             return 0
-    with database.write() as connection:
+    with suppress(StorageFull), database.write() as connection:  # on a full disk, what is there can still be read
         orphans = _orphans(connection)
         for row in orphans:
             _interrupt(connection, row)
         return len(orphans)
+    return 0
 
 
 def _parent_of(parents: Parents, index: int) -> int | None:
@@ -277,7 +284,7 @@ def _interrupt(connection: sqlite3.Connection, row: sqlite3.Row) -> None:
 
 _FINISH = """UPDATE turns SET written = ?, stop = ?, text = ?, reply_ids = ?, error = ?,
     prompt_tokens = coalesce(?, prompt_tokens), reused_tokens = coalesce(?, reused_tokens), reply_tokens = ?,
-    read_s = ?, load_s = ?, prefill_s = ?, ttft_s = ? WHERE id = ?"""
+    read_s = ?, load_s = ?, prefill_s = ?, ttft_s = ?, thought = ? WHERE id = ?"""
 
 
 def _cells(outcome: Outcome) -> tuple[Any, ...]:
@@ -294,4 +301,5 @@ def _cells(outcome: Outcome) -> tuple[Any, ...]:
         outcome.load_s,
         outcome.prefill_s,
         outcome.ttft_s,
+        pack_json(outcome.thought and outcome.thought.to_json()),
     )

@@ -40,9 +40,10 @@ def short_batches(
 def _measured(job: dict[str, Any]) -> Iterator[Short]:
     import llama_cpp
 
+    from engine.cores import usable_cores
     from engine.memory.budget import Placement
     from engine.runtime.llama import LlamaModel
-    from engine.runtime.settings import EngineSettings, usable_cores
+    from engine.runtime.settings import EngineSettings
 
     depth = job["depth"]
     placement = Placement(n_ctx=depth + 2 * _TILE, kv_type=job["kv_type"])

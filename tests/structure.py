@@ -36,7 +36,7 @@ NOUNS = {
     "app.parts.dropping": "a part of the page: the place to drop a folder, with its files for the browser",
     "app.parts.guides": "a part of the page: what the guides say",
     "app.parts.tiles": "a part of the page: the slider for tiles",
-    "engine.runtime.filling": "which short batches are filled up: arithmetic with tests of its own",
+    "engine.local.speaking": "how a model writes its replies: what its template says, in its vocabulary's ids",
     "engine.runtime.log": "llama.cpp's log: a callback that C calls",
     "engine.runtime.sampling": "llama.cpp's sampler chain: memory that belongs to C",
 }

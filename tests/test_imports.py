@@ -19,8 +19,15 @@ MODULES = frozenset(map(module_of, FILES))
 # From the ground up: a module imports only from its own floor and from those before it. A name stands for all below it;
 # where several fit a module, the longest counts. Every module is on one.
 FLOORS = (
-    ("engine.errors", "engine.tensor_types", "engine.model_file", "engine.file_clock", "engine.watching"),
-    ("engine.gguf", "engine.child", "engine.kept_files"),
+    (
+        "engine.errors",
+        "engine.tensor_types",
+        "engine.model_file",
+        "engine.file_clock",
+        "engine.watching",
+        "engine.cgroups",
+    ),
+    ("engine.gguf", "engine.child", "engine.kept_files", "engine.cores"),
     ("engine.corpus",),
     ("engine.tokens", "engine.memory"),
     ("engine.prompt",),
@@ -30,6 +37,7 @@ FLOORS = (
     ("storage",),
     (
         "app.sizes",
+        "app.endings",
         "app.markdown",
         "app.answers",
         "app.guides",
@@ -43,6 +51,7 @@ FLOORS = (
     ("app.settings", "app.models", "app.counting", "app.kept_count"),
     ("app.session_settings", "app.reading"),
     ("app.kv", "app.images", "app.attachments"),
+    ("app.promises", "app.forking"),
     ("app.local_engine", "app.engines", "app.next_turn"),
     ("app.previews", "app.question"),
     ("app.reach",),

@@ -1,11 +1,10 @@
 """The command line: a thin door on Desk. The document goes to standard output, everything else to standard error.
 
 Scripts rely on the names, the JSON and the exit codes here: 0 done, 1 failed while running, 2 usage, 3 does not fit,
-4 input refused, 130 cancelled. One noun a module; a command is added to COMMANDS, and its module is imported when it is
-called: what the others stand on costs it nothing.
+4 input refused, 130 cancelled, 129 cancelled by a terminal that was closed. One noun a module; a command is added to
+COMMANDS, and its module is imported when it is called: what the others stand on costs it nothing.
 """
 
-import io
 import os
 import signal
 import sys
@@ -14,8 +13,20 @@ from importlib import import_module
 
 import click
 
-from app.cli.signals import INTERRUPTED, interrupt, leave
-from engine.errors import Cancelled, DoesNotFit, InputRefused, LongdeskError, UsageError, redacted
+from app.cli.signals import interrupt, leave, was_asked_to_end
+from app.cli.terminal import guard_streams
+from app.endings import CANCELLED, polite_signals
+from engine.errors import (
+    MAKE_ROOM,
+    Cancelled,
+    DoesNotFit,
+    InputRefused,
+    LongdeskError,
+    UsageError,
+    is_full,
+    redacted,
+    why,
+)
 
 # of each command the module that has a function of its name, and the sentence that --help says of it
 COMMANDS = {
@@ -58,11 +69,9 @@ class Commands(click.Group):
 
 def main() -> None:
     """The console script `longdesk`: runs a command and turns errors into a sentence and an exit code."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # a polite kill is a cancel
+    for number in polite_signals():  # a polite kill is a cancel
         signal.signal(number, interrupt)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(encoding="utf-8", errors="replace")  # documents are UTF-8 whatever the locale
+    guard_streams()
     leave(_run())
 
 
@@ -70,7 +79,7 @@ def _run() -> int:
     try:
         code = cli(standalone_mode=False)
     except (click.exceptions.Abort, KeyboardInterrupt):
-        code = 130
+        code = CANCELLED
     except click.ClickException as error:
         error.show()
         code = error.exit_code
@@ -82,13 +91,23 @@ def _run() -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     except Exception as error:  # a bug of ours, or of the system's: still a sentence
-        if INTERRUPTED.is_set():  # a library may turn Ctrl-C into an error of its own: pandas does while it imports
-            return 130
+        if was_asked_to_end():  # a library may turn Ctrl-C into an error of its own: pandas does while it imports
+            return CANCELLED
+        if is_full(error):
+            click.echo(f"longdesk: {_full(error)}", err=True)
+            return 1
         click.echo(
             f"longdesk: {type(error).__name__}: {redacted(str(error))}. Nothing that was saved is lost.", err=True
         )
         code = 1
     return code if isinstance(code, int) else 0
+
+
+def _full(error: Exception) -> str:
+    """What could not be written: a file, or what a command prints where that goes to one."""
+    assert isinstance(error, OSError)
+    what = error.filename or "What was printed"
+    return f"{what} could not be written: {why(error)}. Nothing that was saved is lost. {MAKE_ROOM}"
 
 
 def _exit_code(error: LongdeskError) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from app.cli.desk import open_desk, take_up
-from app.cli.options import CLUSTER, CLUSTER_NAMES, CONTEXT, CORPUS, JSON, READ_AGAIN, Tokens, names_pages
+from app.cli.options import CLUSTER, CLUSTER_NAMES, CONTEXT, CORPUS, JSON, READ_AGAIN, THINKING, Tokens, names_pages
 from app.cli.output import Json
 from app.cli.output.answer import print_answer, show_checking, tell_skipped
 from app.cli.output.count import count_json, show_reading
@@ -118,6 +118,7 @@ def plan(
 @click.option("--min-p", type=click.FloatRange(0, 1), metavar="P")
 @click.option("--seed", type=int, metavar="S")
 @click.option("--stop", "stops", multiple=True, metavar="TEXT", help="End the reply before this text; may be repeated.")
+@THINKING
 @click.option("--no-snapshot", is_flag=True, help="Do not keep the KV cache for the session's next question.")
 @click.option(
     "--quotes/--no-quotes",
@@ -312,8 +313,12 @@ def _read_to_count(desk: Desk, paths: Sequence[Path], rules: Rules, read_again: 
 
 def _question_text(question: str) -> str:
     """The question as clean text: from standard input, or from an argument in whatever encoding."""
-    raw = sys.stdin.buffer.read() if question == "-" else question.encode("utf-8", "surrogateescape")
-    text = raw.decode("utf-8", "replace")
+    if question == "-":
+        from app.cli.input import text_from_stdin
+
+        text = text_from_stdin()
+    else:
+        text = _decoded(question)
     if not text.strip():
         raise UsageError("The question is empty.", "Give it with -q.")
     return text

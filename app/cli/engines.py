@@ -1,11 +1,13 @@
 """`engines`: engines over HTTP by name, in config.toml, with their keys in the environment or the system's keyring."""
 
 import sys
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
+from app.cli.input import read_stdin
 from app.cli.options import JSON, Tokens
 from app.cli.output.engines import print_engine, print_engines, print_forgotten, print_kept, print_removed, print_trial
 from app.connections.keeping import drop_engine, forget_key, store_key, write_engine
@@ -110,10 +112,11 @@ def key(name: str, forget: bool, as_json: bool) -> None:
 
 def _read_key(name: str) -> str:
     """One line: from whoever types it, unseen, or from a pipe. Raises UsageError for what is no text."""
-    if sys.stdin.isatty():
+    if sys.stdin is not None and sys.stdin.isatty():
         typed: str = click.prompt(f"The key of {name}", hide_input=True, err=True, default="", show_default=False)
         return typed
     try:
-        return sys.stdin.buffer.read(_MOST_BYTES).decode("utf-8").strip()
+        data = read_stdin(_MOST_BYTES)
+        return data.decode("utf-16" if data[:2] in (BOM_UTF16_LE, BOM_UTF16_BE) else "utf-8-sig").strip()
     except UnicodeDecodeError:
         raise UsageError("Standard input is no text, and so no key.", "Give the key alone, in one line.") from None

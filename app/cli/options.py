@@ -111,6 +111,19 @@ def _complete_model(context: click.Context, parameter: click.Parameter, incomple
     return []
 
 
+class Thinking(click.ParamType[str]):
+    """on, off, or how many tokens a model may think."""
+
+    name = "on|off|N"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> str:
+        if value in ("on", "off"):
+            return str(value)
+        if value in ("0", 0):
+            return "off"
+        return str(Tokens().convert(value, param, context))
+
+
 def _as_template(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     if value == "":  # an unset variable in a script
         raise UsageError("The path after --chat-template is empty.", "Name a file, or leave --chat-template out.")
@@ -153,6 +166,11 @@ LORA = click.option(
     callback=_as_lora,
     metavar="FILE[:SCALE]",
     help="Apply this LoRA adapter to the model, at a scale (1 is full); may be repeated.",
+)
+THINKING = click.option(
+    "--thinking",
+    type=Thinking(),
+    help="Let the model think before it answers, or not, or for at most N tokens. Default: what it does of itself.",
 )
 CORPUS = together(
     PATHS,

@@ -119,6 +119,6 @@ def _refuse_taken(door: Door) -> None:
 
 def _has_screen() -> bool:
     """Whether a browser could open here: not on a server, not in a container, not for a script."""
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         return False
     return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

@@ -1,12 +1,12 @@
 """`sessions`: what is kept, listed, shown, renamed, exported, imported, verified, searched and deleted."""
 
-import sys
 from functools import partial
 from pathlib import Path
 
 import click
 
 from app.archive import open_archive
+from app.cli.input import read_stdin, text_from_stdin
 from app.cli.options import JSON
 from app.cli.output import print_bytes, print_document
 from app.cli.output.session import (
@@ -66,7 +66,8 @@ def rename(session_id: str, title: str, as_json: bool) -> None:
 def export(session_id: str, layout: str, no_sources: bool, as_json: bool) -> None:
     """Write a session as Markdown, as JSON that can be imported, as one HTML page; or its tables as CSV."""
     with open_archive() as archive:
-        print_bytes(archive.export(session_id, "json" if as_json else layout, with_sources=not no_sources))
+        layout = "json" if as_json else layout
+        print_bytes(archive.export(session_id, layout, with_sources=not no_sources), is_json=layout == "json")
 
 
 @sessions.command()
@@ -80,7 +81,7 @@ def tables(session_id: str, number: int | None, layout: str, as_json: bool) -> N
     """The tables of a session's answers, each cell with where it stands in the sources."""
     with open_archive() as archive:
         index = None if number is None else number - 1
-        print_bytes(archive.tables(session_id, index, "json" if as_json else layout))
+        print_bytes(archive.tables(session_id, index, "json" if as_json else layout), is_json=as_json)
 
 
 @sessions.command("import")
@@ -98,8 +99,10 @@ def _read(file: Path) -> bytes:
     cannot be read."""
     from app.exchange.reading import MOST_BYTES
 
+    if file == Path("-"):
+        return read_stdin(MOST_BYTES + 1)
     try:
-        with sys.stdin.buffer if file == Path("-") else file.open("rb") as opened:
+        with file.open("rb") as opened:
             return opened.read(MOST_BYTES + 1)
     except OSError as error:
         kind = UsageError if isinstance(error, (FileNotFoundError, IsADirectoryError)) else InputRefused
@@ -121,6 +124,18 @@ def branch(session_id: str, number: int, as_json: bool) -> None:
 @sessions.command()
 @click.argument("session_id", metavar="ID")
 @click.option(
+    "--last", type=click.IntRange(0), metavar="N", required=True, help="Keep the last N questions; 0 keeps the sources."
+)
+@JSON
+def fork(session_id: str, last: int, as_json: bool) -> None:
+    """Go on in a copy of a session without its oldest questions: all its sources, and the last N answers."""
+    with open_archive() as archive:
+        print_renamed(archive.fork(session_id, last), as_json=as_json)
+
+
+@sessions.command()
+@click.argument("session_id", metavar="ID")
+@click.option(
     "--at", "number", type=click.IntRange(1), metavar="N", help="The answer to question N. Default: the last."
 )
 @click.option("--text", metavar="TEXT|-", help="Keep these words of it alone; - reads them from standard input.")
@@ -128,7 +143,7 @@ def branch(session_id: str, number: int, as_json: bool) -> None:
 @JSON
 def keep(session_id: str, number: int | None, text: str | None, title: str | None, as_json: bool) -> None:
     """Keep an answer, or some words of it, as a note of its session."""
-    words = sys.stdin.buffer.read().decode("utf-8", "replace") if text == "-" else text
+    words = text_from_stdin() if text == "-" else text
     with open_archive() as archive:
         turns = archive.turns(session_id)
         if not turns:

@@ -1,4 +1,4 @@
-"""Ctrl-C and a polite kill: what they end, what they stop, and when they wait."""
+"""Ctrl-C, a polite kill and a closed terminal: what they end, what they stop, and when they wait."""
 
 import atexit
 import os
@@ -11,19 +11,36 @@ from threading import Event as Flag
 from time import monotonic
 from typing import Any
 
+from app.endings import CANCELLED, exit_code, polite_signals
+
 _GRACE_S = 0.2
 
 INTERRUPTED = Flag()  # a signal came, whatever a library made of it
+_CAME: list[int] = []  # the signals that came
 
 
 def interrupt(number: int, frame: object) -> None:
+    _CAME.append(number)
     INTERRUPTED.set()
     raise KeyboardInterrupt
+
+
+def was_asked_to_end() -> bool:
+    """Whether a signal came: what fails from then on, such as writing to a terminal that was closed, is no fault."""
+    if _CAME:
+        INTERRUPTED.set()
+    return INTERRUPTED.is_set()
+
+
+def _told(code: int) -> int:
+    """The exit code of a command: of one that was cancelled, by which signal."""
+    return exit_code(_CAME[0]) if code == CANCELLED and _CAME else code
 
 
 def leave(code: int) -> None:
     """Ends the process. After a signal, no thread that still computes is waited for: nobody wants its ids any more, and
     what is being written is put in its place whole or not at all."""
+    code = _told(code)
     if INTERRUPTED.is_set():
         end = monotonic() + _GRACE_S
         for thread in threading.enumerate():
@@ -49,7 +66,7 @@ def end_at_once(code: int) -> None:
             stream.flush()
     except KeyboardInterrupt:
         INTERRUPTED.set()
-        leave(130)
+        leave(CANCELLED)
     except (AttributeError, OSError, ValueError):
         return
     os._exit(code)
@@ -57,11 +74,12 @@ def end_at_once(code: int) -> None:
 
 @contextmanager
 def cancelling(cancel: Flag, begun: Flag) -> Iterator[None]:
-    """Ctrl-C and a polite kill stop the answer and keep it; a second one, or one before it began, ends the program."""
+    """What polite_signals has stops the answer and keeps it; a second one, or one before it began, ends the program."""
 
     def stop(number: int, frame: object) -> None:
         if cancel.is_set() or not begun.is_set():
             interrupt(number, frame)
+        _CAME.append(number)
         cancel.set()
 
     with _handling(stop):
@@ -77,7 +95,7 @@ def deaf() -> Iterator[None]:
 
 @contextmanager
 def _handling(handler: Any) -> Iterator[None]:
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, handler) for number in polite_signals()}
     try:
         yield
     finally:

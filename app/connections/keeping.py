@@ -14,7 +14,7 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from app.connections.named import FROM_ENVIRONMENT, KEYRING, NamedEngine, engine_named
-from engine.errors import UsageError, keep_secret
+from engine.errors import MAKE_ROOM, LongdeskError, UsageError, is_full, keep_secret, why
 from engine.remote.address import Entered
 
 if TYPE_CHECKING:
@@ -246,4 +246,10 @@ def _write(path: Path, document: "tomlkit.TOMLDocument") -> None:
     except OSError as error:
         with suppress(OSError):
             beside.unlink()
-        raise UsageError(f"{path} cannot be written: {error.strerror}.", "See to the rights of its folder.") from None
+        raise _unwritten(path, error) from None
+
+
+def _unwritten(path: Path, error: OSError) -> LongdeskError:
+    if is_full(error):
+        return LongdeskError(f"{path} cannot be written: {why(error)}. It is as it was.", MAKE_ROOM)
+    return UsageError(f"{path} cannot be written: {why(error)}.", "See to the rights of its folder.")

@@ -131,6 +131,8 @@ def _turn(turn: Turn) -> Json:
         "prefill_done": turn.prefill_done,
         "citations": None if turn.citations is None else [citation.to_json() for citation in turn.citations],
         "receipt": turn.receipt,
+        "thinking": turn.thought.text if turn.thought is not None else None,
+        "thought": turn.thought and turn.thought.to_json(),
         "template": turn.settings.get("template"),
         "cost": (turn.receipt or {}).get("cost"),
         "chat_template": used.to_json() if (used := asked_with(turn).chat_template) else None,

@@ -98,6 +98,8 @@ def _turn(turn: Turn, cited: "_Cited") -> Iterator[str]:
     after = f", after {turn.parent + 1}" if len(turn.alternatives) > 1 and turn.parent is not None else ""
     yield f'<section id="q{turn.index + 1}"><h2>Question {turn.index + 1}{after}</h2>'
     yield f'<div class="question" dir="auto">{_shown(turn.question)}</div>'
+    if turn.thought is not None and turn.thought.text:
+        yield f'<details class="thought"><summary>Thought</summary><pre>{_shown(turn.thought.text)}</pre></details>'
     yield from _answer(turn.text, citations, f"c{turn.index + 1}")
     if turn.stop != "end":
         yield f'<p class="end">({_shown(ENDS.get(turn.stop or "", "running"))})</p>'

@@ -16,7 +16,7 @@ from engine.answer.citations import Citation, citation_from
 from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, KeptFile, Picture, Skipped, Source
 from engine.errors import InputRefused
-from storage.records import KeptNote, Session, SessionRecord, SessionSource, Turn
+from storage.records import KeptNote, Session, SessionRecord, SessionSource, Turn, thought_from
 
 MOST_BYTES = 1 << 30
 _MOST_VALUES = 32_000_000  # each takes some hundred bytes of memory while the file is read
@@ -214,6 +214,7 @@ def _turn(at: int, fields: Fields, renamed: dict[str, str]) -> Turn:
         ttft_s=fields.real_or_none("ttft_s"),
         citations=citations and tuple(_renamed(each, renamed) for each in citations),
         receipt=fields.object("receipt") if "receipt" in fields else None,
+        thought=thought_from(fields.object("thought")) if "thought" in fields else None,
         created=_time(fields, "created"),
         finished=_time(fields, "finished"),
     )

@@ -49,9 +49,16 @@ def reserving(path: Path, token: str) -> Iterator[Reservations]:
 
     Raises LongdeskError when another process, or another thread of this one, keeps it for long; OSError.
     """
+    with locked(path) as file:
+        yield Reservations(file, token)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[IO[bytes]]:
+    """Holds the lock of this file, as reserving does."""
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
         _lock(file, path)  # let go when the file is closed
-        yield Reservations(file, token)
+        yield file
 
 
 def _lock(file: IO[bytes], path: Path) -> None:

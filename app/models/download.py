@@ -18,7 +18,7 @@ from typing import IO, Any, BinaryIO, cast
 
 from app.models.places import own_folder
 from app.sizes import show_bytes
-from engine.errors import DoesNotFit, EngineFailed, LongdeskError, ModelRefused, UsageError
+from engine.errors import MAKE_ROOM, DoesNotFit, EngineFailed, LongdeskError, ModelRefused, UsageError, is_full, why
 from engine.memory.catalog.entry import Entry
 
 _AGAIN = "Run the same command again: it goes on where it stopped."
@@ -85,6 +85,9 @@ def _of_ours(entry: Entry) -> Iterator[None]:
     except LongdeskError:
         raise
     except Exception as error:  # its classes depend on which HTTP client it was built on
+        if isinstance(error, OSError) and is_full(error):
+            fact = f"{entry.name} could not be downloaded: {why(error)}. What has arrived stays."
+            raise EngineFailed(fact, f"{MAKE_ROOM} {_AGAIN}") from None
         words = str(error).strip().splitlines()[:1] or [type(error).__name__]
         raise EngineFailed(f"{entry.name} could not be downloaded: {words[0].rstrip('.')}.", _AGAIN) from None
 

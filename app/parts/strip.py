@@ -100,7 +100,7 @@ def _draw_advice(fact: str, plan: Plan, session_id: str | None, key: str, icon: 
             st.button(
                 plain(change(plan, advice, options=False).removesuffix(".")) + "?",
                 key=f"{key}-{at}",
-                icon=":material/playlist_remove:" if advice.sources else ":material/photo_size_select_small:",
+                icon=_icon(advice),
                 type="primary" if at == 0 else "secondary",
                 on_click=_follow,
                 args=(session_id, advice),
@@ -113,14 +113,27 @@ def _draw_advice(fact: str, plan: Plan, session_id: str | None, key: str, icon: 
             st.caption("Or: " + " ".join(map(plain, others)))
 
 
+def _icon(advice: Advice) -> str:
+    if advice.without_turns:
+        return ":material/fork_right:"
+    return ":material/playlist_remove:" if advice.sources else ":material/photo_size_select_small:"
+
+
 def _is_at_hand(advice: Advice) -> bool:
     """Whether a click can follow it: it is about the session's sources."""
-    return bool(advice.sources or advice.max_tiles or advice.fewer_pages)
+    return bool(advice.sources or advice.max_tiles or advice.fewer_pages or advice.without_turns)
 
 
 def _follow(session_id: str, advice: Advice) -> None:
+    desk = state.house().desk
     with state.telling():
-        state.house().desk.follow(session_id, advice)
+        if not advice.without_turns:
+            desk.follow(session_id, advice)
+            return
+        copy, typed = desk.fork(session_id, advice.keeps_turns), desk.draft(session_id)
+        if typed:
+            desk.keep_draft(copy.id, typed)
+        state.open_session(copy.id)
 
 
 def _strip_html(budget: Budget, plan: Plan, *, has_panel: bool, slices: Sequence[int]) -> str:

@@ -20,7 +20,7 @@ from app.question import Looking
 from app.session_settings import asked_with
 from app.sizes import show_seconds
 from engine.corpus.wording import counted
-from storage.records import Turn
+from storage.records import Thought, Turn
 
 _ENDS = {
     "length": "cut at the reply's limit",
@@ -46,6 +46,8 @@ def draw_turn(session_id: str, turn: Turn, *, asks: bool = True) -> None:
     """A turn that has ended. asks: with its question, which something else stands in the place of otherwise."""
     if asks:
         _draw_question(turn.question, asked_with(turn).template)
+    if turn.thought is not None and turn.thought.text:
+        _draw_thought(f"{session_id}-{turn.index}", turn.thought.text, thought_line(turn.thought))
     _draw_cited(session_id, turn)
     _draw_given(session_id, turn)
     with st.container(key=f"foot-{turn.id}", gap="small"):
@@ -63,6 +65,9 @@ def draw_running(session_id: str, index: int, turn: Turn | None, job: Job | None
     template = asked_with(turn).template if turn else job.question.template if job else ""
     _draw_question(turn.question if turn else job.question.text if job else "", template)
     text = (progress.text if progress else turn.text if turn else "") or begun
+    thought = progress.thought if progress else turn.thought.text if turn and turn.thought else ""
+    if thought:
+        _draw_thought(f"{session_id}-{index}", thought, "Thinking" if not text else "Thought")
     growing: Growing = state.remember("growing-answer", Growing)
     _draw_answer(f"{session_id}-{index}", text, growing.blocks(text))
     with st.container(key="running", horizontal=True, vertical_alignment="center", gap="small", wrap=False):
@@ -116,6 +121,8 @@ def line_of(progress: Progress) -> str:
             return f"Loading the model {progress.loaded:.0%}".replace("%", " %")
         case Phase.READING:
             return _reading(progress)
+        case Phase.THINKING:
+            return f"Thinking · {counted(progress.n_thought, 'token')}"
         case Phase.WRITING:
             return f"Writing · {counted(progress.n_tokens, 'token')}"
     return "Starting"
@@ -161,6 +168,8 @@ def line_elsewhere(turn: Turn | None) -> str:
         return "Another process answers: starting"
     if turn.text:
         return "Another process answers: writing"
+    if turn.thought is not None:
+        return "Another process answers: thinking"
     return f"Another process answers: reading {100 * (turn.prefill_done or 0) / turn.prompt_tokens:.0f} %"
 
 
@@ -192,6 +201,19 @@ def receipt(turn: Turn) -> str:
 
 def _short(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 60 else show_seconds(seconds)
+
+
+def thought_line(thought: Thought) -> str:
+    """What stands over a thought that is folded: "Thought · 1,234 tokens · 12 s", with what of it is known."""
+    tokens = f" · {counted(thought.n_tokens, 'token')}" if thought.n_tokens else ""
+    seconds = f" · {_short(thought.seconds)}" if thought.seconds else ""
+    return f"{'Thought, without an end' if thought.is_open else 'Thought'}{tokens}{seconds}"
+
+
+def _draw_thought(key: str, text: str, line: str) -> None:
+    """What was thought before the answer, folded: nothing but letters, whatever it holds."""
+    with st.container(key=f"thought-{key}"), st.expander(line, icon=":material/psychology:"):
+        st.html(f'<div class="thought" dir="auto">{literal_html(text)}</div>')
 
 
 def _draw_question(question: str, template: str = "") -> None:

@@ -178,7 +178,7 @@ def _shown(
         return notes.read_note(text), 0
     told = setting.backend.evidence(
         case,
-        Replied(ended.reply_ids, text),
+        Replied(ended.reply_ids, text, ended.thoughts),
         spans,
         question=setting.question,
         quotable=quotes.sources,

@@ -33,6 +33,7 @@ from engine.backend import (
     Source,
     Stop,
     Text,
+    Thinking,
     Wanted,
 )
 from engine.errors import Cancelled
@@ -62,7 +63,7 @@ class Setting:
     def lay_out(self, sources: Sequence[Source], text: str) -> Prompt:
         """Sources first, so that the next question finds them in the cache; then what was said before, and the text."""
         documents = self.backend.documents(sources, self.numbers, max_tiles=self.max_tiles)
-        first, *rest = [*self.history, Exchange(text)]
+        first, *rest = [*self.history, Exchange(text, thinking=self.settings.thinking or "")]
         exchanges = [replace(first, documents=documents), *rest]
         return self.backend.lay_out(exchanges, system=self.system, today=self.today)
 
@@ -165,7 +166,7 @@ def held_reply(
                 text += event.text
             elif isinstance(event, Finished):
                 ended = event
-            else:
+            elif not isinstance(event, Thinking):  # a note is what it says at its end
                 yield Notice(event.text) if isinstance(event, Remark) else event
     return None if ended is None or ended.stop is Stop.CANCELLED else Held(text, ended)
 

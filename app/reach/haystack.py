@@ -183,7 +183,7 @@ class Field:
         return probes, gone
 
     def _lay_out(self, documents: Sequence[Document], question: str) -> Prompt:
-        return self._backend.lay_out([Exchange(question, tuple(documents))], system=SYSTEM, today=TODAY)
+        return self._backend.lay_out([Exchange(question, tuple(documents), thinking="off")], system=SYSTEM, today=TODAY)
 
 
 def _short_lines(text: str) -> list[str]:

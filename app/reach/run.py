@@ -162,7 +162,7 @@ class Run:
         """The reply to one prompt, and how many of its tokens were decoded."""
         case = self._backend.consider(prompt, self._wanted)
         _refuse(case)
-        sampling, words, decoded, begun = Sampling(max_tokens=n_reply, seed=0), "", 0, monotonic()
+        sampling, words, decoded, begun = Sampling(max_tokens=n_reply, seed=0, thinking="off"), "", 0, monotonic()
         generated = self._backend.generate(case, sampling, session_id=NOBODY, cancel=cancel)
         with closing(generated) as events:
             for event in events:

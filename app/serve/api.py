@@ -21,7 +21,7 @@ from starlette.routing import Route
 
 from app.serve.guard import error_response
 from app.serve.messages import BadRequest, ChatRequest, chat_request
-from app.serve.service import Begun, Crowded, Heard, Prefill, Reply, Service, Text
+from app.serve.service import Begun, Crowded, Heard, Prefill, Reply, Service, Text, Thinking
 from engine.errors import DoesNotFit, EngineFailed, InputRefused, LongdeskError, SessionBusy, UsageError
 
 _MOST_BYTES = 32 << 20  # of a request
@@ -118,7 +118,9 @@ class _Answer:
     def completion(self, reply: Reply) -> Fields:
         """All of it at once."""
         _refuse_broken(reply)
-        message = {"role": "assistant", "content": reply.turn.text, "refusal": None, **self._extras(reply)}
+        thought = reply.turn.thought
+        apart = {"reasoning_content": thought.text} if thought is not None and thought.text else {}
+        message = {"role": "assistant", "content": reply.turn.text, "refusal": None, **apart, **self._extras(reply)}
         choice = {"index": 0, "message": message, "finish_reason": _finish(reply), "logprobs": None}
         return {**self._fields, "object": "chat.completion", "choices": [choice], "usage": _usage(reply)}
 
@@ -129,6 +131,8 @@ class _Answer:
                 return [self._piece({"role": "assistant", "content": ""})]
             case Prefill():
                 return [f": read {event.done:,} of {event.total:,} tokens\n\n"]
+            case Thinking():
+                return [self._piece({"reasoning_content": event.text})] if event.text else []
             case Text():
                 return [self._piece({"content": event.text})]
             case Reply():

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import socket
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -14,6 +15,7 @@ from starlette.types import ASGIApp
 
 from app.door.addresses import is_loopback, listen, url_of
 from app.door.keys import SERVE_FILE, token_of
+from app.endings import polite_signals
 from app.serve.api import Api
 from app.serve.guard import Guard, error_response
 from app.serve.service import Service
@@ -77,5 +79,8 @@ def serve_http(
             limit_concurrency=_MOST_CONNECTIONS,
             timeout_graceful_shutdown=_GRACE_S,
         )
+        server = _Server(config, service.stop)
+        for number in polite_signals():  # a closed terminal too, of which uvicorn knows nothing
+            signal.signal(number, server.handle_exit)
         with suppress(KeyboardInterrupt):  # a signal is the way to end it
-            asyncio.run(_Server(config, service.stop).serve(sockets=[listening]))
+            asyncio.run(server.serve(sockets=[listening]))

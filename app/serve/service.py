@@ -18,11 +18,11 @@ from app.desk import Desk
 from app.question import Answered, Begun, DeskEvent, Notice, Question
 from app.serve.asked import Asked, Image
 from app.serve.conversations import Conversations
-from engine.backend import Corpus, Document, Prefill, Source, Text
+from engine.backend import Corpus, Document, Prefill, Source, Text, Thinking
 from engine.errors import LongdeskError, SourceRefused
 from storage.records import Turn
 
-__all__ = ["MOST_AT_ONCE", "Begun", "Crowded", "Heard", "Prefill", "Reply", "Service", "Source", "Text"]
+__all__ = ["MOST_AT_ONCE", "Begun", "Crowded", "Heard", "Prefill", "Reply", "Service", "Source", "Text", "Thinking"]
 
 MOST_AT_ONCE = 32  # questions that run or wait
 _PATIENCE_S = 30.0  # how long the end of the program waits for answers to stop

@@ -47,6 +47,7 @@ from storage.records import Session, Turn
 _POLL_S = 0.3
 _CITING_POLL_S = 1.0
 _COLUMNS = (2, 1)  # where the style sheet does not know better
+_TURNS = 100  # of a session that are drawn; each has a dozen things on it
 
 
 def draw() -> None:
@@ -156,7 +157,7 @@ def _draw_empty(scene: Scene) -> None:
 def _draw_chat(scene: Scene, session_id: str) -> list[Wish]:
     """The questions and answers. Returns the thumbnails that they want."""
     done, wishes = scene.done, []
-    for turn in done:
+    for turn in _latest(done, session_id):
         with st.container(key=f"turn-{turn.index}", gap="small"):
             wishes += _draw_enclosures(scene, session_id, turn, turn.index)
             with st.container():  # a fragment has one, too: so the browser keeps what it drew while the answer ran
@@ -192,6 +193,16 @@ def _draw_chat(scene: Scene, session_id: str) -> list[Wish]:
     if scene.turns or job:
         draw_end(session_id, scene.pending if scene.busy or not done else done[-1].index)
     return wishes
+
+
+def _latest(done: tuple[Turn, ...], session_id: str) -> tuple[Turn, ...]:
+    """The questions that are shown: the last of a long session, and more of them with a click each."""
+    n_earlier = len(done) - state.shown(f"turns-{session_id}", _TURNS)
+    if n_earlier <= 0:
+        return done
+    label, args = f"Show earlier questions ({n_earlier:,})", (f"turns-{session_id}", _TURNS)
+    st.button(label, key="earlier-turns", type="tertiary", on_click=state.show_more, args=args)
+    return done[n_earlier:]
 
 
 def _draw_enclosures(scene: Scene, session_id: str, turn: Turn | None, index: int) -> list[Wish]:

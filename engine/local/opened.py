@@ -12,6 +12,7 @@ from pathlib import Path
 from engine.corpus.source import Source
 from engine.errors import LongdeskError, ModelRefused
 from engine.gguf import Header, read_header
+from engine.local.speaking import manner_of
 from engine.memory.budget import Wanted, Weight
 from engine.memory.card import ModelCard, runnable_card
 from engine.memory.fingerprint import fingerprint
@@ -21,6 +22,8 @@ from engine.prompt.layout import lay_out
 from engine.prompt.prompt import Exchange, Prompt
 from engine.prompt.rendering import kept_renderings, recall_renderings
 from engine.prompt.template import Brought, ChatTemplate, brought_by, read_brought, read_own
+from engine.runtime.events import Sampling
+from engine.runtime.manner import Manner
 from engine.tokens.document import Document
 from engine.tokens.encode import Tokenizer
 from engine.tokens.id_cache import IdCache
@@ -30,7 +33,7 @@ from engine.tokens.source_ids import encode_documents, encode_texts, text_of
 from engine.tokens.tiles import MOST_TILES
 
 _PIXEL_BYTES = 12  # of an image on its way to the encoder: decoded, as bytes, in llama.cpp, and some
-_RENDERING = 2  # raise it when a template is rendered otherwise
+_RENDERING = 3  # raise it when a template is rendered otherwise
 _NAME_TOKENS = 4  # the fewest that a line such as "[image 2]" takes
 
 
@@ -117,6 +120,10 @@ class OpenModel:
     def prompt(self, exchanges: Sequence[Exchange], *, system: str, today: date) -> Prompt:
         """The prompt that asks the last exchange's question; see engine.prompt.layout.lay_out."""
         return lay_out(exchanges, system=system, template=self.template, tokenizer=self.tokenizer, today=today)
+
+    def manner(self, prompt: Prompt, sampling: Sampling, *, has_form: bool = False) -> Manner:
+        """How a reply to the prompt is written. has_form: it is held to a grammar, which allows no thought."""
+        return manner_of(self.template.habits, self.tokenizer, prompt.asks, sampling, has_form=has_form)
 
 
 def _pages(document: Document) -> dict[int, int]:

@@ -26,6 +26,7 @@ from engine.runtime.events import (
     event_from,
 )
 from engine.runtime.keeping import Keeping
+from engine.runtime.manner import Manner
 from engine.runtime.pictures import pictures_of
 from engine.runtime.quotes.evidence import LOWEST
 from engine.runtime.quotes.text import Documents
@@ -89,13 +90,14 @@ class EngineProcess:
         documents: Documents | None = None,
         form: str | None = None,
         told: bool = False,
+        manner: Manner | None = None,
     ) -> Generator[Event, None, None]:
         """Reads the prompt, reusing what the cache holds of it exactly, and samples a reply.
 
         documents: what will be quoted from; it is made ready beside the reading. form: the grammar that the reply is
         held to, see engine.runtime.form. told: the model is to write quotes within <quote> and </quote>, where it can
-        but copy. Ends with Finished also when cancelled. Raises EngineFailed or EngineDied when the engine breaks; the
-        next call starts a new one.
+        but copy. manner: how the reply is written. Ends with Finished also when cancelled.
+        Raises EngineFailed or EngineDied when the engine breaks; the next call starts a new one.
         """
         self._cancel = cancel
         load_s = yield from self._load(cancel)
@@ -106,7 +108,9 @@ class EngineProcess:
             self._tell_of(documents)
         keeping, pictures, ids = self._keeping.fields() if self._keeping else None, pictures_of(prompt), prompt.ids()
         holding = {"quotes": documents is not None, "told": told and documents is not None, "form": form}
+        told_how = manner.fields() if manner is not None else None
         fields = {"do": "generate", **_places(prompt), **holding, "keeping": keeping, "pictures": pictures.fields()}
+        fields["manner"] = told_how
         self._send({**fields, **asdict(sampling)}, ids.astype("<i4").tobytes())
         self._answering = True
         try:
@@ -157,6 +161,7 @@ class EngineProcess:
         documents: Documents,
         apart: bool = False,
         floor: float = LOWEST,
+        trimmed: bool = False,
         cancel: Flag,
     ) -> Generator[Evidence | Remark, None, None]:
         """Looks for words of the documents that show the statements of the answer that was given last; see Asked.
@@ -172,6 +177,7 @@ class EngineProcess:
             self._tell_of(documents)
         fields = {"n_ids": len(ids), "n_prompt": n_prompt, "statements": list(statements), "question": question}
         fields |= {"openings": [opening.tolist() for opening in openings], "sizes": sizes, "floor": floor}
+        fields["trimmed"] = trimmed
         self._send({"do": "evidence", **fields}, ids.astype("<i4").tobytes() + data)
         self._answering = True
         try:

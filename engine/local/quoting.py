@@ -103,7 +103,9 @@ class QuoteTrial:
 
     def _laid_out(self) -> tuple[Prompt, Replied, list[Span]]:
         documents = self.opened.documents(_sources(), IdCache())
-        prompt = self.opened.prompt([Exchange(_QUESTION, documents)], system=SYSTEM, today=date(2025, 1, 1))
+        prompt = self.opened.prompt(
+            [Exchange(_QUESTION, documents, thinking="off")], system=SYSTEM, today=date(2025, 1, 1)
+        )
         text, spans = "", []
         for statement, _ in _STATEMENTS:
             text += " " if text else ""
@@ -184,10 +186,15 @@ def _ask(
     apart: bool,
     cancel: Flag,
 ) -> Generator[Evidence | Remark, None, None]:
+    # thoughts stand between the prompt and the answer; behind some in the midst of it nothing is looked for
+    n_thought = reply.thoughts[0][1] if reply.thoughts and reply.thoughts[0][0] == 0 else 0
+    if len(reply.thoughts) > bool(n_thought):
+        statements = ()
     return process.evidence(
         np.concatenate([prompt.ids(), np.array(reply.ids, dtype=np.int32)]),
-        n_prompt=prompt.n_tokens,
+        n_prompt=prompt.n_tokens + n_thought,
         statements=statements,
+        trimmed=n_thought > 0,
         openings=[opened.tokenizer.encode("\n" * n_ends + OPENING) for n_ends in (2, 1, 0)],
         question=question,
         documents=documents_of(sources),

@@ -21,7 +21,8 @@ class Device:
     """A place for weights and cache. kind is 'ram' or 'gpu'; free_bytes is what this process may still take now.
 
     shares_ram: an integrated GPU, whose memory is main memory: what it takes is missing there.
-    buffer: how llama.cpp calls the device's memory in its log, where it does not by the name.
+    buffer: how llama.cpp calls the device's memory in its log, where it does not by the name. promised_bytes: what
+    would be free beside that, but engines of other processes were promised it and have not taken it yet.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Device:
     total_bytes: int
     shares_ram: bool = False
     buffer: str = ""
+    promised_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +182,7 @@ class Advice:
     """One way to make it fit, as the settings to change, and what it saves; None leaves one as it is.
 
     n_ctx to reply_tokens: as in Wanted. max_tiles: of an image at most. sources: those that are not to be sent.
+    without_turns: the oldest questions of a session that a copy of it leaves behind; it keeps so many of the others.
     in_passes: they are read slice by slice, and nothing is left out; a prompt has saves_tokens less then, or more.
     rope_scaling: stretches the model's window to n_ctx, at the cost of worse answers.
     other_window: tokens of a window that another model must have at least. With nothing set, memory is to be freed.
@@ -199,6 +202,8 @@ class Advice:
     sources: tuple[Weight, ...] = ()
     in_passes: bool = False
     rope_scaling: str | None = None
+    without_turns: int = 0
+    keeps_turns: int = 0
     other_window: int | None = None
 
     @property

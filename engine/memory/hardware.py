@@ -3,10 +3,15 @@
 What GPUs there are is read in a child process, by engine.memory.gpus; the values of both are `budget`'s.
 """
 
-from contextlib import suppress
 from pathlib import Path
 
+from engine.cgroups import PROC, ROOT, groups
 from engine.memory.budget import Device
+
+_NAMES = {
+    1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    2: ("memory.max", "memory.current", "inactive_file"),
+}
 
 
 def ram() -> Device:
@@ -20,42 +25,23 @@ def ram() -> Device:
     return Device("RAM", "ram", free, total)
 
 
-def cgroup_limits(proc: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> list[tuple[int, int]]:
+def cgroup_limits(proc: Path = PROC, root: Path = ROOT) -> list[tuple[int, int]]:
     """(limit, use) in bytes of every memory cgroup above this process that sets a limit, versions 1 and 2.
 
     Use leaves out file cache that the kernel gives back when asked (inactive_file).
     """
     found = []
-    with suppress(OSError, ValueError):
-        for line in proc.read_text().splitlines():
-            _, controllers, path = line.split(":", 2)
-            if controllers == "":
-                found += _climb(root, path, "memory.max", "memory.current", "inactive_file")
-            elif "memory" in controllers.split(","):
-                names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
-                found += _climb(root / "memory", path, *names)
+    for group in groups("memory", proc, root):
+        limit_name, use_name, cache_name = _NAMES[group.version]
+        limit, used = group.number(limit_name), group.number(use_name)  # "max" is no number: no limit
+        if limit is not None and used is not None and limit < 1 << 60:
+            found.append((limit, max(0, used - _file_cache(group.text("memory.stat") or "", cache_name))))
     return found
 
 
-def _climb(root: Path, path: str, limit_name: str, use_name: str, cache_name: str) -> list[tuple[int, int]]:
-    """The limits from the process's own group up to the root; inside a container its path may not be visible."""
-    found = []
-    group = root / path.strip("/")
-    for folder in (group, *group.parents):
-        with suppress(OSError, ValueError):
-            limit = int((folder / limit_name).read_text())  # "max" is no number: no limit
-            if limit < 1 << 60:
-                used = int((folder / use_name).read_text()) - _file_cache(folder / "memory.stat", cache_name)
-                found.append((limit, max(0, used)))
-        if folder == root:
-            break
-    return found
-
-
-def _file_cache(stat: Path, name: str) -> int:
+def _file_cache(stat: str, name: str) -> int:
     """Bytes under that name in a cgroup's memory.stat, 0 where it does not say."""
-    with suppress(OSError, ValueError):
-        for key, _, value in (line.partition(" ") for line in stat.read_text().splitlines()):
-            if key == name:
-                return int(value)
+    for key, _, value in (line.partition(" ") for line in stat.splitlines()):
+        if key == name and value.strip().isdecimal():
+            return int(value)
     return 0

@@ -34,7 +34,9 @@ class TemplateUse:
     used: 'model' for its own, 'file' for the user's, 'plain' for the one that stands in, 'engine' where an engine that
     is elsewhere does it. name: the file's, or of those that the model brings, where they have names. note: what is to
     be known of that, in sentences, '' for nothing. digest: hex, of its source. fault: why the model's own does not
-    render, with its line, '' where it does or there is none.
+    render, with its line, '' where it does or there is none. earlier: 'kept' or 'dropped', what becomes of thoughts
+    once they are history; '' for one that speaks of none. begins: its generation prompt opens a thought. switch: the
+    variable that turns thinking on and off.
     """
 
     used: str = "engine"
@@ -42,14 +44,20 @@ class TemplateUse:
     note: str = ""
     digest: str = ""
     fault: str = ""
+    earlier: str = ""
+    begins: bool = False
+    switch: str = ""
 
-    def to_json(self) -> dict[str, str | None]:
+    def to_json(self) -> dict[str, Any]:
         """As documents of the command line have it."""
         return {
             "used": self.used,
             "name": self.name or None,
             "fault": self.fault or None,
             "note": self.note or None,
+            "thinking": {"earlier": self.earlier, "begins": self.begins, "switch": self.switch or None}
+            if self.earlier
+            else None,
         }
 
 

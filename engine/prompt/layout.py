@@ -15,7 +15,7 @@ from datetime import date
 import numpy as np
 
 from engine.prompt.prompt import Exchange, Part, Prompt, Segment
-from engine.prompt.template import ChatTemplate, Piece, Role, Slot
+from engine.prompt.template import ChatTemplate, Role, Slot
 from engine.tokens.document import common_prefix
 from engine.tokens.encode import Tokenizer
 
@@ -52,29 +52,48 @@ def lay_out(
     A later turn's prompt begins with the ids of an earlier one's followed by its reply wherever the template allows it.
     Raises ModelRefused when the template does not render that many turns.
     """
-    pieces = template.pieces(len(exchanges), system=bool(system), today=today)
+    as_sent = [_stands_as_sent(at, exchanges, template) for at in range(len(exchanges))]
+    thinking = [exchange.thinking for exchange in exchanges]
+    pieces, prompts = template.asked(thinking, as_sent, system=bool(system), today=today)
     folded = system if template.folds_system else ""
     items: list[_Item] = []
     for at, piece in enumerate(pieces):
-        if isinstance(piece, str):
-            items += _template_items(piece, pieces[at + 1 :], tokenizer)
-        else:
-            items += _filled(piece, exchanges, system, folded, tokenizer)
-    return Prompt(_with_bos(_joined(list(_encoded(items, tokenizer))), tokenizer))
+        if isinstance(piece, Slot):
+            items += _filled(piece, exchanges, system, folded, tokenizer, as_sent)
+            continue
+        rest = pieces[at + 1 :]
+        reply = rest[0] if rest and isinstance(rest[0], Slot) and rest[0].role is Role.ASSISTANT else None
+        if reply is not None and as_sent[reply.turn]:
+            piece = prompts[reply.turn]
+        items += _template_items(piece, tokenizer, before_reply=not rest or reply is not None)
+    return Prompt(_with_bos(_joined(list(_encoded(items, tokenizer))), tokenizer), prompts[-1])
 
 
-def _template_items(piece: str, rest: Sequence[Piece], tokenizer: Tokenizer) -> Iterator[_Item]:
+def _stands_as_sent(at: int, exchanges: Sequence[Exchange], template: ChatTemplate) -> bool:
+    """Whether an earlier turn stays as it was: the generation prompt that was sent, then all that was sampled. Where
+    the template drops earlier thoughts, it says itself what stands before an answer that was thought through."""
+    keeps = template.habits.keeps_last if at == len(exchanges) - 2 else template.habits.keeps
+    return exchanges[at].sampled and (keeps or not exchanges[at].thought)
+
+
+def _template_items(piece: str, tokenizer: Tokenizer, *, before_reply: bool) -> Iterator[_Item]:
     """The template's own text and its special tokens. A lone space before a reply is left to the reply, whose first
-    token has it: no text that a model was taught has a token that is nothing but this space."""
-    before_reply = not rest or (isinstance(rest[0], Slot) and rest[0].role is Role.ASSISTANT)
-    if before_reply and piece.endswith(" ") and not piece[:-1].endswith((" ", "\t", "\n")):
+    token has it, where the vocabulary has words with a space before them: no text that such a model was taught has a
+    token that is nothing but this space."""
+    is_lone = piece.endswith(" ") and not piece[:-1].endswith((" ", "\t", "\n"))
+    if before_reply and is_lone and tokenizer.joins_spaces:
         piece = piece[:-1]
     for part in tokenizer.split_template(piece):
         yield _Special(part) if isinstance(part, int) else _Words(Part.TEMPLATE, part)
 
 
 def _filled(
-    slot: Slot, exchanges: Sequence[Exchange], system: str, folded: str, tokenizer: Tokenizer
+    slot: Slot,
+    exchanges: Sequence[Exchange],
+    system: str,
+    folded: str,
+    tokenizer: Tokenizer,
+    as_sent: Sequence[bool],
 ) -> Iterator[_Item]:
     """What stands at a slot. folded: the system text, where it has to open the first turn."""
     if slot.role is Role.SYSTEM:
@@ -83,7 +102,7 @@ def _filled(
     exchange = exchanges[slot.turn]
     if slot.role is Role.ASSISTANT:
         assert exchange.reply_ids is not None  # only the last exchange has none, and it has no slot
-        yield Segment(Part.REPLY, exchange.reply_ids)
+        yield Segment(Part.REPLY, exchange.reply_ids if as_sent[slot.turn] else exchange.answer_ids)
         return
     if folded and slot.turn == 0:
         yield _Words(Part.SYSTEM, folded + "\n\n")

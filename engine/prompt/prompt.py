@@ -39,9 +39,11 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """All that is decoded before the reply, in order."""
+    """All that is decoded before the reply, in order. asks: the template's text behind the question, where the reply
+    begins."""
 
     segments: tuple[Segment, ...]
+    asks: str = ""
 
     @property
     def n_tokens(self) -> int:
@@ -83,11 +85,11 @@ class Prompt:
     @property
     def unbegun(self) -> "Prompt":
         """The same without the beginning of its reply."""
-        return Prompt(self.segments[:-1]) if self.n_begun else self
+        return replace(self, segments=self.segments[:-1]) if self.n_begun else self
 
     def begun_with(self, ids: Ids, text: str = "") -> "Prompt":
         """The same, with the beginning of its reply. text: what the ids say, for engines that are sent text."""
-        return Prompt((*self.segments, Segment(Part.REPLY, ids, content=(text,)))) if len(ids) else self
+        return replace(self, segments=(*self.segments, Segment(Part.REPLY, ids, content=(text,)))) if len(ids) else self
 
     def count(self, *parts: Part) -> int:
         """Tokens in the segments of these parts."""
@@ -96,12 +98,27 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One turn: the documents that join here, the question, and the sampled ids of the reply (None for the last).
+    """One turn: the documents that join here, the question, and the ids of the reply (None for the last).
 
-    reply: its text, for engines that are sent text.
+    reply: the text of its answer, for engines that are sent text. sampled: the ids are those that were sampled behind
+    the generation prompt of this template. thoughts: of them, from and up to, what is no part of the answer. thought:
+    whether it was thought through, and then answered. thinking: what the turn was asked with, see Sampling.
     """
 
     question: str
     documents: tuple[Document, ...] = ()
     reply_ids: Ids | None = None
     reply: str = field(default="", repr=False)
+    sampled: bool = False
+    thoughts: tuple[tuple[int, int], ...] = ()
+    thought: bool = False
+    thinking: str = ""
+
+    @property
+    def answer_ids(self) -> Ids:
+        """The ids of the reply without its thoughts."""
+        assert self.reply_ids is not None
+        stays = np.ones(len(self.reply_ids), dtype=bool)
+        for start, end in self.thoughts:
+            stays[start:end] = False
+        return self.reply_ids[stays]

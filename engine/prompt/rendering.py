@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, time
 from functools import lru_cache
 from tempfile import TemporaryFile
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.child import environment, python_command
 from engine.errors import EngineFailed
+from engine.prompt.chat import Content, Message, Rendered, Turns, Variables
 from engine.prompt.choice import one_line
 
 if TYPE_CHECKING:
@@ -32,43 +32,31 @@ _ANSWER_BYTES = 64 << 20
 _NO_MEMORY = 3  # exit code
 _MEMORY_BYTES = 512 << 20
 _FAILED = "it takes too much time or memory"
+_MESSAGES_A_S = 1_000  # of a long session; a template takes a tenth of that, one that looks back from each some more
 _MAX_RENDERED = 1 << 20  # characters; placeholders are short, so more than this is no chat template
-
-Content = str | tuple[str, ...]  # a tuple stands for a list of parts, each of them text
-Turns = tuple[tuple[str, Content], ...]  # role and content of each message
-Variables = tuple[tuple[str, str], ...]  # name and text of each special token that the template is told: bos_token, ...
-
-
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    """One conversation as the template writes it, or a clause that says why it does not.
-
-    line: of the template, where it failed; 0 where nobody can tell.
-    """
-
-    text: str = ""
-    fault: str = ""
-    line: int = 0
-
-    @property
-    def reason(self) -> str:
-        """The fault with its line; '' where there is none."""
-        return f"{self.fault} (line {self.line})" if self.line else self.fault
+_PER_MESSAGE = 1 << 10
 
 
 def render(
-    source: str, conversations: tuple[Turns, ...], *, variables: Variables, today: date | None
+    source: str,
+    conversations: tuple[Turns, ...],
+    *,
+    variables: Variables,
+    today: date | None,
+    more: tuple[Variables, ...] | None = None,
 ) -> tuple[Rendered, ...]:
-    """Each conversation, rendered up to the next reply. today: what strftime_now says. Raises EngineFailed where no
-    process renders now, which says nothing of the template and is not kept.
+    """Each conversation, rendered up to the next reply. today: what strftime_now says. more: what the template is told
+    with each beside the variables. Raises EngineFailed where no process renders now, which says nothing of the template
+    and is not kept.
 
     Starting a process takes 0.1 s, and the same few conversations come again and again: they are kept.
     """
     known = _rendered(source, variables, today)
-    missing = tuple(turns for turns in conversations if turns not in known)
+    chats = tuple(zip(conversations, more or ((),) * len(conversations), strict=True))
+    missing = tuple(dict.fromkeys(chat for chat in chats if chat not in known))
     if missing:
         known.update(zip(missing, _render_apart(source, missing, variables, today), strict=True))
-    return tuple(known[turns] for turns in conversations)
+    return tuple(known[chat] for chat in chats)
 
 
 def kept_renderings(source: str, variables: Variables) -> list[Any]:
@@ -76,17 +64,24 @@ def kept_renderings(source: str, variables: Variables) -> list[Any]:
     rendered = _rendered(source, variables, None)
     if any(each.fault == _FAILED for each in rendered.values()):
         return []
-    return [(turns, each.text, each.fault, each.line) for turns, each in rendered.items()]
+    return [(turns, more, each.text, each.fault, each.line) for (turns, more), each in rendered.items()]
 
 
 def recall_renderings(source: str, variables: Variables, kept: list[Any]) -> None:
     """Takes what kept_renderings gave another process, so that no process is started for it. Errors: TypeError,
     ValueError for what it never gives."""
     found = {
-        tuple((str(role), _content(content)) for role, content in turns): Rendered(str(text), str(fault), int(line))
-        for turns, text, fault, line in kept
+        (tuple(map(_recalled, turns)), tuple((str(name), value) for name, value in more)): Rendered(
+            str(text), str(fault), int(line)
+        )
+        for turns, more, text, fault, line in kept
     }
     _rendered(source, variables, None).update(found)
+
+
+def _recalled(kept: Any) -> Message:
+    role, content, *thought = kept
+    return (str(role), _content(content), str(thought[0])) if thought else (str(role), _content(content))
 
 
 def _content(kept: Any) -> Content:
@@ -94,18 +89,18 @@ def _content(kept: Any) -> Content:
 
 
 @lru_cache(maxsize=32)
-def _rendered(source: str, variables: Variables, today: date | None) -> dict[Turns, Rendered]:
+def _rendered(source: str, variables: Variables, today: date | None) -> dict[tuple[Turns, Variables], Rendered]:
     """What was rendered in this process, to be added to."""
     return {}
 
 
 def _render_apart(
-    source: str, conversations: tuple[Turns, ...], variables: Variables, today: date | None
+    source: str, chats: Sequence[tuple[Turns, Variables]], variables: Variables, today: date | None
 ) -> tuple[Rendered, ...]:
     """As render, in a child process."""
     request = {
         "source": source,
-        "conversations": [[_message(role, content) for role, content in turns] for turns in conversations],
+        "conversations": [[[_message(*message) for message in turns], dict(more)] for turns, more in chats],
         "variables": dict(variables),
         "today": (today or date(2026, 1, 1)).isoformat(),
     }
@@ -114,7 +109,7 @@ def _render_apart(
         if code == 0:
             return tuple(Rendered(**answer) for answer in json.loads(answers))
         if code in _AT_ITS_LIMITS:
-            return (Rendered(fault=_FAILED),) * len(conversations)
+            return (Rendered(fault=_FAILED),) * len(chats)
         if code is None:
             break
     raise EngineFailed(
@@ -148,20 +143,25 @@ def _run_apart(request: bytes) -> tuple[int | None, bytes]:
         ) from None
 
 
-def _message(role: str, content: Content) -> dict[str, Any]:
+_THOUGHT = ("reasoning_content", "thinking", "reasoning")  # what templates call it where it stands apart
+
+
+def _message(role: str, content: Content, thought: str = "") -> dict[str, Any]:
+    apart = dict.fromkeys(_THOUGHT, thought) if thought else {}
     if isinstance(content, str):
-        return {"role": role, "content": content}
-    return {"role": role, "content": [{"type": "text", "text": text} for text in content]}
+        return {"role": role, "content": content, **apart}
+    return {"role": role, "content": [{"type": "text", "text": text} for text in content], **apart}
 
 
 def main() -> None:
     """The child's side: a request on standard input, a list of answers on standard output."""
-    resource.setrlimit(resource.RLIMIT_CPU, (_CPU_S, _CPU_S + 1))  # at the first SIGXCPU comes, at the second SIGKILL
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_FSIZE, (_ANSWER_BYTES, _ANSWER_BYTES))
     try:
         request = json.loads(sys.stdin.buffer.read())
+        cpu_s = _CPU_S + sum(len(messages) for messages, _ in request["conversations"]) // _MESSAGES_A_S
+        resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))  # at the first SIGXCPU comes, at the second SIGKILL
         json.dump(_answers(request), sys.stdout)
     except MemoryError:
         os._exit(_NO_MEMORY)
@@ -173,7 +173,7 @@ def _answers(request: dict[str, Any]) -> list[dict[str, Any]]:
         template = chat_environment(date.fromisoformat(request["today"])).from_string(request["source"])
     except Exception as error:  # whatever a stranger's template raises; this process is its alone
         return [_fault(error)] * len(conversations)
-    return [_answer(template, told(messages, request["variables"])) for messages in conversations]
+    return [_answer(template, told(messages, {**request["variables"], **more})) for messages, more in conversations]
 
 
 def _answer(template: "Template", variables: dict[str, Any]) -> dict[str, Any]:
@@ -182,7 +182,7 @@ def _answer(template: "Template", variables: dict[str, Any]) -> dict[str, Any]:
         for part in template.generate(**variables):
             parts.append(part)
             size += len(part)
-            if size > _MAX_RENDERED:
+            if size > _MAX_RENDERED + _PER_MESSAGE * len(variables["messages"]):
                 return {"fault": "it renders without end"}
     except Exception as error:
         return _fault(error)
@@ -193,7 +193,7 @@ def _fault(error: Exception) -> dict[str, Any]:
     return {"fault": one_line(str(error)) or type(error).__name__, "line": _line_of(error)}
 
 
-def told(messages: Sequence[Mapping[str, Any]], variables: Mapping[str, str]) -> dict[str, Any]:
+def told(messages: Sequence[Mapping[str, Any]], variables: Mapping[str, Any]) -> dict[str, Any]:
     """What a template is told, as transformers' apply_chat_template does: tools and documents are there, as None."""
     return {"messages": messages, "tools": None, "documents": None, "add_generation_prompt": True, **variables}
 

@@ -14,8 +14,10 @@ from enum import StrEnum
 from engine.corpus.source import digest_text
 from engine.errors import ModelRefused
 from engine.gguf import Header
+from engine.prompt.chat import Rendered, Turns, Variables
 from engine.prompt.choice import OwnTemplate, TemplateUse, one_line
-from engine.prompt.rendering import Rendered, Turns, Variables, render
+from engine.prompt.habits import Habits, Trials
+from engine.prompt.rendering import render
 
 # for models that bring none: plain words, no special tokens
 PLAIN = (
@@ -67,7 +69,8 @@ class ChatTemplate:
     name: 'model' for its own, 'file' for the user's, 'plain' when it has none or none that renders. bos, eos, others:
     the special tokens that it may name. folds_system: the template knows no system role, so the system text stands at
     the beginning of the first user turn. has_parts: it takes content as a list of parts alone. label, note: see
-    TemplateUse. fault: why the model's own is not used, '' where it is, or there is none.
+    TemplateUse. fault: why the model's own is not used, '' where it is, or there is none. habits: what it does with
+    thoughts.
     """
 
     source: str
@@ -80,6 +83,7 @@ class ChatTemplate:
     label: str = ""
     note: str = ""
     fault: str = ""
+    habits: Habits = Habits()
 
     @property
     def variables(self) -> Variables:
@@ -89,19 +93,40 @@ class ChatTemplate:
     @property
     def use(self) -> TemplateUse:
         """The same, for people."""
-        return TemplateUse(self.name, self.label, self.note, digest_text(self.source), self.fault)
+        habits = self.habits
+        earlier = ("kept" if habits.keeps else "dropped") if habits.knows else ""
+        source = digest_text(self.source)
+        return TemplateUse(self.name, self.label, self.note, source, self.fault, earlier, habits.begins, habits.switch)
 
-    def pieces(self, n_turns: int, *, system: bool, today: date) -> tuple[Piece, ...]:
+    def pieces(self, n_turns: int, *, system: bool, today: date, thinking: str = "") -> tuple[Piece, ...]:
         """Everything the template puts around n_turns questions (and the replies between them), up to the next reply.
 
         today: the date that a template may print; frozen a session, or yesterday's cache would be worth nothing.
-        Raises ModelRefused when it does not render every slot once and in order.
+        thinking: see Habits.told. Raises ModelRefused when it does not render every slot once and in order.
         """
-        slots = _slots(n_turns, system=system and not self.folds_system)
+        return self._chats([(n_turns, thinking)], system=system, today=today)[0]
+
+    def asked(
+        self, thinking: Sequence[str], sent: Sequence[bool], *, system: bool, today: date
+    ) -> tuple[tuple[Piece, ...], tuple[str, ...]]:
+        """The pieces of a conversation, and the generation prompt as each of its turns was sent with it, '' for those
+        of which it does not matter. thinking: of each turn. sent: whether it matters. Raises as pieces does."""
+        matters = [turn for turn in range(len(thinking) - 1) if sent[turn]]
+        wanted = [(len(thinking), thinking[-1]), *((turn + 1, thinking[turn]) for turn in matters)]
+        whole, *earlier = self._chats(wanted, system=system, today=today)
+        prompts = [""] * len(thinking)
+        for turn, pieces in zip(matters, earlier, strict=True):
+            prompts[turn] = _last(pieces)
+        prompts[-1] = _last(whole)
+        return whole, tuple(prompts)
+
+    def _chats(self, wanted: Sequence[tuple[int, str]], *, system: bool, today: date) -> tuple[tuple[Piece, ...], ...]:
+        slots = [_slots(n_turns, system=system and not self.folds_system) for n_turns, _ in wanted]
         frozen = today if "strftime_now" in self.source else None
-        turns = _turns(slots, has_parts=self.has_parts)
-        (rendered,) = render(self.source, (turns,), variables=self.variables, today=frozen)
-        return _split(rendered, slots)
+        turns = tuple(_turns(each, has_parts=self.has_parts) for each in slots)
+        more = tuple(self.habits.told(thinking) for _, thinking in wanted)
+        rendered = render(self.source, turns, variables=self.variables, today=frozen, more=more)
+        return tuple(_split(each, own) for each, own in zip(rendered, slots, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,12 +176,19 @@ def read_brought(brought: Brought) -> ChatTemplate:
     """As read_template, of what a file brings."""
     if not brought.source:
         note = f"The model brings no chat template: {_IN_PLACE}; {_REMEDY}."
-        return ChatTemplate(PLAIN, "plain", brought.bos, brought.eos, others=brought.others, note=note)
+        return _plain(brought, note)
     found = _tried(brought, "model")
     if isinstance(found, str):
         note = f"The model's chat template does not render: {found}. Instead {_IN_PLACE}; {_REMEDY}."
-        return ChatTemplate(PLAIN, "plain", brought.bos, brought.eos, others=brought.others, note=note, fault=found)
+        return _plain(brought, note, found)
     return found
+
+
+def _plain(brought: Brought, note: str, fault: str = "") -> ChatTemplate:
+    habits = Habits(behind="\n\nUser: ")
+    return ChatTemplate(
+        PLAIN, "plain", brought.bos, brought.eos, others=brought.others, note=note, fault=fault, habits=habits
+    )
 
 
 def read_own(own: OwnTemplate, brought: Brought) -> ChatTemplate:
@@ -175,10 +207,13 @@ def _tried(brought: Brought, name: str) -> ChatTemplate | str:
     reasons = []
     for has_parts in (False, True):
         turns = tuple(_turns(slots, has_parts=has_parts) for slots in trials + firsts)
-        answers = render(brought.source, turns, variables=brought.variables, today=None)
+        habits = Trials(brought.source, has_parts)
+        also, more = zip(*habits.conversations(), strict=True)
+        told = ((),) * len(turns) + more
+        answers = render(brought.source, turns + also, variables=brought.variables, today=None, more=told)
         for folds_system, rendered, slots in zip((False, True), answers, trials, strict=False):
             with suppress(ModelRefused):
-                _split(rendered, slots)
+                pieces = _split(rendered, slots)
                 return ChatTemplate(
                     brought.source,
                     name,
@@ -189,10 +224,23 @@ def _tried(brought: Brought, name: str) -> ChatTemplate | str:
                     brought.others,
                     brought.label,
                     _on_names(brought),
+                    habits=habits.habits(answers[len(turns) :], _behind(pieces)),
                 )
             reasons.append(rendered.reason or _UNORDERED)
     plainest = reasons[1::2]  # without a system text
     return next((reason for reason in plainest if reason != _UNORDERED), _UNORDERED)
+
+
+def _behind(pieces: Sequence[Piece]) -> str:
+    """The template's text between the first reply and the next question."""
+    reply = next(at for at, piece in enumerate(pieces) if isinstance(piece, Slot) and piece.role is Role.ASSISTANT)
+    behind = pieces[reply + 1]
+    return behind if isinstance(behind, str) else ""
+
+
+def _last(pieces: Sequence[Piece]) -> str:
+    """The generation prompt: what stands behind the last question."""
+    return pieces[-1] if pieces and isinstance(pieces[-1], str) else ""
 
 
 def _on_names(brought: Brought) -> str:
@@ -222,6 +270,9 @@ def _turns(slots: Sequence[Slot], *, has_parts: bool = False) -> Turns:
     return tuple((role, (name,) if has_parts else name) for role, name in named)
 
 
+_PLACEHOLDER = re.compile(r"(slot[0-9]{4,}[a-z]+?slot)")
+
+
 def _placeholder(number: int, slot: Slot) -> str:
     return f"slot{number:04d}{slot.role}slot"
 
@@ -231,7 +282,7 @@ def _split(rendered: Rendered, slots: Sequence[Slot]) -> tuple[Piece, ...]:
     if rendered.fault:
         raise ModelRefused(f"The chat template does not render: {rendered.reason}.", f"{_REMEDY}.")
     names = {_placeholder(number, slot): slot for number, slot in enumerate(slots)}
-    parts = re.split("(" + "|".join(names) + ")", rendered.text)
+    parts = _PLACEHOLDER.split(rendered.text)
     pieces: list[Piece] = [names.get(part, part) for part in parts if part]
     found = [piece for piece in pieces if isinstance(piece, Slot)]
     if found != list(slots) or any(isinstance(piece, str) and _WRITTEN_LIST.search(piece) for piece in pieces):

@@ -30,7 +30,8 @@ from engine.backend import (
     Weight,
     published_prices,
 )
-from engine.errors import EngineAway, EngineFailed, LongdeskError, ModelRefused
+from engine.corpus.formats.format import Waiting, wait_only
+from engine.errors import Cancelled, EngineAway, EngineFailed, LongdeskError, ModelRefused
 from engine.memory.advice import for_window
 from engine.remote.address import NOTHING_ENTERED, Entered
 from engine.remote.compatible import Adapter, Request, short_name
@@ -40,6 +41,7 @@ from engine.remote.faults import broken_off
 from engine.remote.grammar import Untold, gbnf
 from engine.remote.hearing import Heard
 from engine.remote.messages import Draw, Pictures, folded, laid_out, marks_in, messages_of, with_marks
+from engine.runtime.manner import DEFAULT_THINKING
 from engine.tokens.source_ids import encode_documents
 
 _UNKNOWN_WINDOW = 131_072  # tokens, taken where a server does not say
@@ -56,6 +58,8 @@ class RemoteBackend:
         self._words, self._ids, self._counts = Words(adapter), IdCache(), dict[str, int]()
         self._own: Own | None = None
         self._folds_system = False
+        self._thinks = False  # as was heard of its answers
+        self._untold = False  # it was said that it cannot be told whether to think
         self.own_looked_for = False  # whoever opens it may look for one
         window = entered.window or adapter.window()
         sees, host = adapter.sees(), adapter.connection.address.host
@@ -182,7 +186,15 @@ class RemoteBackend:
                 f"What is sent holds {', '.join(found[:_MOST_NAMED])}: {self.about.server} may take such texts for "
                 "marks of the chat."
             )
-        request = self._request(case, sampling, form)
+        if sampling.thinking and not self._adapter.tells_template and not self._untold:
+            self._untold = True
+            yield Remark(f"{self.about.server} has no way to be told whether its model thinks: it is asked as ever.")
+        try:
+            request = self._request(case, sampling, form, self._messages(case.prompt, _until(cancel)))
+        except Cancelled:  # while a picture was drawn
+            request = self._request(case, sampling, form, [])
+            yield Heard(case.prompt, request, monotonic()).finished(True, self.about)
+            return
         heard = Heard(case.prompt, request, monotonic())
         try:
             yield from self._answered(request, heard, cancel)
@@ -194,6 +206,7 @@ class RemoteBackend:
         usage, n_bytes = heard.usage, sum(_n_bytes(message) for message in request.messages)
         if usage.prompt_tokens and not case.prompt.shown:
             self._words.learn(n_bytes, usage.prompt_tokens)
+        self._thinks = self._thinks or heard.thinks
         yield from heard.remarks(self.about)
         yield heard.finished(cancel.is_set(), self.about)
 
@@ -229,24 +242,35 @@ class RemoteBackend:
                 continue
             yield from heard.take(piece)
 
-    def _request(self, case: Case, sampling: Sampling, form: str | None) -> Request:
+    def _request(self, case: Case, sampling: Sampling, form: str | None, messages: list[dict[str, Any]]) -> Request:
         prompt = case.prompt
         n_ctx = case.plan.window if case.plan.window < self.about.window else None
+        most = sampling.max_tokens + self._most_thought(case, sampling)
         return Request(
-            messages=self._messages(prompt),
-            max_tokens=sampling.max_tokens,
+            messages=messages,
+            max_tokens=most,
             temperature=sampling.temperature,
             top_p=sampling.top_p,
             min_p=sampling.min_p,
             seed=sampling.seed,
             stops=sampling.stops,
             form=_form(form),
-            n_ctx=self._adapter.n_ctx(prompt.n_tokens + sampling.max_tokens, n_ctx),
+            n_ctx=self._adapter.n_ctx(prompt.n_tokens + most, n_ctx),
             begun=prompt.n_begun > 0,
+            thinking=sampling.thinking,
         )
 
-    def _messages(self, prompt: Prompt) -> list[dict[str, Any]]:
-        messages = messages_of(prompt, self._pictures)
+    def _most_thought(self, case: Case, sampling: Sampling) -> int:
+        """Tokens that the reply may have beside the answer's, for servers count both together: where the model thinks,
+        as many as there is room for."""
+        wanted = sampling.thinking_tokens
+        if wanted is None:
+            wanted = DEFAULT_THINKING if self._thinks or sampling.thinking == "on" else 0
+        room = min(case.plan.window, self.about.window) - case.prompt.n_tokens - sampling.max_tokens
+        return max(0, min(wanted, room))
+
+    def _messages(self, prompt: Prompt, waiting: Waiting = wait_only) -> list[dict[str, Any]]:
+        messages = messages_of(prompt, self._pictures, waiting)
         return folded(messages) if self._folds_system else messages
 
     def _counted(self, prompt: Prompt) -> int:
@@ -281,6 +305,16 @@ class RemoteBackend:
                 del self._counts[next(iter(self._counts))]
             self._counts[digest] = found
         return self._counts[digest]
+
+
+def _until(cancel: Flag) -> Waiting:
+    """Waits until it is cancelled."""
+
+    def wait(at: str) -> None:
+        if cancel.is_set():
+            raise Cancelled("It was stopped.")
+
+    return wait
 
 
 def _weights(exchanges: Sequence[Exchange]) -> tuple[Weight, ...]:

@@ -20,8 +20,8 @@ _WINDOWS = ("max_model_len", "context_length", "context_window", "max_context_le
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """A chat that is to be answered. messages: in OpenAI's shape. form: a grammar in GBNF that the reply is held to.
-    n_ctx: tokens that prompt and reply take, or that were asked for. begun: the last message is the beginning of the
-    reply."""
+    n_ctx: tokens that prompt and reply take, or that were asked for. thinking: see Sampling. begun: the last message is
+    the beginning of the reply."""
 
     messages: list[Fields] = field(repr=False)
     max_tokens: int
@@ -33,6 +33,7 @@ class Request:
     form: str | None = None
     n_ctx: int = 0
     begun: bool = False
+    thinking: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,11 +67,13 @@ class Adapter:
 
     engine: as people call it. model: what it lists of the model that is asked. how_counted: a clause on what its counts
     are, "" where they are exact. min_p, holds_forms, goes_on: whether it takes that setting, grammars, and a reply that
-    is begun. tells_progress: how far it is with a prompt comes with the answer.
+    is begun. tells_template: it tells its chat template whether the model thinks. tells_progress: how far it is with a
+    prompt comes with the answer.
     """
 
     engine = "OpenAI-compatible server"
     takes_min_p = False
+    tells_template = False
     holds_forms = False
     goes_on = False
     tells_progress = False
@@ -147,6 +150,9 @@ class Adapter:
             body["seed"] = request.seed
         if request.stops:
             body["stop"] = list(request.stops)
+        if request.thinking and self.tells_template:
+            on = request.thinking not in ("off", "0")
+            body["chat_template_kwargs"] = {"enable_thinking": on, "thinking": on}
         return body
 
     def piece(self, chunk: Fields) -> Piece:

@@ -1,15 +1,19 @@
 """What has come of an answer so far, the events that it makes, and what a server said of it, for the receipt."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
-from engine.backend import About, Event, Finished, Prefill, Prompt, Remark, Stop, Text
+from engine.backend import About, Event, Finished, Prefill, Prompt, Remark, Stop, Text, Thinking
+from engine.prompt.marks import THOUGHTS
 from engine.remote.compatible import Piece, Request, Usage
+from engine.runtime.parting import Kind, Parting, Run
 
 _TELL_S = 0.5  # how often a prefill is heard of, of which the server says nothing
 _MOST_REASONING = 200_000  # characters that a receipt keeps
+_CLOSING = re.compile(r"(?:(?<=\n)|(?=\S+\s*\n))</(think|thinking|thought|reasoning|seed:think)>")
 # of what was counted, what a server reads at least where it reads all: a template may be another one than ours
 _EXACT, _SAME_VOCABULARY, _ESTIMATED = 1.0, 0.95, 0.5
 
@@ -32,9 +36,15 @@ class Heard:
     text: str = ""
     reasoning: str = ""
     said: list[str] = field(default_factory=list)
+    n_thoughts: int = 0  # pieces
+    thought_at: float | None = None
+    thought_s: float = 0.0
+    _parting: Parting = field(default_factory=Parting)
 
     def __post_init__(self) -> None:
         self.total = self.prompt.n_tokens
+        if self.request.begun:  # what it goes on from
+            self._parting.add(str(self.request.messages[-1]["content"]))
 
     def is_due(self, now: float) -> bool:
         return self.read_at is None and now - self.told_at >= _TELL_S
@@ -55,21 +65,59 @@ class Heard:
             self.read_at = monotonic()
             yield Prefill(self.total, self.total, self.reused, self.read_at - self.begun_at)
         if piece.reasoning:
-            if not self.reasoning:
+            if not self.thinks:
                 yield Remark("The model thinks before it answers; what it thinks is kept apart.")
-            self.reasoning = (self.reasoning + piece.reasoning)[:_MOST_REASONING]
+            yield self._thinking(piece.reasoning)
         if piece.text:
-            self.first_at = self.first_at or monotonic()
-            self.n_pieces += 1
-            self.text += piece.text
-            yield Text(piece.text, self.n_pieces)
+            yield from self._said(self._parting.add(piece.text))
+            yield from self._rethought()
+        if piece.finish:
+            yield from self._said(self._parting.end())
         self.finish = piece.finish or self.finish
         self.usage = piece.usage or self.usage
+
+    @property
+    def thinks(self) -> bool:
+        """Whether anything was thought."""
+        return bool(self.reasoning)
+
+    def _said(self, runs: Sequence[Run]) -> Iterator[Event]:
+        """Text, of which some may be what a server has left of the model's thoughts."""
+        for run in runs:
+            if run.kind is Kind.THOUGHT:
+                yield self._thinking(run.text)
+            elif run.kind is Kind.ANSWER:
+                self.first_at = self.first_at or monotonic()
+                self.n_pieces += 1
+                self.text += run.text
+                yield Text(run.text, self.n_pieces)
+
+    def _thinking(self, text: str, *, takes_text: bool = False) -> Thinking:
+        self.thought_at = self.thought_at or monotonic()
+        self.thought_s = monotonic() - self.thought_at
+        self.n_thoughts += 1
+        self.reasoning = (self.reasoning + text)[:_MOST_REASONING]
+        return Thinking(text, self.n_thoughts, takes_text=takes_text)
+
+    def _rethought(self) -> Iterator[Event]:
+        """What came so far was a thought after all, where the server's template had opened it and its end comes."""
+        if self.thinks or (end := _CLOSING.search(self.text)) is None or f"<{end[1]}>" in self.text:
+            return
+        thought, rest = self.text[: end.start()].strip(), self.text[end.end() :]
+        self.n_thoughts, self.n_pieces, self.text, self.first_at = self.n_pieces, 0, "", None
+        yield self._thinking(thought, takes_text=True)
+        if rest.strip():
+            yield from self._said([Run(Kind.ANSWER, rest.lstrip(), 0)])
+        else:
+            self._parting = Parting(opened=THOUGHTS[0])  # white space before the answer is no part of it
+            self._parting.add(THOUGHTS[0].closing)
 
     def remarks(self, about: About) -> Iterator[Remark]:
         """What the user should know of how it was answered."""
         for sentence in self.said:
             yield Remark(sentence)
+        if self.finish == "length" and self.thinks and not self.text:
+            yield Remark("All that the reply may have went into thinking: give --max-tokens more, or --thinking off.")
         usage = self.usage
         if self._is_cut(about):
             yield Remark(
@@ -86,6 +134,7 @@ class Heard:
     def finished(self, cancelled: bool, about: About) -> Finished:
         """The end of it."""
         ended, usage = monotonic(), self.usage
+        told, thought = usage.reply_tokens, usage.reasoning_tokens
         stop = Stop.CANCELLED if cancelled else Stop.LENGTH if self.finish == "length" else Stop.END
         read = (self.read_at or ended) - self.begun_at
         prompt_tokens = usage.prompt_tokens if usage.prompt_tokens is not None else self.total
@@ -100,7 +149,11 @@ class Heard:
             prefill_s=read,
             ttft_s=(self.first_at or ended) - self.begun_at,
             generate_s=ended - (self.read_at or ended),
-            reply_tokens=usage.reply_tokens if usage.reply_tokens is not None else self.n_pieces,
+            reply_tokens=self.n_pieces if told is None else max(0, told - (thought or 0)),
+            thought_tokens=(thought or self.n_thoughts) if self.thinks else 0,
+            written_tokens=told,
+            thought_s=self.thought_s,
+            is_open=self.thinks and not self.text,
             server=self._server(about),
         )
 

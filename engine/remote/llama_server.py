@@ -21,6 +21,7 @@ class LlamaServer(Adapter):
 
     engine = "llama-server"
     takes_min_p = True
+    tells_template = True
     holds_forms = True
     goes_on = True
     tells_progress = True

@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from engine.corpus.formats.apart import encoded, is_plain
+from engine.corpus.formats.format import Waiting, wait_only
 from engine.corpus.source import KeptFile, Pixels, Skipped
 from engine.errors import SourceRefused
 from engine.prompt.prompt import Exchange, Part, Prompt, Segment
@@ -37,9 +38,10 @@ def laid_out(exchanges: Sequence[Exchange], *, system: str, encode: Callable[[st
     return Prompt(tuple(segments))
 
 
-def messages_of(prompt: Prompt, pictures: "Pictures") -> list[Fields]:
+def messages_of(prompt: Prompt, pictures: "Pictures", waiting: Waiting = wait_only) -> list[Fields]:
     """The chat that a prompt is: the system's message, then the user's and the assistant's in turn. A reply that is
-    begun is the last. Raises SourceRefused for a picture that cannot be drawn."""
+    begun is the last. waiting: while a picture is drawn, see Waiting. Raises SourceRefused for a picture that cannot be
+    drawn, and what `waiting` raises."""
     messages: list[Fields] = []
     asked: list[str | Shown] = []
     for segment in prompt.segments:
@@ -50,10 +52,10 @@ def messages_of(prompt: Prompt, pictures: "Pictures") -> list[Fields]:
         elif segment.part in (Part.SOURCE, Part.QUESTION):
             asked += segment.content
             if segment.part is Part.QUESTION:
-                messages.append({"role": "user", "content": _content(tuple(asked), pictures)})
+                messages.append({"role": "user", "content": _content(tuple(asked), pictures, waiting)})
                 asked = []
     if asked:
-        messages.append({"role": "user", "content": _content(tuple(asked), pictures)})
+        messages.append({"role": "user", "content": _content(tuple(asked), pictures, waiting)})
     return messages
 
 
@@ -101,7 +103,7 @@ class Draw(Protocol):
     """Draws a picture of a file; engine.corpus.formats.reader.draw is one."""
 
     def __call__(
-        self, name: str, file: KeptFile, *, number: int, width: int, height: int, quick: bool = False
+        self, name: str, file: KeptFile, *, number: int, width: int, height: int, waiting: Waiting
     ) -> Pixels | Skipped: ...
 
 
@@ -113,7 +115,7 @@ class Pictures:
         self._kept: OrderedDict[tuple[int, int, int, int], tuple[KeptFile, str]] = OrderedDict()
         self._lock = Lock()
 
-    def url(self, shown: Shown) -> str:
+    def url(self, shown: Shown, waiting: Waiting = wait_only) -> str:
         """A file that is one picture is sent as it is, where every server reads its format; else it is drawn. Raises
         SourceRefused where it cannot be."""
         view, file = shown.view, shown.file
@@ -122,18 +124,19 @@ class Pictures:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key][1]
-        made = self._made(file, view, is_page=shown.is_page)
+        made = self._made(file, view, waiting, is_page=shown.is_page)
         with self._lock:
             self._kept[key] = file, made
             while len(self._kept) > _KEPT_PICTURES:
                 self._kept.popitem(last=False)
         return made
 
-    def _made(self, file: KeptFile, view: View, *, is_page: bool) -> str:
+    def _made(self, file: KeptFile, view: View, waiting: Waiting, *, is_page: bool) -> str:
         kind = _AS_THEY_ARE.get(file.format)
         if kind is not None and not is_page and view.number == 1 and is_plain(file, view.width, view.height):
             return f"data:image/{kind};base64,{b64encode(file.data).decode()}"
-        drawn = self._draw("an image", file, number=view.number, width=view.width, height=view.height)
+        size = {"width": view.width, "height": view.height}
+        drawn = self._draw("an image", file, number=view.number, **size, waiting=waiting)
         if isinstance(drawn, Skipped):
             raise SourceRefused(f"An image cannot be drawn: {drawn.reason}.", "Leave it out.")
         png = encoded("PNG", drawn)
@@ -142,14 +145,14 @@ class Pictures:
         return f"data:image/png;base64,{b64encode(png.data).decode()}"
 
 
-def _content(content: Content, pictures: Pictures) -> str | list[Fields]:
+def _content(content: Content, pictures: Pictures, waiting: Waiting) -> str | list[Fields]:
     """Text, where it is nothing but text; else its parts in order."""
     if all(isinstance(part, str) for part in content):
         return _clean("".join(map(str, content)))
     parts: list[Fields] = []
     for part in content:
         if isinstance(part, Shown):
-            parts.append({"type": "image_url", "image_url": {"url": pictures.url(part)}})
+            parts.append({"type": "image_url", "image_url": {"url": pictures.url(part, waiting)}})
         elif parts and parts[-1]["type"] == "text":
             parts[-1]["text"] += _clean(part)
         elif part:

@@ -24,6 +24,7 @@ class Ollama(Adapter):
 
     engine = "Ollama"
     takes_min_p = True
+    tells_template = True
 
     def version(self) -> str:
         told = self.connection.find("/api/version")
@@ -78,8 +79,10 @@ class Ollama(Adapter):
             options["seed"] = request.seed
         if request.stops:
             options["stop"] = list(request.stops)
+        thinks = {"think": request.thinking not in ("off", "0")} if request.thinking else {}
         return {
             "model": self.id,
+            **thinks,
             "messages": _own_messages(request.messages),
             "stream": True,
             "truncate": False,

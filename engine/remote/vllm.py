@@ -31,6 +31,7 @@ class Vllm(Adapter):
 
     engine = "vLLM"
     takes_min_p = True
+    tells_template = True
     holds_forms = True
     goes_on = True
     how_counted = ""
@@ -89,6 +90,7 @@ class SgLang(Adapter):
 
     engine = "SGLang"
     takes_min_p = True
+    tells_template = True
     holds_forms = True
     goes_on = True
     how_counted = "the server counts texts, and no chats"

@@ -6,6 +6,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+Span = tuple[int, int]  # from and up to
+
 
 class Stop(StrEnum):
     """Why a reply ended; the value of `stop` in the answer event. A turn that a crash cut off is 'interrupted'."""
@@ -18,8 +20,9 @@ class Stop(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How the next token is chosen. temperature 0 is greedy; seed None draws one. max_tokens caps the reply, which ends
-    before the first of these stops that it would hold."""
+    """How the next token is chosen. temperature 0 is greedy; seed None draws one. max_tokens caps the answer, which
+    ends before the first of these stops that it would hold. thinking: 'on', 'off', or how many tokens the model may
+    think before it; '' leaves it to the model, up to a limit of its own."""
 
     max_tokens: int = 2048
     temperature: float = 0.0
@@ -27,6 +30,12 @@ class Sampling:
     min_p: float = 0.05
     seed: int | None = None
     stops: tuple[str, ...] = ()
+    thinking: str = ""
+
+    @property
+    def thinking_tokens(self) -> int | None:
+        """The most that it may think, None where nobody said."""
+        return 0 if self.thinking == "off" else int(self.thinking) if self.thinking.isdigit() else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +125,19 @@ class Text:
     mends: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Thinking:
+    """The next piece of what the model thinks before it answers, and the number of tokens of that so far. text: '' for
+    marks alone. ids: as in Text, in one row with those. takes_text: what came as text so far was the thought: it is
+    this one's text."""
+
+    text: str
+    n_tokens: int
+    gauge: Gauge | None = None
+    ids: tuple[int, ...] = ()
+    takes_text: bool = False
+
+
 QUOTE_TAG = "<quote>"  # what opens a quote that a model writes itself, where it was told to
 
 
@@ -135,8 +157,10 @@ class Finished:
     reply_ids: the sampled ids without the end-of-generation token, to be replayed as they are.
     load_s: loading the model (0.0 when it stood ready); restore_s: reading a KV state; prefill_s: decoding the prompt;
     ttft_s: restore + prefill + first sample, to the first text or, without any, to the end. held: see HeldQuote.
-    reply_tokens: of an engine that tells no ids, which are () then. server: what an engine elsewhere said of it, for
-    the receipt, see engine.answer.receipt.
+    thoughts: which of the ids are no part of the answer, marks included. is_open: it ended within a thought. thought_s:
+    from its first thought to the end of the last.
+    reply_tokens: the answer's, of an engine that tells no ids, which are () then; thought_tokens beside them,
+    written_tokens: of both. server: what an engine elsewhere said of it, for the receipt, see engine.answer.receipt.
     """
 
     stop: Stop
@@ -153,15 +177,21 @@ class Finished:
     error: str | None = None
     held: tuple[HeldQuote, ...] = ()
     reply_tokens: int | None = None
+    thought_tokens: int = 0
+    written_tokens: int | None = None
+    thoughts: tuple[Span, ...] = ()
+    is_open: bool = False
+    thought_s: float = 0.0
     server: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Replied:
-    """A reply as it was sampled, without the token that ended it, and its text."""
+    """A reply as it was sampled, without the token that ended it, and its answer's text. thoughts: see Finished."""
 
     ids: Sequence[int]
     text: str
+    thoughts: Sequence[Span] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,10 +212,10 @@ class Evidence:
     n_tokens: int = 0
 
 
-Event = Checking | Loading | Remark | Prefill | Text | Finished
+Event = Checking | Loading | Remark | Prefill | Thinking | Text | Finished
 
 
-def event_from(told: Mapping[str, Any]) -> Remark | Prefill | Checkpoint | Text | Finished:
+def event_from(told: Mapping[str, Any]) -> Remark | Prefill | Checkpoint | Thinking | Text | Finished:
     """An event as the engine's child tells it."""
     fields = dict(told)
     if (gauge := fields.get("gauge")) is not None:
@@ -194,6 +224,8 @@ def event_from(told: Mapping[str, Any]) -> Remark | Prefill | Checkpoint | Text 
     match fields.pop("event"):
         case "prefill":
             return Prefill(**fields)
+        case "thinking":
+            return Thinking(**{**fields, "ids": tuple(fields["ids"])})
         case "text":
             return Text(**{**fields, "ids": tuple(fields["ids"])})
         case "remark":
@@ -202,6 +234,6 @@ def event_from(told: Mapping[str, Any]) -> Remark | Prefill | Checkpoint | Text 
             return Checkpoint(Path(fields["path"]), fields["n_tokens"], fields["n_bytes"])
         case _:
             held = tuple(HeldQuote(**each) for each in fields["held"])
-            return Finished(
-                **{**fields, "stop": Stop(fields["stop"]), "reply_ids": tuple(fields["reply_ids"]), "held": held}
-            )
+            thoughts = tuple((start, end) for start, end in fields["thoughts"])
+            reply = {"stop": Stop(fields["stop"]), "reply_ids": tuple(fields["reply_ids"]), "thoughts": thoughts}
+            return Finished(**{**fields, **reply, "held": held})

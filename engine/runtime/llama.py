@@ -21,17 +21,29 @@ from engine.runtime.binding import Binding
 from engine.runtime.cache import KvCache
 from engine.runtime.checkpoint import Checkpoints
 from engine.runtime.decoder import Decoder, has_dims
-from engine.runtime.events import Checkpoint, Evidence, Finished, Gauge, Prefill, Remark, Sampling, Stop, Text
+from engine.runtime.events import (
+    Checkpoint,
+    Evidence,
+    Finished,
+    Gauge,
+    Prefill,
+    Remark,
+    Sampling,
+    Stop,
+    Text,
+    Thinking,
+)
 from engine.runtime.filling import computed_together
 from engine.runtime.form import Form, Vocabulary
 from engine.runtime.keeping import Keeping
 from engine.runtime.log import kv_places, listen, windowed_cells
+from engine.runtime.manner import Manner
+from engine.runtime.pen import Pen, begun_pen, said
 from engine.runtime.pictures import Picture
 from engine.runtime.prefix import Attention, CacheShape
 from engine.runtime.quotes.index import QuoteIndex
 from engine.runtime.quotes.tags import Tags
 from engine.runtime.quotes.writing import Asked, Quoting
-from engine.runtime.reply import Reply
 from engine.runtime.sampling import Sampler
 from engine.runtime.settings import EngineSettings
 from engine.runtime.vision import Fetch
@@ -115,7 +127,8 @@ class LlamaModel:
         form: str | None = None,
         quotes: bool = False,
         held_to: Callable[[], QuoteIndex | None] | None = None,
-    ) -> Iterator[Remark | Prefill | Checkpoint | Text | Finished]:
+        manner: Manner | None = None,
+    ) -> Iterator[Remark | Prefill | Checkpoint | Thinking | Text | Finished]:
         """Decodes what the cache does not hold of the prompt, then samples.
 
         anchor: tokens up to the corpus's end, where the windowed cells are copied, since other questions begin alike.
@@ -123,8 +136,8 @@ class LlamaModel:
         are cells of; fetch: gives the files that they are drawn from. n_begun: ids at the end that the reply goes on
         from; the events have what is new. form: the grammar that the reply is held to. quotes: evidence will be looked
         for behind its statements. held_to: waits for what quotes are held to that the model opens itself; None where it
-        was not told to, or it was cancelled. Cancelling keeps what was decoded. Raises EngineFailed when llama.cpp
-        fails.
+        was not told to, or it was cancelled. manner: where thoughts stand, and what ends it. Cancelling keeps what was
+        decoded. Raises EngineFailed when llama.cpp fails.
         """
         begun, anchor = perf_counter(), anchor - anchor % self._cache.n_together
         self._decoder.look_at(pictures, fetch, lambda: self.cancelled)
@@ -134,19 +147,16 @@ class LlamaModel:
         restored = perf_counter()
         yield Prefill(reused, len(ids), reused, 0.0, self._gauge(reused))
         for event in self._prefill(ids, anchor, keeping):
-            yield (
-                event
-                if isinstance(event, Checkpoint)
-                else Prefill(event, len(ids), reused, perf_counter() - restored, self._gauge(event), self._encoded)
-            )
+            yield event if isinstance(event, Checkpoint) else self._progress(event, len(ids), reused, restored)
         read = perf_counter()
-        before = b"".join(map(self._quoting.piece, ids[len(ids) - n_begun :].tolist()))
-        reply, tags = Reply(begun, before, stops=sampling.stops), None
+        begun_with, piece, tags = ids[len(ids) - n_begun :].tolist(), self._quoting.piece, None
+        pen = begun_pen(begun, begun_with, piece, sampling, manner or Manner(), room=self.n_ctx - len(ids))
+        reply = pen.reply
         if len(self._cache) == len(ids) and not self.cancelled:
             index = held_to() if held_to is not None else None
-            tags = self._quoting.tags(index, before) if index is not None else None
+            tags = self._quoting.tags(index, b"".join(map(piece, begun_with))) if index is not None else None
             sampler = Sampler(sampling, self._n_vocab, self._form(form) if form else None)
-            yield from self._sample(sampler, sampling.max_tokens, reply, quotes, tags)
+            yield from self._sample(sampler, pen, quotes, tags)
         ended = perf_counter()
         yield Finished(
             stop=reply.stop,
@@ -161,6 +171,7 @@ class LlamaModel:
             encoded=self._encoded,
             gauge=self._gauge(len(self._cache)),
             held=tuple(tags.quotes) if tags is not None else (),
+            **reply.thought_fields,
         )
 
     def settle(self) -> None:
@@ -181,6 +192,9 @@ class LlamaModel:
             if end == at:
                 return
             cache.ids, cache.n_read = ids[:end], self._decoder.alike_to(at, end)
+
+    def _progress(self, done: int, total: int, reused: int, since: float) -> Prefill:
+        return Prefill(done, total, reused, perf_counter() - since, self._gauge(done), self._encoded)
 
     def evidence(self, asked: Asked, index: QuoteIndex) -> Iterator[Evidence | Remark]:
         """Looks for words that show the statements of the last answer; the cache stays that of the answer. See
@@ -221,34 +235,36 @@ class LlamaModel:
         checkpoints.saved(n_tokens, n_bytes, perf_counter() - begun)
         yield Checkpoint(path, n_tokens, n_bytes)
 
-    def _sample(self, sampler: Sampler, most: int, reply: Reply, quotes: bool, tags: Tags | None) -> Iterator[Text]:
-        cached = [self._cache.ids]
+    def _sample(
+        self, sampler: Sampler, pen: Pen, quotes: bool, tags: Tags | None
+    ) -> Iterator[Remark | Thinking | Text]:
+        reply, cached = pen.reply, [self._cache.ids]
         n_cached = len(self._cache)
         try:
             while True:
-                if tags is not None and tags.chooses:
-                    token = tags.choose(self._quoting.logits())
-                else:
-                    token = sampler.sample(self._context)
-                    token = tags.instead_of(token) if tags is not None else token
-                if llama_cpp.llama_vocab_is_eog(self._vocab, token):
-                    reply.stop = Stop.END
-                    break
-                if tags is not None:
-                    tags.add(token)
+                quoting = None if reply.is_thinking else tags  # a thought is shown by nothing
+                token = pen.forced()
+                if token is None:
+                    token = self._next(sampler, quoting)
+                    if pen.ends(token, is_end=bool(llama_cpp.llama_vocab_is_eog(self._vocab, token))):
+                        reply.stop = Stop.END
+                        break
+                    if quoting is not None:
+                        quoting.add(token)
                 reply.add(token, self._quoting.piece(token))
                 if reply.stopped:
                     break
-                if text := reply.due():
-                    yield self._text(text, reply, n_cached)
+                yield from said(reply, self._gauge(n_cached))
                 if sampler.is_over:
                     reply.stop = Stop.END
                     break
-                if len(reply.ids) >= most or n_cached >= self.n_ctx:
+                if pen.is_full or n_cached >= self.n_ctx:
                     reply.stop = Stop.LENGTH
                     break
+                if remark := pen.limit_thoughts():
+                    yield Remark(remark)
                 if len(reply.ids) == 1:  # not before its text was on its way
-                    self._cache.copy_start(most, quotes=quotes)
+                    self._cache.copy_start(pen.most, quotes=quotes)
                 one = np.array([token], dtype=np.int32)
                 if not self._decoder.decode(one, n_cached, wants_logits=True):
                     break
@@ -260,17 +276,19 @@ class LlamaModel:
             if len(self._cache):  # a decode that failed has cleared it
                 self._cache.ids = np.concatenate(cached)
             sampler.free()
-        if text := reply.due(last=True):
-            yield self._text(text, reply, len(self._cache))
+        yield from said(reply, self._gauge(len(self._cache)), last=True)
+
+    def _next(self, sampler: Sampler, tags: Tags | None) -> int:
+        """The token that the reply goes on with, or ends with."""
+        if tags is not None and tags.chooses:
+            return tags.choose(self._quoting.logits())
+        token = sampler.sample(self._context)
+        return tags.instead_of(token) if tags is not None else token
 
     def _form(self, grammar: str) -> Form:
         if self._vocabulary is None:
             self._vocabulary = Vocabulary(self._vocab)
         return Form(self._vocabulary, grammar)
-
-    def _text(self, text: str, reply: Reply, n_cached: int) -> Text:
-        mends, reply.mends = reply.mends, False
-        return Text(text, len(reply.ids), self._gauge(n_cached), reply.unsent(), mends)
 
     def _load(self, on_load: Callable[[float], None]) -> Any:
         parameters = ModelParameters(self.settings.placement)

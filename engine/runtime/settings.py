@@ -1,10 +1,10 @@
 """What an engine is started with."""
 
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from engine.cores import usable_cores
 from engine.memory.budget import Placement, placement_from
 
 
@@ -52,11 +52,3 @@ def settings_from(fields: dict[str, Any]) -> EngineSettings:
         n_threads=fields["n_threads"],
         lora=tuple((Path(path), float(scale)) for path, scale in fields["lora"]),
     )
-
-
-def usable_cores() -> int:
-    """Physical cores, or fewer where this process is bound to fewer: hyperthreads only slow llama.cpp down."""
-    import psutil  # it takes a while, and a count does without
-
-    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(bound, psutil.cpu_count(logical=False) or bound))

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from engine.child import Channel, Frame, channel_of_child, leave_amx_alone, offer_to_oom_killer
-from engine.errors import EngineFailed
+from engine.errors import EngineFailed, why
 from engine.runtime.binding import binding_from
 from engine.runtime.events import Checkpoint, Sampling
 from engine.runtime.keeping import keeping_from
 from engine.runtime.llama import LlamaModel
+from engine.runtime.manner import manner_from
 from engine.runtime.pictures import Picture, pictures_from
 from engine.runtime.quotes.index import IndexToCome, QuoteIndex
 from engine.runtime.quotes.text import documents_from
@@ -50,9 +51,7 @@ class Worker:
             except EngineFailed as error:
                 self._channel.send({"event": "failed", "fact": error.fact, "remedy": error.remedy})
             except OSError as error:
-                self._channel.send(
-                    {"event": "failed", "fact": f"Saving failed: {error.strerror or error}.", "remedy": ""}
-                )
+                self._channel.send({"event": "failed", "fact": f"Saving failed: {why(error)}.", "remedy": ""})
 
     def _read(self) -> None:
         while (frame := self._channel.receive()) is not None:
@@ -103,7 +102,7 @@ class Worker:
         anchor, keeping = call.fields.pop("anchor"), call.fields.pop("keeping")
         n_begun, form = call.fields.pop("n_begun"), call.fields.pop("form")
         quotes, is_told = call.fields.pop("quotes"), call.fields.pop("told")
-        pictures = pictures_from(call.fields.pop("pictures"))
+        pictures, manner = pictures_from(call.fields.pop("pictures")), call.fields.pop("manner")
         self._file = None
         while not self._files.empty():
             self._files.get()
@@ -118,6 +117,7 @@ class Worker:
             form=form,
             quotes=quotes,
             held_to=(lambda: self._built(self._index)) if is_told else None,
+            manner=manner_from(manner) if manner else None,
         )
         for event in events:
             fields = asdict(event)
@@ -150,6 +150,7 @@ class Worker:
             openings=[np.array(ids, dtype=np.int32) for ids in fields["openings"]],
             apart=sizes is not None,
             floor=fields["floor"],
+            trimmed=fields["trimmed"],
         )
         index = self._built(to_come)
         for event in model.evidence(asked, index) if index is not None else ():

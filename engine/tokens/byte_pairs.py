@@ -24,6 +24,7 @@ import numpy as np
 import tiktoken
 from numpy.typing import NDArray
 
+from engine.cores import bound_cores
 from engine.tokens.document import Ids
 
 _BATCH = 256 << 10  # characters that one thread encodes at a time
@@ -303,10 +304,6 @@ def _byte(number: int) -> bytes:
     return bytes([number])
 
 
-def _n_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
     """The texts in order, in slices large enough that handing them to a thread costs nothing."""
     start = size = 0
@@ -316,3 +313,9 @@ def _batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
             yield texts[start : at + 1]
             start, size = at + 1, 0
     yield texts[start:]
+
+
+@cache
+def _n_cores() -> int:
+    """Asked for every text, and its answer takes a millisecond."""
+    return bound_cores()

@@ -26,6 +26,7 @@ _LONGEST_RUN = 200_000
 _HALF_RUN = _LONGEST_RUN // 2
 _LONG_RUN = re.compile(rf"(?<!\s)\s{{{_LONGEST_RUN},}}|(?<!\S)\S{{{_LONGEST_RUN},}}")
 _SLICE = 8_192  # characters
+_WORDS = ("a", "I", "the", "The", "It", "is", "1")
 _IDS = 2  # raise it when a change here or in PATTERNS makes other ids of a text: kept ones are void then
 
 
@@ -144,6 +145,22 @@ class Tokenizer:
     def specials(self) -> Mapping[str, int]:
         """Texts that a template may speak: the file's special tokens, and those that llama.cpp makes control."""
         return {**self.vocabulary.specials, **self.vocabulary.texts_of(self.facts.control)}
+
+    def token_of(self, text: str) -> int | None:
+        """The one token that says a text and nothing else, special or not; None where there is none."""
+        if (token := self.specials.get(text)) is not None:
+            return token
+        if self.vocabulary.is_byte_level:
+            return self.vocabulary.ranks.get(text.encode())
+        ids = self.encode(text)
+        return int(ids[0]) if len(ids) == 1 else None
+
+    @cached_property
+    def joins_spaces(self) -> bool:
+        """Whether a word takes the space before it into its first token."""
+        without = self.encode_all([f".{word}" for word in _WORDS])
+        spaced = self.encode_all([f". {word}" for word in _WORDS])
+        return any(len(joined) <= len(alone) for joined, alone in zip(spaced, without, strict=True))
 
     @cached_property
     def _encoder(self) -> Encoder:

@@ -10,6 +10,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from app.cli.output.session import session_json
+from app.exchange.page import session_page
 from app.export import session_markdown
 from storage.records import Outcome, SessionRecord
 from storage.store import Store
@@ -43,6 +44,9 @@ UGLY = [
     "\n\n  \n",
     "a\r\nb\r```\r\n",
     "$$\nopen",
+    "%% open",
+    "::: box\nopen",
+    "\\[ open",
     "<a href='",
     "`",
     "\x1b[31mred\x1b[0m \0 \u202e",
@@ -142,3 +146,19 @@ def test_a_title_is_shown_as_it_is(keep: Keep, title: str) -> None:
     ]
     assert heading.children and [child.content for child in heading.children] == [title]
     assert heading.children[0].type in ("text", "code_inline")
+
+
+@pytest.mark.parametrize(
+    "text", [*UGLY[:9], "~~~\n```\n", "> ```\n> open", "- ~~~\n  open", "</section></div>", "<svg><title>"]
+)
+def test_each_question_stands_on_the_html_page(keep: Keep, text: str) -> None:
+    page = session_page(keep([text, "Plain.", text])).decode()
+    parts = re.findall(r'<section id="q\d">(.*?)</section>', page, re.DOTALL)
+    assert len(parts) == 3 and all("Why?" in part for part in parts)
+    assert "Plain." in parts[1] and all(part.count("<pre") == part.count("</pre>") for part in parts)
+    assert page.count("<section") == page.count("</section>") == 3
+
+
+@pytest.mark.parametrize("text", ["$$\na\n$$", "costs $5", "100 %", "a :: b", "\\[ a \\] done"])
+def test_what_ends_stands_as_it_is(keep: Keep, text: str) -> None:
+    assert f"\n{text}\n" in session_markdown(keep([text]))

@@ -16,8 +16,8 @@ import numpy as np
 
 from app.desk import Desk
 from app.settings import Settings
+from engine.cores import usable_cores
 from engine.prompt.prompt import Part, Prompt
-from engine.runtime.settings import usable_cores
 from tests.bench.asked import Asked, Asker, medians
 from tests.bench.corpus import corpus_of, edit
 from tests.bench.llama_server import LlamaServer, Served

@@ -12,11 +12,12 @@ import numpy as np
 import psutil
 
 from app.models.places import starter_model
+from engine.cores import usable_cores
 from engine.local.process import EngineProcess
 from engine.memory.budget import Placement
 from engine.prompt.prompt import Part, Prompt, Segment
 from engine.runtime.events import Finished, Sampling
-from engine.runtime.settings import EngineSettings, usable_cores
+from engine.runtime.settings import EngineSettings
 from tests.bench.table import Row
 from tests.models.cache import cached
 

@@ -14,7 +14,7 @@ from storage.store import Store
 from tests.bench.table import Row
 
 _FILES, _FILE_BYTES = 30, 10 << 20
-_LOCK_S, _WAIT_S = 1.0, 2.0
+_LOCK_S, _WAIT_S = 2.0, 4.0
 
 
 def rows() -> Iterator[Row]:

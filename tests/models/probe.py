@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engine.runtime.settings import usable_cores
+from engine.cores import usable_cores
 from tests.models.cache import REPO
 from tests.patience import PATIENCE_S
 

@@ -25,21 +25,26 @@ def build_scripted(
     template: str = "",
     templates: Mapping[str, str] | None = None,
     control: Sequence[str] = ("<|im_start|>", "<|im_end|>"),
+    user: Sequence[str] = (),
     end: str = "<|im_end|>",
+    eos: str = "",
     n_ctx: int = 8_192,
 ) -> Path:
     """Write the model to `path` and return it.
 
-    script: what it says, a token each, none twice; one of `control` is that token. end: the control token that it ends
-    with, EOS. template, templates: the chat template, and such as have names alone.
+    script: what it says, a token each, none twice; one of `control` is that token, one of `user` (user-defined) too.
+    end: the token that it ends with; eos: what the file calls EOS, that one without. template, templates: the chat
+    template, and such as have names alone.
     """
     tokens = [gpt2_text(bytes([byte])) for byte in range(256)]
-    words = [gpt2_text(text.encode()) for text in script if text not in control and len(text.encode()) > 1]
-    tokens += [*words, *control]
+    named = {*control, *user}
+    words = [gpt2_text(text.encode()) for text in script if text not in named and len(text.encode()) > 1]
+    tokens += [*words, *control, *user]
     ids = {token: number for number, token in enumerate(tokens)}
-    chain = [ids[text] if text in control else ids[gpt2_text(text.encode())] for text in (*script, end)]
+    chain = [ids[text] if text in named else ids[gpt2_text(text.encode())] for text in (*script, end)]
     assert len(set(chain)) == len(chain) and len(ids) == len(tokens), "a token stands in a script once"
     kinds = [gguf.TokenType.NORMAL] * (256 + len(words)) + [gguf.TokenType.CONTROL] * len(control)
+    kinds += [gguf.TokenType.USER_DEFINED] * len(user)
     with new_gguf(path, "llama", name="Scripted", dtype="F32") as writer:
         _write_shape(writer, n_ctx, len(tokens))
         writer.add_tokenizer_model("gpt2")
@@ -47,7 +52,7 @@ def build_scripted(
         writer.add_token_list(tokens)
         writer.add_token_types(kinds)
         writer.add_token_merges(["a b"])
-        writer.add_eos_token_id(ids[end])
+        writer.add_eos_token_id(ids[eos or end])
         writer.add_add_bos_token(False)
         if template:
             writer.add_chat_template(template)

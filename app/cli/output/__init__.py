@@ -4,11 +4,13 @@ A noun a module; what several of them need is here. The document goes to standar
 """
 
 import json
+import sys
 from collections.abc import Iterable
 from typing import Any
 
 import click
 
+from app.cli.terminal import harmless, harmless_json
 from engine.corpus.source import Skipped
 
 Json = dict[str, Any]
@@ -17,12 +19,16 @@ Json = dict[str, Any]
 def print_document(document: Json | str) -> None:
     """Prints what a command was asked for: a document as JSON, or its text."""
     shown = document if isinstance(document, str) else json_text(document)
-    click.echo(shown, color=True)  # else it would take escape sequences out of what a model wrote
+    click.echo(harmless(shown) if isinstance(document, str) else shown, color=True)  # else it would take them out
 
 
-def print_bytes(document: bytes) -> None:
-    """Prints a document that is a file, to the byte."""
-    click.echo(document, nl=False)
+def print_bytes(document: bytes, *, is_json: bool = False) -> None:
+    """Prints a document that is a file, to the byte; on a terminal, where it is to be seen, harmless."""
+    if not sys.stdout.isatty():
+        click.echo(document, nl=False)
+        return
+    text = document.decode("utf-8", "replace")
+    click.echo(harmless_json(text) if is_json else harmless(text), nl=False, color=True)
 
 
 def json_text(document: Json) -> str:
@@ -38,7 +44,12 @@ def _lines(value: Any) -> str:
 
 
 def _compact(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return json_line(value)
+
+
+def json_line(value: Any) -> str:
+    """A value as JSON in one line: exact, and harmless on a terminal."""
+    return harmless_json(json.dumps(value, ensure_ascii=False))
 
 
 def skipped_json(skipped: Iterable[Skipped]) -> list[Json]:

@@ -1,6 +1,5 @@
 """What `ask` prints: its events as they come, progress, what was skipped, and a turn as a session shows it too."""
 
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +10,8 @@ from typing import Any
 import click
 
 from app.answers.cited import quotes_line
-from app.cli.output import Json, skipped_json
+from app.cli.output import Json, json_line, skipped_json
+from app.cli.terminal import harmless
 from app.costs import cost_words, session_cost, total_words
 from app.passes.given import read_line
 from app.passes.progress import InPasses
@@ -19,7 +19,7 @@ from app.question import Answered, Begun, Cited, DeskEvent, Notice, Passes, Pass
 from app.session_settings import asked_with
 from app.sizes import show_seconds
 from engine.answer.citations import Citation, Status
-from engine.backend import Checking, Gauge, Loading, Prefill, Skipped, Text
+from engine.backend import Checking, Gauge, Loading, Prefill, Skipped, Text, Thinking
 from engine.corpus.wording import counted, printable
 from storage.records import Turn
 
@@ -54,14 +54,14 @@ def print_answer(
                 click.echo(_receipt(event), err=True)
             continue
         elif as_json and (line := event_json(event, skipped)) is not None:
-            click.echo(json.dumps(line, ensure_ascii=False))
+            click.echo(json_line(line))
         elif isinstance(event, Text):
-            click.echo(event.text, nl=False, color=True)  # as it is, escape sequences included
+            click.echo(harmless(event.text), nl=False, color=True)
         _show_progress(event, as_json, reading)
     if cited is not None and cited.n_done:
         click.echo(_cost(cited), err=True)
     if as_json and answered is not None:
-        click.echo(json.dumps(event_json(answered, skipped), ensure_ascii=False))
+        click.echo(json_line(event_json(answered, skipped)))
     return answered
 
 
@@ -109,9 +109,9 @@ def _cost(cited: Cited) -> str:
 def _print_beginning(text: str, as_json: bool) -> None:
     """What a reply that goes on says already, so that all of it is printed."""
     if text and as_json:
-        click.echo(json.dumps({"event": "text", "text": text}, ensure_ascii=False))
+        click.echo(json_line({"event": "text", "text": text}))
     elif text:
-        click.echo(text, nl=False, color=True)
+        click.echo(harmless(text), nl=False, color=True)
 
 
 def _reading(before: InPasses | None, event: DeskEvent) -> InPasses | None:
@@ -133,6 +133,9 @@ def _show_progress(event: DeskEvent, as_json: bool, reading: InPasses | None) ->
         show_checking(event.share)
     elif isinstance(event, Loading):
         click.echo(f"\r{f'Loading the model {event.share:4.0%}':<60}", nl=False, err=True)
+    elif isinstance(event, Thinking):
+        line = f"Thinking · {counted(event.n_tokens, 'token')}" if event.text else ""  # marks alone: it has ended
+        click.echo(f"\r{line:<60}\r", nl=False, err=True)
     elif isinstance(event, Prefill):
         click.echo(f"\r{_prefill_line(event, reading):<60}", nl=False, err=True)
         if event.done == event.total:
@@ -190,9 +193,14 @@ def _receipt(answered: Answered) -> str:
     return read + (
         f"session {turn.session_id} · {counted(turn.prompt_tokens or 0, 'token')} sent, "
         f"{turn.reused_tokens or 0:,} of them from cache · {turn.reply_tokens or 0:,} in the reply · "
-        f"first text after {turn.ttft_s or 0:.1f} s{line and ' · ' + line}"
+        f"{thought_words(turn)}first text after {turn.ttft_s or 0:.1f} s{line and ' · ' + line}"
         f"{' · ' + total_words(cost) if cost else ''}"
     )
+
+
+def thought_words(turn: Turn) -> str:
+    """What a turn has thought before its answer, in the line under it."""
+    return f"{counted(turn.thought.n_tokens, 'token')} thought · " if turn.thought and turn.thought.text else ""
 
 
 def tell_skipped(skipped: Sequence[Skipped], refused: Sequence[Skipped]) -> None:
@@ -239,6 +247,8 @@ def event_json(event: DeskEvent, skipped: Sequence[Skipped] = ()) -> Json | None
                 "read_tokens": event.n_read,
                 "reused_tokens": event.n_reused,
             }
+        case Thinking():
+            return {"event": "thinking", "text": event.text} if event.text else None
         case Text():
             return {"event": "text", "text": event.text}
         case Answered():
@@ -269,6 +279,9 @@ def turn_json(turn: Turn, *without: str) -> Json:
         "created": turn.created,
         "question": turn.question,
         "text": turn.text,
+        "thinking": turn.thought.text or None if turn.thought is not None else None,
+        "thinking_tokens": turn.thought.n_tokens if turn.thought is not None else 0,
+        "thinking_s": turn.thought.seconds if turn.thought is not None and turn.thought.text else None,
         "stop": turn.stop,
         "error": turn.error,
         "prompt_tokens": turn.prompt_tokens or 0,

@@ -39,6 +39,7 @@ def plan_json(plan: Plan, template: TemplateUse | None = None) -> Json:
                 "name": need.device.name,
                 "kind": need.device.kind,
                 "free_bytes": need.device.free_bytes,
+                "promised_bytes": need.device.promised_bytes,
                 "total_bytes": need.device.total_bytes,
                 "needed_bytes": need.needed_bytes,
                 "short_bytes": need.short_bytes,
@@ -104,5 +105,7 @@ def plan_text(plan: Plan) -> str:
 def _need_text(need: Need) -> str:
     device = need.device
     free = f"{show_bytes(device.free_bytes)} free of {show_bytes(device.total_bytes)}"
+    if device.promised_bytes:
+        free += f", {show_bytes(device.promised_bytes)} promised to another engine"
     short = f", {show_bytes(need.short_bytes)} short" if need.short_bytes else ""
     return f"{device.name}: {show_bytes(need.needed_bytes)} needed, {free}{short}"

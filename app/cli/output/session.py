@@ -26,7 +26,8 @@ def print_sessions(sessions: Sequence[SessionSummary], *, as_json: bool) -> None
 def print_hits(hits: Sequence[Hit], *, as_json: bool) -> None:
     """Prints what a search found."""
     lines = [f"{hit.session_id}  {hit.title}{'' if hit.current else '  (on another branch)'}" for hit in hits]
-    print_document(hits_json(hits) if as_json else "\n".join(lines))
+    text = "\n".join(lines) or "No session holds all of these words, in its title, its questions or its answers."
+    print_document(hits_json(hits) if as_json else text)
 
 
 def print_renamed(session: Session, *, as_json: bool) -> None:

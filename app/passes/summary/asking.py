@@ -61,7 +61,9 @@ def ask(setting: Setting, call: Call, cancel: Flag) -> Generator[DeskEvent, None
         return None
     text, ended = held.text, held.ended
     lines = call.read(text)
-    shown = yield from _shown(setting, case, Replied(ended.reply_ids, text), lines, call.text, quotes, cancel)
+    shown = yield from _shown(
+        setting, case, Replied(ended.reply_ids, text, ended.thoughts), lines, call.text, quotes, cancel
+    )
     if cancel.is_set() and len(shown) < len(lines) and quotes.sources:
         return None
     found = [shown.get(line.span) for line in lines]

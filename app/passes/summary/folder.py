@@ -19,7 +19,7 @@ from app.passes.summary.as_markdown import pages_as_markdown
 from app.passes.summary.document import FORMAT, Summary, summary_from
 from app.sources.joining import lies_there
 from engine.corpus.walk.held import open_folder_as_it_lay, read_as_it_lay
-from engine.errors import EngineFailed, UsageError
+from engine.errors import EngineFailed, UsageError, remedy_of, why
 
 STATE = "summary.json"
 _HTML = "summary.html"
@@ -180,8 +180,8 @@ def _put(folder: Path, name: str, data: bytes) -> None:
             if parent >= 0:
                 os.close(parent)
     except OSError as error:
-        why = error.strerror or error
-        raise EngineFailed(f"{folder / name} cannot be written: {why}.", "Name another folder with --out.") from error
+        remedy = remedy_of(error, "Name another folder with --out.")
+        raise EngineFailed(f"{folder / name} cannot be written: {why(error)}.", remedy) from error
 
 
 def _replace(path: Path, parent: int | None, data: bytes) -> None:

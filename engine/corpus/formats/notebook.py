@@ -18,7 +18,6 @@ from engine.corpus.formats.embedded import PACKED, SVG, Embedded, draw_embedded,
 from engine.corpus.formats.format import Format, Incoming, go_on, without_surrogates
 from engine.corpus.formats.html_words import words_of
 from engine.corpus.formats.text import read_text
-from engine.corpus.readers import limits
 from engine.corpus.rules import DEFAULT_RULES, Rules
 from engine.corpus.source import LEFT_OUT, Cause, KeptFile, Picture, Skipped, Source, digest_text
 from engine.corpus.wording import listed
@@ -237,6 +236,8 @@ def read_notebook(text: str, rules: Rules = DEFAULT_RULES, step: Callable[[str, 
     """The cells as text, each below a line such as "[cell 3, code]"; notes; the pictures, and what they are drawn from.
     Nothing of these without a cell that holds anything. A str alone says why `text` is no notebook. step: see Incoming.
     """
+    from engine.corpus.readers import limits
+
     reading = _Reading(Embedded(text, rules), step)
     try:
         document = json.loads(text)

@@ -15,7 +15,6 @@ from engine.corpus.formats.format import Format, Incoming, quietly, whole_file, 
 from engine.corpus.formats.pdf_page import Page, looked_at, nature_in_words, notes_on
 from engine.corpus.formats.pdf_tree import Tree, Unwrapped, flat_copy, is_content_lost, is_wrapped, open_tree, unwrapped
 from engine.corpus.formats.sniff import Head
-from engine.corpus.readers import limits
 from engine.corpus.rules import NO_PAGES
 from engine.corpus.source import Cause, KeptFile, Picture, Pixels, Skipped, Source, digest_bytes, digest_text
 from engine.corpus.wording import over_limit, size_in_words, with_notes
@@ -172,6 +171,8 @@ def _below(file: Incoming, tree: Tree, typed: "TypedIn") -> tuple[str, list[str]
 def _pages(file: Incoming, opened: _Opened, typed: "TypedIn | None", notes: list[str]) -> list[Page] | Skipped:
     """All pages as they are read; TOO_LARGE where they have more text than any honest file of this size. notes: to be
     added to."""
+    from engine.corpus.readers import limits
+
     limit = min(limits.MOST_CHARACTERS, limits.FREE_CHARACTERS + limits.CHARACTERS_PER_BYTE * file.n_bytes)
     pages, n_characters = list[Page](), 0
     for number in range(1, opened.n_pages + 1):

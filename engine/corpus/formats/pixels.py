@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from engine.corpus.formats.format import go_on, quietly
 from engine.corpus.formats.png_chunks import without_stumbling_blocks
-from engine.corpus.readers import limits
 from engine.corpus.rules import DEFAULT_RULES, Rules
 from engine.corpus.source import Cause, Pixels, Skipped
 from engine.corpus.wording import size_in_words
@@ -106,6 +105,8 @@ def frame_sizes(
 
 def _frame_sizes(path: str, picture: "Pillow.Image", n_bytes: int, rules: Rules) -> tuple[FrameSize, ...] | Skipped:
     """As they are said to be: known before anything is decoded, for frames can share what they are decoded from."""
+    from engine.corpus.readers import limits
+
     sizes: list[FrameSize] = []
     n_pixels, most = 0, limits.FREE_PIXELS + limits.PIXELS_PER_BYTE * n_bytes
     for frame in range(min(getattr(picture, "n_frames", 1), _MOST_FRAMES)):

@@ -13,7 +13,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
-from engine.errors import EngineFailed
+from engine.errors import EngineFailed, remedy_of, why
 from engine.memory.card import ModelCard, card_at
 from engine.memory.catalog.entry import Entry
 from engine.memory.catalog.tensors import N_VOCAB, Shape, Typed, typed_tensors
@@ -44,8 +44,10 @@ def ghost_of(entry: Entry, folder: Path) -> Path:
             _write(part, entry)
     except OSError as error:
         raise EngineFailed(
-            f"The file that stands for {entry.name} cannot be written to {folder}: {error.strerror}.",
-            "Put LONGDESK_HOME onto a file system that keeps sparse files, as ext4, XFS, btrfs and APFS do.",
+            f"The file that stands for {entry.name} cannot be written to {folder}: {why(error)}.",
+            remedy_of(
+                error, "Put LONGDESK_HOME onto a file system that keeps sparse files, as ext4, XFS and btrfs do."
+            ),
         ) from None
     return path
 

@@ -46,6 +46,7 @@ class Asked:
     ids: the prompt's n_prompt ids, then the reply's. statements: characters of the reply's text, from and to, in order.
     openings: what opens a quote, as ids behind two line ends, one, and none. question: that was answered. apart: the
     ids are not those of the cache; they are decoded from position 0, and taken back too. floor: see write_quote.
+    trimmed: white space at the beginning of the reply is no part of its text, which follows a thought.
     """
 
     ids: Ids
@@ -55,6 +56,7 @@ class Asked:
     question: str = ""
     apart: bool = False
     floor: float = LOWEST
+    trimmed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,8 +238,9 @@ class Quoting:
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         parts = [decoder.decode(piece) for piece in pieces]
         text, lengths = "".join(parts), np.cumsum([len(part) for part in parts] or [0])
-        places = []
-        for number, (start, end) in enumerate(asked.statements):
+        places, n_blank = [], len(text) - len(text.lstrip()) if asked.trimmed else 0
+        for number, (first, last_one) in enumerate(asked.statements):
+            start, end = first + n_blank, last_one + n_blank
             n_tokens = min(int(np.searchsorted(lengths, end)) + 1, len(pieces))
             last = b"".join(pieces[max(0, n_tokens - 2) : n_tokens])
             n_line_ends = last[len(last.rstrip()) :].count(b"\n")  # there are to be two

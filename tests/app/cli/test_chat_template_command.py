@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.command_line import CommandLine, Run
-from tests.models.families import CHATML, IDEFICS3, SMOLLM3
+from tests.models.families import CHATML, IDEFICS3, QWEN35, SMOLLM3
 from tests.models.scripted import build_scripted
 
 HOW = ("--max-tokens", "8", "--no-quotes", "--threads", "2")
@@ -41,7 +41,7 @@ def asked(longdesk: CommandLine, *given: object) -> Run:
 def test_a_model_is_asked_as_its_template_says(template: str, tmp_path: Path, corpus: Path) -> None:
     run = asked(scripted(tmp_path, template), corpus)
     assert run.answer["text"] == "Hello there." and run.answer["stop"] == "end"
-    assert run.answer["chat_template"] == {"used": "model", "name": None, "fault": None, "note": None}
+    assert run.answer["chat_template"] == {"used": "model", "name": None, "fault": None, "note": None, "thinking": None}
     assert "template" not in run.err
 
 
@@ -145,3 +145,22 @@ def test_a_file_that_cannot_be_used_is_a_sentence(tmp_path: Path, corpus: Path) 
     assert longdesk("count", corpus, "--chat-template", "").code == 2
     (longdesk.home / "config.toml").write_text("chat_template = 'nonesuch'\n")
     assert longdesk("count", corpus).code == 2 and longdesk("sessions", "list").code == 0
+
+
+@pytest.mark.slow  # some processes that load a model
+def test_a_thought_stands_apart_and_all_say_the_same_of_the_template(tmp_path: Path, corpus: Path) -> None:
+    script = ["Let", " me", "</think>", "\n\n", "So it is."]
+    model = build_scripted(tmp_path / "m.gguf", script, template=QWEN35, user=("<think>", "</think>"))
+    longdesk = CommandLine(tmp_path / "home", model)
+    run = asked(longdesk, corpus)
+    assert (run.answer["text"], run.answer["thinking"], run.answer["stop"]) == ("So it is.", "Let me", "end")
+    assert "".join(line["text"] for line in run.events if line["event"] == "thinking") == "Let me"
+    again = asked(longdesk, "--session", run.answer["session"], "--thinking", "off")
+    assert again.answer["thinking"] is None and again.answer["prompt_tokens"] > again.answer["reused_tokens"] > 0
+    shown = longdesk("sessions", "show", run.answer["session"], "--json").document
+    assert [turn["thinking"] for turn in shown["turns"]] == ["Let me", None]
+    said = {"earlier": "dropped", "begins": True, "switch": "enable_thinking"}
+    counted, planned = longdesk("count", corpus, "--json").document, longdesk("plan", corpus, "--json").document
+    verified = longdesk("models", "verify", model, "--json").document
+    assert all(each["chat_template"]["thinking"] == said for each in (run.answer, counted, planned, verified))
+    assert longdesk("ask", corpus, "-q", "Why?", "--thinking", "much").code == 2

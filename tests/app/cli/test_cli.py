@@ -344,9 +344,9 @@ class TestStopping:
         assert process.returncode == 130 and "Traceback" not in err and out == ""
 
     @pytest.mark.slow
-    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-    def test_a_signal_in_mid_prefill_ends_with_130_and_keeps_the_turn(
-        self, tmp_path: Path, number: signal.Signals
+    @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGHUP, 129)])
+    def test_a_signal_in_mid_prefill_says_so_and_keeps_the_turn(
+        self, tmp_path: Path, number: signal.Signals, code: int
     ) -> None:
         longdesk = CommandLine(tmp_path / "home", cached("scout", **SMALL_SCOUT))
         process = self._asking_a_lot(longdesk, tmp_path)
@@ -354,7 +354,7 @@ class TestStopping:
             process.send_signal(number)
             until(lambda: is_told(engine))
         out, err = process.communicate(timeout=PATIENCE_S)
-        assert process.returncode == 130 and "Traceback" not in err
+        assert process.returncode == code and "Traceback" not in err
         last = json.loads(out.splitlines()[-1])
         assert last["event"] == "answer" and last["stop"] == "cancelled"
         again = longdesk("ask", "--session", last["session"], "-q", "Q", "--max-tokens", 2, "--json").answer

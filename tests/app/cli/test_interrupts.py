@@ -1,5 +1,6 @@
 """Ctrl-C while a corpus is counted: the command ends, whatever works for it."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from storage.store import Store
 from tests.command_line import LONGDESK, CommandLine
 from tests.models.cache import cached
 from tests.patience import PATIENCE_S, until
@@ -75,3 +77,64 @@ def test_ctrl_c_at_a_commands_end_loses_nothing_that_was_printed() -> None:
         running.send_signal(signal.SIGINT)
         out, err = running.communicate(timeout=PATIENCE_S)
     assert (running.returncode, out, err) == (130, "the answer", "tidied up")
+
+
+_WAITING = """
+import signal, sys, time
+from app.cli import signals
+from app.endings import polite_signals
+for number in polite_signals():
+    signal.signal(number, signals.interrupt)
+print("waiting", flush=True)
+try:
+    time.sleep(60)
+except KeyboardInterrupt:
+    signals.leave(130)
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGHUP, 129), (signal.SIGINT, 130), (signal.SIGTERM, 130)])
+def test_the_exit_code_says_whether_the_terminal_was_closed(number: signal.Signals, code: int) -> None:
+    with subprocess.Popen([sys.executable, "-c", _WAITING], stdout=subprocess.PIPE, encoding="utf-8") as running:
+        assert running.stdout is not None and running.stdout.readline() == "waiting\n"
+        running.send_signal(number)
+        assert running.wait(PATIENCE_S) == code
+
+
+def test_a_command_below_nohup_outlives_its_terminal() -> None:
+    command = ["nohup", sys.executable, "-c", _WAITING]
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8"
+    ) as running:
+        assert running.stdout is not None and running.stdout.readline() == "waiting\n"
+        running.send_signal(signal.SIGHUP)
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(PATIENCE_S) == 130, "the hangup was not heard"
+
+
+@pytest.mark.slow  # 2 s
+def test_a_closed_terminal_keeps_the_turn(tmp_path: Path, llama_gguf: Path) -> None:
+    """The terminal goes, and with it where progress is printed: writing there fails from then on."""
+    longdesk = CommandLine(tmp_path / "home", llama_gguf)
+    (tmp_path / "a.txt").write_text("words\n")
+    assert longdesk("count", tmp_path / "a.txt").code == 0
+    ours, theirs = os.openpty()
+    command = [LONGDESK, "ask", tmp_path / "a.txt", "-q", "Q", "--max-tokens", "3000", "--no-quotes"]
+    with subprocess.Popen(
+        ["setsid", "--ctty", *command], env=longdesk.environment, stdin=theirs, stdout=theirs, stderr=theirs
+    ) as running:
+        os.close(theirs)
+        until(lambda: _has_text(longdesk.home))  # nobody reads what it prints: it waits for that
+        os.close(ours)
+        assert running.wait(PATIENCE_S) == 129
+    with Store(longdesk.home) as store:
+        [session] = store.sessions.list()
+        [turn] = store.turns.of(session.id)
+    assert turn.stop == "cancelled" and turn.text
+
+
+def _has_text(home: Path) -> bool:
+    if not (home / "longdesk.db").exists():
+        return False
+    with Store(home) as store:
+        return any(turn.text for session in store.sessions.list() for turn in store.turns.of(session.id))

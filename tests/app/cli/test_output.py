@@ -1,10 +1,14 @@
 """Documents as they are printed."""
 
 import json
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from app.cli import cli
 from app.cli.output import Json, answer, json_text
+from app.cli.output.session import print_hits
 from app.passes.progress import InPasses
 from app.question import Passes, Passing
 from engine.backend import Prefill
@@ -35,3 +39,17 @@ def test_a_terminal_says_which_pass_runs_and_how_long_all_that_are_left_take(mon
     assert line == "Pass 1 of 3 · Reading  50% · 10 tok/s · 25 s left"
     begun = answer._prefill_line(Prefill(0, 100, 0, 0.0), first)
     assert begun == "Pass 1 of 3 · Reading   0%"
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_search_that_finds_nothing_says_so(capsys: pytest.CaptureFixture[str], as_json: bool) -> None:
+    print_hits((), as_json=as_json)
+    said = capsys.readouterr().out
+    assert json.loads(said) == {"sessions": []} if as_json else said.startswith("No session holds all of these words")
+
+
+@pytest.mark.parametrize("text", ["zebra", "", "   ", '"', "%", "a OR b", "\x00"])
+def test_the_command_says_so_with_any_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str) -> None:
+    monkeypatch.setenv("LONGDESK_HOME", str(tmp_path))
+    done = CliRunner().invoke(cli, ["sessions", "search", text])
+    assert done.exit_code == 0 and "No session holds" in done.output

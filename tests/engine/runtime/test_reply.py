@@ -18,12 +18,12 @@ def said(pieces: list[bytes], *stops: str) -> tuple[Reply, str, list[int]]:
         if reply.stopped:
             break
         reply._sent_at = LONG_AGO  # whatever can be sent is sent at once
-        if due := reply.due():
-            text += due
-            ids += reply.unsent()
-    if due := reply.due(last=True):
-        text += due
-        ids += reply.unsent()
+        for due in reply.due():
+            text += due.text
+            ids += due.ids
+    for due in reply.due(last=True):
+        text += due.text
+        ids += due.ids
     return reply, text, ids
 
 

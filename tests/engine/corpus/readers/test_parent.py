@@ -63,7 +63,7 @@ def test_text_alone_starts_no_reader(tmp_path: Path) -> None:
     code = (
         "import sys, subprocess\nfrom pathlib import Path\nfrom engine.corpus.collect import collect\n"
         "from app.cli import count\ncollect([Path(sys.argv[1])])\n"
-        "print([each for each in sys.modules if 'readers.pool' in each or each.endswith('formats.apart')])"
+        "print([each for each in sys.modules if 'corpus.readers' in each or each.endswith('formats.apart')])"
     )
     run = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, capture_output=True, text=True)
     assert (run.returncode, run.stdout) == (0, "[]\n"), run.stderr
