@@ -102,10 +102,6 @@ class LlamaModel:
         self._flag[0] = b"\x00"
 
     @property
-    def _encoded(self) -> int:
-        return self._decoder.n_encoded
-
-    @property
     def cancelled(self) -> bool:
         """Whether it was told to stop."""
         return self._flag[0] == b"\x01"
@@ -168,7 +164,7 @@ class LlamaModel:
             prefill_s=read - restored,
             ttft_s=(reply.first_text_at or ended) - begun,
             generate_s=ended - read,
-            encoded=self._encoded,
+            encoded=self._decoder.n_encoded,
             gauge=self._gauge(len(self._cache)),
             held=tuple(tags.quotes) if tags is not None else (),
             **reply.thought_fields,
@@ -194,7 +190,7 @@ class LlamaModel:
             cache.ids, cache.n_read = ids[:end], self._decoder.alike_to(at, end)
 
     def _progress(self, done: int, total: int, reused: int, since: float) -> Prefill:
-        return Prefill(done, total, reused, perf_counter() - since, self._gauge(done), self._encoded)
+        return Prefill(done, total, reused, perf_counter() - since, self._gauge(done), self._decoder.n_encoded)
 
     def evidence(self, asked: Asked, index: QuoteIndex) -> Iterator[Evidence | Remark]:
         """Looks for words that show the statements of the last answer; the cache stays that of the answer. See
