@@ -293,22 +293,10 @@ class Engines:
         if self._given is not None:
             return self._given
         if self.is_elsewhere(model):
-            self._refuse_for_files(model)
+            self._settings.refuse_elsewhere(model)
             return self._counting(self.servers.open(*opened_as(model, self.named)))
         ids = IdCache(behind=self._ids) if apart else self._ids
         return LocalBackend(self.local.open(model, own), self.local, ids)
-
-    def _refuse_for_files(self, model: str) -> None:
-        """Raises UsageError for settings that an engine elsewhere cannot be given with a question."""
-        for option, is_set in (
-            ("--lora", bool(self._settings.lora_for(model))),
-            ("--rope-scaling", self._settings.rope_scaling is not None and self._settings.n_ctx is not None),
-        ):
-            if is_set:
-                raise UsageError(
-                    f"{option} is for a model file that runs here, and {model} is an engine elsewhere.",
-                    f"Start that engine so, and leave {option} out.",
-                )
 
     def template(self, model: str, own: OwnTemplate | None = None) -> TemplateUse | None:
         """See LocalEngine.template; None for an engine that lays its prompts out itself. Raises as open does."""

@@ -138,6 +138,18 @@ class Settings:
         """The adapters that go with a --model value: an adapter is made for one model, and left out with others."""
         return tuple(each for each in self.lora if each.model in ("", model))
 
+    def refuse_elsewhere(self, model: str) -> None:
+        """Raises UsageError for what an engine elsewhere, of this --model value, cannot be given with a question."""
+        for option, is_set in (
+            ("--lora", bool(self.lora_for(model))),
+            ("--rope-scaling", self.rope_scaling is not None and self.n_ctx is not None),
+        ):
+            if is_set:
+                raise UsageError(
+                    f"{option} is for a model file that runs here, and {model} is an engine elsewhere.",
+                    f"Start that engine so, and leave {option} out.",
+                )
+
     @property
     def wanted(self) -> Wanted:
         """What is asked of a plan."""

@@ -1,13 +1,18 @@
 """A Placement as llama.cpp's own parameters: one place for the dry run and for the runtime, so that they cannot differ.
+Also adapters as it takes them.
 
 Imports llama.cpp, so only child processes import this.
 """
 
 import ctypes
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import llama_cpp
 
+from engine.errors import EngineFailed
 from engine.memory.budget import Placement
 from engine.memory.card import EXPERTS
 from engine.memory.gpus import ram_buffer_type
@@ -57,6 +62,23 @@ def context_parameters(placement: Placement, *, n_threads: int = 1) -> Any:
         parameters.rope_freq_scale = 1.0 / rope.factor
         parameters.yarn_orig_ctx = rope.trained
     return parameters
+
+
+def apply_adapters(model: Any, context: Any, adapters: Sequence[tuple[Path, float]], words: Callable[[], str]) -> None:
+    """From now on the context decodes with these LoRA adapters, each at its scale. They are freed with the model.
+
+    What llama.cpp would refuse was looked for before, in engine.memory.adapter. words: what it says went wrong.
+    Raises EngineFailed.
+    """
+    kind, loaded = llama_cpp.llama_adapter_lora_p_ctypes, []
+    for path, _ in adapters:
+        adapter = llama_cpp.llama_adapter_lora_init(model, os.fsencode(path))
+        if not adapter:
+            raise EngineFailed(f"llama.cpp cannot load the LoRA adapter {path}{words()}.", "Use another conversion.")
+        loaded.append(ctypes.cast(adapter, kind))
+    scales = (ctypes.c_float * len(loaded))(*(scale for _, scale in adapters))
+    if loaded and llama_cpp.llama_set_adapters_lora(context, (kind * len(loaded))(*loaded), len(loaded), scales):
+        raise EngineFailed(f"llama.cpp does not apply the LoRA adapters{words()}.", "Leave --lora out.")
 
 
 class _Override(ctypes.Structure):

@@ -16,7 +16,7 @@ import llama_cpp
 import numpy as np
 
 from engine.errors import EngineFailed
-from engine.memory.llama_parameters import ModelParameters, context_parameters
+from engine.memory.llama_parameters import ModelParameters, apply_adapters, context_parameters
 from engine.runtime.binding import Binding
 from engine.runtime.cache import KvCache
 from engine.runtime.checkpoint import Checkpoints
@@ -67,7 +67,7 @@ class LlamaModel:
         llama_cpp.llama_backend_init()
         self._model = self._load(on_load)
         self._context, self._places = self._new_context()
-        self._apply_adapters()
+        apply_adapters(self._model, self._context, settings.lora, self._words)
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
         self._n_vocab = llama_cpp.llama_vocab_n_tokens(self._vocab)
         self._vocabulary: Vocabulary | None = None  # once a form asks for it
@@ -100,10 +100,6 @@ class LlamaModel:
     def uncancel(self) -> None:
         """Makes decoding possible again; called when the next generation is asked for, not when it begins."""
         self._flag[0] = b"\x00"
-
-    @property
-    def _encoded(self) -> int:
-        return self._decoder.n_encoded
 
     @property
     def cancelled(self) -> bool:
@@ -170,7 +166,7 @@ class LlamaModel:
             ttft_s=(reply.first_text_at or ended) - begun,
             generate_s=ended - read,
             error=in_circles(reply.ids, sampling) if reply.stop is Stop.ERROR else None,
-            encoded=self._encoded,
+            encoded=self._decoder.n_encoded,
             gauge=self._gauge(len(self._cache)),
             held=tuple(tags.quotes) if tags is not None else (),
             **reply.thought_fields,
@@ -196,7 +192,7 @@ class LlamaModel:
             cache.ids, cache.n_read = ids[:end], self._decoder.alike_to(at, end)
 
     def _progress(self, done: int, total: int, reused: int, since: float) -> Prefill:
-        return Prefill(done, total, reused, perf_counter() - since, self._gauge(done), self._encoded)
+        return Prefill(done, total, reused, perf_counter() - since, self._gauge(done), self._decoder.n_encoded)
 
     def evidence(self, asked: Asked, index: QuoteIndex) -> Iterator[Evidence | Remark]:
         """Looks for words that show the statements of the last answer; the cache stays that of the answer. See
@@ -340,26 +336,6 @@ class LlamaModel:
                 "Try a smaller --ctx or --kv f16.",
             )
         return context, kv_places(self._sizes, settings.kv_places)
-
-    def _apply_adapters(self) -> None:
-        """From now on the context decodes with the LoRA adapters, each at its scale. They are freed with the model.
-
-        What llama.cpp would refuse was looked for before, in engine.memory.adapter.
-        """
-        adapters, kind = self.settings.lora, llama_cpp.llama_adapter_lora_p_ctypes
-        if not adapters:
-            return
-        loaded = []
-        for path, _ in adapters:
-            adapter = llama_cpp.llama_adapter_lora_init(self._model, os.fsencode(path))
-            if not adapter:
-                raise EngineFailed(
-                    f"llama.cpp cannot load the LoRA adapter {path}{self._words()}.", "Use another conversion of it."
-                )
-            loaded.append(ctypes.cast(adapter, kind))
-        scales = (ctypes.c_float * len(loaded))(*(scale for _, scale in adapters))
-        if llama_cpp.llama_set_adapters_lora(self._context, (kind * len(loaded))(*loaded), len(loaded), scales):
-            raise EngineFailed(f"llama.cpp does not apply the LoRA adapters{self._words()}.", "Leave --lora out.")
 
     def _gauge(self, used: int) -> Gauge:
         return Gauge(used, self.n_ctx, self._places)
