@@ -5,6 +5,7 @@ written with what comes next.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic, sleep
 
@@ -99,6 +100,12 @@ class Record:
     def break_off(self, stop: Stop, error: str | None = None) -> Turn:
         """The turn as it is stored now, with what was sampled so far."""
         return self.end(Outcome(text=self.text, stop=stop, reply_ids=tuple(self.ids), error=error))
+
+    def leave(self) -> None:
+        """Nobody listens any more: what was sampled so far is kept, as far as that can be written."""
+        if not self.ended:
+            with suppress(StorageFailed):
+                self.break_off(Stop.CANCELLED)
 
     def _outcome(self, event: Finished) -> Outcome:
         reply_ids, prompt_tokens = (*self.ids[: self.n_begun], *event.reply_ids), event.prompt_tokens - self.n_begun
