@@ -31,12 +31,11 @@ from engine.backend import (
     Stop,
 )
 from engine.errors import DoesNotFit, LongdeskError, UsageError
-from storage.accepting import Accepted
 from storage.identity import draw_id
 from storage.leases import Lease
 from storage.records import Session, Turn
 from storage.sessions import NewSession
-from storage.store import Store
+from storage.store import Accepted, Store
 from storage.turns import Asked
 
 _TITLE_LENGTH = 60

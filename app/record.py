@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic, sleep
+from typing import Any, Protocol
 
 from app.question import Answered, DeskEvent, Notice
-from app.receipts import Receipts
 from engine.backend import Event, Finished, Gauge, HeldQuote, Prefill, Remark, Stop, Text
 from storage.records import Outcome, Turn
 from storage.schema import StorageFailed
@@ -21,6 +21,14 @@ _RETRY_S = 0.5  # after something could not be written
 _FINISHING_S = (0.1, 0.5, 2.0)  # between tries to write how it ended
 
 
+class Receipt(Protocol):
+    """What makes the receipt of a turn."""
+
+    server: Any
+
+    def of(self, turn: Turn) -> Any: ...
+
+
 @dataclass(slots=True)
 class Record:
     """What is kept of an answer while it comes. read_s: what reading the sources took. text, ids: of the reply so far,
@@ -29,7 +37,7 @@ class Record:
     turn: Turn
     store: Store
     read_s: float
-    receipts: Receipts
+    receipts: Receipt
     text: str
     ids: list[int]
     n_begun: int = field(init=False)

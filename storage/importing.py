@@ -2,9 +2,9 @@
 
 import sqlite3
 
-from storage.arriving import put_and_link
 from storage.branches import choose_leaf
 from storage.columns import pack_ids, pack_json, pack_text
+from storage.contents import put_and_link
 from storage.identity import draw_id, is_id
 from storage.kept_notes import put_note
 from storage.records import Session, SessionRecord, Turn

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import UsageError
-from storage.arriving import forget_later
 from storage.columns import pack_json, pack_text, pack_time, unpack_json, unpack_optional, unpack_text, unpack_time
+from storage.contents import forget_later
 from storage.identity import draw_id, find_session, touch_session
 from storage.leases import ANSWERING, SUMMARIZING, refuse_if_held
 from storage.records import Session, SessionSummary

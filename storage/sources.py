@@ -11,9 +11,8 @@ from typing import Any
 
 from engine.corpus.source import Cause, KeptFile, Picture, Skipped, Source, digest_bytes
 from engine.errors import UsageError
-from storage.arriving import forget_later, put_and_link
 from storage.columns import pack_text, unpack_optional, unpack_text
-from storage.contents import Content, unpacked
+from storage.contents import Content, forget_later, put_and_link, unpacked
 from storage.identity import require_session, touch_session
 from storage.records import SessionSource, SourceLink
 from storage.schema import Database

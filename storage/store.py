@@ -1,23 +1,38 @@
 """The door to everything that is kept: one Store for a home, and the whole of one session in one value."""
 
+import sqlite3
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from storage.accepting import Accepted, accept
+from storage.contents import forget_later, put_and_link
 from storage.importing import put_session
 from storage.kept_notes import KeptNotes
-from storage.leases import SUMMARIZING, Leases
+from storage.leases import SUMMARIZING, Lease, Leases, take
 from storage.notes import Notes
 from storage.records import Session, SessionOverview, SessionRecord, Turn
 from storage.schema import Database
 from storage.search import Search
-from storage.sessions import Sessions, change_session
+from storage.sessions import NewSession, Sessions, change_session, create_session, rename_session
 from storage.snapshots import Snapshots
-from storage.sources import Arrived, Sources
-from storage.turns import Turns, heal
+from storage.sources import Arrived, Ready, Sources, link_ready
+from storage.turns import Asked, Turns, begin_turn, heal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """A question and what came with it. new: the session that it begins, whose lease is prepared and not taken yet.
+    title, model: what they are from now on in a session that is there; None where they stay."""
+
+    lease: Lease
+    asked: Asked
+    arrived: Arrived
+    new: NewSession | None = None
+    title: str | None = None
+    model: str | None = None
 
 
 class Store:
@@ -74,8 +89,24 @@ class Store:
         )
 
     def accept(self, accepted: Accepted) -> Turn:
-        """Writes all that a question changes when it is accepted, or nothing of it; see accepting.accept."""
-        return accept(self._database, accepted)
+        """Writes all that a question changes when it is accepted, in one transaction: all of it is there, or nothing.
+        The running turn. Raises as Turns.begin and Sources.take_in do."""
+        ready, lease = Ready(accepted.arrived), accepted.lease
+
+        def write(connection: sqlite3.Connection) -> tuple[Turn, set[str]]:
+            if accepted.new is not None:
+                create_session(connection, accepted.new)
+                take(connection, lease)
+            if accepted.title is not None:
+                rename_session(connection, lease.session_id, accepted.title)
+            if accepted.model is not None:
+                change_session(connection, lease.session_id, model=accepted.model)
+            unlinked = link_ready(connection, lease.session_id, ready)
+            return begin_turn(connection, lease, accepted.asked), unlinked
+
+        turn, unlinked = put_and_link(self._database, ready.contents, write)
+        forget_later(self._database, unlinked)
+        return turn
 
     def take_in(self, session_id: str, arrived: Arrived, *, settings: Mapping[str, Any]) -> None:
         """Sources.take_in and Sessions.change in one."""

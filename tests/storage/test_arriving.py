@@ -13,7 +13,7 @@ import pytest
 
 from engine.corpus.source import KeptFile, Source
 from engine.errors import UsageError
-from storage import arriving, contents
+from storage import contents
 from storage.contents import Content
 from storage.schema import Database, StorageFailed
 from storage.store import Store
@@ -211,9 +211,9 @@ def test_nothing_is_taken_for_left_behind_while_somebody_puts(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     swept: list[bool] = []
-    monkeypatch.setattr(arriving, "forget_left_behind", lambda database: swept.append(True))
+    monkeypatch.setattr(contents, "forget_left_behind", lambda database: swept.append(True))
     with Store(tmp_path / "home") as other:
         theirs = other.sessions.create(title="other", model="m").id
-        with arriving.putting(other._database):
+        with contents.putting(other._database):
             store.sources.put(theirs, [image("a.png", 10)], turn_index=0)
     assert swept == []

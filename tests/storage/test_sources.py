@@ -232,9 +232,9 @@ def test_a_content_deleted_by_another_process_while_putting(
     source = text_source("a", "x" * 1000)
     first = store.sessions.create(title="t", model="m").id
     store.sources.put(first, [source], turn_index=0)
-    import storage.arriving
+    import storage.contents
 
-    look, looked = storage.arriving.known_digests, []
+    look, looked = storage.contents.known_digests, []
 
     def look_then_delete(*args: object) -> set[str]:
         found = look(*args)  # type: ignore[arg-type]
@@ -244,7 +244,7 @@ def test_a_content_deleted_by_another_process_while_putting(
                 other.sessions.delete(first)
         return found
 
-    monkeypatch.setattr(storage.arriving, "known_digests", look_then_delete)
+    monkeypatch.setattr(storage.contents, "known_digests", look_then_delete)
     store.sources.put(session, [source], turn_index=0)
     assert put(store, session) == [source]
 
