@@ -34,7 +34,6 @@ from engine.errors import DoesNotFit, LongdeskError, UsageError
 from storage.identity import draw_id
 from storage.leases import Lease
 from storage.records import Session, Thought, Turn
-from storage.schema import StorageFailed
 from storage.sessions import NewSession
 from storage.store import Accepted, Store
 from storage.turns import Asked
@@ -61,11 +60,9 @@ def answer(
         sampling, _ = sampling_of(settings, backend.about.makers)
         sampling, varied = varied_from(before, sampling, question.text, turn.case.prompt.n_tokens)
         notices = tuple(notices_of(turn, question.text, backend, settings.model))  # before the engine turns to it
-        new = None if session is not None else _new_session(turn, question, settings)
-        if lease is None:
-            assert new is not None
-            lease = stack.enter_context(store.leases.prepared(new.id))
-        asked = _begin(turn, resumed, new or session, lease, question, sampling, backend, store, settings)
+        begun = session or _new_session(turn, question, settings)
+        lease = lease or stack.enter_context(store.leases.prepared(begun.id))
+        asked = _begin(turn, resumed, begun, lease, question, sampling, backend, store, settings)
         receipts, text = Receipts(turn, backend, store, settings), resumed.text if resumed else ""
         thought = (resumed.thought if resumed else None) or Thought()
         record = Record(asked, store, question.read_s, receipts, text, turn.begun.tolist(), thought)
@@ -95,9 +92,7 @@ def answer(
             if isinstance(error, DoesNotFit):  # only a server finds out so late: it is the same refusal
                 raise
         except GeneratorExit:  # nobody listens any more: what was written so far is kept
-            if not record.ended:
-                with suppress(StorageFailed):
-                    record.break_off(Stop.CANCELLED)
+            record.leave()
             raise
     # the session is free again: what follows keeps nobody from asking
     sent = _sent(turn, excerpts, record.held, backend)
@@ -232,7 +227,7 @@ def _new_session(turn: PreparedTurn, question: Question, settings: Settings) -> 
 def _begin(
     turn: PreparedTurn,
     resumed: Turn | None,
-    session: Session | NewSession | None,
+    session: Session | NewSession,
     lease: Lease,
     question: Question,
     sampling: Sampling,
@@ -253,7 +248,6 @@ def _begin(
             vocabulary=backend.about.vocabulary,
             settings=again.to_json(),
         )
-    assert session is not None
     is_untitled = turn.session is not None and not turn.turns and session.title == turn.settings.untitled
     asked = Asked(
         question=question.text,

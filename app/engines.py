@@ -48,7 +48,7 @@ from engine.backend import (
     Thinking,
     Wanted,
 )
-from engine.errors import EngineFailed, EngineSpoiled, InputRefused, LongdeskError, ModelRefused, UsageError
+from engine.errors import EngineFailed, EngineSpoiled, InputRefused, LongdeskError, ModelRefused
 from engine.local.opened import OpenModel
 from engine.memory.fingerprint import variant
 from engine.memory.planner import Planner, make_plan

@@ -5,6 +5,7 @@ written with what comes next.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from time import monotonic, sleep
 from typing import Any, Protocol
@@ -153,6 +154,12 @@ class Record:
         """The turn as it is stored now, with what was sampled so far."""
         thought, ids = self._had_thought(), tuple(self.ids)
         return self.end(Outcome(text=self.text, stop=stop, reply_ids=ids, error=error, thought=thought))
+
+    def leave(self) -> None:
+        """Nobody listens any more: what was sampled so far is kept, as far as that can be written."""
+        if not self.ended:
+            with suppress(StorageFailed):
+                self.break_off(Stop.CANCELLED)
 
     def _outcome(self, event: Finished) -> Outcome:
         reply_ids, prompt_tokens = (*self.ids[: self.n_begun], *event.reply_ids), event.prompt_tokens - self.n_begun
