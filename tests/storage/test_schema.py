@@ -44,7 +44,7 @@ def test_only_the_owner_may_read(tmp_path: Path) -> None:
             store.sessions.create(title="t", model="m")
             assert home.stat().st_mode & 0o777 == 0o700
             assert {path.stat().st_mode & 0o777 for path in home.iterdir()} == {0o600}
-            assert len(list(home.iterdir())) == 3  # the file, its log and the log's index
+            assert len(list(home.iterdir())) == 4  # the file, its log and the log's index, and the reserve
     finally:
         os.umask(old)
 
