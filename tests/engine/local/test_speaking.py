@@ -47,6 +47,7 @@ class Talk:
             self.told += [event.text] if isinstance(event, Remark) else []
             end = event if isinstance(event, Finished) else end
         assert end is not None
+        self.process.settle(Flag())  # as between two questions
         self.texts.append(text)
         self.thoughts.append(thought)
         self.ends.append(end)
