@@ -4,7 +4,6 @@ A context cannot grow, so a question that needs more room than there is gets a n
 carried over on disk, which is `kv.saving`'s. What a question sends is left to `next_turn`.
 """
 
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from app.models.shelf import Shelf
-from app.promises import Promise, Promises, own_bytes, promised_away
+from app.promises import Promise, Promises, left_of, own_bytes
 from app.settings import Settings
 from app.verdicts import memory_missing
 from engine.backend import (
@@ -35,7 +34,7 @@ from engine.memory.budget import Device, Hardware, Measured, Placement
 from engine.memory.card import ModelCard
 from engine.memory.dry_run import DryRun
 from engine.memory.fingerprint import variant
-from engine.memory.hardware import ram
+from engine.memory.hardware import disk_free_bytes, ram
 from engine.memory.planner import Planner, make_plan
 
 if TYPE_CHECKING:  # what runs an engine and keeps its caches: a count does without
@@ -156,7 +155,7 @@ class LocalEngine:
         device, engine = ram(), self._engine
         pids = (engine.pid if engine is not None else None, self._dry_run.pid)
         own = sum(own_bytes(pid) or 0 for pid in pids if pid is not None)
-        return _left(replace(device, free_bytes=min(device.total_bytes, device.free_bytes + own)), others)
+        return left_of(replace(device, free_bytes=min(device.total_bytes, device.free_bytes + own)), others)
 
     def hardware(self) -> Hardware:
         """This machine as the next engine sees it. What engines of other processes were promised is not free. May be
@@ -167,8 +166,8 @@ class LocalEngine:
             gpus = tuple(
                 replace(gpu, free_bytes=min(gpu.total_bytes, gpu.free_bytes + held.get(gpu.name, 0))) for gpu in gpus
             )
-        gpus = tuple(_left(gpu, others) for gpu in gpus)
-        return Hardware(self._free_ram(others), gpus, _disk_free_bytes(self._settings.home))
+        gpus = tuple(left_of(gpu, others) for gpu in gpus)
+        return Hardware(self._free_ram(others), gpus, disk_free_bytes(self._settings.home))
 
     def secure(self, opened: OpenModel, case: Case, reuse: "KvReuse", cancel: Flag) -> Iterator[str]:
         """Has the memory promised that a new engine for this prompt takes, where it needs one. Waits while engines of
@@ -345,15 +344,3 @@ class LocalEngine:
         placed = plan.placed
         alike = (running.kv_type, running.swa_full, running.rope) == (placed.kv_type, placed.swa_full, placed.rope)
         return asked_for and room and alike  # where it lies, and what it computes at once, can stay as it is
-
-
-def _left(device: Device, others: Sequence[Promise]) -> Device:
-    """Without what others were promised of it."""
-    promised = min(device.free_bytes, promised_away(device, others))
-    return replace(device, free_bytes=device.free_bytes - promised, promised_bytes=promised) if promised else device
-
-
-def _disk_free_bytes(home: Path) -> int:
-    """Free bytes where the home lies, or will lie."""
-    there = next(folder for folder in (home.absolute(), *home.absolute().parents) if folder.exists())
-    return shutil.disk_usage(there).free

@@ -10,7 +10,7 @@ import os
 import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -167,3 +167,9 @@ def own_bytes(pid: int) -> int | None:
     except psutil.Error:
         return None
     return max(0, int(memory.rss - memory.shared))
+
+
+def left_of(device: Device, others: Sequence[Promise]) -> Device:
+    """Without what others were promised of it."""
+    promised = min(device.free_bytes, promised_away(device, others))
+    return replace(device, free_bytes=device.free_bytes - promised, promised_bytes=promised) if promised else device

@@ -331,17 +331,16 @@ def _from_file(path: Path) -> dict[str, Any]:
     for name in ("roots", "models"):
         if name in values:
             values[name] = tuple(expanded(Path(str(folder))) for folder in values[name])
-    if "thinking" in values:
-        values["thinking"] = str(values["thinking"])
-    if "stops" in values:
-        values["stops"] = tuple(map(str, values["stops"]))
+    for name, taken in (("thinking", str), ("stops", lambda stops: tuple(map(str, stops)))):
+        if name in values:
+            values[name] = taken(values[name])
     if "chat_template" in values:
         values["chat_template"] = template_named(values["chat_template"])
     if "mmproj" in values:
         values["mmproj"] = expanded(Path(values["mmproj"]))
     if "lora" in values:
-        named = values["lora"]
-        values["lora"] = tuple(lora_named(str(each)) for each in ([named] if isinstance(named, str) else named))
+        named = [values["lora"]] if isinstance(values["lora"], str) else values["lora"]
+        values["lora"] = tuple(lora_named(str(each)) for each in named)
     for name in ("snapshot_budget", "count_cache_budget", "notes_budget"):
         if isinstance(budget := values.get(name), str):
             try:

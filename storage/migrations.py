@@ -228,9 +228,8 @@ _DRAWN = re.compile(r"Pages? [\d, -]+ (is sent as an image|are sent as images)\.
 @MIGRATIONS()
 def notes_of_drawn_pages(db: Database) -> None:
     """Which pages are sent as images is up to the model: it is said where that is known, and not kept any more."""
-    rows = db.conn.execute(
-        "SELECT session_id, path, notes FROM session_sources WHERE notes LIKE '%sent as%'"
-    ).fetchall()
+    told = "SELECT session_id, path, notes FROM session_sources WHERE notes LIKE '%sent as%'"
+    rows = db.conn.execute(told).fetchall()
     for session_id, path, notes in rows:
         kept = [note for note in json.loads(notes) if not _DRAWN.fullmatch(note)]
         cells = (json.dumps(kept), session_id, path)
@@ -265,10 +264,8 @@ def folders_of_sources(db: Database) -> None:
 
 @MIGRATIONS()
 def places_of_pictures(db: Database) -> None:
-    """A picture may have two more cells: where in the text it stands, and a digest of its own.
-
-    What was put before has neither and stays as it is. This keeps a Longdesk that knows three cells from reading five.
-    """
+    """A picture may have two more cells: where in the text it stands, and a digest of its own; what was put before has
+    neither. This keeps a Longdesk that knows three cells from reading five."""
 
 
 @MIGRATIONS()
@@ -281,23 +278,16 @@ def branches_and_drafts(db: Database) -> None:
     db.conn.execute("UPDATE turns SET parent = position - 1 WHERE position > 0")
     db.conn.execute("ALTER TABLE sessions ADD COLUMN leaf INTEGER")
     db.conn.execute("ALTER TABLE sessions ADD COLUMN draft TEXT")
-    db.conn.execute("""CREATE TABLE id_pieces (
-        turn_id INTEGER NOT NULL REFERENCES turns(id) ON DELETE CASCADE,
-        until INTEGER NOT NULL,
-        ids BLOB NOT NULL,
-        PRIMARY KEY (turn_id, until)
-    )""")
+    turn, until = "turn_id INTEGER NOT NULL REFERENCES turns(id) ON DELETE CASCADE", "until INTEGER NOT NULL"
+    ids = "ids BLOB NOT NULL, PRIMARY KEY (turn_id, until)"
+    db.conn.execute(f"CREATE TABLE id_pieces ({turn}, {until}, {ids})")
 
 
 @MIGRATIONS()
 def notes_of_passes(db: Database) -> None:
     """What passes over a corpus found, by what they were asked, and how a session's corpus was sliced."""
-    db.conn.execute("""CREATE TABLE notes (
-        key TEXT PRIMARY KEY,
-        session_id TEXT NOT NULL REFERENCES sessions(id) ON DELETE CASCADE,
-        created TEXT NOT NULL,
-        note TEXT NOT NULL
-    )""")
+    session = "session_id TEXT NOT NULL REFERENCES sessions(id) ON DELETE CASCADE"
+    db.conn.execute(f"CREATE TABLE notes (key TEXT PRIMARY KEY, {session}, created TEXT NOT NULL, note TEXT NOT NULL)")
     db.conn.execute("CREATE INDEX notes_session ON notes(session_id)")
     db.conn.execute("""CREATE TABLE session_slices (
         session_id TEXT PRIMARY KEY REFERENCES sessions(id) ON DELETE CASCADE,

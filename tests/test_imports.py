@@ -52,7 +52,7 @@ FLOORS = (
     ("app.session_settings", "app.reading"),
     ("app.kv", "app.images", "app.attachments"),
     ("app.promises", "app.forking"),
-    ("app.local_engine", "app.engines", "app.next_turn"),
+    ("app.local_engine", "app.local_backend", "app.engines", "app.next_turn"),
     ("app.previews", "app.question"),
     ("app.reach",),
     ("app.citing", "app.receipts", "app.found_again", "app.noting"),

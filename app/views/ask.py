@@ -83,9 +83,7 @@ def _draw_strip(scene: Scene) -> None:
     if not scene.budget or not scene.plan:
         st.empty()
         return
-    outline = scene.outlook.outline if scene.outlook is not None and scene.in_passes else None
-    slices = [each.n_tokens for each in outline.slices] if outline is not None else []
-    draw_strip(scene.budget, scene.plan, has_panel=not scene.empty, slices=slices)
+    draw_strip(scene.budget, scene.plan, has_panel=not scene.empty, slices=scene.slices)
 
 
 def _draw_head(scene: Scene) -> None:

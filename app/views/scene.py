@@ -71,6 +71,12 @@ class Scene:
         return tuple(told)
 
     @property
+    def slices(self) -> tuple[int, ...]:
+        """Tokens of each, where the sources are read in passes and that is worked out."""
+        outline = self.outlook.outline if self.outlook is not None and self.in_passes else None
+        return tuple(each.n_tokens for each in outline.slices) if outline is not None else ()
+
+    @property
     def sees(self) -> bool:
         """Whether the model can be shown images."""
         return self.about is not None and self.about.sees

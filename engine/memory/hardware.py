@@ -1,8 +1,9 @@
-"""The main memory that is free now, and the limits that a container sets.
+"""The main memory and the disk that are free now, and the limits that a container sets.
 
 What GPUs there are is read in a child process, by engine.memory.gpus; the values of both are `budget`'s.
 """
 
+import shutil
 from pathlib import Path
 
 from engine.cgroups import PROC, ROOT, groups
@@ -45,3 +46,9 @@ def _file_cache(stat: str, name: str) -> int:
         if key == name and value.strip().isdecimal():
             return int(value)
     return 0
+
+
+def disk_free_bytes(folder: Path) -> int:
+    """Free bytes where a folder lies, or will lie."""
+    there = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+    return shutil.disk_usage(there).free

@@ -88,7 +88,25 @@ class Decoder:
         together = self._cache.n_together
         return end - end % together if n_tokens >= min(self._least, self._placement.n_ubatch) else at
 
-    def again_from(self, n_read: int, end: int) -> int:
+    def read_again(self, cancelled: Callable[[], bool]) -> None:
+        """Reads the reply that was sampled last again, in batches: its cells are then those that a fresh reading of the
+        next prompt would have made, and nothing of it need be read for that. A recurrent model's stay as they are."""
+        ids, cache = self._cache.ids, self._cache
+        if cache.n_read >= len(ids) - len(ids) % cache.n_together:
+            return
+        start = self._again_from(cache.n_read, len(ids))
+        if (ids[start:] < 0).any():  # pictures are not looked at again
+            start = cache.n_read
+        if not cache.drop_reply(behind=start):
+            return
+        while len(cache) < len(ids) and not cancelled():
+            at = len(cache)
+            end = self.read_on(ids, at, 0)
+            if end == at:
+                return
+            cache.ids, cache.n_read = ids[:end], self.alike_to(at, end)
+
+    def _again_from(self, n_read: int, end: int) -> int:
         """From where tokens up to `end` are read again so that their batch is not too short; n_read are alike."""
         start = n_read if self.alike_to(n_read, end) > n_read else min(n_read, max(0, end - self._least))
         return start - start % self._cache.n_together

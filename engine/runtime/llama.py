@@ -173,23 +173,8 @@ class LlamaModel:
         )
 
     def settle(self) -> None:
-        """Reads the reply that was sampled last again, in batches: its cells are then those that a fresh reading of the
-        next prompt would have made, and nothing of it need be read for that. A recurrent model's stay as they are, and
-        those of a reply that its windows have moved too far over. Cancelling keeps what was read by then."""
-        ids, cache = self._cache.ids, self._cache
-        if cache.n_read >= len(ids) - len(ids) % cache.n_together:
-            return
-        start = self._decoder.again_from(cache.n_read, len(ids))
-        if (ids[start:] < 0).any():  # pictures are not looked at again
-            start = cache.n_read
-        if not cache.drop_reply(behind=start):
-            return
-        while len(cache) < len(ids) and not self.cancelled:
-            at = len(cache)
-            end = self._decoder.read_on(ids, at, 0)
-            if end == at:
-                return
-            cache.ids, cache.n_read = ids[:end], self._decoder.alike_to(at, end)
+        """See Decoder.read_again. Cancelling keeps what was read by then."""
+        self._decoder.read_again(lambda: self.cancelled)
 
     def _progress(self, done: int, total: int, reused: int, since: float) -> Prefill:
         return Prefill(done, total, reused, perf_counter() - since, self._gauge(done), self._decoder.n_encoded)

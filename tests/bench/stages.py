@@ -11,7 +11,7 @@ from app.cli.count import count_text
 from app.cli.output.count import count_json
 from app.counting import Count
 from app.desk import Desk
-from app.engines import LocalBackend
+from app.local_backend import LocalBackend
 from app.settings import Settings
 from engine.corpus.collect import collect
 from engine.corpus.formats.reader import read_content
