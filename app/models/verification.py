@@ -138,6 +138,7 @@ def _template(header: Header, cache: Path, own: OwnTemplate | None) -> Check:
         detail = "the model brings none; a plain one is used"
     else:
         detail = " ".join(("renders every turn;", use.note)) if use.note else "renders every turn"
+        detail += f"; {use.on_thinking}" if use.on_thinking else ""
     if own is not None:
         try:
             template_of(header, own=own, cache=cache)

@@ -48,6 +48,15 @@ class TemplateUse:
     begins: bool = False
     switch: str = ""
 
+    @property
+    def on_thinking(self) -> str:
+        """What it does with thoughts, as clauses; '' for one that speaks of none."""
+        if not self.earlier:
+            return ""
+        begins = ", its generation prompt opens one" if self.begins else ""
+        switch = f", {self.switch} turns them on and off" if self.switch else ""
+        return f"earlier thoughts are {self.earlier}{begins}{switch}"
+
     def to_json(self) -> dict[str, Any]:
         """As documents of the command line have it."""
         return {
