@@ -172,8 +172,8 @@ def stream_bomb() -> bytes:
 
 
 def long_line() -> bytes:
-    """Lines of 30,000 letters, over a million on a page."""
-    return one_page(b"BT /F1 1 Tf 10 700 Td 1 TL " + (b"(" + b"word " * 6_000 + b") Tj T* ") * 40 + b"ET")
+    """Lines of 30,000 letters, 150,000 on a page."""
+    return one_page(b"BT /F1 1 Tf 10 700 Td 1 TL " + (b"(" + b"word " * 6_000 + b") Tj T* ") * 5 + b"ET")
 
 
 def deep_tree(depth: int = 50_000) -> bytes:

@@ -1,5 +1,5 @@
-"""Pictures as the page shows them: small beside a name, larger in the viewer. As JPEG, upright, drawn by a
-reader's process.
+"""Pictures as the page shows them: small beside a name, larger in the viewer. As JPEG, upright, drawn by
+a reader's process.
 
 Thumbnails are drawn once and kept by content; where they stand is left to the page. What the engine is sent is drawn by
 the engine's child; size and frame are the same ones.
