@@ -63,9 +63,8 @@ def answer(
         begun = session or _new_session(turn, question, settings)
         lease = lease or stack.enter_context(store.leases.prepared(begun.id))
         asked = _begin(turn, resumed, begun, lease, question, sampling, backend, store, settings)
-        receipts, text = Receipts(turn, backend, store, settings), resumed.text if resumed else ""
-        thought = (resumed.thought if resumed else None) or Thought()
-        record = Record(asked, store, question.read_s, receipts, text, turn.begun.tolist(), thought)
+        receipts = Receipts(turn, backend, store, settings)
+        record = Record(asked, store, question.read_s, receipts, *_so_far(resumed, turn))
         # a standing instruction, or a question, that has the mark tells the model to quote within it
         told = QUOTE_TAG in turn.system + question.text
         excerpts = _whole(quotable(turn.sources, backend, settings))
@@ -100,6 +99,13 @@ def answer(
         yield replace(found, gauge=record.gauge, encoded=record.encoded) if isinstance(found, Cited) else found
     with suppress(LongdeskError):  # the next question starts another engine
         backend.settle(uncited)
+
+
+def _so_far(resumed: Turn | None, turn: PreparedTurn) -> tuple[str, list[int], Thought]:
+    """Text, ids and thought that a reply begins with."""
+    if resumed is None:
+        return "", [], Thought()
+    return resumed.text, turn.begun.tolist(), resumed.thought or Thought()
 
 
 def _whole(sources: Sequence[Source]) -> tuple[Excerpt, ...]:

@@ -108,7 +108,6 @@ def prepare(
 
     beside: the index of a turn in whose place it stands. resumed: the turn whose reply goes on; the question is its.
     on: the date that is shown from now on, None for the session's own, see app.dates.
-
     joining: what a reading changes in the session. only: paths of the sources to ask about, None for all that are sent;
     a path with a slash at its end is a folder. kinds: without it, those of these kinds that are sent. Raises UsageError
     where there is no such source, and as Backend.documents, lay_out and consider do.
@@ -118,7 +117,7 @@ def prepare(
     index = resumed.index if resumed else store.turns.next_index(session.id) if session else 0
     placed = place(store.sources.of(session.id) if session else (), joining, index)
     if resumed is not None:  # what was added since waits for the next question
-        placed = tuple(replace(at, enabled=at.enabled and at.turn_index <= resumed.index) for at in placed)
+        placed = tuple(replace(at, enabled=at.enabled and at.turn_index <= index) for at in placed)
     only = _of_kinds(placed, kinds) if only is None and kinds else only
     placed = _only(placed, only) if only is not None else placed
     own = settings_of(session, settings)
@@ -134,11 +133,7 @@ def prepare(
 
     considered = partial(backend.consider, wanted=settings.wanted, exchanges=exchanges)
     dated = dates.dated(laid_out, considered, on=on, kept=store.snapshots.dates if carried else tuple)
-    case = dated.case
-    if after is None and turns and case.plan.over_tokens:
-        from app.forking import with_fork  # what fits does without
-
-        case = with_fork(case, conversation.history, conversation.answered, turns, backend)
+    case = dated.case if after is not None else _or_forked(dated.case, conversation, turns, backend)
     return PreparedTurn(
         session=session,
         turns=turns,
@@ -155,6 +150,15 @@ def prepare(
         only=only,
         begun=begun,
     )
+
+
+def _or_forked(case: Case, conversation: Conversation, turns: Sequence[Turn], backend: Backend) -> Case:
+    """The case, with a copy of the session without its oldest turns as advice, where only that would make it fit."""
+    if not turns or not case.plan.over_tokens:
+        return case
+    from app.forking import with_fork  # what fits does without
+
+    return with_fork(case, conversation.history, conversation.answered, turns, backend)
 
 
 def _own_date(session: Session | None, *, is_fixed: bool) -> date | None:

@@ -33,7 +33,6 @@ NOUNS = {
     "app.commits": "the commits of a range: which checkout the page may read them of",
     "app.parts.changes": "a part of the page: what adding sources changed",
     "app.parts.contexts": "a part of the page: the usual contexts side by side",
-    "app.parts.dropping": "a part of the page: the place to drop a folder, with its files for the browser",
     "app.parts.guides": "a part of the page: what the guides say",
     "app.parts.sampling": "a part of the page: how tokens are chosen",
     "app.parts.tiles": "a part of the page: the slider for tiles",

@@ -1,15 +1,27 @@
-"""The ways to hand sources over: files and zips, a folder, a path on this machine, the example."""
+"""The ways to hand sources over: files and zips, a folder, a path on this machine, the example.
 
+What the place to drop a folder does in the browser is `drop/drop.js`. Streamlit's own uploader sends each file of a
+folder in a request of its own: 1,000 take three minutes, and of 2,000 hundreds were lost without a word. This one lists
+the folder, asks which files are wanted, and sends these to `server` in one request. It takes over from Streamlit's
+uploaders where a folder or many files come to them.
+"""
+
+import secrets
 from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 import streamlit as st
+from streamlit.components.v2.get_bidi_component_manager import get_bidi_component_manager
+from streamlit.components.v2.manifest_scanner import ComponentConfig, ComponentManifest
 
 from app import state
 from app.additions import Ask, Read
 from app.arrival import Arrival
+from app.folders import FOLDERS
 from app.intake import Delivery
 from app.markdown import plain
-from app.parts.dropping import draw_drop
 from app.question import Filled
 from app.reading import Tell
 from app.suggestions import EXAMPLE
@@ -18,6 +30,10 @@ from engine.backend import Cause, Skipped
 from engine.corpus.wording import counted, listed
 
 SOON_S = 1.0  # what is read sooner than that stands on the page at once, without a line of its progress
+_HERE = Path(__file__).parent
+_PACKAGE, _NAME = "longdesk", "drop"
+_COMPONENT = f"{_PACKAGE}.{_NAME}"
+_HINT = "Its .gitignore counts. What is left out is not sent; the list of what was skipped says what and why."
 
 
 def draw_adding(session_id: str | None, *, sees: bool, wide: bool = False) -> None:
@@ -35,7 +51,7 @@ def draw_adding(session_id: str | None, *, sees: bool, wide: bool = False) -> No
         help=f"Text and code in any encoding, PDFs, notebooks{images}. A zip is read like a folder.{hint}",
     )
     with right:
-        arrival = draw_drop(session_id, exclude)
+        arrival = _draw_drop(session_id, exclude)
     if state.house().desk.settings.roots:
         _draw_path(session_id, exclude)
     st.text_input(
@@ -169,3 +185,38 @@ def _take(
 
 def _excludes(text: str) -> tuple[str, ...]:
     return tuple(text.replace(",", " ").split())
+
+
+def _draw_drop(session_id: str | None, exclude: tuple[str, ...]) -> Arrival | None:
+    """The place to drop a folder. Returns what has arrived since, once; it is the caller's then.
+
+    exclude: patterns of what to leave out. A folder comes to the session in which it was dropped.
+    """
+    token: str = state.remember(f"drop-token-{session_id}", lambda: secrets.token_urlsafe(32))
+    FOLDERS.expect(token, state.house().desk.settings.home, exclude)
+    base = str(st.get_option("server.baseUrlPath") or "").strip("/")
+    data = {
+        "address": f"{'/' + base if base else ''}/folder/{token}",
+        "seen": state.value(f"drop-seen-{session_id}"),
+        "hint": _HINT,
+    }
+    _mount(f"drop-{session_id}", data)
+    arrival = FOLDERS.take(token)
+    if arrival is not None:
+        state.follow(f"drop-seen-{session_id}", arrival.id)
+    return arrival
+
+
+def _mount(key: str, data: dict[str, Any]) -> None:
+    """Its files are served as files, so that they load under a policy that allows no script within a page. Streamlit
+    would find them by itself only in a package that has its pyproject.toml within."""
+    manager = get_bidi_component_manager()
+    if manager.get_component_asset_root(_COMPONENT) is None:
+        config = ComponentConfig(_NAME, asset_dir=_NAME)
+        manager.register_from_manifest(ComponentManifest(_PACKAGE, "1", [config]), _HERE)
+    _renderer()(key=key, data=data, on_arrived_change=lambda: None)
+
+
+@cache
+def _renderer() -> Any:
+    return st.components.v2.component(_COMPONENT, js="drop.js", css="drop.css")

@@ -148,13 +148,12 @@ class LlamaModel:
         read = perf_counter()
         begun_with, piece, tags = ids[len(ids) - n_begun :].tolist(), self._quoting.piece, None
         pen = begun_pen(begun, begun_with, piece, sampling, manner or Manner(), room=self.n_ctx - len(ids))
-        reply = pen.reply
         if len(self._cache) == len(ids) and not self.cancelled:
-            index = held_to() if held_to is not None else None
-            tags = self._quoting.tags(index, b"".join(map(piece, begun_with))) if index is not None else None
+            if held_to is not None and (index := held_to()) is not None:
+                tags = self._quoting.tags(index, b"".join(map(piece, begun_with)))
             sampler = Sampler(sampling, self._n_vocab, self._form(form) if form else None, ids[len(ids) - n_begun :])
             yield from self._sample(sampler, pen, quotes, tags)
-        ended = perf_counter()
+        reply, ended = pen.reply, perf_counter()
         yield Finished(
             stop=reply.stop,
             reply_ids=tuple(reply.ids),
