@@ -18,8 +18,12 @@ from app.cli.output.reading import reading_json
 from app.kv.disk import Kept, Verified
 from app.reach.results import Asked, Read, Reading
 from app.settings import Settings, read_settings
+from engine.corpus.readers import limits
+from engine.corpus.rules import Rules
+from engine.corpus.walk.streams import PATIENCE_S
 from engine.memory.catalog.entry import find
 from engine.tensor_types import KV_TYPES
+from engine.watching import ANSWERING, EnginePatience
 from storage.notes import Pruned
 from storage.records import Snapshot
 from tests.bench.__main__ import BENCHMARKS
@@ -41,6 +45,7 @@ PAGES = {
 }
 README, ARCHITECTURE, BENCHMARKS_PAGE, COMMAND_LINE, _, _, _, SECURITY = PAGES.values()
 MOST_WORDS = 40  # of a sentence
+RULES = Rules()
 
 
 # the tree
@@ -327,6 +332,40 @@ def test_the_documented_settings_are_the_defaults(tmp_path: Path) -> None:
     assert documented == Settings(home=tmp_path)
     mentioned = {*tomllib.loads(block[1]), *re.findall(r"^# (\w+) =", block[1], re.MULTILINE)}
     assert mentioned == {field.name for field in fields(Settings)} - {"home"}
+
+
+def test_the_limits_of_files_are_those_that_hold() -> None:
+    said = COMMAND_LINE.split("### Limits of files\n")[1].split("\n## ")[0].split("\n\nA session orders")[0]
+    for figure in (
+        f"{RULES.max_text_bytes >> 20} MiB | a text; one that was named by itself may have",
+        f"may have {RULES.max_file_bytes >> 20} MiB, as may a PDF",
+        f"{RULES.max_image_pixels // 10**6} million pixels | an image",
+        f"{RULES.max_archive_bytes >> 30} GiB, {RULES.max_archive_entries:,} entries, {RULES.max_archive_ratio} times",
+        f"{limits.STEP_CPU_S:g} s of processor time",
+        f"{limits.EYES_CPU_S:g} s where it is drawn",
+        f"{limits.FILE_S / 60:g} min, and {limits.PAGE_S:g} s for each page",
+        f"{limits.MEMORY_BYTES >> 30} GiB of memory",
+        f"{limits.MOST_PAGE_CHARACTERS // 10**6} million characters | a page",
+        f"{limits.MOST_CHARACTERS >> 20} million characters, and no more than a million and",
+        f"a million and {limits.CHARACTERS_PER_BYTE} for each of its bytes",
+        f"{limits.MOST_PAGES:,} pages",
+        f"a thousand million pixels, and {limits.PIXELS_PER_BYTE:,} more",
+        f"{limits.MOST_CELLS:,} cells",
+        f"{PATIENCE_S:g} s | a named pipe",
+    ):
+        assert figure in said, figure
+    in_words = (limits.OPEN_TIMES, limits.FREE_CHARACTERS, limits.FREE_PIXELS)
+    assert in_words == (3, 1 << 20, 10**9), "three times, a million, a thousand million"
+
+
+def test_the_waits_for_an_engine_are_those_that_hold() -> None:
+    said, patience = section(COMMAND_LINE, "How long is waited"), EnginePatience()
+    assert f"{patience.loading.still_s / 60:g} min while it loads its model, else" in said
+    assert f"else {patience.answering.still_s / 60:g} min |" in said and patience.saving.still_s == ANSWERING.still_s
+    assert f"{patience.loading.silent_s / 3600:g} h while it loads" in said
+    assert patience.saving.silent_s == patience.loading.silent_s
+    assert f"else {patience.answering.silent_s / 60:g} min |" in said
+    assert f"{patience.stopping.still_s:g} s; {patience.stopping.silent_s:g} s where it works" in said
 
 
 # the README and the rest
