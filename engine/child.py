@@ -11,6 +11,7 @@ import ctypes
 import json
 import os
 import platform
+import re
 import runpy
 import select
 import signal
@@ -33,6 +34,7 @@ MODEL_SUSPECT = "the model file is one that llama.cpp cannot run"
 _ENDING_S = 5.0  # how long the system takes to end a process, and some
 _LOOK_S = 0.5  # at a child that says nothing
 _PART_BYTES = 64 << 10  # what a pipe holds
+_SECRET = re.compile("KEY|TOKEN|SECRET|PASS|PWD|AUTH|CREDENTIAL", re.IGNORECASE)  # in the name of a variable
 _FRAME = struct.Struct("<IQ")  # bytes of the JSON fields, bytes of the payload
 _STACK_BYTES = 8 << 10  # a signal's frame takes 3.5 KiB with AVX-512, 11.5 KiB with tiles
 _SMALL_STACK: list[object] = []  # kept as long as the process lives: the kernel holds but its address
@@ -308,11 +310,13 @@ def _leave_chat_formats_out() -> None:
 
 
 def environment() -> dict[str, str]:
-    """The variables of a child: our own folder on its path, and no debugger where an assertion fails."""
+    """The variables of a child, which reads what strangers wrote: none that may be a key, our own folder on its path,
+    and no debugger where an assertion fails."""
     own = str(Path(__file__).resolve().parents[1])
     own = own if os.pathsep not in own else ""  # it would be taken for two others; where it is installed it is found
     path = os.pathsep.join(filter(None, (own, os.environ.get("PYTHONPATH"))))
-    return {**os.environ, "PYTHONPATH": path, "GGML_NO_BACKTRACE": "1"}
+    kept = {name: value for name, value in os.environ.items() if not _SECRET.search(name)}
+    return {**kept, "PYTHONPATH": path, "GGML_NO_BACKTRACE": "1"}
 
 
 def channel_of_child() -> Channel:

