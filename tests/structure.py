@@ -34,7 +34,6 @@ NOUNS = {
     "app.parts.changes": "a part of the page: what adding sources changed",
     "app.parts.contexts": "a part of the page: the usual contexts side by side",
     "app.parts.guides": "a part of the page: what the guides say",
-    "app.parts.sampling": "a part of the page: how tokens are chosen",
     "app.parts.tiles": "a part of the page: the slider for tiles",
     "engine.local.speaking": "how a model writes its replies: what its template says, in its vocabulary's ids",
     "engine.runtime.log": "llama.cpp's log: a callback that C calls",

@@ -37,6 +37,7 @@ FLOORS = (
     ("storage",),
     (
         "app.sizes",
+        "app.dates",
         "app.endings",
         "app.markdown",
         "app.answers",
