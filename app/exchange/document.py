@@ -132,6 +132,7 @@ def _turn(turn: Turn) -> Json:
         "citations": None if turn.citations is None else [citation.to_json() for citation in turn.citations],
         "receipt": turn.receipt,
         "thinking": turn.thought.text if turn.thought is not None else None,
+        "thinking_tokens": turn.thought.n_tokens if turn.thought is not None else 0,
         "thought": turn.thought and turn.thought.to_json(),
         "template": turn.settings.get("template"),
         "cost": (turn.receipt or {}).get("cost"),

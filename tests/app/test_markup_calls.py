@@ -49,6 +49,10 @@ REVIEWED = frozenset(
         # words of ours and figures, from a function, a property or a table of constants
         "parts/branches.py _draw_receipt: caption(f'Question {index + 1:,}. {command} checks this again, and e)",
         "parts/branches.py _button: button(label)",
+        "parts/sampling.py draw_sampling: number_input(about)",
+        "parts/sampling.py draw_sampling: number_input(label)",
+        "parts/strip.py draw_read_on: caption(f':material/event: Read with the date of {written(day)}.')",
+        "parts/turns.py _draw_thought: expander(line)",
         "parts/choice.py draw_context: segmented_control(list(dict.fromkeys(marks)))",
         "parts/choice.py draw_more: segmented_control(KV_DEVICES)",
         "parts/connecting.py _draw_fields: segmented_control(_SOURCES)",

@@ -37,12 +37,12 @@ def failing(monkeypatch: pytest.MonkeyPatch, fails: Fails, *, at_the_end: bool =
     lend, calls = Database._lend, []
 
     @contextmanager
-    def lending(self: Database, begin: str) -> Iterator[object]:
+    def lending(self: Database, begin: str, *, reads: bool = False) -> Iterator[object]:
         calls.append(begin)
         is_failing = fails(len(calls) - 1)
         if is_failing and not at_the_end:
             raise StorageFailed(FULL)
-        with lend(self, begin) as connection:
+        with lend(self, begin, reads=reads) as connection:
             yield connection
             if is_failing:
                 raise StorageFailed(FULL)

@@ -160,7 +160,7 @@ def test_over_the_window_is_a_button(draw: Draw, tmp_path: Path) -> None:
 
 def test_too_little_memory_is_a_verdict_of_its_own(draw: Draw, monkeypatch: pytest.MonkeyPatch) -> None:
     free = Device("RAM", "ram", 1 << 20, 1 << 34)
-    monkeypatch.setattr(LocalEngine, "free_ram", lambda self: free)
+    monkeypatch.setattr(LocalEngine, "_free_ram", lambda self, others: free)
     page = draw()
     assert "of memory are missing" in sentences(page)
     assert "tokens over" not in sentences(page)
@@ -175,7 +175,7 @@ def test_weights_that_do_not_fit_are_slow_not_refused(draw: Draw, monkeypatch: p
     plan = desk.plan(wanted=least)
     anonymous = plan.total_bytes - plan.weights_bytes
     free = replace(plan.needs[0].device, free_bytes=anonymous + plan.weights_bytes // 2)
-    monkeypatch.setattr(LocalEngine, "free_ram", lambda self: free)
+    monkeypatch.setattr(LocalEngine, "_free_ram", lambda self, others: free)
     page = draw()
     assert not page.error
     assert "slowly" in page.warning[0].value

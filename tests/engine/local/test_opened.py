@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.errors import EngineFailed
 from engine.local.opened import open_model
 from engine.prompt import rendering
 
@@ -67,7 +68,8 @@ def test_a_process_that_failed_is_not_remembered(
     forget()
     with monkeypatch.context() as patch:
         patch.setattr(rendering, "python_command", lambda module: ["false"])
-        assert open_model(starter_gguf, cache=tmp_path).template.name == "plain"
+        with pytest.raises(EngineFailed, match="renders the chat template was ended from outside"):
+            open_model(starter_gguf, cache=tmp_path)
     assert not list(tmp_path.glob("template-*"))
     forget()
     assert open_model(starter_gguf, cache=tmp_path).template.name == "model"

@@ -71,6 +71,7 @@ def test_the_next_question_reads_no_more_than_without_it(engine: EngineProcess) 
         if event.document is not None:
             assert 0 <= event.start < event.end <= len(TEXTS[event.document].encode("utf-8", "surrogatepass"))
     longer = np.concatenate([ids, np.array(reply.reply_ids, dtype=np.int32), some_ids(30, seed=1)])
+    engine.settle(Flag())
     n_held = len(engine.held)
     again = answered(engine, longer)
     assert again.reused_tokens == n_held >= 400 + len(reply.reply_ids) - 1
