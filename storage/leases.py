@@ -112,7 +112,7 @@ class Leases:
         lease = self.prepared(session_id)
         try:
             with self._database.write() as connection:
-                take(connection, lease)
+                take(connection, lease, table=self._table)
         except BaseException:
             HEARTBEATS.let_go(lease.token)
             raise
