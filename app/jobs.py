@@ -42,6 +42,7 @@ class Progress:
     """How far an answer has come. turn is None until the question was accepted; error is set where it never was."""
 
     phase: Phase = Phase.STARTING
+    before: int = 1  # questions that come before this one, while it waits
     turn: Turn | None = None
     plan: Plan | None = None
     pictures: tuple[Looking, ...] = ()  # of the prompt
@@ -125,7 +126,7 @@ def advance(progress: Progress, event: DeskEvent) -> Progress:
     """The progress after one more event."""
     match event:
         case Waiting():
-            return replace(progress, phase=Phase.WAITING)
+            return replace(progress, phase=Phase.WAITING, before=event.before)
         case Begun():
             begun = replace(progress, phase=Phase.STARTING, turn=event.turn, plan=event.plan, text=event.turn.text)
             thought = event.turn.thought.text if event.turn.thought is not None else ""
