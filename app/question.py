@@ -190,7 +190,7 @@ class Line:
         return bool(self._waiting)
 
     def wait(self, cancel: Flag) -> Generator[Waiting, None, bool]:
-        """Until this question has the engine; False where it was cancelled before. Tells its place when that changes."""
+        """Until this question has the engine; False where it was cancelled before. Tells its place as that changes."""
         place, told = object(), 0
         with self._moves:
             if not self._waiting and self.engine.acquire(blocking=False):
