@@ -20,7 +20,7 @@ from typing import IO, Any
 import psutil
 
 from tests.abuse.heard import Heard
-from tests.abuse.model import talker
+from tests.abuse.model import N_WORDS, talker, talking
 from tests.bench.table import Row
 from tests.browser.conftest import ARGUMENTS, find_chromium
 from tests.browser.desk_page import DeskPage
@@ -28,7 +28,7 @@ from tests.browser.server import Server
 from tests.command_line import CommandLine
 from tests.patience import until
 
-_LONG, _SHORT = 3_000, 6  # tokens of a reply that is to be killed, and of one that follows
+_LONG, _SHORT = N_WORDS, 6  # tokens of a reply that is to be killed, and of one that follows
 _ENGINE, _READER = "engine.runtime.worker", "engine.corpus.formats.reading_child"
 _OPTIONS = ("--ctx", 12_288, "--json")
 
@@ -203,11 +203,11 @@ def _readers(home: Home, n: int) -> None:
             home.faults.append(f"reader {number}: count ended with {process.returncode}: {err[-300:]}")
             continue
         found = json.loads(out)
-        said = {each["path"] for each in (*found["files"], *found["skipped"])}
+        said = {each["path"] for each in (*found["sources"], *found["skipped"])}
         if said != names:
             home.faults.append(f"reader {number}: it says nothing of {names - said}")
     whole = home.longdesk("count", home.corpus, "--json").document
-    if {each["path"] for each in whole["files"]} != names:
+    if {each["path"] for each in whole["sources"]} != names:
         home.faults.append("a count after the kills leaves files out")
 
 
@@ -237,8 +237,7 @@ def _kill(process: psutil.Process | None) -> None:
 
 def _pages(home: Home, n: int) -> None:
     """In a real browser: asked there, killed, started anew, read there, asked again."""
-    options = ("--model", str(talker()), "--ctx", "12288")
-    server = Server(home.folder / "page", *options, reply_tokens=_LONG, asks=False)
+    server = talking(home.folder / "page", reply_tokens=_LONG, n_ctx=12_288)
     with _browser() as browser:
         for number in range(n):
             server.start()

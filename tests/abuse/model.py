@@ -1,16 +1,13 @@
-"""A tiny real model that talks for as long as it is let, in words without marks."""
+"""A tiny real model that talks for long, in words without marks."""
 
 from pathlib import Path
 
+from tests.browser.server import Server
 from tests.models.cache import folder
 from tests.models.scripted import build_scripted
 
-_WORDS = (
-    *("the harbour light is on and", " every boat comes home", " before winter,", " then nobody sails", " until May"),
-    *(" when ice breaks up", " near old piers;", " so men mend nets", " while children learn knots", " by lamps,"),
-    *(" each evening", " of those long months."),
-)
-_VERSION = 1
+N_WORDS = 1_200  # no two are alike, for one that repeats itself is ended
+_VERSION = 3
 
 
 def talker() -> Path:
@@ -19,6 +16,14 @@ def talker() -> Path:
     if not path.exists():
         folder().mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part.gguf")
-        build_scripted(part, _WORDS, n_ctx=16_384, back_to=_WORDS[1])
+        build_scripted(part, [f" boat{number}" for number in range(N_WORDS)], n_ctx=16_384)
         part.replace(path)
     return path
+
+
+def talking(home: Path, *, reply_tokens: int, n_ctx: int) -> Server:
+    """A page that asks it, not started yet."""
+    server = Server(home, reply_tokens=reply_tokens, asks=False)
+    with (home / "config.toml").open("a") as config:
+        config.write(f'model = "{talker()}"\nn_ctx = {n_ctx}\nquotes = false\n')
+    return server

@@ -5,6 +5,7 @@ and that page and engine hold no more at the end than at the beginning.
 """
 
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ from time import monotonic
 from typing import Any
 
 from tests.abuse.growth import Held, held_by, rows_of
-from tests.abuse.model import talker
+from tests.abuse.model import talking
 from tests.bench.table import Row
 from tests.browser.conftest import ARGUMENTS, find_chromium
 from tests.browser.desk_page import DeskPage
@@ -25,7 +26,7 @@ _TURNS = 6  # of a session; then the tab begins another, so that chats stay shor
 _LOOK = """() => ({
   status: document.querySelector('.status')?.checkVisibility() ? document.querySelector('.status').innerText : "",
   ended: document.querySelectorAll('.receipt').length,
-  errors: [...document.querySelectorAll('[data-testid=stAlert]')].map((each) => each.innerText),
+  errors: [...document.querySelectorAll('[data-testid=stAlertContentError]')].map((each) => each.innerText),
   free: document.querySelector('[data-testid=stChatInputTextArea]')?.disabled === false,
 })"""
 
@@ -74,8 +75,7 @@ def place_in(status: str) -> int | None:
 def rows(n: int, seconds: float) -> Iterator[Row]:
     """n tabs for so many seconds, and until the last that was asked is answered."""
     with TemporaryDirectory() as folder:
-        options = ("--model", str(talker()), "--ctx", "8192")
-        server = Server(Path(folder) / "home", *options, reply_tokens=_REPLY, asks=False)
+        server = talking(Path(folder) / "home", reply_tokens=_REPLY, n_ctx=8_192)
         server.start()
         try:
             tabs, samples = _asked(server, n, seconds)
@@ -87,6 +87,8 @@ def rows(n: int, seconds: float) -> Iterator[Row]:
     back = [places for places in told if places != sorted(places, reverse=True)]
     name = f"{n} tabs for {seconds:.0f} s"
     yield Row(f"without an answer, {n_asked:,} questions of {name}", n_asked - n_answered, n_asked, "", 0.0)
+    for error in {each for tab in tabs for each in tab.errors}:
+        print(f"a tab says: {error}", file=sys.stderr, flush=True)
     yield Row(f"errors on the page, {name}", sum(len(tab.errors) for tab in tabs), n_asked, "", 0.0)
     yield Row(f"errors in the page's log, {name}", log.count("Traceback"), n_asked, "", 0.0)
     yield Row(f"answers of the tab with most, to that with fewest, {name}", *_spread(tabs), "", _SPREAD)
