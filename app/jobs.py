@@ -150,10 +150,10 @@ class Job:
                 self._drafts.keep_draft(self.session_id, self.typed)
 
     def _unpark(self) -> None:
-        parked, self.parked = self.parked, ""
         with suppress(LongdeskError):
-            if self._drafts is not None and parked and self._drafts.draft(self.session_id) == parked:
+            if self._drafts is not None and self.parked and self._drafts.draft(self.session_id) == self.parked:
                 self._drafts.keep_draft(self.session_id, "")
+        self.parked = ""
 
 
 def advance(progress: Progress, event: DeskEvent) -> Progress:

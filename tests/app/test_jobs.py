@@ -14,8 +14,8 @@ from app.question import Begun, DeskEvent, Notice, Question, Waiting
 from engine.backend import Plan
 from engine.errors import DoesNotFit, SessionBusy
 from engine.runtime.events import Checking, Loading, Prefill, Text
-from storage.schema import StorageFailed
 from storage.records import Turn
+from storage.schema import StorageFailed
 from tests.patience import until
 
 Script = Callable[[Question, Flag], Iterator[DeskEvent]]
