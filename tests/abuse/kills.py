@@ -246,7 +246,9 @@ def _pages(home: Home, n: int) -> None:
             heard, question = Heard(), f"Page {number}: what is on?"
             tab.ask(question)
             session, asked = tab.session, monotonic()
-            end = asked + home.chance.uniform(0, 1.1) * home.takes_s
+            if number % 2:  # half of them while it is written, half of them while it comes to that
+                until(lambda tab=tab: tab.answer(0) or tab.can_ask, every_s=0.02)
+            end = monotonic() + home.chance.uniform(0, 1.5 if number % 2 else home.takes_s)
             while monotonic() < end:
                 heard.hear(tab.answer(0))
                 tab.page.wait_for_timeout(20)
