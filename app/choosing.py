@@ -72,10 +72,10 @@ class Choosing:
         sampling, _ = sampling_of(self.settings, makers)
         return {**sampling_json(sampling), "makers": makers and makers.to_json()}
 
-    def use_sampling(self, **changes: float | None) -> None:
+    def use_sampling(self, **changes: Any) -> None:
         """From now on questions are sampled so; None for what the model's makers say, or Longdesk's own. Raises
         UsageError for what no engine could take."""
-        self.settings = replace(self.settings, **changes)  # type: ignore[arg-type]
+        self.settings = replace(self.settings, **changes)
 
     def quotes(self) -> Quotes:
         """Whether words are looked for that show its answers, and why not, as far as is known. Raises as backend

@@ -8,10 +8,10 @@ before, where that spares reading it again; the user can take today's at any tim
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from engine.backend import Case, Prompt
+if TYPE_CHECKING:  # the command line asks what day it is, and does without
+    from engine.backend import Case, Prompt
 
 MOST_TRIED = 4  # dates of what was read last: laying a prompt out for each takes a moment
 _LEAST_TOKENS = 64
@@ -23,7 +23,7 @@ def today() -> date:
     return date.today()
 
 
-def best_read(case: Case, dates: Iterable[str], laid_out: Callable[[date], Case]) -> Case:
+def best_read(case: "Case", dates: Iterable[str], laid_out: "Callable[[date], Case]") -> "Case":
     """The case as it is with today's date, or with that of these dates of whose prompt most need not be read, where
     that is a good deal more. dates: in ISO 8601, those used last first; laid_out: the same question with another."""
     least = max(_LEAST_TOKENS, case.prompt.n_tokens / _LEAST_SHARE)
@@ -43,14 +43,14 @@ def best_read(case: Case, dates: Iterable[str], laid_out: Callable[[date], Case]
 class Dated:
     """A question's case with the date that was chosen. read_on: see stale."""
 
-    case: Case
+    case: "Case"
     day: date
     read_on: date | None
 
 
 def dated(
-    laid_out: Callable[[date], Prompt],
-    consider: Callable[[Prompt], Case],
+    laid_out: "Callable[[date], Prompt]",
+    consider: "Callable[[Prompt], Case]",
     *,
     on: date | None,
     kept: Callable[[], Iterable[str]],
@@ -62,13 +62,13 @@ def dated(
     return Dated(case, case.prompt.today or on or today(), stale(case.prompt, lambda: laid_out(today())))
 
 
-def stale(prompt: Prompt, with_today: Callable[[], Prompt]) -> date | None:
+def stale(prompt: "Prompt", with_today: "Callable[[], Prompt]") -> date | None:
     """The date that a prompt shows, where that is not today's. with_today: the same with today's, for a template may
     ask for the date and not show it."""
     if prompt.today in (None, today()):
         return None
     now = with_today()
-    return None if np.array_equal(prompt.ids(), now.ids()) else prompt.today
+    return None if prompt.ids().tolist() == now.ids().tolist() else prompt.today
 
 
 def written(day: date) -> str:

@@ -3,16 +3,18 @@
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, astuple, dataclass, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from app.settings import Settings
-from engine.backend import Makers
 from engine.corpus.source import Cause, Skipped
 from engine.errors import UsageError
 from engine.prompt.choice import OwnTemplate, TemplateUse
 from engine.runtime.events import Sampling, Stop
 from engine.tokens.tiles import MOST_TILES
 from storage.records import Session, Turn
+
+if TYPE_CHECKING:
+    from engine.prompt.makers import Makers
 
 _IN_SAMPLING = {"reply_tokens": "max_tokens"}  # what Sampling calls them
 _MAKERS_TOO = sorted(Settings.OWN - {"reply_tokens", "seed", "stops"})  # what a model's makers may say as well
@@ -186,7 +188,7 @@ def _sampling(kept: Mapping[str, Any]) -> Sampling:
     return Sampling(**known, stops=tuple(kept.get("stops") or ()))
 
 
-def sampling_of(settings: Settings, makers: Makers | None = None) -> tuple[Sampling, tuple[str, ...]]:
+def sampling_of(settings: Settings, makers: "Makers | None" = None) -> tuple[Sampling, tuple[str, ...]]:
     """The sampling that the settings ask for, else the model's makers, and which of its fields are as they say. Whoever
     cuts tokens off gets no mirostat, which would take the place of that."""
     here = {name: value for name in _MAKERS_TOO if (value := getattr(settings, name)) is not None}

@@ -13,9 +13,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Protocol
 
 from app.kv.disk_lock import Reservations, reserving
-from app.settings import Settings
 from app.sizes import show_bytes
 from engine.errors import LongdeskError
 from engine.file_clock import age_s
@@ -66,10 +66,19 @@ class Verified:
     problem: str | None
 
 
+class Home(Protocol):
+    """Where states lie, and the bytes that they may take; None to choose."""
+
+    @property
+    def home(self) -> Path: ...
+    @property
+    def snapshot_budget(self) -> int | None: ...
+
+
 class Tier:
     """The KV states on disk of a home. Any thread may call any method; each holds one reservation at most."""
 
-    def __init__(self, settings: Settings, index: Snapshots) -> None:
+    def __init__(self, settings: Home, index: Snapshots) -> None:
         self._settings, self._index = settings, index
         self.folder = settings.home / "snapshots"
         self._lock_path = settings.home / "snapshots.lock"  # not among the states, so that the folder holds only them

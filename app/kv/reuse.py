@@ -8,10 +8,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from app.kv.binding import before_edit, binding_of, shape_of
-from app.settings import Settings
 from engine.backend import Ids, Prompt, Reuse
 from engine.memory.budget import Placement
 from engine.memory.card import ModelCard
@@ -141,13 +140,22 @@ class _Match(NamedTuple):
     remark: str | None
 
 
+class Found(Protocol):
+    """Where is kept what a model's content was found to be, and whether saved KV caches are used."""
+
+    @property
+    def cache(self) -> Path: ...
+    @property
+    def snapshot(self) -> bool: ...
+
+
 class SavedCaches:
     """Which saved KV caches a prompt may start from. May be called from any thread.
 
     pace: how fast this machine reads, which decides what is worth looking for.
     """
 
-    def __init__(self, settings: Settings, index: Snapshots, pace: Pace) -> None:
+    def __init__(self, settings: Found, index: Snapshots, pace: Pace) -> None:
         self._settings, self._index, self.pace = settings, index, pace
         self._contents = Contents(settings.cache)
 

@@ -1,4 +1,7 @@
-"""How the next tokens are chosen, in the sidebar: what is set, and what holds where nothing is."""
+"""How the next tokens are chosen, in the sidebar: what is set, and what holds where nothing is; whether the model
+thinks first, and what ends its answers."""
+
+from contextlib import suppress
 
 import streamlit as st
 
@@ -37,7 +40,50 @@ def draw_sampling() -> None:
                 label, least, most, value=None, step=step, key=key, help=about, on_change=_set, args=(name, key),
                 placeholder=f"{getattr(held, name):g}",
             )  # fmt: skip
+        _draw_thinking()
+        _draw_stops()
         st.caption("Until Longdesk is started again; `config.toml` says it for good.")
+
+
+def _draw_thinking() -> None:
+    """Whether the model thinks before it answers, with what its chat template does with thoughts."""
+    desk = state.house().desk
+    with suppress(LongdeskError):  # of a model that cannot be used more is said elsewhere
+        if does := desk.about().template.on_thinking:
+            st.caption(plain(f"In this chat template, {does}."))
+    state.follow("thinking", desk.settings.thinking or "")
+    st.text_input(
+        "Thinking",
+        key="thinking",
+        placeholder="as the model does",
+        help="on, off, or the most tokens that the model may think before it answers.",
+        on_change=_take_thinking,
+    )
+
+
+def _draw_stops() -> None:
+    desk = state.house().desk
+    state.follow("stops", "\n".join(desk.settings.stops))
+    st.text_area(
+        "Stop before",
+        key="stops",
+        height=68,
+        placeholder="none",
+        help="Texts, one a line. An answer ends before the first of them; it is no part of it.",
+        on_change=_take_stops,
+    )
+
+
+def _take_thinking() -> None:
+    typed = str(state.value("thinking") or "").strip().lower().replace(",", "")
+    with state.telling():
+        state.house().desk.use_sampling(thinking=typed or None)
+
+
+def _take_stops() -> None:
+    lines = str(state.value("stops") or "").splitlines()
+    with state.telling():
+        state.house().desk.use_sampling(stops=tuple(line for line in lines if line.strip()))
 
 
 def _makers() -> Makers | None:

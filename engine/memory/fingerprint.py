@@ -16,12 +16,12 @@ from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import Protocol
 
 from xxhash import xxh3_128, xxh3_128_hexdigest
 
 from engine.errors import ModelRefused
 from engine.memory.card import ModelCard, ModelFile
-from engine.memory.projector import Projector
 
 _SAMPLES, _SAMPLE_BYTES = 64, 4096  # of a file
 _STAMP = "files:"  # what begins so stands for files that were not read: engine.runtime.binding.is_read
@@ -58,6 +58,15 @@ class Identity:
     content: str = field(compare=False)
 
 
+class OfFiles(Protocol):
+    """A model or a projector: its first file, and all of them."""
+
+    @property
+    def path(self) -> Path: ...
+    @property
+    def files(self) -> tuple[ModelFile, ...]: ...
+
+
 class Contents:
     """What is remembered of models' contents, in a cache folder. May be used from any thread and by many processes."""
 
@@ -76,11 +85,11 @@ class Contents:
             self._digests[content] = digest
         return self._digests.get(content, content)
 
-    def content_of(self, projector: Projector) -> str:
+    def content_of(self, projector: OfFiles) -> str:
         """The digest of all that a projector's file holds, its stamp where nobody read it. Raises ModelRefused."""
         return self.resolve(stamp_of(file_stamps(projector)))
 
-    def read(self, card: ModelCard | Projector) -> Iterator[float]:
+    def read(self, card: OfFiles) -> Iterator[float]:
         """Reads all files to their end and remembers the digest; the share read, every 256 MiB.
 
         Files that change meanwhile are not remembered. Raises ModelRefused for files that cannot be read.
@@ -129,7 +138,7 @@ def stamp_of(files: tuple[FileStamp, ...]) -> str:
     return _STAMP + xxh3_128_hexdigest(repr(files).encode())
 
 
-def file_stamps(card: ModelCard | Projector) -> tuple[FileStamp, ...]:
+def file_stamps(card: OfFiles) -> tuple[FileStamp, ...]:
     """Of all parts, links followed. Raises ModelRefused when a file went away."""
     try:
         return tuple(file_stamp(file.path) for file in card.files)
@@ -139,7 +148,7 @@ def file_stamps(card: ModelCard | Projector) -> tuple[FileStamp, ...]:
         ) from None
 
 
-def fingerprint(card: ModelCard | Projector) -> str:
+def fingerprint(card: OfFiles) -> str:
     """Hex blake2b-128 that tells most models of one shape apart; the same for copies of a file.
 
     Reads 256 KiB of weights a file, once for as long as it stays what it is. Raises ModelRefused when a file went away.

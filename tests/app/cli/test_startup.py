@@ -48,7 +48,8 @@ def test_help_imports_nothing_of_the_house_below_the_command_line(tmp_path: Path
     loaded = imported(tmp_path, "--help")
     assert not loaded & (ENGINE | READERS | ENCODERS | PAGE | REST | OURS)
     assert {name for name in loaded if name.split(".")[0] in {"app", "engine", "storage"}} == {
-        *("app", "app.command", "app.cli", "app.cli.signals", "engine", "engine.errors")
+        *("app", "app.command", "app.endings", "app.cli", "app.cli.signals", "app.cli.terminal"),
+        *("engine", "engine.errors"),
     }
 
 

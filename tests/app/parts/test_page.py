@@ -301,3 +301,8 @@ def test_sampling_is_set_and_left_to_the_makers_again(draw: Draw) -> None:
     assert not page.exception and (desk.settings.temperature, desk.settings.top_k) == (0.7, 40)
     page.number_input(key="sampling-temperature").set_value(None).run()
     assert not page.exception and desk.settings.temperature is None
+    page.text_input(key="thinking").set_value("1,024").run()
+    page.text_area(key="stops").set_value("END\n\n# ").run()
+    assert not page.exception and (desk.settings.thinking, desk.settings.stops) == ("1024", ("END", "# "))
+    page.text_input(key="thinking").set_value("often").run()
+    assert "thinking" in page.error[0].value and desk.settings.thinking == "1024"
