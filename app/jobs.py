@@ -6,6 +6,7 @@ down, is done by Desk; drawing is left to the page, which polls. No Streamlit he
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from threading import Event as Flag
@@ -42,6 +43,7 @@ class Progress:
     """How far an answer has come. turn is None until the question was accepted; error is set where it never was."""
 
     phase: Phase = Phase.STARTING
+    before: int = 1  # questions that come before this one, while it waits
     turn: Turn | None = None
     plan: Plan | None = None
     pictures: tuple[Looking, ...] = ()  # of the prompt
@@ -64,12 +66,28 @@ class Asker(Protocol):
     def close(self) -> None: ...
 
 
-class Job:
-    """One question under way in one session."""
+class Drafts(Protocol):
+    """Where what was typed in a session, and not asked yet, outlives the program."""
 
-    def __init__(self, desk: Asker, session_id: str, question: Question) -> None:
+    def draft(self, session_id: str) -> str: ...
+    def keep_draft(self, session_id: str, text: str) -> None: ...
+
+
+class Job:
+    """One question under way in one session. typed: its text as the user typed it.
+
+    Until its turn stands in the store nothing else of it is kept, which may be long where it waits or much is counted:
+    so that it outlives a program that is killed, its text is its session's draft until then.
+    """
+
+    def __init__(
+        self, desk: Asker, session_id: str, question: Question, *, typed: str = "", drafts: Drafts | None = None
+    ) -> None:
         self.session_id = session_id
         self.question = question
+        self.typed = typed or question.text
+        self.parked = ""  # what of it is the session's draft now
+        self._drafts = drafts
         self._desk = desk
         self._cancel = Flag()
         self._progress = Progress()
@@ -106,9 +124,12 @@ class Job:
         self._thread.join(timeout_s)
 
     def _run(self) -> None:
+        self._park()
         try:
             for event in self._desk.ask(self.question, cancel=self._cancel):
                 self._progress = advance(self._progress, event)
+                if isinstance(event, Begun):
+                    self._unpark()
         except LongdeskError as error:
             turn = self._progress.turn
             if turn is None or turn.stop is None:  # else the turn says it itself
@@ -118,14 +139,28 @@ class Job:
             sentence = "The answer broke off because of a mistake in Longdesk; the program's log says where. Ask again."
             self._progress = replace(self._progress, error=sentence)
         finally:
+            self._unpark()
             self._progress = replace(self._progress, phase=Phase.DONE)
+
+    def _park(self) -> None:
+        """Another draft stays: it was typed meanwhile, and nobody else has it."""
+        with suppress(LongdeskError):  # a full disk: it is asked all the same
+            if self._drafts is not None and self.typed and not self._drafts.draft(self.session_id):
+                self.parked = self.typed
+                self._drafts.keep_draft(self.session_id, self.typed)
+
+    def _unpark(self) -> None:
+        with suppress(LongdeskError):
+            if self._drafts is not None and self.parked and self._drafts.draft(self.session_id) == self.parked:
+                self._drafts.keep_draft(self.session_id, "")
+        self.parked = ""
 
 
 def advance(progress: Progress, event: DeskEvent) -> Progress:
     """The progress after one more event."""
     match event:
         case Waiting():
-            return replace(progress, phase=Phase.WAITING)
+            return replace(progress, phase=Phase.WAITING, before=event.before)
         case Begun():
             begun = replace(progress, phase=Phase.STARTING, turn=event.turn, plan=event.plan, text=event.turn.text)
             thought = event.turn.thought.text if event.turn.thought is not None else ""
@@ -160,10 +195,14 @@ class Jobs:
     """The jobs of this process: at most one a session, the last one of each kept for its error and notices."""
 
     def __init__(
-        self, desk: Asker, *, fill: Callable[[Question, Filled | None], Question] = lambda question, filled: question
+        self,
+        desk: Asker,
+        *,
+        fill: Callable[[Question, Filled | None], Question] = lambda question, filled: question,
+        drafts: Drafts | None = None,
     ) -> None:
-        """fill: the question that a template made, or that its own text calls. See Desk.filled."""
-        self._desk, self._fill = desk, fill
+        """fill: the question that a template made, or that its own text calls. See Desk.filled. drafts: see Job."""
+        self._desk, self._fill, self._drafts = desk, fill, drafts
         self._jobs: dict[str, Job] = {}
         self._lock = Lock()
         self._closed = False
@@ -186,14 +225,14 @@ class Jobs:
         question = Question(text=text, session=session_id, refused=refused, beside=beside, goes_on=goes_on, only=only)
         if goes_on is None and not as_it_is:
             question = self._fill(question, filled)
-        return self._begin(session_id, question)
+        return self._begin(session_id, question, text)
 
     def again(self, job: Job) -> Job:
         """Asks once more what was refused, with all that a template made of it. Raises SessionBusy as ask does."""
-        return self._begin(job.session_id, job.question)
+        return self._begin(job.session_id, job.question, job.typed)
 
-    def _begin(self, session_id: str, question: Question) -> Job:
-        job = Job(self._desk, session_id, question)
+    def _begin(self, session_id: str, question: Question, typed: str) -> Job:
+        job = Job(self._desk, session_id, question, typed=typed, drafts=self._drafts)
         with self._lock:
             before = self._jobs.get(session_id)
             if self._closed or (before is not None and before.running):

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Collection, Generator
 from dataclasses import dataclass, field, replace
 from datetime import date
+from threading import Condition, Lock
 from threading import Event as Flag
-from threading import Lock
 from time import sleep
 
 from app.settings import Settings
@@ -92,7 +92,10 @@ def looking_at(prompt: Prompt) -> tuple[Looking, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Another question has the engine; this one comes after it."""
+    """Another question has the engine; this one comes after it. before: how many come before this one, those that only
+    wait included; told anew when that changes."""
+
+    before: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,11 +174,15 @@ DeskEvent = Passes | Passing | Event | Waiting | Begun | Notice | Answered | Cit
 
 
 class Line:
-    """The questions of a process, one of which has the engine. engine: held by whoever has it."""
+    """The questions of a process, one of which has the engine; the others have it in the order in which they came.
+
+    engine: held by whoever has it.
+    """
 
     def __init__(self) -> None:
         self.engine = Lock()
-        self._waiting: set[Flag] = set()
+        self._waiting: list[object] = []
+        self._moves = Condition()
 
     @property
     def is_long(self) -> bool:
@@ -183,18 +190,28 @@ class Line:
         return bool(self._waiting)
 
     def wait(self, cancel: Flag) -> Generator[Waiting, None, bool]:
-        """Until this question has the engine; False where it was cancelled before."""
-        if self.engine.acquire(blocking=False):
-            return True
-        self._waiting.add(cancel)
+        """Until this question has the engine; False where it was cancelled before. Tells its place as that changes."""
+        place, told = object(), 0
+        with self._moves:
+            if not self._waiting and self.engine.acquire(blocking=False):
+                return True
+            self._waiting.append(place)
         try:
-            yield Waiting()
-            while not self.engine.acquire(timeout=_POLL_S):
-                if cancel.is_set():
-                    return False
-            return True
+            while not cancel.is_set() or not told:
+                with self._moves:
+                    before = self._waiting.index(place) + 1
+                if before != told:
+                    yield Waiting(told := before)
+                elif before > 1:
+                    with self._moves:
+                        self._moves.wait_for(lambda: self._waiting.index(place) + 1 != told, _POLL_S)
+                elif self.engine.acquire(timeout=_POLL_S):
+                    return True
+            return False
         finally:
-            self._waiting.discard(cancel)
+            with self._moves:
+                self._waiting.remove(place)
+                self._moves.notify_all()
 
     def take(self, cancel: Flag) -> bool:
         """The same for who has nothing to say meanwhile."""

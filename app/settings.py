@@ -15,7 +15,7 @@ from app.connections.named import NamedEngine as NamedEngine
 from app.connections.named import check_model, named_engines
 from app.sizes import parse_bytes
 from engine.corpus.rules import ALL_PAGES, BARE_AMONG, BARE_PAGES, parse_pages
-from engine.errors import UsageError
+from engine.errors import UsageError, why_unread
 from engine.kept_files import KeptFiles
 from engine.memory.budget import DEFAULT_REPLY, Wanted
 from engine.memory.catalog.entry import find
@@ -319,8 +319,8 @@ def _from_file(path: Path) -> dict[str, Any]:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path} cannot be read: {error}.", "Mend or remove it.") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"{path} cannot be read: {why_unread(error)}.", "Mend or remove it.") from None
     for name, value in values.items():
         if name not in _FILE_TYPES:
             raise UsageError(f"{path} sets {name}, which is not known.", f"Known are {', '.join(_FILE_TYPES)}.")

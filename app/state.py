@@ -90,7 +90,7 @@ def house() -> House:
     """Opened by the first page that is drawn. Raises LongdeskError, and tries again at the next one."""
     desk = Desk(read_settings())
     thumbnails = Thumbnailer(desk.source)
-    jobs = Jobs(desk, fill=desk.filled)
+    jobs = Jobs(desk, fill=desk.filled, drafts=desk)
     intake, previews, library = Intake(desk), Previews(desk.preview), Library(desk.source)
 
     def count(session_id: str) -> None:

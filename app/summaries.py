@@ -22,7 +22,7 @@ class Making:
 
     running: bool = True
     stopping: bool = False
-    waiting: bool = False  # another question has the engine
+    waiting: int = 0  # questions that come first, the one that has the engine included
     planned: Planned | None = None
     step: Step | None = None
     notices: tuple[str, ...] = ()
@@ -88,16 +88,16 @@ class Summaries:
             )
         finally:
             late = {"stopping": False} if is_there else {}  # Stop came when it was done
-            self._change(session_id, running=False, waiting=False, error=error, **late)
+            self._change(session_id, running=False, waiting=0, error=error, **late)
 
     def _hear(self, session_id: str, event: SummaryEvent) -> None:
         match event:
             case Waiting():
-                self._change(session_id, waiting=True)
+                self._change(session_id, waiting=event.before)
             case Planned():
-                self._change(session_id, waiting=False, planned=event)
+                self._change(session_id, waiting=0, planned=event)
             case Step():
-                self._change(session_id, waiting=False, step=event)
+                self._change(session_id, waiting=0, step=event)
             case Notice():
                 self._change(session_id, notices=(*self._making[session_id].notices, event.text))
 

@@ -138,3 +138,9 @@ def remedy_of(error: OSError, otherwise: str) -> str:
 def is_full(error: BaseException) -> bool:
     """Whether something failed since a disk is full, or its quota used up."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def why_unread(error: Exception) -> str:
+    """Why a file of settings cannot be read, for a sentence: no such bytes, no such text, a number of 5,000 digits, or
+    brackets within brackets without end."""
+    return "it is nested too deep" if isinstance(error, RecursionError) else str(error).rstrip(".")

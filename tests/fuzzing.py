@@ -22,7 +22,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engine.corpus.source import Corpus
 
 ROOT = Path(__file__).resolve().parents[1]
 LIMIT_S = 60  # of one input, on a machine of any speed: the slowest takes about one
@@ -156,10 +159,11 @@ def inputs(numbers: range, *, seed: int) -> Iterator[Input]:
     for number in numbers:
         chance = random.Random(f"{seed} {number}")
         name = names[number % len(names)]
-        yield Input(number, name, _mutated(right[name], chance, list(right.values())))
+        yield Input(number, name, mutated(right[name], chance, list(right.values())))
 
 
-def _mutated(data: bytes, chance: random.Random, others: list[bytes]) -> bytes:
+def mutated(data: bytes, chance: random.Random, others: list[bytes]) -> bytes:
+    """Changed in one to eight places. others: what pieces of are put in."""
     changed = bytearray(data)
     for _ in range(chance.randint(1, 8)):
         at = chance.randrange(len(changed) or 1)
@@ -197,12 +201,26 @@ def _renumber(changed: bytearray, at: int, chance: random.Random) -> None:
     changed[at:end] = chance.choice(_NUMBERS)
 
 
+def check(corpus: "Corpus") -> None:
+    """Raises AssertionError where something was read that cannot be sent, or left out without a reason to show."""
+    from engine.corpus.source import Skipped, Source
+    from engine.corpus.wording import printable
+
+    for source in corpus.sources:
+        assert isinstance(source, Source)
+        source.text.encode()
+        assert all(note and printable(note) == note for note in source.notes), source.notes
+        assert list(source.page_starts) == sorted(source.page_starts)
+    for skipped in corpus.skipped:
+        assert isinstance(skipped, Skipped) and skipped.reason.strip(), skipped
+        assert printable(skipped.reason) == skipped.reason, skipped.reason
+    assert corpus.sources or corpus.skipped
+
+
 def read_all(numbers: range, *, seed: int, on_input: Callable[[int], None] = lambda number: None) -> list[str]:
     """What was wrong with reading them, a line each; on_input is told of each before it is read."""
     from engine.corpus.collect import collect
     from engine.corpus.rules import Rules
-    from engine.corpus.source import Skipped, Source
-    from engine.corpus.wording import printable
 
     faults: list[str] = []
     opened: list[str] = []
@@ -224,18 +242,7 @@ def read_all(numbers: range, *, seed: int, on_input: Callable[[int], None] = lam
             rules = Rules(draw_pages="all") if each.number % 3 == 0 else Rules()
             try:
                 corpus = collect([Path(path) if each.number % 2 else file], rules, uploaded=each.number % 5 == 0)
-                for source in corpus.sources:
-                    assert isinstance(source, Source)
-                    source.text.encode()
-                    assert all(note and printable(note) == note for note in source.notes), source.notes
-                    assert list(source.page_starts) == sorted(source.page_starts)
-                for skipped in corpus.skipped:
-                    assert (
-                        isinstance(skipped, Skipped)
-                        and skipped.reason.strip()
-                        and printable(skipped.reason) == skipped.reason
-                    )
-                assert corpus.sources or corpus.skipped
+                check(corpus)
             except Exception as error:
                 faults.append(f"{each.number} {each.name}: {type(error).__name__}: {error}"[:300])
             below = {name for name in opened if os.path.basename(name) == name}  # by the descriptor of its folder
@@ -255,7 +262,7 @@ def faults_of(numbers: range, seed: int) -> list[str]:
     with tempfile.TemporaryFile() as errors:
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, cwd=ROOT) as process:
             last = numbers.start
-            for line in _lines(process):
+            for line in lines(process):
                 if line.startswith("reading "):
                     last = int(line.split()[1])
                 else:
@@ -272,7 +279,7 @@ def faults_of(numbers: range, seed: int) -> list[str]:
     return faults
 
 
-def _lines(process: "subprocess.Popen[bytes]") -> Iterator[str]:
+def lines(process: "subprocess.Popen[bytes]") -> Iterator[str]:
     """What it prints; it is killed where nothing comes for LIMIT_S."""
     import select
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from app.door.addresses import checked_names, is_loopback, url_of
 from app.door.keys import PASSWORD_VARIABLE, hash_password, read_password
-from engine.errors import UsageError
+from engine.errors import UsageError, why_unread
 
 _VARIABLE = "LONGDESK_DOOR"
 _NEEDED = ("redirect_uri", "cookie_secret")
@@ -129,8 +129,8 @@ def _sign_in(path: Path) -> tuple[tuple[str, ...], str]:
             given = tomllib.load(file)
     except FileNotFoundError:
         return (), "default"
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path} cannot be read: {error}.", "Mend or remove it.") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"{path} cannot be read: {why_unread(error)}.", "Mend or remove it.") from None
     auth = given.get("auth")
     if auth is None:
         return (), "default"

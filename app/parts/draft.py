@@ -16,10 +16,16 @@ _mount = st.components.v2.component(
 )
 
 
+def draft_of(session_id: str) -> str:
+    """What was typed and not asked: without a question that has no turn yet, which is kept as a draft until then."""
+    text, job = state.house().desk.draft(session_id), state.house().jobs.of(session_id)
+    return "" if job is not None and job.parked == text else text
+
+
 def put_in_draft(session_id: str, text: str) -> None:
     """Adds a text to a session's draft, below what is there; in the box from the next redraw on."""
     desk = state.house().desk
-    before = desk.draft(session_id).rstrip()
+    before = draft_of(session_id).rstrip()
     desk.keep_draft(session_id, f"{before}\n\n{text}" if before else text)
     state.drop("drafted")
 
@@ -27,7 +33,7 @@ def put_in_draft(session_id: str, text: str) -> None:
 def give_back(session_id: str | None, text: str) -> None:
     """Puts a text that could not be asked back into the box; from the next redraw on. The browser may have written it
     down while it was typed."""
-    if session_id is not None and state.house().desk.draft(session_id).strip() != text.strip():
+    if session_id is not None and draft_of(session_id).strip() != text.strip():
         put_in_draft(session_id, text)
     state.follow("draft-given-back", text)
 
@@ -52,7 +58,7 @@ def follow_draft(session_id: str | None) -> None:
     came_to_nothing = session_id is None and was is not None and not state.house().additions.has_begun(was)
     # what was typed before there was a session goes on, and what was typed into one that never came to be
     if not came_to_nothing and (shown != (None,) or session_id is None):
-        state.follow(BOX, state.house().desk.draft(session_id) if session_id is not None else "")
+        state.follow(BOX, draft_of(session_id) if session_id is not None else "")
     state.follow("drafted", (session_id,))
 
 
@@ -62,7 +68,7 @@ def draw_draft(session_id: str | None) -> None:
     if state.value("draft-came-back"):
         state.drop("draft-came-back")
         st.rerun()
-    kept = state.house().desk.draft(session_id) if session_id is not None else ""
+    kept = draft_of(session_id) if session_id is not None else ""
     _mount(key="draft", data={"session": session_id, "kept": kept}, on_typed_change=_keep)
 
 
@@ -72,7 +78,7 @@ def _keep() -> None:
     session_id, text, is_back = typed.get("session"), typed.get("text"), typed.get("back")
     if not isinstance(text, str):
         return
-    if isinstance(session_id, str):
+    if isinstance(session_id, str) and (text or draft_of(session_id)):  # an empty box takes nothing from who waits
         state.house().desk.keep_draft(session_id, text)
     if is_back:
         state.follow("drafted", (session_id,))

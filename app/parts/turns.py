@@ -114,7 +114,7 @@ def line_of(progress: Progress) -> str:
         return line
     match progress.phase:
         case Phase.WAITING:
-            return "Waits for another answer"
+            return waits_line(progress.before)
         case Phase.CHECKING:
             return f"Checking the model file, once: {progress.loaded:.0%}".replace("%", " %")
         case Phase.LOADING:
@@ -126,6 +126,11 @@ def line_of(progress: Progress) -> str:
         case Phase.WRITING:
             return f"Writing · {counted(progress.n_tokens, 'token')}"
     return "Starting"
+
+
+def waits_line(before: int) -> str:
+    """A question's place in the line."""
+    return f"Waits · {counted(before, 'question')} before this one" if before > 1 else "Waits for another answer"
 
 
 def share_of(progress: Progress) -> float | None:

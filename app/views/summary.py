@@ -101,7 +101,8 @@ def _share(making: Making) -> float:
 def _line(making: Making) -> str:
     step = making.step
     if making.waiting or step is None:
-        return "Waiting until another question is answered" if making.waiting else "Looking at the sources"
+        others = "another question is" if making.waiting == 1 else f"{making.waiting:,} other questions are"
+        return f"Waiting until {others} answered" if making.waiting else "Looking at the sources"
     return f"{_DOING[step.doing]} {plain(step.title)} · {step.number:,} of {step.n_steps:,}{step.left}"
 
 

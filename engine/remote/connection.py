@@ -230,7 +230,7 @@ class Connection:
             raise self._cut(cause, began) from None
         except openai.APIError as error:  # one that came within the stream
             raise self._refusal(0, json.dumps(error.body) if error.body else error.message) from None
-        except (httpx.HTTPError, OSError, ValueError) as error:
+        except (httpx.HTTPError, OSError, ValueError, RecursionError) as error:
             raise self._cut(error, began) from None
 
     def _cut(self, error: Exception, began: bool) -> LongdeskError:

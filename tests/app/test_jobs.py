@@ -4,13 +4,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from threading import Event as Flag
 from threading import Thread
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from app.jobs import Job, Jobs, Phase, Progress, advance
-from app.question import DeskEvent, Notice, Question, Waiting
+from app.question import Begun, DeskEvent, Notice, Question, Waiting
+from engine.backend import Plan
 from engine.errors import DoesNotFit, SessionBusy
 from engine.runtime.events import Checking, Loading, Prefill, Text
+from storage.records import Turn
+from storage.schema import StorageFailed
 from tests.patience import until
 
 Script = Callable[[Question, Flag], Iterator[DeskEvent]]
@@ -167,3 +172,95 @@ def test_progress_never_changes_under_a_reader() -> None:
 )
 def test_every_event_has_its_phase(event: DeskEvent, phase: Phase) -> None:
     assert advance(Progress(), event).phase is phase
+
+
+class Drafts:
+    """Drafts in memory, and every one that there was."""
+
+    def __init__(self, **drafts: str) -> None:
+        self.now, self.every = drafts, list[str]()
+
+    def draft(self, session_id: str) -> str:
+        return self.now.get(session_id, "")
+
+    def keep_draft(self, session_id: str, text: str) -> None:
+        self.now[session_id] = text
+        self.every.append(text)
+
+
+def begun(question: Question) -> Begun:
+    turn = SimpleNamespace(question=question.text, text="", thought=None, stop=None)
+    return Begun(cast(Turn, turn), cast(Plan, None))
+
+
+def held_in_line(go: Flag, *, begins: bool = True) -> Script:
+    def script(question: Question, cancel: Flag) -> Iterator[DeskEvent]:
+        yield Waiting(2)
+        yield Waiting(1)
+        go.wait()
+        if begins and not cancel.is_set():
+            yield begun(question)
+            yield Text("So", 1)
+
+    return script
+
+
+@pytest.mark.parametrize("how", ["its turn comes", "it is stopped", "it is refused"])
+def test_a_question_that_waits_is_its_sessions_draft_until_its_turn(how: str) -> None:
+    """So that it is not lost with the program."""
+    go, drafts = Flag(), Drafts()
+    jobs = Jobs(Scripted(held_in_line(go, begins=how == "its turn comes")), drafts=drafts)
+    job = jobs.ask("a", "Where is it?")
+    until(lambda: job.parked and job.progress.before == 1)
+    assert drafts.draft("a") == "Where is it?"
+    if how == "it is stopped":
+        job.stop()
+    go.set()
+    wait_for(job)
+    assert drafts.every == ["Where is it?", ""] and job.parked == ""
+
+
+def test_what_calls_a_template_waits_as_it_was_typed() -> None:
+    go, drafts = Flag(), Drafts()
+    made = Jobs(Scripted(held_in_line(go)), fill=lambda question, _: replace(question, text="Made"), drafts=drafts)
+    job = made.ask("a", "/mine")
+    until(lambda: job.parked)
+    assert drafts.draft("a") == "/mine"
+    go.set()
+    wait_for(job)
+
+
+def test_another_draft_is_left_alone() -> None:
+    go, drafts = Flag(), Drafts(a="half a thought")
+    job = Jobs(Scripted(held_in_line(go)), drafts=drafts).ask("a", "Where is it?")
+    until(lambda: job.progress.phase is Phase.WAITING)
+    go.set()
+    wait_for(job)
+    assert drafts.now == {"a": "half a thought"} and drafts.every == []
+
+
+def test_what_was_typed_while_it_waited_stays() -> None:
+    go, drafts = Flag(), Drafts()
+    job = Jobs(Scripted(held_in_line(go)), drafts=drafts).ask("a", "Where is it?")
+    until(lambda: job.parked)
+    drafts.keep_draft("a", "and more")
+    go.set()
+    wait_for(job)
+    assert drafts.draft("a") == "and more"
+
+
+def test_a_disk_that_is_full_keeps_no_question_from_being_asked() -> None:
+    class Full(Drafts):
+        def keep_draft(self, session_id: str, text: str) -> None:
+            raise StorageFailed("The disk is full.")
+
+    go = Flag()
+    go.set()
+    assert wait_for(Jobs(Scripted(held_in_line(go)), drafts=Full()).ask("a", "?")).text == "So"
+
+
+def test_a_reply_that_goes_on_has_no_text_to_keep() -> None:
+    go, drafts = Flag(), Drafts()
+    go.set()
+    wait_for(Jobs(Scripted(held_in_line(go)), drafts=drafts).ask("a", "", goes_on=0))
+    assert drafts.every == []

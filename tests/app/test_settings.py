@@ -33,6 +33,11 @@ def test_flags_come_before_environment_before_file_before_defaults(tmp_path: Pat
         "roots = 'x'",
         "snapshot_budget = 'much'",
         "snapshot_budget = true",
+        "roots = " + "[" * 5_000,
+        "stops = " + "[" * 2_000 + "]" * 2_000,
+        "engines = " + "{a = " * 3_000,
+        "seed = " + "9" * 5_000,
+        "seed = -" + "1" * 4_301,
     ],
 )
 def test_a_file_that_says_nothing_sensible_is_a_usage_error(tmp_path: Path, text: str) -> None:

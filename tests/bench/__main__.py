@@ -1,8 +1,10 @@
 """`python -m tests.bench [NAME]... [--times N] [--texts N] [--peers FOLDER]... [--model FILE]
-[--questions SET]`: runs the benchmarks, and exits with 1 where a limit is passed.
+[--questions SET] [--parts PART,PART] [--tabs N] [--seconds N] [--asked N]`: runs the benchmarks, and exits with 1 where
+a limit is passed.
 
 For those that take them: --times, how often each side is measured; --texts, how many are made; --peers, where other
-programs lie; --model, a real one; --questions, which it is asked.
+programs lie; --model, a real one; --questions, which it is asked; --parts, which of a benchmark; --tabs, how many at
+once, for --seconds; --asked, how many questions.
 """
 
 import argparse
@@ -52,6 +54,10 @@ def main(arguments: list[str]) -> int:
     options.add_argument("--peers", action="append")
     options.add_argument("--model")
     options.add_argument("--questions")
+    options.add_argument("--parts")
+    options.add_argument("--tabs", type=int, dest="tabs_at_once")
+    options.add_argument("--seconds", type=float)
+    options.add_argument("--asked", type=int)
     given = vars(options.parse_args(arguments))
     names, failed = given.pop("names"), 0
     print(HEAD, flush=True)

@@ -36,7 +36,10 @@ def print_progress(events: Iterator[SummaryEvent], begun: Flag) -> Summary | Non
         elif isinstance(event, Notice):
             click.echo(event.text, err=True)
         elif isinstance(event, Waiting):
-            click.echo("Another question has the engine: waiting.", err=True)
+            others = (
+                "Another question has the engine" if event.before == 1 else f"{event.before:,} questions come first"
+            )
+            click.echo(f"{others}: waiting.", err=True)
         elif isinstance(event, Loading):
             _write_over(f"Loading the model {event.share:4.0%}")
         elif isinstance(event, Prefill) and step is not None:

@@ -305,7 +305,7 @@ def why_excluded(globs: tuple[str, ...], raw_name: str) -> str | None:
 
 
 def _ignored_by(ignored: Ignored, folder: _Folder) -> str:
-    reason = f"ignored by {ignored.origin}: {ignored.line}"
+    reason = f"ignored by {printable(ignored.origin)}: {printable(ignored.line)}"
     tracked = folder.ignoring.tracked if folder.ignoring else None
     if tracked is None or tracked.is_known:
         return reason
@@ -313,7 +313,7 @@ def _ignored_by(ignored: Ignored, folder: _Folder) -> str:
 
 
 def _excluded_by(pattern: Pattern) -> str:
-    return f"left out by --exclude {pattern.line}"
+    return f"left out by --exclude {printable(pattern.line)}"
 
 
 def excludes(globs: tuple[str, ...], path: str) -> bool:

@@ -89,6 +89,8 @@ def test_sign_in_with_one_of_several(tmp_path: Path, secrets: Callable[[str], No
         (AUTH + '[longdesk]\nmembers = ["a@b.c"]\nprovider = "cookie_secret"\n', "without client_id"),
         ("longdesk = 3\n" + AUTH, "who may sign in"),
         ("[auth", "cannot be read"),
+        ("auth = " + "[" * 5_000, "cannot be read: it is nested too deep"),
+        ("auth = " + "9" * 5_000, "cannot be read"),
     ],
 )
 def test_sign_in_that_is_set_up_wrongly(

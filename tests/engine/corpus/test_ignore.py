@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from engine.corpus.collect import collect
+from engine.corpus.rules import Rules
 from engine.corpus.source import Cause
 from engine.corpus.walk.ignore import parse
+from engine.corpus.wording import printable
 
 ENV = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1"}
 TREE = (
@@ -168,3 +170,25 @@ def matches_hostile_paths(line: bytes) -> bool:
     patterns = parse(line)
     paths = ((b"/".join([b"a" * 200] * 20), b"a" * 250), (b"a/" * 100 + b"c", b"c"))
     return any(patterns.last_match(path, name, False) for path, name in paths)
+
+
+@pytest.mark.parametrize(
+    ("rule", "name"),
+    [
+        (b"[\0-b].txt", "b.txt"),
+        (b"*\x1b*", "a\x1b[31m"),
+        ("\u202e*".encode(), "\u202eb.txt"),
+        ("*\x85*".encode(), "a\x85b"),
+        (b"caf\xe9*", "caf\udce9.txt"),
+        (b"b\r*", "b\rc"),
+    ],
+)
+@pytest.mark.parametrize("place", [".gitignore", "--exclude"])
+def test_a_rule_that_cannot_be_shown_is_shown_with_escapes(tmp_path: Path, rule: bytes, name: str, place: str) -> None:
+    """What leaves a file out is said in a sentence, which a terminal or a page gets."""
+    (tmp_path / name).write_text("text\n")
+    if place == ".gitignore":
+        (tmp_path / ".gitignore").write_bytes(rule + b"\n")
+    corpus = collect([tmp_path], Rules(exclude=(os.fsdecode(rule),) if place == "--exclude" else ()))
+    (left_out,) = [each for each in corpus.skipped if each.cause in (Cause.IGNORED, Cause.EXCLUDED)]
+    assert printable(left_out.reason) == left_out.reason

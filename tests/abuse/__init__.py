@@ -1,0 +1,1 @@
+"""What strangers and accidents do to Longdesk, in bulk: `python -m tests.bench abuse`."""
