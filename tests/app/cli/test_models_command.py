@@ -252,7 +252,7 @@ def test_a_downloaded_model_counts_by_its_name(hub: Hub, tmp_path: Path, scout_g
     checks = {check["check"]: check["passed"] for check in verified.document["checks"]}
     assert checks == {
         "header": True, "parts": True, "model": True, "size": False,
-        "vocabulary": True, "template": True, "tokenizer": True, "quotes": True,
+        "vocabulary": True, "template": True, "sampling": True, "tokenizer": True, "quotes": True,
     }  # fmt: skip
 
 
