@@ -17,6 +17,7 @@ _NAME = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$"
 Header = TypeVar("Header", bound=AnyHeader)
 Read = Callable[[Path], AnyHeader]
 _MOST_PARTS = 1024
+_MOST_ALIGNMENT = 1 << 16  # bytes; a stranger's header may say anything
 _MOST_LOOKED_INTO = 128  # files of a folder
 _SHOWN = 4
 
@@ -26,6 +27,8 @@ def whole_model(first: Header, read: Callable[[Path], Header]) -> list[Header]:
     under the names by which llama.cpp finds them. read: engine.gguf.read_header."""
     match = _NAME.match(first.path.name)
     said, named = first.integer("split.count"), int(match["count"]) if match else 1
+    if said > _MOST_PARTS:
+        raise ModelRefused(f"{first.path} says that it is one of {said:,} files.", "The file is damaged: get it again.")
     if said > 1:
         _refuse_joined(first, said)
         if (number := first.integer("split.no")) > 0:
@@ -54,7 +57,7 @@ def _refuse_joined(first: AnyHeader, count: int) -> None:
         return
     with suppress(OSError), first.path.open("rb") as file:
         file.seek(end)
-        follows = file.read(2 * alignment + 4)
+        follows = file.read(2 * min(alignment, _MOST_ALIGNMENT) + 4)
         if b"GGUF" not in follows:
             return
         match = _NAME.match(first.path.name)
