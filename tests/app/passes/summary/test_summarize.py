@@ -298,11 +298,11 @@ def test_stop_is_heard_while_a_question_has_the_engine(desk: Desk, scribe: Scrib
     events, n_waits = desk.summarize(session, pass_tokens=450, cancel=cancel), 0
     for event in events:
         if isinstance(event, Step) and event.is_over and not n_waits:
-            line._waiting.add(other := Flag())
+            line._waiting.append(other := object())
         elif isinstance(event, Waiting):  # its question has the engine now, and goes on and on
             n_waits += 1
             assert line.engine.acquire(blocking=False)
-            line._waiting.discard(other)
+            line._waiting.remove(other)
             cancel.set()
     assert n_waits == 1 and desk.summary(session) is None
     assert not line.engine.acquire(blocking=False), "it is the question's, not the summary's to give away"
