@@ -4,7 +4,7 @@ A disk that is full for a moment, or another process that writes for long, costs
 written with what comes next.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from time import monotonic, sleep
@@ -57,15 +57,18 @@ class Record:
         spans = [(start, min(end, self.n_begun)) for start, end in self.thought.spans if start < self.n_begun]
         self.thought = replace(self.thought, spans=tuple(spans), is_open=False)
 
-    def told(self, event: Event) -> Iterator[DeskEvent]:
+    def told(self, event: Event) -> list[DeskEvent]:
         """Keeps an event; what the doors hear of it, and once, of what could not be written."""
-        yield self.keep(event)
+        told = [self.keep(event)]
         thought = self.turn.thought
         if self.ended and self.turn.stop == Stop.END and not self.text and thought is not None and thought.is_open:
-            yield Notice("The model ended while it thought: it gave no answer. Ask again, or with --thinking off.")
+            told.append(
+                Notice("The model ended while it thought: it gave no answer. Ask again, or with --thinking off.")
+            )
         if self.unwritten is not None and not self.is_told:
             self.is_told = True
-            yield Notice(f"The answer could not be written down for a moment: {self.unwritten}")
+            told.append(Notice(f"The answer could not be written down for a moment: {self.unwritten}"))
+        return told
 
     def keep(self, event: Event) -> DeskEvent:
         """Writes an event to the store; the event as the doors hear of it."""

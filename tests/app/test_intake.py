@@ -250,7 +250,7 @@ def test_an_uploaded_pdf_is_opened_once_by_each_library(tmp_path: Path, monkeypa
             opened.clear()
             session = add(desk, intake, Sent("it.pdf", data))
             prompt = desk.preview(session).prompt
-            assert sorted(opened) == ["PDFium", "pypdf"]
+            assert opened == []  # a process apart does that, see test_parent
             assert [shown.picture.number for shown in prompt.shown] == drawn
             (link,) = desk.session(session).links
             assert link.has_file and [picture.number for picture in link.pictures] == drawn
