@@ -6,7 +6,6 @@ goes; `survey` says what it would come across now. A file that was written in th
 have been changed since without its times telling, and is not trusted, as in git.
 """
 
-import errno
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from engine.corpus.walk.checkout import checkout_above, level_above
 from engine.corpus.walk.disk_tree import tree_at
 from engine.corpus.walk.folder_walk import File, Start, Walk
 from engine.corpus.walk.git_index import tracked_in
-from engine.corpus.walk.streams import is_stdin, is_stream
+from engine.corpus.walk.streams import is_stream
 from engine.corpus.wording import Names, printable
 
 Look = tuple[int, int, int, int]
@@ -98,19 +97,6 @@ def survey(paths: Sequence[Path], rules: Rules) -> str | None:
     except (OSError, ValueError):
         return None
     return met.digest
-
-
-def exists(path: Path) -> bool:
-    """Whether something is there, or may be: what cannot be looked at, such as in a folder without permission, is not
-    called missing."""
-    try:
-        if not is_stdin(path):
-            os.stat(path)
-    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in the path
-        return False
-    except OSError as error:
-        return error.errno != errno.ENAMETOOLONG
-    return True
 
 
 def once(paths: Sequence[Path]) -> list[Path]:
