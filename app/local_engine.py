@@ -319,7 +319,7 @@ class LocalEngine:
                 self._engine.close()
                 self._engine = None
             self._promises.withdraw()
-            self._dry_run.close()
+            self._dry_run.close(for_good=True)
             self._shelf.close()
 
     def _engine_settings(self, opened: OpenModel, plan: Plan) -> "EngineSettings":

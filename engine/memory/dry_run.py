@@ -42,6 +42,7 @@ class DryRun:
         self._known: dict[tuple[str, str], Measured] = {}
         self._gpu_names: list[str] | None = None  # what is measured depends on them too
         self._child: Child | None = None
+        self._is_over = False
         self._lock = Lock()
 
     def measure(self, card: ModelCard, placement: Placement) -> Measured:
@@ -81,7 +82,7 @@ class DryRun:
     def start(self) -> None:
         """Starts the child, so that it loads llama.cpp while others work. Raises EngineFailed without a process."""
         with self._lock:
-            if self._child is None:
+            if self._child is None and not self._is_over:
                 self._child = Child("engine.memory.dry_child")
 
     @property
@@ -90,9 +91,10 @@ class DryRun:
         child = self._child
         return child.pid if child is not None and child.alive else None
 
-    def close(self) -> None:
-        """Ends the child; it starts again when it is needed."""
+    def close(self, *, for_good: bool = False) -> None:
+        """Ends the child; it starts again when it is needed. for_good: not ahead of that any more."""
         with self._lock:
+            self._is_over = for_good
             self._end()
 
     def _ask_for(self, card: ModelCard, placement: Placement) -> Measured:
