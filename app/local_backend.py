@@ -190,7 +190,7 @@ class LocalBackend:
                         keeper.discard(Path(event.broken))
                     yield event
         except EngineSpoiled:
-            keeper.drop(session_id)
+            keeper.spoil(session_id)
             if not has_written and (n_reused or 0) > reuse.n_live:  # it may have come from what was restored
                 keeper.discard(max(reuse.promised, key=lambda each: each.n_tokens).path)
             raise

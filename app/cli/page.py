@@ -51,7 +51,8 @@ def up(
     """Open the web page."""
     roots = tuple(root.resolve() for root in roots)
     settings = read_settings(model=model, mmproj=mmproj, lora=lora, chat_template=chat_template, roots=roots or None)
-    _refuse_model(settings)
+    if model is not None:  # of one in config.toml the page speaks: what was asked of others is there to be read
+        _refuse_model(settings)
     return _serve(settings, door_of(settings.home, ask=_password_asked(), **door))
 
 

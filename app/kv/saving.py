@@ -191,6 +191,14 @@ class Keeper:
         self.forget(session_id)
         remove(self._index.remove(session_id))
 
+    def spoil(self, session_id: str) -> None:
+        """What the engine computed for a session is no number: nothing of what the session started from is used again,
+        in other sessions neither."""
+        for snapshot in self._index.list():
+            if session_id in snapshot.session_ids:
+                self.discard(snapshot.path)
+        self.drop(session_id)
+
     def _write(self, engine: EngineProcess, path: Path, holding: _Holding, n_bytes: int) -> bool:
         """Writes the cache, enters it, and deletes those that it makes needless; whether there was one to write.
 

@@ -124,7 +124,7 @@ class DryRun:
             child.send(fields)
             frame = child.receive(_PATIENCE_S)
         except EngineDied as error:
-            self._child = None
+            self._end()
             if child.has_left and not is_new:  # just now
                 return self._ask(fields)
             if (asserted := _ASSERTED.search(error.fact)) and "model" in fields:

@@ -1,5 +1,6 @@
 """Answers that have to be ended: a model that goes round in circles, and one that computes no numbers. On real ones."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event as Flag
@@ -53,7 +54,8 @@ def test_a_model_that_goes_round_in_circles(new_desk: NewDesk) -> None:
     desk = new_desk(back_to=" there")
     turn = ask(desk, "Why?", corpus=Corpus((SOURCE,)))
     assert turn.stop == "error" and turn.error is not None
-    assert turn.error.startswith("The model repeats itself: the same 8 tokens came 96 times in a row")
+    said = re.match(r"The model repeats itself: the same 8 tokens came (\d+) times in a row", turn.error)
+    assert said is not None and 96 <= int(said[1]) <= 106, "it is seen within some tokens"
     assert turn.text.startswith("Hello there, my old friend of mine. there, my") and turn.reply_tokens == len(
         turn.reply_ids
     )

@@ -55,7 +55,7 @@ def test_what_was_skipped_comes_back(server: Server, open_page: Open, dropped: P
 def broken(tmp_path: Path) -> Iterator[Server]:
     model = tmp_path / "broken.gguf"
     model.write_bytes(b"GGUF" + bytes(60))
-    started = Server(tmp_path / "home", "--model", str(model))
+    started = Server(tmp_path / "home", variables={"LONGDESK_MODEL": str(model)}, asks=False)
     started.start()
     yield started
     started.stop()

@@ -85,8 +85,8 @@ from app.cli import signals
 from app.endings import polite_signals
 for number in polite_signals():
     signal.signal(number, signals.interrupt)
-print("waiting", flush=True)
 try:
+    print("waiting", flush=True)
     time.sleep(60)
 except KeyboardInterrupt:
     signals.leave(130)

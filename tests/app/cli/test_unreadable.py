@@ -62,7 +62,6 @@ def test_what_may_not_be_read_is_refused_with_4_and_skipped_beside_others(
     assert run(command, tmp_path / "good.txt", tmp_path / "shut") == 0
 
 
-@pytest.mark.xfail(strict=False, reason="it fails now and then on a busy machine, and it is not known why")
 @pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE, errno.ELOOP, errno.EACCES, errno.EISDIR, errno.ENOMEM])
 def test_whatever_the_system_says_of_a_file_the_others_are_read(
     tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], code: int

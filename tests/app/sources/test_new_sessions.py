@@ -11,7 +11,7 @@ import pytest
 from app.desk import Desk
 from app.question import Answered, Question
 from app.settings import Settings
-from app.sources.joining import arrange, join_session, write_down
+from app.sources.joining import arrange, arrived, join_session
 from engine.corpus.rules import Rules
 from engine.corpus.source import Corpus, Source, digest_text
 from engine.prompt.prompt import Part, Segment
@@ -150,7 +150,7 @@ def test_of_two_folders_the_second_goes_on_as_an_earlier_session_does(tmp_path: 
         earlier, now = (store.sessions.create(title="t", model="m").id for _ in range(2))
         store.sources.put(earlier, every, turn_index=0)
         for part in (every[:2], every[2:]):
-            write_down(store.sources, now, join_session(store.sources, now, Corpus(part)), (), turn_index=0)
+            store.sources.take_in(now, arrived(join_session(store.sources, now, Corpus(part)), (), turn_index=0))
         assert [link.path for link in store.sources.links(now)] == [source.path for source in every]
 
 
