@@ -298,4 +298,4 @@ def _size(document: Any, number: int) -> PageSize | None:
 def _unreadable(path: str, error: Exception, data: bytes) -> Skipped:
     if getattr(error, "err_code", None) in (pdfium.FPDF_ERR_PASSWORD, pdfium.FPDF_ERR_SECURITY):
         return Skipped(path, Cause.ENCRYPTED, lock_in_words(data), len(data))
-    return Skipped(path, Cause.BROKEN, f"a PDF that is cut short or damaged ({error})", len(data))
+    return Skipped(path, Cause.BROKEN, "a PDF that is cut short or damaged; copy or download it anew", len(data))
