@@ -106,10 +106,10 @@ class Engines:
                 self._servers = Servers(draw)
             return self._servers
 
-    def plan(self, model: str, wanted: Wanted, *, prompt_tokens: int = 0) -> Plan:
+    def plan(self, model: str, wanted: Wanted, *, prompt_tokens: int = 0, own: OwnTemplate | None = None) -> Plan:
         """The plan of any model for so many tokens. May be called from any thread. Raises as LocalEngine.plan does."""
         if not self.is_elsewhere(model):
-            return self.local.plan(model, wanted, prompt_tokens=prompt_tokens)
+            return self.local.plan(model, wanted, prompt_tokens=prompt_tokens, own=own)
         ids = np.zeros(prompt_tokens, dtype=np.int32)
         return self.backend(model).plan(Prompt((Segment(Part.SOURCE, ids),) if prompt_tokens else ()), wanted)
 

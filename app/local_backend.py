@@ -81,6 +81,7 @@ class LocalBackend:
             holds_forms=True,
             template=opened.template.use,
             makers=opened.makers,
+            thinks=opened.thinks,
         )
 
     def digest(self) -> str:
@@ -124,7 +125,7 @@ class LocalBackend:
         return make_plan(
             self.opened.card,
             prompt_tokens=prompt.n_tokens,
-            wanted=self.opened.with_pictures(wanted, prompt),
+            wanted=self._filled_in(wanted, prompt),
             hardware=self.engine.hardware(),
             measure=self.engine.measure,
             sources=self.opened.weights(exchanges),
@@ -233,6 +234,9 @@ class LocalBackend:
         if (process := self.engine.running) is not None:
             process.settle(cancel)
 
+    def _filled_in(self, wanted: Wanted, prompt: Prompt) -> Wanted:
+        return replace(self.opened.with_pictures(wanted, prompt), thinks=self.opened.thinks)
+
     def _roomier(self, plan: Plan, prompt: Prompt, wanted: Wanted, reuse: "KvReuse") -> Plan:
         """With a larger context, where a saved cache that saves a long read needs one and nothing else changes."""
         n_ctx, placement = reuse.room(plan.context_tokens), plan.placed
@@ -241,6 +245,6 @@ class LocalBackend:
         if not self.engine.keeper.caches.is_as_well(reuse, self.opened.card, replace(placement, n_ctx=n_ctx)):
             return plan
         planner = Planner(self.opened.card, self.engine.hardware(), self.engine.measure)
-        wider = planner.plan(prompt.n_tokens, self.opened.with_pictures(replace(wanted, n_ctx=n_ctx), prompt))
+        wider = planner.plan(prompt.n_tokens, self._filled_in(replace(wanted, n_ctx=n_ctx), prompt))
         as_before = replace(wider.placed, n_ctx=placement.n_ctx) == placement
         return wider if as_before and wider.verdict is plan.verdict else plan

@@ -122,8 +122,10 @@ class LocalEngine:
         does."""
         return Planner(self.card(model), self.hardware(), self.measure)
 
-    def plan(self, model: str, wanted: Wanted, *, prompt_tokens: int = 0) -> Plan:
+    def plan(self, model: str, wanted: Wanted, *, prompt_tokens: int = 0, own: OwnTemplate | None = None) -> Plan:
         """The plan of a model for so many tokens. May be called from any thread. Raises as open does."""
+        if wanted.thinking in ("", "on"):
+            wanted = replace(wanted, thinks=self._shelf.thinks(model, own))
         return make_plan(
             self.card(model),
             prompt_tokens=prompt_tokens,
@@ -340,7 +342,7 @@ class LocalEngine:
         """Whether a running engine can take the question as it is, though a new one might be placed otherwise."""
         running = engine.settings.placement
         asked_for = self._settings.n_ctx is None or running.n_ctx == self._settings.n_ctx
-        room = running.n_ctx >= plan.prompt_tokens + plan.reply_tokens and running.n_ubatch >= prompt.n_at_once
+        room = running.n_ctx >= plan.needed_tokens and running.n_ubatch >= prompt.n_at_once
         placed = plan.placed
         alike = (running.kv_type, running.swa_full, running.rope) == (placed.kv_type, placed.swa_full, placed.rope)
         return asked_for and room and alike  # where it lies, and what it computes at once, can stay as it is

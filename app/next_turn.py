@@ -131,7 +131,9 @@ def prepare(
     def laid_out(today: date) -> Prompt:
         return backend.lay_out(exchanges, system=system, today=today).begun_with(begun, resumed.text if resumed else "")
 
-    considered = partial(backend.consider, wanted=settings.wanted, exchanges=exchanges)
+    has_thought = resumed is not None and bool(resumed.text)  # and goes on with its answer
+    wanted = replace(settings.wanted, thinking="off") if has_thought else settings.wanted
+    considered = partial(backend.consider, wanted=wanted, exchanges=exchanges)
     dated = dates.dated(laid_out, considered, on=on, kept=store.snapshots.dates if carried else tuple)
     case = dated.case if after is not None else _or_forked(dated.case, conversation, turns, backend)
     return PreparedTurn(
@@ -166,15 +168,17 @@ def _own_date(session: Session | None, *, is_fixed: bool) -> date | None:
     return date.fromisoformat(session.frozen_date) if session is not None and is_fixed else None
 
 
-def notices_of(turn: PreparedTurn, question: str, backend: Backend, model: str) -> Iterator[str]:
+def notices_of(turn: PreparedTurn, question: str, backend: Backend, settings: Settings) -> Iterator[str]:
     """Says which sources stand otherwise in the prompt than before, what the question loses, and where the chat
-    template is not the one that was to be. model: the --model value."""
+    template is not the one that was to be, or cannot do what was asked for."""
     yield from turn.joining.sentences()
-    if turn.session is not None and (unused := unused_template(turn.session, model)):
+    if turn.session is not None and (unused := unused_template(turn.session, settings.model)):
         yield unused
     yield from backend.about.notes
     if backend.about.template.note:
         yield backend.about.template.note
+    if unswitched := backend.about.template.unswitched(settings.thinking or ""):
+        yield unswitched
     if turn.conversation.unseen:
         yield unseen_notice(turn.conversation.unseen, backend.about.name, backend.about.unfit)
     if turn.read_on is not None:

@@ -14,13 +14,14 @@ from platformdirs import user_data_path
 from app.connections.named import NamedEngine as NamedEngine
 from app.connections.named import check_model, named_engines
 from app.sizes import parse_bytes
-from engine.corpus.rules import ALL_PAGES, BARE_AMONG, BARE_PAGES, parse_pages
+from engine.corpus.rules import BARE_PAGES, names_pages
 from engine.errors import UsageError, why_unread
 from engine.kept_files import KeptFiles
-from engine.memory.budget import DEFAULT_REPLY, Wanted
 from engine.memory.catalog.entry import find
 from engine.memory.lora import Lora, lora_named
 from engine.memory.rope import SCALINGS
+from engine.memory.thoughts import is_thinking
+from engine.memory.wanted import DEFAULT_REPLY, Wanted
 from engine.prompt.choice import OwnTemplate, own_template
 from engine.tensor_types import KV_TYPES
 from engine.tokens.tiles import MOST_TILES
@@ -111,7 +112,7 @@ class Settings:
             ("frequency_penalty", _within(self.frequency_penalty, -10, 10), "from -10 to 10"),
             ("kv_type", self.kv_type in KV_TYPES, f"one of {', '.join(KV_TYPES)}"),
             ("max_tiles", 1 <= self.max_tiles <= MOST_TILES, f"from 1 to {MOST_TILES}"),
-            ("draw_pages", _names_pages(self.draw_pages), "bare, all, or pages such as 1-23,30 or bare:1-23,30"),
+            ("draw_pages", names_pages(self.draw_pages), "bare, all, or pages such as 1-23,30 or bare:1-23,30"),
             ("rope_scaling", self.rope_scaling in (None, *SCALINGS), f"one of {', '.join(SCALINGS)}"),
             ("kv_device", self.kv_device in KV_DEVICES, f"one of {', '.join(KV_DEVICES)}"),
         ):
@@ -153,7 +154,13 @@ class Settings:
     @property
     def wanted(self) -> Wanted:
         """What is asked of a plan."""
-        return Wanted(n_ctx=self.n_ctx, kv_type=self.kv_type, kv_device=self.kv_device, reply_tokens=self.reply_tokens)
+        return Wanted(
+            n_ctx=self.n_ctx,
+            kv_type=self.kv_type,
+            kv_device=self.kv_device,
+            reply_tokens=self.reply_tokens,
+            thinking=self.thinking or "",
+        )
 
     def engine(self, model: str | None = None) -> NamedEngine | None:
         """The engine of this name, of the settings' own model without one; None for a file, and for an address."""
@@ -176,22 +183,8 @@ class Settings:
         return KeptFiles(self.cache / "counts", self.count_cache_budget)
 
 
-def is_thinking(value: str) -> bool:
-    """Whether it is a value of the setting thinking."""
-    return value in ("", "on", "off") or (value.isdecimal() and value.isascii() and int(value) < 1 << 31)
-
-
 def _within(value: float | None, least: float, most: float) -> bool:
     return value is None or least <= value <= most
-
-
-def _names_pages(draw_pages: str) -> bool:
-    if draw_pages in (BARE_PAGES, ALL_PAGES):
-        return True
-    try:
-        return bool(parse_pages(draw_pages.removeprefix(BARE_AMONG)))
-    except ValueError:
-        return False
 
 
 def read_settings(environment: Mapping[str, str] = os.environ, **flags: Any) -> Settings:

@@ -14,8 +14,9 @@ from engine.answer.cost import Cost, Prices, Spent, cost_of, published_prices
 from engine.answer.quotes import Quotes, QuoteState
 from engine.corpus.source import Cause, Corpus, Picture, Skipped, Source
 from engine.errors import LongdeskError
-from engine.memory.budget import Advice, Need, Plan, Verdict, Wanted, Weight
+from engine.memory.budget import Advice, Need, Plan, Verdict, Weight
 from engine.memory.capacity import Capacity
+from engine.memory.wanted import Wanted
 from engine.prompt.choice import OwnTemplate, TemplateUse
 from engine.prompt.makers import Makers
 from engine.prompt.prompt import Exchange, Part, Prompt, Segment
@@ -126,7 +127,8 @@ class About:
     grammar. server: which engine it is and where, of one that is spoken to over HTTP; "" for one on this machine.
     prices: what is asked for its tokens, None where nothing is, or nobody knows. template: which chat template lays its
     prompts out. notes: sentences on what was made of the model, or is odd about its file. makers: what they say of
-    sampling, None where its file is not at hand.
+    sampling, None where its file is not at hand. thinks: it thinks before it answers, where nothing is said; as far as
+    that is known.
     """
 
     name: str
@@ -149,6 +151,7 @@ class About:
     template: TemplateUse = TemplateUse()
     notes: tuple[str, ...] = ()
     makers: Makers | None = None
+    thinks: bool = False
 
     @property
     def sees(self) -> bool:

@@ -186,7 +186,18 @@ LORA = click.option(
 THINKING = click.option(
     "--thinking",
     type=Thinking(),
-    help="Let the model think before it answers, or not, or for at most N tokens. Default: what it does of itself.",
+    help="Let the model think before it answers, or not, or for at most N tokens, which are kept free for that beside "
+    "the reply. Default: what it does of itself.",
+)
+COMPUTING = together(
+    click.option("--swa-full", is_flag=True, help="Keep the whole cache of windowed layers too."),
+    click.option(
+        "--ubatch",
+        "n_ubatch",
+        type=click.IntRange(1, 65536),
+        metavar="N",
+        help="Tokens computed at once. Default: 512, or less.",
+    ),
 )
 CORPUS = together(
     PATHS,

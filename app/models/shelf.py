@@ -9,7 +9,7 @@ from app.models.places import find_model, find_plannable
 from app.settings import Settings
 from engine.errors import LongdeskError, ModelRefused
 from engine.gguf import read_header
-from engine.local.opened import OpenModel, makers_of_file, open_model, template_of
+from engine.local.opened import OpenModel, makers_of_file, open_model, template_of, thinks_of
 from engine.memory.adapter import with_adapters
 from engine.memory.card import ModelCard, card_at, with_rope
 from engine.memory.catalog.entry import Entry
@@ -92,6 +92,12 @@ class Shelf:
         """What a model's makers say of sampling, found as template finds that."""
         found = find_plannable(name, self._settings)
         return None if isinstance(found, Entry) else makers_of_file(read_header(found), own=own)
+
+    def thinks(self, name: str, own: OwnTemplate | None = None) -> bool:
+        """Whether a model thinks before it answers, found as template finds that; False where its file is not on this
+        machine."""
+        found = find_plannable(name, self._settings)
+        return not isinstance(found, Entry) and thinks_of(read_header(found), own=own, cache=self._settings.cache)
 
     def close(self) -> None:
         for opened in self._models.values():

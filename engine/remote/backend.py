@@ -33,6 +33,7 @@ from engine.backend import (
 from engine.corpus.formats.format import Waiting, wait_only
 from engine.errors import Cancelled, EngineAway, EngineFailed, LongdeskError, ModelRefused
 from engine.memory.advice import for_window
+from engine.memory.thoughts import DEFAULT_THINKING
 from engine.remote.address import NOTHING_ENTERED, Entered
 from engine.remote.compatible import Adapter, Request, short_name
 from engine.remote.connection import TooLong
@@ -41,7 +42,6 @@ from engine.remote.faults import broken_off
 from engine.remote.grammar import Untold, gbnf
 from engine.remote.hearing import Heard
 from engine.remote.messages import Draw, Pictures, folded, laid_out, marks_in, messages_of, with_marks
-from engine.runtime.manner import DEFAULT_THINKING
 from engine.tokens.source_ids import encode_documents
 
 _UNKNOWN_WINDOW = 131_072  # tokens, taken where a server does not say
@@ -148,6 +148,7 @@ class RemoteBackend:
             window=window if wanted.n_ctx is None else min(window, wanted.n_ctx) if not self._notes else wanted.n_ctx,
             prompt_tokens=prompt.n_tokens,
             reply_tokens=wanted.reply_tokens,
+            thoughts=replace(wanted, thinks=self._thinks).thoughts,
             needs=(),
             estimated=estimated,
             notes=(
@@ -209,6 +210,7 @@ class RemoteBackend:
         if usage.prompt_tokens and not case.prompt.shown:
             self._words.learn(n_bytes, usage.prompt_tokens)
         self._thinks = self._thinks or heard.thinks
+        self.about = replace(self.about, thinks=self._thinks)
         yield from heard.remarks(self.about)
         yield heard.finished(cancel.is_set(), self.about)
 

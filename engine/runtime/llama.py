@@ -250,6 +250,8 @@ class LlamaModel:
                     break
                 if pen.is_full or n_cached >= self.n_ctx:
                     reply.stop = Stop.LENGTH
+                    if overrun := pen.overrun:
+                        yield Remark(overrun)
                     break
                 if len(reply.ids) % EVERY == 0 and cycle_of(reply.ids):
                     reply.stop = Stop.ERROR
