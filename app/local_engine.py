@@ -35,6 +35,7 @@ from engine.memory.card import ModelCard
 from engine.memory.dry_run import DryRun
 from engine.memory.fingerprint import variant
 from engine.memory.hardware import disk_free_bytes, ram
+from engine.memory.lora import Lora
 from engine.memory.planner import Planner, make_plan
 
 if TYPE_CHECKING:  # what runs an engine and keeps its caches: a count does without
@@ -90,13 +91,13 @@ class LocalEngine:
                 self._keeper = Keeper(self._settings, self._index(), self._speeds)
             return self._keeper
 
-    def open(self, model: str, own: OwnTemplate | None = None) -> OpenModel:
+    def open(self, model: str, own: OwnTemplate | None = None, lora: Sequence[Lora] | None = None) -> OpenModel:
         """The model of a --model value, ready to count and plan with. May be called from any thread.
 
-        own: see Shelf.open. Raises ModelRefused for a file that cannot be used, UsageError for a name that is not
+        own, lora: see Shelf.open. Raises ModelRefused for a file that cannot be used, UsageError for a name that is not
         known.
         """
-        return self._shelf.open(model, own)
+        return self._shelf.open(model, own, lora)
 
     def template(self, model: str, own: OwnTemplate | None = None) -> TemplateUse | None:
         """See Shelf.template. May be called from any thread."""

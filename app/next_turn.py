@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from app import dates
-from app.session_settings import SessionSettings, asked_with, settings_of, unused_template
+from app.session_settings import SessionSettings, asked_with, settings_of, unused_lora, unused_template
 from app.settings import Settings
 from app.sources.joining import Joining
 from app.verdicts import rereading, unseen_notice
@@ -174,6 +174,8 @@ def notices_of(turn: PreparedTurn, question: str, backend: Backend, settings: Se
     yield from turn.joining.sentences()
     if turn.session is not None and (unused := unused_template(turn.session, settings.model)):
         yield unused
+    if turn.session is not None and (left_out := unused_lora(turn.session, settings.model)):
+        yield left_out
     yield from backend.about.notes
     if backend.about.template.note:
         yield backend.about.template.note

@@ -285,7 +285,8 @@ def _last_question(desk: Desk, session: str) -> int:
 
 def _change_session(desk: Desk, session: str, model: str | None, **flags: Any) -> None:
     """Goes on with the session's model where none was named; what else is given changes it from now on."""
-    take_up(desk, session, keeps_model=model is not None, keeps_template=flags["chat_template"] is not None)
+    has_template, has_lora = flags["chat_template"] is not None, flags["lora"] is not None
+    take_up(desk, session, keeps_model=model is not None, keeps_template=has_template, keeps_lora=has_lora)
     if flags["max_tiles"] is not None:
         desk.limit_tiles(session, flags["max_tiles"])
     if flags["draw_pages"] is not None:

@@ -21,6 +21,7 @@ from engine.memory.rope import SCALINGS
 from engine.tensor_types import KV_TYPES
 from engine.tokens.tiles import MOST_TILES
 
+_NONE = "none"  # in place of an adapter
 _MOST_TOKENS = 1 << 31  # llama.cpp counts them in 32 bits
 
 
@@ -147,6 +148,8 @@ def _as_template(context: click.Context, parameter: click.Parameter, value: str 
 
 
 def _as_lora(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[Lora, ...] | None:
+    if values == (_NONE,):
+        return ()
     return tuple(map(lora_named, values)) or None
 
 
@@ -181,7 +184,7 @@ LORA = click.option(
     multiple=True,
     callback=_as_lora,
     metavar="FILE[:SCALE]",
-    help="Apply this LoRA adapter to the model, at a scale (1 is full); may be repeated.",
+    help="Apply this LoRA adapter to the model, at a scale (1 is full); may be repeated. none: without one.",
 )
 THINKING = click.option(
     "--thinking",
