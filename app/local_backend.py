@@ -1,7 +1,7 @@
 """A GGUF on this machine behind Backend: the model that is open to count with, and the engine that runs it."""
 
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -217,22 +217,36 @@ class LocalBackend:
         process = self.engine.running
         if process is not None:
             trial = QuoteTrial(self.opened, self.engine.fingerprint(self.opened), self.engine.cache)
-            yield from evidence(
-                process,
-                trial,
-                case.prompt,
-                reply,
-                statements,
-                question=question,
-                quotable=quotable,
-                anyway=anyway,
-                cancel=cancel,
-            )
+            with self._kept_sound():
+                yield from evidence(
+                    process,
+                    trial,
+                    case.prompt,
+                    reply,
+                    statements,
+                    question=question,
+                    quotable=quotable,
+                    anyway=anyway,
+                    cancel=cancel,
+                )
 
     def settle(self, cancel: Flag) -> None:
         """See Backend.settle."""
         if (process := self.engine.running) is not None:
-            process.settle(cancel)
+            with self._kept_sound():
+                process.settle(cancel)
+
+    @contextmanager
+    def _kept_sound(self) -> Iterator[None]:
+        """Nothing is kept of a cache behind which no numbers are computed, whatever was asked of it last."""
+        keeper = self.engine.keeper
+        session_id = keeper.session_id
+        try:
+            yield
+        except EngineSpoiled:
+            if session_id is not None:
+                keeper.spoil(session_id)
+            raise
 
     def _filled_in(self, wanted: Wanted, prompt: Prompt) -> Wanted:
         return replace(self.opened.with_pictures(wanted, prompt), thinks=self.opened.thinks)
