@@ -128,7 +128,7 @@ def change(plan: Plan, advice: Advice, *, options: bool = True) -> str:
         return _less_to_read(advice, options)
     if advice.rope_scaling is not None:
         flags = f"--rope-scaling {advice.rope_scaling} --ctx {advice.n_ctx}"
-        where = _named(flags, options) or f"; rope_scaling and n_ctx in config.toml: {advice.rope_scaling}"
+        where = _named(flags, options) or f"; longdesk up {flags}, or rope_scaling and n_ctx in config.toml"
         return f"Stretch the model's window to {advice.n_ctx:,} tokens, at the cost of worse answers{where}."
     if advice.n_ctx is not None:
         return _another_context(plan, advice, advice.n_ctx, options)

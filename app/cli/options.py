@@ -11,17 +11,17 @@ from click.shell_completion import CompletionItem
 
 from app.dates import today
 from app.door.addresses import checked_names
+from app.environment import template_named
 from app.models.places import model_names, refuse_as_path
-from app.settings import MOST_TOP_K, template_named
+from app.settings import MOST_TOP_K
 from app.sizes import parse_bytes, parse_tokens
 from engine.corpus.walk.streams import STDIN
 from engine.errors import LongdeskError, UsageError
-from engine.memory.lora import Lora, lora_named
+from engine.memory.lora import NO_LORA, Lora, lora_named
 from engine.memory.rope import SCALINGS
 from engine.tensor_types import KV_TYPES
 from engine.tokens.tiles import MOST_TILES
 
-_NONE = "none"  # in place of an adapter
 _MOST_TOKENS = 1 << 31  # llama.cpp counts them in 32 bits
 
 
@@ -148,7 +148,7 @@ def _as_template(context: click.Context, parameter: click.Parameter, value: str 
 
 
 def _as_lora(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[Lora, ...] | None:
-    if values == (_NONE,):
+    if values == (NO_LORA,):
         return ()
     return tuple(map(lora_named, values)) or None
 
@@ -274,15 +274,17 @@ SAMPLING = together(
 READ_AGAIN = click.option(
     "--read-again", is_flag=True, help="Open files too that did not change since they were counted."
 )
+CTX = click.option("--ctx", "n_ctx", type=Tokens(), metavar="N|auto", help="Tokens of the context (128K, 1M).")
+ROPE_SCALING = click.option(
+    "--rope-scaling",
+    type=click.Choice(SCALINGS),
+    help="Let --ctx go beyond the model's window, its positions scaled so; answers get worse.",
+)
 CONTEXT = together(
-    click.option("--ctx", "n_ctx", type=Tokens(), metavar="N|auto", help="Tokens of the context (128K, 1M)."),
+    CTX,
     click.option(
         "--kv", "kv_type", type=click.Choice(KV_TYPES, case_sensitive=False), help="Type of the KV cache. Default: f16."
     ),
-    click.option(
-        "--rope-scaling",
-        type=click.Choice(SCALINGS),
-        help="Let --ctx go beyond the model's window, its positions scaled so; answers get worse.",
-    ),
+    ROPE_SCALING,
     click.option("--kv-device", type=click.Choice(("auto", "gpu", "ram")), help="Where the KV cache lives."),
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from engine.errors import UsageError
 
+NO_LORA = "none"  # in place of an adapter
 _MOST_SCALE = 1_000.0
 
 

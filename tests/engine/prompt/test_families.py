@@ -16,6 +16,7 @@ import pytest
 from jinja2.ext import Extension, loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from engine.prompt.chat import Message
 from engine.prompt.rendering import Rendered, Turns, Variables, render
 from engine.prompt.template import read_template
 from tests.models.families import FAMILIES, PARTS, REFUSING
@@ -24,6 +25,7 @@ TODAY = date(2026, 11, 21)
 FOLDED = REFUSING | {"mistral3"}  # which puts the system text before the last question: nothing read would be of use
 VARIABLES: Variables = (("bos_token", "<s>"), ("eos_token", "</s>"), ("unk_token", "<unk>"), ("pad_token", "<pad>"))
 N_CONVERSATIONS = 200
+MARKS = (("<think>", "</think>"), ("<think>", "</think>"), ("[THINK]", "[/THINK]"), ("<seed:think>", "</seed:think>"))
 WORDS = (
     *(
         "Why",
@@ -103,10 +105,11 @@ def reference() -> ImmutableSandboxedEnvironment:
 
 
 def expected(template: jinja2.Template, turns: Turns) -> Rendered:
-    messages = [
-        {"role": role, "content": content if isinstance(content, str) else [{"type": "text", "text": content[0]}]}
-        for role, content in turns
-    ]
+    messages = []
+    for role, content, *thought in turns:
+        said = content if isinstance(content, str) else [{"type": "text", "text": content[0]}]
+        apart = dict.fromkeys(("reasoning_content", "thinking", "reasoning"), thought[0]) if thought else {}
+        messages.append({"role": role, "content": said, **apart})
     try:
         text = template.render(
             messages=messages, tools=None, documents=None, add_generation_prompt=True, **dict(VARIABLES)
@@ -129,6 +132,26 @@ def conversations(seed: str, *, system: bool, has_parts: bool) -> tuple[Turns, .
     return tuple(made)
 
 
+def with_thoughts(given: tuple[Turns, ...], seed: str) -> tuple[Turns, ...]:
+    """The same, with what was thought before each reply: beside it, or in it between marks; before some nothing was."""
+    drawn = random.Random(seed)
+
+    def thought_through(turn: Message) -> Message:
+        role, said, *_ = turn
+        way = drawn.choice(("apart", "within", "open", "none")) if role == "assistant" else "none"
+        text = said if isinstance(said, str) else said[0]
+        thought = content(drawn)
+        if way == "apart":
+            return role, said, thought
+        if way == "none":
+            return turn
+        opening, closing = drawn.choice(MARKS)
+        text = f"{opening}\n{thought}\n{closing}\n\n{text}" if way == "within" else f"{thought}\n{closing}\n\n{text}"
+        return role, text if isinstance(said, str) else (text,)
+
+    return tuple(tuple(map(thought_through, turns)) for turns in given)
+
+
 def test_there_are_many() -> None:
     assert len(FAMILIES) >= 40
 
@@ -140,13 +163,15 @@ def test_it_is_rendered_as_transformers_renders_it(family: str) -> None:
     given = tuple(
         turns for system in (False, True) for turns in conversations(family, system=system, has_parts=family in PARTS)
     )
+    given += with_thoughts(given, family)
     rendered = render(FAMILIES[family], given, variables=VARIABLES, today=TODAY)
     for turns, ours in zip(given, rendered, strict=True):
         theirs = expected(template, turns)
         assert (ours.text, bool(ours.fault)) == (theirs.text, bool(theirs.fault)), turns
         assert ours.fault == " ".join(theirs.fault.split()).rstrip(". ")
     assert any(each.text for each in rendered[:N_CONVERSATIONS])
-    assert all(each.fault for each in rendered[N_CONVERSATIONS:]) is (family in REFUSING)
+    assert all(each.fault for each in rendered[N_CONVERSATIONS : 2 * N_CONVERSATIONS]) is (family in REFUSING)
+    assert any(each.text for each in rendered[2 * N_CONVERSATIONS :])
 
 
 @pytest.mark.parametrize("family", FAMILIES)
