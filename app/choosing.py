@@ -116,6 +116,12 @@ class Choosing:
         lora = kept_lora(self._store.sessions.get(session_id), self.settings, self.settings.model)
         self.settings = replace(self.settings, lora=lora)
 
+    def other_lora(self, session_id: str) -> tuple[str, str] | None:
+        """How a session is asked, by its adapters, and how new ones are, in words; None where that is the same."""
+        session, model = self._store.sessions.get(session_id), self.settings.model
+        kept, now = kept_lora(session, self.settings, model), self.settings.lora_for(model)
+        return (in_words(kept), in_words(now)) if list(map(str, kept)) != list(map(str, now)) else None
+
     def choose_lora(self, session_id: str, lora: Sequence[Lora]) -> str | None:
         """From now on this session is asked with these adapters; a sentence where they are others. Raises as
         use_model_of does, and ModelRefused for what is no adapter of the model."""

@@ -11,10 +11,9 @@ from math import log2, sqrt
 from threading import Lock
 
 from engine.errors import UsageError
-from engine.memory.budget import Hardware, Plan, Verdict
+from engine.memory.budget import Hardware, Plan, Verdict, Wanted
 from engine.memory.context_search import largest
 from engine.memory.planner import Planner
-from engine.memory.wanted import Wanted
 
 MARKS = (4 << 10, 32 << 10, 128 << 10, 256 << 10, 1 << 20, 10 << 20)  # the contexts that people speak of
 _POINTS = 8

@@ -16,7 +16,7 @@ from app.session_settings import SessionSettings, asked_with, settings_of, unuse
 from app.settings import Settings
 from app.sources.joining import Joining
 from app.verdicts import rereading, unseen_notice
-from engine.backend import Backend, Case, Document, Exchange, Ids, Prompt, QuoteState, Source, number_pictures
+from engine.backend import Backend, Case, Document, Exchange, Ids, Prompt, QuoteState, Source, Wanted, number_pictures
 from engine.errors import UsageError
 from engine.prompt.layout import SYSTEM
 from storage.records import Session, SessionSource, Turn
@@ -131,9 +131,7 @@ def prepare(
     def laid_out(today: date) -> Prompt:
         return backend.lay_out(exchanges, system=system, today=today).begun_with(begun, resumed.text if resumed else "")
 
-    has_thought = resumed is not None and bool(resumed.text)  # and goes on with its answer
-    wanted = replace(settings.wanted, thinking="off") if has_thought else settings.wanted
-    considered = partial(backend.consider, wanted=wanted, exchanges=exchanges)
+    considered = partial(backend.consider, wanted=_wanted(settings, resumed), exchanges=exchanges)
     dated = dates.dated(laid_out, considered, on=on, kept=store.snapshots.dates if carried else tuple)
     case = dated.case if after is not None else _or_forked(dated.case, conversation, turns, backend)
     return PreparedTurn(
@@ -152,6 +150,11 @@ def prepare(
         only=only,
         begun=begun,
     )
+
+
+def _wanted(settings: Settings, resumed: Turn | None) -> Wanted:
+    """What is asked of the plan; a reply that goes on with its answer has thought."""
+    return replace(settings.wanted, thinking="off") if resumed is not None and resumed.text else settings.wanted
 
 
 def _or_forked(case: Case, conversation: Conversation, turns: Sequence[Turn], backend: Backend) -> Case:

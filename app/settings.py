@@ -21,8 +21,7 @@ from engine.kept_files import KeptFiles
 from engine.memory.catalog.entry import find
 from engine.memory.lora import Lora, lora_named
 from engine.memory.rope import SCALINGS
-from engine.memory.thoughts import is_thinking
-from engine.memory.wanted import DEFAULT_REPLY, Wanted
+from engine.memory.wanted import DEFAULT_REPLY, Wanted, is_thinking
 from engine.prompt.choice import OwnTemplate, own_template
 from engine.tensor_types import KV_TYPES
 from engine.tokens.tiles import MOST_TILES

@@ -14,9 +14,8 @@ from engine.answer.cost import Cost, Prices, Spent, cost_of, published_prices
 from engine.answer.quotes import Quotes, QuoteState
 from engine.corpus.source import Cause, Corpus, Picture, Skipped, Source
 from engine.errors import LongdeskError
-from engine.memory.budget import Advice, Need, Plan, Verdict, Weight
+from engine.memory.budget import Advice, Need, Plan, Verdict, Wanted, Weight
 from engine.memory.capacity import Capacity
-from engine.memory.wanted import Wanted
 from engine.prompt.choice import OwnTemplate, TemplateUse
 from engine.prompt.makers import Makers
 from engine.prompt.prompt import Exchange, Part, Prompt, Segment

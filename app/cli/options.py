@@ -11,9 +11,8 @@ from click.shell_completion import CompletionItem
 
 from app.dates import today
 from app.door.addresses import checked_names
-from app.environment import template_named
 from app.models.places import model_names, refuse_as_path
-from app.settings import MOST_TOP_K
+from app.settings import MOST_TOP_K, template_named
 from app.sizes import parse_bytes, parse_tokens
 from engine.corpus.walk.streams import STDIN
 from engine.errors import LongdeskError, UsageError

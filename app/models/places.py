@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 
-from app.environment import expanded, home_of
-from app.settings import STARTER, Settings, is_path, read_settings
+from app.settings import STARTER, Settings, expanded, home_of, is_path, read_settings
 from engine.corpus.wording import printable
 from engine.errors import InputRefused, ModelRefused, UsageError
 from engine.memory.catalog.entry import ENTRIES, Entry, find, near

@@ -7,9 +7,8 @@ themselves. What a GGUF's catalogue name means to llama.cpp is `places`'.
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.environment import expanded
 from app.models.places import find_entry, gguf_files, list_models
-from app.settings import STARTER, Settings, is_path
+from app.settings import STARTER, Settings, expanded, is_path
 from engine.errors import UsageError
 from engine.memory.catalog.entry import find
 from engine.memory.cluster.gguf_model import model_of_gguf

@@ -15,10 +15,8 @@ from app.models.places import models_here
 from app.parts.sampling import draw_sampling
 from app.settings import MODELS_OWN
 from app.sizes import show_bytes
-from engine.backend import Gauge, OwnTemplate
-from engine.errors import LongdeskError
-from engine.memory.lora import in_words
-from storage.records import Session
+from engine.backend import About, Gauge, OwnTemplate
+from engine.errors import LongdeskError, UsageError
 
 _POLL_S = 1.0
 _NEW = "chat-template-file"
@@ -67,7 +65,7 @@ def _called(model: str) -> str:
 def _draw() -> None:
     house = state.house()
     try:
-        about = house.desk.about(_open_session())
+        about = _about()
         name, window, server, origin = about.name, about.window, about.server, about.origin
     except LongdeskError:
         name, window, server, origin = "no model", None, "", None
@@ -89,25 +87,23 @@ def _draw() -> None:
     st.html(f'<dl class="engine">{"".join(rows)}</dl>')
 
 
-def _open_session() -> Session | None:
-    """The session that is open, which may be asked with another chat template, and other adapters."""
-    session_id = state.session_id()
-    with suppress(LongdeskError):
-        return state.house().desk.session(session_id).session if session_id else None
-    return None
+def _about() -> About:
+    """Of the engine, as the open session is asked with it. Raises LongdeskError."""
+    desk, session_id = state.house().desk, state.session_id()
+    with suppress(UsageError):  # it is not begun yet
+        return desk.about(desk.session(session_id).session if session_id else None)
+    return desk.about()
 
 
 def _draw_lora() -> None:
     """With which adapters the open session is asked, where that is not what is set: it goes on as it was begun."""
-    desk, session = state.house().desk, _open_session()
-    if session is None:
-        return
-    now, kept = desk.settings.lora_for(desk.settings.model), desk.settings_of(session).lora
-    if list(map(str, now)) == list(map(str, kept)):
-        return
-    with st.container(key="session-lora", gap="small"):
-        st.caption(plain(f"This session goes on with {in_words(kept)}; set is {in_words(now)}."))
-        st.button(f"Use {in_words(now)}", key="use-lora", type="tertiary", on_click=_use_lora, args=(session.id,))
+    desk, session_id = state.house().desk, state.session_id()
+    with suppress(LongdeskError):  # of a session that is not begun yet
+        if session_id and (words := desk.other_lora(session_id)) is not None:
+            kept, now = words
+            with st.container(key="session-lora", gap="small"):
+                st.caption(plain(f"This session goes on with {kept}; set is {now}."))
+                st.button(f"Use {now}", key="use-lora", type="tertiary", on_click=_use_lora, args=(session_id,))
 
 
 def _use_lora(session_id: str) -> None:

@@ -13,11 +13,10 @@ from engine.corpus.source import Source
 from engine.errors import LongdeskError, ModelRefused
 from engine.gguf import Header, read_header
 from engine.local.speaking import manner_of
-from engine.memory.budget import Weight
+from engine.memory.budget import Wanted, Weight
 from engine.memory.card import ModelCard, runnable_card
 from engine.memory.fingerprint import fingerprint
 from engine.memory.projector import LLAMA4, Projector, projector_for, unfit_beside
-from engine.memory.wanted import Wanted
 from engine.prompt.choice import OwnTemplate, TemplateUse
 from engine.prompt.layout import lay_out
 from engine.prompt.makers import Makers, makers_of

@@ -10,11 +10,10 @@ from typing import Protocol
 
 from engine.corpus.wording import ranges_in_words
 from engine.errors import UsageError
-from engine.memory.budget import Advice, FewerPages, Plan, Weight
+from engine.memory.budget import Advice, FewerPages, Plan, Wanted, Weight
 from engine.memory.context_search import largest
 from engine.memory.kv_cache import pad
 from engine.memory.rope import MOST, YARN
-from engine.memory.wanted import Wanted
 
 _LEAST_REPLY = 256
 _LEAST_THOUGHT = 256  # tokens: a shorter one is of no use

@@ -11,8 +11,8 @@ from typing import Any
 
 from engine.memory.capacity import Capacity
 from engine.memory.rope import Rope, rope_from
-from engine.memory.thoughts import NO_THOUGHTS, Thoughts
 from engine.memory.wanted import DEFAULT_REPLY as DEFAULT_REPLY
+from engine.memory.wanted import NO_THOUGHTS, Thoughts
 from engine.memory.wanted import Wanted as Wanted
 
 DISK_RESERVE_BYTES = 2 << 30  # that keeping KV states always leaves free

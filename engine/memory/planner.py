@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 
 from engine.errors import EngineFailed
 from engine.memory.advice import advise
-from engine.memory.budget import DISK_RESERVE_BYTES, Hardware, Measured, Need, Placement, Plan, Weight, owner
+from engine.memory.budget import DISK_RESERVE_BYTES, Hardware, Measured, Need, Placement, Plan, Wanted, Weight, owner
 from engine.memory.card import ModelCard
 from engine.memory.context_search import largest
 from engine.memory.kv_cache import kv_bytes, pad, window_copy_bytes
 from engine.memory.placement import Ladder, estimate, held, ladders, vocabulary_bytes
-from engine.memory.wanted import Wanted
 
 Measure = Callable[[ModelCard, Placement], Measured]
 

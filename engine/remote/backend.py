@@ -34,7 +34,7 @@ from engine.backend import (
 from engine.corpus.formats.format import Waiting, wait_only
 from engine.errors import Cancelled, EngineAway, EngineFailed, LongdeskError, ModelRefused
 from engine.memory.advice import for_window
-from engine.memory.thoughts import thoughts_of
+from engine.memory.wanted import thoughts_of
 from engine.remote.address import NOTHING_ENTERED, Entered
 from engine.remote.compatible import Adapter, Request, short_name
 from engine.remote.connection import TooLong

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from engine.memory.thoughts import DEFAULT_THINKING
+from engine.memory.wanted import DEFAULT_THINKING
 from engine.prompt.marks import THOUGHTS, Mark
 from engine.runtime.events import Sampling
 from engine.runtime.parting import Parting

@@ -9,13 +9,12 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from engine.memory.budget import Device, Hardware, Measured, Placement, Plan
+from engine.memory.budget import Device, Hardware, Measured, Placement, Plan, Wanted
 from engine.memory.card import ModelCard
 from engine.memory.cluster.kinds import Fleet
 from engine.memory.cluster.launch import HEAD, Command, Launch, Option
 from engine.memory.placement import estimate
 from engine.memory.planner import Planner, make_plan
-from engine.memory.wanted import Wanted
 
 PORT, RPC_PORT = 8080, 50052
 _SYSTEM_BYTES = 4 << 30  # of main memory, for the system and what else runs

@@ -8,12 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from engine.errors import UsageError
-from engine.memory.budget import Verdict
+from engine.memory.budget import DEFAULT_REPLY, Verdict
 from engine.memory.cluster.kinds import Fleet
 from engine.memory.cluster.rules import Engine, Room, Settings, kv_bytes_on, largest_context, room_on
 from engine.memory.cluster.served import Checkpoint, ServedModel
 from engine.memory.cluster.splitting import Split, split, tensor_sizes
-from engine.memory.wanted import DEFAULT_REPLY
 
 KV_TYPES = {"auto": 2, "bf16": 2, "fp8": 1}  # bytes of an element
 PRECISIONS = ("auto", "bf16", "fp8", "int4", "nvfp4")

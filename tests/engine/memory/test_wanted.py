@@ -10,8 +10,7 @@ from engine.memory.advice import for_window
 from engine.memory.budget import Device, Hardware, Plan, Verdict
 from engine.memory.placement import estimate
 from engine.memory.planner import Planner, make_plan
-from engine.memory.thoughts import DEFAULT_THINKING, NO_THOUGHTS, Thoughts, is_thinking, thoughts_of
-from engine.memory.wanted import Wanted
+from engine.memory.wanted import DEFAULT_THINKING, NO_THOUGHTS, Thoughts, Wanted, is_thinking, thoughts_of
 from tests.engine.memory.test_planner import GIB, SCOUT, SMALL
 
 WIDE = replace(SMALL, window=32_768)
