@@ -59,7 +59,7 @@ def answer(
         before = () if resumed or question.as_set else there
         sampling, _ = sampling_of(settings, backend.about.makers)
         sampling, varied = varied_from(before, sampling, question.text, turn.case.prompt.n_tokens)
-        notices = tuple(notices_of(turn, question.text, backend, settings.model))  # before the engine turns to it
+        notices = tuple(notices_of(turn, question.text, backend, settings))  # before the engine turns to it
         begun = session or _new_session(turn, question, settings)
         lease = lease or stack.enter_context(store.leases.prepared(begun.id))
         asked = _begin(turn, resumed, begun, lease, question, sampling, backend, store, settings)

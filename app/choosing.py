@@ -6,15 +6,17 @@ Desk is one. Which engine a --model value names is left to `engines`.
 import os
 import secrets
 from abc import abstractmethod
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any, Protocol
 
-from app.session_settings import kept_template, sampling_json, sampling_of, settings_of
+from app.session_settings import bound, kept_lora, kept_template, sampling_json, sampling_of, settings_of
 from app.settings import MODELS_OWN, NamedEngine, Settings, engines_in
 from engine.backend import About, Backend, Makers, OwnTemplate, Quotes, TemplateUse
+from engine.memory.lora import Lora, in_words
 from engine.prompt.choice import one_line, own_template
 from storage.records import Session
 from storage.store import Store
@@ -27,7 +29,14 @@ class Named(Protocol):
 
     named: tuple[NamedEngine, ...]
 
-    def backend(self, model: str, *, apart: bool = False, own: OwnTemplate | None = None) -> Backend: ...
+    def backend(
+        self,
+        model: str,
+        *,
+        apart: bool = False,
+        own: OwnTemplate | None = None,
+        lora: Sequence[Lora] | None = None,
+    ) -> Backend: ...
     def template(self, model: str, own: OwnTemplate | None = None) -> TemplateUse | None: ...
     def makers(self, model: str, own: OwnTemplate | None = None) -> Makers | None: ...
 
@@ -46,13 +55,13 @@ class Choosing:
     def backend(self, model: str | None = None, *, apart: bool = False, session: Session | None = None) -> Backend:
         """The engine that is asked, or the one that this --model value names, ready to count and plan with.
 
-        apart: the ids of what it counts are not kept. session: whose chat template lays prompts out; that of the
-        settings without one. Raises ModelRefused for a file that cannot be used, UsageError for a name that is not
-        known.
+        apart: the ids of what it counts are not kept. session: whose chat template lays prompts out, and whose adapters
+        are applied; those of the settings without one. Raises ModelRefused for a file that cannot be used, UsageError
+        for a name that is not known.
         """
         name = model or self.settings.model
         own = kept_template(session, name) if session is not None else self.settings.own_template
-        return self._engines.backend(name, apart=apart, own=own)
+        return self._engines.backend(name, apart=apart, own=own, lora=kept_lora(session, self.settings, name))
 
     def about(self, session: Session | None = None) -> About:
         """What the engine is that is asked. session: see backend. Raises as backend does."""
@@ -102,12 +111,36 @@ class Choosing:
         own = kept_template(self._store.sessions.get(session_id), self.settings.model)
         self.settings = replace(self.settings, chat_template=own or MODELS_OWN)
 
+    def use_lora_of(self, session_id: str) -> None:
+        """From now on the adapters of this session, for whatever is asked here. Raises as use_model_of does."""
+        lora = kept_lora(self._store.sessions.get(session_id), self.settings, self.settings.model)
+        self.settings = replace(self.settings, lora=lora)
+
+    def other_lora(self, session_id: str) -> tuple[str, str] | None:
+        """How a session is asked, by its adapters, and how new ones are, in words; None where that is the same."""
+        session, model = self._store.sessions.get(session_id), self.settings.model
+        kept, now = kept_lora(session, self.settings, model), self.settings.lora_for(model)
+        return (in_words(kept), in_words(now)) if list(map(str, kept)) != list(map(str, now)) else None
+
+    def choose_lora(self, session_id: str, lora: Sequence[Lora]) -> str | None:
+        """From now on this session is asked with these adapters; a sentence where they are others. Raises as
+        use_model_of does, and ModelRefused for what is no adapter of the model."""
+        session, now = self._store.sessions.get(session_id), bound(lora, self.settings.model)
+        before = bound(kept_lora(session, self.settings, self.settings.model), self.settings.model)
+        own = kept_template(session, self.settings.model)
+        self._engines.backend(self.settings.model, own=own, lora=now)  # which says whether they fit
+        changed = replace(settings_of(session, self.settings), lora=now)
+        self._store.sessions.change(session.id, settings=changed.to_json("lora"))
+        if now == before:
+            return None
+        return f"From now on the session is asked with {in_words(now)}, in place of {in_words(before)}."
+
     def choose_template(self, session_id: str | None, own: OwnTemplate | None) -> str | None:
         """From now on this session, or with None those that are begun from now on, are laid out with this chat
         template, None for the model's own; a sentence where a session's becomes another. Raises as use_model_of does,
         and ModelRefused for one that does not render."""
         own = own and replace(own, model=self.settings.model)
-        self._engines.backend(self.settings.model, own=own)  # which says whether it renders
+        self._engines.backend(self.settings.model, own=own)  # which says whether it renders; adapters change nothing
         if session_id is None:
             self.settings = replace(self.settings, chat_template=own or MODELS_OWN)
             return None

@@ -17,7 +17,7 @@ _PAID = ("prompt_tokens", "cached_tokens", "reply_tokens")
 
 def cost_ahead(about: About, case: Case) -> Cost | None:
     """Of asking what was prepared; None where its tokens have no price."""
-    return cost_of_prompt(about, case.prompt, case.plan.reply_tokens)
+    return cost_of_prompt(about, case.prompt, case.plan.written_tokens)
 
 
 def cost_of_prompt(about: About, prompt: Prompt, reply_tokens: int) -> Cost | None:

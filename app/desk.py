@@ -135,7 +135,8 @@ class Desk(Archive, Choosing):
         model, with its projector. Raises ModelRefused, UsageError."""
         if model is None and not self._engines.is_elsewhere(self.settings.model):
             self._engines.local.refuse_projector(self.settings.model)
-        return self._engines.plan(model or self.settings.model, wanted, prompt_tokens=prompt_tokens)
+        own = self.settings.own_template if model in (None, self.settings.model) else None
+        return self._engines.plan(model or self.settings.model, wanted, prompt_tokens=prompt_tokens, own=own)
 
     def planner(self, model: str | None = None) -> Planner:
         """For many plans against one look at the machine; they come without advice. Raises as plan_for does."""

@@ -1,6 +1,6 @@
 """Which engine answers: a GGUF on this machine (run by `local_engine`), or one on a server (see `engine.remote`)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ from engine.backend import (
     Wanted,
 )
 from engine.errors import InputRefused, LongdeskError
+from engine.memory.lora import Lora
 from engine.remote.address import is_address
 
 if TYPE_CHECKING:
@@ -57,17 +58,24 @@ class Engines:
         self._settings = settings
         self._connecting = Lock()
 
-    def backend(self, model: str, *, apart: bool = False, own: OwnTemplate | None = None) -> Backend:
+    def backend(
+        self,
+        model: str,
+        *,
+        apart: bool = False,
+        own: OwnTemplate | None = None,
+        lora: Sequence[Lora] | None = None,
+    ) -> Backend:
         """The engine of this name, ready to count and plan with. apart: the ids of what it counts are not kept, for
-        texts that are nobody's. own: a chat template in place of the model's, where prompts are laid out here. May be
-        called from any thread. Raises as open does."""
+        texts that are nobody's. own: a chat template in place of the model's, where prompts are laid out here. lora:
+        adapters, None for those of the settings. May be called from any thread. Raises as open does."""
         if self._given is not None:
             return self._given
         if self.is_elsewhere(model):
             self._settings.refuse_elsewhere(model)
             return self._counting(self.servers.open(*opened_as(model, self.named)))
         ids = IdCache(behind=self._ids) if apart else self._ids
-        return LocalBackend(self.local.open(model, own), self.local, ids)
+        return LocalBackend(self.local.open(model, own, lora), self.local, ids)
 
     def template(self, model: str, own: OwnTemplate | None = None) -> TemplateUse | None:
         """See LocalEngine.template; None for an engine that lays its prompts out itself. Raises as open does."""
@@ -106,10 +114,10 @@ class Engines:
                 self._servers = Servers(draw)
             return self._servers
 
-    def plan(self, model: str, wanted: Wanted, *, prompt_tokens: int = 0) -> Plan:
+    def plan(self, model: str, wanted: Wanted, *, prompt_tokens: int = 0, own: OwnTemplate | None = None) -> Plan:
         """The plan of any model for so many tokens. May be called from any thread. Raises as LocalEngine.plan does."""
         if not self.is_elsewhere(model):
-            return self.local.plan(model, wanted, prompt_tokens=prompt_tokens)
+            return self.local.plan(model, wanted, prompt_tokens=prompt_tokens, own=own)
         ids = np.zeros(prompt_tokens, dtype=np.int32)
         return self.backend(model).plan(Prompt((Segment(Part.SOURCE, ids),) if prompt_tokens else ()), wanted)
 

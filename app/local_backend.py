@@ -1,7 +1,7 @@
 """A GGUF on this machine behind Backend: the model that is open to count with, and the engine that runs it."""
 
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -81,6 +81,7 @@ class LocalBackend:
             holds_forms=True,
             template=opened.template.use,
             makers=opened.makers,
+            thinks=opened.thinks,
         )
 
     def digest(self) -> str:
@@ -124,7 +125,7 @@ class LocalBackend:
         return make_plan(
             self.opened.card,
             prompt_tokens=prompt.n_tokens,
-            wanted=self.opened.with_pictures(wanted, prompt),
+            wanted=self._filled_in(wanted, prompt),
             hardware=self.engine.hardware(),
             measure=self.engine.measure,
             sources=self.opened.weights(exchanges),
@@ -216,22 +217,39 @@ class LocalBackend:
         process = self.engine.running
         if process is not None:
             trial = QuoteTrial(self.opened, self.engine.fingerprint(self.opened), self.engine.cache)
-            yield from evidence(
-                process,
-                trial,
-                case.prompt,
-                reply,
-                statements,
-                question=question,
-                quotable=quotable,
-                anyway=anyway,
-                cancel=cancel,
-            )
+            with self._kept_sound():
+                yield from evidence(
+                    process,
+                    trial,
+                    case.prompt,
+                    reply,
+                    statements,
+                    question=question,
+                    quotable=quotable,
+                    anyway=anyway,
+                    cancel=cancel,
+                )
 
     def settle(self, cancel: Flag) -> None:
         """See Backend.settle."""
         if (process := self.engine.running) is not None:
-            process.settle(cancel)
+            with self._kept_sound():
+                process.settle(cancel)
+
+    @contextmanager
+    def _kept_sound(self) -> Iterator[None]:
+        """Nothing is kept of a cache behind which no numbers are computed, whatever was asked of it last."""
+        keeper = self.engine.keeper
+        session_id = keeper.session_id
+        try:
+            yield
+        except EngineSpoiled:
+            if session_id is not None:
+                keeper.spoil(session_id)
+            raise
+
+    def _filled_in(self, wanted: Wanted, prompt: Prompt) -> Wanted:
+        return replace(self.opened.with_pictures(wanted, prompt), thinks=self.opened.thinks)
 
     def _roomier(self, plan: Plan, prompt: Prompt, wanted: Wanted, reuse: "KvReuse") -> Plan:
         """With a larger context, where a saved cache that saves a long read needs one and nothing else changes."""
@@ -241,6 +259,6 @@ class LocalBackend:
         if not self.engine.keeper.caches.is_as_well(reuse, self.opened.card, replace(placement, n_ctx=n_ctx)):
             return plan
         planner = Planner(self.opened.card, self.engine.hardware(), self.engine.measure)
-        wider = planner.plan(prompt.n_tokens, self.opened.with_pictures(replace(wanted, n_ctx=n_ctx), prompt))
+        wider = planner.plan(prompt.n_tokens, self._filled_in(replace(wanted, n_ctx=n_ctx), prompt))
         as_before = replace(wider.placed, n_ctx=placement.n_ctx) == placement
         return wider if as_before and wider.verdict is plan.verdict else plan

@@ -35,6 +35,7 @@ from engine.memory.card import ModelCard
 from engine.memory.dry_run import DryRun
 from engine.memory.fingerprint import variant
 from engine.memory.hardware import disk_free_bytes, ram
+from engine.memory.lora import Lora
 from engine.memory.planner import Planner, make_plan
 
 if TYPE_CHECKING:  # what runs an engine and keeps its caches: a count does without
@@ -90,13 +91,13 @@ class LocalEngine:
                 self._keeper = Keeper(self._settings, self._index(), self._speeds)
             return self._keeper
 
-    def open(self, model: str, own: OwnTemplate | None = None) -> OpenModel:
+    def open(self, model: str, own: OwnTemplate | None = None, lora: Sequence[Lora] | None = None) -> OpenModel:
         """The model of a --model value, ready to count and plan with. May be called from any thread.
 
-        own: see Shelf.open. Raises ModelRefused for a file that cannot be used, UsageError for a name that is not
+        own, lora: see Shelf.open. Raises ModelRefused for a file that cannot be used, UsageError for a name that is not
         known.
         """
-        return self._shelf.open(model, own)
+        return self._shelf.open(model, own, lora)
 
     def template(self, model: str, own: OwnTemplate | None = None) -> TemplateUse | None:
         """See Shelf.template. May be called from any thread."""
@@ -122,8 +123,10 @@ class LocalEngine:
         does."""
         return Planner(self.card(model), self.hardware(), self.measure)
 
-    def plan(self, model: str, wanted: Wanted, *, prompt_tokens: int = 0) -> Plan:
+    def plan(self, model: str, wanted: Wanted, *, prompt_tokens: int = 0, own: OwnTemplate | None = None) -> Plan:
         """The plan of a model for so many tokens. May be called from any thread. Raises as open does."""
+        if wanted.thinking in ("", "on"):
+            wanted = replace(wanted, thinks=self._shelf.thinks(model, own))
         return make_plan(
             self.card(model),
             prompt_tokens=prompt_tokens,
@@ -340,7 +343,7 @@ class LocalEngine:
         """Whether a running engine can take the question as it is, though a new one might be placed otherwise."""
         running = engine.settings.placement
         asked_for = self._settings.n_ctx is None or running.n_ctx == self._settings.n_ctx
-        room = running.n_ctx >= plan.prompt_tokens + plan.reply_tokens and running.n_ubatch >= prompt.n_at_once
+        room = running.n_ctx >= plan.needed_tokens and running.n_ubatch >= prompt.n_at_once
         placed = plan.placed
         alike = (running.kv_type, running.swa_full, running.rope) == (placed.kv_type, placed.swa_full, placed.rope)
         return asked_for and room and alike  # where it lies, and what it computes at once, can stay as it is

@@ -12,11 +12,11 @@ from functools import partial
 import numpy as np
 
 from app import dates
-from app.session_settings import SessionSettings, asked_with, settings_of, unused_template
+from app.session_settings import SessionSettings, asked_with, settings_of, unused_lora, unused_template
 from app.settings import Settings
 from app.sources.joining import Joining
 from app.verdicts import rereading, unseen_notice
-from engine.backend import Backend, Case, Document, Exchange, Ids, Prompt, QuoteState, Source, number_pictures
+from engine.backend import Backend, Case, Document, Exchange, Ids, Prompt, QuoteState, Source, Wanted, number_pictures
 from engine.errors import UsageError
 from engine.prompt.layout import SYSTEM
 from storage.records import Session, SessionSource, Turn
@@ -131,7 +131,7 @@ def prepare(
     def laid_out(today: date) -> Prompt:
         return backend.lay_out(exchanges, system=system, today=today).begun_with(begun, resumed.text if resumed else "")
 
-    considered = partial(backend.consider, wanted=settings.wanted, exchanges=exchanges)
+    considered = partial(backend.consider, wanted=_wanted(settings, resumed), exchanges=exchanges)
     dated = dates.dated(laid_out, considered, on=on, kept=store.snapshots.dates if carried else tuple)
     case = dated.case if after is not None else _or_forked(dated.case, conversation, turns, backend)
     return PreparedTurn(
@@ -152,6 +152,11 @@ def prepare(
     )
 
 
+def _wanted(settings: Settings, resumed: Turn | None) -> Wanted:
+    """What is asked of the plan; a reply that goes on with its answer has thought."""
+    return replace(settings.wanted, thinking="off") if resumed is not None and resumed.text else settings.wanted
+
+
 def _or_forked(case: Case, conversation: Conversation, turns: Sequence[Turn], backend: Backend) -> Case:
     """The case, with a copy of the session without its oldest turns as advice, where only that would make it fit."""
     if not turns or not case.plan.over_tokens:
@@ -166,15 +171,19 @@ def _own_date(session: Session | None, *, is_fixed: bool) -> date | None:
     return date.fromisoformat(session.frozen_date) if session is not None and is_fixed else None
 
 
-def notices_of(turn: PreparedTurn, question: str, backend: Backend, model: str) -> Iterator[str]:
+def notices_of(turn: PreparedTurn, question: str, backend: Backend, settings: Settings) -> Iterator[str]:
     """Says which sources stand otherwise in the prompt than before, what the question loses, and where the chat
-    template is not the one that was to be. model: the --model value."""
+    template is not the one that was to be, or cannot do what was asked for."""
     yield from turn.joining.sentences()
-    if turn.session is not None and (unused := unused_template(turn.session, model)):
+    if turn.session is not None and (unused := unused_template(turn.session, settings.model)):
         yield unused
+    if turn.session is not None and (left_out := unused_lora(turn.session, settings.model)):
+        yield left_out
     yield from backend.about.notes
     if backend.about.template.note:
         yield backend.about.template.note
+    if unswitched := backend.about.template.unswitched(settings.thinking or ""):
+        yield unswitched
     if turn.conversation.unseen:
         yield unseen_notice(turn.conversation.unseen, backend.about.name, backend.about.unfit)
     if turn.read_on is not None:

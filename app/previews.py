@@ -76,16 +76,17 @@ def preview_of(turn: PreparedTurn, documents: tuple[Document, ...], *, about: Ab
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """The window and what stands in it, in tokens."""
+    """The window and what stands in it, in tokens. thinking: kept for thoughts before the reply."""
 
     corpus: int
     chat: int
     reply: int
     limit: int
+    thinking: int = 0
 
     @property
     def free(self) -> int:
-        return self.limit - self.corpus - self.chat - self.reply
+        return self.limit - self.corpus - self.chat - self.reply - self.thinking
 
     @property
     def share(self) -> float:
@@ -100,7 +101,8 @@ class Budget:
 def budget_of(preview: Preview | None, plan: Plan, window: int, n_ctx: int | None) -> Budget:
     """The budget of a session's next question, or of a first one without sources."""
     chat = preview.chat_tokens if preview else plan.prompt_tokens
-    return Budget(preview.corpus_tokens if preview else 0, chat, plan.reply_tokens, min(window, n_ctx or window))
+    corpus, limit = preview.corpus_tokens if preview else 0, min(window, n_ctx or window)
+    return Budget(corpus, chat, plan.reply_tokens, limit, plan.thinking_tokens)
 
 
 def key_of(

@@ -12,7 +12,7 @@ from app.next_turn import PreparedTurn
 from app.session_settings import SessionSettings, asked_with, sampling_json
 from app.settings import Settings
 from engine.answer.receipt import LeftOut, Receipt, SentSource, prompt_hash
-from engine.backend import Backend, Case, Cause, Part, Skipped, Source
+from engine.backend import Backend, Case, Cause, Part, Plan, Skipped, Source
 from engine.errors import LongdeskError
 from storage.records import Turn
 from storage.store import Store
@@ -77,7 +77,7 @@ def receipt_of(
         model=_model(backend, settings),
         kv_type="" if backend.about.server else plan.kv_type or settings.kv_type,
         context_tokens=plan.context_tokens,
-        settings={**_sampling(turn), **_settings(sending, settings)},
+        settings={**_sampling(turn), **_settings(sending, settings), **_kept_for_thoughts(plan)},
         system=sending.system,
         date=sending.today.isoformat(),
         history=sending.answered,
@@ -195,6 +195,10 @@ def _sampling(turn: Turn) -> dict[str, Any]:
     asked = asked_with(turn)
     values = sampling_json(asked.sampling) | {"stops": list(asked.sampling.stops)}
     return {**values, "makers": list(asked.makers)} if asked.makers else values
+
+
+def _kept_for_thoughts(plan: Plan) -> dict[str, Any]:
+    return {"thinking_kept": plan.thinking_tokens} if plan.thinking_tokens else {}
 
 
 def _settings(sending: Sending, settings: Settings) -> dict[str, Any]:

@@ -3,11 +3,13 @@
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, astuple, dataclass, fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.settings import Settings
 from engine.corpus.source import Cause, Skipped
 from engine.errors import UsageError
+from engine.memory.lora import Lora, in_words
 from engine.prompt.choice import OwnTemplate, TemplateUse
 from engine.runtime.events import Sampling, Stop
 from engine.tokens.tiles import MOST_TILES
@@ -28,8 +30,8 @@ class SessionSettings:
 
     max_tiles: that an image has at most. draw_pages: see Rules. emptied: the paths of sources that draw_pages left
     nothing of. untitled: the title that nobody chose, '' where somebody did. in_passes, pass_tokens: see Question.
-    chat_template: in place of the model's, None for that one. date_set: its date was chosen, or a question was asked
-    with it: no other takes its place by itself.
+    chat_template: in place of the model's, None for that one. lora: the adapters that it is asked with. date_set: its
+    date was chosen, or a question was asked with it: no other takes its place by itself.
     """
 
     max_tiles: int
@@ -39,6 +41,7 @@ class SessionSettings:
     in_passes: bool = False
     pass_tokens: int | None = None
     chat_template: OwnTemplate | None = None
+    lora: tuple[Lora, ...] = ()
     date_set: bool = False
 
     def to_json(self, *only: str) -> dict[str, Any]:
@@ -50,6 +53,7 @@ class SessionSettings:
             "untitled": ("untitled", self.untitled),
             "in_passes": ("passes", {"tokens": self.pass_tokens} if self.in_passes else None),
             "chat_template": ("chat_template", self.chat_template and self.chat_template.to_json()),
+            "lora": ("lora", [(str(each.path), each.scale, each.model) for each in self.lora]),
             "date_set": ("date_set", self.date_set),
         }
         return dict(values[name] for name in only or values)
@@ -62,6 +66,7 @@ def begun_with(settings: Settings, *, untitled: str = "") -> SessionSettings:
         draw_pages=settings.draw_pages,
         untitled=untitled,
         chat_template=settings.own_template,
+        lora=bound(settings.lora_for(settings.model), settings.model),
     )
 
 
@@ -77,6 +82,7 @@ def settings_of(session: Session | None, settings: Settings) -> SessionSettings:
         in_passes=passes is not None,
         pass_tokens=passes["tokens"] if passes is not None else None,
         chat_template=settings.own_template if session is None else kept_template(session, settings.model),
+        lora=kept_lora(session, settings, settings.model),
         date_set=bool(kept.get("date_set")),
     )
 
@@ -88,6 +94,30 @@ def kept_template(session: Session, model: str) -> OwnTemplate | None:
     if not kept or kept["model"] not in ("", model):
         return None
     return OwnTemplate(kept["name"], kept["source"], kept["model"])
+
+
+def bound(lora: Sequence[Lora], model: str) -> tuple[Lora, ...]:
+    """Adapters that go with this model alone."""
+    return tuple(replace(each, model=model) for each in lora)
+
+
+def kept_lora(session: Session | None, settings: Settings, model: str) -> tuple[Lora, ...]:
+    """The adapters that a session goes on with, where this model is asked: those that were chosen for this one. The
+    settings' own for one that is older than that, and without one."""
+    kept = session.settings.get("lora") if session is not None else None
+    if kept is None:
+        return bound(settings.lora_for(model), model)
+    named = (Lora(Path(path), float(scale), of) for path, scale, of in kept)
+    return tuple(each for each in named if each.model in ("", model))
+
+
+def unused_lora(session: Session, model: str) -> str | None:
+    """A sentence where a session has adapters that this model is not asked with."""
+    kept = session.settings.get("lora") or ()
+    named = [Lora(Path(path), float(scale)) for path, scale, of in kept if of not in ("", model)]
+    if not named:
+        return None
+    return f"The session's {in_words(named)} goes with another model, and is left out."
 
 
 def unused_template(session: Session, model: str) -> str | None:

@@ -1,32 +1,32 @@
 """What the user set: flags over environment over file over defaults, in one frozen value."""
 
-import json
 import os
 import tomllib
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from platformdirs import user_data_path
-
 from app.connections.named import NamedEngine as NamedEngine
 from app.connections.named import check_model, named_engines
+from app.environment import MODELS_OWN as MODELS_OWN
+from app.environment import expanded as expanded
+from app.environment import home_of as home_of
+from app.environment import settings_in
+from app.environment import template_named as template_named
 from app.sizes import parse_bytes
-from engine.corpus.rules import ALL_PAGES, BARE_AMONG, BARE_PAGES, parse_pages
+from engine.corpus.rules import BARE_PAGES, names_pages
 from engine.errors import UsageError, why_unread
 from engine.kept_files import KeptFiles
-from engine.memory.budget import DEFAULT_REPLY, Wanted
 from engine.memory.catalog.entry import find
 from engine.memory.lora import Lora, lora_named
 from engine.memory.rope import SCALINGS
+from engine.memory.wanted import DEFAULT_REPLY, Wanted, is_thinking
 from engine.prompt.choice import OwnTemplate, own_template
 from engine.tensor_types import KV_TYPES
 from engine.tokens.tiles import MOST_TILES
 
 STARTER = "starter"
-MODELS_OWN = "model"  # what a chat template is called that the model brings
 KV_DEVICES = ("auto", "gpu", "ram")
 MOST_TOP_K = 1_000_000
 
@@ -111,7 +111,7 @@ class Settings:
             ("frequency_penalty", _within(self.frequency_penalty, -10, 10), "from -10 to 10"),
             ("kv_type", self.kv_type in KV_TYPES, f"one of {', '.join(KV_TYPES)}"),
             ("max_tiles", 1 <= self.max_tiles <= MOST_TILES, f"from 1 to {MOST_TILES}"),
-            ("draw_pages", _names_pages(self.draw_pages), "bare, all, or pages such as 1-23,30 or bare:1-23,30"),
+            ("draw_pages", names_pages(self.draw_pages), "bare, all, or pages such as 1-23,30 or bare:1-23,30"),
             ("rope_scaling", self.rope_scaling in (None, *SCALINGS), f"one of {', '.join(SCALINGS)}"),
             ("kv_device", self.kv_device in KV_DEVICES, f"one of {', '.join(KV_DEVICES)}"),
         ):
@@ -153,7 +153,13 @@ class Settings:
     @property
     def wanted(self) -> Wanted:
         """What is asked of a plan."""
-        return Wanted(n_ctx=self.n_ctx, kv_type=self.kv_type, kv_device=self.kv_device, reply_tokens=self.reply_tokens)
+        return Wanted(
+            n_ctx=self.n_ctx,
+            kv_type=self.kv_type,
+            kv_device=self.kv_device,
+            reply_tokens=self.reply_tokens,
+            thinking=self.thinking or "",
+        )
 
     def engine(self, model: str | None = None) -> NamedEngine | None:
         """The engine of this name, of the settings' own model without one; None for a file, and for an address."""
@@ -176,59 +182,27 @@ class Settings:
         return KeptFiles(self.cache / "counts", self.count_cache_budget)
 
 
-def is_thinking(value: str) -> bool:
-    """Whether it is a value of the setting thinking."""
-    return value in ("", "on", "off") or (value.isdecimal() and value.isascii() and int(value) < 1 << 31)
-
-
 def _within(value: float | None, least: float, most: float) -> bool:
     return value is None or least <= value <= most
 
 
-def _names_pages(draw_pages: str) -> bool:
-    if draw_pages in (BARE_PAGES, ALL_PAGES):
-        return True
-    try:
-        return bool(parse_pages(draw_pages.removeprefix(BARE_AMONG)))
-    except ValueError:
-        return False
-
-
 def read_settings(environment: Mapping[str, str] = os.environ, **flags: Any) -> Settings:
-    """LONGDESK_HOME/config.toml, then LONGDESK_MODEL, LONGDESK_MMPROJ, LONGDESK_LORA (one a line),
-    LONGDESK_CHAT_TEMPLATE and LONGDESK_ROOTS, then the flags that are not None. Adapters of the file and of the
-    environment go with the model that is named there.
+    """LONGDESK_HOME/config.toml, then the variables of the environment, then the flags that are not None. Adapters of
+    the file and of the environment go with the model that is named there.
 
     Raises UsageError for a file that does not parse or names what is not known.
     """
     home = home_of(environment)
     settings = replace(Settings(home=home), **_from_file(config_file(home)))
     settings = replace(settings, lora=_bound(settings))
-    if model := environment.get("LONGDESK_MODEL"):
-        settings = replace(settings, model=model)
-    if mmproj := environment.get("LONGDESK_MMPROJ"):
-        settings = replace(settings, mmproj=expanded(Path(mmproj)))
-    if lora := environment.get("LONGDESK_LORA"):
-        settings = replace(settings, lora=tuple(lora_named(each) for each in lora.splitlines()))
+    told = settings_in(environment)
+    settings = replace(settings, **told)
+    if "lora" in told:
         settings = replace(settings, lora=_bound(settings))
-    if chat_template := environment.get("LONGDESK_CHAT_TEMPLATE"):
-        settings = replace(settings, chat_template=template_named(chat_template))
-    if roots := environment.get("LONGDESK_ROOTS"):
-        settings = replace(settings, roots=tuple(Path(root) for root in _roots_in(roots) if root))
     settings = replace(settings, **{name: value for name, value in flags.items() if value is not None})
     if settings.engine() is not None:  # a file of an engine's name does not hide it
         return settings
     return replace(settings, model=absolute_model(settings.model))
-
-
-def _roots_in(text: str) -> list[str]:
-    """The folders of LONGDESK_ROOTS: a JSON list of strings, as `longdesk up` sets it, or paths as in PATH."""
-    if text.startswith("["):
-        with suppress(ValueError, RecursionError):
-            roots = json.loads(text)
-            if isinstance(roots, list) and all(isinstance(root, str) for root in roots):
-                return roots
-    return text.split(os.pathsep)
 
 
 def _bound(settings: Settings) -> tuple[Lora, ...]:
@@ -259,23 +233,6 @@ def absolute_model(name: str) -> str:
     """A --model value that means the same from any working directory."""
     path = expanded(Path(name))
     return str(path.absolute()) if os.path.exists(path) and is_path(path, name) else name
-
-
-def template_named(name: str) -> str:
-    """A --chat-template value that means the same from any working directory."""
-    return name if name == MODELS_OWN else str(expanded(Path(name)).absolute())
-
-
-def home_of(environment: Mapping[str, str]) -> Path:
-    return expanded(Path(environment.get("LONGDESK_HOME") or user_data_path("longdesk", appauthor=False)))
-
-
-def expanded(path: Path) -> Path:
-    """With ~ as a home folder. Raises UsageError for a user that does not exist."""
-    try:
-        return path.expanduser()
-    except RuntimeError:
-        raise UsageError(f"{path} begins with a home folder that does not exist.", "Write the path in full.") from None
 
 
 _FILE_TYPES: dict[str, type | tuple[type, ...]] = {

@@ -35,11 +35,11 @@ def verdict(plan: Plan) -> str:
     capacity = plan.capacity
     if capacity is None:
         return _VERDICTS[plan.verdict]
-    if capacity.never(plan.prompt_tokens + plan.reply_tokens):
+    if capacity.never(plan.needed_tokens):
         return f"It never fits: the server's KV cache holds {capacity.total or 0:,} tokens."
     if plan.verdict is not Verdict.FITS:
         return _VERDICTS[plan.verdict]
-    n_before = capacity.before(plan.prompt_tokens + plan.reply_tokens)
+    n_before = capacity.before(plan.needed_tokens)
     if not n_before:
         return "It fits now."
     return f"It fits when {counted(n_before, 'other is', 'others are')} done."
@@ -104,9 +104,10 @@ def refuse_misfit(plan: Plan) -> None:
         raise DoesNotFit(f"{tokens_over(plan)}.", remedy)
     done = "loaded" if plan.placement is not None else "sent"
     about = "~" if "prompt_tokens" in plan.estimated else ""
+    thoughts = f", thoughts before it {plan.thinking_tokens:,}" if plan.thinking_tokens else ""
     raise DoesNotFit(
         f"{tokens_over(plan)}: the prompt has {about}{plan.prompt_tokens:,} and the reply keeps "
-        f"{plan.reply_tokens:,}, of {min(plan.context_tokens, plan.limit):,}. Nothing was {done} and nothing was cut.",
+        f"{plan.reply_tokens:,}{thoughts}, of {plan.room:,}. Nothing was {done} and nothing was cut.",
         remedy,
     )
 
@@ -127,7 +128,7 @@ def change(plan: Plan, advice: Advice, *, options: bool = True) -> str:
         return _less_to_read(advice, options)
     if advice.rope_scaling is not None:
         flags = f"--rope-scaling {advice.rope_scaling} --ctx {advice.n_ctx}"
-        where = _named(flags, options) or f"; rope_scaling and n_ctx in config.toml: {advice.rope_scaling}"
+        where = _named(flags, options) or f"; longdesk up {flags}, or rope_scaling and n_ctx in config.toml"
         return f"Stretch the model's window to {advice.n_ctx:,} tokens, at the cost of worse answers{where}."
     if advice.n_ctx is not None:
         return _another_context(plan, advice, advice.n_ctx, options)
@@ -137,6 +138,8 @@ def change(plan: Plan, advice: Advice, *, options: bool = True) -> str:
         shorter = advice.reply_tokens
         flags = _named(f"--max-tokens {shorter}, with plan --reply {shorter}", options)
         return f"Keep {counted(shorter, 'token')} for the reply instead of {plan.reply_tokens:,}{flags}."
+    if advice.thinking is not None:
+        return _fewer_thoughts(plan, advice.thinking, options)
     if advice.n_ubatch is not None:
         return f"Compute fewer tokens at once, which is slower{_named(f'--ubatch {advice.n_ubatch}', options)}."
     if advice.kv_device is not None:
@@ -150,6 +153,14 @@ def change(plan: Plan, advice: Advice, *, options: bool = True) -> str:
         f"{need.short_bytes / (1 << 30):,.1f} GiB of {need.device.name}" for need in plan.needs if need.short_bytes
     )
     return f"Free {short}: close other programs, or use a smaller model or quantization."
+
+
+def _fewer_thoughts(plan: Plan, thinking: str, options: bool) -> str:
+    flags = _named(f"--thinking {thinking}", options)
+    if thinking == "off":
+        return f"Let the model answer without thinking, {counted(plan.thinking_tokens, 'token')} less{flags}."
+    most = counted(int(thinking), "token")
+    return f"Let the model think for {most} at most instead of {plan.thinking_tokens:,}{flags}."
 
 
 def _kv_words(kv_type: str) -> str:

@@ -126,7 +126,8 @@ class About:
     grammar. server: which engine it is and where, of one that is spoken to over HTTP; "" for one on this machine.
     prices: what is asked for its tokens, None where nothing is, or nobody knows. template: which chat template lays its
     prompts out. notes: sentences on what was made of the model, or is odd about its file. makers: what they say of
-    sampling, None where its file is not at hand.
+    sampling, None where its file is not at hand. thinks: it thinks before it answers, where nothing is said; as far as
+    that is known.
     """
 
     name: str
@@ -149,6 +150,7 @@ class About:
     template: TemplateUse = TemplateUse()
     notes: tuple[str, ...] = ()
     makers: Makers | None = None
+    thinks: bool = False
 
     @property
     def sees(self) -> bool:

@@ -7,6 +7,7 @@ milliseconds. What llama.cpp does is tested on real models.
 import re
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from threading import Event as Flag
 from zlib import crc32
@@ -129,6 +130,7 @@ class FakeBackend:
             window=self.about.window,
             prompt_tokens=prompt.n_tokens,
             reply_tokens=wanted.reply_tokens,
+            thoughts=replace(wanted, thinks=self.about.thinks).thoughts,
             needs=(),
         )
 

@@ -37,6 +37,7 @@ FLOORS = (
     ("storage",),
     (
         "app.sizes",
+        "app.environment",
         "app.dates",
         "app.endings",
         "app.markdown",

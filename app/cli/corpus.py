@@ -16,6 +16,7 @@ from app.cli.desk import open_desk, take_up
 from app.cli.options import (
     CLUSTER,
     CLUSTER_NAMES,
+    COMPUTING,
     CONTEXT,
     CORPUS,
     JSON,
@@ -56,15 +57,9 @@ def count_anew(paths: Sequence[Path], rules: Rules, *, read_again: bool, **flags
 @click.command()
 @CORPUS
 @CONTEXT
-@click.option("--swa-full", is_flag=True, help="Keep the whole cache of windowed layers too.")
-@click.option(
-    "--ubatch",
-    "n_ubatch",
-    type=click.IntRange(1, 65536),
-    metavar="N",
-    help="Tokens computed at once. Default: 512, or less.",
-)
+@COMPUTING
 @click.option("--reply", "reply_tokens", type=Tokens(), help="Tokens kept for the reply.")
+@THINKING
 @CLUSTER
 @READ_AGAIN
 @JSON
@@ -96,7 +91,7 @@ def plan(
             far = reached(desk)
             if far is not None and far.warns_of(planned.prompt_tokens):
                 planned = replace(planned, notes=(*planned.notes, f"{far.sentence}: this prompt is longer."))
-        cost = cost_of_prompt(desk.about(), counted.prompt, planned.reply_tokens) if counted else None
+        cost = cost_of_prompt(desk.about(), counted.prompt, planned.written_tokens) if counted else None
         use, makers = (desk.about().template, desk.about().makers) if counted else (desk.template(), desk.makers())
         print_plan(
             planned,
@@ -290,7 +285,8 @@ def _last_question(desk: Desk, session: str) -> int:
 
 def _change_session(desk: Desk, session: str, model: str | None, **flags: Any) -> None:
     """Goes on with the session's model where none was named; what else is given changes it from now on."""
-    take_up(desk, session, keeps_model=model is not None, keeps_template=flags["chat_template"] is not None)
+    has_template, has_lora = flags["chat_template"] is not None, flags["lora"] is not None
+    take_up(desk, session, keeps_model=model is not None, keeps_template=has_template, keeps_lora=has_lora)
     if flags["max_tiles"] is not None:
         desk.limit_tiles(session, flags["max_tiles"])
     if flags["draw_pages"] is not None:

@@ -15,16 +15,21 @@ from app.models.places import own_folder
 from app.settings import read_settings
 
 
-def take_up(desk: Desk, session: str, *, keeps_model: bool, keeps_template: bool) -> None:
-    """Goes on with a session's model and its chat template; or, from now on, with those that the settings name.
+def take_up(desk: Desk, session: str, *, keeps_model: bool, keeps_template: bool, keeps_lora: bool) -> None:
+    """Goes on with a session's model, its chat template and its adapters; or, from now on, with those that the settings
+    name.
 
-    keeps_model, keeps_template: whether they were named for this. Raises as Choosing.choose_template does.
+    keeps_model, keeps_template, keeps_lora: whether they were named for this. Raises as Choosing.choose_template and
+    choose_lora do.
     """
     if not keeps_model:
         desk.use_model_of(session)
     if keeps_template and (changed := desk.choose_template(session, desk.settings.own_template)):
         click.echo(changed, err=True)
     desk.use_template_of(session)
+    if keeps_lora and (changed := desk.choose_lora(session, desk.settings.lora_for(desk.settings.model))):
+        click.echo(changed, err=True)
+    desk.use_lora_of(session)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from app.settings import MOST_TOP_K, template_named
 from app.sizes import parse_bytes, parse_tokens
 from engine.corpus.walk.streams import STDIN
 from engine.errors import LongdeskError, UsageError
-from engine.memory.lora import Lora, lora_named
+from engine.memory.lora import NO_LORA, Lora, lora_named
 from engine.memory.rope import SCALINGS
 from engine.tensor_types import KV_TYPES
 from engine.tokens.tiles import MOST_TILES
@@ -147,6 +147,8 @@ def _as_template(context: click.Context, parameter: click.Parameter, value: str 
 
 
 def _as_lora(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[Lora, ...] | None:
+    if values == (NO_LORA,):
+        return ()
     return tuple(map(lora_named, values)) or None
 
 
@@ -181,12 +183,23 @@ LORA = click.option(
     multiple=True,
     callback=_as_lora,
     metavar="FILE[:SCALE]",
-    help="Apply this LoRA adapter to the model, at a scale (1 is full); may be repeated.",
+    help="Apply this LoRA adapter to the model, at a scale (1 is full); may be repeated. none: without one.",
 )
 THINKING = click.option(
     "--thinking",
     type=Thinking(),
-    help="Let the model think before it answers, or not, or for at most N tokens. Default: what it does of itself.",
+    help="Let the model think before it answers, or not, or for at most N tokens, which are kept free for that beside "
+    "the reply. Default: what it does of itself.",
+)
+COMPUTING = together(
+    click.option("--swa-full", is_flag=True, help="Keep the whole cache of windowed layers too."),
+    click.option(
+        "--ubatch",
+        "n_ubatch",
+        type=click.IntRange(1, 65536),
+        metavar="N",
+        help="Tokens computed at once. Default: 512, or less.",
+    ),
 )
 CORPUS = together(
     PATHS,
@@ -260,15 +273,17 @@ SAMPLING = together(
 READ_AGAIN = click.option(
     "--read-again", is_flag=True, help="Open files too that did not change since they were counted."
 )
+CTX = click.option("--ctx", "n_ctx", type=Tokens(), metavar="N|auto", help="Tokens of the context (128K, 1M).")
+ROPE_SCALING = click.option(
+    "--rope-scaling",
+    type=click.Choice(SCALINGS),
+    help="Let --ctx go beyond the model's window, its positions scaled so; answers get worse.",
+)
 CONTEXT = together(
-    click.option("--ctx", "n_ctx", type=Tokens(), metavar="N|auto", help="Tokens of the context (128K, 1M)."),
+    CTX,
     click.option(
         "--kv", "kv_type", type=click.Choice(KV_TYPES, case_sensitive=False), help="Type of the KV cache. Default: f16."
     ),
-    click.option(
-        "--rope-scaling",
-        type=click.Choice(SCALINGS),
-        help="Let --ctx go beyond the model's window, its positions scaled so; answers get worse.",
-    ),
+    ROPE_SCALING,
     click.option("--kv-device", type=click.Choice(("auto", "gpu", "ram")), help="Where the KV cache lives."),
 )

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from app.cli.options import ALLOW, CHAT_TEMPLATE, LORA, MMPROJ, MODEL
+from app.cli.options import ALLOW, CHAT_TEMPLATE, CTX, LORA, MMPROJ, MODEL, ROPE_SCALING
 from app.door.addresses import is_loopback, listen
 from app.door.keys import PAGE_FILE, token_of
 from app.door.setting import Door, door_of
@@ -18,7 +18,7 @@ from app.models.places import find_plannable
 from app.models.shelf import Shelf
 from app.settings import STARTER, Settings, read_settings
 from engine.errors import LongdeskError
-from engine.memory.lora import Lora
+from engine.memory.lora import NO_LORA, Lora
 from engine.remote.address import is_address
 
 _HOUSE = Path(__file__).parents[2]
@@ -30,6 +30,8 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 @MMPROJ
 @LORA
 @CHAT_TEMPLATE
+@CTX
+@ROPE_SCALING
 @click.option("--port", default=8501, show_default=True, type=click.IntRange(1, 65535))
 @click.option("--root", "roots", multiple=True,
               type=click.Path(path_type=Path, file_okay=False, exists=True, readable=False),
@@ -45,13 +47,25 @@ def up(
     mmproj: Path | None,
     lora: tuple[Lora, ...] | None,
     chat_template: str | None,
+    n_ctx: int | None,
+    rope_scaling: str | None,
     roots: tuple[Path, ...],
     **door: Any,
 ) -> int:
     """Open the web page."""
     roots = tuple(root.resolve() for root in roots)
-    settings = read_settings(model=model, mmproj=mmproj, lora=lora, chat_template=chat_template, roots=roots or None)
-    if model is not None:  # of one in config.toml the page speaks: what was asked of others is there to be read
+    settings = read_settings(
+        model=model,
+        mmproj=mmproj,
+        lora=lora,
+        chat_template=chat_template,
+        n_ctx=n_ctx,
+        rope_scaling=rope_scaling,
+        roots=roots or None,
+    )
+    if (
+        model is not None or rope_scaling is not None
+    ):  # of one in config.toml the page speaks: what was asked of others is there to be read
         _refuse_model(settings)
     return _serve(settings, door_of(settings.home, ask=_password_asked(), **door))
 
@@ -90,7 +104,9 @@ def _serve(settings: Settings, door: Door) -> int:
         "LONGDESK_HOME": str(settings.home.absolute()),
         "LONGDESK_MODEL": settings.model,
         "LONGDESK_MMPROJ": str(settings.mmproj.absolute()) if settings.mmproj is not None else "",
-        "LONGDESK_LORA": "\n".join(map(str, settings.lora_for(settings.model))),
+        "LONGDESK_LORA": "\n".join(map(str, settings.lora_for(settings.model))) or NO_LORA,
+        "LONGDESK_CTX": str(settings.n_ctx or ""),
+        "LONGDESK_ROPE_SCALING": settings.rope_scaling or "",
         "LONGDESK_CHAT_TEMPLATE": settings.chat_template if isinstance(settings.chat_template, str) else "",
         "LONGDESK_ROOTS": json.dumps([str(root) for root in settings.roots]),  # a name may hold a colon
     }

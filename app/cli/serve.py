@@ -66,6 +66,7 @@ def serve(
             session,
             keeps_model=model is not None,
             keeps_template=flags["chat_template"] is not None,
+            keeps_lora=flags["lora"] is not None,
         ) as service,
     ):
         if transport == "stdio":
@@ -93,10 +94,12 @@ def _serving(
     *,
     keeps_model: bool,
     keeps_template: bool,
+    keeps_lora: bool,
 ) -> Iterator[Service]:
     """The corpus, read and counted; what still runs at the end is stopped."""
     if session is not None:
-        session = _take_up(desk, session, keeps_model=keeps_model, keeps_template=keeps_template)
+        named = {"keeps_template": keeps_template, "keeps_lora": keeps_lora}
+        session = _take_up(desk, session, keeps_model=keeps_model, **named)
     desk.about()  # a model that cannot be used is said before a corpus is read
     corpus = None
     if paths:
@@ -127,11 +130,11 @@ def _tell(*sentences: str) -> None:
         click.echo(sentence, err=True)
 
 
-def _take_up(desk: Desk, session: str, *, keeps_model: bool, keeps_template: bool) -> str:
+def _take_up(desk: Desk, session: str, **keeps: bool) -> str:
     """Goes on as the session was begun: its model where none was named, its instruction, what its images are sent as.
     Its whole id."""
     record = desk.session(session).session
-    take_up(desk, record.id, keeps_model=keeps_model, keeps_template=keeps_template)
+    take_up(desk, record.id, **keeps)
     own = desk.settings_of(record)
     desk.settings = replace(
         desk.settings, system=record.system or "", max_tiles=own.max_tiles, draw_pages=own.draw_pages

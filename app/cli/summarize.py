@@ -54,8 +54,9 @@ def summarize(
         desk.warm_up()
         given = [os.path.relpath(path, folder.path) for path in paths] + [f"--exclude {glob}" for glob in exclude]
         id = session if session is not None else _session(desk, folder, paths, given)
-        if flags["chat_template"] is not None:
-            take_up(desk, id, keeps_model=True, keeps_template=True)
+        has_template, has_lora = flags["chat_template"] is not None, flags["lora"] is not None
+        if has_template or has_lora:
+            take_up(desk, id, keeps_model=True, keeps_template=has_template, keeps_lora=has_lora)
         folder = begin(folder, desk.session(id).session.id, given)
         if paths:
             corpus = read_corpus(desk, paths, leave_out)

@@ -6,6 +6,7 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 from app.exchange.digests import with_own_digest
@@ -16,6 +17,7 @@ from engine.answer.citations import Citation, citation_from
 from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, KeptFile, Picture, Skipped, Source
 from engine.errors import InputRefused
+from engine.memory.lora import Lora
 from storage.records import KeptNote, Session, SessionRecord, SessionSource, Turn, thought_from
 
 MOST_BYTES = 1 << 30
@@ -103,6 +105,8 @@ def _session(whole: Fields) -> Session:
     if whole.object("settings").get("chat_template") is not None:
         template = Fields(settings.object("chat_template"), "settings.chat_template")
         _ = template.text("name"), template.text("source"), template.text("model")
+    for path, scale, model in whole.object("settings").get("lora") or ():
+        _ = Lora(Path(path), float(scale), str(model))
     return Session(
         id=whole.text("id"),
         title=whole.text("title"),

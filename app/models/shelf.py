@@ -9,7 +9,7 @@ from app.models.places import find_model, find_plannable
 from app.settings import Settings
 from engine.errors import LongdeskError, ModelRefused
 from engine.gguf import read_header
-from engine.local.opened import OpenModel, makers_of_file, open_model, template_of
+from engine.local.opened import OpenModel, makers_of_file, open_model, template_of, thinks_of
 from engine.memory.adapter import with_adapters
 from engine.memory.card import ModelCard, card_at, with_rope
 from engine.memory.catalog.entry import Entry
@@ -33,13 +33,13 @@ class Shelf:
         self._models: dict[tuple[_Run, OwnTemplate | None], OpenModel] = {}
         self._opening = RLock()
 
-    def open(self, name: str, own: OwnTemplate | None = None) -> OpenModel:
-        """own: a chat template in place of the model's. Raises ModelRefused for a file that cannot be used, UsageError
-        for a name that is not known."""
+    def open(self, name: str, own: OwnTemplate | None = None, lora: Sequence[Lora] | None = None) -> OpenModel:
+        """own: a chat template in place of the model's. lora: adapters, None for those of the settings. Raises
+        ModelRefused for a file that cannot be used, UsageError for a name that is not known."""
         path = find_model(name, self._settings)
         with self._opening:
-            lora = self._settings.lora_for(name)
-            key = (_key(path), tuple((_identity(each.path), each.scale) for each in lora)), own
+            lora = self._settings.lora_for(name) if lora is None else lora
+            key = _run(path, lora), own
             if key not in self._models:
                 if self._settings.mmproj is not None:
                     _refuse_other(self._settings.mmproj)
@@ -63,9 +63,10 @@ class Shelf:
         found = find_plannable(name, self._settings)
         if isinstance(found, Entry):
             return self._changed(planned_card(found, self._settings.cache / "ghosts"), ())
-        key = _key(found)
-        opened = next((opened for ((of, _), _), opened in list(self._models.items()) if of == key), None)
-        return opened.card if opened is not None else self._changed(card_at(found), self._settings.lora_for(name))
+        lora = self._settings.lora_for(name)
+        run = _run(found, lora)
+        opened = next((opened for (of, _), opened in list(self._models.items()) if of == run), None)
+        return opened.card if opened is not None else self._changed(card_at(found), lora)
 
     def _changed(self, card: ModelCard, lora: Sequence[Lora]) -> ModelCard:
         """The card of a model as it is run: with adapters, and with its window stretched. Raises as with_adapters and
@@ -93,6 +94,12 @@ class Shelf:
         found = find_plannable(name, self._settings)
         return None if isinstance(found, Entry) else makers_of_file(read_header(found), own=own)
 
+    def thinks(self, name: str, own: OwnTemplate | None = None) -> bool:
+        """Whether a model thinks before it answers, found as template finds that; False where its file is not on this
+        machine."""
+        found = find_plannable(name, self._settings)
+        return not isinstance(found, Entry) and thinks_of(read_header(found), own=own, cache=self._settings.cache)
+
     def close(self) -> None:
         for opened in self._models.values():
             opened.close()
@@ -119,6 +126,10 @@ def _refuse_no_projector(mmproj: Path) -> None:
     with mmproj.open("rb") as file:
         if file.read(len(_MAGIC)) != _MAGIC:
             raise ModelRefused(f"{mmproj} is not a GGUF file, and so no vision projector.", remedy)
+
+
+def _run(path: Path, lora: Sequence[Lora]) -> _Run:
+    return _key(path), tuple((_identity(each.path), each.scale) for each in lora)
 
 
 def _key(path: Path) -> _Key:

@@ -129,4 +129,5 @@ def draw_more(n_ctx: int | None, kv_type: str) -> Wanted:
         n_ubatch=ubatch or None,
         swa_full=full,
         reply_tokens=int(reply),
+        thinking=settings.thinking or "",
     )

@@ -10,12 +10,13 @@ import streamlit as st
 from app import state
 from app.jobs import Phase
 from app.local_engine import Running
+from app.markdown import plain
 from app.models.places import models_here
 from app.parts.sampling import draw_sampling
 from app.settings import MODELS_OWN
 from app.sizes import show_bytes
-from engine.backend import Gauge, OwnTemplate
-from engine.errors import LongdeskError
+from engine.backend import About, Gauge, OwnTemplate
+from engine.errors import LongdeskError, UsageError
 
 _POLL_S = 1.0
 _NEW = "chat-template-file"
@@ -28,6 +29,7 @@ def draw_engine() -> None:
     st.fragment(_draw, run_every=_POLL_S if running else None)()
     st.page_link(state.page("connections"), label="Connections", icon=":material/lan:")
     st.page_link(state.page("caches"), label="Kept KV caches", icon=":material/save:")
+    _draw_lora()
     _draw_chat_template()
     draw_sampling()
 
@@ -63,7 +65,7 @@ def _called(model: str) -> str:
 def _draw() -> None:
     house = state.house()
     try:
-        about = house.desk.about()
+        about = _about()
         name, window, server, origin = about.name, about.window, about.server, about.origin
     except LongdeskError:
         name, window, server, origin = "no model", None, "", None
@@ -83,6 +85,32 @@ def _draw() -> None:
     if kept_bytes := house.desk.saved.total_bytes():
         rows.append(_row("Disk", f"{show_bytes(kept_bytes)} of KV caches"))
     st.html(f'<dl class="engine">{"".join(rows)}</dl>')
+
+
+def _about() -> About:
+    """Of the engine, as the open session is asked with it. Raises LongdeskError."""
+    desk, session_id = state.house().desk, state.session_id()
+    with suppress(UsageError):  # it is not begun yet
+        return desk.about(desk.session(session_id).session if session_id else None)
+    return desk.about()
+
+
+def _draw_lora() -> None:
+    """With which adapters the open session is asked, where that is not what is set: it goes on as it was begun."""
+    desk, session_id = state.house().desk, state.session_id()
+    with suppress(LongdeskError):  # of a session that is not begun yet
+        if session_id and (words := desk.other_lora(session_id)) is not None:
+            kept, now = words
+            with st.container(key="session-lora", gap="small"):
+                st.caption(plain(f"This session goes on with {kept}; set is {now}."))
+                st.button(f"Use {now}", key="use-lora", type="tertiary", on_click=_use_lora, args=(session_id,))
+
+
+def _use_lora(session_id: str) -> None:
+    desk = state.house().desk
+    with state.telling():
+        if changed := desk.choose_lora(session_id, desk.settings.lora_for(desk.settings.model)):
+            state.tell(session_id, (changed,))
 
 
 def _row(label: str, *values: str) -> str:

@@ -49,14 +49,17 @@ def _draw_thinking() -> None:
     """Whether the model thinks before it answers, with what its chat template does with thoughts."""
     desk = state.house().desk
     with suppress(LongdeskError):  # of a model that cannot be used more is said elsewhere
-        if does := desk.about().template.on_thinking:
+        used = desk.about().template
+        if does := used.on_thinking:
             st.caption(plain(f"In this chat template, {does}."))
+        if unswitched := used.unswitched(desk.settings.thinking or ""):
+            st.caption(plain(unswitched))
     state.follow("thinking", desk.settings.thinking or "")
     st.text_input(
         "Thinking",
         key="thinking",
         placeholder="as the model does",
-        help="on, off, or the most tokens that the model may think before it answers.",
+        help="on, off, or the most tokens that the model may think before it answers, kept free for that.",
         on_change=_take_thinking,
     )
 

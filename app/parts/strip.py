@@ -134,17 +134,24 @@ def _draw_advice(fact: str, plan: Plan, session_id: str | None, key: str, icon: 
 def _icon(advice: Advice) -> str:
     if advice.without_turns:
         return ":material/fork_right:"
+    if advice.thinking is not None:
+        return ":material/psychology:"
     return ":material/playlist_remove:" if advice.sources else ":material/photo_size_select_small:"
 
 
 def _is_at_hand(advice: Advice) -> bool:
-    """Whether a click can follow it: it is about the session's sources."""
-    return bool(advice.sources or advice.max_tiles or advice.fewer_pages or advice.without_turns)
+    """Whether a click can follow it: it is about the session's sources, or about how long the model thinks."""
+    return bool(
+        advice.sources or advice.max_tiles or advice.fewer_pages or advice.without_turns or advice.thinking is not None
+    )
 
 
 def _follow(session_id: str, advice: Advice) -> None:
     desk = state.house().desk
     with state.telling():
+        if advice.thinking is not None:
+            desk.use_sampling(thinking=advice.thinking)
+            return
         if not advice.without_turns:
             desk.follow(session_id, advice)
             return
@@ -155,7 +162,8 @@ def _follow(session_id: str, advice: Advice) -> None:
 
 
 def _strip_html(budget: Budget, plan: Plan, *, has_panel: bool, slices: Sequence[int]) -> str:
-    parts = (("corpus", "Corpus", budget.corpus), ("chat", "Chat", budget.chat), ("reply", "Reply", budget.reply))
+    parts = [("corpus", "Corpus", budget.corpus), ("chat", "Chat", budget.chat), ("reply", "Reply", budget.reply)]
+    parts += [("thoughts", "Thoughts", budget.thinking)] if budget.thinking else []
     legend = "".join(f'<span class="part {name}"><i></i>{label} <b>{n:,}</b></span>' for name, label, n in parts)
     full = max(1, budget.limit, budget.limit - budget.free)
     bar = "".join(f'<i class="{name}" style="width:{100 * n / full:.3f}%"></i>' for name, _, n in parts)

@@ -66,7 +66,7 @@ def plan_passes(
                 f"{each.title} takes {each.n_tokens:,} tokens and cannot be cut; a pass has room for {rooms.kept:,}.",
                 "Leave it out, or use a larger --ctx.",
             )
-    wanted = replace(settings.wanted, n_ctx=rooms.n_ctx, reply_tokens=notes.MOST_TOKENS)
+    wanted = replace(settings.wanted, n_ctx=rooms.n_ctx, reply_tokens=notes.MOST_TOKENS, thinking="off")
     return PassPlan(
         slices,
         rooms.new,
@@ -82,10 +82,12 @@ def plan_passes(
 def _rooms(setting: Setting, asked: int | None, before: int | None) -> _Rooms:
     """asked: what a pass is to read at most. before: the largest context that could be had then. Raises DoesNotFit
     where there is no room."""
-    backend, reply, question = setting.backend, setting.settings.reply_tokens, setting.question
+    backend, question = setting.backend, setting.question
+    answering = replace(setting.wanted, thinks=backend.about.thinks)
     spare = max(0, _QUESTION - len(backend.encode(question)))
     fixed = setting.lay_out((), notes.asking(question)).n_tokens + spare + _ASIDE
     total = most_tokens(backend, setting.wanted, before=before)
+    reply = answering.reply_tokens + answering.thoughts.within(total // 4)
     most, most_notes = total - fixed - notes.MOST_TOKENS, total - fixed - reply
     if min(most, most_notes) < _FEWEST:
         n_taken = fixed + max(reply, notes.MOST_TOKENS)

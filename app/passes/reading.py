@@ -270,7 +270,9 @@ def read_in_passes(plan: PassPlan, begun: Ids, cancel: Flag) -> Generator[DeskEv
     )
     if noted is None or left is None:
         return None
-    wanted = replace(setting.wanted, reply_tokens=setting.settings.reply_tokens)
+    wanted = replace(
+        setting.wanted, reply_tokens=setting.settings.reply_tokens, thinking=setting.settings.thinking or ""
+    )
     final = replace(setting, wanted=wanted)
     sources, asked = [sent(each) for each in left] or [notes.nothing_found()], notes.answering(setting.question)
     case = final.case(sources, asked, begun)

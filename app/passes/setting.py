@@ -219,7 +219,7 @@ def most_tokens(backend: Backend, wanted: Wanted, *, before: int | None = None) 
     for n_tokens in [before, *shares] if before is not None and before <= window else shares:
         reply = min(wanted.reply_tokens, n_tokens // 4)
         ids = np.zeros(n_tokens - reply, dtype=np.int32)
-        plan = backend.plan(Prompt((Segment(Part.SOURCE, ids),)), replace(wanted, reply_tokens=reply))
+        plan = backend.plan(Prompt((Segment(Part.SOURCE, ids),)), replace(wanted, reply_tokens=reply, thinking="off"))
         if plan.fits:
             return n_tokens
     return 0

@@ -237,7 +237,7 @@ class Run:
     def _wanted_for(self, tokens: int) -> Wanted:
         n_ctx = -(-(tokens + REPLY_TOKENS) // _STEP) * _STEP
         n_ctx = self._settings.n_ctx or min(n_ctx, self._backend.about.window)
-        return replace(self._settings.wanted, n_ctx=n_ctx, reply_tokens=REPLY_TOKENS)
+        return replace(self._settings.wanted, n_ctx=n_ctx, reply_tokens=REPLY_TOKENS, thinking="off")
 
     def _plan(self, tokens: int, wanted: Wanted) -> Plan:
         prompt = Prompt((Segment(Part.SOURCE, np.zeros(tokens, dtype=np.int32)),))

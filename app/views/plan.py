@@ -68,6 +68,8 @@ def _draw_plan(model: str | None, wanted: Wanted) -> None:
         tokens = counted(prompt_tokens, "token")
         tokens = f"~{tokens}, counted with the current model's vocabulary," if other else tokens
         notes.append(f"With the {tokens} of the open session, and {plan.reply_tokens:,} for the reply.")
+    if plan.thinking_tokens:
+        notes.append(f"{counted(plan.thinking_tokens, 'token')} are kept for what the model thinks before it answers.")
     if any(notes):
         st.caption(" ".join(notes))
     with st.spinner("Asking llama.cpp about other contexts"):
@@ -100,6 +102,7 @@ def _command(model: str | None, wanted: Wanted) -> str:
     parts += [f"--kv-device {wanted.kv_device}"] if wanted.kv_device != settings.kv_device else []
     parts += [f"--ubatch {wanted.n_ubatch}"] if wanted.n_ubatch else []
     parts += ["--swa-full"] if wanted.swa_full else []
+    parts += [f"--thinking {wanted.thinking}"] if wanted.thinking else []
     parts += [f"--reply {wanted.reply_tokens}"] if wanted.reply_tokens != settings.reply_tokens else []
     return " ".join(parts)
 

@@ -126,6 +126,16 @@ def parse_pages(text: str) -> tuple[range, ...]:
     return tuple(found)
 
 
+def names_pages(drawn: str) -> bool:
+    """Whether it says which pages are drawn: all, bare ones, these, or those of these that are bare."""
+    if drawn in (BARE_PAGES, ALL_PAGES):
+        return True
+    try:
+        return bool(parse_pages(drawn.removeprefix(BARE_AMONG)))
+    except ValueError:
+        return False
+
+
 def why_folder_left_out(name: str) -> str | None:
     """Why a folder of this name is left out by default, or None."""
     if name.endswith(".egg-info"):

@@ -34,7 +34,7 @@ from engine.tokens.source_ids import encode_documents, encode_texts, text_of
 from engine.tokens.tiles import MOST_TILES
 
 _PIXEL_BYTES = 12  # of an image on its way to the encoder: decoded, as bytes, in llama.cpp, and some
-_RENDERING = 3  # raise it when a template is rendered otherwise
+_RENDERING = 4  # raise it when a template is rendered otherwise
 _NAME_TOKENS = 4  # the fewest that a line such as "[image 2]" takes
 
 
@@ -114,6 +114,11 @@ class OpenModel:
         """Hex, of all that stands before the weights."""
         return blake2b("".join(file.header_digest for file in self.card.files).encode(), digest_size=16).hexdigest()
 
+    @property
+    def thinks(self) -> bool:
+        """Whether the model thinks before it answers, where nothing is said."""
+        return _thinks(self.template.use, self.makers)
+
     def close(self) -> None:
         """Ends the children that count."""
         self.tokenizer.close()
@@ -154,6 +159,16 @@ def _template(brought: Brought, own: OwnTemplate | None, cache: Path | None) -> 
     finally:
         if kept is None and (rendered := kept_renderings(source, variables)):
             write_kept(path, stamp, {"rendered": rendered})
+
+
+def _thinks(template: TemplateUse, makers: Makers) -> bool:
+    """By what its template does where nothing is said; of one that speaks of no thoughts by the model's vocabulary."""
+    return template.thinks if template.earlier or template.switch else makers.thinks
+
+
+def thinks_of(header: Header, *, own: OwnTemplate | None = None, cache: Path | None = None) -> bool:
+    """Whether a model thinks before it answers; nothing but the header is looked at. Raises as read_own."""
+    return _thinks(template_of(header, own=own, cache=cache), makers_of_file(header, own=own))
 
 
 def template_of(header: Header, *, own: OwnTemplate | None = None, cache: Path | None = None) -> TemplateUse:

@@ -57,7 +57,9 @@ def read_adapters(
 
 def _read(lora: Lora, name: str, architecture: str, known: dict[str, tuple[int, ...]]) -> Adapter:
     if not lora.path.exists():
-        raise ModelRefused(f"There is no LoRA adapter at {lora.path}.", "Check the path after --lora.")
+        raise ModelRefused(
+            f"There is no LoRA adapter at {lora.path}.", "Check the path after --lora; --lora none asks without."
+        )
     header = read_header(lora.path)
     _check_kind(header)
     if (own := header.text("general.architecture")) != architecture:

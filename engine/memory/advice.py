@@ -16,6 +16,7 @@ from engine.memory.kv_cache import pad
 from engine.memory.rope import MOST, YARN
 
 _LEAST_REPLY = 256
+_LEAST_THOUGHT = 256  # tokens: a shorter one is of no use
 _LEAST_PASS = 1024  # tokens of the sources that a pass should have room for, with what is asked of it
 _SMALLER_KV = ("q8_0", "q4_0")
 _FEWER_AT_ONCE = 128
@@ -49,7 +50,7 @@ def advise(plan: Plan, wanted: Wanted, *, sources: Sequence[Weight], planner: Pl
 def for_window(plan: Plan, sources: Sequence[Weight]) -> tuple[Advice, ...]:
     """Advice for a plan that is over the window, or over the context; memory is no matter."""
     advice, window = [], plan.limit
-    needed = plan.prompt_tokens + plan.reply_tokens
+    needed = plan.needed_tokens
     if plan.placement is not None and plan.context_tokens > window:
         advice.append(Advice(n_ctx=window))
     if plan.placement is not None and plan.context_tokens < needed <= window:
@@ -64,6 +65,7 @@ def for_window(plan: Plan, sources: Sequence[Weight]) -> tuple[Advice, ...]:
     shorter = plan.reply_tokens - plan.over_tokens
     if plan.over_tokens and shorter >= _LEAST_REPLY:
         advice.append(Advice(reply_tokens=shorter, saves_tokens=plan.over_tokens))
+    advice += _fewer_thoughts(plan, plan.over_tokens)
     advice += _in_passes(plan, min(plan.context_tokens, window), sources)
     advice += stretched
     if needed > window:
@@ -114,7 +116,7 @@ class _Memory:
         if not wanted.n_ctx:
             return []
         room = self._room(wanted)
-        if room < self.plan.prompt_tokens + self.plan.reply_tokens:
+        if room < self._least(self.plan.prompt_tokens):
             return []
         saved = self.plan.total_bytes - self.planner.frugal(room, wanted).total_bytes  # that it fits, _room has seen
         return [replace(advice, n_ctx=room, saves_bytes=max(0, saved))]
@@ -132,16 +134,24 @@ class _Memory:
     def _less_to_read(self) -> list[Advice]:
         plan, wanted, offers = self.plan, self.wanted, []
         room = self._room(wanted)
-        over = max(0, plan.prompt_tokens + plan.reply_tokens - room)
+        over = max(0, self._least(plan.prompt_tokens) - room)
         for advice in [*_less_to_read(over, self.sources), *_in_passes(plan, room, self.sources)]:
             offers += self._offer(replace(advice, n_ctx=room if wanted.n_ctx else None))
         return offers
 
     def _shorter_reply(self) -> list[Advice]:
-        shorter = self._room(self.wanted) - self.plan.prompt_tokens
-        if self.wanted.n_ctx or not _LEAST_REPLY <= shorter < self.plan.reply_tokens:
+        room, plan = self._room(self.wanted), self.plan
+        shorter = room - plan.prompt_tokens - plan.thoughts.least
+        if self.wanted.n_ctx:
             return []
-        return self._offer(Advice(reply_tokens=shorter))
+        offers = self._offer(Advice(reply_tokens=shorter)) if _LEAST_REPLY <= shorter < plan.reply_tokens else []
+        for fewer in _fewer_thoughts(plan, self._least(plan.prompt_tokens) - room):
+            offers += self._offer(replace(fewer, saves_tokens=0))
+        return offers
+
+    def _least(self, prompt_tokens: int) -> int:
+        """Tokens that a prompt of so many takes with what the model writes."""
+        return prompt_tokens + self.plan.reply_tokens + self.plan.thoughts.least
 
     def _room(self, wanted: Wanted) -> int:
         """The largest context that fits at all, whatever is to stand in it; 0 where none does, or none can be made."""
@@ -169,8 +179,16 @@ class _Memory:
 def _in_passes(plan: Plan, n_ctx: int, sources: Sequence[Weight]) -> list[Advice]:
     """Reading slice by slice, where the sources are what is too much for so many tokens of context."""
     n_tokens = sum(source.n_tokens for source in sources)
-    room = n_ctx - (plan.prompt_tokens - n_tokens) - plan.reply_tokens
+    room = n_ctx - (plan.prompt_tokens - n_tokens) - plan.reply_tokens - plan.thoughts.least
     return [Advice(in_passes=True, saves_tokens=n_tokens - room)] if _LEAST_PASS <= room < n_tokens else []
+
+
+def _fewer_thoughts(plan: Plan, over: int) -> list[Advice]:
+    """A limit for thoughts that saves so many tokens, or none at all; nothing where that is too little."""
+    left = plan.thinking_tokens - over
+    if not over or left < 0 or not plan.thinking_tokens:
+        return []
+    return [Advice(thinking=str(left) if left >= _LEAST_THOUGHT else "off", saves_tokens=over)]
 
 
 def _less_to_read(over: int, sources: Sequence[Weight]) -> list[Advice]:

@@ -11,8 +11,10 @@ from typing import Any
 
 from engine.memory.capacity import Capacity
 from engine.memory.rope import Rope, rope_from
+from engine.memory.wanted import DEFAULT_REPLY as DEFAULT_REPLY
+from engine.memory.wanted import NO_THOUGHTS, Thoughts
+from engine.memory.wanted import Wanted as Wanted
 
-DEFAULT_REPLY = 2048
 DISK_RESERVE_BYTES = 2 << 30  # that keeping KV states always leaves free
 
 
@@ -70,25 +72,6 @@ def owner(buffer: str, gpus: Sequence[Device]) -> str:
         if buffer == known or buffer.startswith(f"{known}_") and not buffer.endswith("_Host"):
             return gpu.name
     return "RAM"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What the user asks of a plan; None leaves the choice to Longdesk.
-
-    n_ctx: tokens of the context. kv_device: 'auto', 'gpu' or 'ram'. n_ubatch: tokens that are computed at once.
-    swa_full: windowed layers keep every cell. reply_tokens: kept free for the reply. vision_bytes: of memory, for a
-    projector beside the model. at_once: tokens that must be computed at once, where n_ubatch is left to Longdesk.
-    """
-
-    n_ctx: int | None = None
-    kv_type: str = "f16"
-    kv_device: str = "auto"
-    n_ubatch: int | None = None
-    swa_full: bool = False
-    reply_tokens: int = DEFAULT_REPLY
-    vision_bytes: int = 0
-    at_once: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +164,7 @@ class FewerPages:
 class Advice:
     """One way to make it fit, as the settings to change, and what it saves; None leaves one as it is.
 
-    n_ctx to reply_tokens: as in Wanted. max_tiles: of an image at most. sources: those that are not to be sent.
+    n_ctx to thinking: as in Wanted. max_tiles: of an image at most. sources: those that are not to be sent.
     without_turns: the oldest questions of a session that a copy of it leaves behind; it keeps so many of the others.
     in_passes: they are read slice by slice, and nothing is left out; a prompt has saves_tokens less then, or more.
     rope_scaling: stretches the model's window to n_ctx, at the cost of worse answers.
@@ -197,6 +180,7 @@ class Advice:
     n_ubatch: int | None = None
     swa_full: bool | None = None
     reply_tokens: int | None = None
+    thinking: str | None = None
     max_tiles: int | None = None
     fewer_pages: FewerPages | None = None
     sources: tuple[Weight, ...] = ()
@@ -261,7 +245,7 @@ class Plan:
 
     placement: where it goes on this machine; None for an engine elsewhere. estimated: figures that are not exact, by
     their names in `plan --json`. notes: sentences on how it came about. capacity: of an engine elsewhere, what it has
-    room for now, where it says so.
+    room for now, where it says so. thoughts: what is kept for them beside the reply.
     """
 
     model: str
@@ -275,6 +259,7 @@ class Plan:
     advice: tuple[Advice, ...] = ()
     capacity: Capacity | None = None
     stretches_from: int = 0
+    thoughts: Thoughts = NO_THOUGHTS
 
     @property
     def placed(self) -> Placement:
@@ -298,9 +283,29 @@ class Plan:
         return self.window if total is None else min(self.window, total)
 
     @property
+    def room(self) -> int:
+        """Tokens that prompt and reply have here."""
+        return min(self.context_tokens, self.limit)
+
+    @property
+    def thinking_tokens(self) -> int:
+        """Kept free for thoughts, beside the answer's."""
+        return self.thoughts.within(self.room - self.prompt_tokens - self.reply_tokens)
+
+    @property
+    def written_tokens(self) -> int:
+        """Kept free for thoughts and the answer."""
+        return self.reply_tokens + self.thinking_tokens
+
+    @property
+    def needed_tokens(self) -> int:
+        """Of the prompt, and of what is written."""
+        return self.prompt_tokens + self.written_tokens
+
+    @property
     def over_tokens(self) -> int:
-        """By how much prompt and reply exceed the context, or the model's window."""
-        return max(0, self.prompt_tokens + self.reply_tokens - min(self.context_tokens, self.limit))
+        """By how much they exceed the context, or the model's window."""
+        return max(0, self.needed_tokens - self.room)
 
     @property
     def weights_bytes(self) -> int:

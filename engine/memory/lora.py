@@ -1,11 +1,13 @@
 """A LoRA adapter as the user names it: FILE or FILE:SCALE. What is in the file is left to `adapter`."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import UsageError
 
+NO_LORA = "none"  # in place of an adapter
 _MOST_SCALE = 1_000.0
 
 
@@ -20,6 +22,12 @@ class Lora:
 
     def __str__(self) -> str:
         return str(self.path) if self.scale == 1 else f"{self.path}:{self.scale:g}"
+
+
+def in_words(lora: Sequence[Lora]) -> str:
+    """How a model is asked, by its adapters: "LoRA a.gguf at 0.5", "no LoRA"."""
+    named = (f"{each.path.name}{f' at {each.scale:g}' if each.scale != 1 else ''}" for each in lora)
+    return f"LoRA {' and '.join(named)}" if lora else "no LoRA"
 
 
 def lora_named(value: str, model: str = "") -> Lora:

@@ -60,16 +60,18 @@ class Planner:
         fitting = self.fitting(prompt_tokens, wanted)
         if fitting is not None:
             return fitting
-        least = min(self.card.window, max(1, prompt_tokens + wanted.reply_tokens))
+        least = min(self.card.window, max(1, prompt_tokens + wanted.ahead_tokens))
         return self.made(self._last_resort(wanted.n_ctx or least, wanted), prompt_tokens, wanted)
 
     def fitting(self, prompt_tokens: int, wanted: Wanted) -> Plan | None:
         """The fastest plan that fits, with room for further turns as far as there is some; None where none fits."""
-        least, fixed = max(1, prompt_tokens + wanted.reply_tokens), wanted.n_ctx
+        least, fixed = max(1, prompt_tokens + wanted.ahead_tokens), wanted.n_ctx
         if least > (fixed or self.card.window) or (fixed or 0) > self.card.window:
             return None
-        most, enough = (self._ahead(least, wanted, turns) for turns in (_TURNS_AHEAD, _FEWEST_AHEAD))
-        ranges = ((fixed, fixed),) if fixed else ((enough, most), (self._ahead(least, wanted, 0), most))
+        whole = least + wanted.thoughts.most - wanted.thoughts.least
+        most, enough, whole = (self._ahead(whole, wanted, turns) for turns in (_TURNS_AHEAD, _FEWEST_AHEAD, 0))
+        tight = min(whole, self._ahead(least, wanted, 0))  # where there is no room for all thoughts
+        ranges = ((fixed, fixed),) if fixed else tuple((low, most) for low in dict.fromkeys((enough, whole, tight)))
         for reread in (False, True):
             for low, high in ranges:
                 if self._hopeless_bytes(low, wanted, reread=reread) > 0:
@@ -85,7 +87,9 @@ class Planner:
         hopeless = self._hopeless_bytes(n_ctx, wanted, reread=True)
         if hopeless > 0:
             return hopeless
-        if self.hardware.gpus and (plan := self.fitting(0, replace(wanted, n_ctx=n_ctx, reply_tokens=0))):
+        if self.hardware.gpus and (
+            plan := self.fitting(0, replace(wanted, n_ctx=n_ctx, reply_tokens=0, thinking="off"))
+        ):
             return max(need.excess_bytes(reread=True) for need in plan.needs)
         return max(need.excess_bytes(reread=True) for need in self.frugal(n_ctx, wanted).needs)
 
@@ -158,6 +162,7 @@ class Planner:
             ),
             notes=notes,
             stretches_from=self.card.stretches_from,
+            thoughts=wanted.thoughts,
         )
 
     def _measured(self, placement: Placement) -> tuple[Measured, tuple[str, ...]]:

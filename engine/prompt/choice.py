@@ -36,7 +36,8 @@ class TemplateUse:
     be known of that, in sentences, '' for nothing. digest: hex, of its source. fault: why the model's own does not
     render, with its line, '' where it does or there is none. earlier: 'kept' or 'dropped', what becomes of thoughts
     once they are history; '' for one that speaks of none. begins: its generation prompt opens a thought. switch: the
-    variable that turns thinking on and off.
+    variable, or the words, that turn thinking on and off. thinks: a model thinks that is asked with it, where nothing
+    is said.
     """
 
     used: str = "engine"
@@ -47,6 +48,7 @@ class TemplateUse:
     earlier: str = ""
     begins: bool = False
     switch: str = ""
+    thinks: bool = False
 
     @property
     def on_thinking(self) -> str:
@@ -54,8 +56,19 @@ class TemplateUse:
         if not self.earlier:
             return ""
         begins = ", its generation prompt opens one" if self.begins else ""
-        switch = f", {self.switch} turns them on and off" if self.switch else ""
+        turn = "turn" if " and " in self.switch else "turns"
+        switch = f", {self.switch} {turn} them on and off" if self.switch else ""
         return f"earlier thoughts are {self.earlier}{begins}{switch}"
+
+    def unswitched(self, thinking: str) -> str:
+        """A sentence where nothing in it turns thinking on or off as it is asked for, see Sampling.thinking."""
+        if self.used == "engine" or self.switch or thinking not in ("on", "off", "0"):
+            return ""
+        if thinking == "on":
+            then = "the model thinks if it does of itself"
+        else:
+            then = "should the model think all the same, it is made to answer where it begins to"
+        return f"The chat template has no switch for thinking: {then}."
 
     def to_json(self) -> dict[str, Any]:
         """As documents of the command line have it."""

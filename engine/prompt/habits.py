@@ -10,6 +10,7 @@ from typing import Any
 
 from engine.prompt.chat import Message, Rendered, Turns, Variables
 from engine.prompt.marks import ANSWERS, CHANNEL_TOKENS, IN_CHANNEL, THOUGHTS, Mark, opened_in, pairs_in
+from engine.prompt.switches import Words, WordTrials
 
 _THOUGHTS, _REPLY, _QUESTION = ("athoughtthatwas", "anotherthatis"), "areplythatcame", "aquestionthatcame"
 _SWITCH = re.compile(
@@ -24,18 +25,31 @@ _TEXT_END = re.compile(r"\s*(<[^<>\n]{1,40}>|\[[^\[\]\n]{1,40}\])")
 @dataclass(frozen=True, slots=True)
 class Habits:
     """marks: what may hold a thought. keeps: the template lets earlier thoughts stand; keeps_last: those of the last
-    reply before a question. knows: it speaks of thoughts at
-    all. begins: its generation prompt opens one. switch: the variable that turns thinking on and off, '' for none;
-    budget: the one that takes the most tokens of it. behind: its text between a reply and the next question."""
+    reply before a question. knows: it speaks of thoughts at all. begins: its generation prompt opens one. rests: it
+    keeps the model from thinking where nothing is said. switch: the variable that turns thinking on and off, '' for
+    none; words: where there is none, those that do in what is said. budget: the variable that takes the most tokens of
+    it. behind: its text between a reply and the next question."""
 
     marks: tuple[Mark, ...] = field(default=THOUGHTS, repr=False)
     keeps: bool = True
     keeps_last: bool = True
     knows: bool = False
     begins: bool = False
+    rests: bool = False
     switch: str = ""
+    words: Words = Words()
     budget: str = ""
     behind: str = ""
+
+    @property
+    def thinks(self) -> bool:
+        """Whether a model thinks that is asked with it, where nothing is said."""
+        return (self.knows or bool(self.switches)) and not self.rests
+
+    @property
+    def switches(self) -> str:
+        """What turns thinking on and off, for people; '' for nothing."""
+        return self.switch or self.words.both
 
     def told(self, thinking: str) -> Variables:
         """What the template is told where thinking is 'on', 'off' or so many tokens; nothing for ''."""
@@ -72,6 +86,7 @@ class Trials:
         found: list[tuple[Turns, Variables]] = [(asked, ())]
         for name in self.switches:
             found += [(asked, ((name, True),)), (asked, ((name, False),))]
+        found += [(turns, ()) for turns in WordTrials(self.source).conversations(self._message)]
         around = next((mark for mark in ANSWERS if mark.closing in self.source), Mark("", ""))
         answer = f"{around.opening}{_REPLY}{around.closing}"
         for mark in self.marks:
@@ -89,7 +104,9 @@ class Trials:
         """What the renderings say. behind: see Habits."""
         (alone, *rest), marks = rendered, self.marks
         switched = {name: (rest[2 * n], rest[2 * n + 1]) for n, name in enumerate(self.switches)}
-        histories = rest[2 * len(self.switches) :]
+        spoken = WordTrials(self.source)
+        n_switched, n_spoken = 2 * len(self.switches), len(list(spoken.conversations(self._message)))
+        histories = rest[n_switched + n_spoken :]
         asks = [
             each.text.rpartition(_QUESTION)[2] for each in (alone, *(each for two in switched.values() for each in two))
         ]
@@ -102,13 +119,25 @@ class Trials:
                 thoughts.append(mark)
         known = tuple(mark for mark in thoughts if mark != IN_CHANNEL and mark not in THOUGHTS)
         budget = _BUDGET.search(self.source)
+
+        def closes(before: str) -> bool:
+            marks = [mark for mark in thoughts if mark != IN_CHANNEL]  # which ends questions just so
+            return any(mark.closing in before for mark in marks) and opened_in(before, (*known, *THOUGHTS)) is None
+
+        switch = next((name for name, two in switched.items() if _switches(*two)), "")
+        words = Words() if switch else spoken.found(alone, rest[n_switched:][:n_spoken], closes)
+        rests = (
+            alone.text == switched[switch][1].text if switch else closes(asks[0]) or bool(words.both and words.rests)
+        )
         return Habits(
             marks=(*known, *THOUGHTS),
             keeps=all(first for first, _ in kept),
             keeps_last=all(last for _, last in kept),
             knows=bool(thoughts),
             begins=opened_in(asks[0], (*known, *THOUGHTS)) is not None,
-            switch=next((name for name, two in switched.items() if _switches(*two)), ""),
+            rests=rests,
+            switch=switch,
+            words=words,
             budget=budget[1] if budget else "",
             behind=behind,
         )

@@ -5,7 +5,7 @@ template is rendered to `rendering`.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
@@ -101,7 +101,17 @@ class ChatTemplate:
         habits = self.habits
         earlier = ("kept" if habits.keeps else "dropped") if habits.knows else ""
         source = digest_text(self.source)
-        return TemplateUse(self.name, self.label, self.note, source, self.fault, earlier, habits.begins, habits.switch)
+        return TemplateUse(
+            self.name,
+            self.label,
+            self.note,
+            source,
+            self.fault,
+            earlier,
+            begins=habits.begins,
+            switch=habits.switches,
+            thinks=habits.thinks,
+        )
 
     def pieces(self, n_turns: int, *, system: bool, today: date, thinking: str = "") -> tuple[Piece, ...]:
         """Everything the template puts around n_turns questions (and the replies between them), up to the next reply.
@@ -109,7 +119,7 @@ class ChatTemplate:
         today: the date that a template may print; frozen a session, or yesterday's cache would be worth nothing.
         thinking: see Habits.told. Raises ModelRefused when it does not render every slot once and in order.
         """
-        return self._chats([(n_turns, thinking)], system=system, today=today)[0]
+        return self._chats([("",) * (n_turns - 1) + (thinking,)], system=system, today=today)[0]
 
     def asked(
         self, thinking: Sequence[str], sent: Sequence[bool], *, system: bool, today: date
@@ -117,7 +127,7 @@ class ChatTemplate:
         """The pieces of a conversation, and the generation prompt as each of its turns was sent with it, '' for those
         of which it does not matter. thinking: of each turn. sent: whether it matters. Raises as pieces does."""
         matters = [turn for turn in range(len(thinking) - 1) if sent[turn]]
-        wanted = [(len(thinking), thinking[-1]), *((turn + 1, thinking[turn]) for turn in matters)]
+        wanted = [thinking, *(thinking[: turn + 1] for turn in matters)]
         whole, *earlier = self._chats(wanted, system=system, today=today)
         prompts = [""] * len(thinking)
         for turn, pieces in zip(matters, earlier, strict=True):
@@ -125,13 +135,30 @@ class ChatTemplate:
         prompts[-1] = _last(whole)
         return whole, tuple(prompts)
 
-    def _chats(self, wanted: Sequence[tuple[int, str]], *, system: bool, today: date) -> tuple[tuple[Piece, ...], ...]:
-        slots = [_slots(n_turns, system=system and not self.folds_system) for n_turns, _ in wanted]
+    def _chats(self, wanted: Sequence[Sequence[str]], *, system: bool, today: date) -> tuple[tuple[Piece, ...], ...]:
+        """wanted: of each conversation, how its questions are asked to be thought about."""
+        slots = [_slots(len(thinking), system=system and not self.folds_system) for thinking in wanted]
         frozen = today if self.is_dated else None
-        turns = tuple(_turns(each, has_parts=self.has_parts) for each in slots)
-        more = tuple(self.habits.told(thinking) for _, thinking in wanted)
+        turns = tuple(self._turns(each, thinking) for each, thinking in zip(slots, wanted, strict=True))
+        more = tuple(self.habits.told(thinking[-1]) for thinking in wanted)
         rendered = render(self.source, turns, variables=self.variables, today=frozen, more=more)
         return tuple(_split(each, own) for each, own in zip(rendered, slots, strict=True))
+
+    def _turns(self, slots: Sequence[Slot], thinking: Sequence[str]) -> Turns:
+        """The messages of a conversation, with the words that turn thinking on and off, where there are such."""
+        words = self.habits.words
+        by_turn = words.each(thinking)
+        of_all = by_turn[-1] if words.role == Role.SYSTEM else ""
+
+        def said(slot: Slot) -> str:
+            if slot.role != words.role:
+                return ""
+            return of_all if slot.role is Role.SYSTEM else by_turn[slot.turn]
+
+        turns = _turns(slots, has_parts=self.has_parts, around=lambda slot, text: words.beside(text, said(slot)))
+        if of_all and slots[0].role is not Role.SYSTEM:
+            return ((Role.SYSTEM.value, (of_all,) if self.has_parts else of_all), *turns)
+        return turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,8 +297,11 @@ def _slots(n_turns: int, *, system: bool) -> list[Slot]:
     return slots[:-1]
 
 
-def _turns(slots: Sequence[Slot], *, has_parts: bool = False) -> Turns:
-    named = [(slot.role.value, _placeholder(number, slot)) for number, slot in enumerate(slots)]
+def _turns(
+    slots: Sequence[Slot], *, has_parts: bool = False, around: Callable[[Slot, str], str] = lambda _, text: text
+) -> Turns:
+    """around: makes the text of a message of what stands for its content."""
+    named = [(slot.role.value, around(slot, _placeholder(number, slot))) for number, slot in enumerate(slots)]
     return tuple((role, (name,) if has_parts else name) for role, name in named)
 
 

@@ -1,6 +1,7 @@
 """A model on a server behind Backend: what it says of itself, what a prompt costs there, and asking it."""
 
 from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from datetime import date
 from hashlib import blake2b
@@ -33,6 +34,7 @@ from engine.backend import (
 from engine.corpus.formats.format import Waiting, wait_only
 from engine.errors import Cancelled, EngineAway, EngineFailed, LongdeskError, ModelRefused
 from engine.memory.advice import for_window
+from engine.memory.wanted import thoughts_of
 from engine.remote.address import NOTHING_ENTERED, Entered
 from engine.remote.compatible import Adapter, Request, short_name
 from engine.remote.connection import TooLong
@@ -41,7 +43,6 @@ from engine.remote.faults import broken_off
 from engine.remote.grammar import Untold, gbnf
 from engine.remote.hearing import Heard
 from engine.remote.messages import Draw, Pictures, folded, laid_out, marks_in, messages_of, with_marks
-from engine.runtime.manner import DEFAULT_THINKING
 from engine.tokens.source_ids import encode_documents
 
 _UNKNOWN_WINDOW = 131_072  # tokens, taken where a server does not say
@@ -148,6 +149,7 @@ class RemoteBackend:
             window=window if wanted.n_ctx is None else min(window, wanted.n_ctx) if not self._notes else wanted.n_ctx,
             prompt_tokens=prompt.n_tokens,
             reply_tokens=wanted.reply_tokens,
+            thoughts=replace(wanted, thinks=self._thinks).thoughts,
             needs=(),
             estimated=estimated,
             notes=(
@@ -203,14 +205,15 @@ class RemoteBackend:
         except TooLong as error:
             address = self._adapter.connection.address
             raise error.overflow.refusal(address, sampling.max_tokens) from None
-        if not cancel.is_set() and heard.finish is None:
+        if not cancel.is_set() and heard.finish is None and not heard.in_circles:
             raise broken_off(None, self._adapter.connection.address)
         usage, n_bytes = heard.usage, sum(_n_bytes(message) for message in request.messages)
         if usage.prompt_tokens and not case.prompt.shown:
             self._words.learn(n_bytes, usage.prompt_tokens)
         self._thinks = self._thinks or heard.thinks
+        self.about = replace(self.about, thinks=self._thinks)
         yield from heard.remarks(self.about)
-        yield heard.finished(cancel.is_set(), self.about)
+        yield heard.finished(cancel.is_set(), self.about, sampling)
 
     def evidence(
         self,
@@ -236,13 +239,16 @@ class RemoteBackend:
     def _answered(self, request: Request, heard: Heard, cancel: Flag) -> Generator[Event, None, None]:
         before = None if self._adapter.tells_progress else self._adapter.capacity()
         yield heard.prefill(0, untold=not self._adapter.tells_progress)
-        for piece in self._adapter.answer(request, cancel):
-            if piece is None:
-                if heard.is_due(monotonic()) and not self._adapter.tells_progress:
-                    done = self._adapter.read_so_far(before)
-                    yield heard.prefill(done or 0, untold=done is None)
-                continue
-            yield from heard.take(piece)
+        with closing(self._adapter.answer(request, cancel)) as pieces:
+            for piece in pieces:
+                if piece is None:
+                    if heard.is_due(monotonic()) and not self._adapter.tells_progress:
+                        done = self._adapter.read_so_far(before)
+                        yield heard.prefill(done or 0, untold=done is None)
+                    continue
+                yield from heard.take(piece)
+                if heard.in_circles:  # which would go on until it has no more room
+                    return
 
     def _request(self, case: Case, sampling: Sampling, form: str | None, messages: list[dict[str, Any]]) -> Request:
         prompt = case.prompt
@@ -269,9 +275,7 @@ class RemoteBackend:
     def _most_thought(self, case: Case, sampling: Sampling) -> int:
         """Tokens that the reply may have beside the answer's, for servers count both together: where the model thinks,
         as many as there is room for."""
-        wanted = sampling.thinking_tokens
-        if wanted is None:
-            wanted = DEFAULT_THINKING if self._thinks or sampling.thinking == "on" else 0
+        wanted = thoughts_of(sampling.thinking, sampling.max_tokens, thinks=self._thinks).most
         room = min(case.plan.window, self.about.window) - case.prompt.n_tokens - sampling.max_tokens
         return max(0, min(wanted, room))
 

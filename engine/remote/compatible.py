@@ -4,7 +4,7 @@ Of a server that says nothing of itself the window is not known: it is taken fro
 and the server's own refusal is believed.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from threading import Event as Flag
@@ -136,7 +136,7 @@ class Adapter:
         """The context that an answer of so many tokens is asked for with. wanted: by the user."""
         return wanted or needed
 
-    def answer(self, request: Request, cancel: Flag) -> Iterator[Piece | None]:
+    def answer(self, request: Request, cancel: Flag) -> Generator[Piece | None, None, None]:
         """A reply as it comes; None now and then while nothing does. Raises TooLong, LongdeskError."""
         for chunk in self.connection.chat(self.body(request), cancel):
             yield None if chunk is None else self.piece(chunk)
@@ -234,7 +234,7 @@ class LmStudio(Adapter):
     def sees(self) -> bool:
         return self.model.get("type") == "vlm"
 
-    def answer(self, request: Request, cancel: Flag) -> Iterator[Piece | None]:
+    def answer(self, request: Request, cancel: Flag) -> Generator[Piece | None, None, None]:
         said, n_prompt = False, 0
         for piece in super().answer(request, cancel):
             if piece is not None:

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
-from engine.backend import About, Event, Finished, Prefill, Prompt, Remark, Stop, Text, Thinking
+from engine.backend import About, Event, Finished, Prefill, Prompt, Remark, Sampling, Stop, Text, Thinking
 from engine.prompt.marks import THOUGHTS
 from engine.remote.compatible import Piece, Request, Usage
+from engine.runtime.circles import Pieces
 from engine.runtime.parting import Kind, Parting, Run
 
 _TELL_S = 0.5  # how often a prefill is heard of, of which the server says nothing
@@ -40,6 +41,8 @@ class Heard:
     thought_at: float | None = None
     thought_s: float = 0.0
     _parting: Parting = field(default_factory=Parting)
+    _pieces: Pieces = field(default_factory=Pieces)
+    _in_circles: bool = False
 
     def __post_init__(self) -> None:
         self.total = self.prompt.n_tokens
@@ -71,10 +74,19 @@ class Heard:
         if piece.text:
             yield from self._said(self._parting.add(piece.text))
             yield from self._rethought()
-        if piece.finish:
+        self._pieces.add(piece.reasoning or "")
+        self._pieces.add(piece.text or "")
+        if self._pieces.is_due and self._pieces.go_round():
+            self._in_circles = True
+        if piece.finish or self._in_circles:
             yield from self._said(self._parting.end())
         self.finish = piece.finish or self.finish
         self.usage = piece.usage or self.usage
+
+    @property
+    def in_circles(self) -> bool:
+        """Whether it says the same again and again: it is not to go on."""
+        return self._in_circles and self.finish is None
 
     @property
     def thinks(self) -> bool:
@@ -131,16 +143,20 @@ class Heard:
                 "prompt while it answered."
             )
 
-    def finished(self, cancelled: bool, about: About) -> Finished:
-        """The end of it."""
+    def finished(self, cancelled: bool, about: About, sampling: Sampling | None = None) -> Finished:
+        """The end of it. sampling: that was asked for."""
         ended, usage = monotonic(), self.usage
         told, thought = usage.reply_tokens, usage.reasoning_tokens
         stop = Stop.CANCELLED if cancelled else Stop.LENGTH if self.finish == "length" else Stop.END
+        error = None
+        if self.in_circles and not cancelled:
+            stop, error = Stop.ERROR, self._pieces.sentence(sampling or Sampling())
         read = (self.read_at or ended) - self.begun_at
         prompt_tokens = usage.prompt_tokens if usage.prompt_tokens is not None else self.total
         reused = usage.cached_tokens if usage.cached_tokens is not None else self.reused
         return Finished(
             stop=stop,
+            error=error,
             reply_ids=(),
             prompt_tokens=prompt_tokens,
             reused_tokens=min(reused, prompt_tokens),

@@ -5,7 +5,7 @@ since another one loads the model anew.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from functools import cached_property
 from threading import Event as Flag
 from typing import Any
@@ -58,7 +58,7 @@ class Ollama(Adapter):
             step *= 2
         return min(step, self.window() or step)
 
-    def answer(self, request: Request, cancel: Flag) -> Iterator[Piece | None]:
+    def answer(self, request: Request, cancel: Flag) -> Generator[Piece | None, None, None]:
         for line in self.connection.lines("/api/chat", self.body(request), cancel):
             if line is None:
                 yield None

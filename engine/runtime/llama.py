@@ -79,7 +79,7 @@ class LlamaModel:
         )
         self._decoder = Decoder(self._model, self._context, self._cache, settings, self._words)
         self._quoting = Quoting(
-            self._model, self._context, self._cache, settings.placement.n_ubatch, cancelled=lambda: self.cancelled
+            self._model, self._context, self._cache, settings.placement, cancelled=lambda: self.cancelled
         )
         llama_cpp.llama_set_abort_callback(self._context, _FLAG_IS_SET, ctypes.addressof(self._flag))
 
@@ -172,8 +172,9 @@ class LlamaModel:
         )
 
     def settle(self) -> None:
-        """See Decoder.read_again. Cancelling keeps what was read by then."""
+        """See Decoder.read_again. Cancelling keeps what was read by then. Raises as generate does."""
         self._decoder.read_again(lambda: self.cancelled)
+        self._refuse_spoiled()
 
     def _progress(self, done: int, total: int, reused: int, since: float) -> Prefill:
         return Prefill(done, total, reused, perf_counter() - since, self._gauge(done), self._decoder.n_encoded)
@@ -250,6 +251,8 @@ class LlamaModel:
                     break
                 if pen.is_full or n_cached >= self.n_ctx:
                     reply.stop = Stop.LENGTH
+                    if overrun := pen.overrun:
+                        yield Remark(overrun)
                     break
                 if len(reply.ids) % EVERY == 0 and cycle_of(reply.ids):
                     reply.stop = Stop.ERROR

@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from engine.memory.wanted import DEFAULT_THINKING
 from engine.prompt.marks import THOUGHTS, Mark
 from engine.runtime.events import Sampling
 from engine.runtime.parting import Parting
-
-DEFAULT_THINKING = 8_192  # tokens, where nobody said how many
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +35,16 @@ class Manner:
         """The ids that end a thought; none where the vocabulary cannot say them."""
         return dict(self.endings).get(mark.closing, ())
 
+    @property
+    def n_ending(self) -> int:
+        """Tokens that end a thought, at most."""
+        return max((len(ids) for _, ids in self.endings), default=0)
+
     def room(self, left: int, sampling: Sampling) -> int:
-        """Tokens that it may think where so many are left in the context, which is to hold the answer too."""
+        """Tokens that it may think where so many are left in the context, which is to hold the answer too, and what
+        ends a thought."""
         most, limit = sampling.max_tokens, DEFAULT_THINKING if self.limit is None else self.limit
-        return min(limit, max(left - most, most // 2))
+        return min(limit, max(left - most - self.n_ending, most // 2))
 
     def fields(self) -> dict[str, Any]:
         """As JSON."""

@@ -39,12 +39,23 @@ class Pen:
         too_many = len(self.reply.ids) >= self._most + self._n_all
         return not self._forced and (self.reply.n_answer >= self._most or too_many)
 
+    @property
+    def overrun(self) -> str:
+        """A sentence for where the context ends, if the answer could have been longer without the thoughts."""
+        if self.is_full or not self.reply.n_thought:
+            return ""
+        return (
+            f"The context is full: {self.reply.n_thought:,} tokens of thoughts left the answer less than the "
+            f"{self._most:,} that it may have. --thinking N keeps room for both."
+        )
+
     def limit_thoughts(self) -> str:
         """Ends a thought that has had its tokens; a sentence on that where the limit was nobody's wish."""
         n_thoughts, reply = self._n_thoughts, self.reply
         if self._forced or not reply.is_open or reply.n_thought < n_thoughts:
             return ""
-        if not self._end_thought() or n_thoughts == self._manner.limit:
+        wished, ending = self._manner.limit, self._manner.n_ending
+        if not self._end_thought() or (wished is not None and n_thoughts + ending >= wished):
             return ""
         return f"The model had thought for {n_thoughts:,} tokens and was made to answer. --thinking N sets how many."
 

@@ -188,7 +188,7 @@ def test_a_job_runs_over_it(new_desk: NewDesk) -> None:
 def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeBackend:
     """Stands behind both doors, whatever model is named."""
     fake = FakeBackend()
-    monkeypatch.setattr(Engines, "backend", lambda self, model, apart=False, own=None: fake)
+    monkeypatch.setattr(Engines, "backend", lambda self, model, apart=False, own=None, lora=None: fake)
     monkeypatch.setenv("LONGDESK_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("LONGDESK_MODEL", str(tmp_path / "none.gguf"))
     return fake

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.desk import Desk
-from app.question import Answered, Question
+from app.question import Answered, Notice, Question
 from app.settings import Settings
 from engine.backend import Corpus, Source
 from storage.records import Turn
@@ -25,9 +25,9 @@ NewDesk = Callable[..., Desk]
 def new_desk(tmp_path: Path) -> Iterator[NewDesk]:
     made: list[Desk] = []
 
-    def build(**options: Any) -> Desk:
+    def build(*, quotes: bool = False, **options: Any) -> Desk:
         model = build_scripted(tmp_path / "m.gguf", SCRIPT, template=CHATML, **options)
-        settings = Settings(home=tmp_path / "home", model=str(model), n_threads=1, quotes=False)
+        settings = Settings(home=tmp_path / "home", model=str(model), n_threads=1, quotes=quotes)
         made.append(Desk(settings))
         return made[-1]
 
@@ -101,3 +101,25 @@ def test_what_a_session_has_saved_goes_too(new_desk: NewDesk) -> None:
     assert spoiled.stop == "error" and kept(desk) == []
     fine = ask(desk, "And why?", corpus=Corpus((SOURCE,)))
     assert fine.stop == "end" and fine.reused_tokens == 0, "all is read again"
+
+
+@pytest.mark.slow  # loads a model
+@pytest.mark.parametrize("spoiled_by", ["T", "W"])
+def test_no_numbers_while_words_are_looked_for(new_desk: NewDesk, spoiled_by: str) -> None:
+    """Behind the answer a quote is opened by words that it was not asked with: what they make of the cache is not kept,
+    and the answer stays."""
+    desk = new_desk(quotes=True, spoiled_by=spoiled_by)
+    said = Source.written("a.txt", "Hello there, my old friend of mine. " * 60)
+    events = list(desk.ask(Question(text="why?", corpus=Corpus((said,))), cancel=Flag()))
+    [turn] = [event.turn for event in events if isinstance(event, Answered)][:1]
+    told = [event.text for event in events if isinstance(event, Notice)]
+    broke = "The search for words that show the answer broke off: After "
+    if spoiled_by == "W":  # no word of what is decoded
+        assert turn.stop == "end" and not any(broke in text for text in told)
+        return
+    assert (turn.stop, turn.text) == ("end", "Hello there, my old friend of mine.")
+    assert any(text.startswith(broke) and "is no number (NaN)" in text for text in told), told
+    assert desk.save() is None and kept(desk) == []
+    assert desk.engine is not None and desk.engine.gauge is not None and desk.engine.gauge.used == 0
+    again = ask(desk, "why?", session=turn.session_id)
+    assert again.stop == "end" and not again.reused_tokens

@@ -103,7 +103,7 @@ def test_many_in_one_place_share_the_list_of_them(tmp_path: Path) -> None:
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeBackend]:
     fake = FakeBackend(window=1_000_000)
-    monkeypatch.setattr(Engines, "backend", lambda self, model, apart=False, own=None: fake)
+    monkeypatch.setattr(Engines, "backend", lambda self, model, apart=False, own=None, lora=None: fake)
     monkeypatch.setenv("LONGDESK_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("LONGDESK_MODEL", str(tmp_path / "none.gguf"))
     st.cache_resource.clear()

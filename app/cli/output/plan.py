@@ -22,8 +22,9 @@ def print_plan(
 
     template: which chat template would lay the prompt out. makers: what they say of sampling; sampling: what holds.
     in_words: what it costs."""
-    if template is not None and template.note:
-        plan = replace(plan, notes=(*plan.notes, template.note))
+    if template is not None:
+        on_template = (template.note, template.unswitched(str((sampling or {}).get("thinking") or "")))
+        plan = replace(plan, notes=(*plan.notes, *filter(None, on_template)))
     document = {**plan_json(plan, template), "cost": cost and cost.to_json()}
     if makers is not None and makers.said:
         plan = replace(plan, notes=(*plan.notes, makers.sentence))
@@ -38,6 +39,7 @@ def plan_json(plan: Plan, template: TemplateUse | None = None) -> Json:
         "context_tokens": plan.context_tokens,
         "prompt_tokens": plan.prompt_tokens,
         "reply_tokens": plan.reply_tokens,
+        "thinking_tokens": plan.thinking_tokens,
         "over_tokens": plan.over_tokens,
         "kv_type": plan.kv_type,
         "weights_bytes": plan.weights_bytes,
@@ -98,6 +100,8 @@ def plan_text(plan: Plan) -> str:
         f"  prompt   {f'{about}{plan.prompt_tokens:,}':>12} tokens",
         f"  reply    {plan.reply_tokens:>12,} tokens",
     ]
+    if plan.thinking_tokens:
+        lines.append(f"  thoughts {plan.thinking_tokens:>12,} tokens, before the reply")
     if plan.placement is not None:
         lines += [
             f"  weights  {size('weights_bytes', plan.weights_bytes):>12}",

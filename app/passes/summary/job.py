@@ -94,7 +94,7 @@ def prepare_summary(
         history=(),
         system=forms.SYSTEM,
         today=date.fromisoformat(session.frozen_date),
-        wanted=settings.wanted,
+        wanted=replace(settings.wanted, thinking="off"),  # held to forms, which allow no thought
         max_tiles=max_tiles,
         numbers=number_pictures(sources),
     )
@@ -113,7 +113,7 @@ def prepare_summary(
             f"{least + reply + _ASIDE:,}; a summary needs {_FEWEST}.",
             "Use a larger --ctx.",
         )
-    wanted = replace(settings.wanted, n_ctx=least + room + reply + _ASIDE, reply_tokens=reply)
+    wanted = replace(setting.wanted, n_ctx=least + room + reply + _ASIDE, reply_tokens=reply)
     setting = replace(setting, wanted=wanted)
     return Job(
         setting=setting,

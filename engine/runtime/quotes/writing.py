@@ -14,7 +14,8 @@ from typing import Any
 import llama_cpp
 import numpy as np
 
-from engine.errors import EngineFailed
+from engine.errors import EngineFailed, EngineSpoiled
+from engine.memory.budget import Placement
 from engine.runtime.batch import Batch
 from engine.runtime.cache import KvCache
 from engine.runtime.events import Evidence, Remark
@@ -24,6 +25,7 @@ from engine.runtime.quotes.index import QuoteIndex
 from engine.runtime.quotes.machine import everywhere
 from engine.runtime.quotes.nearby import Nearby, nearby
 from engine.runtime.quotes.tags import Tags
+from engine.runtime.sampling import are_numbers, spoiled
 from engine.runtime.window import Window
 from engine.tokens.document import Ids
 
@@ -76,17 +78,21 @@ class _Stopped(Exception):
 class Quoting:
     """Writes held quotes with a context that another has decoded an answer in."""
 
-    def __init__(self, model: Any, context: Any, kv: KvCache, n_ubatch: int, *, cancelled: Callable[[], bool]) -> None:
-        self._context, self._kv, self._n_ubatch, self._cancelled = context, kv, n_ubatch, cancelled
+    def __init__(
+        self, model: Any, context: Any, kv: KvCache, placement: Placement, *, cancelled: Callable[[], bool]
+    ) -> None:
+        self._context, self._kv, self._cancelled = context, kv, cancelled
+        self._n_ubatch, self._kv_type = placement.n_ubatch, placement.kv_type
         self._n_ctx = int(llama_cpp.llama_n_ctx(context))
         self._vocab = llama_cpp.llama_model_get_vocab(model)
         self._n_vocab = int(llama_cpp.llama_vocab_n_tokens(self._vocab))
-        self._batch = Batch(n_ubatch)
+        self._batch = Batch(self._n_ubatch)
         self.piece = cache(self._piece)  # a search asks for the same ones again and again
 
     def evidence(self, asked: Asked, index: QuoteIndex) -> Iterator[Evidence | Remark]:
         """An Evidence for each statement that words can be looked for behind, in order, and a Remark where that is not
-        all of them. Ends when it is cancelled. Raises EngineFailed when llama.cpp fails."""
+        all of them. Ends when it is cancelled. Raises EngineFailed when llama.cpp fails, EngineSpoiled where what it
+        computes is no number: the cache is empty then."""
         places = self._places(asked)
         try:
             if asked.apart:
@@ -97,6 +103,9 @@ class Quoting:
                 yield from self._behind(asked, places, index)
         except _Stopped:
             return
+        except EngineSpoiled:
+            self._kv.clear()  # also what was put back on the way out
+            raise
 
     def tags(self, index: QuoteIndex, before: bytes) -> Tags:
         """Holds what a reply quotes itself. before: its beginning, where it goes on from one."""
@@ -220,7 +229,12 @@ class Quoting:
             if answer != 0:
                 self._kv.clear()  # what a failed decode left behind is not to be trusted
                 raise EngineFailed(f"llama.cpp could not decode behind the answer (code {answer}).", "Ask again.")
-        return self.logits()
+        logits = self.logits()
+        if not are_numbers(logits):
+            n_tokens = len(self._kv)
+            self._kv.clear()
+            raise spoiled(n_tokens, self._kv_type)
+        return logits
 
     def logits(self) -> Logits:
         """Those that were computed last; shape [n_vocab], good until the next decoding."""

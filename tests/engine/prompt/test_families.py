@@ -5,25 +5,33 @@ The reference is transformers' environment, written out: the package takes 140 M
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, time
 from functools import cache
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import jinja2
+import numpy as np
 import pytest
 from jinja2.ext import Extension, loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from engine.prompt.chat import Message
+from engine.prompt.layout import lay_out
+from engine.prompt.prompt import Exchange
 from engine.prompt.rendering import Rendered, Turns, Variables, render
 from engine.prompt.template import read_template
+from engine.tokens.document import Ids
+from engine.tokens.encode import Tokenizer
 from tests.models.families import FAMILIES, PARTS, REFUSING
 
 TODAY = date(2026, 11, 21)
 FOLDED = REFUSING | {"mistral3"}  # which puts the system text before the last question: nothing read would be of use
 VARIABLES: Variables = (("bos_token", "<s>"), ("eos_token", "</s>"), ("unk_token", "<unk>"), ("pad_token", "<pad>"))
 N_CONVERSATIONS = 200
+MARKS = (("<think>", "</think>"), ("<think>", "</think>"), ("[THINK]", "[/THINK]"), ("<seed:think>", "</seed:think>"))
 WORDS = (
     *(
         "Why",
@@ -103,10 +111,11 @@ def reference() -> ImmutableSandboxedEnvironment:
 
 
 def expected(template: jinja2.Template, turns: Turns) -> Rendered:
-    messages = [
-        {"role": role, "content": content if isinstance(content, str) else [{"type": "text", "text": content[0]}]}
-        for role, content in turns
-    ]
+    messages = []
+    for role, content, *thought in turns:
+        said = content if isinstance(content, str) else [{"type": "text", "text": content[0]}]
+        apart = dict.fromkeys(("reasoning_content", "thinking", "reasoning"), thought[0]) if thought else {}
+        messages.append({"role": role, "content": said, **apart})
     try:
         text = template.render(
             messages=messages, tools=None, documents=None, add_generation_prompt=True, **dict(VARIABLES)
@@ -129,6 +138,26 @@ def conversations(seed: str, *, system: bool, has_parts: bool) -> tuple[Turns, .
     return tuple(made)
 
 
+def with_thoughts(given: tuple[Turns, ...], seed: str) -> tuple[Turns, ...]:
+    """The same, with what was thought before each reply: beside it, or in it between marks; before some nothing was."""
+    drawn = random.Random(seed)
+
+    def thought_through(turn: Message) -> Message:
+        role, said, *_ = turn
+        way = drawn.choice(("apart", "within", "open", "none")) if role == "assistant" else "none"
+        text = said if isinstance(said, str) else said[0]
+        thought = content(drawn)
+        if way == "apart":
+            return role, said, thought
+        if way == "none":
+            return turn
+        opening, closing = drawn.choice(MARKS)
+        text = f"{opening}\n{thought}\n{closing}\n\n{text}" if way == "within" else f"{thought}\n{closing}\n\n{text}"
+        return role, text if isinstance(said, str) else (text,)
+
+    return tuple(tuple(map(thought_through, turns)) for turns in given)
+
+
 def test_there_are_many() -> None:
     assert len(FAMILIES) >= 40
 
@@ -140,13 +169,15 @@ def test_it_is_rendered_as_transformers_renders_it(family: str) -> None:
     given = tuple(
         turns for system in (False, True) for turns in conversations(family, system=system, has_parts=family in PARTS)
     )
+    given += with_thoughts(given, family)
     rendered = render(FAMILIES[family], given, variables=VARIABLES, today=TODAY)
     for turns, ours in zip(given, rendered, strict=True):
         theirs = expected(template, turns)
         assert (ours.text, bool(ours.fault)) == (theirs.text, bool(theirs.fault)), turns
         assert ours.fault == " ".join(theirs.fault.split()).rstrip(". ")
     assert any(each.text for each in rendered[:N_CONVERSATIONS])
-    assert all(each.fault for each in rendered[N_CONVERSATIONS:]) is (family in REFUSING)
+    assert all(each.fault for each in rendered[N_CONVERSATIONS : 2 * N_CONVERSATIONS]) is (family in REFUSING)
+    assert any(each.text for each in rendered[2 * N_CONVERSATIONS :])
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -159,3 +190,49 @@ def test_it_is_the_models_own_that_is_used(family: str) -> None:
     )]  # fmt: skip
     slots = ["[system0]"] * (family not in FOLDED) + ["[user0]", "[assistant0]", "[user1]"]
     assert [each for each in written if each in slots] == slots
+
+
+class Letters:
+    """A tokenizer whose tokens are characters: what is laid out can be read again."""
+
+    joins_spaces = False
+    vocabulary = SimpleNamespace(adds_space=False)
+    facts = SimpleNamespace(add_bos=False, bos_id=None)
+
+    def split_template(self, piece: str) -> list[str]:
+        return [piece] if piece else []
+
+    def encode(self, text: str) -> Ids:
+        return np.array([ord(letter) for letter in text], dtype=np.int32)
+
+    def encode_all(self, texts: Sequence[str]) -> list[Ids]:
+        return [self.encode(text) for text in texts]
+
+
+@pytest.mark.parametrize(
+    "family",
+    ["chatml", "lfm25", "smollm3", "qwen2", "qwen3", "qwen35", "qwq", "deepseek_r1", "glm45", "minimax", "hunyuan"],
+)
+def test_a_history_with_thoughts_is_what_transformers_would_write(family: str) -> None:
+    """Earlier turns stand as they were sent and sampled where the template lets thoughts stand, else as it writes an
+    answer whose thought stands apart."""
+    chat, template = read_template(FAMILIES[family], bos="<s>", eos="</s>"), reference().from_string(FAMILIES[family])
+    drawn, letters, habits = random.Random(family), Letters(), chat.habits
+    for _ in range(20):
+        exchanges, messages, n_turns = list[Exchange](), list[Message](), 3
+        for turn in range(n_turns):
+            question, thought, answer = (f"{kind}{drawn.randint(0, 999)} {drawn.choice('abc')}" for kind in "qta")
+            keeps = habits.keeps_last if turn == n_turns - 1 else habits.keeps
+            thinks = drawn.random() < 0.6 and (not habits.begins or not keeps)
+            before = f"<think>\n{thought}\n</think>\n\n" if thinks else ""
+            sampled = before.removeprefix("<think>\n" if habits.begins else "") + answer
+            messages += [("user", question), ("assistant", before + answer if keeps else answer)]
+            if thinks and not keeps:
+                messages[-1] = ("assistant", answer, thought)
+            spans = ((0, len(sampled) - len(answer)),) if thinks else ()
+            ids = letters.encode(sampled)
+            exchanges.append(Exchange(question, (), ids, answer, sampled=thinks, thoughts=spans, thought=thinks))
+        asked = [*exchanges, Exchange("And?")]
+        prompt = lay_out(asked, system="", template=chat, tokenizer=cast(Tokenizer, letters), today=TODAY)
+        ours = "".join(map(chr, prompt.ids().tolist()))
+        assert ours == expected(template, (*messages, ("user", "And?"))).text
