@@ -31,6 +31,7 @@ MAKE_ROOM = "Free some space; `longdesk snapshots prune --all` and `longdesk ses
 STANDS_FOR_IT = "[key]"
 _LEAST = 6  # characters: what is shorter is no key, and stands in too many words
 _SECRETS: set[str] = set()
+_UNSHOWN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 _SECRET_NAMES = r"[\w.-]*(?:key|token|secret|passw(?:or)?d|pwd|auth|credential|signature)[\w.-]*"
 _RULES = (
@@ -62,11 +63,16 @@ def redacted(text: str) -> str:
     return text
 
 
+def _escaped(found: re.Match[str]) -> str:
+    """What names from files may hold: signs that no screen shows, that turn the writing round, that are no text."""
+    return repr(found[0])[1:-1]
+
+
 class LongdeskError(Exception):
     """The root. `str(error)` is one or two whole sentences that a user can read: the fact, then the remedy."""
 
     def __init__(self, fact: str, remedy: str = "") -> None:
-        self.fact, self.remedy = redacted(fact), redacted(remedy)
+        self.fact, self.remedy = _UNSHOWN.sub(_escaped, redacted(fact)), _UNSHOWN.sub(_escaped, redacted(remedy))
         super().__init__(self.fact, self.remedy)
 
     def __str__(self) -> str:

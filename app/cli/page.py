@@ -63,10 +63,8 @@ def up(
         rope_scaling=rope_scaling,
         roots=roots or None,
     )
-    if (
-        model is not None or rope_scaling is not None
-    ):  # of one in config.toml the page speaks: what was asked of others is there to be read
-        _refuse_model(settings)
+    if model is not None or rope_scaling is not None:
+        _refuse_model(settings)  # of a model in config.toml the page speaks: earlier answers are there to be read
     return _serve(settings, door_of(settings.home, ask=_password_asked(), **door))
 
 

@@ -12,7 +12,8 @@ from typing import Any
 from app.exchange.digests import with_own_digest
 from app.exchange.document import VERSION
 from app.exchange.fields import MOST_NUMBER, Fields
-from app.session_settings import asked_with
+from app.session_settings import asked_with, settings_of
+from app.settings import Settings
 from engine.answer.citations import Citation, citation_from
 from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, KeptFile, Picture, Skipped, Source
@@ -107,7 +108,9 @@ def _session(whole: Fields) -> Session:
         _ = template.text("name"), template.text("source"), template.text("model")
     for path, scale, model in whole.object("settings").get("lora") or ():
         _ = Lora(Path(path), float(scale), str(model))
-    return Session(
+    if whole.object("settings").get("passes") is not None:
+        Fields(settings.object("passes"), "settings.passes").number_or_none("tokens", least=1)
+    session = Session(
         id=whole.text("id"),
         title=whole.text("title"),
         created=_time(whole, "created"),
@@ -117,6 +120,8 @@ def _session(whole: Fields) -> Session:
         frozen_date=date.fromisoformat(whole.text("frozen_date")).isoformat(),
         settings=whole.object("settings"),
     )
+    settings_of(session, Settings(home=Path()))  # whatever it is asked for must be there, and of its kind
+    return session
 
 
 def _time(fields: Fields, name: str) -> str:

@@ -130,3 +130,11 @@ def test_an_address_that_carries_a_key_is_refused_wherever_it_is_given(tmp_path:
         with pytest.raises(UsageError) as refused:
             give()
         assert "7777marked7777" not in str(refused.value)
+
+
+@pytest.mark.parametrize("sign", ["\\u0000", "\\u001b[31m", "\\u202e", "\\u0085", "\\u2067"])
+@pytest.mark.parametrize("table", ["[engines.{}]\nwindow = 'x'", "[engines.{}]\nurl = 1", "{} = 1"])
+def test_a_name_that_no_screen_shows_is_refused_in_words_that_one_does(tmp_path: Path, table: str, sign: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        read(tmp_path, table.format(f'"a{sign}b"'))
+    assert str(refused.value).isprintable() and "\\" in str(refused.value)

@@ -1,5 +1,6 @@
 """Exports: all of a session goes to another home and comes back to the byte; what a stranger wrote breaks nothing."""
 
+import copy
 import json
 import random
 import re
@@ -204,6 +205,31 @@ def test_what_is_no_export_is_refused_in_a_sentence(new_desk: NewDesk, data: byt
         desk.take_in(data)
     assert len(str(refused.value)) < 400 and "\n" not in str(refused.value)
     assert desk.sessions() == ()
+
+
+ODD = [1, 1.5, -1, True, "x", [], [[]], [["a", "b", "c"]], {}, {"tokens": "x"}, {"tokens": 1.5}, {"tokens": -1}, [None]]
+
+
+@pytest.mark.slow  # 3.5 s
+@pytest.mark.parametrize("of", ["session", "turn"])
+def test_settings_that_nobody_wrote_are_refused_or_go_on(new_desk: NewDesk, tmp_path: Path, of: str) -> None:
+    """Whatever a setting is: a sentence, or a session that can be shown, asked and exported."""
+    desk, other = new_desk("one"), new_desk("two")
+    document = json.loads(desk.export(rich(desk, tmp_path / "corpus")))
+    names = {*document["settings"], *document["turns"][0]["settings"], "passes", "lora", "chat_template", "date_set"}
+    for name in sorted(names):
+        for odd in ODD:
+            spoiled = copy.deepcopy(document)
+            (spoiled if of == "session" else spoiled["turns"][0])["settings"][name] = odd
+            try:
+                session = other.take_in(json.dumps(spoiled).encode()).session.id
+            except InputRefused as refused:
+                assert str(refused).isprintable()
+                continue
+            assert other.session(session).session.settings == spoiled["settings"], name
+            other.settings_of(other.session(session).session)
+            other.export(session)
+            other.delete_session(session)
 
 
 def test_a_newer_export_and_a_huge_one(new_desk: NewDesk, monkeypatch: pytest.MonkeyPatch) -> None:
