@@ -5,11 +5,12 @@ from contextlib import suppress
 from dataclasses import asdict, astuple, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from app.settings import KV_TYPES, Settings
+from app.settings import Settings
 from engine.corpus.source import Cause, Skipped
 from engine.errors import UsageError
 from engine.prompt.choice import OwnTemplate, TemplateUse
 from engine.runtime.events import Sampling, Stop
+from engine.tensor_types import KV_TYPES
 from engine.tokens.tiles import MOST_TILES
 from storage.records import Session, Turn
 
