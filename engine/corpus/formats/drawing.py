@@ -14,11 +14,11 @@ _DECODED = {
     "PNG": 9,  # RGBA, gray with alpha, or turned: 8.3
     "JPEG": 13,  # CMYK, progressive: 12.0, two bytes of it for each coefficient; RGB 5.8, turned 8.1, progressive 10.0
     "TIFF": 13,  # 16 bits of CMYK or RGBA in one strip: 12.1; floats 9.1
-    "GIF": 9,
+    "GIF": 7,  # 5.8
     "WEBP": 22,  # with alpha and no loss: 20.2; RGB 16.1: the decoder holds two pictures to lay frames over each other
     "AVIF": 14,  # with alpha: 12.1
     "JPEG2000": 29,  # RGBA: 24.6, four bytes for each channel at once; with 16 bits four more
-    "BMP": 9,
+    "BMP": 7,  # 5.9
     "PPM": 15,  # gray of 16 bits as text: 13.9
     "ICO": 15,  # a bitmap with its mask: 13.2
     "TGA": 9,
