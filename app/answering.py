@@ -245,7 +245,7 @@ def _begin(
     stays as it was."""
     _, makers = sampling_of(settings, backend.about.makers)
     if resumed is not None:
-        again = replace(asked_with(resumed), kv_type=settings.kv_type, sampling=sampling, own=question.own)
+        again = replace(asked_with(resumed), kv_type=turn.settings.kv_type, sampling=sampling, own=question.own)
         again = replace(again, model=settings.model, chat_template=backend.about.template, makers=makers)
         return store.turns.resume(
             lease,
@@ -281,7 +281,7 @@ def _turn_settings(
     first_sent = joining(candidates(sent, turn.conversation.numbers), turn.turns) if backend.about.sees else ()
     return TurnSettings(
         model=settings.model,
-        kv_type=settings.kv_type,
+        kv_type=turn.settings.kv_type,
         sampling=sampling,
         joined=first_sent,
         refused=question.refused,

@@ -120,7 +120,7 @@ def prepare(
         placed = tuple(replace(at, enabled=at.enabled and at.turn_index <= index) for at in placed)
     only = _of_kinds(placed, kinds) if only is None and kinds else only
     placed = _only(placed, only) if only is not None else placed
-    own = settings_of(session, settings)
+    own = settings_of(session, settings).with_kv_of(turns, settings)
     conversation = converse(placed, turns, backend=backend, max_tiles=own.max_tiles)
     system = session.system or "" if session else standing_instruction(settings, bool(placed))
     on = on or _own_date(session, is_fixed=resumed is not None or index > 0 or own.date_set)
@@ -131,7 +131,8 @@ def prepare(
     def laid_out(today: date) -> Prompt:
         return backend.lay_out(exchanges, system=system, today=today).begun_with(begun, resumed.text if resumed else "")
 
-    considered = partial(backend.consider, wanted=_wanted(settings, resumed), exchanges=exchanges)
+    wanted = _wanted(replace(settings, kv_type=own.kv_type), resumed)
+    considered = partial(backend.consider, wanted=wanted, exchanges=exchanges)
     dated = dates.dated(laid_out, considered, on=on, kept=store.snapshots.dates if carried else tuple)
     case = dated.case if after is not None else _or_forked(dated.case, conversation, turns, backend)
     return PreparedTurn(
@@ -188,6 +189,8 @@ def notices_of(turn: PreparedTurn, question: str, backend: Backend, settings: Se
         yield unseen_notice(turn.conversation.unseen, backend.about.name, backend.about.unfit)
     if turn.read_on is not None:
         yield dates.read_with(turn.read_on)
+    if turn.settings.kv_note is not None and not backend.about.server:
+        yield turn.settings.kv_note
     if turn.rereads is not None:
         yield f"{turn.rereads}."
     missing = backend.unrepresentable(question)

@@ -28,8 +28,8 @@ class Preview:
     be read again, None where nobody can tell. unseen: paths of sources that are sent, but for their pictures: the model
     cannot see. unsent: those of all sources that have nothing else in them, so that they cost nothing. tokens, albums:
     by path, for every source of the session. unrepresentable: by path, characters that the vocabulary has no token for.
-    rereads: see PreparedTurn. read_on: the date that the prompt shows, where that is not today's. cost: None where
-    tokens have no price.
+    rereads: see PreparedTurn. read_on: the date that the prompt shows, where that is not today's. kv_note: see
+    SessionSettings. cost: None where tokens have no price.
     """
 
     plan: Plan
@@ -43,6 +43,7 @@ class Preview:
     albums: dict[str, Album] = field(repr=False)
     rereads: str | None = None
     read_on: date | None = None
+    kv_note: str | None = None
     cost: Cost | None = None
 
     @property
@@ -70,6 +71,7 @@ def preview_of(turn: PreparedTurn, documents: tuple[Document, ...], *, about: Ab
         albums=albums_of(documents),
         rereads=turn.rereads,
         read_on=turn.read_on,
+        kv_note=turn.settings.kv_note if not about.server else None,
         cost=cost_ahead(about, turn.case) if about.prices is not None else None,
     )
 

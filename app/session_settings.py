@@ -12,6 +12,7 @@ from engine.errors import UsageError
 from engine.memory.lora import Lora, in_words
 from engine.prompt.choice import OwnTemplate, TemplateUse
 from engine.runtime.events import Sampling, Stop
+from engine.tensor_types import KV_TYPES
 from engine.tokens.tiles import MOST_TILES
 from storage.records import Session, Turn
 
@@ -31,7 +32,9 @@ class SessionSettings:
     max_tiles: that an image has at most. draw_pages: see Rules. emptied: the paths of sources that draw_pages left
     nothing of. untitled: the title that nobody chose, '' where somebody did. in_passes, pass_tokens: see Question.
     chat_template: in place of the model's, None for that one. lora: the adapters that it is asked with. date_set: its
-    date was chosen, or a question was asked with it: no other takes its place by itself.
+    date was chosen, or a question was asked with it: no other takes its place by itself. kv_type: of the KV cache, as
+    the last question was asked or as this run was told; kv_note: a sentence where the settings, or the session, had
+    another.
     """
 
     max_tiles: int
@@ -43,6 +46,21 @@ class SessionSettings:
     chat_template: OwnTemplate | None = None
     lora: tuple[Lora, ...] = ()
     date_set: bool = False
+    kv_type: str = ""
+    kv_note: str | None = None
+
+    def with_kv_of(self, turns: Sequence[Turn], settings: Settings) -> "SessionSettings":
+        """With the KV type that the last of these turns was asked with, which what was saved of them has; with that of
+        the settings where it was chosen for this run, or no turn says one that is known here."""
+        types = (turn.settings.get("kv_type") for turn in reversed(turns))
+        before = next((each for each in types if each in KV_TYPES), settings.kv_type)
+        if before == settings.kv_type:
+            return replace(self, kv_type=before)
+        if settings.kv_named:
+            note = f"The KV cache is {settings.kv_type} from now on: what was kept in {before} is not used."
+            return replace(self, kv_type=settings.kv_type, kv_note=note)
+        note = f"The KV cache stays {before}, as the session was asked with; the settings say {settings.kv_type}."
+        return replace(self, kv_type=before, kv_note=note)
 
     def to_json(self, *only: str) -> dict[str, Any]:
         """As the store keeps it; only: of these fields, so that nobody else's change of others is undone."""

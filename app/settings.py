@@ -37,6 +37,7 @@ class Settings:
 
     home: LONGDESK_HOME, where all that the user owns lies. model: a GGUF file or a catalogue name. models: further
     folders that hold model files. roots: folders that the page may read. n_ctx: tokens of the context, None to choose.
+    kv_named: kv_type was chosen for this run, so that no session keeps its own.
     n_threads: 0 for all cores. reply_tokens: --reply and --max-tokens. temperature to frequency_penalty: see Sampling;
     None for what the model's makers say where that is used, else Longdesk's own. system: the standing instruction, None
     for Longdesk's own. stops: texts before which a reply ends. thinking: 'on', 'off' or the most tokens that a model
@@ -63,6 +64,7 @@ class Settings:
     roots: tuple[Path, ...] = ()
     n_ctx: int | None = None
     kv_type: str = "f16"
+    kv_named: bool = False
     kv_device: str = "auto"
     n_threads: int = 0
     reply_tokens: int = DEFAULT_REPLY
@@ -288,13 +290,9 @@ def _from_file(path: Path) -> dict[str, Any]:
     for name in ("roots", "models"):
         if name in values:
             values[name] = tuple(expanded(Path(str(folder))) for folder in values[name])
-    for name, taken in (("thinking", str), ("stops", lambda stops: tuple(map(str, stops)))):
-        if name in values:
-            values[name] = taken(values[name])
-    if "chat_template" in values:
-        values["chat_template"] = template_named(values["chat_template"])
-    if "mmproj" in values:
-        values["mmproj"] = expanded(Path(values["mmproj"]))
+    taken: dict[str, Any] = {"thinking": str, "stops": lambda stops: tuple(map(str, stops))}
+    taken |= {"chat_template": template_named, "mmproj": lambda path: expanded(Path(path))}
+    values |= {name: take(values[name]) for name, take in taken.items() if name in values}
     if "lora" in values:
         named = [values["lora"]] if isinstance(values["lora"], str) else values["lora"]
         values["lora"] = tuple(lora_named(str(each)) for each in named)

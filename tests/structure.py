@@ -35,6 +35,7 @@ NOUNS = {
     "app.parts.contexts": "a part of the page: the usual contexts side by side",
     "app.parts.guides": "a part of the page: what the guides say",
     "app.parts.tiles": "a part of the page: the slider for tiles",
+    "engine.corpus.formats.drawing": "what drawing takes of memory, measured by format: whoever adds one adds a figure",
     "engine.local.speaking": "how a model writes its replies: what its template says, in its vocabulary's ids",
     "engine.runtime.log": "llama.cpp's log: a callback that C calls",
 }

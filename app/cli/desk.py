@@ -39,7 +39,7 @@ def open_desk(*, makes_home: bool = True, **flags: Any) -> Iterator[Desk]:
     makes_home: False for what keeps nothing of the user's: where there is no home, or none that can be written, what
     llama.cpp said goes when the command ends.
     """
-    settings = read_settings(**flags)
+    settings = read_settings(**flags, kv_named=None if flags.get("kv_type") is None else True)
     with ExitStack() as stack:
         if not makes_home and not os.access(settings.home, os.W_OK | os.X_OK):
             passing = Path(stack.enter_context(TemporaryDirectory(prefix="longdesk-")))

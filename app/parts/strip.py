@@ -3,7 +3,6 @@ of it the model cannot see."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import date
 from html import escape
 
 import streamlit as st
@@ -11,7 +10,7 @@ import streamlit as st
 from app import state
 from app.dates import today, written
 from app.markdown import plain
-from app.previews import Budget
+from app.previews import Budget, Preview
 from app.reaching import reached
 from app.sizes import show_bytes
 from app.verdicts import change, memory_missing, room_on_server, tokens_over, unseen_markdown, verdict
@@ -62,9 +61,13 @@ def draw_rereading(sentence: str | None) -> None:
             st.caption(f":material/replay: {sentence}, before the next answer.")
 
 
-def draw_read_on(session_id: str, day: date | None) -> None:
-    """The date that the prompt shows, where that is not today's: see app.dates. One click takes today's."""
-    if day is not None:
+def draw_read_on(session_id: str, preview: Preview) -> None:
+    """The date that the prompt shows, where that is not today's: see app.dates. One click takes today's. And the type
+    of the KV cache, where that is the session's own."""
+    if preview.kv_note is not None:
+        with st.container(key="kv-note", gap=None):
+            st.caption(f":material/memory: {plain(preview.kv_note)}")
+    if (day := preview.read_on) is not None:
         with st.container(key="read-on", horizontal=True, vertical_alignment="center", gap="small"):
             st.caption(f":material/event: Read with the date of {written(day)}.", width="content")
             st.button(

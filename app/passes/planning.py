@@ -40,7 +40,7 @@ def plan_passes(
 
     Raises DoesNotFit where a pass has no room, or a source that cannot be cut is too large for one; Cancelled.
     """
-    sees = backend.about.sees
+    sees, settings = backend.about.sees, replace(settings, kv_type=turn.settings.kv_type)
     sources = tuple(at.source for at in turn.sent if sees or not at.source.is_wordless)
     setting = Setting(
         backend=backend,

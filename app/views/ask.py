@@ -93,7 +93,7 @@ def _draw_head(scene: Scene) -> None:
         draw_cost(scene.costs)
         draw_rereading(_rereading(scene))
         if scene.session is not None and scene.preview is not None:
-            draw_read_on(scene.session.id, scene.preview.read_on)
+            draw_read_on(scene.session.id, scene.preview)
         draw_reach(scene.budget.corpus)
     draw_unseen(scene.unseen, scene.about)
     draw_template_note(scene.about)

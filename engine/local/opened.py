@@ -9,6 +9,7 @@ from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
 
+from engine.corpus.formats.drawing import drawing_bytes
 from engine.corpus.source import Source
 from engine.errors import LongdeskError, ModelRefused
 from engine.gguf import Header, read_header
@@ -25,7 +26,7 @@ from engine.prompt.rendering import kept_renderings, recall_renderings
 from engine.prompt.template import Brought, ChatTemplate, brought_by, read_brought, read_own
 from engine.runtime.events import Sampling
 from engine.runtime.manner import Manner
-from engine.tokens.document import Document
+from engine.tokens.document import Document, Shown
 from engine.tokens.encode import Tokenizer
 from engine.tokens.id_cache import IdCache
 from engine.tokens.proof import open_tokenizer, read_kept, write_kept
@@ -33,7 +34,6 @@ from engine.tokens.sight import Sight
 from engine.tokens.source_ids import encode_documents, encode_texts, text_of
 from engine.tokens.tiles import MOST_TILES
 
-_PIXEL_BYTES = 12  # of an image on its way to the encoder: decoded, as bytes, in llama.cpp, and some
 _RENDERING = 4  # raise it when a template is rendered otherwise
 _NAME_TOKENS = 4  # the fewest that a line such as "[image 2]" takes
 
@@ -80,9 +80,8 @@ class OpenModel:
         """What is asked of a plan, and what the prompt's pictures need beside it."""
         if not prompt.shown or self.projector is None:
             return wanted
-        most_pixels = max(shown.picture.width * shown.picture.height for shown in prompt.shown)
         most_cells = max(shown.view.n_cells for shown in prompt.shown)
-        vision_bytes = self.projector.memory_bytes(most_cells) + _PIXEL_BYTES * most_pixels
+        vision_bytes = self.projector.memory_bytes(most_cells) + max(map(_drawing_bytes, prompt.shown))
         return replace(wanted, vision_bytes=vision_bytes, at_once=prompt.n_at_once)
 
     def weights(self, exchanges: Sequence[Exchange]) -> tuple[Weight, ...]:
@@ -132,6 +131,11 @@ class OpenModel:
     def manner(self, prompt: Prompt, sampling: Sampling, *, has_form: bool = False) -> Manner:
         """How a reply to the prompt is written. has_form: it is held to a grammar, which allows no thought."""
         return manner_of(self.template.habits, self.tokenizer, prompt.asks, sampling, has_form=has_form)
+
+
+def _drawing_bytes(shown: Shown) -> int:
+    view = shown.view
+    return drawing_bytes(shown.picture, shown.file.format, shown.n_file_bytes, width=view.width, height=view.height)
 
 
 def _pages(document: Document) -> dict[int, int]:

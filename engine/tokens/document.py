@@ -91,7 +91,8 @@ class View:
 @dataclass(frozen=True, slots=True)
 class Shown:
     """A view at its place in ids: its first one is at `start`. picture, file: what it shows of its source, and what
-    that is drawn from. number: what it is called. is_page: whether it is a page of its source, not an image whole."""
+    that is drawn from. number: what it is called. is_page: whether it is a page of its source, not an image whole.
+    n_file_bytes: how large the file is, which may not have been read yet."""
 
     start: int
     view: View
@@ -99,6 +100,7 @@ class Shown:
     file: KeptFile
     number: int = 1
     is_page: bool = False
+    n_file_bytes: int = 0
 
 
 Content = tuple[str | Shown, ...]  # texts and pictures in order

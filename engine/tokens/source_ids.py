@@ -119,7 +119,7 @@ def _document(source: Source, parts: Sequence[Encoded | View], first_number: int
         if isinstance(part, View):
             assert source.kept_file is not None
             number, is_page = first_number + len(shown), source.n_pages is not None
-            shown.append(Shown(at, part, next(pictures), source.kept_file, number, is_page))
+            shown.append(Shown(at, part, next(pictures), source.kept_file, number, is_page, source.n_bytes))
         elif part.unrepresentable:
             unrepresentable += part.unrepresentable
         ids.append(part.ids)

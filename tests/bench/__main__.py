@@ -39,6 +39,7 @@ BENCHMARKS = (
     "devices",
     "pdf",
     "pages",
+    "readers",
     "vision",
     "folder",
     "abuse",

@@ -22,7 +22,7 @@ _ORIENTATION_TAG = 0x0112
 _SEE_THROUGH = frozenset({"RGBA", "LA", "PA", "RGBa", "La"})
 _DEEP = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
 _MOST_FRAMES = 10_000
-_BAND_PIXELS = 1 << 20
+_BAND_PIXELS = 1 << 17  # that are turned into other pixels at once
 _LANCZOS = 1  # as Pillow's Resampling has it
 
 
@@ -61,9 +61,11 @@ def read_pixels(
             if quick and width is not None and height is not None:
                 picture.draft(None, (max(width, height),) * 2)  # of both sides: it may yet be turned
             rgb = _in_rgb(_upright(picture))
+            if rgb is not picture:
+                picture.close()  # four bytes a pixel less from here on
             if width is not None and height is not None and rgb.size != (width, height):
                 rgb = rgb.resize((width, height), _LANCZOS, reducing_gap=3.0)
-            return Pixels(rgb.width, rgb.height, rgb.tobytes())
+            return Pixels(rgb.width, rgb.height, _packed(rgb))
     except MemoryError:
         raise
     except Exception:  # plugins raise anything on a broken file, SyntaxError and struct.error too
@@ -236,37 +238,62 @@ def _upright(picture: "Pillow.Image") -> "Pillow.Image":
 
 
 def _in_rgb(picture: "Pillow.Image") -> "Pillow.Image":
-    if picture.mode in _DEEP:
-        picture = _narrowed(picture)
-    if picture.mode in _SEE_THROUGH or "transparency" in picture.info:
-        from PIL import Image as Pillow
+    """Band by band: a whole picture more for each step would take four bytes a pixel, and seeing through takes four."""
+    from PIL import Image as Pillow
 
-        picture = picture.convert("RGBA")
-        return Pillow.alpha_composite(Pillow.new("RGBA", picture.size, "white"), picture).convert("RGB")
-    return picture if picture.mode == "RGB" else picture.convert("RGB")
+    is_seen_through = picture.mode in _SEE_THROUGH or (picture.mode not in _DEEP and "transparency" in picture.info)
+    if picture.mode == "RGB" and not is_seen_through:
+        return picture
+    narrow = _narrower(picture) if picture.mode in _DEEP else None
+    rgb = Pillow.new("RGB", picture.size)
+    for top, band in _bands(picture):
+        if narrow is not None:
+            band = narrow(band)
+        elif is_seen_through:
+            band = band.convert("RGBA")
+            band = Pillow.alpha_composite(Pillow.new("RGBA", band.size, "white"), band)
+        rgb.paste(band.convert("RGB"), (0, top))
+    return rgb
 
 
-def _narrowed(picture: "Pillow.Image") -> "Pillow.Image":
-    """Gray of 16 or 32 bits, or of floats, in eight: convert() would cut off what is above 255.
+def _packed(rgb: "Pillow.Image") -> bytes:
+    """Three bytes a pixel; tobytes() holds them twice."""
+    packed = BytesIO()
+    for _, band in _bands(rgb):
+        packed.write(band.tobytes())
+    return packed.getvalue()
 
-    16 bits keep their upper eight. Wider ones do not say what is white: it is what they hold at most.
+
+def _bands(picture: "Pillow.Image") -> "Iterator[tuple[int, Pillow.Image]]":
+    """A few rows after another, each time with where they begin."""
+    n_rows = max(1, _BAND_PIXELS // max(1, picture.width))
+    for top in range(0, picture.height, n_rows):
+        yield top, picture.crop((0, top, picture.width, min(top + n_rows, picture.height)))
+
+
+def _narrower(picture: "Pillow.Image") -> Callable[["Pillow.Image"], "Pillow.Image"]:
+    """What makes gray of eight bits of a part of a picture of 16 or 32, or of floats: convert() would cut off what is
+    above 255.
+
+    16 bits keep their upper eight. Wider ones do not say what is white: it is what the whole picture holds at most.
     """
     import numpy as np  # 55 ms, and few images need it
     from PIL import Image as Pillow
 
-    values = np.asarray(picture)
-    if picture.mode.startswith("I;16") or (picture.mode == "I" and 255 < values.max(initial=0) < 1 << 16):
-        return Pillow.fromarray((values.clip(0) >> 8).astype(np.uint8))
-    n_rows = max(1, _BAND_PIXELS // max(1, picture.width))  # 100 million of these numbers at once take gigabytes
-    bands = [slice(at, at + n_rows) for at in range(0, picture.height, n_rows)]
+    def finite(band: "Pillow.Image") -> Any:
+        return np.nan_to_num(np.asarray(band).astype(np.float64), posinf=0, neginf=0)
 
-    def finite(band: slice) -> Any:
-        return np.nan_to_num(values[band].astype(np.float64), posinf=0, neginf=0)
+    def upper(band: "Pillow.Image") -> "Pillow.Image":
+        return Pillow.fromarray((np.asarray(band).clip(0) >> 8).astype(np.uint8))
 
-    low = min(0.0, *(finite(band).min(initial=0) for band in bands))
-    high = max(0.0, *(finite(band).max(initial=0) for band in bands))
+    def scaled(band: "Pillow.Image") -> "Pillow.Image":
+        return Pillow.fromarray(((finite(band) - low) / (white - low) * 255).round().astype(np.uint8))
+
+    if picture.mode.startswith("I;16"):
+        return upper
+    low = high = 0.0
+    for _, band in _bands(picture):
+        values = finite(band)
+        low, high = min(low, values.min(initial=0)), max(high, values.max(initial=0))
     white = 255.0 if 1 < high <= 255 else max(high, 1.0)
-    narrow = np.empty(values.shape, np.uint8)
-    for band in bands:
-        narrow[band] = ((finite(band) - low) / (white - low) * 255).round()
-    return Pillow.fromarray(narrow)
+    return upper if picture.mode == "I" and 255 < high < 1 << 16 else scaled

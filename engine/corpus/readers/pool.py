@@ -25,6 +25,7 @@ from engine.corpus.readers.wire import HEAD, Frame, fields_in, send_request, siz
 
 _POLL_S = 0.05
 _ENDING_S = 5.0
+_AHEAD_BYTES = 64 << 10  # received at once: the whole of most frames, and of several that say where a reader is
 _KEPT_NAMES = ("PATH", "PYTHON", "LD_", "DYLD_", "LANG", "LC_", "TMPDIR", "LONGDESK_")
 
 Waiting = Callable[[str], None]  # see formats.format
@@ -82,6 +83,7 @@ class Reader:
         self._poll = select.poll()
         self._poll.register(self._channel, select.POLLIN)
         self._step: Step = ("", 0)
+        self._ahead = bytearray()
 
     @property
     def alive(self) -> bool:
@@ -133,18 +135,26 @@ class Reader:
 
     def _take(self, n_bytes: int, until: float, waiting: Waiting) -> bytearray:
         """Exactly that many bytes."""
-        taken, at = bytearray(n_bytes), 0
-        view = memoryview(taken)
-        while at < n_bytes:
-            try:
-                got = self._channel.recv_into(view[at:])
-            except BlockingIOError:
-                self._wait(until, waiting)
-                continue
+        while len(self._ahead) < n_bytes <= _AHEAD_BYTES:
+            self._wait(until, waiting)
+            got = self._channel.recv(_AHEAD_BYTES)
             if not got:
                 raise EOFError
-            at += got
+            self._ahead += got
+        taken, at = self._ahead[:n_bytes], min(len(self._ahead), n_bytes)
+        del self._ahead[:at]
+        if at < n_bytes:
+            taken.extend(bytes(n_bytes - at))
+            self._receive_into(memoryview(taken)[at:], until, waiting)
         return taken
+
+    def _receive_into(self, left: memoryview, until: float, waiting: Waiting) -> None:
+        while left:
+            self._wait(until, waiting)
+            got = self._channel.recv_into(left)
+            if not got:
+                raise EOFError
+            left = left[got:]
 
     def _wait(self, until: float, waiting: Waiting) -> None:
         """Until there is something to receive. Raises ReaderFailed when the time is up."""

@@ -110,8 +110,11 @@ def receive_request(channel: socket.socket) -> tuple[dict[str, Any], int] | None
 def send_frame(channel: socket.socket, fields: Mapping[str, Any], *payload: bytes) -> None:
     """The reader's side. Raises OSError where the other side is gone."""
     body = json.dumps(fields, separators=(",", ":")).encode()
-    channel.sendall(HEAD.pack(len(body), sum(map(len, payload))) + body)
-    for part in payload:
+    head = HEAD.pack(len(body), sum(map(len, payload))) + body
+    if sum(map(len, payload)) < _PIECE_BYTES:  # each piece that is sent may wake the other side
+        channel.sendall(b"".join((head, *payload)))
+        return
+    for part in (head, *payload):
         channel.sendall(part)
 
 
