@@ -220,8 +220,7 @@ def serve(door: Door) -> None:
         "logger.hideWelcomeMessage": True,  # it would look up addresses to show
         "secrets.files": [str(secrets_file(home))],
     }
-    token, _ = token_of(home, PAGE_FILE)
-    Page(door, token).run(config=options)
+    Page(door, door.token or token_of(home, PAGE_FILE)[0]).run(config=options)
 
 
 if __name__ == "__main__":

@@ -240,7 +240,9 @@ def renew(name: str) -> None:
 
 def say(sentence: str) -> None:
     """Keeps an error's sentence, to be shown at the next redraw: callbacks cannot draw."""
-    st.session_state.setdefault("sentences", []).append(sentence)
+    sentences: list[str] = st.session_state.setdefault("sentences", [])
+    if sentence not in sentences:
+        sentences.append(sentence)
 
 
 def refusal(act: Callable[[], object]) -> str | None:

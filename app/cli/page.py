@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import click
 
 from app.cli.options import ALLOW, CHAT_TEMPLATE, LORA, MMPROJ, MODEL
 from app.door.addresses import is_loopback, listen
-from app.door.keys import PAGE_FILE, token_of
+from app.door.keys import PAGE_FILE, TokenUnkept, new_token, token_of
 from app.door.setting import Door, door_of
 from app.models.places import find_plannable
 from app.models.shelf import Shelf
@@ -77,7 +78,8 @@ def _serve(settings: Settings, door: Door) -> int:
     """Runs the page until it is stopped; does not come back. Raises LongdeskError when the port is taken."""
     _refuse_taken(door)
     url = door.url
-    token, _ = token_of(settings.home, PAGE_FILE)
+    door = _with_token(settings.home, door)
+    token = door.token or token_of(settings.home, PAGE_FILE)[0]
     if door.way == "token":
         url += f"/?token={token}"
     print(f"Longdesk is at {url} (Ctrl-C ends it)", file=sys.stderr, flush=True)
@@ -97,6 +99,16 @@ def _serve(settings: Settings, door: Door) -> int:
     door.put(environment)
     os.chdir(_HOUSE)  # Streamlit reads .streamlit/config.toml from the working directory
     os.execve(sys.executable, [sys.executable, "-m", "app.server", str(door.port)], environment)
+
+
+def _with_token(home: Path, door: Door) -> Door:
+    """On a full disk the page opens all the same: it is where room can be made."""
+    try:
+        token_of(home, PAGE_FILE)
+    except TokenUnkept as error:
+        print(f"{error.fact} What lets you in holds until the page ends.", file=sys.stderr)
+        return replace(door, token=new_token())
+    return door
 
 
 def _open_browser(home: Path, url: str) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 import streamlit as st
 
 from app import state
+from app.markdown import sentence_of
+from engine.errors import LongdeskError
 
 BOX = "ask"  # the key of the box to ask in
 
@@ -24,10 +26,15 @@ def draft_of(session_id: str) -> str:
 
 def put_in_draft(session_id: str, text: str) -> None:
     """Adds a text to a session's draft, below what is there; in the box from the next redraw on."""
-    desk = state.house().desk
     before = draft_of(session_id).rstrip()
-    desk.keep_draft(session_id, f"{before}\n\n{text}" if before else text)
-    state.drop("drafted")
+    whole = f"{before}\n\n{text}" if before else text
+    try:
+        state.house().desk.keep_draft(session_id, whole)
+    except LongdeskError as error:  # a full disk: it stands in the box alone
+        state.say(sentence_of(error))
+        state.follow("draft-given-back", whole)
+    else:
+        state.drop("drafted")
 
 
 def give_back(session_id: str | None, text: str) -> None:
@@ -39,7 +46,7 @@ def give_back(session_id: str | None, text: str) -> None:
 
 
 def clear_draft(session_id: str) -> None:
-    """It was asked."""
+    """It is asked. Raises LongdeskError where nothing can be written down: then it is not."""
     state.house().desk.keep_draft(session_id, "")
 
 
@@ -79,7 +86,8 @@ def _keep() -> None:
     if not isinstance(text, str):
         return
     if isinstance(session_id, str) and (text or draft_of(session_id)):  # an empty box takes nothing from who waits
-        state.house().desk.keep_draft(session_id, text)
+        # where the disk is full, the page says so, and the browser keeps it
+        state.refusal(lambda: state.house().desk.keep_draft(session_id, text))
     if is_back:
         state.follow("drafted", (session_id,))
         state.follow(BOX, text)
