@@ -5,6 +5,7 @@ The address has a token, and what a browser is started with can be read by every
 file of the home that leads there, which only its owner can read, and which is gone a while later.
 """
 
+import os
 import socket
 import sys
 import time
@@ -12,8 +13,6 @@ import webbrowser
 from html import escape
 from pathlib import Path
 from urllib.parse import urlsplit
-
-from engine.kept_files import write_whole
 
 _KEPT_S = 60.0
 _NAME = "open-page.html"
@@ -43,8 +42,10 @@ def _open(url: str, home: Path, kept_s: float) -> bool:
         f'<meta http-equiv="refresh" content="0; url={escape(url)}"><a href="{escape(url)}">Longdesk</a>'
     )
     try:
-        write_whole(path, written.encode())
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(written)
     except OSError:  # a full disk: the address stands in the terminal
+        path.unlink(missing_ok=True)
         return False
     try:
         opened = webbrowser.open(path.absolute().as_uri())

@@ -255,12 +255,14 @@ def refusal(act: Callable[[], object]) -> str | None:
 
 
 @contextmanager
-def telling() -> Iterator[None]:
-    """What cannot be done within is said at the next redraw, in the error's own sentence."""
+def telling(otherwise: Callable[[], None] | None = None) -> Iterator[None]:
+    """What cannot be done within is said at the next redraw, in the error's own sentence. otherwise: is done then."""
     try:
         yield
     except LongdeskError as error:
         say(sentence_of(error))
+        if otherwise is not None:
+            otherwise()
 
 
 def said() -> list[str]:

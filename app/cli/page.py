@@ -54,6 +54,8 @@ def up(
     settings = read_settings(model=model, mmproj=mmproj, lora=lora, chat_template=chat_template, roots=roots or None)
     if model is not None:  # of one in config.toml the page speaks: what was asked of others is there to be read
         _refuse_model(settings)
+    if chat_template is not None:
+        _refuse_template(settings)
     return _serve(settings, door_of(settings.home, ask=_password_asked(), **door))
 
 
@@ -65,6 +67,13 @@ def _refuse_model(settings: Settings) -> None:
         return
     if isinstance(find_plannable(settings.model, settings), Path):
         Shelf(settings).card(settings.model)
+
+
+def _refuse_template(settings: Settings) -> None:
+    """Raises UsageError and ModelRefused for one that no question could be laid out with."""
+    own = settings.own_template
+    if own is not None and settings.engine() is None and not is_address(settings.model):
+        Shelf(settings).template(settings.model, own)
 
 
 def _password_asked() -> Callable[[], str] | None:

@@ -48,7 +48,7 @@ def token_of(home: Path, file: str, environment: Mapping[str, str] | None = None
                 write_whole(path, f"{new_token()}\n".encode(), replaces=False)
         return _checked(path.read_text(encoding="ascii").strip(), str(path)), str(path)
     except (OSError, UnicodeDecodeError) as error:
-        if is_full(error):
+        if isinstance(error, OSError) and is_full(error):
             remedy = f"{MAKE_ROOM} Or set {TOKEN_VARIABLE}." if environment is not None else MAKE_ROOM
             raise TokenUnkept(f"{path} cannot be written: {why(error)}.", remedy) from None
         remedy = f"Mend it, or set {TOKEN_VARIABLE}." if environment is not None else "Mend it."

@@ -8,8 +8,6 @@ from pathlib import Path
 import streamlit as st
 
 from app import state
-from app.markdown import sentence_of
-from engine.errors import LongdeskError
 
 BOX = "ask"  # the key of the box to ask in
 
@@ -28,10 +26,9 @@ def put_in_draft(session_id: str, text: str) -> None:
     """Adds a text to a session's draft, below what is there; in the box from the next redraw on."""
     before = draft_of(session_id).rstrip()
     whole = f"{before}\n\n{text}" if before else text
-    try:
-        state.house().desk.keep_draft(session_id, whole)
-    except LongdeskError as error:  # a full disk: it stands in the box alone
-        state.say(sentence_of(error))
+    sentence = state.refusal(lambda: state.house().desk.keep_draft(session_id, whole))
+    if sentence is not None:  # a full disk: it stands in the box alone
+        state.say(sentence)
         state.follow("draft-given-back", whole)
     else:
         state.drop("drafted")

@@ -1,7 +1,6 @@
 """The page that asks: the budget above, the chat in the middle, the sources beside it."""
 
 from collections.abc import Sequence
-from functools import partial
 
 import streamlit as st
 from streamlit.elements.widgets.chat import ChatInputValue
@@ -332,26 +331,20 @@ def _ask(scene: Scene, text: str, filled: Filled | None = None, *, files: Sequen
     filled: what a template made of it.
     """
     house, session_id = state.house(), scene.session_id
-    if text and session_id is not None:
-        state.hush(session_id)  # before what is attached now has something to say
-        if (sentence := state.refusal(partial(clear_draft, session_id))) is not None:
-            state.say(sentence)
-            give_back(session_id, text)
-            st.rerun()
-    filled = filled or filled_in(text)
-    has_commits = filled is not None and bool(filled.commits)
-    if files:
-        take_uploads(session_id, files, question=None if has_commits else text or None)
-        session_id = state.session_id()
-    if filled is not None and has_commits:
-        take_commits(session_id, text, filled)
-    elif not files and text and (session_id is None or not house.additions.ask_after(session_id, text)):
-        try:
+    with state.telling(lambda: give_back(session_id, text)):
+        if text and session_id is not None:
+            state.hush(session_id)  # before what is attached now has something to say
+            clear_draft(session_id)
+        filled = filled or filled_in(text)
+        has_commits = filled is not None and bool(filled.commits)
+        if files:
+            take_uploads(session_id, files, question=None if has_commits else text or None)
+            session_id = state.session_id()
+        if filled is not None and has_commits:
+            take_commits(session_id, text, filled)
+        elif not files and text and (session_id is None or not house.additions.ask_after(session_id, text)):
             if session_id is None:
                 session_id = house.desk.begin_session("New session", with_sources=False).id
             house.jobs.ask(session_id, text, filled=filled)
             state.go_to(session_id)
-        except LongdeskError as error:
-            state.say(sentence_of(error))
-            give_back(session_id, text)
     st.rerun()
