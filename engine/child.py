@@ -18,6 +18,7 @@ import signal
 import struct
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -28,7 +29,7 @@ from time import monotonic
 from typing import IO, Any
 
 from engine.errors import EngineDied, EngineFailed, EngineKilled
-from engine.watching import ANSWERING, LastWords, Patience, Pulse
+from engine.watching import ANSWERING, LastWords, Patience, Pulse, ending
 
 MODEL_SUSPECT = "the model file is one that llama.cpp cannot run"
 _ENDING_S = 5.0  # how long the system takes to end a process, and some
@@ -168,6 +169,8 @@ class Child:
         self._words.begin()
         self._pulse = Pulse(self._process.pid)
         self._reads, self._writes = parent_reads, parent_writes
+        # one that nobody closes, as when a thread started it while its owner was being closed, ends with its last user
+        self._left_open = weakref.finalize(self, _let_go, self._channel, self._process)
 
     @property
     def pid(self) -> int:
@@ -248,7 +251,7 @@ class Child:
                 "Ask again: a new engine starts. If memory was short, choose a smaller context or model.",
             )
         return EngineDied(
-            f"The engine's process {_ending(code)}{': ' + words if words else ''}.",
+            f"The engine's process {ending(code)}{': ' + words if words else ''}.",
             f"Ask again: a new engine starts. If it ends again, {self.suspect}.",
         )
 
@@ -258,23 +261,20 @@ class Child:
         try:
             self._process.wait(1)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            with contextlib.suppress(subprocess.TimeoutExpired):  # one that a disk holds ends when that lets it
-                self._process.wait(_ENDING_S)
+            _let_go(self._channel, self._process)
         self._words.said()  # all of it is read
+        self._left_open.detach()
 
     def kill(self) -> None:
         """Ends the child while another thread may wait for its answer, which hears of it; to be closed all the same."""
         self._process.kill()
 
 
-def _ending(code: int | None) -> str:
-    """How a process ended, by its exit status; None for one that has only stopped answering."""
-    if code is None:
-        return "stopped answering"
-    if code >= 0:
-        return f"ended with exit code {code}"
-    return f"ended with signal {signal.Signals(-code).name if -code in set(signal.Signals) else -code}"
+def _let_go(channel: Channel, process: "subprocess.Popen[bytes]") -> None:
+    channel.close()
+    process.kill()
+    with contextlib.suppress(subprocess.TimeoutExpired):  # one that a disk holds ends when that lets it
+        process.wait(_ENDING_S)
 
 
 def python_command(module: str) -> list[str]:

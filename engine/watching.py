@@ -1,4 +1,4 @@
-"""What is known of a child process from outside: whether it still does something, and its last words.
+"""What is known of a child process from outside: whether it still does something, how it ended, its last words.
 
 No wait for a child is without end. A child that is stopped, or waits for what never comes, neither speaks nor works;
 one that goes round in circles works and never speaks. How long either may last is a Patience.
@@ -6,6 +6,7 @@ one that goes round in circles works and never speaks. How long either may last 
 
 import contextlib
 import os
+import signal
 import time
 from dataclasses import dataclass
 from threading import Thread
@@ -117,3 +118,12 @@ class LastWords:
         errors = [line.strip() for line in lines if "error" in line.lower()]
         asserted = [line.strip() for line in lines if "GGML_ASSERT" in line]
         return (asserted[:1] or errors[-1:] or [""])[0][:300]
+
+
+def ending(code: int | None) -> str:
+    """How a process ended, by its exit status; None for one that has only stopped answering."""
+    if code is None:
+        return "stopped answering"
+    if code >= 0:
+        return f"ended with exit code {code}"
+    return f"ended with signal {signal.Signals(-code).name if -code in set(signal.Signals) else -code}"

@@ -1,5 +1,6 @@
 """engine.child: frames, and every way in which a child or its parent can end."""
 
+import gc
 import os
 import platform
 import random
@@ -317,3 +318,12 @@ def test_who_was_killed_from_outside_is_told_from_who_crashed(child: Child) -> N
         other.receive()
     assert not isinstance(caught.value, EngineKilled)
     other.close()
+
+
+def test_one_that_nobody_closes_ends_with_its_last_user() -> None:
+    """A warning of Python's about a process that is still running, or about open pipes, would fail this test."""
+    dropped = Child(ODD)
+    pid = dropped.pid
+    del dropped
+    gc.collect()
+    assert not is_running(pid) and pid not in zombies()

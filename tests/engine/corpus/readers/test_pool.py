@@ -44,7 +44,15 @@ def hang(waiting: Waiting) -> Pixels | Skipped:
 
 
 def readers() -> list[psutil.Process]:
-    return [each for each in psutil.Process().children() if "reading_child" in " ".join(each.cmdline())]
+    return [each for each in psutil.Process().children() if "reading_child" in _command(each)]
+
+
+def _command(process: psutil.Process) -> str:
+    """Nothing of one that ended, whoever's it was."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
 
 
 def test_a_reader_serves_many_files() -> None:
