@@ -5,6 +5,7 @@ plan makes of them is left to `planner`. Source: no_alloc of llama_model_params,
 """
 
 import json
+import os
 import re
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -12,12 +13,12 @@ from hashlib import blake2b
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from threading import Lock
 from typing import Any
 
 from engine.child import Child, Frame
 from engine.errors import EngineDied, EngineFailed, ModelRefused, UsageError
-from engine.kept_files import write_whole
 from engine.memory.budget import Device, Measured, Placement, devices_from
 from engine.memory.card import ModelCard
 
@@ -157,7 +158,13 @@ class DryRun:
         known = {key: asdict(measured) for (of, key), measured in self._known.items() if of == model}
         with suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
-            write_whole(self._folder / f"{model}.json", json.dumps(known).encode())
+            with NamedTemporaryFile("w", dir=self._folder, delete=False) as file:
+                try:
+                    json.dump(known, file)
+                    file.flush()
+                    os.replace(file.name, self._folder / f"{model}.json")
+                except OSError:  # a full disk
+                    os.unlink(file.name)
 
 
 def has_gpu_back_ends() -> bool:
