@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from app.session_settings import SessionSettings, settings_of
 from app.settings import Settings, read_settings
 from app.templates.shelf import Shelf
-from engine.errors import UsageError
+from engine.errors import LongdeskError, UsageError
 from storage.records import Hit, KeptNote, Session, SessionOverview, SessionRecord, SessionSource, SessionSummary, Turn
 from storage.store import Store
 
@@ -134,6 +134,10 @@ class Archive:
         from app.forking import fork_of
 
         return self._store.put(fork_of(self.record(session_id), last))
+
+    def full_disk(self) -> LongdeskError | None:
+        """What there is to say where the disk of the home is full; None where there is room for a change."""
+        return self._store.full_disk()
 
     def draft(self, session_id: str) -> str:
         """What was typed in a session and not asked yet; '' for nothing, and without such a session."""

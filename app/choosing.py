@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from app.session_settings import bound, kept_lora, kept_template, sampling_json, sampling_of, settings_of
 from app.settings import MODELS_OWN, NamedEngine, Settings, engines_in
 from engine.backend import About, Backend, Makers, OwnTemplate, Quotes, TemplateUse
+from engine.errors import LongdeskError, remedy_of, why
 from engine.memory.lora import Lora, in_words
 from engine.prompt.choice import one_line, own_template
 from storage.records import Session
@@ -173,16 +174,21 @@ class Choosing:
         return own_template(self._own_folder / Path(name).name)
 
     def keep_template(self, name: str, content: bytes) -> OwnTemplate:
-        """Keeps a chat template in the home, in place of one of its name. Raises ModelRefused for what is none."""
+        """Keeps a chat template in the home, in place of one of its name. Raises ModelRefused for what is none,
+        LongdeskError where it cannot be written."""
         known = one_line(Path(name).name).lstrip(".")[-_LONGEST_NAME:] or "chat_template.jinja"
-        self._own_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         written = self._own_folder / f".{secrets.token_hex(8)}"
         try:
+            self._own_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             written.write_bytes(content)
             kept = replace(own_template(written), name=known)
             os.replace(written, self._own_folder / known)
+        except OSError as error:
+            remedy = remedy_of(error, "See to the rights of its folder.")
+            raise LongdeskError(f"{known} was not kept: {why(error)}.", remedy) from None
         finally:
-            written.unlink(missing_ok=True)
+            with suppress(OSError):
+                written.unlink(missing_ok=True)
         return kept
 
     @property

@@ -50,6 +50,7 @@ def draw_page() -> None:
         state.house()
         with st.sidebar:
             _draw_sidebar()
+        _draw_full_disk()
         page.run()
     except LongdeskError as error:
         st.error(sentence_of(error), icon=":material/error:")
@@ -64,6 +65,15 @@ def _draw_sidebar() -> None:
     draw_plan_link("What fits")
     draw_reading_link("How far it reads")
     draw_engine()
+
+
+def _draw_full_disk() -> None:
+    """Before anything is asked that could not be kept."""
+    if (error := state.house().desk.full_disk()) is not None:
+        st.warning(
+            f"{sentence_of(error)} Until then, what is kept here can be read and deleted, and nothing be asked.",
+            icon=":material/hard_drive:",
+        )
 
 
 if __name__ == "__main__":

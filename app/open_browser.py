@@ -37,11 +37,16 @@ def _open(url: str, home: Path, kept_s: float) -> bool:
         return webbrowser.open(url)
     path = home / _NAME
     path.unlink(missing_ok=True)
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(
-            '<!DOCTYPE html><meta charset="utf-8"><meta name="referrer" content="no-referrer">'
-            f'<meta http-equiv="refresh" content="0; url={escape(url)}"><a href="{escape(url)}">Longdesk</a>'
-        )
+    written = (
+        '<!DOCTYPE html><meta charset="utf-8"><meta name="referrer" content="no-referrer">'
+        f'<meta http-equiv="refresh" content="0; url={escape(url)}"><a href="{escape(url)}">Longdesk</a>'
+    )
+    try:
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(written)
+    except OSError:  # a full disk: the address stands in the terminal
+        path.unlink(missing_ok=True)
+        return False
     try:
         opened = webbrowser.open(path.absolute().as_uri())
         time.sleep(kept_s)

@@ -79,6 +79,8 @@ class Promises:
                     return False
                 self._write(entry)
         except (OSError, LongdeskError):
+            if not self._entry:
+                self.withdraw()  # a file without a promise in it
             return fits()
         return True
 
@@ -94,7 +96,7 @@ class Promises:
             with suppress(OSError):
                 (self._folder / self._name).unlink()
             self._file.close()  # and the lock with it
-            self._file = None
+            self._file, self._entry = None, {}
 
     def _write(self, entry: dict[str, Any]) -> None:
         if self._file is None:

@@ -35,6 +35,7 @@ from app.door.setting import Door, secrets_file
 from app.endings import HUNG_UP, exit_code, polite_signals
 from app.folders import FOLDERS, MAX_BYTES, Folders
 from app.settings import home_of
+from app.uploads import sweep
 from engine.errors import LongdeskError, UsageError
 
 PAGE = Path(__file__).with_name("main.py")
@@ -209,6 +210,7 @@ def serve(door: Door) -> None:
             signal.signal(each, hang_up)
     look_nothing_up()
     home = home_of(os.environ)
+    sweep(home)  # what a page that was killed left of uploads, before anybody looks at this one
     options = {
         "server.port": door.port,
         "server.address": door.host,
@@ -220,8 +222,7 @@ def serve(door: Door) -> None:
         "logger.hideWelcomeMessage": True,  # it would look up addresses to show
         "secrets.files": [str(secrets_file(home))],
     }
-    token, _ = token_of(home, PAGE_FILE)
-    Page(door, token).run(config=options)
+    Page(door, door.token or token_of(home, PAGE_FILE)[0]).run(config=options)
 
 
 if __name__ == "__main__":

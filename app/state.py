@@ -240,7 +240,9 @@ def renew(name: str) -> None:
 
 def say(sentence: str) -> None:
     """Keeps an error's sentence, to be shown at the next redraw: callbacks cannot draw."""
-    st.session_state.setdefault("sentences", []).append(sentence)
+    sentences: list[str] = st.session_state.setdefault("sentences", [])
+    if sentence not in sentences:
+        sentences.append(sentence)
 
 
 def refusal(act: Callable[[], object]) -> str | None:
@@ -253,12 +255,14 @@ def refusal(act: Callable[[], object]) -> str | None:
 
 
 @contextmanager
-def telling() -> Iterator[None]:
-    """What cannot be done within is said at the next redraw, in the error's own sentence."""
+def telling(otherwise: Callable[[], None] | None = None) -> Iterator[None]:
+    """What cannot be done within is said at the next redraw, in the error's own sentence. otherwise: is done then."""
     try:
         yield
     except LongdeskError as error:
         say(sentence_of(error))
+        if otherwise is not None:
+            otherwise()
 
 
 def said() -> list[str]:

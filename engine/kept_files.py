@@ -80,7 +80,7 @@ class KeptFiles:
         try:
             _make_folder(self.folder)
             self._make_room(n_bytes, but=name)
-            self._write(name, (front, head, *body))
+            write_whole(self.folder / name, front, head, *body)
         except OSError:
             return False
         return True
@@ -89,18 +89,6 @@ class KeptFiles:
         """A file that is not needed or not whole."""
         with suppress(OSError):
             os.unlink(self.folder / name)
-
-    def _write(self, name: str, parts: Sequence[Bytes]) -> None:
-        with NamedTemporaryFile(dir=self.folder, suffix=_PART, delete=False) as file:  # mode 0600
-            try:
-                for part in parts:
-                    file.write(part)
-                file.flush()
-                os.replace(file.name, self.folder / name)
-            except BaseException:  # Ctrl-C too
-                with suppress(OSError):
-                    os.unlink(file.name)
-                raise
 
     def _make_room(self, n_bytes: int, *, but: str) -> None:
         """Removes the least recently used files, and what writers that died have left."""
@@ -120,6 +108,40 @@ class KeptFiles:
             if name != but:
                 self.remove(name)
                 left += size
+
+
+def write_whole(path: Path, *parts: Bytes, replaces: bool = True) -> None:
+    """Puts a file in its place, for its owner alone, or leaves nothing behind: whoever looks meanwhile finds it whole.
+
+    Raises OSError, as on a full disk; FileExistsError where one is there and it replaces none.
+    """
+    with NamedTemporaryFile(dir=path.parent, suffix=_PART, delete=False) as file:  # mode 0600
+        try:
+            for part in parts:
+                file.write(part)
+            file.flush()
+            if replaces:
+                os.replace(file.name, path)
+            else:
+                _name_first(file.name, path)
+        except BaseException:  # Ctrl-C too
+            with suppress(OSError):
+                os.unlink(file.name)
+            raise
+
+
+def _name_first(written: str, path: Path) -> None:
+    """Gives a file its name where none has it. Raises OSError."""
+    try:
+        os.link(written, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without a second name for a file
+        if path.exists():
+            raise FileExistsError(str(path)) from None
+        os.replace(written, path)
+    else:
+        os.unlink(written)
 
 
 def _make_folder(folder: Path) -> None:

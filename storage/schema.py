@@ -75,6 +75,13 @@ class Database:
         for connection in idle:
             connection.close()
 
+    def full_disk(self) -> StorageFull | None:
+        """What a change would be refused with, as far as the system tells without one; None where there is room."""
+        with suppress(OSError):
+            if shutil.disk_usage(self.path.parent).free < RESERVE_BYTES:
+                return _full(self.path)
+        return None
+
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """Lends a connection inside a transaction that sees one moment of the database and must not write. It needs no

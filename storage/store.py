@@ -14,7 +14,7 @@ from storage.kept_notes import KeptNotes
 from storage.leases import SUMMARIZING, Lease, Leases, take
 from storage.notes import Notes
 from storage.records import Session, SessionOverview, SessionRecord, Turn
-from storage.schema import Database
+from storage.schema import Database, StorageFull
 from storage.search import Search
 from storage.sessions import NewSession, Sessions, change_session, create_session, rename_session
 from storage.snapshots import Snapshots
@@ -58,6 +58,10 @@ class Store:
     def notes(self) -> Notes:
         """What passes found."""
         return Notes(self._database)
+
+    def full_disk(self) -> StorageFull | None:
+        """What a change would be refused with, as far as the system tells without one; None where there is room."""
+        return self._database.full_disk()
 
     def heal(self) -> int:
         """Marks running turns of dead processes as interrupted; returns how many. Lists and turns do it themselves."""

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import click
 
 from app.cli.options import ALLOW, CHAT_TEMPLATE, CTX, LORA, MMPROJ, MODEL, ROPE_SCALING
 from app.door.addresses import is_loopback, listen
-from app.door.keys import PAGE_FILE, token_of
+from app.door.keys import PAGE_FILE, TokenUnkept, new_token, token_of
 from app.door.setting import Door, door_of
 from app.models.places import find_plannable
 from app.models.shelf import Shelf
@@ -65,6 +66,8 @@ def up(
     )
     if model is not None or rope_scaling is not None:
         _refuse_model(settings)  # of a model in config.toml the page speaks: earlier answers are there to be read
+    if chat_template is not None:
+        _refuse_template(settings)
     return _serve(settings, door_of(settings.home, ask=_password_asked(), **door))
 
 
@@ -78,6 +81,13 @@ def _refuse_model(settings: Settings) -> None:
         Shelf(settings).card(settings.model)
 
 
+def _refuse_template(settings: Settings) -> None:
+    """Raises UsageError and ModelRefused for one that no question could be laid out with."""
+    own = settings.own_template
+    if own is not None and settings.engine() is None and not is_address(settings.model):
+        Shelf(settings).template(settings.model, own)
+
+
 def _password_asked() -> Callable[[], str] | None:
     """Asks whoever sits there for a new password, twice; None where nobody does."""
     if not sys.stdin.isatty():
@@ -89,7 +99,8 @@ def _serve(settings: Settings, door: Door) -> int:
     """Runs the page until it is stopped; does not come back. Raises LongdeskError when the port is taken."""
     _refuse_taken(door)
     url = door.url
-    token, _ = token_of(settings.home, PAGE_FILE)
+    door = _with_token(settings.home, door)
+    token = door.token or token_of(settings.home, PAGE_FILE)[0]
     if door.way == "token":
         url += f"/?token={token}"
     print(f"Longdesk is at {url} (Ctrl-C ends it)", file=sys.stderr, flush=True)
@@ -111,6 +122,16 @@ def _serve(settings: Settings, door: Door) -> int:
     door.put(environment)
     os.chdir(_HOUSE)  # Streamlit reads .streamlit/config.toml from the working directory
     os.execve(sys.executable, [sys.executable, "-m", "app.server", str(door.port)], environment)
+
+
+def _with_token(home: Path, door: Door) -> Door:
+    """On a full disk the page opens all the same: it is where room can be made."""
+    try:
+        token_of(home, PAGE_FILE)
+    except TokenUnkept as error:
+        print(f"{error.fact} What lets you in holds until the page ends.", file=sys.stderr)
+        return replace(door, token=new_token())
+    return door
 
 
 def _open_browser(home: Path, url: str) -> None:

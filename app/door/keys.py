@@ -2,7 +2,6 @@
 
 import base64
 import hmac
-import os
 import secrets
 import time
 from collections import OrderedDict
@@ -14,7 +13,8 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from threading import Lock
 
-from engine.errors import LongdeskError, UsageError
+from engine.errors import MAKE_ROOM, LongdeskError, UsageError, is_full, why
+from engine.kept_files import write_whole
 
 TOKEN_VARIABLE = "LONGDESK_TOKEN"
 PASSWORD_VARIABLE = "LONGDESK_PASSWORD"
@@ -27,24 +27,37 @@ _COST, _BLOCK, _LANES = 15, 8, 1  # of scrypt: 32 MiB and a tenth of a second fo
 _MOST_COST = 20
 
 
+class TokenUnkept(LongdeskError):
+    """The disk is full, and no token was kept before."""
+
+
 def token_of(home: Path, file: str, environment: Mapping[str, str] | None = None) -> tuple[str, str]:
     """The token, and where it can be read: LONGDESK_TOKEN of the environment where one is given, else a file of the
     home, made where it is not there yet.
 
-    Raises UsageError for one that could be guessed or sent by no client, LongdeskError where no file can be written.
+    Raises UsageError for one that could be guessed or sent by no client, LongdeskError where no file can be written,
+    TokenUnkept where the disk is full.
     """
     if environment is not None and (given := environment.get(TOKEN_VARIABLE)):
         return _checked(given, f"${TOKEN_VARIABLE}"), f"${TOKEN_VARIABLE}"
     path = home / file
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with suppress(FileExistsError):
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with open(descriptor, "w", encoding="ascii") as written:
-                written.write(f"{secrets.token_urlsafe(32)}\n")
+        if not path.exists():
+            with suppress(FileExistsError):
+                write_whole(path, f"{new_token()}\n".encode(), replaces=False)
         return _checked(path.read_text(encoding="ascii").strip(), str(path)), str(path)
     except (OSError, UnicodeDecodeError) as error:
-        raise LongdeskError(f"{path} cannot be used: {error}.", f"Mend it, or set {TOKEN_VARIABLE}.") from None
+        if isinstance(error, OSError) and is_full(error):
+            remedy = f"{MAKE_ROOM} Or set {TOKEN_VARIABLE}." if environment is not None else MAKE_ROOM
+            raise TokenUnkept(f"{path} cannot be written: {why(error)}.", remedy) from None
+        remedy = f"Mend it, or set {TOKEN_VARIABLE}." if environment is not None else "Mend it."
+        raise LongdeskError(f"{path} cannot be used: {error}.", remedy) from None
+
+
+def new_token() -> str:
+    """One that nobody guesses."""
+    return secrets.token_urlsafe(32)
 
 
 def _checked(token: str, where: str) -> str:

@@ -23,7 +23,7 @@ _NEEDED_OF_PROVIDER = ("client_id", "client_secret", "server_metadata_url")
 class Door:
     """host, port: where the server listens. names: further names that it goes by. password: its hash, "" for none.
     members: who may sign in, by address or by domain ("@desk.example"). provider: of several, the one that is asked.
-    certificate, key: files for TLS, "" without."""
+    certificate, key: files for TLS, "" without. token: what lets in this time alone, where none can be kept."""
 
     host: str = "127.0.0.1"
     port: int = 8501
@@ -33,6 +33,7 @@ class Door:
     provider: str = "default"
     certificate: str = ""
     key: str = ""
+    token: str = ""
 
     @property
     def way(self) -> str:

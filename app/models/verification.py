@@ -15,7 +15,7 @@ from engine.local.opened import makers_of_file, template_of
 from engine.local.quoting import is_tried, quotes_of
 from engine.memory.card import ModelCard, runnable_card
 from engine.memory.catalog.entry import ENTRIES, Entry
-from engine.prompt.choice import OwnTemplate, one_line
+from engine.prompt.choice import OwnTemplate, TemplateUse, one_line
 from engine.tokens.proof import how_encoded, open_tokenizer
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -35,13 +35,15 @@ class Verification:
     """What came of a file's checks.
 
     path: or the address of a server. entry: the catalogue's entry of its name, if it has one. sha256: of each file by
-    name, where it was asked for.
+    name, where it was asked for. template: which chat template it would be asked with, as other commands say it; None
+    where that cannot be said.
     """
 
     path: Path | str
     entry: Entry | None
     checks: tuple[Check, ...]
     sha256: tuple[tuple[str, str], ...] = ()
+    template: TemplateUse | None = None
 
     @property
     def passed(self) -> bool:
@@ -63,7 +65,7 @@ def verify(path: Path, *, cache: Path, digests: bool = False, own: OwnTemplate |
     if sums:
         detail = f"{', '.join(damaged)}: not the content that it was kept as" if damaged else "read to the last byte"
         checks += (Check("digest", not damaged, detail),)
-    return Verification(path, entry, checks, sums)
+    return Verification(path, entry, checks, sums, checking.template)
 
 
 def verify_server(address: str, about: About, plan: Plan) -> Verification:
@@ -77,7 +79,7 @@ def verify_server(address: str, about: About, plan: Plan) -> Verification:
         Check("forms", True, "notes are held to theirs" if about.holds_forms else "notes are read as they come"),
         Check("capacity", True, room_on_server(plan) or "it does not say what it has room for"),
     )
-    return Verification(address, None, checks)
+    return Verification(address, None, checks, template=about.template)
 
 
 class _Checking:
@@ -86,6 +88,7 @@ class _Checking:
     def __init__(self, path: Path, entry: Entry | None, cache: Path, own: OwnTemplate | None) -> None:
         self._path, self._entry, self._cache, self._own = path, entry, cache, own
         self.files: tuple[Path, ...] = ()
+        self.template: TemplateUse | None = None
 
     def checks(self) -> Iterator[Check]:
         name = "header"
@@ -122,31 +125,33 @@ class _Checking:
             proved = f"{len(tokenizer.vocabulary):,} tokens, proved against llama.cpp"
             yield Check("vocabulary", True, " ".join((f"{proved}.", *notes)) if notes else proved)
             yield Check("tokenizer", True, how_encoded(tokenizer.proof))
-            yield _template(header, self._cache, self._own)
+            yield self._template(header)
             yield _sampling(header, self._own)
         finally:
             tokenizer.close()
 
-
-def _template(header: Header, cache: Path, own: OwnTemplate | None) -> Check:
-    """Of the model's own too where another is used: it is the file that is looked at."""
-    use = template_of(header, cache=cache)
-    passed = not use.fault
-    if use.fault:
-        detail = f"does not render: {use.fault}; a plain one would be used"
-    elif use.used == "plain":
-        detail = "the model brings none; a plain one is used"
-    else:
-        detail = " ".join(("renders every turn;", use.note)) if use.note else "renders every turn"
-        detail += f"; {use.on_thinking}" if use.on_thinking else ""
-    if own is not None:
-        try:
-            template_of(header, own=own, cache=cache)
+    def _template(self, header: Header) -> Check:
+        """Of the model's own too where another is used: it is the file that is looked at."""
+        use = template_of(header, cache=self._cache)
+        detail, own = _of_template(use), self._own
+        if own is not None:
+            try:
+                use = template_of(header, own=own, cache=self._cache)
+            except LongdeskError as error:
+                return Check("template", False, error.fact)
             detail += f"; {own.name} is used in its place, and renders every turn"
-        except LongdeskError as error:
-            return Check("template", False, error.fact)
-        passed = True
-    return Check("template", passed, detail)
+        self.template = use
+        return Check("template", not use.fault, detail)
+
+
+def _of_template(use: TemplateUse) -> str:
+    """What is said of a model's own."""
+    if use.fault:
+        return f"does not render: {use.fault}; a plain one would be used"
+    if use.used == "plain":
+        return "the model brings none; a plain one is used"
+    detail = " ".join(("renders every turn;", use.note)) if use.note else "renders every turn"
+    return f"{detail}; {use.on_thinking}" if use.on_thinking else detail
 
 
 def _sampling(header: Header, own: OwnTemplate | None) -> Check:

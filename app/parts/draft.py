@@ -24,10 +24,14 @@ def draft_of(session_id: str) -> str:
 
 def put_in_draft(session_id: str, text: str) -> None:
     """Adds a text to a session's draft, below what is there; in the box from the next redraw on."""
-    desk = state.house().desk
     before = draft_of(session_id).rstrip()
-    desk.keep_draft(session_id, f"{before}\n\n{text}" if before else text)
-    state.drop("drafted")
+    whole = f"{before}\n\n{text}" if before else text
+    sentence = state.refusal(lambda: state.house().desk.keep_draft(session_id, whole))
+    if sentence is not None:  # a full disk: it stands in the box alone
+        state.say(sentence)
+        state.follow("draft-given-back", whole)
+    else:
+        state.drop("drafted")
 
 
 def give_back(session_id: str | None, text: str) -> None:
@@ -39,7 +43,7 @@ def give_back(session_id: str | None, text: str) -> None:
 
 
 def clear_draft(session_id: str) -> None:
-    """It was asked."""
+    """It is asked. Raises LongdeskError where nothing can be written down: then it is not."""
     state.house().desk.keep_draft(session_id, "")
 
 
@@ -79,7 +83,8 @@ def _keep() -> None:
     if not isinstance(text, str):
         return
     if isinstance(session_id, str) and (text or draft_of(session_id)):  # an empty box takes nothing from who waits
-        state.house().desk.keep_draft(session_id, text)
+        # where the disk is full, the page says so, and the browser keeps it
+        state.refusal(lambda: state.house().desk.keep_draft(session_id, text))
     if is_back:
         state.follow("drafted", (session_id,))
         state.follow(BOX, text)

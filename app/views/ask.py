@@ -15,7 +15,7 @@ from app.parts.adding import bring_back, draw_adding, draw_example_button, take_
 from app.parts.branches import draw_actions, draw_edit, draw_unasked_actions, is_edited
 from app.parts.changes import draw_changes
 from app.parts.coming import draw_coming, hear
-from app.parts.draft import BOX, clear_draft, draw_draft, follow_draft
+from app.parts.draft import BOX, clear_draft, draw_draft, follow_draft, give_back
 from app.parts.enclosures import candidates_of, draw_joined, draw_refused
 from app.parts.notes import draw_notes, draw_open_note
 from app.parts.passes import draw_left, draw_offer, draw_passes, draw_settings
@@ -331,18 +331,18 @@ def _ask(scene: Scene, text: str, filled: Filled | None = None, *, files: Sequen
     filled: what a template made of it.
     """
     house, session_id = state.house(), scene.session_id
-    if text and session_id is not None:
-        state.hush(session_id)  # before what is attached now has something to say
-        clear_draft(session_id)
-    filled = filled or filled_in(text)
-    has_commits = filled is not None and bool(filled.commits)
-    if files:
-        take_uploads(session_id, files, question=None if has_commits else text or None)
-        session_id = state.session_id()
-    if filled is not None and has_commits:
-        take_commits(session_id, text, filled)
-    elif not files and text and (session_id is None or not house.additions.ask_after(session_id, text)):
-        with state.telling():
+    with state.telling(lambda: give_back(session_id, text)):
+        if text and session_id is not None:
+            state.hush(session_id)  # before what is attached now has something to say
+            clear_draft(session_id)
+        filled = filled or filled_in(text)
+        has_commits = filled is not None and bool(filled.commits)
+        if files:
+            take_uploads(session_id, files, question=None if has_commits else text or None)
+            session_id = state.session_id()
+        if filled is not None and has_commits:
+            take_commits(session_id, text, filled)
+        elif not files and text and (session_id is None or not house.additions.ask_after(session_id, text)):
             if session_id is None:
                 session_id = house.desk.begin_session("New session", with_sources=False).id
             house.jobs.ask(session_id, text, filled=filled)

@@ -207,10 +207,10 @@ def open_model(
     bos, eos = vocabulary.text_of(tokenizer.facts.bos_id), vocabulary.text_of(vocabulary.eos_id)
     try:
         template = _template(replace(brought, bos=bos, eos=eos), own, cache)
+        projector, makers = projector_for(card, mmproj), makers_of_file(header, own=own)
     except LongdeskError:
         tokenizer.close()
         raise
-    projector, makers = projector_for(card, mmproj), makers_of_file(header, own=own)
     if projector is None:
         return OpenModel(card, tokenizer, template, unfit=unfit_beside(card), makers=makers)
     sight = Sight(

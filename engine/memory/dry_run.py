@@ -159,8 +159,12 @@ class DryRun:
         with suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
             with NamedTemporaryFile("w", dir=self._folder, delete=False) as file:
-                json.dump(known, file)
-            os.replace(file.name, self._folder / f"{model}.json")
+                try:
+                    json.dump(known, file)
+                    file.flush()
+                    os.replace(file.name, self._folder / f"{model}.json")
+                except OSError:  # a full disk
+                    os.unlink(file.name)
 
 
 def has_gpu_back_ends() -> bool:

@@ -7,7 +7,6 @@ to them. Planning asks for none of this; the engine's side does, before it looks
 """
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,12 +14,12 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Protocol
 
 from xxhash import xxh3_128, xxh3_128_hexdigest
 
 from engine.errors import ModelRefused
+from engine.kept_files import write_whole
 from engine.memory.card import ModelCard, ModelFile
 
 _SAMPLES, _SAMPLE_BYTES = 64, 4096  # of a file
@@ -118,9 +117,8 @@ class Contents:
         self._digests[stamp] = digest
         with suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
-            with NamedTemporaryFile("w", dir=self._folder, delete=False) as file:
-                json.dump({"version": _VERSION, "stamp": stamp, "content": digest}, file)
-            os.replace(file.name, self._path(stamp))
+            kept = {"version": _VERSION, "stamp": stamp, "content": digest}
+            write_whole(self._path(stamp), json.dumps(kept).encode())
 
     def _recall(self, stamp: str) -> str | None:
         with suppress(OSError, ValueError, KeyError, TypeError):

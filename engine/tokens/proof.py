@@ -14,13 +14,13 @@ from dataclasses import asdict, replace
 from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 from unicodedata import category
 
 import numpy as np
 
 from engine.gguf import Header
+from engine.kept_files import write_whole
 from engine.tokens.byte_pairs import (
     PATTERNS,
     REFERENCE_IS_TIKTOKEN,
@@ -164,9 +164,7 @@ def write_kept(path: Path, stamp: str, fields: Mapping[str, Any]) -> None:
     kept = {"stamp": stamp, **fields}
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-            json.dump({**kept, "checksum": _checksum(kept)}, file)
-        os.replace(file.name, path)
+        write_whole(path, json.dumps({**kept, "checksum": _checksum(kept)}).encode())
 
 
 def _checksum(kept: dict[str, Any]) -> str:

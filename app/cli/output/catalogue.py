@@ -86,6 +86,7 @@ def verification_json(verification: Verification) -> Json:
             {"check": check.name, "passed": check.passed, "detail": check.detail} for check in verification.checks
         ],
         "sha256": dict(verification.sha256),
+        "chat_template": verification.template.to_json() if verification.template is not None else None,
     }
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -9,15 +10,23 @@ from threading import Event as Flag
 
 import pytest
 from click.testing import CliRunner, Result
+from openai import APIStatusError
 
 from app import cli as doors
-from app.cli import cli
+from app.cli import cli, page
 from app.desk import Desk
+from app.door.keys import PAGE_FILE, SERVE_FILE, TOKEN_VARIABLE, TokenUnkept, token_of
+from app.door.setting import Door
 from app.kv.disk import Tier
+from app.open_browser import open_when_up
+from app.promises import Promises
 from app.question import Begun, Question
 from app.settings import Settings
 from engine.corpus.source import Corpus, Source, digest_text
 from engine.errors import LongdeskError, remedy_of, why
+from engine.kept_files import write_whole
+from engine.memory.budget import Device, Need
+from engine.tokens.proof import write_kept
 from storage import reserve
 from storage.records import Outcome
 from storage.schema import StorageFull
@@ -25,6 +34,7 @@ from storage.store import Store
 from tests.command_line import CommandLine, Run
 from tests.fake_backend import FakeBackend
 from tests.full_disk import empty, fill, small_disk
+from tests.serving import TOKEN, serving
 
 _FULL = "The disk that holds .*longdesk.db is full: .* bytes are free"
 SOURCE = Source("a.txt", "text", "alpha", 5, digest_text("alpha"))
@@ -56,6 +66,11 @@ def home(disk: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             )  # fmt: skip
     fill(disk)
     return home
+
+
+def filled(disk: Path) -> set[Path]:
+    """The files beside the database's that hold something."""
+    return {path for path in disk.rglob("*") if path.is_file() and path.stat().st_size and ".db" not in path.name}
 
 
 def run(*arguments: str) -> Result:
@@ -234,6 +249,77 @@ def test_settings_and_what_is_printed(
     monkeypatch.setattr(doors, "cli", fail)
     assert doors._run() == 1
     assert "What was printed could not be written: the disk is full." in capsys.readouterr().err
+
+
+def test_a_token_that_cannot_be_kept_is_no_empty_file(disk: Path, home: Path) -> None:
+    for file, given in ((SERVE_FILE, {}), (PAGE_FILE, None)):
+        with pytest.raises(TokenUnkept, match=f"{file} cannot be written: the disk is full") as raised:
+            token_of(home, file, given)
+        assert (TOKEN_VARIABLE in raised.value.remedy) is (given is not None), "of the page no variable speaks"
+    assert not list(home.glob("*-token")) and not list(home.glob("*.part"))
+    door = page._with_token(home, Door())
+    assert len(door.token) >= 32
+    environment = dict[str, str]()
+    door.put(environment)
+    assert Door.taken(8501, environment).token == door.token and environment == {}
+    empty(disk)
+    assert token_of(home, PAGE_FILE)[0] != door.token and page._with_token(home, Door()) == Door()
+
+
+def test_the_browser_is_not_opened_without_its_file_and_leaves_nothing(home: Path, disk: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/?token=a"
+        assert not open_when_up(url, home, kept_s=0)
+    assert not list(home.glob("*.html*")) and not list(home.glob("*.part"))
+
+
+def test_an_engine_goes_without_a_promise_that_cannot_be_written(home: Path, disk: Path) -> None:
+    promises = Promises(home)
+    need = [Need(Device("RAM", "ram", 1 << 30, 1 << 30), 0, 1 << 20)]
+    assert promises.promise(need, lambda: True) and not promises.promise(need, lambda: False)
+    promises.runs(os.getpid())
+    promises.runs(os.getpid(), loaded=True)
+    assert list((home / "engines").iterdir()) == []
+    empty(disk)
+    assert promises.promise(need, lambda: True)
+    promises.runs(os.getpid())
+    fill(disk)
+    promises.runs(os.getpid(), loaded=True)
+    assert len(list((home / "engines").iterdir())) == 1, "it has its room by then"
+    promises.withdraw()
+
+
+def test_what_only_saves_work_leaves_no_parts_behind(home: Path, disk: Path) -> None:
+    path = home / "kept.json"
+    with pytest.raises(OSError, match="No space left"):
+        write_whole(path, b"{}" * 9_000)
+    write_kept(path, "stamp", {"long": "x" * 9_000})
+    assert not [each for each in home.iterdir() if "kept" in each.name or each.name.endswith(".part")]
+    empty(disk)
+    write_whole(path, b"1")
+    with pytest.raises(FileExistsError):
+        write_whole(path, b"2", replaces=False)
+    assert path.read_bytes() == b"1" and not list(home.glob("*.part"))
+
+
+@pytest.mark.slow  # 12 s: an engine is started for a reading, another for a server
+def test_what_asks_at_length_says_what_it_cannot_keep(disk: Path, llama_gguf: Path, tmp_path: Path) -> None:
+    longdesk = CommandLine(disk / "home", llama_gguf, {"LONGDESK_TOKEN": TOKEN})
+    corpus = tmp_path / "a.txt"
+    corpus.write_text("The bridge is 42 metres long, and nobody has measured it since.\n" * 300)
+    assert longdesk("sessions", "list").code == 0
+    assert longdesk("count", corpus).code == 0
+    fill(disk)
+    before = filled(disk)
+    read = longdesk("reading", corpus, "--lengths", "1k", "--depths", 1, "--json")
+    assert read.code == 0 and "1,024 tokens cannot be kept" in read.err and read.document["lengths"]
+    written = longdesk("summarize", corpus, "--out", tmp_path / "pages")
+    assert written.code == 1 and "is full: 0 bytes are free" in written.err and written.out == ""
+    corpus.write_text("The bridge is 42 metres long.\n")
+    with serving(longdesk, corpus) as server, pytest.raises(APIStatusError, match="is full: 0 bytes are free"):
+        said = {"role": "user", "content": "How long?"}
+        server.client.chat.completions.create(model=server.model, messages=[said], max_tokens=4)  # type: ignore[list-item]
+    assert filled(disk) == before
 
 
 @pytest.mark.slow  # 4 s
