@@ -131,8 +131,7 @@ def prepare(
     def laid_out(today: date) -> Prompt:
         return backend.lay_out(exchanges, system=system, today=today).begun_with(begun, resumed.text if resumed else "")
 
-    wanted = _wanted(replace(settings, kv_type=own.kv_type), resumed)
-    considered = partial(backend.consider, wanted=wanted, exchanges=exchanges)
+    considered = partial(backend.consider, wanted=_wanted(settings, own, resumed), exchanges=exchanges)
     dated = dates.dated(laid_out, considered, on=on, kept=store.snapshots.dates if carried else tuple)
     case = dated.case if after is not None else _or_forked(dated.case, conversation, turns, backend)
     return PreparedTurn(
@@ -153,9 +152,11 @@ def prepare(
     )
 
 
-def _wanted(settings: Settings, resumed: Turn | None) -> Wanted:
+def _wanted(settings: Settings, own: SessionSettings, resumed: Turn | None) -> Wanted:
     """What is asked of the plan; a reply that goes on with its answer has thought."""
-    return replace(settings.wanted, thinking="off") if resumed is not None and resumed.text else settings.wanted
+    has_thought = resumed is not None and bool(resumed.text)
+    wanted = replace(settings.wanted, kv_type=own.kv_type)
+    return replace(wanted, thinking="off") if has_thought else wanted
 
 
 def _or_forked(case: Case, conversation: Conversation, turns: Sequence[Turn], backend: Backend) -> Case:

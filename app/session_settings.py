@@ -6,13 +6,12 @@ from dataclasses import asdict, astuple, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.settings import Settings
+from app.settings import KV_TYPES, Settings
 from engine.corpus.source import Cause, Skipped
 from engine.errors import UsageError
 from engine.memory.lora import Lora, in_words
 from engine.prompt.choice import OwnTemplate, TemplateUse
 from engine.runtime.events import Sampling, Stop
-from engine.tensor_types import KV_TYPES
 from engine.tokens.tiles import MOST_TILES
 from storage.records import Session, Turn
 

@@ -23,7 +23,7 @@ from engine.memory.lora import Lora, lora_named
 from engine.memory.rope import SCALINGS
 from engine.memory.wanted import DEFAULT_REPLY, Wanted, is_thinking
 from engine.prompt.choice import OwnTemplate, own_template
-from engine.tensor_types import KV_TYPES
+from engine.tensor_types import KV_TYPES as KV_TYPES
 from engine.tokens.tiles import MOST_TILES
 
 STARTER = "starter"

@@ -12,13 +12,12 @@ from click.shell_completion import CompletionItem
 from app.dates import today
 from app.door.addresses import checked_names
 from app.models.places import model_names, refuse_as_path
-from app.settings import MOST_TOP_K, template_named
+from app.settings import KV_TYPES, MOST_TOP_K, template_named
 from app.sizes import parse_bytes, parse_tokens
 from engine.corpus.walk.streams import STDIN
 from engine.errors import LongdeskError, UsageError
 from engine.memory.lora import NO_LORA, Lora, lora_named
 from engine.memory.rope import SCALINGS
-from engine.tensor_types import KV_TYPES
 from engine.tokens.tiles import MOST_TILES
 
 _MOST_TOKENS = 1 << 31  # llama.cpp counts them in 32 bits

@@ -18,7 +18,6 @@ from engine.answer.citations import Citation, citation_from
 from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, KeptFile, Picture, Skipped, Source
 from engine.errors import InputRefused
-from engine.memory.lora import Lora
 from storage.records import KeptNote, Session, SessionRecord, SessionSource, Turn, thought_from
 
 MOST_BYTES = 1 << 30
@@ -106,8 +105,6 @@ def _session(whole: Fields) -> Session:
     if whole.object("settings").get("chat_template") is not None:
         template = Fields(settings.object("chat_template"), "settings.chat_template")
         _ = template.text("name"), template.text("source"), template.text("model")
-    for path, scale, model in whole.object("settings").get("lora") or ():
-        _ = Lora(Path(path), float(scale), str(model))
     if whole.object("settings").get("passes") is not None:
         Fields(settings.object("passes"), "settings.passes").number_or_none("tokens", least=1)
     session = Session(
