@@ -8,10 +8,9 @@ engine.memory's.
 from collections.abc import Callable, Sequence
 
 from app.sizes import show_bytes
-from engine.backend import Advice, Plan, Verdict, Weight
+from engine.backend import Advice, Device, Plan, Verdict, Weight
 from engine.corpus.wording import counted, listed
 from engine.errors import DoesNotFit
-from engine.memory.budget import Device
 
 CANNOT_SEE = "the model cannot see"
 NOT_SENT = f"not sent: {CANNOT_SEE}"

@@ -14,7 +14,7 @@ from engine.answer.cost import Cost, Prices, Spent, cost_of, published_prices
 from engine.answer.quotes import Quotes, QuoteState
 from engine.corpus.source import Cause, Corpus, Picture, Skipped, Source
 from engine.errors import LongdeskError
-from engine.memory.budget import Advice, Need, Plan, Verdict, Wanted, Weight
+from engine.memory.budget import Advice, Device, Need, Plan, Verdict, Wanted, Weight
 from engine.memory.capacity import Capacity
 from engine.prompt.choice import OwnTemplate, TemplateUse
 from engine.prompt.makers import Makers
@@ -53,6 +53,7 @@ __all__ = [
     "Document",
     "Event",
     "Evidence",
+    "Device",
     "Exchange",
     "Finished",
     "Gauge",

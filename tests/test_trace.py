@@ -16,8 +16,8 @@ pytestmark = pytest.mark.slow  # each walk is a process or two, with an engine
 MOST_MODULES = {  # in the process that asks, not in its children
     "command": 119,  # goal: 50; three of them are what remembers counts, nine what cites an answer and its receipt, two
     # which engine and chat template are chosen, as in each walk; six are how it ends, what its terminal does not obey,
-    # the memory that engines are promised, room for a full disk, and a container's cores; twenty-three are what a model is
-    # (its purpose, adapters, makers, thoughts, its words for them), what day it is, and what holds a folder and reads apart
+    # the memory that engines are promised, room for a full disk, and a container's cores; twenty-three are what a model
+    # is (its purpose, adapters, makers, thoughts and words for them), what day it is, and what holds and reads a folder
     "running": 85,  # goal: 50
     "restarted": 99,  # goal: 50; one is what notes a user keeps
     "upload": 99,  # goal: 55
