@@ -136,6 +136,13 @@ class Turn:
     alternatives: tuple[int, ...] = ()
     thought: Thought | None = None
 
+    @property
+    def thinking_kept(self) -> int:
+        """Tokens that were kept free for its thoughts, by its receipt; 0 where that does not say."""
+        asked = (self.receipt or {}).get("settings")
+        kept = asked.get("thinking_kept") if isinstance(asked, dict) else None
+        return kept if isinstance(kept, int) and not isinstance(kept, bool) else 0
+
 
 @dataclass(frozen=True, slots=True)
 class SourceLink:

@@ -133,7 +133,7 @@ def _turn(turn: Turn) -> Json:
         "receipt": turn.receipt,
         "thinking": turn.thought.text if turn.thought is not None else None,
         "thinking_tokens": turn.thought.n_tokens if turn.thought is not None else 0,
-        "thinking_kept": int(((turn.receipt or {}).get("settings") or {}).get("thinking_kept") or 0),
+        "thinking_kept": turn.thinking_kept,
         "thought": turn.thought and turn.thought.to_json(),
         "template": turn.settings.get("template"),
         "cost": (turn.receipt or {}).get("cost"),

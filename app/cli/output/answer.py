@@ -202,13 +202,8 @@ def thought_words(turn: Turn) -> str:
     """What a turn has thought before its answer, and what was kept for that, in the line under it."""
     if turn.thought is None or not turn.thought.text:
         return ""
-    kept = thinking_kept(turn)
+    kept = turn.thinking_kept
     return f"{counted(turn.thought.n_tokens, 'token')} thought{f', {kept:,} kept for that' if kept else ''} · "
-
-
-def thinking_kept(turn: Turn) -> int:
-    """Tokens that were kept free for a turn's thoughts."""
-    return int(((turn.receipt or {}).get("settings") or {}).get("thinking_kept") or 0)
 
 
 def tell_skipped(skipped: Sequence[Skipped], refused: Sequence[Skipped]) -> None:
@@ -289,7 +284,7 @@ def turn_json(turn: Turn, *without: str) -> Json:
         "text": turn.text,
         "thinking": turn.thought.text or None if turn.thought is not None else None,
         "thinking_tokens": turn.thought.n_tokens if turn.thought is not None else 0,
-        "thinking_kept": thinking_kept(turn),
+        "thinking_kept": turn.thinking_kept,
         "thinking_s": turn.thought.seconds if turn.thought is not None and turn.thought.text else None,
         "stop": turn.stop,
         "error": turn.error,
