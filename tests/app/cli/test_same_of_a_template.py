@@ -18,9 +18,6 @@ from tests.known import settled
 from tests.models.families import CHATML, GEMMA2, QWEN3, QWEN35
 from tests.models.scripted import build_scripted
 
-# what looks at a model ahead may still be at it when a command has failed, and ends with a command's process
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 CONTROL = ("<|im_start|>", "<|im_end|>")
 FAULTY = {
     "does not parse": ("{% for m in messages %}\n{{ m.content }\n{% endfor %}", "unexpected '}' (line 2)"),
