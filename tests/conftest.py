@@ -44,6 +44,8 @@ def pytest_configure(config: pytest.Config) -> None:
         os.close(handle)
         os.environ[offline.LOG] = path
         config.add_cleanup(partial(_forget, path))
+    if hasattr(signal, "SIGHUP"):  # below nohup it is ignored, by all that tests start too
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     _keep_to_cores()
 
 
