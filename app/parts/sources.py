@@ -181,7 +181,7 @@ class _Tree:
             width="stretch",
             help=help,
             on_change=_send,
-            args=(self.session_id, paths, not value),
+            args=(self.session_id, paths, key, value),
         )
 
     def _key(self, path: str, depth: int) -> str:
@@ -206,9 +206,12 @@ def _fold(session_id: str, path: str) -> None:
     state.open_folders(session_id).symmetric_difference_update({path})
 
 
-def _send(session_id: str, paths: tuple[str, ...], enabled: bool) -> None:
-    with state.telling():
-        state.house().desk.send(session_id, paths, enabled=enabled)
+def _send(session_id: str, paths: tuple[str, ...], key: str, shown: bool) -> None:
+    """Called by Streamlit too where a box is drawn again after the page was elsewhere: then it is as it was shown."""
+    enabled = bool(state.value(key))
+    if enabled != shown:
+        with state.telling():
+            state.house().desk.send(session_id, paths, enabled=enabled)
 
 
 def _draw_notes(links: tuple[SourceLink, ...], preview: Preview | None, *, sees: bool | None) -> None:
