@@ -103,7 +103,7 @@ def _draw_lora() -> None:
             kept, now = words
             with st.container(key="session-lora", gap="small"):
                 st.caption(plain(f"This session goes on with {kept}; set is {now}."))
-                st.button(f"Use {now}", key="use-lora", type="tertiary", on_click=_use_lora, args=(session_id,))
+                st.button(plain(f"Use {now}"), key="use-lora", type="tertiary", on_click=_use_lora, args=(session_id,))
 
 
 def _use_lora(session_id: str) -> None:
