@@ -46,6 +46,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(partial(_forget, path))
     if hasattr(signal, "SIGHUP"):  # below nohup it is ignored, by all that tests start too
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so is this one, in a shell's background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     _keep_to_cores()
 
 
