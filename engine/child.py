@@ -171,6 +171,7 @@ class Child:
         self._reads, self._writes = parent_reads, parent_writes
         # one that nobody closes, as when a thread started it while its owner was being closed, ends with its last user
         self._left_open = weakref.finalize(self, _let_go, self._channel, self._process)
+        self._left_open.atexit = False  # a closed pipe tells it then
 
     @property
     def pid(self) -> int:
