@@ -18,7 +18,7 @@ from engine.memory.lora import Lora
 
 _PAIR = re.compile(r"^(?P<base>.+)\.lora_(?P<side>[ab])$")
 _BLOCK = re.compile(r"\bblk\.(\d+)\.")
-_REMEDY = "Name the adapter that was made for this model, or leave --lora out."
+_REMEDY = "Name the adapter that was made for this model, or ask without: --lora none."
 
 
 def with_adapters(card: ModelCard, wanted: Sequence[Lora]) -> ModelCard:
@@ -60,7 +60,10 @@ def _read(lora: Lora, name: str, architecture: str, known: dict[str, tuple[int, 
         raise ModelRefused(
             f"There is no LoRA adapter at {lora.path}.", "Check the path after --lora; --lora none asks without."
         )
-    header = read_header(lora.path)
+    try:
+        header = read_header(lora.path)
+    except ModelRefused as error:  # its own remedy is of a model; this one may be named by a session alone
+        raise ModelRefused(f"The LoRA adapter cannot be used: {error.fact}", _REMEDY) from None
     _check_kind(header)
     if (own := header.text("general.architecture")) != architecture:
         raise ModelRefused(

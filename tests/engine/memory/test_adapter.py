@@ -1,5 +1,6 @@
 """engine.memory.adapter: LoRA adapters as they are named, and held against the model before anything is loaded."""
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -127,3 +128,12 @@ def test_an_adapter_of_the_embeddings_has_its_halves_the_other_way(
     writer.write_tensors_to_file()
     writer.close()
     assert with_adapters(card, [Lora(tmp_path / "a.gguf")]).adapters[0].rank == 2
+
+
+def test_what_is_no_gguf_is_called_an_adapter_with_the_way_without_one(tmp_path: Path, card: ModelCard) -> None:
+    """As where a session that was imported names it."""
+    (tmp_path / "text.gguf").write_text("no adapter")
+    os.mkfifo(tmp_path / "pipe.gguf")
+    for name in ("text.gguf", "pipe.gguf"):
+        with pytest.raises(ModelRefused, match=r"LoRA adapter cannot be used: .*--lora none"):
+            with_adapters(card, [Lora(tmp_path / name)])
