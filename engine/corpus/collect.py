@@ -11,8 +11,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO
 
+from engine.corpus.ahead import Ahead
 from engine.corpus.formats.format import Waiting, wait_only
-from engine.corpus.formats.reader import expect, read_content, recognise, refuse_absent, with_absent_noted
+from engine.corpus.formats.reader import expect, is_apart, is_zip, read_content, refuse_absent, with_absent_noted
 from engine.corpus.formats.sniff import HEAD_BYTES, ending, look
 from engine.corpus.order.ordering import Trace, volatilities
 from engine.corpus.readings import Place, Readings, Seen
@@ -85,12 +86,6 @@ def collect(
     if not uploaded:
         refuse_absent(reading.sources, reading.skipped, rules)
     return reading.corpus()
-
-
-def _is_zip(head: bytes, name: str) -> bool:
-    """By its first bytes, and its name; what is merely called .zip goes the way of any other file."""
-    found = look(head, name)
-    return found.is_zip and recognise(found) is None
 
 
 def _noted(found: Source | Skipped, note: str | None) -> Source | Skipped:
@@ -205,7 +200,7 @@ class _Reading:
         if self._is_excluded(name, raw_name, given.status.st_size):
             return
         there = GivenFile(given, self.rules.max_file_bytes)
-        if ending(raw_name) == "zip" and _is_zip(there.head(HEAD_BYTES), raw_name):
+        if ending(raw_name) == "zip" and is_zip(there.head(HEAD_BYTES), raw_name):
             self.roots.append(given.path)
             with open(os.dup(given.descriptor), "rb") as file:
                 return self._read_zip(file, name, Start(None, name), given.path, nesting=0)
@@ -255,28 +250,35 @@ class _Reading:
         known = self.readings if isinstance(tree, DiskTree) else None
         place = known.place(str(start.where), self.rules) if known is not None else None
         walk = Walk(tree, self.rules, self.names, start)
-        for found in self._walked(walk, is_new=place is None or place.is_new):
-            if isinstance(found, Skipped):
-                if known is not None:
-                    known.survey.skip(found)
-                self._take(found)
-                continue
-            lies_at = (
-                f"{origin.rstrip(os.sep)}{os.sep}{found.raw_path.removeprefix(start.raw_path)}" if origin else None
-            )
-            if found.included and ending(found.path) == "zip" and nesting < _MAX_NESTING:
-                self._distrust()
-                self._read_inner_zip(tree, found, start, lies_at, nesting)
-            elif isinstance(tree, DiskTree):
-                seen = self._see(tree, place, found.where, found.path, included=found.included)
-                if known is not None:
-                    known.survey.add(found, seen.look)
-                read = _noted(seen.found, walk.unheeded.get(found.raw_path))
-                self._take(read, lies_at, Trace(found.where, seen.modified, tree.top), folder)
-            else:
-                read = tree.read_file(found.where, found.path, self._reader(found.path, included=found.included))
-                read = _noted(_final(read, tree, nesting), walk.unheeded.get(found.raw_path))
-                self._take(read, lies_at, Trace(None, tree.modified(found.where)), folder)
+        walked = self._walked(walk, is_new=place is None or place.is_new)
+        apart = [  # in a zip, one is read at a time
+            (each.path, partial(self._see, tree, place, each))
+            for each in walked
+            if isinstance(tree, DiskTree) and isinstance(each, File) and is_apart(each.path)
+        ]
+        with Ahead(self.on_wait, apart) as ahead:
+            for found in walked:
+                if isinstance(found, Skipped):
+                    if known is not None:
+                        known.survey.skip(found)
+                    self._take(found)
+                    continue
+                below = found.raw_path.removeprefix(start.raw_path)
+                lies_at = f"{origin.rstrip(os.sep)}{os.sep}{below}" if origin else None
+                if found.included and ending(found.path) == "zip" and nesting < _MAX_NESTING:
+                    self._distrust()
+                    self._read_inner_zip(tree, found, start, lies_at, nesting)
+                    continue
+                if isinstance(tree, DiskTree):
+                    seen = ahead.take(found.path, partial(self._see, tree, place, found))
+                    if known is not None:
+                        known.survey.add(found, seen.look)
+                    read, trace = seen.found, Trace(found.where, seen.modified, tree.top)
+                else:
+                    take = self._reader(found.path, included=found.included)
+                    read = _final(tree.read_file(found.where, found.path, take), tree, nesting)
+                    trace = Trace(None, tree.modified(found.where))
+                self._take(_noted(read, walk.unheeded.get(found.raw_path)), lies_at, trace, folder)
 
     def _walked(self, walk: Walk, *, is_new: bool) -> list[File | Skipped]:
         """All of it, so that how many there are is known before the first is read. is_new: they will be."""
@@ -290,17 +292,20 @@ class _Reading:
             self.on_found(self.n_known, each.path)
         return found
 
-    def _see(self, tree: DiskTree, place: Place | None, where: str, path: str, *, included: bool) -> Seen:
+    def _see(self, tree: DiskTree, place: Place | None, file: File, waiting: Waiting) -> Seen:
         """place: what is known of the files of a folder that it lies in."""
-        take = self._reader(path, included=included, keep=self.uploaded)
+        where, path = file.where, file.path
+        take = self._reader(path, included=file.included, keep=self.uploaded, waiting=waiting)
         if place is None:
             return Seen(tree.read_file(where, path, take), tree.modified(where))
         read = partial(tree.read_file, where, path, take)
-        return place.see(where, path, read, included=included, status_of=tree.held.status)
+        return place.see(where, path, read, included=file.included, status_of=tree.held.status)
 
-    def _reader(self, path: str, *, included: bool, keep: bool = False) -> Take:
-        options = {"included": included, "keep": keep}
-        return lambda n_bytes, read: read_content(path, n_bytes, read, self.rules, **options, waiting=self.on_wait)
+    def _reader(self, path: str, *, included: bool, keep: bool = False, waiting: Waiting | None = None) -> Take:
+        on_wait = waiting or self.on_wait
+        return lambda n_bytes, read: read_content(
+            path, n_bytes, read, self.rules, included=included, keep=keep, waiting=on_wait
+        )
 
     def _read_inner_zip(self, tree: Tree, found: File, start: Start, origin: str | None, nesting: int) -> None:
         """A zip in a folder or in a zip that the user brought back."""

@@ -49,6 +49,12 @@ def recognise(head: Head) -> Found | None:
     return None
 
 
+def is_zip(head: bytes, name: str) -> bool:
+    """By its first bytes, and its name; what is merely called .zip goes the way of any other file."""
+    found = look(head, name)
+    return found.is_zip and recognise(found) is None
+
+
 def read_content(
     path: str,
     n_bytes: int,
@@ -77,10 +83,15 @@ def read_content(
     return _read(found.format, Incoming(path, n_bytes, head, read, rules, included, keep, found.name), waiting)
 
 
+def is_apart(path: str) -> bool:
+    """Whether a process of its own reads a file of this path, as far as that tells."""
+    end = ending(path)
+    return any(each.is_apart and end in each.endings for each in FORMATS)
+
+
 def expect(path: str) -> None:
     """A file of this path is to be read before long: the process that reads such files may start meanwhile."""
-    end = ending(path)
-    if any(each.is_apart and end in each.endings for each in FORMATS):
+    if is_apart(path):
         from engine.corpus.formats import apart
 
         apart.POOL.expect()

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISDIR, S_ISLNK, S_ISREG
+from threading import Lock
 from typing import Protocol, TypeVar
 
 
@@ -51,7 +52,7 @@ def identity_of(status: os.stat_result) -> tuple[int, int] | None:
 
 
 class Held:
-    """A folder, and the way to what lies below it. Not for several threads.
+    """A folder, and the way to what lies below it. Any thread may ask for a file or its status.
 
     path: what it goes by, absolute: paths that are asked for begin with it. descriptor: of the folder, which is closed
     with it. Of the folders on the way to what was asked for last, some stay open.
@@ -63,6 +64,7 @@ class Held:
         self._parts: list[str] = []
         self._open: list[int] = [descriptor]  # of each part's folder, behind the held one's; -1 where closed
         self._at = path
+        self._one = Lock()  # at a time stands in a folder
 
     def __enter__(self) -> "Held":
         return self
@@ -93,17 +95,19 @@ class Held:
     def status(self, where: str) -> os.stat_result:
         """Of what lies there, a link not followed. Errors: OSError."""
         above, _, name = where.rpartition(os.sep)
-        if above == self._at and self._open and name not in _NO_NAMES:  # as it is for all but the first of a folder
-            return os.stat(name, dir_fd=self._open[-1], follow_symlinks=False)
-        folder, name = self._place(where)
-        return os.stat(name, dir_fd=folder, follow_symlinks=False)
+        with self._one:
+            if above == self._at and self._open and name not in _NO_NAMES:  # as it is for all but the first of a folder
+                return os.stat(name, dir_fd=self._open[-1], follow_symlinks=False)
+            folder, name = self._place(where)
+            return os.stat(name, dir_fd=folder, follow_symlinks=False)
 
     def open_file(self, where: str) -> tuple[int, os.stat_result]:
         """A plain file: its descriptor, which the caller closes, and its status. Errors: OSError, NotPlain among it."""
-        if not self._open:
-            return open_as_it_lay(where)
-        folder, name = self._place(where)
-        return _plain(name, folder)
+        with self._one:
+            if self._open:
+                folder, name = self._place(where)
+                return _plain(name, folder)
+        return open_as_it_lay(where)
 
     def read_small(self, where: str, max_bytes: int, *, cut: bool = False) -> bytes | None:
         """The bytes of a plain file of up to max_bytes; None for anything else. Waits for nothing. cut: of one that is
