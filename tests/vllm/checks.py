@@ -63,7 +63,7 @@ def test_what_is_counted_is_what_it_reads_at_50_random_prompts(remote: RemoteBac
 def test_what_does_not_fit_is_refused_here_and_there(remote: RemoteBackend) -> None:
     prompt = prompt_of(remote, "What?", long_source(8_000))
     assert case_of(remote, prompt).plan.verdict is Verdict.OVER_WINDOW
-    with pytest.raises(DoesNotFit, match="tokens over"):
+    with pytest.raises(DoesNotFit, match="tokens? over"):
         answer(remote, prompt)
 
 
