@@ -90,7 +90,8 @@ def test_a_cancel_frees_it(remote: RemoteBackend, server: VllmServer) -> None:
 
 def test_a_long_prefill_shows_in_the_strip_and_a_queue_is_told(remote: RemoteBackend, server: VllmServer) -> None:
     used, done = list[int](), list[int]()
-    prompt = prompt_of(remote, "What?", long_source(1_800))
+    prompts = (prompt_of(remote, "What?", long_source(n_words)) for n_words in range(1_800, 0, -100))
+    prompt = next(prompt for prompt in prompts if prompt.n_tokens + 100 <= WINDOW)
 
     def ask() -> None:
         for event in answer(remote, prompt, n_reply=100):
