@@ -1,7 +1,8 @@
 """Files whose readers are processes of their own, read while the ones before them are still worked on, in their order.
 
 What is done here with one file, and what its reader does with the next, so goes on at once; of many files, two readers
-go on at once. Where there are no threads to be had, each is read as it is taken. What a file's reading is, and who is told while one is waited for, is left to whoever reads.
+go on at once. Where no thread is to be had, each is read as it is taken. What a file's reading is, and who is told
+while one is waited for, is left to whoever reads.
 """
 
 from collections import deque
