@@ -19,7 +19,6 @@ from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, KeptFile, Picture, Skipped, Source
 from engine.errors import InputRefused
 from engine.memory.lora import is_scale
-from engine.prompt.choice import one_line
 from storage.records import KeptNote, Session, SessionRecord, SessionSource, Turn, thought_from
 
 MOST_BYTES = 1 << 30
@@ -107,7 +106,7 @@ def _session(whole: Fields) -> Session:
     if whole.object("settings").get("chat_template") is not None:
         template = Fields(settings.object("chat_template"), "settings.chat_template")
         _ = template.text("source"), template.text("model")
-        if template.text("name") != one_line(template.text("name")):
+        if not template.text("name").isprintable():
             raise template.refusal("name", "a name on one line")
     if whole.object("settings").get("passes") is not None:
         Fields(settings.object("passes"), "settings.passes").number_or_none("tokens", least=1)
