@@ -153,6 +153,25 @@ class LocalBackend:
     ) -> Generator[Event, None, None]:
         """See Backend.generate. It is made sure of which model it is before a saved KV cache is used; cancelled while
         the model's files are read for that, it uses nothing that hangs on them."""
+        try:
+            yield from self._generated(
+                case, sampling, session_id=session_id, cancel=cancel, quotable=quotable, form=form, told=told
+            )
+        finally:
+            if self.engine.running is None:  # what was promised to one that did not start, or ended, is for others
+                self.engine.promises.withdraw()
+
+    def _generated(
+        self,
+        case: Case,
+        sampling: Sampling,
+        *,
+        session_id: str,
+        cancel: Flag,
+        quotable: Sequence[Source],
+        form: str | None,
+        told: bool,
+    ) -> Generator[Event, None, None]:
         from app.kv.reuse import KvReuse
         from engine.local.quoting import documents_of
 

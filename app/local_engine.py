@@ -74,7 +74,7 @@ class LocalEngine:
         self._engine: EngineProcess | None = None
         self._model: WhichModel | None = None  # that the engine runs
         self._needs: tuple[Need, ...] = ()  # what the running engine was planned to take
-        self._promises = Promises(settings.home)
+        self.promises = Promises(settings.home)
         self._dry_run = DryRun(settings.cache)
         self._shelf = Shelf(settings)
         self._keeper: Keeper | None = None
@@ -152,7 +152,7 @@ class LocalEngine:
 
         May be called from any thread.
         """
-        return self._free_ram(self._promises.others())
+        return self._free_ram(self.promises.others())
 
     def _free_ram(self, others: Sequence[Promise]) -> Device:
         device, engine = ram(), self._engine
@@ -163,7 +163,7 @@ class LocalEngine:
     def hardware(self) -> Hardware:
         """This machine as the next engine sees it. What engines of other processes were promised is not free. May be
         called from any thread."""
-        gpus, others = self._dry_run.gpus(), self._promises.others()
+        gpus, others = self._dry_run.gpus(), self.promises.others()
         if self.running is not None:
             held = {need.device.name: need.needed_bytes for need in self._needs}
             gpus = tuple(
@@ -182,7 +182,7 @@ class LocalEngine:
         if engine is not None and self._model == reuse.model and self._serves(engine, plan, case.prompt):
             return
         deadline = monotonic() + _WAIT_S
-        while not self._promises.promise(plan.needs, lambda: self._has_room(plan)):
+        while not self.promises.promise(plan.needs, lambda: self._has_room(plan)):
             if cancel.is_set():
                 return
             if not told:
@@ -194,7 +194,7 @@ class LocalEngine:
 
     def _has_room(self, plan: Plan) -> bool:
         """Whether what a plan was made with is still there; as far as other engines may have taken it meanwhile."""
-        return not self._promises.others() or not any(need.short_bytes for need in self._now(plan))
+        return not self.promises.others() or not any(need.short_bytes for need in self._now(plan))
 
     def _now(self, plan: Plan) -> tuple[Need, ...]:
         """A plan's needs on the devices as they are now."""
@@ -207,7 +207,7 @@ class LocalEngine:
 
     def has_loaded(self, *, all_of_it: bool) -> None:
         """The engine's process runs; all_of_it: and it has taken what it takes. Others see it by that from now on."""
-        self._promises.runs(self._engine.pid if self._engine is not None else None, loaded=all_of_it)
+        self.promises.runs(self._engine.pid if self._engine is not None else None, loaded=all_of_it)
 
     def wake(self) -> None:
         """Starts the dry run's process: a plan will ask it soon."""
@@ -321,7 +321,7 @@ class LocalEngine:
             if self._engine is not None:
                 self._engine.close()
                 self._engine = None
-            self._promises.withdraw()
+            self.promises.withdraw()
             self._dry_run.close(for_good=True)
             self._shelf.close()
 

@@ -49,9 +49,11 @@ class SessionSettings:
     kv_note: str | None = None
 
     def with_kv_of(self, turns: Sequence[Turn], settings: Settings) -> "SessionSettings":
-        """With the KV type that the last of these turns was asked with, which what was saved of them has; with that of
-        the settings where it was chosen for this run, or no turn says one that is known here."""
-        types = (turn.settings.get("kv_type") for turn in reversed(turns))
+        """With the KV type that this model was asked the last of these turns with, which what was saved of them has;
+        with that of the settings where it was chosen for this run, or no turn says one that is known here. What another
+        model was asked with, this one may not be able to have."""
+        ours = (turn.settings for turn in reversed(turns) if turn.settings.get("model") in (None, "", settings.model))
+        types = (asked.get("kv_type") for asked in ours)
         before = next((each for each in types if each in KV_TYPES), settings.kv_type)
         if before == settings.kv_type:
             return replace(self, kv_type=before)

@@ -96,6 +96,21 @@ def form_of_itself() -> bytes:
     return one_page(b"/X Do", b"/XObject << /X 10 0 R >>", {10: form})
 
 
+def forms_of_each_other(n_forms: int, words: bytes = b"") -> bytes:
+    """Forms in a ring, each with the next one twice. words: on the page itself."""
+    ring: dict[int, bytes] = {}
+    for at in range(n_forms):
+        next_one = b"/Resources << /XObject << /X %d 0 R >> >>" % (10 + (at + 1) % n_forms)
+        head = b"/Type /XObject /Subtype /Form /BBox [0 0 612 792] " + next_one
+        ring[10 + at] = stream(b"/X Do /X Do", head)
+    return one_page(words + b"/X Do", b"/XObject << /X 10 0 R >>", ring)
+
+
+def forms_without_end(leaf: bytes = b"") -> bytes:
+    """2^29 times the same, by 29 forms."""
+    return one_page(b"/X Do", b"/XObject << /X 10 0 R >>", _forms(29, 2, leaf))
+
+
 def slanted_pattern() -> bytes:
     """Tiles that lie askew."""
     return one_page(_TILED, _TILES, {10: _tiling(b"0.001", more=b"/Matrix [1 0.01 0 1 0 0]")})

@@ -18,6 +18,7 @@ from engine.answer.citations import Citation, citation_from
 from engine.corpus.rules import Rules
 from engine.corpus.source import Cause, KeptFile, Picture, Skipped, Source
 from engine.errors import InputRefused
+from engine.memory.lora import is_scale
 from storage.records import KeptNote, Session, SessionRecord, SessionSource, Turn, thought_from
 
 MOST_BYTES = 1 << 30
@@ -104,9 +105,14 @@ def _session(whole: Fields) -> Session:
     settings.text_or_none("untitled")
     if whole.object("settings").get("chat_template") is not None:
         template = Fields(settings.object("chat_template"), "settings.chat_template")
-        _ = template.text("name"), template.text("source"), template.text("model")
+        _ = template.text("source"), template.text("model")
+        if not template.text("name").isprintable():
+            raise template.refusal("name", "a name on one line")
     if whole.object("settings").get("passes") is not None:
         Fields(settings.object("passes"), "settings.passes").number_or_none("tokens", least=1)
+    for adapter in settings.list("lora") if "lora" in settings else ():
+        if not _is_adapter(adapter):
+            raise settings.refusal("lora", "a list of adapters, each with its path, its scale and its model")
     session = Session(
         id=whole.text("id"),
         title=whole.text("title"),
@@ -119,6 +125,13 @@ def _session(whole: Fields) -> Session:
     )
     settings_of(session, Settings(home=Path()))  # whatever it is asked for must be there, and of its kind
     return session
+
+
+def _is_adapter(value: Any) -> bool:
+    if not isinstance(value, list) or len(value) != 3 or not isinstance(value[1], int | float):
+        return False
+    path, scale, model = value
+    return isinstance(path, str) and path != "" and "\0" not in path and is_scale(scale) and isinstance(model, str)
 
 
 def _time(fields: Fields, name: str) -> str:

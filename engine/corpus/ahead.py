@@ -1,7 +1,8 @@
 """Files whose readers are processes of their own, read while the ones before them are still worked on, in their order.
 
 What is done here with one file, and what its reader does with the next, so goes on at once; of many files, two readers
-go on at once. What a file's reading is, and who is told while one is waited for, is left to whoever reads.
+go on at once. Where no thread is to be had, each is read as it is taken. What a file's reading is, and who is told
+while one is waited for, is left to whoever reads.
 """
 
 from collections import deque
@@ -72,7 +73,10 @@ class Ahead(Generic[_T]):
         """As many as are worked on at once, and one that is done by the time it is taken."""
         while self._threads is not None and self._to_come and len(self._begun) <= self._n_at_once:
             name, read = self._to_come.popleft()
-            self._begun.append((name, self._threads.submit(read, self._told_of(name))))
+            try:
+                self._begun.append((name, self._threads.submit(read, self._told_of(name))))
+            except RuntimeError:  # the system gives no thread, or takes them back as this process ends
+                self._to_come.clear()
 
     def _told_of(self, name: str) -> Waiting:
         def waiting(at: str) -> None:

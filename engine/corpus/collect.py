@@ -295,17 +295,17 @@ class _Reading:
     def _see(self, tree: DiskTree, place: Place | None, file: File, waiting: Waiting) -> Seen:
         """place: what is known of the files of a folder that it lies in."""
         where, path = file.where, file.path
-        take = self._reader(path, included=file.included, keep=self.uploaded, waiting=waiting)
+        take = partial(self._reader, path, included=file.included, keep=self.uploaded)
+        now, again = (  # `waiting` ends with the folder's reading
+            partial(tree.read_file, where, path, take(waiting=each)) for each in (waiting, self.on_wait)
+        )
         if place is None:
-            return Seen(tree.read_file(where, path, take), tree.modified(where))
-        read = partial(tree.read_file, where, path, take)
-        return place.see(where, path, read, included=file.included, status_of=tree.held.status)
+            return Seen(now(), tree.modified(where))
+        return place.see(where, path, now, included=file.included, status_of=tree.held.status, again=again)
 
     def _reader(self, path: str, *, included: bool, keep: bool = False, waiting: Waiting | None = None) -> Take:
         on_wait = waiting or self.on_wait
-        return lambda n_bytes, read: read_content(
-            path, n_bytes, read, self.rules, included=included, keep=keep, waiting=on_wait
-        )
+        return lambda n, read: read_content(path, n, read, self.rules, included=included, keep=keep, waiting=on_wait)
 
     def _read_inner_zip(self, tree: Tree, found: File, start: Start, origin: str | None, nesting: int) -> None:
         """A zip in a folder or in a zip that the user brought back."""

@@ -66,8 +66,11 @@ class Place:
         """Whether nothing is known of it."""
         return self._read_again or not self._known
 
-    def see(self, where: str, path: str, read: Read, *, included: bool, status_of: StatusOf) -> Seen:
-        """A file of the folder, which goes by `path`: as it is known, or else as `read` gives it."""
+    def see(
+        self, where: str, path: str, read: Read, *, included: bool, status_of: StatusOf, again: Read | None = None
+    ) -> Seen:
+        """A file of the folder, which goes by `path`: as it is known, or else as `read` gives it. again: reads what is
+        known once somebody asks for its text, long after this; None where `read` does."""
         try:
             status = status_of(where)
         except (OSError, ValueError):
@@ -77,7 +80,7 @@ class Place:
         look, record = look_at(status), self._known.get(key)
         if record is not None and record.look == look and not self._read_again:
             with suppress(ValueError, TypeError, KeyError):
-                return Seen(unpacked(record.found, path, read), status.st_mtime, look)
+                return Seen(unpacked(record.found, path, again or read), status.st_mtime, look)
         begun_ns = self._now_ns()
         found = read()
         if is_settled(status, begun_ns) and _is_stable(found):

@@ -7,6 +7,7 @@ from hashlib import blake2b
 from typing import Any
 
 MOST_BYTES = 1 << 53  # of a file that there may be; what claims more would fit into no database
+DAMAGED = "damaged"  # a Source's nature: what there is of it cannot be read
 LEFT_OUT = ", left out"  # at the end of a mark, such as "[plot, left out]", for what is not in the text
 
 

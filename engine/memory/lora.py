@@ -30,6 +30,11 @@ def in_words(lora: Sequence[Lora]) -> str:
     return f"LoRA {' and '.join(named)}" if lora else "no LoRA"
 
 
+def is_scale(number: float) -> bool:
+    """Whether an adapter can be applied so; it cannot where that is no number."""
+    return abs(number) <= _MOST_SCALE
+
+
 def lora_named(value: str, model: str = "") -> Lora:
     """FILE or FILE:SCALE. Raises UsageError for an empty one and for a scale that is none."""
     if not value.strip():
@@ -43,7 +48,7 @@ def lora_named(value: str, model: str = "") -> Lora:
         if "/" in scale or scale.endswith(".gguf"):  # the colon is the path's own
             return Lora(Path(value).expanduser().absolute(), 1.0, model)
         number = math.nan
-    if not abs(number) <= _MOST_SCALE:
+    if not is_scale(number):
         raise UsageError(
             f"--lora {value}: {scale or 'nothing'} is no scale.",
             f"Write FILE:0.5; 1 is full, {_MOST_SCALE:g} the most.",

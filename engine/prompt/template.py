@@ -31,6 +31,7 @@ _WRITTEN_LIST = re.compile(r"""['"]text['"]: ?['"]$""")  # before a slot: a temp
 _UNORDERED = "it leaves messages out or changes their order"
 _IN_PLACE = 'a plain one is used, which has "User:" and "Assistant:" before what they say'
 _REMEDY = "--chat-template FILE, or chat_template in config.toml, gives the model another"
+_OR_ITS_OWN = "Mend it, or ask with the model's own: --chat-template model."  # a session may have kept it
 # transformers' names of special tokens, by what GGUF calls them
 _SPECIALS = {
     "bos_token": "bos",
@@ -227,7 +228,7 @@ def read_own(own: OwnTemplate, brought: Brought) -> ChatTemplate:
     """The user's template with the special tokens of a model. Raises ModelRefused where it does not render."""
     found = _tried(Brought(own.source, brought.bos, brought.eos, brought.others, own.name), "file")
     if isinstance(found, str):
-        raise ModelRefused(f"The chat template {own.name} does not render: {found}.", "Mend it, or leave it out.")
+        raise ModelRefused(f"The chat template {own.name} does not render: {found}.", _OR_ITS_OWN)
     return found
 
 

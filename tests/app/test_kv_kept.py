@@ -43,6 +43,40 @@ def test_the_last_question_that_has_one_says_it(asked: list[object], kept: str, 
     assert begun_with(chosen).with_kv_of(turns, chosen).kv_type == "f16"
 
 
+@pytest.mark.parametrize(
+    ("asked", "kept"),
+    [
+        ([("q8_0", "b.gguf")], "f16"),
+        ([("q8_0", "a.gguf"), ("q4_0", "b.gguf")], "q8_0"),
+        ([("q8_0", "b.gguf"), ("q4_0", "a.gguf"), ("", "http://here/v1")], "q4_0"),
+        ([("q8_0", ""), ("q4_0", "b.gguf")], "q8_0"),  # older than that models are told
+        ([("q8_0", ["a.gguf"])], "f16"),
+    ],
+)
+def test_what_another_model_was_asked_with_is_not_this_ones(
+    asked: list[tuple[str, object]], kept: str, tmp_path: Path
+) -> None:
+    settings = Settings(home=tmp_path, model="a.gguf")
+    turns = [replace(_BLANK, settings={"kv_type": kv_type, "model": model}) for kv_type, model in asked]
+    assert begun_with(settings).with_kv_of(turns, settings).kv_type == kept
+
+
+def test_a_model_that_cannot_have_a_sessions_kv_type_is_asked_all_the_same(tmp_path: Path) -> None:
+    """llama.cpp quantizes no heads of 16."""
+    settings = Settings(home=tmp_path, model=str(cached("llama")), kv_type="q8_0", reply_tokens=2, quotes=False)
+    desk = Desk(settings)
+    try:
+        list(desk.ask(Question(text="One two?"), cancel=Flag()))
+        session = desk.sessions()[0].id
+        desk.settings = replace(settings, kv_type="f16", model=str(cached("llama", head_dim=16)))
+        assert not said(desk, Question(text="And?", session=session))
+        assert [each.settings["kv_type"] for each in desk.turns(session)] == ["q8_0", "f16"]
+        desk.settings = replace(settings, kv_type="f16")
+        assert desk.preview(session, "And?").plan.kv_type == "q8_0"
+    finally:
+        desk.close()
+
+
 def test_a_file_of_settings_names_one_for_new_sessions_alone(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text('kv_type = "q4_0"\n')
     settings = read_settings({"LONGDESK_HOME": str(tmp_path)})

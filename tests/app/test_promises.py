@@ -5,22 +5,25 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Event as Flag
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from app import local_engine
 from app.cli.output.plan import print_plan
 from app.desk import Desk
+from app.local_backend import LocalBackend
 from app.promises import Promise, Promises, promised_away
 from app.question import Answered, Begun, Notice, Question
 from app.settings import Settings
 from app.verdicts import refuse_misfit
 from engine.corpus.source import Corpus, Source, digest_text
-from engine.errors import DoesNotFit
+from engine.errors import DoesNotFit, EngineFailed
 from engine.memory.budget import Device, Need, Verdict
 from tests.command_line import CommandLine
 from tests.memory_group import memory_group
@@ -219,10 +222,35 @@ def test_a_running_engine_is_seen_by_others_until_it_ends(desk: Desk, tmp_path: 
     assert mine.others() == ()
 
 
+@pytest.mark.parametrize("how", ["it fails", "nobody listens any more", "it ended", "it runs"])
+def test_an_engine_that_does_not_run_holds_nothing(how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page lives on for days: nobody is to wait for memory that nothing will take."""
+    promises, others = Promises(tmp_path), Promises(tmp_path)
+    engine = SimpleNamespace(promises=promises, running=None)
+    backend = LocalBackend(cast(Any, None), cast(Any, engine), cast(Any, None))
+
+    def generated(*_: object, **__: object) -> Iterator[str]:
+        assert promises.promise(needing(GIB), yes)
+        yield "an event"
+        engine.running = "an engine" if how == "it runs" else None
+        if how == "it fails":
+            raise EngineFailed("The engine's process cannot be started.")
+
+    monkeypatch.setattr(LocalBackend, "_generated", generated)
+    events = backend.generate(cast(Any, None), cast(Any, None), session_id="s", cancel=Flag())
+    assert next(events) == "an event" and len(others.others()) == 1  # type: ignore[comparison-overlap]
+    if how == "nobody listens any more":
+        events.close()
+    with suppress(EngineFailed):
+        list(events)
+    assert len(others.others()) == (1 if how == "it runs" else 0)
+    promises.withdraw()
+
+
 @pytest.mark.slow  # 10 s
 def test_two_at_once_under_a_limit_for_one(tmp_path: Path) -> None:
-    """A context of 768 MiB each, and room for one of them beside what the programs themselves take: 1,060 MB at the least
-    for the one, and 500 MB for two programs with their dry runs."""
+    """A context of 768 MiB each, and room for one of them beside what the programs themselves take: 1,060 MB at the
+    least for the one, and 500 MB for two programs with their dry runs."""
     model = cached("llama", n_ctx_train=1 << 20)
     longdesk = CommandLine(tmp_path / "home", model)
     (tmp_path / "a.txt").write_text("words\n")

@@ -13,7 +13,7 @@ from engine.corpus.formats.format import Incoming, Waiting, wait_only
 from engine.corpus.readers import limits
 from engine.corpus.readers.pool import How, Pool, ReaderFailed, Step
 from engine.corpus.readers.wire import Frame, Nonsense, content_of, lent, number_in, unpacked
-from engine.corpus.source import Cause, KeptFile, Pixels, Skipped, Source
+from engine.corpus.source import DAMAGED, Cause, KeptFile, Pixels, Skipped, Source
 from engine.corpus.wording import size_in_words, with_notes
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom: shares of width and height from the upper left
@@ -86,8 +86,9 @@ def _with_passed(found: Source | Skipped, too_much: Mapping[Step, How]) -> Sourc
     if isinstance(found, Skipped):  # what is only called damaged since nothing is left of it, is not
         reason = ", ".join(said) if found.cause is Cause.BROKEN else with_notes(found.reason, notes)
         return replace(found, cause=Cause.UNREADABLE, reason=reason)
+    nature = ", ".join(said) if found.nature == DAMAGED else found.nature
     notes = [f"{note}: left out." for note in notes]
-    return found.changed(notes=(*found.notes, *notes), is_partial=True)
+    return found.changed(notes=(*found.notes, *notes), nature=nature, is_partial=True)
 
 
 def draw(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from engine.corpus.source import DAMAGED
 from engine.corpus.wording import pages_in_words, ranges_in_words
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def nature_in_words(pages: Sequence[Page]) -> str:
     if any(page.is_unread for page in pages):
         kinds.append("letters in fonts that do not say which they are")
     if not kinds and any(page.failed for page in pages):
-        kinds.append("damaged")
+        kinds.append(DAMAGED)
     return " and ".join(kinds) or "nothing that can be read"
 
 

@@ -83,6 +83,7 @@ class Reader:
         self._poll = select.poll()
         self._poll.register(self._channel, select.POLLIN)
         self._step: Step = ("", 0)
+        self._told_at = 0.0
         self._ahead = bytearray()
 
     @property
@@ -99,7 +100,7 @@ class Reader:
         if fields.get("quick"):
             kept["STEP_CPU_S"] = min(limits.EYES_CPU_S, limits.STEP_CPU_S)
         told = {**fields, "limits": kept}
-        self._step = ("", 0)
+        self._step, self._told_at = ("", 0), monotonic()
         try:
             self._channel.settimeout(_ENDING_S)
             send_request(self._channel, told, descriptor)
@@ -116,6 +117,8 @@ class Reader:
                     return self._answer(frame)
                 name, number = frame.fields["step"]
                 self._step = str(name), int(number)
+                if monotonic() - self._told_at >= _POLL_S:  # one quick page may follow the other for an hour
+                    self._tell(waiting)
             except (EOFError, ConnectionError):
                 raise ReaderFailed(self._ending(), self._step) from None
             except (ValueError, TypeError, KeyError):  # Nonsense is one
@@ -161,7 +164,11 @@ class Reader:
         while not self._poll.poll(min(_POLL_S, max(0.0, until - monotonic())) * 1000):
             if monotonic() >= until:
                 raise ReaderFailed(How.TIME, self._step)
-            waiting(f"page {self._step[1]}" if self._step[1] else "")
+            self._tell(waiting)
+
+    def _tell(self, waiting: Waiting) -> None:
+        self._told_at = monotonic()
+        waiting(f"page {self._step[1]}" if self._step[1] else "")
 
     def _ending(self) -> How:
         with suppress(subprocess.TimeoutExpired):

@@ -128,7 +128,7 @@ def test_a_file_that_is_wrong_is_refused_at_every_door(
     said["up, model set elsewhere"] = made.run("up", *own)
     [only] = set(said.values())
     assert only[0] == code == verified[0]
-    assert only[1].removesuffix(" Mend it, or leave it out.") in verified[1]
+    assert only[1].removesuffix(" Mend it, or ask with the model's own: --chat-template model.") in verified[1]
 
 
 def test_one_of_the_settings_that_is_wrong_is_said_by_the_page(

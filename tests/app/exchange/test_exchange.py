@@ -232,6 +232,38 @@ def test_settings_that_nobody_wrote_are_refused_or_go_on(new_desk: NewDesk, tmp_
             other.delete_session(session)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("lora", [["a\0b.gguf", 1.0, ""]]),
+        ("lora", [["", 1.0, ""]]),
+        ("lora", [["a.gguf", 1e308, ""]]),
+        ("lora", [["a.gguf", 1e400, ""]]),
+        ("lora", [["a.gguf", "1", ""]]),
+        ("lora", [["a.gguf", 1.0]]),
+        ("lora", [["a.gguf", 1.0, None]]),
+        ("lora", {"a.gguf": 1}),
+        ("chat_template", {"name": "two\nlines", "source": "x", "model": ""}),
+        ("chat_template", {"name": "\x1b[31mred", "source": "x", "model": ""}),
+    ],
+)
+def test_settings_that_would_make_a_dead_session_are_refused(new_desk: NewDesk, name: str, value: object) -> None:
+    desk, other = new_desk("one"), new_desk("two")
+    document = json.loads(desk.export(ask(desk, "a").session_id))
+    document["settings"] |= {name: value}
+    with pytest.raises(InputRefused, match=name):
+        other.take_in(json.dumps(document).encode().replace(b"Infinity", b"1e400"))
+    assert other.sessions() == ()
+
+
+def test_an_adapter_that_was_exported_comes_back(new_desk: NewDesk) -> None:
+    desk, other = new_desk("one"), new_desk("two")
+    document = json.loads(desk.export(ask(desk, "a").session_id))
+    kept = [["/models/tone.gguf", 0.5, "a.gguf"], ["/models/other.gguf", -2, ""]]
+    document["settings"]["lora"] = kept
+    assert other.take_in(json.dumps(document).encode()).session.settings["lora"] == kept
+
+
 def test_a_newer_export_and_a_huge_one(new_desk: NewDesk, monkeypatch: pytest.MonkeyPatch) -> None:
     desk = new_desk("one")
     with pytest.raises(InputRefused, match="newer Longdesk.*Update"):

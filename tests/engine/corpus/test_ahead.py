@@ -1,6 +1,7 @@
 """Files read while the ones before them are worked on: the same as one after the other, and ended when nobody waits."""
 
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,9 +13,14 @@ from PIL import Image
 
 from engine.corpus.ahead import Ahead
 from engine.corpus.collect import collect
+from engine.corpus.formats.apart import POOL
 from engine.corpus.formats.format import Waiting
-from engine.corpus.source import Skipped, Source
+from engine.corpus.readings import Readings
+from engine.corpus.source import Corpus, Skipped, Source
+from engine.corpus.unread import UnreadSource
 from engine.corpus.walk.held import Held, open_given
+from engine.kept_files import KeptFiles
+from tests import hostile
 from tests.patience import PATIENCE_S
 
 Reading = Callable[[Waiting], str]
@@ -151,6 +157,16 @@ def test_nothing_is_waited_for_once_somebody_gave_up() -> None:
     assert no_threads()
 
 
+def test_where_no_thread_is_to_be_had_all_is_read_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    names = [f"{at}.png" for at in range(30)]
+    with Ahead(wait_only, [(name, said(name)) for name in names]) as ahead:
+        assert [ahead.take(name, here) for name in names] == ["read here"] * 30
+
+
 def folder_of_images(folder: Path, n_images: int) -> Path:
     for at in range(n_images):
         (folder / f"d{at % 3}").mkdir(parents=True, exist_ok=True)
@@ -205,3 +221,46 @@ def test_a_held_folder_serves_several_threads(tmp_path: Path) -> None:
         for thread in threads:
             thread.join()
     assert wrong == []
+
+
+@pytest.mark.parametrize("n_images", [3, 30])
+def test_what_is_known_can_be_read_long_after(n_images: int, tmp_path: Path) -> None:
+    """Its text and its bytes are asked for once a question is, in whatever thread: nobody waits in the folder then."""
+    folder = folder_of_images(tmp_path / "images", n_images)
+    for at in range(3):
+        (folder / f"{at}.pdf").write_bytes(hostile.one_page(hostile.words(b"Page %d of the agreement." % at)))
+    files = KeptFiles(tmp_path / "kept", 1 << 24)
+
+    def count(told: list[str]) -> Corpus:
+        later = Readings(files, now_ns=lambda: time.time_ns() + 10**12)
+        return collect([folder], readings=later, on_wait=told.append)
+
+    fresh, told = count([]), list[str]()
+    known = count(told)
+    read = [source for source in known.sources if isinstance(source, UnreadSource)]
+    assert len(read) == len(known.sources)
+    for source, first in zip(known.sources, fresh.sources, strict=True):
+        POOL.close()  # a reader that has to start is waited for
+        assert source.text == first.text
+        assert (source.kept_file and source.kept_file.data) == (first.kept_file and first.kept_file.data)
+    assert known == fresh
+    assert {"0.pdf", "1.pdf", "2.pdf"} <= {at.partition(",")[0] for at in told}, "who waits is told, and may stop"
+
+
+def test_what_is_known_can_be_read_after_a_reading_that_was_stopped(tmp_path: Path) -> None:
+    folder, came = folder_of_images(tmp_path / "images", 6), list[Source | Skipped]()
+    files = KeptFiles(tmp_path / "kept", 1 << 24)
+
+    def readings() -> Readings:
+        return Readings(files, now_ns=lambda: time.time_ns() + 10**12)
+
+    def stop(found: Source | Skipped) -> None:
+        came.append(found)
+        if len(came) == 7:
+            raise Stop
+
+    collect([folder], readings=readings())
+    with pytest.raises(Stop):
+        collect([folder], readings=readings(), on_file=stop)
+    POOL.close()
+    assert all(one.kept_file.data for one in came if isinstance(one, Source) and one.kept_file)

@@ -58,6 +58,27 @@ def test_the_rest_of_a_corpus_goes_on(tmp_path: Path) -> None:
     assert corpus.skipped[0].cause is Cause.UNREADABLE, "another time it may go"
 
 
+FORMS: dict[str, Callable[[], bytes]] = {
+    "of itself": lambda: hostile.forms_of_each_other(1),
+    "of each other": lambda: hostile.forms_of_each_other(2),
+    "of each other below words": lambda: hostile.forms_of_each_other(3, hostile.words(b"The rent.")),
+    "empty": hostile.forms_without_end,
+    "squares": lambda: hostile.forms_without_end(b"10 10 500 500 re f"),
+    "words": lambda: hostile.forms_without_end(hostile.words(b"again")),
+}
+
+
+@pytest.mark.parametrize("pages", ["never", "bare"])
+@pytest.mark.parametrize("name", slow_but(FORMS, "of each other"))
+def test_forms_that_never_end_are_not_called_damaged(name: str, pages: str) -> None:
+    found = read(FORMS[name](), "brief.pdf", Rules(draw_pages=pages))
+    if pages == "never":
+        assert reason(found) == "page 1 takes too long to read"
+    else:
+        assert isinstance(found, Source) and found.is_wordless
+        assert found.nature == "page 1 takes too long to read"  # as whoever cannot see is told
+
+
 @pytest.mark.parametrize("name", slow_but(TOO_MUCH_TEXT, "long map"))
 def test_text_without_end_has_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     is_long = name in ("long line", "shared content")

@@ -3,6 +3,7 @@
 import io
 import os
 import resource
+import select
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from engine.kept_files import KeptFiles
 from tests import hostile
 from tests.patience import until
 
+POLL = select.poll
 FOR_EVER = KeptFile("PDF", hostile.tiny_pattern(), scalable=True)
 PAGE = hostile.one_page(hostile.words(b"The rent is due."))
 
@@ -97,7 +99,7 @@ def test_the_page_that_is_read_is_told() -> None:
 
     def hear(at: str) -> None:
         told.append(at)
-        if len(told) == 40:
+        if len(told) > 20 and at == "brief.pdf, page 2":
             raise Cancelled("Enough.")
 
     with pytest.raises(Cancelled):
@@ -105,11 +107,37 @@ def test_the_page_that_is_read_is_told() -> None:
     assert told[-1] == "brief.pdf, page 2"
 
 
+class _WordAtOnce:
+    """A poll that is never left without a word."""
+
+    def __init__(self) -> None:
+        self._poll = POLL()
+        self.register = self._poll.register
+
+    def poll(self, _: float) -> list[tuple[int, int]]:
+        return self._poll.poll()
+
+
+def test_whoever_waits_is_told_and_may_stop_where_no_page_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next word of a reader may be there whenever it is looked for."""
+    monkeypatch.setattr(pool, "_POLL_S", 0.0)
+    told: list[str] = []
+
+    def stop(at: str) -> None:
+        told.append(at)
+        if at == "a.pdf, page 9":
+            raise Cancelled("Enough.")
+
+    monkeypatch.setattr(pool.select, "poll", _WordAtOnce)
+    with pytest.raises(Cancelled):
+        read(hostile.pages_of([hostile.words(b"Page %d." % at) for at in range(12)]), "a.pdf", stop)
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGILL, signal.SIGBUS])
 def test_a_reader_that_crashes_costs_its_page(number: int) -> None:
     def crash(at: str) -> None:
-        if at:
-            readers()[0].send_signal(number)
+        for reader in readers() if at else ():
+            reader.send_signal(number)
 
     drawn = hang(crash)
     assert isinstance(drawn, Skipped) and drawn.reason == "page 1 ends the process that is to draw it"
@@ -118,8 +146,8 @@ def test_a_reader_that_crashes_costs_its_page(number: int) -> None:
 
 def test_a_page_that_crashes_its_reader_is_passed_over() -> None:
     def crash(at: str) -> None:
-        if at == "a.pdf, page 2":
-            readers()[0].kill()
+        for reader in readers() if at == "a.pdf, page 2" else ():
+            reader.kill()
 
     found = read(hostile.tiny_pattern_on_one_of(2, bad=1), "a.pdf", crash)
     assert isinstance(found, Source) and "Page 2 ends the process that is to draw it: left out." in found.notes
