@@ -13,7 +13,7 @@ from engine.answer.cost import Prices
 from engine.errors import UsageError
 
 _SCHEMES = ("http", "https")
-_API = "/v1"
+_API, _CALLS = "/v1", ("/chat/completions", "/completions", "/models")
 _OWN_KEY, _OPENAI_KEY = "LONGDESK_API_KEY", "OPENAI_API_KEY"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -61,7 +61,8 @@ def is_address(name: str) -> bool:
 
 
 def read_address(name: str) -> Address:
-    """The server that a --model value names: http://host:port, http://host:port/v1, each with #model at its end.
+    """The server that a --model value names: http://host:port, http://host:port/v1, or one of the API's calls, each
+    with #model at its end.
 
     Raises UsageError for what is no address, and for one with a password in it.
     """
@@ -69,6 +70,10 @@ def read_address(name: str) -> Address:
         parts = urlsplit(name)
         host, port = parts.hostname, parts.port
     except ValueError as error:
+        bare = name.partition("://")[2].partition("/")[0]
+        if "[" not in bare and bare.count(":") > 1:
+            fact = f"{name} is no address: an IPv6 address wants brackets."
+            raise UsageError(fact, "Write it as http://[::1]:port.") from None
         raise UsageError(f"{name} is no address: {error}.", "Write it as http://host:port.") from None
     if parts.scheme not in _SCHEMES or not host:
         raise UsageError(f"{name} is no address of a server.", "Write it as http://host:port.")
@@ -80,6 +85,8 @@ def read_address(name: str) -> Address:
     shown = f"[{host}]" if ":" in host else host
     at = f"{parts.scheme}://{shown}" + (f":{port}" if port is not None else "")
     path = parts.path.rstrip("/")
+    for call in _CALLS:  # as it stands in an example of how the API is called
+        path = path.removesuffix(call).rstrip("/")
     model = unquote(parts.fragment)
     if path.endswith(_API):
         return Address(at + path.removesuffix(_API), at + path, model)

@@ -14,6 +14,10 @@ from engine.remote.address import Address, is_address, key_for, read_address
         ("http://host:8000/v1/", Address("http://host:8000", "http://host:8000/v1")),
         ("https://a.b/api/v1#x/y", Address("https://a.b/api", "https://a.b/api/v1", "x/y")),
         ("https://a.b/openai", Address("https://a.b/openai", "https://a.b/openai/v1")),
+        ("http://host:8000/v1/models", Address("http://host:8000", "http://host:8000/v1")),
+        ("http://host:8000/v1/chat/completions/", Address("http://host:8000", "http://host:8000/v1")),
+        ("https://a.b/api/v1/chat/completions#x", Address("https://a.b/api", "https://a.b/api/v1", "x")),
+        ("http://host:8000/v1#a b", Address("http://host:8000", "http://host:8000/v1", "a b")),
         ("http://[::1]:80#a%20b", Address("http://[::1]:80", "http://[::1]:80/v1", "a b")),
     ],
 )
@@ -29,6 +33,12 @@ def test_what_is_no_address_or_holds_a_secret_is_refused_without_it(name: str) -
     with pytest.raises(UsageError) as refused:
         read_address(name)
     assert "secret" not in str(refused.value) and refused.value.remedy
+
+
+@pytest.mark.parametrize("name", ["http://::1:8000", "http://fe80::1:2:3/v1", "http://2001:db8::1"])
+def test_an_ipv6_address_wants_its_brackets(name: str) -> None:
+    with pytest.raises(UsageError, match=r"wants brackets. Write it as http://\[::1\]:port"):
+        read_address(name)
 
 
 @pytest.mark.parametrize("name", ["scout.gguf", "scout", "/models/http.gguf", "httpx://a"])
