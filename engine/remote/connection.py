@@ -21,7 +21,7 @@ import openai
 
 from engine.errors import EngineAway, LongdeskError, UsageError, keep_secret
 from engine.remote.address import Address
-from engine.remote.faults import Overflow, broken_off, no_api, overflow_in, refused, unreachable
+from engine.remote.faults import Overflow, SentOn, broken_off, no_api, overflow_in, refused, unreachable
 
 _CONNECT_S, _SHORT_S = 10.0, 20.0  # until there is a connection; for calls that ask nothing of the model
 _KEPT_S = 2.0  # an idle connection: llama-server and uvicorn close theirs after 5 s, and a call may cross that
@@ -38,6 +38,10 @@ class TooLong(Exception):
     def __init__(self, overflow: Overflow) -> None:
         super().__init__(overflow)
         self.overflow = overflow
+
+
+class _Refused(Exception):
+    """An error that came with a status of success; its body."""
 
 
 class Connection:
@@ -101,8 +105,11 @@ class Connection:
             _, client = self._clients()
             stream = await client.chat.completions.create(**given, stream=True, extra_body=own)
             async with stream:
+                if (said := await _not_streamed(stream.response)) is not None:
+                    yield said
+                    return
                 async for chunk in stream:
-                    yield chunk.to_dict()
+                    yield chunk.to_dict(warnings=False)  # what is of another shape than OpenAI's is no news
 
         return self._heard(chunks, cancel, str(body.get("model", "")))
 
@@ -120,7 +127,8 @@ class Connection:
                     self._json(answer)
                 async for line in answer.aiter_lines():
                     if line.strip():
-                        yield json.loads(line)
+                        said = json.loads(line)
+                        yield said if isinstance(said, dict) else {}
             finally:
                 await answer.aclose()
 
@@ -142,14 +150,17 @@ class Connection:
         """Made in the loop's thread, which alone uses them. Chats have connections of their own, each a new one: one
         that was left open may be closed by the server as the prompt is on its way."""
         if self._made is None:
-            context = _context(self.address) if self.address.is_secure else True
+            context = _context(self.address)
             forever = httpx.Timeout(None, connect=_CONNECT_S)
             limits = httpx.Limits(max_connections=_AT_ONCE, keepalive_expiry=_KEPT_S)
             calls = httpx.AsyncClient(timeout=forever, limits=limits, verify=context, follow_redirects=True)
             anew = httpx.Limits(max_keepalive_connections=0)
             http = httpx.AsyncClient(timeout=forever, limits=anew, verify=context, follow_redirects=True)
-            if not self._key:
-                http.event_hooks = {"request": [_without_key]}
+            for each in (calls, http):
+                each.event_hooks = {
+                    "request": [_without_key] if each is http and not self._key else [],
+                    "response": [_stays],
+                }
             client = openai.AsyncOpenAI(
                 api_key=self._key or "none",
                 base_url=self.address.base,
@@ -174,7 +185,7 @@ class Connection:
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
         try:
             return _LOOP.run(work).result()
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, SentOn) as error:
             raise unreachable(error, self.address) from None
 
     def _json(self, answer: httpx.Response) -> Any:
@@ -230,7 +241,11 @@ class Connection:
             raise self._cut(cause, began) from None
         except openai.APIError as error:  # one that came within the stream
             raise self._refusal(0, json.dumps(error.body) if error.body else error.message) from None
-        except (httpx.HTTPError, OSError, ValueError, RecursionError) as error:
+        except _Refused as error:
+            raise self._refusal(0, str(error), model) from None
+        except (ValueError, RecursionError) as error:
+            raise (broken_off(error, self.address) if began else no_api(self.address)) from None
+        except (httpx.HTTPError, OSError, SentOn) as error:
             raise self._cut(error, began) from None
 
     def _cut(self, error: Exception, began: bool) -> LongdeskError:
@@ -242,8 +257,37 @@ async def _without_key(request: httpx.Request) -> None:
     request.headers.pop("Authorization", None)
 
 
+async def _not_streamed(answer: httpx.Response) -> Fields | None:
+    """What a gateway answers that gives a chat as a whole though it was to stream; None for a stream. Raises _Refused
+    for an error, ValueError for a page."""
+    kind = answer.headers.get("content-type", "").casefold()
+    is_whole = kind.startswith("application/json") and "content-length" in answer.headers
+    if not is_whole and not kind.startswith("text/html"):
+        return None
+    said = json.loads(await answer.aread())
+    if not isinstance(said, dict):
+        raise ValueError("no answer")
+    if said.get("error"):
+        raise _Refused(answer.text)
+    return said
+
+
+async def _stays(answer: httpx.Response) -> None:
+    """A call is sent on within a server alone, and with all that it holds: another one was not named, would be shown
+    the corpus, and a call without its body asks nothing. Raises SentOn."""
+    if not answer.has_redirect_location:
+        return
+    request, to = answer.request, answer.request.url.join(answer.headers["location"])
+    stays = (to.scheme, to.host, to.port) == (request.url.scheme, request.url.host, request.url.port)
+    if not stays or (request.method != "GET" and answer.status_code not in (307, 308)):
+        raise SentOn(str(to.copy_with(query=None, fragment=None)))
+
+
 def _context(address: Address) -> ssl.SSLContext:
-    """Whose certificates are trusted. Raises UsageError for a file that holds none."""
+    """Whose certificates are trusted: nobody's, where none is asked for; reading them all takes a while. Raises
+    UsageError for a file that holds none."""
+    if not address.is_secure:
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if address.ca_file is None:
         return httpx.create_ssl_context()
     try:

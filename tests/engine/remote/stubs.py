@@ -26,7 +26,7 @@ class Stub:
     """A server that answers what it was told to. asked: path, headers and body of every request, in order.
 
     routes: by path, what answers: a document, or a function of the request's body that gives one, or status and
-    document, or an iterator of lines of a stream.
+    document (and where it is sent on to), or an iterator of lines of a stream.
     """
 
     routes: dict[str, Any]
@@ -56,7 +56,7 @@ def serving(stub: Stub, *, certificate: Path | None = None) -> Iterator[Stub]:
             stub.asked.append((path, {name.casefold(): value for name, value in self.headers.items()}, body))
             found = stub.routes.get(path, (404, {"detail": "Not Found"}))
             found = found(body) if callable(found) else found
-            status, said = found if isinstance(found, tuple) else (200, found)
+            status, said, *to = found if isinstance(found, tuple) else (200, found)
             if isinstance(said, Iterator):
                 self._stream(said)
                 return
@@ -65,6 +65,8 @@ def serving(stub: Stub, *, certificate: Path | None = None) -> Iterator[Stub]:
             kind = "application/json" if not isinstance(said, str) else "text/html" if "<html" in said else "text/plain"
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(data)))
+            if to:
+                self.send_header("Location", to[0])
             self.end_headers()
             self.wfile.write(data)
 
