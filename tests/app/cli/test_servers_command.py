@@ -1,5 +1,5 @@
-"""The command line over servers, by stubs of what they say (see tests.engine.remote.stubs): the contract of `ask --json`
-where a server counts otherwise, windows that are assumed, and receipts that add up."""
+"""The command line over servers, by stubs of what they say (see tests.engine.remote.stubs): the contract of `ask`
+`--json` where a server counts otherwise, windows that are assumed, and receipts that add up."""
 
 import json
 from pathlib import Path
