@@ -10,11 +10,12 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from engine.answer.cost import Prices
-from engine.errors import UsageError
+from engine.errors import UsageError, keep_secret
 
 _SCHEMES = ("http", "https")
 _API, _CALLS = "/v1", ("/chat/completions", "/completions", "/models")
 _OWN_KEY, _OPENAI_KEY = "LONGDESK_API_KEY", "OPENAI_API_KEY"
+_MOST_CHARACTERS = 16_384  # of a key
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -97,11 +98,26 @@ def key_for(url: str, environment: Mapping[str, str] = os.environ) -> str | None
     """The key for the server at this URL, None where there is none.
 
     LONGDESK_API_KEY goes to whatever server is named; OPENAI_API_KEY to none that would be sent it in the clear, but
-    for those on this machine.
+    for those on this machine. Raises UsageError for what no header can carry; the key is not in the error.
     """
     if own := environment.get(_OWN_KEY, "").strip():
-        return own
+        return _sendable(own, _OWN_KEY)
     parts = urlsplit(url)
     if parts.scheme == "https" or parts.hostname in _LOOPBACK:
-        return environment.get(_OPENAI_KEY, "").strip() or None
+        return _sendable(environment.get(_OPENAI_KEY, "").strip(), _OPENAI_KEY) or None
     return None
+
+
+def _sendable(key: str, variable: str) -> str:
+    if is_sendable(key):
+        return key
+    keep_secret(key)
+    raise UsageError(
+        f"The key in {variable} has signs in it that no key has, such as a blank or a line end within it.",
+        f"Set {variable} anew.",
+    )
+
+
+def is_sendable(key: str) -> bool:
+    """Whether a header can carry a key."""
+    return len(key) <= _MOST_CHARACTERS and key.isascii() and (not key or key.isprintable()) and " " not in key

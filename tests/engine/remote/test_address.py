@@ -52,3 +52,11 @@ def test_openais_key_is_not_sent_in_the_clear_and_the_own_one_goes_first() -> No
     assert key_for("http://far:8000/v1", openai) is None
     assert key_for("http://127.0.0.1:8000/v1", openai) == key_for("https://far/v1", openai) == "other"
     assert key_for("https://far/v1", {"LONGDESK_API_KEY": " "}) is None
+
+
+@pytest.mark.parametrize("key", ["sk-\u00fcnicode", "sk with blanks", "sk\r\nHeader: x", "sk\x1b[0m", "x" * 20_000])
+@pytest.mark.parametrize("variable", ["LONGDESK_API_KEY", "OPENAI_API_KEY"])
+def test_what_no_header_carries_is_refused_and_not_shown(key: str, variable: str) -> None:
+    with pytest.raises(UsageError, match=f"The key in {variable} has signs") as refused:
+        key_for("https://far/v1", {variable: key})
+    assert key not in str(refused.value)
