@@ -68,7 +68,6 @@ class RemoteBackend:
         sees, host = adapter.sees(), adapter.connection.address.host
         self._views = Views(adapter, self._pictures) if sees else None
         how = "" if not adapter.how_counted else f"an estimate: {adapter.how_counted}"
-        version = adapter.version()
         self.about = self.said = About(  # said: as it is told by the server, however it is counted
             name=short_name(adapter.id),
             window=window or _UNKNOWN_WINDOW,
@@ -79,7 +78,7 @@ class RemoteBackend:
             unfit=() if sees or is_mute else (f"{host} says of this model that it cannot see.",) if window else (),
             holds_forms=adapter.holds_forms,
             prices=entered.prices or published_prices(adapter.model.get("pricing")),
-            server=f"{adapter.engine}{f' {version}' if version else ''} at {host}",
+            server=f"{f'{adapter.engine} {adapter.version()}'.strip()} at {host}",
             window_is_assumed=not window,
         )
         note = f"{host} does not say what window the model has: {_UNKNOWN_WINDOW:,} tokens are assumed (--ctx sets it)."
@@ -210,7 +209,7 @@ class RemoteBackend:
         if not cancel.is_set() and heard.finish is None and not heard.in_circles:
             raise broken_off(None, self._adapter.connection.address)
         usage, n_bytes = heard.usage, sum(_n_bytes(message) for message in request.messages)
-        if usage.prompt_tokens and not case.prompt.shown:
+        if usage.prompt_tokens and not case.prompt.shown and not heard.is_cut(self.about):
             self._words.learn(n_bytes, usage.prompt_tokens)
         self._thinks = self._thinks or heard.thinks
         self.about = replace(self.about, thinks=self._thinks)
@@ -239,7 +238,7 @@ class RemoteBackend:
         self._adapter.connection.close()
 
     def _answered(self, request: Request, heard: Heard, cancel: Flag) -> Generator[Event, None, None]:
-        before = None if self._adapter.tells_progress else self._adapter.capacity()
+        before = None if self._adapter.tells_progress else self._adapter.glance()
         yield heard.prefill(0, untold=not self._adapter.tells_progress)
         with closing(self._adapter.answer(request, cancel)) as pieces:
             for piece in pieces:

@@ -5,13 +5,15 @@ and the server's own refusal is believed.
 """
 
 from collections.abc import Generator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from threading import Event as Flag
 from typing import Any
 
+from engine.errors import LongdeskError
 from engine.memory.capacity import Capacity
-from engine.remote.connection import Connection, Fields, TooLong
+from engine.remote.connection import GLANCE_S, SHORT_S, Connection, Fields, TooLong
 from engine.remote.faults import Overflow
 from engine.remote.said import fields, listed, text, whole
 
@@ -119,8 +121,14 @@ class Adapter:
         Raises LongdeskError."""
         return None
 
-    def capacity(self) -> Capacity | None:
-        """What it has room for now; None where it does not say."""
+    def capacity(self, wait_s: float = SHORT_S) -> Capacity | None:
+        """What it has room for now; None where it does not say, or not within wait_s."""
+        return None
+
+    def glance(self) -> Capacity | None:
+        """The same while an answer comes, or is about to: it soon gives up, for whoever waits may cancel."""
+        with suppress(LongdeskError):
+            return self.capacity(GLANCE_S)
         return None
 
     def read_so_far(self, begun_with: Capacity | None) -> int | None:
@@ -256,9 +264,9 @@ class TensorRtLlm(Adapter):
         told = self.connection.find("/version")
         return str(told.get("version", "")) if isinstance(told, dict) else ""
 
-    def capacity(self) -> Capacity | None:
+    def capacity(self, wait_s: float = SHORT_S) -> Capacity | None:
         """From the last of its iterations that it tells of, if it does."""
-        last = fields(next(reversed(listed(self.connection.find("/metrics"))), None))
+        last = fields(next(reversed(listed(self.connection.find("/metrics", wait_s=wait_s))), None))
         cache = fields(last.get("kvCacheStats"))
         if not cache:
             return None

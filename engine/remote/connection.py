@@ -23,7 +23,8 @@ from engine.errors import EngineAway, LongdeskError, UsageError, keep_secret
 from engine.remote.address import Address
 from engine.remote.faults import Overflow, SentOn, broken_off, no_api, overflow_in, refused, unreachable
 
-_CONNECT_S, _SHORT_S = 10.0, 20.0  # until there is a connection; for calls that ask nothing of the model
+_CONNECT_S = 10.0  # until there is a connection
+SHORT_S, GLANCE_S = 20.0, 1.0  # for calls that ask nothing of the model; while an answer comes, which may be cancelled
 _KEPT_S = 2.0  # an idle connection: llama-server and uvicorn close theirs after 5 s, and a call may cross that
 _AT_ONCE = 8  # calls, where many are wanted
 _POLL_S, _CLOSING_S = 0.05, 5.0
@@ -54,24 +55,26 @@ class Connection:
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._made: tuple[httpx.AsyncClient, openai.AsyncOpenAI] | None = None
 
-    def get(self, path: str, *, of_api: bool = False, params: Mapping[str, str] | None = None) -> Any:
-        """What a call answers, from JSON. of_api: below the API's own URL, else below the root. Raises TooLong,
-        LongdeskError."""
-        return self._json(self._wait(self._call("GET", path, None, of_api, params)))
+    def get(
+        self, path: str, *, of_api: bool = False, params: Mapping[str, str] | None = None, wait_s: float = SHORT_S
+    ) -> Any:
+        """What a call answers, from JSON. of_api: below the API's own URL, else below the root. wait_s: at most. Raises
+        TooLong, LongdeskError."""
+        return self._json(self._wait(self._call("GET", path, None, of_api, params, wait_s)))
 
-    def find(self, path: str, *, params: Mapping[str, str] | None = None) -> Any:
+    def find(self, path: str, *, params: Mapping[str, str] | None = None, wait_s: float = SHORT_S) -> Any:
         """The same of a call that a server may not have; None then. Raises EngineAway, which says nothing of that."""
         try:
-            return self.get(path, params=params)
+            return self.get(path, params=params, wait_s=wait_s)
         except EngineAway:
             raise
         except (LongdeskError, ValueError):
             return None
 
-    def text(self, path: str) -> str | None:
-        """A page below the root as it is, such as /metrics; None where a server has none."""
+    def text(self, path: str, *, wait_s: float = SHORT_S) -> str | None:
+        """A page below the root as it is, such as /metrics; None where a server has none, or not by then."""
         with suppress(LongdeskError):
-            answer = self._wait(self._call("GET", path, None, False, None))
+            answer = self._wait(self._call("GET", path, None, False, None, wait_s))
             return answer.text if answer.status_code == 200 else None
         return None
 
@@ -172,11 +175,18 @@ class Connection:
         return self._made
 
     async def _call(
-        self, method: str, path: str, body: Fields | None, of_api: bool, params: Mapping[str, str] | None
+        self,
+        method: str,
+        path: str,
+        body: Fields | None,
+        of_api: bool,
+        params: Mapping[str, str] | None,
+        wait_s: float = SHORT_S,
     ) -> httpx.Response:
         client, _ = self._clients()
         url = (self.address.base if of_api else self.address.root) + path
-        timeout = httpx.Timeout(None if body is not None else _SHORT_S, connect=_CONNECT_S)
+        connect_s = min(wait_s, _CONNECT_S)
+        timeout = httpx.Timeout(None if body is not None else wait_s, connect=connect_s)
         try:
             return await client.request(method, url, json=body, params=params, headers=self._headers, timeout=timeout)
         except httpx.RemoteProtocolError:  # an idle connection that was closed meanwhile; nothing was computed

@@ -136,7 +136,7 @@ class Heard:
         if self.finish is not None and self.finish.casefold() not in _PROPER:
             yield Remark(f'{about.server} ended the answer for "{printable(self.finish[:_MOST_WHY])}", not at its end.')
         usage = self.usage
-        if self._is_cut(about):
+        if self.is_cut(about):
             yield Remark(
                 f"{about.server} read {usage.prompt_tokens or 0:,} tokens, where {self.prompt.n_tokens:,} were "
                 "counted: it may have left out some of the prompt."
@@ -178,7 +178,7 @@ class Heard:
             server=self._server(about),
         )
 
-    def _is_cut(self, about: About) -> bool:
+    def is_cut(self, about: About) -> bool:
         """Whether a server read fewer tokens than were sent, as far as counts of that kind can tell."""
         told, counted = self.usage.prompt_tokens, self.prompt.n_tokens
         if told is None or self.request.begun:

@@ -8,7 +8,7 @@ from typing import Any
 from engine.errors import ModelRefused
 from engine.memory.capacity import Capacity
 from engine.remote.compatible import Adapter, Piece, Request, Usage
-from engine.remote.connection import Connection, Fields
+from engine.remote.connection import SHORT_S, Connection, Fields
 from engine.remote.said import fields, ids, listed, rate, text, whole
 
 _CHAT = "/chat/completions"
@@ -58,9 +58,9 @@ class LlamaServer(Adapter):
             rendered = {"content": prompt, "add_special": True, "parse_special": True}
             return len(ids(self.connection.post("/tokenize", self._named(rendered)))) if prompt else None
 
-    def capacity(self) -> Capacity | None:
+    def capacity(self, wait_s: float = SHORT_S) -> Capacity | None:
         """Each slot has a context of its own: what counts is whether one is free."""
-        slots = listed(self.connection.find("/slots", params=self._query))
+        slots = listed(self.connection.find("/slots", params=self._query, wait_s=wait_s))
         if not slots:
             return None
         busy = sum(bool(slot.get("is_processing")) for slot in slots if isinstance(slot, dict))

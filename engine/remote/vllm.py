@@ -7,7 +7,7 @@ from typing import Any
 from engine.errors import EngineAway, LongdeskError
 from engine.memory.capacity import Capacity
 from engine.remote.compatible import Adapter, Request
-from engine.remote.connection import Connection, Fields, TooLong
+from engine.remote.connection import SHORT_S, Connection, Fields, TooLong
 from engine.remote.said import fields, ids, whole
 
 _SAMPLE = re.compile(
@@ -63,10 +63,10 @@ class Vllm(Adapter):
         body = {"model": self.id, "messages": list(messages), **_begun(begun)}
         return whole(fields(self.connection.post("/tokenize", body)).get("count"))
 
-    def capacity(self) -> Capacity | None:
+    def capacity(self, wait_s: float = SHORT_S) -> Capacity | None:
         """Of all its engines together, where it has several."""
         config, usage, running, waiting = _VLLM
-        told = samples(self.connection.text("/metrics"), *_VLLM)
+        told = samples(self.connection.text("/metrics", wait_s=wait_s), *_VLLM)
         sizes = [whole(labels.get("kv_cache_size_tokens")) or 0 for name, labels, _ in told if name == config]
         if not told:
             return None
@@ -80,7 +80,7 @@ class Vllm(Adapter):
 
     def read_so_far(self, begun_with: Capacity | None) -> int | None:
         """By how much more of its KV cache is used: an estimate where others are asking too."""
-        now = self.capacity()
+        now = self.glance()
         if now is None or begun_with is None or now.total is None:
             return None
         return max(0, now.used - begun_with.used)
@@ -118,10 +118,10 @@ class SgLang(Adapter):
         bodies = [{"model": self.id, "prompt": text, "add_special_tokens": False} for text in texts]
         return [ids(found) for found in self.connection.post_all("/tokenize", bodies)]
 
-    def capacity(self) -> Capacity | None:
+    def capacity(self, wait_s: float = SHORT_S) -> Capacity | None:
         """Its ranks say the same each: the largest counts."""
         total, used, running, waiting = _SGLANG
-        told = samples(self.connection.text("/metrics"), *_SGLANG)
+        told = samples(self.connection.text("/metrics", wait_s=wait_s), *_SGLANG)
         if not told:
             return None
         most = {name: max((value for found, _, value in told if found == name), default=0.0) for name in _SGLANG}

@@ -3,18 +3,20 @@
 import json
 import shlex
 from collections.abc import Iterator
+from threading import Event as Flag
 from typing import Any
 
 import pytest
 
 from app.connections.named import check_model
-from engine.backend import Remark, Stop, Text, Wanted
+from engine.backend import Remark, Sampling, Source, Stop, Text, Wanted
 from engine.corpus.formats.reader import draw
 from engine.errors import DoesNotFit, EngineDied, LongdeskError, ModelRefused, UsageError
 from engine.remote.servers import Servers
 from tests.engine.remote import stubs
 from tests.engine.remote.stubs import Stub, serving
 from tests.engine.remote.test_engines import ask, end_of, opened, prompt_of
+from tests.patience import PATIENCE_S
 
 CHAT = "/v1/chat/completions"
 
@@ -297,3 +299,41 @@ def test_the_remedy_for_several_models_names_one_as_it_can_be_given(name: str) -
         servers = Servers(draw, key_for=lambda url: None)
         assert servers.open(given).model == name
         servers.close()
+
+
+def test_a_server_that_cuts_in_silence_is_told_of_every_time() -> None:
+    stub, long = hosted(context_length=100_000), Source.written("long.txt", "word after word " * 4000)
+    stub.routes[CHAT] = stubs.chat(prompt_tokens=2048)
+    with opened(stub) as backend:
+        counts = set()
+        for _ in range(3):
+            prompt = prompt_of(backend, "What?", long)
+            remarks = [event.text for event in ask(backend, prompt) if isinstance(event, Remark)]
+            assert any("may have left out some" in remark for remark in remarks)
+            counts.add(prompt.n_tokens)
+    assert len(counts) == 1, "nothing is learned of a prompt that was cut"
+
+
+def test_a_cancel_does_not_wait_for_metrics_that_do_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    stub, cancel, go_on = stubs.vllm(), Flag(), Flag()
+
+    def silent(_: Any) -> Iterator[str]:
+        yield ": keep-alive\n\n"
+        go_on.wait(PATIENCE_S)
+
+    real, asked = stub.routes["/metrics"], list[int]()
+
+    def metrics(_: Any) -> Any:
+        asked.append(1)
+        if stub.bodies(CHAT):  # it computes, and answers nobody
+            cancel.set()
+            go_on.wait(PATIENCE_S)
+        return real
+
+    stub.routes |= {CHAT: silent, "/metrics": metrics}
+    monkeypatch.setattr("engine.remote.compatible.GLANCE_S", 0.05)
+    with opened(stub) as backend:
+        case = backend.consider(prompt_of(backend), Wanted(reply_tokens=64))
+        events = list(backend.generate(case, Sampling(max_tokens=64), session_id="s", cancel=cancel))
+        assert end_of(events).stop is Stop.CANCELLED and not go_on.is_set()
+        go_on.set()
