@@ -43,7 +43,6 @@ from engine.remote.faults import broken_off
 from engine.remote.grammar import Untold, gbnf
 from engine.remote.hearing import Heard
 from engine.remote.messages import Draw, Pictures, folded, laid_out, marks_in, messages_of, with_marks
-from engine.remote.said import fields, listed
 from engine.tokens.source_ids import encode_documents
 
 _UNKNOWN_WINDOW = 131_072  # tokens, taken where a server does not say
@@ -92,8 +91,9 @@ class RemoteBackend:
     def models(self) -> tuple[str, ...]:
         """All that the server lists. Raises LongdeskError."""
         told = self._adapter.connection.get("/models", of_api=True)
-        named = map(fields, listed(told.get("data") if isinstance(told, dict) else told))
-        return tuple(dict.fromkeys(str(each["id"]) for each in named if each.get("id")))
+        found = told.get("data") if isinstance(told, dict) else told
+        named = found if isinstance(found, list) else ()
+        return tuple(dict.fromkeys(str(each["id"]) for each in named if isinstance(each, dict) and each.get("id")))
 
     @property
     def file(self) -> str:

@@ -5,13 +5,11 @@ and the server's own refusal is believed.
 """
 
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from threading import Event as Flag
 from typing import Any
 
-from engine.errors import LongdeskError
 from engine.memory.capacity import Capacity
 from engine.remote.connection import GLANCE_S, SHORT_S, Connection, Fields, TooLong
 from engine.remote.faults import Overflow
@@ -127,9 +125,7 @@ class Adapter:
 
     def glance(self) -> Capacity | None:
         """The same while an answer comes, or is about to: it soon gives up, for whoever waits may cancel."""
-        with suppress(LongdeskError):
-            return self.capacity(GLANCE_S)
-        return None
+        return self.capacity(GLANCE_S)
 
     def read_so_far(self, begun_with: Capacity | None) -> int | None:
         """About how much of the prompt that is read now is done, for who does not tell it with the answer."""

@@ -63,11 +63,14 @@ class Connection:
         return self._json(self._wait(self._call("GET", path, None, of_api, params, wait_s)))
 
     def find(self, path: str, *, params: Mapping[str, str] | None = None, wait_s: float = SHORT_S) -> Any:
-        """The same of a call that a server may not have; None then. Raises EngineAway, which says nothing of that."""
+        """The same of a call that a server may not have; None then. Raises EngineAway, which says nothing of that, but
+        at a glance."""
         try:
             return self.get(path, params=params, wait_s=wait_s)
         except EngineAway:
-            raise
+            if wait_s > GLANCE_S:
+                raise
+            return None
         except (LongdeskError, ValueError):
             return None
 
