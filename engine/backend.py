@@ -125,9 +125,10 @@ class About:
     image_rule: whose rule counts images, None where it cannot see. has_tiles: it cuts images into tiles, of tile_tokens
     tokens each. unfit: sentences on what was to make it see, and cannot. holds_forms: its replies can be held to a
     grammar. server: which engine it is and where, of one that is spoken to over HTTP; "" for one on this machine.
-    prices: what is asked for its tokens, None where nothing is, or nobody knows. template: which chat template lays its
-    prompts out. notes: sentences on what was made of the model, or is odd about its file. makers: what they say of
-    sampling, None where its file is not at hand. thinks: it thinks before it answers, where nothing is said; as far as
+    window_is_assumed: it does not say its window, nor does anyone else. prices: what is asked for its tokens, None
+    where nothing is, or nobody knows. template: which chat template lays its prompts out. notes: sentences on what was
+    made of the model, or is odd about its file. makers: what they say of sampling, None where its file is not at hand.
+    thinks: it thinks before it answers, where nothing is said; as far as
     that is known.
     """
 
@@ -147,6 +148,7 @@ class About:
     unfit: tuple[str, ...] = ()
     holds_forms: bool = False
     server: str = ""
+    window_is_assumed: bool = False
     prices: Prices | None = None
     template: TemplateUse = TemplateUse()
     notes: tuple[str, ...] = ()

@@ -113,8 +113,11 @@ def _left_out(receipt: Mapping[str, Any]) -> Iterator[str]:
 
 def _prompt(receipt: Mapping[str, Any]) -> Iterator[str]:
     read, reused = receipt["read_tokens"], receipt["reused_tokens"]
-    yield f"{counted(receipt['prompt_tokens'], 'token')}: {read:,} read, {reused:,} from the KV cache"
-    yield ", ".join(f"{part} {n:,}" for part, n in receipt["tokens"].items())
+    told = (receipt.get("server") or {}).get("prompt_tokens")  # what it read by its own count, of which these are parts
+    total = receipt["prompt_tokens"] if told is None else read + reused
+    yield f"{counted(total, 'token')}: {read:,} read, {reused:,} from the KV cache"
+    before = "" if total == receipt["prompt_tokens"] else ", as counted before"
+    yield ", ".join(f"{part} {n:,}" for part, n in receipt["tokens"].items()) + before
 
 
 def _history(receipt: Mapping[str, Any]) -> Iterator[str]:

@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from app.connections.named import FROM_ENVIRONMENT, KEYRING, NamedEngine, engine_named
 from engine.errors import MAKE_ROOM, LongdeskError, UsageError, is_full, keep_secret, why
-from engine.remote.address import Entered
+from engine.remote.address import Entered, is_sendable
 
 if TYPE_CHECKING:
     import tomlkit
 
 _SERVICE = "longdesk"
-_MOST_CHARACTERS = 16_384
 _Found = TypeVar("_Found")
 
 
@@ -140,7 +139,7 @@ def _instead(engine: NamedEngine) -> str:
 
 def _sendable(key: str, name: str) -> str:
     """Raises UsageError for what no header can carry; the key is not in the error."""
-    if len(key) > _MOST_CHARACTERS or not key.isascii() or not key.isprintable() or " " in key:
+    if not is_sendable(key):
         raise UsageError(
             f"The key of {name} has signs in it that no key has, such as a blank or a line end within it.",
             f"Enter it again: `longdesk engines key {name}`.",

@@ -118,7 +118,8 @@ def check_model(model: str) -> None:
 def check_address(url: str) -> None:
     """Raises UsageError for what is no address of a server, and for one that carries a password or a key: it would be
     stored with sessions, and shown."""
-    if not is_address(url) or re.search(r"[\s\0-\x1f]", url):
+    place, _, model = url.partition("#")  # names of models may have spaces
+    if not is_address(url) or re.search(r"[\s\0-\x1f]", place) or re.search(r"[\0-\x1f]", model):
         raise UsageError(f"{url} is no address of a server.", "Write it as http://host:port or https://host/path.")
     read_address(url)
 

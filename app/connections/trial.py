@@ -34,7 +34,7 @@ class Trial:
         return (
             ("Engine", about.server),
             ("Model", self.model),
-            ("Window", f"{about.window:,} tokens"),
+            ("Window", _window_words(about)),
             ("Images", "it sees them" if about.sees else "it does not see them"),
             ("Counts", f"~ {about.how_counted}" if about.how_counted else "exact, by its own count"),
             ("Room now", self.room or "it does not say"),
@@ -51,6 +51,7 @@ class Trial:
             "model": self.model,
             "models": list(self.models),
             "window": about.window,
+            "window_is_assumed": about.window_is_assumed,
             "sees": about.sees,
             "counts_exactly": about.counts_exactly,
             "how_counted": about.how_counted or None,
@@ -64,6 +65,12 @@ class Trial:
             "prices": about.prices and about.prices.to_json(),
             "seconds": round(self.seconds, 3),
         }
+
+
+def _window_words(about: About) -> str:
+    if about.window_is_assumed:
+        return f"~ it does not say: {about.window:,} tokens are assumed, until the connection has a window of its own"
+    return f"{about.window:,} tokens"
 
 
 def try_engine(engine: NamedEngine) -> Trial:

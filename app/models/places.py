@@ -18,6 +18,8 @@ from engine.model_file import ggufs_in, nearest
 from engine.remote.address import is_address
 
 _DEPTH = 5  # folders below a place; Hugging Face's cache needs four
+# host:port without http:// before it; names of models end in a colon and a tag, which is no port: llama3.2:3b
+_SERVER = re.compile(r"(?:wss?://)?((?:[\w-]+(?:\.[\w-]+)*|\[[\da-f:.]+\]):\d{3,5}(?:[/#]\S*)?)", re.IGNORECASE)
 _SIGNS = re.compile(r"[^a-z0-9]+")
 _PART = re.compile(r"-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$")
 
@@ -140,6 +142,8 @@ def _on_disk(name: str, settings: Settings) -> Path | Entry:
     if name == STARTER:
         return starter_model()
     path = expanded(Path(name))
+    if (server := _SERVER.fullmatch(name)) and not path.exists():
+        raise UsageError(f"{name} is no model file, but like the address of a server.", f"Write http://{server[1]}.")
     if is_path(path, name):
         return path  # whether it can be used is said where it is opened
     if find(name) is None and (there := _alike_here(name, settings)):

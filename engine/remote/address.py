@@ -10,11 +10,12 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from engine.answer.cost import Prices
-from engine.errors import UsageError
+from engine.errors import UsageError, keep_secret
 
 _SCHEMES = ("http", "https")
-_API = "/v1"
+_API, _CALLS = "/v1", ("/chat/completions", "/completions", "/models")
 _OWN_KEY, _OPENAI_KEY = "LONGDESK_API_KEY", "OPENAI_API_KEY"
+_MOST_CHARACTERS = 16_384  # of a key
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -61,7 +62,8 @@ def is_address(name: str) -> bool:
 
 
 def read_address(name: str) -> Address:
-    """The server that a --model value names: http://host:port, http://host:port/v1, each with #model at its end.
+    """The server that a --model value names: http://host:port, http://host:port/v1, or one of the API's calls, each
+    with #model at its end.
 
     Raises UsageError for what is no address, and for one with a password in it.
     """
@@ -69,6 +71,10 @@ def read_address(name: str) -> Address:
         parts = urlsplit(name)
         host, port = parts.hostname, parts.port
     except ValueError as error:
+        bare = name.partition("://")[2].partition("/")[0]
+        if "[" not in bare and bare.count(":") > 1:
+            fact = f"{name} is no address: an IPv6 address wants brackets."
+            raise UsageError(fact, "Write it as http://[::1]:port.") from None
         raise UsageError(f"{name} is no address: {error}.", "Write it as http://host:port.") from None
     if parts.scheme not in _SCHEMES or not host:
         raise UsageError(f"{name} is no address of a server.", "Write it as http://host:port.")
@@ -80,6 +86,8 @@ def read_address(name: str) -> Address:
     shown = f"[{host}]" if ":" in host else host
     at = f"{parts.scheme}://{shown}" + (f":{port}" if port is not None else "")
     path = parts.path.rstrip("/")
+    for call in _CALLS:  # as it stands in an example of how the API is called
+        path = path.removesuffix(call).rstrip("/")
     model = unquote(parts.fragment)
     if path.endswith(_API):
         return Address(at + path.removesuffix(_API), at + path, model)
@@ -90,11 +98,26 @@ def key_for(url: str, environment: Mapping[str, str] = os.environ) -> str | None
     """The key for the server at this URL, None where there is none.
 
     LONGDESK_API_KEY goes to whatever server is named; OPENAI_API_KEY to none that would be sent it in the clear, but
-    for those on this machine.
+    for those on this machine. Raises UsageError for what no header can carry; the key is not in the error.
     """
     if own := environment.get(_OWN_KEY, "").strip():
-        return own
+        return _sendable(own, _OWN_KEY)
     parts = urlsplit(url)
     if parts.scheme == "https" or parts.hostname in _LOOPBACK:
-        return environment.get(_OPENAI_KEY, "").strip() or None
+        return _sendable(environment.get(_OPENAI_KEY, "").strip(), _OPENAI_KEY) or None
     return None
+
+
+def _sendable(key: str, variable: str) -> str:
+    if is_sendable(key):
+        return key
+    keep_secret(key)
+    raise UsageError(
+        f"The key in {variable} has signs in it that no key has, such as a blank or a line end within it.",
+        f"Set {variable} anew.",
+    )
+
+
+def is_sendable(key: str) -> bool:
+    """Whether a header can carry a key."""
+    return len(key) <= _MOST_CHARACTERS and key.isascii() and (not key or key.isprintable()) and " " not in key

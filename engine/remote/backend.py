@@ -38,7 +38,7 @@ from engine.memory.wanted import thoughts_of
 from engine.remote.address import NOTHING_ENTERED, Entered
 from engine.remote.compatible import Adapter, Request, short_name
 from engine.remote.connection import TooLong
-from engine.remote.counting import Own, Views, Words, encoded, marks
+from engine.remote.counting import Own, Views, Words, encoded, estimates_instead, marks
 from engine.remote.faults import broken_off
 from engine.remote.grammar import Untold, gbnf
 from engine.remote.hearing import Heard
@@ -63,10 +63,10 @@ class RemoteBackend:
         self._untold = False  # it was said that it cannot be told whether to think
         self.own_looked_for = False  # whoever opens it may look for one
         window = entered.window or adapter.window()
+        is_mute = estimates_instead(adapter)
         sees, host = adapter.sees(), adapter.connection.address.host
         self._views = Views(adapter, self._pictures) if sees else None
         how = "" if not adapter.how_counted else f"an estimate: {adapter.how_counted}"
-        version = adapter.version()
         self.about = self.said = About(  # said: as it is told by the server, however it is counted
             name=short_name(adapter.id),
             window=window or _UNKNOWN_WINDOW,
@@ -74,14 +74,14 @@ class RemoteBackend:
             how_counted=how,
             reports_capacity=adapter.capacity() is not None,
             image_rule=self._views.rule if self._views is not None else None,
-            unfit=() if sees else (f"{host} says of this model that it cannot see.",) if window else (),
+            unfit=() if sees or is_mute else (f"{host} says of this model that it cannot see.",) if window else (),
             holds_forms=adapter.holds_forms,
             prices=entered.prices or published_prices(adapter.model.get("pricing")),
-            server=f"{adapter.engine}{f' {version}' if version else ''} at {host}",
+            server=f"{f'{adapter.engine} {adapter.version()}'.strip()} at {host}",
+            window_is_assumed=not window,
         )
-        self._notes = () if window else (
-            f"{host} does not say what window the model has: {_UNKNOWN_WINDOW:,} tokens are assumed (--ctx sets it).",
-        )  # fmt: skip
+        note = f"{host} does not say what window the model has: {_UNKNOWN_WINDOW:,} tokens are assumed (--ctx sets it)."
+        self._notes = () if window else (note,)
 
     @property
     def model(self) -> str:
@@ -91,8 +91,9 @@ class RemoteBackend:
     def models(self) -> tuple[str, ...]:
         """All that the server lists. Raises LongdeskError."""
         told = self._adapter.connection.get("/models", of_api=True)
-        listed = told.get("data") if isinstance(told, dict) else told
-        return tuple(str(each["id"]) for each in listed or () if isinstance(each, dict) and "id" in each)
+        found = told.get("data") if isinstance(told, dict) else told
+        named = found if isinstance(found, list) else ()
+        return tuple(dict.fromkeys(str(each["id"]) for each in named if isinstance(each, dict) and each.get("id")))
 
     @property
     def file(self) -> str:
@@ -208,7 +209,7 @@ class RemoteBackend:
         if not cancel.is_set() and heard.finish is None and not heard.in_circles:
             raise broken_off(None, self._adapter.connection.address)
         usage, n_bytes = heard.usage, sum(_n_bytes(message) for message in request.messages)
-        if usage.prompt_tokens and not case.prompt.shown:
+        if usage.prompt_tokens and not case.prompt.shown and not heard.is_cut(self.about):
             self._words.learn(n_bytes, usage.prompt_tokens)
         self._thinks = self._thinks or heard.thinks
         self.about = replace(self.about, thinks=self._thinks)
@@ -237,7 +238,7 @@ class RemoteBackend:
         self._adapter.connection.close()
 
     def _answered(self, request: Request, heard: Heard, cancel: Flag) -> Generator[Event, None, None]:
-        before = None if self._adapter.tells_progress else self._adapter.capacity()
+        before = None if self._adapter.tells_progress else self._adapter.glance()
         yield heard.prefill(0, untold=not self._adapter.tells_progress)
         with closing(self._adapter.answer(request, cancel)) as pieces:
             for piece in pieces:
@@ -294,7 +295,7 @@ class RemoteBackend:
                 found = self._adapter.count(messages)
             except TooLong as error:  # it says how many there are, or at least that they are too many
                 found = error.overflow.prompt_tokens or prompt.n_tokens + marks(len(messages))
-            except (KeyError, TypeError, ValueError):
+            except ValueError:
                 found = None
             except EngineFailed as error:
                 is_away = isinstance(error, EngineAway)

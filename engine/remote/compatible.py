@@ -11,8 +11,9 @@ from threading import Event as Flag
 from typing import Any
 
 from engine.memory.capacity import Capacity
-from engine.remote.connection import Connection, Fields, TooLong
+from engine.remote.connection import GLANCE_S, SHORT_S, Connection, Fields, TooLong
 from engine.remote.faults import Overflow
+from engine.remote.said import fields, listed, text, whole
 
 _WINDOWS = ("max_model_len", "context_length", "context_window", "max_context_length", "max_input_tokens")
 
@@ -98,18 +99,16 @@ class Adapter:
     def window(self) -> int | None:
         """The most tokens that prompt and reply may have; None where it does not say. Raises LongdeskError."""
         own = [self.model, *(self.model.get(part) for part in ("top_provider", "longdesk"))]
-        for fields in own:
+        for each in own:
             for name in (*_WINDOWS, "window"):
-                if isinstance(fields, dict) and isinstance(found := fields.get(name), int) and found > 0:
+                if found := whole(fields(each).get(name)):
                     return found
         return None
 
     def sees(self) -> bool:
         """Whether it can be shown images, as far as it says so."""
-        architecture, capabilities = self.model.get("architecture"), self.model.get("capabilities")
-        if isinstance(architecture, dict) and "image" in (architecture.get("input_modalities") or ()):
-            return True
-        return isinstance(capabilities, dict) and capabilities.get("vision") is True
+        architecture, capabilities = fields(self.model.get("architecture")), fields(self.model.get("capabilities"))
+        return "image" in listed(architecture.get("input_modalities")) or capabilities.get("vision") is True
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]] | None:
         """The ids of texts, special tokens off; None where it has no such call. Raises LongdeskError."""
@@ -120,9 +119,13 @@ class Adapter:
         Raises LongdeskError."""
         return None
 
-    def capacity(self) -> Capacity | None:
-        """What it has room for now; None where it does not say."""
+    def capacity(self, wait_s: float = SHORT_S) -> Capacity | None:
+        """What it has room for now; None where it does not say, or not within wait_s."""
         return None
+
+    def glance(self) -> Capacity | None:
+        """The same while an answer comes, or is about to: it soon gives up, for whoever waits may cancel."""
+        return self.capacity(GLANCE_S)
 
     def read_so_far(self, begun_with: Capacity | None) -> int | None:
         """About how much of the prompt that is read now is done, for who does not tell it with the answer."""
@@ -177,24 +180,24 @@ class Adapter:
 
     def piece(self, chunk: Fields) -> Piece:
         """What a chunk says."""
-        choices = chunk.get("choices") or [{}]
-        delta = choices[0].get("delta") or {}
+        choice = fields(next(iter(listed(chunk.get("choices"))), None))
+        delta = fields(choice.get("delta") or choice.get("message"))  # some give the answer as a whole, asked to stream
         return Piece(
-            text=delta.get("content") or "",
-            reasoning=delta.get("reasoning_content") or delta.get("reasoning") or "",
-            finish=choices[0].get("finish_reason"),
+            text=text(delta.get("content")),
+            reasoning=text(delta.get("reasoning_content")) or text(delta.get("reasoning")),
+            finish=text(choice.get("finish_reason")) or None,
             usage=usage_of(chunk["usage"]) if isinstance(chunk.get("usage"), dict) else None,
         )
 
 
 def usage_of(usage: Mapping[str, Any]) -> Usage:
     """What OpenAI's shape says of an answer."""
-    of_prompt, of_reply = (usage.get(f"{part}_tokens_details") or {} for part in ("prompt", "completion"))
+    of_prompt, of_reply = (fields(usage.get(f"{part}_tokens_details")) for part in ("prompt", "completion"))
     return Usage(
-        prompt_tokens=usage.get("prompt_tokens"),
-        cached_tokens=of_prompt.get("cached_tokens"),
-        reply_tokens=usage.get("completion_tokens"),
-        reasoning_tokens=of_reply.get("reasoning_tokens"),
+        prompt_tokens=whole(usage.get("prompt_tokens")),
+        cached_tokens=whole(of_prompt.get("cached_tokens")),
+        reply_tokens=whole(usage.get("completion_tokens")),
+        reasoning_tokens=whole(of_reply.get("reasoning_tokens")),
     )
 
 
@@ -228,8 +231,8 @@ class LmStudio(Adapter):
 
     def window(self) -> int | None:
         """Of the model as it is loaded, else the most that it could be loaded with."""
-        found = self.model.get("loaded_context_length") or self.model.get("max_context_length")
-        return found if isinstance(found, int) else None
+        loaded, most = (whole(self.model.get(f"{how}_context_length")) for how in ("loaded", "max"))
+        return loaded or most or None
 
     def sees(self) -> bool:
         return self.model.get("type") == "vlm"
@@ -257,17 +260,16 @@ class TensorRtLlm(Adapter):
         told = self.connection.find("/version")
         return str(told.get("version", "")) if isinstance(told, dict) else ""
 
-    def capacity(self) -> Capacity | None:
+    def capacity(self, wait_s: float = SHORT_S) -> Capacity | None:
         """From the last of its iterations that it tells of, if it does."""
-        told = self.connection.find("/metrics")
-        last = told[-1] if isinstance(told, list) and told and isinstance(told[-1], dict) else {}
-        cache = last.get("kvCacheStats")
-        if not isinstance(cache, dict):
+        last = fields(next(reversed(listed(self.connection.find("/metrics", wait_s=wait_s))), None))
+        cache = fields(last.get("kvCacheStats"))
+        if not cache:
             return None
-        per_block = int(cache.get("tokensPerBlock") or 0)
+        per_block = whole(cache.get("tokensPerBlock")) or 0
         return Capacity(
-            total=int(cache.get("maxNumBlocks") or 0) * per_block or None,
-            used=int(cache.get("usedNumBlocks") or 0) * per_block,
-            running=int(last.get("numActiveRequests") or 0),
-            waiting=int(last.get("numQueuedRequests") or 0),
+            total=(whole(cache.get("maxNumBlocks")) or 0) * per_block or None,
+            used=(whole(cache.get("usedNumBlocks")) or 0) * per_block,
+            running=whole(last.get("numActiveRequests")) or 0,
+            waiting=whole(last.get("numQueuedRequests")) or 0,
         )

@@ -21,9 +21,10 @@ import openai
 
 from engine.errors import EngineAway, LongdeskError, UsageError, keep_secret
 from engine.remote.address import Address
-from engine.remote.faults import Overflow, broken_off, no_api, overflow_in, refused, unreachable
+from engine.remote.faults import Overflow, SentOn, broken_off, no_api, overflow_in, refused, unreachable
 
-_CONNECT_S, _SHORT_S = 10.0, 20.0  # until there is a connection; for calls that ask nothing of the model
+_CONNECT_S = 10.0  # until there is a connection
+SHORT_S, GLANCE_S = 20.0, 1.0  # for calls that ask nothing of the model; while an answer comes, which may be cancelled
 _KEPT_S = 2.0  # an idle connection: llama-server and uvicorn close theirs after 5 s, and a call may cross that
 _AT_ONCE = 8  # calls, where many are wanted
 _POLL_S, _CLOSING_S = 0.05, 5.0
@@ -40,6 +41,10 @@ class TooLong(Exception):
         self.overflow = overflow
 
 
+class _Refused(Exception):
+    """An error that came with a status of success; its body."""
+
+
 class Connection:
     """A server as it is spoken to. Safe to use from several threads."""
 
@@ -50,24 +55,29 @@ class Connection:
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._made: tuple[httpx.AsyncClient, openai.AsyncOpenAI] | None = None
 
-    def get(self, path: str, *, of_api: bool = False, params: Mapping[str, str] | None = None) -> Any:
-        """What a call answers, from JSON. of_api: below the API's own URL, else below the root. Raises TooLong,
-        LongdeskError."""
-        return self._json(self._wait(self._call("GET", path, None, of_api, params)))
+    def get(
+        self, path: str, *, of_api: bool = False, params: Mapping[str, str] | None = None, wait_s: float = SHORT_S
+    ) -> Any:
+        """What a call answers, from JSON. of_api: below the API's own URL, else below the root. wait_s: at most. Raises
+        TooLong, LongdeskError."""
+        return self._json(self._wait(self._call("GET", path, None, of_api, params, wait_s)))
 
-    def find(self, path: str, *, params: Mapping[str, str] | None = None) -> Any:
-        """The same of a call that a server may not have; None then. Raises EngineAway, which says nothing of that."""
+    def find(self, path: str, *, params: Mapping[str, str] | None = None, wait_s: float = SHORT_S) -> Any:
+        """The same of a call that a server may not have; None then. Raises EngineAway, which says nothing of that, but
+        at a glance."""
         try:
-            return self.get(path, params=params)
+            return self.get(path, params=params, wait_s=wait_s)
         except EngineAway:
-            raise
+            if wait_s > GLANCE_S:
+                raise
+            return None
         except (LongdeskError, ValueError):
             return None
 
-    def text(self, path: str) -> str | None:
-        """A page below the root as it is, such as /metrics; None where a server has none."""
+    def text(self, path: str, *, wait_s: float = SHORT_S) -> str | None:
+        """A page below the root as it is, such as /metrics; None where a server has none, or not by then."""
         with suppress(LongdeskError):
-            answer = self._wait(self._call("GET", path, None, False, None))
+            answer = self._wait(self._call("GET", path, None, False, None, wait_s))
             return answer.text if answer.status_code == 200 else None
         return None
 
@@ -101,8 +111,11 @@ class Connection:
             _, client = self._clients()
             stream = await client.chat.completions.create(**given, stream=True, extra_body=own)
             async with stream:
+                if (said := await _not_streamed(stream.response)) is not None:
+                    yield said
+                    return
                 async for chunk in stream:
-                    yield chunk.to_dict()
+                    yield chunk.to_dict(warnings=False)  # what is of another shape than OpenAI's is no news
 
         return self._heard(chunks, cancel, str(body.get("model", "")))
 
@@ -120,7 +133,8 @@ class Connection:
                     self._json(answer)
                 async for line in answer.aiter_lines():
                     if line.strip():
-                        yield json.loads(line)
+                        said = json.loads(line)
+                        yield said if isinstance(said, dict) else {}
             finally:
                 await answer.aclose()
 
@@ -142,14 +156,17 @@ class Connection:
         """Made in the loop's thread, which alone uses them. Chats have connections of their own, each a new one: one
         that was left open may be closed by the server as the prompt is on its way."""
         if self._made is None:
-            context = _context(self.address) if self.address.is_secure else True
+            context = _context(self.address)
             forever = httpx.Timeout(None, connect=_CONNECT_S)
             limits = httpx.Limits(max_connections=_AT_ONCE, keepalive_expiry=_KEPT_S)
             calls = httpx.AsyncClient(timeout=forever, limits=limits, verify=context, follow_redirects=True)
             anew = httpx.Limits(max_keepalive_connections=0)
             http = httpx.AsyncClient(timeout=forever, limits=anew, verify=context, follow_redirects=True)
-            if not self._key:
-                http.event_hooks = {"request": [_without_key]}
+            for each in (calls, http):
+                each.event_hooks = {
+                    "request": [_without_key] if each is http and not self._key else [],
+                    "response": [_stays],
+                }
             client = openai.AsyncOpenAI(
                 api_key=self._key or "none",
                 base_url=self.address.base,
@@ -161,11 +178,18 @@ class Connection:
         return self._made
 
     async def _call(
-        self, method: str, path: str, body: Fields | None, of_api: bool, params: Mapping[str, str] | None
+        self,
+        method: str,
+        path: str,
+        body: Fields | None,
+        of_api: bool,
+        params: Mapping[str, str] | None,
+        wait_s: float = SHORT_S,
     ) -> httpx.Response:
         client, _ = self._clients()
         url = (self.address.base if of_api else self.address.root) + path
-        timeout = httpx.Timeout(None if body is not None else _SHORT_S, connect=_CONNECT_S)
+        connect_s = min(wait_s, _CONNECT_S)
+        timeout = httpx.Timeout(None if body is not None else wait_s, connect=connect_s)
         try:
             return await client.request(method, url, json=body, params=params, headers=self._headers, timeout=timeout)
         except httpx.RemoteProtocolError:  # an idle connection that was closed meanwhile; nothing was computed
@@ -174,7 +198,7 @@ class Connection:
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
         try:
             return _LOOP.run(work).result()
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, SentOn) as error:
             raise unreachable(error, self.address) from None
 
     def _json(self, answer: httpx.Response) -> Any:
@@ -230,7 +254,11 @@ class Connection:
             raise self._cut(cause, began) from None
         except openai.APIError as error:  # one that came within the stream
             raise self._refusal(0, json.dumps(error.body) if error.body else error.message) from None
-        except (httpx.HTTPError, OSError, ValueError, RecursionError) as error:
+        except _Refused as error:
+            raise self._refusal(0, str(error), model) from None
+        except (ValueError, RecursionError) as error:
+            raise (broken_off(error, self.address) if began else no_api(self.address)) from None
+        except (httpx.HTTPError, OSError, SentOn) as error:
             raise self._cut(error, began) from None
 
     def _cut(self, error: Exception, began: bool) -> LongdeskError:
@@ -242,8 +270,37 @@ async def _without_key(request: httpx.Request) -> None:
     request.headers.pop("Authorization", None)
 
 
+async def _not_streamed(answer: httpx.Response) -> Fields | None:
+    """What a gateway answers that gives a chat as a whole though it was to stream; None for a stream. Raises _Refused
+    for an error, ValueError for a page."""
+    kind = answer.headers.get("content-type", "").casefold()
+    is_whole = kind.startswith("application/json") and "content-length" in answer.headers
+    if not is_whole and not kind.startswith("text/html"):
+        return None
+    said = json.loads(await answer.aread())
+    if not isinstance(said, dict):
+        raise ValueError("no answer")
+    if said.get("error"):
+        raise _Refused(answer.text)
+    return said
+
+
+async def _stays(answer: httpx.Response) -> None:
+    """A call is sent on within a server alone, and with all that it holds: another one was not named, would be shown
+    the corpus, and a call without its body asks nothing. Raises SentOn."""
+    if not answer.has_redirect_location:
+        return
+    request, to = answer.request, answer.request.url.join(answer.headers["location"])
+    stays = (to.scheme, to.host, to.port) == (request.url.scheme, request.url.host, request.url.port)
+    if not stays or (request.method != "GET" and answer.status_code not in (307, 308)):
+        raise SentOn(str(to.copy_with(query=None, fragment=None)))
+
+
 def _context(address: Address) -> ssl.SSLContext:
-    """Whose certificates are trusted. Raises UsageError for a file that holds none."""
+    """Whose certificates are trusted: nobody's, where none is asked for; reading them all takes a while. Raises
+    UsageError for a file that holds none."""
+    if not address.is_secure:
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if address.ca_file is None:
         return httpx.create_ssl_context()
     try:

@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from engine.corpus.source import KeptFile, Picture
-from engine.errors import EngineAway, LongdeskError
+from engine.errors import EngineAway, EngineFailed, LongdeskError, ModelRefused
 from engine.prompt.prompt import Exchange, Prompt
 from engine.remote.compatible import Adapter
 from engine.remote.connection import TooLong
@@ -81,9 +81,12 @@ class Words:
     def _tokenized(self, texts: Sequence[str]) -> list[list[int]] | None:
         try:
             return self._adapter.tokenize([_utf8(text) for text in texts])
-        except (LongdeskError, TooLong, KeyError, TypeError, ValueError) as error:
-            if self._counts or isinstance(error, EngineAway):
+        except (LongdeskError, TooLong, ValueError) as error:
+            if isinstance(error, EngineAway) or (self._counts and isinstance(error, LongdeskError)):
                 raise
+            if self._counts:
+                host = self._adapter.connection.address.host
+                raise EngineFailed(f"{host} does not count any more.", "Look at its log, and ask again.") from None
             return None  # it has no such call, whatever it says of itself
 
     def _estimated(self, text: str) -> Ids:
@@ -133,6 +136,24 @@ class Views:
             guess = max(1, with_it - without)
         self._known[width, height] = guess
         return guess
+
+
+def estimates_instead(adapter: Adapter) -> bool:
+    """Whether an engine that has a call that counts cannot be asked it where it is, as behind a gateway that passes
+    OpenAI's calls alone; its counts are said to be estimates then. Raises EngineAway."""
+    if adapter.how_counted:
+        return False
+    try:
+        counts = adapter.count([{"role": "user", "content": "a"}]) is not None
+    except EngineAway:
+        raise
+    except (ModelRefused, ValueError):
+        counts = False
+    except (LongdeskError, TooLong):  # it has the call, and says more when it matters
+        counts = True
+    if not counts:
+        adapter.how_counted = Adapter.how_counted
+    return not counts
 
 
 def marks(n_messages: int) -> int:

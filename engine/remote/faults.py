@@ -91,6 +91,14 @@ class Overflow:
         )
 
 
+class SentOn(Exception):
+    """A server wants to have a call elsewhere, at `to`; never leaves engine.remote."""
+
+    def __init__(self, to: str) -> None:
+        super().__init__(to)
+        self.to = to
+
+
 def overflow_in(status: int, body: str) -> Overflow | None:
     """A prompt that is too long, if that is what an answer with this status says; 0 for an error within a stream."""
     if status not in (0, 400, 413, 422, 500) or not _OVER.search(body):
@@ -106,6 +114,8 @@ def overflow_in(status: int, body: str) -> Overflow | None:
 
 def unreachable(error: Exception, address: Address) -> LongdeskError:
     """Why a server was not reached, or went silent before it answered. error: of httpx."""
+    if isinstance(error, SentOn):
+        return _sent_on(error.to, address)
     said = " ".join(_chain(error))
     host = address.host
     if "CERTIFICATE_VERIFY_FAILED" in said:
@@ -138,6 +148,14 @@ def unreachable(error: Exception, address: Address) -> LongdeskError:
     return EngineAway(fact, f"Where it wants https, write https://{host}; else look at its log.")
 
 
+def _sent_on(to: str, address: Address) -> UsageError:
+    at = to.removesuffix("/models").removesuffix("/chat/completions")
+    return UsageError(
+        f"{address.host} sends on to {printable(_short(to))}. Nothing was sent there.",
+        f"If that is the server that you mean, name it: {printable(_short(at))}.",
+    )
+
+
 def broken_off(error: Exception | None, address: Address) -> EngineDied:
     """An answer that ended before its end."""
     why = f": {_short(' '.join(_chain(error)))}" if error is not None and str(error) else ""
@@ -150,6 +168,8 @@ def refused(status: int, body: str, address: Address, *, model: str = "", has_ke
     """What an answer with an error status means; 0 for an error within a stream. A prompt that is too long is
     overflow_in's."""
     host, said = address.host, message_in(body)
+    if 0 < status < 400:  # an answer without one
+        return no_api(address)
     if not status:
         return EngineDied(f"{host} broke off the answer: {said}", "What it had written is kept. Look at its log.")
     if status in (401, 403):

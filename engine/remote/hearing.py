@@ -7,6 +7,7 @@ from time import monotonic
 from typing import Any
 
 from engine.backend import About, Event, Finished, Prefill, Prompt, Remark, Sampling, Stop, Text, Thinking
+from engine.corpus.wording import printable
 from engine.prompt.marks import THOUGHTS
 from engine.remote.compatible import Piece, Request, Usage
 from engine.runtime.circles import Pieces
@@ -14,6 +15,8 @@ from engine.runtime.parting import Kind, Parting, Run
 
 _TELL_S = 0.5  # how often a prefill is heard of, of which the server says nothing
 _MOST_REASONING = 200_000  # characters that a receipt keeps
+_PROPER = ("stop", "length", "eos", "eos_token", "end_turn", "stop_sequence", "end", "max_tokens", "load", "unload")
+_MOST_WHY = 60  # characters of a reason
 _CLOSING = re.compile(r"(?:(?<=\n)|(?=\S+\s*\n))</(think|thinking|thought|reasoning|seed:think)>")
 # of what was counted, what a server reads at least where it reads all: a template may be another one than ours
 _EXACT, _SAME_VOCABULARY, _ESTIMATED = 1.0, 0.95, 0.5
@@ -130,8 +133,10 @@ class Heard:
             yield Remark(sentence)
         if self.finish == "length" and self.thinks and not self.text:
             yield Remark("All that the reply may have went into thinking: give --max-tokens more, or --thinking off.")
+        if self.finish is not None and self.finish.casefold() not in _PROPER:
+            yield Remark(f'{about.server} ended the answer for "{printable(self.finish[:_MOST_WHY])}", not at its end.')
         usage = self.usage
-        if self._is_cut(about):
+        if self.is_cut(about):
             yield Remark(
                 f"{about.server} read {usage.prompt_tokens or 0:,} tokens, where {self.prompt.n_tokens:,} were "
                 "counted: it may have left out some of the prompt."
@@ -173,7 +178,7 @@ class Heard:
             server=self._server(about),
         )
 
-    def _is_cut(self, about: About) -> bool:
+    def is_cut(self, about: About) -> bool:
         """Whether a server read fewer tokens than were sent, as far as counts of that kind can tell."""
         told, counted = self.usage.prompt_tokens, self.prompt.n_tokens
         if told is None or self.request.begun:

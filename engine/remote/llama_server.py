@@ -8,7 +8,8 @@ from typing import Any
 from engine.errors import ModelRefused
 from engine.memory.capacity import Capacity
 from engine.remote.compatible import Adapter, Piece, Request, Usage
-from engine.remote.connection import Connection, Fields
+from engine.remote.connection import SHORT_S, Connection, Fields
+from engine.remote.said import fields, ids, listed, rate, text, whole
 
 _CHAT = "/chat/completions"
 
@@ -39,32 +40,28 @@ class LlamaServer(Adapter):
     def window(self) -> int | None:
         """Of a slot."""
         settings, meta = self._props.get("default_generation_settings"), self.model.get("meta")
-        for fields in (settings, meta):
-            if isinstance(fields, dict) and isinstance(found := fields.get("n_ctx"), int) and found > 0:
-                return found
-        return None
+        return whole(fields(settings).get("n_ctx")) or whole(fields(meta).get("n_ctx")) or None
 
     def sees(self) -> bool:
-        modalities = self._props.get("modalities")
-        return super().sees() or (isinstance(modalities, dict) and modalities.get("vision") is True)
+        return super().sees() or fields(self._props.get("modalities")).get("vision") is True
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]] | None:
         bodies = [self._named({"content": text, "add_special": False, "parse_special": False}) for text in texts]
-        return [list(map(int, found["tokens"])) for found in self.connection.post_all("/tokenize", bodies)]
+        return [ids(found) for found in self.connection.post_all("/tokenize", bodies)]
 
     def count(self, messages: Sequence[Fields], *, begun: bool = False) -> int | None:
         body = {"model": self.id, "messages": list(messages)}
         try:
-            return int(self.connection.post(f"{_CHAT}/input_tokens", body, of_api=True)["input_tokens"])
+            return whole(fields(self.connection.post(f"{_CHAT}/input_tokens", body, of_api=True)).get("input_tokens"))
         except ModelRefused:  # older ones have no such call: a chat without images can be counted as text
-            text = self.connection.post("/apply-template", body)["prompt"]
-            rendered = {"content": text, "add_special": True, "parse_special": True}
-            return len(self.connection.post("/tokenize", self._named(rendered))["tokens"])
+            prompt = text(fields(self.connection.post("/apply-template", body)).get("prompt"))
+            rendered = {"content": prompt, "add_special": True, "parse_special": True}
+            return len(ids(self.connection.post("/tokenize", self._named(rendered)))) if prompt else None
 
-    def capacity(self) -> Capacity | None:
+    def capacity(self, wait_s: float = SHORT_S) -> Capacity | None:
         """Each slot has a context of its own: what counts is whether one is free."""
-        slots = self.connection.find("/slots", params=self._query)
-        if not isinstance(slots, list) or not slots:
+        slots = listed(self.connection.find("/slots", params=self._query, wait_s=wait_s))
+        if not slots:
             return None
         busy = sum(bool(slot.get("is_processing")) for slot in slots if isinstance(slot, dict))
         return Capacity(running=busy, slots=len(slots))
@@ -74,13 +71,19 @@ class LlamaServer(Adapter):
         return {**body, "grammar": request.form} if request.form is not None else body
 
     def piece(self, chunk: Fields) -> Piece:
-        piece, progress, timings = super().piece(chunk), chunk.get("prompt_progress"), chunk.get("timings")
-        if isinstance(progress, dict):
-            piece = replace(piece, read=(progress["processed"], progress["total"], progress["cache"]))
-        if isinstance(timings, dict) and "prompt_n" in timings:
-            told = piece.usage or Usage(prompt_tokens=timings.get("cache_n", 0) + timings["prompt_n"])
-            cached = told.cached_tokens if told.cached_tokens is not None else timings.get("cache_n")
-            read, written = timings.get("prompt_per_second"), timings.get("predicted_per_second")
+        piece, progress, timings = (
+            super().piece(chunk),
+            fields(chunk.get("prompt_progress")),
+            fields(chunk.get("timings")),
+        )
+        done, total, kept = (whole(progress.get(name)) for name in ("processed", "total", "cache"))
+        if done is not None and total:
+            piece = replace(piece, read=(min(done, total), total, kept or 0))
+        read_now, kept = whole(timings.get("prompt_n")), whole(timings.get("cache_n"))
+        if read_now is not None:
+            told = piece.usage or Usage(prompt_tokens=(kept or 0) + read_now)
+            cached = told.cached_tokens if told.cached_tokens is not None else kept
+            read, written = rate(timings.get("prompt_per_second")), rate(timings.get("predicted_per_second"))
             usage = replace(told, cached_tokens=cached, read_per_s=read, written_per_s=written)
             piece = replace(piece, usage=usage)
         return piece

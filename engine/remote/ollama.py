@@ -14,6 +14,7 @@ from engine.errors import EngineFailed
 from engine.remote.compatible import Adapter, Piece, Request, Usage
 from engine.remote.connection import Fields, TooLong
 from engine.remote.faults import overflow_in
+from engine.remote.said import fields, listed, text, whole
 
 _LEAST_CTX = 4096
 _DATA = "base64,"
@@ -34,13 +35,12 @@ class Ollama(Adapter):
 
     def window(self) -> int | None:
         """The most that the model could be loaded with."""
-        info = self._shown.get("model_info")
-        named = info.items() if isinstance(info, dict) else ()
-        found = [value for name, value in named if name.endswith(".context_length") and isinstance(value, int)]
-        return found[0] if found else None
+        named = fields(self._shown.get("model_info")).items()
+        found = [whole(value) for name, value in named if name.endswith(".context_length")]
+        return next((each for each in found if each), None)
 
     def sees(self) -> bool:
-        return "vision" in (self._shown.get("capabilities") or ())
+        return "vision" in listed(self._shown.get("capabilities"))
 
     def file(self) -> str:
         found = re.search(r"^FROM (/\S.*)$", str(self._shown.get("modelfile") or ""), re.MULTILINE)
@@ -97,26 +97,23 @@ class Ollama(Adapter):
         }
 
     def piece(self, chunk: Fields) -> Piece:
-        message = chunk.get("message") or {}
-        done = bool(chunk.get("done"))
+        message, done = fields(chunk.get("message")), bool(chunk.get("done"))
         return Piece(
-            text=message.get("content") or "",
-            reasoning=message.get("thinking") or "",
-            finish=(chunk.get("done_reason") or "stop") if done else None,
+            text=text(message.get("content")),
+            reasoning=text(message.get("thinking")),
+            finish=(text(chunk.get("done_reason")) or "stop") if done else None,
             usage=_usage(chunk) if done else None,
         )
 
     @cached_property
     def _shown(self) -> Mapping[str, Any]:
-        told = self.connection.post("/api/show", {"model": self.id})
-        return told if isinstance(told, dict) else {}
+        return fields(self.connection.post("/api/show", {"model": self.id}))
 
     def _loaded(self) -> int | None:
         """The context that the model is loaded with now."""
-        told = self.connection.find("/api/ps")
-        for each in (told.get("models") or ()) if isinstance(told, dict) else ():
-            if self.id in (each.get("name"), each.get("model")) and isinstance(each.get("context_length"), int):
-                return int(each["context_length"])
+        for each in map(fields, listed(fields(self.connection.find("/api/ps")).get("models"))):
+            if self.id in (each.get("name"), each.get("model")) and (loaded := whole(each.get("context_length"))):
+                return loaded
         return None
 
     def _shrunk(self, n_ctx: int) -> str:
@@ -149,12 +146,12 @@ def _own_messages(messages: Sequence[Fields]) -> list[Fields]:
 
 def _usage(chunk: Fields) -> Usage:
     def rate(tokens: str, nanoseconds: str) -> float | None:
-        n, took = chunk.get(tokens), chunk.get(nanoseconds)
-        return n / took * 1e9 if isinstance(n, int) and isinstance(took, int) and took > 0 else None
+        n, took = whole(chunk.get(tokens)), whole(chunk.get(nanoseconds))
+        return n / took * 1e9 if n is not None and took else None
 
     return Usage(
-        prompt_tokens=chunk.get("prompt_eval_count"),
-        reply_tokens=chunk.get("eval_count"),
+        prompt_tokens=whole(chunk.get("prompt_eval_count")),
+        reply_tokens=whole(chunk.get("eval_count")),
         read_per_s=rate("prompt_eval_count", "prompt_eval_duration"),
         written_per_s=rate("eval_count", "eval_duration"),
     )

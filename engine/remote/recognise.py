@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
+from urllib.parse import quote
 
 from engine.errors import LongdeskError, ModelRefused, UsageError
 from engine.remote.address import Address
@@ -15,6 +16,7 @@ from engine.remote.ollama import Ollama
 from engine.remote.vllm import SgLang, Vllm
 
 _MOST_NAMED = 12
+_PLAIN = " /:@!$&()*+,;=[]{}|<>\\^~?"  # stands in the fragment of an address as it is, between quotes too
 # by what `owned_by` says in the list of models
 _OWNERS: Mapping[str, type[Adapter]] = {
     "vllm": Vllm,
@@ -61,7 +63,8 @@ def chosen(models: Sequence[Listed], address: Address) -> Listed:
         if len(models) == 1:
             return models[0]
         raise UsageError(
-            f"{address.host} has several models: {_named(names)}.", f"Name one: --model '{address.root}#{names[0]}'."
+            f"{address.host} has several models: {_named(names)}.",
+            f"Name one: --model '{address.root}#{quote(names[0], safe=_PLAIN)}'.",
         )
     for fits in (lambda name: name == wanted, lambda name: wanted in (stem(name), PurePosixPath(name).name)):
         found = [model for model, name in zip(models, names, strict=True) if fits(name)]
@@ -103,7 +106,8 @@ def _models(connection: Connection) -> list[Listed]:
     listed = told.get("data") if isinstance(told, dict) else told  # some answer with the list alone
     if not isinstance(listed, list):
         raise no_api(connection.address)
-    return [model for model in listed if isinstance(model, dict) and isinstance(model.get("id"), str)]
+    named: list[Listed] = [model for model in listed if isinstance(model, dict) and isinstance(model.get("id"), str)]
+    return list({model["id"]: model for model in reversed(named)}.values())[::-1]  # a gateway lists one twice
 
 
 def _kind(connection: Connection, models: Sequence[Listed]) -> type[Adapter]:

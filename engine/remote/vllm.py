@@ -7,9 +7,12 @@ from typing import Any
 from engine.errors import EngineAway, LongdeskError
 from engine.memory.capacity import Capacity
 from engine.remote.compatible import Adapter, Request
-from engine.remote.connection import Connection, Fields, TooLong
+from engine.remote.connection import SHORT_S, Connection, Fields, TooLong
+from engine.remote.said import fields, ids, whole
 
-_SAMPLE = re.compile(r"^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? ([-+\d.eE]+|NaN)", re.MULTILINE)
+_SAMPLE = re.compile(
+    r"^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? ([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?=\s|$)", re.MULTILINE
+)
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 # a dot, as small as an image can be
 _DOT = (
@@ -21,7 +24,7 @@ def samples(page: str | None, *names: str) -> list[tuple[str, Mapping[str, str],
     """What a page of metrics says under these names: name, labels and value of each."""
     found = list[tuple[str, Mapping[str, str], float]]()
     for match in _SAMPLE.finditer(page or ""):
-        if match[1] in names and match[3] != "NaN":
+        if match[1] in names:
             found.append((match[1], dict(_LABEL.findall(match[2] or "")), float(match[3])))
     return found
 
@@ -54,17 +57,17 @@ class Vllm(Adapter):
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]] | None:
         bodies = [{"model": self.id, "prompt": text, "add_special_tokens": False} for text in texts]
-        return [list(map(int, found["tokens"])) for found in self.connection.post_all("/tokenize", bodies)]
+        return [ids(found) for found in self.connection.post_all("/tokenize", bodies)]
 
     def count(self, messages: Sequence[Fields], *, begun: bool = False) -> int | None:
         body = {"model": self.id, "messages": list(messages), **_begun(begun)}
-        return int(self.connection.post("/tokenize", body)["count"])
+        return whole(fields(self.connection.post("/tokenize", body)).get("count"))
 
-    def capacity(self) -> Capacity | None:
+    def capacity(self, wait_s: float = SHORT_S) -> Capacity | None:
         """Of all its engines together, where it has several."""
         config, usage, running, waiting = _VLLM
-        told = samples(self.connection.text("/metrics"), *_VLLM)
-        sizes = [int(labels.get("kv_cache_size_tokens") or 0) for name, labels, _ in told if name == config]
+        told = samples(self.connection.text("/metrics", wait_s=wait_s), *_VLLM)
+        sizes = [whole(labels.get("kv_cache_size_tokens")) or 0 for name, labels, _ in told if name == config]
         if not told:
             return None
         total, shares = sum(sizes), [value for name, _, value in told if name == usage]
@@ -77,7 +80,7 @@ class Vllm(Adapter):
 
     def read_so_far(self, begun_with: Capacity | None) -> int | None:
         """By how much more of its KV cache is used: an estimate where others are asking too."""
-        now = self.capacity()
+        now = self.glance()
         if now is None or begun_with is None or now.total is None:
             return None
         return max(0, now.used - begun_with.used)
@@ -113,12 +116,12 @@ class SgLang(Adapter):
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]] | None:
         bodies = [{"model": self.id, "prompt": text, "add_special_tokens": False} for text in texts]
-        return [list(map(int, found["tokens"])) for found in self.connection.post_all("/tokenize", bodies)]
+        return [ids(found) for found in self.connection.post_all("/tokenize", bodies)]
 
-    def capacity(self) -> Capacity | None:
+    def capacity(self, wait_s: float = SHORT_S) -> Capacity | None:
         """Its ranks say the same each: the largest counts."""
         total, used, running, waiting = _SGLANG
-        told = samples(self.connection.text("/metrics"), *_SGLANG)
+        told = samples(self.connection.text("/metrics", wait_s=wait_s), *_SGLANG)
         if not told:
             return None
         most = {name: max((value for found, _, value in told if found == name), default=0.0) for name in _SGLANG}

@@ -35,8 +35,9 @@ def print_answer(
     begun: set once the turn stands in the store. skipped: what of the paths that were given is not sent, for the JSON,
     whose last line waits for all that shows the answer. None where the question was given up before it began.
     """
-    answered, cited, reading = None, None, None
+    answered, cited, reading, last_read = None, None, None, None
     for event in events:
+        last_read = event if isinstance(event, Prefill) else last_read
         reading = _reading(reading, event)
         if isinstance(event, Begun):
             begun.set()
@@ -61,8 +62,20 @@ def print_answer(
     if cited is not None and cited.n_done:
         click.echo(_cost(cited), err=True)
     if as_json and answered is not None:
+        if last_read is not None and (read := _as_counted(last_read, answered)) is not None:
+            click.echo(json_line(event_json(read)))
         click.echo(json_line(event_json(answered, skipped)))
     return answered
+
+
+def _as_counted(last: Prefill, answered: Answered) -> Prefill | None:
+    """How far the prompt was read by what the server counts after all, where that is not what was expected of it; None
+    where it is."""
+    turn = answered.turn
+    told = ((turn.receipt or {}).get("server") or {}).get("prompt_tokens")
+    if told is None or told in (0, last.total) or last.done < last.total or told != turn.prompt_tokens:
+        return None
+    return replace(last, done=told, total=told, reused=min(turn.reused_tokens or 0, told - 1))
 
 
 def print_citations(turn: Turn, *, since: Answered | None = None) -> None:

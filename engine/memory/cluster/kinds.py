@@ -16,7 +16,20 @@ _GIB = 1 << 30
 _MOST_GPUS, _MOST_NODES = 1024, 256
 _LEAST_PART = 3  # characters of a name that are enough: 4090
 _BLACKWELL = ("B200", "B300", "GB200", "DGX-SPARK", "RTX-50", "RTX-PRO")
-_FLEET = re.compile(r"^\s*(?:(?P<count>\d+)\s*[xX*]\s*)?(?P<kind>\S.*?)\s*$")
+_FLEETS = tuple(  # how many, and which: 8xH100, 8 H100, H100x8, H100:8
+    re.compile(rf"^\s*{each}\s*$", re.IGNORECASE)
+    for each in (
+        r"(?P<count>[+-]?\d+(?:\.\d+)?)\s*[x*×]\s*(?P<kind>\S.*?)",
+        r"(?P<count>\d{1,2})\s+(?P<kind>[a-z].*?)",
+        r"(?P<kind>\S.*?)\s*(?:[*×:]|(?<=\s)x|(?<=[\dg])x)\s*(?P<count>\d{1,4})",
+        r"(?P<kind>\S.*?)(?P<count>)",
+    )
+)
+_MEMORY = re.compile(r"(?<![A-Z0-9.])(\d{1,4})[\s_-]*G(?:i?B)?(?![A-Z0-9])", re.IGNORECASE)
+_BESIDE = re.compile(  # words of a name that tell no kind from another
+    r"\b(?:NVIDIA|AMD|GEFORCE|INSTINCT|RADEON|TESLA|GPUS?|CARDS?|TENSOR CORE"
+    r"|SXM\d?|PCIE?|OAM|HBM\d?E?|GDDR\d\w?|[DH]GX(?! SPARK))\b"
+)
 _OWN = re.compile(r"^(?P<name>[^=]+)=\s*(?P<size>\d+(?:\.\d+)?)\s*(?:G(?:i?B)?)?$", re.IGNORECASE)
 _NVIDIA, _AMD = "https://www.nvidia.com/en-us/data-center/", "https://www.amd.com/en/products/accelerators/instinct/"
 _GEFORCE = "https://www.nvidia.com/en-us/geforce/graphics-cards/"
@@ -82,8 +95,10 @@ KINDS = (
     _kind("DGX-SPARK-128G", 119.61, 128, "https://www.nvidia.com/en-us/products/workstations/dgx-spark/"),
     _kind("A100-80G", 79.14, 80, f"{_NVIDIA}a100/", fp8=False),
     _kind("A100-40G", 39.38, 40, f"{_NVIDIA}a100/", fp8=False),
+    _kind("A30-24G", 23.50, 24, f"{_NVIDIA}products/a30-gpu/", fp8=False),
     _kind("L40S-48G", 44.39, 48, f"{_NVIDIA}l40s/"),
     _kind("L4-24G", 22.03, 24, f"{_NVIDIA}l4/"),
+    _kind("A10-24G", 22.06, 24, f"{_NVIDIA}products/a10-gpu/", fp8=False),
     _kind("A10G-24G", 22.05, 24, "https://aws.amazon.com/ec2/instance-types/g5/", fp8=False),
     _kind("T4-16G", 14.56, 16, f"{_NVIDIA}tesla-t4/", fp8=False),
     _kind("V100-32G", 31.73, 32, f"{_NVIDIA}v100/", fp8=False),
@@ -106,7 +121,7 @@ _BY_NAME = {kind.name: kind for kind in KINDS}
 
 
 def parse_fleet(text: str, *, n_nodes: int = 1) -> Fleet:
-    """The GPUs of --gpus: 8xH100-80G, H200 or 4xMYCARD=48G, on each of n_nodes machines.
+    """The GPUs of --gpus: 8xH100-80G, H200, "8 x H100 80GB" or 4xMYCARD=48G, on each of n_nodes machines.
 
     Raises UsageError for a kind that is not known, with near names, for several kinds at once, and for no GPU.
     """
@@ -117,38 +132,62 @@ def parse_fleet(text: str, *, n_nodes: int = 1) -> Fleet:
             f"--gpus {text} names several kinds of GPUs.",
             "These engines divide a model evenly, so that the smallest GPU decides: name that kind for all of them.",
         )
-    match = _FLEET.match(text)
-    if match is None:
+    match = next(filter(None, (form.match(text) for form in _FLEETS)), None)
+    if match is None or not re.search("[a-z0-9]", match["kind"], re.IGNORECASE):
         raise UsageError("--gpus names no GPUs.", "Write how many and which: --gpus 8xH100-80G.")
-    count = int(match["count"] or 1)
+    count = int(match["count"] or 1) if (match["count"] or "1").isdecimal() else 0
     if not 1 <= count <= _MOST_GPUS:
         raise UsageError(
-            f"--gpus {text} is {count} GPUs.", f"Give from 1 to {_MOST_GPUS}, on one node; --nodes says how many nodes."
+            f"--gpus {printable(text)} is {match['count']} GPUs.",
+            f"Give from 1 to {_MOST_GPUS}, on one node; --nodes says how many nodes.",
         )
     return Fleet(find_kind(match["kind"]), count, n_nodes)
 
 
 def find_kind(name: str) -> GpuKind:
-    """The GPU of a name, in any case: in full, or a part that one kind alone has; or NAME=48G, of one's own. Raises
-    UsageError with near names."""
+    """The GPU of a name, in any case: in full, or a part that one kind alone has, with its memory or without; or
+    NAME=48G, of one's own. H100 alone is the usual one. Raises UsageError with near names."""
     if own := _OWN.match(name.strip()):
         return _own(own["name"].strip(), float(own["size"]))
-    plain = _plain(name)
-    if exact := [kind for kind in KINDS if _plain(kind.name) == plain]:
-        return exact[0]
-    begun = [kind for kind in KINDS if plain == kind.name.partition("-")[0]]
-    begun = begun or [kind for kind in KINDS if plain and _plain(kind.name).startswith(plain)]
-    meant = begun or [kind for kind in KINDS if len(plain) >= _LEAST_PART and plain in _plain(kind.name)]
+    size = _MEMORY.search(name)
+    memory, plain = int(size[1]) if size else None, _plain(_MEMORY.sub(" ", name))
+    if not plain:
+        raise UsageError(
+            f"{printable(name.strip())} names no GPU.",
+            "Name its kind, as in H100-80G; or NAME=48G, with its memory in GiB.",
+        )
+    found = _named(plain)
+    meant = [kind for kind in found if memory in (None, kind.nominal_gb)] or (
+        [kind for kind in _begun(plain) if kind.nominal_gb == memory] if memory is not None else []
+    )
     if len(meant) == 1:
         return meant[0]
-    if len(meant) > 1:
+    if meant:
         names = " or ".join(kind.name for kind in meant)
-        raise UsageError(f"{name.strip()} may be any of several GPUs.", f"Did you mean {names}?")
-    near = get_close_matches(name.strip().upper(), _BY_NAME, n=3, cutoff=0.4)
+        raise UsageError(f"{printable(name.strip())} may be any of several GPUs.", f"Did you mean {names}?")
+    near = [kind.name for kind in found] or get_close_matches(name.strip().upper(), _BY_NAME, n=3, cutoff=0.5)
     known = f"Did you mean {' or '.join(near)}?" if near else f"Known are {', '.join(_BY_NAME)}."
     raise UsageError(
         f"The table has no GPU {printable(name.strip())}.", f"{known} Any other: NAME=48G, with its memory in GiB."
     )
+
+
+def _named(plain: str) -> list[GpuKind]:
+    """Those of a name, whatever their memory; else those whose name begins so, else those that have it within."""
+    exact = [kind for kind in KINDS if _without_memory(kind) == plain]
+    return (
+        exact
+        or _begun(plain)
+        or [kind for kind in KINDS if len(plain) >= _LEAST_PART and plain in _without_memory(kind)]
+    )
+
+
+def _begun(plain: str) -> list[GpuKind]:
+    return [kind for kind in KINDS if _without_memory(kind).startswith(plain)]
+
+
+def _without_memory(kind: GpuKind) -> str:
+    return _plain(_MEMORY.sub(" ", kind.name))
 
 
 def _own(name: str, size: float) -> GpuKind:
@@ -158,8 +197,6 @@ def _own(name: str, size: float) -> GpuKind:
 
 
 def _plain(name: str) -> str:
-    """Without what people leave out or write otherwise: nvidia_h100_80gb, H100 80GB, h100-80g."""
-    bare = re.sub(r"[^A-Z0-9]", "", name.upper())
-    for word in ("NVIDIA", "AMD", "GEFORCE", "INSTINCT", "TESLA", "SXM5", "SXM4", "SXM", "PCIE", "HBM3E", "HBM3"):
-        bare = bare.replace(word, "")
-    return re.sub(r"GI?B$", "G", bare)
+    """Without what people leave out or write otherwise: nvidia_h100 hbm3, DGX H100 SXM, rtx-4090."""
+    bare = _BESIDE.sub(" ", re.sub("[^A-Z0-9]+", " ", name.upper()))
+    return re.sub(" ", "", bare)

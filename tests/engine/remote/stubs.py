@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import Event as Flag
 from threading import Thread
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 Json = dict[str, Any]
 REPLY = ("So", " it", " is", ".")
@@ -26,7 +26,7 @@ class Stub:
     """A server that answers what it was told to. asked: path, headers and body of every request, in order.
 
     routes: by path, what answers: a document, or a function of the request's body that gives one, or status and
-    document, or an iterator of lines of a stream.
+    document (and where it is sent on to), or an iterator of lines of a stream.
     """
 
     routes: dict[str, Any]
@@ -46,7 +46,7 @@ def serving(stub: Stub, *, certificate: Path | None = None) -> Iterator[Stub]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            self._answer({})
+            self._answer(dict(parse_qsl(urlsplit(self.path).query)))
 
         def do_POST(self) -> None:
             self._answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
@@ -56,7 +56,7 @@ def serving(stub: Stub, *, certificate: Path | None = None) -> Iterator[Stub]:
             stub.asked.append((path, {name.casefold(): value for name, value in self.headers.items()}, body))
             found = stub.routes.get(path, (404, {"detail": "Not Found"}))
             found = found(body) if callable(found) else found
-            status, said = found if isinstance(found, tuple) else (200, found)
+            status, said, *to = found if isinstance(found, tuple) else (200, found)
             if isinstance(said, Iterator):
                 self._stream(said)
                 return
@@ -65,6 +65,8 @@ def serving(stub: Stub, *, certificate: Path | None = None) -> Iterator[Stub]:
             kind = "application/json" if not isinstance(said, str) else "text/html" if "<html" in said else "text/plain"
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(data)))
+            if to:
+                self.send_header("Location", to[0])
             self.end_headers()
             self.wfile.write(data)
 
@@ -257,6 +259,33 @@ def ollama(*, loaded: int = 4096, window: int = 16_384, error: str = "") -> Stub
             "/api/ps": {"models": [{"name": "scout", "model": "scout", "context_length": loaded}]},
             "/api/chat": answer,
             "/v1/chat/completions": (500, {"error": "it is never asked so"}),
+        }
+    )
+
+
+def llama_router(**loaded: int) -> Stub:
+    """llama-server as a router: its models with their status, and calls that want to be told which one. loaded: a
+    context by model."""
+
+    def named(body: Json, answer: Any) -> Any:
+        if body.get("model") not in loaded:
+            return 400, {"error": {"code": 400, "message": "model name is missing from the request"}}
+        return answer
+
+    def props(query: Json) -> Any:
+        if "model" not in query:
+            return {"role": "router", "build_info": "b9000", "default_generation_settings": {"n_ctx": 0}}
+        n_ctx = loaded[query["model"]]
+        return {"build_info": "b9000", "default_generation_settings": {"n_ctx": n_ctx}, "modalities": {"vision": False}}
+
+    return Stub(
+        {
+            "/v1/models": models("llamacpp", *loaded, status={"value": "loaded"}),
+            "/props": props,
+            "/slots": lambda query: named(query, [{"id": 0, "is_processing": False}]),
+            "/tokenize": lambda body: named(body, {"tokens": list(range(len(body["content"].split())))}),
+            "/v1/chat/completions/input_tokens": lambda body: named(body, {"input_tokens": words_in(body)}),
+            "/v1/chat/completions": lambda body: named(body, chat()(body) if body.get("model") in loaded else None),
         }
     )
 

@@ -80,6 +80,20 @@ def end_of(events: list[Event]) -> Finished:
     return last
 
 
+@pytest.mark.parametrize(("name", "window"), [("scout", 8192), ("maverick", 4096)])
+def test_a_router_of_llama_server_is_told_which_model_in_every_call(name: str, window: int) -> None:
+    stub = stubs.llama_router(scout=8192, maverick=4096)
+    with opened(stub, name=name) as backend:
+        plan = backend.plan(prompt_of(backend), Wanted(reply_tokens=64))
+        assert backend.about.server.startswith("llama-server b9000 at") and backend.about.counts_exactly
+        assert (plan.window, plan.capacity is not None and plan.capacity.slots) == (window, 1)
+        assert text_of(ask(backend)) == "So it is."
+    own = {path: body["model"] for path, _, body in stub.asked if path != "/v1/models"}
+    assert set(own.values()) == {name} and {"/props", "/slots", "/tokenize"} <= set(own)
+    with pytest.raises(UsageError, match="several models: scout, maverick"), opened(stub):
+        pass
+
+
 @pytest.mark.parametrize(
     ("stub", "engine", "window", "sees", "exact"),
     [
