@@ -166,7 +166,9 @@ def held_reply(
                 text += event.text
             elif isinstance(event, Finished):
                 ended = event
-            elif not isinstance(event, Thinking):  # a note is what it says at its end
+            elif isinstance(event, Thinking):  # a note is what it says at its end
+                text = "" if event.takes_text else text
+            else:
                 yield Notice(event.text) if isinstance(event, Remark) else event
     return None if ended is None or ended.stop is Stop.CANCELLED else Held(text, ended)
 

@@ -32,6 +32,7 @@ from engine.backend import (
     Sampling,
     Segment,
     Text,
+    Thinking,
     Wanted,
 )
 from engine.errors import Cancelled, UsageError
@@ -174,6 +175,8 @@ class Run:
                     yield Step(tokens=tokens, doing="reading", done=event.done, total=event.total, left_s=left)
                 elif isinstance(event, Text):
                     words += event.text
+                elif isinstance(event, Thinking) and event.takes_text:
+                    words = ""
                 elif isinstance(event, Finished):
                     decoded = event.prompt_tokens - event.reused_tokens
                     if event.stop == "cancelled" or cancel.is_set():

@@ -132,7 +132,8 @@ class _Answer:
             case Prefill():
                 return [f": read {event.done:,} of {event.total:,} tokens\n\n"]
             case Thinking():
-                return [self._piece({"reasoning_content": event.text})] if event.text else []
+                taken = {"longdesk": {"takes_text": True}} if event.takes_text else {}
+                return [self._piece({"reasoning_content": event.text, **taken})] if event.text else []
             case Text():
                 return [self._piece({"content": event.text})]
             case Reply():

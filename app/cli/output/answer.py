@@ -11,7 +11,7 @@ import click
 
 from app.answers.cited import quotes_line
 from app.cli.output import Json, json_line, skipped_json
-from app.cli.terminal import harmless
+from app.cli.output.spoken import Spoken
 from app.costs import cost_words, session_cost, total_words
 from app.passes.given import read_line
 from app.passes.progress import InPasses
@@ -35,14 +35,17 @@ def print_answer(
     begun: set once the turn stands in the store. skipped: what of the paths that were given is not sent, for the JSON,
     whose last line waits for all that shows the answer. None where the question was given up before it began.
     """
-    answered, cited, reading = None, None, None
+    answered, cited, reading, spoken = None, None, None, Spoken()
     for event in events:
         reading = _reading(reading, event)
         if isinstance(event, Begun):
             begun.set()
             if event.cost is not None and not as_json:
                 click.echo(f"{cost_words(event.cost)}.", err=True)
-            _print_beginning(event.turn.text, as_json)
+            if not as_json:
+                spoken.begin(event.turn.text)
+            elif event.turn.text:
+                click.echo(json_line({"event": "text", "text": event.turn.text}))
         if isinstance(event, Cited) and answered is not None:
             if not as_json:
                 print_citations(event.turn, since=cited)
@@ -50,13 +53,16 @@ def print_answer(
         elif isinstance(event, Answered):
             answered = event
             if not as_json:
+                spoken.end()
                 click.echo()
                 click.echo(_receipt(event), err=True)
             continue
         elif as_json and (line := event_json(event, skipped)) is not None:
             click.echo(json_line(line))
         elif isinstance(event, Text):
-            click.echo(harmless(event.text), nl=False, color=True)
+            spoken.add(event)
+        elif isinstance(event, Thinking) and event.takes_text:
+            spoken.take_back()
         _show_progress(event, as_json, reading)
     if cited is not None and cited.n_done:
         click.echo(_cost(cited), err=True)
@@ -104,14 +110,6 @@ def _short(text: str, width: int) -> str:
 def _cost(cited: Cited) -> str:
     found = sum(each.held and each.status is not Status.MISSING for each in cited.turn.citations or ())
     return f"words found for {found:,} of {counted(cited.n_done, 'statement')} · {counted(cited.n_tokens, 'token')}"
-
-
-def _print_beginning(text: str, as_json: bool) -> None:
-    """What a reply that goes on says already, so that all of it is printed."""
-    if text and as_json:
-        click.echo(json_line({"event": "text", "text": text}))
-    elif text:
-        click.echo(harmless(text), nl=False, color=True)
 
 
 def _reading(before: InPasses | None, event: DeskEvent) -> InPasses | None:
@@ -251,7 +249,8 @@ def event_json(event: DeskEvent, skipped: Sequence[Skipped] = ()) -> Json | None
                 "reused_tokens": event.n_reused,
             }
         case Thinking():
-            return {"event": "thinking", "text": event.text} if event.text else None
+            taken = {"takes_text": True} if event.takes_text else {}
+            return {"event": "thinking", "text": event.text, **taken} if event.text else None
         case Text():
             return {"event": "text", "text": event.text}
         case Answered():
