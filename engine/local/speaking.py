@@ -36,9 +36,7 @@ def manner_of(habits: Habits, tokenizer: Tokenizer, asks: str, sampling: Samplin
 
 def _closing(habits: Habits, tokenizer: Tokenizer) -> tuple[Mark, ...]:
     """Marks that the model may close a thought with: that its template speaks of, or its vocabulary has a token for."""
-    return tuple(
-        mark for mark in habits.marks if mark in habits.speaks or tokenizer.token_of(mark.closing) is not None
-    )
+    return tuple(mark for mark in habits.marks if mark in habits.speaks or tokenizer.token_of(mark.closing) is not None)
 
 
 def _ending(mark: Mark, tokenizer: Tokenizer) -> tuple[int, ...]:

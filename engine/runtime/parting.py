@@ -120,7 +120,9 @@ class Parting:
         for token, piece in tokens:
             mark = marks.get(token, "")
             control = bool(mark) and not piece
-            self.add(mark if control and self.speaks(mark) else decoder.decode(piece), token=bool(mark), control=control)
+            self.add(
+                mark if control and self.speaks(mark) else decoder.decode(piece), token=bool(mark), control=control
+            )
 
     def speaks(self, mark: str) -> bool:
         """Whether a control token with this text says something here."""

@@ -35,7 +35,11 @@ THOUGHT = [
     ("a</think>b</think>So.", "a", "b</think>So."),  # the first one ends it
     ("Hm.</think><think>More.</think>So.", "Hm.More.", "So."),
     # a mark that is spoken of, before the one that ends it
-    ("They ask about the tag </think> here.\n</think>\n\nIt ends.", "They ask about the tag </think> here.", "It ends."),
+    (
+        "They ask about the tag </think> here.\n</think>\n\nIt ends.",
+        "They ask about the tag </think> here.",
+        "It ends.",
+    ),
     ("`</think>` is asked for.\n</think>\nIt ends.", "`</think>` is asked for.", "It ends."),
     ("I write `<think>` then.\n</think>\n\nSo.", "I write `<think>` then.", "So."),
     ("```\n<think>\n```\nso.\n</think>\n\nSo.", "```\n<think>\n```\nso.", "So."),
