@@ -52,6 +52,7 @@ def answer(
         resumed = there[0] if question.goes_on is not None else None
         backend = metered(backend, resumed.receipt if resumed else None) if backend.about.prices else backend
         turn = _prepared(question, session, resumed, backend, store, settings)
+        settings = replace(settings, thinking=turn.switching.thinking or None)
         passes = plan_passes(turn, question, backend, store, settings, cancel) if question.in_passes else None
         if passes is None or not passes.slices or (len(passes.slices) == 1 and turn.case.plan.fits):
             passes = None  # one pass would say what the answer is to say
@@ -144,6 +145,7 @@ def plan_of(session: Session, resumed: int | None, *, backend: Backend, store: S
         most = settings_of(session, settings).pass_tokens
         question = replace(question, in_passes=True, pass_tokens=most)
     turn = _prepared(question, session, there[0] if there else None, backend, store, settings)
+    settings = replace(settings, thinking=turn.switching.thinking or None)
     return plan_passes(turn, question, backend, store, settings, Flag())
 
 

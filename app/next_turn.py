@@ -15,6 +15,7 @@ from app import dates
 from app.session_settings import SessionSettings, asked_with, settings_of, unused_lora, unused_template
 from app.settings import Settings
 from app.sources.joining import Joining
+from app.switching import Switching, switching
 from app.verdicts import rereading, unseen_notice
 from engine.backend import Backend, Case, Document, Exchange, Ids, Prompt, QuoteState, Source, Wanted, number_pictures
 from engine.errors import UsageError
@@ -61,7 +62,7 @@ class PreparedTurn:
     case: the prompt, its plan, and what of it need not be read. settings: the session's own. rereads: a sentence on
     what the session has read that is to be read again, None where next to nothing is. only: the
     paths that it is asked about, None for all that are sent. read_on: the date that the prompt shows, where that is
-    not today's.
+    not today's. switching: how it is asked to be thought about.
     """
 
     session: Session | None
@@ -77,6 +78,7 @@ class PreparedTurn:
     read_on: date | None = None
     rereads: str | None = None
     only: frozenset[str] | None = None
+    switching: Switching = Switching("")
     begun: Ids = field(default_factory=lambda: _NO_IDS, repr=False)
 
     @property
@@ -125,7 +127,9 @@ def prepare(
     system = session.system or "" if session else standing_instruction(settings, bool(placed))
     on = on or _own_date(session, is_fixed=resumed is not None or index > 0 or own.date_set)
     carried = backend.documents(conversation.sources, conversation.numbers, max_tiles=own.max_tiles)
-    exchanges = [*conversation.history, Exchange(question, carried, thinking=settings.thinking or "")]
+    switched = switching(question, system, turns, about=backend.about, settings=settings)
+    settings = replace(settings, thinking=switched.thinking or None)
+    exchanges = [*conversation.history, Exchange(question, carried, thinking=switched.thinking)]
     begun = reply_ids(resumed, backend) if resumed else _NO_IDS
 
     def laid_out(today: date) -> Prompt:
@@ -148,6 +152,7 @@ def prepare(
         read_on=dated.read_on,
         rereads=_rereads(case, turns, settings.model),
         only=only,
+        switching=switched,
         begun=begun,
     )
 
@@ -182,10 +187,9 @@ def notices_of(turn: PreparedTurn, question: str, backend: Backend, settings: Se
     if turn.session is not None and (left_out := unused_lora(turn.session, settings.model)):
         yield left_out
     yield from backend.about.notes
-    if backend.about.template.note:
-        yield backend.about.template.note
-    if unswitched := backend.about.template.unswitched(settings.thinking or ""):
-        yield unswitched
+    yield from backend.about.template.notes(turn.switching.thinking)
+    if turn.switching.notice:
+        yield turn.switching.notice
     if turn.conversation.unseen:
         yield unseen_notice(turn.conversation.unseen, backend.about.name, backend.about.unfit)
     if turn.read_on is not None:

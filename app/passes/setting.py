@@ -102,7 +102,7 @@ class Setting:
     @property
     def sampling(self) -> Sampling:
         """Of notes: always the likeliest, since they are kept."""
-        return Sampling(max_tokens=notes.MOST_TOKENS, temperature=0.0)
+        return Sampling(max_tokens=notes.MOST_TOKENS, temperature=0.0, thinking=self.settings.thinking or "")
 
 
 def _stamp(file: str | None) -> tuple[int, int] | None:

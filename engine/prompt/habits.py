@@ -28,7 +28,8 @@ class Habits:
     reply before a question. knows: it speaks of thoughts at all. begins: its generation prompt opens one. rests: it
     keeps the model from thinking where nothing is said. switch: the variable that turns thinking on and off, '' for
     none; words: where there is none, those that do in what is said. budget: the variable that takes the most tokens of
-    it. behind: its text between a reply and the next question."""
+    it. typed: the words that a question, or a system text, may say itself. behind: its text between a reply and the
+    next question."""
 
     marks: tuple[Mark, ...] = field(default=THOUGHTS, repr=False)
     speaks: tuple[Mark, ...] = ()
@@ -40,6 +41,7 @@ class Habits:
     switch: str = ""
     words: Words = Words()
     budget: str = ""
+    typed: Words = Words()
     behind: str = ""
 
     @property
@@ -141,6 +143,7 @@ class Trials:
             switch=switch,
             words=words,
             budget=budget[1] if budget else "",
+            typed=spoken.written(*switched[switch]) if switch else words,
             behind=behind,
         )
 
