@@ -24,12 +24,12 @@ _TEXT_END = re.compile(r"\s*(<[^<>\n]{1,40}>|\[[^\[\]\n]{1,40}\])")
 
 @dataclass(frozen=True, slots=True)
 class Habits:
-    """marks: what may hold a thought; speaks: those of them that the template speaks of. keeps: the template lets earlier thoughts stand; keeps_last: those of the last
-    reply before a question. knows: it speaks of thoughts at all. begins: its generation prompt opens one. rests: it
-    keeps the model from thinking where nothing is said. switch: the variable that turns thinking on and off, '' for
-    none; words: where there is none, those that do in what is said. budget: the variable that takes the most tokens of
-    it. typed: the words that a question, or a system text, may say itself. behind: its text between a reply and the
-    next question."""
+    """marks: what may hold a thought; speaks: those of them that the template speaks of. keeps: the template lets
+    earlier thoughts stand; keeps_last: those of the last reply before a question. knows: it speaks of thoughts at all.
+    begins: its generation prompt opens one. rests: it keeps the model from thinking where nothing is said. switch: the
+    variable that turns thinking on and off, '' for none; words: where there is none, those that do in what is said.
+    typed: those that a question, or a system text, may say itself. budget: the variable that takes the most tokens of
+    it. behind: its text between a reply and the next question."""
 
     marks: tuple[Mark, ...] = field(default=THOUGHTS, repr=False)
     speaks: tuple[Mark, ...] = ()
