@@ -56,9 +56,7 @@ def thinking(turn: Any) -> str:
         ("Is src/think.py right?", "off", "off", False),
     ],
 )
-def test_it_is_asked_planned_and_kept_so(
-    desk: Desk, question: str, wish: str | None, thought: str, kept: bool
-) -> None:
+def test_it_is_asked_planned_and_kept_so(desk: Desk, question: str, wish: str | None, thought: str, kept: bool) -> None:
     desk.settings = replace(desk.settings, thinking=wish)
     plan, turn, said = ask(desk, question)
     assert thinking(turn) == thought == turn.settings.get("thinking", "") and bool(plan.thinking_tokens) is kept
