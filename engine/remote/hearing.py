@@ -95,18 +95,19 @@ class Heard:
 
     def _said(self, runs: Sequence[Run]) -> Iterator[Event]:
         """Text, of which some may be what a server has left of the model's thoughts."""
+        takes = any(run.kind is Kind.TAKEN for run in runs)
         for run in runs:
             if run.kind is Kind.THOUGHT:
                 yield self._thinking(run.text)
             elif run.kind is Kind.TAKEN:  # the server's template had opened it
                 self.thought_at, self.first_at, self.text = self.first_at, None, ""
-                self.n_thoughts, self.n_pieces = self.n_pieces, 0
+                self.n_thoughts, self.n_pieces, takes = self.n_pieces, 0, False
                 yield self._thinking(run.text, takes_text=True)
             elif run.kind is Kind.ANSWER:
                 self.first_at = self.first_at or monotonic()
                 self.n_pieces += 1
                 self.text += run.text
-                yield Text(run.text, self.n_pieces, may_be_thought=self._parting.watches)
+                yield Text(run.text, self.n_pieces, may_be_thought=takes or self._parting.watches)
 
     def _thinking(self, text: str, *, takes_text: bool = False) -> Thinking:
         self.thought_at = self.thought_at or monotonic()

@@ -94,4 +94,4 @@ def said(reply: Reply, gauge: Gauge, *, last: bool = False) -> Iterator[Thinking
             yield Thinking(each.text, reply.n_thought, gauge, each.ids, each.takes_text)
             continue
         mends, reply.mends = reply.mends, False
-        yield Text(each.text, reply.n_answer, gauge, each.ids, mends, reply.may_be_thought)
+        yield Text(each.text, reply.n_answer, gauge, each.ids, mends, each.may_be_thought)

@@ -3,7 +3,7 @@
 import codecs
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
@@ -17,12 +17,13 @@ _FLUSH_S = 0.05  # text goes out at most this often: every frame wakes the paren
 @dataclass(frozen=True, slots=True)
 class Said:
     """A piece of a reply that goes out: text of one kind, '' where it is marks alone, and the ids since the last.
-    takes_text: the text went out as the answer's before."""
+    takes_text: the text went out as the answer's before; may_be_thought: it is the answer's, and may be taken so."""
 
     is_thought: bool
     text: str
     ids: tuple[int, ...]
     takes_text: bool = False
+    may_be_thought: bool = False
 
 
 class Reply:
@@ -81,7 +82,8 @@ class Reply:
     @property
     def may_be_thought(self) -> bool:
         """Whether what comes as the answer may turn out to be a thought."""
-        return self._parting is not None and self._parting.watches
+        is_taken = any(run.kind is Kind.TAKEN for run in self._pending)
+        return is_taken or (self._parting is not None and self._parting.watches)
 
     @property
     def n_thought(self) -> int:
@@ -192,7 +194,7 @@ class Reply:
             n_ids = self._n_sent_with(run, run.start + len(text), last=last)
             if run.kind is Kind.ANSWER:
                 self.first_text_at = self.first_text_at or now
-                yield self._said(False, text, n_ids)
+                yield replace(self._said(False, text, n_ids), may_be_thought=self.may_be_thought)
             else:
                 if run.kind is Kind.THOUGHT:
                     self.first_thought_at = self.first_thought_at or now

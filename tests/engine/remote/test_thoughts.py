@@ -96,3 +96,11 @@ def test_a_form_knows_no_thought() -> None:
     listening = Heard(Prompt(()), Request(**ASKED, form="root ::= [a-z]+"), 0.0)
     events = [*listening.take(Piece(text="a</think>b")), *listening.take(Piece(finish="stop"))]
     assert "".join(event.text for event in events if isinstance(event, Text)) == "a</think>b"
+
+
+def test_what_comes_in_one_piece_with_the_mark_may_be_thought_too() -> None:
+    _, _, events = heard("Let me see.</think>So.")
+    assert [(event.text, event.may_be_thought) for event in events if isinstance(event, Text)] == [
+        ("Let me see.", True),
+        ("So.", False),
+    ]

@@ -178,6 +178,15 @@ def test_the_first_text_is_the_answers() -> None:
     assert reply.first_thought_at <= reply.first_text_at and not reply.may_be_thought
 
 
+def test_what_comes_in_one_with_the_mark_may_be_thought_too() -> None:
+    parting = Parting(tokens=list(MARKS.values()), closing=THOUGHTS[:1])
+    reply = Reply(LONG_AGO, parting=parting, marks=MARKS)
+    for token, piece in ((10, b"Hm"), (11, b" so"), (2, b""), (12, b"So"), (13, b".")):
+        reply.add(token, piece)
+    said = [(each.text, each.may_be_thought, each.takes_text) for each in reply.due(last=True) if each.text]
+    assert said == [("Hm so", True, False), ("Hm so", False, True), ("So.", False, False)]
+
+
 def test_it_goes_through_json() -> None:
     manner = Manner(closing=THOUGHTS[:2])
     assert manner_from(manner.fields() | {}) == manner and manner.parting().watches
