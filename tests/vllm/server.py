@@ -37,6 +37,7 @@ class VllmServer:
         arguments += ["--max-model-len", str(WINDOW), "--enforce-eager", "--dtype", "float32"]
         arguments += ["--max-num-batched-tokens", "256", "--max-num-seqs", "2", "--enable-prompt-tokens-details"]
         environment = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
+        environment["VLLM_HOST_IP"] = "127.0.0.1"  # or it looks up a way to an outside address to learn its own
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [python(), "-m", "vllm.entrypoints.openai.api_server", *arguments],
