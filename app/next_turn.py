@@ -128,39 +128,26 @@ def prepare(
     on = on or _own_date(session, is_fixed=resumed is not None or index > 0 or own.date_set)
     carried = backend.documents(conversation.sources, conversation.numbers, max_tiles=own.max_tiles)
     switched = switching(question, system, turns, about=backend.about, settings=settings)
-    settings = replace(settings, thinking=switched.thinking or None)
     exchanges = [*conversation.history, Exchange(question, carried, thinking=switched.thinking)]
     begun = reply_ids(resumed, backend) if resumed else _NO_IDS
 
     def laid_out(today: date) -> Prompt:
         return backend.lay_out(exchanges, system=system, today=today).begun_with(begun, resumed.text if resumed else "")
 
-    considered = partial(backend.consider, wanted=_wanted(settings, own, resumed), exchanges=exchanges)
+    considered = partial(backend.consider, wanted=_wanted(settings, own, resumed, switched), exchanges=exchanges)
     dated = dates.dated(laid_out, considered, on=on, kept=store.snapshots.dates if carried else tuple)
     case = dated.case if after is not None else _or_forked(dated.case, conversation, turns, backend)
     return PreparedTurn(
-        session=session,
-        turns=turns,
-        index=index,
-        joining=joining,
-        placed=placed,
-        conversation=conversation,
-        system=system,
-        today=dated.day,
-        settings=own,
-        case=case,
-        read_on=dated.read_on,
-        rereads=_rereads(case, turns, settings.model),
-        only=only,
-        switching=switched,
-        begun=begun,
-    )
+        session=session, turns=turns, index=index, joining=joining, placed=placed, conversation=conversation,
+        system=system, today=dated.day, settings=own, case=case, read_on=dated.read_on,
+        rereads=_rereads(case, turns, settings.model), only=only, switching=switched, begun=begun,
+    )  # fmt: skip
 
 
-def _wanted(settings: Settings, own: SessionSettings, resumed: Turn | None) -> Wanted:
+def _wanted(settings: Settings, own: SessionSettings, resumed: Turn | None, switched: Switching) -> Wanted:
     """What is asked of the plan; a reply that goes on with its answer has thought."""
     has_thought = resumed is not None and bool(resumed.text)
-    wanted = replace(settings.wanted, kv_type=own.kv_type)
+    wanted = replace(settings.wanted, kv_type=own.kv_type, thinking=switched.thinking)
     return replace(wanted, thinking="off") if has_thought else wanted
 
 

@@ -221,8 +221,8 @@ def test_a_running_engine_is_seen_by_others_until_it_ends(desk: Desk, tmp_path: 
 
 @pytest.mark.slow  # 10 s
 def test_two_at_once_under_a_limit_for_one(tmp_path: Path) -> None:
-    """A context of 768 MiB each, and room for one of them beside what the programs themselves take: 1,060 MB at the least
-    for the one, and 500 MB for two programs with their dry runs."""
+    """A context of 768 MiB each, and room for one of them beside what the programs themselves take: 1,060 MB at the
+    least for the one, and 500 MB for two programs with their dry runs."""
     model = cached("llama", n_ctx_train=1 << 20)
     longdesk = CommandLine(tmp_path / "home", model)
     (tmp_path / "a.txt").write_text("words\n")
