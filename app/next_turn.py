@@ -12,10 +12,17 @@ from functools import partial
 import numpy as np
 
 from app import dates
-from app.session_settings import SessionSettings, asked_with, settings_of, unused_lora, unused_template
+from app.session_settings import (
+    SessionSettings,
+    Switching,
+    asked_with,
+    settings_of,
+    switching,
+    unused_lora,
+    unused_template,
+)
 from app.settings import Settings
 from app.sources.joining import Joining
-from app.switching import Switching, switching
 from app.verdicts import rereading, unseen_notice
 from engine.backend import Backend, Case, Document, Exchange, Ids, Prompt, QuoteState, Source, Wanted, number_pictures
 from engine.errors import UsageError

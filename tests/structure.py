@@ -30,10 +30,8 @@ SINGLE_LINES = 60  # from so many on, a module may have one importer
 
 # Singles that stay, each a noun of its own, and why: an entry that is no single any more is to go.
 NOUNS = {
-    "app.cli.output.spoken": "an answer's text on standard output: what waits until it is known to be the answer",
     "app.serve.thinking": "whether a request lets the model think: three ways to say it, of which one comes first",
     "app.commits": "the commits of a range: which checkout the page may read them of",
-    "app.switching": "how a question is asked to be thought about: its own words, the settings, earlier questions",
     "app.parts.changes": "a part of the page: what adding sources changed",
     "app.parts.contexts": "a part of the page: the usual contexts side by side",
     "app.parts.guides": "a part of the page: what the guides say",

@@ -53,7 +53,7 @@ FLOORS = (
     ("app.settings", "app.models", "app.counting", "app.kept_count"),
     ("app.session_settings", "app.reading"),
     ("app.kv", "app.images", "app.attachments"),
-    ("app.promises", "app.forking", "app.switching"),
+    ("app.promises", "app.forking"),
     ("app.local_engine", "app.local_backend", "app.engines", "app.next_turn"),
     ("app.previews", "app.question"),
     ("app.reach",),

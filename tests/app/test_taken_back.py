@@ -121,7 +121,7 @@ class Seen:
     """Whether standard output is a terminal."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, is_seen: bool) -> None:
-        monkeypatch.setattr("app.cli.output.spoken.sys.stdout.isatty", lambda: is_seen, raising=False)
+        monkeypatch.setattr("app.cli.output.answer.sys.stdout.isatty", lambda: is_seen, raising=False)
 
 
 @pytest.mark.parametrize("is_seen", [True, False])

@@ -11,7 +11,7 @@ import click
 
 from app.answers.cited import quotes_line
 from app.cli.output import Json, json_line, skipped_json
-from app.cli.output.spoken import Spoken
+from app.cli.terminal import harmless
 from app.costs import cost_words, session_cost, total_words
 from app.passes.given import read_line
 from app.passes.progress import InPasses
@@ -24,6 +24,7 @@ from engine.corpus.wording import counted, printable
 from storage.records import Turn
 
 _NAMED = 5  # files that get a sentence of their own
+_WAS_THOUGHT = "What stands above was a thought: its end came, and its beginning never did. The answer:"
 _STATEMENT, _QUOTE = 48, 160  # characters of each that are printed
 
 
@@ -301,3 +302,40 @@ def turn_json(turn: Turn, *without: str) -> Json:
         "chat_template": used.to_json() if (used := asked_with(turn).chat_template) else None,
     }
     return {name: value for name, value in fields.items() if name not in without}
+
+
+class Spoken:
+    """An answer's text on standard output, as it comes. What may turn out to be a thought is shown on a terminal all
+    the same, and said to have been one if it was. A file or another program is to have the answer alone: there it waits
+    until that is known."""
+
+    def __init__(self) -> None:
+        self._waits = ""
+        self._is_seen = sys.stdout.isatty()
+        self._has_said = False
+
+    def begin(self, text: str) -> None:
+        """What a reply that goes on says already, so that all of it is printed."""
+        self._say(text, waits=not self._is_seen)
+
+    def add(self, event: Text) -> None:
+        """The next piece of the answer."""
+        self._say(event.text, waits=event.may_be_thought and not self._is_seen)
+
+    def take_back(self) -> None:
+        """What came so far was a thought."""
+        self._waits = ""
+        if self._has_said:
+            self._has_said = False
+            click.echo()
+            click.echo(_WAS_THOUGHT, err=True)
+
+    def end(self) -> None:
+        """No more comes: what waits is the answer's."""
+        self._say("", waits=False)
+
+    def _say(self, text: str, *, waits: bool) -> None:
+        self._waits += text
+        if self._waits and not waits:
+            click.echo(harmless(self._waits), nl=False, color=True)
+            self._waits, self._has_said = "", True
