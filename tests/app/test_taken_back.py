@@ -26,6 +26,7 @@ from app.settings import Settings
 from engine.backend import Event, Finished, Stop, Text, Thinking
 from engine.errors import EngineFailed
 from tests.fake_backend import FakeBackend
+from tests.patience import PATIENCE_S
 
 
 class Closer(FakeBackend):
@@ -171,7 +172,7 @@ def test_the_page_folds_it_while_it_runs_and_when_it_is_done() -> None:
         )
         draw_running("a", 0, None, job)
 
-    drawn = AppTest.from_function(page).run()
+    drawn = AppTest.from_function(page, default_timeout=PATIENCE_S).run()
     assert not drawn.exception and [each.label for each in drawn.expander] == ["Thought"]
     bodies = [each.proto.body for each in drawn.get("html")]
     assert any(">let me<" in body for body in bodies) and any("Writing" in body for body in bodies)
