@@ -51,7 +51,7 @@ def answer(
         question = _as_set(question, session, settings)
         resumed = there[0] if question.goes_on is not None else None
         backend = metered(backend, resumed.receipt if resumed else None) if backend.about.prices else backend
-        turn = _prepared(question, session, resumed, backend, store, settings)
+        turn, settings = _prepared(question, session, resumed, backend, store, settings)
         passes = plan_passes(turn, question, backend, store, settings, cancel) if question.in_passes else None
         if passes is None or not passes.slices or (len(passes.slices) == 1 and turn.case.plan.fits):
             passes = None  # one pass would say what the answer is to say
@@ -143,7 +143,7 @@ def plan_of(session: Session, resumed: int | None, *, backend: Backend, store: S
     if not question.in_passes:
         most = settings_of(session, settings).pass_tokens
         question = replace(question, in_passes=True, pass_tokens=most)
-    turn = _prepared(question, session, there[0] if there else None, backend, store, settings)
+    turn, settings = _prepared(question, session, there[0] if there else None, backend, store, settings)
     return plan_passes(turn, question, backend, store, settings, Flag())
 
 
@@ -195,9 +195,10 @@ def _prepared(
     backend: Backend,
     store: Store,
     settings: Settings,
-) -> PreparedTurn:
+) -> tuple[PreparedTurn, Settings]:
+    """The turn, and the settings with what its words say of thinking."""
     corpus, into = question.corpus, session.id if session else None
-    return prepare(
+    turn = prepare(
         session,
         question.text,
         store=store,
@@ -210,6 +211,7 @@ def _prepared(
         resumed=resumed,
         on=question.day,
     )
+    return turn, replace(settings, thinking=turn.switching.thinking or None)
 
 
 def _refuse(turn: PreparedTurn) -> None:

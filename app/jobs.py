@@ -173,7 +173,9 @@ def advance(progress: Progress, event: DeskEvent) -> Progress:
             return replace(progress, phase=Phase.READING, prefill=event)
         case Thinking():
             thought, text = progress.thought + event.text, "" if event.takes_text else progress.text
-            thinking = replace(progress, phase=Phase.THINKING, thought=thought, n_thought=event.n_tokens, text=text)
+            phase = Phase.WRITING if event.takes_text else Phase.THINKING  # that thought has ended
+            thinking = replace(progress, phase=phase, thought=thought, n_thought=event.n_tokens, text=text)
+            thinking = replace(thinking, n_tokens=0) if event.takes_text else thinking
             return thinking if event.text else progress
         case Text():
             return replace(progress, phase=Phase.WRITING, text=progress.text + event.text, n_tokens=event.n_tokens)

@@ -80,6 +80,7 @@ class LocalBackend:
             unfit=opened.unfit,
             holds_forms=True,
             template=opened.template.use,
+            typed=opened.template.habits.typed,
             makers=opened.makers,
             thinks=opened.thinks,
         )

@@ -12,7 +12,15 @@ from functools import partial
 import numpy as np
 
 from app import dates
-from app.session_settings import SessionSettings, asked_with, settings_of, unused_lora, unused_template
+from app.session_settings import (
+    SessionSettings,
+    Switching,
+    asked_with,
+    settings_of,
+    switching,
+    unused_lora,
+    unused_template,
+)
 from app.settings import Settings
 from app.sources.joining import Joining
 from app.verdicts import rereading, unseen_notice
@@ -61,7 +69,7 @@ class PreparedTurn:
     case: the prompt, its plan, and what of it need not be read. settings: the session's own. rereads: a sentence on
     what the session has read that is to be read again, None where next to nothing is. only: the
     paths that it is asked about, None for all that are sent. read_on: the date that the prompt shows, where that is
-    not today's.
+    not today's. switching: how it is asked to be thought about.
     """
 
     session: Session | None
@@ -77,6 +85,7 @@ class PreparedTurn:
     read_on: date | None = None
     rereads: str | None = None
     only: frozenset[str] | None = None
+    switching: Switching = Switching("")
     begun: Ids = field(default_factory=lambda: _NO_IDS, repr=False)
 
     @property
@@ -125,37 +134,27 @@ def prepare(
     system = session.system or "" if session else standing_instruction(settings, bool(placed))
     on = on or _own_date(session, is_fixed=resumed is not None or index > 0 or own.date_set)
     carried = backend.documents(conversation.sources, conversation.numbers, max_tiles=own.max_tiles)
-    exchanges = [*conversation.history, Exchange(question, carried, thinking=settings.thinking or "")]
+    switched = switching(question, system, turns, about=backend.about, settings=settings)
+    exchanges = [*conversation.history, Exchange(question, carried, thinking=switched.thinking)]
     begun = reply_ids(resumed, backend) if resumed else _NO_IDS
 
     def laid_out(today: date) -> Prompt:
         return backend.lay_out(exchanges, system=system, today=today).begun_with(begun, resumed.text if resumed else "")
 
-    considered = partial(backend.consider, wanted=_wanted(settings, own, resumed), exchanges=exchanges)
+    considered = partial(backend.consider, wanted=_wanted(settings, own, resumed, switched), exchanges=exchanges)
     dated = dates.dated(laid_out, considered, on=on, kept=store.snapshots.dates if carried else tuple)
     case = dated.case if after is not None else _or_forked(dated.case, conversation, turns, backend)
     return PreparedTurn(
-        session=session,
-        turns=turns,
-        index=index,
-        joining=joining,
-        placed=placed,
-        conversation=conversation,
-        system=system,
-        today=dated.day,
-        settings=own,
-        case=case,
-        read_on=dated.read_on,
-        rereads=_rereads(case, turns, settings.model),
-        only=only,
-        begun=begun,
-    )
+        session=session, turns=turns, index=index, joining=joining, placed=placed, conversation=conversation,
+        system=system, today=dated.day, settings=own, case=case, read_on=dated.read_on,
+        rereads=_rereads(case, turns, settings.model), only=only, switching=switched, begun=begun,
+    )  # fmt: skip
 
 
-def _wanted(settings: Settings, own: SessionSettings, resumed: Turn | None) -> Wanted:
+def _wanted(settings: Settings, own: SessionSettings, resumed: Turn | None, switched: Switching) -> Wanted:
     """What is asked of the plan; a reply that goes on with its answer has thought."""
     has_thought = resumed is not None and bool(resumed.text)
-    wanted = replace(settings.wanted, kv_type=own.kv_type)
+    wanted = replace(settings.wanted, kv_type=own.kv_type, thinking=switched.thinking)
     return replace(wanted, thinking="off") if has_thought else wanted
 
 
@@ -182,10 +181,9 @@ def notices_of(turn: PreparedTurn, question: str, backend: Backend, settings: Se
     if turn.session is not None and (left_out := unused_lora(turn.session, settings.model)):
         yield left_out
     yield from backend.about.notes
-    if backend.about.template.note:
-        yield backend.about.template.note
-    if unswitched := backend.about.template.unswitched(settings.thinking or ""):
-        yield unswitched
+    yield from backend.about.template.notes(turn.switching.thinking)
+    if turn.switching.notice:
+        yield turn.switching.notice
     if turn.conversation.unseen:
         yield unseen_notice(turn.conversation.unseen, backend.about.name, backend.about.unfit)
     if turn.read_on is not None:

@@ -97,13 +97,13 @@ class Record:
             spans[-1] = (spans[-1][0], len(self.ids))
         elif event.ids:
             spans.append((start, len(self.ids)))
-        n_tokens = sum(end - start for start, end in spans) or event.n_tokens
         text = self.thought.text + event.text
         if event.takes_text:
-            self.text = ""
+            self.text, spans = "", [(0, len(self.ids))] if self.ids else []
+        n_tokens = sum(end - start for start, end in spans) or event.n_tokens
         self.thought = replace(self.thought, text=text, spans=tuple(spans), n_tokens=n_tokens, is_open=True)
         self.is_kept = False
-        if monotonic() - self.told_at > _PROGRESS_S:
+        if event.takes_text or monotonic() - self.told_at > _PROGRESS_S:
             self.told_at = monotonic()
             self._append()
 

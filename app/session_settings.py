@@ -16,11 +16,13 @@ from engine.tokens.tiles import MOST_TILES
 from storage.records import Session, Turn
 
 if TYPE_CHECKING:
+    from engine.backend import About
     from engine.prompt.makers import Makers
 
 _IN_SAMPLING = {"reply_tokens": "max_tokens"}  # what Sampling calls them
 _MAKERS_TOO = sorted(Settings.OWN - {"reply_tokens", "seed", "stops"})  # what a model's makers may say as well
 _OLDEST = ("max_tokens", "temperature", "top_p", "min_p", "seed")  # that every turn has
+_OFF = ("off", "0")  # values of thinking
 _WARMTH = 0.7  # the temperature at which a question is asked again whose reply would otherwise be the same
 
 
@@ -283,3 +285,45 @@ def varied_from(
     varied = replace(sampling, temperature=sampling.temperature or _WARMTH, seed=None)
     how = f"at temperature {varied.temperature:g}" if sampling.temperature == 0 else "with another seed"
     return varied, (f"Asked again {how}: as before, it would give the same reply.",)
+
+
+@dataclass(frozen=True, slots=True)
+class Switching:
+    """thinking: see Sampling. notice: a sentence where words decided it."""
+
+    thinking: str
+    notice: str | None = None
+
+
+def switching(question: str, system: str, turns: Sequence[Turn], *, about: "About", settings: Settings) -> Switching:
+    """How the question is asked to be thought about: by its own words, else by the settings, else by what an earlier
+    one has said, where that holds. turns: those before, on its branch."""
+    words, wish = about.typed, settings.thinking or ""
+    if not words.both:
+        return Switching(wish)
+    whose = "The standing instruction" if words.role == "system" else "The question"
+    text = system if words.role == "system" else question
+    if word := words.typed_in(text):
+        return _as_said(words.told_in(text), wish, f"{whose} says {word}")
+    if not wish and words.holds:
+        return _held(turns, about)
+    return Switching(wish)
+
+
+def _as_said(told: str, wish: str, who: str) -> Switching:
+    thinking = wish if told == "on" and wish.isdigit() and wish not in _OFF else told
+    return Switching(thinking, f"{who}: it is asked with thinking {told}.")
+
+
+def _held(turns: Sequence[Turn], about: "About") -> Switching:
+    """What the last question has said that said anything, unless an option was given since."""
+    for turn in reversed(turns):
+        told, asked = about.typed.told_in(turn.question), asked_with(turn).sampling.thinking
+        if told:
+            return _as_said(told, "", f"An earlier question says {about.typed.typed_in(turn.question)}, which holds")
+        if asked:
+            since = [about.typed.told_in(each.question) for each in turns if each.index < turn.index]
+            last = next((each for each in reversed(since) if each), "")
+            if not last or (last == "off") != (asked in _OFF):
+                return Switching("")
+    return Switching("")

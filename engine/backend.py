@@ -19,6 +19,7 @@ from engine.memory.capacity import Capacity
 from engine.prompt.choice import OwnTemplate, TemplateUse
 from engine.prompt.makers import Makers
 from engine.prompt.prompt import Exchange, Part, Prompt, Segment
+from engine.prompt.switches import Words
 from engine.runtime.events import (
     QUOTE_TAG,
     Checking,
@@ -90,6 +91,7 @@ __all__ = [
     "View",
     "Wanted",
     "Weight",
+    "Words",
     "cost_of",
     "number_pictures",
     "published_prices",
@@ -128,8 +130,8 @@ class About:
     window_is_assumed: it does not say its window, nor does anyone else. prices: what is asked for its tokens, None
     where nothing is, or nobody knows. template: which chat template lays its prompts out. notes: sentences on what was
     made of the model, or is odd about its file. makers: what they say of sampling, None where its file is not at hand.
-    thinks: it thinks before it answers, where nothing is said; as far as
-    that is known.
+    thinks: it thinks before it answers, where nothing is said; as far as that is known. typed: words of a question that
+    turn that on and off, as far as they are known.
     """
 
     name: str
@@ -154,6 +156,7 @@ class About:
     notes: tuple[str, ...] = ()
     makers: Makers | None = None
     thinks: bool = False
+    typed: Words = Words()
 
     @property
     def sees(self) -> bool:

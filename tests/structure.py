@@ -30,13 +30,13 @@ SINGLE_LINES = 60  # from so many on, a module may have one importer
 
 # Singles that stay, each a noun of its own, and why: an entry that is no single any more is to go.
 NOUNS = {
+    "app.serve.thinking": "whether a request lets the model think: three ways to say it, of which one comes first",
     "app.commits": "the commits of a range: which checkout the page may read them of",
     "app.parts.changes": "a part of the page: what adding sources changed",
     "app.parts.contexts": "a part of the page: the usual contexts side by side",
     "app.parts.guides": "a part of the page: what the guides say",
     "app.parts.tiles": "a part of the page: the slider for tiles",
     "engine.corpus.formats.drawing": "what drawing takes of memory, measured by format: whoever adds one adds a figure",
-    "engine.local.speaking": "how a model writes its replies: what its template says, in its vocabulary's ids",
     "engine.runtime.log": "llama.cpp's log: a callback that C calls",
 }
 

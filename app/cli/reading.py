@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from app.cli.desk import open_desk
-from app.cli.options import CONTEXT, JSON, LORA, MODEL, PATHS, Tokens
+from app.cli.options import CONTEXT, JSON, LORA, MODEL, PATHS, THINKING, Tokens
 from app.cli.output.count import show_reading
 from app.cli.output.reading import print_reading, show_step
 from app.cli.signals import cancelling
@@ -42,6 +42,7 @@ class Lengths(click.ParamType[tuple[int, ...]]):
 @LORA
 @CONTEXT
 @click.option("--threads", "n_threads", type=click.IntRange(1, 4096), metavar="N")
+@THINKING
 @click.option(
     "--lengths", type=Lengths(), default="auto", metavar="N,N,...|auto",
     help="Lengths in tokens: 1k,2k,4k. Default: 1,024, doubled as long as window, memory and corpus have room.",
@@ -66,7 +67,8 @@ def reading(
         with show_reading() as tell:
             corpus = desk.read(given, Rules(exclude=exclude, pipes=True), tell=tell)
         refuse_empty(desk.legible(corpus), given)
-        trial = Trial(lengths=lengths, n_depths=n_depths, seed=seed, own=not paths)
+        thinking = flags["thinking"] or "off"
+        trial = Trial(lengths=lengths, n_depths=n_depths, seed=seed, own=not paths, thinking=thinking)
         grown: Grown | None = None
         broke: LongdeskError | None = None
         try:

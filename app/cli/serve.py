@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from app.cli.desk import open_desk, take_up
-from app.cli.options import ALLOW, CONTEXT, CORPUS, Tokens, names_pages
+from app.cli.options import ALLOW, CONTEXT, CORPUS, THINKING, Tokens, names_pages
 from app.cli.output.count import show_reading
 from app.desk import Desk
 from app.serve.conversations import corpus_of
@@ -31,6 +31,7 @@ from engine.errors import SourceRefused, UsageError
 @click.option("--threads", "n_threads", type=click.IntRange(1, 4096), metavar="N")
 @click.option("--system", metavar="TEXT", help="The standing instruction, in place of Longdesk's own.")
 @click.option("--max-tokens", "reply_tokens", type=Tokens(), help="Tokens kept for a reply that does not say how many.")
+@THINKING
 @click.option("--no-snapshot", is_flag=True, help="Do not keep the KV cache for the next start.")
 @click.option(
     "--quotes/--no-quotes",
@@ -118,8 +119,7 @@ def _serving(
     with closing(Service(desk, corpus, session)) as service:
         _tell(f"Sources: {len(service.sources):,}. Tokens: {service.n_tokens:,}.")
         _tell(*service.about.notes)
-        if service.about.template.note:
-            _tell(service.about.template.note)
+        _tell(*service.about.template.notes(desk.settings.thinking or ""))
         if not service.plan.fits:
             _tell("It does not fit. Questions about all of it will be refused; `longdesk plan` says more.")
         yield service

@@ -12,7 +12,7 @@ import click
 
 from app.cli.corpus import read_corpus
 from app.cli.desk import open_desk, take_up
-from app.cli.options import CONTEXT, CORPUS, JSON, Tokens
+from app.cli.options import CONTEXT, CORPUS, JSON, THINKING, Tokens
 from app.cli.output.answer import tell_skipped
 from app.cli.output.summary import print_checked, print_progress, print_summary
 from app.cli.signals import cancelling
@@ -32,6 +32,7 @@ _GLOB, _LITERAL = r"([\\*?\[\]!#])", r"\\\1"  # signs of a glob, as they stand
 @click.option("--check", is_flag=True, help="Only say which pages are stale; 1 where some are.")
 @CONTEXT
 @click.option("--threads", "n_threads", type=click.IntRange(1, 4096), metavar="N")
+@THINKING
 @click.option("--pass-tokens", type=Tokens(auto=0), metavar="N|auto", help="Read at most N tokens at once.")
 @click.option("--quotes/--no-quotes", default=None, help="Look for the words that show each statement, or do not.")
 @JSON

@@ -102,7 +102,7 @@ class Setting:
     @property
     def sampling(self) -> Sampling:
         """Of notes: always the likeliest, since they are kept."""
-        return Sampling(max_tokens=notes.MOST_TOKENS, temperature=0.0)
+        return Sampling(max_tokens=notes.MOST_TOKENS, temperature=0.0, thinking=self.settings.thinking or "")
 
 
 def _stamp(file: str | None) -> tuple[int, int] | None:
@@ -166,7 +166,9 @@ def held_reply(
                 text += event.text
             elif isinstance(event, Finished):
                 ended = event
-            elif not isinstance(event, Thinking):  # a note is what it says at its end
+            elif isinstance(event, Thinking):  # a note is what it says at its end
+                text = "" if event.takes_text else text
+            else:
                 yield Notice(event.text) if isinstance(event, Remark) else event
     return None if ended is None or ended.stop is Stop.CANCELLED else Held(text, ended)
 

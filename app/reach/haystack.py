@@ -55,8 +55,10 @@ class Haystack:
 class Field:
     """The corpus that haystacks are cut from, in an order of the seed, and the probes that are planted in them."""
 
-    def __init__(self, sources: Iterable[Source], backend: Backend, *, seed: int, depths: Sequence[int]) -> None:
-        self._backend, self._depths = backend, tuple(depths)
+    def __init__(
+        self, sources: Iterable[Source], backend: Backend, *, seed: int, depths: Sequence[int], thinking: str = "off"
+    ) -> None:
+        self._backend, self._depths, self._thinking = backend, tuple(depths), thinking
         copies = [_copy(source, source.text) for source in sources if source.text.strip()]
         words = {word for copy in copies for word in _WORD.findall(copy.text.casefold())}
         self._planted = planted(seed, depths, words)
@@ -183,7 +185,8 @@ class Field:
         return probes, gone
 
     def _lay_out(self, documents: Sequence[Document], question: str) -> Prompt:
-        return self._backend.lay_out([Exchange(question, tuple(documents), thinking="off")], system=SYSTEM, today=TODAY)
+        asked = Exchange(question, tuple(documents), thinking=self._thinking)
+        return self._backend.lay_out([asked], system=SYSTEM, today=TODAY)
 
 
 def _short_lines(text: str) -> list[str]:

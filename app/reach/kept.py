@@ -108,6 +108,7 @@ def _run(reading: Reading) -> tuple[object, ...]:
         reading.seed,
         reading.depths,
         reading.reply_tokens,
+        *((reading.thinking,) if reading.thinking != "off" else ()),
     )
 
 

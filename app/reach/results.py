@@ -74,7 +74,8 @@ class Tally:
 class Reading:
     """How far a model reads, as far as it was tried. model_digest: of samples of its files, see fingerprint.
 
-    depths: in percent. own: whether the corpus is Longdesk's own program. corpus_tokens: of all of it.
+    depths: in percent. own: whether the corpus is Longdesk's own program. corpus_tokens: of all of it. thinking: see
+    Sampling.
     """
 
     model: str
@@ -89,6 +90,7 @@ class Reading:
     depths: tuple[int, ...]
     reply_tokens: int
     lengths: tuple[Read, ...] = ()
+    thinking: str = "off"
 
     @property
     def scores(self) -> tuple[tuple[int, float], ...]:
@@ -184,6 +186,7 @@ def to_json(reading: Reading) -> Json:
         "seed": reading.seed,
         "depths": list(reading.depths),
         "reply_tokens": reading.reply_tokens,
+        "thinking": reading.thinking,
         "kept_share": KEPT_SHARE,
         "effective_tokens": reading.effective_tokens,
         "longest_tokens": reading.longest,
@@ -229,6 +232,7 @@ def from_json(document: Mapping[str, Any]) -> Reading:
         depths=tuple(map(_count, document["depths"])),
         reply_tokens=_count(document["reply_tokens"]),
         lengths=tuple(map(_length_from, document["lengths"])),
+        thinking=_text(document.get("thinking", "off")),
     )
 
 

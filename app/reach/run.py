@@ -32,9 +32,11 @@ from engine.backend import (
     Sampling,
     Segment,
     Text,
+    Thinking,
     Wanted,
 )
 from engine.errors import Cancelled, UsageError
+from engine.memory.wanted import thoughts_of
 
 REPLY_TOKENS = 32
 NOBODY = ""  # whose session it is: nothing of it is saved
@@ -47,13 +49,14 @@ _WORTH_ADDING = 1.25  # the whole corpus, where it is so much longer than the la
 class Trial:
     """What is asked for. lengths: in tokens, () to choose; longest: of those that are chosen, None for as long as there
     is room. n_depths: from the beginning to the end. seed: of what is planted. own: the corpus is Longdesk's own
-    program."""
+    program. thinking: see Sampling."""
 
     lengths: tuple[int, ...] = ()
     longest: int | None = None
     n_depths: int = 5
     seed: int = 0
     own: bool = False
+    thinking: str = "off"
 
     def __post_init__(self) -> None:
         if not 1 <= self.n_depths <= MOST_DEPTHS:
@@ -101,8 +104,10 @@ class Run:
         """Plans it; nothing runs yet. Raises DoesNotFit for what has no room, UsageError for lengths that cannot be."""
         self._backend, self._settings, self._kept = backend, settings, KeptReadings(settings.home)
         depths = depths_of(trial.n_depths)
-        self._field = Field(corpus.sources, backend, seed=trial.seed, depths=depths)
-        self.told: list[str] = []
+        self._field = Field(corpus.sources, backend, seed=trial.seed, depths=depths, thinking=trial.thinking)
+        self._thinking, self._most_written = trial.thinking, REPLY_TOKENS + _thoughts(trial, backend, settings)
+        unheeded = backend.about.template.unswitched(trial.thinking) if trial.thinking != "off" else ""
+        self.told: list[str] = [unheeded] if unheeded else []
         lengths = self._lengths(trial.lengths, trial.longest)
         self._wanted, lengths = self._placed(lengths, chosen=not trial.lengths)
         origin = backend.about.origin
@@ -118,6 +123,7 @@ class Run:
             seed=trial.seed,
             depths=depths,
             reply_tokens=REPLY_TOKENS,
+            thinking=trial.thinking,
         )
         self._all = self._kept.again(begun)
         self._shown = lengths
@@ -162,7 +168,7 @@ class Run:
         """The reply to one prompt, and how many of its tokens were decoded."""
         case = self._backend.consider(prompt, self._wanted)
         _refuse(case)
-        sampling, words, decoded, begun = Sampling(max_tokens=n_reply, seed=0, thinking="off"), "", 0, monotonic()
+        sampling, words, decoded, begun = self._sampling(n_reply), "", 0, monotonic()
         generated = self._backend.generate(case, sampling, session_id=NOBODY, cancel=cancel)
         with closing(generated) as events:
             for event in events:
@@ -174,6 +180,8 @@ class Run:
                     yield Step(tokens=tokens, doing="reading", done=event.done, total=event.total, left_s=left)
                 elif isinstance(event, Text):
                     words += event.text
+                elif isinstance(event, Thinking) and event.takes_text:
+                    words = ""
                 elif isinstance(event, Finished):
                     decoded = event.prompt_tokens - event.reused_tokens
                     if event.stop == "cancelled" or cancel.is_set():
@@ -185,6 +193,9 @@ class Run:
             yield Step(tokens=tokens, doing="asking", done=at + 1, total=n_questions, left_s=left)
         return words, decoded
 
+    def _sampling(self, most: int) -> Sampling:
+        return Sampling(max_tokens=most, seed=0, thinking=self._thinking)
+
     def _left_s(self, tokens: int, unread: int, questions: int) -> float | None:
         """Until all lengths are read, at the pace so far."""
         later = [each for each in self.due if each != tokens]
@@ -194,7 +205,7 @@ class Run:
     def _lengths(self, asked_for: Sequence[int], longest: int | None) -> tuple[int, ...]:
         """The lengths, capped by the window, the context and the corpus. Raises UsageError where none is left."""
         window, n_ctx = self._backend.about.window, self._settings.n_ctx
-        room = min(window, n_ctx or window) - REPLY_TOKENS
+        room = min(window, n_ctx or window) - self._most_written
         most, least = min(room, self._field.most_tokens), self._field.least_tokens
         if most < least:
             what = "corpus" if room >= least else "window" if n_ctx is None else "context"
@@ -235,13 +246,19 @@ class Run:
         return wanted, left
 
     def _wanted_for(self, tokens: int) -> Wanted:
-        n_ctx = -(-(tokens + REPLY_TOKENS) // _STEP) * _STEP
+        n_ctx = -(-(tokens + self._most_written) // _STEP) * _STEP
         n_ctx = self._settings.n_ctx or min(n_ctx, self._backend.about.window)
-        return replace(self._settings.wanted, n_ctx=n_ctx, reply_tokens=REPLY_TOKENS, thinking="off")
+        return replace(self._settings.wanted, n_ctx=n_ctx, reply_tokens=REPLY_TOKENS, thinking=self._thinking)
 
     def _plan(self, tokens: int, wanted: Wanted) -> Plan:
         prompt = Prompt((Segment(Part.SOURCE, np.zeros(tokens, dtype=np.int32)),))
         return self._backend.plan(prompt, wanted)
+
+
+def _thoughts(trial: Trial, backend: Backend, settings: Settings) -> int:
+    """Tokens that are kept for what the model thinks before each reply."""
+    wanted = thoughts_of(trial.thinking, REPLY_TOKENS, thinks=backend.about.thinks)
+    return wanted.within((settings.n_ctx or backend.about.window) // 4)
 
 
 @dataclass(slots=True)

@@ -19,8 +19,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from app.serve.fields import BadRequest
 from app.serve.guard import error_response
-from app.serve.messages import BadRequest, ChatRequest, chat_request
+from app.serve.messages import ChatRequest, chat_request
 from app.serve.service import Begun, Crowded, Heard, Prefill, Reply, Service, Text, Thinking
 from engine.errors import DoesNotFit, EngineFailed, InputRefused, LongdeskError, SessionBusy, UsageError
 
@@ -132,7 +133,8 @@ class _Answer:
             case Prefill():
                 return [f": read {event.done:,} of {event.total:,} tokens\n\n"]
             case Thinking():
-                return [self._piece({"reasoning_content": event.text})] if event.text else []
+                taken = {"longdesk": {"takes_text": True}} if event.takes_text else {}
+                return [self._piece({"reasoning_content": event.text, **taken})] if event.text else []
             case Text():
                 return [self._piece({"content": event.text})]
             case Reply():
@@ -179,12 +181,14 @@ def _extras(reply: Reply, unheeded: Sequence[str]) -> Fields:
 
 def _usage(reply: Reply) -> Fields:
     turn = reply.turn
-    n_prompt, n_reply = turn.prompt_tokens or 0, turn.reply_tokens or 0
+    n_thought = turn.thought.n_tokens if turn.thought is not None else 0
+    n_prompt, n_reply = turn.prompt_tokens or 0, (turn.reply_tokens or 0) + n_thought
     return {
         "prompt_tokens": n_prompt,
         "completion_tokens": n_reply,
         "total_tokens": n_prompt + n_reply,
         "prompt_tokens_details": {"cached_tokens": turn.reused_tokens or 0},
+        "completion_tokens_details": {"reasoning_tokens": n_thought},
     }
 
 

@@ -14,6 +14,9 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from app.serve.asked import Asked, Image, Said
+from app.serve.fields import BadRequest as BadRequest
+from app.serve.fields import typed
+from app.serve.thinking import READ, thinking_in
 from app.settings import Settings
 from engine.errors import UsageError
 
@@ -27,7 +30,7 @@ _OTHER_NAMES = {"repetition_penalty": "repeat_penalty"}
 _READ = {
     *("model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens", "temperature", "top_p"),
     *("min_p", "top_k", "presence_penalty", "frequency_penalty", "repeat_penalty", "repetition_penalty"),
-    *("seed", "stop", "longdesk"),
+    *("seed", "stop", "longdesk", *READ),
 }
 # said of whoever asks, or of how the request is filed: nothing of it changes an answer here
 _NEEDLESS = {
@@ -68,16 +71,6 @@ _MOST_STOPS, _LONGEST_STOP = 32, 1_000
 _SUFFIXES = {"image/jpeg": ".jpg", "image/jpg": ".jpg", "image/svg+xml": ".svg"}  # others as they are called
 
 
-class BadRequest(UsageError):
-    """A request that cannot be answered as it is. param: the key that is at fault; code: OpenAI's, where it has one."""
-
-    def __init__(
-        self, fact: str, remedy: str = "", *, param: str | None = None, code: str | None = None, status: int = 400
-    ) -> None:
-        super().__init__(fact, remedy)
-        self.param, self.code, self.status = param, code, status
-
-
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
     """A request that can be answered. with_usage: in a stream, what it took is told behind the end."""
@@ -109,16 +102,17 @@ def chat_request(body: bytes, *, models: Sequence[str], settings: Settings, sees
             param="messages",
         )
     own = _own(fields)
-    options = _typed(fields, "stream_options", dict, "an object") or {}
+    options = typed(fields, "stream_options", dict, "an object") or {}
+    thinking, unheeded = thinking_in(fields, own)
     asked = Asked(
         text=last.text,
         past=past,
         only=_only(own),
-        settings=_settings(fields, own, settings),
+        settings=_settings(fields, own, settings, thinking),
         images=last.images,
-        unheeded=tuple(f"{name[:100]} is not known here and changed nothing." for name in unknown),
+        unheeded=(*(f"{name[:100]} is not known here and changed nothing." for name in unknown), *unheeded),
     )
-    stream = bool(_typed(fields, "stream", bool, "true or false"))
+    stream = bool(typed(fields, "stream", bool, "true or false"))
     return ChatRequest(asked, stream, stream and bool(options.get("include_usage")))
 
 
@@ -266,28 +260,28 @@ def _clean(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _settings(fields: Mapping[str, Any], own: Mapping[str, Any], settings: Settings) -> Settings:
+def _settings(fields: Mapping[str, Any], own: Mapping[str, Any], settings: Settings, thinking: str | None) -> Settings:
     """The server's, with what the request wants otherwise. Raises UsageError for what no engine could take."""
-    changes: dict[str, Any] = {}
+    changes: dict[str, Any] = {} if thinking is None else {"thinking": thinking}
     for name in _REALS:
-        if (value := _typed(fields, name, (int, float), "a number")) is not None:
+        if (value := typed(fields, name, (int, float), "a number")) is not None:
             own_name = _OTHER_NAMES.get(name, name)
             value = 1 if own_name == "repeat_penalty" and value == 0 else value  # another way to say that it is off
             changes[own_name] = float(value) if abs(value) < _MOST_TOKENS else float("inf")
-    if (top_k := _typed(fields, "top_k", int, "a whole number")) is not None:
+    if (top_k := typed(fields, "top_k", int, "a whole number")) is not None:
         changes["top_k"] = 0 if top_k == -1 else top_k
-    if (seed := _typed(fields, "seed", int, "a whole number")) is not None:
+    if (seed := typed(fields, "seed", int, "a whole number")) is not None:
         if not -_SEEDS <= seed < _SEEDS:
             raise BadRequest("seed has more than 64 bits.", "Send a smaller one.", param="seed")
         changes["seed"] = seed
     for name in ("max_tokens", "max_completion_tokens"):  # the last is the newer name
-        if (value := _typed(fields, name, int, "a whole number")) is not None:
+        if (value := typed(fields, name, int, "a whole number")) is not None:
             if not 1 <= value <= _MOST_TOKENS:
                 raise BadRequest(f"{name} is out of range.", f"It must be from 1 to {_MOST_TOKENS:,}.", param=name)
             changes["reply_tokens"] = value
     if stops := _stops(fields.get("stop")):
         changes["stops"] = stops
-    if (quotes := _typed(own, "quotes", bool, "true or false")) is not None:
+    if (quotes := typed(own, "quotes", bool, "true or false")) is not None:
         changes["quotes"] = quotes
     try:
         return replace(settings, **changes)
@@ -311,12 +305,12 @@ def _stops(stop: object) -> tuple[str, ...]:
 
 
 def _own(fields: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What only Longdesk knows: {"longdesk": {"only": ["src/"], "quotes": false}}."""
-    own: Mapping[str, Any] = _typed(fields, "longdesk", dict, "an object") or {}
-    if unknown := own.keys() - {"only", "quotes"}:
+    """What only Longdesk knows: {"longdesk": {"only": ["src/"], "quotes": false, "thinking": "off"}}."""
+    own: Mapping[str, Any] = typed(fields, "longdesk", dict, "an object") or {}
+    if unknown := own.keys() - {"only", "quotes", "thinking"}:
         raise BadRequest(
             f"longdesk has no {sorted(unknown)[0][:100]}.",
-            "It takes only, a list of paths, and quotes.",
+            "It takes only, a list of paths, quotes, and thinking.",
             param="longdesk",
         )
     return own
@@ -330,11 +324,3 @@ def _only(own: Mapping[str, Any]) -> frozenset[str] | None:
     if not isinstance(only, list) or not only or not all(isinstance(path, str) for path in only):
         raise BadRequest("longdesk.only is no list of paths.", "Name sources of the corpus.", param="longdesk")
     return frozenset(map(_clean, only))
-
-
-def _typed(fields: Mapping[str, Any], name: str, kind: type | tuple[type, ...], what: str) -> Any:
-    """A field's value, None where it is not there."""
-    value = fields.get(name)
-    if value is not None and (not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)):
-        raise BadRequest(f"{name} is not {what}.", "Mend it, or leave it out.", param=name)
-    return value

@@ -34,7 +34,7 @@ from engine.tokens.sight import Sight
 from engine.tokens.source_ids import encode_documents, encode_texts, text_of
 from engine.tokens.tiles import MOST_TILES
 
-_RENDERING = 4  # raise it when a template is rendered otherwise
+_RENDERING = 5  # raise it when a template is rendered otherwise
 _NAME_TOKENS = 4  # the fewest that a line such as "[image 2]" takes
 
 

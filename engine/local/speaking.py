@@ -24,6 +24,7 @@ def manner_of(habits: Habits, tokenizer: Tokenizer, asks: str, sampling: Samplin
     return Manner(
         marks=marks,
         opened=opened,
+        closing=() if has_form else _closing(habits, tokenizer),
         tokens=_tokens(marks, tokenizer),
         endings=tuple((mark.closing, _ending(mark, tokenizer)) for mark in all_marks),
         begins=begins,
@@ -31,6 +32,11 @@ def manner_of(habits: Habits, tokenizer: Tokenizer, asks: str, sampling: Samplin
         stops=ends.texts,
         limit=sampling.thinking_tokens,
     )
+
+
+def _closing(habits: Habits, tokenizer: Tokenizer) -> tuple[Mark, ...]:
+    """Marks that the model may close a thought with: that its template speaks of, or its vocabulary has a token for."""
+    return tuple(mark for mark in habits.marks if mark in habits.speaks or tokenizer.token_of(mark.closing) is not None)
 
 
 def _ending(mark: Mark, tokenizer: Tokenizer) -> tuple[int, ...]:

@@ -70,6 +70,10 @@ class TemplateUse:
             then = "should the model think all the same, it is made to answer where it begins to"
         return f"The chat template has no switch for thinking: {then}."
 
+    def notes(self, thinking: str) -> tuple[str, ...]:
+        """Sentences on it where it is used, and asked to think so."""
+        return tuple(filter(None, (self.note, self.unswitched(thinking))))
+
     def to_json(self) -> dict[str, Any]:
         """As documents of the command line have it."""
         return {

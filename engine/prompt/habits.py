@@ -24,13 +24,15 @@ _TEXT_END = re.compile(r"\s*(<[^<>\n]{1,40}>|\[[^\[\]\n]{1,40}\])")
 
 @dataclass(frozen=True, slots=True)
 class Habits:
-    """marks: what may hold a thought. keeps: the template lets earlier thoughts stand; keeps_last: those of the last
-    reply before a question. knows: it speaks of thoughts at all. begins: its generation prompt opens one. rests: it
-    keeps the model from thinking where nothing is said. switch: the variable that turns thinking on and off, '' for
-    none; words: where there is none, those that do in what is said. budget: the variable that takes the most tokens of
+    """marks: what may hold a thought; speaks: those of them that the template speaks of. keeps: the template lets
+    earlier thoughts stand; keeps_last: those of the last reply before a question. knows: it speaks of thoughts at all.
+    begins: its generation prompt opens one. rests: it keeps the model from thinking where nothing is said. switch: the
+    variable that turns thinking on and off, '' for none; words: where there is none, those that do in what is said.
+    typed: those that a question, or a system text, may say itself. budget: the variable that takes the most tokens of
     it. behind: its text between a reply and the next question."""
 
     marks: tuple[Mark, ...] = field(default=THOUGHTS, repr=False)
+    speaks: tuple[Mark, ...] = ()
     keeps: bool = True
     keeps_last: bool = True
     knows: bool = False
@@ -39,6 +41,7 @@ class Habits:
     switch: str = ""
     words: Words = Words()
     budget: str = ""
+    typed: Words = Words()
     behind: str = ""
 
     @property
@@ -131,6 +134,7 @@ class Trials:
         )
         return Habits(
             marks=(*known, *THOUGHTS),
+            speaks=tuple(mark for mark in thoughts if mark != IN_CHANNEL),
             keeps=all(first for first, _ in kept),
             keeps_last=all(last for _, last in kept),
             knows=bool(thoughts),
@@ -139,6 +143,7 @@ class Trials:
             switch=switch,
             words=words,
             budget=budget[1] if budget else "",
+            typed=spoken.written(*switched[switch]) if switch else words,
             behind=behind,
         )
 

@@ -9,12 +9,13 @@ their ids are kept by their content, and replies are not encoded at all.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
 
 from engine.prompt.prompt import Exchange, Part, Prompt, Segment
+from engine.prompt.switches import Words
 from engine.prompt.template import ChatTemplate, Role, Slot
 from engine.tokens.document import common_prefix
 from engine.tokens.encode import Tokenizer
@@ -54,7 +55,13 @@ def lay_out(
     """
     as_sent = [_stands_as_sent(at, exchanges, template) for at in range(len(exchanges))]
     thinking = [exchange.thinking for exchange in exchanges]
-    pieces, prompts = template.asked(thinking, as_sent, system=bool(system), today=today)
+    words = template.habits.typed
+    said = [system] * len(exchanges) if words.role == Role.SYSTEM else [exchange.question for exchange in exchanges]
+    typed = [words.typed_in(text) for text in said]
+    pieces, prompts = template.asked(thinking, as_sent, system=bool(system), today=today, typed=typed)
+    if words.taken_out and any(typed):  # as the template would take them out of what it is given
+        system = words.without(system) if words.role == Role.SYSTEM else system
+        exchanges = [_unsaid(each, words) if word else each for each, word in zip(exchanges, typed, strict=True)]
     folded = system if template.folds_system else ""
     items: list[_Item] = []
     for at, piece in enumerate(pieces):
@@ -68,6 +75,12 @@ def lay_out(
         items += _template_items(piece, tokenizer, before_reply=not rest or reply is not None)
     segments = _with_bos(_joined(list(_encoded(items, tokenizer))), tokenizer)
     return Prompt(segments, prompts[-1], today if template.is_dated else None)
+
+
+def _unsaid(exchange: Exchange, words: Words) -> Exchange:
+    if words.role == Role.SYSTEM:
+        return exchange
+    return replace(exchange, question=words.without(exchange.question))
 
 
 def _stands_as_sent(at: int, exchanges: Sequence[Exchange], template: ChatTemplate) -> bool:

@@ -120,46 +120,65 @@ class ChatTemplate:
         today: the date that a template may print; frozen a session, or yesterday's cache would be worth nothing.
         thinking: see Habits.told. Raises ModelRefused when it does not render every slot once and in order.
         """
-        return self._chats([("",) * (n_turns - 1) + (thinking,)], system=system, today=today)[0]
+        asked = ("",) * (n_turns - 1) + (thinking,)
+        return self._chats([asked], system=system, today=today, typed=("",) * n_turns)[0]
 
     def asked(
-        self, thinking: Sequence[str], sent: Sequence[bool], *, system: bool, today: date
+        self, thinking: Sequence[str], sent: Sequence[bool], *, system: bool, today: date, typed: Sequence[str] = ()
     ) -> tuple[tuple[Piece, ...], tuple[str, ...]]:
         """The pieces of a conversation, and the generation prompt as each of its turns was sent with it, '' for those
-        of which it does not matter. thinking: of each turn. sent: whether it matters. Raises as pieces does."""
+        of which it does not matter. thinking: of each turn. sent: whether it matters. typed: the word of the switch
+        that each question, or the system text, says itself, '' for none. Raises as pieces does."""
         matters = [turn for turn in range(len(thinking) - 1) if sent[turn]]
         wanted = [thinking, *(thinking[: turn + 1] for turn in matters)]
-        whole, *earlier = self._chats(wanted, system=system, today=today)
+        whole, *earlier = self._chats(wanted, system=system, today=today, typed=typed or ("",) * len(thinking))
         prompts = [""] * len(thinking)
         for turn, pieces in zip(matters, earlier, strict=True):
             prompts[turn] = _last(pieces)
         prompts[-1] = _last(whole)
         return whole, tuple(prompts)
 
-    def _chats(self, wanted: Sequence[Sequence[str]], *, system: bool, today: date) -> tuple[tuple[Piece, ...], ...]:
-        """wanted: of each conversation, how its questions are asked to be thought about."""
+    def _chats(
+        self, wanted: Sequence[Sequence[str]], *, system: bool, today: date, typed: Sequence[str]
+    ) -> tuple[tuple[Piece, ...], ...]:
+        """wanted: of each conversation, how its questions are asked to be thought about. typed: see asked."""
         slots = [_slots(len(thinking), system=system and not self.folds_system) for thinking in wanted]
         frozen = today if self.is_dated else None
-        turns = tuple(self._turns(each, thinking) for each, thinking in zip(slots, wanted, strict=True))
+        turns = tuple(self._turns(each, thinking, typed) for each, thinking in zip(slots, wanted, strict=True))
         more = tuple(self.habits.told(thinking[-1]) for thinking in wanted)
         rendered = render(self.source, turns, variables=self.variables, today=frozen, more=more)
-        return tuple(_split(each, own) for each, own in zip(rendered, slots, strict=True))
+        split = (_split(each, own) for each, own in zip(rendered, slots, strict=True))
+        return tuple(self._said_once(pieces, typed) for pieces in split) if any(typed) else tuple(split)
 
-    def _turns(self, slots: Sequence[Slot], thinking: Sequence[str]) -> Turns:
-        """The messages of a conversation, with the words that turn thinking on and off, where there are such."""
-        words = self.habits.words
+    def _turns(self, slots: Sequence[Slot], thinking: Sequence[str], typed: Sequence[str]) -> Turns:
+        """The messages of a conversation, with the words that turn thinking on and off, where there are such: the
+        template is to see those that a question says itself, too."""
+        words, own = self.habits.words, self.habits.typed
         by_turn = words.each(thinking)
         of_all = by_turn[-1] if words.role == Role.SYSTEM else ""
 
         def said(slot: Slot) -> str:
+            if slot.role == own.role and typed[slot.turn]:
+                return typed[slot.turn]
             if slot.role != words.role:
                 return ""
             return of_all if slot.role is Role.SYSTEM else by_turn[slot.turn]
 
-        turns = _turns(slots, has_parts=self.has_parts, around=lambda slot, text: words.beside(text, said(slot)))
+        turns = _turns(slots, has_parts=self.has_parts, around=lambda slot, text: own.beside(text, said(slot)))
         if of_all and slots[0].role is not Role.SYSTEM:
             return ((Role.SYSTEM.value, (of_all,) if self.has_parts else of_all), *turns)
         return turns
+
+    def _said_once(self, pieces: Sequence[Piece], typed: Sequence[str]) -> tuple[Piece, ...]:
+        """The pieces without the words beside slots whose own text says them."""
+        own, found = self.habits.typed, list(pieces)
+        for at, slot in enumerate(pieces):
+            if not isinstance(slot, Slot) or slot.role != own.role or not (word := typed[slot.turn]):
+                continue
+            beside = at - 1 if own.first else at + 1
+            if 0 <= beside < len(found) and isinstance(text := found[beside], str):
+                found[beside] = text.removesuffix(f"{word} ") if own.first else text.removeprefix(f" {word}")
+        return tuple(piece for piece in found if piece)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """What has come of an answer so far, the events that it makes, and what a server said of it, for the receipt."""
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
@@ -17,7 +16,6 @@ _TELL_S = 0.5  # how often a prefill is heard of, of which the server says nothi
 _MOST_REASONING = 200_000  # characters that a receipt keeps
 _PROPER = ("stop", "length", "eos", "eos_token", "end_turn", "stop_sequence", "end", "max_tokens", "load", "unload")
 _MOST_WHY = 60  # characters of a reason
-_CLOSING = re.compile(r"(?:(?<=\n)|(?=\S+\s*\n))</(think|thinking|thought|reasoning|seed:think)>")
 # of what was counted, what a server reads at least where it reads all: a template may be another one than ours
 _EXACT, _SAME_VOCABULARY, _ESTIMATED = 1.0, 0.95, 0.5
 
@@ -43,12 +41,14 @@ class Heard:
     n_thoughts: int = 0  # pieces
     thought_at: float | None = None
     thought_s: float = 0.0
-    _parting: Parting = field(default_factory=Parting)
+    _parting: Parting = field(init=False)
     _pieces: Pieces = field(default_factory=Pieces)
     _in_circles: bool = False
 
     def __post_init__(self) -> None:
         self.total = self.prompt.n_tokens
+        # no server says what its model closes thoughts with: any mark may do so
+        self._parting = Parting(closing=THOUGHTS if self.request.form is None else ())
         if self.request.begun:  # what it goes on from
             self._parting.add(str(self.request.messages[-1]["content"]))
 
@@ -73,10 +73,10 @@ class Heard:
         if piece.reasoning:
             if not self.thinks:
                 yield Remark("The model thinks before it answers; what it thinks is kept apart.")
+            self._parting.settle()
             yield self._thinking(piece.reasoning)
         if piece.text:
             yield from self._said(self._parting.add(piece.text))
-            yield from self._rethought()
         self._pieces.add(piece.reasoning or "")
         self._pieces.add(piece.text or "")
         if self._pieces.is_due and self._pieces.go_round():
@@ -98,14 +98,19 @@ class Heard:
 
     def _said(self, runs: Sequence[Run]) -> Iterator[Event]:
         """Text, of which some may be what a server has left of the model's thoughts."""
+        takes = any(run.kind is Kind.TAKEN for run in runs)
         for run in runs:
             if run.kind is Kind.THOUGHT:
                 yield self._thinking(run.text)
+            elif run.kind is Kind.TAKEN:  # the server's template had opened it
+                self.thought_at, self.first_at, self.text = self.first_at, None, ""
+                self.n_thoughts, self.n_pieces, takes = self.n_pieces, 0, False
+                yield self._thinking(run.text, takes_text=True)
             elif run.kind is Kind.ANSWER:
                 self.first_at = self.first_at or monotonic()
                 self.n_pieces += 1
                 self.text += run.text
-                yield Text(run.text, self.n_pieces)
+                yield Text(run.text, self.n_pieces, may_be_thought=takes or self._parting.watches)
 
     def _thinking(self, text: str, *, takes_text: bool = False) -> Thinking:
         self.thought_at = self.thought_at or monotonic()
@@ -113,19 +118,6 @@ class Heard:
         self.n_thoughts += 1
         self.reasoning = (self.reasoning + text)[:_MOST_REASONING]
         return Thinking(text, self.n_thoughts, takes_text=takes_text)
-
-    def _rethought(self) -> Iterator[Event]:
-        """What came so far was a thought after all, where the server's template had opened it and its end comes."""
-        if self.thinks or (end := _CLOSING.search(self.text)) is None or f"<{end[1]}>" in self.text:
-            return
-        thought, rest = self.text[: end.start()].strip(), self.text[end.end() :]
-        self.n_thoughts, self.n_pieces, self.text, self.first_at = self.n_pieces, 0, "", None
-        yield self._thinking(thought, takes_text=True)
-        if rest.strip():
-            yield from self._said([Run(Kind.ANSWER, rest.lstrip(), 0)])
-        else:
-            self._parting = Parting(opened=THOUGHTS[0])  # white space before the answer is no part of it
-            self._parting.add(THOUGHTS[0].closing)
 
     def remarks(self, about: About) -> Iterator[Remark]:
         """What the user should know of how it was answered."""
@@ -151,7 +143,8 @@ class Heard:
     def finished(self, cancelled: bool, about: About, sampling: Sampling | None = None) -> Finished:
         """The end of it. sampling: that was asked for."""
         ended, usage = monotonic(), self.usage
-        told, thought = usage.reply_tokens, usage.reasoning_tokens
+        told = usage.reply_tokens
+        n_thought = (usage.reasoning_tokens or self.n_thoughts) if self.thinks else 0  # a piece is a token, or more
         stop = Stop.CANCELLED if cancelled else Stop.LENGTH if self.finish == "length" else Stop.END
         error = None
         if self.in_circles and not cancelled:
@@ -170,8 +163,8 @@ class Heard:
             prefill_s=read,
             ttft_s=(self.first_at or ended) - self.begun_at,
             generate_s=ended - (self.read_at or ended),
-            reply_tokens=self.n_pieces if told is None else max(0, told - (thought or 0)),
-            thought_tokens=(thought or self.n_thoughts) if self.thinks else 0,
+            reply_tokens=self.n_pieces if told is None else max(0, told - n_thought),
+            thought_tokens=n_thought,
             written_tokens=told,
             thought_s=self.thought_s,
             is_open=self.thinks and not self.text,

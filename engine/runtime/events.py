@@ -136,7 +136,8 @@ class Text:
     """The next piece of the reply: whole characters, never half of one, and the number of tokens sampled so far.
 
     ids: those sampled since the piece before. mends: whether it begins with the other half of a character that the
-    reply's beginning, which stands in the prompt, ended with half of.
+    reply's beginning, which stands in the prompt, ended with half of. may_be_thought: a mark may come that makes a
+    thought of all text so far, see Thinking.
     """
 
     text: str
@@ -144,13 +145,14 @@ class Text:
     gauge: Gauge | None = None
     ids: tuple[int, ...] = ()
     mends: bool = False
+    may_be_thought: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Thinking:
     """The next piece of what the model thinks before it answers, and the number of tokens of that so far. text: '' for
-    marks alone. ids: as in Text, in one row with those. takes_text: what came as text so far was the thought: it is
-    this one's text."""
+    marks alone. ids: as in Text, in one row with those. takes_text: what came as text so far, the beginning that the
+    reply goes on from included, was the thought: it is this one's text."""
 
     text: str
     n_tokens: int

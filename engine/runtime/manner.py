@@ -13,13 +13,15 @@ from engine.runtime.parting import Parting
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manner:
-    """marks: that open thoughts; opened: the one that stands open before the reply. tokens: the texts of the special
+    """marks: that open thoughts; opened: the one that stands open before the reply; closing: those that may end a
+    thought which nothing opened, see `unopened`. tokens: the texts of the special
     tokens that marks are made of, by their ids. endings: ids that end a thought from outside, by its closing mark.
     begins: ids that the reply begins with, whatever the model would say. ends: ids that end it beside llama.cpp's.
     stops: texts before which the answer ends. limit: tokens that it may think, None where nobody said."""
 
     marks: tuple[Mark, ...] = THOUGHTS
     opened: Mark | None = None
+    closing: tuple[Mark, ...] = ()
     tokens: tuple[tuple[int, str], ...] = ()
     endings: tuple[tuple[str, tuple[int, ...]], ...] = ()
     begins: tuple[int, ...] = ()
@@ -29,7 +31,8 @@ class Manner:
 
     def parting(self) -> Parting:
         """What cuts the reply's text."""
-        return Parting(self.marks, opened=self.opened, tokens=[text for _, text in self.tokens])
+        tokens = [text for _, text in self.tokens]
+        return Parting(self.marks, opened=self.opened, tokens=tokens, closing=self.closing)
 
     def ending(self, mark: Mark) -> tuple[int, ...]:
         """The ids that end a thought; none where the vocabulary cannot say them."""
@@ -57,6 +60,7 @@ def manner_from(fields: Mapping[str, Any]) -> Manner:
     return Manner(
         marks=tuple(Mark(**mark) for mark in fields["marks"]),
         opened=Mark(**opened) if opened else None,
+        closing=tuple(Mark(**mark) for mark in fields["closing"]),
         tokens=tuple((int(token), str(text)) for token, text in fields["tokens"]),
         endings=tuple((str(closing), tuple(ids)) for closing, ids in fields["endings"]),
         begins=tuple(fields["begins"]),

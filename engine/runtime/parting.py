@@ -1,7 +1,8 @@
 """A reply parted into what the model thinks and what it answers, while its text comes in.
 
 Marks are looked for where they can stand: a thought opens where the reply begins, or behind another one, and anywhere
-by a token of its own. A text in the midst of an answer opens nothing.
+by a token of its own. A text in the midst of an answer opens nothing; one that closes what nothing opened makes a
+thought of all that came before it, see `unopened`.
 """
 
 import codecs
@@ -10,9 +11,11 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from engine.prompt.marks import ANSWERING, ANSWERS, CHANNEL, IN_CHANNEL, THOUGHTS, Mark, held
+from engine.runtime.unopened import Ends, judged, telling
 
 _HEADER = 200  # characters that the header of a channel's message may have
 _STARTS = ("<|start|>", "<|channel|>")
+_MOST_JUDGED = 64  # closing marks that nothing opened: an answer with more speaks of them
 
 
 class Kind(Enum):
@@ -21,11 +24,13 @@ class Kind(Enum):
     THOUGHT = auto()
     ANSWER = auto()
     MARK = auto()  # shown nowhere
+    TAKEN = auto()  # the text is a thought, and was what came as the answer so far
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run of the raw text, marks and all: characters start to end of it."""
+    """A run of the raw text, marks and all: characters start to end of it. Of one that is TAKEN, start is where what
+    closed it ends; the text came before."""
 
     kind: Kind
     text: str
@@ -38,7 +43,8 @@ class Run:
 
 class Parting:
     """One reply. marks: that open thoughts. opened: by what stands before the reply. tokens: texts that are tokens of
-    their own, which speak anywhere. channels: whether messages may stand in channels."""
+    their own, which speak anywhere. channels: whether messages may stand in channels. closing: marks that may end a
+    thought which nothing opened."""
 
     def __init__(
         self,
@@ -47,6 +53,7 @@ class Parting:
         opened: Mark | None = None,
         tokens: Collection[str] = (),
         channels: bool = True,
+        closing: Sequence[Mark] = (),
     ) -> None:
         self._marks = tuple(sorted(marks, key=lambda mark: -len(mark.opening)))
         self._tokens, self._channels = frozenset(tokens), channels
@@ -56,6 +63,10 @@ class Parting:
         self._trims = opened is not None  # white space that follows is no part of what follows
         self._wrapped = ""  # what closes the answer
         self.has_thought = opened is not None
+        self._closing = telling(closing)
+        self._said = ""  # of the answer, as long as it may turn out to be a thought
+        self._fenced: list[tuple[int, Mark]] = []  # closing marks in it that stand in code, if that has an end
+        self._n_judged = 0
 
     @property
     def is_thinking(self) -> bool:
@@ -73,6 +84,11 @@ class Parting:
         return self._open is None and not self._begins
 
     @property
+    def watches(self) -> bool:
+        """Whether what comes as the answer may turn out to be a thought."""
+        return bool(self._closing) and not self.has_thought and self._n_judged < _MOST_JUDGED
+
+    @property
     def n_raw(self) -> int:
         """Characters of raw text that it has heard."""
         return self._at + len(self._buffer)
@@ -80,6 +96,17 @@ class Parting:
     def opens(self, text: str) -> bool:
         """Whether a token with this text opens a thought, wherever it stands."""
         return text in self._tokens and self._opened_by(text) is not None
+
+    def ends_unopened(self, text: str) -> bool:
+        """Whether a control token with this text, within an answer, ends a thought that nothing opened."""
+        mark = next((mark for mark in self._closing if mark.closing == text), None)
+        if mark is None or not self.watches or not self.is_answering:
+            return False
+        return judged(self._said + self._buffer, "", mark, last=False, control=True) is Ends.YES
+
+    def settle(self) -> None:
+        """The model's thoughts are known: what comes is the answer."""
+        self._closing = ()
 
     def closes(self, text: str) -> bool:
         """Whether a token with this text ends the thought that is under way, or lies between thought and answer."""
@@ -92,13 +119,24 @@ class Parting:
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         for token, piece in tokens:
             mark = marks.get(token, "")
-            speaks = bool(mark) and not piece and (not self.is_answering or self.opens(mark))
-            self.add(mark if speaks else decoder.decode(piece), token=bool(mark))
+            control = bool(mark) and not piece
+            self.add(
+                mark if control and self.speaks(mark) else decoder.decode(piece), token=bool(mark), control=control
+            )
 
-    def add(self, text: str, *, token: bool = False) -> list[Run]:
+    def speaks(self, mark: str) -> bool:
+        """Whether a control token with this text says something here."""
+        return not self.is_answering or self.opens(mark) or self.ends_unopened(mark)
+
+    def add(self, text: str, *, token: bool = False, control: bool = False) -> list[Run]:
         """What is known after some more of the raw text. token: it is the text of a token that stands for nothing
-        else."""
+        else; control: which has no text of its own."""
         runs: list[Run] = []
+        if control and text and self.is_answering and self.ends_unopened(text):
+            runs += self._taken(Kind.ANSWER, len(self._buffer))
+            self._buffer = text
+            runs += self._take_back(len(text))
+            return runs
         if token and self.is_answering and self.opens(text) and (mark := self._opened_by(text)) is not None:
             runs += self._taken(Kind.ANSWER, len(self._buffer))
             self._buffer = text
@@ -111,7 +149,7 @@ class Parting:
 
     def end(self) -> list[Run]:
         """What is left when no more comes."""
-        return list(self._steps(last=True))
+        return [*self._steps(last=True), *self._take_late()]
 
     def _opened_by(self, text: str) -> Mark | None:
         return next((mark for mark in self._marks if mark.opening == text), None)
@@ -131,6 +169,8 @@ class Parting:
         if n:
             run = Run(kind, self._buffer[:n], self._at)
             self._buffer, self._at = self._buffer[n:], self._at + n
+            if kind is Kind.ANSWER and self.watches:
+                self._said += run.text
             yield run
 
     def _begin_thought(self, mark: Mark) -> None:
@@ -215,7 +255,7 @@ class Parting:
             yield from self._taken(Kind.MARK, len(self._buffer) - len(self._buffer.lstrip()))
             self._trims = not self._buffer
         if not self._wrapped:
-            yield from self._taken(Kind.ANSWER, len(self._buffer))
+            yield from self._watch(last) if self.watches else self._taken(Kind.ANSWER, len(self._buffer))
             return
         if (at := self._buffer.find(self._wrapped)) >= 0:
             yield from self._words(Kind.ANSWER, at)
@@ -226,3 +266,45 @@ class Parting:
         if not last:  # the rest may stand before what closes it
             whole = len(self._buffer[: whole - held(self._buffer, (self._wrapped,))].rstrip())
         yield from self._taken(Kind.ANSWER, whole)
+
+    def _watch(self, last: bool) -> Iterator[Run]:
+        """The answer, unless a mark closes what nothing opened."""
+        while self._buffer and self.watches:
+            found = [(at, mark) for mark in self._closing if (at := self._buffer.find(mark.closing)) >= 0]
+            if not found:
+                ahead = 0 if last else held(self._buffer, [mark.closing for mark in self._closing])
+                yield from self._taken(Kind.ANSWER, len(self._buffer) - ahead)
+                return
+            at, mark = min(found, key=lambda each: each[0])
+            yield from self._taken(Kind.ANSWER, at)
+            size = len(mark.closing)
+            ends = judged(self._said, self._buffer[size:], mark, last=last)
+            if ends is Ends.YES:
+                yield from self._take_back(size)
+                return
+            if ends is Ends.OPEN:
+                return
+            if ends is Ends.FENCED:
+                self._fenced.append((self._at, mark))
+            yield from self._taken(Kind.ANSWER, size)
+            self._n_judged += 1
+        yield from self._taken(Kind.ANSWER, len(self._buffer))
+
+    def _take_back(self, size: int) -> Iterator[Run]:
+        """What was said is a thought, and the buffer begins with so many characters of what closes it."""
+        yield Run(Kind.TAKEN, self._said.strip(), self._at + size)
+        yield from self._taken(Kind.MARK, size)
+        self._said, self._begins, self._trims, self.has_thought = "", True, True, True
+
+    def _take_late(self) -> Iterator[Run]:
+        """At the end it is known which blocks of code have none: a mark in such a one stood in no code."""
+        begins_at = self._at - len(self._said)
+        for at, mark in self._fenced if self.watches else ():
+            before, rest = self._said[: at - begins_at], self._said[at - begins_at + len(mark.closing) :]
+            if judged(before, rest, mark, last=True) is Ends.YES:
+                answer = rest.lstrip()
+                yield Run(Kind.TAKEN, before.strip(), self._at - len(answer))
+                if answer:
+                    yield Run(Kind.ANSWER, answer, self._at - len(answer))
+                self.has_thought = True
+                return

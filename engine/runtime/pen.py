@@ -91,7 +91,7 @@ def said(reply: Reply, gauge: Gauge, *, last: bool = False) -> Iterator[Thinking
     """What of a reply is to be sent now."""
     for each in reply.due(last=last):
         if each.is_thought:
-            yield Thinking(each.text, reply.n_thought, gauge, each.ids)
+            yield Thinking(each.text, reply.n_thought, gauge, each.ids, each.takes_text)
             continue
         mends, reply.mends = reply.mends, False
-        yield Text(each.text, reply.n_answer, gauge, each.ids, mends)
+        yield Text(each.text, reply.n_answer, gauge, each.ids, mends, each.may_be_thought)

@@ -3,7 +3,7 @@
 import codecs
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
@@ -16,11 +16,14 @@ _FLUSH_S = 0.05  # text goes out at most this often: every frame wakes the paren
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A piece of a reply that goes out: text of one kind, '' where it is marks alone, and the ids since the last."""
+    """A piece of a reply that goes out: text of one kind, '' where it is marks alone, and the ids since the last.
+    takes_text: the text went out as the answer's before; may_be_thought: it is the answer's, and may be taken so."""
 
     is_thought: bool
     text: str
     ids: tuple[int, ...]
+    takes_text: bool = False
+    may_be_thought: bool = False
 
 
 class Reply:
@@ -77,6 +80,12 @@ class Reply:
         return self._parting.open_mark if self._parting is not None else None
 
     @property
+    def may_be_thought(self) -> bool:
+        """Whether what comes as the answer may turn out to be a thought."""
+        is_taken = any(run.kind is Kind.TAKEN for run in self._pending)
+        return is_taken or (self._parting is not None and self._parting.watches)
+
+    @property
     def n_thought(self) -> int:
         """Tokens that do not count as the answer's."""
         return len(self.ids) - self.n_answer
@@ -96,14 +105,17 @@ class Reply:
         self.ids.append(token)
         text, parting = self._decoder.decode(piece), self._parting
         mark = self._marks.get(token, "")
-        if mark and not piece and parting is not None and (not parting.is_answering or parting.opens(mark)):
+        control = bool(mark) and not piece
+        if control and parting is not None and parting.speaks(mark):
             text = mark  # else a control token says nothing
         self._n_raw += len(text)
         self._ends.append(self._n_raw)
         answered = parting is None or parting.is_answering
-        self._take(self._parted(text, bool(mark)))
+        self._take(self._parted(text, bool(mark), control))
         if parting is None or not parting.has_thought:
             self.n_answer = len(self.ids)
+        elif answered and not self._has_thought and not parting.is_thinking:
+            self.n_answer = int(parting.is_answering)  # all that came before was a thought
         elif parting.is_answering:
             self.n_answer += 1
         elif not answered and not self._has_thought:
@@ -130,14 +142,18 @@ class Reply:
             said.append(self._said(True, "", len(self.ids)))
         return said
 
-    def _parted(self, text: str, is_mark: bool) -> list[Run]:
+    def _parted(self, text: str, is_mark: bool, control: bool = False) -> list[Run]:
         if self._parting is not None:
-            return self._parting.add(text, token=is_mark) if text else []
+            return self._parting.add(text, token=is_mark, control=control) if text else []
         return [Run(Kind.ANSWER, text, self._n_raw - len(text))] if text else []
 
     def _take(self, runs: Sequence[Run]) -> None:
         """Adds to what is pending, and ends the answer where a stop stands in it."""
         for run in runs:
+            if run.kind is Kind.TAKEN:
+                self._pending.append(run)
+                self.n_answer = len(self.ids) - self._n_whole(run.start)
+                continue
             if run.start < self._begins_at:  # it was said before
                 if run.end <= self._begins_at:
                     continue
@@ -165,6 +181,9 @@ class Reply:
     def _sent(self, now: float, last: bool) -> Iterator[Said]:
         while self._pending:
             run = self._pending.pop(0)
+            if run.kind is Kind.TAKEN:
+                yield self._taken_back(run, now)
+                continue
             text = run.text
             if not last and not self._pending and run.kind is Kind.ANSWER:
                 text = text[: len(text) - held(text, self._stops)]
@@ -175,7 +194,7 @@ class Reply:
             n_ids = self._n_sent_with(run, run.start + len(text), last=last)
             if run.kind is Kind.ANSWER:
                 self.first_text_at = self.first_text_at or now
-                yield self._said(False, text, n_ids)
+                yield replace(self._said(False, text, n_ids), may_be_thought=self.may_be_thought)
             else:
                 if run.kind is Kind.THOUGHT:
                     self.first_thought_at = self.first_thought_at or now
@@ -195,6 +214,15 @@ class Reply:
                 self.thoughts.append((start, n_ids))
         return Said(is_thought, text, tuple(self.ids[start:n_ids]))
 
+    def _taken_back(self, run: Run, now: float) -> Said:
+        """All that went out so far was a thought."""
+        start, end = self._n_ids_sent, self._n_whole(run.start)
+        self._n_ids_sent = max(start, end)
+        self.thoughts = [(0, end)] if end else []
+        self.first_thought_at, self.first_text_at = self.first_text_at or self.first_thought_at or now, None
+        self.thought_s = now - self.first_thought_at
+        return Said(True, run.text, tuple(self.ids[start:end]), takes_text=True)
+
     def _n_sent_with(self, run: Run, end: int, *, last: bool) -> int:
         """Tokens that are out with a run up to a character. One that holds some of two kinds is the later one's, as is
         one that is half a character."""
@@ -203,6 +231,10 @@ class Reply:
             return len(self.ids)
         if run.kind is Kind.ANSWER:
             return self._n_ids(end)
+        return self._n_whole(end)
+
+    def _n_whole(self, end: int) -> int:
+        """Tokens that end there, or before."""
         at = bisect_left(self._ends, end)
         return at + (at < len(self._ends) and self._ends[at] == end)
 

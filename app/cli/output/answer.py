@@ -24,6 +24,7 @@ from engine.corpus.wording import counted, printable
 from storage.records import Turn
 
 _NAMED = 5  # files that get a sentence of their own
+_WAS_THOUGHT = "What stands above was a thought: its end came, and its beginning never did. The answer:"
 _STATEMENT, _QUOTE = 48, 160  # characters of each that are printed
 
 
@@ -35,7 +36,7 @@ def print_answer(
     begun: set once the turn stands in the store. skipped: what of the paths that were given is not sent, for the JSON,
     whose last line waits for all that shows the answer. None where the question was given up before it began.
     """
-    answered, cited, reading, last_read = None, None, None, None
+    answered, cited, reading, last_read, spoken = None, None, None, None, Spoken()
     for event in events:
         last_read = event if isinstance(event, Prefill) else last_read
         reading = _reading(reading, event)
@@ -43,7 +44,10 @@ def print_answer(
             begun.set()
             if event.cost is not None and not as_json:
                 click.echo(f"{cost_words(event.cost)}.", err=True)
-            _print_beginning(event.turn.text, as_json)
+            if not as_json:
+                spoken.begin(event.turn.text)
+            elif event.turn.text:
+                click.echo(json_line({"event": "text", "text": event.turn.text}))
         if isinstance(event, Cited) and answered is not None:
             if not as_json:
                 print_citations(event.turn, since=cited)
@@ -51,13 +55,16 @@ def print_answer(
         elif isinstance(event, Answered):
             answered = event
             if not as_json:
+                spoken.end()
                 click.echo()
                 click.echo(_receipt(event), err=True)
             continue
         elif as_json and (line := event_json(event, skipped)) is not None:
             click.echo(json_line(line))
         elif isinstance(event, Text):
-            click.echo(harmless(event.text), nl=False, color=True)
+            spoken.add(event)
+        elif isinstance(event, Thinking) and event.takes_text:
+            spoken.take_back()
         _show_progress(event, as_json, reading)
     if cited is not None and cited.n_done:
         click.echo(_cost(cited), err=True)
@@ -69,11 +76,10 @@ def print_answer(
 
 
 def _as_counted(last: Prefill, answered: Answered) -> Prefill | None:
-    """How far the prompt was read by what the server counts after all, where that is not what was expected of it; None
-    where it is."""
+    """How far the prompt was read by what the server counts after all; None where that was expected of it."""
     turn = answered.turn
     told = ((turn.receipt or {}).get("server") or {}).get("prompt_tokens")
-    if told is None or told in (0, last.total) or last.done < last.total or told != turn.prompt_tokens:
+    if not told or told == last.total or last.done < last.total or told != turn.prompt_tokens:
         return None
     return replace(last, done=told, total=told, reused=min(turn.reused_tokens or 0, told - 1))
 
@@ -117,14 +123,6 @@ def _short(text: str, width: int) -> str:
 def _cost(cited: Cited) -> str:
     found = sum(each.held and each.status is not Status.MISSING for each in cited.turn.citations or ())
     return f"words found for {found:,} of {counted(cited.n_done, 'statement')} · {counted(cited.n_tokens, 'token')}"
-
-
-def _print_beginning(text: str, as_json: bool) -> None:
-    """What a reply that goes on says already, so that all of it is printed."""
-    if text and as_json:
-        click.echo(json_line({"event": "text", "text": text}))
-    elif text:
-        click.echo(harmless(text), nl=False, color=True)
 
 
 def _reading(before: InPasses | None, event: DeskEvent) -> InPasses | None:
@@ -264,7 +262,8 @@ def event_json(event: DeskEvent, skipped: Sequence[Skipped] = ()) -> Json | None
                 "reused_tokens": event.n_reused,
             }
         case Thinking():
-            return {"event": "thinking", "text": event.text} if event.text else None
+            taken = {"takes_text": True} if event.takes_text else {}
+            return {"event": "thinking", "text": event.text, **taken} if event.text else None
         case Text():
             return {"event": "text", "text": event.text}
         case Answered():
@@ -289,7 +288,6 @@ def _kv_json(gauge: Gauge | None) -> Json:
 
 def turn_json(turn: Turn, *without: str) -> Json:
     """A turn's question, text and figures, but for what is named."""
-    reply_tokens = turn.reply_tokens or 0
     fields: Mapping[str, Any] = {
         "index": turn.index,
         "created": turn.created,
@@ -303,7 +301,7 @@ def turn_json(turn: Turn, *without: str) -> Json:
         "error": turn.error,
         "prompt_tokens": turn.prompt_tokens or 0,
         "reused_tokens": turn.reused_tokens or 0,
-        "reply_tokens": reply_tokens,
+        "reply_tokens": turn.reply_tokens or 0,
         "read_s": turn.read_s,
         "load_s": turn.load_s,
         "prefill_s": turn.prefill_s,
@@ -315,3 +313,38 @@ def turn_json(turn: Turn, *without: str) -> Json:
         "chat_template": used.to_json() if (used := asked_with(turn).chat_template) else None,
     }
     return {name: value for name, value in fields.items() if name not in without}
+
+
+class Spoken:
+    """An answer's text on standard output, as it comes. What may turn out to be a thought is shown on a terminal all
+    the same, and said to have been one if it was; for a file or another program, it waits until that is known."""
+
+    def __init__(self) -> None:
+        self._waits, self._has_said = "", False
+        self._is_seen = sys.stdout.isatty()
+
+    def begin(self, text: str) -> None:
+        """What a reply that goes on says already, so that all of it is printed."""
+        self._say(text, waits=not self._is_seen)
+
+    def add(self, event: Text) -> None:
+        """The next piece of the answer."""
+        self._say(event.text, waits=event.may_be_thought and not self._is_seen)
+
+    def take_back(self) -> None:
+        """What came so far was a thought."""
+        self._waits = ""
+        if self._has_said:
+            self._has_said = False
+            click.echo()
+            click.echo(_WAS_THOUGHT, err=True)
+
+    def end(self) -> None:
+        """No more comes: what waits is the answer's."""
+        self._say("", waits=False)
+
+    def _say(self, text: str, *, waits: bool) -> None:
+        self._waits += text
+        if self._waits and not waits:
+            click.echo(harmless(self._waits), nl=False, color=True)
+            self._waits, self._has_said = "", True

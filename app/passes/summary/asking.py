@@ -3,7 +3,7 @@ asked of which ids, so that it need not be asked again."""
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Event as Flag
 from typing import Any
 
@@ -12,7 +12,7 @@ from app.passes.setting import Setting, held_reply
 from app.passes.summary.forms import VERSION, Line
 from app.question import DeskEvent, Notice
 from engine.answer.citations import Citation, citation_from
-from engine.backend import Case, Part, Remark, Replied, Sampling, Source, Stop
+from engine.backend import Case, Part, Remark, Replied, Source, Stop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ def ask(setting: Setting, call: Call, cancel: Flag) -> Generator[DeskEvent, None
     if (kept := setting.store.notes.get(key)) is not None:
         return _from_json(kept, call, case)
     quotes = Quotable(call.quotable if setting.may_quote else ())
-    sampling = Sampling(max_tokens=call.max_tokens, temperature=0.0)
+    sampling = replace(setting.sampling, max_tokens=call.max_tokens)
     held = yield from held_reply(setting, case, sampling, form=call.form, quotable=quotes.sources, cancel=cancel)
     if held is None:
         return None
@@ -134,4 +134,6 @@ def _shown(
 
 
 def _key(case: Case, setting: Setting, call: Call) -> str:
-    return setting.key(f"summary {VERSION} {(call.max_tokens, call.form)}", case.prompt, texts_of(call.quotable))
+    thinking = f" thinking {setting.settings.thinking}" if setting.settings.thinking else ""
+    how = f"summary {VERSION} {(call.max_tokens, call.form)}{thinking}"
+    return setting.key(how, case.prompt, texts_of(call.quotable))

@@ -94,7 +94,7 @@ def prepare_summary(
         history=(),
         system=forms.SYSTEM,
         today=date.fromisoformat(session.frozen_date),
-        wanted=replace(settings.wanted, thinking="off"),  # held to forms, which allow no thought
+        wanted=replace(settings.wanted, **_thoughts(backend, settings)),
         max_tiles=max_tiles,
         numbers=number_pictures(sources),
     )
@@ -102,18 +102,17 @@ def prepare_summary(
     most = most_tokens(backend, settings.wanted, before=kept.get("most"))
     reply = min(_MOST_REPLY, max(_LEAST_REPLY, most // 4))
     longest = _longest_label(sources, backend)
-    least = max(
-        setting.lay_out((), text).n_tokens
-        for text in (forms.note_asking(longest), forms.plan_asking([longest] * ((reply - 60) // 56)))
-    )
-    room = min(most - least - reply - _ASIDE, pass_tokens or ROOM)
+    aside = _ASIDE + setting.wanted.thoughts.least
+    asked = (forms.note_asking(longest), forms.plan_asking([longest] * ((reply - 60) // 56)))
+    least = max(setting.lay_out((), text).n_tokens for text in asked)
+    room = min(most - least - reply - aside, pass_tokens or ROOM)
     if room < _FEWEST:
         raise DoesNotFit(
             f"A pass has room for {max(0, room):,} tokens of the sources: what is asked and the reply take "
-            f"{least + reply + _ASIDE:,}; a summary needs {_FEWEST}.",
+            f"{least + reply + aside:,}; a summary needs {_FEWEST}.",
             "Use a larger --ctx.",
         )
-    wanted = replace(setting.wanted, n_ctx=least + room + reply + _ASIDE, reply_tokens=reply)
+    wanted = replace(setting.wanted, n_ctx=least + room + reply + aside, reply_tokens=reply)
     setting = replace(setting, wanted=wanted)
     return Job(
         setting=setting,
@@ -125,6 +124,24 @@ def prepare_summary(
         room=room,
         reply_tokens=reply,
     )
+
+
+def _thoughts(backend: Backend, settings: Settings) -> dict[str, Any]:
+    """What is kept for thoughts: nothing where replies are held to forms, which allow none."""
+    if backend.about.holds_forms:
+        return {"thinking": "off"}
+    return {"thinking": settings.thinking or "", "thinks": backend.about.thinks}
+
+
+def thinking_notes(backend: Backend, settings: Settings) -> tuple[str, ...]:
+    """Sentences where the model cannot think, or not, as it is asked to."""
+    thinking = settings.thinking or ""
+    if thinking not in ("", "off", "0") and backend.about.holds_forms:
+        return (
+            f"What is written is held to forms, which have no room for thoughts: --thinking {thinking} is not heeded.",
+        )
+    found = backend.about.template.unswitched(thinking)
+    return (found,) if found else ()
 
 
 def _longest_label(sources: Sequence[Source], backend: Backend) -> str:

@@ -16,9 +16,10 @@ from app.passes.summary import forms, writing
 from app.passes.summary.asking import Call, Reply, ask
 from app.passes.summary.document import Page, PartRecord, Reading, Statement, Summary, unpublished
 from app.passes.summary.imports import Imports, between
-from app.passes.summary.job import Job, prepare_summary
+from app.passes.summary.job import Job, prepare_summary, thinking_notes
 from app.passes.summary.skeleton import skeleton_of
 from app.passes.summary.steps import Pace, Planned, Step, Summarized, SummaryEvent
+from app.question import Notice
 from engine.backend import Source
 from engine.errors import Cancelled
 
@@ -103,6 +104,7 @@ def summarize(earlier: Summary | None, cancel: Flag, *, between: Between, **give
         tokens=tuple(each.n_tokens for each in slices),
         room=job.room,
     )
+    yield from map(Notice, thinking_notes(backend, job.setting.settings))
     n_plans = -(-len(job.parts) // job.plans)
     n_steps = n_plans + len(slices) + len(forms.WRITTEN)
     work = _Work(job, cancel, Pace(n_steps, job.n_tokens, 8 * job.reply_tokens), n_steps, between)

@@ -294,3 +294,18 @@ def test_why_a_reading_of_the_page_ended_is_said(tmp_path: Path) -> None:
         until(lambda: readings.standing is not None and not readings.standing.running)
         assert readings.standing is not None
         assert readings.standing.error == "The fake engine broke, as it was told to."
+
+
+@pytest.mark.parametrize("thinking", ["on", "64"])
+def test_thoughts_have_room_and_make_another_reading(tmp_path: Path, thinking: str) -> None:
+    backend = perfect((1024,))
+    plain, _ = read(tmp_path, backend, Trial(lengths=(1024,), n_depths=3))
+    n_asked = len(backend.asked)
+    reading, steps = read(tmp_path, backend, Trial(lengths=(1024,), n_depths=3, thinking=thinking))
+    assert (plain.thinking, reading.thinking) == ("off", thinking) and len(backend.asked) == 2 * n_asked
+    plans = [case.plan for case in backend.asked[n_asked:]]
+    assert all(plan.thinking_tokens >= 64 and plan.fits for plan in plans)
+    assert not any(case.plan.thinking_tokens for case in backend.asked[:n_asked])
+    assert from_json(json.loads(json.dumps(to_json(reading)))) == reading
+    read(tmp_path, backend, Trial(lengths=(1024,), n_depths=3, thinking=thinking))
+    assert len(backend.asked) == 2 * n_asked  # it is kept

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +57,59 @@ def test_stops() -> None:
 
 def test_what_nobody_knows_is_said_and_changes_nothing() -> None:
     asked = request(say("user", "A?"), wizardry=9, reasoning_effort="low").asked
-    assert asked.text == "A?" and len(asked.unheeded) == 2 and "wizardry is not known" in asked.unheeded[0]
+    assert (
+        asked.text == "A?"
+        and len(asked.unheeded) == 2
+        and "how long is left to it" in asked.unheeded[1]
+        and "wizardry is not known" in asked.unheeded[0]
+    )
     assert request(say("user", "A?"), user="me").asked.unheeded == ()
+
+
+@pytest.mark.parametrize(
+    ("fields", "thinking"),
+    [
+        ({}, None),
+        ({"reasoning_effort": "none"}, "off"),
+        ({"reasoning_effort": "high"}, "on"),
+        ({"chat_template_kwargs": {"enable_thinking": False}}, "off"),
+        ({"chat_template_kwargs": {"enable_thinking": True}}, "on"),
+        ({"chat_template_kwargs": {"thinking": False}, "reasoning_effort": "high"}, "off"),
+        ({"longdesk": {"thinking": 512}, "chat_template_kwargs": {"thinking": False}}, "512"),
+        ({"longdesk": {"thinking": "off"}}, "off"),
+        ({"longdesk": {"thinking": True}}, "on"),
+        ({"longdesk": {"thinking": 0}}, "off"),
+    ],
+)
+def test_whether_it_thinks(fields: dict[str, Any], thinking: str | None) -> None:
+    asked = request(say("user", "A?"), **fields).asked
+    assert asked.settings is not None and asked.settings.thinking == thinking and asked.text == "A?"
+    always = replace(SETTINGS, thinking="64")  # what the server was started with
+    body = json.dumps({"model": "tiny", "messages": [say("user", "A?")], **fields}).encode()
+    kept = chat_request(body, models=("tiny",), settings=always).asked.settings
+    assert kept is not None and kept.thinking == (thinking or "64")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"reasoning_effort": "much"},
+        {"reasoning_effort": 3},
+        {"chat_template_kwargs": []},
+        {"chat_template_kwargs": {"enable_thinking": "no"}},
+        {"longdesk": {"thinking": "often"}},
+        {"longdesk": {"thinking": -1}},
+        {"longdesk": {"thinking": 1.5}},
+    ],
+)
+def test_what_says_nothing_of_thinking_is_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(BadRequest):
+        request(say("user", "A?"), **fields)
+
+
+def test_other_words_for_the_template_are_said_to_change_nothing() -> None:
+    asked = request(say("user", "A?"), chat_template_kwargs={"enable_thinking": True, "tone": "dry"}).asked
+    assert asked.unheeded == ("chat_template_kwargs.tone changed nothing.",)
 
 
 def test_a_question_alone() -> None:

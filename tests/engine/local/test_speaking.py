@@ -43,6 +43,7 @@ class Talk:
         manner, text, thought, end = self.opened.manner(prompt, sampling), "", "", None
         for event in self.process.generate(prompt, sampling, cancel=Flag(), manner=manner):
             text += event.text if isinstance(event, Text) else ""
+            text = "" if isinstance(event, Thinking) and event.takes_text else text
             thought += event.text if isinstance(event, Thinking) else ""
             self.told += [event.text] if isinstance(event, Remark) else []
             end = event if isinstance(event, Finished) else end
@@ -168,6 +169,62 @@ def test_a_thought_stays_where_the_template_lets_it(tmp_path: Path) -> None:
         for _ in range(3):
             talk.ask()
         assert talk.lost() == [0, 0] and talk.thoughts == ["Let me"] * 3 and talk.texts == ["So it is."] * 3
+
+
+UNOPENED = FAMILIES["deepseek_r1"].replace("<|Assistant|><think>\n'}}", "<|Assistant|>'}}")
+
+
+@pytest.mark.parametrize(
+    ("template", "user", "script", "end", "stays"),
+    [
+        # its vocabulary has the mark, its template knows nothing of thoughts
+        (FAMILIES["chatml"], ["</think>"], ["Let", " me", "</think>", "\n\n"], "<|im_end|>", True),
+        # its template speaks of it, and drops what is before it
+        (UNOPENED, [], ["Let", " me", "</th", "ink>\n"], "<|end_of_sentence|>", False),
+    ],
+)
+def test_a_mark_that_nothing_opened_ends_a_thought(
+    template: str, user: list[str], script: list[str], end: str, stays: bool, tmp_path: Path
+) -> None:
+    control = (*control_of("chatml"), "<|User|>", "<|Assistant|>", "<|end_of_sentence|>")
+    with talking(tmp_path, [*script, *SAID], template, control=control, user=user, end=end) as talk:
+        for _ in range(2):
+            talk.ask(max_tokens=12)
+        assert talk.thoughts == ["Let me"] * 2 and talk.texts == ["So it is."] * 2
+        n = len(talk.ends[0].reply_ids) - len(SAID)
+        assert talk.ends[0].thoughts == ((0, n),) and talk.ends[0].thought_tokens == n
+        assert (talk.lost() == [0]) is stays  # by the template's rule
+
+
+@pytest.mark.parametrize(
+    ("name", "template", "control", "closing"),
+    [
+        ("a token of its own", FAMILIES["tekken"], (*control_of("tekken"), "[/THINK]"), "[/THINK]"),
+        (
+            "a token of its own",
+            FAMILIES["command_r"],
+            (*control_of("command_r"), "<|END_THINKING|>"),
+            "<|END_THINKING|>",
+        ),
+        ("a token of its own", FAMILIES["seed"], (*control_of("seed"), "</seed:think>"), "</seed:think>"),
+        ("a word of its template", FAMILIES["qwen3"], control_of("qwen3"), "</think>"),
+        ("neither", FAMILIES["chatml"], control_of("chatml"), ""),
+        ("neither", FAMILIES["llama31"], control_of("llama31"), ""),
+        ("neither", UNOPENED.replace("</think>", "</b>"), control_of("deepseek3"), ""),
+    ],
+)
+def test_which_marks_a_model_closes_with(
+    name: str, template: str, control: Sequence[str], closing: str, tmp_path: Path
+) -> None:
+    model = build_scripted(tmp_path / "m.gguf", SAID, template=template, control=control, end=control[1])
+    opened = open_model(model)
+    try:
+        prompt = opened.prompt([Exchange("Why?")], system="", today=TODAY)
+        found = [mark.closing for mark in opened.manner(prompt, Sampling()).closing]
+        assert found == ([closing] if closing else [])
+        assert not opened.manner(prompt, Sampling(), has_form=True).closing
+    finally:
+        opened.close()
 
 
 def test_no_switch_and_a_limit(tmp_path: Path) -> None:

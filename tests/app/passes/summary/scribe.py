@@ -21,6 +21,7 @@ class Scribe(FakeBackend):
     def __init__(self, *, window: int = 2_000, shows_words: bool = True, breaks_at: int | None = None) -> None:
         super().__init__(window=window, shows=(lambda text: _words(text)) if shows_words else None)
         self.breaks_at, self.calls = breaks_at, list[tuple[str, list[str]]]()
+        self.sampled = list[Sampling]()
         self.before_reply: Callable[[int], None] = lambda number: None
 
     def generate(
@@ -38,6 +39,7 @@ class Scribe(FakeBackend):
         paths = [str(segment.path) for segment in case.prompt.segments if segment.part is Part.SOURCE]
         self.calls.append((question, paths))
         self.asked.append(case)
+        self.sampled.append(sampling)
         if len(self.calls) == self.breaks_at:
             raise EngineFailed("The fake engine broke, as it was told to.")
         total = case.prompt.n_tokens

@@ -14,7 +14,7 @@ import pytest
 from app.desk import Desk
 from app.passes.summary.document import Summary, summary_from
 from app.passes.summary.steps import Planned, Step, Summarized
-from app.question import Answered, Question, Waiting
+from app.question import Answered, Notice, Question, Waiting
 from app.settings import Settings
 from engine.backend import Case, Event, Finished, Sampling, Source
 from engine.corpus.rules import Rules
@@ -308,3 +308,25 @@ def test_stop_is_heard_while_a_question_has_the_engine(desk: Desk, scribe: Scrib
     assert not line.engine.acquire(blocking=False), "it is the question's, not the summary's to give away"
     line.engine.release()
     assert summarized(desk, session, pass_tokens=450)[1][0].kept
+
+
+@pytest.mark.parametrize(
+    ("thinking", "holds", "said", "kept"),
+    [
+        (None, True, "", 0),
+        ("off", True, "", 0),
+        ("on", True, "no room for thoughts: --thinking on is not heeded", 0),
+        ("64", True, "--thinking 64 is not heeded", 0),
+        ("64", False, "", 64),  # no form holds what it writes
+        ("off", False, "", 0),
+    ],
+)
+def test_whether_it_thinks(tmp_path: Path, shop: Path, thinking: str | None, holds: bool, said: str, kept: int) -> None:
+    scribe = Scribe()
+    scribe.about = replace(scribe.about, holds_forms=holds)
+    with closing(Desk(Settings(home=tmp_path / "home", thinking=thinking), backend=scribe)) as desk:
+        events = list(desk.summarize(session_of(desk, shop), cancel=Flag()))
+    notices = " ".join(event.text for event in events if isinstance(event, Notice))
+    assert isinstance(events[-1], Summarized) and said in notices and bool(said) is bool(notices)
+    assert {case.plan.thinking_tokens for case in scribe.asked} == {kept}
+    assert {sampling.thinking for sampling in scribe.sampled} == {thinking or ""}
