@@ -19,9 +19,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from app.serve.fields import BadRequest
 from app.serve.guard import error_response
-from app.serve.messages import ChatRequest, chat_request
+from app.serve.messages import BadRequest, ChatRequest, chat_request
 from app.serve.service import Begun, Crowded, Heard, Prefill, Reply, Service, Text, Thinking
 from engine.errors import DoesNotFit, EngineFailed, InputRefused, LongdeskError, SessionBusy, UsageError
 
