@@ -8,9 +8,8 @@ import streamlit as st
 
 from app import state
 from app.markdown import plain
-from app.parts.draft import give_back
-from app.templates.shelf import Call, Placed, Shelf
-from app.templates.shelf import Filled as Filled  # whoever asks needs it
+from app.parts.draft import give_back, keep_asked
+from app.templates.shelf import Call, Filled, Placed, Shelf
 
 _MOST_OFFERED = 4
 _CALLED = "template-called"  # the call whose blanks are asked for; a fault's "" shows the faults
@@ -82,13 +81,8 @@ def filled_in(text: str) -> Filled | None:
     return found[0] if found else None
 
 
-def draw_template() -> tuple[str, Filled] | None:
-    """The form of the template that was called, in a dialog. Returns the question once it is to be asked: as it would
-    be typed, and as it was filled in."""
-    if (asked := state.value("template-asked")) is not None:
-        state.drop("template-asked")
-        made: tuple[str, Filled] = asked
-        return made
+def draw_template() -> None:
+    """The form of the template that was called, in a dialog."""
     call: Call | None | str = state.value(_CALLED)
     if isinstance(call, Call):
         dialog = st.dialog(plain(call.template.title), width="medium", icon=":material/list_alt:", on_dismiss=_close)
@@ -96,7 +90,6 @@ def draw_template() -> tuple[str, Filled] | None:
     elif call is not None:
         dialog = st.dialog("Template files that cannot be used", icon=":material/error:", on_dismiss=_close)
         dialog(_draw_faults)()
-    return None
 
 
 def _open(name: str) -> None:
@@ -127,7 +120,7 @@ def _draw_form(call: Call) -> None:
         st.error(sentence, icon=":material/error:")
         return
     _close()
-    state.follow("template-asked", (Call(template, given, also.strip()).line(), filled[0]))
+    keep_asked(Call(template, given, also.strip()).line(), filled[0])
     st.rerun()
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import streamlit as st
-from streamlit.elements.widgets.chat import ChatInputValue
 
 from app import state
 from app.attachments import joined_with, joining
@@ -15,7 +14,7 @@ from app.parts.adding import bring_back, draw_adding, draw_example_button, take_
 from app.parts.branches import draw_actions, draw_edit, draw_unasked_actions, is_edited
 from app.parts.changes import draw_changes
 from app.parts.coming import draw_coming, hear
-from app.parts.draft import BOX, clear_draft, draw_draft, follow_draft, give_back
+from app.parts.draft import Asked, asked, clear_draft, draw_box, drop_asked, give_back, keep_asked
 from app.parts.enclosures import candidates_of, draw_joined, draw_refused
 from app.parts.notes import draw_notes, draw_open_note
 from app.parts.passes import draw_left, draw_offer, draw_passes, draw_settings
@@ -32,7 +31,7 @@ from app.parts.strip import (
     draw_unseen,
     draw_verdict,
 )
-from app.parts.templates import Filled, draw_template, draw_templates, filled_in, fits_template
+from app.parts.templates import draw_template, draw_templates, filled_in, fits_template
 from app.parts.thumbnails import draw_thumbnails
 from app.parts.turns import draw_end, draw_running, draw_turn, draw_unasked
 from app.parts.viewer import draw_viewer, pictures_of
@@ -40,7 +39,6 @@ from app.passes.summary.outline import is_code
 from app.session_settings import asked_with
 from app.settings import STARTER
 from app.suggestions import SUGGESTIONS, holds_example
-from app.uploads import Upload
 from app.views.scene import Scene, look
 from engine.errors import LongdeskError
 from storage.records import Session, Turn
@@ -276,33 +274,21 @@ def _draw_panel(scene: Scene, session: Session) -> list[Wish]:
 
 def _draw_input(scene: Scene, *, beside: bool) -> None:
     """The box to ask in, below the chat."""
-    blocked, suggested = scene.blocked, None
+    blocked = scene.blocked
     with st.bottom, st.columns(_COLUMNS, gap="medium")[0] if beside else st.container(key="ask-alone"):
         is_example = holds_example(scene.links)
         if not blocked and scene.fits and not scene.turns and is_example:
-            suggested = _draw_suggestions()
+            _draw_suggestions()
         if not blocked:
             sent = [] if scene.turns or is_example else [link for link in scene.links if link.enabled]
             draw_templates(sent, scene.narrowing)
         if not blocked and scene.fits and scene.preview is not None and not scene.in_passes:
             _draw_first_read(first_read(state.house().desk, scene.preview, scene.turns))
-        follow_draft(scene.session_id)
-        given = st.chat_input(
-            blocked or ("Ask about the whole corpus" if scene.fits else _less_of_it(scene.narrowing)),
-            key=BOX,
-            accept_file="multiple",
-            disabled=blocked is not None,
-        )
-        draw_draft(scene.session_id)
-    if (made := draw_template()) is not None:
-        _ask(scene, *made)
-    elif isinstance(given, ChatInputValue):
-        if fits_template(scene.session_id, given.text, bool(given.files), scene.narrowing):
-            _ask(scene, given.text.strip(), files=given.files)
-        else:
-            st.rerun()
-    elif suggested is not None:
-        _ask(scene, suggested)
+        label = blocked or ("Ask about the whole corpus" if scene.fits else _less_of_it(scene.narrowing))
+        draw_box(scene.session_id, label, disabled=blocked is not None)
+    draw_template()
+    if (given := asked()) is not None:
+        _ask(given, scene.narrowing)
 
 
 def _less_of_it(narrowing: Sequence[str]) -> str:
@@ -311,11 +297,11 @@ def _less_of_it(narrowing: Sequence[str]) -> str:
     return f"All does not fit. {called} {'asks' if len(narrowing) == 1 else 'ask'} about less"
 
 
-def _draw_suggestions() -> str | None:
-    """Questions about the example, one click each. Returns the one that was clicked."""
+def _draw_suggestions() -> None:
+    """Questions about the example, one click each."""
     with st.container(key="suggestions", horizontal=True, gap="small"):
-        clicked = [st.button(each.question, key=f"suggested-{at}") for at, each in enumerate(SUGGESTIONS)]
-    return next((each.question for each, is_clicked in zip(SUGGESTIONS, clicked, strict=True) if is_clicked), None)
+        for at, each in enumerate(SUGGESTIONS):
+            st.button(each.question, key=f"suggested-{at}", on_click=keep_asked, args=(each.question,))
 
 
 def _draw_first_read(sentence: str | None) -> None:
@@ -325,26 +311,36 @@ def _draw_first_read(sentence: str | None) -> None:
             st.caption(f":material/hourglass_empty: {sentence}")
 
 
-def _ask(scene: Scene, text: str, filled: Filled | None = None, *, files: Sequence[Upload] = ()) -> None:
-    """Begins to answer what was asked: once it is read, where something was attached or is being read.
-
-    filled: what a template made of it.
-    """
-    house, session_id = state.house(), scene.session_id
-    with state.telling(lambda: give_back(session_id, text)):
-        if text and session_id is not None:
-            state.hush(session_id)  # before what is attached now has something to say
-            clear_draft(session_id)
-        filled = filled or filled_in(text)
-        has_commits = filled is not None and bool(filled.commits)
-        if files:
-            take_uploads(session_id, files, question=None if has_commits else text or None)
-            session_id = state.session_id()
-        if filled is not None and has_commits:
-            take_commits(session_id, text, filled)
-        elif not files and text and (session_id is None or not house.additions.ask_after(session_id, text)):
-            if session_id is None:
+def _ask(given: Asked, narrowing: Sequence[str]) -> None:
+    """Begins to answer what was asked: once it is read, where something was attached or is being read. What cuts in
+    before leaves it to be asked by the next redraw."""
+    house, session_id, text = state.house(), given.session_id, given.text.strip()
+    additions = house.additions
+    try:
+        if given.filled is None and not fits_template(session_id, given.text, bool(given.files), narrowing):
+            drop_asked()
+            st.rerun()
+        with state.telling(lambda: give_back(session_id, text)):
+            if text and session_id is not None:
+                state.hush(session_id)  # before what is attached now has something to say
+            filled = given.filled or filled_in(text)
+            has_commits = filled is not None and bool(filled.commits)
+            drop_asked()  # nothing of Streamlit's from here on until it is asked: it would let a redraw cut in
+            if text and session_id is not None:
+                clear_draft(session_id)
+            if given.files:
+                take_uploads(session_id, given.files, question=None if has_commits else text or None)
+                session_id = state.session_id()
+            if filled is not None and has_commits:
+                take_commits(session_id, text, filled)
+            elif session_id is None and not given.files and text:
                 session_id = house.desk.begin_session("New session", with_sources=False).id
-            house.jobs.ask(session_id, text, filled=filled)
-            state.go_to(session_id)
+                house.jobs.ask(session_id, text, filled=filled)
+                state.go_to(session_id)
+            elif session_id is not None and not given.files and text and not additions.ask_after(session_id, text):
+                house.jobs.ask(session_id, text, filled=filled)
+    except Exception:  # a mistake is not made again by each redraw
+        drop_asked()
+        raise
+    drop_asked()
     st.rerun()

@@ -70,4 +70,4 @@ def test_what_is_typed_meanwhile_breaks_nothing(disk: Path, draw: Draw, monkeypa
     followed = dict[str, object]()
     monkeypatch.setattr(state, "follow", followed.__setitem__)
     draft._keep()
-    assert followed[draft.BOX] == "More" and state.house().desk.draft(session_id) == "What was typed"
+    assert followed["ask"] == "More" and state.house().desk.draft(session_id) == "What was typed"

@@ -1,0 +1,112 @@
+"""What a redraw drew reaches the browser, also where that asks for the next one before it is handed over."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from streamlit.proto.ClientState_pb2 import ClientState
+from streamlit.runtime.app_session import AppSession, AppSessionState
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+from streamlit.runtime.script_data import ScriptData
+from streamlit.runtime.scriptrunner.script_cache import ScriptCache
+
+from app.server import lose_no_redraw
+from tests.patience import PATIENCE_S
+
+_SCRIPT = """
+import streamlit as st
+from pathlib import Path
+
+st.write(Path(__file__).with_name("words.txt").read_text())
+
+@st.fragment(run_every=0.3)
+def live():
+    st.write("live")
+
+live()
+"""
+
+
+@pytest.fixture
+def patched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(AppSession, "request_rerun", AppSession.request_rerun)  # put back afterwards
+    lose_no_redraw()
+    yield
+
+
+class Tab:
+    """A browser's session, without the browser."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.words = folder / "words.txt"
+        (folder / "page.py").write_text(_SCRIPT)
+        files = MemoryUploadedFileManager("/upload")
+        runtime = type("Runtime", (), {})()
+        for name in ("media_file_mgr", "dataframe_source_mgr"):
+            nothing = type("Nothing", (), {"__getattr__": lambda self, name: lambda *_, **__: None})()
+            setattr(runtime, name, nothing)
+        monkeypatch.setattr("streamlit.runtime.get_instance", lambda: runtime)
+        script = ScriptData(str(folder / "page.py"), is_hello=False)
+        self.session = AppSession(script, files, ScriptCache(), None, {})
+
+    def ask(self, *, fragment: str = "", by_itself: bool = False) -> None:
+        self.session.request_rerun(ClientState(fragment_id=fragment, is_auto_rerun=by_itself))
+
+    def stand_still(self) -> None:
+        """The script runs to its end; nothing is handed over meanwhile: the loop is busy."""
+        runner = self.session._scriptrunner
+        assert runner is not None and runner._script_thread is not None
+        runner._script_thread.join(PATIENCE_S)
+
+    async def come_to_rest(self) -> list[str]:
+        """What the browser is sent until nothing runs any more."""
+        async with asyncio.timeout(PATIENCE_S):
+            await asyncio.sleep(0.1)
+            while self.session._scriptrunner is not None:
+                await asyncio.sleep(0.01)
+        assert self.session._state is AppSessionState.APP_NOT_RUNNING
+        sent = self.session.flush_browser_queue()
+        return [each.delta.new_element.markdown.body for each in sent if each.HasField("delta")]
+
+    @property
+    def fragment(self) -> str:
+        [(name, _)] = self.session._fragment_storage._fragments.items()
+        return str(name)
+
+
+@pytest.mark.usefixtures("patched")
+@pytest.mark.parametrize("by_itself", [True, False])
+def test_a_fragments_redraw_takes_nothing_of_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_itself: bool
+) -> None:
+    async def live() -> None:
+        tab = Tab(tmp_path, monkeypatch)
+        tab.words.write_text("It waits.")
+        tab.ask()
+        assert "It waits." in await tab.come_to_rest()
+        tab.words.write_text("It is answered.")
+        tab.ask()
+        tab.stand_still()
+        tab.ask(fragment=tab.fragment, by_itself=by_itself)
+        assert "It is answered." in await tab.come_to_rest()
+        tab.ask(fragment=tab.fragment, by_itself=by_itself)
+        assert "live" in await tab.come_to_rest()
+        tab.session.shutdown()
+
+    asyncio.run(live())
+
+
+@pytest.mark.usefixtures("patched")
+def test_a_whole_redraw_does_not_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def live() -> None:
+        tab = Tab(tmp_path, monkeypatch)
+        tab.words.write_text("One.")
+        tab.ask()
+        tab.stand_still()
+        tab.words.write_text("Two.")
+        tab.ask()
+        assert "Two." in await tab.come_to_rest()
+        tab.session.shutdown()
+
+    asyncio.run(live())
