@@ -143,7 +143,7 @@ def test_llama_cpp_is_planned_like_the_other_engines() -> None:
         (("--price-per-hour", "0"), "--engine"),
         (("--engine", "vllm"), "--gpus 8xH100-80G"),
         (("--engine", "vllm", "--gpus", ""), "--gpus 8xH100-80G"),
-        (("--engine", "vllm", "--gpus", "8xH100"), "H100-80G or H100-NVL"),
+        (("--engine", "vllm", "--gpus", "8xA100"), "A100-80G or A100-40G"),
         (("--engine", "vllm", "--gpus", "0xH200"), "0 GPUs"),
         (("--engine", "vllm", "--gpus", "8xH200", "--nodes", "0"), "0 nodes"),
         (("--engine", "vllm", "--gpus", "4xH200,4xH100-80G"), "several kinds"),
