@@ -154,71 +154,62 @@ class LocalBackend:
     ) -> Generator[Event, None, None]:
         """See Backend.generate. It is made sure of which model it is before a saved KV cache is used; cancelled while
         the model's files are read for that, it uses nothing that hangs on them."""
-        try:
-            yield from self._generated(
-                case, sampling, session_id=session_id, cancel=cancel, quotable=quotable, form=form, told=told
-            )
-        finally:
-            if self.engine.running is None:  # what was promised to one that did not start, or ended, is for others
-                self.engine.promises.withdraw()
-
-    def _generated(
-        self,
-        case: Case,
-        sampling: Sampling,
-        *,
-        session_id: str,
-        cancel: Flag,
-        quotable: Sequence[Source],
-        form: str | None,
-        told: bool,
-    ) -> Generator[Event, None, None]:
         from app.kv.reuse import KvReuse
         from engine.local.quoting import documents_of
 
-        reuse, caches = case.reuse, self.engine.keeper.caches
-        assert isinstance(reuse, KvReuse)
-        projector = self.opened.projector if case.prompt.shown else None
-        if unread := caches.unread(reuse, self.opened.card, projector):
-            for share in caches.read(unread):
-                yield Checking(share)
-                if cancel.is_set():
-                    break
-            reuse = self.engine.reuse(self.opened, case.plan, case.prompt)
-        for waiting in self.engine.secure(self.opened, case, reuse, cancel):
-            yield Remark(waiting)
-        process = self.engine.ready(self.opened, case, reuse, session_id)
-        if reuse.remark is not None:
-            yield Remark(reuse.remark)
-        n_reused, keeper, has_written = None, self.engine.keeper, False
+        with self._promised():
+            reuse, caches = case.reuse, self.engine.keeper.caches
+            assert isinstance(reuse, KvReuse)
+            projector = self.opened.projector if case.prompt.shown else None
+            if unread := caches.unread(reuse, self.opened.card, projector):
+                for share in caches.read(unread):
+                    yield Checking(share)
+                    if cancel.is_set():
+                        break
+                reuse = self.engine.reuse(self.opened, case.plan, case.prompt)
+            for waiting in self.engine.secure(self.opened, case, reuse, cancel):
+                yield Remark(waiting)
+            process = self.engine.ready(self.opened, case, reuse, session_id)
+            if reuse.remark is not None:
+                yield Remark(reuse.remark)
+            n_reused, keeper, has_written = None, self.engine.keeper, False
+            try:
+                documents = documents_of(quotable) if quotable else None
+                manner = self.opened.manner(case.prompt, sampling, has_form=form is not None)
+                generated = process.generate(
+                    case.prompt, sampling, cancel=cancel, documents=documents, form=form, told=told, manner=manner
+                )
+                with closing(generated) as events:
+                    for event in events:
+                        if n_reused is None:
+                            self.engine.has_loaded(all_of_it=not isinstance(event, Loading))
+                        if isinstance(event, Prefill):  # the first comes when a saved cache has been restored
+                            n_reused = event.reused
+                        elif isinstance(event, Text | Thinking):
+                            has_written = True
+                        elif isinstance(event, Finished):
+                            keeper.answered(event)
+                        elif isinstance(event, Remark) and event.broken:
+                            keeper.discard(Path(event.broken))
+                        yield event
+            except EngineSpoiled:
+                keeper.spoil(session_id)
+                if not has_written and (n_reused or 0) > reuse.n_live:  # it may have come from what was restored
+                    keeper.discard(max(reuse.promised, key=lambda each: each.n_tokens).path)
+                raise
+            except EngineFailed:
+                if n_reused is None:  # the cache that it was to start from may have been at fault: the next asks anew
+                    keeper.drop(session_id)
+                raise
+
+    @contextmanager
+    def _promised(self) -> Iterator[None]:
+        """What is promised meanwhile to an engine that does not start, or ends, is for others then."""
         try:
-            documents = documents_of(quotable) if quotable else None
-            manner = self.opened.manner(case.prompt, sampling, has_form=form is not None)
-            generated = process.generate(
-                case.prompt, sampling, cancel=cancel, documents=documents, form=form, told=told, manner=manner
-            )
-            with closing(generated) as events:
-                for event in events:
-                    if n_reused is None:
-                        self.engine.has_loaded(all_of_it=not isinstance(event, Loading))
-                    if isinstance(event, Prefill):  # the first comes when a saved cache has been restored
-                        n_reused = event.reused
-                    elif isinstance(event, Text | Thinking):
-                        has_written = True
-                    elif isinstance(event, Finished):
-                        keeper.answered(event)
-                    elif isinstance(event, Remark) and event.broken:
-                        keeper.discard(Path(event.broken))
-                    yield event
-        except EngineSpoiled:
-            keeper.spoil(session_id)
-            if not has_written and (n_reused or 0) > reuse.n_live:  # it may have come from what was restored
-                keeper.discard(max(reuse.promised, key=lambda each: each.n_tokens).path)
-            raise
-        except EngineFailed:
-            if n_reused is None:  # the cache that it was to start from may have been at fault: the next asks anew
-                keeper.drop(session_id)
-            raise
+            yield
+        finally:
+            if self.engine.running is None:
+                self.engine.promises.withdraw()
 
     def evidence(
         self,

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -223,22 +223,22 @@ def test_a_running_engine_is_seen_by_others_until_it_ends(desk: Desk, tmp_path: 
 
 
 @pytest.mark.parametrize("how", ["it fails", "nobody listens any more", "it ended", "it runs"])
-def test_an_engine_that_does_not_run_holds_nothing(how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_that_does_not_run_holds_nothing(how: str, tmp_path: Path) -> None:
     """A page lives on for days: nobody is to wait for memory that nothing will take."""
     promises, others = Promises(tmp_path), Promises(tmp_path)
     engine = SimpleNamespace(promises=promises, running=None)
     backend = LocalBackend(cast(Any, None), cast(Any, engine), cast(Any, None))
 
-    def generated(*_: object, **__: object) -> Iterator[str]:
-        assert promises.promise(needing(GIB), yes)
-        yield "an event"
-        engine.running = "an engine" if how == "it runs" else None
-        if how == "it fails":
-            raise EngineFailed("The engine's process cannot be started.")
+    def generated() -> Generator[str, None, None]:
+        with backend._promised():
+            assert promises.promise(needing(GIB), yes)
+            yield "an event"
+            engine.running = "an engine" if how == "it runs" else None
+            if how == "it fails":
+                raise EngineFailed("The engine's process cannot be started.")
 
-    monkeypatch.setattr(LocalBackend, "_generated", generated)
-    events = backend.generate(cast(Any, None), cast(Any, None), session_id="s", cancel=Flag())
-    assert next(events) == "an event" and len(others.others()) == 1  # type: ignore[comparison-overlap]
+    events = generated()
+    assert next(events) == "an event" and len(others.others()) == 1
     if how == "nobody listens any more":
         events.close()
     with suppress(EngineFailed):
