@@ -6,7 +6,7 @@ and that page and engine hold no more at the end than at the beginning.
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,24 +22,29 @@ from tests.browser.server import Server
 
 _REPLY = 40
 _SAMPLE_S = 1.0
+_STANDS = 40  # looks, until Enter is pressed again: some ten seconds, with twenty tabs
 _TURNS = 6  # of a session; then the tab begins another, so that chats stay short
 _LOOK = """() => ({
   status: document.querySelector('.status')?.checkVisibility() ? document.querySelector('.status').innerText : "",
   ended: document.querySelectorAll('.receipt').length,
   errors: [...document.querySelectorAll('[data-testid=stAlertContentError]')].map((each) => each.innerText),
   free: document.querySelector('[data-testid=stChatInputTextArea]')?.disabled === false,
+  typed: document.querySelector('[data-testid=stChatInputTextArea]')?.value ?? "",
 })"""
 
 
 @dataclass
 class Tab:
-    """One that asks. places: that it was told, a list a question. n_before: answers that stood there when it asked."""
+    """One that asks. places: that it was told, a list a question. n_before: answers that stood there when it asked.
+    n_stood: looks at a question that stood in the box after Enter; n_pressed_again: as whoever sees that does."""
 
     page: DeskPage
     n_asked: int = 0
     n_answered: int = 0
     n_before: int = 0
     asks: bool = False
+    n_stood: int = 0
+    n_pressed_again: int = 0
     places: list[list[int]] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
@@ -52,6 +57,7 @@ class Tab:
                 self.places[-1].append(place)
             if seen["ended"] > self.n_before and not seen["status"]:
                 self.asks, self.n_answered = False, self.n_answered + 1
+            self._press_again(seen)
         if self.asks or not seen["free"] or not may_ask:
             return
         if seen["ended"] >= _TURNS:
@@ -60,8 +66,19 @@ class Tab:
         self.n_before, self.asks, self.n_asked = seen["ended"], True, self.n_asked + 1
         self.places.append([])
         box = self.page.page.get_by_test_id("stChatInputTextArea")
-        box.fill(f"Question {self.n_asked}: is it on?")
+        box.fill(self._question)
         box.press("Enter")
+
+    @property
+    def _question(self) -> str:
+        return f"Question {self.n_asked}: is it on?"
+
+    def _press_again(self, seen: Mapping[str, Any]) -> None:
+        stands = self.asks and seen["free"] and not seen["status"] and seen["typed"] == self._question
+        self.n_stood = self.n_stood + 1 if stands else 0
+        if self.n_stood == _STANDS:
+            self.n_pressed_again += 1
+            self.page.page.get_by_test_id("stChatInputTextArea").press("Enter")
 
 
 def place_in(status: str) -> int | None:
@@ -87,6 +104,8 @@ def rows(n: int, seconds: float) -> Iterator[Row]:
     back = [places for places in told if places != sorted(places, reverse=True)]
     name = f"{n} tabs for {seconds:.0f} s"
     yield Row(f"without an answer, {n_asked:,} questions of {name}", n_asked - n_answered, n_asked, "", 0.0)
+    again = sum(tab.n_pressed_again for tab in tabs)
+    yield Row(f"of them with Enter pressed twice, {name}", again, n_asked, "", _PRESSED_AGAIN)
     for error in {each for tab in tabs for each in tab.errors}:
         print(f"a tab says: {error}", file=sys.stderr, flush=True)
     yield Row(f"errors on the page, {name}", sum(len(tab.errors) for tab in tabs), n_asked, "", 0.0)
@@ -100,6 +119,7 @@ def rows(n: int, seconds: float) -> Iterator[Row]:
 
 
 _SPREAD = 2.0  # two more than the others is what the beginning and the end may give; of many, as many for all
+_PRESSED_AGAIN = 0.02  # a box that is drawn anew between two keys
 _UNTOLD = 0.5  # who is answered at once is told none; nor who is, before anybody looks
 
 
