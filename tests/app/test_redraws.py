@@ -1,6 +1,7 @@
 """What a redraw drew reaches the browser, also where that asks for the next one before it is handed over."""
 
 import asyncio
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from streamlit.runtime.script_data import ScriptData
 from streamlit.runtime.scriptrunner.script_cache import ScriptCache
 
 from app.server import lose_no_redraw
+from tests.models.cache import REPO
 from tests.patience import PATIENCE_S
 
 _SCRIPT = """
@@ -110,3 +112,10 @@ def test_a_whole_redraw_does_not_wait(tmp_path: Path, monkeypatch: pytest.Monkey
         tab.session.shutdown()
 
     asyncio.run(live())
+
+
+def test_redraws_of_a_tab_come_one_after_the_other() -> None:
+    """Side by side, the one that ends takes from the one that begins what was given in a box. With twenty tabs that
+    ask, `python -m tests.bench abuse --parts tabs` shows it."""
+    config = tomllib.loads((REPO / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
+    assert config["runner"]["fastReruns"] is False
