@@ -325,7 +325,7 @@ def _ask(given: Asked, narrowing: Sequence[str]) -> None:
                 state.hush(session_id)  # before what is attached now has something to say
             filled = given.filled or filled_in(text)
             has_commits = filled is not None and bool(filled.commits)
-            drop_asked()  # nothing of Streamlit's from here on until it is asked: it would let a redraw cut in
+            drop_asked()  # before it is asked, or it would be twice; what calls Streamlit stands above, where it can
             if text and session_id is not None:
                 clear_draft(session_id)
             if given.files:

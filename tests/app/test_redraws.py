@@ -115,7 +115,6 @@ def test_a_whole_redraw_does_not_wait(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_redraws_of_a_tab_come_one_after_the_other() -> None:
-    """Side by side, the one that ends takes from the one that begins what was given in a box. With twenty tabs that
-    ask, `python -m tests.bench abuse --parts tabs` shows it."""
+    """Side by side they would share one state."""
     config = tomllib.loads((REPO / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
     assert config["runner"]["fastReruns"] is False
