@@ -2,7 +2,8 @@
 
 import asyncio
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,12 @@ def patched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(AppSession, "request_rerun", AppSession.request_rerun)  # put back afterwards
     lose_no_redraw()
     yield
+
+
+def run(live: Callable[[], Coroutine[None, None, None]]) -> None:
+    """On a thread of its own: where browsers were driven, this one has a loop that runs."""
+    with ThreadPoolExecutor(1) as other:
+        other.submit(asyncio.run, live()).result(PATIENCE_S)
 
 
 class Tab:
@@ -96,7 +103,7 @@ def test_a_fragments_redraw_takes_nothing_of_the_one_before(
         assert "live" in await tab.come_to_rest()
         tab.session.shutdown()
 
-    asyncio.run(live())
+    run(live)
 
 
 @pytest.mark.usefixtures("patched")
@@ -111,7 +118,7 @@ def test_a_whole_redraw_does_not_wait(tmp_path: Path, monkeypatch: pytest.Monkey
         assert "Two." in await tab.come_to_rest()
         tab.session.shutdown()
 
-    asyncio.run(live())
+    run(live)
 
 
 def test_redraws_of_a_tab_come_one_after_the_other() -> None:

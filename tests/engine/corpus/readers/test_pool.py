@@ -150,7 +150,10 @@ def test_a_page_that_crashes_its_reader_is_passed_over() -> None:
             reader.kill()
 
     found = read(hostile.tiny_pattern_on_one_of(2, bad=1), "a.pdf", crash)
-    assert isinstance(found, Source) and "Page 2 ends the process that is to draw it: left out." in found.notes
+    said = [
+        f"Page 2 ends the process that is to {step} it: left out." for step in ("read", "draw")
+    ]  # a slow machine reads
+    assert isinstance(found, Source) and any(each in found.notes for each in said)
 
 
 def test_a_reader_that_is_stopped_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
