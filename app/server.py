@@ -23,10 +23,6 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 from streamlit import file_util, net_util
 from streamlit.auth_util import encode_provider_token, get_cookie_with_chunks
-from streamlit.proto.ClientState_pb2 import ClientState
-from streamlit.runtime.app_session import AppSession
-from streamlit.runtime.scriptrunner import ScriptRunner
-from streamlit.runtime.scriptrunner_utils.script_requests import ScriptRequestType
 from streamlit.web.server import server_util
 from streamlit.web.server.starlette.starlette_app_utils import decode_signed_value
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
@@ -38,12 +34,12 @@ from app.door.pages import scripts_in
 from app.door.setting import Door, secrets_file
 from app.endings import HUNG_UP, exit_code, polite_signals
 from app.folders import FOLDERS, MAX_BYTES, Folders
+from app.redraws import lose_no_click, lose_no_redraw
 from app.settings import home_of
 from app.uploads import sweep
 from engine.errors import LongdeskError, UsageError
 
 PAGE = Path(__file__).with_name("main.py")
-_SOON_S = 0.02
 _FORBIDDEN, _CONFLICT, _TOO_LARGE, _REFUSED = 403, 409, 413, 422
 
 Answer = Callable[[Request], Awaitable[Response]]
@@ -200,27 +196,6 @@ def look_nothing_up() -> None:
         setattr(net_util, name, lambda *_, **__: None)
 
 
-def lose_no_redraw() -> None:
-    """A redraw has run, what it drew is not handed over yet, and a browser asks for a fragment's: Streamlit starts that
-    one and throws the other away, so that the page shows for good what was there before. Here it waits; one that a
-    browser asks for again by itself is left to that."""
-    ask = AppSession.request_rerun
-
-    def request_rerun(session: AppSession, client_state: ClientState | None) -> None:
-        runner = session._scriptrunner
-        if runner is None or not (client_state and client_state.fragment_id) or not _has_run(runner):
-            ask(session, client_state)
-        elif not client_state.is_auto_rerun:
-            session._event_loop.call_later(_SOON_S, request_rerun, session, client_state)
-
-    setattr(AppSession, "request_rerun", request_rerun)  # noqa: B010  mypy takes no method's place
-
-
-def _has_run(runner: ScriptRunner) -> bool:
-    """Whether it takes no more requests; what it has drawn may be on its way."""
-    return runner._requests._state is ScriptRequestType.STOP
-
-
 def serve(door: Door) -> None:
     """Runs until it is stopped by a signal, as a polite end: what is to happen at exit happens."""
     code = 0
@@ -236,6 +211,7 @@ def serve(door: Door) -> None:
             signal.signal(each, hang_up)
     look_nothing_up()
     lose_no_redraw()
+    lose_no_click()
     home = home_of(os.environ)
     sweep(home)  # what a page that was killed left of uploads, before anybody looks at this one
     options = {

@@ -1,4 +1,4 @@
-"""What a redraw drew reaches the browser, also where that asks for the next one before it is handed over."""
+"""What a redraw drew reaches the browser, and what is clicked reaches the page, whatever cuts in."""
 
 import asyncio
 import tomllib
@@ -8,12 +8,16 @@ from pathlib import Path
 
 import pytest
 from streamlit.proto.ClientState_pb2 import ClientState
+from streamlit.proto.WidgetStates_pb2 import WidgetState, WidgetStates
 from streamlit.runtime.app_session import AppSession, AppSessionState
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.runtime.script_data import ScriptData
+from streamlit.runtime.scriptrunner import RerunData, ScriptRunner
 from streamlit.runtime.scriptrunner.script_cache import ScriptCache
+from streamlit.runtime.scriptrunner_utils.script_requests import ScriptRequests
+from streamlit.runtime.state.safe_session_state import SafeSessionState
 
-from app.server import lose_no_redraw
+from app.redraws import lose_no_click, lose_no_redraw
 from tests.models.cache import REPO
 from tests.patience import PATIENCE_S
 
@@ -30,11 +34,45 @@ def live():
 live()
 """
 
+_CLICKS = """
+import streamlit as st
+from pathlib import Path
+from time import sleep
+
+folder = Path(__file__).parent
+
+def keep():
+    pause("callback")
+    st.session_state.kept = "kept"
+    (folder / "kept").touch()
+
+def pause(where):
+    if (folder / "pauses").read_text() == where:
+        (folder / "pauses").write_text("paused")
+        while not (folder / "on").exists():
+            sleep(0.01)
+
+st.write("drawn")
+pause("body")
+if st.button("Called", key="called", on_click=keep):
+    st.write("heard")
+    (folder / "heard").touch()
+    st.rerun()
+    (folder / "past").touch()
+"""
+
 
 @pytest.fixture
 def patched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(AppSession, "request_rerun", AppSession.request_rerun)  # put back afterwards
+    for owner, name in (
+        (AppSession, "request_rerun"),
+        (ScriptRequests, "request_rerun"),
+        (ScriptRunner, "_maybe_handle_execution_control_request"),
+        (SafeSessionState, "on_script_will_rerun"),
+    ):
+        monkeypatch.setattr(owner, name, getattr(owner, name))  # put back afterwards
     lose_no_redraw()
+    lose_no_click()
     yield
 
 
@@ -47,20 +85,25 @@ def run(live: Callable[[], Coroutine[None, None, None]]) -> None:
 class Tab:
     """A browser's session, without the browser."""
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, script: str = _SCRIPT) -> None:
         self.words = folder / "words.txt"
-        (folder / "page.py").write_text(_SCRIPT)
+        (folder / "page.py").write_text(script)
         files = MemoryUploadedFileManager("/upload")
         runtime = type("Runtime", (), {})()
         for name in ("media_file_mgr", "dataframe_source_mgr"):
             nothing = type("Nothing", (), {"__getattr__": lambda self, name: lambda *_, **__: None})()
             setattr(runtime, name, nothing)
         monkeypatch.setattr("streamlit.runtime.get_instance", lambda: runtime)
-        script = ScriptData(str(folder / "page.py"), is_hello=False)
-        self.session = AppSession(script, files, ScriptCache(), None, {})
+        data = ScriptData(str(folder / "page.py"), is_hello=False)
+        self.session = AppSession(data, files, ScriptCache(), None, {})
 
     def ask(self, *, fragment: str = "", by_itself: bool = False) -> None:
         self.session.request_rerun(ClientState(fragment_id=fragment, is_auto_rerun=by_itself))
+
+    def click(self, key: str) -> None:
+        [name] = [each for each in self.session.session_state._new_widget_state.widget_metadata if each.endswith(key)]
+        widgets = WidgetStates(widgets=[WidgetState(id=name, trigger_value=True)])
+        self.session.request_rerun(ClientState(widget_states=widgets))
 
     def stand_still(self) -> None:
         """The script runs to its end; nothing is handed over meanwhile: the loop is busy."""
@@ -119,6 +162,49 @@ def test_a_whole_redraw_does_not_wait(tmp_path: Path, monkeypatch: pytest.Monkey
         tab.session.shutdown()
 
     run(live)
+
+
+@pytest.mark.usefixtures("patched")
+@pytest.mark.parametrize("where", ["before", "callback", "body", "nowhere"])
+def test_a_click_is_lost_to_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    """Another request of the browser cuts in before it is taken, in what it calls, and before the page asks for it."""
+
+    async def live() -> None:
+        (tmp_path / "pauses").write_text("")
+        tab = Tab(tmp_path, monkeypatch, _CLICKS)
+        tab.ask()
+        await tab.come_to_rest()
+        if where == "before":
+            tab.session._local_sources_watcher = CutsIn(tab)  # type: ignore[assignment]
+        (tmp_path / "pauses").write_text(where)
+        tab.click("called")
+        if where in ("callback", "body"):
+            while (tmp_path / "pauses").read_text() != "paused":
+                await asyncio.sleep(0.01)
+            tab.ask()
+            (tmp_path / "on").touch()
+        assert "drawn" in await tab.come_to_rest()
+        assert (tmp_path / "kept").exists() and tab.session.session_state["kept"] == "kept"
+        assert (tmp_path / "heard").exists() and not (tmp_path / "past").exists()
+        tab.session.shutdown()
+
+    run(live)
+
+
+class CutsIn:
+    """Is told when a redraw begins, before it has taken what the browser sent, and lets the browser ask again."""
+
+    def __init__(self, tab: Tab) -> None:
+        self.tab, self.n_begun = tab, 0
+
+    def on_script_run(self) -> None:
+        self.n_begun += 1
+        if self.n_begun == 1:
+            assert self.tab.session._scriptrunner is not None
+            self.tab.session._scriptrunner.request_rerun(RerunData(widget_states=WidgetStates()))
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *_: None
 
 
 def test_redraws_of_a_tab_come_one_after_the_other() -> None:

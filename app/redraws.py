@@ -1,0 +1,76 @@
+"""What Streamlit would lose between a browser and the page's script: a redraw that is not handed over yet, and a click
+that another one cuts in on. To be called once, before the server runs.
+"""
+
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakSet
+
+from streamlit.proto.ClientState_pb2 import ClientState
+from streamlit.proto.WidgetStates_pb2 import WidgetStates
+from streamlit.runtime.app_session import AppSession
+from streamlit.runtime.scriptrunner import RerunData, ScriptRunner, get_script_run_ctx
+from streamlit.runtime.scriptrunner_utils.script_requests import (
+    ScriptRequests,
+    ScriptRequestType,
+    _has_active_trigger_value,
+)
+from streamlit.runtime.scriptrunner_utils.script_run_context import RunLocation, ThreadState
+from streamlit.runtime.state.safe_session_state import SafeSessionState
+
+_SOON_S = 0.02
+
+
+def lose_no_redraw() -> None:
+    """A redraw has run, what it drew is not handed over yet, and a browser asks for a fragment's: Streamlit starts that
+    one and throws the other away, so that the page shows for good what was there before. Here it waits; one that a
+    browser asks for again by itself is left to that."""
+    ask = AppSession.request_rerun
+
+    def request_rerun(session: AppSession, client_state: ClientState | None) -> None:
+        runner = session._scriptrunner
+        if runner is None or not (client_state and client_state.fragment_id) or not _has_run(runner):
+            ask(session, client_state)
+        elif not client_state.is_auto_rerun:
+            session._event_loop.call_later(_SOON_S, request_rerun, session, client_state)
+
+    _put(AppSession, "request_rerun", request_rerun)
+
+
+def _has_run(runner: ScriptRunner) -> bool:
+    """Whether it takes no more requests; what it has drawn may be on its way."""
+    return runner._requests._state is ScriptRequestType.STOP
+
+
+def lose_no_click() -> None:
+    """What a browser sent is taken, what it calls is called, and the redraw that a click began comes to its end; only
+    then another request of the browser cuts in. With Streamlit it does so anywhere, and the click is gone, or half
+    done. What the page itself asks for (`st.rerun`) is heeded at once, as ever."""
+    heed, ask = ScriptRunner._maybe_handle_execution_control_request, ScriptRequests.request_rerun
+    clicked, own = WeakSet[SafeSessionState](), WeakSet[ScriptRequests]()
+
+    def request_rerun(requests: ScriptRequests, data: RerunData) -> bool:
+        context = get_script_run_ctx(suppress_warning=True)  # none where a browser asks
+        if context is not None and context.script_requests is requests:
+            own.add(requests)
+        return ask(requests, data)
+
+    def heed_later(runner: ScriptRunner) -> None:
+        is_called = runner._is_in_script_thread() and ThreadState.get().run_location is RunLocation.CALLBACK
+        if runner._requests in own or not (is_called or runner._session_state in clicked):
+            own.discard(runner._requests)
+            heed(runner)
+
+    def on_script_will_rerun(state: SafeSessionState, fresh: WidgetStates | None, **more: Any) -> None:
+        with state._lock:
+            is_click = fresh is not None and any(map(_has_active_trigger_value, fresh.widgets))
+            (clicked.add if is_click else clicked.discard)(state)
+            state._state.on_script_will_rerun(fresh, **more)
+
+    _put(ScriptRequests, "request_rerun", request_rerun)
+    _put(ScriptRunner, "_maybe_handle_execution_control_request", heed_later)
+    _put(SafeSessionState, "on_script_will_rerun", on_script_will_rerun)
+
+
+def _put(owner: type, name: str, method: Callable[..., object]) -> None:
+    setattr(owner, name, method)  # mypy takes no method's place
