@@ -6,13 +6,11 @@ from collections.abc import Callable
 from typing import Any
 from weakref import WeakSet
 
-from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.proto.WidgetStates_pb2 import WidgetStates
-from streamlit.runtime.app_session import AppSession
+from streamlit.runtime.app_session import AppSession, AppSessionState
 from streamlit.runtime.scriptrunner import RerunData, ScriptRunner, get_script_run_ctx
 from streamlit.runtime.scriptrunner_utils.script_requests import (
     ScriptRequests,
-    ScriptRequestType,
     _has_active_trigger_value,
 )
 from streamlit.runtime.scriptrunner_utils.script_run_context import RunLocation, ThreadState
@@ -25,21 +23,21 @@ def lose_no_redraw() -> None:
     """A redraw has run, what it drew is not handed over yet, and a browser asks for a fragment's: Streamlit starts that
     one and throws the other away, so that the page shows for good what was there before. Here it waits; one that a
     browser asks for again by itself is left to that."""
-    ask = AppSession.request_rerun
+    create = AppSession._create_scriptrunner
 
-    def request_rerun(session: AppSession, client_state: ClientState | None) -> None:
-        runner = session._scriptrunner
-        if runner is None or not (client_state and client_state.fragment_id) or not _has_run(runner):
-            ask(session, client_state)
-        elif not client_state.is_auto_rerun:
-            session._event_loop.call_later(_SOON_S, request_rerun, session, client_state)
+    def create_later(session: AppSession, data: RerunData) -> None:
+        if session._scriptrunner is None or not data.fragment_id:
+            create(session, data)
+        elif not data.is_auto_rerun:
+            session._event_loop.call_later(_SOON_S, again, session, data)
 
-    _put(AppSession, "request_rerun", request_rerun)
+    def again(session: AppSession, data: RerunData) -> None:
+        if session._state is AppSessionState.SHUTDOWN_REQUESTED or not session.has_fragment(data.fragment_id or ""):
+            return
+        if session._scriptrunner is None or not session._scriptrunner.request_rerun(data):
+            session._create_scriptrunner(data)
 
-
-def _has_run(runner: ScriptRunner) -> bool:
-    """Whether it takes no more requests; what it has drawn may be on its way."""
-    return runner._requests._state is ScriptRequestType.STOP
+    _put(AppSession, "_create_scriptrunner", create_later)
 
 
 def lose_no_click() -> None:

@@ -52,8 +52,14 @@ def pause(where):
         while not (folder / "on").exists():
             sleep(0.01)
 
+@st.fragment
+def other():
+    st.write("other")
+
+other()
 st.write("drawn")
 pause("body")
+st.write("past")
 if st.button("Called", key="called", on_click=keep):
     st.write("heard")
     (folder / "heard").touch()
@@ -65,7 +71,7 @@ if st.button("Called", key="called", on_click=keep):
 @pytest.fixture
 def patched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for owner, name in (
-        (AppSession, "request_rerun"),
+        (AppSession, "_create_scriptrunner"),
         (ScriptRequests, "request_rerun"),
         (ScriptRunner, "_maybe_handle_execution_control_request"),
         (SafeSessionState, "on_script_will_rerun"),
@@ -144,6 +150,34 @@ def test_a_fragments_redraw_takes_nothing_of_the_one_before(
         assert "It is answered." in await tab.come_to_rest()
         tab.ask(fragment=tab.fragment, by_itself=by_itself)
         assert "live" in await tab.come_to_rest()
+        tab.session.shutdown()
+
+    run(live)
+
+
+@pytest.mark.usefixtures("patched")
+def test_nor_where_that_ends_in_the_same_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It still takes requests as the browser's comes, and no more as that is given to it."""
+
+    async def live() -> None:
+        (tmp_path / "pauses").write_text("")
+        tab = Tab(tmp_path, monkeypatch, _CLICKS)
+        tab.ask()
+        await tab.come_to_rest()
+        (tmp_path / "pauses").write_text("body")
+        tab.ask()
+        while (tmp_path / "pauses").read_text() != "paused":
+            await asyncio.sleep(0.01)
+        give = ScriptRunner.request_rerun
+
+        def give_late(runner: ScriptRunner, data: RerunData) -> bool:
+            (tmp_path / "on").touch()
+            tab.stand_still()
+            return give(runner, data)
+
+        monkeypatch.setattr(ScriptRunner, "request_rerun", give_late)
+        tab.ask(fragment=tab.fragment)
+        assert "past" in await tab.come_to_rest()
         tab.session.shutdown()
 
     run(live)
