@@ -58,6 +58,21 @@ class Progress:
     notices: tuple[str, ...] = ()
     error: str | None = None
 
+    @property
+    def running(self) -> bool:
+        """Whether the answer is on its way. What shows it may still be looked for when it is there."""
+        return self.phase not in (Phase.CITING, Phase.DONE)
+
+    @property
+    def citing(self) -> bool:
+        """Whether words are looked for that show the answer, which is there: a next question ends that."""
+        return self.phase is Phase.CITING
+
+    @property
+    def n_cited(self) -> int:
+        """Statements that were looked at."""
+        return self.cited.n_done if self.cited is not None else 0
+
 
 class Asker(Protocol):
     """What a job needs of Desk."""
@@ -100,13 +115,13 @@ class Job:
 
     @property
     def running(self) -> bool:
-        """Whether the answer is on its way. What shows it may still be looked for when it is there."""
-        return self._progress.phase not in (Phase.CITING, Phase.DONE)
+        """See Progress."""
+        return self._progress.running
 
     @property
     def citing(self) -> bool:
-        """Whether words are looked for that show the answer, which is there: a next question ends that."""
-        return self._progress.phase is Phase.CITING
+        """See Progress."""
+        return self._progress.citing
 
     @property
     def stopping(self) -> bool:

@@ -24,9 +24,9 @@ _NEW = "chat-template-file"
 
 def draw_engine() -> None:
     """Redraws itself while an answer runs in this process."""
-    draw_choice()
-    running = bool(state.house().jobs.running())
-    st.fragment(_draw, run_every=_POLL_S if running else None)()
+    poll_s = _POLL_S if state.house().jobs.running() else None
+    st.fragment(_draw_choice, run_every=poll_s)()
+    st.fragment(_draw, run_every=poll_s)()
     st.page_link(state.page("connections"), label="Connections", icon=":material/lan:")
     st.page_link(state.page("caches"), label="Kept KV caches", icon=":material/save:")
     _draw_lora()
@@ -34,8 +34,9 @@ def draw_engine() -> None:
     draw_sampling()
 
 
-def draw_choice() -> None:
-    """Which model answers from now on: those of this machine, and engines elsewhere by their names."""
+def _draw_choice() -> None:
+    """Which model answers from now on: those of this machine, and engines elsewhere by their names; not while one
+    answers."""
     house = state.house()
     desk, current = house.desk, house.desk.settings.model
     with suppress(LongdeskError):  # what is wrong in config.toml is said on the page of connections
@@ -54,6 +55,7 @@ def _choose() -> None:
     if chosen is not None:
         with state.telling():
             state.house().desk.use_model(chosen)
+    st.rerun()  # all of the page, which it is about
 
 
 def _called(model: str) -> str:

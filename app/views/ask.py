@@ -8,7 +8,6 @@ from app import state
 from app.attachments import joined_with, joining
 from app.first_read import first_read
 from app.images.jpegs import Wish
-from app.jobs import Job
 from app.markdown import plain, sentence_of
 from app.parts.adding import bring_back, draw_adding, draw_example_button, take_commits, take_uploads
 from app.parts.branches import draw_actions, draw_edit, draw_unasked_actions, is_edited
@@ -168,7 +167,7 @@ def _draw_chat(scene: Scene, session_id: str) -> list[Wish]:
                 draw_left(session_id, turn.index, scene.unfinished)
             in_passes = is_last and scene.unfinished is not None
             draw_actions(session_id, turn, is_last=is_last, blocked=scene.blocked is not None, in_passes=in_passes)
-    job, running = scene.job, scene.running or scene.resumed
+    job, progress, running = scene.job, scene.progress, scene.running or scene.resumed
     if scene.busy:
         with st.container(key=f"turn-{scene.pending}", gap="small"):
             wishes += _draw_enclosures(scene, session_id, running, scene.pending)
@@ -176,18 +175,18 @@ def _draw_chat(scene: Scene, session_id: str) -> list[Wish]:
             live = (session_id, scene.pending, scene.running is not None, begun)
             st.fragment(_draw_live, run_every=_POLL_S)(*live)
             st.html('<div class="actions-room"></div>')  # where its buttons come, so that nothing jumps then
-    elif job is not None and job.progress.turn is None:
+    elif job is not None and progress is not None and progress.turn is None:
         with st.container(key=f"turn-{scene.pending}", gap="small"):
             draw_refused(job.question.refused, scene.pending)
             draw_unasked(job)
             draw_unasked_actions(job)
-    elif job is not None and job.progress.error:
-        st.error(plain(job.progress.error), icon=":material/error:")
-    elif job is not None and job.citing:
-        st.fragment(_draw_citing, run_every=_CITING_POLL_S)(session_id, _n_cited(job))
+    elif progress is not None and progress.error:
+        st.error(plain(progress.error), icon=":material/error:")
+    elif progress is not None and progress.citing:
+        st.fragment(_draw_citing, run_every=_CITING_POLL_S)(session_id, progress.n_cited)
     elif not done and not scene.blocked:
         st.markdown("The sources are on the desk. Ask about them below." if scene.links else "Ask, or add sources.")
-    for notice in job.progress.notices if job else ():
+    for notice in progress.notices if progress is not None else ():
         st.caption(plain(notice))
     if scene.turns or job:
         draw_end(session_id, scene.pending if scene.busy or not done else done[-1].index)
@@ -242,15 +241,12 @@ def _draw_citing(session_id: str, n_drawn: int) -> None:
     n_drawn: statements that were looked at when the page was drawn.
     """
     job = state.house().jobs.of(session_id)
-    if job is None or not job.citing or _n_cited(job) != n_drawn:
+    progress = job.progress if job is not None else None
+    if progress is None or not progress.citing or progress.n_cited != n_drawn:
         st.rerun()
-    cited = job.progress.cited
+    cited = progress.cited
     share = f" · {cited.n_done:,} of {cited.n_statements:,} statements" if cited is not None else ""
     st.caption(f":material/format_quote: Looking for the words that show this{share}")
-
-
-def _n_cited(job: Job) -> int:
-    return job.progress.cited.n_done if job.progress.cited is not None else 0
 
 
 def _draw_panel(scene: Scene, session: Session) -> list[Wish]:

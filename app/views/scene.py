@@ -9,7 +9,7 @@ import streamlit as st
 from app import state
 from app.costs import cost_words, total_words
 from app.images.albums import Album
-from app.jobs import Job
+from app.jobs import Job, Progress
 from app.markdown import sentence_of
 from app.pass_plans import Outlook, PassPlans
 from app.previews import Budget, Preview, budget_of, key_of
@@ -24,6 +24,7 @@ class Scene:
 
     turns: of the current branch. done: those that have ended and stand above what runs or was asked last. pending: the
     index of the turn that runs, or that the next question will have. resumed: the turn whose reply goes on now.
+    progress: of the job, as it was before the turns were read: what it has done since, the next drawing shows.
     coming: the id of a session that is begun once its first files are read. later: the question that waits for files.
     in_passes, pass_tokens: as in Question. outlook: how the next question would be read in passes, where it
     is to be or has to be; unfinished: how the last one would go on, which was stopped while it was read so.
@@ -41,6 +42,7 @@ class Scene:
     skipped: tuple[Skipped, ...] = ()
     kept_notes: tuple[KeptNote, ...] = ()
     job: Job | None = None
+    progress: Progress | None = None
     about: About | None = None
     preview: Preview | None = None
     plan: Plan | None = None
@@ -104,7 +106,7 @@ class Scene:
 
     @property
     def busy(self) -> bool:
-        return self.running is not None or (self.job is not None and self.job.running)
+        return self.running is not None or (self.progress is not None and self.progress.running)
 
     @property
     def empty(self) -> bool:
@@ -138,9 +140,10 @@ def look() -> Scene:
     later = next((each.standing.question for each in additions.of(wanted) if each.standing.question), None)
     if additions.is_coming(wanted):
         return _counted(Scene(None, coming=wanted, later=later))
+    job = house.jobs.of(wanted)
+    progress = job.progress if job is not None else None
     try:
         seen = house.desk.session(wanted)
-        job = house.jobs.of(seen.session.id)
         scene = Scene(
             seen.session,
             turns=seen.turns,
@@ -148,6 +151,7 @@ def look() -> Scene:
             skipped=seen.skipped,
             kept_notes=seen.kept_notes,
             job=job,
+            progress=progress,
             later=later,
         )
         scene = _going_on(scene, seen.next_index)
@@ -163,7 +167,7 @@ def _going_on(scene: Scene, next_index: int) -> Scene:
     done = tuple(turn for turn in scene.turns if turn.stop is not None)
     if scene.running is not None:
         return replace(scene, done=done, pending=scene.running.index)
-    if scene.job is None or not scene.job.running:
+    if scene.job is None or not scene.busy:
         return replace(scene, done=done, pending=next_index)
     question = scene.job.question
     at = question.goes_on if question.goes_on is not None else question.beside

@@ -31,6 +31,7 @@ def draw() -> None:
         try:
             if session_id is None:
                 raise LongdeskError("No session is open.")
+            making = state.house().summaries.of(session_id)  # first: what it does meanwhile, the next drawing shows
             seen = state.house().desk.session(session_id)
             summary = state.house().desk.summary(session_id)
         except LongdeskError as error:
@@ -43,15 +44,16 @@ def draw() -> None:
             query_params={"session": seen.session.id},
         )  # fmt: skip
         stale = summary.stale(state.house().desk.digests(seen.session.id)) if summary is not None else {}
-        _draw_making(seen.session.id, summary, stale)
+        _draw_making(seen.session.id, making, summary, stale)
         if summary is not None:
             id, links, turns = seen.session.id, seen.links, seen.turns
             _draw_summary(id, summary, stale, lambda: draw_source_view(id, links, turns, (), None))
 
 
-def _draw_making(session_id: str, summary: Summary | None, stale: Mapping[str, Sequence[str]]) -> None:
+def _draw_making(
+    session_id: str, making: Making | None, summary: Summary | None, stale: Mapping[str, Sequence[str]]
+) -> None:
     """The button, or how far it is."""
-    making = state.house().summaries.of(session_id)
     if making is not None and making.running:
         st.fragment(_draw_progress, run_every=_POLL_S)(session_id)
         return

@@ -1,7 +1,8 @@
 """What was asked is asked, whatever redraws the page before it comes to that: nothing of it is lost, nothing twice."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event as Flag
 from typing import Any
 
 import pytest
@@ -9,8 +10,10 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from app import state
+from app.question import DeskEvent, Question
 from app.suggestions import SUGGESTIONS
 from app.views import ask as view
+from app.views import scene
 from tests.app.parts.test_page import Draw, draw, session_of  # noqa: F401  a fixture
 from tests.patience import PATIENCE_S
 
@@ -137,3 +140,38 @@ def test_two_at_once_in_a_session_give_one_back(draw: Draw, monkeypatch: pytest.
     page.chat_input[0].set_value("Mine?").run()
     assert questions(session) == ["First?", "The other tab's?"]
     assert state.house().desk.draft(session) == "Mine?"
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("moment", ["_going_on", "_counted", "_draw_strip", "draw_actions"])
+def test_an_answer_that_ends_while_the_page_is_drawn_is_shown(
+    draw: Draw,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    moment: str,
+) -> None:
+    """The turns were read before it was there, and what is drawn then would stay, had nobody a look once more."""
+    page = draw()
+    page.chat_input[0].set_value("First?").run()
+    session, desk = session_of(page), state.house().desk
+    questions(session)
+    page.run()
+    module = scene if hasattr(scene, moment) else view
+    ask, drawn, go = desk.ask, getattr(module, moment), Flag()
+
+    def held(question: Question, *, cancel: Flag) -> Iterator[DeskEvent]:
+        go.wait(PATIENCE_S)
+        yield from ask(question, cancel=cancel)
+
+    def ended_by_then(*arguments: object, **named: object) -> Any:
+        if (job := state.house().jobs.of(session)) is not None and job.running:
+            go.set()
+            job.join(PATIENCE_S)
+        return drawn(*arguments, **named)
+
+    monkeypatch.setattr(desk, "ask", held)
+    monkeypatch.setattr(module, moment, ended_by_then)
+    page.chat_input[0].set_value("Second?").run()
+    assert not page.exception
+    last = desk.turns(session)[-1]
+    assert last.question == "Second?" and not page.chat_input[0].disabled
+    assert not page.button(key=f"do-again-{last.id}").disabled

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from threading import Event as Flag
+from threading import current_thread
 from typing import cast
 
 import pytest
@@ -96,6 +97,28 @@ def test_it_is_made_and_read(session: str, tmp_path: Path) -> None:
     page.run()
     assert any("stale" in each.value for each in page.warning)
     assert page.button(key="summarize").label == "Redo what is stale"
+
+
+def test_one_that_ends_while_the_page_is_drawn_is_shown(
+    session: str, scribe: Scribe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave = Flag()
+    scribe.before_reply = lambda number: bool(leave.wait(PATIENCE_S))
+    page = summary_page(session)
+    desk, summaries = state.house().desk, state.house().summaries
+    read = desk.summary
+
+    def over_by_then(session_id: str) -> Summary | None:
+        seen = read(session_id)
+        is_page = not current_thread().name.startswith("summary-")  # which asks for it, too
+        if is_page and (summaries.of(session_id) or Making(running=False)).running:
+            leave.set()
+            until(lambda: not (summaries.of(session) or Making()).running)
+        return seen
+
+    monkeypatch.setattr(desk, "summary", over_by_then)
+    page.button(key="summarize").click().run()
+    assert not page.exception and "2 of 2 sources, each once" in everything(page)
 
 
 def test_stop_and_go_on(session: str, scribe: Scribe) -> None:
