@@ -1,11 +1,12 @@
-"""What Streamlit would lose between a browser and the page's script: a redraw that is not handed over yet, and a click
-that another one cuts in on. To be called once, before the server runs.
+"""What Streamlit would lose between a browser and the page's script: a redraw that is not handed over yet, one that
+follows a fragment's, a click that another one cuts in on. Each is to be called once, before the server runs.
 """
 
 from collections.abc import Callable
 from typing import Any
 from weakref import WeakSet
 
+from streamlit.delta_generator_singletons import context_dg_stack, get_default_dg_stack_value
 from streamlit.proto.WidgetStates_pb2 import WidgetStates
 from streamlit.runtime.app_session import AppSession, AppSessionState
 from streamlit.runtime.scriptrunner import RerunData, ScriptRunner, get_script_run_ctx
@@ -38,6 +39,18 @@ def lose_no_redraw() -> None:
             session._create_scriptrunner(data)
 
     _put(AppSession, "_create_scriptrunner", create_later)
+
+
+def begin_at_the_top() -> None:
+    """A redraw of the whole page draws into the page. Where it follows a fragment's in the same thread, Streamlit draws
+    it into what that fragment stands in: the sidebar, a column."""
+    run = ScriptRunner._run_script
+
+    def run_script(runner: ScriptRunner, data: RerunData) -> None:
+        context_dg_stack.set(get_default_dg_stack_value())
+        run(runner, data)
+
+    _put(ScriptRunner, "_run_script", run_script)
 
 
 def lose_no_click() -> None:

@@ -34,7 +34,7 @@ from app.door.pages import scripts_in
 from app.door.setting import Door, secrets_file
 from app.endings import HUNG_UP, exit_code, polite_signals
 from app.folders import FOLDERS, MAX_BYTES, Folders
-from app.redraws import lose_no_click, lose_no_redraw
+from app.redraws import begin_at_the_top, lose_no_click, lose_no_redraw
 from app.settings import home_of
 from app.uploads import sweep
 from engine.errors import LongdeskError, UsageError
@@ -212,6 +212,7 @@ def serve(door: Door) -> None:
     look_nothing_up()
     lose_no_redraw()
     lose_no_click()
+    begin_at_the_top()
     home = home_of(os.environ)
     sweep(home)  # what a page that was killed left of uploads, before anybody looks at this one
     options = {

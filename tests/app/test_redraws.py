@@ -5,9 +5,12 @@ import tomllib
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from streamlit.proto.ClientState_pb2 import ClientState
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.proto.RootContainer_pb2 import RootContainer
 from streamlit.proto.WidgetStates_pb2 import WidgetState, WidgetStates
 from streamlit.runtime.app_session import AppSession, AppSessionState
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
@@ -17,7 +20,7 @@ from streamlit.runtime.scriptrunner.script_cache import ScriptCache
 from streamlit.runtime.scriptrunner_utils.script_requests import ScriptRequests
 from streamlit.runtime.state.safe_session_state import SafeSessionState
 
-from app.redraws import lose_no_click, lose_no_redraw
+from app.redraws import begin_at_the_top, lose_no_click, lose_no_redraw
 from tests.models.cache import REPO
 from tests.patience import PATIENCE_S
 
@@ -56,7 +59,8 @@ def pause(where):
 def other():
     st.write("other")
 
-other()
+with st.sidebar:
+    other()
 st.write("drawn")
 pause("body")
 st.write("past")
@@ -73,12 +77,14 @@ def patched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for owner, name in (
         (AppSession, "_create_scriptrunner"),
         (ScriptRequests, "request_rerun"),
+        (ScriptRunner, "_run_script"),
         (ScriptRunner, "_maybe_handle_execution_control_request"),
         (SafeSessionState, "on_script_will_rerun"),
     ):
         monkeypatch.setattr(owner, name, getattr(owner, name))  # put back afterwards
     lose_no_redraw()
     lose_no_click()
+    begin_at_the_top()
     yield
 
 
@@ -92,7 +98,7 @@ class Tab:
     """A browser's session, without the browser."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, script: str = _SCRIPT) -> None:
-        self.words = folder / "words.txt"
+        self.words, self.sent = folder / "words.txt", list[ForwardMsg]()
         (folder / "page.py").write_text(script)
         files = MemoryUploadedFileManager("/upload")
         runtime = type("Runtime", (), {})()
@@ -124,8 +130,8 @@ class Tab:
             while self.session._scriptrunner is not None:
                 await asyncio.sleep(0.01)
         assert self.session._state is AppSessionState.APP_NOT_RUNNING
-        sent = self.session.flush_browser_queue()
-        return [each.delta.new_element.markdown.body for each in sent if each.HasField("delta")]
+        self.sent = [each for each in self.session.flush_browser_queue() if each.HasField("delta")]
+        return [each.delta.new_element.markdown.body for each in self.sent]
 
     @property
     def fragment(self) -> str:
@@ -193,6 +199,31 @@ def test_a_whole_redraw_does_not_wait(tmp_path: Path, monkeypatch: pytest.Monkey
         tab.words.write_text("Two.")
         tab.ask()
         assert "Two." in await tab.come_to_rest()
+        tab.session.shutdown()
+
+    run(live)
+
+
+@pytest.mark.usefixtures("patched")
+def test_a_redraw_behind_a_fragments_begins_at_the_top(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both in one thread: the browser asks for the whole page as the fragment has drawn its last."""
+    finish = ScriptRunner._on_script_finished
+
+    def finish_and_go_on(runner: ScriptRunner, *given: Any) -> None:
+        monkeypatch.setattr(ScriptRunner, "_on_script_finished", finish)
+        runner.request_rerun(RerunData(widget_states=WidgetStates()))
+        finish(runner, *given)
+
+    async def live() -> None:
+        (tmp_path / "pauses").write_text("")
+        tab = Tab(tmp_path, monkeypatch, _CLICKS)
+        tab.ask()
+        await tab.come_to_rest()
+        monkeypatch.setattr(ScriptRunner, "_on_script_finished", finish_and_go_on)
+        tab.ask(fragment=tab.fragment)
+        await tab.come_to_rest()
+        places = {each.delta.new_element.markdown.body: each.metadata.delta_path[0] for each in tab.sent}
+        assert (places["drawn"], places["other"]) == (RootContainer.MAIN, RootContainer.SIDEBAR)
         tab.session.shutdown()
 
     run(live)
