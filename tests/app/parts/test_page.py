@@ -306,3 +306,14 @@ def test_sampling_is_set_and_left_to_the_makers_again(draw: Draw) -> None:
     assert not page.exception and (desk.settings.thinking, desk.settings.stops) == ("1024", ("END", "# "))
     page.text_input(key="thinking").set_value("often").run()
     assert "thinking" in page.error[0].value and desk.settings.thinking == "1024"
+
+
+def test_another_model_is_chosen_and_the_page_is_about_it(draw: Draw, llama_gguf: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.gguf"
+    other.symlink_to(llama_gguf)
+    page = draw()
+    page.session_state["models-here"] = (str(llama_gguf), str(other))
+    page.run()
+    page.selectbox(key="answers-with").select(str(other)).run()
+    assert not page.exception and state.house().desk.settings.model == str(other)
+    assert page.selectbox(key="answers-with").value == str(other)
