@@ -36,7 +36,7 @@ def held_by(pids: Iterable[int]) -> Held:
 def rows_of(name: str, samples: Sequence[Held]) -> Iterator[Row]:
     """The late samples held against early ones; the first fifth is for what is set up once. Of memory the median of a
     fifth; of descriptors and threads the most of two, since some are held for a while and come in waves: the web
-    server keeps three descriptors of a page that was left for two minutes, should it come back."""
+    server keeps a page that was left for two minutes, should it come back."""
     fifth = len(samples) // 5
     assert fifth, f"{name}: {len(samples)} samples"
     early, late = samples[fifth : 2 * fifth], samples[-fifth:]

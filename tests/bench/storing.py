@@ -61,8 +61,8 @@ def _held() -> Iterator[list[float]]:
     lend, seconds = Database._lend, []
 
     @contextmanager
-    def lending(self: Database, begin: str) -> Iterator[object]:
-        with lend(self, begin) as connection:
+    def lending(self: Database, begin: str, **more: bool) -> Iterator[object]:
+        with lend(self, begin, **more) as connection:
             begun = perf_counter()
             yield connection
         if begin != "BEGIN":
