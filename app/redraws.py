@@ -10,10 +10,7 @@ from streamlit.delta_generator_singletons import context_dg_stack, get_default_d
 from streamlit.proto.WidgetStates_pb2 import WidgetStates
 from streamlit.runtime.app_session import AppSession, AppSessionState
 from streamlit.runtime.scriptrunner import RerunData, ScriptRunner, get_script_run_ctx
-from streamlit.runtime.scriptrunner_utils.script_requests import (
-    ScriptRequests,
-    _has_active_trigger_value,
-)
+from streamlit.runtime.scriptrunner_utils.script_requests import ScriptRequests, _has_active_trigger_value
 from streamlit.runtime.scriptrunner_utils.script_run_context import RunLocation, ThreadState
 from streamlit.runtime.state.safe_session_state import SafeSessionState
 
@@ -57,7 +54,7 @@ def lose_no_click() -> None:
     """What a browser sent is taken, what it calls is called, and the redraw that a click began comes to its end; only
     then another request of the browser cuts in. With Streamlit it does so anywhere, and the click is gone, or half
     done. What the page itself asks for (`st.rerun`) is heeded at once, as ever."""
-    heed, ask = ScriptRunner._maybe_handle_execution_control_request, ScriptRequests.request_rerun
+    heed, ask = ScriptRunner._maybe_handle_execution_control_request, ScriptRequests._request_rerun_locked
     clicked, own = WeakSet[SafeSessionState](), WeakSet[ScriptRequests]()
 
     def request_rerun(requests: ScriptRequests, data: RerunData) -> bool:
@@ -78,7 +75,7 @@ def lose_no_click() -> None:
             (clicked.add if is_click else clicked.discard)(state)
             state._state.on_script_will_rerun(fresh, **more)
 
-    _put(ScriptRequests, "request_rerun", request_rerun)
+    _put(ScriptRequests, "_request_rerun_locked", request_rerun)
     _put(ScriptRunner, "_maybe_handle_execution_control_request", heed_later)
     _put(SafeSessionState, "on_script_will_rerun", on_script_will_rerun)
 

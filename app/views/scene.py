@@ -15,7 +15,7 @@ from app.pass_plans import Outlook, PassPlans
 from app.previews import Budget, Preview, budget_of, key_of
 from engine.backend import About, Plan, Skipped
 from engine.errors import LongdeskError
-from storage.records import KeptNote, Session, SourceLink, Turn
+from storage.records import KeptNote, Session, SessionOverview, SourceLink, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +140,8 @@ def look() -> Scene:
     later = next((each.standing.question for each in additions.of(wanted) if each.standing.question), None)
     if additions.is_coming(wanted):
         return _counted(Scene(None, coming=wanted, later=later))
-    job = house.jobs.of(wanted)
-    progress = job.progress if job is not None else None
     try:
-        seen = house.desk.session(wanted)
+        seen, job, progress = _seen_with_job(wanted)
         scene = Scene(
             seen.session,
             turns=seen.turns,
@@ -160,6 +158,15 @@ def look() -> Scene:
         state.go_to(None)
         scene = Scene(None)
     return _counted(scene)
+
+
+def _seen_with_job(wanted: str) -> tuple[SessionOverview, Job | None, Progress | None]:
+    """A session by its id, or what that begins with; how far its job was before. Raises UsageError as Desk.session."""
+    house = state.house()
+    job = house.jobs.of(wanted)
+    progress = job.progress if job is not None else None
+    seen = house.desk.session(wanted)
+    return (seen, job, progress) if seen.session.id == wanted else _seen_with_job(seen.session.id)
 
 
 def _going_on(scene: Scene, next_index: int) -> Scene:

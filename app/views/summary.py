@@ -31,8 +31,8 @@ def draw() -> None:
         try:
             if session_id is None:
                 raise LongdeskError("No session is open.")
-            making = state.house().summaries.of(session_id)  # first: what it does meanwhile, the next drawing shows
             seen = state.house().desk.session(session_id)
+            making = state.house().summaries.of(seen.session.id)  # first: what it does now, the next drawing shows
             summary = state.house().desk.summary(session_id)
         except LongdeskError as error:
             st.markdown(f"{sentence_of(error)} Open one with sources to summarize it.")

@@ -76,7 +76,7 @@ if st.button("Called", key="called", on_click=keep):
 def patched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for owner, name in (
         (AppSession, "_create_scriptrunner"),
-        (ScriptRequests, "request_rerun"),
+        (ScriptRequests, "_request_rerun_locked"),
         (ScriptRunner, "_run_script"),
         (ScriptRunner, "_maybe_handle_execution_control_request"),
         (SafeSessionState, "on_script_will_rerun"),

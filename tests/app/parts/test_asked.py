@@ -175,3 +175,22 @@ def test_an_answer_that_ends_while_the_page_is_drawn_is_shown(
     last = desk.turns(session)[-1]
     assert last.question == "Second?" and not page.chat_input[0].disabled
     assert not page.button(key=f"do-again-{last.id}").disabled
+
+
+@pytest.mark.usefixtures("short")
+def test_an_answer_that_runs_is_seen_by_the_beginning_of_an_id(draw: Draw, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    page = draw()
+    page.chat_input[0].set_value("First?").run()
+    session, desk, go = session_of(page), state.house().desk, Flag()
+    questions(session)
+    ask = desk.ask
+
+    def held(question: Question, *, cancel: Flag) -> Iterator[DeskEvent]:
+        go.wait(PATIENCE_S)
+        yield from ask(question, cancel=cancel)
+
+    monkeypatch.setattr(desk, "ask", held)
+    state.house().jobs.ask(session, "Second?")
+    assert draw(session=session[:6]).chat_input[0].disabled
+    go.set()
+    questions(session)
